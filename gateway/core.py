@@ -1,0 +1,49 @@
+"""What methods and faces may ask of the gateway as a whole; `runtime` is the one that implements it.
+
+Only typing: nothing here runs, so that a method can be tested with any object of this shape.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.config.files import Snapshot
+    from gateway.config.schema import Config
+    from gateway.hub import Hub
+    from gateway.lifecycle.phases import Phase
+    from gateway.paths import Paths
+    from gateway.protocol.auth import AuthPolicy
+    from gateway.report import ReloadResult, RestartTicket, StatusReport
+
+
+class Core(Protocol):
+    boot_id: str
+    """Another one for each process image; a client that sees it change knows that a restart is done."""
+    version: str
+    started: float
+    """Monotonic seconds."""
+    hub: "Hub"
+    paths: "Paths"
+
+    @property
+    def phase(self) -> "Phase": ...
+
+    @property
+    def config(self) -> "Config":
+        """What runs, which is not the file's when the file has errors."""
+        ...
+
+    @property
+    def snapshot(self) -> "Snapshot":
+        """The file as it was last read, good or bad."""
+        ...
+
+    @property
+    def auth(self) -> "AuthPolicy": ...
+
+    def report(self) -> "StatusReport": ...
+
+    async def reload(self, trigger: str) -> "ReloadResult":
+        """Must run to its end once begun: a caller that is cancelled only stops waiting."""
+        ...
+
+    def request_restart(self, reason: str) -> "RestartTicket": ...
