@@ -1,0 +1,175 @@
+"""The config as types: every value that this gateway uses, with its bounds, its doc and what a change of it needs.
+
+The keys are OpenClaw's (camelCase in the file, snake_case here). A field without a doc and an effect is a failing test,
+so that no setting can be added without deciding what a reload does with it.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+
+class Effect(StrEnum):
+    """What a change of a value needs. The words are those of `report.Change.effect`."""
+
+    NONE = "none"
+    """Nothing: we do not use it."""
+    HOT = "hot"
+    """Taken while running: read on use, or applied by the field's action."""
+    RESTART = "restart"
+    """A restart of the process."""
+    UNIT = "unit"
+    """It belongs to the socket unit: `openclaw-gateway install` under systemd, a restart where we bind ourselves."""
+
+
+ACTIONS = ("logging", "auth")
+"""Hot actions in the order of applying: logging first, so that the rest is logged as the user now wants."""
+
+
+def _rule(
+    doc: str,
+    effect: Effect,
+    *,
+    action: str | None = None,
+    secret: bool = False,
+    allowed: str | None = None,
+    **bounds: Any,
+) -> Meta:
+    """What stands beside a field. `allowed` words the allowed values where type and bounds do not say it."""
+    extra = {"effect": effect, "action": action, "secret": secret, "allowed": allowed}
+    return Meta(description=doc, extra=extra, extra_json_schema={"x-effect": effect.value}, **bounds)
+
+
+HOT, RESTART, UNIT = Effect.HOT, Effect.RESTART, Effect.UNIT
+
+Bind = Literal["auto", "loopback", "lan", "custom", "tailnet"]
+AuthMode = Literal["none", "token", "password"]
+ReloadMode = Literal["off", "hot", "restart", "hybrid"]
+Level = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+def _hide(secret: str | None) -> str:
+    return "None" if secret is None else "<set>"
+
+
+class Auth(Struct, frozen=True, rename="camel"):
+    """Who may connect."""
+
+    mode: Annotated[
+        AuthMode | None,
+        _rule(
+            "How clients prove who they are; unset: password if only a password is set, else token.", HOT, action="auth"
+        ),
+    ] = None
+    token: Annotated[
+        Text | None,
+        _rule("The shared token. OPENCLAW_GATEWAY_TOKEN fills in when it is unset.", HOT, action="auth", secret=True),
+    ] = None
+    password: Annotated[
+        Text | None,
+        _rule("The password. OPENCLAW_GATEWAY_PASSWORD fills in when it is unset.", HOT, action="auth", secret=True),
+    ] = None
+
+    @property
+    def effective_mode(self) -> AuthMode:
+        if self.mode is not None:
+            return self.mode
+        return "password" if self.password and not self.token else "token"
+
+    def __repr__(self) -> str:
+        # A config in a traceback or a log line must not carry its secrets along.
+        return f"Auth(mode={self.mode!r}, token={_hide(self.token)}, password={_hide(self.password)})"
+
+
+class Reload(Struct, frozen=True, rename="camel"):
+    """What an edit of the config file does."""
+
+    mode: Annotated[
+        ReloadMode,
+        _rule(
+            "hybrid: apply hot what can be, else restart; hot: never restart; restart: always; off: nothing.",
+            HOT,
+        ),
+    ] = "hybrid"
+    debounce_ms: Annotated[
+        int, _rule("Milliseconds of quiet after an edit before it is read.", HOT, ge=0, le=60_000)
+    ] = 300
+    deferral_timeout_ms: Annotated[
+        int, _rule("Longest wait in milliseconds for an idle moment before a restart.", HOT, ge=0, le=3_600_000)
+    ] = 300_000
+
+
+class ControlUi(Struct, frozen=True, rename="camel"):
+    """The browser page."""
+
+    enabled: Annotated[bool, _rule("Serve the Control UI.", HOT)] = True
+    base_path: Annotated[
+        str,
+        _rule(
+            "Path under which the Control UI is served.",
+            RESTART,
+            allowed='"" or a path such as "/openclaw", without a slash at its end',
+            pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+            max_length=256,
+        ),
+    ] = ""
+
+
+class Limits(Struct, frozen=True, rename="camel"):
+    """What one client may take, before and after it has shown who it is. Changes hold for new connections."""
+
+    max_head_bytes: Annotated[int, _rule("Bytes in a request's head.", HOT, ge=1024, le=1_048_576)] = 65_536
+    max_headers: Annotated[int, _rule("Header lines in a request.", HOT, ge=1, le=1000)] = 100
+    max_body_bytes: Annotated[int, _rule("Bytes in a request's body.", HOT, ge=0, le=268_435_456)] = 1_048_576
+    head_timeout_ms: Annotated[int, _rule("Milliseconds for a request's head to arrive.", HOT, ge=100, le=600_000)] = (
+        10_000
+    )
+    body_timeout_ms: Annotated[int, _rule("Milliseconds for a request's body to arrive.", HOT, ge=100, le=600_000)] = (
+        30_000
+    )
+    keep_alive_ms: Annotated[int, _rule("Milliseconds an idle HTTP connection is kept.", HOT, ge=0, le=600_000)] = 5000
+    max_connections_per_address: Annotated[
+        int, _rule("Connections one address may hold before it has authenticated.", HOT, ge=1, le=65_536)
+    ] = 1024
+    handshake_timeout_ms: Annotated[
+        int, _rule("Milliseconds for a WebSocket client to send `connect`.", HOT, ge=100, le=600_000)
+    ] = 15_000
+
+
+class Http(Struct, frozen=True, rename="camel"):
+    """HTTP serving."""
+
+    limits: Limits = Limits()
+
+
+class Gateway(Struct, frozen=True, rename="camel"):
+    """The port, and what is served on it."""
+
+    port: Annotated[int, _rule("TCP port. OPENCLAW_GATEWAY_PORT wins over it.", UNIT, ge=1, le=65_535)] = 18_789
+    bind: Annotated[
+        Bind, _rule("Addresses to listen on: loopback, lan (all), tailnet, custom (customBindHost), auto.", UNIT)
+    ] = "loopback"
+    custom_bind_host: Annotated[str | None, _rule("The address for bind custom.", UNIT, allowed="an IP address")] = None
+    auth: Auth = Auth()
+    reload: Reload = Reload()
+    control_ui: ControlUi = ControlUi()
+    http: Http = Http()
+
+
+class Logging(Struct, frozen=True, rename="camel"):
+    """Where log lines go."""
+
+    level: Annotated[Level, _rule("Least level that the log file and the journal get.", HOT, action="logging")] = "info"
+    console_level: Annotated[Level, _rule("Least level that the terminal gets.", HOT, action="logging")] = "info"
+    file: Annotated[
+        Text | None, _rule("Path of the JSONL log file; unset: OpenClaw's place.", HOT, action="logging")
+    ] = None
+
+
+class Config(Struct, frozen=True, rename="camel"):
+    """The sections of the config file that this gateway uses."""
+
+    gateway: Gateway = Gateway()
+    logging: Logging = Logging()
