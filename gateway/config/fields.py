@@ -1,0 +1,105 @@
+"""The schema as a table: one row for each setting, by its dotted path. Validation, planning, docs and commands read it."""
+
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.config.schema import Config, Effect
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting."""
+
+    path: str
+    type: Any
+    """What `msgspec.convert` checks a value against."""
+    default: Any
+    doc: str
+    effect: Effect
+    action: str | None
+    secret: bool
+    allowed: str
+    """In words, for an error and for `config schema`."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.path.split("."))
+
+    def of(self, config: Config) -> Any:
+        """This setting's value in `config`."""
+        value: Any = config
+        for attribute in _ATTRIBUTES[self.path]:
+            value = getattr(value, attribute)
+        return value
+
+
+_ATTRIBUTES: dict[str, tuple[str, ...]] = {}
+
+
+def _walk(
+    struct: type[Struct], path: tuple[str, ...], names: tuple[str, ...], sections: dict[str, type[Struct]]
+) -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    hints = get_type_hints(struct, include_extras=True)
+    for info in msgspec.structs.fields(struct):
+        here, attributes, hint = (*path, info.encode_name), (*names, info.name), hints[info.name]
+        dotted = ".".join(here)
+        if isinstance(hint, type) and issubclass(hint, Struct):
+            sections[dotted] = hint
+            found |= _walk(hint, here, attributes, sections)
+        else:
+            _ATTRIBUTES[dotted] = attributes
+            found[dotted] = _field(dotted, hint, info.default)
+    return found
+
+
+def _field(dotted: str, hint: Any, default: Any) -> Field:
+    meta: Meta | None = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Meta) and m.extra), None)
+    if meta is None or not meta.description:
+        raise TypeError(f"{dotted} has no doc and effect beside it in config/schema.py")
+    rule = meta.extra or {}
+    allowed = rule["allowed"] or _describe(hint)
+    return Field(dotted, hint, default, meta.description, rule["effect"], rule["action"], rule["secret"], allowed)
+
+
+def _describe(hint: Any, meta: Meta | None = None) -> str:
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _describe(get_args(hint)[0], hint.__metadata__[0])
+    if origin in (Union, UnionType):
+        return " or ".join(_describe(part, meta) for part in get_args(hint) if part is not NoneType)
+    if origin is Literal:
+        return " | ".join(get_args(hint))
+    if hint is int:
+        assert meta is not None  # every number has bounds; tests/config/test_fields.py holds it
+        return f"a whole number from {meta.ge} to {meta.le}"
+    return {bool: "true or false", str: "a text"}[hint]
+
+
+SECTIONS: dict[str, type[Struct]] = {"": Config}
+"""Dotted path of every object that we implement, with its type; "" is the root."""
+
+FIELDS: dict[str, Field] = _walk(Config, (), (), SECTIONS)
+"""Every setting by dotted path, in the schema's order."""
+
+
+def keys_of(section: str) -> list[str]:
+    """The keys that we implement in one object."""
+    return [info.encode_name for info in msgspec.structs.fields(SECTIONS[section])]
+
+
+def json_schema(path: str = "") -> dict[str, Any]:
+    """JSON Schema of the whole config or of one path (a KeyError if it is not ours). `x-effect` is a change's effect.
+
+    Unknown keys are allowed: OpenClaw has many more than we use.
+    """
+    if path in FIELDS:
+        return {**msgspec.json.schema(FIELDS[path].type), "default": FIELDS[path].default}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **msgspec.json.schema(SECTIONS[path]),
+    }

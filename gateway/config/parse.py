@@ -1,0 +1,146 @@
+"""The bytes of one config file to a value and the places in it. Pure: whoever calls has read the file.
+
+Most files are plain JSON, written by OpenClaw, and take the standard library's fast way. JSON5, and whatever is wrong,
+takes `json5`, which knows places; those are worked out only when somebody asks, since a good file never needs them.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from gateway.config import json5
+from gateway.report import Issue
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+
+Path = tuple[str | int, ...]
+"""Keys and indexes from the root of a value."""
+
+
+class Place(NamedTuple):
+    """1-based; None where there is no text to point at."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file's text and value."""
+
+    file: str
+    text: str
+    value: Any
+
+    @cached_property
+    def parsed(self) -> json5.Parsed:
+        return json5.parse(self.text, MAX_DEPTH)
+
+    @property
+    def repeated(self) -> tuple[tuple[str, Place], ...]:
+        """Keys written twice in one object."""
+        return tuple((key, place(self.file, self.text, offset)) for key, offset in self.parsed.repeated)
+
+    def locate(self, path: Path, *, key: bool = False) -> Place:
+        """Where the value at `path` stands, or its key; of what is not there, the nearest thing around it."""
+        node, at = self.parsed.root, self.parsed.root.start
+        for step in path:
+            child = _child(node, step)
+            if child is None:
+                break
+            at = node.keys[step] if key and isinstance(step, str) else child.start
+            node = child
+        return place(self.file, self.text, at)
+
+    def has(self, path: Path) -> bool:
+        node: json5.Node | None = self.parsed.root
+        for step in path:
+            node = _child(node, step) if node else None
+        return node is not None
+
+
+def _child(node: json5.Node, step: str | int) -> json5.Node | None:
+    if isinstance(step, str):
+        return node.members.get(step)
+    return node.items[step] if step < len(node.items) else None
+
+
+def parse(data: bytes, file: str, *, root_object: bool = True) -> Document | Issue:
+    """Never raises for what `data` contains. An included file may have any root; the main file has an object."""
+    text = _decode(data, file)
+    if isinstance(text, Issue):
+        return text
+    document = _plain(text, file)
+    if document is None:
+        try:
+            document = Document(file, text, json5.parse(text, MAX_DEPTH).root.value)
+        except json5.Fault as fault:
+            return issue(place(file, text, fault.offset), f"not valid JSON5: {fault}")
+    if root_object and not isinstance(document.value, dict):
+        return issue(document.locate(()), "the config must be an object: { … }")
+    return document
+
+
+def issue(where: Place, message: str, path: str = "", **rest: str | None) -> Issue:
+    return Issue(message, path=path, file=where.file, line=where.line, column=where.column, **rest)
+
+
+def place(file: str, text: str, offset: int) -> Place:
+    return Place(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+
+
+def dotted(path: Path) -> str:
+    return ".".join(str(step) for step in path)
+
+
+def _decode(data: bytes, file: str) -> str | Issue:
+    if len(data) > MAX_BYTES:
+        return issue(Place(file), f"larger than {MAX_BYTES} bytes")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return issue(Place(file, 1, 1), "this is UTF-16; save it as UTF-8")
+    try:
+        # Editors that put a byte order mark before UTF-8 are tolerated, as OpenClaw does.
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig")
+        return issue(place(file, before, len(before)), f"not UTF-8 (byte 0x{data[error.start]:02x})")
+    if "\0" in text:
+        return issue(place(file, text, text.index("\0")), "a NUL character; this is not a text file")
+    if not text.strip():
+        return issue(Place(file, 1, 1), "the file is empty; an empty config is {}")
+    return text
+
+
+def _plain(text: str, file: str) -> Document | None:
+    """None when `json5` has to look: it is not plain JSON, or something about it needs a place to be named."""
+    if "\\ud" in text or "\\uD" in text:
+        return None  # the standard library lets half a surrogate pair through
+    try:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return None if _deeper(value, MAX_DEPTH) else Document(file, text, value)
+
+
+def _finite(token: str) -> float:
+    number = float(token)
+    if not math.isfinite(number):
+        raise ValueError(token)
+    return number
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return False
+    return True
+
+
+def _children(node: Any) -> Any:
+    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()

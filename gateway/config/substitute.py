@@ -1,0 +1,75 @@
+"""`${VAR}` in config values, as OpenClaw has it: only `[A-Z_][A-Z0-9_]*`, and `$${VAR}` stands for the text `${VAR}`."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.config.parse import Path
+
+Lookup = Callable[[str], str | None]
+REFERENCE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)\}")
+_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+
+
+def substitute(tree: Any, lookup: Lookup) -> tuple[Any, list[tuple[Path, str]]]:
+    """The tree with references replaced, and those that nothing sets (path, name); they are left as written.
+
+    A variable that is set to nothing counts as not set.
+    """
+    missing: list[tuple[Path, str]] = []
+
+    def walk(value: Any, path: Path) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(child, (*path, key)) for key, child in value.items()}
+        if isinstance(value, list):
+            return [walk(child, (*path, index)) for index, child in enumerate(value)]
+        return REFERENCE.sub(lambda match: replace(match, path), value) if isinstance(value, str) else value
+
+    def replace(match: re.Match[str], path: Path) -> str:
+        if match[1]:
+            return match[0][1:]
+        found = lookup(match[2])
+        if not found:
+            missing.append((path, match[2]))
+        return found or match[0]
+
+    return walk(tree, ()), missing
+
+
+def parse_dotenv(text: str) -> dict[str, str]:
+    """Lines of KEY=VALUE; `#` comments, `export` and one pair of quotes around the value are allowed. Else ignored."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _ENV_LINE.fullmatch(line)
+        if match is None:
+            continue
+        value = match[2]
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        else:
+            value = re.split(r"\s#", value, maxsplit=1)[0].rstrip()
+        found[match[1]] = value
+    return found
+
+
+def config_env(tree: Any) -> dict[str, str]:
+    """What the config's own `env` section sets: `env.vars.NAME` and `env.NAME`."""
+    section = tree.get("env") if isinstance(tree, dict) else None
+    if not isinstance(section, dict):
+        return {}
+    nested = section.get("vars")
+    return {
+        name: value
+        for source in (section, nested if isinstance(nested, dict) else {})
+        for name, value in source.items()
+        if isinstance(value, str)
+    }
+
+
+def chain(*sources: Mapping[str, str]) -> Lookup:
+    """The first source that sets a name to something wins."""
+
+    def lookup(name: str) -> str | None:
+        return next((value for source in sources if (value := source.get(name))), None)
+
+    return lookup
