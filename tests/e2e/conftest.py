@@ -1,0 +1,74 @@
+"""Each test gets a machine of its own: a freshly booted user manager (a quarter of a second) with an empty home."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gateway import Gateway
+from tests.e2e.installation import install, interpreter
+from tests.e2e.machine import obstacle
+from tests.e2e.manager import UserManager
+
+HERE = Path(__file__).parent
+TEST_SECONDS = 180
+"""The first test of a run also builds the installation."""
+JOURNAL_LINES = "200"
+
+failed = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    item.stash[failed] = item.stash.get(failed, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def installation() -> Path:
+    """The tested virtual environment. Skips where the machine cannot do it, fails there if E2E=required is set."""
+    python = None
+    if (reason := obstacle()) is None and (python := interpreter()) is None:
+        reason = "needs a Python >= 3.11 that every user can run (apt install python3 python3-venv)"
+    if python is None:
+        if os.environ.get("E2E") == "required":
+            pytest.fail(f"the end-to-end tests cannot run here: {reason}")
+        pytest.skip(f"no systemd user manager here: {reason}")
+    return install(python)
+
+
+@pytest.fixture
+def manager(installation: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[UserManager]:
+    with UserManager(tmp_path, installation) as manager:
+        yield manager
+        if request.node.stash.get(failed, False):
+            print(manager.log.read_text())
+            print(manager.root_run("journalctl", "--no-pager", "--lines", JOURNAL_LINES, check=False).stdout)
+
+
+@pytest.fixture
+def installed(manager: UserManager) -> Gateway:
+    """The gateway after `install`: nothing runs yet."""
+    gateway = Gateway(manager)
+    gateway.configure()
+    gateway.command("install")
+    return gateway
+
+
+@pytest.fixture
+def gateway(installed: Gateway) -> Gateway:
+    """The gateway after its socket was started and a first connection has started the service."""
+    installed.start()
+    assert installed.get().status == 200
+    installed.until_ready()
+    return installed

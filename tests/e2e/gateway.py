@@ -1,0 +1,75 @@
+"""The installed gateway as its user meets it: the command, the units, curl."""
+
+import json
+from subprocess import CompletedProcess
+from typing import Any, NamedTuple
+
+from tests.e2e.manager import UserManager, until
+
+SOCKET = "openclaw-gateway.socket"
+SERVICE = "openclaw-gateway.service"
+CONFIG = ".openclaw/openclaw.json"
+TOKEN = "a-token-of-the-tests"
+PORT = 18789
+
+
+class Answer(NamedTuple):
+    status: int
+    body: str
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Gateway:
+    def __init__(self, manager: UserManager) -> None:
+        self.manager = manager
+
+    def command(self, *words: str, check: bool = True, **options: Any) -> CompletedProcess[str]:
+        return self.manager.run("openclaw-gateway", *words, check=check, **options)
+
+    def configure(self, text: str | None = None) -> None:
+        """Writes the config file in one go; without a text, the smallest one that has a token."""
+        self.manager.write(CONFIG, text or json.dumps({"gateway": {"auth": {"token": TOKEN}}}))
+
+    def drop_in(self, unit: str, text: str) -> None:
+        self.manager.write(f".config/systemd/user/{unit}.d/test.conf", text, mode=0o644)
+        self.manager.systemctl("daemon-reload")
+
+    def start(self) -> None:
+        """Starts the socket only: the service comes with the first connection."""
+        self.manager.systemctl("start", SOCKET)
+
+    def get(self, path: str = "/healthz", *options: str, host: str = "127.0.0.1", port: int = PORT) -> Answer:
+        """One request by curl; a request without an answer fails the test with curl's words."""
+        words = ("--silent", "--show-error", "--max-time", "20", "--write-out", "\\n%{http_code}")
+        out = self.manager.run("curl", *words, *options, f"http://{host}:{port}{path}").stdout
+        body, _, status = out.rpartition("\n")
+        return Answer(int(status), body)
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.command("status", "--json", check=False).stdout))
+
+    def pid(self) -> int:
+        """Main process of the service, 0 when there is none."""
+        return int(self.manager.show(SERVICE, "MainPID")["MainPID"])
+
+    def state(self, unit: str = SERVICE) -> str:
+        return self.manager.show(unit, "ActiveState")["ActiveState"]
+
+    def restarts(self) -> int:
+        """How often systemd itself started the service again."""
+        return int(self.manager.show(SERVICE, "NRestarts")["NRestarts"])
+
+    def kill(self, sig: str = "KILL") -> None:
+        self.manager.root_run("kill", f"-{sig}", str(self.pid()))
+
+    def until_ready(self, other_than: int = 0, seconds: float = 15.0) -> int:
+        """Waits until the service is active in another process than the one given, and returns its pid."""
+
+        def ready() -> int:
+            shown = self.manager.show(SERVICE, "MainPID", "ActiveState")
+            pid = int(shown["MainPID"])
+            return pid if shown["ActiveState"] == "active" and pid not in (0, other_than) else 0
+
+        return until(ready, f"a ready gateway other than pid {other_than}", seconds)

@@ -1,0 +1,202 @@
+"""A real `systemd --user` in private namespaces; boot.sh says what is in there.
+
+The network is private too, so port 18789 is always free, several managers can run at once and beside a gateway of the
+machine's own. They end with the process that started them.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.e2e.machine import make_cgroup, remove_cgroup
+
+VENV = "/run/e2e/venv"
+"""Where the tested installation lies inside."""
+SCRIPTS = "/run/e2e/scripts"
+"""Where the folder of this file lies inside."""
+USER = "gateway"
+UID = 47000
+BOOT_SECONDS = 30.0
+BOOT = Path(__file__).with_name("boot.sh")
+
+T = TypeVar("T")
+_numbers = itertools.count()
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+    """Polls `condition` until it is true and returns its value; fails with `what` otherwise."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+    return value
+
+
+class Inside(subprocess.Popen[str]):
+    """A process in the namespaces. Signals go to it, not to the `nsenter` that waits for it and hands on its status."""
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            for child in _children(self.pid):
+                os.kill(child, sig)
+
+
+class UserManager:
+    """`start()` it before anything else and `stop()` it at the end, or use it as a context manager."""
+
+    def __init__(self, folder: Path, venv: Path, uid: int = UID) -> None:
+        """`folder` (which may lie in a private place) takes the user's home and the boot log."""
+        self.home = folder / "home"
+        """The user's home, seen from outside."""
+        self.inner_home = f"/home/{USER}"
+        self.uid = uid
+        self.runtime = f"/run/user/{uid}"
+        self.log = folder / "boot.log"
+        self._venv = venv
+        self._cgroup: Path | None = None
+        self._outer: subprocess.Popen[bytes] | None = None
+        self._init = 0
+        self._started = ExitStack()
+
+    def __enter__(self) -> "UserManager":
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._cgroup = make_cgroup(next(_numbers))
+        unshare = "unshare --mount --cgroup --pid --net --fork --kill-child --mount-proc"
+        enter = f'echo $$ > "$0/cgroup.procs" && exec {unshare} bash "$@"'
+        places = (self.home, self._venv, BOOT.parent)
+        # Standard input stays open as long as we live: its end is the end of the namespaces.
+        with self.log.open("wb") as log:
+            self._outer = subprocess.Popen(
+                ["bash", "-c", enter, self._cgroup, BOOT, str(self.uid), *places],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until(self._booted, f"a user manager; the boot log says: {self.log.read_text()}", BOOT_SECONDS)
+        self.systemctl("is-system-running", "--wait", check=False)
+
+    def stop(self) -> None:
+        if self._outer is not None and self._outer.stdin is not None:
+            self._outer.stdin.close()
+            self._outer.wait(timeout=10)
+        self._started.close()
+        if (cgroup := self._cgroup) is not None:
+            until(lambda: remove_cgroup(cgroup), f"{cgroup} is empty")
+        self._outer = self._cgroup = None
+
+    def popen(self, *command: str, env: Mapping[str, str] | None = None, **options: Any) -> Inside:
+        """Starts a command as the user, as a login shell would: in his home and in the cgroup of his session.
+
+        It ends with the manager at the latest.
+        """
+        as_user = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", "--pdeathsig=KILL"]
+        words = [f"{name}={value}" for name, value in {**self._environment(), **(env or {})}.items()]
+        command = (*as_user, "env", "-i", f"--chdir={self.inner_home}", *words, *command)
+        return self._enter(*command, **options)
+
+    def run(
+        self,
+        *command: str,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        timeout: float = 60.0,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command as the user; a failing one fails the test with its output unless `check` is false."""
+        return _complete(self.popen(*command, env=env), command, check, timeout, input)
+
+    def root_run(self, *command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        return _complete(self._enter(*command), command, check, timeout)
+
+    def systemctl(self, *words: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+        return self.run("systemctl", "--user", "--no-pager", *words, check=check, timeout=timeout)
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        out = self.systemctl("show", unit, *(f"--property={name}" for name in properties)).stdout
+        return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+    def journal(self, unit: str) -> list[dict[str, Any]]:
+        """What the unit's processes logged and what systemd said of it, oldest first."""
+        out = self.run("journalctl", "--user", "--unit", unit, "--output=json", "--no-pager", "--quiet").stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    def messages(self, unit: str) -> list[str]:
+        return [str(entry.get("MESSAGE", "")) for entry in self.journal(unit)]
+
+    def path(self, inner: str) -> Path:
+        """A place inside, seen from outside."""
+        return Path(f"/proc/{self._init}/root") / inner.lstrip("/")
+
+    def write(self, place: str, text: str, mode: int = 0o600) -> Path:
+        """Writes a file below the user's home as his own and returns its path from outside."""
+        path = self.home / place
+        for folder in [*reversed(path.relative_to(self.home).parents)][1:]:
+            (self.home / folder).mkdir(exist_ok=True)
+            os.chown(self.home / folder, self.uid, self.uid)
+        path.write_text(text)
+        path.chmod(mode)
+        os.chown(path, self.uid, self.uid)
+        return path
+
+    def _environment(self) -> dict[str, str]:
+        """What a login gives. No bus address: many setups have none, and nothing of ours may need it."""
+        return {
+            "HOME": self.inner_home,
+            "USER": USER,
+            "LOGNAME": USER,
+            "SHELL": "/bin/bash",
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
+            "XDG_RUNTIME_DIR": self.runtime,
+        }
+
+    def _enter(self, *command: str, **options: Any) -> Inside:
+        session = f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice/session-1.scope/cgroup.procs"
+        namespaces = ["nsenter", f"--target={self._init}", "--mount", "--cgroup", "--pid", "--net", "--"]
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        words = [*namespaces, "sh", "-c", 'echo 0 > "$0" && exec "$@"', session, *command]
+        return self._started.enter_context(Inside(words, text=True, **options))
+
+    def _booted(self) -> bool:
+        assert self._outer is not None
+        if self._outer.poll() is not None:
+            raise AssertionError(f"the namespaces ended at once: {self.log.read_text()}")
+        self._init = next(iter(_children(self._outer.pid)), 0)
+        return bool(self._init) and self.path(f"{self.runtime}/systemd/private").exists()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _complete(
+    process: Inside, command: tuple[str, ...], check: bool, timeout: float, input: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    with process:
+        try:
+            out, err = process.communicate(input, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    if check and process.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} ended with {process.returncode}\n{out}{err}")
+    return subprocess.CompletedProcess(command, process.returncode, out, err)

@@ -1,0 +1,108 @@
+"""The harness itself, with a socket-activated server of twenty lines: what it reports as lost must be lost."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gateway import Gateway
+from tests.e2e.load import load
+from tests.e2e.manager import Inside, UserManager, until
+
+SERVER = """
+import asyncio, os, signal, socket, sys
+from systemd.daemon import notify
+
+async def serve():
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    async def answer(reader, writer):
+        while await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        writer.close()
+    inherited = "LISTEN_FDS" in os.environ
+    sock = socket.socket(fileno=3) if inherited else socket.create_server(("127.0.0.1", 18789))
+    server = await asyncio.start_server(answer, sock=sock)
+    notify("READY=1")
+    await over.wait()
+    server.close()
+    await asyncio.sleep(0.1)
+
+print("serving", flush=True)
+asyncio.run(serve())
+"""
+SOCKET = "[Socket]\nListenStream=127.0.0.1:18789\n"
+SERVICE = "[Service]\nType=notify\nExecStart=/run/e2e/venv/bin/python %h/server.py\n"
+
+
+@pytest.fixture
+def server(manager: UserManager) -> UserManager:
+    manager.write("server.py", SERVER)
+    manager.write(".config/systemd/user/toy.socket", SOCKET)
+    manager.write(".config/systemd/user/toy.service", SERVICE)
+    manager.systemctl("daemon-reload")
+    return manager
+
+
+@pytest.mark.parametrize("kind", ["fresh", "keepalive", "post"])
+def test_restart_behind_a_socket_unit_loses_nothing(server: UserManager, kind: str) -> None:
+    server.systemctl("start", "toy.socket")
+    with load(server, kind) as clients:
+        for _ in range(3):
+            server.systemctl("restart", "toy.service")
+    assert clients.outcomes["ok"] > 50
+    assert clients.lost == {}
+
+
+def test_restart_without_a_socket_unit_refuses(server: UserManager) -> None:
+    server.systemctl("start", "toy.service")
+    with load(server, "fresh") as clients:
+        server.systemctl("restart", "toy.service")
+    assert clients.lost["refused"] > 0
+    assert {failure["outcome"] for failure in clients.failures} == {"refused"}
+
+
+def test_unanswered_request_is_told_from_a_refused_one(server: UserManager) -> None:
+    server.systemctl("start", "toy.socket")
+    Gateway(server).get()
+    with load(server, "fresh", workers=2, timeout=1) as clients:
+        server.systemctl("kill", "--signal=STOP", "toy.service")
+        until(lambda: server.run("sleep", "1.5"), "a pause longer than the clients' patience")
+        server.systemctl("kill", "--signal=KILL", "toy.service")
+    assert clients.lost["timeout"] >= 2
+    assert "refused" not in clients.lost
+
+
+def test_journal_and_properties(server: UserManager) -> None:
+    server.systemctl("start", "toy.service")
+    assert server.show("toy.service", "ActiveState", "SubState") == {"ActiveState": "active", "SubState": "running"}
+    until(lambda: "serving" in server.messages("toy.service"), "what the service printed, in the journal")
+
+
+def start_sleep(manager: UserManager) -> Inside:
+    process = manager.popen("sleep", "60")
+    until(lambda: manager.run("pgrep", "sleep", check=False).stdout, "a process inside")
+    return process
+
+
+def test_signals_reach_the_process_inside(manager: UserManager) -> None:
+    process = start_sleep(manager)
+    process.terminate()
+    assert process.wait(timeout=5) == -signal.SIGTERM
+
+
+def test_two_managers_hold_the_same_port(server: UserManager, installation: Path, tmp_path: Path) -> None:
+    server.systemctl("start", "toy.service")
+    with UserManager(tmp_path / "other", installation, uid=server.uid + 1) as other:
+        assert Gateway(other).manager.run("curl", "-s", "http://127.0.0.1:18789/", check=False).returncode == 7
+    assert Gateway(server).get("/").body == "ok"
+
+
+def test_nothing_is_left_behind(installation: Path, tmp_path: Path) -> None:
+    with UserManager(tmp_path, installation) as manager:
+        process = start_sleep(manager)
+        folder = manager.path("/")
+    assert process.wait(timeout=5) == -signal.SIGKILL
+    assert not folder.exists()
