@@ -1,0 +1,27 @@
+"""Why a connection ends, as the code and reason of the close frame."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.protocol.limits import MAX_CLOSE_REASON
+
+
+class Close(Struct, frozen=True):
+    code: int
+    reason: str = ""
+
+    @classmethod
+    def because(cls, code: int, reason: str) -> "Close":
+        """Cut the reason to what a close frame carries, without halving a character."""
+        data = reason.encode("utf-8", "replace")[:MAX_CLOSE_REASON]
+        return cls(code, data.decode("utf-8", "ignore"))
+
+
+SILENT: Final = Close(1000)
+"""Handshake timeout and unreadable JSON before hello; the existing gateway gives no reason."""
+TEXT_ONLY: Final = Close(1003, "text frames only")
+TOO_BIG: Final = Close(1009)
+SLOW_CONSUMER: Final = Close(1008, "slow consumer")
+SECRET_CHANGED: Final = Close(1008, "gateway auth changed")
+SERVICE_RESTART: Final = Close(1012, "service restart")

@@ -1,0 +1,124 @@
+"""The three frames of the wire and their JSON: `req` in, `res` and `event` out.
+
+Unknown keys of a frame are skipped, because the next version of a client adds some. Params stay raw bytes here; only
+the method that is called knows their shape.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from gateway.protocol.params import explain
+
+ErrorCode = Literal["NOT_LINKED", "NOT_PAIRED", "AGENT_TIMEOUT", "INVALID_REQUEST", "UNAVAILABLE", "FORBIDDEN"]
+
+NO_PARAMS = Raw(b"{}")
+
+
+class WireError(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What a refused request gets; `message` is parsed by clients, so its wording is part of the protocol."""
+
+    code: ErrorCode
+    message: str
+    details: dict[str, Any] | None = None
+    retryable: bool = False
+    retry_after_ms: int | None = None
+
+
+class Request(Struct, frozen=True):
+    id: str
+    method: str
+    params: Raw = NO_PARAMS
+
+
+class StateVersion(Struct, frozen=True):
+    presence: int
+    health: int
+
+
+class Malformed(Exception):
+    """JSON, but not a request; `str()` says why and `id` is the one to answer to."""
+
+    def __init__(self, why: str, id: str) -> None:
+        super().__init__(why)
+        self.id = id
+
+
+class NotJson(Exception):
+    """Nothing that could be answered."""
+
+
+class _Incoming(Struct):
+    id: Any = UNSET
+    method: Any = UNSET
+    params: Raw = NO_PARAMS
+    type: Any = UNSET
+
+
+class _Response(Struct, rename="camel", tag="res", tag_field="type"):
+    id: str
+    ok: bool
+    payload: Any = UNSET
+    error: WireError | UnsetType = UNSET
+
+
+_incoming = msgspec.json.Decoder(_Incoming)
+_anything = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+def decode_request(text: str) -> Request:
+    """Raise `NotJson` or `Malformed`; nothing else comes out, whatever goes in."""
+    try:
+        frame = _incoming.decode(text)
+    except msgspec.ValidationError as error:
+        _check_json(text)
+        raise Malformed(explain(error), "invalid") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise NotJson from None
+    id = frame.id if isinstance(frame.id, str) and frame.id else "invalid"
+    if frame.type != "req":
+        raise Malformed("at /type: must be equal to constant", id)
+    for name in ("id", "method"):
+        value = getattr(frame, name)
+        if value is UNSET:
+            raise Malformed(f"at root: must have required property '{name}'", id)
+        if not isinstance(value, str):
+            raise Malformed(f"at /{name}: must be string", id)
+        if not value:
+            raise Malformed(f"at /{name}: must NOT have fewer than 1 characters", id)
+    return Request(frame.id, frame.method, frame.params)
+
+
+def _check_json(text: str) -> None:
+    """A decoder that stops at the first wrong type has not seen whether the rest is JSON."""
+    try:
+        _anything.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise NotJson from None
+
+
+def encode_response(id: str, payload: object) -> str:
+    return _encoder.encode(_Response(id=id, ok=True, payload=payload)).decode()
+
+
+def encode_error(id: str, error: WireError) -> str:
+    return _encoder.encode(_Response(id=id, ok=False, error=error)).decode()
+
+
+class EventFrame:
+    """One event for many clients: the payload is serialised once, only `seq` differs."""
+
+    __slots__ = ("_head", "_tail", "name")
+
+    def __init__(self, name: str, payload: object, state_version: StateVersion | None = None) -> None:
+        head = b'{"type":"event","event":' + _encoder.encode(name) + b',"payload":' + _encoder.encode(payload)
+        tail = b',"stateVersion":' + _encoder.encode(state_version) + b"}" if state_version else b"}"
+        self.name = name
+        self._head = head.decode()
+        self._tail = tail.decode()
+
+    def text(self, seq: int | None) -> str:
+        """The frame for one client; None for the events before hello, which carry no number."""
+        return self._head + self._tail if seq is None else f'{self._head},"seq":{seq}{self._tail}'

@@ -1,0 +1,71 @@
+"""The hello-ok payload: what a client learns of the gateway when it is let in, in the shape of its version."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.protocol.frames import StateVersion
+from gateway.protocol.handshake import Peer
+from gateway.protocol.limits import TICK_INTERVAL_MS, limits
+
+EVENTS = ["connect.challenge", "health", "tick", "shutdown"]
+"""What this gateway sends."""
+
+SESSION_DEFAULTS = {
+    "defaultAgentId": "main",
+    "mainKey": "main",
+    "mainSessionKey": "agent:main:main",
+    "scope": "per-sender",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The gateway at the moment of the hello."""
+
+    version: str
+    boot_id: str
+    host: str
+    methods: list[str]
+    presence: list[dict[str, Any]]
+    health: dict[str, Any]
+    state_version: StateVersion
+    uptime_ms: int
+    config_path: str
+    state_dir: str
+
+
+def hello(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
+    payload: dict[str, Any] = {
+        "type": "hello-ok",
+        "protocol": peer.protocol,
+        "server": _server(peer, conn_id, facts),
+        "features": {"methods": facts.methods, "events": EVENTS},
+        "snapshot": {
+            "presence": facts.presence,
+            "health": facts.health,
+            "stateVersion": facts.state_version,
+            "uptimeMs": facts.uptime_ms,
+            "configPath": facts.config_path,
+            "stateDir": facts.state_dir,
+            "sessionDefaults": SESSION_DEFAULTS,
+        },
+        "policy": _policy(peer),
+    }
+    if peer.protocol >= 4:
+        payload["snapshot"]["authMode"] = peer.auth_mode
+        payload["auth"] = {"method": peer.auth_mode, "role": peer.role, "scopes": peer.scopes}
+    return payload
+
+
+def _server(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
+    last = {"host": facts.host} if peer.protocol < 4 else {"bootId": facts.boot_id}
+    return {"version": facts.version, "connId": conn_id, **last}
+
+
+def _policy(peer: Peer) -> dict[str, int]:
+    bounds = limits(peer.protocol)
+    return {
+        "maxPayload": bounds.max_payload,
+        "maxBufferedBytes": bounds.max_buffered,
+        "tickIntervalMs": TICK_INTERVAL_MS,
+    }

@@ -1,0 +1,31 @@
+"""The numbers of the wire: sizes in bytes, times in milliseconds, for each protocol version."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+MAX_HANDSHAKE_FRAME = 64 * KIB
+"""Before hello, in both versions: whoever has not said who he is gets little memory."""
+MAX_FRAME = 25 * MIB
+"""The largest of any version; what the WebSocket layer itself may take in."""
+MAX_CLOSE_REASON = 120
+"""Bytes; RFC 6455 leaves 123."""
+MAX_IN_FLIGHT = 32
+"""Requests of one client that run at the same time; the next one is not read before one is answered."""
+TICK_INTERVAL_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_payload: int
+    """Largest frame from the client after hello."""
+    max_buffered: int
+    """What may wait for a client that reads slowly."""
+
+
+_LIMITS = {3: Limits(512 * KIB, 1536 * KIB), 4: Limits(MAX_FRAME, 50 * MIB)}
+
+
+def limits(protocol: int) -> Limits:
+    return _LIMITS[protocol]

@@ -1,0 +1,30 @@
+"""Roles and scopes: what a connected client may call, and the refusal each version expects."""
+
+from typing import Any, Literal
+
+from gateway.protocol.frames import WireError
+
+Scope = Literal["operator.read", "operator.write", "operator.admin", "operator.approvals", "operator.pairing"]
+
+READ: Scope = "operator.read"
+WRITE: Scope = "operator.write"
+ADMIN: Scope = "operator.admin"
+
+
+def granted(protocol: int, role: str, requested: list[str]) -> tuple[str, ...]:
+    """Protocol 3 reads no scopes as all of them; protocol 4 reads none as none."""
+    if protocol < 4 and role == "operator" and not requested:
+        return (ADMIN,)
+    return tuple(dict.fromkeys(requested))
+
+
+def refuse(protocol: int, role: str, scopes: tuple[str, ...], needed: Scope | None) -> WireError | None:
+    """None allows. `needed` None is for what any operator may call, even without a scope."""
+    if role != "operator":
+        return WireError("INVALID_REQUEST", f"unauthorized role: {role}")
+    if needed is None or ADMIN in scopes or needed in scopes or (needed == READ and WRITE in scopes):
+        return None
+    if protocol < 4:
+        return WireError("INVALID_REQUEST", f"missing scope: {needed}")
+    details: dict[str, Any] = {"code": "MISSING_SCOPE", "missingScope": needed, "requiredScopes": [needed]}
+    return WireError("FORBIDDEN", f"missing scope: {needed}", details)

@@ -1,0 +1,72 @@
+"""A client after hello: text in, calls and answers out. Pure; the caller moves the bytes.
+
+Requests of one client overlap, so a session keeps which ids are still unanswered: an id that is used twice at the same
+time is refused, and when `full` nothing more may be read.
+"""
+
+from dataclasses import dataclass
+
+from gateway.protocol.closing import TOO_BIG, Close
+from gateway.protocol.frames import Malformed, NotJson, Request, WireError, decode_request, encode_error
+from gateway.protocol.handshake import Peer
+from gateway.protocol.limits import MAX_IN_FLIGHT, limits
+from gateway.protocol.params import cut
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Send this; the connection stays."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Nothing to answer to; worth a log line."""
+
+    why: str
+
+
+Outcome = Request | Answer | Ignored | Close
+
+
+class Session:
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.limits = limits(peer.protocol)
+        self._in_flight: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        return len(self._in_flight) >= MAX_IN_FLIGHT
+
+    def receive(self, text: str) -> Outcome:
+        """A `Request` counts as in flight until you call `finish` with its id."""
+        if exceeds(text, self.limits.max_payload):
+            return TOO_BIG
+        try:
+            request = decode_request(text)
+        except NotJson:
+            return Ignored("not JSON")
+        except Malformed as fault:
+            return _invalid(fault.id, f"invalid request frame: {fault}")
+        if request.method == "connect":
+            return _invalid(request.id, "connect is only valid as the first request")
+        if request.id in self._in_flight:
+            return _invalid(request.id, f"request id is already in flight: {cut(request.id)}")
+        self._in_flight.add(request.id)
+        return request
+
+    def finish(self, id: str) -> None:
+        self._in_flight.discard(id)
+
+
+def exceeds(text: str, max_bytes: int) -> bool:
+    """Whether it is longer than this in UTF-8; counts the bytes only when the characters leave a doubt."""
+    if len(text) > max_bytes:
+        return True
+    return len(text) * 4 > max_bytes and len(text.encode("utf-8", "surrogatepass")) > max_bytes
+
+
+def _invalid(id: str, message: str) -> Answer:
+    return Answer(encode_error(id, WireError("INVALID_REQUEST", message)))

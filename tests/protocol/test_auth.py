@@ -1,0 +1,145 @@
+import pytest
+
+from gateway.protocol.auth import AuthMode, AuthPolicy, Claim, Credentials, check
+
+TOKEN = AuthPolicy("token", token="right")
+PASSWORD = AuthPolicy("password", password="right")
+
+
+def claim(
+    protocol: int,
+    token: str | None = None,
+    password: str | None = None,
+    *,
+    device: bool = False,
+    client: tuple[str, str] = ("gateway-client", "backend"),
+) -> Claim:
+    return Claim(protocol, *client, device, Credentials(token, password))
+
+
+@pytest.mark.parametrize(
+    ("policy", "who", "message"),
+    [
+        (TOKEN, claim(3, token="right"), None),
+        (TOKEN, claim(4, token="right"), None),
+        (TOKEN, claim(4, password="right"), None),
+        (TOKEN, claim(4, token="wrong", password="right"), None),
+        (PASSWORD, claim(3, password="right"), None),
+        (PASSWORD, claim(4, token="right"), None),
+        (AuthPolicy("none"), claim(3), None),
+        (AuthPolicy("none"), claim(4, token="whatever"), None),
+        (TOKEN, claim(3), "device identity required"),
+        (TOKEN, claim(3, token=""), "device identity required"),
+        (TOKEN, claim(3, password="right"), "device identity required"),
+        (PASSWORD, claim(3), "device identity required"),
+        (TOKEN, claim(3, token="wrong"), "unauthorized: gateway token mismatch (provide gateway auth token)"),
+        (
+            TOKEN,
+            claim(3, token="wrong", client=("cli", "cli")),
+            "unauthorized: gateway token mismatch (set gateway.remote.token to match gateway.auth.token)",
+        ),
+        (
+            TOKEN,
+            claim(3, device=True, client=("openclaw-control-ui", "webchat")),
+            "unauthorized: gateway token missing "
+            "(open a tokenized dashboard URL or paste token in Control UI settings)",
+        ),
+        (
+            PASSWORD,
+            claim(3, password="wrong", client=("cli", "cli")),
+            "unauthorized: gateway password mismatch (set gateway.remote.password to match gateway.auth.password)",
+        ),
+        (
+            PASSWORD,
+            claim(3, device=True, client=("webchat-ui", "webchat")),
+            "unauthorized: gateway password missing (enter the password in Control UI settings)",
+        ),
+        (PASSWORD, claim(3, token="right"), "unauthorized: gateway password missing (provide gateway auth password)"),
+        (
+            AuthPolicy("token"),
+            claim(3, token="x"),
+            "unauthorized: gateway token not configured on gateway (set gateway.auth.token)",
+        ),
+        (
+            AuthPolicy("token", token=""),
+            claim(4, token="x"),
+            "unauthorized: gateway token not configured on gateway (set gateway.auth.token)",
+        ),
+        (AuthPolicy("trusted-proxy", token="x"), claim(4, token="x"), "unauthorized"),
+    ],
+)
+def test_the_matrix(policy: AuthPolicy, who: Claim, message: str | None) -> None:
+    error = check(policy, who)
+    assert (error.message if error else None) == message
+
+
+@pytest.mark.parametrize(
+    ("policy", "who", "details"),
+    [
+        (TOKEN, claim(3, token="wrong"), None),
+        (TOKEN, claim(3), None),
+        (TOKEN, claim(4), {"code": "DEVICE_IDENTITY_REQUIRED"}),
+        (
+            TOKEN,
+            claim(4, token="wrong"),
+            {
+                "code": "AUTH_TOKEN_MISMATCH",
+                "authReason": "token_mismatch",
+                "canRetryWithDeviceToken": False,
+                "recommendedNextStep": "update_auth_credentials",
+            },
+        ),
+        (
+            PASSWORD,
+            claim(4, device=True),
+            {
+                "code": "AUTH_PASSWORD_MISSING",
+                "authReason": "password_missing",
+                "canRetryWithDeviceToken": False,
+                "recommendedNextStep": "update_auth_configuration",
+            },
+        ),
+        (
+            AuthPolicy("token"),
+            claim(4, token="x"),
+            {
+                "code": "AUTH_TOKEN_NOT_CONFIGURED",
+                "authReason": "token_missing_config",
+                "canRetryWithDeviceToken": False,
+                "recommendedNextStep": "update_auth_configuration",
+            },
+        ),
+        (
+            AuthPolicy("trusted-proxy"),
+            claim(4),
+            {
+                "code": "AUTH_UNAUTHORIZED",
+                "authReason": "unauthorized",
+                "canRetryWithDeviceToken": False,
+                "recommendedNextStep": "review_auth_configuration",
+            },
+        ),
+    ],
+)
+def test_protocol_4_gets_details(policy: AuthPolicy, who: Claim, details: dict[str, object] | None) -> None:
+    error = check(policy, who)
+    assert error is not None
+    assert error.details == details
+    assert error.code == ("NOT_PAIRED" if "device identity" in error.message else "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("mode", "presented", "admitted"),
+    [("token", "t", True), ("token", "p", False), ("password", "p", True), ("none", "", True),
+     ("trusted-proxy", "t", False), ("token", "", False)],
+)  # fmt: skip
+def test_bearer(mode: AuthMode, presented: str, admitted: bool) -> None:
+    assert AuthPolicy(mode, token="t", password="p").admits(presented) is admitted
+
+
+def test_nobody_is_admitted_by_an_empty_secret() -> None:
+    assert not AuthPolicy("token", token="").admits("")
+
+
+def test_a_secret_does_not_show() -> None:
+    assert "right" not in repr(TOKEN) + repr(claim(4, token="right", password="right"))

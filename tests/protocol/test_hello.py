@@ -1,0 +1,57 @@
+from typing import Any
+
+import msgspec
+
+from gateway.protocol.frames import StateVersion
+from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.hello import Facts, hello
+
+FACTS = Facts(
+    version="1.2",
+    boot_id="b",
+    host="h",
+    methods=["health"],
+    presence=[{"mode": "gateway"}],
+    health={"ok": True},
+    state_version=StateVersion(1, 2),
+    uptime_ms=5,
+    config_path="/c",
+    state_dir="/s",
+)
+
+
+def made(protocol: int) -> dict[str, Any]:
+    peer = Peer(protocol, "operator", ("operator.read",), ClientInfo("cli", "1", "l", "cli"), auth_mode="token")
+    return msgspec.json.decode(msgspec.json.encode(hello(peer, "conn", FACTS)), type=dict[str, Any])
+
+
+def test_protocol_3() -> None:
+    payload = made(3)
+    assert list(payload) == ["type", "protocol", "server", "features", "snapshot", "policy"]
+    assert payload["server"] == {"version": "1.2", "connId": "conn", "host": "h"}
+    assert payload["policy"] == {"maxPayload": 524288, "maxBufferedBytes": 1572864, "tickIntervalMs": 30000}
+    assert payload["snapshot"] == {
+        "presence": [{"mode": "gateway"}],
+        "health": {"ok": True},
+        "stateVersion": {"presence": 1, "health": 2},
+        "uptimeMs": 5,
+        "configPath": "/c",
+        "stateDir": "/s",
+        "sessionDefaults": {
+            "defaultAgentId": "main",
+            "mainKey": "main",
+            "mainSessionKey": "agent:main:main",
+            "scope": "per-sender",
+        },
+    }
+
+
+def test_protocol_4_has_auth_and_boot_id() -> None:
+    payload = made(4)
+    assert payload["protocol"] == 4
+    assert payload["server"] == {"version": "1.2", "connId": "conn", "bootId": "b"}
+    assert payload["auth"] == {"method": "token", "role": "operator", "scopes": ["operator.read"]}
+    assert payload["policy"] == {"maxPayload": 26214400, "maxBufferedBytes": 52428800, "tickIntervalMs": 30000}
+    assert payload["snapshot"]["authMode"] == "token"
+    assert payload["features"]["methods"] == ["health"]
+    assert "tick" in payload["features"]["events"]

@@ -1,0 +1,102 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.protocol.closing import TOO_BIG, Close
+from gateway.protocol.frames import Request
+from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.limits import MAX_IN_FLIGHT
+from gateway.protocol.session import Answer, Ignored, Session, exceeds
+
+
+def session(protocol: int = 4) -> Session:
+    return Session(Peer(protocol, "operator", (), ClientInfo("cli", "1", "linux", "cli")))
+
+
+def request(id: str, method: str = "health") -> str:
+    return json.dumps({"type": "req", "id": id, "method": method})
+
+
+def error(outcome: object) -> dict[str, Any]:
+    assert isinstance(outcome, Answer)
+    frame: dict[str, Any] = json.loads(outcome.text)
+    return {"id": frame["id"], "code": frame["error"]["code"], "message": frame["error"]["message"]}
+
+
+def test_a_second_connect() -> None:
+    message = "connect is only valid as the first request"
+    assert error(session().receive(request("1", "connect"))) == {
+        "id": "1",
+        "code": "INVALID_REQUEST",
+        "message": message,
+    }
+
+
+def test_a_frame_that_is_no_request_is_answered() -> None:
+    message = "invalid request frame: at /type: must be equal to constant"
+    assert error(session().receive('{"type":"event","id":"e"}')) == {
+        "id": "e",
+        "code": "INVALID_REQUEST",
+        "message": message,
+    }
+
+
+def test_what_is_not_json_is_ignored() -> None:
+    assert session().receive("{,") == Ignored("not JSON")
+
+
+def test_an_id_may_be_used_again_only_after_its_answer() -> None:
+    talk = session()
+    assert isinstance(talk.receive(request("1")), Request)
+    assert error(talk.receive(request("1")))["message"] == "request id is already in flight: 1"
+    talk.finish("1")
+    assert isinstance(talk.receive(request("1")), Request)
+
+
+def test_full_at_the_bound() -> None:
+    talk = session()
+    for number in range(MAX_IN_FLIGHT):
+        assert not talk.full
+        talk.receive(request(str(number)))
+    assert talk.full
+    talk.finish("0")
+    assert not talk.full
+
+
+@pytest.mark.parametrize(("protocol", "bound"), [(3, 512 * 1024), (4, 25 * 1024 * 1024)])
+def test_the_largest_frame(protocol: int, bound: int) -> None:
+    frame = request("1", "m")
+    assert isinstance(session(protocol).receive(frame + " " * (bound - len(frame))), Request)
+    assert session(protocol).receive(frame + " " * (bound - len(frame) + 1)) == TOO_BIG
+
+
+@pytest.mark.parametrize(
+    ("text", "bound", "too_long"),
+    [("abcd", 4, False), ("abcde", 4, True), ("éé", 4, False), ("ééa", 4, True), ("😀", 4, False), ("😀a", 4, True)],
+)
+def test_size_is_counted_in_bytes(text: str, bound: int, too_long: bool) -> None:
+    assert exceeds(text, bound) is too_long
+
+
+FRAMES = st.one_of(
+    st.text(max_size=20),
+    st.builds(request, st.sampled_from(["1", "2", "3", ""]), st.sampled_from(["health", "connect", ""])),
+)
+
+
+@given(st.lists(FRAMES | st.sampled_from(["1", "2"]).map(lambda id: ("finish", id)), max_size=40))
+def test_any_order_of_frames(steps: list[str | tuple[str, str]]) -> None:
+    talk, open_ids = session(), set()
+    for step in steps:
+        if isinstance(step, tuple):
+            talk.finish(step[1])
+            open_ids.discard(step[1])
+            continue
+        outcome = talk.receive(step)
+        assert not isinstance(outcome, Close)
+        if isinstance(outcome, Request):
+            assert outcome.id not in open_ids
+            open_ids.add(outcome.id)
