@@ -1,4 +1,4 @@
-"""The schema as a table: one row for each setting, by its dotted path. Validation, planning, docs and commands read it."""
+"""The schema as a table: one row for each setting, by dotted path. Validation, planning, docs and commands read it."""
 
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -77,7 +77,7 @@ def _describe(hint: Any, meta: Meta | None = None) -> str:
     if hint is int:
         assert meta is not None  # every number has bounds; tests/config/test_fields.py holds it
         return f"a whole number from {meta.ge} to {meta.le}"
-    return {bool: "true or false", str: "a text"}[hint]
+    return {bool: "true or false", str: "a text of one line, not empty"}[hint]
 
 
 SECTIONS: dict[str, type[Struct]] = {"": Config}

@@ -3,33 +3,32 @@
 Only what stands beside keys of ours matters here: inside a section that we do not implement, every key is fine.
 """
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 OPENCLAW_KEYS: dict[str, frozenset[str]] = {
-    "": frozenset(
-        """
+    "": _words("""
         $schema accessGroups acp agent agents approvals attachments audio auth bindings broadcast browser canvasHost
         channels cloudWorkers commands cron desktop diagnostics discovery env hooks identity mcp media memory messages
         meta models nodeHost plugins routing secrets security session skills surfaces talk telemetry tools transcripts
         tts tui ui update web wizard worktreeAcceleration worktreeRoot
-        """.split()
-    ),
-    "gateway": frozenset(
-        """
+        """),
+    "gateway": _words("""
         allowRealIpFallback channelHealthCheckMinutes channelMaxRestartsPerHour channelStaleEventThresholdMinutes
         cliAgents handshakeTimeoutMs host mode nodes portals publicOrigin push remote roles tailscale terminal tls
-        token tools trustedProxies webchat
-        """.split()
-    ),
-    "gateway.auth": frozenset("allowTailscale identityScopes rateLimit trustedProxy".split()),
-    "gateway.controlUi": frozenset(
-        """
+        tools trustedProxies webchat
+        """),
+    "gateway.auth": _words("allowTailscale identityScopes rateLimit trustedProxy"),
+    "gateway.controlUi": _words("""
         allowExternalEmbedUrls allowInsecureAuth allowedOrigins automaticallyFetchFavicons communityInvite
         dangerouslyAllowHostHeaderOriginFallback dangerouslyDisableDeviceAuth embedSandbox environment experimental
         github root sessionObserver
-        """.split()
-    ),
-    "gateway.http": frozenset("endpoints securityHeaders".split()),
-    "gateway.http.limits": frozenset(),
-    "gateway.reload": frozenset(),
-    "logging": frozenset("consoleStyle maxFileBytes redactPatterns redactSensitive".split()),
+        """),
+    "gateway.http": _words("endpoints securityHeaders"),
+    "gateway.http.limits": _words(""),
+    "gateway.reload": _words(""),
+    "logging": _words("consoleStyle maxFileBytes redactPatterns redactSensitive"),
 }
 """By the dotted path of the object in which they stand."""

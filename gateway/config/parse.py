@@ -35,19 +35,16 @@ class Document:
     file: str
     text: str
     value: Any
+    repeated: tuple[tuple[str, Place], ...] = ()
+    """Keys written again in the same object."""
 
     @cached_property
-    def parsed(self) -> json5.Parsed:
-        return json5.parse(self.text, MAX_DEPTH)
-
-    @property
-    def repeated(self) -> tuple[tuple[str, Place], ...]:
-        """Keys written twice in one object."""
-        return tuple((key, place(self.file, self.text, offset)) for key, offset in self.parsed.repeated)
+    def root(self) -> json5.Node:
+        return json5.parse(self.text, MAX_DEPTH).root
 
     def locate(self, path: Path, *, key: bool = False) -> Place:
         """Where the value at `path` stands, or its key; of what is not there, the nearest thing around it."""
-        node, at = self.parsed.root, self.parsed.root.start
+        node, at = self.root, self.root.start
         for step in path:
             child = _child(node, step)
             if child is None:
@@ -57,7 +54,7 @@ class Document:
         return place(self.file, self.text, at)
 
     def has(self, path: Path) -> bool:
-        node: json5.Node | None = self.parsed.root
+        node: json5.Node | None = self.root
         for step in path:
             node = _child(node, step) if node else None
         return node is not None
@@ -77,9 +74,11 @@ def parse(data: bytes, file: str, *, root_object: bool = True) -> Document | Iss
     document = _plain(text, file)
     if document is None:
         try:
-            document = Document(file, text, json5.parse(text, MAX_DEPTH).root.value)
+            parsed = json5.parse(text, MAX_DEPTH)
         except json5.Fault as fault:
             return issue(place(file, text, fault.offset), f"not valid JSON5: {fault}")
+        repeated = tuple((key, place(file, text, offset)) for key, offset in parsed.repeated)
+        document = Document(file, text, parsed.root.value, repeated)
     if root_object and not isinstance(document.value, dict):
         return issue(document.locate(()), "the config must be an object: { … }")
     return document
@@ -120,7 +119,7 @@ def _plain(text: str, file: str) -> Document | None:
     if "\\ud" in text or "\\uD" in text:
         return None  # the standard library lets half a surrogate pair through
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     return None if _deeper(value, MAX_DEPTH) else Document(file, text, value)
@@ -131,6 +130,13 @@ def _finite(token: str) -> float:
     if not math.isfinite(number):
         raise ValueError(token)
     return number
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is repeated")
+    return members
 
 
 def _deeper(value: Any, depth: int) -> bool:

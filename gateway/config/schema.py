@@ -47,7 +47,10 @@ Bind = Literal["auto", "loopback", "lan", "custom", "tailnet"]
 AuthMode = Literal["none", "token", "password"]
 ReloadMode = Literal["off", "hot", "restart", "hybrid"]
 Level = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
-Text = Annotated[str, Meta(min_length=1)]
+# `(?![\s\S])` is the end of the text in Python's and in JSON Schema's regular expressions alike; Python's `$` would
+# let one newline through.
+Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*(?![\s\S])")]
+BasePath = Annotated[str, Meta(max_length=256, pattern=r"^(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*(?![\s\S])")]
 
 
 def _hide(secret: str | None) -> str:
@@ -106,13 +109,11 @@ class ControlUi(Struct, frozen=True, rename="camel"):
 
     enabled: Annotated[bool, _rule("Serve the Control UI.", HOT)] = True
     base_path: Annotated[
-        str,
+        BasePath,
         _rule(
             "Path under which the Control UI is served.",
             RESTART,
             allowed='"" or a path such as "/openclaw", without a slash at its end',
-            pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-            max_length=256,
         ),
     ] = ""
 

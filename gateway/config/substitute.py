@@ -1,4 +1,4 @@
-"""`${VAR}` in config values, as OpenClaw has it: only `[A-Z_][A-Z0-9_]*`, and `$${VAR}` stands for the text `${VAR}`."""
+"""`${VAR}` in config values, as OpenClaw has it: only `[A-Z_][A-Z0-9_]*`, and `$${VAR}` means the text `${VAR}`."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,0 +1,31 @@
+"""Replace a file's text so that a reader, a crash or a full disk meets the old text or the new one, never half."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Owner-only (0600), on disk when this returns. `path` itself is replaced, also if it is a link. Raises OSError."""
+    # OpenClaw's name for it, so that its clean-up finds what a crash leaves behind.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(text.encode("utf-8", "surrogateescape"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without it a crash can undo the rename."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

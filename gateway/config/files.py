@@ -1,0 +1,224 @@
+"""The config file on disk: read it with all that belongs to it, and write it as OpenClaw does, with its backups."""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gateway.config.atomic import replace_text
+from gateway.config.fields import FIELDS
+from gateway.config.include import resolve
+from gateway.config.parse import MAX_BYTES, Document, Place, dotted, issue, parse
+from gateway.config.schema import Config
+from gateway.config.substitute import REFERENCE, Lookup, chain, config_env, parse_dotenv, substitute
+from gateway.config.validate import Locate, validate
+from gateway.report import Issue
+
+MAX_TOTAL_BYTES = 4 * MAX_BYTES
+"""Of the config file and everything it includes."""
+MAX_BACKUPS = 5
+DOTENV_NAME = ".env"
+_SECRET_NAME = re.compile(r"(token|password|passphrase|secret|api[_-]?key|private[_-]?key)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one look at the disk found."""
+
+    path: Path
+    exists: bool
+    files: tuple[Path, ...]
+    """Every file read or tried, links not resolved: what a watcher has to watch."""
+    raw: str | None = field(default=None, repr=False)
+    digest: str = ""
+    """SHA-256 over all texts read; of nothing when there was nothing to read."""
+    raw_hash: str = ""
+    """SHA-256 of the main file's text: what OpenClaw's `config.get` calls the hash."""
+    parsed: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The main file alone."""
+    merged: dict[str, Any] = field(default_factory=dict, repr=False)
+    """After includes, before `${VAR}`: it holds no secret that stands in the environment."""
+    tree: dict[str, Any] = field(default_factory=dict, repr=False)
+    """After includes and `${VAR}`."""
+    config: Config | None = None
+    """None when there is any issue."""
+    issues: tuple[Issue, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    exposed: tuple[Path, ...] = ()
+    """Files with a secret in them that others than their owner may read."""
+
+
+def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None) -> Snapshot:
+    """Never raises for what a file contains, nor for an OSError: those are issues."""
+    disk = _Disk()
+    dotenv = disk.dotenv((state_dir or path.parent) / DOTENV_NAME)
+    main = disk.load(str(path))
+    if main is None:
+        found = evaluate(Snapshot(path, False, ()), lambda *_, **__: Place(""), env, dotenv)
+    elif isinstance(main, Issue):
+        found = Snapshot(path, True, (), raw=disk.raw, issues=(main,))
+    else:
+        merged = resolve(main, disk.include)
+        tree, issues = merged.tree, merged.issues
+        if not isinstance(tree, dict):
+            tree = {}
+            issues = issues or (issue(main.locate(()), "the config must be an object, includes counted"),)
+        start = Snapshot(path, True, (), raw=disk.raw, parsed=main.value, merged=tree, issues=issues)
+        found = evaluate(start, merged.locate, env, dotenv)
+    return replace(
+        found,
+        files=tuple(dict.fromkeys(disk.files)),
+        digest=disk.digest.hexdigest(),
+        raw_hash=hashlib.sha256((disk.raw or "").encode()).hexdigest(),
+        warnings=(*disk.warnings, *found.warnings),
+        exposed=tuple(disk.exposed),
+    )
+
+
+def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Mapping[str, str]) -> Snapshot:
+    """From `start.merged` on: substitute, validate, and add what was found to what `start` has."""
+    outer = chain(env, dotenv)
+    own, _ = substitute(config_env(start.merged), outer)
+    lookup: Lookup = chain(env, dotenv, own)
+    tree, missing = substitute(start.merged, lookup)
+    issues, warnings, failed = list(start.issues), list(start.warnings), set[str]()
+    for where, name in missing:
+        if dotted(where) in FIELDS:
+            failed.add(dotted(where))
+            hint = "set it in the environment, in .env beside the state, or under env.vars"
+            message = f"the environment variable {name} is not set"
+            issues.append(issue(locate(where), message, dotted(where), hint=hint))
+        else:
+            warnings.append(f"{dotted(where)}: the environment variable {name} is not set; left as it is")
+    verdict = validate(tree, locate, lookup, frozenset(failed), complete=not start.issues)
+    issues += verdict.issues
+    return replace(
+        start,
+        tree=tree,
+        config=None if issues else verdict.config,
+        issues=tuple(issues),
+        warnings=tuple(warnings),
+        unused=verdict.unused,
+    )
+
+
+def load_dotenv(path: Path) -> dict[str, str]:
+    """The variables in a `.env` file; {} if it is not there or cannot be read."""
+    return _Disk().dotenv(path)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file, atomically, keeping the last five versions as `.bak`, `.bak.1` … `.bak.4`. Raises OSError.
+
+    A link stays a link: what it points to is replaced.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if target.exists():
+        _rotate(path)
+        replace_text(_backup(path, 0), target.read_bytes().decode("utf-8", "surrogateescape"))
+    replace_text(target, text)
+
+
+def _rotate(path: Path) -> None:
+    for number in range(MAX_BACKUPS - 1, 0, -1):
+        older = _backup(path, number - 1)
+        if older.exists():
+            older.replace(_backup(path, number))
+
+
+def _backup(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.bak" + (f".{number}" if number else ""))
+
+
+class _Disk:
+    """Reads files, and remembers what it read and what was strange about it."""
+
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.digest = hashlib.sha256()
+        self.total = 0
+        self.raw: str | None = None
+        self.warnings: list[str] = []
+        self.exposed: list[Path] = []
+
+    def load(self, file: str) -> Document | Issue | None:
+        """The main file; None if there is none."""
+        try:
+            data, mode = self.bytes(Path(file))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return issue(Place(file), f"cannot be read: {error.strerror}")
+        self.raw = data.decode("utf-8", "replace")
+        return self.document(data, mode, file, root_object=True)
+
+    def include(self, name: str, base: str) -> Document | Issue:
+        file = os.path.normpath(os.path.join(os.path.dirname(base), name))
+        try:
+            data, mode = self.bytes(Path(file))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            return issue(Place(file), f"{file} cannot be read: {reason}")
+        if self.total > MAX_TOTAL_BYTES:
+            return issue(Place(file), f"the config and its includes are larger than {MAX_TOTAL_BYTES} bytes")
+        return self.document(data, mode, file, root_object=False)
+
+    def document(self, data: bytes, mode: int, file: str, *, root_object: bool) -> Document | Issue:
+        document = parse(data, file, root_object=root_object)
+        if isinstance(document, Issue):
+            return document
+        for key, at in document.repeated:
+            self.warnings.append(f'{at.file}:{at.line}:{at.column}: "{key}" is written twice; the last one counts')
+        if mode & 0o077 and _holds_secret(document.value):
+            self.expose(Path(file))
+        return document
+
+    def dotenv(self, path: Path) -> dict[str, str]:
+        try:
+            data, mode = self.bytes(path)
+            found = parse_dotenv(data[:MAX_BYTES].decode())
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            self.warnings.append(f"{path}: ignored, it cannot be read: {error}")
+            return {}
+        if mode & 0o077 and any(_SECRET_NAME.search(name) for name in found):
+            self.expose(path)
+        return found
+
+    def expose(self, path: Path) -> None:
+        self.exposed.append(path)
+        self.warnings.append(f"{path}: holds a secret and others may read it; run: chmod 600 {path}")
+
+    def bytes(self, path: Path) -> tuple[bytes, int]:
+        self.files.append(path)
+        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as stream:
+            mode = os.fstat(fd).st_mode
+            if not stat.S_ISREG(mode):
+                raise OSError(None, "not a regular file")
+            data = stream.read(MAX_BYTES + 1)
+        self.digest.update(len(data).to_bytes(8, "big") + data)
+        self.total += len(data)
+        return data, mode
+
+
+def _holds_secret(value: Any) -> bool:
+    """Whether a secret stands here in clear; a reference such as `${TOKEN}` is none."""
+    if isinstance(value, list):
+        return any(_holds_secret(child) for child in value)
+    if not isinstance(value, dict):
+        return False
+    return any(
+        bool(child and _SECRET_NAME.search(key) and not REFERENCE.search(child))
+        if isinstance(child, str)
+        else _holds_secret(child)
+        for key, child in value.items()
+    )

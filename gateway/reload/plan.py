@@ -1,0 +1,94 @@
+"""What an edit of the config changes in meaning, and what that needs. Pure; `config plan` and the reload share it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.config.fields import FIELDS
+from gateway.config.schema import ACTIONS, Config
+from gateway.report import Change
+
+MAX_PATHS_SHOWN = 20
+"""Paths that one log line names."""
+
+Outcome = Literal["nothing", "hot", "restart", "ignored", "off"]
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a reload will do, decided before anything is touched."""
+
+    changes: tuple[Change, ...]
+    """Every path that differs, once, sorted."""
+    restart: bool
+    unit: tuple[str, ...]
+    """Paths that only the socket unit can take over: `openclaw-gateway install` does."""
+    actions: tuple[str, ...]
+    """Hot actions, each once, in the order of ACTIONS. With a restart too, since that may wait for an idle moment."""
+    ignored: tuple[str, ...]
+    """Paths that need a restart which mode hot does not allow."""
+    outcome: Outcome
+    """ignored: nothing can be applied now; `ignored` and `unit` say what waits for whom."""
+
+
+def make_plan(
+    old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, new: Config, mode: str, socket_by_systemd: bool
+) -> Plan:
+    """`mode` is `gateway.reload.mode` as it is in force. The trees are resolved: includes and `${VAR}` replaced."""
+    changes = tuple(_changes(old_tree, new_tree, old, new))
+    if mode == "off":
+        return Plan(changes, False, (), (), (), "off" if changes else "nothing")
+    unit = tuple(c.path for c in changes if c.effect == "unit") if socket_by_systemd else ()
+    used = [c for c in changes if c.effect != "none" and c.path not in unit]
+    hot = [c for c in used if c.effect == "hot" and mode != "restart"]
+    heavy = tuple(c.path for c in used if c not in hot)
+    restart = bool(heavy) and mode != "hot"
+    wanted = {c.action for c in hot}
+    actions = tuple(action for action in ACTIONS if action in wanted)
+    ignored = () if restart else heavy
+    outcome: Outcome = "restart" if restart else "hot" if hot else "ignored" if ignored or unit else "nothing"
+    return Plan(changes, restart, unit, actions, ignored, outcome)
+
+
+def describe(changes: tuple[Change, ...]) -> str:
+    """OpenClaw's log line. Paths only, never values."""
+    shown = ", ".join(change.path for change in changes[:MAX_PATHS_SHOWN])
+    more = len(changes) - MAX_PATHS_SHOWN
+    return f"config change detected; evaluating reload ({shown}{f', +{more} more' if more > 0 else ''})"
+
+
+def _changes(old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, new: Config) -> Iterator[Change]:
+    # What the environment or a default decides can change what a field means without a change in the tree, and a change
+    # in the tree can mean nothing: the typed values say which.
+    meant = {path for path, rule in FIELDS.items() if not same(rule.of(old), rule.of(new))}
+    for path in sorted({*differences(old_tree, new_tree), *meant}):
+        rule = FIELDS.get(path)
+        if rule and path in meant:
+            yield Change(path, rule.effect.value, rule.action)
+        else:
+            yield Change(path, "none")
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Dotted paths that differ: objects key by key, also one that comes or goes; arrays as a whole."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() | new.keys():
+            yield from differences(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{path}.{key}" if path else key)
+    elif isinstance(old, dict) and old and new is _ABSENT:
+        yield from differences(old, {}, path)
+    elif isinstance(new, dict) and new and old is _ABSENT:
+        yield from differences({}, new, path)
+    elif not same(old, new):
+        yield path
+
+
+def same(old: Any, new: Any) -> bool:
+    """Equal as JSON: 1 and 1.0 are the same number, true is no number."""
+    if isinstance(old, bool) or isinstance(new, bool):
+        return old is new
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(same(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(same, old, new))
+    return bool(old == new)
