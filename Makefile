@@ -1,0 +1,35 @@
+# Everything sets itself up: Debian packages that are missing (it says which and why), then .venv. See `make help`.
+.DEFAULT_GOAL := help
+.PHONY: run test check e2e bench install-tools clean help
+PYTHON := .venv/bin/python
+
+run: ## install the gateway for this user and start it (in the foreground where no systemd user manager answers)
+	@scripts/packages.sh run
+	@scripts/venv.sh run
+	@scripts/run.sh
+
+test: install-tools ## all tests; the end-to-end ones need root and cgroup v2 and say so where they cannot run
+	$(PYTHON) -m pytest $(ARGS)
+
+e2e: install-tools ## only the end-to-end tests, under a real systemd user manager; fails where they cannot run
+	E2E=required $(PYTHON) -m pytest tests/e2e $(ARGS)
+
+check: install-tools ## style, types, layers, documentation
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q tests/test_layers.py tests/test_docs.py
+
+bench: install-tools ## measure restarts, start-up, memory and throughput; writes bench/results.md
+	$(PYTHON) bench/run.py $(ARGS)
+
+install-tools: ## only the set-up: packages and .venv with the development tools
+	@scripts/packages.sh test
+	@scripts/venv.sh test
+
+clean: ## remove .venv and everything that was built or cached
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this text
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16

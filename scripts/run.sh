@@ -1,0 +1,33 @@
+#!/bin/bash
+# Installs the package into .venv (a copy: a running gateway must not change with the working tree), then starts it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+gateway=$PWD/.venv/bin/openclaw-gateway
+
+stamp=.venv/.package
+want=$(find gateway pyproject.toml -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
+    echo "Installing openclaw-gateway into .venv"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+    echo "$want" >"$stamp"
+fi
+
+: "${XDG_RUNTIME_DIR:=/run/user/$(id -u)}"
+export XDG_RUNTIME_DIR
+if ! command -v systemctl >/dev/null || ! systemctl --user show --property=Version >/dev/null 2>&1; then
+    echo "No systemd user manager answers here (nothing listens in $XDG_RUNTIME_DIR/systemd/), so no unit can hold the port:"
+    echo "running in the foreground. Restarts by 'openclaw-gateway restart' still lose nothing; a crash does. Ctrl-C ends it."
+    exec "$gateway" run
+fi
+"$gateway" install --now
+"$gateway" status || true
+port=$("$gateway" config get gateway.port 2>/dev/null || echo 18789)
+cat <<TEXT
+
+Talk to it:   curl -s http://localhost:$port/healthz
+              $gateway call health
+WebSocket:    ws://localhost:$port (OpenClaw's protocol; the token is gateway.auth.token in ~/.openclaw/openclaw.json)
+Change it:    edit ~/.openclaw/openclaw.json; '$gateway logs' shows what each edit did
+Stop it:      $gateway stop (and 'start' again)
+Remove it:    $gateway uninstall (your config and state stay)
+TEXT

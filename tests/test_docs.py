@@ -1,0 +1,49 @@
+"""The documentation names what exists, and nothing that does not."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import gateway
+from gateway.exits import ExitCode
+
+PROJECT = Path(__file__).parents[1]
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("gateway/units/*.md")])
+
+
+def target_exists(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    file = page.parent / path if path else page
+    return file.exists() and (not anchor or anchor in anchors(file))
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them from headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    broken = [link for link in links if "://" not in link and not target_exists(page, link)]
+    assert not broken
+
+
+def test_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## (\S+)", (PROJECT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert versions[0] in (gateway.__version__, "Unreleased")
+
+
+def test_every_exit_code_is_documented() -> None:
+    rows = re.findall(
+        r"^\| *(\d+) *\| *`?([A-Z_]+)`?", (PROJECT / "docs/operations.md").read_text(), flags=re.MULTILINE
+    )
+    assert {int(number): name for number, name in rows} == {int(code): code.name for code in ExitCode}
+
+
+def test_every_make_target_is_in_the_readme() -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE)
+    readme = (PROJECT / "README.md").read_text()
+    assert [target for target in targets if f"make {target}" not in readme] == []

@@ -1,0 +1,105 @@
+"""Holds the layers of docs/architecture.md (a module imports its own layer or below) and each third party's home."""
+
+import ast
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+PACKAGE = PROJECT / "gateway"
+PURE = 1
+"""The layer that computes and touches nothing."""
+IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
+HOMES = {
+    "click": ["cli/*", "doctor/*", "__main__"],
+    "starlette": ["web/*"],
+    "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
+    "uvicorn": ["serving/*"],
+    "uvloop": ["serving/*", "runtime"],
+    "watchdog": ["config/watch"],
+}
+
+
+def read_table() -> list[tuple[str, int]]:
+    """(pattern, layer) from the fenced table under "Layers", braces expanded; text in parentheses is a remark."""
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    block = text.split("## Layers", 1)[1].split("```")[1]
+    rows = [re.sub(r"\([^)]*\)", "", line).split() for line in block.strip().splitlines()]
+    return [(pattern, int(row[0])) for row in rows for word in row[2:] for pattern in expand(word)]
+
+
+def expand(word: str) -> list[str]:
+    match = re.fullmatch(r"(.*)\{(.*)\}(.*)", word)
+    return [match[1] + part + match[3] for part in match[2].split(",")] if match else [word]
+
+
+TABLE = read_table()
+MODULES = {
+    str(path.relative_to(PACKAGE).with_suffix("")).removesuffix("/__init__"): path for path in PACKAGE.rglob("*.py")
+}
+WITH_CODE = sorted(name for name, path in MODULES.items() if path.read_text().strip())
+
+
+def layer_of(module: str) -> int | None:
+    """An exact name wins over a pattern; a package is in the layer of what it holds."""
+    exact = [layer for pattern, layer in TABLE if pattern == module]
+    matching = [layer for pattern, layer in TABLE if fnmatch(module, pattern) or pattern == f"{module}/*"]
+    return min([*exact, *matching], default=None) if not exact else exact[0]
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Dotted names of what runs imports, inside functions too; imports that only a type checker sees are left out."""
+    children = ast.iter_child_nodes(node)
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        children = iter(node.orelse)
+    elif isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for child in children:
+        yield from imported(child)
+
+
+def resolve(dotted: str) -> str | None:
+    """The module of ours that a dotted name belongs to, None for other people's."""
+    parts = dotted.split(".")
+    if parts[0] != "gateway":
+        return None
+    inner = parts[1:]
+    return next((name for end in range(len(inner), 0, -1) if (name := "/".join(inner[:end])) in MODULES), "__init__")
+
+
+@pytest.mark.parametrize("module", WITH_CODE)
+def test_module_imports_its_own_layer_or_below(module: str) -> None:
+    layer = layer_of(module)
+    assert layer is not None, f"{module} has no layer: name it in docs/architecture.md"
+    ours = {found for name in imported(ast.parse(MODULES[module].read_text())) if (found := resolve(name))}
+    above = {name: layer_of(name) for name in ours if name != module and (layer_of(name) or 0) > layer}
+    assert not above, f"{module} is in layer {layer} and imports from above: {above}"
+
+
+@pytest.mark.parametrize("module", WITH_CODE)
+def test_third_parties_stay_at_home(module: str) -> None:
+    roots = {name.split(".")[0] for name in imported(ast.parse(MODULES[module].read_text()))}
+    strangers = {root for root in roots & HOMES.keys() if not any(fnmatch(module, home) for home in HOMES[root])}
+    assert not strangers, f"{module} imports {strangers}; their homes: { {root: HOMES[root] for root in strangers} }"
+
+
+@pytest.mark.parametrize("module", [name for name in WITH_CODE if layer_of(name) == PURE])
+def test_pure_module_touches_nothing(module: str) -> None:
+    roots = {name.split(".")[0] for name in imported(ast.parse(MODULES[module].read_text()))}
+    assert not roots & IMPURE
+
+
+def test_table_names_only_modules_that_exist() -> None:
+    stale = [pattern for pattern, _ in TABLE if not any(fnmatch(name, pattern) for name in MODULES)]
+    assert not stale, f"docs/architecture.md names what is not there: {stale}"
+
+
+def test_type_checking_imports_do_not_count() -> None:
+    source = "if TYPE_CHECKING:\n    import a\nelse:\n    import b\ndef f():\n    from c import d\n"
+    assert list(imported(ast.parse(source))) == ["b", "c.d"]
