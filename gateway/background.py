@@ -1,0 +1,92 @@
+"""What a process does beside serving: keep the watchdog quiet, keep STATUS= true, rehearse a restart."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+from gateway.lifecycle.notify import Notifier
+from gateway.report import StatusReport
+
+log = logging.getLogger("gateway")
+
+STATUS_EVERY_S = 1.0
+"""STATUS= is sent at most this often."""
+REHEARSAL_S = 20.0
+
+
+async def feed_watchdog(notifier: Notifier) -> None:
+    """Prove from the event loop that it runs: a frozen one stops this, and systemd replaces the process."""
+    if (interval := notifier.watchdog_interval) is None:
+        return
+    while True:
+        notifier.watchdog()
+        await asyncio.sleep(interval)
+
+
+async def tell_status(notifier: Notifier, wanted: asyncio.Event, report: Callable[[], StatusReport]) -> None:
+    """Send STATUS= whenever `wanted` is set and the line has changed."""
+    said = ""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        if (line := status_line(report())) != said:
+            said = line
+            notifier.status(line)
+        await asyncio.sleep(STATUS_EVERY_S)
+
+
+def status_line(report: StatusReport) -> str:
+    """What `systemctl status` shows: address, clients, config, last reload.
+
+    `Serving 127.0.0.1:18789, [::1]:18789 | 3 clients | config good | reload 12:03:11: applied …`
+    """
+    clients = f"{report.websockets} client{'s' if report.websockets != 1 else ''}"
+    parts = [f"Serving {', '.join(report.listeners)}", clients, _config(report)]
+    last = report.config.last_reload
+    if last is not None and last.outcome != "unchanged":
+        parts.append(f"reload {time.strftime('%H:%M:%S', time.localtime(last.at / 1000))}: {last.message}")
+    return " | ".join(parts)
+
+
+def _config(report: StatusReport) -> str:
+    config = report.config
+    if config.state == "missing":
+        return f"no config at {config.path}, defaults"
+    if "config" not in report.degraded:
+        return "config good"
+    runs = {"last-good": "running on the last known good one", "defaults": "running on safe defaults"}
+    why = f"{config.issues[0]}" if config.issues else "it failed when it was applied"
+    more = f" (+{len(config.issues) - 1} more)" if len(config.issues) > 1 else ""
+    return f"DEGRADED config: {why}{more}; {runs.get(config.source, 'running on the one before')}"
+
+
+async def rehearse() -> str | None:
+    """Let the installed program import itself once. None if it can, else why not.
+
+    It keeps a half-installed version from ending the service, and it compiles what an upgrade brought while we still
+    serve, so that the real start finds it compiled.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "import gateway.runtime",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        return f"{sys.executable}: {error.strerror}"
+    try:
+        async with asyncio.timeout(REHEARSAL_S):
+            _, errors = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return f"importing it took over {REHEARSAL_S:.0f} s"
+    if process.returncode == 0:
+        return None
+    lines = errors.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit code {process.returncode}"

@@ -1,0 +1,34 @@
+"""`openclaw-gateway run`: the gateway in this terminal, or, without options, what the service unit executes."""
+
+import click
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="TCP port. Default: OPENCLAW_GATEWAY_PORT, gateway.port, 18789."
+)
+@click.option("--bind", help="loopback, lan or an IP address. Default: gateway.bind, loopback.")
+@click.option("--force", is_flag=True, help="Accepted for compatibility; nothing is ever killed by port.")
+@click.option("--allow-unconfigured", is_flag=True, help="Accepted for compatibility; a missing config is fine.")
+def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Under systemd the socket unit holds the port and passes it in; --port and --bind are then not used. Without
+    systemd the gateway binds the port itself, and says who is in the way if it cannot.
+
+    Signals: SIGHUP reloads the config, SIGUSR1 restarts in place, SIGTERM leaves.
+
+    \b
+    Exit codes: 10 port busy, 11 another gateway uses this state folder, 12 unusable descriptors from LISTEN_FDS.
+    A config with errors never ends it: it runs on the last good one, or on defaults that answer health alone.
+    """
+    if force:
+        click.echo(
+            "--force: there is nothing to force. No process is ever killed to free a port: under systemd the socket "
+            "unit holds it, and otherwise you will be told who does.",
+            err=True,
+        )
+    from gateway.process import Options
+    from gateway.runtime import main
+
+    main(Options(port=port, bind=bind))

@@ -1,0 +1,96 @@
+"""What the process tells systemd: readiness, status, the watchdog's keep-alive, descriptors to keep.
+
+The protocol is sd_notify(3), which systemd promises to keep; it is written out here, because the library's function
+reads NOTIFY_SOCKET from the environment, and ours is stripped so that no child can speak for the service.
+"""
+
+import array
+import logging
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+
+log = logging.getLogger("gateway.systemd")
+
+MUST_ARRIVE_S = 5.0
+"""How long a message that the manager must get may wait for a busy manager."""
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
+
+class Notifier:
+    """Speaks to the manager that started us; without one, every method does nothing.
+
+    Takes its variables out of `environ`. `environment()` gives them back for a re-exec, and for nothing else.
+    """
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        self._variables = {name: environ.pop(name) for name in VARIABLES if name in environ}
+        self._socket: socket.socket | None = None
+        if address := self._variables.get("NOTIFY_SOCKET"):
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            try:
+                self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+            except OSError as error:
+                log.warning("cannot reach the service manager at NOTIFY_SOCKET=%s: %s", address, error.strerror)
+                self.close()
+
+    @property
+    def connected(self) -> bool:
+        return self._socket is not None
+
+    @property
+    def watchdog_interval(self) -> float | None:
+        """Seconds between keep-alives: a third of the time after which systemd acts; None if it does not watch."""
+        try:
+            usec = int(self._variables.get("WATCHDOG_USEC", "0"))
+            pid = int(self._variables.get("WATCHDOG_PID", os.getpid()))
+        except ValueError:
+            return None
+        return usec / 3e6 if self.connected and usec > 0 and pid == os.getpid() else None
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def environment(self) -> dict[str, str]:
+        return dict(self._variables)
+
+    def ready(self, status: str) -> None:
+        self._send(f"READY=1\nSTATUS={_one_line(status)}", must_arrive=True)
+
+    def reloading(self) -> None:
+        # systemd compares this clock with READY's arrival to tell a late READY of before from the one of after.
+        self._send(
+            f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", must_arrive=True
+        )
+
+    def stopping(self, status: str) -> None:
+        self._send(f"STOPPING=1\nSTATUS={_one_line(status)}", must_arrive=True)
+
+    def status(self, status: str) -> None:
+        self._send(f"STATUS={_one_line(status)}")
+
+    def watchdog(self) -> None:
+        self._send("WATCHDOG=1")
+
+    def store(self, name: str, fd: int) -> None:
+        """Ask systemd to keep a duplicate of `fd` and to pass it to our successor as `name`."""
+        self._send(f"FDSTORE=1\nFDNAME={name}", fds=[fd], must_arrive=True)
+
+    def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> None:
+        if self._socket is None:
+            return
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        self._socket.settimeout(MUST_ARRIVE_S if must_arrive else 0.0)
+        try:
+            self._socket.sendmsg([message.encode()], rights)
+        except OSError as error:
+            # A status that the manager has no room for is replaced by the next one; the rest is worth a line.
+            if must_arrive:
+                log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

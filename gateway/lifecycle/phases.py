@@ -1,0 +1,121 @@
+"""The life of one process as a table, and the budgets of its last phase.
+
+    STARTING ──ready──▶ RUNNING ──restart──▶ DEFERRED ──idle|budget──▶ LEAVING ──left──▶ GONE
+        │                  │ ◀────unfit───────── │                        ▲ │
+        └──────stop────────┴────────stop─────────┴────────────stop────────┘ └─stop: the same leaving, another exit
+
+Rule 1: what the process may do next depends on `State` alone.
+Rule 2: nothing leads back out of LEAVING. A restart that is wanted while leaving is the one that is already happening.
+Rule 3: a stop always wins over a restart: systemd (or the user) wants the process gone, and the restart's successor
+would live on without being asked for.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    DEFERRED = "deferred"
+    """A restart is wanted and waits for an idle moment; requests are served as ever."""
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+class Way(StrEnum):
+    """How a process ends."""
+
+    STOP = "stop"
+    """Exit with 0: SIGTERM, SIGINT. Whether another process follows is systemd's business."""
+    REEXEC = "re-exec"
+    """Become the new image in the same pid."""
+
+
+class Event(StrEnum):
+    READY = "ready"
+    RESTART = "restart"
+    IDLE = "idle"
+    STOP = "stop"
+    LEFT = "left"
+    UNFIT = "unfit"
+    """The installed program cannot start: a restart would end the service, so there is none."""
+
+
+@dataclass(frozen=True)
+class State:
+    phase: Phase = Phase.STARTING
+    way: Way | None = None
+    """Set from the moment a restart or stop is wanted."""
+
+
+_STOPPING = State(Phase.LEAVING, Way.STOP)
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State(), Event.READY): State(Phase.RUNNING),
+    (State(), Event.RESTART): State(Phase.STARTING, Way.REEXEC),
+    (State(), Event.STOP): _STOPPING,
+    (State(Phase.STARTING, Way.REEXEC), Event.READY): State(Phase.DEFERRED, Way.REEXEC),
+    (State(Phase.STARTING, Way.REEXEC), Event.STOP): _STOPPING,
+    (State(Phase.RUNNING), Event.RESTART): State(Phase.DEFERRED, Way.REEXEC),
+    (State(Phase.RUNNING), Event.STOP): _STOPPING,
+    (State(Phase.DEFERRED, Way.REEXEC), Event.IDLE): State(Phase.LEAVING, Way.REEXEC),
+    (State(Phase.DEFERRED, Way.REEXEC), Event.UNFIT): State(Phase.RUNNING),
+    (State(Phase.DEFERRED, Way.REEXEC), Event.STOP): _STOPPING,
+    (State(Phase.LEAVING, Way.REEXEC), Event.STOP): _STOPPING,
+    (State(Phase.LEAVING, Way.REEXEC), Event.LEFT): State(Phase.GONE, Way.REEXEC),
+    (_STOPPING, Event.LEFT): State(Phase.GONE, Way.STOP),
+}
+
+
+def step(state: State, event: Event) -> State:
+    """The state after `event`. An event that has no row changes nothing: it came twice, or too late."""
+    return TRANSITIONS.get((state, event), state)
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The longest each part of leaving may take, in seconds.
+
+    The sum, with the time to put things away, must stay below the unit's `TimeoutStopSec=` (tests/test_units.py).
+    Only `breath`, `finish` and `close` are time in which newcomers wait in the kernel's queue.
+    """
+
+    drain: float = 10.0
+    """Requests already begun are finished while newcomers are still served."""
+    stall: float = 1.0
+    """A connection on which no byte moves for this long is not waited for."""
+    breath: float = 0.05
+    """After the last accept: connections that were accepted a moment ago get to send their request."""
+    finish: float = 1.0
+    """The requests that came in since the drain."""
+    close: float = 0.3
+    """WebSocket clients answer the close frame."""
+
+    @property
+    def total(self) -> float:
+        return self.drain + self.breath + self.finish + self.close
+
+
+RESTART_BURST = 5
+"""Hot restarts that may follow each other at once; further ones wait for `RESTART_REFILL_S` each."""
+RESTART_REFILL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A token bucket over restarts, carried from one image to the next: a restart loop must not eat the machine."""
+
+    tokens: float = RESTART_BURST
+    at: float = 0.0
+    """Monotonic seconds of the last change; the clock of all images of one boot of the machine."""
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next restart is allowed, 0 for at once."""
+        return max(0.0, (1.0 - self._refilled(now)) * RESTART_REFILL_S)
+
+    def spend(self, now: float) -> "Allowance":
+        return Allowance(max(0.0, self._refilled(now) - 1.0), now)
+
+    def _refilled(self, now: float) -> float:
+        return min(float(RESTART_BURST), self.tokens + max(0.0, now - self.at) / RESTART_REFILL_S)

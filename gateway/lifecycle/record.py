@@ -1,0 +1,93 @@
+"""What outlives a process image: how it ended, how many restarts there were, how long clients waited.
+
+The record is a memfd. A re-exec passes it on, systemd's fd store keeps it over a cold restart and a crash, and
+`systemctl stop` drops it. No disk is involved, so a full one changes nothing. Each write is one pwrite(2) of the whole
+record: a process that is killed leaves the old one or the new one, never half of each.
+"""
+
+import logging
+import os
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.report import RestartKind, RestartRecord, Restarts
+
+log = logging.getLogger("gateway.record")
+
+SIZE = 4096
+VERSION = 1
+
+
+class Memory(Struct, frozen=True, omit_defaults=True):
+    """The content of the record. Monotonic times are seconds on the clock that all processes of one boot share."""
+
+    version: int = VERSION
+    ended: Literal["starting", "running", "restart", "stop"] = "starting"
+    """How far the last image came, or how it left; `starting` and `running` mean that it died."""
+    digest: str = ""
+    """Of the config that the last image started on."""
+    avoid: str = ""
+    """Digest of a config that must not be taken again: an action failed on it, or a process died starting on it."""
+    left_at: float | None = None
+    """Monotonic time of the last accept."""
+    reason: str = ""
+    tokens: float | None = None
+    tokens_at: float = 0.0
+    restarts: Restarts = Restarts()
+
+
+class Record:
+    """Reads the predecessor's memory and keeps ours."""
+
+    def __init__(self, inherited: int | None = None) -> None:
+        self.inherited = inherited is not None
+        self.fd = inherited if inherited is not None else os.memfd_create("openclaw-gateway-record", os.MFD_CLOEXEC)
+        self.before = self._read() if self.inherited else None
+        """What the predecessor left; None for a first start, or if it cannot be read."""
+        self.memory = Memory(restarts=self.before.restarts) if self.before else Memory()
+
+    def update(self, **changes: object) -> None:
+        """Change fields of the memory and write it at once."""
+        self.memory = replace(self.memory, **changes)
+        data = msgspec.json.encode(self.memory)
+        if len(data) > SIZE:
+            # Only `reason` has a length of its own.
+            self.memory = replace(self.memory, reason=self.memory.reason[:80])
+            data = msgspec.json.encode(self.memory)
+        os.pwrite(self.fd, data.ljust(SIZE), 0)
+
+    def kind_of_start(self) -> RestartKind | None:
+        """hot, cold or crash; None for the first start."""
+        if self.before is None:
+            return None
+        return {"restart": "hot", "stop": "cold"}.get(self.before.ended, "crash")  # type: ignore[return-value]
+
+    def count(self, kind: RestartKind, at: int, gap_ms: float | None) -> None:
+        """Count the restart that led to this image; waits are added by `waited` as connections are accepted."""
+        before = self.memory.restarts
+        last = RestartRecord(kind=kind, at=at, reason=self.before.reason if self.before else "", gap_ms=gap_ms)
+        self.update(restarts=replace(before, **{kind: getattr(before, kind) + 1}, last=last))
+
+    def waited(self, queued: int, longest_ms: float) -> None:
+        """Note how many connections waited in the kernel's queue for this image, and for how long at most."""
+        before = self.memory.restarts
+        if before.last is None:
+            return
+        last = replace(before.last, queued=queued, longest_wait_ms=round(longest_ms, 1))
+        longest = max(before.longest_wait_ms, last.longest_wait_ms)
+        self.update(restarts=replace(before, longest_wait_ms=longest, last=last))
+
+    def _read(self) -> Memory | None:
+        data = os.pread(self.fd, SIZE, 0).rstrip(b"\0 ")
+        try:
+            memory = msgspec.json.decode(data, type=Memory)
+        except msgspec.DecodeError as error:
+            log.warning("the predecessor's record cannot be read, counting from zero: %s", error)
+            return None
+        if memory.version != VERSION:
+            log.warning("the predecessor's record has version %d, counting from zero", memory.version)
+            return None
+        return memory

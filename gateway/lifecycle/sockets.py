@@ -1,0 +1,218 @@
+"""One way in: inherited descriptors by name, or a socket of our own.
+
+systemd and our own re-exec describe descriptors with the same words (`LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`;
+sd_listen_fds(3)), so there is one reader for both and one writer for the second. Names tell what a descriptor is:
+
+    gateway   a listener that the socket unit holds
+    bound     a listener that this program bound itself, without systemd
+    lease     the lock on the state folder (only over a re-exec)
+    record    the memfd that remembers restarts (over a re-exec, and in systemd's fd store)
+"""
+
+import errno
+import fcntl
+import ipaddress
+import logging
+import os
+import socket
+import stat
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+
+from systemd import daemon
+
+from gateway.errors import BadDescriptors, PortBusy
+from gateway.lifecycle import holders
+
+log = logging.getLogger("gateway.sockets")
+
+GATEWAY, BOUND, LEASE, RECORD = "gateway", "bound", "lease", "record"
+FIRST_FD = 3
+VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+BACKLOG = 4096
+"""asyncio calls listen() again on an inherited listener, so this number is in force, not the unit's `Backlog=`."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What this image was given. Every descriptor is close-on-exec from here on."""
+
+    listeners: tuple[socket.socket, ...] = ()
+    held_by_systemd: bool = False
+    """Whether the listeners are the socket unit's; False also for none."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """`lease` and `record`, if given."""
+
+
+def inherit(environ: MutableMapping[str, str]) -> Inherited:
+    """Take the descriptors that `LISTEN_FDS` describes, and its variables out of `environ`.
+
+    Raises BadDescriptors if something was passed that cannot be served on.
+    """
+    words = {name: environ.pop(name) for name in VARIABLES if name in environ}
+    if not words.get("LISTEN_FDS"):
+        return Inherited()
+    if words.get("LISTEN_PID") != str(os.getpid()):
+        log.warning(
+            "LISTEN_FDS=%s is meant for process %s, and this is %d: a wrapper that forks instead of exec'ing? Ignored",
+            words["LISTEN_FDS"],
+            words.get("LISTEN_PID", "(unset)"),
+            os.getpid(),
+        )
+        return Inherited()
+    return _sort(_named_descriptors(words))
+
+
+def _named_descriptors(words: Mapping[str, str]) -> dict[int, str]:
+    # sd_listen_fds() reads the C environment, from which `environ.pop` has just removed the words.
+    os.environ.update(words)
+    try:
+        return dict(daemon.listen_fds_with_names(True))
+    except OSError as error:
+        raise BadDescriptors(
+            f"LISTEN_FDS={words['LISTEN_FDS']} LISTEN_FDNAMES={words.get('LISTEN_FDNAMES', '')}: "
+            f"{error.strerror or error}. Start the gateway through its socket unit, or without these variables."
+        ) from error
+    finally:
+        for name in words:
+            os.environ.pop(name, None)
+
+
+def _sort(named: dict[int, str]) -> Inherited:
+    listeners: list[tuple[str, socket.socket]] = []
+    others: dict[str, int] = {}
+    for fd, name in named.items():
+        os.set_inheritable(fd, False)
+        if name in (LEASE, RECORD):
+            others[name] = fd
+        elif name in (GATEWAY, BOUND) or _is_listener(fd):
+            # Units of other hands may name our listeners as they like: what listens is a listener.
+            listeners.append((name, _checked_listener(fd, name)))
+        else:
+            log.warning("descriptor %d (%s) is nothing that this version knows; closed", fd, name)
+            os.close(fd)
+    return Inherited(
+        listeners=tuple(sock for _, sock in listeners),
+        held_by_systemd=bool(listeners) and all(name != BOUND for name, _ in listeners),
+        others=others,
+    )
+
+
+def _is_listener(fd: int) -> bool:
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _checked_listener(fd: int, name: str) -> socket.socket:
+    way_out = "openclaw-gateway.socket must have ListenStream= lines with TCP addresses and Accept=no."
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        raise BadDescriptors(f"descriptor {fd} ({name}) is not a socket: {_describe(fd)}. {way_out}")
+    sock = socket.socket(fileno=fd)
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+        kind = f"{sock.family.name}/{sock.type.name}"
+        raise BadDescriptors(f"descriptor {fd} ({name}) is {kind}, not a TCP socket. {way_out}")
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise BadDescriptors(f"descriptor {fd} ({name}) does not listen: a connection, or Accept=yes? {way_out}")
+    return sock
+
+
+def _describe(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return "of unknown kind"
+
+
+def hand_over(listeners: Iterable[socket.socket], held_by_systemd: bool, others: Mapping[str, int]) -> dict[str, str]:
+    """The words that describe these descriptors to our next image.
+
+    They are moved to the numbers 3, 4, … that sd_listen_fds(3) prescribes, without close-on-exec. Call it last: what
+    was open on those numbers is gone afterwards.
+    """
+    named = [(GATEWAY if held_by_systemd else BOUND, sock.fileno()) for sock in listeners]
+    named += list(others.items())
+    # Two passes, because a target number may be another one's source.
+    above = FIRST_FD + len(named)
+    parked = [(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)) for name, fd in named]
+    for target, (_, fd) in enumerate(parked, FIRST_FD):
+        os.dup2(fd, target, inheritable=True)
+    return {
+        "LISTEN_PID": str(os.getpid()),
+        "LISTEN_FDS": str(len(parked)),
+        "LISTEN_FDNAMES": ":".join(name for name, _ in parked),
+    }
+
+
+def addresses(bind: str, custom_host: str | None) -> tuple[str, ...]:
+    """The hosts that `gateway.bind` means. Loopback is both families, as OpenClaw's own gateway does it."""
+    if bind == "lan":
+        return ("0.0.0.0", "::")
+    if bind in ("custom", "tailnet") and custom_host:
+        return (custom_host,)
+    return ("127.0.0.1", "::1")
+
+
+def bind_ourselves(
+    hosts: Iterable[str], port: int, inherited: Iterable[socket.socket] = ()
+) -> tuple[socket.socket, ...]:
+    """Listeners on `hosts`, without systemd; those of `inherited` that still fit are kept, the others closed.
+
+    Raises PortBusy, with a sentence that names the owner. An address family that the machine lacks is left out as
+    long as another one serves.
+    """
+    kept = {_key(sock): sock for sock in inherited}
+    listeners: list[socket.socket] = []
+    missing: list[OSError] = []
+    for host in hosts:
+        if sock := kept.pop((host, port), None):
+            listeners.append(sock)
+            continue
+        try:
+            listeners.append(_bind(host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise _refusal(host, port, error) from error
+            missing.append(error)
+    for sock in kept.values():
+        sock.close()
+    if not listeners:
+        reason = missing[0].strerror if missing else "no address given"
+        raise PortBusy(
+            f"cannot listen on port {port} ({', '.join(hosts)}): {reason}. "
+            "Check gateway.bind and gateway.customBindHost."
+        )
+    return tuple(listeners)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _refusal(host: str, port: int, error: OSError) -> PortBusy:
+    if error.errno == errno.EACCES:
+        return PortBusy(f"port {port} needs privileges; choose one above 1023 with --port or gateway.port.")
+    return PortBusy(holders.describe(holders.holders((host, port)), port))
+
+
+def _key(sock: socket.socket) -> tuple[str, int]:
+    host, port = sock.getsockname()[:2]
+    return host, port
+
+
+def spell(sock: socket.socket) -> str:
+    """`127.0.0.1:18789`, `[::1]:18789`."""
+    host, port = _key(sock)
+    return f"[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{host}:{port}"

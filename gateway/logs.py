@@ -1,0 +1,246 @@
+"""Where log lines go: the journal with priority and fields, a terminal in readable lines, and OpenClaw's JSONL file.
+
+One fact is one line. Everything is logged through the standard library's `logging` under `gateway.<subsystem>`; what a
+client sent is never logged raw, and control characters are escaped here all the same.
+"""
+
+import json
+import logging
+import os
+import platform
+import re
+import socket
+import stat
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
+MAX_MESSAGE = 8192
+KEEP_FILES_S = 24 * 3600
+"""OpenClaw prunes its daily files after a day."""
+
+_PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))  # syslog(3): crit, err, warning, info, debug
+_TSLOG = {5: (1, "TRACE"), 10: (2, "DEBUG"), 20: (3, "INFO"), 30: (4, "WARN"), 40: (5, "ERROR"), 50: (6, "FATAL")}
+_COLOURS = {30: "\x1b[33m", 40: "\x1b[31m", 50: "\x1b[31;1m"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+log = logging.getLogger("gateway.logs")
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    if record.exc_info and record.exc_info[0] is not None:
+        text += "\n" + logging.Formatter().formatException(record.exc_info)
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text[:MAX_MESSAGE])
+
+
+def _subsystem(record: logging.LogRecord) -> str:
+    return record.name.replace(".", "/")
+
+
+class TerminalHandler(logging.StreamHandler[TextIO]):
+    """`12:03:11 warn  gateway/reload  message`, coloured only on a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._colour = stream.isatty() and "NO_COLOR" not in os.environ
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = _tslog(record.levelno)[1].lower()
+        line = f"{clock} {level:<5} {_subsystem(record):<18} {_message(record)}"
+        colour = _COLOURS.get(record.levelno) if self._colour else None
+        return f"{colour}{line}\x1b[0m" if colour else line
+
+
+class PrefixHandler(logging.StreamHandler[TextIO]):
+    """`<4>message` for a supervisor that reads our stderr (sd-daemon(3)), where the journal itself does not answer."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"<{_priority(record.levelno)}>"
+        return "\n".join(prefix + line for line in f"{_subsystem(record)}: {_message(record)}".split("\n"))
+
+
+class JournalHandler(logging.Handler):
+    """Native journal entries: `journalctl -o json` shows SUBSYSTEM and BOOT beside the message."""
+
+    def __init__(self, boot_id: str) -> None:
+        from systemd import journal
+
+        super().__init__()
+        self._send = journal.send
+        self._fields = {"SYSLOG_IDENTIFIER": "openclaw-gateway", "OPENCLAW_BOOT": boot_id}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send(
+                _message(record),
+                PRIORITY=_priority(record.levelno),
+                OPENCLAW_SUBSYSTEM=_subsystem(record),
+                CODE_FILE=record.pathname,
+                CODE_LINE=record.lineno,
+                CODE_FUNC=record.funcName,
+                **self._fields,
+            )
+        except OSError:
+            self.handleError(record)
+
+
+class JsonlHandler(logging.Handler):
+    """OpenClaw's daily JSONL file, which its and our `logs` commands read. A disk that is full is said once."""
+
+    def __init__(self, file: str | None = None) -> None:
+        super().__init__()
+        self._fixed = Path(file).expanduser() if file else None
+        self._hostname = socket.gethostname()
+        self._fd: int | None = None
+        self._day = ""
+        self._failed = False
+        self.path: Path | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = json.dumps(self._entry(record), ensure_ascii=False, separators=(",", ":")) + "\n"
+        try:
+            os.write(self._open(record.created), line.encode(errors="replace"))
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                self._failed = True  # set first: the warning itself comes back here
+                log.warning("cannot write the log file %s: %s", self.path, error.strerror)
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        super().close()
+
+    def _open(self, now: float) -> int:
+        day = time.strftime("%Y-%m-%d", time.localtime(now))
+        if self._fd is not None and (day == self._day or self._fixed) and self._same_file():
+            return self._fd
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        self._day = day
+        self.path = self._fixed or _folder() / f"openclaw-{day}.log"
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self.path, flags, 0o600)
+        if not self._fixed:
+            _prune(self.path.parent, now)
+        return self._fd
+
+    def _same_file(self) -> bool:
+        """False after logrotate or `rm`: write to the new file, not to the one that has no name any more."""
+        assert self._fd is not None and self.path is not None
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except OSError:
+            return False
+
+    def _entry(self, record: logging.LogRecord) -> dict[str, Any]:
+        number, name = _tslog(record.levelno)
+        subsystem = json.dumps({"subsystem": _subsystem(record)}, separators=(",", ":"))
+        date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        return {
+            "0": subsystem,
+            "1": _message(record),
+            "_meta": {
+                "runtime": "python",
+                "runtimeVersion": platform.python_version(),
+                "hostname": self._hostname,
+                "name": subsystem,
+                "parentNames": ["openclaw"],
+                "date": date,
+                "logLevelId": number,
+                "logLevelName": name,
+            },
+            "time": date,
+        }
+
+
+class Logs:
+    """The handlers of this process; `apply` changes level and file while it runs."""
+
+    def __init__(self, environ: Mapping[str, str], boot_id: str) -> None:
+        self._root = logging.getLogger("gateway")
+        self._root.propagate = False
+        logging.raiseExceptions = False  # a broken stderr must not turn each line into a traceback
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)
+        self._console = _console(environ, boot_id)
+        self._file = JsonlHandler()
+        uvicorn = logging.getLogger("uvicorn.error")
+        for logger in (self._root, uvicorn):
+            logger.handlers[:] = [self._console, self._file]
+        uvicorn.propagate = False
+
+    @property
+    def file(self) -> str | None:
+        return str(self._file.path) if self._file.path else None
+
+    def apply(self, level: str, console_level: str, file: str | None) -> None:
+        """Raises OSError, and changes nothing, if `file` cannot be opened."""
+        handler = JsonlHandler(file)
+        if file:
+            handler._open(time.time())
+        handler.setLevel(LEVELS[level])
+        # The journal keeps what the file keeps; a terminal has a level of its own.
+        self._console.setLevel(LEVELS[console_level if isinstance(self._console, TerminalHandler) else level])
+        for logger in (self._root, logging.getLogger("uvicorn.error")):
+            logger.handlers[:] = [self._console, handler]
+        self._root.setLevel(min(LEVELS[level], LEVELS[console_level]))
+        self._file.close()
+        self._file = handler
+
+
+def _console(environ: Mapping[str, str], boot_id: str) -> logging.Handler:
+    if not _stderr_is_journal(environ):
+        return TerminalHandler(sys.stderr)
+    if os.path.exists("/run/systemd/journal/socket"):
+        return JournalHandler(boot_id)
+    return PrefixHandler(sys.stderr)
+
+
+def _stderr_is_journal(environ: Mapping[str, str]) -> bool:
+    """systemd tells in JOURNAL_STREAM which device and inode it connected (systemd.exec(5)); we may be redirected."""
+    if "INVOCATION_ID" in environ and "JOURNAL_STREAM" not in environ and not sys.stderr.isatty():
+        return True  # StandardError=inherit or console of a manager that reads prefixes all the same
+    device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(sys.stderr.fileno())
+        return (found.st_dev, found.st_ino) == (int(device), int(inode))
+    except (OSError, ValueError):
+        return False
+
+
+def _priority(level: int) -> int:
+    return next(priority for least, priority in _PRIORITIES if level >= least)
+
+
+def _tslog(level: int) -> tuple[int, str]:
+    return _TSLOG[max((known for known in _TSLOG if known <= level), default=5)]
+
+
+def _folder() -> Path:
+    """`/tmp/openclaw` if it is safely ours, else `/tmp/openclaw-<uid>`: another user may have made the first one."""
+    shared = Path("/tmp/openclaw")
+    try:
+        shared.mkdir(mode=0o700, exist_ok=True)
+        found = shared.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+            return shared
+    except OSError:
+        pass  # the private folder below is the answer to every reason
+    return Path(f"/tmp/openclaw-{os.getuid()}")
+
+
+def _prune(folder: Path, now: float) -> None:
+    for old in folder.glob("openclaw-????-??-??.log"):
+        try:
+            if now - old.stat().st_mtime > KEEP_FILES_S:
+                old.unlink()
+        except OSError as error:
+            log.debug("cannot remove the old log file %s: %s", old, error.strerror)

@@ -1,0 +1,211 @@
+"""The one owner of the running config: every trigger of a reload comes here, and whoever asked gets the answer.
+
+read → validate → diff by meaning → plan → swap → apply each action once, in order → remember as last known good.
+A config with errors changes nothing; an action that fails puts the old config back and asks for a restart on the last
+known good one. Reloads run one after the other; those asked for while one waits for its turn share its answer.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from gateway.config.files import Snapshot
+from gateway.config.schema import Config
+from gateway.reload.active import Active
+from gateway.reload.plan import Plan, describe, make_plan
+from gateway.report import ReloadResult, RestartTicket
+
+log = logging.getLogger("gateway.reload")
+
+MISSING_RETRIES = 2
+MISSING_RETRY_S = 0.15
+"""An editor may delete before it writes; a file that is gone is looked for again, as OpenClaw does."""
+LONGEST_BURST_S = 5.0
+"""A file that never comes to rest is read at least this often."""
+
+Action = Callable[[Config, Config], Awaitable[None]]
+
+
+class Host(Protocol):
+    """What a reload needs of the process around it."""
+
+    def begin(self) -> None:
+        """A reload begins (RELOADING=1)."""
+
+    def end(self, result: ReloadResult) -> None:
+        """It is over, well or not (READY=1 again)."""
+
+    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
+        """Ask for a restart; `avoid` is the digest of a config that it must not start on."""
+        ...
+
+
+class Reloader:
+    def __init__(
+        self,
+        active: Active,
+        snapshot: Snapshot,
+        *,
+        host: Host,
+        read: Callable[[], Snapshot],
+        actions: Mapping[str, Action],
+        keep: Callable[[Snapshot], None],
+        held_by_systemd: bool,
+        avoid: str = "",
+    ) -> None:
+        self.active = active
+        self.snapshot = snapshot
+        """The file as it was last read, good or bad."""
+        self.last: ReloadResult | None = None
+        self._host = host
+        self._read = read
+        self._actions = actions
+        self._keep = keep
+        self._held_by_systemd = held_by_systemd
+        self._avoid = avoid
+        self._lock = asyncio.Lock()
+        self._queued: asyncio.Task[ReloadResult] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._burst_began: float | None = None
+
+    # -- triggers --------------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """The watcher saw something: read it once it has been quiet for `gateway.reload.debounceMs`."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._timer is None:
+            self._burst_began = now
+        else:
+            self._timer.cancel()
+        assert self._burst_began is not None
+        quiet = now + self.active.config.gateway.reload.debounce_ms / 1000
+        self._timer = loop.call_at(max(now, min(quiet, self._burst_began + LONGEST_BURST_S)), self._settled)
+
+    def _settled(self) -> None:
+        self._timer = None
+        self._ask("watch")
+
+    async def reload(self, trigger: str) -> ReloadResult:
+        """Read the file now. A caller that is cancelled stops waiting; the reload goes on."""
+        return await asyncio.shield(self._ask(trigger))
+
+    def _ask(self, trigger: str) -> asyncio.Task[ReloadResult]:
+        if self._queued is None:
+            self._queued = asyncio.get_running_loop().create_task(self._take_turn(trigger), name=f"reload ({trigger})")
+        return self._queued
+
+    async def _take_turn(self, trigger: str) -> ReloadResult:
+        async with self._lock:
+            self._queued = None  # whoever asks from here on may have seen a newer file than we are about to read
+            return await self._reload(trigger)
+
+    # -- one reload ------------------------------------------------------------------------------------------------
+
+    async def _reload(self, trigger: str) -> ReloadResult:
+        began = time.monotonic()
+        self._host.begin()
+        result = ReloadResult("failed", "the reload did not come to its end")
+        try:
+            result = await self._evaluate(trigger)
+        except Exception as error:
+            log.exception("reload failed; the running config stays")
+            result = ReloadResult("failed", f"{type(error).__name__}: {error}")
+        finally:
+            at, duration = int(time.time() * 1000), round((time.monotonic() - began) * 1000, 1)
+            self.last = replace(result, at=at, duration_ms=duration)
+            self._host.end(self.last)
+        return self.last
+
+    async def _evaluate(self, trigger: str) -> ReloadResult:
+        snapshot = await self._read_settled()
+        self.snapshot = snapshot
+        if not snapshot.exists and self.active.source != "defaults":
+            log.warning("config reload skipped (config file not found)")
+            return ReloadResult("invalid", f"{snapshot.path} not found; the running config stays")
+        if snapshot.config is None:
+            return self._refuse(snapshot)
+        if snapshot.digest == self._avoid and trigger == "watch":
+            return ReloadResult("unchanged", "this config failed when it was applied; it is not taken until it changes")
+        if snapshot.tree == self.active.tree and self.active.source == "file":
+            return ReloadResult("unchanged", "the config means the same as before")
+        return await self._follow(snapshot, snapshot.config, trigger)
+
+    async def _read_settled(self) -> Snapshot:
+        snapshot = await asyncio.to_thread(self._read)
+        for _ in range(MISSING_RETRIES):
+            if snapshot.exists or self.active.source == "defaults":
+                break
+            await asyncio.sleep(MISSING_RETRY_S)
+            snapshot = await asyncio.to_thread(self._read)
+        return snapshot
+
+    def _refuse(self, snapshot: Snapshot) -> ReloadResult:
+        for issue in snapshot.issues:
+            log.error("config reload skipped (invalid config): %s", issue)
+        count = len(snapshot.issues)
+        message = f"{count} error{'s' if count != 1 else ''} in {snapshot.path}; the running config stays"
+        return ReloadResult("invalid", message, issues=snapshot.issues)
+
+    async def _follow(self, snapshot: Snapshot, config: Config, trigger: str) -> ReloadResult:
+        mode = config.gateway.reload.mode
+        if mode == "off" and trigger != "watch":
+            mode = "hybrid"  # off tells us not to act on an edit; now somebody asks us to
+        plan = make_plan(self.active.tree, snapshot.tree, self.active.config, config, mode, self._held_by_systemd)
+        log.info("%s", describe(plan.changes))
+        for path in plan.unit:
+            log.warning("%s belongs to the socket unit: run `openclaw-gateway install` to move the port", path)
+        outcome = plan.outcome
+        if outcome == "off":
+            log.info("config reload disabled (gateway.reload.mode=off)")
+            return _result(plan, snapshot, "gateway.reload.mode is off; `openclaw-gateway reload` applies it")
+        if outcome == "restart":
+            reason = f"config change requires gateway restart ({_needing(plan)})"
+            log.info("%s", reason)
+            ticket = self._host.restart(reason)
+            return _result(plan, snapshot, f"{reason}: {ticket.message or ticket.state}")
+        return await self._apply(plan, snapshot, config)
+
+    async def _apply(self, plan: Plan, snapshot: Snapshot, config: Config) -> ReloadResult:
+        before = self.active
+        self.active = Active(config, snapshot.tree, snapshot.digest, "file")
+        for name in plan.actions:
+            began = time.monotonic()
+            try:
+                await self._actions[name](before.config, config)
+            except Exception as error:
+                log.exception("applying %s failed; back to the last known good config by a restart", name)
+                self.active, self._avoid = before, snapshot.digest
+                self._host.restart(f"hot reload failed ({name})", avoid=snapshot.digest)
+                return ReloadResult(
+                    "failed", f"applying {name} failed: {error}; restarting on the last known good config"
+                )
+            log.debug("applied %s in %.1f ms", name, (time.monotonic() - began) * 1000)
+        self._avoid = ""
+        await asyncio.to_thread(self._keep, snapshot)
+        return _result(plan, snapshot, self._say(plan))
+
+    def _say(self, plan: Plan) -> str:
+        hot = ", ".join(change.path for change in plan.changes if change.effect == "hot")
+        if plan.outcome == "ignored":
+            log.warning("config change needs a restart, ignored (gateway.reload.mode=hot): %s", ", ".join(plan.ignored))
+            return f"needs a restart, which gateway.reload.mode=hot forbids: {', '.join(plan.ignored)}"
+        if hot:
+            log.info("config hot reload applied (%s)", hot)
+            return f"applied without a restart: {hot}"
+        log.info("config change applied (nothing to do)")
+        return "nothing that this gateway uses has changed"
+
+
+def _needing(plan: Plan) -> str:
+    return ", ".join(change.path for change in plan.changes if change.effect in ("restart", "unit")) or "mode restart"
+
+
+def _result(plan: Plan, snapshot: Snapshot, message: str) -> ReloadResult:
+    if plan.unit:
+        message += f"; {', '.join(plan.unit)}: run `openclaw-gateway install` to move the port"
+    return ReloadResult(plan.outcome, message, changes=plan.changes, warnings=snapshot.warnings)

@@ -1,0 +1,235 @@
+"""An HTTP connection: uvicorn's, with bounds on what a client may send and for how long, and a way to leave.
+
+httptools parses whatever it is fed, so the bounds on head, header count and body are counted here, from the same
+callbacks. A refusal is written, the sending side is closed, and what the client still sends is read and thrown away
+for a moment: closing with unread data would reset the connection before the client has read why.
+"""
+
+import asyncio
+import socket
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.serving.state import GatewayState, canonical
+
+LINGER_S = 1.0
+"""How long a refused client's further bytes are read and thrown away."""
+
+
+class _Refused(Exception):
+    """Raised in a parser callback; `data_received` answers with the status that was noted."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    server_state: GatewayState
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limits = self.server_state.limits()
+        self.timeout_keep_alive = self.limits.keep_alive_ms / 1000  # type: ignore[assignment]
+        self.received = 0
+        """Chunks received: a measure of progress for the one who waits for this connection."""
+        self.requests = 0
+        """Requests begun."""
+        self._address: str | None = None
+        self._receiving = False
+        """A request has begun and is not complete."""
+        self._in_head = False
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._refusal: tuple[int, str] | None = None
+        self._refused = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.server_state.waits.observe(transport, self.loop.time())
+        if self.client is not None:
+            address = canonical(self.client[0])
+            if not self.server_state.admission.admit(address, self.limits.max_connections_per_address):
+                self._refuse(503, "Too many connections from your address")
+                return
+            self._address = address
+        self._arm(self.limits.head_timeout_ms)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._disarm()
+        self._release()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self.received += 1
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.limits.max_head_bytes and not self._refused:
+            self._refuse(431, f"Request head over {self.limits.max_head_bytes} bytes")
+        elif self._receiving and self._deadline is None and not self._refused:
+            self._arm(self.limits.head_timeout_ms if self._in_head else self.limits.body_timeout_ms)
+
+    # -- parser callbacks ------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.requests += 1
+        self._receiving = self._in_head = True
+        self._body_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > self.limits.max_headers:
+            self._give_up(431, f"More than {self.limits.max_headers} header lines")
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._disarm()
+        if self._head_bytes > self.limits.max_head_bytes and self._head_size() > self.limits.max_head_bytes:
+            self._give_up(431, f"Request head over {self.limits.max_head_bytes} bytes")
+        self._head_bytes = 0
+        for name, value in self.headers:
+            if name == b"content-length" and int(value) > self.limits.max_body_bytes:
+                self._give_up(413, f"Request body over {self.limits.max_body_bytes} bytes")
+        super().on_headers_complete()
+        if self.server_state.leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self.limits.max_body_bytes:
+            self._give_up(413, f"Request body over {self.limits.max_body_bytes} bytes")
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        self._head_bytes = 0
+        self._disarm()
+        super().on_message_complete()
+
+    # -- refusing --------------------------------------------------------------------------------------------------
+
+    def send_400_response(self, msg: str) -> None:
+        status, text = self._refusal or (400, msg)
+        self._refuse(status, text)
+
+    def _give_up(self, status: int, text: str) -> None:
+        self._refusal = (status, text)
+        raise _Refused(text)
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Answer `status` instead of the application, and close gently."""
+        self._refused = True
+        self._disarm()
+        started = self._silence_application()
+        if self.transport.is_closing():
+            return
+        if not started:
+            self.transport.write(_response(status, text))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _silence_application(self) -> bool:
+        """Drop what the application still says of the request being received. True if its answer had begun."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return cycle.response_started
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _arm(self, milliseconds: int) -> None:
+        self._deadline = self.loop.call_later(milliseconds / 1000, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self._receiving:
+            self._refuse(408, "The request did not arrive in time")
+        elif not self.transport.is_closing():
+            self.transport.close()  # it connected and said nothing: nobody to answer
+
+    # -- leaving ---------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """A request has begun to arrive, is being served, or its answer is still being sent."""
+        if self._refused or self.transport.is_closing():
+            return False
+        served = self.cycle is None or self.cycle.response_complete
+        return self._receiving or not served or bool(self.pipeline) or self.transport.get_write_buffer_size() > 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes while bytes move in either direction."""
+        return self.received, self.transport.get_write_buffer_size()
+
+    @property
+    def waits_for_us(self) -> bool:
+        """The request is complete and the client has taken all that there was: the application works."""
+        return not self._receiving and self.transport.get_write_buffer_size() == 0
+
+    def leave(self) -> bool:
+        """Close if idle, else after the present request. True as long as it is worth waiting for.
+
+        A request that has arrived but is unread is not idleness: closing now would reset it.
+        """
+        if self.busy:
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
+            return True
+        if self.transport.is_closing():
+            return False
+        if self._unread():
+            return True
+        self.transport.close()
+        return False
+
+    def _unread(self) -> bool:
+        sock: socket.socket | None = self.transport.get_extra_info("socket")
+        if sock is None:
+            return False
+        try:
+            # uvloop's pseudo-socket has no recv(): peek through a duplicate of the descriptor.
+            with socket.socket(fileno=socket.dup(sock.fileno())) as peeked:
+                return bool(peeked.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except (BlockingIOError, ConnectionError):
+            return False
+
+    # -- hand-over to the WebSocket protocol -----------------------------------------------------------------------
+
+    def handle_websocket_upgrade(self) -> None:
+        self._disarm()
+        super().handle_websocket_upgrade()  # the WebSocket protocol takes a place of its own,
+        self._release()  # and only then is ours given back: the address never has one too few
+
+    def _release(self) -> None:
+        if self._address is not None:
+            self.server_state.admission.release(self._address)
+            self._address = None
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+
+def _response(status: int, text: str) -> bytes:
+    body = f"{HTTPStatus(status).phrase}: {text}\n".encode()
+    head = [
+        STATUS_LINE[status],
+        b"content-type: text/plain; charset=utf-8\r\n",
+        b"content-length: %d\r\n" % len(body),
+        b"retry-after: 1\r\n" if status == 503 else b"",
+        b"connection: close\r\n\r\n",
+    ]
+    return b"".join(head) + body

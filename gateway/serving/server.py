@@ -1,0 +1,135 @@
+"""The uvicorn server: started on given listeners, left in an order that loses nothing.
+
+uvicorn's own shutdown closes connections whose request it has not read yet, so ours is another one:
+
+    drain   requests that had begun are finished; newcomers are served as ever
+    close   the listeners: newcomers wait in the kernel's queue, which systemd or our next image holds open
+    breath  connections accepted a moment ago send their request
+    finish  what has been read is answered, each answer the last on its connection; idle connections are closed
+    gone    what is left is dropped
+
+This file and its neighbours are the only ones that know uvicorn; what they use of it is not promised by uvicorn, so
+tests/serving/test_server.py holds that contract.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import uvicorn
+
+from gateway.config.schema import Limits
+from gateway.lifecycle.phases import Budgets
+from gateway.lifecycle.sockets import BACKLOG
+from gateway.serving.http import HttpProtocol
+from gateway.serving.state import GatewayState
+from gateway.serving.websocket import WebSocketProtocol
+
+MAX_MESSAGE_BYTES = 25 * 1024 * 1024
+"""The largest WebSocket message of any protocol version; the smaller bounds are the application's."""
+PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
+POLL_S = 0.01
+DATE_S = 1.0
+
+
+class GatewayServer(uvicorn.Server):
+    def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits]) -> None:
+        config = uvicorn.Config(
+            app,
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=PING_INTERVAL_S,
+            ws_ping_timeout=PING_TIMEOUT_S,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+        )
+        super().__init__(config)
+        self.server_state: GatewayState = GatewayState(limits)
+        self._date: asyncio.Task[None] | None = None
+
+    async def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Serve on duplicates of `listeners`: what we close in leaving is ours, theirs stays open."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        loop = asyncio.get_running_loop()
+        await self.on_tick(0)
+        self.server_state.waits.begin(loop.time())
+        await self.startup([sock.dup() for sock in listeners])
+        self._date = loop.create_task(self._keep_date(), name="date header")
+
+    async def _keep_date(self) -> None:
+        while True:
+            await asyncio.sleep(DATE_S)
+            await self.on_tick(0)
+
+    @property
+    def http(self) -> list[HttpProtocol]:
+        return [c for c in self.server_state.connections if isinstance(c, HttpProtocol)]
+
+    async def leave(
+        self,
+        budgets: Budgets,
+        stopped_accepting: Callable[[], None],
+        close_websockets: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """Leave in the order above. `stopped_accepting` is called at that moment; `close_websockets` gets its grace."""
+        begun = {connection: connection.requests for connection in self.http if connection.busy}
+        await self._wait(
+            lambda: [c for c, request in begun.items() if c.busy and c.requests == request],
+            budgets.drain,
+            budgets.stall,
+        )
+        self.stop_accepting()
+        stopped_accepting()
+        closing = asyncio.ensure_future(close_websockets(budgets.close))
+        await asyncio.sleep(budgets.breath)
+        await self._wait(self._last_requests, budgets.finish, budgets.stall)
+        await closing
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        if self._date is not None:
+            self._date.cancel()
+
+    def stop_accepting(self) -> None:
+        self.server_state.leaving = True
+        for server in self.servers:
+            server.close()
+
+    def _last_requests(self) -> list[HttpProtocol]:
+        return [connection for connection in self.http if connection.leave()]
+
+    async def _wait(self, pending: Callable[[], list[HttpProtocol]], budget: float, stall: float) -> None:
+        """Wait until nothing is `pending`, all of it has stood still for `stall`, or `budget` is spent."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + budget
+        motion = Motion(stall)
+        # Polled: the kernel does not tell when a client has stopped reading.
+        while motion.any(pending(), now := loop.time()) and now < end:
+            await asyncio.sleep(POLL_S)  # noqa: ASYNC110
+
+
+class Motion:
+    """Tells connections on which something happens from those whose client does not read or write."""
+
+    def __init__(self, stall: float) -> None:
+        self._stall = stall
+        self._last: dict[HttpProtocol, tuple[float, object]] = {}
+
+    def any(self, connections: list[HttpProtocol], now: float) -> bool:
+        moving = [self._moves(connection, now) for connection in connections]
+        return True in moving
+
+    def _moves(self, connection: HttpProtocol, now: float) -> bool:
+        """Whether it moved within the last `stall` seconds, or waits for us and not for its client."""
+        since, before = self._last.get(connection, (now, None))
+        if connection.progress != before:
+            since = now
+            self._last[connection] = (now, connection.progress)
+        return connection.waits_for_us or now - since < self._stall

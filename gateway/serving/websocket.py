@@ -1,0 +1,54 @@
+"""A WebSocket connection: uvicorn's on the websockets library's Sans-I/O core, with two doors for the application.
+
+The ASGI scope gets, under `extensions["openclaw.connection"]`, this object: `authenticated()` tells that the client
+no longer counts against the bound on strangers of its address, `abort()` drops a client that does not read.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from gateway.serving.state import GatewayState, canonical
+
+EXTENSION = "openclaw.connection"
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._state: GatewayState = kwargs["server_state"]
+        self._address: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.client is not None:
+            self._address = canonical(self.client[0])
+            # The HTTP connection that this one was had its place already, so this one is never refused.
+            self._state.admission.admit(self._address, sys.maxsize)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.authenticated()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated:
+            self.scope["extensions"][EXTENSION] = {"connection": self}
+
+    def authenticated(self) -> None:
+        """Give back the place among the strangers of this address. Calling it again changes nothing."""
+        if self._address is not None:
+            self._state.admission.release(self._address)
+            self._address = None
+
+    def abort(self) -> None:
+        """Drop the connection at once, with what is still unsent."""
+        self.transport.abort()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self.transport.get_write_buffer_size()

@@ -1,0 +1,140 @@
+import array
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.lifecycle.notify import Notifier
+
+
+class Manager:
+    """The receiving end of NOTIFY_SOCKET, as systemd has it."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(5)
+        self.environ = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}
+
+    def receive(self) -> tuple[dict[str, str], list[int]]:
+        data, rights, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(64))
+        fds = array.array("i")
+        for _, _, passed in rights:
+            fds.frombytes(passed[: len(passed) - len(passed) % fds.itemsize])
+        return dict(line.split("=", 1) for line in data.decode().split("\n")), list(fds)
+
+
+@pytest.fixture
+def notifier(manager: Manager) -> Iterator[Notifier]:
+    notifier = Notifier(dict(manager.environ))
+    yield notifier
+    notifier.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.socket.close()
+
+
+def test_the_variables_are_taken_out_and_kept_for_the_next_image(manager: Manager) -> None:
+    environ = dict(manager.environ)
+    notifier = Notifier(environ)
+    assert environ == {} and notifier.environment() == manager.environ
+    notifier.close()
+
+
+def test_ready_carries_its_status_on_one_line(manager: Manager, notifier: Notifier) -> None:
+    notifier.ready("two\nlines  READY=0")
+    assert manager.receive()[0] == {"READY": "1", "STATUS": "two lines READY=0"}
+
+
+def test_reloading_carries_the_monotonic_clock(manager: Manager, notifier: Notifier) -> None:
+    notifier.reloading()
+    message, _ = manager.receive()
+    assert message["RELOADING"] == "1" and int(message["MONOTONIC_USEC"]) > 0
+
+
+def test_stopping_status_and_watchdog(manager: Manager, notifier: Notifier) -> None:
+    notifier.stopping("bye")
+    notifier.status("busy")
+    notifier.watchdog()
+    assert [manager.receive()[0] for _ in range(3)] == [
+        {"STOPPING": "1", "STATUS": "bye"},
+        {"STATUS": "busy"},
+        {"WATCHDOG": "1"},
+    ]
+
+
+def test_a_descriptor_is_stored_under_its_name(manager: Manager, notifier: Notifier) -> None:
+    memfd = os.memfd_create("x")
+    os.write(memfd, b"kept")
+    notifier.store("record", memfd)
+    message, fds = manager.receive()
+    assert message == {"FDSTORE": "1", "FDNAME": "record"}
+    assert os.pread(fds[0], 10, 0) == b"kept"
+    os.close(memfd)
+    os.close(fds[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "interval"),
+    [
+        ({}, 1.0),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_PID": "me"}, None),
+    ],
+)
+def test_the_watchdog_is_fed_three_times_in_its_time(
+    manager: Manager, change: dict[str, str], interval: float | None
+) -> None:
+    notifier = Notifier(manager.environ | change)
+    assert notifier.watchdog_interval == interval
+    notifier.close()
+
+
+def test_without_a_manager_nothing_happens() -> None:
+    notifier = Notifier({})
+    notifier.ready("x")
+    notifier.watchdog()
+    assert not notifier.connected and notifier.watchdog_interval is None and notifier.environment() == {}
+
+
+def test_a_manager_that_is_gone_is_no_end(tmp_path: Path) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+    notifier.ready("x")
+    assert not notifier.connected
+
+
+def test_a_manager_that_does_not_read_does_not_hold_up_the_loop(manager: Manager, notifier: Notifier) -> None:
+    for _ in range(10_000):  # more than any queue takes
+        notifier.watchdog()
+    assert manager.receive()[0] == {"WATCHDOG": "1"}
+
+
+def test_an_abstract_address_is_reached() -> None:
+    name = f"openclaw-gateway-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind("\0" + name)
+        receiver.settimeout(5)
+        notifier = Notifier({"NOTIFY_SOCKET": "@" + name})
+        notifier.watchdog()
+        assert receiver.recv(100) == b"WATCHDOG=1"
+        notifier.close()
+
+
+def test_children_cannot_speak_for_the_service(manager: Manager) -> None:
+    program = (
+        "import os, subprocess\nfrom gateway.lifecycle.notify import Notifier\nNotifier(os.environ)\n"
+        "print(subprocess.run(['env'], capture_output=True, text=True).stdout)"
+    )
+    environ = {**os.environ, **manager.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=30)
+    assert "NOTIFY_SOCKET" not in done.stdout and "WATCHDOG" not in done.stdout and done.returncode == 0
