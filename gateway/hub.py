@@ -1,0 +1,186 @@
+"""All WebSocket clients of this process: what everybody gets, who must go, and whether anyone waits for an answer.
+
+Nothing here waits for a client, except `close_all`, and that for no longer than its grace.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.outbox import Outbox
+from gateway.protocol.closing import SECRET_CHANGED, SLOW_CONSUMER, Close
+from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.handshake import Peer, describe
+from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
+
+log = logging.getLogger("gateway.ws")
+
+STALL_S = 60.0
+"""A client that has not taken a single frame for this long is not coming back; looked at with every tick."""
+_ADVANCING = 4
+"""From this protocol on, a dropped event takes its number with it, so that the client sees the gap."""
+
+
+class Carrier(Protocol):
+    """The transport below one client."""
+
+    def abort(self) -> None:
+        """Drop it at once, with what is still unsent. Again, or after its end, it does nothing."""
+        ...
+
+    def authenticated(self) -> None:
+        """The client has said who it is."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Return when nothing of the connection is left."""
+        ...
+
+
+@dataclass(eq=False)
+class Connection:
+    """One client, from the moment its WebSocket is open; `peer` is None until it has said who it is."""
+
+    id: str
+    remote: str
+    carrier: Carrier
+    outbox: Outbox = field(default_factory=lambda: Outbox(MAX_HANDSHAKE_FRAME, time.monotonic))
+    peer: Peer | None = None
+    since_ms: int = 0
+    seq: int = 0
+
+    def greet(self, peer: Peer, now_ms: int) -> None:
+        self.peer = peer
+        self.since_ms = now_ms
+        self.outbox.max_bytes = limits(peer.protocol).max_buffered
+
+    def offer(self, event: EventFrame, drop_if_slow: bool) -> None:
+        """Queue an event. A client that is too slow for it loses the event, or the connection."""
+        if self.peer is None or self.outbox.closing:
+            return
+        text = event.text(self.seq + 1)
+        if self.outbox.fits(text):
+            self.seq += 1
+            self.outbox.put(text)
+        elif drop_if_slow:
+            self.seq += self.peer.protocol >= _ADVANCING
+        else:
+            self.drop_slow(f"{self.outbox.queued} bytes unread")
+
+    def drop_slow(self, why: str) -> None:
+        log.warning("slow consumer %s (%s) closed: %s", self.id, self.name, why)
+        self.outbox.cut(SLOW_CONSUMER)
+
+    @property
+    def name(self) -> str:
+        return describe(self.peer) if self.peer else "before hello"
+
+
+class Hub:
+    """`on_change` is called when a client comes or goes, `on_idle` when the last request in flight is answered."""
+
+    def __init__(self, on_change: Callable[[], None] | None = None, on_idle: Callable[[], None] | None = None) -> None:
+        self.on_change = on_change
+        self.on_idle = on_idle
+        self.busy = 0
+        """Requests that have been read and not answered yet."""
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._versions = {"presence": 1, "health": 1}
+
+    @property
+    def clients(self) -> list[Connection]:
+        """Those who have said who they are and are not being closed."""
+        return [each for each in self._connections if each.peer and not each.outbox.closing]
+
+    @property
+    def count(self) -> int:
+        return len(self.clients)
+
+    @property
+    def state_version(self) -> StateVersion:
+        return StateVersion(**self._versions)
+
+    @contextmanager
+    def hold(self, connection: Connection) -> Iterator[None]:
+        """Keep a connection here for as long as its transport may live."""
+        self._connections.add(connection)
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._connections.discard(connection)
+            if not self._connections:
+                self._empty.set()
+            if connection.peer:
+                self.changed()
+
+    def changed(self) -> None:
+        """You must call this when a held connection gets its peer."""
+        self._versions["presence"] += 1
+        if self.on_change:
+            self.on_change()
+
+    def next_health(self) -> StateVersion:
+        self._versions["health"] += 1
+        return self.state_version
+
+    def begin(self) -> None:
+        """A request has been read; you must call `end` when it is answered or given up."""
+        self.busy += 1
+
+    def end(self) -> None:
+        self.busy -= 1
+        if not self.busy and self.on_idle:
+            self.on_idle()
+
+    def broadcast(
+        self, event: str, payload: object, *, drop_if_slow: bool = False, state_version: StateVersion | None = None
+    ) -> None:
+        frame = EventFrame(event, payload, state_version)
+        for connection in self._connections:
+            connection.offer(frame, drop_if_slow)
+
+    def close_generation(self, old_generation: int) -> int:
+        """Close those whose secret is of this generation or an older one; return how many."""
+        stale = [
+            each
+            for each in self.clients
+            if each.peer
+            and each.peer.auth_mode in ("token", "password")
+            and each.peer.auth_generation <= old_generation
+        ]
+        for connection in stale:
+            connection.outbox.finish(SECRET_CHANGED)
+        return len(stale)
+
+    async def close_all(self, code: int, reason: str, grace_s: float) -> None:
+        """Close everyone after what is queued for them; whoever is not gone after the grace is dropped."""
+        close = Close.because(code, reason)
+        for connection in self._connections:
+            connection.outbox.finish(close)
+        if not self._connections:
+            return
+        try:
+            await asyncio.wait_for(self._empty.wait(), grace_s)
+        except TimeoutError:
+            log.info("%d clients did not answer the close frame and were dropped", len(self._connections))
+            for connection in self._connections:
+                connection.carrier.abort()
+
+    def tick(self) -> None:
+        for connection in self.clients:
+            stalled = connection.outbox.stalled_for()
+            if stalled > STALL_S:
+                connection.drop_slow(f"nothing read for {stalled:.0f} s")
+        self.broadcast("tick", {"ts": int(time.time() * 1000)}, drop_if_slow=True)
+
+    async def run(self, interval_s: float = TICK_INTERVAL_MS / 1000) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            self.tick()

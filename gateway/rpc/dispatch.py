@@ -1,0 +1,62 @@
+"""From a request to the text of its answer; the one place where an exception becomes an error on the wire."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from gateway.protocol import scopes
+from gateway.protocol.frames import Request, WireError, encode_error, encode_response
+from gateway.protocol.params import InvalidParams, Params, cut, decode_params
+from gateway.rpc.registry import Call, Method, Registry, RpcError
+
+log = logging.getLogger("gateway.rpc")
+
+Later = Callable[[], Coroutine[Any, Any, str]]
+"""Call it once, and await what it returns, to get the answer."""
+
+
+class Dispatcher:
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def answer(self, call: Call, request: Request) -> str | Later:
+        """The answer, or a way to get it for a method that takes its time. Neither raises."""
+        try:
+            method = self._find(call, request.method)
+            params = _params(method, request)
+            if method.asynchronous:
+                return partial(_later, call, request, method, params)
+            return encode_response(request.id, method.handler(call, params))
+        except Exception as error:
+            return _refusal(call, request, error)
+
+    def _find(self, call: Call, name: str) -> Method:
+        found = self.registry.find(name, call.peer.protocol)
+        if found is None:
+            raise RpcError(f"unknown method: {cut(name)}")
+        error = scopes.refuse(call.peer.protocol, call.peer.role, call.peer.scopes, found.scope)
+        if error is not None:
+            raise RpcError(error)
+        return found
+
+
+def _params(method: Method, request: Request) -> Params:
+    try:
+        return decode_params(request.params, method.params)
+    except InvalidParams as fault:
+        raise RpcError(f"invalid {method.name} params: {fault}") from None
+
+
+async def _later(call: Call, request: Request, method: Method, params: Params) -> str:
+    try:
+        return encode_response(request.id, await method.handler(call, params))
+    except Exception as error:
+        return _refusal(call, request, error)
+
+
+def _refusal(call: Call, request: Request, error: Exception) -> str:
+    if isinstance(error, RpcError):
+        return encode_error(request.id, error.wire)
+    log.error("%s failed for %s", request.method, call.connection.id, exc_info=error)
+    return encode_error(request.id, WireError("UNAVAILABLE", "internal error; the gateway's log has the details"))

@@ -1,0 +1,82 @@
+"""`config.get`: the file as it was last read, without its secrets."""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.config.files import Snapshot
+from gateway.protocol.params import NoParams
+from gateway.protocol.scopes import READ
+from gateway.rpc.redaction import redact
+from gateway.rpc.registry import Call, method
+
+
+class ConfigSnapshot(Struct, rename="camel"):
+    path: str
+    exists: bool
+    raw: str | None
+    """The file's text; null when it is absent, holds a secret, or cannot be read well enough to know."""
+    parsed: dict[str, Any]
+    """The file alone, before includes."""
+    valid: bool
+    config: dict[str, Any]
+    """After includes, with the defaults of what this gateway uses."""
+    hash: str
+    """SHA-256 of the file's text: the `baseHash` of a write."""
+    issues: list[dict[str, str]]
+    warnings: list[dict[str, str]]
+    legacy_issues: list[dict[str, str]]
+    included_paths: list[str] | UnsetType = UNSET
+    source_config: dict[str, Any] | UnsetType = UNSET
+    resolved: dict[str, Any] | UnsetType = UNSET
+    runtime_config: dict[str, Any] | UnsetType = UNSET
+
+
+@method("config.get", NoParams, ConfigSnapshot, scope=READ)
+def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
+    """The config file: text, values, faults and hash. Secrets are `__OPENCLAW_REDACTED__` for everyone."""
+    found = call.core.snapshot
+    parsed = redact(found.parsed)
+    answer = ConfigSnapshot(
+        path=str(found.path),
+        exists=found.exists,
+        raw=found.raw if found.parsed and parsed == found.parsed else None,
+        parsed=parsed,
+        valid=not found.issues,
+        config=redact(_with_defaults(found)),
+        hash=found.raw_hash,
+        issues=[{"path": each.path, "message": each.message} for each in found.issues],
+        warnings=[{"path": "", "message": text} for text in found.warnings],
+        legacy_issues=[],
+    )
+    if call.peer.protocol >= 4:
+        answer.included_paths = [str(file) for file in found.files if file != found.path]
+        answer.source_config = redact(found.merged)
+        answer.resolved = answer.config
+        answer.runtime_config = redact(_built(call.core.config))
+    return answer
+
+
+def _with_defaults(found: Snapshot) -> dict[str, Any]:
+    """From before the substitution of `${VAR}`: what stands in the environment is not ours to show."""
+    return found.merged if found.config is None else _overlay(found.merged, _built(found.config))
+
+
+def _built(config: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = _without_none(msgspec.to_builtins(config))
+    return plain
+
+
+def _without_none(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_none(child) for key, child in value.items() if child is not None}
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = below.get(key)
+        merged[key] = _overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged

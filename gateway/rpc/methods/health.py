@@ -1,0 +1,139 @@
+"""`health` and `status`: the gateway as OpenClaw's clients want to see it.
+
+Channels, sessions, heartbeats and tasks do not exist here yet, so their parts say what an empty gateway says.
+"""
+
+import time
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.core import Core
+from gateway.protocol.params import Params
+from gateway.protocol.scopes import READ
+from gateway.rpc.registry import Call, method
+
+HEARTBEAT_OFF: dict[str, Any] = {"enabled": False, "every": "disabled", "everyMs": None}
+
+
+class HealthParams(Params, frozen=True):
+    probe: bool = False
+
+
+class Health(Struct, rename="camel"):
+    ok: bool
+    ts: int
+    duration_ms: int
+    channels: dict[str, Any]
+    channel_order: list[str]
+    channel_labels: dict[str, str]
+    heartbeat_seconds: int
+    default_agent_id: str
+    agents: list[dict[str, Any]]
+    sessions: dict[str, Any]
+    degraded: list[str]
+    """Ours: `config`, `state`, `watch`; [] when all is well."""
+    plugins: dict[str, list[str]] | UnsetType = UNSET
+    config_reload: dict[str, str] | UnsetType = UNSET
+    model_runtime: dict[str, Any] | UnsetType = UNSET
+
+
+class StatusParams(Params, frozen=True):
+    include_channel_summary: bool = True
+
+
+class Status(Struct, rename="camel"):
+    heartbeat: dict[str, Any]
+    channel_summary: list[str]
+    queued_system_events: list[str]
+    sessions: dict[str, Any]
+    runtime_version: str | UnsetType = UNSET
+    tasks: dict[str, Any] | UnsetType = UNSET
+    task_audit: dict[str, Any] | UnsetType = UNSET
+    model_runtime: dict[str, Any] | UnsetType = UNSET
+    degraded_secret_owners: list[str] | UnsetType = UNSET
+    degraded_plugins: list[str] | UnsetType = UNSET
+
+
+@method("health", HealthParams, Health, scope=None)
+def health(call: Call, params: HealthParams) -> Health:
+    """A summary of everything that runs; `probe` is accepted, there is nothing to probe yet."""
+    return measure(call.core, call.peer.protocol)
+
+
+@method("status", StatusParams, Status, scope=READ)
+def status(call: Call, params: StatusParams) -> Status:
+    """Heartbeat, sessions and queued events, for a status page."""
+    sessions = _sessions(call.core)
+    answer = Status(
+        heartbeat={"defaultAgentId": "main", "agents": [{"agentId": "main", **HEARTBEAT_OFF}]},
+        channel_summary=[],
+        queued_system_events=[],
+        sessions={
+            "paths": [sessions["path"]],
+            "count": 0,
+            "defaults": {"model": None, "contextTokens": None},
+            "recent": [],
+            "byAgent": [{"agentId": "main", **sessions}],
+        },
+    )
+    if call.peer.protocol >= 4:
+        answer.runtime_version = call.core.version
+        answer.tasks = _no_tasks()
+        answer.task_audit = _no_task_audit()
+        answer.model_runtime = _model_runtime()
+        answer.degraded_secret_owners = []
+        answer.degraded_plugins = []
+    return answer
+
+
+def measure(core: Core, protocol: int) -> Health:
+    """The payload of the method and of the `health` event."""
+    begun = time.perf_counter()
+    sessions = _sessions(core)
+    report = core.report()
+    answer = Health(
+        ok=True,
+        ts=int(time.time() * 1000),
+        duration_ms=0,
+        channels={},
+        channel_order=[],
+        channel_labels={},
+        heartbeat_seconds=0,
+        default_agent_id="main",
+        agents=[{"agentId": "main", "isDefault": True, "heartbeat": _heartbeat(), "sessions": sessions}],
+        sessions=sessions,
+        degraded=list(report.degraded),
+    )
+    if protocol >= 4:
+        off = report.watching == "off" or core.config.gateway.reload.mode == "off"
+        answer.plugins = {"loaded": [], "errors": [], "unavailable": []}
+        answer.config_reload = {"hotReloadStatus": "disabled" if off else "active"}
+        answer.model_runtime = _model_runtime()
+    answer.duration_ms = int((time.perf_counter() - begun) * 1000)
+    return answer
+
+
+def _sessions(core: Core) -> dict[str, Any]:
+    path = core.paths.state / "agents" / "main" / "sessions" / "sessions.json"
+    return {"path": str(path), "count": 0, "recent": []}
+
+
+def _heartbeat() -> dict[str, Any]:
+    return {**HEARTBEAT_OFF, "prompt": "", "target": "last", "ackMaxChars": 300}
+
+
+def _model_runtime() -> dict[str, Any]:
+    return {"degraded": False, "pendingAgents": []}
+
+
+def _no_tasks() -> dict[str, Any]:
+    statuses = ("queued", "running", "succeeded", "failed", "timed_out", "cancelled", "lost")
+    runtimes = ("subagent", "acp", "cli", "cron")
+    totals = dict.fromkeys(("total", "active", "terminal", "failures"), 0)
+    return {**totals, "byStatus": dict.fromkeys(statuses, 0), "byRuntime": dict.fromkeys(runtimes, 0)}
+
+
+def _no_task_audit() -> dict[str, Any]:
+    kinds = ("stale_queued", "stale_running", "lost", "delivery_failed", "missing_cleanup", "inconsistent_timestamps")
+    return {"total": 0, "warnings": 0, "errors": 0, "byCode": dict.fromkeys(kinds, 0)}

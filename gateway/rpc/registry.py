@@ -1,0 +1,90 @@
+"""What a method is, and the list of them: name, params, result, scope and age stand in one decorator.
+
+A method's handler may be a plain function, which answers at once, or a coroutine function. A handler is cancelled when
+its client goes: work that must not stop half way belongs to a service, and the handler only waits for it.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gateway.core import Core
+from gateway.hub import Connection
+from gateway.protocol.frames import WireError
+from gateway.protocol.handshake import Peer
+from gateway.protocol.params import Params
+from gateway.protocol.scopes import Scope
+
+P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who calls, and what a handler may use."""
+
+    core: Core
+    connection: Connection
+    peer: Peer
+
+
+class RpcError(Exception):
+    """Raise it in a handler to refuse: what it carries goes to the client as it is.
+
+    A bare sentence means that the request was wrong.
+    """
+
+    def __init__(self, refusal: WireError | str) -> None:
+        self.wire = WireError("INVALID_REQUEST", refusal) if isinstance(refusal, str) else refusal
+        super().__init__(self.wire.message)
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    params: type[Params]
+    result: Any
+    """The type of the payload, as the documentation shows it."""
+    scope: Scope | None
+    """None: any operator may call it, even one without a scope."""
+    since: int
+    """The first protocol that has it; to older clients it is an unknown method."""
+    handler: Callable[[Call, Any], Any]
+    asynchronous: bool
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.handler) or ""
+
+
+Handler = Callable[[Call, P], Any] | Callable[[Call, P], Awaitable[Any]]
+
+
+def method(
+    name: str, params: type[P], result: Any, *, scope: Scope | None, since: int = 3
+) -> Callable[[Handler[P]], Method]:
+    def declare(handler: Handler[P]) -> Method:
+        return Method(name, params, result, scope, since, handler, inspect.iscoroutinefunction(handler))
+
+    return declare
+
+
+class Registry:
+    def __init__(self, methods: Iterable[Method]) -> None:
+        self._methods: dict[str, Method] = {}
+        for each in methods:
+            if each.name in self._methods:
+                raise ValueError(f"method {each.name} is registered twice")
+            self._methods[each.name] = each
+        self._names = {protocol: [each.name for each in self if each.since <= protocol] for protocol in (3, 4)}
+
+    def __iter__(self) -> Iterator[Method]:
+        return iter(self._methods.values())
+
+    def names(self, protocol: int) -> list[str]:
+        """What hello-ok lists under `features.methods`."""
+        return self._names[protocol]
+
+    def find(self, name: str, protocol: int) -> Method | None:
+        found = self._methods.get(name)
+        return found if found and found.since <= protocol else None

@@ -1,0 +1,204 @@
+"""The WebSocket face: ASGI messages on one side, the Sans-I/O protocol, the dispatcher and the hub on the other.
+
+Each client has one coroutine that reads and one task that writes. Whoever ends a connection only says so to its outbox:
+the writer sends what is queued and the close frame, the peer has `CLOSE_S` to answer, then the transport is dropped.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.core import Core
+from gateway.hub import Carrier, Connection
+from gateway.lifecycle.phases import Phase
+from gateway.protocol.closing import SERVICE_RESTART, SILENT, TEXT_ONLY, TOO_BIG, Close
+from gateway.protocol.frames import Request
+from gateway.protocol.handshake import Refused, challenge, describe, receive_connect
+from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
+from gateway.protocol.session import Answer, Ignored, Session, exceeds
+from gateway.rpc.dispatch import Dispatcher
+from gateway.rpc.methods import METHODS
+from gateway.rpc.methods.connect import greet
+from gateway.rpc.registry import Call, Registry
+
+log = logging.getLogger("gateway.ws")
+
+EXTENSION = "openclaw.connection"
+"""Where the server puts the connection's `Carrier` into the ASGI scope."""
+CLOSE_S = 5.0
+"""From the decision to close until the transport is dropped, whatever the client does."""
+FAIR = 32
+"""Frames that a client may pipeline before the others get their turn."""
+_PEER_LEFT: Final = Close(1000)
+_FAILED: Final = Close(1011, "internal error")
+
+
+def websocket_endpoint(core: Core, registry: Registry | None = None) -> ASGIApp:
+    """An ASGI application for `websocket` scopes; every path is the same to it."""
+    dispatcher = Dispatcher(registry or Registry(METHODS))
+
+    async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
+        await Conversation(core, dispatcher, scope, receive, send).run()
+
+    return websocket
+
+
+class Conversation:
+    """One client from its handshake to its end."""
+
+    def __init__(self, core: Core, dispatcher: Dispatcher, scope: Scope, receive: Receive, send: Send) -> None:
+        self._core = core
+        self._dispatcher = dispatcher
+        self._receive = receive
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._carrier: Carrier = scope["extensions"][EXTENSION]
+        self._connection = Connection(str(uuid.uuid4()), _remote(scope), self._carrier)
+        self._outbox = self._connection.outbox
+        self._outbox.on_close = self._limit_close
+        self._session: Session | None = None
+        self._call: Call | None = None
+        self._requests: set[asyncio.Task[str]] = set()
+        self._slot = asyncio.Event()
+        self._handshake: asyncio.TimerHandle | None = None
+        self._abort: asyncio.TimerHandle | None = None
+        self._ignored = 0
+        self._served = 0
+
+    async def run(self) -> None:
+        if (await self._receive())["type"] != "websocket.connect":
+            return
+        await self._send({"type": "websocket.accept"})
+        with self._core.hub.hold(self._connection):
+            writer = self._loop.create_task(self._write())
+            try:
+                self._open()
+                await self._read()
+            except Exception:
+                log.exception("client %s failed", self._connection.id)
+                self._outbox.finish(_FAILED)
+            finally:
+                await self._leave(writer)
+
+    def _open(self) -> None:
+        if self._core.phase is Phase.LEAVING:
+            self._outbox.finish(SERVICE_RESTART)
+            return
+        timeout_s = self._core.config.gateway.http.limits.handshake_timeout_ms / 1000
+        self._handshake = self._loop.call_later(timeout_s, self._outbox.finish, SILENT)
+        self._outbox.put(challenge(str(uuid.uuid4()), int(time.time() * 1000)))
+
+    async def _read(self) -> None:
+        """Until the transport says that it is over, which it also does after our own close."""
+        while (message := await self._receive())["type"] != "websocket.disconnect":
+            text = message.get("text")
+            if self._outbox.closing:
+                continue
+            if text is None:
+                self._outbox.finish(TEXT_ONLY)
+            elif self._session is None:
+                self._greet(text)
+            else:
+                await self._serve(text, self._session)
+
+    def _greet(self, text: str) -> None:
+        if exceeds(text, MAX_HANDSHAKE_FRAME):
+            self._outbox.finish(TOO_BIG)
+            return
+        outcome = receive_connect(text, self._core.auth)
+        if isinstance(outcome, Refused):
+            log.info("refused %s: %d %r", self._connection.remote, outcome.close.code, outcome.close.reason)
+            if outcome.text is not None:
+                self._outbox.put(outcome.text)
+            self._outbox.finish(outcome.close)
+            return
+        if self._handshake:
+            self._handshake.cancel()
+        self._carrier.authenticated()
+        self._session = Session(outcome.peer)
+        self._call = Call(self._core, self._connection, outcome.peer)
+        greet(self._core, self._dispatcher.registry, self._connection, outcome)
+        log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
+
+    async def _serve(self, text: str, session: Session) -> None:
+        """Returns when the next frame may be read: with a free slot, and with the answers being taken."""
+        outcome = session.receive(text)
+        match outcome:
+            case Request():
+                self._start(outcome, session)
+            case Answer():
+                self._outbox.put(outcome.text)
+            case Close():
+                self._outbox.finish(outcome)
+            case Ignored():
+                self._ignore(outcome.why)
+        while session.full and not self._outbox.closing:
+            self._slot.clear()
+            await self._slot.wait()
+        await self._outbox.room()
+        self._served += 1
+        if self._served % FAIR == 0:
+            await asyncio.sleep(0)
+
+    def _start(self, request: Request, session: Session) -> None:
+        assert self._call is not None
+        answer = self._dispatcher.answer(self._call, request)
+        if isinstance(answer, str):
+            session.finish(request.id)
+            self._outbox.put(answer)
+            return
+        self._core.hub.begin()
+        task = self._loop.create_task(answer())
+        self._requests.add(task)
+        task.add_done_callback(lambda done: self._answered(done, request, session))
+
+    def _answered(self, task: asyncio.Task[str], request: Request, session: Session) -> None:
+        self._requests.discard(task)
+        session.finish(request.id)
+        self._slot.set()
+        if not task.cancelled():
+            self._outbox.put(task.result())
+        self._core.hub.end()
+
+    def _ignore(self, why: str) -> None:
+        """One line for each client, however much it sends."""
+        self._ignored += 1
+        if self._ignored == 1:
+            log.info("client %s: frame ignored: %s; further ones are not logged", self._connection.id, why)
+
+    async def _write(self) -> None:
+        try:
+            close = await self._outbox.run(self._send_text)
+            await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
+        except (OSError, RuntimeError):
+            # OSError is ASGI's word for a client that has gone; uvicorn says RuntimeError after a ping timed out.
+            self._carrier.abort()
+
+    def _send_text(self, text: str) -> Awaitable[None]:
+        return self._send({"type": "websocket.send", "text": text})
+
+    def _limit_close(self) -> None:
+        self._abort = self._loop.call_later(CLOSE_S, self._carrier.abort)
+        self._slot.set()
+
+    async def _leave(self, writer: "asyncio.Task[None]") -> None:
+        """The client is gone, or has our close frame."""
+        if self._handshake:
+            self._handshake.cancel()
+        self._outbox.cut(_PEER_LEFT)
+        for task in self._requests:
+            task.cancel()
+        await asyncio.gather(writer, *self._requests, return_exceptions=True)
+        await self._carrier.wait_closed()
+        if self._abort:
+            self._abort.cancel()
+
+
+def _remote(scope: Scope) -> str:
+    client: Any = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else "unknown"

@@ -1,0 +1,61 @@
+"""A `gateway.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.config.files import Snapshot
+from gateway.config.schema import Config
+from gateway.hub import Hub
+from gateway.lifecycle.phases import Phase
+from gateway.paths import Paths
+from gateway.protocol.auth import AuthPolicy
+from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
+
+PATHS = Paths(config=Path("/home/u/.openclaw/openclaw.json"), state=Path("/home/u/.openclaw"), runtime=Path("/run/u"))
+
+
+@dataclass
+class FakeCore:
+    boot_id: str = "boot-1"
+    version: str = "0.1.0"
+    started: float = field(default_factory=time.monotonic)
+    hub: Hub = field(default_factory=Hub)
+    paths: Paths = PATHS
+    phase: Phase = Phase.RUNNING
+    config: Config = field(default_factory=Config)
+    snapshot: Snapshot = field(default_factory=lambda: Snapshot(PATHS.config, False, ()))
+    auth: AuthPolicy = field(default_factory=lambda: AuthPolicy("token", token="t0k", generation=1))
+    degraded: tuple[str, ...] = ()
+    reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
+    asked: list[str] = field(default_factory=list)
+
+    def report(self) -> StatusReport:
+        return StatusReport(
+            pid=1,
+            boot_id=self.boot_id,
+            version=self.version,
+            phase="running",
+            ready=True,
+            degraded=self.degraded,
+            started_at=0,
+            uptime_ms=0,
+            listeners=(),
+            port_owner="self",
+            unit=None,
+            executable="python",
+            state_dir=str(self.paths.state),
+            websockets=self.hub.count,
+            connections=0,
+            config=ConfigReport(str(self.paths.config), "good", "file"),
+            restarts=Restarts(),
+            watching="inotify",
+        )
+
+    async def reload(self, trigger: str) -> ReloadResult:
+        self.asked.append(f"reload {trigger}")
+        return self.reloaded
+
+    def request_restart(self, reason: str) -> RestartTicket:
+        self.asked.append(f"restart {reason}")
+        return RestartTicket("scheduled", self.boot_id, "as soon as it is idle")

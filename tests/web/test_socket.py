@@ -1,0 +1,501 @@
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+import uvicorn
+import uvloop
+import websockets
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.http11 import Request
+
+from gateway.lifecycle.phases import Phase
+from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
+from gateway.protocol.params import NoParams
+from gateway.rpc.methods import METHODS
+from gateway.rpc.registry import Call, Method, Registry, method
+from gateway.web import socket as face
+from tests.core_fake import FakeCore
+
+LIMIT_S = 20.0
+
+
+class Server:
+    """A real uvicorn with the endpoint, in this loop."""
+
+    def __init__(self, core: FakeCore, url: str) -> None:
+        self.core = core
+        self.url = url
+
+
+class CarrierProtocol(WebSocketsSansIOProtocol):
+    """What the gateway's own server adds to uvicorn's protocol, for this face."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.known = False
+        self._closed = asyncio.Event()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated:
+            self.scope["extensions"][face.EXTENSION] = self  # type: ignore[index]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._closed.set()
+
+    def authenticated(self) -> None:
+        self.known = True
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    async def wait_closed(self) -> None:
+        await self._closed.wait()
+
+
+@asynccontextmanager
+async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[Server]:
+    app = face.websocket_endpoint(core, Registry([*METHODS, *more]))  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        ws=CarrierProtocol,
+        lifespan="off",
+        log_config=None,
+        ws_max_size=25 * 1024 * 1024,
+        ws_per_message_deflate=False,
+    )
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    task = asyncio.create_task(server.serve([listener]))
+    while not server.started:
+        await asyncio.sleep(0.001)
+    try:
+        yield Server(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
+    finally:
+        await core.hub.close_all(1012, "service restart", 0.2)
+        server.should_exit = server.force_exit = True
+        await task
+        listener.close()
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await test()
+
+    uvloop.run(limited())
+
+
+def request(id: str, method: str, params: object = None) -> str:
+    return json.dumps({"type": "req", "id": id, "method": method, "params": {} if params is None else params})
+
+
+def connect_frame(protocol: int = 4, token: str | None = "t0k", **params: Any) -> str:
+    client = {"id": "gateway-client", "version": "1", "platform": "linux", "mode": "backend"}
+    scopes = ["operator.admin"]
+    body = {"minProtocol": protocol, "maxProtocol": protocol, "client": client, "scopes": scopes} | params
+    if token is not None:
+        body["auth"] = {"token": token}
+    return request("hello", "connect", body)
+
+
+async def receive(ws: ClientConnection) -> dict[str, Any]:
+    frame: dict[str, Any] = json.loads(await ws.recv())
+    return frame
+
+
+async def answer(ws: ClientConnection, id: str) -> dict[str, Any]:
+    while (frame := await receive(ws)).get("id") != id:
+        assert frame["type"] == "event", frame
+    return frame
+
+
+async def call(ws: ClientConnection, method: str, params: object = None) -> dict[str, Any]:
+    await ws.send(request(method, method, params))
+    return await answer(ws, method)
+
+
+@asynccontextmanager
+async def client(server: Server, protocol: int = 4, **params: Any) -> AsyncIterator[ClientConnection]:
+    async with connect(server.url, compression=None, max_size=None) as ws:
+        assert (await receive(ws))["event"] == "connect.challenge"
+        await ws.send(connect_frame(protocol, **params))
+        assert (await answer(ws, "hello"))["ok"] is True
+        assert (await receive(ws))["event"] == "health"
+        yield ws
+
+
+async def closed(ws: ClientConnection) -> tuple[int | None, str | None]:
+    """Read to the end; how it ended."""
+    with pytest.raises(websockets.ConnectionClosed):
+        while True:
+            await ws.recv()
+    return ws.close_code, ws.close_reason
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_handshake(protocol: int) -> None:
+    async def test() -> None:
+        core = FakeCore(degraded=("config",))
+        async with serving(core) as server, connect(server.url) as ws:
+            challenge = await receive(ws)
+            assert challenge["payload"]["capabilities"] == ["model-catalog-snapshot"]
+            assert len(challenge["payload"]["nonce"]) == 36 and "seq" not in challenge
+            assert core.hub.count == 0
+            await ws.send(connect_frame(protocol))
+            hello = (await answer(ws, "hello"))["payload"]
+            assert (hello["type"], hello["protocol"]) == ("hello-ok", protocol)
+            assert ("gateway.restart.request" in hello["features"]["methods"]) is (protocol == 4)
+            modes = [entry["mode"] for entry in hello["snapshot"]["presence"]]
+            assert modes == ["gateway", "backend"]
+            health = await receive(ws)
+            assert (health["event"], health["seq"]) == ("health", 1)
+            assert health["payload"]["degraded"] == ["config"]
+            assert health["stateVersion"]["health"] == hello["snapshot"]["stateVersion"]["health"] + 1
+            assert core.hub.count == 1
+
+    run(test)
+
+
+def test_methods_over_the_wire() -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, client(server) as ws:
+            assert (await call(ws, "last-heartbeat"))["payload"] is None
+            assert (await call(ws, "health", {"probe": True}))["payload"]["ok"] is True
+            assert (await call(ws, "gateway.reload"))["payload"]["outcome"] == "unchanged"
+            assert (await call(ws, "nope"))["error"]["message"] == "unknown method: nope"
+            error = (await call(ws, "health", {"bogus": 1}))["error"]
+            assert error["message"] == "invalid health params: at root: unexpected property 'bogus'"
+            assert (await call(ws, "connect"))["error"]["message"] == "connect is only valid as the first request"
+
+    run(test)
+
+
+REFUSALS = [
+    (connect_frame(token="no"), "unauthorized: gateway token mismatch (provide gateway auth token)", 1008),
+    (connect_frame(3, token=None), "device identity required", 1008),
+    (connect_frame(9), "protocol mismatch", 1002),
+    (request("hello", "health"), "invalid handshake: first request must be connect", 1008),
+    (request("hello", "connect", {}), "invalid connect params: at root: must have required property 'minProtocol'", 1008),
+]
+
+
+@pytest.mark.parametrize(("frame", "message", "code"), REFUSALS)
+def test_refused_handshakes(frame: str, message: str, code: int) -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, connect(server.url) as ws:
+            await receive(ws)
+            await ws.send(frame)
+            assert (await answer(ws, "hello"))["error"]["message"] == message
+            assert await closed(ws) == (code, message)
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "reason"),
+    [
+        ("{,", 1000, ""),
+        ("\x00\x7f\ufffd", 1000, ""),
+        ("[" * 60_000, 1000, ""),
+        ("[]", 1008, "invalid request frame"),
+        (b'{"type":"req"}', 1003, "text frames only"),
+        ("x" * MAX_HANDSHAKE_FRAME, 1000, ""),
+        ("x" * (MAX_HANDSHAKE_FRAME + 1), 1009, ""),
+        ("x" * 2_000_000, 1009, ""),
+    ],
+)
+def test_first_frames_that_get_no_answer(frame: str | bytes, code: int, reason: str) -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, connect(server.url, compression=None) as ws:
+            await receive(ws)
+            await ws.send(frame)
+            assert await closed(ws) == (code, reason)
+
+    run(test)
+
+
+def test_a_client_that_says_nothing_is_closed_in_time() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        quick = msgspec.structs.replace(core.config.gateway.http.limits, handshake_timeout_ms=100)
+        http = msgspec.structs.replace(core.config.gateway.http, limits=quick)
+        core.config = msgspec.structs.replace(
+            core.config, gateway=msgspec.structs.replace(core.config.gateway, http=http)
+        )
+        async with serving(core) as server, connect(server.url) as idle, client(server) as known:
+            assert await closed(idle) == (1000, "")
+            assert (await call(known, "last-heartbeat"))["ok"] is True
+
+    run(test)
+
+
+def test_a_version_3_client_may_send_less_at_once() -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, client(server, 3) as old, client(server, 4) as new:
+            frame = request("big", "last-heartbeat")
+            padded = frame + " " * (limits(3).max_payload - len(frame))
+            await old.send(padded)
+            assert (await answer(old, "big"))["ok"] is True
+            await new.send(padded + " ")
+            assert (await answer(new, "big"))["ok"] is True
+            await old.send(padded + " ")
+            assert await closed(old) == (1009, "")
+
+    run(test)
+
+
+def test_garbage_after_hello_is_survived() -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, client(server) as ws:
+            for garbage in ("{,", "\x00", "[" * 100_000, '{"id":"\\ud800"}'):
+                await ws.send(garbage)
+            await ws.send('{"type":"event","id":"e"}')
+            assert (await answer(ws, "e"))["error"]["message"].startswith("invalid request frame: ")
+            assert (await call(ws, "last-heartbeat"))["ok"] is True
+            await ws.send(b"\x00\x01")
+            assert await closed(ws) == (1003, "text frames only")
+
+    run(test)
+
+
+class Gate:
+    """A method that does not answer before it may."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.running = 0
+        self.most = 0
+        self.cancelled = 0
+
+    def method(self) -> Method:
+        @method("wait", NoParams, None, scope=None)
+        async def wait(call: Call, params: NoParams) -> None:
+            """Wait."""
+            self.running += 1
+            self.most = max(self.most, self.running)
+            try:
+                await self.open.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            finally:
+                self.running -= 1
+
+        return wait
+
+    async def until_running(self, count: int) -> None:
+        while self.running != count:
+            await asyncio.sleep(0.001)
+
+
+def test_requests_overlap_and_an_id_is_used_once() -> None:
+    async def test() -> None:
+        gate, core = Gate(), FakeCore()
+        async with serving(core, [gate.method()]) as server, client(server) as ws:
+            await ws.send(request("slow", "wait"))
+            await gate.until_running(1)
+            assert core.hub.busy == 1
+            assert (await call(ws, "last-heartbeat"))["ok"] is True
+            await ws.send(request("slow", "last-heartbeat"))
+            assert (await answer(ws, "slow"))["error"]["message"] == "request id is already in flight: slow"
+            gate.open.set()
+            assert (await answer(ws, "slow"))["ok"] is True
+            assert core.hub.busy == 0
+
+    run(test)
+
+
+def test_no_more_requests_than_the_bound_run_at_once() -> None:
+    async def test() -> None:
+        gate = Gate()
+        async with serving(FakeCore(), [gate.method()]) as server, client(server) as ws, client(server) as other:
+            for number in range(MAX_IN_FLIGHT + 8):
+                await ws.send(request(f"w{number}", "wait"))
+            await gate.until_running(MAX_IN_FLIGHT)
+            assert (await call(other, "last-heartbeat"))["ok"] is True
+            assert gate.running == MAX_IN_FLIGHT
+            gate.open.set()
+            answered = {(await receive(ws))["id"] for _ in range(MAX_IN_FLIGHT + 8)}
+            assert len(answered) == MAX_IN_FLIGHT + 8
+            assert gate.most == MAX_IN_FLIGHT
+
+    run(test)
+
+
+def test_a_client_that_goes_takes_its_requests_along() -> None:
+    async def test() -> None:
+        gate, core = Gate(), FakeCore()
+        async with serving(core, [gate.method()]) as server:
+            async with client(server) as ws:
+                await ws.send(request("a", "wait"))
+                await gate.until_running(1)
+            await gate.until_running(0)
+            assert gate.cancelled == 1
+            while core.hub.busy or core.hub.count:
+                await asyncio.sleep(0.001)
+
+    run(test)
+
+
+def test_the_hub_closes_those_with_an_old_secret() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server, client(server) as old:
+            core.auth = AuthPolicy("token", token="new", generation=2)
+            async with client(server, token="new") as new:
+                assert core.hub.close_generation(1) == 1
+                assert await closed(old) == (1008, "gateway auth changed")
+                assert (await call(new, "last-heartbeat"))["ok"] is True
+
+    run(test)
+
+
+def test_whoever_comes_while_the_gateway_leaves_is_sent_away() -> None:
+    async def test() -> None:
+        async with serving(FakeCore(phase=Phase.LEAVING)) as server, connect(server.url) as ws:
+            assert await closed(ws) == (1012, "service restart")
+
+    run(test)
+
+
+def test_close_all_sends_what_is_queued_first() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server, client(server) as ws, connect(server.url) as stranger:
+            core.hub.broadcast("shutdown", {"reason": "gateway restarting", "restartExpectedMs": 1500})
+            closing = asyncio.create_task(core.hub.close_all(1012, "service restart", LIMIT_S))
+            assert (await receive(ws))["event"] == "shutdown"
+            assert await closed(ws) == (1012, "service restart")
+            assert await closed(stranger) == (1012, "service restart")
+            await closing
+            core.hub.broadcast("tick", {})
+
+    run(test)
+
+
+class Deaf:
+    """A client that completes its handshake and then neither reads nor answers a close."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, server: Server, protocol: int) -> "Deaf":
+        host, port = server.url.split("/")[2].split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
+        deaf = cls(reader, writer)
+        deaf.send(connect_frame(protocol))
+        await reader.readuntil(b"\r\n\r\n")
+        while server.core.hub.count == 0:
+            await asyncio.sleep(0.001)
+        return deaf
+
+    def send(self, text: str) -> None:
+        data = text.encode()
+        self.writer.write(b"\x81" + bytes([0x80 | 126]) + len(data).to_bytes(2, "big") + b"\0\0\0\0" + data)
+
+    async def to_the_end(self) -> bytes:
+        """All that was sent to it, up to the close frame or the loss of the connection."""
+        data = b""
+        try:
+            while part := await self.reader.read(1 << 20):
+                data += part
+        except ConnectionError:
+            pass
+        self.writer.close()
+        return data
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_a_client_that_never_reads_costs_the_others_nothing(protocol: int) -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            deaf = await Deaf.connect(server, protocol)
+            async with client(server) as reader:
+                connection = next(each for each in core.hub.clients if each.seq == 1 and each.peer)
+                connection = min(core.hub.clients, key=lambda each: each.since_ms)
+                connection.outbox.max_bytes = 300_000  # reached sooner than 50 MiB, by the same code
+                payload = "x" * 200_000
+                for number in range(100):
+                    core.hub.broadcast("heavy", payload, drop_if_slow=True)
+                    assert (await receive(reader))["seq"] == number + 2
+                assert connection.outbox.queued <= connection.outbox.max_bytes
+                assert core.hub.count == 2
+                assert (connection.seq == 101) is (protocol == 4)
+                core.hub.broadcast("must", payload)
+                assert (await receive(reader))["event"] == "must"
+                assert core.hub.count == 1
+                assert (await call(reader, "last-heartbeat"))["ok"] is True
+            assert b"slow consumer" in await deaf.to_the_end()
+
+    run(test)
+
+
+def test_a_client_that_answers_no_close_is_dropped_after_the_grace() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            deaf = await Deaf.connect(server, 4)
+            for _ in range(60):
+                core.hub.broadcast("heavy", "x" * 200_000)
+            begun = asyncio.get_running_loop().time()
+            await core.hub.close_all(1012, "service restart", 0.2)
+            assert 0.2 <= asyncio.get_running_loop().time() - begun < 2.0
+            assert core.hub.count == 0
+            assert b"service restart" not in await deaf.to_the_end()
+
+    run(test)
+
+
+def test_a_close_that_nobody_answers_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "CLOSE_S", 0.1)
+
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            deaf = await Deaf.connect(server, 4)
+            core.hub.close_generation(1)
+            assert (await deaf.to_the_end()).endswith(b"gateway auth changed")
+            await core.hub.close_all(1012, "", LIMIT_S)
+
+    run(test)
+
+
+def test_a_client_that_asks_and_never_reads_is_not_read_further() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            deaf = await Deaf.connect(server, 3)
+            connection = core.hub.clients[0]
+            frames = [request(str(number), "health") for number in range(20_000)]
+            flood = asyncio.create_task(send_all(deaf, frames))
+            async with client(server) as other:
+                while not (connection.outbox.stalled_for() and not flood.done()):
+                    assert (await call(other, "last-heartbeat"))["ok"] is True
+                    if flood.done():
+                        break
+                assert connection.outbox.queued < 512 * 1024
+            flood.cancel()
+            deaf.writer.transport.abort()
+            await asyncio.gather(flood, return_exceptions=True)
+
+    run(test)
+
+
+async def send_all(deaf: Deaf, frames: list[str]) -> None:
+    for frame in frames:
+        deaf.send(frame)
+        await deaf.writer.drain()
