@@ -14,7 +14,6 @@ from tests.e2e.manager import UserManager
 HERE = Path(__file__).parent
 TEST_SECONDS = 180
 """The first test of a run also builds the installation."""
-JOURNAL_LINES = "200"
 
 failed = pytest.StashKey[bool]()
 
@@ -52,8 +51,7 @@ def manager(installation: Path, tmp_path: Path, request: pytest.FixtureRequest) 
     with UserManager(tmp_path, installation) as manager:
         yield manager
         if request.node.stash.get(failed, False):
-            print(manager.log.read_text())
-            print(manager.root_run("journalctl", "--no-pager", "--lines", JOURNAL_LINES, check=False).stdout)
+            print(manager.full_log())
 
 
 @pytest.fixture

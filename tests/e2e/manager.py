@@ -87,8 +87,13 @@ class UserManager:
                 stderr=log,
                 start_new_session=True,
             )
-        until(self._booted, f"a user manager; the boot log says: {self.log.read_text()}", BOOT_SECONDS)
-        self.systemctl("is-system-running", "--wait", check=False)
+        try:
+            until(self._booted, "a user manager", BOOT_SECONDS)
+            self.systemctl("is-system-running", "--wait", check=False)
+        except AssertionError as error:
+            error.add_note(self.full_log())
+            self.stop()
+            raise
 
     def stop(self) -> None:
         if self._outer is not None and self._outer.stdin is not None:
@@ -99,26 +104,31 @@ class UserManager:
             until(lambda: remove_cgroup(cgroup), f"{cgroup} is empty")
         self._outer = self._cgroup = None
 
-    def popen(self, *command: str, env: Mapping[str, str] | None = None, **options: Any) -> Inside:
+    def popen(
+        self, *command: str, env: Mapping[str, str] | None = None, unit: str | None = None, **options: Any
+    ) -> Inside:
         """Starts a command as the user, as a login shell would: in his home and in the cgroup of his session.
 
-        It ends with the manager at the latest.
+        With `unit`, in the cgroup of that service, as a process that the service had started. It ends with the
+        manager at the latest.
         """
         as_user = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", "--pdeathsig=KILL"]
         words = [f"{name}={value}" for name, value in {**self._environment(), **(env or {})}.items()]
         command = (*as_user, "env", "-i", f"--chdir={self.inner_home}", *words, *command)
-        return self._enter(*command, **options)
+        cgroup = f"user@{self.uid}.service/app.slice/{unit}" if unit else "session-1.scope"
+        return self._enter(*command, cgroup=cgroup, **options)
 
     def run(
         self,
         *command: str,
         env: Mapping[str, str] | None = None,
+        unit: str | None = None,
         check: bool = True,
         timeout: float = 60.0,
         input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command as the user; a failing one fails the test with its output unless `check` is false."""
-        return _complete(self.popen(*command, env=env), command, check, timeout, input)
+        return _complete(self.popen(*command, env=env, unit=unit), command, check, timeout, input)
 
     def root_run(self, *command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         return _complete(self._enter(*command), command, check, timeout)
@@ -137,6 +147,11 @@ class UserManager:
 
     def messages(self, unit: str) -> list[str]:
         return [str(entry.get("MESSAGE", "")) for entry in self.journal(unit)]
+
+    def full_log(self) -> str:
+        """What the boot said, and the whole journal: for a person who looks into a failure."""
+        journal = self.root_run("journalctl", "--no-pager", "--lines=300", check=False)
+        return f"{self.log.read_text()}\n{journal.stdout}{journal.stderr}"
 
     def path(self, inner: str) -> Path:
         """A place inside, seen from outside."""
@@ -166,17 +181,17 @@ class UserManager:
             "XDG_RUNTIME_DIR": self.runtime,
         }
 
-    def _enter(self, *command: str, **options: Any) -> Inside:
-        session = f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice/session-1.scope/cgroup.procs"
+    def _enter(self, *command: str, cgroup: str = "session-1.scope", **options: Any) -> Inside:
+        procs = f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice/{cgroup}/cgroup.procs"
         namespaces = ["nsenter", f"--target={self._init}", "--mount", "--cgroup", "--pid", "--net", "--"]
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        words = [*namespaces, "sh", "-c", 'echo 0 > "$0" && exec "$@"', session, *command]
+        words = [*namespaces, "sh", "-c", 'echo 0 > "$0" && exec "$@"', procs, *command]
         return self._started.enter_context(Inside(words, text=True, **options))
 
     def _booted(self) -> bool:
         assert self._outer is not None
         if self._outer.poll() is not None:
-            raise AssertionError(f"the namespaces ended at once: {self.log.read_text()}")
+            raise AssertionError("the namespaces ended at once")
         self._init = next(iter(_children(self._outer.pid)), 0)
         return bool(self._init) and self.path(f"{self.runtime}/systemd/private").exists()
 

@@ -1,0 +1,133 @@
+"""Restarts under load: nothing refused, nothing reset, and the right process answers afterwards."""
+
+import time
+
+import pytest
+
+from tests.e2e.gateway import SERVICE, TOKEN, Gateway
+from tests.e2e.load import Clients, load
+from tests.e2e.manager import until
+
+TIMES = 20
+BURST = 5
+"""Hot restarts that may follow each other at once (lifecycle/phases.py); a stop of the service begins a new count."""
+PATIENCE = 2.0
+"""Seconds. No request may wait longer over a restart, on a machine that is busy with tests."""
+
+
+def assert_nothing_lost(clients: Clients) -> None:
+    assert clients.lost == {}, clients.failures[:5]
+    assert clients.outcomes["ok"] > TIMES * 10
+    assert clients.slowest < PATIENCE
+    assert clients.outcomes.get("closed_racing", 0) == 0
+
+
+@pytest.mark.parametrize("kind", ["fresh", "keepalive", "post"])
+def test_systemctl_restart(gateway: Gateway, kind: str) -> None:
+    boots = {gateway.status()["boot_id"]}
+    with load(gateway.manager, kind) as clients:
+        for _ in range(TIMES):
+            gateway.manager.systemctl("restart", SERVICE)
+            boots.add(gateway.status()["boot_id"])
+    assert_nothing_lost(clients)
+    assert len(boots) == TIMES + 1
+    assert gateway.status()["pid"] == gateway.pid()
+    assert gateway.status()["restarts"]["cold"] == TIMES
+    assert gateway.restarts() == 0
+
+
+@pytest.mark.parametrize("kind", ["fresh", "keepalive", "post"])
+def test_hot_restart(gateway: Gateway, kind: str) -> None:
+    with load(gateway.manager, kind) as clients:
+        for number in range(TIMES):
+            if number % BURST == 0:
+                gateway.manager.systemctl("stop", SERVICE)
+                pid = gateway.until_ready()
+            before = gateway.status()
+            gateway.command("restart")
+            after = gateway.status()
+            assert after["boot_id"] != before["boot_id"]
+            assert after["pid"] == pid == gateway.pid()
+            assert after["restarts"]["hot"] == number % BURST + 1
+    assert_nothing_lost(clients)
+    assert gateway.restarts() == 0
+
+
+@pytest.mark.parametrize("kind", ["fresh", "keepalive", "post"])
+def test_sigkill(gateway: Gateway, kind: str) -> None:
+    """What the killed process had accepted and not answered is lost with it; that, and nothing else."""
+    kills: list[tuple[float, float]] = []
+    workers = 8
+    with load(gateway.manager, kind, workers=workers) as clients:
+        for _ in range(TIMES):
+            pid, begun = gateway.pid(), time.monotonic()
+            gateway.kill()
+            kills.append((begun, time.monotonic()))
+            gateway.until_ready(other_than=pid)
+            time.sleep(0.1)  # some answers between one kill and the next
+    assert set(clients.lost) <= {"reset", "short"}, clients.lost
+    unrelated = [
+        failure
+        for failure in clients.failures
+        if not any(failure["began"] <= after and failure["ended"] >= before for before, after in kills)
+    ]
+    assert unrelated == []
+    assert len(clients.failures) <= TIMES * workers
+    assert clients.outcomes["ok"] > TIMES * 10
+    assert clients.slowest < PATIENCE
+    assert gateway.restarts() == TIMES
+    assert gateway.status()["restarts"]["crash"] == TIMES
+    assert gateway.status()["pid"] == gateway.pid()
+
+
+@pytest.mark.parametrize("how", ["cold", "hot"])
+def test_websocket_clients_are_told_and_come_back(gateway: Gateway, how: str) -> None:
+    workers = 10
+    with load(gateway.manager, "ws", token=TOKEN, workers=workers, pace=0.05) as clients:
+        for _ in range(3):
+            until(lambda: gateway.status()["websockets"] == workers, "all clients connected")
+            gateway.command("restart", *(["--cold"] if how == "cold" else []))
+        until(lambda: gateway.status()["websockets"] == workers, "all clients connected again")
+    assert clients.closes == {"1012": 3 * workers}
+    assert clients.events["shutdown"] == 3 * workers
+    assert set(clients.statuses) == {"ok"}
+
+
+@pytest.mark.parametrize("kind", ["never-reads", "slowloris"])
+@pytest.mark.parametrize("how", ["cold", "hot"])
+def test_bad_clients_delay_nobody(gateway: Gateway, kind: str, how: str) -> None:
+    with load(gateway.manager, kind, workers=20, pace=0.05), load(gateway.manager, "fresh") as clients:
+        for _ in range(3):
+            gateway.command("restart", *(["--cold"] if how == "cold" else []))
+    assert clients.lost == {}
+    assert clients.slowest < PATIENCE
+
+
+def test_restart_says_how_long_clients_waited(gateway: Gateway) -> None:
+    with load(gateway.manager, "fresh"):
+        told = gateway.command("restart").stdout
+    assert "hot restart, ready after" in told
+    last = gateway.status()["restarts"]["last"]
+    assert last["kind"] == "hot"
+    assert 0 < last["gap_ms"] < PATIENCE * 1000
+
+
+def test_restart_from_inside_the_unit(gateway: Gateway) -> None:
+    """A command that runs in the gateway's own cgroup, as one that an agent runs would, gets its answer."""
+    before = gateway.status()["boot_id"]
+    told = gateway.command("restart", unit=SERVICE)
+    assert "ready after" in told.stdout
+    assert gateway.status()["boot_id"] != before
+
+
+def test_many_requests_are_one_restart(gateway: Gateway) -> None:
+    asked = [gateway.manager.popen("openclaw-gateway", "restart") for _ in range(5)]
+    assert [process.wait(timeout=30) for process in asked] == [0] * 5
+    assert 1 <= gateway.status()["restarts"]["hot"] <= 2
+
+
+def test_stop_during_a_hot_restart_stops(gateway: Gateway) -> None:
+    gateway.manager.popen("openclaw-gateway", "restart")
+    gateway.command("stop")
+    assert gateway.state() == "inactive"
+    assert gateway.manager.show(SERVICE, "Result")["Result"] == "success"
