@@ -1,0 +1,155 @@
+"""What belongs on disk for this installation, compared with what is there.
+
+Only files that begin with our mark are ever changed or removed. `install` applies it, `doctor` only compares.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET, render, shipped
+from gateway.units.addresses import Address, parse
+from gateway.units.places import read, unit_folder
+from gateway.units.syntax import environment, merged
+
+SCRIPT = "openclaw-gateway"
+KEPT = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR")
+"""Variables that say where files lie; the service gets them from the environment of `install`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    path: Path
+    kind: Literal["write", "update", "remove"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    folder: Path
+    files: Mapping[str, str | None]
+    """Path below the folder -> text; None for a file that must not be there."""
+
+    def changes(self) -> list[Change]:
+        """What `apply` would do; empty when everything is as it should be."""
+        found: list[Change] = []
+        for name, wanted in self.files.items():
+            path = self.folder / name
+            present = read(path)
+            if wanted is None and present is not None and present.startswith(MARK):
+                found.append(Change(path, "remove"))
+            elif wanted is not None and present != wanted:
+                found.append(Change(path, "write" if present is None else "update"))
+        return found
+
+    def apply(self) -> list[Change]:
+        done = self.changes()
+        for change in done:
+            text = self.files[str(change.path.relative_to(self.folder))]
+            if text is None:
+                change.path.unlink()
+                _remove_empty(change.path.parent)
+            else:
+                _write(change.path, text)
+        return done
+
+
+def plan(env: Mapping[str, str], addresses: Iterable[Address], carried: Mapping[str, str] | None = None) -> Wanted:
+    """`carried` are variables of a unit that ours replaces; the environment wins over them."""
+    folder = unit_folder(env)
+    listen = tuple(addresses)
+    return Wanted(
+        folder,
+        {
+            SOCKET: render.socket(),
+            SERVICE: render.service(program(), _service_environment(env, folder, carried or {})),
+            LISTEN_DROP_IN: None if listen == shipped_addresses() else render.listen(listen),
+        },
+    )
+
+
+def program() -> tuple[str, ...]:
+    """The command of this installation: its console script, else the module (a checkout without one)."""
+    script = Path(sys.executable).with_name(SCRIPT)
+    if not script.exists() and Path(sys.argv[0]).name == SCRIPT:
+        script = Path(sys.argv[0]).absolute()
+    if script.exists():
+        return (str(script),)
+    # -P: a folder named `gateway` in the home directory must not become the program.
+    return (sys.executable, "-P", "-m", "gateway")
+
+
+def _service_environment(env: Mapping[str, str], folder: Path, carried: Mapping[str, str]) -> dict[str, str]:
+    """What is set now, else what our unit has already; set but empty takes a variable out again."""
+    present = installed_environment(folder)
+    values = {name: value for name, value in (present | dict(carried)).items() if name in KEPT}
+    values |= {name: env[name] for name in KEPT if name in env}
+    if program()[-1] == "gateway" and (checkout := _checkout()):
+        values["PYTHONPATH"] = checkout
+    return {name: value for name, value in values.items() if value}
+
+
+def installed_environment(folder: Path) -> dict[str, str]:
+    text = read(folder / SERVICE)
+    return environment(text) if text and text.startswith(MARK) else {}
+
+
+def _checkout() -> str | None:
+    """The folder to put on the path when this code is not installed anywhere."""
+    root = Path(__file__).resolve().parents[2]
+    return None if root.name in ("site-packages", "dist-packages") else str(root)
+
+
+def shipped_addresses() -> tuple[Address, ...]:
+    return listening([shipped(SOCKET)])
+
+
+def listening(texts: Iterable[str]) -> tuple[Address, ...]:
+    """The addresses of a socket unit and its drop-ins, in their order."""
+    return tuple(address for value in merged(texts, "Socket", "ListenStream") if (address := parse(value)))
+
+
+def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
+    """What an earlier `install` chose; None when there was none."""
+    text = read(folder / SOCKET)
+    if text is None or not text.startswith(MARK):
+        return None
+    chosen = read(folder / LISTEN_DROP_IN)
+    return listening([text, chosen] if chosen and chosen.startswith(MARK) else [text])
+
+
+def written_files(folder: Path) -> list[Path]:
+    """Our files that are there, for `uninstall`."""
+    paths = [folder / name for name in (LISTEN_DROP_IN, SERVICE, SOCKET)]
+    return [path for path in paths if (read(path) or "").startswith(MARK)]
+
+
+def remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+        _remove_empty(path.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.suffix == ".d":
+        try:
+            folder.rmdir()
+        except OSError:
+            pass  # the user's drop-ins are in it
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, so that a daemon-reload at this moment reads the old or the new file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

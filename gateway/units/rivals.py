@@ -1,0 +1,93 @@
+"""Units that would fight with ours for the port: a system-wide gateway, or OpenClaw's own user unit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.units import MARK, SERVICE, SOCKET
+from gateway.units.places import SYSTEM_FOLDERS, drop_ins, read, unit_folder
+from gateway.units.syntax import environment, merged
+
+_CARRIED = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_STATE_DIR")
+"""What `--take-over` keeps from OpenClaw's unit: where its files are. Never a secret: those stay in the backup."""
+
+
+@dataclass(frozen=True)
+class SystemUnit:
+    """A unit of the system manager with our name."""
+
+    path: Path
+    enabled: bool
+    """Wanted by some target: it starts at boot, and then has the port before any user manager runs."""
+
+
+@dataclass(frozen=True)
+class OpenClawUnit:
+    """`openclaw-gateway.service` as OpenClaw's `gateway install` wrote it."""
+
+    path: Path
+    carried: Mapping[str, str]
+    dropped: tuple[str, ...]
+    """Names of variables that ours does not get."""
+    port: int | None
+    """The port it served on."""
+
+
+def system_units(folders: Sequence[Path] = SYSTEM_FOLDERS) -> list[SystemUnit]:
+    found: dict[str, SystemUnit] = {}
+    for folder in folders:
+        for name in (SOCKET, SERVICE):
+            path = folder / name
+            # A link to /dev/null is a masked unit: it never runs.
+            if name not in found and path.exists() and path.resolve() != Path("/dev/null"):
+                found[name] = SystemUnit(path, _wanted(name, folders))
+    return list(found.values())
+
+
+def _wanted(name: str, folders: Sequence[Path]) -> bool:
+    return any(
+        link.name == name for folder in folders for link in folder.glob("*.target.[wr]*s/*") if not link.is_dir()
+    )
+
+
+def openclaw_unit(env: Mapping[str, str]) -> OpenClawUnit | None:
+    """OpenClaw's own user unit, if that is what has our service's name."""
+    path = unit_folder(env) / SERVICE
+    text = read(path)
+    if text is None or text.startswith(MARK) or not _is_openclaw(text):
+        return None
+    values = environment(text)
+    for extra in drop_ins(path.parent, SERVICE):
+        values |= environment(read(extra) or "")
+    carried = {name: values[name] for name in _CARRIED if values.get(name)}
+    return OpenClawUnit(path, carried, tuple(sorted(set(values) - carried.keys())), _port(text, values))
+
+
+def _is_openclaw(text: str) -> bool:
+    started = " ".join(merged([text], "Service", "ExecStart"))
+    return (
+        "OPENCLAW_SERVICE_MARKER" in environment(text)
+        or any(entry in started for entry in ("dist/index.js", "dist/entry.js", "openclaw.mjs"))
+        or ("node" in started and "gateway" in started)
+    )
+
+
+def _port(text: str, values: Mapping[str, str]) -> int | None:
+    words = " ".join(merged([text], "Service", "ExecStart")).replace("--port=", "--port ").split()
+    told = words[words.index("--port") + 1 : words.index("--port") + 2] if "--port" in words else []
+    for candidate in (*told, values.get("OPENCLAW_GATEWAY_PORT", "")):
+        if candidate.isdigit():
+            return int(candidate)
+    return None
+
+
+def foreign_units(env: Mapping[str, str]) -> list[Path]:
+    """User unit files with our names that neither we nor OpenClaw wrote."""
+    known = openclaw_unit(env)
+    found = []
+    for name in (SOCKET, SERVICE):
+        path = unit_folder(env) / name
+        text = read(path)
+        if text is not None and not text.startswith(MARK) and not (known and known.path == path):
+            found.append(path)
+    return found

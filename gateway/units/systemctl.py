@@ -1,0 +1,113 @@
+"""`systemctl --user`, which talks to the manager's private socket: it needs XDG_RUNTIME_DIR and no D-Bus.
+
+Asking (`show`) never starts anything. Without a user manager, `version()` is None and the rest raises NoManager.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.errors import GatewayError
+
+ASK_LIMIT = 10
+"""Seconds for a question to the manager."""
+JOB_LIMIT = 120
+"""Seconds for a start or a stop: above the unit's own TimeoutStartSec and TimeoutStopSec."""
+
+
+class NoManager(GatewayError):
+    """No systemd user manager answers."""
+
+
+class SystemctlFailed(GatewayError):
+    """systemctl refused; the message holds its words."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[[Sequence[str], Mapping[str, str], float], Outcome]
+"""How a command is run: words, environment, seconds. FileNotFoundError if there is no such program."""
+
+
+def run(words: Sequence[str], env: Mapping[str, str], limit: float) -> Outcome:
+    """Raises TimeoutExpired; the command gets no terminal to ask on."""
+    done = subprocess.run(
+        words, env=dict(env), timeout=limit, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+class Systemctl:
+    def __init__(self, env: Mapping[str, str], run: Run = run) -> None:
+        self.env = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **env}
+        self._run = run
+
+    @classmethod
+    def available(cls, env: Mapping[str, str]) -> "Systemctl | None":
+        """None where no user manager answers: a container, `su` without a session, another init."""
+        systemctl = cls(env)
+        return systemctl if systemctl.version() is not None else None
+
+    def version(self) -> int | None:
+        """The manager's major version."""
+        try:
+            outcome = self._call("show", "--property=Version", limit=ASK_LIMIT)
+        except NoManager:
+            return None
+        digits = outcome.out.removeprefix("Version=").split(".")[0].split("~")[0].split("-")[0].strip()
+        return int(digits) if outcome.code == 0 and digits.isdigit() else None
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit as the manager sees it; those given several times are joined by line ends."""
+        outcome = self._call("show", unit, f"--property={','.join(properties)}", limit=ASK_LIMIT)
+        if outcome.code != 0:
+            raise NoManager(_no_manager(outcome.err))
+        found: dict[str, str] = {}
+        for line in outcome.out.splitlines():
+            name, equals, value = line.partition("=")
+            if equals:
+                found[name] = f"{found[name]}\n{value}" if name in found else value
+        return found
+
+    def do(self, *words: str, limit: float = JOB_LIMIT) -> None:
+        """Carry out a verb such as `start UNIT`; raises SystemctlFailed with systemd's reason."""
+        outcome = self._call(*words, limit=limit)
+        if outcome.code != 0:
+            reason = outcome.err.strip() or f"exit code {outcome.code}"
+            raise SystemctlFailed(f"systemctl --user {' '.join(words)}: {reason}")
+
+    def _call(self, *words: str, limit: float) -> Outcome:
+        command = ["systemctl", "--user", "--no-pager", "--no-ask-password", *words]
+        try:
+            return self._run(command, self.env, limit)
+        except FileNotFoundError:
+            raise NoManager("there is no systemctl here: this machine does not run systemd") from None
+        except subprocess.TimeoutExpired:
+            raise SystemctlFailed(f"systemctl --user {' '.join(words)}: no answer within {limit:g} s") from None
+
+
+def _no_manager(reason: str) -> str:
+    return (
+        f"no systemd user manager answers ({reason.strip() or 'no reason given'}); log in as this user, or keep the "
+        "manager running without a login: sudo loginctl enable-linger $USER"
+    )
+
+
+def enable_linger(env: Mapping[str, str], user: str, run: Run = run) -> str | None:
+    """Make the user manager start at boot and survive logout. None when it is so, else why it could not be done."""
+    if shutil.which("loginctl", path=env.get("PATH")) is None:
+        return "there is no loginctl here"
+    try:
+        outcome = run(["loginctl", "--no-ask-password", "enable-linger", user], env, ASK_LIMIT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if outcome.code == 0:
+        return None
+    return next(iter(outcome.err.strip().splitlines()), f"loginctl ended with {outcome.code}")

@@ -1,0 +1,110 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET
+from gateway.units.addresses import resolve
+from gateway.units.installation import (
+    installed_addresses,
+    installed_environment,
+    listening,
+    plan,
+    program,
+    remove,
+    shipped_addresses,
+    written_files,
+)
+from gateway.units.places import unit_folder
+from gateway.units.syntax import merged
+
+
+@pytest.fixture
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    script = tmp_path / "bin/openclaw-gateway"
+    script.parent.mkdir()
+    script.touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python3"))
+    return {"HOME": str(tmp_path)}
+
+
+def kinds(env: dict[str, str], *words: object) -> list[str]:
+    return [change.kind for change in plan(env, *words).apply()]  # type: ignore[arg-type]
+
+
+def test_a_second_time_changes_nothing(env: dict[str, str]) -> None:
+    assert kinds(env, shipped_addresses()) == ["write", "write"]
+    assert kinds(env, shipped_addresses()) == []
+
+
+def test_the_command_is_the_script_beside_the_interpreter(env: dict[str, str], tmp_path: Path) -> None:
+    plan(env, shipped_addresses()).apply()
+    text = (unit_folder(env) / SERVICE).read_text()
+    assert merged([text], "Service", "ExecStart") == [f"{tmp_path}/bin/openclaw-gateway run"]
+
+
+def test_without_a_script_the_module_runs_and_a_checkout_is_on_the_path(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "other/python3"))
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    assert program() == (str(tmp_path / "other/python3"), "-P", "-m", "gateway")
+    plan(env, shipped_addresses()).apply()
+    assert "PYTHONPATH" in installed_environment(unit_folder(env))
+
+
+def test_a_port_of_ones_own_comes_and_goes_with_its_drop_in(env: dict[str, str]) -> None:
+    folder = unit_folder(env)
+    chosen = resolve("lan", 19000)
+    assert kinds(env, chosen) == ["write", "write", "write"]
+    assert installed_addresses(folder) == chosen
+    assert kinds(env, shipped_addresses()) == ["remove"]
+    assert not (folder / LISTEN_DROP_IN).parent.exists()
+    assert installed_addresses(folder) == shipped_addresses()
+
+
+def test_drop_ins_of_the_user_stay(env: dict[str, str]) -> None:
+    folder = unit_folder(env)
+    theirs = folder / f"{SOCKET}.d/override.conf"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("[Socket]\nListenStream=\nListenStream=19001\n")
+    own_listen = folder / LISTEN_DROP_IN
+    own_listen.write_text("[Socket]\n# of the user, by chance under our name\n")
+    plan(env, shipped_addresses()).apply()
+    remove(written_files(folder))
+    assert theirs.exists()
+    assert own_listen.exists()
+    assert not (folder / SOCKET).exists()
+
+
+def test_variables_come_from_here_and_then_stay(env: dict[str, str]) -> None:
+    folder = unit_folder(env)
+    plan({**env, "OPENCLAW_STATE_DIR": "/a b", "OPENCLAW_GATEWAY_TOKEN": "s"}, shipped_addresses()).apply()
+    assert installed_environment(folder)["OPENCLAW_STATE_DIR"] == "/a b"
+    assert "OPENCLAW_GATEWAY_TOKEN" not in installed_environment(folder)
+    assert kinds(env, shipped_addresses()) == []
+    plan({**env, "OPENCLAW_STATE_DIR": ""}, shipped_addresses()).apply()
+    assert "OPENCLAW_STATE_DIR" not in installed_environment(folder)
+
+
+def test_what_another_unit_had_is_carried_over_but_the_environment_wins(env: dict[str, str]) -> None:
+    carried = {"OPENCLAW_STATE_DIR": "/old", "OPENCLAW_CONFIG_PATH": "/old.json", "OPENCLAW_GATEWAY_TOKEN": "s"}
+    plan({**env, "OPENCLAW_STATE_DIR": "/new"}, shipped_addresses(), carried).apply()
+    found = installed_environment(unit_folder(env))
+    assert (found["OPENCLAW_STATE_DIR"], found["OPENCLAW_CONFIG_PATH"]) == ("/new", "/old.json")
+    assert "OPENCLAW_GATEWAY_TOKEN" not in found
+
+
+def test_an_outdated_file_is_a_change(env: dict[str, str]) -> None:
+    plan(env, shipped_addresses()).apply()
+    path = unit_folder(env) / SERVICE
+    path.write_text(f"{MARK} of an older version\n")
+    assert [(change.path, change.kind) for change in plan(env, shipped_addresses()).changes()] == [(path, "update")]
+
+
+def test_a_socket_unit_of_somebody_else_says_nothing(env: dict[str, str]) -> None:
+    folder = unit_folder(env)
+    folder.mkdir(parents=True)
+    (folder / SOCKET).write_text("[Socket]\nListenStream=1\n")
+    assert installed_addresses(folder) is None
+    assert listening([(folder / SOCKET).read_text()])[0].port == 1
