@@ -1,0 +1,156 @@
+"""The commands' side of the control socket: HTTP and JSON over a Unix socket, words from `report`.
+
+Standard library only, because `openclaw-gateway status` should cost no more than its import. During a restart the
+socket is absent or refuses for a moment; `wait_for_boot` and `reload` know that, the rest says NotRunning.
+"""
+
+import http.client
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.paths import Paths
+from gateway.report import ReloadResult, RestartTicket, StatusReport
+
+T = TypeVar("T")
+
+ANSWER_LIMIT = 8 * 1024 * 1024
+"""Largest answer taken, in bytes: a config with thousands of issues stays far below."""
+STATUS_TIMEOUT = 5.0
+"""Seconds for an answer that needs no work."""
+RELOAD_TIMEOUT = 60.0
+AWAY_LIMIT = 2.0
+"""Seconds without a socket after which there is no gateway; a restart takes a fraction of one."""
+RETRY_EVERY = 0.02
+"""Seconds between two tries while the socket is away."""
+
+_AWAY = (FileNotFoundError, ConnectionRefusedError)
+_BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.BadStatusLine, http.client.IncompleteRead)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(os.fspath(self._path))
+
+
+class Control:
+    """One gateway's control socket. Every method raises NotRunning when nobody answers there."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._sleep = sleep
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Control":
+        return cls(Paths.from_env(env).control)
+
+    def status(self, timeout: float = STATUS_TIMEOUT) -> StatusReport:
+        return self._ask("GET", "/control/status", StatusReport, timeout=timeout)
+
+    def reload(self, timeout: float = RELOAD_TIMEOUT) -> ReloadResult:
+        """Ask and wait for the result. A gateway that goes away in the middle is asked again when it is back: a reload
+        is idempotent."""
+        return self._patiently(
+            lambda left: self._ask("POST", "/control/reload", ReloadResult, timeout=left), timeout, what="reload"
+        )
+
+    def restart(self, reason: str) -> RestartTicket:
+        """Ask for a restart. A gateway that leaves before it answers was leaving already, which is the same."""
+        before = self._patiently(self.status, STATUS_TIMEOUT, what="status")
+        try:
+            return self._ask("POST", "/control/restart", RestartTicket, body={"reason": reason}, timeout=STATUS_TIMEOUT)
+        except _Interrupted:
+            return RestartTicket(state="leaving", boot_id=before.boot_id, message="the gateway was leaving already")
+
+    def _patiently(self, ask: Callable[[float], T], timeout: float, *, what: str) -> T:
+        """Bridge the moment of a restart in which the socket is away."""
+        begun = self._clock()
+        while True:
+            elapsed = self._clock() - begun
+            try:
+                return ask(max(timeout - elapsed, RETRY_EVERY))
+            except _Away:
+                if self._clock() - begun >= min(AWAY_LIMIT, timeout):
+                    raise
+            except _Interrupted as error:
+                if self._clock() - begun >= timeout:
+                    raise TimedOut(f"no answer to the {what} within {timeout:g} s: {error}") from error
+            self._sleep(RETRY_EVERY)
+
+    def wait_for_boot(self, not_boot_id: str | None, timeout: float) -> StatusReport:
+        """The status of the first ready process whose boot is another one than `not_boot_id` (None: any).
+
+        Raises TimedOut with what stood in the way.
+        """
+        deadline = self._clock() + timeout
+        while True:
+            left = max(deadline - self._clock(), RETRY_EVERY)
+            try:
+                report = self.status(min(STATUS_TIMEOUT, left))
+                if report.ready and report.boot_id != not_boot_id:
+                    return report
+                last = f"pid {report.pid} is {report.phase}"
+            except (NotRunning, TimedOut) as error:
+                last = str(error)
+            if self._clock() >= deadline:
+                raise TimedOut(f"the gateway is not ready again after {timeout:g} s: {last}")
+            self._sleep(RETRY_EVERY)
+
+    def _ask(self, method: str, target: str, answer: type[T], *, timeout: float, body: Any = None) -> T:
+        connection = _UnixConnection(self.path, timeout)
+        try:
+            headers = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            data = response.read(ANSWER_LIMIT)
+        except _AWAY as error:
+            raise _Away(f"no gateway answers at {self.path}: {error.strerror}") from error
+        except _BROKEN_OFF as error:
+            raise _Interrupted(f"the gateway at {self.path} went away before it answered") from error
+        except TimeoutError as error:
+            raise TimedOut(f"the gateway at {self.path} does not answer within {timeout:g} s; is it frozen?") from error
+        except OSError as error:
+            raise NotRunning(f"the control socket {self.path} cannot be used: {error.strerror or error}") from error
+        finally:
+            connection.close()
+        return self._decode(response.status, data, answer)
+
+    def _decode(self, status: int, data: bytes, answer: type[T]) -> T:
+        # 422 carries a ReloadResult too: a config with errors is an answer.
+        if status not in (200, 202, 422):
+            raise GatewayError(f"the gateway at {self.path} answered {status}: {data[:200].decode(errors='replace')}")
+        try:
+            return msgspec.json.decode(data, type=answer)
+        except msgspec.DecodeError as error:
+            raise GatewayError(
+                f"the gateway at {self.path} answers in words that this command does not know ({error}); "
+                "is one of them of another version? `openclaw-gateway restart --cold` starts the installed one."
+            ) from error
+
+
+class _Interrupted(NotRunning):
+    """The connection was refused or ended: either nobody is there, or a restart is under way."""
+
+
+class _Away(_Interrupted):
+    """Nothing listens on the socket."""
