@@ -34,7 +34,7 @@ from gateway.reload.active import choose
 from gateway.reload.service import Reloader
 from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
-from gateway.web.app import create_app
+from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
     from gateway.config.watch import Watch
@@ -342,8 +342,8 @@ class Process:
 
     async def _settle_in(self) -> None:
         """What clients need not wait for: keep the good config, watch the file, see whether it changed meanwhile."""
-        active = self._reloader.active
-        if active.source == "file":
+        await asyncio.to_thread(warm_up)
+        if self._reloader.active.source == "file":
             await asyncio.to_thread(self._keep, self.snapshot)
         loop = asyncio.get_running_loop()
         self._watch = await asyncio.to_thread(self._start_watch, loop)

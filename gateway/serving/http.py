@@ -196,6 +196,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
         return False
 
+    def give_up_on(self) -> None:
+        """The budget is spent: whoever still waits for the beginning of an answer is told to try again."""
+        if self.busy:
+            self._refuse(503, "The gateway is restarting")
+
     def _unread(self) -> bool:
         sock: socket.socket | None = self.transport.get_extra_info("socket")
         if sock is None:

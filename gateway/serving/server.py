@@ -24,7 +24,6 @@ from gateway.lifecycle.phases import Budgets
 from gateway.lifecycle.sockets import BACKLOG
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState
-from gateway.serving.websocket import WebSocketProtocol
 
 MAX_MESSAGE_BYTES = 25 * 1024 * 1024
 """The largest WebSocket message of any protocol version; the smaller bounds are the application's."""
@@ -38,7 +37,7 @@ class GatewayServer(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=HttpProtocol,
-            ws=WebSocketProtocol,
+            ws=_websocket_protocol,  # type: ignore[arg-type]
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=PING_INTERVAL_S,
             ws_ping_timeout=PING_TIMEOUT_S,
@@ -92,10 +91,16 @@ class GatewayServer(uvicorn.Server):
         await asyncio.sleep(budgets.breath)
         await self._wait(self._last_requests, budgets.finish, budgets.stall)
         await closing
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        await self._drop_the_rest()
         if self._date is not None:
             self._date.cancel()
+
+    async def _drop_the_rest(self) -> None:
+        for connection in self.http:
+            connection.give_up_on()
+        await asyncio.sleep(0)  # uvloop writes at the end of a turn
+        for remaining in list(self.server_state.connections):
+            remaining.transport.abort()
 
     def stop_accepting(self) -> None:
         self.server_state.leaving = True
@@ -113,6 +118,13 @@ class GatewayServer(uvicorn.Server):
         # Polled: the kernel does not tell when a client has stopped reading.
         while motion.any(pending(), now := loop.time()) and now < end:
             await asyncio.sleep(POLL_S)  # noqa: ASYNC110
+
+
+def _websocket_protocol(**kwargs: Any) -> asyncio.Protocol:
+    # Imported by the first upgrade, or by web.app.warm_up: no start has to wait for it.
+    from gateway.serving.websocket import WebSocketProtocol
+
+    return WebSocketProtocol(**kwargs)
 
 
 class Motion:

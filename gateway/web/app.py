@@ -1,27 +1,40 @@
-"""The ASGI application: probes, the WebSocket, the control socket, and the HTTP routes behind a bearer."""
+"""The ASGI application: probes at once; the WebSocket, the control socket and the routes when first asked for.
 
-from typing import Any
+What answers a probe is all that a start must import. The rest is imported on first use, or by `warm_up` in the quiet
+after READY, whichever comes first: it would add a third to the time that clients wait for a restart.
+"""
 
-import msgspec
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, Router
+from collections.abc import Callable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
-from gateway.web.control import control_routes
 from gateway.web.health import PROBES, answer_probe
-from gateway.web.socket import websocket_endpoint
-
-UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
 
 
 def create_app(core: Core) -> ASGIApp:
     """The application of one process image; `gateway.controlUi.basePath` is read here, once."""
-    websocket = websocket_endpoint(core)
-    control = control_routes(core)
-    guarded = _bearer(core, _routes(core))
+    base_path = core.config.gateway.control_ui.base_path
 
+    def websocket() -> ASGIApp:
+        from gateway.web.socket import websocket_endpoint
+
+        return websocket_endpoint(core)
+
+    def control() -> ASGIApp:
+        from gateway.web.control import control_routes
+
+        return control_routes(core)
+
+    def guarded() -> ASGIApp:
+        from gateway.web.routes import guarded_routes
+
+        return guarded_routes(core, base_path)
+
+    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _on_first_use(guarded))
+
+
+def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, guarded: ASGIApp) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await websocket(scope, receive, send)
@@ -35,44 +48,21 @@ def create_app(core: Core) -> ASGIApp:
     return app
 
 
-def _routes(core: Core) -> Router:
-    base = core.config.gateway.control_ui.base_path
+def _on_first_use(build: Callable[[], ASGIApp]) -> ASGIApp:
+    built: ASGIApp | None = None
 
-    async def control_ui_config(request: Request) -> Response:
-        if not core.config.gateway.control_ui.enabled:
-            return PlainTextResponse("Not Found", 404)
-        return Response(msgspec.json.encode(_control_ui_config(core, base)), media_type="application/json")
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal built
+        if built is None:
+            built = build()
+        await built(scope, receive, send)
 
-    # Without a base path OpenClaw's page asks under this one.
-    return Router(routes=[Route(f"{base or '/__openclaw'}/control-ui-config.json", control_ui_config)])
-
-
-def _control_ui_config(core: Core, base: str) -> dict[str, Any]:
-    return {
-        "basePath": base,
-        "assistantName": "Assistant",
-        "assistantAvatar": "A",
-        "assistantAgentId": "main",
-        "serverVersion": core.version,
-    }
+    return app
 
 
-def _bearer(core: Core, app: ASGIApp) -> ASGIApp:
-    """Whatever is not a probe needs `Authorization: Bearer <token or password>`, known path or not."""
-
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if not _authorized(core, scope):
-            headers = {"www-authenticate": "Bearer"}
-            refusal = Response(UNAUTHORIZED, 401, headers, media_type="application/json")
-            await refusal(scope, receive, send)
-            return
-        await app(scope, receive, send)
-
-    return guarded
-
-
-def _authorized(core: Core, scope: Scope) -> bool:
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    kind, _, secret = given.partition(b" ")
-    presented = secret.strip().decode("latin-1") if kind.lower() == b"bearer" else ""
-    return core.auth.admits(presented)
+def warm_up() -> None:
+    """Import what the first WebSocket, command and route will need. Call it off the event loop, once READY."""
+    import gateway.serving.websocket
+    import gateway.web.control
+    import gateway.web.routes
+    import gateway.web.socket  # noqa: F401

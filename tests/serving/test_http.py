@@ -1,0 +1,284 @@
+"""Bounds of an HTTP connection, each at the bound, against a real server on a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.config.schema import Limits
+from gateway.lifecycle.phases import Budgets
+from gateway.serving.server import GatewayServer
+
+Scope = dict[str, Any]
+
+
+async def echo(scope: Scope, receive: Callable[[], Awaitable[Scope]], send: Callable[[Scope], Awaitable[None]]) -> None:
+    """Answers with the number of body bytes it was given."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size += len(message["body"])
+        more = message["more_body"]
+    body = str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@dataclass
+class Client:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def head(self) -> bytes:
+        return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def status(self) -> int:
+        return int((await self.head()).split()[1])
+
+    async def rest(self) -> bytes:
+        return await self.reader.read()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@dataclass
+class Scene:
+    server: GatewayServer
+    address: tuple[str, int]
+    clients: list[Client]
+
+    async def client(self) -> Client:
+        client = Client(*await asyncio.open_connection(*self.address))
+        self.clients.append(client)
+        return client
+
+
+@asynccontextmanager
+async def serving(app: Any = echo, **limits: int) -> AsyncIterator[Scene]:
+    bounds = msgspec.structs.replace(Limits(), **limits)
+    server = GatewayServer(app, lambda: bounds)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await server.start([listener])
+        scene = Scene(server, listener.getsockname(), [])
+        try:
+            async with asyncio.timeout(10):
+                yield scene
+        finally:
+            for client in scene.clients:
+                client.close()
+            await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+            await asyncio.sleep(0)
+
+
+async def nothing(grace: float) -> None: ...
+
+
+def run(scene: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(scene())  # type: ignore[arg-type]
+
+
+def request(*headers: str, body: bytes = b"", path: str = "/") -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "host: x", f"content-length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def padded(size: int) -> bytes:
+    """A request whose head is `size` bytes as we count them: the URL, and each header line with its separators."""
+    head = b"GET / HTTP/1.1\r\nhost: x\r\n"
+    counted = len("/") + len("hostx") + 4
+    return head + b"pad: " + b"a" * (size - counted - len("pad") - 4) + b"\r\n\r\n"
+
+
+def test_a_head_at_the_bound_is_served_and_one_byte_more_is_not() -> None:
+    async def scene() -> None:
+        async with serving(max_head_bytes=2048) as it:
+            fits, over = await it.client(), await it.client()
+            await fits.send(padded(2048))
+            await over.send(padded(2049))
+            assert await fits.status() == 200
+            assert await over.status() == 431
+            assert b"2048 bytes" in await over.rest()
+
+    run(scene)
+
+
+def test_a_head_without_end_is_refused_before_it_ends() -> None:
+    async def scene() -> None:
+        async with serving(max_head_bytes=2048) as it:
+            client = await it.client()
+            await client.send(b"GET /" + b"a" * 4096)
+            assert await client.status() == 431
+
+    run(scene)
+
+
+def test_header_lines_at_the_bound_are_served_and_one_more_is_not() -> None:
+    async def scene() -> None:
+        async with serving(max_headers=10) as it:
+            fits, over = await it.client(), await it.client()
+            await fits.send(request(*[f"h{n}: x" for n in range(8)]))
+            await over.send(request(*[f"h{n}: x" for n in range(9)]))
+            assert await fits.status() == 200
+            assert await over.status() == 431
+
+    run(scene)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_at_the_bound_is_served_and_one_byte_more_is_not(chunked: bool) -> None:
+    def sent(size: int) -> bytes:
+        if not chunked:
+            return request(body=b"b" * size)
+        half = size // 2
+        parts = [b"b" * half, b"b" * (size - half)]
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+        return b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunks
+
+    async def scene() -> None:
+        async with serving(max_body_bytes=1000) as it:
+            fits, over = await it.client(), await it.client()
+            await fits.send(sent(1000))
+            await over.send(sent(1001))
+            assert b"200 OK" in await fits.head()
+            assert await fits.reader.read(4) == b"1000"
+            assert await over.status() == 413
+
+    run(scene)
+
+
+def test_an_announced_body_over_the_bound_is_refused_before_it_is_sent() -> None:
+    async def scene() -> None:
+        async with serving(max_body_bytes=1000) as it:
+            client = await it.client()
+            await client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1001\r\nexpect: 100-continue\r\n\r\n")
+            assert await client.status() == 413
+
+    run(scene)
+
+
+def test_a_refusal_is_read_although_the_client_goes_on_sending() -> None:
+    async def scene() -> None:
+        async with serving(max_body_bytes=1000) as it:
+            client = await it.client()
+            await client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10000000\r\n\r\n")
+            await client.send(b"b" * 1_000_000)
+            assert await client.status() == 413
+            assert b"over 1000 bytes" in await client.rest()
+
+    run(scene)
+
+
+def test_a_head_that_trickles_is_answered_408() -> None:
+    async def scene() -> None:
+        async with serving(head_timeout_ms=100) as it:
+            client = await it.client()
+            await client.send(b"GET / HTTP/1.1\r\nhos")
+            assert await client.status() == 408
+
+    run(scene)
+
+
+def test_a_body_that_trickles_is_answered_408() -> None:
+    async def scene() -> None:
+        async with serving(body_timeout_ms=100) as it:
+            client = await it.client()
+            await client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab")
+            assert await client.status() == 408
+
+    run(scene)
+
+
+def test_a_client_that_says_nothing_is_closed_without_a_word() -> None:
+    async def scene() -> None:
+        async with serving(head_timeout_ms=100) as it:
+            client = await it.client()
+            assert await client.rest() == b""
+
+    run(scene)
+
+
+def test_an_idle_connection_is_closed_after_its_time() -> None:
+    async def scene() -> None:
+        async with serving(keep_alive_ms=50) as it:
+            client = await it.client()
+            await client.send(request())
+            assert await client.status() == 200
+            assert await client.rest() == b"0"
+
+    run(scene)
+
+
+def test_one_address_gets_its_connections_and_not_one_more() -> None:
+    async def scene() -> None:
+        async with serving(max_connections_per_address=2) as it:
+            first, second = await it.client(), await it.client()
+            await first.send(request())
+            await second.send(request())
+            assert await first.status() == await second.status() == 200
+            third = await it.client()
+            head = await third.head()
+            assert b"503" in head and b"retry-after" in head
+            first.close()
+            await first.writer.wait_closed()
+            while it.server.server_state.admission.held("127.0.0.1") > 1:
+                await asyncio.sleep(0)  # noqa: ASYNC110
+            fourth = await it.client()
+            await fourth.send(request())
+            assert await fourth.status() == 200
+
+    run(scene)
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\xfc", b"\r\n" * 9]
+)
+def test_garbage_is_answered_400_or_closed(garbage: bytes) -> None:
+    async def scene() -> None:
+        async with serving(head_timeout_ms=100) as it:
+            client = await it.client()
+            await client.send(garbage + b"\r\n\r\n")
+            answer = await client.rest()
+            assert not answer or b" 400 " in answer
+            healthy = await it.client()
+            await healthy.send(request())
+            assert await healthy.status() == 200
+
+    run(scene)
+
+
+def test_requests_on_one_connection_do_not_add_up() -> None:
+    async def scene() -> None:
+        async with serving(max_head_bytes=1024, max_body_bytes=600) as it:
+            client = await it.client()
+            for _ in range(5):
+                await client.send(request(body=b"b" * 600))
+                assert await client.status() == 200
+                assert await client.reader.readexactly(3) == b"600"
+
+    run(scene)
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    async def scene() -> None:
+        async with serving() as it:
+            client = await it.client()
+            await client.send(request(body=b"1") + request(body=b"22") + request(body=b"333"))
+            sizes = []
+            for _ in range(3):
+                assert await client.status() == 200
+                sizes.append(await client.reader.readexactly(1))
+            assert sizes == [b"1", b"2", b"3"]
+
+    run(scene)

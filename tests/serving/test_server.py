@@ -1,0 +1,225 @@
+"""Leaving: what had begun is finished, what is idle is closed, and nobody holds the others up.
+
+These tests are also the contract with uvicorn, whose internals the server uses.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+
+from gateway.config.schema import Limits
+from gateway.lifecycle.phases import Budgets
+from gateway.serving.server import GatewayServer, Motion
+
+Scope = dict[str, Any]
+
+
+class Application:
+    """Answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.begun = asyncio.Event()
+        self.size = 2
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        self.begun.set()
+        await self.go.wait()
+        head = [(b"content-length", b"%d" % self.size)]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"o" * self.size})
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.app = Application()
+        self.server = GatewayServer(self.app, Limits)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.stopped = asyncio.Event()
+        self.closed_with: float | None = None
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(*self.listener.getsockname())
+        self.writers.append(writer)
+        return reader, writer
+
+    async def close_websockets(self, grace: float) -> None:
+        self.closed_with = grace
+
+    def leave(self, budgets: Budgets | None = None) -> "asyncio.Future[None]":
+        budgets = budgets or Budgets()
+        return asyncio.ensure_future(self.server.leave(budgets, self.stopped.set, self.close_websockets))
+
+
+def run(play: Callable[[Scene], Awaitable[None]]) -> None:
+    async def scene() -> None:
+        it = Scene()
+        await it.server.start([it.listener])
+        try:
+            async with asyncio.timeout(10):
+                await play(it)
+        finally:
+            it.app.go.set()
+            for writer in it.writers:
+                writer.close()
+            await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, it.close_websockets)
+            it.listener.close()
+            await asyncio.sleep(0.01)  # transports report their end in the next turns of the loop
+
+    asyncio.run(scene())
+
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def test_nobody_there_means_gone_in_a_breath() -> None:
+    async def play(it: Scene) -> None:
+        await it.leave(Budgets(breath=0.0))
+        assert it.stopped.is_set() and it.closed_with == Budgets().close
+
+    run(play)
+
+
+def test_a_request_that_had_begun_is_answered_while_newcomers_are_served() -> None:
+    async def play(it: Scene) -> None:
+        reader, writer = await it.client()
+        writer.write(GET)
+        await it.app.begun.wait()
+        leaving = it.leave()
+        it.app.begun.clear()
+        _, late = await it.client()
+        late.write(GET)
+        await it.app.begun.wait()  # accepted and begun although we are about to leave
+        assert not it.stopped.is_set() and not leaving.done()
+        it.app.go.set()
+        assert b"200 OK" in await reader.read()
+        await leaving
+
+    run(play)
+
+
+def test_after_the_last_accept_newcomers_wait_in_the_kernels_queue() -> None:
+    async def play(it: Scene) -> None:
+        it.app.go.set()
+        await it.leave()
+        reader, writer = await it.client()  # not refused: the listener itself is still open
+        writer.write(GET)
+        successor = GatewayServer(it.app, Limits)
+        await successor.start([it.listener])
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        assert successor.server_state.waits.queued in (0, 1)
+        await successor.leave(Budgets(0, 0, 0, 0, 0), lambda: None, it.close_websockets)
+
+    run(play)
+
+
+def test_the_last_answer_says_that_the_connection_closes() -> None:
+    async def play(it: Scene) -> None:
+        it.app.go.set()
+        reader, writer = await it.client()
+        writer.write(GET)
+        assert b"close" not in await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        it.server.stop_accepting()
+        writer.write(GET)
+        assert b"connection: close" in await reader.readuntil(b"\r\n\r\n")
+
+    run(play)
+
+
+def test_a_request_that_is_here_but_unread_is_answered() -> None:
+    async def play(it: Scene) -> None:
+        it.app.go.set()
+        reader, writer = await it.client()
+        writer.write(GET)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        [connection] = it.server.http
+        writer.transport.write(GET)  # in the kernel at once; the server's loop has not turned since
+        assert connection.leave() is True
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+
+    run(play)
+
+
+def test_an_idle_connection_is_closed_at_once() -> None:
+    async def play(it: Scene) -> None:
+        it.app.go.set()
+        reader, writer = await it.client()
+        writer.write(GET)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        await it.leave(Budgets(breath=0.0))
+        assert await reader.read() == b""
+
+    run(play)
+
+
+def test_a_client_that_never_ends_its_request_is_waited_for_no_longer_than_it_stands_still() -> None:
+    async def play(it: Scene) -> None:
+        _, writer = await it.client()
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
+        await it.app.begun.wait()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await it.leave(Budgets(drain=9.0, stall=0.05, finish=9.0))
+        assert loop.time() - began < 5.0
+
+    run(play)
+
+
+def test_a_client_that_never_reads_is_waited_for_no_longer_than_it_stands_still() -> None:
+    async def play(it: Scene) -> None:
+        it.app.size = 50_000_000
+        it.app.go.set()
+        reader, writer = await it.client()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(GET)
+        await it.app.begun.wait()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await it.leave(Budgets(drain=9.0, stall=0.05, finish=9.0))
+        assert loop.time() - began < 5.0
+
+    run(play)
+
+
+def test_work_of_ours_is_waited_for_until_the_budget_is_spent() -> None:
+    async def play(it: Scene) -> None:
+        reader, writer = await it.client()
+        writer.write(GET)
+        await it.app.begun.wait()
+        await it.leave(Budgets(drain=0.05, stall=0.01, breath=0.0, finish=0.05))
+        assert it.stopped.is_set()
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 503 " in head and b"retry-after" in head
+
+    run(play)
+
+
+class Still:
+    waits_for_us = False
+    progress = (1, 0)
+
+
+def test_motion_is_told_from_standing_still() -> None:
+    motion, connection = Motion(1.0), Still()
+    assert motion.any([connection], 100.0)  # type: ignore[list-item]
+    assert motion.any([connection], 100.9)  # type: ignore[list-item]
+    assert not motion.any([connection], 101.1)  # type: ignore[list-item]
+    connection.progress = (2, 0)
+    assert motion.any([connection], 101.2)  # type: ignore[list-item]
+    connection.waits_for_us = True
+    assert motion.any([connection], 200.0)  # type: ignore[list-item]
+    assert not motion.any([], 0.0)
+
+
+def test_what_we_use_of_uvicorn_is_there() -> None:
+    server = uvicorn.Server(uvicorn.Config(lambda: None))
+    for name in ("startup", "on_tick", "server_state", "config"):
+        assert hasattr(server, name)
+    assert server.server_state.connections == set()
