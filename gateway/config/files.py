@@ -53,11 +53,14 @@ class Snapshot:
     """Files with a secret in them that others than their owner may read."""
 
 
-def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None) -> Snapshot:
-    """Never raises for what a file contains, nor for an OSError: those are issues."""
+def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None, *, text: str | None = None) -> Snapshot:
+    """Never raises for what a file contains, nor for an OSError: those are issues.
+
+    With `text`, as if the file contained that.
+    """
     disk = _Disk()
     dotenv = disk.dotenv((state_dir or path.parent) / DOTENV_NAME)
-    main = disk.load(str(path))
+    main = disk.load(str(path)) if text is None else disk.pretend(str(path), text)
     if main is None:
         found = evaluate(Snapshot(path, False, ()), lambda *_, **__: Place(""), env, dotenv)
     elif isinstance(main, Issue):
@@ -150,7 +153,7 @@ class _Disk:
     def load(self, file: str) -> Document | Issue | None:
         """The main file; None if there is none."""
         try:
-            data, mode = self.bytes(Path(file))
+            data, mode = self.fetch(Path(file))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -158,10 +161,17 @@ class _Disk:
         self.raw = data.decode("utf-8", "replace")
         return self.document(data, mode, file, root_object=True)
 
+    def pretend(self, file: str, text: str) -> Document | Issue:
+        self.files.append(Path(file))
+        self.raw = text
+        data = text.encode()
+        self.count(data)
+        return self.document(data, 0, file, root_object=True)
+
     def include(self, name: str, base: str) -> Document | Issue:
         file = os.path.normpath(os.path.join(os.path.dirname(base), name))
         try:
-            data, mode = self.bytes(Path(file))
+            data, mode = self.fetch(Path(file))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return issue(Place(file), f"{file} cannot be read: {reason}")
@@ -181,7 +191,7 @@ class _Disk:
 
     def dotenv(self, path: Path) -> dict[str, str]:
         try:
-            data, mode = self.bytes(path)
+            data, mode = self.fetch(path)
             found = parse_dotenv(data[:MAX_BYTES].decode())
         except FileNotFoundError:
             return {}
@@ -196,7 +206,7 @@ class _Disk:
         self.exposed.append(path)
         self.warnings.append(f"{path}: holds a secret and others may read it; run: chmod 600 {path}")
 
-    def bytes(self, path: Path) -> tuple[bytes, int]:
+    def fetch(self, path: Path) -> tuple[bytes, int]:
         self.files.append(path)
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -205,9 +215,13 @@ class _Disk:
             if not stat.S_ISREG(mode):
                 raise OSError(None, "not a regular file")
             data = stream.read(MAX_BYTES + 1)
+        self.count(data)
+        return data, mode
+
+    def count(self, data: bytes) -> None:
+        # The length keeps two files from counting as one that contains both.
         self.digest.update(len(data).to_bytes(8, "big") + data)
         self.total += len(data)
-        return data, mode
 
 
 def _holds_secret(value: Any) -> bool:

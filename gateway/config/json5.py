@@ -46,6 +46,8 @@ class Node:
     """Where each key of an object starts."""
     items: list["Node"] = field(default_factory=list)
     """Of an array."""
+    comma: bool = False
+    """Whether a comma stands after the last member or item."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class _Parser:
         while self.peek() != close:
             element()
             self.skip()
-            if self.peek() == ",":
+            node.comma = self.peek() == ","
+            if node.comma:
                 self.at += 1
                 self.skip()
             elif self.peek() != close:

@@ -11,6 +11,7 @@ from gateway.report import Change
 MAX_PATHS_SHOWN = 20
 """Paths that one log line names."""
 
+Fate = Literal["none", "hot", "restart", "unit", "ignored"]
 Outcome = Literal["nothing", "hot", "restart", "ignored", "off"]
 _ABSENT = object()
 
@@ -30,6 +31,16 @@ class Plan:
     """Paths that need a restart which mode hot does not allow."""
     outcome: Outcome
     """ignored: nothing can be applied now; `ignored` and `unit` say what waits for whom."""
+    hot: tuple[str, ...] = ()
+    """Paths that are taken without a restart."""
+
+    def fate(self, change: Change) -> Fate:
+        """What becomes of one change, here and now."""
+        if change.effect == "none" or self.outcome == "off":
+            return "none"
+        if change.path in self.unit:
+            return "unit"
+        return "ignored" if change.path in self.ignored else "hot" if change.path in self.hot else "restart"
 
 
 def make_plan(
@@ -48,7 +59,7 @@ def make_plan(
     actions = tuple(action for action in ACTIONS if action in wanted)
     ignored = () if restart else heavy
     outcome: Outcome = "restart" if restart else "hot" if hot else "ignored" if ignored or unit else "nothing"
-    return Plan(changes, restart, unit, actions, ignored, outcome)
+    return Plan(changes, restart, unit, actions, ignored, outcome, tuple(c.path for c in hot))
 
 
 def describe(changes: tuple[Change, ...]) -> str:

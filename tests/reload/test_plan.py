@@ -113,6 +113,20 @@ def test_the_effective_value_decides_not_the_text() -> None:
     assert made.changes == (Change("gateway.auth.token", "hot", "auth"),)
 
 
+def test_each_change_has_one_fate() -> None:
+    new = {**gateway(port=1, auth={"token": "t"}, controlUi={"basePath": "/ui"}), "meta": {"x": 1}}
+    expected = {
+        ("hybrid", True): {"port": "unit", "token": "hot", "basePath": "restart", "x": "none"},
+        ("hybrid", False): {"port": "restart", "token": "hot", "basePath": "restart", "x": "none"},
+        ("hot", False): {"port": "ignored", "token": "hot", "basePath": "ignored", "x": "none"},
+        ("restart", True): {"port": "unit", "token": "restart", "basePath": "restart", "x": "none"},
+        ("off", True): {"port": "none", "token": "none", "basePath": "none", "x": "none"},
+    }
+    for (mode, systemd), fates in expected.items():
+        made = plan({}, new, mode, systemd)
+        assert {change.path.split(".")[-1]: made.fate(change) for change in made.changes} == fates
+
+
 def test_numbers_compare_as_json_has_them() -> None:
     assert same(1, 1.0) and not same(True, 1) and not same(0, False) and not same([1], [True])
     assert list(differences({"a": {"b": 1}}, {"a": {"b": 1.0}})) == []
@@ -180,6 +194,10 @@ def test_laws_of_a_plan(old: Any, new: Any, mode: str, systemd: bool) -> None:
     assert made.restart == (made.outcome == "restart")
     assert not (made.restart and mode in ("off", "hot"))
     assert not (made.unit and not systemd)
+    if mode != "off":
+        used = {change.path for change in made.changes if change.effect != "none"}
+        fates = {path for path in used if made.restart or path in {*made.unit, *made.ignored, *made.hot}}
+        assert fates == used
 
 
 @given(TREES, UNKNOWN, UNKNOWN, MODES)

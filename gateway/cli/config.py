@@ -1,0 +1,284 @@
+"""`config check | plan | get | set | schema`: the config file before, while and after it is edited."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from gateway.config import edit, files, json5, lastgood
+from gateway.config.fields import FIELDS, SECTIONS, json_schema
+from gateway.config.files import Snapshot
+from gateway.config.parse import MAX_DEPTH
+from gateway.config.schema import Config
+from gateway.control import Control
+from gateway.errors import ConfigInvalid, GatewayError
+from gateway.exits import ExitCode
+from gateway.paths import Paths
+from gateway.reload.plan import Plan, make_plan
+from gateway.rpc.redaction import REDACTED, redact
+from gateway.units.installation import installed_addresses
+from gateway.units.places import unit_folder
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+_file = click.Path(dir_okay=False, path_type=Path)
+_FATES = {
+    "hot": ("applied hot", "green"),
+    "restart": ("restart, unseen by clients", "yellow"),
+    "unit": ("socket unit: run `openclaw-gateway install` after saving", "yellow"),
+    "ignored": ("ignored: it needs a restart, and gateway.reload.mode is hot", "yellow"),
+    "none": ("nothing", None),
+}
+
+
+@click.group()
+def config() -> None:
+    """Check, plan, read and change the config.
+
+    The file is $OPENCLAW_CONFIG_PATH, else openclaw.json in $OPENCLAW_STATE_DIR (~/.openclaw). It may be JSON5, include
+    other files and name environment variables.
+    """
+
+
+@config.command()
+@click.argument("file", type=_file, required=False)
+@_json
+def check(file: Path | None, as_json: bool) -> None:
+    """List every error in the config, or in FILE, with its place.
+
+    Also names warnings, and the keys that this gateway does not use: OpenClaw's own keys are fine and have no effect.
+    Exit code 78 when there are errors, so that a script can check a file before it is put in place.
+    """
+    found = _read(file.absolute() if file else None)
+    if file is not None and not found.exists:
+        raise GatewayError(f"{file}: no such file")
+    if as_json:
+        facts = {
+            "path": str(found.path),
+            "exists": found.exists,
+            "valid": found.config is not None,
+            "issues": found.issues,
+            "warnings": found.warnings,
+            "unused": found.unused,
+        }
+        _print_json(facts)
+    else:
+        _tell_check(found)
+    sys.exit(ExitCode.OK if found.config else ExitCode.CONFIG_INVALID)
+
+
+def _tell_check(found: Snapshot) -> None:
+    for issue in found.issues:
+        click.echo(f"{click.style('error:', fg='red')} {issue}")
+    for warning in found.warnings:
+        click.echo(f"{click.style('warning:', fg='yellow')} {warning}")
+    if found.unused:
+        click.echo(f"not used by this gateway: {', '.join(found.unused)}")
+    if not found.exists:
+        click.echo(f"{found.path} does not exist; the defaults are in force")
+    elif found.config:
+        click.echo(click.style(f"{found.path}: good", fg="green"))
+    else:
+        count = len(found.issues)
+        click.echo(f"{found.path}: {count} error{'s' if count > 1 else ''}; the gateway keeps the config that it has")
+
+
+@config.command()
+@click.argument("file", type=_file)
+@_json
+def plan(file: Path, as_json: bool) -> None:
+    """Show what saving FILE as the config would do.
+
+    For each value that differs: applied hot, restart, socket unit, or nothing. Given the config file itself, it is
+    compared with the last config that ran.
+    """
+    paths = Paths.from_env(os.environ)
+    new = _read(file.absolute())
+    if not new.exists:
+        raise GatewayError(f"{file}: no such file")
+    made = _plan(_in_force(paths, file.absolute()), _valid(new))
+    if as_json:
+        _print_json(_plan_facts(made))
+    else:
+        _tell_plan(made)
+
+
+@config.command()
+@click.argument("path", default="")
+@click.option("--raw", is_flag=True, help="What the file says: without includes, variables and defaults.")
+@click.option("--show-secrets", is_flag=True, help=f"Show secrets instead of {REDACTED}.")
+@_json
+def get(path: str, raw: bool, show_secrets: bool, as_json: bool) -> None:
+    """Show the value at PATH (such as gateway.port), or the whole config.
+
+    The value in force: after includes, variables, environment and defaults.
+    """
+    found = _read()
+    tree: Any = found.parsed if raw else _overlay(_valid(found).tree, msgspec.to_builtins(found.config))
+    tree = tree if show_secrets else redact(tree)
+    for key in _keys(path) if path else ():
+        if not isinstance(tree, dict) or key not in tree:
+            raise GatewayError(f"{path} is not set")
+        tree = tree[key]
+    if isinstance(tree, str) and not as_json:
+        click.echo(tree)
+    else:
+        _print_json(tree)
+
+
+@config.command("set")
+@click.argument("path")
+@click.argument("value")
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+def set_(path: str, value: str, dry_run: bool) -> None:
+    """Set the value at PATH (such as gateway.port) in the config file.
+
+    VALUE is JSON5 (18790, true, '{a: 1}'), else a text. Comments and order of the file stay; the version before is kept
+    beside it as .bak. Nothing is written when the result would have errors (exit code 78).
+    """
+    paths = Paths.from_env(os.environ)
+    before = _read()
+    keys, parsed = _keys(path), _value(value)
+    if REDACTED in value:
+        raise GatewayError(f"{REDACTED} stands for a secret that was hidden; it is not the secret")
+    try:
+        text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed)
+    except (edit.Refused, json5.Fault) as error:
+        raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
+    after = _valid(files.read(paths.config, os.environ, paths.state, text=text), "nothing was written")
+    if _at(after.merged, keys) != parsed:
+        raise GatewayError(f"{path} also comes from an included file, so it would not become {value}; edit that file")
+    made = _plan(_in_force(paths), after)
+    if not dry_run and text != before.raw:
+        try:
+            files.write(paths.config, text)
+        except OSError as error:
+            raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
+    _tell_plan(made)
+    click.echo(f"{'would write' if dry_run else 'saved'}: {paths.config}")
+
+
+@config.command()
+@click.argument("path", default="")
+@_json
+def schema(path: str, as_json: bool) -> None:
+    """Describe the settings below PATH: default, allowed values, and what a change needs.
+
+    With --json: a JSON Schema, in which x-effect says what a change needs.
+    """
+    if path not in FIELDS and path not in SECTIONS:
+        raise GatewayError(f"{path} is not a setting of this gateway; `openclaw-gateway config schema` lists them")
+    if as_json:
+        _print_json(json_schema(path))
+        return
+    for name, rule in FIELDS.items():
+        if name == path or not path or name.startswith(f"{path}."):
+            default = "unset" if rule.default is None else json.dumps(rule.default)
+            click.echo(click.style(name, bold=True))
+            click.echo(
+                f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {_change(rule.effect)}"
+            )
+
+
+def _change(effect: str) -> str:
+    return _FATES[effect][0]
+
+
+def _read(path: Path | None = None) -> Snapshot:
+    paths = Paths.from_env(os.environ)
+    return files.read(path or paths.config, os.environ, paths.state)
+
+
+def _valid(found: Snapshot, remark: str = "") -> Snapshot:
+    """Ends the command with every issue on stderr when there are any."""
+    if found.config is None:
+        _refuse(found, remark)
+    return found
+
+
+def _refuse(found: Snapshot, remark: str) -> NoReturn:
+    for issue in found.issues:
+        click.echo(f"{click.style('error:', fg='red')} {issue}", err=True)
+    count = len(found.issues)
+    raise ConfigInvalid(f"{found.path}: {count} error{'s' if count > 1 else ''}{'; ' if remark else ''}{remark}")
+
+
+def _in_force(paths: Paths, other_than: Path | None = None) -> Snapshot:
+    """The config file as it is; the last one that ran where that is invalid, or is the one to compare with."""
+    found = files.read(paths.config, os.environ, paths.state)
+    same = other_than is not None and os.path.realpath(other_than) == os.path.realpath(paths.config)
+    if found.config is not None and not same:
+        return found
+    last = lastgood.load(paths.state, paths.config, os.environ)
+    return last or Snapshot(paths.config, False, (), config=Config())
+
+
+def _plan(old: Snapshot, new: Snapshot) -> Plan:
+    assert old.config and new.config  # both were validated
+    mode = old.config.gateway.reload.mode
+    return make_plan(old.tree, new.tree, old.config, new.config, mode, _socket_by_systemd(os.environ))
+
+
+def _socket_by_systemd(env: Mapping[str, str]) -> bool:
+    """As the running gateway says; where none runs, whether `install` has been here."""
+    try:
+        return Control.from_env(env).status(timeout=1.0).port_owner == "systemd"
+    except GatewayError:
+        return installed_addresses(unit_folder(env)) is not None
+
+
+def _tell_plan(made: Plan) -> None:
+    for change in made.changes:
+        words, colour = _FATES[made.fate(change)]
+        click.echo(f"{change.path}: {click.style(words, fg=colour)}")
+    if made.outcome == "off":
+        click.echo("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
+    elif not made.changes:
+        click.echo("no difference in meaning: nothing will happen")
+
+
+def _plan_facts(made: Plan) -> dict[str, Any]:
+    return {
+        "outcome": made.outcome,
+        "changes": [{**msgspec.to_builtins(change), "fate": made.fate(change)} for change in made.changes],
+        "restart": made.restart,
+        "unit": made.unit,
+        "actions": made.actions,
+        "ignored": made.ignored,
+    }
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    keys = tuple(path.split("."))
+    if not all(keys):
+        raise click.UsageError(f"{path!r} is no path; write it as gateway.auth.token")
+    return keys
+
+
+def _value(text: str) -> Any:
+    try:
+        return json5.parse(text, MAX_DEPTH).root.value
+    except json5.Fault:
+        return text
+
+
+def _at(tree: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = below.get(key)
+        merged[key] = _overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
