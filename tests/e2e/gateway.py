@@ -50,6 +50,10 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.command("status", "--json", check=False).stdout))
 
+    def report(self) -> dict[str, Any]:
+        """What the running process says of itself: gateway/report.py's StatusReport."""
+        return dict(self.status()["gateway"])
+
     def pid(self) -> int:
         """Main process of the service, 0 when there is none."""
         return int(self.manager.show(SERVICE, "MainPID")["MainPID"])

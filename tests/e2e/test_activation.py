@@ -20,7 +20,7 @@ def test_first_connection_starts_the_service(installed: Gateway, host: str) -> N
     assert installed.state() == "inactive"
     answer = installed.get(host=host)
     assert (answer.status, answer.json()) == (200, {"ok": True, "status": "live"})
-    assert installed.until_ready() == installed.status()["pid"]
+    assert installed.until_ready() == installed.report()["pid"]
 
 
 def test_a_crowd_of_first_connections_is_answered(installed: Gateway) -> None:
@@ -55,9 +55,8 @@ def test_started_means_serving(installed: Gateway) -> None:
 
 
 def test_status_names_the_owner_of_the_port(gateway: Gateway) -> None:
-    status = gateway.status()
+    report = gateway.report()
     assert gateway.command("status").returncode == 0
-    report = status.get("gateway", status)
     assert report["port_owner"] == "systemd"
     assert set(report["listeners"]) == {"127.0.0.1:18789", "[::1]:18789"}
     assert report["unit"] == SERVICE

@@ -24,15 +24,15 @@ def assert_nothing_lost(clients: Clients) -> None:
 
 @pytest.mark.parametrize("kind", ["fresh", "keepalive", "post"])
 def test_systemctl_restart(gateway: Gateway, kind: str) -> None:
-    boots = {gateway.status()["boot_id"]}
+    boots = {gateway.report()["boot_id"]}
     with load(gateway.manager, kind) as clients:
         for _ in range(TIMES):
             gateway.manager.systemctl("restart", SERVICE)
-            boots.add(gateway.status()["boot_id"])
+            boots.add(gateway.report()["boot_id"])
     assert_nothing_lost(clients)
     assert len(boots) == TIMES + 1
-    assert gateway.status()["pid"] == gateway.pid()
-    assert gateway.status()["restarts"]["cold"] == TIMES
+    assert gateway.report()["pid"] == gateway.pid()
+    assert gateway.report()["restarts"]["cold"] == TIMES
     assert gateway.restarts() == 0
 
 
@@ -43,9 +43,9 @@ def test_hot_restart(gateway: Gateway, kind: str) -> None:
             if number % BURST == 0:
                 gateway.manager.systemctl("stop", SERVICE)
                 pid = gateway.until_ready()
-            before = gateway.status()
+            before = gateway.report()
             gateway.command("restart")
-            after = gateway.status()
+            after = gateway.report()
             assert after["boot_id"] != before["boot_id"]
             assert after["pid"] == pid == gateway.pid()
             assert after["restarts"]["hot"] == number % BURST + 1
@@ -76,8 +76,8 @@ def test_sigkill(gateway: Gateway, kind: str) -> None:
     assert clients.outcomes["ok"] > TIMES * 10
     assert clients.slowest < PATIENCE
     assert gateway.restarts() == TIMES
-    assert gateway.status()["restarts"]["crash"] == TIMES
-    assert gateway.status()["pid"] == gateway.pid()
+    assert gateway.report()["restarts"]["crash"] == TIMES
+    assert gateway.report()["pid"] == gateway.pid()
 
 
 @pytest.mark.parametrize("how", ["cold", "hot"])
@@ -85,9 +85,9 @@ def test_websocket_clients_are_told_and_come_back(gateway: Gateway, how: str) ->
     workers = 10
     with load(gateway.manager, "ws", token=TOKEN, workers=workers, pace=0.05) as clients:
         for _ in range(3):
-            until(lambda: gateway.status()["websockets"] == workers, "all clients connected")
+            until(lambda: gateway.report()["websockets"] == workers, "all clients connected")
             gateway.command("restart", *(["--cold"] if how == "cold" else []))
-        until(lambda: gateway.status()["websockets"] == workers, "all clients connected again")
+        until(lambda: gateway.report()["websockets"] == workers, "all clients connected again")
     assert clients.closes == {"1012": 3 * workers}
     assert clients.events["shutdown"] == 3 * workers
     assert set(clients.statuses) == {"ok"}
@@ -107,23 +107,23 @@ def test_restart_says_how_long_clients_waited(gateway: Gateway) -> None:
     with load(gateway.manager, "fresh"):
         told = gateway.command("restart").stdout
     assert "hot restart, ready after" in told
-    last = gateway.status()["restarts"]["last"]
+    last = gateway.report()["restarts"]["last"]
     assert last["kind"] == "hot"
     assert 0 < last["gap_ms"] < PATIENCE * 1000
 
 
 def test_restart_from_inside_the_unit(gateway: Gateway) -> None:
     """A command that runs in the gateway's own cgroup, as one that an agent runs would, gets its answer."""
-    before = gateway.status()["boot_id"]
+    before = gateway.report()["boot_id"]
     told = gateway.command("restart", unit=SERVICE)
     assert "ready after" in told.stdout
-    assert gateway.status()["boot_id"] != before
+    assert gateway.report()["boot_id"] != before
 
 
 def test_many_requests_are_one_restart(gateway: Gateway) -> None:
     asked = [gateway.manager.popen("openclaw-gateway", "restart") for _ in range(5)]
     assert [process.wait(timeout=30) for process in asked] == [0] * 5
-    assert 1 <= gateway.status()["restarts"]["hot"] <= 2
+    assert 1 <= gateway.report()["restarts"]["hot"] <= 2
 
 
 def test_stop_during_a_hot_restart_stops(gateway: Gateway) -> None:
