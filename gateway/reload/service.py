@@ -131,7 +131,7 @@ class Reloader:
             return self._refuse(snapshot)
         if snapshot.digest == self._avoid and trigger == "watch":
             return ReloadResult("unchanged", "this config failed when it was applied; it is not taken until it changes")
-        if snapshot.tree == self.active.tree and self.active.source == "file":
+        if snapshot.tree == self.active.tree and self.active.source == ("file" if snapshot.exists else "defaults"):
             return ReloadResult("unchanged", "the config means the same as before")
         return await self._follow(snapshot, snapshot.config, trigger)
 
@@ -190,15 +190,16 @@ class Reloader:
         return _result(plan, snapshot, self._say(plan))
 
     def _say(self, plan: Plan) -> str:
-        hot = ", ".join(change.path for change in plan.changes if change.effect == "hot")
-        if plan.outcome == "ignored":
-            log.warning("config change needs a restart, ignored (gateway.reload.mode=hot): %s", ", ".join(plan.ignored))
-            return f"needs a restart, which gateway.reload.mode=hot forbids: {', '.join(plan.ignored)}"
-        if hot:
+        said = []
+        if hot := ", ".join(change.path for change in plan.changes if change.effect == "hot"):
             log.info("config hot reload applied (%s)", hot)
-            return f"applied without a restart: {hot}"
-        log.info("config change applied (nothing to do)")
-        return "nothing that this gateway uses has changed"
+            said.append(f"applied without a restart: {hot}")
+        if ignored := ", ".join(plan.ignored):
+            log.warning("config change needs a restart, ignored (gateway.reload.mode=hot): %s", ignored)
+            said.append(f"not applied, because gateway.reload.mode=hot forbids the restart it needs: {ignored}")
+        if not said:
+            log.info("config change applied (nothing to do)")
+        return "; ".join(said) or "nothing that this gateway uses has changed"
 
 
 def _needing(plan: Plan) -> str:

@@ -116,8 +116,8 @@ class GatewayServer(uvicorn.Server):
         end = loop.time() + budget
         motion = Motion(stall)
         # Polled: the kernel does not tell when a client has stopped reading.
-        while motion.any(pending(), now := loop.time()) and now < end:
-            await asyncio.sleep(POLL_S)  # noqa: ASYNC110
+        while motion.any(pending(), now := loop.time()) and now < end:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
 
 
 def _websocket_protocol(**kwargs: Any) -> asyncio.Protocol:

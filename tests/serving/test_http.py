@@ -233,7 +233,7 @@ def test_one_address_gets_its_connections_and_not_one_more() -> None:
             first.close()
             await first.writer.wait_closed()
             while it.server.server_state.admission.held("127.0.0.1") > 1:
-                await asyncio.sleep(0)  # noqa: ASYNC110
+                await asyncio.sleep(0)
             fourth = await it.client()
             await fourth.send(request())
             assert await fourth.status() == 200

@@ -1,0 +1,292 @@
+"""The reloader against a real file and a real reader; the process around it is a host that notes what it is asked."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import files
+from gateway.config.files import Snapshot
+from gateway.config.schema import Config
+from gateway.reload import service
+from gateway.reload.active import choose
+from gateway.reload.service import Reloader
+from gateway.report import ReloadResult, RestartTicket
+
+
+class Host:
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.results: list[ReloadResult] = []
+        self.restarts: list[tuple[str, str]] = []
+
+    def begin(self) -> None:
+        self.events.append("begin")
+
+    def end(self, result: ReloadResult) -> None:
+        self.events.append("end")
+        self.results.append(result)
+
+    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
+        self.restarts.append((reason, avoid))
+        return RestartTicket("scheduled", "boot", "restarting now")
+
+
+class Scene:
+    def __init__(self, path: Path, text: str | None, held_by_systemd: bool = True, avoid: str = "") -> None:
+        self.path = path
+        if text is not None:
+            path.write_text(text)
+        self.host = Host()
+        self.kept: list[Snapshot] = []
+        self.applied: list[str] = []
+        self.fail: set[str] = set()
+        self.reads = 0
+        snapshot = files.read(path, {})
+        self.reloader = Reloader(
+            choose(snapshot, None),
+            snapshot,
+            host=self.host,
+            read=self.read,
+            actions={"logging": self.action("logging"), "auth": self.action("auth")},
+            keep=self.kept.append,
+            held_by_systemd=held_by_systemd,
+            avoid=avoid,
+        )
+
+    def read(self) -> Snapshot:
+        self.reads += 1
+        return files.read(self.path, {})
+
+    def action(self, name: str) -> Callable[[Config, Config], Awaitable[None]]:
+        async def apply(old: Config, new: Config) -> None:
+            if name in self.fail:
+                raise OSError(f"{name} does not work")
+            self.applied.append(name)
+
+        return apply
+
+    async def edit(self, text: str, trigger: str = "watch") -> ReloadResult:
+        self.path.write_text(text)
+        return await self.reloader.reload(trigger)
+
+
+def play(path: Path, text: str | None, scene: Callable[[Scene], Awaitable[None]], **options: Any) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(10):
+            await scene(Scene(path, text, **options))
+
+    asyncio.run(bounded())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "openclaw.json"
+
+
+@pytest.fixture(autouse=True)
+def visible_logs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(logging.getLogger("gateway"), "propagate", True)
+    caplog.set_level(logging.DEBUG, logger="gateway")
+
+
+def test_the_same_meaning_is_unchanged(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit("{ // a comment\n gateway: {port: 18789,},}")
+        assert result.outcome == "unchanged" and it.applied == [] and it.kept == []
+        assert it.host.events == ["begin", "end"]
+
+    play(path, '{"gateway": {"port": 18789}}', scene)
+
+
+def test_a_hot_change_is_swapped_applied_and_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit('{"gateway": {"auth": {"token": "new"}}, "logging": {"level": "debug"}}')
+        assert result.outcome == "hot" and result.ok
+        assert it.applied == ["logging", "auth"]  # each once, in their order
+        assert it.reloader.active.config.gateway.auth.token == "new"
+        assert [snapshot.digest for snapshot in it.kept] == [it.reloader.active.digest]
+        assert result.at > 0 and it.reloader.last is result
+
+    play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
+    assert "config change detected; evaluating reload (gateway.auth.token, logging.level)" in caplog.text
+    assert "new" not in caplog.text.replace("news", "")  # paths, never values
+
+
+def test_a_change_that_nobody_uses_does_nothing(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit('{"meta": {"lastTouchedAt": "2"}, "agents": {"x": 1}}')
+        assert result.outcome == "nothing" and it.applied == [] and it.host.restarts == []
+        assert it.reloader.snapshot.tree["meta"] == {"lastTouchedAt": "2"}
+
+    play(path, '{"meta": {"lastTouchedAt": "1"}}', scene)
+
+
+def test_a_change_that_needs_it_asks_for_a_restart_and_changes_nothing_before(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit('{"gateway": {"controlUi": {"basePath": "/ui"}}}')
+        assert result.outcome == "restart"
+        [(reason, avoid)] = it.host.restarts
+        assert reason == "config change requires gateway restart (gateway.controlUi.basePath)" and avoid == ""
+        assert it.reloader.active.config.gateway.control_ui.base_path == ""
+        assert it.kept == []
+
+    play(path, "{}", scene)
+
+
+def test_a_port_under_systemd_is_the_socket_units(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit('{"gateway": {"port": 20000}}')
+        assert it.host.restarts == [] and "openclaw-gateway install" in result.message
+
+    play(path, "{}", scene)
+
+
+def test_a_port_of_our_own_is_a_restart(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        assert (await it.edit('{"gateway": {"port": 20000}}')).outcome == "restart"
+
+    play(path, "{}", scene, held_by_systemd=False)
+
+
+@pytest.mark.parametrize("bad", ["{", '{"gateway": {"port": "x"}}', "[]", "", "\x00", '{"gateway": {"prot": 1}}'])
+def test_a_bad_config_changes_nothing_and_its_repair_is_taken(path: Path, bad: str) -> None:
+    async def scene(it: Scene) -> None:
+        before = it.reloader.active
+        result = await it.edit(bad)
+        assert result.outcome == "invalid" and not result.ok and result.issues
+        assert it.reloader.active is before and it.reloader.snapshot.config is None
+        assert (await it.edit('{"gateway": {"auth": {"token": "fine"}}}')).outcome == "hot"
+
+    play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
+
+
+def test_a_file_that_vanishes_keeps_what_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MISSING_RETRY_S", 0)
+
+    async def scene(it: Scene) -> None:
+        it.path.unlink()
+        result = await it.reloader.reload("watch")
+        assert result.outcome == "invalid" and "not found" in result.message
+        assert it.reads == 1 + service.MISSING_RETRIES
+        assert it.reloader.active.config.gateway.auth.token == "old"
+        assert (await it.edit('{"gateway": {"auth": {"token": "old"}}}')).outcome == "unchanged"
+
+    play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
+
+
+def test_a_file_that_appears_is_taken(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        assert (await it.reloader.reload("watch")).outcome == "unchanged"
+        assert (await it.edit('{"gateway": {"auth": {"token": "t"}}}')).outcome == "hot"
+        assert it.reloader.active.source == "file"
+
+    play(path, None, scene)
+
+
+def test_a_failing_action_goes_back_and_restarts_on_the_last_known_good(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        it.fail = {"auth"}
+        before = it.reloader.active
+        result = await it.edit('{"gateway": {"auth": {"token": "new"}}}')
+        assert result.outcome == "failed" and not result.ok and "auth does not work" in result.message
+        assert it.reloader.active is before and it.kept == []
+        [(_, avoid)] = it.host.restarts
+        assert avoid == it.reloader.snapshot.digest
+        # the same file again is not tried again by itself, but it is when somebody asks
+        it.fail = set()
+        assert (await it.reloader.reload("watch")).outcome == "unchanged"
+        assert (await it.reloader.reload("command")).outcome == "hot"
+
+    play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
+
+
+def test_mode_off_ignores_edits_and_obeys_commands(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(it: Scene) -> None:
+        text = '{"gateway": {"reload": {"mode": "off"}, "auth": {"token": "new"}}}'
+        assert (await it.edit(text)).outcome == "off"
+        assert it.reloader.active.config.gateway.auth.token is None
+        assert (await it.reloader.reload("command")).outcome == "hot"
+        assert it.reloader.active.config.gateway.auth.token == "new"
+
+    play(path, "{}", scene)
+    assert "config reload disabled (gateway.reload.mode=off)" in caplog.text
+
+
+def test_mode_hot_never_restarts(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit('{"gateway": {"reload": {"mode": "hot"}, "controlUi": {"basePath": "/ui"}}}')
+        assert result.outcome == "ignored" and it.host.restarts == []
+        both = await it.edit('{"gateway": {"reload": {"mode": "hot"}, "auth": {"token": "t"}, "controlUi": {}}}')
+        assert both.outcome == "hot" and "gateway.controlUi.basePath" in both.message
+
+    play(path, '{"gateway": {"reload": {"mode": "hot"}}}', scene)
+
+
+def test_mode_restart_always_restarts(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        result = await it.edit('{"gateway": {"reload": {"mode": "restart"}, "auth": {"token": "new"}}}')
+        assert result.outcome == "restart" and len(it.host.restarts) == 1 and it.applied == []
+
+    play(path, "{}", scene)
+
+
+def test_a_burst_of_edits_is_read_once(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        for n in range(10):
+            it.path.write_text(f'{{"gateway": {{"reload": {{"debounceMs": 20}}, "auth": {{"token": "t{n}"}}}}}}')
+            it.reloader.changed()
+        while not it.host.results:
+            await asyncio.sleep(0.005)
+        assert it.reads == 1 and it.reloader.active.config.gateway.auth.token == "t9"
+
+    play(path, '{"gateway": {"reload": {"debounceMs": 20}}}', scene)
+
+
+def test_an_edit_that_never_rests_is_read_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "LONGEST_BURST_S", 0.05)
+
+    async def scene(it: Scene) -> None:
+        while not it.host.results:
+            it.reloader.changed()
+            await asyncio.sleep(0.005)
+
+    play(path, '{"gateway": {"reload": {"debounceMs": 60000}}}', scene)
+
+
+def test_those_who_ask_while_one_waits_share_its_answer(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        results = await asyncio.gather(*(it.reloader.reload("command") for _ in range(20)))
+        assert it.reads == 1
+        assert all(result is results[0] for result in results)
+
+    play(path, "{}", scene)
+
+
+def test_a_caller_that_gives_up_does_not_stop_the_reload(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        it.path.write_text('{"gateway": {"auth": {"token": "new"}}}')
+        asking = asyncio.ensure_future(it.reloader.reload("command"))
+        await asyncio.sleep(0)
+        asking.cancel()
+        while not it.host.results:
+            await asyncio.sleep(0.005)
+        assert it.host.results[0].outcome == "hot"
+
+    play(path, "{}", scene)
+
+
+def test_a_bug_in_reading_is_a_failed_reload_and_readiness_is_told_again(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        def broken() -> Snapshot:
+            raise RuntimeError("bug")
+
+        it.reloader._read = broken
+        result = await it.reloader.reload("command")
+        assert result.outcome == "failed" and "bug" in result.message
+        assert it.host.events == ["begin", "end"]
+
+    play(path, "{}", scene)

@@ -1,0 +1,129 @@
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from gateway import background
+from gateway.background import feed_watchdog, rehearse, status_line, tell_status
+from gateway.report import ConfigReport, Issue, ReloadResult, Restarts, StatusReport
+
+REPORT = StatusReport(
+    pid=1,
+    boot_id="b",
+    version="1",
+    phase="running",
+    ready=True,
+    degraded=(),
+    started_at=0,
+    uptime_ms=0,
+    listeners=("127.0.0.1:18789", "[::1]:18789"),
+    port_owner="systemd",
+    unit=None,
+    executable="",
+    state_dir="",
+    websockets=3,
+    connections=5,
+    config=ConfigReport("/home/u/.openclaw/openclaw.json", "good", "file"),
+    restarts=Restarts(),
+)
+
+
+def test_status_says_address_clients_and_config() -> None:
+    assert status_line(REPORT) == "Serving 127.0.0.1:18789, [::1]:18789 | 3 clients | config good"
+    assert "1 client |" in status_line(replace(REPORT, websockets=1))
+
+
+def test_status_says_what_the_last_reload_did() -> None:
+    result = ReloadResult("hot", "applied without a restart: gateway.auth.token", at=1_000)
+    line = status_line(replace(REPORT, config=replace(REPORT.config, last_reload=result)))
+    assert line.endswith(": applied without a restart: gateway.auth.token") and "| reload " in line
+    unchanged = replace(result, outcome="unchanged")
+    assert "reload" not in status_line(replace(REPORT, config=replace(REPORT.config, last_reload=unchanged)))
+
+
+def test_status_says_what_is_wrong_and_what_runs_instead() -> None:
+    issues = (Issue("expected an integer", "gateway.port", "/c", 3, 5), Issue("another"))
+    config = ConfigReport("/c", "degraded", "last-good", issues=issues)
+    line = status_line(replace(REPORT, degraded=("config",), config=config))
+    assert "DEGRADED config: /c:3:5: gateway.port: expected an integer (+1 more)" in line
+    assert "running on the last known good one" in line
+
+
+def test_status_of_a_missing_config() -> None:
+    line = status_line(replace(REPORT, config=ConfigReport("/c", "missing", "defaults")))
+    assert line.endswith("no config at /c, defaults")
+
+
+class Manager:
+    def __init__(self, interval: float | None) -> None:
+        self.watchdog_interval = interval
+        self.said: list[str] = []
+
+    def watchdog(self) -> None:
+        self.said.append("WATCHDOG")
+
+    def status(self, line: str) -> None:
+        self.said.append(line)
+
+
+def for_a_moment(coroutine: Any, until: Any) -> None:
+    async def scene() -> None:
+        task = asyncio.ensure_future(coroutine)
+        async with asyncio.timeout(5):
+            while not until():
+                await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(scene())
+
+
+def test_the_watchdog_is_fed_again_and_again() -> None:
+    manager = Manager(0.001)
+    for_a_moment(feed_watchdog(manager), lambda: len(manager.said) >= 3)  # type: ignore[arg-type]
+
+
+def test_nobody_watches_nobody_is_fed() -> None:
+    manager = Manager(None)
+    asyncio.run(feed_watchdog(manager))  # type: ignore[arg-type]
+    assert manager.said == []
+
+
+def test_status_is_sent_when_it_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "STATUS_EVERY_S", 0)
+    manager = Manager(None)
+
+    async def scene() -> None:
+        wanted, reports = asyncio.Event(), [REPORT, REPORT, replace(REPORT, websockets=4)]
+        task = asyncio.ensure_future(tell_status(manager, wanted, lambda: reports.pop(0)))  # type: ignore[arg-type]
+        async with asyncio.timeout(5):
+            while reports:
+                wanted.set()
+                await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(scene())
+    assert [line.split(" | ")[1] for line in manager.said] == ["3 clients", "4 clients"]
+
+
+def test_the_installed_program_can_start() -> None:
+    assert asyncio.run(rehearse()) is None
+
+
+def test_a_program_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "msgspec.py").write_text("raise ImportError('half installed')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert asyncio.run(rehearse()) == "ImportError: half installed"
+
+
+def test_an_interpreter_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background.sys, "executable", "/nonexistent/python")
+    assert asyncio.run(rehearse()) == "/nonexistent/python: No such file or directory"
+
+
+def test_a_program_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "msgspec.py").write_text("import signal\nsignal.pause()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(background, "REHEARSAL_S", 0.2)
+    problem = asyncio.run(rehearse())
+    assert problem is not None and "took over" in problem

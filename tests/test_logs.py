@@ -1,0 +1,185 @@
+import io
+import json
+import logging
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway import logs
+from gateway.logs import JsonlHandler, Logs, PrefixHandler, TerminalHandler
+
+NOON = 1_795_348_800.0
+
+
+def record(message: str, *args: object, level: int = logging.INFO, name: str = "gateway.reload") -> logging.LogRecord:
+    made = logging.LogRecord(name, level, "file.py", 7, message, args, None)
+    made.created = NOON
+    made.msecs = 42
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(logs, "_folder", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def jsonl(folder: Path) -> Iterator[JsonlHandler]:
+    handler = JsonlHandler()
+    yield handler
+    handler.close()
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line_of_the_file_is_openclaws(jsonl: JsonlHandler) -> None:
+    jsonl.emit(record("config hot reload applied (%s)", "gateway.auth.token", level=logging.WARNING))
+    assert jsonl.path is not None and jsonl.path.name.startswith("openclaw-20")
+    [line] = lines(jsonl.path)
+    assert line["0"] == '{"subsystem":"gateway/reload"}'
+    assert line["1"] == "config hot reload applied (gateway.auth.token)"
+    assert str(line["time"]).endswith(".042Z")
+    meta = line["_meta"]
+    assert isinstance(meta, dict) and (meta["logLevelId"], meta["logLevelName"]) == (4, "WARN")
+    assert stat.S_IMODE(jsonl.path.stat().st_mode) == 0o600
+
+
+def test_a_new_day_is_a_new_file_and_old_files_go(jsonl: JsonlHandler, folder: Path) -> None:
+    old = folder / "openclaw-2020-01-01.log"
+    old.write_text("")
+    os.utime(old, (NOON - 2 * 86400, NOON - 2 * 86400))
+    other = folder / "notes.log"
+    other.write_text("")
+    os.utime(other, (0, 0))
+    jsonl.emit(record("one"))
+    first = jsonl.path
+    assert first is not None
+    os.utime(first, (NOON, NOON + 60))
+    tomorrow = record("two")
+    tomorrow.created += 86400
+    jsonl.emit(tomorrow)
+    assert first != jsonl.path and len(lines(first)) == 1
+    assert not old.exists() and other.exists()
+
+
+def test_a_file_that_was_rotated_away_is_begun_anew(jsonl: JsonlHandler) -> None:
+    jsonl.emit(record("one"))
+    assert jsonl.path is not None
+    jsonl.path.rename(jsonl.path.with_suffix(".1"))
+    jsonl.emit(record("two"))
+    assert [line["1"] for line in lines(jsonl.path)] == ["two"]
+
+
+def test_a_disk_that_is_full_is_said_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("gateway").propagate = True
+    handler = JsonlHandler("/dev/full")
+    with caplog.at_level(logging.WARNING, logger="gateway"):
+        for _ in range(5):
+            handler.emit(record("lost"))
+    handler.close()
+    assert [r.message for r in caplog.records] == ["cannot write the log file /dev/full: No space left on device"]
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    name = time.strftime("openclaw-%Y-%m-%d.log", time.localtime(NOON))
+    (folder / name).symlink_to(victim)
+    handler = JsonlHandler()
+    handler.emit(record("x"))
+    handler.close()
+    assert victim.read_text() == "mine"
+
+
+def test_control_characters_cannot_forge_a_line() -> None:
+    stream = io.StringIO()
+    TerminalHandler(stream).emit(record("evil\x1b[2J\rname %s", "\x07"))
+    assert "\x1b" not in stream.getvalue() and "\\x1b[2J\\x0dname \\x07" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_message_has_a_bound() -> None:
+    stream = io.StringIO()
+    TerminalHandler(stream).emit(record("x" * (logs.MAX_MESSAGE + 1)))
+    assert stream.getvalue().count("x") == logs.MAX_MESSAGE
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "coloured"),
+    [(io.StringIO, {}, False), (Terminal, {}, True), (Terminal, {"NO_COLOR": "1"}, False)],
+)
+def test_colours_only_on_a_terminal(
+    stream: type[io.StringIO], environ: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    out = stream()
+    TerminalHandler(out).emit(record("x", level=logging.ERROR))
+    assert ("\x1b[31m" in out.getvalue()) is coloured
+    assert "error gateway/reload" in out.getvalue()
+
+
+def test_a_supervisor_that_reads_stderr_gets_priorities() -> None:
+    stream = io.StringIO()
+    handler = PrefixHandler(stream)
+    handler.emit(record("two\nlines", level=logging.ERROR))
+    handler.emit(record("note"))
+    assert stream.getvalue() == "<3>gateway/reload: two\n<3>lines\n<6>gateway/reload: note\n"
+
+
+@pytest.mark.parametrize(("level", "priority"), [(5, 7), (10, 7), (20, 6), (30, 4), (40, 3), (50, 2)])
+def test_levels_are_syslogs_priorities(level: int, priority: int) -> None:
+    assert logs._priority(level) == priority
+
+
+def test_the_shared_folder_is_used_only_if_it_is_safely_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = tmp_path / "openclaw"
+    monkeypatch.setattr(logs, "Path", lambda text: shared if text == "/tmp/openclaw" else Path(text))
+    assert logs._folder() == shared and stat.S_IMODE(shared.stat().st_mode) == 0o700
+    shared.chmod(0o777)
+    assert logs._folder() == Path(f"/tmp/openclaw-{os.getuid()}")
+    shared.chmod(0o700)
+    shared.rmdir()
+    shared.symlink_to(tmp_path)
+    assert logs._folder() == Path(f"/tmp/openclaw-{os.getuid()}")
+
+
+@pytest.fixture
+def process_logs(folder: Path) -> Iterator[Logs]:
+    root, uvicorn = logging.getLogger("gateway"), logging.getLogger("uvicorn.error")
+    saved = root.handlers[:], root.level, uvicorn.handlers[:], uvicorn.propagate, logging.raiseExceptions
+    made = Logs({}, "boot")
+    yield made
+    made._file.close()
+    root.handlers[:], uvicorn.handlers[:] = saved[0], saved[2]
+    root.setLevel(saved[1])
+    uvicorn.propagate, logging.raiseExceptions = saved[3], saved[4]
+
+
+def test_level_and_file_change_while_running(process_logs: Logs, tmp_path: Path) -> None:
+    log, file = logging.getLogger("gateway.test"), tmp_path / "elsewhere.log"
+    process_logs.apply("info", "silent", None)
+    log.debug("not yet")
+    process_logs.apply("debug", "silent", str(file))
+    log.debug("now")
+    assert [line["1"] for line in lines(file)] == ["now"] and process_logs.file == str(file)
+
+
+def test_a_file_that_cannot_be_opened_changes_nothing(process_logs: Logs, tmp_path: Path) -> None:
+    process_logs.apply("info", "silent", str(tmp_path / "good.log"))
+    with pytest.raises(OSError, match="Not a directory|File exists"):
+        process_logs.apply("info", "silent", str(tmp_path / "good.log" / "bad.log"))
+    logging.getLogger("gateway.test").info("still here")
+    assert [line["1"] for line in lines(tmp_path / "good.log")] == ["still here"]
