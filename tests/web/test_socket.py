@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -15,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Request
 
 from gateway.lifecycle.phases import Phase
+from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
 from gateway.protocol.params import NoParams
@@ -45,7 +47,7 @@ class CarrierProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated:
-            self.scope["extensions"][face.EXTENSION] = self  # type: ignore[index]
+            self.scope["extensions"][face.EXTENSION] = self  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -63,9 +65,9 @@ class CarrierProtocol(WebSocketsSansIOProtocol):
 
 @asynccontextmanager
 async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[Server]:
-    app = face.websocket_endpoint(core, Registry([*METHODS, *more]))  # type: ignore[arg-type]
+    app = face.websocket_endpoint(core, Registry([*METHODS, *more]))
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         ws=CarrierProtocol,
         lifespan="off",
         log_config=None,
@@ -74,16 +76,22 @@ async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[
     )
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
-    task = asyncio.create_task(server.serve([listener]))
-    while not server.started:
-        await asyncio.sleep(0.001)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup([listener])  # `serve` would look only ten times a second whether it shall end
     try:
         yield Server(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
     finally:
         await core.hub.close_all(1012, "service restart", 0.2)
-        server.should_exit = server.force_exit = True
-        await task
+        await until(lambda: not server.server_state.connections)
+        await server.shutdown([listener])
         listener.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """For what has no event to wait for; the time limit of the test is the limit."""
+    while not condition():
+        await asyncio.sleep(0.001)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -184,7 +192,11 @@ REFUSALS = [
     (connect_frame(3, token=None), "device identity required", 1008),
     (connect_frame(9), "protocol mismatch", 1002),
     (request("hello", "health"), "invalid handshake: first request must be connect", 1008),
-    (request("hello", "connect", {}), "invalid connect params: at root: must have required property 'minProtocol'", 1008),
+    (
+        request("hello", "connect", {}),
+        "invalid connect params: at root: must have required property 'minProtocol'",
+        1008,
+    ),
 ]
 
 
@@ -293,8 +305,7 @@ class Gate:
         return wait
 
     async def until_running(self, count: int) -> None:
-        while self.running != count:
-            await asyncio.sleep(0.001)
+        await until(lambda: self.running == count)
 
 
 def test_requests_overlap_and_an_id_is_used_once() -> None:
@@ -340,8 +351,7 @@ def test_a_client_that_goes_takes_its_requests_along() -> None:
                 await gate.until_running(1)
             await gate.until_running(0)
             assert gate.cancelled == 1
-            while core.hub.busy or core.hub.count:
-                await asyncio.sleep(0.001)
+            await until(lambda: not core.hub.busy and not core.hub.count)
 
     run(test)
 
@@ -389,57 +399,62 @@ class Deaf:
         self.reader = reader
         self.writer = writer
 
-    @classmethod
-    async def connect(cls, server: Server, protocol: int) -> "Deaf":
-        host, port = server.url.split("/")[2].split(":")
-        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    async def shake_hands(self, server: Server, protocol: int) -> None:
         head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        writer.write(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
-        deaf = cls(reader, writer)
-        deaf.send(connect_frame(protocol))
-        await reader.readuntil(b"\r\n\r\n")
-        while server.core.hub.count == 0:
-            await asyncio.sleep(0.001)
-        return deaf
+        self.writer.write(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
+        await self.reader.readuntil(b"\r\n\r\n")
+        self.send(connect_frame(protocol))
+        await until(lambda: server.core.hub.count > 0)
 
     def send(self, text: str) -> None:
         data = text.encode()
         self.writer.write(b"\x81" + bytes([0x80 | 126]) + len(data).to_bytes(2, "big") + b"\0\0\0\0" + data)
 
     async def to_the_end(self) -> bytes:
-        """All that was sent to it, up to the close frame or the loss of the connection."""
+        """All that was sent to it, up to the loss of the connection."""
         data = b""
         try:
             while part := await self.reader.read(1 << 20):
                 data += part
         except ConnectionError:
             pass
-        self.writer.close()
         return data
 
 
+@asynccontextmanager
+async def deaf_client(server: Server, protocol: int) -> AsyncIterator[Deaf]:
+    host, port = server.url.split("/")[2].split(":")
+    deaf = Deaf(*await asyncio.open_connection(host, int(port), limit=1024))
+    try:
+        await deaf.shake_hands(server, protocol)
+        yield deaf
+    finally:
+        deaf.writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await deaf.writer.wait_closed()
+
+
 @pytest.mark.parametrize("protocol", [3, 4])
-def test_a_client_that_never_reads_costs_the_others_nothing(protocol: int) -> None:
+def test_a_client_that_never_reads_costs_the_others_nothing(protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "CLOSE_S", 0.2)
+
     async def test() -> None:
         core = FakeCore()
-        async with serving(core) as server:
-            deaf = await Deaf.connect(server, protocol)
-            async with client(server) as reader:
-                connection = next(each for each in core.hub.clients if each.seq == 1 and each.peer)
-                connection = min(core.hub.clients, key=lambda each: each.since_ms)
-                connection.outbox.max_bytes = 300_000  # reached sooner than 50 MiB, by the same code
-                payload = "x" * 200_000
-                for number in range(100):
-                    core.hub.broadcast("heavy", payload, drop_if_slow=True)
-                    assert (await receive(reader))["seq"] == number + 2
-                assert connection.outbox.queued <= connection.outbox.max_bytes
-                assert core.hub.count == 2
-                assert (connection.seq == 101) is (protocol == 4)
-                core.hub.broadcast("must", payload)
-                assert (await receive(reader))["event"] == "must"
-                assert core.hub.count == 1
-                assert (await call(reader, "last-heartbeat"))["ok"] is True
-            assert b"slow consumer" in await deaf.to_the_end()
+        async with serving(core) as server, deaf_client(server, protocol) as deaf, client(server) as reader:
+            connection = min(core.hub.clients, key=lambda each: each.since_ms)
+            connection.outbox.max_bytes = 300_000  # reached sooner than 50 MiB, by the same code
+            payload = "x" * 200_000
+            for number in range(60):
+                core.hub.broadcast("heavy", payload, drop_if_slow=True)
+                assert (await receive(reader))["seq"] == number + 2
+            assert connection.outbox.queued <= connection.outbox.max_bytes
+            assert core.hub.count == 2
+            assert (connection.seq == 61) is (protocol == 4)
+            core.hub.broadcast("must", payload)
+            assert (await receive(reader))["event"] == "must"
+            assert core.hub.count == 1
+            assert (await call(reader, "last-heartbeat"))["ok"] is True
+            assert (await deaf.to_the_end()).endswith(b"slow consumer")
 
     run(test)
 
@@ -447,8 +462,7 @@ def test_a_client_that_never_reads_costs_the_others_nothing(protocol: int) -> No
 def test_a_client_that_answers_no_close_is_dropped_after_the_grace() -> None:
     async def test() -> None:
         core = FakeCore()
-        async with serving(core) as server:
-            deaf = await Deaf.connect(server, 4)
+        async with serving(core) as server, deaf_client(server, 4) as deaf:
             for _ in range(60):
                 core.hub.broadcast("heavy", "x" * 200_000)
             begun = asyncio.get_running_loop().time()
@@ -465,37 +479,35 @@ def test_a_close_that_nobody_answers_ends_by_itself(monkeypatch: pytest.MonkeyPa
 
     async def test() -> None:
         core = FakeCore()
-        async with serving(core) as server:
-            deaf = await Deaf.connect(server, 4)
+        async with serving(core) as server, deaf_client(server, 4) as deaf:
             core.hub.close_generation(1)
             assert (await deaf.to_the_end()).endswith(b"gateway auth changed")
-            await core.hub.close_all(1012, "", LIMIT_S)
 
     run(test)
 
 
 def test_a_client_that_asks_and_never_reads_is_not_read_further() -> None:
+    asked = 0
+
+    @method("bulky", NoParams, str, scope=None)
+    def bulky(call: Call, params: NoParams) -> str:
+        """Count, and answer more than was asked."""
+        nonlocal asked
+        asked += 1
+        return "x" * 1000
+
     async def test() -> None:
         core = FakeCore()
-        async with serving(core) as server:
-            deaf = await Deaf.connect(server, 3)
-            connection = core.hub.clients[0]
-            frames = [request(str(number), "health") for number in range(20_000)]
-            flood = asyncio.create_task(send_all(deaf, frames))
-            async with client(server) as other:
-                while not (connection.outbox.stalled_for() and not flood.done()):
-                    assert (await call(other, "last-heartbeat"))["ok"] is True
-                    if flood.done():
-                        break
-                assert connection.outbox.queued < 512 * 1024
-            flood.cancel()
-            deaf.writer.transport.abort()
-            await asyncio.gather(flood, return_exceptions=True)
+        async with serving(core, [bulky]) as server, deaf_client(server, 3) as deaf, client(server) as other:
+            connection = min(core.hub.clients, key=lambda each: each.since_ms)
+            for number in range(20_000):
+                deaf.send(request(str(number), "bulky"))
+            while not (connection.outbox.stalled_for() and connection.outbox.queued >= LOW_WATER):
+                assert (await call(other, "last-heartbeat"))["ok"] is True
+            before = asked
+            assert connection.outbox.queued < LOW_WATER + 2000
+            for _ in range(20):
+                assert (await call(other, "last-heartbeat"))["ok"] is True
+            assert asked == before < 20_000
 
     run(test)
-
-
-async def send_all(deaf: Deaf, frames: list[str]) -> None:
-    for frame in frames:
-        deaf.send(frame)
-        await deaf.writer.drain()

@@ -1,0 +1,70 @@
+import msgspec
+
+from gateway.config.schema import Config
+from gateway.protocol.scopes import READ
+from tests.core_fake import FakeCore
+from tests.rpc.calls import call, make_peer
+
+SESSIONS = {"path": "/home/u/.openclaw/agents/main/sessions/sessions.json", "count": 0, "recent": []}
+
+
+def test_health_of_protocol_3() -> None:
+    payload = call(FakeCore(), make_peer(3, READ), "health", {"probe": True})["payload"]
+    assert payload.pop("ts") > 1_700_000_000_000
+    assert payload.pop("durationMs") >= 0
+    assert payload.pop("agents")[0]["sessions"] == SESSIONS
+    assert payload == {
+        "ok": True,
+        "channels": {},
+        "channelOrder": [],
+        "channelLabels": {},
+        "heartbeatSeconds": 0,
+        "defaultAgentId": "main",
+        "sessions": SESSIONS,
+        "degraded": [],
+    }
+
+
+def test_health_of_protocol_4_needs_no_scope() -> None:
+    payload = call(FakeCore(degraded=("config",)), make_peer(4), "health")["payload"]
+    assert payload["configReload"] == {"hotReloadStatus": "active"}
+    assert payload["plugins"] == {"loaded": [], "errors": [], "unavailable": []}
+    assert payload["modelRuntime"] == {"degraded": False, "pendingAgents": []}
+    assert payload["degraded"] == ["config"]
+
+
+def test_reload_off_is_said() -> None:
+    off = msgspec.convert({"gateway": {"reload": {"mode": "off"}}}, Config)
+    payload = call(FakeCore(config=off), make_peer(4), "health")["payload"]
+    assert payload["configReload"] == {"hotReloadStatus": "disabled"}
+
+
+def test_status_of_protocol_3() -> None:
+    payload = call(FakeCore(), make_peer(3, READ), "status")["payload"]
+    assert payload == {
+        "heartbeat": {
+            "defaultAgentId": "main",
+            "agents": [{"agentId": "main", "enabled": False, "every": "disabled", "everyMs": None}],
+        },
+        "channelSummary": [],
+        "queuedSystemEvents": [],
+        "sessions": {
+            "paths": [SESSIONS["path"]],
+            "count": 0,
+            "defaults": {"model": None, "contextTokens": None},
+            "recent": [],
+            "byAgent": [{"agentId": "main", **SESSIONS}],
+        },
+    }
+
+
+def test_status_of_protocol_4_says_more() -> None:
+    payload = call(FakeCore(), make_peer(4, READ), "status", {"includeChannelSummary": False})["payload"]
+    assert payload["runtimeVersion"] == "0.1.0"
+    assert payload["tasks"]["byStatus"]["timed_out"] == 0
+    assert payload["taskAudit"]["byCode"]["lost"] == 0
+    assert payload["degradedPlugins"] == payload["degradedSecretOwners"] == []
+
+
+def test_status_needs_to_read() -> None:
+    assert call(FakeCore(), make_peer(4), "status")["error"]["message"] == "missing scope: operator.read"

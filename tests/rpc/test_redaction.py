@@ -1,0 +1,53 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.rpc.redaction import REDACTED, redact
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"auth": {"mode": "token", "token": "t0k"}}, {"auth": {"mode": "token", "token": REDACTED}}),
+        ({"models": [{"apiKey": "x", "maxTokens": 5}]}, {"models": [{"apiKey": REDACTED, "maxTokens": 5}]}),
+        ({"botToken": "", "password": None}, {"botToken": "", "password": None}),
+        ({"token": "${OPENCLAW_TOKEN}"}, {"token": "${OPENCLAW_TOKEN}"}),
+        ({"token": "${A}-and-more"}, {"token": REDACTED}),
+        ({"tokens": ["a", "b"]}, {"tokens": [REDACTED, REDACTED]}),
+        ({"tokenFile": "/run/token"}, {"tokenFile": "/run/token"}),
+        ({"token": {"source": "env", "id": "X"}}, {"token": {"source": "env", "id": "X"}}),
+        ({"env": {"vars": {"REGION": "eu"}}}, {"env": {"vars": {"REGION": REDACTED}}}),
+        ({"env": {"REGION": "eu", "shellEnv": {"on": True}}}, {"env": {"REGION": REDACTED, "shellEnv": {"on": True}}}),
+        ({"headers": {"X-Own": "s"}}, {"headers": {"X-Own": REDACTED}}),
+        ({"AWS_SECRET_ACCESS_KEY": "s"}, {"AWS_SECRET_ACCESS_KEY": REDACTED}),
+        ({"url": "postgres://me:pw@host/db"}, {"url": REDACTED}),
+        ({"url": "http://host:80/a@b"}, {"url": "http://host:80/a@b"}),
+        ({"name": "plain", "port": 1}, {"name": "plain", "port": 1}),
+    ],
+)  # fmt: skip
+def test_what_is_shown(value: Any, shown: Any) -> None:
+    assert redact(value) == shown
+
+
+CONFIG = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["token", "apiKey", "name", "env", "list", "url"]), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+
+@given(CONFIG)
+def test_redacting_twice_changes_nothing_more(value: Any) -> None:
+    once = redact(value)
+    assert redact(once) == once
+
+
+@given(st.text(min_size=1, max_size=20).filter(lambda text: not text.startswith("${")), CONFIG)
+def test_a_secret_never_shows(secret: str, around: Any) -> None:
+    shown = redact({"a": [{"b": around, "token": f"<{secret}>"}]})
+    assert shown["a"][0]["token"] == REDACTED

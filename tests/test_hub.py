@@ -1,0 +1,230 @@
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from gateway import hub as module
+from gateway.hub import STALL_S, Connection, Hub
+from gateway.outbox import Outbox
+from gateway.protocol.closing import SECRET_CHANGED, SLOW_CONSUMER, Close
+from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.limits import limits
+
+
+class Carrier:
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def authenticated(self) -> None:
+        pass
+
+    async def wait_closed(self) -> None:
+        pass
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def peer(protocol: int = 4, generation: int = 1, mode: str = "token") -> Peer:
+    client = ClientInfo("cli", "1", "linux", "backend")
+    return Peer(protocol, "operator", (), client, auth_mode=mode, auth_generation=generation)
+
+
+@contextmanager
+def held(hub: Hub, *peers: Peer | None) -> Iterator[list[Connection]]:
+    with ExitStack() as stack:
+        connections = []
+        for number, who in enumerate(peers):
+            connection = Connection(str(number), "r", Carrier(), Outbox(1000, Clock()))
+            stack.enter_context(hub.hold(connection))
+            if who is not None:
+                connection.greet(who, 0)
+                hub.changed()
+            connections.append(connection)
+        yield connections
+
+
+async def drain(connection: Connection) -> tuple[list[dict[str, object]], Close]:
+    """Everything that is queued, and the close; ends it if nobody has."""
+    frames: list[dict[str, object]] = []
+
+    async def send(text: str) -> None:
+        frames.append(json.loads(text))
+
+    connection.outbox.finish(Close(1000))
+    return frames, await connection.outbox.run(send)
+
+
+def drained(connection: Connection) -> tuple[list[dict[str, object]], Close]:
+    return asyncio.run(drain(connection))
+
+
+def test_everyone_gets_a_broadcast_with_a_number_of_his_own() -> None:
+    hub = Hub()
+    with held(hub, peer(), peer(3), None) as (first, second, stranger):
+        hub.broadcast("a", {"n": 1})
+        first.offer(EventFrame("only", {}), drop_if_slow=False)
+        hub.broadcast("b", None, state_version=StateVersion(2, 3))
+        frames, _ = drained(first)
+        assert [(frame["event"], frame["seq"]) for frame in frames] == [("a", 1), ("only", 2), ("b", 3)]
+        frames, _ = drained(second)
+        assert [(frame["event"], frame["seq"]) for frame in frames] == [("a", 1), ("b", 2)]
+        assert frames[1]["stateVersion"] == {"presence": 2, "health": 3}
+        assert drained(stranger)[0] == []
+
+
+def test_a_broadcast_is_serialised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    class Counting(EventFrame):
+        def __init__(self, name: str, payload: object, state_version: StateVersion | None = None) -> None:
+            made.append(name)
+            super().__init__(name, payload, state_version)
+
+    monkeypatch.setattr(module, "EventFrame", Counting)
+    hub = Hub()
+    with held(hub, *[peer()] * 20):
+        hub.broadcast("a", {})
+    assert made == ["a"]
+
+
+@pytest.mark.parametrize(("protocol", "next_seq"), [(3, 2), (4, 3)])
+def test_a_slow_client_loses_what_may_be_lost(protocol: int, next_seq: int) -> None:
+    hub = Hub()
+    with held(hub, peer(protocol)) as (slow,):
+        slow.outbox.max_bytes = 210
+        hub.broadcast("first", "x" * 80)
+        hub.broadcast("lost", "x" * 80, drop_if_slow=True)
+        hub.broadcast("t", None, drop_if_slow=True)
+        frames, _ = drained(slow)
+        assert [(frame["event"], frame["seq"]) for frame in frames] == [("first", 1), ("t", next_seq)]
+
+
+def test_a_slow_client_is_closed_rather_than_lied_to(caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub()
+    with held(hub, peer(), peer()) as (slow, quick):
+        slow.outbox.max_bytes = 150
+        hub.broadcast("first", "x" * 80)
+        hub.broadcast("second", "x" * 80)
+        hub.broadcast("third", "x" * 80)
+        assert hub.clients == [quick]
+        assert drained(slow) == ([], SLOW_CONSUMER)
+        assert len(drained(quick)[0]) == 3
+    assert "slow consumer 0" in caplog.text
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_each_version_has_its_bound(protocol: int) -> None:
+    with held(Hub(), peer(protocol)) as (connection,):
+        assert connection.outbox.max_bytes == limits(protocol).max_buffered
+
+
+def test_come_and_go_are_told() -> None:
+    changes: list[int] = []
+    hub = Hub()
+    hub.on_change = lambda: changes.append(hub.count)
+    before = hub.state_version
+    with held(hub, peer(), None):
+        assert hub.count == 1
+    assert changes == [1, 0]
+    assert hub.state_version.presence == before.presence + 2
+    assert hub.next_health().health == before.health + 1
+
+
+def test_idle_is_told_when_the_last_request_is_answered() -> None:
+    idle: list[int] = []
+    hub = Hub(on_idle=lambda: idle.append(1))
+    hub.begin()
+    hub.begin()
+    hub.end()
+    assert (hub.busy, idle) == (1, [])
+    hub.end()
+    assert (hub.busy, idle) == (0, [1])
+
+
+def test_an_old_secret_closes_only_those_who_used_it() -> None:
+    hub = Hub()
+    who = [peer(generation=1), peer(generation=2, mode="password"), peer(generation=3), peer(generation=1, mode="none")]
+    with held(hub, *who, None) as (first, second, third, open_to_all, stranger):
+        assert hub.close_generation(2) == 2
+        assert first.outbox.closing and second.outbox.closing
+        assert not (third.outbox.closing or open_to_all.outbox.closing or stranger.outbox.closing)
+        assert drained(first)[1] == SECRET_CHANGED
+        assert hub.close_generation(2) == 0
+
+
+def test_close_all_waits_for_those_who_go() -> None:
+    async def test() -> None:
+        hub = Hub()
+        with held(hub, peer(), None) as connections:
+            closing = asyncio.create_task(hub.close_all(1012, "service restart", 5))
+            await asyncio.sleep(0)
+            hub.broadcast("late", {})
+            for connection in connections:
+                assert await drain(connection) == ([], Close(1012, "service restart"))
+            assert not closing.done()
+        await asyncio.wait_for(closing, 1)
+        assert not any(isinstance(each.carrier, Carrier) and each.carrier.aborted for each in connections)
+
+    asyncio.run(test())
+
+
+def test_close_all_drops_those_who_do_not() -> None:
+    async def test() -> None:
+        hub = Hub()
+        with held(hub, peer(), None) as connections:
+            await hub.close_all(1012, "service restart", 0.01)
+            assert all(isinstance(each.carrier, Carrier) and each.carrier.aborted for each in connections)
+
+    asyncio.run(test())
+
+
+def test_close_all_of_nobody_is_done_at_once() -> None:
+    asyncio.run(asyncio.wait_for(Hub().close_all(1012, "", 60), 1))
+
+
+def test_tick_reaches_everyone_and_drops_who_stands_still() -> None:
+    async def test() -> None:
+        hub, clock = Hub(), Clock()
+        with held(hub, peer(), peer()) as (quick, stuck):
+            stuck.outbox = Outbox(10_000, clock)
+            writer = asyncio.create_task(stuck.outbox.run(lambda text: asyncio.sleep(60)))
+            hub.tick()
+            await asyncio.sleep(0)
+            clock.now = STALL_S
+            hub.tick()
+            assert hub.count == 2
+            clock.now = STALL_S + 1
+            hub.tick()
+            assert hub.clients == [quick]
+            writer.cancel()
+            frames, _ = await drain(quick)
+            assert [frame["event"] for frame in frames] == ["tick"] * 3
+            payload = frames[0]["payload"]
+            assert isinstance(payload, dict) and list(payload) == ["ts"]
+
+    asyncio.run(test())
+
+
+def test_run_ticks_until_cancelled() -> None:
+    async def test() -> None:
+        hub = Hub()
+        with held(hub, peer()) as (client,):
+            ticking = asyncio.create_task(hub.run(0.001))
+            async with asyncio.timeout(5):
+                while client.seq < 2:
+                    await asyncio.sleep(0)
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+
+    asyncio.run(test())
