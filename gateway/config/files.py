@@ -1,5 +1,6 @@
 """The config file on disk: read it with all that belongs to it, and write it as OpenClaw does, with its backups."""
 
+import errno
 import hashlib
 import os
 import re
@@ -210,11 +211,14 @@ class _Disk:
         self.files.append(path)
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as stream:
+        try:
             mode = os.fstat(fd).st_mode
             if not stat.S_ISREG(mode):
-                raise OSError(None, "not a regular file")
-            data = stream.read(MAX_BYTES + 1)
+                raise OSError(errno.EINVAL, "not a regular file")
+            with open(fd, "rb", closefd=False) as stream:
+                data = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(fd)
         self.count(data)
         return data, mode
 

@@ -4,6 +4,7 @@ Most files are plain JSON, written by OpenClaw, and take the standard library's 
 takes `json5`, which knows places; those are worked out only when somebody asks, since a good file never needs them.
 """
 
+import codecs
 import json
 import math
 from dataclasses import dataclass
@@ -101,11 +102,11 @@ def _decode(data: bytes, file: str) -> str | Issue:
         return issue(Place(file), f"larger than {MAX_BYTES} bytes")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return issue(Place(file, 1, 1), "this is UTF-16; save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)  # which some editors write, and OpenClaw takes
     try:
-        # Editors that put a byte order mark before UTF-8 are tolerated, as OpenClaw does.
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig")
+        before = data[: error.start].decode()
         return issue(place(file, before, len(before)), f"not UTF-8 (byte 0x{data[error.start]:02x})")
     if "\0" in text:
         return issue(place(file, text, text.index("\0")), "a NUL character; this is not a text file")

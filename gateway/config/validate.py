@@ -77,7 +77,7 @@ class _Check:
         for key, value in node.items():
             here = (*path, key)
             name = dotted(here)
-            if "." in key or not (name in FIELDS or name in SECTIONS):
+            if not key or "." in key or not (name in FIELDS or name in SECTIONS):
                 self.unknown(key, path)
             elif name in self.bad:
                 continue
@@ -101,10 +101,7 @@ class _Check:
 
     def unknown(self, key: str, path: Path) -> None:
         section = dotted(path)
-        if key in OPENCLAW_KEYS[section]:
-            self.unused.append(dotted((*path, key)))
-            return
-        near = nearest(key, section)
+        near = None if key in OPENCLAW_KEYS[section] else nearest(key, section)
         if near is None:
             self.unused.append(dotted((*path, key)))
         else:

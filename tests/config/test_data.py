@@ -1,0 +1,47 @@
+"""Whole files: good ones are accepted as they are, bad ones get exactly the messages that stand beside them."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.files import read
+
+DATA = Path(__file__).parent / "data"
+UNUSED = (
+    "$schema meta env wizard identity auth logging.consoleStyle logging.redactSensitive agents bindings models "
+    "channels messages commands session tools hooks cron skills plugins browser ui discovery canvasHost talk web "
+    "media memory audio approvals update diagnostics nodeHost broadcast secrets mcp acp gateway.mode "
+    "gateway.auth.allowTailscale gateway.auth.rateLimit gateway.remote gateway.tailscale gateway.trustedProxies "
+    "gateway.tls gateway.nodes gateway.controlUi.allowInsecureAuth gateway.controlUi.allowedOrigins "
+    "gateway.http.endpoints"
+)
+
+
+def test_a_full_openclaw_config_is_accepted_and_its_unused_keys_are_listed() -> None:
+    found = read(DATA / "good" / "openclaw-full.json5", {})
+    assert found.issues == ()
+    assert found.config is not None
+    gateway = found.config.gateway
+    assert (gateway.auth.token, gateway.control_ui.base_path) == ("from-the-config", "/openclaw")
+    assert found.config.logging.console_level == "debug"
+    assert " ".join(found.unused) == UNUSED
+    assert [line for line in found.warnings if "chmod" not in line] == [
+        "models.providers.local.apiKey: the environment variable UNSET_KEY is not set; left as it is"
+    ]
+
+
+def test_what_openclaw_writes_is_accepted() -> None:
+    found = read(DATA / "good" / "as-written-by-openclaw.json", {})
+    assert found.config is not None and found.config.gateway.port == 18801
+    assert found.unused == ("meta", "ui", "models", "agents", "gateway.mode", "gateway.http.endpoints")
+
+
+@pytest.mark.parametrize("file", sorted(DATA.glob("bad/*.bad.json5")), ids=lambda file: file.name.split(".")[0])
+def test_a_bad_file_gets_the_messages_beside_it(file: Path) -> None:
+    expected = file.with_name(file.name.replace(".bad.json5", ".expected")).read_text()
+    found = read(file, {})
+    assert found.config is None
+    assert sorted(map(str, found.issues)) == sorted(
+        f"{file}{line}".replace("{folder}", str(file.parent)) for line in expected.splitlines()
+    )
+    assert not any("s3c" in str(issue) for issue in found.issues), "a message quotes a secret"

@@ -1,0 +1,243 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.config import files
+from gateway.config.files import Snapshot, read, write
+from gateway.config.parse import MAX_BYTES
+from gateway.config.schema import Config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "openclaw.json"
+
+
+def save(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def only(found: Snapshot) -> str:
+    assert found.config is None
+    [issue] = found.issues
+    return str(issue)
+
+
+def test_a_missing_file_is_the_defaults_with_the_environment(config: Path) -> None:
+    found = read(config, {"OPENCLAW_GATEWAY_PORT": "5"})
+    assert (found.exists, found.issues, found.raw) == (False, (), None)
+    assert found.config and found.config.gateway.port == 5
+    assert found.digest == found.raw_hash == hashlib.sha256(b"").hexdigest()
+    assert found.files == (config.with_name(".env"), config)
+
+
+def test_what_a_good_file_gives(config: Path) -> None:
+    text = '{"gateway": {"port": 7}, "meta": {}}'
+    found = read(save(config, text), {})
+    assert (found.exists, found.raw, found.parsed, found.merged, found.tree) == (
+        True,
+        text,
+        *[{"gateway": {"port": 7}, "meta": {}}] * 3,
+    )
+    assert found.config and found.config.gateway.port == 7
+    assert (found.unused, found.warnings, found.issues, found.exposed) == (("meta",), (), (), ())
+    assert found.raw_hash == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_digest_tells_every_change_of_every_file(config: Path) -> None:
+    part, dotenv = config.with_name("part.json"), config.with_name(".env")
+    digests = set()
+    for main, other, env in (("{$include:'part.json'}", "{}", "A=1"), ("{$include:'part.json'} ", "{}", "A=1")):
+        digests.add(read(save(config, main), {}).digest)
+        digests.add((save(part, other), read(config, {}).digest)[1])
+        digests.add((save(dotenv, env), read(config, {}).digest)[1])
+        dotenv.unlink()
+        part.unlink()
+    assert len(digests) == 6
+    assert read(config, {}).digest == read(config, {}).digest
+
+
+def test_text_instead_of_the_file(config: Path) -> None:
+    save(config, "{}")
+    found = read(config, {}, text="{gateway: {port: 0}}")
+    assert str(config) in only(found) and found.raw == "{gateway: {port: 0}}"
+    assert config.read_text() == "{}"
+
+
+# what cannot be read
+
+
+def test_a_file_that_may_not_be_read(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files.os, "open", refuse)
+    found = read(config, {})
+    assert only(found) == f"{config}: cannot be read: Permission denied"
+    assert found.exists and found.warnings
+
+
+def test_a_folder_a_fifo_and_a_loop_are_no_file(tmp_path: Path) -> None:
+    assert only(read(tmp_path, {})) == f"{tmp_path}: cannot be read: not a regular file"
+    os.mkfifo(tmp_path / "fifo")
+    assert only(read(tmp_path / "fifo", {})).endswith("cannot be read: not a regular file")
+    (tmp_path / "loop").symlink_to("loop")
+    assert only(read(tmp_path / "loop", {})).endswith("cannot be read: Too many levels of symbolic links")
+
+
+def test_a_file_that_is_too_large(config: Path) -> None:
+    save(config, "{}" + " " * MAX_BYTES)
+    assert only(read(config, {})) == f"{config}: larger than {MAX_BYTES} bytes"
+
+
+def test_all_files_together_are_bounded(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(config.with_name("part.json"), "{}")
+    text = "{$include: 'part.json'}"
+    monkeypatch.setattr(files, "MAX_TOTAL_BYTES", len(text) + 2)
+    assert read(save(config, text), {}).issues == ()
+    monkeypatch.setattr(files, "MAX_TOTAL_BYTES", len(text) + 1)
+    assert "and its includes are larger than" in only(read(config, {}))
+
+
+# includes
+
+
+def test_includes_are_relative_to_the_including_file(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    save(tmp_path / "d" / "a.json", "{gateway: {$include: '../b.json'}}")
+    save(tmp_path / "b.json", "{port:\n 0}")
+    found = read(save(config, "{$include: './d/a.json'}"), {})
+    assert only(found).startswith(f"{tmp_path}/b.json:2:2: gateway.port: not an allowed value; found 0")
+    assert found.files[1:] == (config, tmp_path / "d" / "a.json", tmp_path / "b.json")
+
+
+def test_a_missing_include_is_watched_for(config: Path) -> None:
+    found = read(save(config, "{$include: 'none.json'}"), {})
+    assert "none.json cannot be read: No such file" in only(found)
+    assert config.with_name("none.json") in found.files
+    assert "cannot be read" in only(read(save(config, "{$include: 'a\\0b'}"), {}))
+
+
+def test_what_a_missing_include_would_have_set_is_not_called_missing(config: Path) -> None:
+    text = "{gateway: {port: 0, auth: {mode: 'password', $include: 'secrets.json'}}}"
+    found = read(save(config, text), {})
+    assert [issue.path for issue in found.issues] == ["", "gateway.port"]
+
+
+def test_the_whole_must_be_an_object(config: Path) -> None:
+    save(config.with_name("list.json"), "[]")
+    assert only(read(save(config, "{$include: 'list.json'}"), {})).endswith("must be an object, includes counted")
+
+
+# variables
+
+
+def test_sources_of_variables_in_their_order(config: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    save(state / ".env", "B=dotenv\nC=dotenv\n")
+    text = (
+        "{env: {A: 'config', B: 'config', C: 'config', vars: {D: '${C}-config'}}, x: ['${A}', '${B}', '${C}', '${D}']}"
+    )
+    found = read(save(config, text), {"B": "process"}, state)
+    assert found.tree["x"] == ["config", "process", "dotenv", "dotenv-config"]
+    assert found.merged["x"] == ["${A}", "${B}", "${C}", "${D}"]
+
+
+def test_a_secret_of_the_environment_is_not_in_what_is_kept(config: Path) -> None:
+    found = read(save(config, "{gateway: {auth: {token: '${T}'}}}"), {"T": "s3cret"})
+    assert found.config and found.config.gateway.auth.token == "s3cret"
+    assert "s3cret" not in repr(found.merged) + repr(found)
+
+
+def test_the_dotenv_file_fills_in_a_token(config: Path) -> None:
+    save(config.with_name(".env"), "OPENCLAW_GATEWAY_TOKEN=t\n")
+    found = read(config, {})
+    assert found.config and found.config.gateway.auth.token == "t"
+
+
+def test_a_variable_that_nothing_sets(config: Path) -> None:
+    found = read(save(config, "{gateway: {auth: {token: '${T}'}}, channels: {x: '${T}'}}"), {"T": ""})
+    assert only(found).startswith(f"{config}:1:26: gateway.auth.token: the environment variable T is not set")
+    assert found.warnings == ("channels.x: the environment variable T is not set; left as it is",)
+
+
+def test_a_dotenv_that_cannot_be_read_is_a_warning(config: Path) -> None:
+    config.with_name(".env").write_bytes(b"\xff=1")
+    found = read(config, {})
+    assert found.config == Config() and len(found.warnings) == 1 and ".env: ignored" in found.warnings[0]
+
+
+# warnings
+
+
+def test_a_repeated_key_is_a_warning(config: Path) -> None:
+    found = read(save(config, '{"gateway": {"port": 1},\n "gateway": {"port": 2}}'), {})
+    assert found.warnings == (f'{config}:2:2: "gateway" is written twice; the last one counts',)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "exposed"),
+    [
+        ("{gateway: {auth: {token: 't'}}}", 0o600, False),
+        ("{gateway: {auth: {token: 't'}}}", 0o640, True),
+        ("{gateway: {auth: {token: 't'}}}", 0o604, True),
+        ("{models: [{apiKey: 'k'}]}", 0o644, True),
+        ("{channels: {slack: {botToken: 'k'}}}", 0o644, True),
+        ("{gateway: {auth: {token: '${T}'}}}", 0o644, False),
+        ("{gateway: {auth: {token: ''}}}", 0o644, False),
+        ("{models: {maxTokens: 5, tokens: 'x'}}", 0o644, False),
+    ],
+)
+def test_a_secret_that_others_may_read(config: Path, text: str, mode: int, exposed: bool) -> None:
+    found = read(save(config, text, mode), {"T": "x"})
+    assert found.exposed == ((config,) if exposed else ())
+    assert any(f"chmod 600 {config}" in warning for warning in found.warnings) == exposed
+
+
+def test_a_dotenv_that_others_may_read(config: Path) -> None:
+    save(config.with_name(".env"), "HOME_TOWN=x\n", 0o644)
+    assert read(config, {}).exposed == ()
+    save(config.with_name(".env"), "MY_API_KEY=x\n", 0o644)
+    assert read(config, {}).exposed == (config.with_name(".env"),)
+
+
+# writing
+
+
+def test_write_keeps_five_versions(config: Path) -> None:
+    for number in range(8):
+        write(config, f"{{n: {number}}}")
+    kept = {path.name: path.read_text() for path in config.parent.iterdir()}
+    names = ["openclaw.json", *(f"openclaw.json.bak{end}" for end in ("", ".1", ".2", ".3", ".4"))]
+    assert kept == {name: f"{{n: {7 - age}}}" for age, name in enumerate(names)}
+    assert {path.stat().st_mode & 0o777 for path in config.parent.iterdir()} == {0o600}
+
+
+def test_write_makes_the_folder_private(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "openclaw.json", "{}")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_write_follows_a_link(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    target = save(tmp_path / "store" / "real.json", "{}")
+    config.symlink_to(target)
+    write(config, "{a: 1}")
+    assert config.is_symlink() and target.read_text() == "{a: 1}"
+    assert config.with_name("openclaw.json.bak").read_text() == "{}"
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_give_a_snapshot(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "openclaw.json").write_bytes(data)
+    (tmp_path / ".env").write_bytes(data)
+    found = read(tmp_path / "openclaw.json", {})
+    assert (found.config is None) == bool(found.issues)
