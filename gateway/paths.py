@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG_NAME = "openclaw.json"
+CONTROL_NAME = "control-{}.sock"
+SUN_PATH_MAX = 107
+"""Bytes in the address of a Unix socket (unix(7))."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,9 @@ class Paths:
 
     @property
     def control(self) -> Path:
-        """The control socket: one for each state folder, because one gateway serves one state folder.
-
-        A short name, because `sun_path` takes 107 bytes.
-        """
+        """The control socket: one for each state folder, because one gateway serves one state folder."""
         digest = hashlib.sha256(os.fsencode(os.path.realpath(self.state))).hexdigest()[:12]
-        return self.runtime / f"control-{digest}.sock"
+        return self.runtime / CONTROL_NAME.format(digest)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Paths":
@@ -45,4 +45,6 @@ def _runtime(env: Mapping[str, str]) -> Path:
     base = env.get("XDG_RUNTIME_DIR")
     if not base and os.path.isdir(f"/run/user/{uid}"):
         base = f"/run/user/{uid}"
-    return Path(base) / "openclaw-gateway" if base else Path(f"/tmp/openclaw-gateway-{uid}")
+    folder = Path(base or "") / "openclaw-gateway"
+    too_long = len(os.fsencode(folder / CONTROL_NAME.format("x" * 12))) > SUN_PATH_MAX
+    return folder if base and not too_long else Path(f"/tmp/openclaw-gateway-{uid}")

@@ -177,6 +177,7 @@ class Process:
             connections=len(self._server.server_state.connections),
             config=self._config_report(),
             restarts=start.record.memory.restarts,
+            restart_problem=self._coordinator.problem,
             log_file=start.logs.file,
             watching=self._watch.mode if self._watch else "off",
         )

@@ -137,5 +137,7 @@ class StatusReport(Struct, frozen=True):
     connections: int
     config: ConfigReport
     restarts: Restarts
+    restart_problem: str | None = None
+    """Why the last restart that was asked for did not happen."""
     log_file: str | None = None
     watching: Literal["inotify", "polling", "off"] = "off"

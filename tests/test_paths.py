@@ -1,0 +1,55 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.paths import SUN_PATH_MAX, Paths
+
+
+@pytest.mark.parametrize(
+    ("env", "config", "state"),
+    [
+        ({"HOME": "/h"}, "/h/.openclaw/openclaw.json", "/h/.openclaw"),
+        ({"HOME": "/h", "OPENCLAW_STATE_DIR": "/s"}, "/s/openclaw.json", "/s"),
+        ({"HOME": "/h", "OPENCLAW_CONFIG_PATH": "/c.json"}, "/c.json", "/h/.openclaw"),
+        ({"HOME": "/h", "OPENCLAW_HOME": "/o"}, "/o/.openclaw/openclaw.json", "/o/.openclaw"),
+        (
+            {"HOME": "/h", "OPENCLAW_STATE_DIR": "", "OPENCLAW_CONFIG_PATH": ""},
+            "/h/.openclaw/openclaw.json",
+            "/h/.openclaw",
+        ),
+    ],
+)
+def test_config_and_state_lie_where_openclaw_looks(env: dict[str, str], config: str, state: str) -> None:
+    paths = Paths.from_env(env)
+    assert (paths.config, paths.state) == (Path(config), Path(state))
+
+
+def test_relative_paths_are_those_of_the_working_folder() -> None:
+    assert Paths.from_env({"HOME": "/h", "OPENCLAW_STATE_DIR": "here"}).state == Path.cwd() / "here"
+
+
+def test_the_control_socket_is_one_for_each_state_folder(tmp_path: Path) -> None:
+    one = Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7", "OPENCLAW_STATE_DIR": str(tmp_path / "a")})
+    two = Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7", "OPENCLAW_STATE_DIR": str(tmp_path / "b")})
+    assert one.control.parent == two.control.parent == Path("/run/user/7/openclaw-gateway")
+    assert one.control != two.control
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    same = Paths.from_env(
+        {"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7", "OPENCLAW_STATE_DIR": str(tmp_path / "link")}
+    )
+    assert same.control == one.control
+
+
+def test_a_runtime_folder_at_the_bound_of_an_address_is_used_and_a_longer_one_is_not() -> None:
+    name = len("/openclaw-gateway/control-xxxxxxxxxxxx.sock")
+    fits = "/" + "r" * (SUN_PATH_MAX - name - 1)
+    assert len(str(Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": fits}).control)) == SUN_PATH_MAX
+    longer = Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": fits + "r"})
+    assert longer.runtime == Path(f"/tmp/openclaw-gateway-{os.getuid()}")
+
+
+def test_without_a_runtime_folder_there_is_still_a_private_one() -> None:
+    runtime = Paths.from_env({"HOME": "/h"}).runtime
+    assert str(os.getuid()) in str(runtime)

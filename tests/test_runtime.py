@@ -1,0 +1,296 @@
+"""The program itself, without systemd: started, reloaded, restarted in place, stopped, and refused."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.paths import Paths
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Program:
+    """One `openclaw-gateway run` with a state folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.config = self.state / "openclaw.json"
+        self.port = free_port()
+        (folder / "runtime").mkdir(mode=0o700, exist_ok=True)
+        self.environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("OPENCLAW_")},
+            "OPENCLAW_STATE_DIR": str(self.state),
+            "XDG_RUNTIME_DIR": str(folder / "runtime"),
+            "PYTHONPATH": os.getcwd(),
+            "PYTHONDEVMODE": "",
+        }
+        self.control = Paths.from_env(self.environ).control
+        self.stderr = folder / "stderr"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def write(self, config: Any) -> None:
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        self.config.write_text(config if isinstance(config, str) else json.dumps(config))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "gateway", "run", "--port", str(self.port), *arguments]
+
+    def start(self, *arguments: str) -> "Program":
+        with open(self.stderr, "a") as stderr:
+            self.process = subprocess.Popen(self.command(*arguments), env=self.environ, stderr=stderr)
+        self.until(lambda: self.status()["ready"])
+        return self
+
+    def refused(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), env=self.environ | environ, capture_output=True, text=True, timeout=30
+        )
+
+    def status(self) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(self.control))
+            sock.sendall(b"GET /control/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        status: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+        return status
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if true():
+                    return
+            except (OSError, ValueError, KeyError, TypeError):
+                pass  # it is just starting, or just restarting
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"it ended with {self.process.returncode}: {self.output()}")
+            assert time.monotonic() < end, f"it did not happen: {self.status()}"
+            time.sleep(0.01)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def output(self) -> str:
+        return self.stderr.read_text()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    program = Program(tmp_path)
+    yield program
+    if program.process is not None:
+        if program.process.poll() is None:
+            program.process.kill()
+        program.process.wait()
+
+
+def test_it_serves_and_stops(program: Program) -> None:
+    program.start()
+    assert program.get("/healthz") == (200, {"ok": True, "status": "live"})
+    assert program.get("/readyz")[1]["ready"] is True
+    status = program.status()
+    assert status["port_owner"] == "self" and status["listeners"][0] == f"127.0.0.1:{program.port}"
+    assert program.stop() == 0
+    assert not program.control.exists()
+    assert "listening on" in program.output()
+
+
+def test_a_secret_nobody_configured_is_generated_for_the_user_alone(program: Program) -> None:
+    program.start()
+    token = program.state / "gateway" / "token"
+    assert len(token.read_text().strip()) > 30 and token.stat().st_mode & 0o777 == 0o600
+
+
+class Load(threading.Thread):
+    """Opens a connection per request until it is told to end, and keeps what went wrong."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self.program, self.served, self.failed, self.over = program, 0, [], threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.002):
+            try:
+                assert self.program.get("/healthz")[0] == 200
+                self.served += 1
+            except (OSError, http.client.HTTPException, AssertionError) as error:
+                self.failed.append(repr(error))
+
+    def __enter__(self) -> "Load":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+
+def test_hot_restarts_lose_no_request_and_keep_the_pid(program: Program) -> None:
+    program.start()
+    pid, boots = program.status()["pid"], {program.status()["boot_id"]}
+    with Load(program) as load:
+        for count in range(1, 5):
+            program.signal(signal.SIGUSR1)
+            program.until(lambda count=count: program.status()["restarts"]["hot"] == count)  # type: ignore[misc]
+            boots.add(program.status()["boot_id"])
+    assert load.failed == [] and load.served > 0
+    assert program.status()["pid"] == pid and len(boots) == 5
+    assert program.status()["restarts"]["last"]["gap_ms"] > 0
+
+
+def test_nothing_leaks_over_restarts(program: Program) -> None:
+    program.start()
+
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{program.status()['pid']}/fd"))
+
+    def settled() -> int:
+        program.until(lambda: program.status()["watching"] != "off")
+        return descriptors()
+
+    program.signal(signal.SIGUSR1)
+    program.until(lambda: program.status()["restarts"]["hot"] == 1)
+    before = settled()
+    for count in range(2, 5):
+        program.signal(signal.SIGUSR1)
+        program.until(lambda count=count: program.status()["restarts"]["hot"] == count)  # type: ignore[misc]
+    assert abs(settled() - before) <= 1  # the log file may be open or not
+
+
+def test_a_second_gateway_on_the_same_state_is_told_and_the_first_does_not_notice(program: Program) -> None:
+    program.start()
+    boot = program.status()["boot_id"]
+    second = program.refused("--force")
+    assert second.returncode == 11
+    assert f"pid {program.status()['pid']}" in second.stderr and "nothing to force" in second.stderr
+    assert program.status()["boot_id"] == boot and program.control.exists()
+
+
+def test_a_busy_port_is_told(program: Program, tmp_path: Path) -> None:
+    program.start()
+    second = program.refused(OPENCLAW_STATE_DIR=str(tmp_path / "other"))
+    assert second.returncode == 10 and f"pid {program.status()['pid']}" in second.stderr
+
+
+def test_garbage_for_descriptors_is_told(program: Program) -> None:
+    as_systemd = "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.execv(sys.executable, sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", as_systemd, *program.command()],
+        env=program.environ | {"LISTEN_FDS": "many"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 12 and "LISTEN_FDS=many" in done.stderr
+
+
+def test_edits_are_taken_as_they_need(program: Program) -> None:
+    program.write({"gateway": {"reload": {"debounceMs": 10}}})
+    program.start()
+    program.until(lambda: program.status()["watching"] != "off")
+    boot = program.status()["boot_id"]
+    program.write({"gateway": {"reload": {"debounceMs": 10}, "auth": {"token": "new"}}})
+    program.until(lambda: program.status()["config"]["last_reload"]["outcome"] == "hot")
+    assert program.status()["boot_id"] == boot
+    program.write({"gateway": {"reload": {"debounceMs": 10}, "controlUi": {"basePath": "/ui"}}})
+    program.until(lambda: program.status()["boot_id"] != boot)
+    program.write("{ broken")
+    program.until(lambda: program.status()["config"]["state"] == "degraded")
+    status, ready = program.get("/readyz")
+    assert (status, ready["ready"], ready["degraded"]) == (200, True, ["config"])
+    program.write({"gateway": {"reload": {"debounceMs": 10}}})
+    program.until(lambda: program.status()["config"]["state"] == "good")
+
+
+def test_sighup_reloads_and_a_broken_config_changes_nothing(program: Program) -> None:
+    program.write({"gateway": {"reload": {"mode": "off"}}})
+    program.start()
+    program.write("{")
+    program.signal(signal.SIGHUP)
+    program.until(lambda: program.status()["config"]["last_reload"]["outcome"] == "invalid")
+    assert program.get("/healthz")[0] == 200
+
+
+def test_a_broken_config_at_start_runs_on_the_last_good_one(program: Program) -> None:
+    program.write({"gateway": {"auth": {"token": "good"}, "reload": {"debounceMs": 10}}})
+    program.start()
+    program.until(lambda: (program.state / "gateway" / "last-good.json").exists())
+    program.stop()
+    program.write("{ broken")
+    program.start()
+    status = program.status()
+    assert (status["config"]["source"], status["degraded"]) == ("last-good", ["config"])
+    assert status["config"]["issues"][0]["line"] == 1
+    assert program.config.read_text() == "{ broken"
+    program.until(lambda: program.status()["watching"] != "off")
+    program.write({"gateway": {"auth": {"token": "good"}}})
+    program.until(lambda: program.status()["config"]["source"] == "file" and not program.status()["degraded"])
+
+
+def test_a_broken_config_at_the_first_start_runs_on_defaults(program: Program) -> None:
+    program.write("[]")
+    program.start()
+    assert program.status()["config"]["source"] == "defaults"
+    assert program.get("/healthz")[0] == 200 and program.get("/secret")[0] == 401
+
+
+def test_a_program_that_cannot_start_is_not_restarted_into(program: Program, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    program.environ["PYTHONPATH"] = f"{trap}:{os.getcwd()}"
+    program.start()
+    boot = program.status()["boot_id"]
+    (trap / "msgspec.py").write_text("raise ImportError('half installed')")
+    program.signal(signal.SIGUSR1)
+    program.until(lambda: program.status()["restart_problem"])
+    assert program.status()["restart_problem"] == "ImportError: half installed"
+    assert program.status()["boot_id"] == boot and program.get("/readyz")[0] == 200
+    (trap / "msgspec.py").unlink()
+    program.signal(signal.SIGUSR1)
+    program.until(lambda: program.status()["boot_id"] != boot)
+
+
+def test_a_state_folder_that_cannot_be_is_a_degraded_gateway(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file, not a folder")
+    program.control = Paths.from_env(program.environ).control
+    program.start()
+    assert "state" in program.status()["degraded"]
+    assert program.get("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_0_on_either_signal(program: Program, number: signal.Signals) -> None:
+    program.start()
+    program.signal(number)
+    assert program.process is not None and program.process.wait(20) == 0
