@@ -57,15 +57,14 @@ class Wanted:
         return done
 
 
-def plan(env: Mapping[str, str], addresses: Iterable[Address], carried: Mapping[str, str] | None = None) -> Wanted:
-    """`carried` are variables of a unit that ours replaces; the environment wins over them."""
-    folder = unit_folder(env)
+def plan(env: Mapping[str, str], addresses: Iterable[Address]) -> Wanted:
+    """`env` decides where the service's files lie: give it `service_environment()`."""
     listen = tuple(addresses)
     return Wanted(
-        folder,
+        unit_folder(env),
         {
             SOCKET: render.socket(),
-            SERVICE: render.service(program(), _service_environment(env, folder, carried or {})),
+            SERVICE: render.service(program(), _variables(env)),
             LISTEN_DROP_IN: None if listen == shipped_addresses() else render.listen(listen),
         },
     )
@@ -82,14 +81,18 @@ def program() -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "gateway")
 
 
-def _service_environment(env: Mapping[str, str], folder: Path, carried: Mapping[str, str]) -> dict[str, str]:
-    """What is set now, else what our unit has already; set but empty takes a variable out again."""
-    present = installed_environment(folder)
-    values = {name: value for name, value in (present | dict(carried)).items() if name in KEPT}
-    values |= {name: env[name] for name in KEPT if name in env}
+def _variables(env: Mapping[str, str]) -> dict[str, str]:
+    values = {name: env[name] for name in KEPT if env.get(name)}
     if program()[-1] == "gateway" and (checkout := _checkout()):
         values["PYTHONPATH"] = checkout
-    return {name: value for name, value in values.items() if value}
+    return values
+
+
+def service_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that means the installed service: where this shell does not say where files lie,
+    the service does. A variable that is set but empty says: the default."""
+    present = installed_environment(unit_folder(env))
+    return {name: value for name, value in present.items() if name in KEPT} | dict(env)
 
 
 def installed_environment(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET
-from gateway.units.addresses import resolve
+from gateway.units.addresses import Address, resolve
 from gateway.units.installation import (
     installed_addresses,
     installed_environment,
@@ -12,6 +12,7 @@ from gateway.units.installation import (
     plan,
     program,
     remove,
+    service_environment,
     shipped_addresses,
     written_files,
 )
@@ -28,8 +29,8 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"HOME": str(tmp_path)}
 
 
-def kinds(env: dict[str, str], *words: object) -> list[str]:
-    return [change.kind for change in plan(env, *words).apply()]  # type: ignore[arg-type]
+def kinds(env: dict[str, str], addresses: tuple[Address, ...]) -> list[str]:
+    return [change.kind for change in plan(service_environment(env), addresses).apply()]
 
 
 def test_a_second_time_changes_nothing(env: dict[str, str]) -> None:
@@ -79,20 +80,19 @@ def test_drop_ins_of_the_user_stay(env: dict[str, str]) -> None:
 
 def test_variables_come_from_here_and_then_stay(env: dict[str, str]) -> None:
     folder = unit_folder(env)
-    plan({**env, "OPENCLAW_STATE_DIR": "/a b", "OPENCLAW_GATEWAY_TOKEN": "s"}, shipped_addresses()).apply()
+    kinds({**env, "OPENCLAW_STATE_DIR": "/a b", "OPENCLAW_GATEWAY_TOKEN": "s"}, shipped_addresses())
     assert installed_environment(folder)["OPENCLAW_STATE_DIR"] == "/a b"
     assert "OPENCLAW_GATEWAY_TOKEN" not in installed_environment(folder)
     assert kinds(env, shipped_addresses()) == []
-    plan({**env, "OPENCLAW_STATE_DIR": ""}, shipped_addresses()).apply()
+    kinds({**env, "OPENCLAW_STATE_DIR": ""}, shipped_addresses())
     assert "OPENCLAW_STATE_DIR" not in installed_environment(folder)
 
 
-def test_what_another_unit_had_is_carried_over_but_the_environment_wins(env: dict[str, str]) -> None:
-    carried = {"OPENCLAW_STATE_DIR": "/old", "OPENCLAW_CONFIG_PATH": "/old.json", "OPENCLAW_GATEWAY_TOKEN": "s"}
-    plan({**env, "OPENCLAW_STATE_DIR": "/new"}, shipped_addresses(), carried).apply()
-    found = installed_environment(unit_folder(env))
-    assert (found["OPENCLAW_STATE_DIR"], found["OPENCLAW_CONFIG_PATH"]) == ("/new", "/old.json")
-    assert "OPENCLAW_GATEWAY_TOKEN" not in found
+def test_a_shell_that_says_nothing_means_the_services_files(env: dict[str, str]) -> None:
+    kinds({**env, "OPENCLAW_STATE_DIR": "/srv/claw"}, shipped_addresses())
+    assert service_environment(env)["OPENCLAW_STATE_DIR"] == "/srv/claw"
+    assert "PYTHONUNBUFFERED" not in service_environment(env)
+    assert service_environment({**env, "OPENCLAW_STATE_DIR": "/mine"})["OPENCLAW_STATE_DIR"] == "/mine"
 
 
 def test_an_outdated_file_is_a_change(env: dict[str, str]) -> None:
