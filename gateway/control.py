@@ -26,6 +26,8 @@ ANSWER_LIMIT = 8 * 1024 * 1024
 STATUS_TIMEOUT = 5.0
 """Seconds for an answer that needs no work."""
 RELOAD_TIMEOUT = 60.0
+READY_LIMIT = 10.0
+"""Seconds for the first answer after systemd has said that the service is started, which is after READY."""
 AWAY_LIMIT = 2.0
 """Seconds without a socket after which there is no gateway; a restart takes a fraction of one."""
 RETRY_EVERY = 0.02

@@ -1,0 +1,84 @@
+"""The command line. Each command lives in its own module and is imported when it is used, so that `run` pays for none.
+
+A GatewayError becomes `error: …` on stderr and its exit code; Ctrl-C is 130 and a closed pipe is quiet, as in a shell.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gateway import __version__
+from gateway.errors import GatewayError
+
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("gateway.cli.run:run", "Run the gateway in this process."),
+    "install": ("gateway.cli.install:install", "Write, enable and start the systemd units."),
+    "uninstall": ("gateway.cli.install:uninstall", "Stop and remove the systemd units."),
+    "start": ("gateway.cli.service:start", "Open the port and start the gateway."),
+    "stop": ("gateway.cli.service:stop", "Stop the gateway and close the port."),
+    "restart": ("gateway.cli.service:restart", "Restart without a client noticing."),
+    "reload": ("gateway.cli.service:reload", "Take the config file as it is now."),
+    "status": ("gateway.cli.status:status", "Show port, units, process, config and restarts."),
+    "health": ("gateway.cli.call:health", "Ask the running gateway for its health."),
+    "call": ("gateway.cli.call:call", "Call a method over the WebSocket."),
+    "logs": ("gateway.cli.logs:logs", "Show and follow the log."),
+    "config": ("gateway.cli.config:config", "Check, plan, read and change the config."),
+    "doctor": ("gateway.cli.doctor:doctor", "Find what is wrong and name the remedy."),
+    "version": ("gateway.cli.version:version", "Show the version."),
+    "completion": ("gateway.cli.completion:completion", "Print the shell's completion script."),
+}
+"""Name -> where it is, and the line that `--help` shows without importing it."""
+
+
+class LazyCommands(click.Group):
+    """A group whose commands are imported when used, and whose errors are sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Run and exit with the code that the outcome has."""
+        options["standalone_mode"] = False
+        try:
+            code = super().main(args, *rest, **options)
+            sys.stdout.flush()
+        except GatewayError as error:
+            click.echo(f"error: {error}", err=True)
+            code = int(error.exit_code)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            code = INTERRUPTED
+        except BrokenPipeError:
+            # The interpreter flushes once more on its way out, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = BROKEN_PIPE
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="openclaw-gateway", message="%(prog)s %(version)s")
+def cli() -> None:
+    """OpenClaw's gateway, with systemd holding the port.
+
+    First time: `openclaw-gateway install --now`, then `openclaw-gateway status`. Each command has its own --help.
+    """

@@ -1,0 +1,166 @@
+"""`install` and `uninstall`: our units into the user's unit folder, and out again.
+
+Only files that we wrote are changed or removed; users' drop-ins, config and state never are.
+"""
+
+import os
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from gateway.cli.activation import activate
+from gateway.cli.listening import choose, refuse_open_port
+from gateway.cli.progress import waiting
+from gateway.errors import UnitConflict
+from gateway.units import MARK, SERVICE, SOCKET, installation, rivals
+from gateway.units.addresses import HIGHEST_PORT
+from gateway.units.places import drop_ins, lingers, read, unit_folder
+from gateway.units.systemctl import NoManager, Systemctl, SystemctlFailed, enable_linger
+from gateway.units.takeover import backups, put_aside
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, HIGHEST_PORT), help="TCP port; default: the config's, else 18789.")
+@click.option("--bind", metavar="loopback|lan|ADDRESS", help="Where to listen; default: the config's, else loopback.")
+@click.option("--now", is_flag=True, help="Start it as well, or restart it on what has changed.")
+@click.option("--take-over", "--force-takeover", is_flag=True, help="Put OpenClaw's own unit aside, with a backup.")
+def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> None:
+    """Write, enable and start the systemd units.
+
+    Writes openclaw-gateway.socket and openclaw-gateway.service for this installation into ~/.config/systemd/user,
+    enables them, and lets them run without a login (lingering). OPENCLAW_STATE_DIR and OPENCLAW_CONFIG_PATH go into the
+    service if they are set here. Your drop-ins (systemctl --user edit) stay in force. Running it again changes nothing.
+    """
+    _refuse_system_units()
+    openclaw = rivals.openclaw_unit(os.environ)
+    env = (dict(openclaw.carried) if openclaw else {}) | installation.service_environment(os.environ)
+    in_the_way = ([openclaw.path] if openclaw else []) + rivals.foreign_units(env)
+    if in_the_way and not take_over:
+        raise UnitConflict(_conflict_sentence(openclaw, in_the_way))
+    choice = choose(env, port, bind, replaced_port=openclaw.port if openclaw else None)
+    refuse_open_port(choice)
+    systemctl = Systemctl.available(env)
+    moved = _take_aside(systemctl, openclaw, in_the_way)
+    wanted = installation.plan(env, choice.addresses)
+    changes = wanted.apply()
+    for note in choice.notes:
+        click.echo(f"note: {note}")
+    for change in changes:
+        click.echo(f"{change.kind}: {change.path}")
+    if systemctl is None:
+        _without_manager(now)
+        return
+    activated = activate(systemctl, env, choice, bool(changes or moved), now)
+    lingered = _ensure_linger()
+    _tell_drop_ins()
+    if not (changes or moved or activated or lingered):
+        click.echo("already installed, nothing to change")
+
+
+def _refuse_system_units() -> None:
+    for unit in rivals.system_units():
+        if unit.enabled:
+            raise UnitConflict(
+                f"{unit.path} is enabled: a system-wide gateway and yours would fight for the port. Keep that one, or "
+                f"disable it first: sudo systemctl disable --now {SOCKET} {SERVICE}"
+            )
+        click.echo(f"note: {unit.path} exists but is not enabled; it would fight with this one if it were started")
+
+
+def _conflict_sentence(openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> str:
+    listed = " and ".join(map(str, paths))
+    whose = "(OpenClaw's own unit)" if openclaw else "(not written by this program)"
+    return (
+        f"in the way: {listed} {whose}. Two gateways cannot have one name and one port; "
+        "to replace it, with a backup beside it: openclaw-gateway install --take-over"
+    )
+
+
+def _take_aside(systemctl: Systemctl | None, openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> bool:
+    """Stop what has our names, and rename its files."""
+    if paths and systemctl:
+        systemctl.do("stop", *[path.name for path in paths])
+    for path in paths:
+        click.echo(f"put aside: {path} -> {put_aside(path).name}")
+    if openclaw:
+        for name, value in sorted(openclaw.carried.items()):
+            click.echo(f"carried over: {name}={value}")
+        if openclaw.dropped:
+            click.echo(
+                f"not carried over: {', '.join(openclaw.dropped)} (what is a secret belongs into the config file or "
+                "~/.openclaw/.env, not into a unit; the backup has the values)"
+            )
+    return bool(paths)
+
+
+def _without_manager(now: bool) -> None:
+    sentence = (
+        "no systemd user manager answers here, so nothing is enabled yet. When one does (log in, or: sudo loginctl "
+        "enable-linger $USER), run: openclaw-gateway install --now. Until then: openclaw-gateway run"
+    )
+    if now:
+        raise NoManager(sentence)
+    click.echo(sentence)
+
+
+def _ensure_linger() -> bool:
+    """Lingering is a favour, not a condition: it never fails the installation. Whether something changed."""
+    user = pwd.getpwuid(os.getuid()).pw_name
+    if lingers(user):
+        return False
+    reason = enable_linger(os.environ, user)
+    if reason is None:
+        click.echo(f"lingering enabled for {user}: the gateway starts at boot and survives logout")
+        return True
+    click.echo(
+        f"note: lingering could not be enabled ({reason}), so the gateway ends when {user} logs out. "
+        f"To change that: sudo loginctl enable-linger {user}"
+    )
+    return False
+
+
+def _tell_drop_ins() -> None:
+    folder = unit_folder(os.environ)
+    for unit in (SOCKET, SERVICE):
+        for path in drop_ins(folder, unit):
+            text = read(path) or ""
+            if not text.startswith(MARK):
+                also = "; it replaces the command that starts the gateway" if "ExecStart=" in text else ""
+                click.echo(f"your drop-in stays in force: {path}{also}")
+
+
+@click.command()
+def uninstall() -> None:
+    """Stop and remove the systemd units.
+
+    Removes only what `install` wrote. Config, state and your drop-ins stay, and so does a unit that was put aside.
+    """
+    folder = unit_folder(os.environ)
+    written = installation.written_files(folder)
+    systemctl = Systemctl.available(os.environ)
+    names = [path.name for path in written if path.name in (SOCKET, SERVICE)]
+    if systemctl and names:
+        with waiting("stopping"):
+            systemctl.do("stop", *names)
+            systemctl.do("disable", *names)
+    installation.remove(written)
+    for path in written:
+        click.echo(f"removed: {path}")
+    if systemctl and written:
+        systemctl.do("daemon-reload")
+        _forget_failures(systemctl, names)
+    if not written:
+        click.echo(f"nothing of ours in {folder}")
+    for backup in backups(folder):
+        original = backup.name.partition(".openclaw-backup")[0]
+        click.echo(f"put aside earlier: {backup}; to use it again: mv {backup} {folder / original}")
+    click.echo("config and state are left as they are")
+
+
+def _forget_failures(systemctl: Systemctl, names: list[str]) -> None:
+    try:
+        systemctl.do("reset-failed", *names)
+    except SystemctlFailed:
+        pass  # it had not failed, so it is not loaded any more

@@ -1,0 +1,69 @@
+"""Which port and addresses `install` gives the socket unit: the options', else the config's, else what is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config import files
+from gateway.errors import ConfigInvalid
+from gateway.paths import Paths
+from gateway.units.addresses import DEFAULT_PORT, Address, resolve
+from gateway.units.installation import installed_addresses
+from gateway.units.places import unit_folder
+
+
+@dataclass(frozen=True)
+class Choice:
+    addresses: tuple[Address, ...]
+    notes: tuple[str, ...]
+    """What the user should know about how they came about."""
+    guarded: bool
+    """Whether a client has to prove who it is."""
+
+
+def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_port: int | None = None) -> Choice:
+    """`replaced_port` is that of a unit which ours takes the place of; it counts where nothing else says anything."""
+    paths = Paths.from_env(env)
+    snapshot = files.read(paths.config, env, paths.state)
+    present = installed_addresses(unit_folder(env)) or ()
+    notes: list[str] = []
+    if snapshot.config is None:
+        notes.append(f"{paths.config} has errors, so it does not say the port: openclaw-gateway config check")
+    section = snapshot.config.gateway if snapshot.config else None
+    set_port = section.port if section and ("port" in _gateway(snapshot) or env.get("OPENCLAW_GATEWAY_PORT")) else None
+    chosen = port or set_port or (present[0].port if present else None) or replaced_port or DEFAULT_PORT
+    if port and set_port and port != set_port:
+        way_out = f"openclaw-gateway config set gateway.port {port}"
+        notes.append(f"the config says port {set_port}, and clients that read it look there: {way_out}")
+    word = bind
+    if word is None and section and "bind" in _gateway(snapshot):
+        word = _bind_word(section.bind, section.custom_bind_host, notes)
+    if word is None and present:
+        addresses = tuple(Address(address.host, chosen) for address in present)
+    else:
+        addresses = resolve(word or "loopback", chosen)
+    guarded = section is not None and section.auth.effective_mode != "none"
+    return Choice(addresses, tuple(notes), guarded)
+
+
+def _gateway(snapshot: files.Snapshot) -> Mapping[str, object]:
+    section = snapshot.tree.get("gateway")
+    return section if isinstance(section, dict) else {}
+
+
+def _bind_word(bind: str, host: str | None, notes: list[str]) -> str:
+    if bind in ("custom", "tailnet"):
+        if host:
+            return host
+        notes.append(f"gateway.bind is {bind} without an address, so it is loopback; name one with --bind ADDRESS")
+        return "loopback"
+    return bind
+
+
+def refuse_open_port(choice: Choice) -> None:
+    """Other machines must not reach a gateway that asks nobody who they are."""
+    open_to = [str(address) for address in choice.addresses if not address.loopback]
+    if open_to and not choice.guarded:
+        raise ConfigInvalid(
+            f"refusing to listen on {', '.join(open_to)} without authentication: set a token first "
+            "(openclaw-gateway config set gateway.auth.token …, and gateway.auth.mode token), or use --bind loopback"
+        )

@@ -1,0 +1,191 @@
+"""`start`, `stop`, `restart`, `reload`: what the user asks of the running gateway.
+
+`restart` and `reload` go over the control socket, because only the gateway knows when it is idle and how long clients
+waited; systemd is asked when the gateway does not answer, or when a cold start is what is wanted.
+"""
+
+import os
+import time
+
+import click
+import msgspec
+
+from gateway.cli.progress import waiting
+from gateway.control import READY_LIMIT, Control
+from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.exits import ExitCode
+from gateway.lifecycle import holders
+from gateway.report import ReloadResult, StatusReport
+from gateway.units import SERVICE, SOCKET, state
+from gateway.units.installation import service_environment
+from gateway.units.systemctl import NoManager, Systemctl
+
+RESTART_TIMEOUT = 60.0
+RELOAD_TIMEOUT = 60.0
+"""Below the unit's TimeoutStartSec, which also bounds ExecReload."""
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+@click.command()
+@_json
+def start(as_json: bool) -> None:
+    """Open the port and start the gateway.
+
+    Starts the socket unit and the service, and returns when the gateway serves.
+    """
+    systemctl = _manager()
+    with waiting("starting"):
+        systemctl.do("start", SOCKET, SERVICE)
+        report = _control().wait_for_boot(None, READY_LIMIT)
+    _tell_ready(report, f"ready on {' and '.join(report.listeners)} (pid {report.pid})", as_json)
+
+
+@click.command()
+@_json
+def stop(as_json: bool) -> None:
+    """Stop the gateway and close the port.
+
+    Stops the socket unit too: with the socket open, the next connection would start the gateway again. It comes back
+    at the next login or boot, or with `openclaw-gateway start`.
+    """
+    systemctl = _manager()
+    with waiting("stopping"):
+        systemctl.do("stop", SERVICE, SOCKET)
+    if as_json:
+        click.echo(msgspec.json.encode({"stopped": [SERVICE, SOCKET]}).decode())
+        return
+    click.echo(f"stopped {SERVICE} and {SOCKET}: the port is closed. Start again: openclaw-gateway start")
+
+
+def _control() -> Control:
+    return Control.from_env(service_environment(os.environ))
+
+
+def _manager() -> Systemctl:
+    """The user manager, with our units in it."""
+    systemctl = Systemctl(os.environ)
+    try:
+        states = state.read(systemctl)
+    except NoManager as error:
+        raise NoManager(f"{error}. Without systemd: openclaw-gateway run, and Ctrl-C to stop it") from None
+    if "not-found" in (states.socket.load, states.service.load):
+        raise NotRunning("the units are not installed: openclaw-gateway install --now")
+    return systemctl
+
+
+@click.command()
+@click.option("--cold", is_flag=True, help="Let systemd start a new process, instead of the gateway replacing itself.")
+@click.option("--timeout", default=RESTART_TIMEOUT, show_default=True, metavar="SECONDS", help="How long to wait.")
+@click.option("--reason", default="requested by command", help="For the log and the clients' `shutdown` event.")
+@_json
+def restart(cold: bool, timeout: float, reason: str, as_json: bool) -> None:
+    """Restart without a client noticing.
+
+    The gateway replaces itself when it is idle, and this returns when the new one is ready, saying how long clients
+    waited. One that does not answer is restarted by systemd. Safe to call from inside the gateway.
+    """
+    control = _control()
+    before = _boot_id(control) if cold else None
+    if not cold:
+        try:
+            before = control.restart(reason).boot_id
+        except (NotRunning, TimedOut) as error:
+            click.echo(f"{error}; restarting it through systemd", err=True)
+            cold = True
+    if cold and _restart_cold():
+        return
+    begun = time.monotonic()
+    try:
+        with waiting("waiting for the new process"):
+            report = control.wait_for_boot(before, timeout)
+    except TimedOut as error:
+        raise TimedOut(f"{error}; a restart that was asked for still happens. See: openclaw-gateway doctor") from None
+    _tell_ready(report, _restart_story(report, time.monotonic() - begun), as_json)
+
+
+def _boot_id(control: Control) -> str | None:
+    try:
+        return control.status().boot_id
+    except GatewayError:
+        return None
+
+
+def _restart_cold() -> bool:
+    """Queue the job. True if there is nothing left to wait for: we live in the unit, and end with its old process."""
+    systemctl = _manager()
+    systemctl.do("--no-block", "restart", SERVICE)
+    if holders.unit(os.getpid()) != SERVICE:
+        return False
+    click.echo("restart queued; this command runs inside the gateway's unit and ends with it", err=True)
+    return True
+
+
+def _restart_story(report: StatusReport, waited: float) -> str:
+    last = report.restarts.last
+    head = f"restarted, ready after {waited:.2f} s (pid {report.pid})"
+    if last is None:
+        return head
+    head = f"{last.kind} restart, ready after {waited:.2f} s (pid {report.pid})"
+    gap = "" if last.gap_ms is None else f"nobody was served for {last.gap_ms:.0f} ms; "
+    if not last.queued:
+        return f"{head}: {gap}no connection had to wait"
+    noun = "connection" if last.queued == 1 else "connections"
+    return f"{head}: {gap}{last.queued} {noun} waited, the longest {last.longest_wait_ms:.0f} ms"
+
+
+def _tell_ready(report: StatusReport, story: str, as_json: bool) -> None:
+    click.echo(msgspec.json.encode(report).decode() if as_json else story)
+    if not as_json and "config" in report.degraded:
+        click.echo("the config file has errors, so the last good one runs: openclaw-gateway config check", err=True)
+
+
+@click.command()
+@click.option("--timeout", default=RELOAD_TIMEOUT, show_default=True, metavar="SECONDS", help="How long to wait.")
+@_json
+def reload(timeout: float, as_json: bool) -> None:
+    """Take the config file as it is now.
+
+    Returns when the change is in force. A change that needs a restart gets one, and this waits for it. A file with
+    errors changes nothing: every error is listed, and the exit code is 78.
+    """
+    control = _control()
+    before = _boot_id(control)
+    with waiting("reloading"):
+        result = control.reload(timeout)
+    if as_json:
+        click.echo(msgspec.json.encode(result).decode())
+    else:
+        _tell_result(result)
+    if not result.ok:
+        code = ExitCode.CONFIG_INVALID if result.outcome == "invalid" else ExitCode.FAILURE
+        raise click.exceptions.Exit(code)
+    if result.outcome == "restart":
+        _follow_restart(control, before, timeout)
+
+
+def _tell_result(result: ReloadResult) -> None:
+    click.echo(result.message if result.ok else f"error: {result.message}", err=not result.ok)
+    for issue in result.issues:
+        click.echo(f"  {issue}", err=True)
+    for warning in result.warnings:
+        click.echo(f"  warning: {warning}", err=True)
+    for change in result.changes:
+        click.echo(
+            f"  {change.path}: {change.effect}{f' ({change.action})' if change.action else ''}", err=not result.ok
+        )
+    if any(change.effect == "unit" for change in result.changes):
+        click.echo("  the socket unit holds the port; to move it: openclaw-gateway install")
+
+
+def _follow_restart(control: Control, before: str | None, timeout: float) -> None:
+    """A restart that waits for runs to end is a success too: the file was accepted and will be in force."""
+    try:
+        with waiting("waiting for the restart"):
+            report = control.wait_for_boot(before, timeout)
+    except TimedOut:
+        if control.status().phase != "deferred":
+            raise
+        click.echo("the restart waits for an idle moment; openclaw-gateway status shows it", err=True)
+    else:
+        click.echo(f"the new process is ready (pid {report.pid})", err=True)

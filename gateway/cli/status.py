@@ -1,0 +1,220 @@
+"""`status`: one look at the port, the units, the process, the config and the restarts.
+
+It only looks: systemd is asked with `show` and the gateway over its control socket, so a stopped gateway stays stopped.
+"""
+
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import click
+import msgspec
+
+from gateway import __version__
+from gateway.control import Control
+from gateway.errors import NotRunning, TimedOut
+from gateway.exits import ExitCode
+from gateway.lifecycle import holders
+from gateway.report import StatusReport
+from gateway.units import state
+from gateway.units.addresses import Address, parse
+from gateway.units.installation import installed_addresses, service_environment, shipped_addresses
+from gateway.units.places import lingers, unit_folder
+from gateway.units.state import UnitStates
+from gateway.units.systemctl import NoManager, Systemctl
+
+
+class PortHolder(msgspec.Struct, frozen=True):
+    pid: int | None
+    user: str
+    command: str
+    unit: str | None
+
+
+class View(msgspec.Struct, frozen=True):
+    """All that `status --json` says."""
+
+    verdict: Literal["ok", "unhealthy", "not-running", "frozen"]
+    installed_version: str
+    version_skew: bool
+    """The running process is of another version than what is installed."""
+    gateway: StatusReport | None
+    units: UnitStates | None
+    """None where no user manager answers."""
+    port: int
+    holders: tuple[PortHolder, ...]
+    linger: bool | None
+    """None where nobody knows (no logind)."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with all there is.")
+def status(as_json: bool) -> None:
+    """Show port, units, process, config and restarts.
+
+    Starts nothing. Exit code 0: serves · 3: not running · 4: runs, but not ready or degraded.
+    """
+    view = look()
+    if as_json:
+        click.echo(msgspec.json.encode(view).decode())
+    else:
+        for label, text in lines(view):
+            click.echo(f"{click.style(f'{label:>9}', bold=True)}  {text}")
+    codes = {"ok": ExitCode.OK, "not-running": ExitCode.NOT_RUNNING}
+    raise click.exceptions.Exit(codes.get(view.verdict, ExitCode.UNHEALTHY))
+
+
+def look() -> View:
+    report, frozen = _ask_gateway()
+    units = _ask_systemd()
+    address = _address(report, units)
+    found = tuple(PortHolder(h.pid, h.user, h.command, h.unit) for h in holders.holders((address.host, address.port)))
+    return View(
+        verdict="frozen" if frozen else _verdict(report),
+        installed_version=__version__,
+        version_skew=report is not None and report.version != __version__,
+        gateway=report,
+        units=units,
+        port=address.port,
+        holders=found,
+        linger=lingers(pwd.getpwuid(os.getuid()).pw_name),
+    )
+
+
+def _ask_gateway() -> tuple[StatusReport | None, bool]:
+    """What it says, and whether it has a socket but does not answer."""
+    try:
+        return Control.from_env(service_environment(os.environ)).status(), False
+    except NotRunning:
+        return None, False
+    except TimedOut:
+        return None, True
+
+
+def _ask_systemd() -> UnitStates | None:
+    try:
+        return state.read(Systemctl(os.environ))
+    except NoManager:
+        return None
+
+
+def _address(report: StatusReport | None, units: UnitStates | None) -> Address:
+    told = [parse(text) for text in report.listeners] if report else []
+    if told and told[0]:
+        return told[0]
+    if units and units.socket.listen:
+        return units.socket.listen[0]
+    return (installed_addresses(unit_folder(os.environ)) or shipped_addresses())[0]
+
+
+def _verdict(report: StatusReport | None) -> Literal["ok", "unhealthy", "not-running"]:
+    if report is None:
+        return "not-running"
+    return "ok" if report.ready and not report.degraded else "unhealthy"
+
+
+def lines(view: View) -> Iterator[tuple[str, str]]:
+    """Label and text of each line that a person reads."""
+    yield "gateway", _gateway_line(view)
+    yield "port", _port_line(view)
+    if view.units is None:
+        yield "units", "no systemd user manager answers here"
+    else:
+        for name, unit in (("socket", view.units.socket), ("service", view.units.service)):
+            yield name, _unit_line(unit)
+    if view.gateway:
+        yield from _process_lines(view.gateway)
+    if view.linger is False and view.units is not None:
+        yield "linger", "off: the gateway ends at logout (loginctl enable-linger)"
+    elif view.linger:
+        yield "linger", "on"
+    if view.verdict != "ok":
+        yield "help", "openclaw-gateway doctor"
+
+
+def _gateway_line(view: View) -> str:
+    report = view.gateway
+    if view.verdict == "frozen":
+        return click.style("does not answer", fg="red") + ": it has the control socket open and says nothing"
+    if report is None:
+        return click.style("not running", fg="red")
+    word = click.style("ready", fg="green") if report.ready else click.style(f"not ready ({report.phase})", fg="yellow")
+    if report.degraded:
+        word += click.style(f", degraded: {', '.join(report.degraded)}", fg="yellow")
+    skew = ""
+    if view.version_skew:
+        skew = f"; installed is {view.installed_version}: openclaw-gateway restart"
+    uptime = duration(report.uptime_ms / 1000)
+    return f"{word}, version {report.version}{skew}, pid {report.pid}, up {uptime}, phase {report.phase}"
+
+
+def _port_line(view: View) -> str:
+    if not view.holders:
+        return f"{view.port}: nobody listens"
+    who = ", ".join(_holder(holder) for holder in view.holders)
+    where = f" on {' and '.join(view.gateway.listeners)}" if view.gateway else ""
+    return f"{view.port}{where}: {who}"
+
+
+def _holder(holder: PortHolder) -> str:
+    if holder.unit == "init.scope" or holder.pid == 1:
+        return f"systemd (pid {holder.pid})"
+    if holder.pid is None:
+        return f"a process of user {holder.user}"
+    whose = "" if holder.user == pwd.getpwuid(os.getuid()).pw_name else f" of user {holder.user}"
+    return f"pid {holder.pid}{whose} ({holder.command})"
+
+
+def _unit_line(unit: state.UnitState) -> str:
+    if unit.load == "not-found":
+        return f"{unit.name} is not installed: openclaw-gateway install"
+    word = f"{unit.active} ({unit.sub})"
+    colour = {"active": "green", "failed": "red"}.get(unit.active, "yellow")
+    parts = [f"{unit.name} {click.style(word, fg=colour)}", unit.enabled or "no install state"]
+    if unit.result != "success":
+        parts.append(f"result {unit.result}")
+    if unit.restarts:
+        parts.append(f"restarted by systemd {unit.restarts} times")
+    if unit.needs_daemon_reload:
+        parts.append("changed on disk: systemctl --user daemon-reload")
+    return ", ".join(parts)
+
+
+def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
+    yield "clients", f"{report.websockets} WebSockets, {report.connections} connections"
+    restarts = report.restarts
+    text = f"{restarts.hot} hot, {restarts.cold} cold, {restarts.crash} crashes"
+    if restarts.last:
+        text += f"; longest wait of a client {restarts.longest_wait_ms:.0f} ms; last: {restarts.last.kind}"
+        text += f" {_ago(restarts.last.at)}{f' ({restarts.last.reason})' if restarts.last.reason else ''}"
+    yield "restarts", text
+    config = report.config
+    runs = {"file": "", "last-good": ", so the last good one runs", "defaults": ", so defaults run"}[config.source]
+    colour = "green" if config.state == "good" else "yellow"
+    yield "config", f"{config.path}: {click.style(config.state, fg=colour)}{runs}, watching by {report.watching}"
+    for issue in config.issues:
+        yield "", f"- {issue}"
+    if config.last_reload:
+        yield "reload", f"{config.last_reload.outcome} {_ago(config.last_reload.at)}: {config.last_reload.message}"
+    yield "state", report.state_dir
+    if report.log_file:
+        yield "log", report.log_file
+
+
+def _ago(at_ms: int) -> str:
+    return f"{duration(max(time.time() - at_ms / 1000, 0))} ago"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if hours == 0:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if days == 0 else f"{days} d {hours % 24} h"
