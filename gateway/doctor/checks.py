@@ -1,0 +1,44 @@
+"""The table of checks, the most urgent first."""
+
+from collections.abc import Callable, Iterator
+
+from gateway.doctor import config, machine, port, units
+from gateway.doctor.evidence import Evidence
+from gateway.doctor.finding import Finding
+
+Check = Callable[[Evidence], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    units.manager,
+    units.system_rivals,
+    units.user_rivals,
+    units.installed,
+    units.not_loaded,
+    port.foreign_listener,
+    units.socket_down,
+    units.service_down,
+    machine.frozen,
+    port.outside_unit,
+    port.inherited_listener,
+    config.errors,
+    machine.state_folder,
+    units.not_enabled,
+    units.outdated,
+    units.other_state,
+    port.config_differs,
+    port.absent_address,
+    config.not_in_force,
+    config.exposed,
+    machine.version_skew,
+    machine.linger,
+    machine.inotify_limits,
+    machine.polling,
+)
+
+_ORDER = ("problem", "warning", "note")
+
+
+def examine(evidence: Evidence) -> list[Finding]:
+    """All findings, problems first; within one severity in the order of the table."""
+    found = [finding for check in CHECKS for finding in check(evidence)]
+    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

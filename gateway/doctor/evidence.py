@@ -1,0 +1,128 @@
+"""Everything that the checks look at, gathered once. It starts nothing, changes nothing and needs no D-Bus."""
+
+import os
+import pwd
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.config import files
+from gateway.control import Control
+from gateway.doctor.inotify import Usage, usage
+from gateway.doctor.storage import Room, room
+from gateway.errors import NotRunning, TimedOut
+from gateway.lifecycle import holders
+from gateway.lifecycle.holders import Holder
+from gateway.paths import Paths
+from gateway.report import StatusReport
+from gateway.units import SERVICE, SOCKET, installation, rivals, state
+from gateway.units.addresses import Address
+from gateway.units.places import drop_ins, lingers, read, unit_folder
+from gateway.units.systemctl import NoManager, Systemctl
+
+
+@dataclass(frozen=True)
+class Evidence:
+    user: str
+    paths: Paths
+    config: files.Snapshot
+    report: StatusReport | None = None
+    """None when no gateway answers."""
+    frozen: bool = False
+    """Something has the control socket open and does not answer."""
+    units: state.UnitStates | None = None
+    """None where no user manager answers."""
+    installed: bool = False
+    """Whether unit files that `install` wrote are there."""
+    outdated: tuple[installation.Change, ...] = ()
+    """What `install` would change now."""
+    unit_environment: Mapping[str, str] = field(default_factory=dict)
+    """What the installed service says about where files lie."""
+    system_units: tuple[rivals.SystemUnit, ...] = ()
+    openclaw_unit: rivals.OpenClawUnit | None = None
+    foreign_units: tuple[Path, ...] = ()
+    listen: tuple[Address, ...] = ()
+    """Where the socket unit listens, or would."""
+    absent: tuple[Address, ...] = ()
+    """Those of `listen` that are no address of this machine."""
+    holders: tuple[Holder, ...] = ()
+    linger: bool | None = None
+    inotify: Usage = Usage()
+    storage: Room | None = None
+    """None when the state folder is not there yet."""
+
+
+def gather(shell: Mapping[str, str]) -> Evidence:
+    env = installation.service_environment(shell)
+    paths = Paths.from_env(env)
+    folder = unit_folder(env)
+    user = pwd.getpwuid(os.getuid()).pw_name
+    report, frozen = _ask(Control(paths.control))
+    units = _units(env)
+    listen = units.socket.listen if units and units.socket.listen else _listen_on_disk(folder)
+    return Evidence(
+        user=user,
+        paths=paths,
+        config=files.read(paths.config, env, paths.state),
+        report=report,
+        frozen=frozen,
+        units=units,
+        installed=len([p for p in installation.written_files(folder) if p.name in (SOCKET, SERVICE)]) == 2,
+        outdated=_outdated(env, folder),
+        unit_environment=installation.installed_environment(folder),
+        system_units=tuple(rivals.system_units()),
+        openclaw_unit=rivals.openclaw_unit(env),
+        foreign_units=tuple(rivals.foreign_units(env)),
+        listen=listen,
+        absent=tuple(address for address in listen if _is_absent(address)),
+        holders=_holders(listen),
+        linger=lingers(user),
+        inotify=usage(),
+        storage=room(paths.state),
+    )
+
+
+def _ask(control: Control) -> tuple[StatusReport | None, bool]:
+    try:
+        return control.status(), False
+    except NotRunning:
+        return None, False
+    except TimedOut:
+        return None, True
+
+
+def _units(env: Mapping[str, str]) -> state.UnitStates | None:
+    try:
+        return state.read(Systemctl(env))
+    except NoManager:
+        return None
+
+
+def _listen_on_disk(folder: Path) -> tuple[Address, ...]:
+    text = read(folder / SOCKET)
+    texts = [text, *(read(path) for path in drop_ins(folder, SOCKET))] if text else []
+    return installation.listening(text for text in texts if text) or installation.shipped_addresses()
+
+
+def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.Change, ...]:
+    """Against the addresses and variables that are installed: those are choices, and no sign of age."""
+    addresses = installation.installed_addresses(folder)
+    chosen = {**env, **installation.installed_environment(folder)}
+    return () if addresses is None else tuple(installation.plan(chosen, addresses).changes())
+
+
+def _holders(listen: Iterable[Address]) -> tuple[Holder, ...]:
+    found = {holder: None for address in listen for holder in holders.holders((address.host, address.port))}
+    return tuple(found)
+
+
+def _is_absent(address: Address) -> bool:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        # A datagram socket on any port: asks for the address and disturbs nobody.
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address.host, 0))
+    except OSError:
+        return True
+    return False

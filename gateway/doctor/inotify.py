@@ -1,0 +1,51 @@
+"""How much of the user's inotify allowance is in use, from /proc."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of the current user; a limit of None is unknown."""
+
+    instances: int = 0
+    max_instances: int | None = None
+    watches: int = 0
+    max_watches: int | None = None
+
+
+def usage(proc: Path = PROC, uid: int | None = None) -> Usage:
+    owner = os.getuid() if uid is None else uid
+    instances = watches = 0
+    for process in proc.iterdir():
+        if process.name.isdigit():
+            found = _instances(process, owner)
+            instances += len(found)
+            watches += sum(found)
+    limits = proc / "sys/fs/inotify"
+    return Usage(instances, _limit(limits / "max_user_instances"), watches, _limit(limits / "max_user_watches"))
+
+
+def _instances(process: Path, owner: int) -> list[int]:
+    """The number of watches of each inotify instance that a process has open."""
+    counts: list[int] = []
+    try:
+        if process.stat().st_uid != owner:
+            return []
+        for entry in os.scandir(process / "fd"):
+            if os.readlink(entry.path) in ("anon_inode:inotify", "inotify"):
+                text = (process / "fdinfo" / entry.name).read_text()
+                counts.append(sum(line.startswith("inotify ") for line in text.splitlines()))
+    except OSError:
+        pass  # the process ended, or is not ours to look into: what was counted stands
+    return counts
+
+
+def _limit(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

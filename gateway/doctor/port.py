@@ -1,0 +1,87 @@
+"""Checks of the port: who listens, who should not, and whether it is the one that clients look for."""
+
+from collections.abc import Iterator
+
+from gateway.doctor.evidence import Evidence
+from gateway.doctor.finding import Finding
+from gateway.lifecycle import holders
+from gateway.lifecycle.holders import Holder
+from gateway.units import SERVICE
+
+PROGRAM = "openclaw-gateway"
+
+
+def foreign_listener(evidence: Evidence) -> Iterator[Finding]:
+    """Somebody else has the port, so that our socket unit cannot."""
+    if _held_by_our_manager(evidence):
+        return
+    strangers = [holder for holder in evidence.holders if not _is_gateway(holder, evidence)]
+    if strangers:
+        port = evidence.listen[0].port
+        remedy = next((f"kill {holder.pid}" for holder in strangers if holder.pid and not holder.is_foreign), "")
+        detail = holders.describe(strangers, port)
+        yield Finding(
+            "problem", f"port {port} belongs to somebody else", detail, remedy or "openclaw-gateway install --port N"
+        )
+
+
+def outside_unit(evidence: Evidence) -> Iterator[Finding]:
+    """A gateway that was started by hand: no watchdog, no restart, gone at logout."""
+    report = evidence.report
+    if report and evidence.installed and report.unit != SERVICE:
+        where = f"in {report.unit}" if report.unit else "outside any unit"
+        detail = f"pid {report.pid} was started by hand, {where}; systemd neither watches nor restarts it"
+        remedy = f"kill {report.pid}; openclaw-gateway start"
+        yield Finding("problem", "the gateway that answers is not systemd's", detail, remedy)
+
+
+def inherited_listener(evidence: Evidence) -> Iterator[Finding]:
+    """A child with the listener open answers nobody, and after the gateway's end it takes connections."""
+    if not _held_by_our_manager(evidence):
+        return
+    for holder in evidence.holders:
+        if holder.pid is None or holder.is_systemd or _is_gateway(holder, evidence):
+            continue
+        remedy = "openclaw-gateway restart --cold" if holder.unit == SERVICE else f"kill {holder.pid}"
+        yield Finding("problem", "another process has the listener open", f"{holder} takes connections", remedy)
+
+
+def _held_by_our_manager(evidence: Evidence) -> bool:
+    return any(holder.is_systemd and not holder.is_foreign for holder in evidence.holders)
+
+
+def _is_gateway(holder: Holder, evidence: Evidence) -> bool:
+    main = evidence.units.service.main_pid if evidence.units else 0
+    return holder.pid is not None and holder.pid in (main, evidence.report.pid if evidence.report else 0)
+
+
+def config_differs(evidence: Evidence) -> Iterator[Finding]:
+    """Clients on this machine read the port from the config."""
+    config = evidence.config.config
+    if config is None or not evidence.installed or not evidence.listen:
+        return
+    wanted = config.gateway.port
+    ports = {address.port for address in evidence.listen}
+    if wanted not in ports:
+        listed = ", ".join(map(str, sorted(ports)))
+        detail = f"the config says port {wanted}, the socket unit listens on {listed}"
+        # A port that only the unit names was chosen with `install --port`, so the config is what lags behind.
+        section = evidence.config.tree.get("gateway")
+        in_file = isinstance(section, dict) and "port" in section
+        remedy = "openclaw-gateway install" if in_file else f"openclaw-gateway config set gateway.port {min(ports)}"
+        yield Finding("warning", "config and socket unit name different ports", detail, remedy)
+    open_to = [str(address) for address in evidence.listen if not address.loopback]
+    if open_to and config.gateway.auth.effective_mode == "none":
+        detail = f"{', '.join(open_to)} with gateway.auth.mode none: whoever reaches it may do everything"
+        yield Finding(
+            "problem", "open to other machines without a secret", detail, "openclaw-gateway install --bind loopback"
+        )
+
+
+def absent_address(evidence: Evidence) -> Iterator[Finding]:
+    """The unit's FreeBind= lets it listen on an address that is not there (yet)."""
+    absent = [address for address in evidence.absent if not address.loopback]
+    if absent:
+        listed = ", ".join(map(str, absent))
+        detail = f"{listed}: fine for a VPN that is down, otherwise misspelt"
+        yield Finding("warning", "an address that this machine does not have", detail, "ip address")

@@ -1,0 +1,117 @@
+"""Checks of the two units, and of other units that fight with them."""
+
+from collections.abc import Iterator
+
+from gateway.doctor.evidence import Evidence
+from gateway.doctor.finding import Finding, Severity
+from gateway.units import SERVICE, SOCKET
+from gateway.units.state import UnitState
+
+JOURNAL = "journalctl --user -u openclaw-gateway -n 50"
+_REVIVE = "systemctl --user reset-failed {unit}; openclaw-gateway start"
+_LIMITS = {
+    "trigger-limit-hit": "it was activated too often in a short time and gave the port up",
+    "service-start-limit-hit": "the service hit its start limit and took the port with it",
+    "start-limit-hit": "it was started too often in a short time",
+    "resources": "it could not open its port; see who holds it",
+}
+
+
+def manager(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.units is None:
+        severity: Severity = "problem" if evidence.installed else "note"
+        remedy = f"sudo loginctl enable-linger {evidence.user}" if evidence.installed else "openclaw-gateway run"
+        detail = "systemctl --user gets no answer: no login session, a container, or another init system"
+        yield Finding(severity, "no systemd user manager", detail, remedy)
+
+
+def installed(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.units and not evidence.installed and not (evidence.openclaw_unit or evidence.foreign_units):
+        yield Finding("problem", "the units are not installed", "", "openclaw-gateway install --now")
+
+
+def outdated(evidence: Evidence) -> Iterator[Finding]:
+    """After an upgrade, or after the environment or the file was changed by hand."""
+    if evidence.installed and evidence.outdated:
+        names = ", ".join(change.path.name for change in evidence.outdated)
+        detail = f"differs from what this version writes: {names}"
+        yield Finding("warning", "unit files are out of date", detail, "openclaw-gateway install")
+
+
+def not_loaded(evidence: Evidence) -> Iterator[Finding]:
+    for unit in _both(evidence):
+        if unit.load == "masked":
+            yield Finding("problem", f"{unit.name} is masked", "", f"systemctl --user unmask {unit.name}")
+        elif unit.load in ("bad-setting", "error"):
+            remedy = f"systemd-analyze --user verify {unit.name}"
+            yield Finding("problem", f"{unit.name} does not load ({unit.load})", "a drop-in with an error?", remedy)
+        if unit.needs_daemon_reload:
+            detail = "systemd runs an older text of it"
+            yield Finding("warning", f"{unit.name} changed on disk", detail, "systemctl --user daemon-reload")
+
+
+def not_enabled(evidence: Evidence) -> Iterator[Finding]:
+    for unit in _both(evidence):
+        if unit.load == "loaded" and not unit.is_enabled:
+            what = "the port is closed after the next boot" if unit.name == SOCKET else "only a connection starts it"
+            remedy = f"systemctl --user enable {unit.name}"
+            severity: Severity = "problem" if unit.name == SOCKET else "warning"
+            yield Finding(severity, f"{unit.name} is not enabled", what, remedy)
+
+
+def socket_down(evidence: Evidence) -> Iterator[Finding]:
+    unit = evidence.units.socket if evidence.units else None
+    if unit is None or unit.load != "loaded" or unit.is_active:
+        return
+    if unit.active == "failed":
+        why = _LIMITS.get(unit.result, f"result {unit.result}")
+        yield Finding("problem", f"{SOCKET} failed", why, _REVIVE.format(unit=SOCKET))
+    else:
+        yield Finding("problem", f"{SOCKET} is stopped", "the port is closed", "openclaw-gateway start")
+
+
+def service_down(evidence: Evidence) -> Iterator[Finding]:
+    unit = evidence.units.service if evidence.units else None
+    if unit is None or unit.load != "loaded":
+        return
+    if unit.active == "failed":
+        why = _LIMITS.get(unit.result, f"result {unit.result}")
+        yield Finding("problem", f"{SERVICE} failed", f"{why}; why: {JOURNAL}", _REVIVE.format(unit=SERVICE))
+    elif unit.sub in ("auto-restart", "auto-restart-queued"):
+        detail = f"it ends and is started again, {unit.restarts} times so far (result {unit.result})"
+        yield Finding("problem", f"{SERVICE} cannot start", detail, JOURNAL)
+
+
+def system_rivals(evidence: Evidence) -> Iterator[Finding]:
+    for unit in evidence.system_units:
+        if unit.enabled:
+            detail = f"{unit.path} and the user's unit fight for the port"
+            yield Finding(
+                "problem", "a system-wide gateway too", detail, f"sudo systemctl disable --now {unit.path.name}"
+            )
+        else:
+            yield Finding("note", "a system-wide unit of the same name", f"{unit.path}, not enabled")
+
+
+def user_rivals(evidence: Evidence) -> Iterator[Finding]:
+    remedy = "openclaw-gateway install --take-over"
+    if evidence.openclaw_unit:
+        yield Finding("problem", "OpenClaw's own unit is installed", str(evidence.openclaw_unit.path), remedy)
+    for path in evidence.foreign_units:
+        yield Finding("problem", "a unit of ours that we did not write", str(path), remedy)
+
+
+def other_state(evidence: Evidence) -> Iterator[Finding]:
+    """A shell that looks at other files than the service talks to nobody."""
+    here = {"OPENCLAW_STATE_DIR": str(evidence.paths.state), "OPENCLAW_CONFIG_PATH": str(evidence.paths.config)}
+    for name, value in here.items():
+        there = evidence.unit_environment.get(name)
+        if there and there != value:
+            detail = f"the service has {name}={there}, this shell means {value}"
+            yield Finding(
+                "warning", "this shell looks at other files than the service", detail, f"export {name}={there}"
+            )
+
+
+def _both(evidence: Evidence) -> tuple[UnitState, ...]:
+    return (evidence.units.socket, evidence.units.service) if evidence.units else ()
