@@ -29,7 +29,7 @@ from gateway.rpc.registry import Call, Registry
 log = logging.getLogger("gateway.ws")
 
 EXTENSION = "openclaw.connection"
-"""Where the server puts the connection's `Carrier` into the ASGI scope."""
+"""The ASGI extension under which the server offers the client's `Carrier`, as `connection`."""
 CLOSE_S = 5.0
 """From the decision to close until the transport is dropped, whatever the client does."""
 FAIR = 32
@@ -57,7 +57,7 @@ class Conversation:
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._carrier: Carrier = scope["extensions"][EXTENSION]
+        self._carrier: Carrier = scope["extensions"][EXTENSION]["connection"]
         self._connection = Connection(str(uuid.uuid4()), _remote(scope), self._carrier)
         self._outbox = self._connection.outbox
         self._outbox.on_close = self._limit_close

@@ -47,7 +47,7 @@ class CarrierProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.handshake_initiated:
-            self.scope["extensions"][face.EXTENSION] = self  # type: ignore[assignment]
+            self.scope["extensions"][face.EXTENSION] = {"connection": self}
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -1,0 +1,231 @@
+"""A client for this gateway, and for OpenClaw's: connect, call methods, iterate over events.
+
+    async with GatewayClient("ws://127.0.0.1:18789", token="…") as gateway:
+        print(await gateway.call("health"))
+        async for event in gateway.events():
+            print(event.name, event.payload)
+
+GatewayError
+├── NotRunning          nothing listens there
+├── TimedOut            no answer in the time given
+├── Refused             it did not let us in; carries the wire's code
+├── CallFailed          a method answered with an error; carries the wire's code
+└── Disconnected        the connection ended; carries the close code
+"""
+
+import asyncio
+import json
+import platform
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from gateway import __version__
+from gateway.errors import GatewayError, NotRunning, TimedOut
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+TIMEOUT_S = 10.0
+MAX_EVENTS = 1000
+"""Events kept for `events()`; whoever does not iterate loses the oldest, and sees it in `seq`."""
+MAX_FRAME = 64 * 1024 * 1024
+CLOSE_S = 1.0
+"""For the other side to answer the close frame."""
+
+
+class WireFailure(GatewayError):
+    """An error object from the wire."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        self.code = str(error.get("code", "UNKNOWN"))
+        self.message = str(error.get("message", ""))
+        self.details = error.get("details")
+        self.retryable = bool(error.get("retryable", False))
+        super().__init__(f"{self.message} ({self.code})")
+
+
+class Refused(WireFailure):
+    pass
+
+
+class CallFailed(WireFailure):
+    pass
+
+
+class Disconnected(GatewayError):
+    """`code` is None when the connection broke without a close frame."""
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        how = f"closed the connection: {code} {reason}".rstrip() if code else "broke the connection off"
+        super().__init__(f"the gateway {how}")
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    payload: Any
+    seq: int | None
+
+
+class GatewayClient:
+    """Use it as an async context manager, or `connect` and `close` it. One connection; it does not reconnect."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        password: str | None = None,
+        protocol: int = 4,
+        scopes: Sequence[str] = ("operator.admin",),
+        client_id: str = "gateway-client",
+        mode: str = "backend",
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """`timeout_s` bounds connecting and, unless a call says otherwise, each call."""
+        self.url = url
+        self.hello: dict[str, Any] = {}
+        """The hello-ok payload: version, methods, snapshot, limits."""
+        self._auth = {key: value for key, value in (("token", token), ("password", password)) if value}
+        self._protocol = protocol
+        self._scopes = list(scopes)
+        self._client = {"id": client_id, "mode": mode, "version": __version__, "platform": platform.system().lower()}
+        self._timeout_s = timeout_s
+        self._socket: ClientConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._news = asyncio.Event()
+        self._end: Disconnected | None = None
+        self._last_id = 0
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Raise NotRunning, TimedOut, Refused, Disconnected, or GatewayError if no gateway is what answers."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                self._socket = await self._open()
+                self._reader = asyncio.create_task(self._read(self._socket))
+                self.hello = await self._shake_hands()
+        except TimeoutError:
+            await self.close()
+            raise TimedOut(f"no answer from {self.url} within {self._timeout_s:g} s") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+        if self._reader is not None:
+            await self._reader
+
+    async def call(self, method: str, params: object = None, timeout_s: float | None = None) -> Any:
+        """The payload of the answer. Raise CallFailed, TimedOut or Disconnected."""
+        limit = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                answer = await self._request(method, {} if params is None else params)
+        except TimeoutError:
+            raise TimedOut(f"{method}: no answer within {limit:g} s") from None
+        if not answer.get("ok"):
+            raise CallFailed(answer.get("error") or {})
+        return answer.get("payload")
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Events as they come, those before the first call included; ends with Disconnected, or after `close`."""
+        while True:
+            while self._events:
+                yield self._events.popleft()
+            if self._end is not None:
+                raise self._end
+            self._news.clear()
+            await self._news.wait()
+
+    async def _open(self) -> "ClientConnection":
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidHandshake, InvalidURI
+
+        try:
+            # A proxy in the environment is for the world outside, not for a gateway on this machine.
+            return await connect(
+                self.url, compression=None, max_size=MAX_FRAME, open_timeout=None, close_timeout=CLOSE_S, proxy=None
+            )
+        except InvalidURI:
+            raise GatewayError(f"{self.url} is not a WebSocket address; one looks like ws://127.0.0.1:18789") from None
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise NotRunning(f"no gateway answers at {self.url}: {error.strerror or error}") from None
+        except (InvalidHandshake, EOFError) as error:
+            raise GatewayError(f"what answers at {self.url} is no gateway: {error}") from None
+
+    async def _shake_hands(self) -> dict[str, Any]:
+        params = {
+            "minProtocol": self._protocol,
+            "maxProtocol": self._protocol,
+            "client": self._client,
+            "role": "operator",
+            "scopes": self._scopes,
+            "caps": [],
+        }
+        answer = await self._request("connect", params | ({"auth": self._auth} if self._auth else {}))
+        if not answer.get("ok"):
+            raise Refused(answer.get("error") or {})
+        hello: dict[str, Any] = answer.get("payload") or {}
+        return hello
+
+    async def _request(self, method: str, params: object) -> dict[str, Any]:
+        if self._socket is None:
+            raise GatewayError("not connected: call connect() first")
+        if self._end is not None:
+            raise self._end
+        from websockets.exceptions import ConnectionClosed
+
+        self._last_id += 1
+        id = str(self._last_id)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[id] = answer
+        try:
+            await self._socket.send(json.dumps({"type": "req", "id": id, "method": method, "params": params}))
+            return await answer
+        except ConnectionClosed:
+            return await answer  # the reader says how it ended
+        finally:
+            self._answers.pop(id, None)
+
+    async def _read(self, socket: "ClientConnection") -> None:
+        try:
+            async for text in socket:
+                self._take(text)
+        except Exception:
+            # ConnectionClosedError, or a frame that no gateway sends: either way the connection is over.
+            await socket.close(1002)
+        self._end = Disconnected(socket.close_code if socket.close_code != 1006 else None, socket.close_reason or "")
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(self._end)
+        self._news.set()
+
+    def _take(self, text: str | bytes) -> None:
+        frame = json.loads(text)
+        if frame["type"] == "event":
+            self._events.append(Event(frame["event"], frame.get("payload"), frame.get("seq")))
+            self._news.set()
+        elif frame["type"] == "res":
+            answer = self._answers.get(frame["id"])
+            if answer is not None and not answer.done():
+                answer.set_result(frame)

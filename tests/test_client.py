@@ -1,0 +1,262 @@
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from gateway import client as module
+from gateway.client import CallFailed, Disconnected, Event, GatewayClient, Refused
+from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.exits import ExitCode
+
+Behaviour = Callable[[ServerConnection], Awaitable[None]]
+CHALLENGE = {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1}}
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(10):
+            await test()
+
+    asyncio.run(limited())
+
+
+class Gateway:
+    """One scripted connection at a time."""
+
+    def __init__(self, ws: ServerConnection) -> None:
+        self.ws = ws
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        await self.ws.send(json.dumps(frame))
+
+    async def request(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(await self.ws.recv())
+        return frame
+
+    async def answer(self, request: dict[str, Any], payload: object) -> None:
+        await self.send({"type": "res", "id": request["id"], "ok": True, "payload": payload})
+
+    async def refuse(self, request: dict[str, Any], **error: object) -> None:
+        await self.send({"type": "res", "id": request["id"], "ok": False, "error": error})
+
+    async def greet(self) -> dict[str, Any]:
+        await self.send(CHALLENGE)
+        request = await self.request()
+        await self.answer(request, {"type": "hello-ok", "protocol": 4})
+        params: dict[str, Any] = request["params"]
+        return params
+
+
+@asynccontextmanager
+async def gateway(script: Callable[[Gateway], Awaitable[None]]) -> AsyncIterator[str]:
+    async def handler(ws: ServerConnection) -> None:
+        await script(Gateway(ws))
+        await ws.wait_closed()
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+def test_calls_and_events() -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def script(peer: Gateway) -> None:
+        seen.append(await peer.greet())
+        request = await peer.request()
+        await peer.send({"type": "event", "event": "tick", "payload": {"ts": 1}, "seq": 1})
+        await peer.answer(request, {"asked": request["method"], "with": request["params"]})
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url, token="t", password="p", scopes=["a"]) as client:
+            assert client.hello["protocol"] == 4
+            assert await client.call("health") == {"asked": "health", "with": {}}
+            events = client.events()
+            assert (await anext(events)).name == "connect.challenge"
+            assert await anext(events) == Event("tick", {"ts": 1}, 1)
+
+    run(test)
+    assert seen[0]["auth"] == {"token": "t", "password": "p"}
+    assert (seen[0]["minProtocol"], seen[0]["maxProtocol"], seen[0]["scopes"]) == (4, 4, ["a"])
+
+
+def test_without_a_secret_none_is_sent() -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def script(peer: Gateway) -> None:
+        seen.append(await peer.greet())
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url, protocol=3):
+            pass
+
+    run(test)
+    assert "auth" not in seen[0] and seen[0]["maxProtocol"] == 3
+
+
+def test_answers_may_come_in_another_order() -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        first, second = await peer.request(), await peer.request()
+        await peer.answer(second, second["method"])
+        await peer.send({"type": "res", "id": "unknown", "ok": True})
+        await peer.answer(first, first["method"])
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            assert list(await asyncio.gather(client.call("a"), client.call("b"))) == ["a", "b"]
+
+    run(test)
+
+
+def test_a_refused_handshake() -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.send(CHALLENGE)
+        await peer.refuse(await peer.request(), code="NOT_PAIRED", message="device identity required", details={"a": 1})
+        await peer.ws.close(1008, "device identity required")
+
+    async def test() -> None:
+        async with gateway(script) as url:
+            with pytest.raises(Refused, match=r"device identity required \(NOT_PAIRED\)") as caught:
+                await GatewayClient(url).connect()
+        assert (caught.value.code, caught.value.details, caught.value.retryable) == ("NOT_PAIRED", {"a": 1}, False)
+
+    run(test)
+
+
+def test_a_failed_call_leaves_the_connection_usable() -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        await peer.refuse(await peer.request(), code="UNAVAILABLE", message="later", retryable=True)
+        await peer.answer(await peer.request(), 5)
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            with pytest.raises(CallFailed) as caught:
+                await client.call("a")
+            assert (caught.value.code, caught.value.retryable) == ("UNAVAILABLE", True)
+            assert await client.call("b") == 5
+
+    run(test)
+
+
+@pytest.mark.parametrize(("code", "text"), [(1012, "1012 service restart"), (None, "broke the connection off")])
+def test_the_end_reaches_calls_and_events(code: int | None, text: str) -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        await peer.request()
+        if code is None:
+            peer.ws.transport.abort()
+        else:
+            await peer.ws.close(code, "service restart")
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            with pytest.raises(Disconnected, match=text) as caught:
+                await client.call("a")
+            assert caught.value.code == code
+            with pytest.raises(Disconnected):
+                await client.call("b")
+            with pytest.raises(Disconnected):
+                async for _ in client.events():
+                    pass
+
+    run(test)
+
+
+@pytest.mark.parametrize("nonsense", ["{", "[]", '{"type":"res"}', "[" * 100_000])
+def test_a_peer_that_talks_nonsense_is_left(nonsense: str) -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        await peer.ws.send(nonsense)
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            with pytest.raises(Disconnected):
+                await client.call("a")
+
+    run(test)
+
+
+def test_a_call_has_its_time() -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        await peer.request()
+        await peer.answer(await peer.request(), 1)
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            with pytest.raises(TimedOut, match=r"slow: no answer within 0\.01 s"):
+                await client.call("slow", timeout_s=0.01)
+            assert await client.call("quick") == 1
+
+    run(test)
+
+
+def test_a_gateway_that_never_answers_connect() -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.request()
+
+    async def test() -> None:
+        async with gateway(script) as url:
+            with pytest.raises(TimedOut):
+                await GatewayClient(url, timeout_s=0.1).connect()
+
+    run(test)
+
+
+def test_nobody_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(NotRunning) as caught:
+        asyncio.run(GatewayClient(f"ws://127.0.0.1:{port}").connect())
+    assert caught.value.exit_code == ExitCode.NOT_RUNNING
+
+
+def test_another_server_there() -> None:
+    async def test() -> None:
+        async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(GatewayError, match="is no gateway"):
+                await GatewayClient(url).connect()
+
+    run(test)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "ws://"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(GatewayError, match="not a WebSocket address"):
+        asyncio.run(GatewayClient(url).connect())
+
+
+def test_a_client_that_is_not_connected() -> None:
+    with pytest.raises(GatewayError, match="not connected"):
+        asyncio.run(GatewayClient("ws://127.0.0.1:1").call("health"))
+
+
+def test_events_are_bounded_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EVENTS", 3)
+
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        request = await peer.request()
+        for seq in range(1, 6):
+            await peer.send({"type": "event", "event": "tick", "seq": seq})
+        await peer.answer(request, None)
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            await client.call("a")
+            events = client.events()
+            assert [(await anext(events)).seq for _ in range(3)] == [3, 4, 5]
+
+    run(test)
