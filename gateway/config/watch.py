@@ -9,21 +9,25 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.inotify import InotifyEmitter
-from watchdog.observers.inotify_c import InotifyConstants, Mask
+from watchdog.observers.inotify_c import InotifyConstants
 
 from gateway.config.trail import Names, follow, merge
+
+if TYPE_CHECKING:
+    from watchdog.observers.inotify_c import Mask  # since watchdog 7; an int before
 
 Mode = Literal["inotify", "polling", "off"]
 State = tuple[int, ...] | None
 
 log = logging.getLogger("gateway.config")
 
-_MASK = (
+_MASK = cast(
+    "Mask",
     InotifyConstants.IN_CREATE
     | InotifyConstants.IN_MODIFY
     | InotifyConstants.IN_ATTRIB
@@ -31,7 +35,7 @@ _MASK = (
     | InotifyConstants.IN_MOVED_TO
     | InotifyConstants.IN_DELETE
     | InotifyConstants.IN_DELETE_SELF
-    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_ONLYDIR,
 )
 
 
@@ -42,8 +46,8 @@ class _Emitter(InotifyEmitter):
     (open, close without write) is left out as well, or our own reload would cause the next one.
     """
 
-    def get_event_mask_from_filter(self) -> Mask:
-        return Mask(_MASK)
+    def get_event_mask_from_filter(self) -> "Mask":
+        return _MASK
 
 
 class Watch(FileSystemEventHandler):
