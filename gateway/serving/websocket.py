@@ -1,7 +1,6 @@
-"""A WebSocket connection: uvicorn's on the websockets library's Sans-I/O core, with two doors for the application.
+"""A WebSocket connection: uvicorn's on the websockets library's Sans-I/O core, with doors for the application.
 
-The ASGI scope gets, under `extensions["openclaw.connection"]`, this object: `authenticated()` tells that the client
-no longer counts against the bound on strangers of its address, `abort()` drops a client that does not read.
+The ASGI scope gets this object under `extensions["openclaw.connection"]["connection"]`, as a `hub.Carrier`.
 """
 
 import asyncio
@@ -21,6 +20,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._state: GatewayState = kwargs["server_state"]
         self._address: str | None = None
+        self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -32,6 +32,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.authenticated()
+        self._gone.set()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -48,7 +49,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Drop the connection at once, with what is still unsent."""
         self.transport.abort()
 
-    @property
-    def unsent(self) -> int:
-        """Bytes that the client has not taken yet."""
-        return self.transport.get_write_buffer_size()
+    async def wait_closed(self) -> None:
+        """Until the transport is gone, and with it whatever was still unsent."""
+        await self._gone.wait()
