@@ -1,0 +1,155 @@
+"""`call` and `health`: ask the running gateway over the wire, as any client would."""
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from gateway.cli.target import Target, find_target, split, with_scheme
+from gateway.config.parse import parse
+from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.exits import ExitCode
+from gateway.report import Issue
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+    from gateway.client import GatewayClient
+
+TIMEOUT_S = 10.0
+MAX_PROBE = 64 * 1024
+"""Bytes of a probe's answer that are read."""
+
+_url = click.option(
+    "--url", metavar="URL", help="Such as ws://127.0.0.1:18789. Default: OPENCLAW_GATEWAY_URL, then the config's port."
+)
+_timeout = click.option("--timeout", default=TIMEOUT_S, show_default=True, metavar="SECONDS", help="How long to wait.")
+
+
+@click.command()
+@click.argument("method")
+@click.argument("params", default="{}", metavar="[PARAMS]")
+@_url
+@click.option("--token", help="Better in OPENCLAW_GATEWAY_TOKEN: options show in the process list.")
+@click.option("--password", help="Better in OPENCLAW_GATEWAY_PASSWORD.")
+@_timeout
+@click.option("--json", "as_json", is_flag=True, help="One line: {ok, payload} or {ok, error}.")
+def call(
+    method: str,
+    params: str,
+    url: str | None,
+    token: str | None,
+    password: str | None,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    """Call METHOD over the WebSocket and print what it answers.
+
+    PARAMS is an object in JSON or JSON5. On this machine the secret is found by itself.
+
+    \b
+    openclaw-gateway call health
+    openclaw-gateway call gateway.restart.request '{reason: "new certificates"}'
+
+    Exit code 0: answered · 1: refused or failed · 2: bad PARAMS · 3: not running · 14: no answer in time.
+    """
+    from gateway.client import WireFailure
+
+    given = read_params(params)
+    target = find_target(os.environ, url, token, password)
+    try:
+        payload = asyncio.run(_call(_client(target, timeout), method, given))
+    except WireFailure as failure:
+        if not as_json:
+            raise
+        error = {"code": failure.code, "message": failure.message, "details": failure.details}
+        click.echo(json.dumps({"ok": False, "error": error}))
+        return ExitCode.FAILURE
+    click.echo(json.dumps({"ok": True, "payload": payload} if as_json else payload, indent=None if as_json else 2))
+    return ExitCode.OK
+
+
+@click.command()
+@click.option("--ws", is_flag=True, help="Ask over the WebSocket, with the secret; says more.")
+@_url
+@_timeout
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def health(ws: bool, url: str | None, timeout: float, as_json: bool) -> int:
+    """Ask the running gateway for its health.
+
+    Exit code 0: serves and is well · 3: not running · 4: not ready or degraded, and why · 14: no answer in time.
+    """
+    target = find_target(os.environ, url)
+    answer = asyncio.run(_call(_client(target, timeout), "health", {})) if ws else probe(target.url, timeout)
+    reasons = [*answer.get("failing", []), *answer.get("degraded", [])]
+    well = bool(answer.get("ok", True) and answer.get("ready", True) and not reasons)
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        click.echo("ok" if well else f"unhealthy: {', '.join(reasons) or 'not ready'}")
+    return ExitCode.OK if well else ExitCode.UNHEALTHY
+
+
+def read_params(text: str) -> dict[str, Any]:
+    document = parse(text.encode("utf-8", "surrogateescape"), "PARAMS", root_object=False)
+    if isinstance(document, Issue):
+        raise click.UsageError(str(document))
+    if not isinstance(document.value, dict):
+        raise click.UsageError("PARAMS must be an object: { … }")
+    return document.value
+
+
+def _client(target: Target, timeout: float) -> "GatewayClient":
+    from gateway.client import GatewayClient
+
+    return GatewayClient(
+        with_scheme(target.url, {"http": "ws", "https": "wss"}),
+        token=target.token,
+        password=target.password,
+        client_id="cli",
+        mode="cli",
+        timeout_s=timeout,
+    )
+
+
+async def _call(client: "GatewayClient", method: str, params: dict[str, Any]) -> Any:
+    async with client:
+        return await client.call(method, params)
+
+
+def probe(url: str, timeout: float) -> dict[str, Any]:
+    """What /healthz and /readyz say, as one object. Raise NotRunning, TimedOut, or GatewayError for another server."""
+    parts = split(with_scheme(url, {"ws": "http", "wss": "https"}))
+    connection = _open(parts.scheme, parts.hostname or "", parts.port, timeout)
+    try:
+        live = _get(connection, "/healthz")
+        return {**live, **_get(connection, "/readyz")}
+    except TimeoutError:
+        raise TimedOut(f"no answer from {url} within {timeout:g} s") from None
+    except OSError as error:
+        raise NotRunning(f"no gateway answers at {url}: {error.strerror or error}") from None
+    finally:
+        connection.close()
+
+
+def _open(scheme: str, host: str, port: int | None, timeout: float) -> "HTTPConnection":
+    import http.client
+
+    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+    return kind(host, port, timeout=timeout)
+
+
+def _get(connection: "HTTPConnection", path: str) -> dict[str, Any]:
+    import http.client
+
+    try:
+        connection.request("GET", path)
+        answer: dict[str, Any] = msgspec.json.decode(connection.getresponse().read(MAX_PROBE), type=dict[str, Any])
+    except ConnectionError:
+        raise
+    except (http.client.HTTPException, msgspec.DecodeError) as error:
+        raise GatewayError(f"what answers at {connection.host}:{connection.port} is no gateway: {error}") from None
+    return answer

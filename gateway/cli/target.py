@@ -1,0 +1,84 @@
+"""Where `call` and `health` connect to, and with which secret.
+
+Address and secret come from the options, the environment, the config, and the generated token file, in this order.
+What lies on this machine is sent to this machine only.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+import click
+
+from gateway.config import files, lastgood
+from gateway.config.schema import Config
+from gateway.lifecycle.token import token_file
+from gateway.paths import Paths
+
+
+@dataclass(frozen=True)
+class Target:
+    url: str
+    token: str | None = field(repr=False)
+    password: str | None = field(repr=False)
+
+
+def find_target(
+    env: Mapping[str, str], url: str | None = None, token: str | None = None, password: str | None = None
+) -> Target:
+    """Where to connect, and with which secret. An option for one secret leaves out what would be found for both."""
+    paths = Paths.from_env(env)
+    config = _config(paths, env)
+    address = url or env.get("OPENCLAW_GATEWAY_URL") or f"ws://{_host(config)}:{config.gateway.port}"
+    if token or password:
+        return Target(address, token, password)
+    token, password = env.get("OPENCLAW_GATEWAY_TOKEN"), env.get("OPENCLAW_GATEWAY_PASSWORD")
+    if _is_local(address):
+        token = config.gateway.auth.token or token
+        password = config.gateway.auth.password or password
+        if not token and not password:
+            token = _generated(paths)
+    return Target(address, token, password)
+
+
+def _config(paths: Paths, env: Mapping[str, str]) -> Config:
+    """What the gateway runs on: the file, else the last good one, else the defaults."""
+    snapshot = files.read(paths.config, env, paths.state)
+    good = None if snapshot.config else lastgood.load(paths.state, paths.config, env)
+    return snapshot.config or (good.config if good else None) or Config()
+
+
+def _host(config: Config) -> str:
+    host = config.gateway.custom_bind_host if config.gateway.bind == "custom" else None
+    return f"[{host}]" if host and ":" in host else host or "127.0.0.1"
+
+
+def _is_local(url: str) -> bool:
+    host = split(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _generated(paths: Paths) -> str | None:
+    try:
+        return token_file(paths.state).read_text().strip() or None
+    except OSError:
+        return None  # without it the gateway says what is missing
+
+
+def with_scheme(url: str, other: Mapping[str, str]) -> str:
+    parts = split(url)
+    return parts._replace(scheme=other.get(parts.scheme, parts.scheme)).geturl()
+
+
+def split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("ws", "wss", "http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise click.UsageError(f"{url!r} is no address of a gateway; one looks like ws://127.0.0.1:18789")

@@ -1,0 +1,207 @@
+"""`call` and `health` as a user types them, against a small server on a thread."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from websockets.sync.server import ServerConnection, serve
+
+from gateway.cli import call as module
+from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.exits import ExitCode
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("OPENCLAW_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def invoke(command: click.Command, *args: str) -> Result:
+    return CliRunner().invoke(command, args, standalone_mode=False)
+
+
+@contextmanager
+def websocket(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A gateway that lets everyone in and answers one request; and what it was sent."""
+    seen: list[dict[str, Any]] = []
+
+    def handle(ws: ServerConnection) -> None:
+        for respond in (lambda request: {"ok": True, "payload": {"protocol": 4}}, answer):
+            seen.append(json.loads(ws.recv()))
+            ws.send(json.dumps({"type": "res", "id": seen[-1]["id"], **respond(seen[-1])}))
+        ws.recv()
+
+    with serve(handle, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}", seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def probes(**answers: tuple[int, bytes]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, body = answers[self.path.removeprefix("/")]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def nobody() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"ws://127.0.0.1:{listener.getsockname()[1]}"
+
+
+LIVE = (200, b'{"ok":true,"status":"live"}')
+
+
+def test_call_prints_what_is_answered() -> None:
+    with websocket(lambda request: {"ok": True, "payload": {"a": [1, "é"]}}) as (url, seen):
+        result = invoke(module.call, "some.method", "{probe: true, /* JSON5 */}", "--url", url, "--token", "t")
+    assert result.return_value == ExitCode.OK, result.exception
+    assert json.loads(result.stdout) == {"a": [1, "é"]}
+    assert result.stdout.startswith('{\n  "a"')
+    assert (seen[1]["method"], seen[1]["params"]) == ("some.method", {"probe": True})
+    assert seen[0]["params"]["auth"] == {"token": "t"}
+    assert seen[0]["params"]["client"]["id"] == "cli"
+
+
+def test_call_in_json_is_one_line() -> None:
+    with websocket(lambda request: {"ok": True, "payload": {"a": 1}}) as (url, _):
+        result = invoke(module.call, "m", "--url", url, "--json")
+    assert result.stdout == '{"ok": true, "payload": {"a": 1}}\n'
+
+
+ERROR = {"ok": False, "error": {"code": "FORBIDDEN", "message": "missing scope: x", "details": {"a": 1}}}
+
+
+def test_a_refusal_is_a_sentence() -> None:
+    with websocket(lambda request: ERROR) as (url, _):
+        result = invoke(module.call, "m", "--url", url)
+    assert isinstance(result.exception, GatewayError)
+    assert str(result.exception) == "missing scope: x (FORBIDDEN)"
+    assert result.exception.exit_code == ExitCode.FAILURE
+
+
+def test_a_refusal_in_json_keeps_its_code() -> None:
+    with websocket(lambda request: ERROR) as (url, _):
+        result = invoke(module.call, "m", "--url", url, "--json")
+    assert result.return_value == ExitCode.FAILURE
+    assert json.loads(result.stdout) == ERROR
+
+
+@pytest.mark.parametrize(
+    ("params", "fault"),
+    [
+        ("[1]", "PARAMS must be an object"),
+        ("{a: }", "PARAMS:1:5: not valid JSON5"),
+        ("{", "PARAMS:1:2: not valid JSON5"),
+    ],
+)
+def test_bad_params_name_the_place(params: str, fault: str, nobody: str) -> None:
+    result = invoke(module.call, "m", params, "--url", nobody)
+    assert isinstance(result.exception, click.UsageError)
+    assert fault in str(result.exception.message)
+
+
+@pytest.mark.parametrize("arguments", [("call", "m"), ("health",), ("health", "--ws")])
+def test_nobody_answers(arguments: tuple[str, ...], nobody: str) -> None:
+    result = invoke(getattr(module, arguments[0]), *arguments[1:], "--url", nobody)
+    assert isinstance(result.exception, NotRunning)
+    assert f"no gateway answers at {nobody}" in str(result.exception)
+
+
+@pytest.mark.parametrize("arguments", [("call", "m"), ("health",)])
+def test_a_gateway_that_does_not_answer(arguments: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+        result = invoke(getattr(module, arguments[0]), *arguments[1:], "--url", url, "--timeout", "0.05")
+    assert isinstance(result.exception, TimedOut), result.exception
+
+
+@pytest.mark.parametrize(
+    ("ready", "code", "text"),
+    [
+        ((200, b'{"ready":true,"failing":[],"degraded":[],"uptimeMs":5}'), ExitCode.OK, "ok"),
+        ((200, b'{"ready":true,"failing":[],"degraded":["config"]}'), ExitCode.UNHEALTHY, "unhealthy: config"),
+        ((503, b'{"ready":false,"failing":["leaving"],"degraded":["watch"]}'), ExitCode.UNHEALTHY,
+         "unhealthy: leaving, watch"),
+        ((503, b'{"ready":false}'), ExitCode.UNHEALTHY, "unhealthy: not ready"),
+    ],
+)  # fmt: skip
+def test_health_from_the_probes(ready: tuple[int, bytes], code: ExitCode, text: str) -> None:
+    with probes(healthz=LIVE, readyz=ready) as url:
+        result = invoke(module.health, "--url", url)
+        assert (result.return_value, result.stdout) == (code, text + "\n")
+        result = invoke(module.health, "--url", url.replace("ws", "http"), "--json")
+        assert json.loads(result.stdout) == {"ok": True, "status": "live", **json.loads(ready[1])}
+        assert result.return_value == code
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"x" * 100_000])
+def test_another_server_is_not_taken_for_a_gateway(body: bytes) -> None:
+    with probes(healthz=(200, body), readyz=(200, body)) as url:
+        result = invoke(module.health, "--url", url)
+    assert isinstance(result.exception, GatewayError)
+    assert "is no gateway" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "text"),
+    [
+        ({"ok": True, "degraded": []}, ExitCode.OK, "ok"),
+        ({"ok": True, "degraded": ["state"]}, ExitCode.UNHEALTHY, "unhealthy: state"),
+        ({"ok": True}, ExitCode.OK, "ok"),
+        ({"ok": False}, ExitCode.UNHEALTHY, "unhealthy: not ready"),
+    ],
+)
+def test_health_over_the_websocket(payload: dict[str, Any], code: ExitCode, text: str) -> None:
+    with websocket(lambda request: {"ok": True, "payload": payload}) as (url, seen):
+        result = invoke(module.health, "--ws", "--url", url)
+    assert (result.return_value, result.stdout) == (code, text + "\n")
+    assert seen[1]["method"] == "health"
+
+
+def test_an_address_that_is_none() -> None:
+    result = invoke(module.health, "--url", "localhost:18789")
+    assert isinstance(result.exception, click.UsageError)
+
+
+@pytest.mark.parametrize("command", [module.call, module.health])
+def test_help_names_the_exit_codes(command: click.Command) -> None:
+    result = CliRunner().invoke(command, ["--help"])
+    assert "not running" in result.stdout and "14" in result.stdout
