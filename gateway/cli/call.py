@@ -68,7 +68,10 @@ def call(
         error = {"code": failure.code, "message": failure.message, "details": failure.details}
         click.echo(json.dumps({"ok": False, "error": error}))
         return ExitCode.FAILURE
-    click.echo(json.dumps({"ok": True, "payload": payload} if as_json else payload, indent=None if as_json else 2))
+    if as_json:
+        click.echo(json.dumps({"ok": True, "payload": payload}))
+    else:
+        click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
     return ExitCode.OK
 
 

@@ -94,7 +94,7 @@ def test_call_prints_what_is_answered() -> None:
         result = invoke(module.call, "some.method", "{probe: true, /* JSON5 */}", "--url", url, "--token", "t")
     assert result.return_value == ExitCode.OK, result.exception
     assert json.loads(result.stdout) == {"a": [1, "é"]}
-    assert result.stdout.startswith('{\n  "a"')
+    assert result.stdout == '{\n  "a": [\n    1,\n    "é"\n  ]\n}\n'
     assert (seen[1]["method"], seen[1]["params"]) == ("some.method", {"probe": True})
     assert seen[0]["params"]["auth"] == {"token": "t"}
     assert seen[0]["params"]["client"]["id"] == "cli"
