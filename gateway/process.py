@@ -37,6 +37,8 @@ from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.config.watch import Watch
 
 log = logging.getLogger("gateway")
@@ -90,6 +92,7 @@ class Process:
         self._status_wanted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: Watch | None = None
+        self._watched: tuple[Path, ...] = ()
         self._reloader = self._take_config()
         self._auth = self._policy(self.config, 1)
         self._coordinator = self._take_turns()
@@ -208,8 +211,11 @@ class Process:
 
     def end(self, result: ReloadResult) -> None:
         self._start.notifier.ready(status_line(self.report()))
-        if self._watch is not None:
-            self._watch.retarget(self.snapshot.files)
+        files = self.snapshot.files
+        if self._watch is not None and files != self._watched:
+            self._watch.retarget(files)
+            self._watched = files
+            self._reloader.changed()  # a file that is watched only now may have changed just before
 
     def restart(self, reason: str, avoid: str = "") -> RestartTicket:
         if avoid:
@@ -359,7 +365,8 @@ class Process:
             with contextlib.suppress(RuntimeError):  # the loop is closed: we have left
                 loop.call_soon_threadsafe(self._reloader.changed)
 
-        watch = Watch(self.snapshot.files, changed)
+        self._watched = self.snapshot.files
+        watch = Watch(self._watched, changed)
         watch.start()
         return watch
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.reload.active import Active
-from gateway.reload.plan import Plan, describe, make_plan
+from gateway.reload.plan import Plan, describe, make_plan, same
 from gateway.report import ReloadResult, RestartTicket
 
 log = logging.getLogger("gateway.reload")
@@ -131,9 +131,15 @@ class Reloader:
             return self._refuse(snapshot)
         if snapshot.digest == self._avoid and trigger == "watch":
             return ReloadResult("unchanged", "this config failed when it was applied; it is not taken until it changes")
-        if snapshot.tree == self.active.tree and self.active.source == ("file" if snapshot.exists else "defaults"):
+        if self._runs_already(snapshot):
             return ReloadResult("unchanged", "the config means the same as before")
         return await self._follow(snapshot, snapshot.config, trigger)
+
+    def _runs_already(self, snapshot: Snapshot) -> bool:
+        # The typed values too: `.env` can change one while the tree stays the same.
+        active = self.active
+        source = "file" if snapshot.exists else "defaults"
+        return active.source == source and active.config == snapshot.config and same(active.tree, snapshot.tree)
 
     async def _read_settled(self) -> Snapshot:
         snapshot = await asyncio.to_thread(self._read)
@@ -159,18 +165,22 @@ class Reloader:
         log.info("%s", describe(plan.changes))
         for path in plan.unit:
             log.warning("%s belongs to the socket unit: run `openclaw-gateway install` to move the port", path)
-        outcome = plan.outcome
-        if outcome == "off":
+        if plan.outcome == "off":
             log.info("config reload disabled (gateway.reload.mode=off)")
             return _result(plan, snapshot, "gateway.reload.mode is off; `openclaw-gateway reload` applies it")
-        if outcome == "restart":
+        if failure := await self._apply(plan, snapshot, config):
+            return failure
+        if plan.restart:
+            # The hot part is in force already: a restart may wait for minutes, a changed secret should not.
             reason = f"config change requires gateway restart ({_needing(plan)})"
             log.info("%s", reason)
             ticket = self._host.restart(reason)
             return _result(plan, snapshot, f"{reason}: {ticket.message or ticket.state}")
-        return await self._apply(plan, snapshot, config)
+        await asyncio.to_thread(self._keep, snapshot)
+        return _result(plan, snapshot, self._say(plan))
 
-    async def _apply(self, plan: Plan, snapshot: Snapshot, config: Config) -> ReloadResult:
+    async def _apply(self, plan: Plan, snapshot: Snapshot, config: Config) -> ReloadResult | None:
+        """Swap the config and carry out the plan's actions. If one fails: the old config again, and the failure."""
         before = self.active
         self.active = Active(config, snapshot.tree, snapshot.digest, "file")
         for name in plan.actions:
@@ -186,12 +196,11 @@ class Reloader:
                 )
             log.debug("applied %s in %.1f ms", name, (time.monotonic() - began) * 1000)
         self._avoid = ""
-        await asyncio.to_thread(self._keep, snapshot)
-        return _result(plan, snapshot, self._say(plan))
+        return None
 
     def _say(self, plan: Plan) -> str:
         said = []
-        if hot := ", ".join(change.path for change in plan.changes if change.effect == "hot"):
+        if hot := ", ".join(plan.hot):
             log.info("config hot reload applied (%s)", hot)
             said.append(f"applied without a restart: {hot}")
         if ignored := ", ".join(plan.ignored):
@@ -199,7 +208,7 @@ class Reloader:
             said.append(f"not applied, because gateway.reload.mode=hot forbids the restart it needs: {ignored}")
         if not said:
             log.info("config change applied (nothing to do)")
-        return "; ".join(said) or "nothing that this gateway uses has changed"
+        return "; ".join(said) or ("" if plan.unit else "nothing that this gateway uses has changed")
 
 
 def _needing(plan: Plan) -> str:
@@ -208,5 +217,6 @@ def _needing(plan: Plan) -> str:
 
 def _result(plan: Plan, snapshot: Snapshot, message: str) -> ReloadResult:
     if plan.unit:
-        message += f"; {', '.join(plan.unit)}: run `openclaw-gateway install` to move the port"
+        unit = f"{', '.join(plan.unit)}: run `openclaw-gateway install` to move the port"
+        message = f"{message}; {unit}" if message else unit
     return ReloadResult(plan.outcome, message, changes=plan.changes, warnings=snapshot.warnings)
