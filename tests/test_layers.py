@@ -14,7 +14,7 @@ PURE = 1
 """The layer that computes and touches nothing."""
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {
-    "click": ["cli/*", "doctor/*", "__main__"],
+    "click": ["cli", "cli/*", "doctor/*", "__main__"],
     "starlette": ["web/*"],
     "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
     "uvicorn": ["serving/*"],
