@@ -20,6 +20,7 @@ from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
 from gateway.protocol.params import NoParams
+from gateway.report import StatusReport
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.web import socket as face
@@ -265,7 +266,9 @@ def test_a_version_3_client_may_send_less_at_once() -> None:
     run(test)
 
 
-def test_garbage_after_hello_is_survived() -> None:
+def test_garbage_after_hello_is_survived(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "gateway.ws")
+
     async def test() -> None:
         async with serving(FakeCore()) as server, client(server) as ws:
             for garbage in ("{,", "\x00", "[" * 100_000, '{"id":"\\ud800"}'):
@@ -277,6 +280,21 @@ def test_garbage_after_hello_is_survived() -> None:
             assert await closed(ws) == (1003, "text frames only")
 
     run(test)
+    assert caplog.text.count("frame ignored") == 1
+
+
+def test_a_bug_closes_one_client_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(FakeCore):
+        def report(self) -> StatusReport:
+            raise RuntimeError("broken on purpose")
+
+    async def test() -> None:
+        async with serving(Broken()) as server, connect(server.url) as ws:
+            await ws.send(connect_frame())
+            assert await closed(ws) == (1011, "internal error")
+
+    run(test)
+    assert "broken on purpose" in caplog.text
 
 
 class Gate:
@@ -467,7 +485,7 @@ def test_a_client_that_answers_no_close_is_dropped_after_the_grace() -> None:
                 core.hub.broadcast("heavy", "x" * 200_000)
             begun = asyncio.get_running_loop().time()
             await core.hub.close_all(1012, "service restart", 0.2)
-            assert 0.2 <= asyncio.get_running_loop().time() - begun < 2.0
+            assert 0.19 < asyncio.get_running_loop().time() - begun < 2.0  # uvloop's clock counts milliseconds
             assert core.hub.count == 0
             assert b"service restart" not in await deaf.to_the_end()
 
