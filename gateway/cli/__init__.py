@@ -13,12 +13,12 @@ import click
 
 from gateway import __version__
 from gateway.errors import GatewayError
+from gateway.exits import ExitCode
 
 INTERRUPTED = 128 + 2
-BROKEN_PIPE = 128 + 13
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("gateway.cli.run:run", "Run the gateway in this process."),
+    "run": ("gateway.cli.run:run", "Serve until SIGTERM or Ctrl-C."),
     "install": ("gateway.cli.install:install", "Write, enable and start the systemd units."),
     "uninstall": ("gateway.cli.install:uninstall", "Stop and remove the systemd units."),
     "start": ("gateway.cli.service:start", "Open the port and start the gateway."),
@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reload": ("gateway.cli.service:reload", "Take the config file as it is now."),
     "status": ("gateway.cli.status:status", "Show port, units, process, config and restarts."),
     "health": ("gateway.cli.call:health", "Ask the running gateway for its health."),
-    "call": ("gateway.cli.call:call", "Call a method over the WebSocket."),
+    "call": ("gateway.cli.call:call", "Call METHOD over the WebSocket and print what it answers."),
     "logs": ("gateway.cli.logs:logs", "Show and follow the log."),
     "config": ("gateway.cli.config:config", "Check, plan, read and change the config."),
     "doctor": ("gateway.cli.doctor:doctor", "Find what is wrong and name the remedy."),
@@ -71,7 +71,7 @@ class LazyCommands(click.Group):
         except BrokenPipeError:
             # The interpreter flushes once more on its way out, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            code = BROKEN_PIPE
+            code = int(ExitCode.FAILURE)  # what click itself says of a pipe closed earlier
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,0 +1,172 @@
+"""A user with a home of his own, a systemctl that plays a manager, and a gateway that says what the test wants."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import cli
+from gateway.control import Control
+from gateway.errors import GatewayError, NotRunning
+from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
+from gateway.units import SERVICE, SOCKET
+
+SYSTEMCTL = """\
+#!/bin/sh
+# Answers from files: UNIT.show for a unit; a verb that has a folder of its name there copies its files over.
+shift 3
+here=$(dirname "$0")
+answering() { [ ! -e "$here/absent" ] || { echo "Failed to connect to bus" >&2; exit 1; }; }
+case "$*" in
+"show --property=Version") answering; echo Version=252.1 ;;
+show*) answering; cat "$here/$2.show" ;;
+*) echo "$*" >> "$here/calls"
+   [ "$1" = "--no-block" ] && shift
+   [ -d "$here/$1" ] && cp "$here/$1"/* "$here"
+   [ -e "$here/$1.fails" ] && { cat "$here/$1.fails" >&2; exit 1; }
+   exit 0 ;;
+esac
+"""
+
+LISTEN = "Listen=127.0.0.1:18789 (Stream)\nListen=[::1]:18789 (Stream)\n"
+SOCKET_UP = f"LoadState=loaded\nActiveState=active\nSubState=listening\nUnitFileState=enabled\n{LISTEN}"
+SOCKET_OFF = f"LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n{LISTEN}"
+SERVICE_UP = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=77\n"
+SERVICE_OFF = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n"
+MISSING = "LoadState=not-found\nActiveState=inactive\nSubState=dead\n"
+
+
+class Manager:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = folder / "systemctl"
+        script.write_text(SYSTEMCTL)
+        script.chmod(0o755)
+        self.says(MISSING, MISSING)
+
+    def says(self, socket: str, service: str, after: str = "") -> None:
+        """What `show` answers, from now on or after a verb."""
+        folder = self.folder / after
+        folder.mkdir(exist_ok=True)
+        (folder / f"{SOCKET}.show").write_text(socket)
+        (folder / f"{SERVICE}.show").write_text(service)
+
+    def refuses(self, verb: str, reason: str) -> None:
+        (self.folder / f"{verb}.fails").write_text(reason)
+
+    def is_absent(self) -> None:
+        (self.folder / "absent").touch()
+
+    @property
+    def calls(self) -> list[str]:
+        calls = self.folder / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
+
+
+class FakeGateway:
+    """What the control socket answers; an exception is raised instead."""
+
+    def __init__(self) -> None:
+        self.report: StatusReport | GatewayError = NotRunning("no gateway answers")
+        self.next: StatusReport | GatewayError | None = None
+        """What a wait for another boot gets; None: the same report."""
+        self.reload: ReloadResult | GatewayError = ReloadResult(outcome="unchanged", message="the same")
+        self.restart: RestartTicket | GatewayError = RestartTicket(state="scheduled", boot_id="one")
+        self.asked: list[object] = []
+
+    def answer(self, what: Any) -> Any:
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+
+def make_report(**more: Any) -> StatusReport:
+    facts: dict[str, Any] = {
+        "pid": 77,
+        "boot_id": "one",
+        "version": "0.1.0",
+        "phase": "running",
+        "ready": True,
+        "degraded": (),
+        "started_at": 0,
+        "uptime_ms": 65_000,
+        "listeners": ("127.0.0.1:18789", "[::1]:18789"),
+        "port_owner": "systemd",
+        "unit": SERVICE,
+        "executable": "/usr/bin/python3",
+        "state_dir": "/home/u/.openclaw",
+        "websockets": 2,
+        "connections": 3,
+        "config": ConfigReport("/home/u/.openclaw/openclaw.json", "good", "file"),
+        "restarts": Restarts(),
+    }
+    return StatusReport(**{**facts, **more})
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing of the machine's own user shows through."""
+    for name in [name for name in os.environ if name.startswith(("OPENCLAW_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return folder
+
+
+@pytest.fixture
+def manager(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manager:
+    folder = tmp_path / "manager"
+    folder.mkdir()
+    made = Manager(folder)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return made
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
+    fake = FakeGateway()
+
+    def wait(_: Control, not_boot_id: str | None, timeout: float) -> StatusReport:
+        fake.asked.append(("wait", not_boot_id))
+        answered: StatusReport = fake.answer(fake.next or fake.report)
+        return answered
+
+    def restart(_: Control, reason: str) -> RestartTicket:
+        fake.asked.append(("restart", reason))
+        ticket: RestartTicket = fake.answer(fake.restart)
+        return ticket
+
+    monkeypatch.setattr(Control, "status", lambda self, timeout=5.0: fake.answer(fake.report))
+    monkeypatch.setattr(Control, "reload", lambda self, timeout=60.0: fake.answer(fake.reload))
+    monkeypatch.setattr(Control, "restart", restart)
+    monkeypatch.setattr(Control, "wait_for_boot", wait)
+    return fake
+
+
+@pytest.fixture
+def report() -> Callable[..., StatusReport]:
+    return make_report
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """Run a command line; the result has the exit code, stdout, stderr, and both in `output`."""
+    runner = CliRunner()
+    return lambda *words: runner.invoke(cli, list(words), catch_exceptions=True)
+
+
+@pytest.fixture
+def words() -> Any:
+    """The texts that `systemctl show` answers."""
+
+    class Words:
+        socket_up, socket_off = SOCKET_UP, SOCKET_OFF
+        service_up, service_off = SERVICE_UP, SERVICE_OFF
+        missing = MISSING
+
+    return Words
