@@ -76,5 +76,6 @@ def _owner(fd: int) -> str:
         pid = int(match[1])
         if not os.path.exists(f"/proc/{pid}"):
             return f"pid {pid}, which is gone, but a child that it left behind still holds the lock"
-        return f"pid {pid} ({holders.command(pid)})"
+        unit = holders.unit(pid)
+        return f"pid {pid} ({holders.command(pid)}{f', in {unit}' if unit else ''})"
     return "a process that cannot be seen from here (another user or container)"
