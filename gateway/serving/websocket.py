@@ -13,6 +13,10 @@ from websockets.http11 import Request
 from gateway.serving.state import GatewayState, canonical
 
 EXTENSION = "openclaw.connection"
+STRANGER_MESSAGE_BYTES = 1024 * 1024
+"""What a client that has not said who it is can make us buffer; the application's own bound for it is smaller."""
+ABORT_S = 1.0
+"""From giving a silent client up to dropping its connection: a graceful close waits for ever if nothing is read."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -21,6 +25,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._state: GatewayState = kwargs["server_state"]
         self._address: str | None = None
         self._gone = asyncio.Event()
+        self.conn.max_message_size = STRANGER_MESSAGE_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -31,16 +36,24 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self.authenticated()
+        self._leave_the_strangers()
         self._gone.set()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        if self.handshake_initiated:
+        if self.response.status_code == 101:  # otherwise it has been refused, and there is no scope
             self.scope["extensions"][EXTENSION] = {"connection": self}
 
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(ABORT_S, self.transport.abort)
+
     def authenticated(self) -> None:
-        """Give back the place among the strangers of this address. Calling it again changes nothing."""
+        """The client has said who it is: it is no stranger any more, and may send what its protocol allows."""
+        self._leave_the_strangers()
+        self.conn.max_message_size = self.config.ws_max_size
+
+    def _leave_the_strangers(self) -> None:
         if self._address is not None:
             self._state.admission.release(self._address)
             self._address = None
