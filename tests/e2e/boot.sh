@@ -51,4 +51,9 @@ chmod 700 "/run/user/$uid"
         setpriv --reuid "$uid" --regid "$uid" --clear-groups --inh-caps=-all \
         /lib/systemd/systemd --user --log-target=journal
 ) &
-read -r _ || exit 0
+manager=$!
+cat <&0 >/dev/null &
+wait -n "$manager" $!
+kill -0 "$manager" 2>/dev/null && exit
+echo "the user manager ended; the journal says:"
+journalctl --no-pager --lines=30
