@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
 
+PROGRAM = "openclaw-gateway"
 INTERRUPTED = 128 + 2
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -54,11 +55,13 @@ class LazyCommands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = PROGRAM, *rest: Any, **options: Any
+    ) -> Any:
         """Run and exit with the code that the outcome has."""
         options["standalone_mode"] = False
         try:
-            code = super().main(args, *rest, **options)
+            code = super().main(args, prog_name, *rest, **options)
             sys.stdout.flush()
         except GatewayError as error:
             click.echo(f"error: {error}", err=True)
@@ -76,7 +79,7 @@ class LazyCommands(click.Group):
 
 
 @click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="openclaw-gateway", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
     """OpenClaw's gateway, with systemd holding the port.
 

@@ -71,6 +71,9 @@ class Follower:
         self._file.seek(0, os.SEEK_END)
         self._rest = b""
 
+    def close(self) -> None:
+        self._file.close()
+
     @property
     def position(self) -> int:
         return self._file.tell()

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -55,11 +56,10 @@ def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool,
         raise GatewayError("there is no log file yet; the journal may have more: openclaw-gateway logs --journal")
     wanted = None if since and count is None else DEFAULT_LINES if count is None else count
     show = _printer(as_json)
-    follower = Follower(path)
-    for text in _chosen(last_lines(path, wanted, follower.position), since):
-        show(text)
-    if follow:
-        for text in follower.lines(pause=_pause):
+    with closing(Follower(path)) as follower:
+        for text in _chosen(last_lines(path, wanted, follower.position), since):
+            show(text)
+        for text in follower.lines(pause=_pause) if follow else ():
             show(text)
 
 

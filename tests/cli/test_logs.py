@@ -1,0 +1,106 @@
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from gateway.cli import logs as module
+from gateway.cli.logline import Line
+from gateway.cli.logs import DEFAULT_LINES, render
+from gateway.exits import ExitCode
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def log(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One line for each of the last 100 minutes."""
+    path = tmp_path / "openclaw-2026-11-22.log"
+    now = datetime.now(UTC)
+    with path.open("w") as file:
+        for minute in range(100, 0, -1):
+            moment = (now - timedelta(minutes=minute, seconds=-5)).isoformat()
+            entry = {"0": '{"subsystem":"x"}', "1": f"m{minute}", "_meta": {"logLevelName": "INFO"}, "time": moment}
+            file.write(json.dumps(entry) + "\n")
+    monkeypatch.setattr(module, "find", lambda env: path)
+    return path
+
+
+def messages(result: Result) -> list[str]:
+    return [line.rpartition(" ")[2] for line in result.stdout.splitlines()]
+
+
+def test_the_last_lines(invoke: Invoke, log: Path) -> None:
+    assert len(messages(invoke("logs"))) == DEFAULT_LINES
+    assert messages(invoke("logs", "-n", "2")) == ["m2", "m1"]
+    assert messages(invoke("logs", "-n", "0")) == []
+
+
+def test_since(invoke: Invoke, log: Path) -> None:
+    assert messages(invoke("logs", "--since", "3m")) == ["m3", "m2", "m1"]
+    assert messages(invoke("logs", "--since", "3m", "-n", "2")) == ["m2", "m1"]
+    assert len(messages(invoke("logs", "--since", "2h"))) == 100
+    moment = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    assert messages(invoke("logs", "--since", moment)) == ["m1"]
+
+
+@pytest.mark.parametrize("when", ["", "soon", "m", "-3m"])
+def test_a_moment_that_is_none(invoke: Invoke, log: Path, when: str) -> None:
+    result = invoke("logs", "--since", when)
+    assert result.exit_code == ExitCode.USAGE
+    assert "give 10m, 2h, 1d" in result.stderr
+
+
+def test_json_is_the_file_as_it_is(invoke: Invoke, log: Path) -> None:
+    assert invoke("logs", "--json").stdout.splitlines() == log.read_text().splitlines()[-DEFAULT_LINES:]
+
+
+def test_following_goes_on_where_the_last_lines_end(invoke: Invoke, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[int] = []
+
+    def pause() -> None:
+        pauses.append(1)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+        with log.open("a") as file:
+            file.write("something new\n")
+
+    monkeypatch.setattr(module, "_pause", pause)
+    result = invoke("logs", "-n", "1", "-f")
+    assert messages(result) == ["m1", "new"]
+    assert result.exit_code == 130
+
+
+def test_no_file_yet(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find", lambda env: None)
+    result = invoke("logs")
+    assert result.exit_code == ExitCode.FAILURE
+    assert "logs --journal" in result.stderr
+
+
+def test_the_journal_takes_over(invoke: Invoke, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def execvp(program: str, words: list[str]) -> None:
+        started.append(words)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "execvp", execvp)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    invoke("logs", "--journal", "-f", "-n", "7")
+    assert started == [["journalctl", "--user", "-u", "openclaw-gateway.service", "-n", "7", "-f"]]
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "no journalctl" in invoke("logs", "--journal").stderr
+
+
+def test_colours_only_where_asked_for() -> None:
+    line = Line("broken", datetime(2026, 11, 22, tzinfo=UTC), "error", "gateway")
+    assert "\x1b[" not in render(line, colour=False)
+    assert "\x1b[31merror" in render(line, colour=True)
+
+
+def test_a_log_line_cannot_steer_the_terminal() -> None:
+    assert render(Line("a\x1b]0;title\x07b\tc"), colour=True) == "a\\x1b]0;title\\x07b\tc"

@@ -1,0 +1,142 @@
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import Result
+
+from gateway.cli import status as module
+from gateway.cli.status import duration
+from gateway.errors import NotRunning, TimedOut
+from gateway.exits import ExitCode
+from gateway.lifecycle.holders import Holder
+from gateway.report import ConfigReport, Issue, ReloadResult, RestartRecord, Restarts, StatusReport
+
+Invoke = Callable[..., Result]
+Report = Callable[..., StatusReport]
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.holders, "holders", lambda address: [])
+    monkeypatch.setattr(module, "lingers", lambda user: None)
+
+
+def test_at_a_glance(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+    systemd = Holder(12, 0, "root", "/lib/systemd/systemd --user", "init.scope")
+    monkeypatch.setattr(module.holders, "holders", lambda address: asked.append(address) or [systemd])
+    monkeypatch.setattr(module, "lingers", lambda user: True)
+    manager.says(words.socket_up, words.service_up + "NRestarts=3\n")
+    last = RestartRecord(kind="hot", at=int(time.time() * 1000) - 5000, reason="config")
+    gateway.report = report(restarts=Restarts(hot=2, cold=1, longest_wait_ms=120.4, last=last))
+    result = invoke("status")
+    assert result.exit_code == 0, result.output
+    assert asked == [("127.0.0.1", 18789)]
+    for part in (
+        "  gateway  ready, version 0.1.0, pid 77, up 1 min, phase running",
+        "     port  18789 on 127.0.0.1:18789 and [::1]:18789: systemd (pid 12)",
+        "   socket  openclaw-gateway.socket active (listening), enabled",
+        "  service  openclaw-gateway.service active (running), enabled, restarted by systemd 3 times",
+        "  clients  2 WebSockets, 3 connections",
+        "2 hot, 1 cold, 0 crashes; longest wait of a client 120 ms; last: hot 5.0 s ago (config)",
+        "   linger  on",
+    ):
+        assert part in result.stdout
+    assert manager.calls == []
+
+
+def test_it_starts_nothing_and_says_so_with_its_exit_code(
+    invoke: Invoke, manager: Any, gateway: Any, words: Any
+) -> None:
+    manager.says(words.socket_up, words.service_off)
+    result = invoke("status")
+    assert result.exit_code == ExitCode.NOT_RUNNING
+    assert "not running" in result.stdout
+    assert "18789: nobody listens" in result.stdout
+    assert "openclaw-gateway doctor" in result.stdout
+    assert manager.calls == []
+
+
+@pytest.mark.parametrize("more", [{"degraded": ("config",)}, {"ready": False, "phase": "leaving"}])
+def test_not_healthy(invoke: Invoke, manager: Any, gateway: Any, report: Report, more: Any) -> None:
+    gateway.report = report(**more)
+    assert invoke("status").exit_code == ExitCode.UNHEALTHY
+
+
+def test_frozen(invoke: Invoke, manager: Any, gateway: Any) -> None:
+    gateway.report = TimedOut("no answer")
+    result = invoke("status")
+    assert result.exit_code == ExitCode.UNHEALTHY
+    assert "does not answer" in result.stdout
+
+
+def test_a_config_that_is_not_in_force(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
+    reload = ReloadResult(outcome="invalid", message="1 error", at=1)
+    config = ConfigReport("/c", "degraded", "last-good", (Issue("wrong", "a.b", "/c", 1, 2),), last_reload=reload)
+    gateway.report = report(degraded=("config",), config=config)
+    said = invoke("status").stdout
+    assert "/c: degraded, so the last good one runs" in said
+    assert "- /c:1:2: a.b: wrong" in said
+    assert "invalid" in said
+
+
+def test_version_skew(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
+    gateway.report = report(version="0.0.9")
+    assert "installed is 0.1.0: openclaw-gateway restart" in invoke("status").stdout
+    assert msgspec.json.decode(invoke("status", "--json").stdout)["version_skew"] is True
+
+
+def test_units_that_are_failed_missing_or_out_of_date(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
+    failed = "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=trigger-limit-hit\nNeedDaemonReload=yes\n"
+    manager.says(failed, words.missing)
+    said = invoke("status").stdout
+    assert "openclaw-gateway.socket failed (failed), no install state, result trigger-limit-hit" in said
+    assert "systemctl --user daemon-reload" in said
+    assert "openclaw-gateway.service is not installed: openclaw-gateway install" in said
+
+
+def test_without_a_manager(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
+    manager.is_absent()
+    gateway.report = report(unit=None, port_owner="self")
+    result = invoke("status")
+    assert result.exit_code == 0
+    assert "no systemd user manager answers here" in result.stdout
+
+
+def test_json_has_everything(invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any) -> None:
+    manager.says(words.socket_up, words.service_up)
+    gateway.report = report()
+    view = msgspec.json.decode(invoke("status", "--json").stdout)
+    assert view["verdict"] == "ok"
+    assert view["gateway"]["pid"] == 77
+    assert view["units"]["socket"]["listen"][0] == {"host": "127.0.0.1", "port": 18789}
+
+
+def test_who_has_the_port_of_a_gateway_that_is_down(
+    invoke: Invoke, manager: Any, gateway: Any, words: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.report = NotRunning("no")
+    manager.says(words.socket_off, words.service_off)
+    others = [Holder(9, 4_000_000_000, "bob", "nc -l", None), Holder(None, 5, "eve", "", None)]
+    monkeypatch.setattr(module.holders, "holders", lambda address: others)
+    assert "18789: pid 9 of user bob (nc -l), a process of user eve" in invoke("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.44, "0.4 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (86_399, "23 h 59 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
