@@ -4,7 +4,7 @@ import os
 import pwd
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import files
@@ -37,8 +37,8 @@ class Evidence:
     """Whether unit files that `install` wrote are there."""
     outdated: tuple[installation.Change, ...] = ()
     """What `install` would change now."""
-    unit_environment: Mapping[str, str] = field(default_factory=dict)
-    """What the installed service says about where files lie."""
+    service_paths: Paths | None = None
+    """Where the installed service's files lie, which is not where this shell looks if it says otherwise."""
     system_units: tuple[rivals.SystemUnit, ...] = ()
     openclaw_unit: rivals.OpenClawUnit | None = None
     foreign_units: tuple[Path, ...] = ()
@@ -57,6 +57,8 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     env = installation.service_environment(shell)
     paths = Paths.from_env(env)
     folder = unit_folder(env)
+    unsaid = {name: value for name, value in shell.items() if name not in installation.KEPT}
+    service = installation.service_environment(unsaid)
     user = pwd.getpwuid(os.getuid()).pw_name
     report, frozen = _ask(Control(paths.control))
     units = _units(env)
@@ -69,8 +71,8 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         frozen=frozen,
         units=units,
         installed=len([p for p in installation.written_files(folder) if p.name in (SOCKET, SERVICE)]) == 2,
-        outdated=_outdated(env, folder),
-        unit_environment=installation.installed_environment(folder),
+        outdated=_outdated(service, folder),
+        service_paths=Paths.from_env(service),
         system_units=tuple(rivals.system_units()),
         openclaw_unit=rivals.openclaw_unit(env),
         foreign_units=tuple(rivals.foreign_units(env)),
@@ -108,8 +110,7 @@ def _listen_on_disk(folder: Path) -> tuple[Address, ...]:
 def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.Change, ...]:
     """Against the addresses and variables that are installed: those are choices, and no sign of age."""
     addresses = installation.installed_addresses(folder)
-    chosen = {**env, **installation.installed_environment(folder)}
-    return () if addresses is None else tuple(installation.plan(chosen, addresses).changes())
+    return () if addresses is None else tuple(installation.plan(env, addresses).changes())
 
 
 def _holders(listen: Iterable[Address]) -> tuple[Holder, ...]:

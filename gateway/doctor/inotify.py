@@ -35,9 +35,9 @@ def _instances(process: Path, owner: int) -> list[int]:
     try:
         if process.stat().st_uid != owner:
             return []
-        for entry in os.scandir(process / "fd"):
-            if os.readlink(entry.path) in ("anon_inode:inotify", "inotify"):
-                text = (process / "fdinfo" / entry.name).read_text()
+        for number in os.listdir(process / "fd"):
+            if os.readlink(process / "fd" / number) in ("anon_inode:inotify", "inotify"):
+                text = (process / "fdinfo" / number).read_text()
                 counts.append(sum(line.startswith("inotify ") for line in text.splitlines()))
     except OSError:
         pass  # the process ended, or is not ours to look into: what was counted stands

@@ -103,14 +103,17 @@ def user_rivals(evidence: Evidence) -> Iterator[Finding]:
 
 def other_state(evidence: Evidence) -> Iterator[Finding]:
     """A shell that looks at other files than the service talks to nobody."""
-    here = {"OPENCLAW_STATE_DIR": str(evidence.paths.state), "OPENCLAW_CONFIG_PATH": str(evidence.paths.config)}
-    for name, value in here.items():
-        there = evidence.unit_environment.get(name)
-        if there and there != value:
-            detail = f"the service has {name}={there}, this shell means {value}"
-            yield Finding(
-                "warning", "this shell looks at other files than the service", detail, f"export {name}={there}"
-            )
+    service, here = evidence.service_paths, evidence.paths
+    if service is None or not evidence.installed:
+        return
+    if service.state != here.state:
+        name, there, mine = "OPENCLAW_STATE_DIR", service.state, here.state
+    elif service.config != here.config:
+        name, there, mine = "OPENCLAW_CONFIG_PATH", service.config, here.config
+    else:
+        return
+    detail = f"the service has {name}={there}, this shell means {mine}"
+    yield Finding("warning", "this shell looks at other files than the service", detail, f"export {name}={there}")
 
 
 def _both(evidence: Evidence) -> tuple[UnitState, ...]:

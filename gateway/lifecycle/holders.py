@@ -116,9 +116,9 @@ def _pids(proc: Path) -> Iterator[int]:
 def _socket_inodes(process: Path) -> set[int]:
     inodes: set[int] = set()
     try:
-        for entry in os.scandir(process / "fd"):
+        for number in os.listdir(process / "fd"):
             try:
-                target = os.readlink(entry.path)
+                target = os.readlink(process / "fd" / number)
             except OSError:
                 continue  # closed while we looked
             if target.startswith("socket:["):

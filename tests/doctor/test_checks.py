@@ -1,0 +1,339 @@
+"""Each check against made-up evidence: what it finds, how bad it is, and the command that mends it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import __version__
+from gateway.config import files
+from gateway.config.schema import Auth, Config, Gateway
+from gateway.doctor.checks import CHECKS, examine
+from gateway.doctor.evidence import Evidence
+from gateway.doctor.finding import Finding
+from gateway.doctor.inotify import Usage
+from gateway.doctor.machine import FEW_INODES, LITTLE_ROOM
+from gateway.doctor.storage import Room
+from gateway.lifecycle.holders import Holder
+from gateway.paths import Paths
+from gateway.report import ConfigReport, Issue, Restarts, StatusReport
+from gateway.units import SERVICE, SOCKET
+from gateway.units.addresses import Address, resolve
+from gateway.units.installation import Change
+from gateway.units.rivals import OpenClawUnit, SystemUnit
+from gateway.units.state import UnitState, UnitStates
+
+UP = UnitStates(
+    socket=UnitState(SOCKET, "loaded", "active", "running", enabled="enabled", listen=resolve("loopback", 18789)),
+    service=UnitState(SERVICE, "loaded", "active", "running", enabled="enabled", main_pid=77),
+)
+ME = os.getuid()
+MANAGER = Holder(12, ME, "u", "/lib/systemd/systemd --user", "init.scope")
+MAIN = Holder(77, ME, "u", "openclaw-gateway run", SERVICE)
+REPORT = StatusReport(
+    pid=77,
+    boot_id="one",
+    version=__version__,
+    phase="running",
+    ready=True,
+    degraded=(),
+    started_at=0,
+    uptime_ms=0,
+    listeners=("127.0.0.1:18789",),
+    port_owner="systemd",
+    unit=SERVICE,
+    executable="",
+    state_dir="/h/.openclaw",
+    websockets=0,
+    connections=0,
+    config=ConfigReport("/h/.openclaw/openclaw.json", "good", "file"),
+    restarts=Restarts(),
+    watching="inotify",
+)
+HERE = Paths(Path("/h/.openclaw/openclaw.json"), Path("/h/.openclaw"), Path("/run/user/1"))
+HEALTHY = Evidence(
+    user="u",
+    paths=HERE,
+    service_paths=HERE,
+    config=files.Snapshot(Path("/h/.openclaw/openclaw.json"), True, (), config=Config()),
+    report=REPORT,
+    units=UP,
+    installed=True,
+    listen=resolve("loopback", 18789),
+    holders=(MANAGER, MAIN),
+    linger=True,
+    inotify=Usage(10, 128, 10, 65_536),
+    storage=Room(True, LITTLE_ROOM, FEW_INODES),
+)
+
+
+def socket(**more: Any) -> UnitStates:
+    return replace(UP, socket=replace(UP.socket, **more))
+
+
+def service(**more: Any) -> UnitStates:
+    return replace(UP, service=replace(UP.service, **more))
+
+
+def config(**more: Any) -> files.Snapshot:
+    return replace(HEALTHY.config, **more)
+
+
+def report(**more: Any) -> StatusReport:
+    return StatusReport(**{name: getattr(REPORT, name) for name in REPORT.__struct_fields__} | more)
+
+
+def test_a_healthy_gateway_has_nothing_to_mend() -> None:
+    assert examine(HEALTHY) == []
+
+
+FOREIGN = Holder(4242, ME, "u", "nc -l", None)
+CHANGE = Change(Path("/u") / SERVICE, "update")
+LAN = resolve("lan", 18789)
+OPEN = Config(gateway=Gateway(auth=Auth(mode="none")))
+
+FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
+    # check, what differs from a healthy gateway, severity, part of what is said, remedy
+    ("manager", {"units": None}, "problem", "no systemd user manager", "sudo loginctl enable-linger u"),
+    ("manager", {"units": None, "installed": False}, "note", "no systemd user manager", "openclaw-gateway run"),
+    ("installed", {"installed": False}, "problem", "not installed", "openclaw-gateway install --now"),
+    ("outdated", {"outdated": (CHANGE,)}, "warning", SERVICE, "openclaw-gateway install"),
+    ("masked", {"units": socket(load="masked")}, "problem", "masked", f"systemctl --user unmask {SOCKET}"),
+    (
+        "broken",
+        {"units": service(load="bad-setting")},
+        "problem",
+        "does not load",
+        f"systemd-analyze --user verify {SERVICE}",
+    ),
+    (
+        "reload",
+        {"units": service(needs_daemon_reload=True)},
+        "warning",
+        "changed on disk",
+        "systemctl --user daemon-reload",
+    ),
+    ("disabled", {"units": socket(enabled="disabled")}, "problem", "not enabled", f"systemctl --user enable {SOCKET}"),
+    (
+        "disabled",
+        {"units": service(enabled="disabled")},
+        "warning",
+        "only a connection",
+        f"systemctl --user enable {SERVICE}",
+    ),
+    ("stopped", {"units": socket(active="inactive")}, "problem", "the port is closed", "openclaw-gateway start"),
+    (
+        "trigger limit",
+        {"units": socket(active="failed", result="trigger-limit-hit")},
+        "problem",
+        "activated too often",
+        f"systemctl --user reset-failed {SOCKET}; openclaw-gateway start",
+    ),
+    (
+        "service limit",
+        {"units": socket(active="failed", result="service-start-limit-hit")},
+        "problem",
+        "took the port with it",
+        f"systemctl --user reset-failed {SOCKET}; openclaw-gateway start",
+    ),
+    (
+        "start limit",
+        {"units": service(active="failed", result="start-limit-hit")},
+        "problem",
+        "started too often",
+        f"systemctl --user reset-failed {SERVICE}; openclaw-gateway start",
+    ),
+    (
+        "failed",
+        {"units": service(active="failed", result="watchdog")},
+        "problem",
+        "result watchdog",
+        "systemctl --user reset-failed",
+    ),
+    (
+        "loop",
+        {"units": service(active="activating", sub="auto-restart", restarts=9)},
+        "problem",
+        "9 times",
+        "journalctl --user",
+    ),
+    (
+        "system unit",
+        {"system_units": (SystemUnit(Path("/etc/systemd/system") / SOCKET, True),)},
+        "problem",
+        "/etc/systemd/system",
+        f"sudo systemctl disable --now {SOCKET}",
+    ),
+    ("idle system unit", {"system_units": (SystemUnit(Path("/lib") / SOCKET, False),)}, "note", "not enabled", ""),
+    (
+        "OpenClaw's",
+        {"openclaw_unit": OpenClawUnit(Path("/u") / SERVICE, {}, (), None)},
+        "problem",
+        "OpenClaw's own unit",
+        "openclaw-gateway install --take-over",
+    ),
+    (
+        "foreign unit",
+        {"foreign_units": (Path("/u") / SOCKET,)},
+        "problem",
+        SOCKET,
+        "openclaw-gateway install --take-over",
+    ),
+    (
+        "other state",
+        {"service_paths": replace(HERE, state=Path("/srv/claw"))},
+        "warning",
+        "this shell means /h/.openclaw",
+        "export OPENCLAW_STATE_DIR=/srv/claw",
+    ),
+    (
+        "other config",
+        {"service_paths": replace(HERE, config=Path("/c.json"))},
+        "warning",
+        "this shell means /h/.openclaw/openclaw.json",
+        "export OPENCLAW_CONFIG_PATH=/c.json",
+    ),
+    ("foreign listener", {"holders": (FOREIGN,)}, "problem", "pid 4242 (nc -l)", "kill 4242"),
+    (
+        "listener of another user",
+        {"holders": (Holder(None, ME + 1, "bob", "", None),)},
+        "problem",
+        "a process of user bob",
+        "openclaw-gateway install --port N",
+    ),
+    (
+        "another user's manager",
+        {"holders": (replace(MANAGER, uid=ME + 1, user="bob"),)},
+        "problem",
+        "a socket unit of user bob",
+        "openclaw-gateway install --port N",
+    ),
+    (
+        "by hand",
+        {"report": report(unit="session-1.scope")},
+        "problem",
+        "in session-1.scope",
+        "kill 77; openclaw-gateway start",
+    ),
+    ("by hand", {"report": report(unit=None)}, "problem", "outside any unit", "kill 77; openclaw-gateway start"),
+    ("orphan", {"holders": (MANAGER, MAIN, FOREIGN)}, "problem", "pid 4242 (nc -l)", "kill 4242"),
+    (
+        "child",
+        {"holders": (MANAGER, MAIN, replace(FOREIGN, unit=SERVICE))},
+        "problem",
+        "takes connections",
+        "openclaw-gateway restart --cold",
+    ),
+    (
+        "port",
+        {"listen": resolve("loopback", 19000)},
+        "warning",
+        "18789",
+        "openclaw-gateway config set gateway.port 19000",
+    ),
+    (
+        "port in the file",
+        {"listen": resolve("loopback", 19000), "config": config(tree={"gateway": {"port": 18789}})},
+        "warning",
+        "socket unit listens on 19000",
+        "openclaw-gateway install",
+    ),
+    (
+        "open",
+        {"listen": LAN, "config": config(config=OPEN)},
+        "problem",
+        "without a secret",
+        "openclaw-gateway install --bind loopback",
+    ),
+    ("absent", {"absent": (Address("10.9.9.9", 1),)}, "warning", "10.9.9.9:1", "ip address"),
+    (
+        "config errors",
+        {"config": config(config=None, issues=(Issue("wrong", "a.b", "/c", 1, 2), Issue("x")))},
+        "problem",
+        "/c:1:2: a.b: wrong (and 1 more)",
+        "openclaw-gateway config check",
+    ),
+    ("mended config", {"report": report(degraded=("config",))}, "warning", "not in force", "openclaw-gateway reload"),
+    ("exposed", {"config": config(exposed=(Path("/a b.json"),))}, "warning", "/a b.json", "chmod 600 '/a b.json'"),
+    ("version", {"report": report(version="0.0.9")}, "warning", "running 0.0.9", "openclaw-gateway restart"),
+    ("frozen", {"report": None, "frozen": True}, "problem", "frozen", "openclaw-gateway restart --cold"),
+    ("linger", {"linger": False}, "warning", "logs out", "sudo loginctl enable-linger u"),
+    (
+        "inotify",
+        {"inotify": Usage(116, 128, 0, 9)},
+        "warning",
+        "116 of 128",
+        "sudo sysctl fs.inotify.max_user_instances=1024",
+    ),
+    (
+        "inotify",
+        {"inotify": Usage(0, 128, 9000, 10_000)},
+        "warning",
+        "watches",
+        "sudo sysctl fs.inotify.max_user_watches=40000",
+    ),
+    ("polling", {"report": report(watching="polling")}, "note", "polling", "openclaw-gateway restart"),
+    ("no state", {"storage": None}, "note", "no state folder yet", ""),
+    ("read-only", {"storage": Room(False, 0, None)}, "problem", "cannot be written", "ls -ld /h/.openclaw"),
+    ("full", {"storage": Room(True, LITTLE_ROOM - 1, None)}, "warning", "99 MB free", "df -h /h/.openclaw"),
+    ("inodes", {"storage": Room(True, LITTLE_ROOM, FEW_INODES - 1)}, "warning", "999 inodes", "df -i /h/.openclaw"),
+]
+
+
+@pytest.mark.parametrize(
+    ("differs", "severity", "said", "remedy"), [row[1:] for row in FOUND], ids=[row[0] for row in FOUND]
+)
+def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy: str) -> None:
+    (found,) = examine(replace(HEALTHY, **differs))
+    assert found.severity == severity
+    assert said in f"{found.title} {found.detail}"
+    assert found.remedy.startswith(remedy)
+    assert bool(found.remedy) == bool(remedy)
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"inotify": Usage(115, 128, 8999, 10_000)},
+        {"inotify": Usage()},
+        {"linger": None},
+        {"linger": False, "installed": False, "units": None},
+        {"absent": (Address("::1", 18789),)},
+        {"listen": LAN},
+        {"units": service(active="inactive", sub="dead"), "report": None, "holders": (MANAGER,)},
+    ],
+    ids=[
+        "inotify below",
+        "inotify unknown",
+        "no logind",
+        "no unit to linger for",
+        "no IPv6",
+        "guarded",
+        "not started yet",
+    ],
+)
+def test_what_needs_no_mending(differs: dict[str, Any]) -> None:
+    assert [finding for finding in examine(replace(HEALTHY, **differs)) if finding.severity != "note"] == []
+
+
+def test_problems_come_first() -> None:
+    found = examine(replace(HEALTHY, storage=None, linger=False, units=socket(active="inactive")))
+    assert [finding.severity for finding in found] == ["problem", "warning", "note"]
+
+
+def test_every_check_is_in_the_table() -> None:
+    from gateway.doctor import config, machine, port, units
+
+    names = {
+        f"{module.__name__}.{name}"
+        for module in (config, machine, port, units)
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
+    }
+    assert names == {f"{check.__module__}.{check.__name__}" for check in CHECKS}
+
+
+def test_a_finding_is_plain_data() -> None:
+    assert Finding("note", "x") == Finding("note", "x", "", "")
