@@ -1,9 +1,8 @@
-"""The running gateway: what methods and faces ask (`core.Core`), what a reload needs (`reload.service.Host`), and the
-order in which it starts serving and leaves. Nothing is decided here; the parts decide.
+"""The running gateway: what methods and faces ask (`core.Core`), and the order in which it starts serving and leaves.
+Nothing is decided here; the parts decide.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -12,13 +11,13 @@ import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gateway import __version__
 from gateway.background import feed_watchdog, rehearse, status_line, tell_status
-from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.configuration import Configuration
 from gateway.hub import Hub
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
@@ -26,20 +25,12 @@ from gateway.lifecycle.lease import Lease
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
-from gateway.lifecycle.token import generated_token
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
-from gateway.reload.active import choose
-from gateway.reload.service import Reloader
-from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
+from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app, warm_up
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gateway.config.watch import Watch
 
 log = logging.getLogger("gateway")
 
@@ -91,37 +82,17 @@ class Process:
         self._problems = {"state": start.lease.problem} if start.lease.problem else {}
         self._status_wanted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._watch: Watch | None = None
-        self._watched: tuple[Path, ...] = ()
-        self._reloader = self._take_config()
-        self._auth = self._policy(self.config, 1)
-        self._coordinator = self._take_turns()
-
-    # -- putting it together ---------------------------------------------------------------------------------------
-
-    def _take_config(self) -> Reloader:
-        record, before = self._start.record, self._start.record.before
-        snapshot = self._read()
-        avoid = before.avoid if before else ""
-        if before and before.ended == "starting" and before.digest == snapshot.digest:
-            avoid = snapshot.digest  # the last process died while it started on this very config
-        active = choose(snapshot, lastgood.load(self.paths.state, self.paths.config, os.environ), avoid)
-        record.update(ended="starting", digest=snapshot.digest, avoid=avoid)
-        logging_ = active.config.logging
-        try:
-            self._start.logs.apply(logging_.level, logging_.console_level, logging_.file)
-        except OSError as error:
-            log.warning("logging.file: %s: %s", logging_.file, error.strerror)
-        return Reloader(
-            active,
-            snapshot,
-            host=self,
-            read=self._read,
-            actions={"logging": self._apply_logging, "auth": self._apply_auth},
-            keep=self._keep,
-            held_by_systemd=self._start.inherited.held_by_systemd,
-            avoid=avoid,
+        self._configuration = Configuration(
+            start.paths,
+            start.record,
+            start.logs,
+            start.notifier,
+            self.hub,
+            held_by_systemd=start.inherited.held_by_systemd,
+            status=self._status_line,
+            request_restart=self.request_restart,
         )
+        self._coordinator = self._take_turns()
 
     def _take_turns(self) -> Coordinator:
         before = self._start.record.before
@@ -143,18 +114,18 @@ class Process:
 
     @property
     def config(self) -> Config:
-        return self._reloader.active.config
+        return self._configuration.config
 
     @property
     def snapshot(self) -> Snapshot:
-        return self._reloader.snapshot
+        return self._configuration.snapshot
 
     @property
     def auth(self) -> AuthPolicy:
-        return self._auth
+        return self._configuration.auth
 
     async def reload(self, trigger: str) -> ReloadResult:
-        return await self._reloader.reload(trigger)
+        return await self._configuration.reload(trigger)
 
     def request_restart(self, reason: str) -> RestartTicket:
         return self._coordinator.request_restart(reason)
@@ -178,77 +149,18 @@ class Process:
             state_dir=str(self.paths.state),
             websockets=self.hub.count,
             connections=len(self._server.server_state.connections),
-            config=self._config_report(),
+            config=self._configuration.report(),
             restarts=start.record.memory.restarts,
             restart_problem=self._coordinator.problem,
             log_file=start.logs.file,
-            watching=self._watch.mode if self._watch else "off",
-        )
-
-    def _config_report(self) -> ConfigReport:
-        snapshot, active = self.snapshot, self._reloader.active
-        missing = not snapshot.exists and active.source == "defaults"
-        return ConfigReport(
-            path=str(self.paths.config),
-            state="missing" if missing else "degraded" if "config" in self._degraded() else "good",
-            source=active.source,
-            issues=snapshot.issues,
-            warnings=snapshot.warnings,
-            unused=snapshot.unused,
-            last_reload=self._reloader.last,
+            watching=self._configuration.watching,
         )
 
     def _degraded(self) -> tuple[str, ...]:
-        snapshot, active = self.snapshot, self._reloader.active
-        gone = not snapshot.exists and active.source != "defaults"
-        bad = snapshot.config is None or gone or active.source == "last-good"
-        return (*(["config"] if bad else []), *self._problems)
+        return (*(["config"] if self._configuration.degraded else []), *self._problems)
 
-    # -- reload.service.Host ---------------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        self._start.notifier.reloading()
-
-    def end(self, result: ReloadResult) -> None:
-        self._start.notifier.ready(status_line(self.report()))
-        files = self.snapshot.files
-        if self._watch is not None and files != self._watched:
-            self._watch.retarget(files)
-            self._watched = files
-            self._reloader.changed()  # a file that is watched only now may have changed just before
-
-    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
-        if avoid:
-            self._start.record.update(avoid=avoid)
-        return self.request_restart(reason)
-
-    def _read(self) -> Snapshot:
-        return files.read(self.paths.config, os.environ, self.paths.state)
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        try:
-            lastgood.save(self.paths.state, snapshot)
-        except OSError as error:
-            log.warning("the last known good config cannot be kept: %s", error)
-
-    async def _apply_logging(self, old: Config, new: Config) -> None:
-        self._start.logs.apply(new.logging.level, new.logging.console_level, new.logging.file)
-
-    async def _apply_auth(self, old: Config, new: Config) -> None:
-        before = self._auth
-        policy = self._policy(new, before.generation + 1)
-        if (policy.mode, policy.secret) == (before.mode, before.secret):
-            return
-        self._auth = policy
-        closed = self.hub.close_generation(before.generation)
-        log.info("the secret has changed: %d client(s) that used the old one are closed", closed)
-
-    def _policy(self, config: Config, generation: int) -> AuthPolicy:
-        auth = config.gateway.auth
-        mode, token = auth.effective_mode, auth.token
-        if mode == "token" and token is None:
-            token = generated_token(self.paths.state)
-        return AuthPolicy(mode, token=token, password=auth.password, generation=generation)
+    def _status_line(self) -> str:
+        return status_line(self.report())
 
     # -- serving ---------------------------------------------------------------------------------------------------
 
@@ -305,20 +217,20 @@ class Process:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     async def _reload_on_signal(self) -> None:
-        await self._reloader.reload("SIGHUP")
+        await self.reload("SIGHUP")
 
     def _ready(self) -> None:
         self._coordinator.ready()
         record = self._start.record
         record.update(ended="running")
         self._count_restart()
-        self._start.notifier.ready(status_line(self.report()))
+        self._start.notifier.ready(self._status_line())
         log.info(
             "listening on %s (pid %d, %s)", ", ".join(map(sockets.spell, self.listeners)), os.getpid(), self.version
         )
         for problem in self._problems.values():
             log.warning("degraded: %s", problem)
-        self._tell_config()
+        self._configuration.tell()
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
@@ -334,41 +246,10 @@ class Process:
                 "%s restart: clients waited %s", kind, "an unknown time" if gap is None else f"at most {gap:.0f} ms"
             )
 
-    def _tell_config(self) -> None:
-        for issue in self.snapshot.issues:
-            log.error("config: %s", issue)
-        for warning in self.snapshot.warnings:
-            log.warning("config: %s", warning)
-        if "config" in self._degraded():
-            log.warning(
-                "running degraded on the %s config; the file is taken as soon as it is good", self._source_words()
-            )
-
-    def _source_words(self) -> str:
-        return {"last-good": "last known good", "defaults": "default"}.get(self._reloader.active.source, "previous")
-
     async def _settle_in(self) -> None:
-        """What clients need not wait for: keep the good config, watch the file, see whether it changed meanwhile."""
         await asyncio.to_thread(warm_up)
-        if self._reloader.active.source == "file":
-            await asyncio.to_thread(self._keep, self.snapshot)
-        loop = asyncio.get_running_loop()
-        self._watch = await asyncio.to_thread(self._start_watch, loop)
-        if (await asyncio.to_thread(self._read)).digest != self.snapshot.digest:
-            self._reloader.changed()
+        await self._configuration.settle_in()
         self._changed()
-
-    def _start_watch(self, loop: asyncio.AbstractEventLoop) -> "Watch":
-        from gateway.config.watch import Watch  # 40 ms of imports that no client waits for
-
-        def changed() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: we have left
-                loop.call_soon_threadsafe(self._reloader.changed)
-
-        self._watched = self.snapshot.files
-        watch = Watch(self._watched, changed)
-        watch.start()
-        return watch
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
@@ -404,8 +285,7 @@ class Process:
         self._note_waits()
         for task in list(self._tasks):
             task.cancel()
-        if self._watch is not None:
-            self._watch.stop()
+        self._configuration.stop()
         self._coordinator.left()
         way = self._coordinator.state.way
         allowance = self._coordinator.allowance

@@ -1,0 +1,207 @@
+"""The config of the running process: chosen at start, reloaded, applied, kept, watched, and reported.
+
+It ties the parts of `config` and `reload` to this process: its log files, its clients' secret, its last good copy.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from gateway.config import files, lastgood
+from gateway.config.files import Snapshot
+from gateway.config.schema import Config
+from gateway.hub import Hub
+from gateway.lifecycle.notify import Notifier
+from gateway.lifecycle.record import Record
+from gateway.lifecycle.token import generated_token
+from gateway.logs import Logs
+from gateway.paths import Paths
+from gateway.protocol.auth import AuthPolicy
+from gateway.reload.active import Active, choose
+from gateway.reload.service import Reloader
+from gateway.report import ConfigReport, ReloadResult, RestartTicket
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.config.watch import Watch
+
+log = logging.getLogger("gateway.config")
+
+
+class Configuration:
+    """Implements `reload.service.Host`: what a reload needs of the process around it."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        record: Record,
+        logs: Logs,
+        notifier: Notifier,
+        hub: Hub,
+        *,
+        held_by_systemd: bool,
+        status: Callable[[], str],
+        request_restart: Callable[[str], RestartTicket],
+    ) -> None:
+        self._paths = paths
+        self._record = record
+        self._logs = logs
+        self._notifier = notifier
+        self._hub = hub
+        self._status = status
+        self._request_restart = request_restart
+        self._watch: Watch | None = None
+        self._watched: tuple[Path, ...] = ()
+        snapshot = self._read()
+        active, avoid = self._choose(snapshot)
+        self._start_logging(active.config)
+        self.auth = self._policy(active.config, 1)
+        """Who may connect now."""
+        self._reloader = Reloader(
+            active,
+            snapshot,
+            host=self,
+            read=self._read,
+            actions={"logging": self._apply_logging, "auth": self._apply_auth},
+            keep=self._keep,
+            held_by_systemd=held_by_systemd,
+            avoid=avoid,
+        )
+
+    # -- at start --------------------------------------------------------------------------------------------------
+
+    def _choose(self, snapshot: Snapshot) -> tuple[Active, str]:
+        before = self._record.before
+        avoid = before.avoid if before else ""
+        if before and before.ended == "starting" and before.digest == snapshot.digest:
+            avoid = snapshot.digest  # the last process died while it started on this very config
+        active = choose(snapshot, lastgood.load(self._paths.state, self._paths.config, os.environ), avoid)
+        self._record.update(ended="starting", digest=snapshot.digest, avoid=avoid)
+        return active, avoid
+
+    def _start_logging(self, config: Config) -> None:
+        try:
+            self._logs.apply(config.logging.level, config.logging.console_level, config.logging.file)
+        except OSError as error:
+            log.warning("logging.file: %s: %s", config.logging.file, error.strerror)
+
+    def tell(self) -> None:
+        """Log what is wrong with the config that this process started on."""
+        for issue in self.snapshot.issues:
+            log.error("%s", issue)
+        for warning in self.snapshot.warnings:
+            log.warning("%s", warning)
+        if self.degraded:
+            runs = {"last-good": "last known good", "defaults": "default"}.get(self._reloader.active.source, "previous")
+            log.warning("running degraded on the %s config; the file is taken as soon as it is good", runs)
+
+    async def settle_in(self) -> None:
+        """What no client waits for: keep the good config, watch the file, take what was changed meanwhile."""
+        if self._reloader.active.source == "file":
+            await asyncio.to_thread(self._keep, self.snapshot)
+        self._watch = await asyncio.to_thread(self._start_watch, asyncio.get_running_loop())
+        if (await asyncio.to_thread(self._read)).digest != self.snapshot.digest:
+            self._reloader.changed()
+
+    def _start_watch(self, loop: asyncio.AbstractEventLoop) -> "Watch":
+        from gateway.config.watch import Watch  # 40 ms of imports that no client waits for
+
+        def changed() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: we have left
+                loop.call_soon_threadsafe(self._reloader.changed)
+
+        self._watched = self.snapshot.files
+        watch = Watch(self._watched, changed)
+        watch.start()
+        return watch
+
+    def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+
+    # -- what is asked of it ---------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        return self._reloader.active.config
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._reloader.snapshot
+
+    @property
+    def watching(self) -> Literal["inotify", "polling", "off"]:
+        return self._watch.mode if self._watch else "off"
+
+    @property
+    def degraded(self) -> bool:
+        """The file is not what runs, because of errors in it, because it is gone, or because it failed."""
+        active = self._reloader.active
+        gone = not self.snapshot.exists and active.source != "defaults"
+        return self.snapshot.config is None or gone or active.source == "last-good"
+
+    async def reload(self, trigger: str) -> ReloadResult:
+        return await self._reloader.reload(trigger)
+
+    def report(self) -> ConfigReport:
+        snapshot, active = self.snapshot, self._reloader.active
+        missing = not snapshot.exists and active.source == "defaults"
+        return ConfigReport(
+            path=str(self._paths.config),
+            state="missing" if missing else "degraded" if self.degraded else "good",
+            source=active.source,
+            issues=snapshot.issues,
+            warnings=snapshot.warnings,
+            unused=snapshot.unused,
+            last_reload=self._reloader.last,
+        )
+
+    # -- reload.service.Host ---------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        self._notifier.reloading()
+
+    def end(self, result: ReloadResult) -> None:
+        self._notifier.ready(self._status())
+        wanted = self.snapshot.files
+        if self._watch is not None and wanted != self._watched:
+            self._watch.retarget(wanted)
+            self._watched = wanted
+            self._reloader.changed()  # a file that is watched only now may have changed just before
+
+    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
+        if avoid:
+            self._record.update(avoid=avoid)
+        return self._request_restart(reason)
+
+    def _read(self) -> Snapshot:
+        return files.read(self._paths.config, os.environ, self._paths.state)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        try:
+            lastgood.save(self._paths.state, snapshot)
+        except OSError as error:
+            log.warning("the last known good config cannot be kept: %s", error)
+
+    async def _apply_logging(self, old: Config, new: Config) -> None:
+        self._logs.apply(new.logging.level, new.logging.console_level, new.logging.file)
+
+    async def _apply_auth(self, old: Config, new: Config) -> None:
+        before = self.auth
+        policy = self._policy(new, before.generation + 1)
+        if (policy.mode, policy.secret) == (before.mode, before.secret):
+            return
+        self.auth = policy
+        closed = self._hub.close_generation(before.generation)
+        log.info("the secret has changed: %d client(s) that used the old one are closed", closed)
+
+    def _policy(self, config: Config, generation: int) -> AuthPolicy:
+        auth = config.gateway.auth
+        mode, token = auth.effective_mode, auth.token
+        if mode == "token" and token is None:
+            token = generated_token(self._paths.state)
+        return AuthPolicy(mode, token=token, password=auth.password, generation=generation)
