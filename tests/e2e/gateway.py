@@ -21,6 +21,14 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
+class Orphan(NamedTuple):
+    """What inject/orphan.py said of itself."""
+
+    pid: int
+    environment: dict[str, str]
+    listeners: list[str]
+
+
 class Gateway:
     def __init__(self, manager: UserManager) -> None:
         self.manager = manager
@@ -77,3 +85,8 @@ class Gateway:
             return pid if shown["ActiveState"] == "active" and pid not in (0, other_than) else 0
 
         return until(ready, f"a ready gateway other than pid {other_than}", seconds)
+
+    def orphan(self) -> Orphan:
+        """The child that one of inject/sitecustomize.py's signals has started."""
+        path = until(lambda: next(self.manager.home.glob("orphan-*.json"), None), "a child that tells what it has")
+        return Orphan(int(path.stem.removeprefix("orphan-")), **json.loads(path.read_text()))

@@ -1,0 +1,41 @@
+"""Misbehaviour on demand. Python imports this first when PYTHONPATH names its folder (a drop-in of a test does that).
+
+SIGRTMIN     blocks the event loop for ever
+SIGRTMIN+1   starts a child that keeps every descriptor it can get
+SIGRTMIN+2   the same as a daemon: double fork, setsid, nobody waits for it
+SIGRTMIN+3   the same outside the unit's cgroup
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+CHILD = [sys.executable, os.path.join(os.path.dirname(__file__), "orphan.py")]
+
+
+def freeze(*_: object) -> None:
+    while True:
+        time.sleep(3600)
+
+
+def spawn(*_: object) -> None:
+    subprocess.Popen(CHILD, close_fds=False)
+
+
+def daemonise(*_: object) -> None:
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.execv(CHILD[0], CHILD)
+
+
+def escape(*_: object) -> None:
+    subprocess.Popen(["systemd-run", "--user", "--scope", "--quiet", *CHILD], close_fds=False)
+
+
+for number, handler in enumerate((freeze, spawn, daemonise, escape)):
+    signal.signal(signal.SIGRTMIN + number, handler)
