@@ -275,27 +275,28 @@ class Process:
     # -- leaving ---------------------------------------------------------------------------------------------------
 
     async def _leave(self) -> None:
-        restarting = self._coordinator.state.way is Way.REEXEC
-        if restarting:
-            self._start.notifier.reloading()
+        coordinator, notifier = self._coordinator, self._start.notifier
+        if coordinator.state.way is Way.REEXEC:
+            notifier.reloading()
         else:
-            self._start.notifier.stopping(f"Leaving ({self._coordinator.reason})")
-        log.info("leaving (%s)", self._coordinator.reason)
+            notifier.stopping(f"Leaving ({coordinator.reason})")
+        log.info("leaving (%s)", coordinator.reason)
+        await asyncio.to_thread(self._configuration.stop)  # joins threads, while we still serve
         await self._server.leave(Budgets(), self._stopped_accepting, self._close_websockets)
         self._note_waits()
         for task in list(self._tasks):
             task.cancel()
-        self._configuration.stop()
-        self._coordinator.left()
-        way = self._coordinator.state.way
-        allowance = self._coordinator.allowance
+        # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        coordinator.left()
+        stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
-            ended="restart" if way is Way.REEXEC else "stop",
-            reason=self._coordinator.reason,
-            tokens=allowance.tokens,
-            tokens_at=allowance.at,
+            ended="stop" if stopping else "restart",
+            reason=coordinator.reason,
+            tokens=coordinator.allowance.tokens,
+            tokens_at=coordinator.allowance.at,
         )
-        if way is Way.STOP:
+        if stopping:
             self.paths.control.unlink(missing_ok=True)
 
     def _stopped_accepting(self) -> None:

@@ -74,7 +74,6 @@ def _raise_descriptor_limit() -> None:
 
 def _become_next_image(start: Start, process: Process) -> None:
     """Execute this program anew in the same pid, with the words and descriptors that systemd would give it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     others = {sockets.RECORD: start.record.fd}
     if start.lease.fd is not None:
         others[sockets.LEASE] = start.lease.fd

@@ -7,8 +7,10 @@ import click
 from gateway.cli.listening import Choice
 from gateway.cli.progress import waiting
 from gateway.control import READY_LIMIT, Control
+from gateway.errors import PortBusy
+from gateway.lifecycle import holders
 from gateway.units import SERVICE, SOCKET, state
-from gateway.units.systemctl import Systemctl
+from gateway.units.systemctl import Systemctl, SystemctlFailed
 
 
 def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, changed: bool, now: bool) -> bool:
@@ -36,10 +38,23 @@ def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, chang
     return did or moved
 
 
+def start(systemctl: Systemctl, *names: str) -> None:
+    """Start units; when it fails because of the port, raise PortBusy with the sentence that names the owner."""
+    try:
+        systemctl.do("start", *names)
+    except SystemctlFailed:
+        listen = state.read(systemctl).socket.listen
+        found = [holder for address in listen for holder in holders.holders((address.host, address.port))]
+        # With our own manager among them, the socket is open and the reason is another one.
+        if found and not any(holder.is_systemd and not holder.is_foreign for holder in found):
+            raise PortBusy(holders.describe(dict.fromkeys(found), listen[0].port)) from None
+        raise
+
+
 def _reopen(systemctl: Systemctl, states: state.UnitStates, with_service: bool) -> None:
     """A socket cannot be reloaded: its addresses change only between a stop and a start."""
     systemctl.do("stop", SERVICE, SOCKET)
-    systemctl.do("start", SOCKET, *([SERVICE] if with_service else []))
+    start(systemctl, SOCKET, *([SERVICE] if with_service else []))
     listed = ", ".join(map(str, states.socket.listen))
     click.echo(f"moved: the port was closed and opened again on {listed}; clients have to connect there")
 
@@ -52,7 +67,7 @@ def _bring_up(systemctl: Systemctl, env: Mapping[str, str], states: state.UnitSt
         elif states.socket.active == "active" and states.service.active == "active":
             return False
         else:
-            systemctl.do("start", SOCKET, SERVICE)
+            start(systemctl, SOCKET, SERVICE)
             verb = "started"
         report = Control.from_env(env).wait_for_boot(None, READY_LIMIT)
     click.echo(f"{verb}: ready on {' and '.join(report.listeners)} (pid {report.pid})")

@@ -34,6 +34,8 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     service if they are set here. Your drop-ins (systemctl --user edit) stay in force. Running it again changes nothing.
     """
     _refuse_system_units()
+    if os.environ.get("SUDO_USER"):
+        click.echo("note: under sudo this installs root's own gateway; for yours, run it without sudo")
     openclaw = rivals.openclaw_unit(os.environ)
     env = (dict(openclaw.carried) if openclaw else {}) | installation.service_environment(os.environ)
     in_the_way = ([openclaw.path] if openclaw else []) + rivals.foreign_units(env)

@@ -10,6 +10,7 @@ import time
 import click
 import msgspec
 
+from gateway.cli import activation
 from gateway.cli.progress import waiting
 from gateway.control import READY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
@@ -36,7 +37,7 @@ def start(as_json: bool) -> None:
     """
     systemctl = _manager()
     with waiting("starting"):
-        systemctl.do("start", SOCKET, SERVICE)
+        activation.start(systemctl, SOCKET, SERVICE)
         report = _control().wait_for_boot(None, READY_LIMIT)
     _tell_ready(report, f"ready on {' and '.join(report.listeners)} (pid {report.pid})", as_json)
 
@@ -49,6 +50,7 @@ def stop(as_json: bool) -> None:
     Stops the socket unit too: with the socket open, the next connection would start the gateway again. It comes back
     at the next login or boot, or with `openclaw-gateway start`.
     """
+    _refuse_foreign_process()
     systemctl = _manager()
     with waiting("stopping"):
         systemctl.do("stop", SERVICE, SOCKET)
@@ -56,6 +58,16 @@ def stop(as_json: bool) -> None:
         click.echo(msgspec.json.encode({"stopped": [SERVICE, SOCKET]}).decode())
         return
     click.echo(f"stopped {SERVICE} and {SOCKET}: the port is closed. Start again: openclaw-gateway start")
+
+
+def _refuse_foreign_process() -> None:
+    """systemd cannot stop what it did not start, and must not seem to have done so."""
+    try:
+        report = _control().status()
+    except GatewayError:
+        return
+    if report.unit != SERVICE:
+        raise GatewayError(f"the gateway that answers was not started by systemd; to stop it: kill {report.pid}")
 
 
 def _control() -> Control:

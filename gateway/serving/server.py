@@ -29,6 +29,8 @@ MAX_MESSAGE_BYTES = 25 * 1024 * 1024
 """The largest WebSocket message of any protocol version; the smaller bounds are the application's."""
 PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
 POLL_S = 0.01
+DEFER_ACCEPT_S = 1
+"""A client that connects and says nothing is accepted all the same after about this time (tcp(7))."""
 DATE_S = 1.0
 
 
@@ -55,6 +57,11 @@ class GatewayServer(uvicorn.Server):
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         """Serve on duplicates of `listeners`: what we close in leaving is ours, theirs stays open."""
+        for sock in listeners:
+            if sock.family != socket.AF_UNIX:
+                # A connection is accepted when its request is there, so one that is accepted is one that can be
+                # answered: the instant in which leaving, or a crash, meets an accepted silent connection is gone.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_ACCEPT_S)
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         loop = asyncio.get_running_loop()

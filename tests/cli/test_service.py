@@ -51,12 +51,23 @@ def test_without_units_or_manager_it_says_what_to_do(invoke: Invoke, manager: An
     assert "openclaw-gateway run" in result.stderr
 
 
-def test_stop_stops_both(invoke: Invoke, manager: Any, words: Any) -> None:
+def test_stop_stops_both(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
     manager.says(words.socket_up, words.service_up)
     result = invoke("stop")
     assert manager.calls == [f"stop {SERVICE} {SOCKET}"]
     assert "the port is closed" in result.stdout
     assert msgspec.json.decode(invoke("stop", "--json").stdout) == {"stopped": [SERVICE, SOCKET]}
+
+
+def test_stop_does_not_pretend_to_stop_what_was_started_by_hand(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
+) -> None:
+    manager.says(words.socket_up, words.service_off)
+    gateway.report = report(unit="session-1.scope")
+    result = invoke("stop")
+    assert result.exit_code == ExitCode.FAILURE
+    assert "to stop it: kill 77" in result.stderr
+    assert manager.calls == []
 
 
 def restarted(report: Report, queued: int) -> StatusReport:
