@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     machine.frozen,
     port.outside_unit,
     port.inherited_listener,
+    port.moved_without_restart,
     config.errors,
     machine.state_folder,
     units.not_enabled,

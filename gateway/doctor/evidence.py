@@ -3,7 +3,7 @@
 import os
 import pwd
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Evidence:
     """Where the socket unit listens, or would."""
     absent: tuple[Address, ...] = ()
     """Those of `listen` that are no address of this machine."""
+    silent: tuple[Address, ...] = ()
+    """Those of `listen` on which nobody listens."""
     holders: tuple[Holder, ...] = ()
     linger: bool | None = None
     inotify: Usage = Usage()
@@ -63,6 +65,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     report, frozen = _ask(Control(paths.control))
     units = _units(env)
     listen = units.socket.listen if units and units.socket.listen else _listen_on_disk(folder)
+    held = {address: holders.holders((address.host, address.port)) for address in listen}
     return Evidence(
         user=user,
         paths=paths,
@@ -78,7 +81,8 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         foreign_units=tuple(rivals.foreign_units(env)),
         listen=listen,
         absent=tuple(address for address in listen if _is_absent(address)),
-        holders=_holders(listen),
+        silent=tuple(address for address in listen if not held[address]),
+        holders=tuple({holder: None for found in held.values() for holder in found}),
         linger=lingers(user),
         inotify=usage(),
         storage=room(paths.state),
@@ -111,11 +115,6 @@ def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.Change
     """Against the addresses and variables that are installed: those are choices, and no sign of age."""
     addresses = installation.installed_addresses(folder)
     return () if addresses is None else tuple(installation.plan(env, addresses).changes())
-
-
-def _holders(listen: Iterable[Address]) -> tuple[Holder, ...]:
-    found = {holder: None for address in listen for holder in holders.holders((address.host, address.port))}
-    return tuple(found)
 
 
 def _is_absent(address: Address) -> bool:

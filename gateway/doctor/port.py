@@ -55,6 +55,15 @@ def _is_gateway(holder: Holder, evidence: Evidence) -> bool:
     return holder.pid is not None and holder.pid in (main, evidence.report.pid if evidence.report else 0)
 
 
+def moved_without_restart(evidence: Evidence) -> Iterator[Finding]:
+    """A socket cannot be reloaded: new addresses count only after a stop and a start."""
+    if evidence.units and evidence.units.socket.is_active and evidence.silent:
+        listed = ", ".join(map(str, evidence.silent))
+        detail = f"{listed} is in the unit but not open"
+        remedy = "openclaw-gateway stop; openclaw-gateway start"
+        yield Finding("problem", "the socket unit's addresses are not in force", detail, remedy)
+
+
 def config_differs(evidence: Evidence) -> Iterator[Finding]:
     """Clients on this machine read the port from the config."""
     config = evidence.config.config

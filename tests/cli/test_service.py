@@ -32,7 +32,10 @@ def test_start_says_that_the_config_is_not_in_force(
     assert "config check" in invoke("start").stderr
 
 
-def test_start_that_systemd_refuses(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
+def test_start_that_systemd_refuses(
+    invoke: Invoke, manager: Any, gateway: Any, words: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holders, "holders", lambda address: [])
     manager.says(words.socket_off, words.service_off)
     manager.refuses("start", "Job failed: resources")
     result = invoke("start")

@@ -247,6 +247,13 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "without a secret",
         "openclaw-gateway install --bind loopback",
     ),
+    (
+        "moved",
+        {"silent": (Address("10.0.0.1", 5),)},
+        "problem",
+        "10.0.0.1:5 is in the unit but not open",
+        "openclaw-gateway stop; openclaw-gateway start",
+    ),
     ("absent", {"absent": (Address("10.9.9.9", 1),)}, "warning", "10.9.9.9:1", "ip address"),
     (
         "config errors",
@@ -302,6 +309,7 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
         {"linger": False, "installed": False, "units": None},
         {"absent": (Address("::1", 18789),)},
         {"listen": LAN},
+        {"silent": LAN, "installed": False, "units": None, "report": None, "holders": ()},
         {"units": service(active="inactive", sub="dead"), "report": None, "holders": (MANAGER,)},
     ],
     ids=[
@@ -311,6 +319,7 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
         "no unit to linger for",
         "no IPv6",
         "guarded",
+        "no units",
         "not started yet",
     ],
 )
