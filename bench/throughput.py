@@ -65,7 +65,8 @@ def _section(ours: list[Round], theirs: list[Round], reference: str, seconds: fl
     client = "wrk" if shutil.which("wrk") else "the client in saturate.py (install wrk for a stronger one)"
     how = (
         f"{len(ours)} rounds of {seconds:g} s each, in turns, {CONNECTIONS} kept-alive connections from {client};"
-        " server and client each on a processor of their own where there are two. Medians; ratios are medians of each round's."
+        " server and client each on a processor of their own where there are two. Medians; ratios are medians of each"
+        " round's."
     )
     columns = ("what", "requests/s", "range", "CPU per request", "server busy", "rate ratio", "CPU ratio")
     promise = f"/healthz throughput at least {LEAST_RATIO} × a bare ASGI function's"
