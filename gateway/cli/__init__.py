@@ -75,6 +75,10 @@ class LazyCommands(click.Group):
             # The interpreter flushes once more on its way out, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             code = int(ExitCode.FAILURE)  # what click itself says of a pipe closed earlier
+        except OSError as error:
+            # A full disk or a folder of somebody else is the user's to mend: a sentence, not a traceback.
+            click.echo(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}", err=True)
+            code = int(ExitCode.FAILURE)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -62,6 +62,7 @@ def test_an_unknown_command_is_a_usage_error(invoke: Invoke) -> None:
     ("error", "code", "said"),
     [
         (PortBusy("port 1 is taken"), ExitCode.PORT_BUSY, "error: port 1 is taken\n"),
+        (PermissionError(13, "Permission denied", "/x"), ExitCode.FAILURE, "error: /x: Permission denied\n"),
         (KeyboardInterrupt(), INTERRUPTED, None),
         (click.UsageError("no"), ExitCode.USAGE, None),
         (click.exceptions.Exit(4), 4, ""),
