@@ -1,0 +1,219 @@
+"""The config tied to a process: what a start takes, what a changed secret does, what is reported."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.configuration import Configuration
+from gateway.lifecycle.record import Record
+from gateway.paths import Paths
+from gateway.report import ReloadResult, RestartTicket
+
+
+class Manager:
+    """Stands for the notifier."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def reloading(self) -> None:
+        self.said.append("RELOADING")
+
+    def ready(self, status: str) -> None:
+        self.said.append(f"READY {status}")
+
+
+class Logs:
+    def __init__(self) -> None:
+        self.applied: list[tuple[str, str, str | None]] = []
+        self.broken = False
+
+    def apply(self, level: str, console_level: str, file: str | None) -> None:
+        if self.broken:
+            raise PermissionError(13, "Permission denied")
+        self.applied.append((level, console_level, file))
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.closed: list[int] = []
+
+    def close_generation(self, generation: int) -> int:
+        self.closed.append(generation)
+        return 1
+
+
+class Scene:
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(config=folder / "openclaw.json", state=folder / "state", runtime=folder / "run")
+        self.record = Record()
+        self.manager, self.logs, self.hub = Manager(), Logs(), Hub()
+        self.restarts: list[str] = []
+
+    def write(self, config: Any) -> None:
+        self.paths.config.write_text(config if isinstance(config, str) else json.dumps(config))
+
+    def start(self) -> Configuration:
+        return Configuration(
+            self.paths,
+            self.record,
+            self.logs,  # type: ignore[arg-type]
+            self.manager,  # type: ignore[arg-type]
+            self.hub,  # type: ignore[arg-type]
+            held_by_systemd=True,
+            status=lambda: "fine",
+            request_restart=self.request_restart,
+        )
+
+    def request_restart(self, reason: str) -> RestartTicket:
+        self.restarts.append(reason)
+        return RestartTicket("scheduled", "boot")
+
+    def next_start(self, ended: str) -> Configuration:
+        """As the next process finds it: the record as this one left it."""
+        self.record.update(ended=ended)
+        self.record = Record(os.dup(self.record.fd))
+        return self.start()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    for name in list(os.environ):
+        if name.startswith("OPENCLAW_"):
+            monkeypatch.delenv(name)
+    yield Scene(tmp_path)
+
+
+def reload(configuration: Configuration) -> ReloadResult:
+    async def bounded() -> ReloadResult:
+        async with asyncio.timeout(5):
+            return await configuration.reload("command")
+
+    return asyncio.run(bounded())
+
+
+def run_for_a_while(configuration: Configuration) -> None:
+    """What a process does after READY, until it has kept its config and watches the file."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(5):
+            await configuration.settle_in()
+        configuration.stop()
+
+    asyncio.run(bounded())
+
+
+def test_a_good_file_runs(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "t"}}, "logging": {"level": "debug"}})
+    it = scene.start()
+    assert (it.auth.mode, it.auth.token, it.auth.generation) == ("token", "t", 1)
+    assert scene.logs.applied == [("debug", "info", None)]
+    report = it.report()
+    assert (report.state, report.source) == ("good", "file") and not it.degraded
+
+
+def test_no_file_is_no_fault(scene: Scene) -> None:
+    it = scene.start()
+    assert (it.report().state, it.report().source) == ("missing", "defaults") and not it.degraded
+    assert it.auth.token == (scene.paths.state / "gateway" / "token").read_text().strip()
+
+
+def test_a_bad_file_at_the_first_start_runs_on_defaults_that_let_nobody_in(scene: Scene) -> None:
+    scene.write('{"gateway": {"auth": {"mode": "none", "tokn": 1}}}')
+    it = scene.start()
+    assert it.degraded and it.report().source == "defaults" and it.report().issues
+    assert it.auth.mode == "token" and it.auth.token
+
+
+def test_a_bad_file_later_runs_on_the_last_good_one(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "good"}}})
+    run_for_a_while(scene.start())
+    scene.write("{")
+    it = scene.next_start("stop")
+    assert it.degraded and it.report().source == "last-good" and it.auth.token == "good"
+    scene.write({"gateway": {"auth": {"token": "good"}}})
+    assert reload(it).ok and not it.degraded and it.report().source == "file"
+
+
+def test_a_config_on_which_a_process_died_while_starting_is_not_taken_again(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "good"}}})
+    run_for_a_while(scene.start())
+    scene.write({"gateway": {"auth": {"token": "deadly"}}})
+    assert scene.next_start("stop").auth.token == "deadly"
+    it = scene.next_start("starting")
+    assert it.auth.token == "good" and it.degraded and it.report().source == "last-good"
+
+
+def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "good"}}})
+    run_for_a_while(scene.start())
+    scene.write({"gateway": {"auth": {"token": "new"}}})
+    scene.next_start("stop")
+    assert scene.next_start("running").auth.token == "new"
+
+
+def test_a_config_whose_action_failed_is_not_taken_by_the_restart_that_follows(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "good"}}})
+    it = scene.start()
+    run_for_a_while(it)
+    scene.write({"gateway": {"auth": {"token": "good"}}, "logging": {"level": "debug"}})
+    scene.logs.broken = True
+    result = reload(it)
+    assert result.outcome == "failed" and scene.restarts == ["hot reload failed (logging)"]
+    scene.logs.broken = False
+    it = scene.next_start("restart")
+    assert it.report().source == "last-good" and it.config.logging.level == "info"
+    scene.write({"gateway": {"auth": {"token": "good"}}, "logging": {"level": "warn"}})
+    assert reload(it).outcome == "hot" and not it.degraded
+
+
+def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "old"}}})
+    it = scene.start()
+    scene.write({"gateway": {"auth": {"token": "new"}}})
+    assert reload(it).outcome == "hot"
+    assert scene.hub.closed == [1] and (it.auth.token, it.auth.generation) == ("new", 2)
+
+
+def test_a_change_that_leaves_the_secret_closes_nobody(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "same"}}})
+    it = scene.start()
+    scene.write({"gateway": {"auth": {"token": "same", "mode": "token"}}})
+    reload(it)
+    assert scene.hub.closed == [] and it.auth.generation == 1
+
+
+def test_readiness_is_told_after_each_reload(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "old"}}})
+    it = scene.start()
+    reload(it)
+    scene.write("{")
+    reload(it)
+    assert scene.manager.said == ["RELOADING", "READY fine"] * 2
+
+
+def test_a_log_file_that_cannot_be_opened_does_not_keep_it_from_starting(scene: Scene) -> None:
+    scene.logs.broken = True
+    scene.write({"gateway": {"auth": {"token": "t"}}})
+    assert scene.start().auth.token == "t"
+
+
+def test_an_edit_between_reading_and_watching_is_seen(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "old"}, "reload": {"debounceMs": 0}}})
+    it = scene.start()
+    scene.write({"gateway": {"auth": {"token": "new"}, "reload": {"debounceMs": 0}}})
+
+    async def scenario() -> None:
+        async with asyncio.timeout(5):
+            await it.settle_in()
+            while it.auth.token != "new":
+                await asyncio.sleep(0.001)
+        it.stop()
+
+    asyncio.run(scenario())
+    assert it.watching == "off"
