@@ -1,5 +1,6 @@
 """The program itself, without systemd: started, reloaded, restarted in place, stopped, and refused."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gateway.client import Disconnected, GatewayClient, Refused
 from gateway.paths import Paths
 
 
@@ -231,6 +233,30 @@ def test_edits_are_taken_as_they_need(program: Program) -> None:
     assert (status, ready["ready"], ready["degraded"]) == (200, True, ["config"])
     program.write({"gateway": {"reload": {"debounceMs": 10}}})
     program.until(lambda: program.status()["config"]["state"] == "good")
+
+
+def test_a_changed_token_closes_who_used_the_old_one(program: Program) -> None:
+    def config(token: str) -> dict[str, Any]:
+        return {"gateway": {"auth": {"token": token}, "reload": {"debounceMs": 10}}}
+
+    async def scene() -> None:
+        url = f"ws://127.0.0.1:{program.port}"
+        async with asyncio.timeout(20), GatewayClient(url, token="old") as client:
+            assert (await client.call("health"))["ok"] is True
+            program.write(config("new"))
+            with pytest.raises(Disconnected) as closed:
+                async for _ in client.events():
+                    pass
+            assert closed.value.code == 1008
+            with pytest.raises(Refused):
+                await GatewayClient(url, token="old").connect()
+            async with GatewayClient(url, token="new") as again:
+                assert (await again.call("health"))["ok"] is True
+
+    program.write(config("old"))
+    program.start()
+    program.until(lambda: program.status()["watching"] != "off")
+    asyncio.run(scene())
 
 
 def test_sighup_reloads_and_a_broken_config_changes_nothing(program: Program) -> None:
