@@ -86,6 +86,15 @@ class Gateway:
 
         return until(ready, f"a ready gateway other than pid {other_than}", seconds)
 
+    def until_boot(self, other_than: str) -> None:
+        """Waits for another process image; between two of them nobody answers `status`."""
+
+        def another() -> bool:
+            report = self.status()["gateway"]
+            return report is not None and report["ready"] and report["boot_id"] != other_than
+
+        until(another, "another process image")
+
     def orphan(self) -> Orphan:
         """The child that one of inject/sitecustomize.py's signals has started."""
         path = until(lambda: next(self.manager.home.glob("orphan-*.json"), None), "a child that tells what it has")
