@@ -26,7 +26,8 @@ cat <<TEXT
 
 Talk to it:   curl -s http://localhost:$port/healthz
               $gateway call health
-WebSocket:    ws://localhost:$port (OpenClaw's protocol; the token is gateway.auth.token in ~/.openclaw/openclaw.json)
+WebSocket:    ws://localhost:$port (OpenClaw's protocol)
+The token:    gateway.auth.token in ~/.openclaw/openclaw.json; without one, ~/.openclaw/gateway/token was made for you
 Change it:    edit ~/.openclaw/openclaw.json; '$gateway logs' shows what each edit did
 Stop it:      $gateway stop (and 'start' again)
 Remove it:    $gateway uninstall (your config and state stay)

@@ -48,8 +48,8 @@ def acquire(state_dir: Path, inherited: int | None = None) -> Lease:
         os.close(fd)
         raise AlreadyRunning(
             f"another gateway uses {state_dir}: {owner}. It was not disturbed. "
-            "Talk to it with `openclaw-gateway status`, restart it with `openclaw-gateway restart`, or run a second one with its own folder: "
-            "OPENCLAW_STATE_DIR=DIR openclaw-gateway run --port PORT."
+            "Talk to it with `openclaw-gateway status`, restart it with `openclaw-gateway restart`, or run a second "
+            "one with its own folder: OPENCLAW_STATE_DIR=DIR openclaw-gateway run --port PORT."
         ) from None
     return Lease(fd, _problem(state_dir))
 
