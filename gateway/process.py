@@ -148,7 +148,7 @@ class Process:
             executable=sys.executable,
             state_dir=str(self.paths.state),
             websockets=self.hub.count,
-            connections=len(self._server.server_state.connections),
+            connections=self._server.clients,
             config=self._configuration.report(),
             restarts=start.record.memory.restarts,
             restart_problem=self._coordinator.problem,

@@ -53,9 +53,9 @@ class ReloadResult(Struct, frozen=True, omit_defaults=True):
     """The answer to a reload, whoever asked."""
 
     outcome: Literal["unchanged", "nothing", "hot", "restart", "ignored", "invalid", "off", "failed"]
-    """unchanged: the same bytes or meaning · nothing: only keys we do not use · hot: applied · restart: scheduled ·
-    ignored: mode hot and the change needs a restart · invalid: kept the old config · off: `gateway.reload.mode` is off ·
-    failed: an action failed; a restart on the last known good config follows."""
+    """unchanged: the same bytes or meaning · nothing: only keys we do not use · hot: applied · restart: on its way ·
+    ignored: mode hot and the change needs a restart, or only the socket unit can take it · invalid: the old config
+    stays · off: `gateway.reload.mode` is off · failed: an action failed; a restart on the last good config follows."""
     message: str
     """One sentence."""
     changes: tuple[Change, ...] = ()

@@ -13,6 +13,7 @@ from gateway.config.parse import parse
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.report import Issue
+from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -59,7 +60,7 @@ def call(
     from gateway.client import WireFailure
 
     given = read_params(params)
-    target = find_target(os.environ, url, token, password)
+    target = find_target(service_environment(os.environ), url, token, password)
     try:
         payload = asyncio.run(_call(_client(target, timeout), method, given))
     except WireFailure as failure:
@@ -85,7 +86,7 @@ def health(ws: bool, url: str | None, timeout: float, as_json: bool) -> int:
 
     Exit code 0: serves and is well · 3: not running · 4: not ready or degraded, and why · 14: no answer in time.
     """
-    target = find_target(os.environ, url)
+    target = find_target(service_environment(os.environ), url)
     answer = asyncio.run(_call(_client(target, timeout), "health", {})) if ws else probe(target.url, timeout)
     reasons = [*answer.get("failing", []), *answer.get("degraded", [])]
     well = bool(answer.get("ok", True) and answer.get("ready", True) and not reasons)

@@ -21,7 +21,7 @@ from gateway.exits import ExitCode
 from gateway.paths import Paths
 from gateway.reload.plan import Plan, make_plan
 from gateway.rpc.redaction import REDACTED, redact
-from gateway.units.installation import installed_addresses
+from gateway.units.installation import installed_addresses, service_environment
 from gateway.units.places import unit_folder
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -96,7 +96,7 @@ def plan(file: Path, as_json: bool) -> None:
     For each value that differs: applied hot, restart, socket unit, or nothing. Given the config file itself, it is
     compared with the last config that ran.
     """
-    paths = Paths.from_env(os.environ)
+    paths = Paths.from_env(_environment())
     new = _read(file.absolute())
     if not new.exists:
         raise GatewayError(f"{file}: no such file")
@@ -140,7 +140,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
     VALUE is JSON5 (18790, true, '{a: 1}'), else a text. Comments and order of the file stay; the version before is kept
     beside it as .bak. Nothing is written when the result would have errors (exit code 78).
     """
-    paths = Paths.from_env(os.environ)
+    paths = Paths.from_env(_environment())
     before = _read()
     keys, parsed = _keys(path), _value(value)
     if REDACTED in value:
@@ -149,7 +149,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed)
     except (edit.Refused, json5.Fault) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
-    after = _valid(files.read(paths.config, os.environ, paths.state, text=text), "nothing was written")
+    after = _valid(files.read(paths.config, _environment(), paths.state, text=text), "nothing was written")
     if _at(after.merged, keys) != parsed:
         raise GatewayError(f"{path} also comes from an included file, so it would not become {value}; edit that file")
     made = _plan(_in_force(paths), after)
@@ -189,8 +189,8 @@ def _change(effect: str) -> str:
 
 
 def _read(path: Path | None = None) -> Snapshot:
-    paths = Paths.from_env(os.environ)
-    return files.read(path or paths.config, os.environ, paths.state)
+    paths = Paths.from_env(_environment())
+    return files.read(path or paths.config, _environment(), paths.state)
 
 
 def _valid(found: Snapshot, remark: str = "") -> Snapshot:
@@ -209,18 +209,18 @@ def _refuse(found: Snapshot, remark: str) -> NoReturn:
 
 def _in_force(paths: Paths, other_than: Path | None = None) -> Snapshot:
     """The config file as it is; the last one that ran where that is invalid, or is the one to compare with."""
-    found = files.read(paths.config, os.environ, paths.state)
+    found = files.read(paths.config, _environment(), paths.state)
     same = other_than is not None and os.path.realpath(other_than) == os.path.realpath(paths.config)
     if found.config is not None and not same:
         return found
-    last = lastgood.load(paths.state, paths.config, os.environ)
+    last = lastgood.load(paths.state, paths.config, _environment())
     return last or Snapshot(paths.config, False, (), config=Config())
 
 
 def _plan(old: Snapshot, new: Snapshot) -> Plan:
     assert old.config and new.config  # both were validated
-    mode = old.config.gateway.reload.mode
-    return make_plan(old.tree, new.tree, old.config, new.config, mode, _socket_by_systemd(os.environ))
+    mode = new.config.gateway.reload.mode  # as the reload does: the file says how it wants to be taken
+    return make_plan(old.tree, new.tree, old.config, new.config, mode, _socket_by_systemd(_environment()))
 
 
 def _socket_by_systemd(env: Mapping[str, str]) -> bool:
@@ -282,3 +282,8 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 def _print_json(value: Any) -> None:
     click.echo(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
+
+
+def _environment() -> dict[str, str]:
+    """The config that is meant is the installed service's, where this shell does not say which."""
+    return service_environment(os.environ)

@@ -46,7 +46,7 @@ class Plan:
 def make_plan(
     old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, new: Config, mode: str, socket_by_systemd: bool
 ) -> Plan:
-    """`mode` is `gateway.reload.mode` as it is in force. The trees are resolved: includes and `${VAR}` replaced."""
+    """`mode` is `gateway.reload.mode` of the new config. The trees are resolved: includes and `${VAR}` replaced."""
     changes = tuple(_changes(old_tree, new_tree, old, new))
     if mode == "off":
         return Plan(changes, False, (), (), (), "off" if changes else "nothing")

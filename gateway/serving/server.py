@@ -79,6 +79,11 @@ class GatewayServer(uvicorn.Server):
     def http(self) -> list[HttpProtocol]:
         return [c for c in self.server_state.connections if isinstance(c, HttpProtocol)]
 
+    @property
+    def clients(self) -> int:
+        """Connections over the port; those of the control socket have no address."""
+        return sum(getattr(each, "client", None) is not None for each in self.server_state.connections)
+
     async def leave(
         self,
         budgets: Budgets,

@@ -1,7 +1,7 @@
 """Probes: /health /healthz /ready /readyz /startup /startupz, as OpenClaw answers them.
 
-No auth, no secrets. They are answered before any routing: a health check must cost nothing, and must work while everything else is broken.
-Only a local client is told more than yes or no.
+No auth, no secrets, and before any routing: a health check must cost nothing, and must work while everything else is
+broken. Only a local client is told more than yes or no.
 """
 
 import ipaddress
