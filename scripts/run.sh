@@ -12,23 +12,32 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
     echo "$want" >"$stamp"
 fi
 
+talk() {
+    local port
+    port=$("$gateway" config get gateway.port 2>/dev/null || echo 18789)
+    cat <<TEXT
+
+Talk to it:   curl -s http://localhost:$port/healthz
+              $gateway call health
+WebSocket:    ws://localhost:$port (OpenClaw's protocol)
+The token:    gateway.auth.token in ~/.openclaw/openclaw.json; without one, ~/.openclaw/gateway/token is made for you
+Change it:    edit ~/.openclaw/openclaw.json; '$gateway logs' shows what each edit did
+TEXT
+}
+
 : "${XDG_RUNTIME_DIR:=/run/user/$(id -u)}"
 export XDG_RUNTIME_DIR
 if ! command -v systemctl >/dev/null || ! systemctl --user show --property=Version >/dev/null 2>&1; then
     echo "No systemd user manager answers here (nothing listens in $XDG_RUNTIME_DIR/systemd/), so no unit can hold the port:"
     echo "running in the foreground. Restarts by 'openclaw-gateway restart' still lose nothing; a crash does. Ctrl-C ends it."
+    talk
+    echo
     exec "$gateway" run
 fi
 "$gateway" install --now
 "$gateway" status || true
-port=$("$gateway" config get gateway.port 2>/dev/null || echo 18789)
+talk
 cat <<TEXT
-
-Talk to it:   curl -s http://localhost:$port/healthz
-              $gateway call health
-WebSocket:    ws://localhost:$port (OpenClaw's protocol)
-The token:    gateway.auth.token in ~/.openclaw/openclaw.json; without one, ~/.openclaw/gateway/token was made for you
-Change it:    edit ~/.openclaw/openclaw.json; '$gateway logs' shows what each edit did
 Stop it:      $gateway stop (and 'start' again)
 Remove it:    $gateway uninstall (your config and state stay)
 TEXT

@@ -4,6 +4,8 @@ SIGRTMIN     blocks the event loop for ever
 SIGRTMIN+1   starts a child that keeps every descriptor it can get
 SIGRTMIN+2   the same as a daemon: double fork, setsid, nobody waits for it
 SIGRTMIN+3   the same outside the unit's cgroup
+SIGRTMIN+4   sets the wall clock of this process a day forth
+SIGRTMIN+5   sets it a day back
 """
 
 import os
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 
+DAY = 86400.0
 CHILD = [sys.executable, os.path.join(os.path.dirname(__file__), "orphan.py")]
 
 
@@ -37,5 +40,20 @@ def escape(*_: object) -> None:
     subprocess.Popen(["systemd-run", "--user", "--scope", "--quiet", *CHILD], close_fds=False)
 
 
-for number, handler in enumerate((freeze, spawn, daemonise, escape)):
+offset = 0.0
+real_time = time.time
+
+
+def jump_forth(*_: object) -> None:
+    global offset
+    offset += DAY
+
+
+def jump_back(*_: object) -> None:
+    global offset
+    offset -= DAY
+
+
+time.time = lambda: real_time() + offset
+for number, handler in enumerate((freeze, spawn, daemonise, escape, jump_forth, jump_back)):
     signal.signal(signal.SIGRTMIN + number, handler)
