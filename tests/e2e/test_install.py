@@ -1,0 +1,151 @@
+"""`install` and `uninstall` beside what is there already: nothing, ourselves, OpenClaw's unit, the user's drop-ins."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.exits import ExitCode
+from tests.e2e.gateway import CONFIG, PORT, SERVICE, SOCKET, TOKEN, Gateway
+from tests.e2e.load import load
+from tests.e2e.manager import VENV, UserManager
+
+UNITS = ".config/systemd/user"
+OTHER_PORT = PORT + 11
+OPENCLAW_UNIT = """\
+[Unit]
+Description=OpenClaw Gateway (v2026.2.1)
+
+[Service]
+ExecStart=/usr/bin/node /usr/lib/openclaw/dist/index.js gateway --port 18789
+Restart=always
+KillMode=process
+Environment=OPENCLAW_SERVICE_MARKER=openclaw
+Environment=OPENCLAW_GATEWAY_TOKEN=secret-in-a-unit
+Environment=OPENCLAW_STATE_DIR=/home/gateway/claw
+
+[Install]
+WantedBy=default.target
+"""
+
+
+@pytest.fixture
+def bare(manager: UserManager) -> Gateway:
+    """Nothing is installed; the config file has a token."""
+    gateway = Gateway(manager)
+    gateway.configure()
+    return gateway
+
+
+def unit_files(gateway: Gateway) -> dict[str, tuple[str, int]]:
+    folder = gateway.manager.home / UNITS
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.exists() else []
+    return {str(path.relative_to(folder)): (path.read_text(), path.stat().st_mtime_ns) for path in found}
+
+
+def curl(gateway: Gateway, port: int, host: str = "127.0.0.1") -> int:
+    return gateway.manager.run("curl", "-sf", f"http://{host}:{port}/healthz", check=False).returncode
+
+
+def test_install_now_serves(bare: Gateway) -> None:
+    bare.command("install", "--now")
+    assert (bare.state(SOCKET), bare.state()) == ("active", "active")
+    assert bare.get().status == 200
+    assert bare.manager.systemctl("is-enabled", SOCKET, SERVICE).stdout.split() == ["enabled", "enabled"]
+
+
+def test_units_are_valid(installed: Gateway) -> None:
+    paths = [str(Path(installed.manager.inner_home, UNITS, name)) for name in (SOCKET, SERVICE)]
+    verify = installed.manager.run("systemd-analyze", "--user", "verify", *paths)
+    assert (verify.stdout, verify.stderr) == ("", "")
+    assert f"{VENV}/bin/" in installed.manager.show(SERVICE, "ExecStart")["ExecStart"]
+
+
+def test_installing_again_changes_nothing(gateway: Gateway) -> None:
+    before, pid = unit_files(gateway), gateway.pid()
+    with load(gateway.manager, "fresh") as clients:
+        for words in (["install"], ["install", "--now"]):
+            assert "nothing to change" in gateway.command(*words).stdout
+    assert (unit_files(gateway), gateway.pid(), clients.lost) == (before, pid, {})
+
+
+def test_port_moves(gateway: Gateway) -> None:
+    gateway.command("install", "--port", str(OTHER_PORT), "--now")
+    assert curl(gateway, OTHER_PORT) == 0
+    assert curl(gateway, OTHER_PORT, "[::1]") == 0
+    assert curl(gateway, PORT) == 7
+    gateway.command("install", "--now")
+    assert curl(gateway, OTHER_PORT) == 0, "installing again keeps the port"
+    gateway.command("install", "--port", str(PORT), "--now")
+    assert (curl(gateway, PORT), curl(gateway, OTHER_PORT)) == (0, 7)
+
+
+def test_port_follows_the_config(gateway: Gateway) -> None:
+    gateway.configure(f'{{"gateway": {{"port": {OTHER_PORT}, "auth": {{"token": "{TOKEN}"}}}}}}')
+    assert str(OTHER_PORT) in gateway.command("doctor", check=False).stdout
+    gateway.command("install", "--now")
+    assert curl(gateway, OTHER_PORT) == 0
+
+
+def test_all_addresses_only_with_a_secret(bare: Gateway) -> None:
+    bare.configure('{"gateway": {"auth": {"mode": "none"}}}')
+    assert bare.command("install", "--bind", "lan", check=False).returncode == ExitCode.CONFIG_INVALID
+    assert unit_files(bare) == {}
+    bare.configure()
+    bare.command("install", "--bind", "lan", "--now")
+    assert curl(bare, PORT, "127.0.0.2") == 0
+
+
+def test_drop_ins_of_the_user_stay_in_force(gateway: Gateway) -> None:
+    gateway.drop_in(SERVICE, "[Service]\nEnvironment=MINE=1\n")
+    gateway.drop_in(SOCKET, f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{OTHER_PORT}\n")
+    gateway.command("stop")
+    told = gateway.command("install", "--now").stdout
+    assert told.count("your drop-in stays in force") == 2
+    assert "MINE=1" in gateway.manager.show(SERVICE, "Environment")["Environment"]
+    assert (curl(gateway, OTHER_PORT), curl(gateway, PORT)) == (0, 7)
+
+
+def test_uninstall_leaves_config_and_state(gateway: Gateway) -> None:
+    config = (gateway.manager.home / CONFIG).read_text()
+    gateway.command("uninstall")
+    assert unit_files(gateway) == {}
+    assert gateway.manager.show(SERVICE, "LoadState")["LoadState"] == "not-found"
+    assert curl(gateway, PORT) == 7
+    assert (gateway.manager.home / CONFIG).read_text() == config
+    gateway.command("uninstall")
+    gateway.command("install", "--now")
+    assert gateway.get().status == 200
+
+
+def test_openclaws_own_unit_is_taken_over_only_when_asked(bare: Gateway) -> None:
+    unit = bare.manager.write(f"{UNITS}/{SERVICE}", OPENCLAW_UNIT)
+    bare.manager.write("claw/openclaw.json", f'{{"gateway": {{"auth": {{"token": "{TOKEN}"}}}}}}')
+    refusal = bare.command("install", check=False)
+    assert refusal.returncode == ExitCode.UNIT_CONFLICT
+    assert "--take-over" in refusal.stderr
+    assert unit.read_text() == OPENCLAW_UNIT
+    bare.command("install", "--take-over", "--now")
+    backups = [text for name, (text, _) in unit_files(bare).items() if "backup" in name]
+    assert backups == [OPENCLAW_UNIT]
+    assert "secret-in-a-unit" not in unit.read_text()
+    assert bare.report()["state_dir"] == f"{bare.manager.inner_home}/claw"
+    assert bare.get().status == 200
+
+
+def test_system_unit_is_a_conflict(bare: Gateway) -> None:
+    bare.manager.root_run("mount", "-t", "tmpfs", "tmpfs", "/etc/systemd/system")
+    bare.manager.root_run("mkdir", "/etc/systemd/system/multi-user.target.wants")
+    unit = "/etc/systemd/system/openclaw-gateway.service"
+    bare.manager.root_run("sh", "-c", f"printf '[Service]\\nExecStart=/bin/true\\n' > {unit}")
+    bare.manager.root_run("ln", "-s", unit, "/etc/systemd/system/multi-user.target.wants/")
+    refusal = bare.command("install", check=False)
+    assert refusal.returncode == ExitCode.UNIT_CONFLICT
+    assert unit in refusal.stderr
+    assert unit_files(bare) == {}
+
+
+def test_without_a_user_manager_it_says_so(bare: Gateway) -> None:
+    env = {"XDG_RUNTIME_DIR": "/run/user/nowhere"}
+    told = bare.command("install", "--now", check=False, env=env)
+    assert told.returncode != 0
+    assert "openclaw-gateway run" in told.stderr
