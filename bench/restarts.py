@@ -153,10 +153,10 @@ def _section(title: str, tallies: dict[tuple[str, str], Tally], pause: float) ->
     columns = ("what", "restarts", "requests", *LOST, "slowest: median", "max", "no answer for: median", "max")
     how = (
         f"{RATE} new connections per second, with one request each, whether or not the ones before were answered."
-        f" Kinds and servers in turns, {BATCH} restarts at a time, under one user manager; the units differ only in what"
-        " they run. `hot` is `openclaw-gateway restart`, `cold` is `systemctl --user restart`. Slowest: the longest"
-        " wait for an answer in each restart; a lost request has none, so read it beside the longest time in which"
-        " nobody was answered."
+        f" Kinds and servers in turns, {BATCH} restarts at a time, under one user manager; the units differ only in"
+        " what they run. `hot` is `openclaw-gateway restart`, `cold` is `systemctl --user restart`. Slowest: the"
+        " longest wait for an answer in each restart; a lost request has none, so read it beside the longest time in"
+        " which nobody was answered."
     )
     note = f"kill -9: {pause:.1f} s of each is RestartSec=, in every unit; what had been accepted dies with the process"
     return Section(title, how, columns, rows, goals, [note])
