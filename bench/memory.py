@@ -10,9 +10,9 @@ from bench.programs import Installation, Program, realistic_config, small_config
 from bench.report import Goal, Section
 
 REPEATS, QUICK_REPEATS = 5, 1
-IDLE_S = 3.0
+IDLE_S, QUICK_IDLE_S = 3.0, 1.0
 MOST_MB = 45.0
-SIZES = ("Rss", "Pss", "Private")
+SIZES = {"RSS": ("Rss",), "PSS": ("Pss",), "USS": ("Private_Clean", "Private_Dirty")}
 
 
 def measure(installation: Installation, quick: bool) -> Section:
@@ -24,45 +24,38 @@ def measure(installation: Installation, quick: bool) -> Section:
         ("gateway, large config", gateway, realistic_config),
         (uvicorn.name, uvicorn, None),
     ]
-    repeats = QUICK_REPEATS if quick else REPEATS
+    repeats, idle = (QUICK_REPEATS, QUICK_IDLE_S) if quick else (REPEATS, IDLE_S)
     found: dict[str, list[dict[str, float]]] = {name: [] for name, *_ in cases}
     for _ in range(repeats):
         for name, program, config in cases:
-            found[name].append(_idle(program, config))
+            found[name].append(_idle(program, config, idle))
     middle = {name: {size: median(sizes[size] for sizes in all_) for size in SIZES} for name, all_ in found.items()}
-    base = middle[uvicorn.name]["Rss"]
+    base = middle[uvicorn.name]["RSS"]
     rows = [
-        (name, *(f"{sizes[size]:.1f} MB" for size in SIZES), f"{sizes['Rss'] / base:.2f}")
+        (name, *(f"{sizes[size]:.1f} MB" for size in SIZES), f"{sizes['RSS'] / base:.2f}")
         for name, sizes in middle.items()
     ]
-    largest = max(sizes["Rss"] for name, sizes in middle.items() if name != uvicorn.name)
+    largest = max(sizes["RSS"] for name, sizes in middle.items() if name != uvicorn.name)
     goal = Goal(f"idle RSS under {MOST_MB:.0f} MB", f"{largest:.1f} MB at most", largest < MOST_MB)
     how = (
-        f"Medians of {repeats}, one process at a time, {IDLE_S:g} s after its first answer and without clients."
+        f"Medians of {repeats}, one process at a time, {idle:g} s after its first answer and without clients."
         " 1 MB is 10⁶ bytes."
     )
-    return Section("Memory", how, ("what", "RSS", "PSS", "USS", "× uvicorn"), rows, [goal])
+    return Section("Memory", how, ("what", *SIZES, "× uvicorn"), rows, [goal])
 
 
-def _idle(program: Program, config: Callable[[Path], str] | None) -> dict[str, float]:
+def _idle(program: Program, config: Callable[[Path], str] | None, idle: float) -> dict[str, float]:
     process = Launched(program, config)
     client = process.queue_request()
     with process:
         with client:
             client.recv(65536)
-        time.sleep(IDLE_S)
+        time.sleep(idle)
         return _sizes(process.pid)
 
 
 def _sizes(pid: int) -> dict[str, float]:
-    """Megabytes, from the kernel's sum over all mappings; `Private_Clean` and `Private_Dirty` are one here."""
-    sizes = dict.fromkeys(SIZES, 0.0)
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, _, value = line.partition(":")
-        if (
-            (size := name.partition("_")[0]) in sizes
-            and name != "Private_Hugetlb"
-            and "_" not in name.replace("Private_", "")
-        ):
-            sizes[size] += int(value.split()[0]) * 1024 / 1e6
-    return sizes
+    """Megabytes, from the kernel's sums over all mappings."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    kibibytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    return {size: sum(kibibytes[name] for name in names) * 1024 / 1e6 for size, names in SIZES.items()}

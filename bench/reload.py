@@ -10,7 +10,7 @@ from bench.launcher import Launched, write_private
 from bench.programs import Installation, realistic_config, small_config
 from bench.report import Goal, Section, milliseconds
 
-REPEATS, QUICK_REPEATS = 30, 4
+REPEATS, QUICK_REPEATS = 30, 3
 DEBOUNCE_S = 0.3
 """What both configs have: the default."""
 MOST_S = 0.150

@@ -20,8 +20,8 @@ class Section:
     how: str = ""
     """How it was measured, in a sentence or two."""
     columns: tuple[str, ...] = ()
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-    goals: list[Goal] = field(default_factory=list)
+    rows: Sequence[tuple[str, ...]] = ()
+    goals: Sequence[Goal] = ()
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
     """Why it could not be measured here."""

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from bench.programs import Installation
 from bench.report import Goal, Section
-from bench.servers import FOLDER, SERVICE, Server, pace, set_up
+from bench.servers import FOLDER, Server, pace, set_up
+from tests.e2e.gateway import SERVICE
 from tests.e2e.manager import VENV, Inside, UserManager, until
 
 BATCH = 5

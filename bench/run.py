@@ -30,13 +30,15 @@ def main() -> None:
     options = _options()
     installation = find_installation()
     lines = facts(installation)
-    sections = [_measure(name, installation, options.quick) for name in options.only or PARTS]
-    text = _text(lines, sections)
-    print(text)
+    sections = []
+    for name in options.only or PARTS:
+        sections.append(_measure(name, installation, options.quick))
+        print(render(sections[-1]), flush=True)
+    print(summary(sections))
     if options.quick or options.only:
         print(f"Not written to {RESULTS.name}: that holds full runs only.")
     else:
-        RESULTS.write_text(text)
+        RESULTS.write_text(_text(lines, sections))
 
 
 def _options() -> argparse.Namespace:

@@ -108,5 +108,5 @@ def _wrk(port: int, seconds: float) -> float:
 
 def _saturate(installation: Installation, port: int, seconds: float) -> float:
     words = (f"--port={port}", f"--connections={CONNECTIONS}", f"--seconds={seconds}")
-    command = [installation.python, BENCH / "saturate.py", *words]
+    command = [str(installation.python), str(BENCH / "saturate.py"), *words]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
