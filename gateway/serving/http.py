@@ -14,6 +14,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.serving.state import GatewayState, canonical
 
+SLICE = 2048
+"""Bytes given to the parser at a time: the requests in them are the most that wait behind the one being served."""
+MAX_HELD = 1024 * 1024
+"""Bytes read and not parsed yet; a chunk is read at a time, so this is met by nobody who waits for answers."""
 LINGER_S = 1.0
 """How long a refused client's further bytes are read and thrown away."""
 
@@ -39,8 +43,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._body_bytes = 0
+        self._held = b""
         self._refusal: tuple[int, str] | None = None
         self._refused = False
+        self._upgraded = False
         self._deadline: asyncio.TimerHandle | None = None
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------
@@ -65,12 +71,44 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self.received += 1
-        self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > self.limits.max_head_bytes and not self._refused:
+        self._held += data
+        self._parse()
+
+    def _parse(self) -> None:
+        """Feed the parser as long as the request before is being served and no further one waits behind it.
+
+        uvicorn parses whatever comes and queues the requests; a client that sends without end and never reads would
+        fill the memory with them. What is not parsed is held, and the client is not read until it is.
+        """
+        held, start = self._held, 0
+        while start < len(held) and not (
+            self.pipeline or self._refused or self._upgraded or self.transport.is_closing()
+        ):
+            data = held[start : start + SLICE]
+            start += SLICE
+            self._head_bytes += len(data)
+            super().data_received(data)
+            self._check_progress()
+        self._held = held[start:]
+        if self._held:
+            self.flow.pause_reading()
+            if len(self._held) > MAX_HELD:
+                self.transport.abort()
+
+    def _check_progress(self) -> None:
+        if self._refused or self._upgraded:
+            return
+        if self._in_head and self._head_bytes > self.limits.max_head_bytes:
             self._refuse(431, f"Request head over {self.limits.max_head_bytes} bytes")
-        elif self._receiving and self._deadline is None and not self._refused:
+        elif self._receiving and self._deadline is None:
             self._arm(self.limits.head_timeout_ms if self._in_head else self.limits.body_timeout_ms)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()  # uvicorn has just resumed it, with requests still waiting
+        else:
+            self._parse()
 
     # -- parser callbacks ------------------------------------------------------------------------------------------
 
@@ -168,7 +206,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return False
         served = self.cycle is None or self.cycle.response_complete
-        return self._receiving or not served or bool(self.pipeline) or self.transport.get_write_buffer_size() > 0
+        waiting = self.pipeline or self._held
+        return self._receiving or not served or bool(waiting) or self.transport.get_write_buffer_size() > 0
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -216,6 +255,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._disarm()
+        self._upgraded = True
         super().handle_websocket_upgrade()  # the WebSocket protocol takes a place of its own,
         self._release()  # and only then is ours given back: the address never has one too few
 

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
+from gateway.serving.http import MAX_HELD, SLICE
 from gateway.serving.server import GatewayServer
 
 Scope = dict[str, Any]
@@ -280,5 +281,58 @@ def test_pipelined_requests_are_answered_in_order() -> None:
                 assert await client.status() == 200
                 sizes.append(await client.reader.readexactly(1))
             assert sizes == [b"1", b"2", b"3"]
+
+    run(scene)
+
+
+def test_a_client_that_sends_without_end_and_never_reads_costs_little() -> None:
+    async def scene() -> None:
+        async with serving() as it:
+            client = await it.client()
+            transport = client.writer.transport
+            transport.pause_reading()  # type: ignore[attr-defined]
+            while not transport.get_write_buffer_size():  # the server has stopped taking
+                client.writer.write(request() * 1000)
+                await asyncio.sleep(0.01)
+            [connection] = it.server.http
+            assert len(connection.pipeline) <= SLICE // len(request()) + 1
+            assert len(connection._held) <= MAX_HELD
+            healthy = await it.client()
+            await healthy.send(request())
+            assert await healthy.status() == 200
+
+    run(scene)
+
+
+@pytest.mark.parametrize("body", [b"", b"b" * 100, b"b" * 5000])
+def test_thousands_of_pipelined_requests_are_all_answered_in_order(body: bytes) -> None:
+    async def scene() -> None:
+        async with serving() as it:
+            client = await it.client()
+            sizes = [len(body) + n % 7 for n in range(2000)]
+            sending = asyncio.ensure_future(
+                client.send(b"".join(request(body=body + b"x" * (n % 7)) for n in range(2000)))
+            )
+            for size in sizes:
+                assert await client.status() == 200
+                assert await client.reader.readexactly(len(str(size))) == str(size).encode()
+            await sending
+
+    run(scene)
+
+
+def test_a_client_that_outruns_every_pause_is_dropped() -> None:
+    async def scene() -> None:
+        async with serving() as it:
+            client = await it.client()
+            await client.send(request())
+            await client.status()
+            [connection] = it.server.http
+            connection.pipeline.append(None)  # type: ignore[arg-type]  # somebody waits
+            connection.data_received(b"x" * MAX_HELD)
+            assert not connection.transport.is_closing()
+            connection.data_received(b"x")
+            assert connection.transport.is_closing()
+            connection.pipeline.clear()
 
     run(scene)
