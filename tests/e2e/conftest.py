@@ -19,11 +19,27 @@ failed = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+    ours = [item for item in items if HERE in item.path.parents]
+    reason = None if required() or not ours else why_not()
+    for item in ours:
+        item.add_marker(pytest.mark.e2e)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=f"no systemd user manager here: {reason}"))
+
+
+def required() -> bool:
+    """Whether a machine that cannot run these tests is a failure (`make e2e`) and no reason to skip them."""
+    return os.environ.get("E2E") == "required"
+
+
+def why_not() -> str | None:
+    if reason := obstacle():
+        return reason
+    return (
+        None if interpreter() else "needs a Python >= 3.11 that every user can run (apt install python3 python3-venv)"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,14 +51,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def installation() -> Path:
-    """The tested virtual environment. Skips where the machine cannot do it, fails there if E2E=required is set."""
-    python = None
-    if (reason := obstacle()) is None and (python := interpreter()) is None:
-        reason = "needs a Python >= 3.11 that every user can run (apt install python3 python3-venv)"
-    if python is None:
-        if os.environ.get("E2E") == "required":
-            pytest.fail(f"the end-to-end tests cannot run here: {reason}")
-        pytest.skip(f"no systemd user manager here: {reason}")
+    """The tested virtual environment, built when the sources have changed."""
+    python = None if obstacle() else interpreter()
+    if (reason := why_not()) or python is None:
+        pytest.fail(f"the end-to-end tests cannot run here: {reason}")
     return install(python)
 
 
