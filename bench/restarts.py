@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bench.programs import Installation
 from bench.report import Goal, Section
-from bench.servers import FOLDER, Server, pace, set_up
+from bench.servers import FOLDER, KILL, Server, pace, set_up, started
 from tests.e2e.gateway import SERVICE
 from tests.e2e.manager import VENV, Inside, UserManager, until
 
@@ -51,6 +51,8 @@ class Tally:
     """The longest wait for an answer in each restart."""
     silences: list[float] = field(default_factory=list)
     """The longest time without any answer in each restart."""
+    pauses: list[float] = field(default_factory=list)
+    """After a kill: how long systemd waited before it started the next process."""
 
     def add(self, requests: list[Request], begins: list[float]) -> None:
         """The requests of one load, in which restarts began at these times."""
@@ -109,7 +111,7 @@ def measure(installation: Installation, quick: bool) -> Section:
         servers = set_up(manager)
         pause = pace(manager, SERVICE)
         for _ in range(batches):
-            for kind in ("hot", "cold", "kill -9"):
+            for kind in ("hot", "cold", KILL):
                 for server in servers:
                     if kind in server.kinds:
                         _batch(manager, server, kind, batch, tallies[server.name, kind])
@@ -124,6 +126,8 @@ def _batch(manager: UserManager, server: Server, kind: str, times: int, tally: T
         for _ in range(times):
             begins.append(server.kinds[kind](manager))
             clients.until_answered()
+            if kind == KILL:
+                tally.pauses.append(started(manager, server.service) - begins[-1])
     tally.add(clients.requests, begins)
 
 
@@ -159,8 +163,17 @@ def _section(title: str, tallies: dict[tuple[str, str], Tally], pause: float) ->
         " longest wait for an answer in each restart; a lost request has none, so read it beside the longest time in"
         " which nobody was answered."
     )
-    note = f"kill -9: {pause:.1f} s of each is RestartSec=, in every unit; what had been accepted dies with the process"
-    return Section(title, how, columns, rows, goals, [note])
+    notes = [_pause(name, tally, pause) for (name, kind), tally in tallies.items() if kind == KILL]
+    return Section(title, how, columns, rows, goals, notes)
+
+
+def _pause(name: str, tally: Tally, pace: float) -> str:
+    """A lost request does not wait: what was not answered, and not who waited longest, is what all servers have."""
+    rest = median(silence - pause for silence, pause in zip(tally.silences, tally.pauses, strict=True))
+    return (
+        f"{KILL}, {name}: systemd waited {median(tally.pauses):.3f} s (median; RestartSec= is {pace:.1f} s), and nobody"
+        f" was answered for {rest:.3f} s more (median)"
+    )
 
 
 def _cells(tally: Tally) -> tuple[str, ...]:

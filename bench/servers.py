@@ -14,6 +14,7 @@ from tests.e2e.manager import VENV, UserManager, until
 FOLDER = "bench"
 """Below the user's home: what runs inside."""
 UNITS = PROJECT / "gateway" / "units"
+KILL = "kill -9"
 BY_SOCKET_PORT, BY_ITSELF_PORT = PORT + 1, PORT + 2
 
 
@@ -58,6 +59,12 @@ def pace(manager: UserManager, service: str) -> float:
     """RestartSec= in seconds, as systemd reads it."""
     text = manager.show(service, "RestartUSec")["RestartUSec"]
     return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else float(text.removesuffix("s"))
+
+
+def started(manager: UserManager, service: str) -> float:
+    """The monotonic second at which systemd forked the service's present process."""
+    name = "ExecMainStartTimestampMonotonic"
+    return int(manager.show(service, name)[name]) / 1e6
 
 
 def _install_gateway(manager: UserManager) -> None:
@@ -126,4 +133,4 @@ def _from_outside(service: str) -> dict[str, Callable[[UserManager], float]]:
         manager.root_run("kill", "-KILL", str(pid))
         return began
 
-    return {"cold": cold, "kill -9": kill}
+    return {"cold": cold, KILL: kill}
