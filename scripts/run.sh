@@ -5,11 +5,13 @@ cd "$(dirname "$0")/.."
 gateway=$PWD/.venv/bin/openclaw-gateway
 
 stamp=.venv/.package
+updated=
 want=$(find gateway pyproject.toml -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
     echo "Installing openclaw-gateway into .venv"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
     echo "$want" >"$stamp"
+    updated=yes
 fi
 
 talk() {
@@ -34,7 +36,10 @@ if ! command -v systemctl >/dev/null || ! systemctl --user show --property=Versi
     echo
     exec "$gateway" run
 fi
+was_active=$(systemctl --user is-active openclaw-gateway.service || true)
 "$gateway" install --now
+# The process that was running still is the old version.
+if [ "$updated" ] && [ "$was_active" = active ]; then "$gateway" restart; fi
 "$gateway" status || true
 talk
 cat <<TEXT
