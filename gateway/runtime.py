@@ -6,6 +6,7 @@ close-on-exec before anything else can run.
 
 import faulthandler
 import gc
+import logging
 import os
 import resource
 import secrets
@@ -29,10 +30,12 @@ from gateway.process import SIGNALS, Options, Process, Start
 def main(options: Options | None = None) -> NoReturn:
     """`run` as a program: the sentence of what stands in the way on stderr, and its exit code."""
     try:
-        sys.exit(run(options or Options()))
+        code = run(options or Options())
     except GatewayError as error:
         sys.stderr.write(f"openclaw-gateway: {error}\n")
         sys.exit(error.exit_code)
+    logging.shutdown()
+    os._exit(code)  # taking the interpreter apart costs 12 ms, in which the clients of a cold restart wait
 
 
 def run(options: Options) -> int:

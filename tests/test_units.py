@@ -69,7 +69,7 @@ def test_nothing_can_take_the_port_away() -> None:
     assert port["StartLimitIntervalSec"] == process["StartLimitIntervalSec"] == ["0"]
     # Without a pace between them, a service that fails at once and a waiting client would be a busy loop.
     assert process["Restart"] == ["always"]
-    assert process["RestartSec"] == ["500ms"]
+    assert process["RestartSec"] == ["200ms"]
     assert "RestartPreventExitStatus" not in process
     assert "BindsTo" not in port
     assert "PartOf" not in port

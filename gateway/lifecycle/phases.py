@@ -85,10 +85,12 @@ class Budgets:
     """Requests already begun are finished while newcomers are still served."""
     stall: float = 1.0
     """A connection on which no byte moves for this long is not waited for."""
-    breath: float = 0.05
-    """After the last accept: connections that were accepted a moment ago get to send their request."""
+    breath: float = 0.02
+    """After the last accept: what was accepted a moment ago is read. Its request is there (TCP_DEFER_ACCEPT)."""
     finish: float = 1.0
-    """The requests that came in since the drain."""
+    """The requests that came in since the drain, as long as it is our turn."""
+    patience: float = 0.3
+    """The same, where it is the client's turn to send or to read: newcomers pay for waiting here."""
     close: float = 0.3
     """WebSocket clients answer the close frame."""
 

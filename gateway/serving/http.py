@@ -210,6 +210,12 @@ class HttpProtocol(HttpToolsProtocol):
         return self._receiving or not served or bool(waiting) or self.transport.get_write_buffer_size() > 0
 
     @property
+    def begun(self) -> bool:
+        """Busy with more than a head that is still coming: whoever trickles one in has not asked for anything yet."""
+        idle = self.cycle is None or self.cycle.response_complete
+        return self.busy and not (self._in_head and idle and self.transport.get_write_buffer_size() == 0)
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Changes while bytes move in either direction."""
         return self.received, self.transport.get_write_buffer_size()

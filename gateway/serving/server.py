@@ -33,6 +33,9 @@ DEFER_ACCEPT_S = 1
 """A client that connects and says nothing is accepted all the same after about this time (tcp(7))."""
 DATE_S = 1.0
 
+Worth = Callable[[HttpProtocol, float], bool]
+"""Whether it is worth waiting for a client now, where it is the client's turn."""
+
 
 class GatewayServer(uvicorn.Server):
     def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits]) -> None:
@@ -91,17 +94,18 @@ class GatewayServer(uvicorn.Server):
         close_websockets: Callable[[float], Awaitable[None]],
     ) -> None:
         """Leave in the order above. `stopped_accepting` is called at that moment; `close_websockets` gets its grace."""
-        begun = {connection: connection.requests for connection in self.http if connection.busy}
+        begun = {connection: connection.requests for connection in self.http if connection.begun}
         await self._wait(
             lambda: [c for c, request in begun.items() if c.busy and c.requests == request],
             budgets.drain,
-            budgets.stall,
+            while_it_moves(budgets.stall),
         )
         self.stop_accepting()
         stopped_accepting()
         closing = asyncio.ensure_future(close_websockets(budgets.close))
         await asyncio.sleep(budgets.breath)
-        await self._wait(self._last_requests, budgets.finish, budgets.stall)
+        patience = for_at_most(budgets.patience, asyncio.get_running_loop().time())
+        await self._wait(self._last_requests, budgets.finish, patience)
         await closing
         await self._drop_the_rest()
         if self._date is not None:
@@ -122,13 +126,12 @@ class GatewayServer(uvicorn.Server):
     def _last_requests(self) -> list[HttpProtocol]:
         return [connection for connection in self.http if connection.leave()]
 
-    async def _wait(self, pending: Callable[[], list[HttpProtocol]], budget: float, stall: float) -> None:
-        """Wait until nothing is `pending`, all of it has stood still for `stall`, or `budget` is spent."""
+    async def _wait(self, pending: Callable[[], list[HttpProtocol]], budget: float, worth: Worth) -> None:
+        """Wait until nothing is `pending` that waits for us or is `worth` waiting for, or `budget` is spent."""
         loop = asyncio.get_running_loop()
         end = loop.time() + budget
-        motion = Motion(stall)
-        # Polled: the kernel does not tell when a client has stopped reading.
-        while motion.any(pending(), now := loop.time()) and now < end:  # noqa: ASYNC110
+        # Polled: the kernel does not tell when a client has stopped reading. All are looked at, to see each one move.
+        while (now := loop.time()) < end and True in [c.waits_for_us or worth(c, now) for c in pending()]:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
 
 
@@ -139,21 +142,20 @@ def _websocket_protocol(**kwargs: Any) -> asyncio.Protocol:
     return WebSocketProtocol(**kwargs)
 
 
-class Motion:
-    """Tells connections on which something happens from those whose client does not read or write."""
+def while_it_moves(stall: float) -> Worth:
+    """A client that has read or sent something within the last `stall` seconds."""
+    last: dict[HttpProtocol, tuple[float, tuple[int, int]]] = {}
 
-    def __init__(self, stall: float) -> None:
-        self._stall = stall
-        self._last: dict[HttpProtocol, tuple[float, object]] = {}
-
-    def any(self, connections: list[HttpProtocol], now: float) -> bool:
-        moving = [self._moves(connection, now) for connection in connections]
-        return True in moving
-
-    def _moves(self, connection: HttpProtocol, now: float) -> bool:
-        """Whether it moved within the last `stall` seconds, or waits for us and not for its client."""
-        since, before = self._last.get(connection, (now, None))
+    def worth(connection: HttpProtocol, now: float) -> bool:
+        since, before = last.get(connection, (now, None))
         if connection.progress != before:
             since = now
-            self._last[connection] = (now, connection.progress)
-        return connection.waits_for_us or now - since < self._stall
+            last[connection] = (now, connection.progress)
+        return now - since < stall
+
+    return worth
+
+
+def for_at_most(patience: float, since: float) -> Worth:
+    """Any client, whether it moves or not, until `patience` seconds after `since`."""
+    return lambda connection, now: now - since < patience

@@ -41,7 +41,7 @@ def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, guarded: ASGIApp
         elif scope["server"] is not None and scope["server"][1] is None:  # a Unix socket has a path and no port
             await control(scope, receive, send)
         elif probe := PROBES.get(scope["path"]):
-            await answer_probe(probe, core, scope, receive, send)
+            await answer_probe(probe, core, scope, send)
         else:
             await guarded(scope, receive, send)
 

@@ -11,34 +11,34 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from gateway.core import Core
 from gateway.lifecycle.phases import Phase
 
 Answer = tuple[int, dict[str, Any]]
-Probe = Callable[[Core, bool], Answer]
+Probe = Callable[[Core, Scope], Answer]
 
-_encode = msgspec.json.Encoder().encode
-
-
-def live(core: Core, local: bool) -> Answer:
-    return 200, {"ok": True, "status": "live"}
+LIVE = {"ok": True, "status": "live"}
 
 
-def ready(core: Core, local: bool) -> Answer:
+def live(core: Core, scope: Scope) -> Answer:
+    return 200, LIVE
+
+
+def ready(core: Core, scope: Scope) -> Answer:
     failing = _failing(core)
     answer: dict[str, Any] = {"ready": not failing}
-    if local:
+    if is_local(scope):
         answer |= {"failing": failing, "degraded": list(core.report().degraded), "uptimeMs": _uptime_ms(core)}
     return (503 if failing else 200), answer
 
 
-def started(core: Core, local: bool) -> Answer:
+def started(core: Core, scope: Scope) -> Answer:
     status = {Phase.STARTING: "starting", Phase.LEAVING: "draining"}.get(core.phase, "started")
     ok = status == "started"
     answer: dict[str, Any] = {"ok": ok, "status": status}
-    if local:
+    if is_local(scope):
         answer |= {"version": core.version, "uptimeMs": _uptime_ms(core)}
     return (200 if ok else 503), answer
 
@@ -53,20 +53,39 @@ PROBES: Mapping[str, Probe] = {
 }
 
 
-async def answer_probe(probe: Probe, core: Core, scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_probe(probe: Probe, core: Core, scope: Scope, send: Send) -> None:
     if scope["method"] not in ("GET", "HEAD"):
-        await _respond(send, 405, b"Method Not Allowed", b"text/plain; charset=utf-8", [(b"allow", b"GET, HEAD")])
-        return
-    status, answer = probe(core, is_local(scope))
-    await _respond(send, status, _encode(answer), b"application/json; charset=utf-8", [(b"cache-control", b"no-store")])
+        messages = _WRONG_METHOD
+    elif probe is live:
+        messages = _LIVE  # what answers at all is live, so this is the same answer every time
+    else:
+        messages = _json(*probe(core, scope))
+    for message in messages:
+        await send(message)
 
 
-async def _respond(
-    send: Send, status: int, body: bytes, content_type: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
-    head = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
+Messages = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _messages(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Messages:
+    head = [(b"content-length", b"%d" % len(body)), *headers]
+    start = {"type": "http.response.start", "status": status, "headers": head}
+    return start, {"type": "http.response.body", "body": body}
+
+
+def _json(status: int, answer: dict[str, Any]) -> Messages:
+    return _messages(
+        status,
+        msgspec.json.encode(answer),
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+    )
+
+
+_LIVE = _json(200, LIVE)
+_WRONG_METHOD = _messages(
+    405, b"Method Not Allowed", (b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"GET, HEAD")
+)
 
 
 def is_local(scope: Scope) -> bool:

@@ -8,11 +8,12 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 import uvicorn
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
-from gateway.serving.server import GatewayServer, Motion
+from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
 
 Scope = dict[str, Any]
 
@@ -202,20 +203,46 @@ def test_work_of_ours_is_waited_for_until_the_budget_is_spent() -> None:
 
 
 class Still:
-    waits_for_us = False
     progress = (1, 0)
 
 
-def test_motion_is_told_from_standing_still() -> None:
-    motion, connection = Motion(1.0), Still()
-    assert motion.any([connection], 100.0)  # type: ignore[list-item]
-    assert motion.any([connection], 100.9)  # type: ignore[list-item]
-    assert not motion.any([connection], 101.1)  # type: ignore[list-item]
+def test_a_client_that_moves_is_told_from_one_that_stands_still() -> None:
+    worth, connection = while_it_moves(1.0), Still()
+    assert worth(connection, 100.0)  # type: ignore[arg-type]
+    assert worth(connection, 100.9)  # type: ignore[arg-type]
+    assert not worth(connection, 101.1)  # type: ignore[arg-type]
     connection.progress = (2, 0)
-    assert motion.any([connection], 101.2)  # type: ignore[list-item]
-    connection.waits_for_us = True
-    assert motion.any([connection], 200.0)  # type: ignore[list-item]
-    assert not motion.any([], 0.0)
+    assert worth(connection, 101.2)  # type: ignore[arg-type]
+
+
+def test_in_the_gap_a_client_gets_its_time_and_no_more() -> None:
+    worth, connection = for_at_most(0.3, since=100.0), Still()
+    assert worth(connection, 100.29)  # type: ignore[arg-type]
+    connection.progress = (2, 0)
+    assert not worth(connection, 100.31)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("trickle", [b"X-Slow: aaaa", b"x"])
+def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
+    async def play(it: Scene) -> None:
+        _, writer = await it.client()
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
+
+        async def forever() -> None:
+            while True:
+                writer.write(trickle)
+                await asyncio.sleep(0.005)
+
+        trickling = asyncio.ensure_future(forever())
+        while not it.server.http or not it.server.http[0].received:
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await it.leave(Budgets(drain=9.0, stall=9.0, finish=9.0, patience=0.05))
+        assert loop.time() - began < 5.0
+        trickling.cancel()
+
+    run(play)
 
 
 def test_what_we_use_of_uvicorn_is_there() -> None:
