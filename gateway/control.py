@@ -69,6 +69,12 @@ class Control:
     def status(self, timeout: float = STATUS_TIMEOUT) -> StatusReport:
         return self._ask("GET", "/control/status", StatusReport, timeout=timeout)
 
+    def steady_status(self) -> StatusReport:
+        """The status, also between two images of a hot restart, where the socket lies there and refuses."""
+        if not self.path.exists():
+            return self.status()  # which says so at once: nobody waits for a gateway that was stopped
+        return self._patiently(self.status, STATUS_TIMEOUT, what="status")
+
     def reload(self, timeout: float = RELOAD_TIMEOUT) -> ReloadResult:
         """Ask and wait for the result. A gateway that goes away in the middle is asked again when it is back: a reload
         is idempotent."""

@@ -126,6 +126,29 @@ def test_a_socket_that_nobody_listens_on(tmp_path: Path) -> None:
         Control(left_behind).status()
 
 
+def test_the_moment_between_two_images_is_bridged(gateway: Gateway) -> None:
+    gateway.will_answer(HANG_UP, HANG_UP, answer(report("two")))
+    clock = Clock()
+    assert Control(gateway.path, clock=clock, sleep=clock.sleep).steady_status().boot_id == "two"
+
+
+def test_a_gateway_that_was_stopped_is_not_waited_for(tmp_path: Path) -> None:
+    clock = Clock()
+    with pytest.raises(NotRunning):
+        Control(tmp_path / "control.sock", clock=clock, sleep=clock.sleep).steady_status()
+    assert clock.now == 0
+
+
+def test_a_socket_that_a_dead_gateway_left_behind_is_waited_for_a_moment(tmp_path: Path) -> None:
+    left_behind = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(left_behind))
+    clock = Clock()
+    with pytest.raises(NotRunning):
+        Control(left_behind, clock=clock, sleep=clock.sleep).steady_status()
+    assert AWAY_LIMIT <= clock.now < AWAY_LIMIT + 1
+
+
 def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
     with pytest.raises(NotRunning, match="cannot be used"):
         Control(tmp_path / ("x" * 200)).status()

@@ -86,7 +86,7 @@ def look() -> View:
 def _ask_gateway() -> tuple[StatusReport | None, bool]:
     """What it says, and whether it has a socket but does not answer."""
     try:
-        return Control.from_env(service_environment(os.environ)).status(), False
+        return Control.from_env(service_environment(os.environ)).steady_status(), False
     except NotRunning:
         return None, False
     except TimedOut:
