@@ -59,7 +59,9 @@ def openclaw_unit(env: Mapping[str, str]) -> OpenClawUnit | None:
     values = environment(text)
     for extra in drop_ins(path.parent, SERVICE):
         values |= environment(read(extra) or "")
-    carried = {name: values[name] for name in _CARRIED if values.get(name)}
+    # %h is the one specifier that people write into these by hand; ours gets what it stands for.
+    home = env.get("HOME", "~")
+    carried = {name: values[name].replace("%h", home) for name in _CARRIED if values.get(name)}
     return OpenClawUnit(path, carried, tuple(sorted(set(values) - carried.keys())), _port(text, values))
 
 

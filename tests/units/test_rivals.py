@@ -51,6 +51,13 @@ def test_without_the_marker_the_command_tells(env: dict[str, str], started: str)
     assert unit.port == 7
 
 
+def test_a_home_that_systemd_would_fill_in_is_filled_in(env: dict[str, str]) -> None:
+    user_unit(env, SERVICE, OPENCLAW + "Environment=OPENCLAW_STATE_DIR=%h/claw\n")
+    unit = openclaw_unit(env)
+    assert unit is not None
+    assert unit.carried["OPENCLAW_STATE_DIR"] == f"{env['HOME']}/claw"
+
+
 def test_a_drop_in_of_openclaws_unit_counts(env: dict[str, str]) -> None:
     user_unit(env, SERVICE, OPENCLAW)
     user_unit(env, f"{SERVICE}.d/x.conf", "[Service]\nEnvironment=OPENCLAW_CONFIG_PATH=/c.json\n")
