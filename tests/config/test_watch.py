@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -449,8 +450,8 @@ watch.stop()
 def test_the_real_limit_of_inotify_instances(config: Path) -> None:
     """In a user namespace of its own, whose limit is nobody else's."""
     machine = Path("/proc/sys/fs/inotify/max_user_instances").read_text()
-    python, outside = shutil.which("python3") or "python3", os.readlink("/proc/self/ns/user")
-    command = ["unshare", "--user", "--map-root-user", python, "-c", IN_ITS_OWN_NAMESPACE, str(config), outside]
+    outside = os.readlink("/proc/self/ns/user")
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", IN_ITS_OWN_NAMESPACE, str(config), outside]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
     assert Path("/proc/sys/fs/inotify/max_user_instances").read_text() == machine
