@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import struct
 from collections import Counter
@@ -15,6 +16,8 @@ from gateway.config.schema import Limits
 # struct tcp_info (linux/tcp.h): eight bytes of flags, then 32-bit counters; this is tcpi_last_data_recv, in ms.
 _LAST_DATA_RECV = struct.Struct("=I")
 _LAST_DATA_RECV_AT = 52
+log = logging.getLogger("gateway.http")
+
 WAITERS_FOR_S = 2.0
 """Connections accepted this soon after the start may have waited for it; later ones have not."""
 
@@ -37,10 +40,15 @@ class Admission:
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
+        self._full: set[str] = set()
+        """Addresses of which the log knows that they are at the bound."""
 
     def admit(self, address: str, most: int) -> bool:
         """Take a place. If True, you must `release` it when the connection authenticates or closes."""
         if self._held[address] >= most:
+            if address not in self._full:
+                self._full.add(address)
+                log.warning("%s holds %d connections without having authenticated; further ones get 503", address, most)
             return False
         self._held[address] += 1
         return True
@@ -49,6 +57,7 @@ class Admission:
         self._held[address] -= 1
         if not self._held[address]:
             del self._held[address]
+            self._full.discard(address)
 
     def held(self, address: str) -> int:
         return self._held.get(address, 0)

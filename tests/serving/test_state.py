@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 
 import pytest
@@ -14,6 +15,19 @@ def test_places_are_counted_by_address() -> None:
     admission.release("a")
     assert admission.admit("a", 2)
     assert (admission.held("a"), admission.held("b"), admission.held("c")) == (2, 1, 0)
+
+
+def test_the_bound_is_said_once_until_the_address_has_gone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("gateway"), "propagate", True)
+    admission = Admission()
+    for _ in range(2):
+        admission.admit("a", 1)
+        for _ in range(5):
+            assert not admission.admit("a", 1)
+        admission.release("a")
+    assert len(caplog.records) == 2
 
 
 def test_an_address_that_left_costs_nothing() -> None:
