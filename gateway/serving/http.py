@@ -7,10 +7,12 @@ for a moment: closing with unread data would reset the connection before the cli
 
 import asyncio
 import socket
+from collections import deque
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.serving.state import GatewayState, canonical
 
@@ -44,6 +46,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._held = b""
+        self._own: RequestResponseCycle | None = None
+        """Of the request that is being received, once its head is complete."""
+        self._running: RequestResponseCycle | None = None
+        """Of the request that is being served."""
         self._refusal: tuple[int, str] | None = None
         self._refused = False
         self._upgraded = False
@@ -98,7 +104,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _check_progress(self) -> None:
         if self._refused or self._upgraded:
             return
-        if self._in_head and self._head_bytes > self.limits.max_head_bytes:
+        # Bytes that led to no callback are a head that goes on, or a trailer, which is one.
+        if self._receiving and self._head_bytes > self.limits.max_head_bytes:
             self._refuse(431, f"Request head over {self.limits.max_head_bytes} bytes")
         elif self._receiving and self._deadline is None:
             self._arm(self.limits.head_timeout_ms if self._in_head else self.limits.body_timeout_ms)
@@ -116,6 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.requests += 1
         self._receiving = self._in_head = True
+        self._own = None
         self._body_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -132,11 +140,18 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in self.headers:
             if name == b"content-length" and int(value) > self.limits.max_body_bytes:
                 self._give_up(413, f"Request body over {self.limits.max_body_bytes} bytes")
+        before = self.cycle
         super().on_headers_complete()
-        if self.server_state.leaving and self.cycle is not None:
-            self.cycle.keep_alive = False
+        if self.cycle is not before:  # an upgrade has none
+            self._own = self.cycle
+            self._own.keep_alive &= not self.server_state.leaving
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes > self.limits.max_body_bytes:
             self._give_up(413, f"Request body over {self.limits.max_body_bytes} bytes")
@@ -144,6 +159,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._receiving = False
+        self._own = None
         self._head_bytes = 0
         self._disarm()
         super().on_message_complete()
@@ -159,27 +175,40 @@ class HttpProtocol(HttpToolsProtocol):
         raise _Refused(text)
 
     def _refuse(self, status: int, text: str) -> None:
-        """Answer `status` instead of the application, and close gently."""
+        """Refuse the request that is being received, and everything after it.
+
+        Answers come in the order of their requests, so where earlier ones are still unanswered, they are answered and
+        the connection is closed after them, without a word on this one.
+        """
         self._refused = True
         self._disarm()
-        started = self._silence_application()
+        if earlier := self._unanswered_before():
+            self.pipeline = deque(item for item in self.pipeline if item[0] is not self._own)
+            earlier[-1].keep_alive = False
+            self.flow.pause_reading()
+        else:
+            self._close_with(self._own, status, text)
+
+    def _unanswered_before(self) -> list[RequestResponseCycle]:
+        """Cycles of earlier requests without a whole answer, oldest first."""
+        known = [self._running, *(cycle for cycle, _ in reversed(self.pipeline))]
+        return [cycle for cycle in known if cycle and cycle is not self._own and not cycle.response_complete]
+
+    def _close_with(self, cycle: RequestResponseCycle | None, status: int, text: str) -> None:
+        """Answer `status` instead of what the application says of `cycle`, if it has not begun; close gently."""
+        begun = False
+        if cycle is not None and not cycle.response_complete:
+            begun = cycle.response_started
+            cycle.disconnected = True
+            cycle.message_event.set()
         if self.transport.is_closing():
             return
-        if not started:
+        if not begun:
             self.transport.write(_response(status, text))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
         self._deadline = self.loop.call_later(LINGER_S, self.transport.abort)
-
-    def _silence_application(self) -> bool:
-        """Drop what the application still says of the request being received. True if its answer had begun."""
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete:
-            return False
-        cycle.disconnected = True
-        cycle.message_event.set()
-        return cycle.response_started
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -244,7 +273,9 @@ class HttpProtocol(HttpToolsProtocol):
     def give_up_on(self) -> None:
         """The budget is spent: whoever still waits for the beginning of an answer is told to try again."""
         if self.busy:
-            self._refuse(503, "The gateway is restarting")
+            self._refused = True
+            self._disarm()
+            self._close_with(self._running, 503, "The gateway is restarting")
 
     def _unread(self) -> bool:
         sock: socket.socket | None = self.transport.get_extra_info("socket")
@@ -261,6 +292,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._disarm()
+        if self._unanswered_before():
+            self._refuse(400, "An upgrade must be the first request that waits for an answer")
+            return
         self._upgraded = True
         super().handle_websocket_upgrade()  # the WebSocket protocol takes a place of its own,
         self._release()  # and only then is ours given back: the address never has one too few

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from gateway.serving.state import GatewayState, canonical
@@ -15,6 +16,11 @@ from gateway.serving.state import GatewayState, canonical
 EXTENSION = "openclaw.connection"
 STRANGER_MESSAGE_BYTES = 1024 * 1024
 """What a client that has not said who it is can make us buffer; the application's own bound for it is smaller."""
+MAX_UNREAD_PONGS = 1024 * 1024
+"""Bytes that wait for a client which sends pings; pongs do not ask whether they can be written."""
+MAX_FRAGMENTS = 4096
+"""Fragments of one message; empty ones cost us more than the client."""
+NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 ABORT_S = 1.0
 """From giving a silent client up to dropping its connection: a graceful close waits for ever if nothing is read."""
 
@@ -38,6 +44,28 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         self._leave_the_strangers()
         self._gone.set()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
+            # or the number of lines is over the library's bound) never will be, and would wait here for ever.
+            self.transport.write(NO_HANDSHAKE)
+            self.transport.close()
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > MAX_UNREAD_PONGS:
+            self.abort()
+
+    def handle_cont(self, event: Frame) -> None:
+        if self.close_sent:
+            return
+        if len(self.frames) < MAX_FRAGMENTS:
+            super().handle_cont(event)
+            return
+        self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+        self.handle_parser_exception()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

@@ -336,3 +336,66 @@ def test_a_client_that_outruns_every_pause_is_dropped() -> None:
             connection.pipeline.clear()
 
     run(scene)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX-Trailer: ", b"5;ext="], ids=["trailer", "chunk extension"])
+def test_what_leads_to_no_callback_counts_as_head(endless: bytes) -> None:
+    async def scene() -> None:
+        async with serving(max_head_bytes=4096) as it:
+            client = await it.client()
+            await client.send(CHUNKED + endless)
+            await client.send(b"a" * 100_000)
+            assert await client.status() == 431
+
+    run(scene)
+
+
+def test_many_small_chunks_are_no_head() -> None:
+    async def scene() -> None:
+        async with serving(max_head_bytes=1024) as it:
+            client = await it.client()
+            await client.send(CHUNKED + b"1\r\nb\r\n" * 5000 + b"0\r\n\r\n")
+            assert await client.status() == 200
+            assert await client.reader.readexactly(4) == b"5000"
+
+    run(scene)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n",
+        b"\x00garbage\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + b"400\r\n" + b"b" * 1024 + b"\r\n",
+    ],
+    ids=["too large", "garbage", "upgrade", "body over the bound"],
+)
+@pytest.mark.parametrize("earlier", [1, 2])
+def test_a_bad_request_does_not_take_the_answers_of_the_ones_before(bad: bytes, earlier: int) -> None:
+    async def scene() -> None:
+        async with serving(max_body_bytes=1000) as it:
+            client = await it.client()
+            await client.send(request(body=b"1") * earlier + bad)
+            for _ in range(earlier):
+                assert await client.status() == 200
+                assert await client.reader.readexactly(1) == b"1"
+            assert await client.rest() == b""  # closed without a word on the bad one
+
+    run(scene)
+
+
+def test_a_bad_request_after_an_answer_is_told_so() -> None:
+    async def scene() -> None:
+        async with serving() as it:
+            client = await it.client()
+            await client.send(request(body=b"1"))
+            assert await client.status() == 200
+            await client.reader.readexactly(1)
+            await client.send(b"\x00garbage\r\n\r\n")
+            assert await client.status() == 400
+
+    run(scene)

@@ -180,3 +180,66 @@ def test_an_upgrade_without_a_key_is_refused() -> None:
         assert refused.value.response.status_code == 400
 
     run(play)
+
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"content-length: 5\r\n\r\nhello",
+        b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"cookie: " + b"c" * 9000 + b"\r\n\r\n",
+    ],
+    ids=["body", "chunked body", "long cookie"],
+)
+def test_a_handshake_that_cannot_be_is_answered(more: bytes) -> None:
+    async def play(it: Scene) -> None:
+        reader, writer = await asyncio.open_connection(*it.listener.getsockname())
+        writer.write(HANDSHAKE + more)
+        assert (await reader.read()).split()[1] == b"400"
+        writer.close()
+        while it.strangers:
+            await asyncio.sleep(0)
+
+    run(play)
+
+
+def masked(opcode: int, payload: bytes = b"", fin: bool = True) -> bytes:
+    return bytes([(0x80 if fin else 0) | opcode, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
+
+
+def test_a_client_that_floods_pings_and_reads_nothing_is_dropped() -> None:
+    async def play(it: Scene) -> None:
+        _, writer = await asyncio.open_connection(*it.listener.getsockname())
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(HANDSHAKE + b"\r\n")
+        await it.app.open.wait()
+        flood = masked(9, b"p" * 125) * 1000
+        while not it.app.ended.is_set():
+            writer.write(flood)
+            await asyncio.sleep(0)
+        writer.close()
+
+    run(play)
+
+
+def test_fragments_at_the_bound_are_a_message_and_one_more_is_not() -> None:
+    async def play(it: Scene) -> None:
+        for fragments in (websocket.MAX_FRAGMENTS, websocket.MAX_FRAGMENTS + 1):
+            reader, writer = await asyncio.open_connection(*it.listener.getsockname())
+            writer.write(HANDSHAKE + b"\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(masked(1, b"x", fin=False) + masked(0, fin=False) * (fragments - 2) + masked(0))
+            if fragments == websocket.MAX_FRAGMENTS:
+                assert await it.app.received.get() == 1
+            else:
+                head = await reader.readexactly(4)
+                assert head[0] == 0x88 and int.from_bytes(head[2:4], "big") == 1009
+            writer.close()
+
+    run(play)
