@@ -2,7 +2,8 @@
 
 Own code because the places are the point: a config error names line and column, and `config set` replaces one value and
 leaves every comment alone. The grammar is json5.org's 1.0, except that Infinity and NaN are faults: no config value may
-be one. Nesting is bounded, and the time is linear in the text, whatever the text.
+be one. Nesting is bounded, and the time is linear in the text, whatever the text. A fault quotes one character at most:
+what it stumbles over may be a secret.
 """
 
 import math
@@ -87,11 +88,11 @@ class _Parser:
             raise Fault("this comment is never closed with */", self.at)
 
     def glimpse(self) -> str:
-        """What stands here, for a message; a name whole, since half a word says nothing."""
+        """What stands here, for a message; of a word the first character, for it may be a secret without quotes."""
         if self.at >= len(self.text):
             return "the end of the file"
         name = _NAME.match(self.text, self.at)
-        return repr(name.group()[:20] if name else self.peek())
+        return repr(self.peek() + ("…" if name and len(name.group()) > 1 else ""))
 
     def value(self, depth: int) -> Node:
         start, char = self.at, self.peek()
@@ -111,7 +112,7 @@ class _Parser:
             key = self.key()
             self.skip()
             if self.peek() != ":":
-                raise Fault(f'expected ":" after the key "{key[:40]}", found {self.glimpse()}', self.at)
+                raise Fault(f'expected ":" after a key, found {self.glimpse()}', self.at)
             self.at += 1
             self.skip()
             if key in node.members:
@@ -178,7 +179,7 @@ class _Parser:
         if len(token) > MAX_NUMBER_CHARS:
             raise Fault(f"a number of more than {MAX_NUMBER_CHARS} characters", start)
         if _NAME.match(self.text, self.at) or self.peek() == ".":
-            raise Fault(f"this is not a number: {self.text[start : self.at + 1]!r}", start)
+            raise Fault("this is not a number (a text needs quotes)", start)
         if "x" in token or "X" in token:
             return int(token, 16)
         if not any(mark in token for mark in ".eE"):

@@ -164,12 +164,18 @@ def nearest(key: str, section: str) -> str | None:
 
 def shorten(value: Any, secret: bool = False) -> str:
     """A value as JSON for a message; only its kind where it is, or may hold, a secret."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    if secret and isinstance(value, str):
-        return "an empty text" if not value else "a text"
+    if secret or isinstance(value, dict | list):
+        return _kind(value)
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= MAX_FOUND else text[: MAX_FOUND - 1] + "…"
+
+
+def _kind(value: Any) -> str:
+    if value is None or value == "":
+        return "null" if value is None else "an empty text"
+    # A bool is an int too, so it is asked first.
+    kinds = ((bool, "a boolean"), (str, "a text"), (dict, "an object"), (list, "an array"))
+    return next((word for kind, word in kinds if isinstance(value, kind)), "a number")
 
 
 def _plain(key: str) -> str:

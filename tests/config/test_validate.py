@@ -143,7 +143,8 @@ def test_found_values_are_short_and_secrets_are_not_shown() -> None:
         "an array",
         "a text",
     )
-    assert (shorten("", True), shorten(7, True), shorten(None)) == ("an empty text", "7", "null")
+    assert (shorten("", True), shorten(None, True), shorten(None)) == ("an empty text", "null", "null")
+    assert [shorten(value, True) for value in (7, 7.5, True)] == ["a number", "a number", "a boolean"]
 
 
 ANY = st.recursive(
