@@ -1,6 +1,7 @@
 """What a process does beside serving: keep the watchdog quiet, keep STATUS= true, rehearse a restart."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 import time
@@ -14,6 +15,7 @@ log = logging.getLogger("gateway")
 STATUS_EVERY_S = 1.0
 """STATUS= is sent at most this often."""
 REHEARSAL_S = 20.0
+TAIL_BYTES = 16 * 1024
 
 
 async def feed_watchdog(notifier: Notifier) -> None:
@@ -79,14 +81,27 @@ async def rehearse() -> str | None:
         )
     except OSError as error:
         return f"{sys.executable}: {error.strerror}"
+    assert process.stderr is not None
     try:
         async with asyncio.timeout(REHEARSAL_S):
-            _, errors = await process.communicate()
+            errors = await _tail(process.stderr)
+            await process.wait()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return f"importing it took over {REHEARSAL_S:.0f} s"
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                process.kill()
+            await process.wait()
     if process.returncode == 0:
         return None
     lines = errors.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"exit code {process.returncode}"
+
+
+async def _tail(stream: asyncio.StreamReader) -> bytes:
+    """The last bytes of all that comes: however much a broken program says, its last words are what counts."""
+    tail = b""
+    while chunk := await stream.read(TAIL_BYTES):
+        tail = (tail + chunk)[-TAIL_BYTES:]
+    return tail

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.config")
 
+STOP_S = 2.0
+"""The longest that leaving waits for a reload that is under way."""
+
 
 class Configuration:
     """Implements `reload.service.Host`: what a reload needs of the process around it."""
@@ -58,6 +61,8 @@ class Configuration:
         self._watched: tuple[Path, ...] = ()
         snapshot = self._read()
         active, avoid = self._choose(snapshot)
+        self._started_on = snapshot if active.source == "file" else None
+        """The file as this process took it: kept as the last known good one, once it has served on it."""
         self._start_logging(active.config)
         self.auth = self._policy(active.config, 1)
         """Who may connect now."""
@@ -101,11 +106,11 @@ class Configuration:
 
     async def settle_in(self) -> None:
         """What no client waits for: keep the good config, watch the file, take what was changed meanwhile."""
-        if self._reloader.active.source == "file":
-            await asyncio.to_thread(self._keep, self.snapshot)
         self._watch = await asyncio.to_thread(self._start_watch, asyncio.get_running_loop())
         if (await asyncio.to_thread(self._read)).digest != self.snapshot.digest:
             self._reloader.changed()
+        if self._started_on is not None:
+            await asyncio.to_thread(self._keep, self._started_on)
 
     def _start_watch(self, loop: asyncio.AbstractEventLoop) -> "Watch":
         from gateway.config.watch import Watch  # 40 ms of imports that no client waits for
@@ -119,9 +124,13 @@ class Configuration:
         watch.start()
         return watch
 
-    def stop(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
+    async def stop(self) -> None:
+        """No reload begins after this; one that has begun is over, or hangs on a disk and is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                if self._watch is not None:
+                    await asyncio.to_thread(self._watch.stop)  # joins threads
+                await self._reloader.stop()
 
     # -- what is asked of it ---------------------------------------------------------------------------------------
 
@@ -143,6 +152,11 @@ class Configuration:
         active = self._reloader.active
         gone = not self.snapshot.exists and active.source != "defaults"
         return self.snapshot.config is None or gone or active.source == "last-good"
+
+    @property
+    def nobody_can_connect(self) -> bool:
+        """No secret is configured, and none could be kept."""
+        return self.auth.mode != "none" and self.auth.secret is None
 
     async def reload(self, trigger: str) -> ReloadResult:
         return await self._reloader.reload(trigger)

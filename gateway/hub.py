@@ -89,6 +89,7 @@ class Hub:
         self.busy = 0
         """Requests that have been read and not answered yet."""
         self._connections: set[Connection] = set()
+        self._closing: Close | None = None
         self._empty = asyncio.Event()
         self._versions = {"presence": 1, "health": 1}
 
@@ -110,6 +111,8 @@ class Hub:
         """Keep a connection here for as long as its transport may live."""
         self._connections.add(connection)
         self._empty.clear()
+        if self._closing:
+            connection.outbox.finish(self._closing)
         try:
             yield
         finally:
@@ -159,8 +162,8 @@ class Hub:
         return len(stale)
 
     async def close_all(self, code: int, reason: str, grace_s: float) -> None:
-        """Close everyone after what is queued for them; whoever is not gone after the grace is dropped."""
-        close = Close.because(code, reason)
+        """Close everyone after what is queued for them, whoever still comes too; drop who is there after the grace."""
+        self._closing = close = Close.because(code, reason)
         for connection in self._connections:
             connection.outbox.finish(close)
         if not self._connections:

@@ -4,6 +4,7 @@ One fact is one line. Everything is logged through the standard library's `loggi
 client sent is never logged raw, and control characters are escaped here all the same.
 """
 
+import errno
 import json
 import logging
 import os
@@ -127,8 +128,13 @@ class JsonlHandler(logging.Handler):
         self._day = day
         self.path = self._fixed or _folder() / f"openclaw-{day}.log"
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self.path, flags, 0o600)
+        # Not blocking, because opening a FIFO waits for its reader, and all clients would wait with us.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(self.path, flags, 0o600)
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "it is a FIFO", str(self.path))
+        self._fd = fd
         if not self._fixed:
             _prune(self.path.parent, now)
         return self._fd

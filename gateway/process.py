@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,13 +22,14 @@ from gateway.configuration import Configuration
 from gateway.hub import Hub
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
-from gateway.lifecycle.lease import Lease
+from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.closing import SERVICE_RESTART
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app, warm_up
@@ -42,9 +44,9 @@ _REPORTED: dict[Phase, Literal["starting", "running", "deferred", "leaving"]] = 
     Phase.LEAVING: "leaving",
     Phase.GONE: "leaving",
 }
+SIGNAL_TURNS = 3
 RESTART_EXPECTED_MS = 1500
 """What OpenClaw tells its clients; ours is faster, and a client that comes back early waits in the queue."""
-CLOSE_RESTART = 1012
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Process:
         self._started_at = int(time.time() * 1000)
         self._problems = {"state": start.lease.problem} if start.lease.problem else {}
         self._status_wanted = asyncio.Event()
+        self._calls_answered = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._configuration = Configuration(
             start.paths,
@@ -103,7 +106,7 @@ class Process:
             deferral_s=lambda: self.config.gateway.reload.deferral_timeout_ms / 1000,
             clock=time.monotonic,
             allowance=Allowance() if before is None or tokens is None else Allowance(tokens, before.tokens_at),
-            rehearse=rehearse,
+            rehearse=self._rehearse,
         )
 
     # -- core.Core -------------------------------------------------------------------------------------------------
@@ -157,7 +160,12 @@ class Process:
         )
 
     def _degraded(self) -> tuple[str, ...]:
-        return (*(["config"] if self._configuration.degraded else []), *self._problems)
+        found = {
+            "config": self._configuration.degraded,
+            "auth": self._configuration.nobody_can_connect,
+            "restart": self._coordinator.problem is not None,
+        }
+        return (*(name for name, wrong in found.items() if wrong), *self._problems)
 
     def _status_line(self) -> str:
         return status_line(self.report())
@@ -166,6 +174,10 @@ class Process:
 
     async def serve(self) -> Way:
         """Serve until it is time to leave, then leave; returns how."""
+        asyncio.get_running_loop().set_default_executor(
+            # A signal goes to any thread that does not block it, and only the main thread may have it.
+            ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, SIGNALS))
+        )
         self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits)
         self.listeners = self._listen()
         control = self._listen_for_commands()
@@ -261,10 +273,14 @@ class Process:
         if not task.cancelled() and (error := task.exception()):
             log.error("%s failed", task.get_name(), exc_info=error)
 
+    async def _rehearse(self) -> str | None:
+        return obstacle(self.paths.state, self._start.lease.fd) or await rehearse()
+
     def _changed(self) -> None:
         self._status_wanted.set()
 
     def _idle(self) -> None:
+        self._calls_answered.set()
         self._coordinator.idle()
 
     def _note_waits(self) -> None:
@@ -281,13 +297,18 @@ class Process:
         else:
             notifier.stopping(f"Leaving ({coordinator.reason})")
         log.info("leaving (%s)", coordinator.reason)
-        await asyncio.to_thread(self._configuration.stop)  # joins threads, while we still serve
-        await self._server.leave(Budgets(), self._stopped_accepting, self._close_websockets)
+        await self._configuration.stop()
+        budgets = Budgets()
+        await asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
+        await self._server.leave(budgets, self._stopped_accepting, self._close_websockets)
         self._note_waits()
         for task in list(self._tasks):
             task.cancel()
-        # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late.
+        # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
+        # has come already sits in the loop's pipe, and needs a few turns of it to reach us.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        for _ in range(SIGNAL_TURNS):
+            await asyncio.sleep(0)
         coordinator.left()
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
@@ -299,6 +320,16 @@ class Process:
         if stopping:
             self.paths.control.unlink(missing_ok=True)
 
+    async def _answer_calls(self, budget: float) -> None:
+        """Until the calls of WebSocket clients are answered, while newcomers are served."""
+        try:
+            async with asyncio.timeout(budget):
+                while self.hub.busy:
+                    self._calls_answered.clear()
+                    await self._calls_answered.wait()
+        except TimeoutError:
+            log.warning("leaving although %d call(s) are unanswered: the drain budget is spent", self.hub.busy)
+
     def _stopped_accepting(self) -> None:
         self._start.record.update(left_at=time.monotonic())
 
@@ -307,4 +338,4 @@ class Process:
         back = self._coordinator.state.way is Way.REEXEC or self._start.inherited.held_by_systemd
         reason = "gateway restarting" if back else "gateway stopping"
         self.hub.broadcast("shutdown", {"reason": reason, "restartExpectedMs": RESTART_EXPECTED_MS if back else None})
-        await self.hub.close_all(CLOSE_RESTART, "service restart", grace)
+        await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace)

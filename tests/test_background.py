@@ -1,4 +1,5 @@
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -127,3 +128,30 @@ def test_a_program_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(background, "REHEARSAL_S", 0.2)
     problem = asyncio.run(rehearse())
     assert problem is not None and "took over" in problem
+
+
+def test_of_a_program_that_says_much_the_last_words_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "msgspec.py").write_text(
+        "import sys\nsys.stderr.write('x' * 5_000_000)\nraise ImportError('last words')"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert asyncio.run(rehearse()) == "ImportError: last words"
+
+
+def test_a_rehearsal_that_is_called_off_leaves_no_child_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "msgspec.py").write_text(
+        f"import os, signal\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nsignal.pause()"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def scene() -> int:
+        task = asyncio.ensure_future(rehearse())
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return int((tmp_path / "pid").read_text())
+
+    pid = asyncio.run(scene())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -103,7 +103,7 @@ def run_for_a_while(configuration: Configuration) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(5):
             await configuration.settle_in()
-        configuration.stop()
+            await configuration.stop()
 
     asyncio.run(bounded())
 
@@ -159,8 +159,8 @@ def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Scene) -> Non
 
 def test_a_config_whose_action_failed_is_not_taken_by_the_restart_that_follows(scene: Scene) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}}})
-    it = scene.start()
-    run_for_a_while(it)
+    run_for_a_while(scene.start())
+    it = scene.next_start("stop")
     scene.write({"gateway": {"auth": {"token": "good"}}, "logging": {"level": "debug"}})
     scene.logs.broken = True
     result = reload(it)
@@ -213,7 +213,32 @@ def test_an_edit_between_reading_and_watching_is_seen(scene: Scene) -> None:
             await it.settle_in()
             while it.auth.token != "new":
                 await asyncio.sleep(0.001)
-        it.stop()
+            await it.stop()
 
     asyncio.run(scenario())
     assert it.watching == "off"
+
+
+def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keeping(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "good"}, "reload": {"debounceMs": 0}}})
+    it = scene.start()
+    scene.write("{bad")
+
+    async def scenario() -> None:
+        async with asyncio.timeout(5):
+            await it.reload("SIGHUP")
+            await it.settle_in()
+            assert it.watching != "off" and it.degraded
+            scene.write({"gateway": {"auth": {"token": "better"}, "reload": {"debounceMs": 0}}})
+            while it.auth.token != "better":
+                await asyncio.sleep(0.001)
+            await it.stop()
+
+    asyncio.run(scenario())
+    scene.write("{bad")
+    assert scene.next_start("stop").auth.token in ("good", "better")
+
+
+def test_without_a_secret_and_a_place_for_one_nobody_can_connect_and_that_is_told(scene: Scene) -> None:
+    scene.paths.state.write_text("a file in the place of the folder")
+    assert scene.start().nobody_can_connect

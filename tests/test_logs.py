@@ -183,3 +183,14 @@ def test_a_file_that_cannot_be_opened_changes_nothing(process_logs: Logs, tmp_pa
         process_logs.apply("info", "silent", str(tmp_path / "good.log" / "bad.log"))
     logging.getLogger("gateway.test").info("still here")
     assert [line["1"] for line in lines(tmp_path / "good.log")] == ["still here"]
+
+
+def test_a_fifo_is_refused_and_nobody_waits_for_its_reader(process_logs: Logs, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="FIFO|No such device"):
+        process_logs.apply("info", "silent", str(fifo))
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(OSError, match="FIFO"):
+        process_logs.apply("info", "silent", str(fifo))
+    os.close(reader)

@@ -61,6 +61,7 @@ class Coordinator:
         if self.state.way is Way.REEXEC:
             return RestartTicket("coalesced", self.boot_id, f"a restart is already on its way ({self.reason})")
         self.reason = reason
+        self.problem = None
         log.info("restart requested (%s)", reason)
         self._step(Event.RESTART)
         pause = self.allowance.wait(self._clock())
@@ -95,13 +96,12 @@ class Coordinator:
             log.warning("restarts follow each other too fast; the next one waits %.1f s", pause)
             await asyncio.sleep(pause)
         self.allowance = self.allowance.spend(self._clock())
-        if problem := await self._rehearse():
+        if problem := await self._safely_rehearsed():
             log.error("no restart: the installed program cannot start, this process goes on: %s", problem)
             self.problem = problem
             self._deferral = None
             self._step(Event.UNFIT)
             return
-        self.problem = None
         try:
             async with asyncio.timeout(self._deferral_s()):
                 while self._busy():
@@ -112,3 +112,10 @@ class Coordinator:
                 "restarting although %d request(s) are still running: the deferral budget is spent", self._busy()
             )
         self._step(Event.IDLE)
+
+    async def _safely_rehearsed(self) -> str | None:
+        try:
+            return await self._rehearse()
+        except Exception as error:  # a fault here must not leave every later restart waiting for this one
+            log.exception("the rehearsal failed")
+            return f"{type(error).__name__}: {error}"

@@ -54,6 +54,23 @@ def acquire(state_dir: Path, inherited: int | None = None) -> Lease:
     return Lease(fd, _problem(state_dir))
 
 
+def obstacle(state_dir: Path, held: int | None) -> str | None:
+    """Why the next image would not get its lease: the folder was replaced, and somebody else uses the new one."""
+    if held is None or _is_folder(held, state_dir):
+        return None
+    try:
+        fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None  # it is made anew at the start, or done without
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"{state_dir} was replaced while we ran, and {_owner(fd)} uses it now"
+    finally:
+        os.close(fd)
+    return None
+
+
 def _is_folder(fd: int, folder: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(folder))

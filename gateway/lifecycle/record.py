@@ -27,6 +27,8 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     version: int = VERSION
     ended: Literal["starting", "running", "restart", "stop"] = "starting"
     """How far the last image came, or how it left; `starting` and `running` mean that it died."""
+    pid: int = 0
+    """Of the last image. A re-exec keeps it, so a restart that ends in another process was a death on the way."""
     digest: str = ""
     """Of the config that the last image started on."""
     avoid: str = ""
@@ -47,7 +49,7 @@ class Record:
         self.fd = inherited if inherited is not None else os.memfd_create("openclaw-gateway-record", os.MFD_CLOEXEC)
         self.before = self._read() if self.inherited else None
         """What the predecessor left; None for a first start, or if it cannot be read."""
-        self.memory = Memory(restarts=self.before.restarts) if self.before else Memory()
+        self.memory = Memory(pid=os.getpid(), restarts=self.before.restarts if self.before else Restarts())
 
     def update(self, **changes: object) -> None:
         """Change fields of the memory and write it at once."""
@@ -63,7 +65,9 @@ class Record:
         """hot, cold or crash; None for the first start."""
         if self.before is None:
             return None
-        return {"restart": "hot", "stop": "cold"}.get(self.before.ended, "crash")  # type: ignore[return-value]
+        if self.before.ended == "restart":
+            return "hot" if self.before.pid == os.getpid() else "crash"
+        return "cold" if self.before.ended == "stop" else "crash"
 
     def count(self, kind: RestartKind, at: int, gap_ms: float | None) -> None:
         """Count the restart that led to this image; waits are added by `waited` as connections are accepted."""

@@ -69,6 +69,9 @@ class Reloader:
         self._avoid = avoid
         self._lock = asyncio.Lock()
         self._queued: asyncio.Task[ReloadResult] | None = None
+        self._stopped = False
+        self._due = ""
+        """Why a restart was asked for that has not happened yet: the config runs only in part."""
         self._timer: asyncio.TimerHandle | None = None
         self._burst_began: float | None = None
 
@@ -76,6 +79,8 @@ class Reloader:
 
     def changed(self) -> None:
         """The watcher saw something: read it once it has been quiet for `gateway.reload.debounceMs`."""
+        if self._stopped:
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._timer is None:
@@ -85,6 +90,14 @@ class Reloader:
         assert self._burst_began is not None
         quiet = now + self.active.config.gateway.reload.debounce_ms / 1000
         self._timer = loop.call_at(max(now, min(quiet, self._burst_began + LONGEST_BURST_S)), self._settled)
+
+    async def stop(self) -> None:
+        """Let the running reload end, and begin no other one: the next process reads the file anyway."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        async with self._lock:
+            pass
 
     def _settled(self) -> None:
         self._timer = None
@@ -101,6 +114,8 @@ class Reloader:
 
     async def _take_turn(self, trigger: str) -> ReloadResult:
         async with self._lock:
+            if self._stopped:
+                return ReloadResult("restart", "the gateway is leaving; the next process reads the file")
             self._queued = None  # whoever asks from here on may have seen a newer file than we are about to read
             return await self._reload(trigger)
 
@@ -132,6 +147,8 @@ class Reloader:
         if snapshot.digest == self._avoid and trigger == "watch":
             return ReloadResult("unchanged", "this config failed when it was applied; it is not taken until it changes")
         if self._runs_already(snapshot):
+            if self._due:
+                return self._ask_for_restart(self._due)
             return ReloadResult("unchanged", "the config means the same as before")
         return await self._follow(snapshot, snapshot.config, trigger)
 
@@ -172,12 +189,17 @@ class Reloader:
             return failure
         if plan.restart:
             # The hot part is in force already: a restart may wait for minutes, a changed secret should not.
-            reason = f"config change requires gateway restart ({_needing(plan)})"
-            log.info("%s", reason)
-            ticket = self._host.restart(reason)
-            return _result(plan, snapshot, f"{reason}: {ticket.message or ticket.state}")
+            asked = self._ask_for_restart(f"config change requires gateway restart ({_needing(plan)})")
+            return _result(plan, snapshot, asked.message)
         await asyncio.to_thread(self._keep, snapshot)
         return _result(plan, snapshot, self._say(plan))
+
+    def _ask_for_restart(self, reason: str) -> ReloadResult:
+        # Remembered until this process ends: if the restart cannot be, the next look at the file asks again.
+        self._due = reason
+        log.info("%s", reason)
+        ticket = self._host.restart(reason)
+        return ReloadResult("restart", f"{reason}: {ticket.message or ticket.state}")
 
     async def _apply(self, plan: Plan, snapshot: Snapshot, config: Config) -> ReloadResult | None:
         """Swap the config and carry out the plan's actions. If one fails: the old config again, and the failure."""

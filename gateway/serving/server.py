@@ -87,19 +87,22 @@ class GatewayServer(uvicorn.Server):
         """Connections over the port; those of the control socket have no address."""
         return sum(getattr(each, "client", None) is not None for each in self.server_state.connections)
 
-    async def leave(
-        self,
-        budgets: Budgets,
-        stopped_accepting: Callable[[], None],
-        close_websockets: Callable[[float], Awaitable[None]],
-    ) -> None:
-        """Leave in the order above. `stopped_accepting` is called at that moment; `close_websockets` gets its grace."""
+    async def drain(self, budgets: Budgets) -> None:
+        """Finish the requests that have begun, while newcomers are served as ever."""
         begun = {connection: connection.requests for connection in self.http if connection.begun}
         await self._wait(
             lambda: [c for c, request in begun.items() if c.busy and c.requests == request],
             budgets.drain,
             while_it_moves(budgets.stall),
         )
+
+    async def leave(
+        self,
+        budgets: Budgets,
+        stopped_accepting: Callable[[], None],
+        close_websockets: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """The rest of the order. `stopped_accepting` is called at that moment; `close_websockets` gets its grace."""
         self.stop_accepting()
         stopped_accepting()
         closing = asyncio.ensure_future(close_websockets(budgets.close))

@@ -15,8 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
 from gateway.hub import Carrier, Connection
-from gateway.lifecycle.phases import Phase
-from gateway.protocol.closing import SERVICE_RESTART, SILENT, TEXT_ONLY, TOO_BIG, Close
+from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_BIG, Close
 from gateway.protocol.frames import Request
 from gateway.protocol.handshake import Refused, challenge, describe, receive_connect
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
@@ -86,9 +85,8 @@ class Conversation:
                 await self._leave(writer)
 
     def _open(self) -> None:
-        if self._core.phase is Phase.LEAVING:
-            self._outbox.finish(SERVICE_RESTART)
-            return
+        if self._outbox.closing:
+            return  # the hub closes everyone: the last accept was a moment ago
         timeout_s = self._core.config.gateway.http.limits.handshake_timeout_ms / 1000
         self._handshake = self._loop.call_later(timeout_s, self._outbox.finish, SILENT)
         self._outbox.put(challenge(str(uuid.uuid4()), int(time.time() * 1000)))

@@ -141,3 +141,19 @@ def test_a_program_that_cannot_start_is_not_started() -> None:
         assert it.problem is None
 
     run(scene)
+
+
+def test_a_fault_in_the_rehearsal_leaves_us_running() -> None:
+    async def scene() -> None:
+        it = coordinator(Work())
+
+        async def broken() -> str | None:
+            raise ProcessLookupError
+
+        it._rehearse = broken
+        it.request_restart("why")
+        while it.phase is not Phase.RUNNING:
+            await asyncio.sleep(0)
+        assert it.problem is not None and "ProcessLookupError" in it.problem
+
+    run(scene)

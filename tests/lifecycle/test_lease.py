@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import AlreadyRunning
-from gateway.lifecycle.lease import acquire
+from gateway.lifecycle.lease import acquire, obstacle
 
 
 def test_the_first_gets_it_and_creates_the_folder_for_the_user_alone(tmp_path: Path) -> None:
@@ -85,3 +85,19 @@ def test_the_lock_is_closed_on_exec(tmp_path: Path) -> None:
         finally:
             os.close(other)
     os.close(lease.fd)
+
+
+def test_a_folder_that_was_replaced_and_taken_stands_in_the_way_of_a_restart(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    ours = acquire(state)
+    assert obstacle(state, ours.fd) is None
+    state.rename(tmp_path / "moved")
+    assert obstacle(state, ours.fd) is None  # it will be made anew
+    theirs = acquire(state)
+    told = obstacle(state, ours.fd)
+    assert told is not None and f"pid {os.getpid()}" in told
+    assert theirs.fd is not None and ours.fd is not None
+    os.close(theirs.fd)
+    assert obstacle(state, ours.fd) is None
+    os.close(ours.fd)
+    assert obstacle(state, None) is None

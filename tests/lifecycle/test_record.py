@@ -72,3 +72,9 @@ def test_a_long_reason_fits_all_the_same() -> None:
     after = successor(record)
     assert after.before is not None and after.before.reason.startswith("é")
     assert os.fstat(record.fd).st_size <= SIZE
+
+
+def test_a_restart_that_ends_in_another_process_was_a_death_on_the_way() -> None:
+    record = Record()
+    record.update(ended="restart", pid=os.getpid() + 1)
+    assert successor(record).kind_of_start() == "crash"

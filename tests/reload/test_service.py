@@ -290,3 +290,32 @@ def test_a_bug_in_reading_is_a_failed_reload_and_readiness_is_told_again(path: P
         assert it.host.events == ["begin", "end"]
 
     play(path, "{}", scene)
+
+
+def test_a_restart_that_did_not_happen_is_asked_for_again(path: Path) -> None:
+    """The hot part is in force, so the file means what runs; but not all of it runs."""
+
+    async def scene(it: Scene) -> None:
+        text = '{"gateway": {"controlUi": {"basePath": "/ui"}}}'
+        await it.edit(text)
+        again = await it.edit(text)
+        assert again.outcome == "restart" and len(it.host.restarts) == 2
+        assert it.host.restarts[0] == it.host.restarts[1]
+
+    play(path, "{}", scene)
+
+
+def test_after_a_stop_no_reload_begins_and_the_running_one_has_ended(path: Path) -> None:
+    async def scene(it: Scene) -> None:
+        it.path.write_text('{"gateway": {"auth": {"token": "t"}}}')
+        running = asyncio.ensure_future(it.reloader.reload("command"))
+        await asyncio.sleep(0.001)
+        await it.reloader.stop()
+        assert it.host.events == ["begin", "end"]
+        assert (await running).outcome == "hot"
+        it.reloader.changed()
+        late = await it.reloader.reload("command")
+        assert late.outcome == "restart" and "leaving" in late.message
+        assert it.host.events == ["begin", "end"] and it.reads == 1
+
+    play(path, "{}", scene)

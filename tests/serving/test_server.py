@@ -52,8 +52,11 @@ class Scene:
         self.closed_with = grace
 
     def leave(self, budgets: Budgets | None = None) -> "asyncio.Future[None]":
-        budgets = budgets or Budgets()
-        return asyncio.ensure_future(self.server.leave(budgets, self.stopped.set, self.close_websockets))
+        return asyncio.ensure_future(self._leave(budgets or Budgets()))
+
+    async def _leave(self, budgets: Budgets) -> None:
+        await self.server.drain(budgets)
+        await self.server.leave(budgets, self.stopped.set, self.close_websockets)
 
 
 def run(play: Callable[[Scene], Awaitable[None]]) -> None:

@@ -387,10 +387,21 @@ def test_the_hub_closes_those_with_an_old_secret() -> None:
     run(test)
 
 
-def test_whoever_comes_while_the_gateway_leaves_is_sent_away() -> None:
+def test_whoever_comes_while_the_gateway_drains_is_served() -> None:
     async def test() -> None:
-        async with serving(FakeCore(phase=Phase.LEAVING)) as server, connect(server.url) as ws:
-            assert await closed(ws) == (1012, "service restart")
+        async with serving(FakeCore(phase=Phase.LEAVING)) as server, client(server) as ws:
+            assert (await call(ws, "health"))["ok"] is True
+
+    run(test)
+
+
+def test_whoever_comes_after_everyone_was_closed_is_closed_as_well() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            await core.hub.close_all(1012, "service restart", 0.1)
+            async with connect(server.url) as ws:
+                assert await closed(ws) == (1012, "service restart")
 
     run(test)
 
