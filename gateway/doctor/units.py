@@ -97,7 +97,9 @@ def user_rivals(evidence: Evidence) -> Iterator[Finding]:
     remedy = "openclaw-gateway install --take-over"
     if evidence.openclaw_unit:
         yield Finding("problem", "OpenClaw's own unit is installed", str(evidence.openclaw_unit.path), remedy)
-    for path in evidence.foreign_units:
+    # A masked unit is a link that lies where a unit would: `not_loaded` says so.
+    masked = {unit.name for unit in _both(evidence) if unit.load == "masked"}
+    for path in (path for path in evidence.foreign_units if path.name not in masked):
         yield Finding("problem", "a unit of ours that we did not write", str(path), remedy)
 
 

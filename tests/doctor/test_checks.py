@@ -102,6 +102,13 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("outdated", {"outdated": (CHANGE,)}, "warning", SERVICE, "openclaw-gateway install"),
     ("masked", {"units": socket(load="masked")}, "problem", "masked", f"systemctl --user unmask {SOCKET}"),
     (
+        "masked in the unit folder",
+        {"units": socket(load="masked"), "installed": False, "foreign_units": (Path("/u") / SOCKET,)},
+        "problem",
+        "masked",
+        f"systemctl --user unmask {SOCKET}",
+    ),
+    (
         "broken",
         {"units": service(load="bad-setting")},
         "problem",
@@ -325,6 +332,14 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
 )
 def test_what_needs_no_mending(differs: dict[str, Any]) -> None:
     assert [finding for finding in examine(replace(HEALTHY, **differs)) if finding.severity != "note"] == []
+
+
+def test_a_masked_unit_hides_no_foreign_one() -> None:
+    found = examine(replace(HEALTHY, units=socket(load="masked"), foreign_units=(Path("/u") / SERVICE,)))
+    assert [finding.remedy for finding in found] == [
+        "openclaw-gateway install --take-over",
+        f"systemctl --user unmask {SOCKET}",
+    ]
 
 
 def test_problems_come_first() -> None:
