@@ -44,8 +44,9 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     choice = choose(env, port, bind, replaced_port=openclaw.port if openclaw else None)
     refuse_open_port(choice)
     systemctl = Systemctl.available(env)
-    moved = _take_aside(systemctl, openclaw, in_the_way)
     wanted = installation.plan(env, choice.addresses)
+    wanted.refuse_directories()  # before anything is stopped or moved
+    moved = _take_aside(systemctl, openclaw, in_the_way)
     changes = wanted.apply()
     for note in choice.notes:
         click.echo(f"note: {note}")

@@ -4,6 +4,7 @@ Only files that begin with our mark are ever changed or removed. `install` appli
 """
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.errors import GatewayError
 from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET, render, shipped
 from gateway.units.addresses import Address, parse
 from gateway.units.places import read, unit_folder
@@ -45,7 +47,18 @@ class Wanted:
                 found.append(Change(path, "write" if present is None else "update"))
         return found
 
+    def refuse_directories(self) -> None:
+        """A directory that lies where a file must go is nobody's unit, so it is not ours to move."""
+        for change in self.changes():
+            if change.path.is_dir():
+                raise GatewayError(
+                    f"{change.path} is a directory, and a unit file must go there; nothing was changed. Move it away "
+                    f"and try again: mv {shlex.quote(str(change.path))} {shlex.quote(f'{change.path}.aside')}"
+                )
+
     def apply(self) -> list[Change]:
+        """Raises before the first change if one of them cannot be made because of a directory."""
+        self.refuse_directories()
         done = self.changes()
         for change in done:
             text = self.files[str(change.path.relative_to(self.folder))]

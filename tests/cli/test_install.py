@@ -142,6 +142,19 @@ def test_openclaws_unit_is_refused_and_then_taken_over(
     assert "ListenStream=127.0.0.1:18801" in (folder / f"{SOCKET}.d/10-listen.conf").read_text()
 
 
+def test_a_directory_in_the_place_of_a_unit_stops_it_before_anything_is_moved(
+    invoke: Invoke, manager: Any, folder: Path, home: Path
+) -> None:
+    (folder / SOCKET).mkdir(parents=True)
+    theirs = OPENCLAW.format(state=home / "claw")
+    (folder / SERVICE).write_text(theirs)
+    result = invoke("install", "--take-over")
+    assert result.exit_code == ExitCode.FAILURE
+    assert result.stderr.startswith(f"error: {folder / SOCKET} is a directory, and a unit file must go there")
+    assert (folder / SERVICE).read_text() == theirs
+    assert manager.calls == []
+
+
 def test_a_hand_written_unit_is_refused_too(invoke: Invoke, manager: Any, folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / SOCKET).write_text("[Socket]\nListenStream=1\n")

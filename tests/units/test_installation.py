@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import GatewayError
 from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET
 from gateway.units.addresses import Address, resolve
 from gateway.units.installation import (
@@ -100,6 +101,24 @@ def test_an_outdated_file_is_a_change(env: dict[str, str]) -> None:
     path = unit_folder(env) / SERVICE
     path.write_text(f"{MARK} of an older version\n")
     assert [(change.path, change.kind) for change in plan(env, shipped_addresses()).changes()] == [(path, "update")]
+
+
+@pytest.mark.parametrize("name", [SOCKET, SERVICE, LISTEN_DROP_IN])
+def test_a_directory_in_the_place_of_a_file_is_named_before_anything_is_written(env: dict[str, str], name: str) -> None:
+    folder = unit_folder(env)
+    (folder / name).mkdir(parents=True)
+    wanted = plan(env, resolve("lan", 19000))
+    assert folder / name in [change.path for change in wanted.changes()]
+    with pytest.raises(GatewayError) as caught:
+        wanted.apply()
+    assert f"{folder / name} is a directory" in str(caught.value)
+    assert str(caught.value).endswith(f"mv {folder / name} {folder / name}.aside")
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def test_a_directory_where_no_file_is_wanted_is_none_of_our_business(env: dict[str, str]) -> None:
+    (unit_folder(env) / LISTEN_DROP_IN).mkdir(parents=True)
+    assert kinds(env, shipped_addresses()) == ["write", "write"]
 
 
 def test_a_socket_unit_of_somebody_else_says_nothing(env: dict[str, str]) -> None:
