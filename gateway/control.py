@@ -105,10 +105,11 @@ class Control:
                     raise TimedOut(f"no answer to the {what} within {timeout:g} s: {error}") from error
             self._sleep(RETRY_EVERY)
 
-    def wait_for_boot(self, not_boot_id: str | None, timeout: float) -> StatusReport:
+    def wait_for_boot(self, not_boot_id: str | None, timeout: float, *, asked: bool = False) -> StatusReport:
         """The status of the first ready process whose boot is another one than `not_boot_id` (None: any).
 
-        Raises TimedOut with what stood in the way.
+        Raises TimedOut with what stood in the way. If it was that process that was `asked` to restart, then as soon as
+        it says why it did not, GatewayError with that; a restart by systemd leaves old problems for what they are.
         """
         deadline = self._clock() + timeout
         while True:
@@ -117,6 +118,8 @@ class Control:
                 report = self.status(min(STATUS_TIMEOUT, left))
                 if report.ready and report.boot_id != not_boot_id:
                     return report
+                if asked and report.boot_id == not_boot_id:
+                    _refuse_failed_restart(report)
                 last = f"pid {report.pid} is {report.phase}"
             except (NotRunning, TimedOut) as error:
                 last = str(error)
@@ -154,6 +157,15 @@ class Control:
                 f"the gateway at {self.path} answers in words that this command does not know ({error}); "
                 "is one of them of another version? `openclaw-gateway restart --cold` starts the installed one."
             ) from error
+
+
+def _refuse_failed_restart(report: StatusReport) -> None:
+    # The request forgot the problem of the one before, and its phase is another one until it has failed.
+    if report.phase == "running" and report.restart_problem:
+        raise GatewayError(
+            f"the restart did not happen, pid {report.pid} goes on: {report.restart_problem}. "
+            "Mend the installation, then: openclaw-gateway restart"
+        )
 
 
 class _Interrupted(NotRunning):

@@ -211,6 +211,34 @@ def test_waiting_for_any_boot(gateway: Gateway) -> None:
     assert Control(gateway.path).wait_for_boot(None, 1).boot_id == "one"
 
 
+def test_waiting_ends_when_the_restart_that_was_asked_for_does_not_happen(gateway: Gateway) -> None:
+    unfit = report("one", restart_problem="ImportError: half installed")
+    gateway.will_answer(answer(report("one", phase="deferred")), answer(unfit))
+    clock = Clock()
+    with pytest.raises(GatewayError, match="did not happen, pid 7 goes on: ImportError: half installed") as caught:
+        Control(gateway.path, clock=clock, sleep=clock.sleep).wait_for_boot("one", 60, asked=True)
+    assert (type(caught.value), clock.now < 1) == (GatewayError, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "before"),
+    [
+        # systemd was asked, and the process still says why an earlier restart failed
+        (False, report("one", restart_problem="old")),
+        # our restart is on its way
+        (True, report("one", phase="deferred", restart_problem="old")),
+        (True, report("one", phase="leaving", ready=False, restart_problem="old")),
+        # the restart happened, and the next one failed before the new process was ready
+        (True, report("two", ready=False, restart_problem="next")),
+    ],
+)
+def test_a_problem_of_another_restart_is_not_this_ones(gateway: Gateway, asked: bool, before: StatusReport) -> None:
+    gateway.will_answer(answer(before), answer(report("two")))
+    clock = Clock()
+    control = Control(gateway.path, clock=clock, sleep=clock.sleep)
+    assert control.wait_for_boot("one", 10, asked=asked).boot_id == "two"
+
+
 def test_waiting_has_an_end_and_says_what_was_seen(gateway: Gateway) -> None:
     gateway.will_answer(*[answer(report("one", phase="deferred"))] * 6)
     clock = Clock()

@@ -99,9 +99,11 @@ def restart(cold: bool, timeout: float, reason: str, as_json: bool) -> None:
     """
     control = _control()
     before = _boot_id(control) if cold else None
+    asked = False
     if not cold:
         try:
-            before = control.restart(reason).boot_id
+            ticket = control.restart(reason)
+            before, asked = ticket.boot_id, ticket.state != "leaving"
         except (NotRunning, TimedOut) as error:
             click.echo(f"{error}; restarting it through systemd", err=True)
             cold = True
@@ -110,7 +112,7 @@ def restart(cold: bool, timeout: float, reason: str, as_json: bool) -> None:
     begun = time.monotonic()
     try:
         with waiting("waiting for the new process"):
-            report = control.wait_for_boot(before, timeout)
+            report = control.wait_for_boot(before, timeout, asked=asked)
     except TimedOut as error:
         raise TimedOut(f"{error}; a restart that was asked for still happens. See: openclaw-gateway doctor") from None
     _tell_ready(report, _restart_story(report, time.monotonic() - begun), as_json)
@@ -194,7 +196,7 @@ def _follow_restart(control: Control, before: str | None, timeout: float) -> Non
     """A restart that waits for runs to end is a success too: the file was accepted and will be in force."""
     try:
         with waiting("waiting for the restart"):
-            report = control.wait_for_boot(before, timeout)
+            report = control.wait_for_boot(before, timeout, asked=True)
     except TimedOut:
         if control.status().phase != "deferred":
             raise

@@ -190,6 +190,8 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
         text += f"; longest wait of a client {restarts.longest_wait_ms:.0f} ms; last: {restarts.last.kind}"
         text += f" {_ago(restarts.last.at)}{f' ({restarts.last.reason})' if restarts.last.reason else ''}"
     yield "restarts", text
+    if report.restart_problem:
+        yield "restart", f"{click.style('did not happen', fg='red')}: {report.restart_problem}"
     config = report.config
     runs = {"file": "", "last-good": ", so the last good one runs", "defaults": ", so defaults run"}[config.source]
     colour = "green" if config.state == "good" else "yellow"

@@ -76,6 +76,8 @@ class FakeGateway:
         self.reload: ReloadResult | GatewayError = ReloadResult(outcome="unchanged", message="the same")
         self.restart: RestartTicket | GatewayError = RestartTicket(state="scheduled", boot_id="one")
         self.asked: list[object] = []
+        self.is_asked: bool | None = None
+        """Whether the last wait was for the gateway's own restart."""
 
     def answer(self, what: Any) -> Any:
         if isinstance(what, Exception):
@@ -131,8 +133,9 @@ def manager(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mana
 def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
     fake = FakeGateway()
 
-    def wait(_: Control, not_boot_id: str | None, timeout: float) -> StatusReport:
+    def wait(_: Control, not_boot_id: str | None, timeout: float, *, asked: bool = False) -> StatusReport:
         fake.asked.append(("wait", not_boot_id))
+        fake.is_asked = asked
         answered: StatusReport = fake.answer(fake.next or fake.report)
         return answered
 

@@ -5,10 +5,10 @@ import msgspec
 import pytest
 from click.testing import Result
 
-from gateway.errors import NotRunning, TimedOut
+from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle import holders
-from gateway.report import Change, Issue, ReloadResult, RestartRecord, Restarts, StatusReport
+from gateway.report import Change, Issue, ReloadResult, RestartRecord, Restarts, RestartTicket, StatusReport
 from gateway.units import SERVICE, SOCKET
 
 Invoke = Callable[..., Result]
@@ -98,6 +98,25 @@ def test_restart_tells_how_long_clients_waited(
     assert manager.calls == []
 
 
+def test_a_restart_that_does_not_happen_fails_with_the_reason(invoke: Invoke, gateway: Any, report: Report) -> None:
+    gateway.report, gateway.next = report(), GatewayError("the restart did not happen: half installed")
+    result = invoke("restart")
+    assert result.exit_code == ExitCode.FAILURE
+    assert result.stderr == "error: the restart did not happen: half installed\n"
+    assert gateway.is_asked
+    gateway.reload = ReloadResult(outcome="restart", message="needs a restart")
+    gateway.is_asked = None
+    result = invoke("reload")
+    assert (result.exit_code, gateway.is_asked) == (ExitCode.FAILURE, True)
+    assert "half installed" in result.stderr
+
+
+def test_a_gateway_that_leaves_anyway_was_not_asked(invoke: Invoke, gateway: Any, report: Report) -> None:
+    gateway.restart, gateway.next = RestartTicket(state="leaving", boot_id="one"), restarted(report, 0)
+    assert invoke("restart").exit_code == 0
+    assert gateway.is_asked is False
+
+
 def test_restart_as_json(invoke: Invoke, gateway: Any, report: Report) -> None:
     gateway.report, gateway.next = report(), restarted(report, 0)
     assert msgspec.json.decode(invoke("restart", "--json").stdout, type=StatusReport) == gateway.next
@@ -109,6 +128,7 @@ def test_a_cold_restart_goes_through_systemd(
     manager.says(words.socket_up, words.service_up)
     gateway.report, gateway.next = report(), restarted(report, 0)
     assert invoke("restart", "--cold").exit_code == 0
+    assert gateway.is_asked is False
     assert manager.calls == [f"--no-block restart {SERVICE}"]
     assert gateway.asked == [("wait", "one")]
 

@@ -84,6 +84,13 @@ def test_a_config_that_is_not_in_force(invoke: Invoke, manager: Any, gateway: An
     assert "invalid" in said
 
 
+def test_a_restart_that_did_not_happen(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
+    gateway.report = report()
+    assert "did not happen" not in invoke("status").stdout
+    gateway.report = report(restart_problem="ImportError: half installed")
+    assert "  restart  did not happen: ImportError: half installed\n" in invoke("status").stdout
+
+
 def test_version_skew(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
     gateway.report = report(version="0.0.9")
     assert "installed is 0.1.0: openclaw-gateway restart" in invoke("status").stdout
