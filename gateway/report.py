@@ -122,7 +122,7 @@ class StatusReport(Struct, frozen=True):
     phase: Literal["starting", "running", "deferred", "leaving"]
     ready: bool
     degraded: tuple[str, ...]
-    """Reasons, each one word: `config`, `state`, `watch`."""
+    """Reasons, each one word: `config`, `auth`, `restart`, `state`, `control`; docs/operations.md explains them."""
     started_at: int
     """Of this process image (a hot restart begins a new one in the same pid)."""
     uptime_ms: int
