@@ -151,7 +151,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
     after = _valid(files.read(paths.config, _environment(), paths.state, text=text), "nothing was written")
     if _at(after.merged, keys) != parsed:
-        raise GatewayError(f"{path} also comes from an included file, so it would not become what you gave; edit that file")
+        raise GatewayError(f"{path} also comes from an included file, which wins here; edit that file")
     made = _plan(_in_force(paths), after)
     if not dry_run and text != before.raw:
         try:
