@@ -47,6 +47,7 @@ class Configuration:
         hub: Hub,
         *,
         held_by_systemd: bool,
+        exposed: bool,
         status: Callable[[], str],
         request_restart: Callable[[str], RestartTicket],
     ) -> None:
@@ -57,6 +58,7 @@ class Configuration:
         self._hub = hub
         self._status = status
         self._request_restart = request_restart
+        self._exposed = exposed
         self._watch: Watch | None = None
         self._watched: tuple[Path, ...] = ()
         snapshot = self._read()
@@ -216,6 +218,12 @@ class Configuration:
     def _policy(self, config: Config, generation: int) -> AuthPolicy:
         auth = config.gateway.auth
         mode, token = auth.effective_mode, auth.token
+        if mode == "none" and self._exposed:
+            log.error(
+                "gateway.auth.mode none is not honoured, because others than this machine can connect: clients need a "
+                "token. Set gateway.auth.token, or listen on loopback (`openclaw-gateway install --bind loopback`)."
+            )
+            mode = "token"
         if mode == "token" and token is None:
             token = generated_token(self._paths.state)
         return AuthPolicy(mode, token=token, password=auth.password, generation=generation)

@@ -92,6 +92,7 @@ class Process:
             start.notifier,
             self.hub,
             held_by_systemd=start.inherited.held_by_systemd,
+            exposed=_exposed(start),
             status=self._status_line,
             request_restart=self.request_restart,
         )
@@ -339,3 +340,11 @@ class Process:
         reason = "gateway restarting" if back else "gateway stopping"
         self.hub.broadcast("shutdown", {"reason": reason, "restartExpectedMs": RESTART_EXPECTED_MS if back else None})
         await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace)
+
+
+def _exposed(start: Start) -> bool:
+    """Whether others than this machine can reach us by what the config does not decide: the unit, the command line."""
+    hosts = [sock.getsockname()[0] for sock in start.inherited.listeners]
+    if not hosts and start.options.bind:
+        return start.options.bind != "loopback" and not sockets.is_loopback(start.options.bind)
+    return not all(map(sockets.is_loopback, hosts))

@@ -54,6 +54,7 @@ class Scene:
         self.record = Record()
         self.manager, self.logs, self.hub = Manager(), Logs(), Hub()
         self.restarts: list[str] = []
+        self.exposed = False
 
     def write(self, config: Any) -> None:
         self.paths.config.write_text(config if isinstance(config, str) else json.dumps(config))
@@ -66,6 +67,7 @@ class Scene:
             self.manager,  # type: ignore[arg-type]
             self.hub,  # type: ignore[arg-type]
             held_by_systemd=True,
+            exposed=self.exposed,
             status=lambda: "fine",
             request_restart=self.request_restart,
         )
@@ -242,3 +244,15 @@ def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keepin
 def test_without_a_secret_and_a_place_for_one_nobody_can_connect_and_that_is_told(scene: Scene) -> None:
     scene.paths.state.write_text("a file in the place of the folder")
     assert scene.start().nobody_can_connect
+
+
+def test_mode_none_is_for_this_machine_alone(scene: Scene) -> None:
+    """Whatever made it reachable, a drop-in of the socket unit or --bind; the config's own bind is validated."""
+    scene.write({"gateway": {"auth": {"mode": "none"}}})
+    assert scene.start().auth.mode == "none"
+    scene.exposed = True
+    it = scene.start()
+    assert it.auth.mode == "token" and it.auth.secret
+    scene.write({"gateway": {"auth": {"mode": "none", "token": "set"}}})
+    reload(it)
+    assert (it.auth.mode, it.auth.secret) == ("token", "set")

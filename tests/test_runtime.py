@@ -320,3 +320,16 @@ def test_it_ends_with_0_on_either_signal(program: Program, number: signal.Signal
     program.start()
     program.signal(number)
     assert program.process is not None and program.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("bind", ["nowhere", "300.1.1.1", "example.org"])
+def test_an_address_that_is_none_is_a_usage_error(program: Program, bind: str) -> None:
+    refused = program.refused("--bind", bind)
+    assert refused.returncode == 2 and "neither loopback nor lan nor an IP address" in refused.stderr
+
+
+def test_a_reachable_gateway_without_auth_asks_for_a_token_all_the_same(program: Program) -> None:
+    program.write({"gateway": {"auth": {"mode": "none"}}})
+    program.start("--bind", "lan")
+    assert program.get("/secret")[0] == 401
+    assert "not honoured" in program.output()

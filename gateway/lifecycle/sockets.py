@@ -154,6 +154,14 @@ def addresses(bind: str, custom_host: str | None) -> tuple[str, ...]:
     return ("127.0.0.1", "::1")
 
 
+def is_loopback(host: str) -> bool:
+    """`lan` and names are not."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 def bind_ourselves(
     hosts: Iterable[str], port: int, inherited: Iterable[socket.socket] = ()
 ) -> tuple[socket.socket, ...]:
