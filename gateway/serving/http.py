@@ -77,8 +77,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self.received += 1
-        self._held += data
-        self._parse()
+        if self._held or self.pipeline or len(data) > SLICE:
+            self._held += data
+            self._parse()
+        else:
+            self._feed(data)  # nearly every request comes whole and alone
 
     def _parse(self) -> None:
         """Feed the parser as long as the request before is being served and no further one waits behind it.
@@ -90,31 +93,32 @@ class HttpProtocol(HttpToolsProtocol):
         while start < len(held) and not (
             self.pipeline or self._refused or self._upgraded or self.transport.is_closing()
         ):
-            data = held[start : start + SLICE]
+            self._feed(held[start : start + SLICE])
             start += SLICE
-            self._head_bytes += len(data)
-            super().data_received(data)
-            self._check_progress()
         self._held = held[start:]
         if self._held:
             self.flow.pause_reading()
             if len(self._held) > MAX_HELD:
                 self.transport.abort()
 
+    def _feed(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._receiving and not self._refused and not self._upgraded:
+            self._check_progress()
+
     def _check_progress(self) -> None:
-        if self._refused or self._upgraded:
-            return
         # Bytes that led to no callback are a head that goes on, or a trailer, which is one.
-        if self._receiving and self._head_bytes > self.limits.max_head_bytes:
+        if self._head_bytes > self.limits.max_head_bytes:
             self._refuse(431, f"Request head over {self.limits.max_head_bytes} bytes")
-        elif self._receiving and self._deadline is None:
+        elif self._deadline is None:
             self._arm(self.limits.head_timeout_ms if self._in_head else self.limits.body_timeout_ms)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()  # uvicorn has just resumed it, with requests still waiting
-        else:
+        elif self._held:
             self._parse()
 
     # -- parser callbacks ------------------------------------------------------------------------------------------
@@ -126,14 +130,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._own = None
         self._body_bytes = 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > self.limits.max_headers:
-            self._give_up(431, f"More than {self.limits.max_headers} header lines")
-
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._disarm()
+        if self._deadline is not None:
+            self._disarm()
+        if len(self.headers) > self.limits.max_headers:
+            self._give_up(431, f"More than {self.limits.max_headers} header lines")
         if self._head_bytes > self.limits.max_head_bytes and self._head_size() > self.limits.max_head_bytes:
             self._give_up(431, f"Request head over {self.limits.max_head_bytes} bytes")
         self._head_bytes = 0
@@ -161,7 +163,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._receiving = False
         self._own = None
         self._head_bytes = 0
-        self._disarm()
+        if self._deadline is not None:
+            self._disarm()
         super().on_message_complete()
 
     # -- refusing --------------------------------------------------------------------------------------------------

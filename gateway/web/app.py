@@ -41,7 +41,9 @@ def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, guarded: ASGIApp
         elif scope["server"] is not None and scope["server"][1] is None:  # a Unix socket has a path and no port
             await control(scope, receive, send)
         elif probe := PROBES.get(scope["path"]):
-            await answer_probe(probe, core, scope, send)
+            start, body = answer_probe(probe, core, scope)
+            await send(start)
+            await send(body)
         else:
             await guarded(scope, receive, send)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from starlette.types import Scope, Send
+from starlette.types import Scope
 
 from gateway.core import Core
 from gateway.lifecycle.phases import Phase
@@ -53,17 +53,6 @@ PROBES: Mapping[str, Probe] = {
 }
 
 
-async def answer_probe(probe: Probe, core: Core, scope: Scope, send: Send) -> None:
-    if scope["method"] not in ("GET", "HEAD"):
-        messages = _WRONG_METHOD
-    elif probe is live:
-        messages = _LIVE  # what answers at all is live, so this is the same answer every time
-    else:
-        messages = _json(*probe(core, scope))
-    for message in messages:
-        await send(message)
-
-
 Messages = tuple[dict[str, Any], dict[str, Any]]
 
 
@@ -86,6 +75,15 @@ _LIVE = _json(200, LIVE)
 _WRONG_METHOD = _messages(
     405, b"Method Not Allowed", (b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"GET, HEAD")
 )
+
+
+def answer_probe(probe: Probe, core: Core, scope: Scope) -> Messages:
+    """The two ASGI messages of the answer."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return _WRONG_METHOD
+    if probe is live:
+        return _LIVE  # what answers at all is live, so this is the same answer every time
+    return _json(*probe(core, scope))
 
 
 def is_local(scope: Scope) -> bool:
