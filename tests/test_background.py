@@ -82,6 +82,7 @@ def for_a_moment(coroutine: Any, until: Any) -> None:
 def test_the_watchdog_is_fed_again_and_again() -> None:
     manager = Manager(0.001)
     for_a_moment(feed_watchdog(manager), lambda: len(manager.said) >= 3)  # type: ignore[arg-type]
+    assert set(manager.said) == {"WATCHDOG"}
 
 
 def test_nobody_watches_nobody_is_fed() -> None:

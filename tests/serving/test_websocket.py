@@ -141,6 +141,7 @@ def test_a_client_that_does_not_answer_pings_is_dropped(monkeypatch: pytest.Monk
         client.transport.pause_reading()  # frozen: neither pongs nor an answer to the close frame
         await it.app.open.wait()
         await it.app.ended.wait()
+        assert it.strangers == 0 and not it.server.server_state.connections
         client.transport.abort()
         await client.wait_closed()
 
@@ -223,6 +224,7 @@ def test_a_client_that_floods_pings_and_reads_nothing_is_dropped() -> None:
         while not it.app.ended.is_set():
             writer.write(flood)
             await asyncio.sleep(0)
+        assert not it.server.server_state.connections
         writer.close()
 
     run(play)
