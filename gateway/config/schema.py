@@ -127,9 +127,15 @@ class Limits(Struct, frozen=True, rename="camel"):
     head_timeout_ms: Annotated[int, _rule("Milliseconds for a request's head to arrive.", HOT, ge=100, le=600_000)] = (
         10_000
     )
-    body_timeout_ms: Annotated[int, _rule("Milliseconds for a request's body to arrive.", HOT, ge=100, le=600_000)] = (
-        30_000
-    )
+    body_timeout_ms: Annotated[
+        int,
+        _rule(
+            "Milliseconds for a request's body to arrive, and for a client to take more of its answer.",
+            HOT,
+            ge=100,
+            le=600_000,
+        ),
+    ] = 30_000
     keep_alive_ms: Annotated[int, _rule("Milliseconds an idle HTTP connection is kept.", HOT, ge=0, le=600_000)] = 5000
     max_connections_per_address: Annotated[
         int, _rule("Connections one address may hold before it has authenticated.", HOT, ge=1, le=65_536)

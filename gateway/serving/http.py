@@ -20,6 +20,8 @@ SLICE = 2048
 """Bytes given to the parser at a time: the requests in them are the most that wait behind the one being served."""
 MAX_HELD = 1024 * 1024
 """Bytes read and not parsed yet; a chunk is read at a time, so this is met by nobody who waits for answers."""
+UNTAKEN_AGAIN_S = 0.1
+"""Between two looks at an answer that is not taken yet, where `keepAliveMs` is shorter."""
 LINGER_S = 1.0
 """How long a refused client's further bytes are read and thrown away."""
 
@@ -54,6 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._refused = False
         self._upgraded = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._reader: asyncio.TimerHandle | None = None
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------------
 
@@ -71,6 +74,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._disarm()
+        if self._reader is not None:
+            self._reader.cancel()
         self._release()
 
     def data_received(self, data: bytes) -> None:
@@ -229,6 +234,31 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(408, "The request did not arrive in time")
         elif not self.transport.is_closing():
             self.transport.close()  # it connected and said nothing: nobody to answer
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader(-1)
+
+    def timeout_keep_alive_handler(self) -> None:
+        if not self.transport.get_write_buffer_size():
+            super().timeout_keep_alive_handler()
+            return
+        # The last answer is still being taken: it is not idle yet, and a graceful close might wait for ever.
+        again = max(self.timeout_keep_alive, UNTAKEN_AGAIN_S)
+        self.timeout_keep_alive_task = self.loop.call_later(again, self.timeout_keep_alive_handler)
+        if self._reader is None:
+            self._watch_reader(-1)
+
+    def _watch_reader(self, before: int) -> None:
+        """Drop a client that takes nothing of its answer for `bodyTimeoutMs`; a slow one has all the time it needs."""
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+        unread = self.transport.get_write_buffer_size()
+        if unread == before:
+            self.transport.abort()
+        elif unread:
+            self._reader = self.loop.call_later(self.limits.body_timeout_ms / 1000, self._watch_reader, unread)
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 

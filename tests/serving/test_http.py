@@ -399,3 +399,44 @@ def test_a_bad_request_after_an_answer_is_told_so() -> None:
             assert await client.status() == 400
 
     run(scene)
+
+
+BIG = 8_000_000
+"""More than the kernel takes for a client that does not read."""
+
+
+async def big(scope: Scope, receive: Any, send: Callable[[Scope], Awaitable[None]]) -> None:
+    size = BIG
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+    await send({"type": "http.response.body", "body": b"b" * size})
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
+    async def scene() -> None:
+        async with serving(big, body_timeout_ms=100) as it:
+            client = await it.client()
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await client.send(request())
+            while not it.server.http:
+                await asyncio.sleep(0.001)
+            while it.server.http:
+                await asyncio.sleep(0.01)
+            assert it.server.server_state.admission.held("127.0.0.1") == 0
+
+    run(scene)
+
+
+@pytest.mark.parametrize("keep_alive_ms", [0, 50])
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(keep_alive_ms: int) -> None:
+    async def scene() -> None:
+        async with serving(big, body_timeout_ms=100, keep_alive_ms=keep_alive_ms) as it:
+            client = await it.client()
+            await client.send(request())
+            assert await client.status() == 200
+            taken = 0
+            while part := await client.reader.read(64_000):
+                taken += len(part)
+                await asyncio.sleep(0.002)
+            assert taken == BIG
+
+    run(scene)
