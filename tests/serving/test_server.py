@@ -48,6 +48,15 @@ class Scene:
         self.writers.append(writer)
         return reader, writer
 
+    async def answered_client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A client between two requests."""
+        self.app.go.set()
+        reader, writer = await self.client()
+        writer.write(GET)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        return reader, writer
+
     async def close_websockets(self, grace: float) -> None:
         self.closed_with = grace
 
@@ -137,11 +146,7 @@ def test_the_last_answer_says_that_the_connection_closes() -> None:
 
 def test_a_request_that_is_here_but_unread_is_answered() -> None:
     async def play(it: Scene) -> None:
-        it.app.go.set()
-        reader, writer = await it.client()
-        writer.write(GET)
-        await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(2)
+        reader, writer = await it.answered_client()
         [connection] = it.server.http
         writer.transport.write(GET)  # in the kernel at once; the server's loop has not turned since
         assert connection.leave() is True
@@ -152,11 +157,7 @@ def test_a_request_that_is_here_but_unread_is_answered() -> None:
 
 def test_an_idle_connection_is_closed_at_once() -> None:
     async def play(it: Scene) -> None:
-        it.app.go.set()
-        reader, writer = await it.client()
-        writer.write(GET)
-        await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(2)
+        reader, writer = await it.answered_client()
         await it.leave(Budgets(breath=0.0))
         assert await reader.read() == b""
 
