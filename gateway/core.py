@@ -40,6 +40,11 @@ class Core(Protocol):
     @property
     def auth(self) -> "AuthPolicy": ...
 
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """The report's reasons alone, for a probe that is asked often."""
+        ...
+
     def report(self) -> "StatusReport": ...
 
     async def reload(self, trigger: str) -> "ReloadResult":

@@ -80,6 +80,7 @@ class Process:
         self.hub = Hub(self._changed, self._idle)
         self.listeners: tuple[socket.socket, ...] = ()
         self._start = start
+        self._unit = holders.unit(os.getpid())
         self._started_at = int(time.time() * 1000)
         self._problems = {"state": start.lease.problem} if start.lease.problem else {}
         self._status_wanted = asyncio.Event()
@@ -143,12 +144,12 @@ class Process:
             version=self.version,
             phase=_REPORTED[self.phase],
             ready=self.phase in (Phase.RUNNING, Phase.DEFERRED),
-            degraded=self._degraded(),
+            degraded=self.degraded,
             started_at=self._started_at,
             uptime_ms=int((time.monotonic() - self.started) * 1000),
             listeners=tuple(sockets.spell(sock) for sock in self.listeners),
             port_owner="systemd" if start.inherited.held_by_systemd else "self",
-            unit=holders.unit(os.getpid()),
+            unit=self._unit,
             executable=sys.executable,
             state_dir=str(self.paths.state),
             websockets=self.hub.count,
@@ -160,7 +161,8 @@ class Process:
             watching=self._configuration.watching,
         )
 
-    def _degraded(self) -> tuple[str, ...]:
+    @property
+    def degraded(self) -> tuple[str, ...]:
         found = {
             "config": self._configuration.degraded,
             "auth": self._configuration.nobody_can_connect,

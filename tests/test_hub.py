@@ -190,7 +190,9 @@ def test_close_all_drops_those_who_do_not() -> None:
 
 
 def test_close_all_of_nobody_is_done_at_once() -> None:
-    asyncio.run(asyncio.wait_for(Hub().close_all(1012, "", 60), 1))
+    hub = Hub()
+    asyncio.run(asyncio.wait_for(hub.close_all(1012, "", 60), 1))
+    assert hub.count == 0
 
 
 def test_tick_reaches_everyone_and_drops_who_stands_still() -> None:
@@ -225,6 +227,7 @@ def test_run_ticks_until_cancelled() -> None:
                 while client.seq < 2:
                     await asyncio.sleep(0)
             ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
+            [ended] = await asyncio.gather(ticking, return_exceptions=True)
+            assert isinstance(ended, asyncio.CancelledError)
 
     asyncio.run(test())

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from gateway.config import edit, files, json5, lastgood
-from gateway.config.fields import FIELDS, SECTIONS, json_schema
+from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
 from gateway.config.parse import MAX_DEPTH
 from gateway.config.schema import Config
@@ -118,7 +118,7 @@ def get(path: str, raw: bool, show_secrets: bool, as_json: bool) -> None:
     The value in force: after includes, variables, environment and defaults.
     """
     found = _read()
-    tree: Any = found.parsed if raw else _overlay(_valid(found).tree, msgspec.to_builtins(found.config))
+    tree: Any = found.parsed if raw else overlay(_valid(found).tree, msgspec.to_builtins(found.config))
     tree = tree if show_secrets else redact(tree)
     for key in _keys(path) if path else ():
         if not isinstance(tree, dict) or key not in tree:
@@ -270,14 +270,6 @@ def _at(tree: Any, keys: tuple[str, ...]) -> Any:
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
-
-
-def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        under = below.get(key)
-        merged[key] = _overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _print_json(value: Any) -> None:

@@ -103,3 +103,12 @@ def json_schema(path: str = "") -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **msgspec.json.schema(SECTIONS[path]),
     }
+
+
+def overlay(written: dict[str, Any], used: dict[str, Any]) -> dict[str, Any]:
+    """What the user wrote, with the values that we use, defaults included, laid over it; the rest stays as written."""
+    merged = dict(written)
+    for key, value in used.items():
+        under = written.get(key)
+        merged[key] = overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged

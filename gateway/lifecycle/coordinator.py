@@ -15,7 +15,7 @@ log = logging.getLogger("gateway.restart")
 
 
 class Coordinator:
-    """You must call `idle()` whenever work ends, and `await left_behind()` once, to learn how to leave."""
+    """You must call `idle()` whenever work ends, and `await leaving()` once, to learn how to leave."""
 
     def __init__(
         self,

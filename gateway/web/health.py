@@ -30,7 +30,7 @@ def ready(core: Core, scope: Scope) -> Answer:
     failing = _failing(core)
     answer: dict[str, Any] = {"ready": not failing}
     if is_local(scope):
-        answer |= {"failing": failing, "degraded": list(core.report().degraded), "uptimeMs": _uptime_ms(core)}
+        answer |= {"failing": failing, "degraded": list(core.degraded), "uptimeMs": _uptime_ms(core)}
     return (503 if failing else 200), answer
 
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from gateway.config.fields import FIELDS, SECTIONS, json_schema, keys_of
+from gateway.config.fields import FIELDS, SECTIONS, json_schema, keys_of, overlay
 from gateway.config.openclaw import OPENCLAW_KEYS
 from gateway.config.schema import ACTIONS, Config, Effect
 from gateway.config.schema import Gateway as Section
@@ -107,3 +107,14 @@ def test_keys_of_other_people_are_named_for_every_section_and_never_ours() -> No
         assert not names & set(keys_of(section))
     assert keys_of("gateway")[:3] == ["port", "bind", "customBindHost"]
     assert SECTIONS["gateway"] is Section
+
+
+def test_what_is_used_lies_over_what_was_written_and_the_rest_stays() -> None:
+    written = {"gateway": {"port": "1", "remote": {"x": 1}}, "agents": [1], "logging": "odd"}
+    used = {"gateway": {"port": 1, "bind": "loopback"}, "logging": {"level": "info"}}
+    assert overlay(written, used) == {
+        "gateway": {"port": 1, "bind": "loopback", "remote": {"x": 1}},
+        "agents": [1],
+        "logging": {"level": "info"},
+    }
+    assert written["gateway"] == {"port": "1", "remote": {"x": 1}}

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from gateway.config.fields import overlay
 from gateway.config.files import Snapshot
 from gateway.protocol.params import NoParams
 from gateway.protocol.scopes import READ
@@ -60,7 +61,7 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
 
 def _with_defaults(found: Snapshot) -> dict[str, Any]:
     """From before the substitution of `${VAR}`: what stands in the environment is not ours to show."""
-    return found.merged if found.config is None else _overlay(found.merged, _built(found.config))
+    return found.merged if found.config is None else overlay(found.merged, _built(found.config))
 
 
 def _built(config: Any) -> dict[str, Any]:
@@ -72,11 +73,3 @@ def _without_none(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: _without_none(child) for key, child in value.items() if child is not None}
-
-
-def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        under = below.get(key)
-        merged[key] = _overlay(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
