@@ -4,6 +4,7 @@ Nothing here waits for a client, except `close_all`, and that for no longer than
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +17,15 @@ from gateway.protocol.closing import SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
+from gateway.protocol.scopes import Scope, refuse
+from gateway.roster import Roster, tracked
 
 log = logging.getLogger("gateway.ws")
 
 STALL_S = 60.0
 """A client that has not taken a single frame for this long is not coming back; looked at with every tick."""
+REFRESH_TICKS = 2
+"""Health is told anew every minute."""
 _ADVANCING = 4
 """From this protocol on, a dropped event takes its number with it, so that the client sees the gap."""
 
@@ -71,6 +76,9 @@ class Connection:
         else:
             self.drop_slow(f"{self.outbox.queued} bytes unread")
 
+    def may_hear(self, scope: Scope) -> bool:
+        return self.peer is not None and not refuse(self.peer.protocol, self.peer.role, self.peer.scopes, scope)
+
     def drop_slow(self, why: str) -> None:
         log.warning("slow consumer %s (%s) closed: %s", self.id, self.name, why)
         self.outbox.cut(SLOW_CONSUMER)
@@ -86,6 +94,11 @@ class Hub:
     def __init__(self, on_change: Callable[[], None] | None = None, on_idle: Callable[[], None] | None = None) -> None:
         self.on_change = on_change
         self.on_idle = on_idle
+        self.on_presence: Callable[[], None] | None = None
+        """Called when what presence lists has changed."""
+        self.on_refresh: Callable[[], None] | None = None
+        """Called every `REFRESH_TICKS`."""
+        self.roster = Roster()
         self.busy = 0
         """Requests that have been read and not answered yet."""
         self._connections: set[Connection] = set()
@@ -120,13 +133,21 @@ class Hub:
             if not self._connections:
                 self._empty.set()
             if connection.peer:
-                self.changed()
+                if tracked(connection.peer):
+                    self.roster.leave(connection.peer, connection.id, int(time.time() * 1000))
+                self.changed(connection.peer)
 
-    def changed(self) -> None:
+    def changed(self, peer: Peer) -> None:
         """You must call this when a held connection gets its peer."""
-        self._versions["presence"] += 1
+        if tracked(peer):
+            self.presence_changed()
         if self.on_change:
             self.on_change()
+
+    def presence_changed(self) -> None:
+        self._versions["presence"] += 1
+        if self.on_presence and not self._closing:
+            self.on_presence()
 
     def next_health(self) -> StateVersion:
         self._versions["health"] += 1
@@ -142,11 +163,31 @@ class Hub:
             self.on_idle()
 
     def broadcast(
-        self, event: str, payload: object, *, drop_if_slow: bool = False, state_version: StateVersion | None = None
+        self,
+        event: str,
+        payload: object,
+        *,
+        drop_if_slow: bool = False,
+        state_version: StateVersion | None = None,
+        scope: Scope | None = None,
     ) -> None:
+        """`scope`: only those who have it, or are admin. Who does not get the event does not see a gap either."""
         frame = EventFrame(event, payload, state_version)
         for connection in self._connections:
-            connection.offer(frame, drop_if_slow)
+            if scope is None or connection.may_hear(scope):
+                connection.offer(frame, drop_if_slow)
+
+    def broadcast_by_protocol(
+        self, event: str, make: Callable[[int], object], *, drop_if_slow: bool = False, state_version: StateVersion
+    ) -> None:
+        """For a payload that differs by version: made and serialised once for each that is connected."""
+        frames: dict[int, EventFrame] = {}
+        for connection in self.clients:
+            assert connection.peer is not None
+            protocol = connection.peer.protocol
+            if protocol not in frames:
+                frames[protocol] = EventFrame(event, make(protocol), state_version)
+            connection.offer(frames[protocol], drop_if_slow)
 
     def close_generation(self, old_generation: int) -> int:
         """Close those whose secret is of this generation or an older one; return how many."""
@@ -184,6 +225,8 @@ class Hub:
 
     async def run(self, interval_s: float = TICK_INTERVAL_MS / 1000) -> None:
         """Tick until cancelled."""
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(interval_s)
             self.tick()
+            if self.on_refresh and number % REFRESH_TICKS == 0:
+                self.on_refresh()

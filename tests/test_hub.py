@@ -49,7 +49,7 @@ def held(hub: Hub, *peers: Peer | None) -> Iterator[list[Connection]]:
             stack.enter_context(hub.hold(connection))
             if who is not None:
                 connection.greet(who, 0)
-                hub.changed()
+                hub.changed(who)
             connections.append(connection)
         yield connections
 

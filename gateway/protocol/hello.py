@@ -7,7 +7,7 @@ from gateway.protocol.frames import StateVersion
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
 
-EVENTS = ["connect.challenge", "health", "tick", "shutdown"]
+EVENTS = ["connect.challenge", "presence", "tick", "shutdown", "health"]
 """What this gateway sends."""
 
 SESSION_DEFAULTS = {

@@ -1,21 +1,55 @@
-"""Who is here: the gateway itself first, then the connected clients, as `system-presence` and the hello list them."""
+"""Who is here: the gateway itself first, then clients, as `system-presence`, the hello and the event list them.
 
+A change is told soon, not at once: many clients that come together are one event. Its cost grows with those who hear
+it, so the pace does too (`PACE_S` a client, so a thousand clients hear it once a second).
+"""
+
+import asyncio
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from gateway import roster
 from gateway.core import Core
-from gateway.hub import Connection
 
-MAX_ENTRIES = 200
-_UNTRACKED = "cli"
-"""Commands come and go by the second; the existing gateway does not list them either."""
+SOON_S = 0.1
+PACE_S = 0.001
 
 
 def presence(core: Core) -> list[dict[str, Any]]:
-    clients = [each for each in core.hub.clients if each.peer and each.peer.client.mode != _UNTRACKED]
-    newest = sorted(clients, key=lambda each: each.since_ms, reverse=True)[: MAX_ENTRIES - 1]
-    return [_gateway(core), *(_client(each) for each in newest)]
+    present = [
+        (roster.key(each.peer, each.id), roster.entry(each.peer, "connect", each.since_ms))
+        for each in core.hub.clients
+        if each.peer and roster.tracked(each.peer)
+    ]
+    return [_gateway(core), *core.hub.roster.list(present, _now_ms())]
+
+
+def note(core: Core, fields: Mapping[str, Any]) -> None:
+    """Enter what a `system-event` says of a machine; everybody hears of it soon."""
+    core.hub.roster.note(fields, _now_ms())
+    core.hub.presence_changed()
+
+
+class Announcer:
+    """Set `soon` as the hub's `on_presence`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._timer: asyncio.TimerHandle | None = None
+
+    def soon(self) -> None:
+        if self._timer is None:
+            delay = max(SOON_S, PACE_S * self._core.hub.count)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._announce)
+
+    def _announce(self) -> None:
+        self._timer = None
+        hub = self._core.hub
+        hub.broadcast(
+            "presence", {"presence": presence(self._core)}, drop_if_slow=True, state_version=hub.state_version
+        )
 
 
 def _gateway(core: Core) -> dict[str, Any]:
@@ -30,26 +64,9 @@ def _gateway(core: Core) -> dict[str, Any]:
         "reason": "self",
         "instanceId": core.boot_id,
         "text": f"Gateway: {system.nodename} · app {core.version} · mode gateway · reason self",
-        "ts": int(time.time() * 1000),
+        "ts": _now_ms(),
     }
 
 
-def _client(connection: Connection) -> dict[str, Any]:
-    assert connection.peer is not None
-    peer, client = connection.peer, connection.peer.client
-    host = client.display_name or client.id
-    entry = {
-        "host": host,
-        "version": client.version,
-        "platform": client.platform,
-        "deviceFamily": client.device_family,
-        "modelIdentifier": client.model_identifier,
-        "mode": client.mode,
-        "roles": [peer.role],
-        "scopes": list(peer.scopes),
-        "instanceId": client.instance_id,
-        "reason": "connect",
-        "text": f"Node: {host} · mode {client.mode}",
-        "ts": connection.since_ms,
-    }
-    return {key: value for key, value in entry.items() if value is not None}
+def _now_ms() -> int:
+    return int(time.time() * 1000)

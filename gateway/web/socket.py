@@ -22,7 +22,7 @@ from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.protocol.session import Answer, Ignored, Session, exceeds
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
-from gateway.rpc.methods.connect import greet
+from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
 
 log = logging.getLogger("gateway.ws")
@@ -40,6 +40,7 @@ _FAILED: Final = Close(1011, "internal error")
 def websocket_endpoint(core: Core, registry: Registry | None = None) -> ASGIApp:
     """An ASGI application for `websocket` scopes; every path is the same to it."""
     dispatcher = Dispatcher(registry or Registry(METHODS))
+    attach(core)
 
     async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
         await Conversation(core, dispatcher, scope, receive, send).run()

@@ -14,7 +14,7 @@ from gateway.protocol.frames import EventFrame, encode_response
 from gateway.protocol.handshake import Accepted, Peer
 from gateway.protocol.hello import Facts, hello
 from gateway.rpc.methods.health import measure
-from gateway.rpc.presence import presence
+from gateway.rpc.presence import Announcer, presence
 from gateway.rpc.registry import Registry
 
 
@@ -22,11 +22,20 @@ def greet(core: Core, registry: Registry, connection: Connection, accepted: Acce
     """From here on the connection is a client: it gets its hello, and events."""
     peer = accepted.peer
     connection.greet(peer, int(time.time() * 1000))
-    core.hub.changed()
+    core.hub.changed(peer)
     facts = _facts(core, registry, peer)
     connection.outbox.put(encode_response(accepted.request_id, hello(peer, connection.id, facts)))
     health = EventFrame("health", measure(core, peer.protocol), core.hub.next_health())
     connection.offer(health, drop_if_slow=True)
+
+
+def attach(core: Core) -> None:
+    """What clients get without asking, beside the tick: presence when it changes, health every minute."""
+    hub = core.hub
+    hub.on_presence = Announcer(core).soon
+    hub.on_refresh = lambda: hub.broadcast_by_protocol(
+        "health", lambda protocol: measure(core, protocol), drop_if_slow=True, state_version=hub.next_health()
+    )
 
 
 def _facts(core: Core, registry: Registry, peer: Peer) -> Facts:

@@ -2,6 +2,7 @@ from contextlib import ExitStack
 
 from gateway.hub import Connection
 from gateway.protocol.scopes import READ
+from gateway.roster import MAX_ENTRIES
 from gateway.rpc import presence
 from tests.core_fake import FakeCore
 from tests.rpc.calls import NoCarrier, call, make_peer
@@ -33,14 +34,14 @@ def test_the_gateway_comes_first_and_commands_are_not_listed() -> None:
 
 def test_presence_is_bounded_to_the_newest() -> None:
     core = FakeCore()
-    connections = [Connection(str(number), "r", NoCarrier()) for number in range(presence.MAX_ENTRIES)]
+    connections = [Connection(str(number), "r", NoCarrier()) for number in range(MAX_ENTRIES)]
     with ExitStack() as held:
         for number, connection in enumerate(connections):
             held.enter_context(core.hub.hold(connection))
             connection.greet(make_peer(4), number)
         entries = presence.presence(core)
-    assert len(entries) == presence.MAX_ENTRIES
-    assert (entries[1]["ts"], entries[-1]["ts"]) == (presence.MAX_ENTRIES - 1, 1)
+    assert len(entries) == MAX_ENTRIES
+    assert (entries[1]["ts"], entries[-1]["ts"]) == (MAX_ENTRIES - 1, 1)
 
 
 def test_no_heartbeat_has_run() -> None:
