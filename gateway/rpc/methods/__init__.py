@@ -3,6 +3,7 @@
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.health import health, status
 from gateway.rpc.methods.lifecycle import gateway_reload, gateway_restart_preflight, gateway_restart_request
+from gateway.rpc.methods.logs import logs_tail
 from gateway.rpc.methods.system import last_heartbeat, system_presence
 
 METHODS = (
@@ -14,4 +15,5 @@ METHODS = (
     gateway_reload,
     gateway_restart_preflight,
     gateway_restart_request,
+    logs_tail,
 )
