@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import memory, reload, restarts, startup, throughput
+from bench import memory, reload, restarts, startup, throughput, wire
 from bench.facts import facts, load_average
 from bench.programs import Installation, find_installation
 from bench.report import Section, render, summary
@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[Installation, bool], Section]] = {
     "memory": memory.measure,
     "reload": reload.measure,
     "throughput": throughput.measure,
+    "wire": wire.measure,
     "restarts": restarts.measure,
 }
 
