@@ -15,6 +15,7 @@ PURE = 1
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {
     "click": ["cli", "cli/*", "doctor/*", "__main__"],
+    "cryptography": ["protocol/device"],
     "starlette": ["web/*"],
     "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
     "uvicorn": ["serving/*"],

@@ -1,0 +1,149 @@
+"""Records of paired and waiting devices, in the two files in which OpenClaw 2026.2.1 keeps them.
+
+What another program has put into a record stays there. A file that cannot be read is never overwritten.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct, ValidationError
+
+from gateway.config.atomic import replace_text
+
+log = logging.getLogger("gateway.devices")
+
+
+class Token(Struct, frozen=True, rename="camel", omit_defaults=True):
+    token: str
+    role: str
+    scopes: tuple[str, ...]
+    created_at_ms: int
+    rotated_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+    last_used_at_ms: int | None = None
+
+
+class Device(Struct, frozen=True, rename="camel", omit_defaults=True):
+    device_id: str
+    public_key: str
+    created_at_ms: int
+    approved_at_ms: int
+    display_name: str | None = None
+    platform: str | None = None
+    device_family: str | None = None
+    client_id: str | None = None
+    client_mode: str | None = None
+    role: str | None = None
+    """The one it asked for last; what it may have is in `roles`."""
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    remote_ip: str | None = None
+    tokens: dict[str, Token] = {}
+
+
+class Pending(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A device that waits for an operator's approval, as the file and the event have it."""
+
+    request_id: str
+    device_id: str
+    public_key: str
+    ts: int
+    display_name: str | None = None
+    platform: str | None = None
+    device_family: str | None = None
+    client_id: str | None = None
+    client_mode: str | None = None
+    role: str | None = None
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    remote_ip: str | None = None
+    silent: bool = False
+    is_repair: bool = False
+
+
+R = TypeVar("R", bound=Struct)
+
+
+class Book(Generic[R]):
+    """A file with one record for each id, read when it is first needed."""
+
+    def __init__(self, path: Path, shape: type[R]) -> None:
+        self.path = path
+        self._shape = shape
+        self._records: dict[str, R] | None = None
+        self._raw: dict[str, dict[str, Any]] = {}
+        """What the file holds, with what we do not know of."""
+        self._problem: OSError | None = None
+
+    @property
+    def records(self) -> dict[str, R]:
+        """Do not change it: set or save another one."""
+        if self._records is None or self._problem:
+            self._records = self._read()
+        return self._records
+
+    @records.setter
+    def records(self, records: dict[str, R]) -> None:
+        self._records = records
+
+    def save(self, records: dict[str, R]) -> None:
+        """Make them what is on disk and in memory. Raise OSError, and both are as before."""
+        problem, old = self._problem, self.records
+        if problem := problem or self._problem:
+            raise problem
+        kept = {id: raw for id, raw in self._raw.items() if id not in old or id in records}
+        new = {**kept, **{id: overlay(kept.get(id, {}), record) for id, record in records.items()}}
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_text(self.path, json.dumps(new, indent=2) + "\n")
+        self._raw, self._records = new, records
+
+    def _read(self) -> dict[str, R]:
+        self._problem = None
+        try:
+            raw = msgspec.json.decode(self.path.read_bytes(), type=dict[str, dict[str, Any]])
+        except FileNotFoundError:
+            raw = {}
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raw = {}
+            self._set_aside(error)
+        except OSError as error:
+            raw = {}
+            self._fail(error)
+        self._raw = raw
+        return dict(self._understood(raw))
+
+    def _understood(self, raw: dict[str, dict[str, Any]]) -> Iterator[tuple[str, R]]:
+        for id, record in raw.items():
+            try:
+                yield id, msgspec.convert(record, self._shape)
+            except ValidationError as error:
+                log.warning("%s: a record is left alone: %s", self.path, error)
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{int(time.time())}")
+        try:
+            self.path.rename(aside)
+        except OSError as failure:
+            self._fail(failure)
+        else:
+            log.warning("%s is corrupt (%s); moved to %s, and begun anew", self.path, error, aside.name)
+
+    def _fail(self, error: OSError) -> None:
+        """Nothing is known and nothing may be written until the file can be read."""
+        self._problem = error
+        log.error("cannot read %s: %s", self.path, error.strerror or error)
+
+
+def overlay(raw: dict[str, Any], record: Struct) -> dict[str, Any]:
+    """The record, with the keys of `raw` that its type does not have."""
+    known = {field.encode_name for field in msgspec.structs.fields(record)}
+    new: dict[str, Any] = msgspec.to_builtins(record)
+    if isinstance(record, Device):
+        tokens = raw.get("tokens", {})
+        new["tokens"] = {role: overlay(tokens.get(role, {}), token) for role, token in record.tokens.items()}
+    return {**{key: value for key, value in raw.items() if key not in known}, **new}

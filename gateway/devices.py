@@ -1,0 +1,317 @@
+"""Which devices may connect, and with which token: pairing, its approval by an operator, and its end.
+
+A device that proved its key and brought the secret is paired at once if it is on this machine. From elsewhere it waits
+until an operator approves it. Each paired device gets a token for each role, which later stands in for the secret.
+"""
+
+import hmac
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
+
+from gateway.devicebook import Book, Device, Pending, Token
+from gateway.protocol.device import normalise_key
+from gateway.protocol.frames import WireError
+from gateway.protocol.scopes import ADMIN, READ, WRITE
+from gateway.rpc.registry import RpcError
+
+log = logging.getLogger("gateway.devices")
+
+PENDING_MS = 5 * 60_000
+MAX_PENDING = 64
+SAVE_USE_MS = 60_000
+"""How often it is written down when tokens were last used."""
+
+R = TypeVar("R", bound=Struct)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A device that has proved its key and that it knows the secret, and what it wants. "" for what it left out."""
+
+    device_id: str
+    public_key: str
+    platform: str
+    device_family: str
+    client_id: str
+    client_mode: str
+    display_name: str
+    role: str
+    scopes: tuple[str, ...]
+    """What it would get, not what it sent: for protocol 3 an operator that sends none asks for admin."""
+    remote_ip: str
+    local: bool
+    protocol: int
+
+
+@dataclass(frozen=True)
+class Granted:
+    """For hello-ok's `auth`."""
+
+    token: str
+    scopes: tuple[str, ...]
+    issued_at_ms: int
+
+
+class Devices:
+    """What changes is on disk before it counts. `on_revoked` is called with a device's id when its clients must go."""
+
+    def __init__(
+        self,
+        state: Path,
+        announce: Callable[[str, dict[str, Any]], None] = lambda event, payload: None,
+        clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    ) -> None:
+        self.announce = announce
+        self.on_revoked: Callable[[str], None] = lambda device_id: None
+        self._clock_ms = clock_ms
+        self._paired = Book(state / "devices" / "paired.json", Device)
+        self._pending = Book(state / "devices" / "pending.json", Pending)
+        self._use_saved_ms = 0
+
+    # -- connecting ------------------------------------------------------------------------------------------------
+
+    def token_admits(self, device_id: str, role: str, scopes: Iterable[str], token: str) -> bool:
+        """Whether the token may stand in for the secret. The caller has checked the device's proof."""
+        device = self._paired.records.get(device_id)
+        held = device.tokens.get(role) if device else None
+        same = hmac.compare_digest(_bytes(held.token if held else ""), _bytes(token))
+        return bool(token and held and same and held.revoked_at_ms is None and covers(held.scopes, scopes))
+
+    def pair(self, asking: Asking) -> Granted | WireError:
+        """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""
+        try:
+            device = self._paired.records.get(asking.device_id)
+            reason = _lack(device, asking)
+            if device is None or reason:
+                if not asking.local:
+                    return self._ask_operator(asking, reason or "not-paired", device is not None)
+                device = _merge(device, self._request(asking, device is not None), self._clock_ms())
+                granted = self._grant(device, asking)
+                log.info(
+                    "device pairing auto-approved device=%s role=%s scopes=%s",
+                    asking.device_id, asking.role[:40], ",".join(asking.scopes)[:200],
+                )  # fmt: skip
+                return granted
+            return self._grant(device, asking)
+        except RpcError as error:
+            return error.wire
+
+    def _grant(self, device: Device, asking: Asking) -> Granted:
+        now = self._clock_ms()
+        held = device.tokens.get(asking.role)
+        if held and held.revoked_at_ms is None and covers(held.scopes, asking.scopes):
+            token = replace(held, last_used_at_ms=now)
+        else:
+            kept = held.scopes if held and held.revoked_at_ms is None else ()
+            token = Token(_new_token(), asking.role, union(kept, asking.scopes), now, last_used_at_ms=now)
+        records = {**self._paired.records, device.device_id: _with_token(device, token)}
+        known = self._paired.records.get(device.device_id)
+        if known is device and held and token.token == held.token:
+            self._note_use(records, now)
+        else:
+            self._save(self._paired, records)
+        return Granted(token.token, token.scopes, token.rotated_at_ms or token.created_at_ms)
+
+    def _note_use(self, records: dict[str, Device], now: int) -> None:
+        """A disk that takes nothing must not keep out a device that is paired."""
+        self._paired.records = records
+        if now - self._use_saved_ms < SAVE_USE_MS:
+            return
+        self._use_saved_ms = now
+        try:
+            self._paired.save(records)
+        except OSError as error:
+            log.warning("cannot note in %s when devices connected: %s", self._paired.path, error.strerror or error)
+
+    def _ask_operator(self, asking: Asking, reason: str, is_repair: bool) -> WireError:
+        waiting = self._waiting()
+        request = self._request(asking, is_repair)
+        before = next((each for each in waiting.values() if each.device_id == asking.device_id), None)
+        if before and replace(request, request_id=before.request_id, ts=before.ts) == before:
+            # Memory alone: a device that tries every second shall not write every second.
+            request = replace(before, ts=request.ts)
+            self._pending.records = {**waiting, request.request_id: request}
+        else:
+            # Another id when it asks for something else: nobody approves what he has not seen.
+            rest = {id: each for id, each in waiting.items() if each is not before}
+            if len(rest) >= MAX_PENDING:
+                raise RpcError(WireError("UNAVAILABLE", "too many devices wait for approval", retryable=True))
+            self._save(self._pending, {**rest, request.request_id: request})
+            log.info("device pairing requested device=%s request=%s", request.device_id, request.request_id)
+            self.announce("device.pair.requested", to_builtins(request))
+        details = {"requestId": request.request_id}
+        if asking.protocol >= 4:
+            details |= {"code": "PAIRING_REQUIRED", "reason": reason}
+        return WireError("NOT_PAIRED", "pairing required", details)
+
+    def _request(self, asking: Asking, is_repair: bool) -> Pending:
+        return Pending(
+            request_id=str(uuid.uuid4()),
+            device_id=asking.device_id,
+            public_key=normalise_key(asking.public_key) or asking.public_key,
+            ts=self._clock_ms(),
+            display_name=asking.display_name or None,
+            platform=asking.platform or None,
+            device_family=asking.device_family or None,
+            client_id=asking.client_id or None,
+            client_mode=asking.client_mode or None,
+            role=asking.role,
+            roles=(asking.role,),
+            scopes=asking.scopes,
+            remote_ip=None if asking.local else asking.remote_ip or None,
+            silent=asking.local,
+            is_repair=is_repair,
+        )
+
+    # -- what operators do -----------------------------------------------------------------------------------------
+
+    def listing(self) -> tuple[list[Pending], list[Device]]:
+        """The newest first. Devices carry their tokens; whoever shows them leaves those out."""
+        paired = sorted(self._paired.records.values(), key=lambda each: -each.approved_at_ms)
+        return sorted(self._waiting().values(), key=lambda each: -each.ts), paired
+
+    def pending(self, request_id: str) -> Pending:
+        found = self._waiting().get(request_id)
+        if found is None:
+            raise RpcError("unknown requestId")
+        return found
+
+    def device(self, device_id: str) -> Device:
+        found = self._paired.records.get(device_id)
+        if found is None:
+            raise RpcError("unknown deviceId")
+        return found
+
+    def approve(self, request_id: str) -> Device:
+        request = self.pending(request_id)
+        device = _merge(self._paired.records.get(request.device_id), request, self._clock_ms())
+        self._save(self._paired, {**self._paired.records, device.device_id: device})
+        self._resolve(request, "approved")
+        return device
+
+    def reject(self, request_id: str) -> Pending:
+        request = self.pending(request_id)
+        self._resolve(request, "rejected")
+        return request
+
+    def remove(self, device_id: str) -> None:
+        self.device(device_id)
+        self._save(self._paired, {id: each for id, each in self._paired.records.items() if id != device_id})
+        log.info("device removed device=%s", device_id)
+        self.on_revoked(device_id)
+
+    def rotate(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> Token:
+        """Another token; the old one is worth nothing any more. Scopes None: those of the old one."""
+        device, held = self._held(device_id, role)
+        wanted = scopes if scopes is not None else held.scopes if held else device.scopes
+        if not covers(device.scopes, wanted):
+            raise RpcError("scopes exceed what the device is approved for")
+        now = self._clock_ms()
+        created = held.created_at_ms if held else now
+        token = Token(_new_token(), role, union(wanted), created, rotated_at_ms=now)
+        self._save(self._paired, {**self._paired.records, device_id: _with_token(device, token)})
+        log.info("device token rotated device=%s role=%s", device_id, role)
+        self.on_revoked(device_id)
+        return token
+
+    def revoke(self, device_id: str, role: str) -> int:
+        """When the token was revoked, in milliseconds. With the secret, the device can get another one."""
+        device, held = self._held(device_id, role)
+        if held is None:
+            raise RpcError("unknown deviceId/role")
+        now = self._clock_ms()
+        device = _with_token(device, replace(held, revoked_at_ms=now))
+        self._save(self._paired, {**self._paired.records, device_id: device})
+        log.info("device token revoked device=%s role=%s", device_id, role)
+        self.on_revoked(device_id)
+        return now
+
+    def _held(self, device_id: str, role: str) -> tuple[Device, Token | None]:
+        device = self._paired.records.get(device_id)
+        if device is None or role not in (*device.roles, device.role):
+            raise RpcError("unknown deviceId/role")
+        return device, device.tokens.get(role)
+
+    def _resolve(self, request: Pending, decision: str) -> None:
+        rest = {id: each for id, each in self._waiting().items() if id != request.request_id}
+        self._save(self._pending, rest)
+        log.info("device pairing %s device=%s", decision, request.device_id)
+        facts = {"requestId": request.request_id, "deviceId": request.device_id}
+        self.announce("device.pair.resolved", {**facts, "decision": decision, "ts": self._clock_ms()})
+
+    def _waiting(self) -> dict[str, Pending]:
+        oldest = self._clock_ms() - PENDING_MS
+        return {id: each for id, each in self._pending.records.items() if each.ts > oldest}
+
+    def _save(self, book: "Book[R]", records: dict[str, R]) -> None:
+        try:
+            book.save(records)
+        except OSError as error:
+            why = f"cannot write {book.path}: {error.strerror or error}"
+            log.error("%s", why)
+            raise RpcError(WireError("UNAVAILABLE", why, retryable=True)) from None
+
+
+def covers(held: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Whether `wanted` gives no right that `held` does not."""
+    having = set(held)
+    if ADMIN in having:
+        return all(scope in having or scope.startswith("operator.") for scope in wanted)
+    return all(scope in having or (scope == READ and WRITE in having) for scope in wanted)
+
+
+def union(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope for group in groups for scope in group))
+
+
+def _lack(device: Device | None, asking: Asking) -> str | None:
+    """Why the device needs an approval, in OpenClaw's words; None: it needs none."""
+    if device is None or device.public_key != normalise_key(asking.public_key):
+        return "not-paired"
+    if asking.role not in (*device.roles, device.role):
+        return "role-upgrade"
+    return None if covers(device.scopes, asking.scopes) else "scope-upgrade"
+
+
+def _merge(device: Device | None, request: Pending, now: int) -> Device:
+    """The device with what it asked for added. Another key makes it another device, which inherits nothing."""
+    if device and device.public_key != request.public_key:
+        device = None
+    return Device(
+        device_id=request.device_id,
+        public_key=request.public_key,
+        created_at_ms=device.created_at_ms if device else now,
+        approved_at_ms=now,
+        display_name=request.display_name or (device.display_name if device else None),
+        platform=request.platform,
+        device_family=request.device_family,
+        client_id=request.client_id,
+        client_mode=request.client_mode,
+        role=request.role,
+        roles=union(device.roles if device else (), request.roles),
+        scopes=union(device.scopes if device else (), request.scopes),
+        remote_ip=request.remote_ip,
+        tokens=device.tokens if device else {},
+    )
+
+
+def _with_token(device: Device, token: Token) -> Device:
+    return replace(device, tokens={**device.tokens, token.role: token})
+
+
+def _new_token() -> str:
+    """As long as OpenClaw's."""
+    return secrets.token_hex(16)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

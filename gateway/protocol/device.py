@@ -1,0 +1,144 @@
+"""Whether a client holds the key of the device that it says it is. Pure: a proof and what it covers in, a refusal out.
+
+The id of a device is the hash of its Ed25519 key, so a proof needs no record of ours. What is signed:
+
+v1   v1|deviceId|clientId|clientMode|role|scopes|signedAtMs|token
+v2   v1 as v2, and |nonce
+v3   v2 as v3, and |platform|deviceFamily
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gateway.protocol.frames import WireError
+
+KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+SKEW_MS = {3: 10 * 60_000, 4: 2 * 60_000}
+"""How far a client's clock may be from ours."""
+_SPKI = bytes.fromhex("302a300506032b6570032100")
+"""What an Ed25519 key in PEM has before its 32 bytes."""
+
+Time = Annotated[int, Meta(ge=0, le=2**53)]
+Short = Annotated[str, Meta(max_length=200)]
+Long = Annotated[str, Meta(max_length=1024)]
+
+
+class DeviceProof(Struct, frozen=True, rename="camel"):
+    """`connect`'s `device`. Open, as the rest of connect is."""
+
+    id: Short
+    public_key: Long
+    signature: Short
+    signed_at: Time
+    nonce: Short | None = None
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What else the signature covers, each as the client sent it; "" for what it left out."""
+
+    client_id: str
+    client_mode: str
+    role: str
+    scopes: tuple[str, ...]
+    token: str
+    platform: str
+    device_family: str
+
+
+def verify(
+    proof: DeviceProof, signed: Signed, *, protocol: int, challenge: str, now_ms: int, local: bool
+) -> WireError | None:
+    """None: the client holds the key, and signed for this connection. The checks come in OpenClaw's order."""
+    key = decode(_unwrap(proof.public_key))
+    if key is None or not hmac.compare_digest(hashlib.sha256(key).hexdigest().encode(), _bytes(proof.id)):
+        return _refuse(protocol, "device identity mismatch", "DEVICE_ID_MISMATCH", "device-id-mismatch")
+    if abs(now_ms - proof.signed_at) > SKEW_MS[4 if protocol >= 4 else 3]:
+        return _refuse(protocol, "device signature expired", "SIGNATURE_EXPIRED", "device-signature-stale")
+    nonce = (proof.nonce or "").strip()
+    if not nonce and (protocol >= 4 or not local):
+        return _refuse(protocol, "device nonce required", "NONCE_REQUIRED", "device-nonce-missing")
+    if nonce and not hmac.compare_digest(_bytes(nonce), _bytes(challenge)):
+        return _refuse(protocol, "device nonce mismatch", "NONCE_MISMATCH", "device-nonce-mismatch")
+    if len(key) != KEY_BYTES:
+        return _refuse(protocol, "device public key invalid", "PUBLIC_KEY_INVALID", "device-public-key")
+    if not _signs_any(key, proof.signature, payloads(proof, signed, nonce, protocol)):
+        return _refuse(protocol, "device signature invalid", "SIGNATURE_INVALID", "device-signature")
+    return None
+
+
+def payloads(proof: DeviceProof, signed: Signed, nonce: str, protocol: int) -> list[str]:
+    """What the client may have signed, the likeliest first. Without a nonce it can only be v1."""
+    scopes = ",".join(signed.scopes)
+    who = [proof.id, signed.client_id, signed.client_mode, signed.role, scopes, str(proof.signed_at), signed.token]
+    if not nonce:
+        return ["|".join(["v1", *who])]
+    v2 = "|".join(["v2", *who, nonce])
+    v3 = "|".join(["v3", *who, nonce, _lower(signed.platform), _lower(signed.device_family)])
+    return [v3, v2] if protocol >= 4 else [v2, v3]
+
+
+def normalise_key(text: str) -> str | None:
+    """The one spelling of a public key that records hold: base64url without padding. None: it is no key."""
+    key = decode(_unwrap(text))
+    if key is None or len(key) != KEY_BYTES:
+        return None
+    return base64.urlsafe_b64encode(key).decode().rstrip("=")
+
+
+def decode(text: str) -> bytes | None:
+    """Bytes from base64 in either alphabet, padded or not; None if it is something else."""
+    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _unwrap(text: str) -> str:
+    """A PEM's raw key in base64; anything else as it is."""
+    if "-----BEGIN" not in text:
+        return text
+    lines = [line.strip() for line in text.strip().splitlines()]
+    der = decode("".join(line for line in lines if not line.startswith("-----")))
+    if der is None or not der.startswith(_SPKI):
+        return "?"
+    return base64.b64encode(der[len(_SPKI) :]).decode()
+
+
+def _signs_any(key: bytes, signature: str, texts: list[str]) -> bool:
+    raw = decode(signature)
+    return raw is not None and len(raw) == SIGNATURE_BYTES and any(_signs(key, raw, _bytes(text)) for text in texts)
+
+
+def _signs(key: bytes, signature: bytes, message: bytes) -> bool:
+    # Imported here because it takes longer than all else that a start imports, and most clients bring no device.
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _lower(text: str) -> str:
+    """ASCII alone, as the clients do before they sign."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text.strip())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _refuse(protocol: int, message: str, code: str, reason: str) -> WireError:
+    details = {"code": f"DEVICE_AUTH_{code}", "reason": reason} if protocol >= 4 else None
+    return WireError("INVALID_REQUEST", message, details)

@@ -1,0 +1,157 @@
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.protocol.device import DeviceProof, Signed, decode, normalise_key, payloads, verify
+from gateway.protocol.frames import WireError
+
+CAPTURED = json.loads((Path(__file__).parent / "data" / "device_proofs.json").read_text())
+NOW = 1_795_340_000_000
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+ID = hashlib.sha256(RAW).hexdigest()
+SIGNED = Signed("cli", "cli", "operator", ("operator.read", "operator.write"), "t0k", " Linux ", "ÄPfel")
+
+
+def spell(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def make_proof(version: str = "v2", nonce: str | None = "n", **more: Any) -> DeviceProof:
+    bare = DeviceProof(ID, spell(RAW), "", NOW, nonce)
+    candidates = payloads(bare, SIGNED, nonce or "", 3)
+    text = next(text for text in candidates if text.startswith(version))
+    return msgspec.structs.replace(bare, **{"signature": spell(KEY.sign(text.encode())), **more})
+
+
+def check(proof: DeviceProof, protocol: int = 3, local: bool = False, now_ms: int = NOW) -> WireError | None:
+    return verify(proof, SIGNED, protocol=protocol, challenge="n", now_ms=now_ms, local=local)
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_proof(name: str) -> None:
+    frame = CAPTURED[name]
+    connect = frame["connect"]
+    proof = msgspec.convert(connect["device"], DeviceProof)
+    client = connect["client"]
+    signed = Signed(
+        client["id"], client["mode"], connect["role"], tuple(connect["scopes"]), connect["auth"]["token"],
+        client["platform"], client.get("deviceFamily", ""),
+    )  # fmt: skip
+    facts: dict[str, Any] = {"challenge": frame["nonce"], "now_ms": proof.signed_at + 5, "local": True}
+    protocol = connect["maxProtocol"]
+    assert verify(proof, signed, protocol=protocol, **facts) is None
+    for field, other in {"role": "node", "token": "t1k", "scopes": ("operator.admin",), "client_mode": "ui"}.items():
+        changed = Signed(**{**signed.__dict__, field: other})
+        error = verify(proof, changed, protocol=protocol, **facts)
+        assert error is not None and error.message == "device signature invalid", field
+
+
+def test_payloads_are_as_documented() -> None:
+    proof = DeviceProof("id", "", "", 5, "n")
+    who = "id|cli|cli|operator|operator.read,operator.write|5|t0k"
+    v2, v3 = f"v2|{who}|n", f"v3|{who}|n|linux|ÄPfel".replace("Pfel", "pfel")
+    assert payloads(proof, SIGNED, "n", 3) == [v2, v3]
+    assert payloads(proof, SIGNED, "n", 4) == [v3, v2]
+    assert payloads(proof, SIGNED, "", 3) == [f"v1|{who}"]
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_both_versions_are_taken_from_both(protocol: int, version: str) -> None:
+    assert check(make_proof(version), protocol) is None
+
+
+@pytest.mark.parametrize("key", [spell(RAW) + "=", base64.b64encode(RAW).decode(),
+    KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()])  # fmt: skip
+def test_a_key_may_be_spelled_otherwise(key: str) -> None:
+    assert check(make_proof(public_key=key)) is None
+    assert normalise_key(key) == spell(RAW)
+
+
+@pytest.mark.parametrize(
+    ("nonce", "protocol", "local", "message"),
+    [
+        (None, 3, True, None),
+        ("", 3, True, None),
+        (None, 3, False, "device nonce required"),
+        (None, 4, True, "device nonce required"),
+        ("other", 3, True, "device nonce mismatch"),
+        ("other", 4, False, "device nonce mismatch"),
+    ],
+)
+def test_nonce(nonce: str | None, protocol: int, local: bool, message: str | None) -> None:
+    version = "v2" if nonce else "v1"
+    error = check(make_proof(version, nonce), protocol, local)
+    assert (error.message if error else None) == message
+
+
+@pytest.mark.parametrize(("protocol", "minutes"), [(3, 10), (4, 2)])
+def test_skew(protocol: int, minutes: int) -> None:
+    for sign in (1, -1):
+        assert check(make_proof(), protocol, now_ms=NOW + sign * minutes * 60_000) is None
+        error = check(make_proof(), protocol, now_ms=NOW + sign * (minutes * 60_000 + 1))
+        assert error is not None and error.message == "device signature expired"
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"id": "0" * 64}, "device identity mismatch", "DEVICE_AUTH_DEVICE_ID_MISMATCH"),
+    ({"id": ID.upper()}, "device identity mismatch", "DEVICE_AUTH_DEVICE_ID_MISMATCH"),
+    ({"public_key": "%"}, "device identity mismatch", "DEVICE_AUTH_DEVICE_ID_MISMATCH"),
+    ({"public_key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"},
+     "device identity mismatch", "DEVICE_AUTH_DEVICE_ID_MISMATCH"),
+    ({"signed_at": 5}, "device signature expired", "DEVICE_AUTH_SIGNATURE_EXPIRED"),
+    ({"nonce": None}, "device nonce required", "DEVICE_AUTH_NONCE_REQUIRED"),
+    ({"nonce": "m"}, "device nonce mismatch", "DEVICE_AUTH_NONCE_MISMATCH"),
+    ({"id": hashlib.sha256(b"short").hexdigest(), "public_key": spell(b"short")},
+     "device public key invalid", "DEVICE_AUTH_PUBLIC_KEY_INVALID"),
+    ({"signature": spell(b"s" * 64)}, "device signature invalid", "DEVICE_AUTH_SIGNATURE_INVALID"),
+    ({"signature": "AAAA"}, "device signature invalid", "DEVICE_AUTH_SIGNATURE_INVALID"),
+    ({"signature": "%"}, "device signature invalid", "DEVICE_AUTH_SIGNATURE_INVALID"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message", "code"), WRONG)
+def test_each_fault_has_its_words(change: dict[str, Any], message: str, code: str) -> None:
+    proof = msgspec.structs.replace(make_proof(), **change)
+    assert check(proof, 3) == WireError("INVALID_REQUEST", message)
+    error = check(proof, 4)
+    assert error is not None and error.message == message and error.details is not None
+    assert error.details["code"] == code
+
+
+def test_lengths_are_bounded() -> None:
+    for field in ("id", "publicKey", "signature", "nonce"):
+        wire = {"id": "a", "publicKey": "b", "signature": "c", "signedAt": 1, "nonce": "d", field: "x" * 2000}
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(wire, DeviceProof)
+
+
+ANY = st.text(st.characters(), max_size=60) | st.just("-----BEGIN") | st.just("\ud800")
+
+
+@given(ANY, ANY, ANY, ANY, st.integers(), st.sampled_from([3, 4]), st.booleans())
+def test_nothing_raises(id: str, key: str, signature: str, nonce: str, at: int, protocol: int, local: bool) -> None:
+    signed = Signed(id, key, signature, (nonce, id), key, nonce, signature)
+    error = verify(
+        DeviceProof(id, key, signature, at, nonce), signed, protocol=protocol, challenge=nonce, now_ms=at, local=local
+    )
+    assert error is not None and error.message.startswith("device ")
+    raw = RAW[:31] + bytes([at % 256])
+    proof = DeviceProof(hashlib.sha256(raw).hexdigest(), spell(raw), signature, at, nonce)
+    error = verify(proof, signed, protocol=protocol, challenge=nonce, now_ms=at, local=local)
+    assert error is not None
+
+
+@given(ANY)
+def test_keys_and_base64_never_raise(text: str) -> None:
+    assert normalise_key(text) is None or len(decode(text) or b"") == 32
