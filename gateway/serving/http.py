@@ -328,6 +328,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self._unanswered_before():
             self._refuse(400, "An upgrade must be the first request that waits for an answer")
             return
+        if self.scope["http_version"] != "1.1" or not any(name == b"host" for name, _ in self.headers):
+            self._refuse(400, "An upgrade needs HTTP/1.1 and a Host")
+            return
         self._upgraded = True
         super().handle_websocket_upgrade()  # the WebSocket protocol takes a place of its own,
         self._release()  # and only then is ours given back: the address never has one too few

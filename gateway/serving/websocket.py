@@ -21,6 +21,9 @@ MAX_UNREAD_PONGS = 1024 * 1024
 MAX_FRAGMENTS = 4096
 """Fragments of one message; empty ones cost us more than the client."""
 NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+OTHER_VERSION = (
+    b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 ABORT_S = 1.0
 """From giving a silent client up to dropping its connection: a graceful close waits for ever if nothing is read."""
 
@@ -67,7 +70,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
         self.handle_parser_exception()
 
+    def send_receive_event_to_app(self) -> None:
+        # uvicorn logs a traceback, with the client's bytes, for text that is no UTF-8.
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.conn.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+            return
+        # A wrong frame from a client that did not wait for our 101: no close frame may go before that.
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.ABNORMAL_CLOSURE, "reason": ""})
+        self.transport.close()
+
     def handle_connect(self, event: Request) -> None:
+        if event.headers.get_all("Sec-WebSocket-Version") != ["13"]:
+            self.transport.write(OTHER_VERSION)
+            self.transport.close()
+            return
         super().handle_connect(event)
         if self.response.status_code == 101:  # otherwise it has been refused, and there is no scope
             self.scope["extensions"][EXTENSION] = {"connection": self}
@@ -93,3 +116,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def wait_closed(self) -> None:
         """Until the transport is gone, and with it whatever was still unsent."""
         await self._gone.wait()
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        (frames[0] if len(frames) == 1 else b"".join(frames)).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
