@@ -14,56 +14,9 @@ import msgspec
 from msgspec import Struct, ValidationError
 
 from gateway.config.atomic import replace_text
+from gateway.protocol.pairing import Device
 
 log = logging.getLogger("gateway.devices")
-
-
-class Token(Struct, frozen=True, rename="camel", omit_defaults=True):
-    token: str
-    role: str
-    scopes: tuple[str, ...]
-    created_at_ms: int
-    rotated_at_ms: int | None = None
-    revoked_at_ms: int | None = None
-    last_used_at_ms: int | None = None
-
-
-class Device(Struct, frozen=True, rename="camel", omit_defaults=True):
-    device_id: str
-    public_key: str
-    created_at_ms: int
-    approved_at_ms: int
-    display_name: str | None = None
-    platform: str | None = None
-    device_family: str | None = None
-    client_id: str | None = None
-    client_mode: str | None = None
-    role: str | None = None
-    """The one it asked for last; what it may have is in `roles`."""
-    roles: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = ()
-    remote_ip: str | None = None
-    tokens: dict[str, Token] = {}
-
-
-class Pending(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A device that waits for an operator's approval, as the file and the event have it."""
-
-    request_id: str
-    device_id: str
-    public_key: str
-    ts: int
-    display_name: str | None = None
-    platform: str | None = None
-    device_family: str | None = None
-    client_id: str | None = None
-    client_mode: str | None = None
-    role: str | None = None
-    roles: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = ()
-    remote_ip: str | None = None
-    silent: bool = False
-    is_repair: bool = False
 
 
 R = TypeVar("R", bound=Struct)

@@ -10,17 +10,18 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from gateway.devicebook import Book, Device, Pending, Token
+from gateway.devicebook import Book
 from gateway.protocol.device import normalise_key
 from gateway.protocol.frames import WireError
-from gateway.protocol.scopes import ADMIN, READ, WRITE
+from gateway.protocol.pairing import Asking as Asking
+from gateway.protocol.pairing import Device, Pending, Token, covers, lack, merge, union, with_token
+from gateway.protocol.pairing import Granted as Granted
 from gateway.rpc.registry import RpcError
 
 log = logging.getLogger("gateway.devices")
@@ -31,34 +32,6 @@ SAVE_USE_MS = 60_000
 """How often it is written down when tokens were last used."""
 
 R = TypeVar("R", bound=Struct)
-
-
-@dataclass(frozen=True)
-class Asking:
-    """A device that has proved its key and that it knows the secret, and what it wants. "" for what it left out."""
-
-    device_id: str
-    public_key: str
-    platform: str
-    device_family: str
-    client_id: str
-    client_mode: str
-    display_name: str
-    role: str
-    scopes: tuple[str, ...]
-    """What it would get, not what it sent: for protocol 3 an operator that sends none asks for admin."""
-    remote_ip: str
-    local: bool
-    protocol: int
-
-
-@dataclass(frozen=True)
-class Granted:
-    """For hello-ok's `auth`."""
-
-    token: str
-    scopes: tuple[str, ...]
-    issued_at_ms: int
 
 
 class Devices:
@@ -90,11 +63,11 @@ class Devices:
         """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""
         try:
             device = self._paired.records.get(asking.device_id)
-            reason = _lack(device, asking)
+            reason = lack(device, normalise_key(asking.public_key) or "", asking.role, asking.scopes)
             if device is None or reason:
                 if not asking.local:
                     return self._ask_operator(asking, reason or "not-paired", device is not None)
-                device = _merge(device, self._request(asking, device is not None), self._clock_ms())
+                device = merge(device, self._request(asking, device is not None), self._clock_ms())
                 granted = self._grant(device, asking)
                 log.info(
                     "device pairing auto-approved device=%s role=%s scopes=%s",
@@ -113,7 +86,7 @@ class Devices:
         else:
             kept = held.scopes if held and held.revoked_at_ms is None else ()
             token = Token(_new_token(), asking.role, union(kept, asking.scopes), now, last_used_at_ms=now)
-        records = {**self._paired.records, device.device_id: _with_token(device, token)}
+        records = {**self._paired.records, device.device_id: with_token(device, token)}
         known = self._paired.records.get(device.device_id)
         if known is device and held and token.token == held.token:
             self._note_use(records, now)
@@ -193,7 +166,7 @@ class Devices:
 
     def approve(self, request_id: str) -> Device:
         request = self.pending(request_id)
-        device = _merge(self._paired.records.get(request.device_id), request, self._clock_ms())
+        device = merge(self._paired.records.get(request.device_id), request, self._clock_ms())
         self._save(self._paired, {**self._paired.records, device.device_id: device})
         self._resolve(request, "approved")
         return device
@@ -218,7 +191,7 @@ class Devices:
         now = self._clock_ms()
         created = held.created_at_ms if held else now
         token = Token(_new_token(), role, union(wanted), created, rotated_at_ms=now)
-        self._save(self._paired, {**self._paired.records, device_id: _with_token(device, token)})
+        self._save(self._paired, {**self._paired.records, device_id: with_token(device, token)})
         log.info("device token rotated device=%s role=%s", device_id, role)
         self.on_revoked(device_id)
         return token
@@ -229,7 +202,7 @@ class Devices:
         if held is None:
             raise RpcError("unknown deviceId/role")
         now = self._clock_ms()
-        device = _with_token(device, replace(held, revoked_at_ms=now))
+        device = with_token(device, replace(held, revoked_at_ms=now))
         self._save(self._paired, {**self._paired.records, device_id: device})
         log.info("device token revoked device=%s role=%s", device_id, role)
         self.on_revoked(device_id)
@@ -259,53 +232,6 @@ class Devices:
             why = f"cannot write {book.path}: {error.strerror or error}"
             log.error("%s", why)
             raise RpcError(WireError("UNAVAILABLE", why, retryable=True)) from None
-
-
-def covers(held: Iterable[str], wanted: Iterable[str]) -> bool:
-    """Whether `wanted` gives no right that `held` does not."""
-    having = set(held)
-    if ADMIN in having:
-        return all(scope in having or scope.startswith("operator.") for scope in wanted)
-    return all(scope in having or (scope == READ and WRITE in having) for scope in wanted)
-
-
-def union(*groups: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(scope for group in groups for scope in group))
-
-
-def _lack(device: Device | None, asking: Asking) -> str | None:
-    """Why the device needs an approval, in OpenClaw's words; None: it needs none."""
-    if device is None or device.public_key != normalise_key(asking.public_key):
-        return "not-paired"
-    if asking.role not in (*device.roles, device.role):
-        return "role-upgrade"
-    return None if covers(device.scopes, asking.scopes) else "scope-upgrade"
-
-
-def _merge(device: Device | None, request: Pending, now: int) -> Device:
-    """The device with what it asked for added. Another key makes it another device, which inherits nothing."""
-    if device and device.public_key != request.public_key:
-        device = None
-    return Device(
-        device_id=request.device_id,
-        public_key=request.public_key,
-        created_at_ms=device.created_at_ms if device else now,
-        approved_at_ms=now,
-        display_name=request.display_name or (device.display_name if device else None),
-        platform=request.platform,
-        device_family=request.device_family,
-        client_id=request.client_id,
-        client_mode=request.client_mode,
-        role=request.role,
-        roles=union(device.roles if device else (), request.roles),
-        scopes=union(device.scopes if device else (), request.scopes),
-        remote_ip=request.remote_ip,
-        tokens=device.tokens if device else {},
-    )
-
-
-def _with_token(device: Device, token: Token) -> Device:
-    return replace(device, tokens={**device.tokens, token.role: token})
 
 
 def _new_token() -> str:

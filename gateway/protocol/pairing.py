@@ -1,0 +1,135 @@
+"""What is known of a device that is paired or waits for it, and what it may have. Pure.
+
+The records are those of OpenClaw 2026.2.1's files and events.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.protocol.scopes import ADMIN, READ, WRITE
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A device that has proved its key and that it knows the secret, and what it wants. "" for what it left out."""
+
+    device_id: str
+    public_key: str
+    platform: str
+    device_family: str
+    client_id: str
+    client_mode: str
+    display_name: str
+    role: str
+    scopes: tuple[str, ...]
+    """What it would get, not what it sent: for protocol 3 an operator that sends none asks for admin."""
+    remote_ip: str
+    local: bool
+    protocol: int
+
+
+@dataclass(frozen=True)
+class Granted:
+    """For hello-ok's `auth`."""
+
+    token: str
+    scopes: tuple[str, ...]
+    issued_at_ms: int
+
+
+class Token(Struct, frozen=True, rename="camel", omit_defaults=True):
+    token: str
+    role: str
+    scopes: tuple[str, ...]
+    created_at_ms: int
+    rotated_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+    last_used_at_ms: int | None = None
+
+
+class Device(Struct, frozen=True, rename="camel", omit_defaults=True):
+    device_id: str
+    public_key: str
+    created_at_ms: int
+    approved_at_ms: int
+    display_name: str | None = None
+    platform: str | None = None
+    device_family: str | None = None
+    client_id: str | None = None
+    client_mode: str | None = None
+    role: str | None = None
+    """The one it asked for last; what it may have is in `roles`."""
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    remote_ip: str | None = None
+    tokens: dict[str, Token] = {}
+
+
+class Pending(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A device that waits for an operator's approval, as the file and the event have it."""
+
+    request_id: str
+    device_id: str
+    public_key: str
+    ts: int
+    display_name: str | None = None
+    platform: str | None = None
+    device_family: str | None = None
+    client_id: str | None = None
+    client_mode: str | None = None
+    role: str | None = None
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    remote_ip: str | None = None
+    silent: bool = False
+    is_repair: bool = False
+
+
+def covers(held: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Whether `wanted` gives no right that `held` does not."""
+    having = set(held)
+    if ADMIN in having:
+        return all(scope in having or scope.startswith("operator.") for scope in wanted)
+    return all(scope in having or (scope == READ and WRITE in having) for scope in wanted)
+
+
+def union(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope for group in groups for scope in group))
+
+
+def lack(device: Device | None, public_key: str, role: str, scopes: Iterable[str]) -> str | None:
+    """Why the device needs an approval, in OpenClaw's words; None: it needs none."""
+    if device is None or device.public_key != public_key:
+        return "not-paired"
+    if role not in (*device.roles, device.role):
+        return "role-upgrade"
+    return None if covers(device.scopes, scopes) else "scope-upgrade"
+
+
+def merge(device: Device | None, request: Pending, now: int) -> Device:
+    """The device with what it asked for added. Another key makes it another device, which inherits nothing."""
+    if device and device.public_key != request.public_key:
+        device = None
+    return Device(
+        device_id=request.device_id,
+        public_key=request.public_key,
+        created_at_ms=device.created_at_ms if device else now,
+        approved_at_ms=now,
+        display_name=request.display_name or (device.display_name if device else None),
+        platform=request.platform,
+        device_family=request.device_family,
+        client_id=request.client_id,
+        client_mode=request.client_mode,
+        role=request.role,
+        roles=union(device.roles if device else (), request.roles),
+        scopes=union(device.scopes if device else (), request.scopes),
+        remote_ip=request.remote_ip,
+        tokens=device.tokens if device else {},
+    )
+
+
+def with_token(device: Device, token: Token) -> Device:
+    return replace(device, tokens={**device.tokens, token.role: token})

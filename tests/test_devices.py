@@ -1,0 +1,375 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as swap
+
+from gateway.devices import MAX_PENDING, PENDING_MS, Asking, Devices, Granted
+from gateway.protocol.frames import WireError
+from gateway.protocol.pairing import covers
+from gateway.rpc.registry import RpcError
+
+KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"
+ADMIN = "operator.admin"
+START = 1_795_340_000_000
+
+
+class World:
+    """The service on a folder, with a clock in hand and ears open."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.now = START
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.gone: list[str] = []
+        self.devices = self.restart()
+
+    def restart(self) -> Devices:
+        self.devices = Devices(self.state, lambda event, payload: self.heard.append((event, payload)), lambda: self.now)
+        self.devices.on_revoked = self.gone.append
+        return self.devices
+
+    def file(self, name: str = "paired") -> Path:
+        return self.state / "devices" / f"{name}.json"
+
+    def read(self, name: str = "paired") -> dict[str, Any]:
+        records: dict[str, Any] = json.loads(self.file(name).read_text())
+        return records
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def ask(
+    device_id: str = "d1", *, local: bool = True, role: str = "operator", scopes: tuple[str, ...] = (ADMIN,),
+    protocol: int = 3, key: str = KEY,
+) -> Asking:  # fmt: skip
+    return Asking(device_id, key, "linux", "", "cli", "cli", "", role, scopes, "192.0.2.7", local, protocol)
+
+
+def granted(outcome: Granted | WireError) -> Granted:
+    assert isinstance(outcome, Granted), outcome
+    return outcome
+
+
+def refused(outcome: Granted | WireError) -> WireError:
+    assert isinstance(outcome, WireError), outcome
+    return outcome
+
+
+def request_id(outcome: Granted | WireError) -> str:
+    error = refused(outcome)
+    assert (error.code, error.message) == ("NOT_PAIRED", "pairing required")
+    assert error.details is not None
+    return str(error.details["requestId"])
+
+
+def test_a_local_device_is_paired_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    grant = granted(world.devices.pair(ask()))
+    assert len(grant.token) == 32 and grant.scopes == (ADMIN,) and grant.issued_at_ms == START
+    assert "device pairing auto-approved device=d1 role=operator" in caplog.text
+    assert grant.token not in caplog.text
+    assert world.heard == []
+    record = world.read()["d1"]
+    assert record == {
+        "deviceId": "d1", "publicKey": KEY, "platform": "linux", "clientId": "cli", "clientMode": "cli",
+        "role": "operator", "roles": ["operator"], "scopes": [ADMIN], "createdAtMs": START, "approvedAtMs": START,
+        "tokens": {"operator": {"token": grant.token, "role": "operator", "scopes": [ADMIN],
+                                "createdAtMs": START, "lastUsedAtMs": START}},
+    }  # fmt: skip
+    assert world.file().stat().st_mode & 0o777 == 0o600
+    assert world.file().parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_token_stays_over_connects_and_restarts(world: World) -> None:
+    first = granted(world.devices.pair(ask()))
+    world.now += 5
+    assert granted(world.devices.pair(ask())) == first
+    world.restart()
+    assert granted(world.devices.pair(ask(scopes=("operator.read",), local=False))) == first
+    assert world.devices.token_admits("d1", "operator", (ADMIN,), first.token)
+
+
+@pytest.mark.parametrize(
+    ("device_id", "role", "scopes", "change", "admits"),
+    [
+        ("d1", "operator", (), str, True),
+        ("d1", "operator", ("operator.read",), str, True),
+        ("d1", "operator", ("operator.write",), str, False),
+        ("d1", "operator", (ADMIN,), str, False),
+        ("d1", "node", (), str, False),
+        ("d2", "operator", (), str, False),
+        ("d1", "operator", (), str.upper, False),
+        ("d1", "operator", (), lambda token: "", False),
+        ("d1", "operator", (), lambda token: token + "\ud800", False),
+        ("d2", "operator", (), lambda token: "", False),
+    ],
+)
+def test_whom_a_token_admits(
+    world: World, device_id: str, role: str, scopes: tuple[str, ...], change: Callable[[str], str], admits: bool
+) -> None:
+    token = "a" + granted(world.devices.pair(ask(scopes=("operator.read",)))).token[1:]
+    device = world.devices.device("d1")
+    held = swap(device.tokens["operator"], token=token)
+    world.devices._paired.save({"d1": swap(device, tokens={"operator": held})})
+    assert world.devices.token_admits(device_id, role, scopes, change(token)) is admits
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "covered"),
+    [
+        ((), (), True),
+        ((), ("operator.read",), False),
+        (("operator.write",), ("operator.read", "operator.write"), True),
+        (("operator.read",), ("operator.write",), False),
+        ((ADMIN,), ("operator.pairing", ADMIN), True),
+        ((ADMIN,), ("other",), False),
+        (("operator.pairing",), (ADMIN,), False),
+    ],
+)
+def test_covers(held: tuple[str, ...], wanted: tuple[str, ...], covered: bool) -> None:
+    assert covers(held, wanted) is covered
+
+
+def test_use_is_written_once_a_minute(world: World) -> None:
+    world.devices.pair(ask())
+    world.now += 120_000
+    world.devices.pair(ask())
+    assert world.read()["d1"]["tokens"]["operator"]["lastUsedAtMs"] == world.now
+    before = world.file().stat().st_ino
+    world.now += 59_000
+    world.devices.pair(ask())
+    assert world.file().stat().st_ino == before
+    assert world.devices.device("d1").tokens["operator"].last_used_at_ms == world.now
+    world.now += 1_000
+    world.devices.pair(ask())
+    assert world.read()["d1"]["tokens"]["operator"]["lastUsedAtMs"] == world.now
+
+
+def test_a_remote_device_waits_for_an_operator(world: World) -> None:
+    id = request_id(world.devices.pair(ask(local=False)))
+    (event, payload), = world.heard  # fmt: skip
+    assert event == "device.pair.requested"
+    assert payload == {
+        "requestId": id, "deviceId": "d1", "publicKey": KEY, "ts": START, "platform": "linux", "clientId": "cli",
+        "clientMode": "cli", "role": "operator", "roles": ("operator",), "scopes": (ADMIN,), "remoteIp": "192.0.2.7",
+    }  # fmt: skip
+    assert world.read("pending").keys() == {id}
+    world.now += 7
+    assert world.restart().approve(id).roles == ("operator",)
+    assert world.heard[1] == (
+        "device.pair.resolved", {"requestId": id, "deviceId": "d1", "decision": "approved", "ts": world.now}
+    )  # fmt: skip
+    assert granted(world.devices.pair(ask(local=False))).issued_at_ms == world.now
+    assert world.read("pending") == {}
+    with pytest.raises(RpcError, match="unknown requestId"):
+        world.devices.approve(id)
+
+
+def test_a_rejected_device_asks_again(world: World) -> None:
+    id = request_id(world.devices.pair(ask(local=False)))
+    assert world.devices.reject(id).device_id == "d1"
+    assert world.heard[1][1]["decision"] == "rejected"
+    assert request_id(world.devices.pair(ask(local=False))) != id
+    with pytest.raises(RpcError, match="unknown requestId"):
+        world.devices.reject(id)
+
+
+def test_asking_again_refreshes_without_a_word(world: World) -> None:
+    id = request_id(world.devices.pair(ask(local=False)))
+    inode = world.file("pending").stat().st_ino
+    world.now += PENDING_MS - 1
+    assert request_id(world.devices.pair(ask(local=False))) == id
+    assert (len(world.heard), world.file("pending").stat().st_ino) == (1, inode)
+    world.now += PENDING_MS - 1
+    assert [each.request_id for each in world.devices.listing()[0]] == [id]
+    world.now += 1
+    assert world.devices.listing()[0] == []
+    with pytest.raises(RpcError, match="unknown requestId"):
+        world.devices.approve(id)
+
+
+def test_asking_for_more_is_another_request(world: World) -> None:
+    """Else it would slip past the operator who has seen the smaller one."""
+    small = request_id(world.devices.pair(ask(local=False, scopes=("operator.read",))))
+    large = request_id(world.devices.pair(ask(local=False)))
+    assert small != large
+    assert [each.request_id for each in world.devices.listing()[0]] == [large]
+    assert len(world.heard) == 2
+
+
+def test_not_too_many_wait(world: World) -> None:
+    for number in range(MAX_PENDING):
+        request_id(world.devices.pair(ask(f"d{number}", local=False)))
+    error = refused(world.devices.pair(ask("more", local=False)))
+    assert (error.code, error.retryable) == ("UNAVAILABLE", True)
+    request_id(world.devices.pair(ask("d0", local=False, scopes=())))
+    world.now += PENDING_MS
+    request_id(world.devices.pair(ask("more", local=False)))
+    assert len(world.read("pending")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"role": "node"}, "role-upgrade"),
+        ({"scopes": ("operator.read", "operator.pairing")}, "scope-upgrade"),
+        ({"device_id": "d2"}, "not-paired"),
+        ({"key": "A" * 43}, "not-paired"),
+    ],
+)
+def test_more_than_the_record_has_needs_approval(world: World, more: dict[str, Any], reason: str) -> None:
+    world.devices.pair(ask(scopes=("operator.write",)))
+    error = refused(world.devices.pair(ask(**{"scopes": ("operator.read",), "local": False, "protocol": 4, **more})))
+    assert error.details is not None
+    assert (error.details["code"], error.details["reason"]) == ("PAIRING_REQUIRED", reason)
+    old = refused(world.devices.pair(ask(**{"scopes": ("operator.read",), "local": False, **more})))
+    assert old.details is not None and old.details.keys() == {"requestId"}
+    assert world.devices.listing()[0][0].is_repair is (reason != "not-paired" or "key" in more)
+
+
+def test_an_upgrade_keeps_what_was(world: World) -> None:
+    operator = granted(world.devices.pair(ask(scopes=("operator.read",))))
+    node = granted(world.devices.pair(ask(role="node", scopes=())))
+    more = granted(world.devices.pair(ask(scopes=("operator.pairing",))))
+    assert len({operator.token, node.token, more.token}) == 3
+    assert more.scopes == ("operator.read", "operator.pairing")
+    device = world.devices.device("d1")
+    assert (device.roles, device.scopes) == (("operator", "node"), ("operator.read", "operator.pairing"))
+    assert world.devices.token_admits("d1", "node", (), node.token)
+    assert not world.devices.token_admits("d1", "operator", (), operator.token)
+
+
+def test_another_key_inherits_nothing(world: World) -> None:
+    old = granted(world.devices.pair(ask()))
+    new = granted(world.devices.pair(ask(key="A" * 43, scopes=("operator.read",))))
+    assert world.devices.device("d1").scopes == ("operator.read",)
+    assert not world.devices.token_admits("d1", "operator", (), old.token)
+    assert world.devices.token_admits("d1", "operator", (), new.token)
+
+
+def test_rotate(world: World) -> None:
+    old = granted(world.devices.pair(ask()))
+    world.now += 5
+    token = world.devices.rotate("d1", "operator", ("operator.read",))
+    assert (token.rotated_at_ms, token.created_at_ms, token.scopes) == (world.now, START, ("operator.read",))
+    assert not world.devices.token_admits("d1", "operator", (), old.token)
+    assert world.devices.token_admits("d1", "operator", (), token.token)
+    assert world.devices.rotate("d1", "operator").scopes == ("operator.read",)
+    assert world.gone == ["d1", "d1"]
+
+
+def test_rotate_gives_no_more_than_was_approved(world: World) -> None:
+    world.devices.pair(ask(scopes=("operator.read",)))
+    with pytest.raises(RpcError, match="exceed"):
+        world.devices.rotate("d1", "operator", (ADMIN,))
+    for device_id, role in (("d1", "node"), ("d2", "operator")):
+        with pytest.raises(RpcError, match="unknown deviceId/role"):
+            world.devices.rotate(device_id, role)
+        with pytest.raises(RpcError, match="unknown deviceId/role"):
+            world.devices.revoke(device_id, role)
+    assert world.gone == []
+
+
+def test_revoke(world: World) -> None:
+    old = granted(world.devices.pair(ask()))
+    world.now += 5
+    assert world.devices.revoke("d1", "operator") == world.now
+    assert world.gone == ["d1"]
+    assert not world.devices.token_admits("d1", "operator", (), old.token)
+    assert not world.restart().token_admits("d1", "operator", (), old.token)
+    assert granted(world.devices.pair(ask())).token != old.token
+
+
+def test_remove(world: World) -> None:
+    old = granted(world.devices.pair(ask()))
+    world.devices.remove("d1")
+    assert (world.gone, world.read()) == (["d1"], {})
+    assert not world.devices.token_admits("d1", "operator", (), old.token)
+    request_id(world.devices.pair(ask(local=False)))
+    with pytest.raises(RpcError, match="unknown deviceId"):
+        world.devices.remove("d1")
+
+
+def test_what_others_wrote_stays(world: World) -> None:
+    world.devices.pair(ask())
+    record = world.read()
+    record["d1"] |= {"theirs": [1], "displayName": "Me"}
+    record["d1"]["tokens"]["operator"]["mine"] = 2
+    record["strange"] = {"deviceId": 5}
+    world.file().write_text(json.dumps(record))
+    world.restart().pair(ask("d2"))
+    now = world.read()
+    assert now.keys() == {"d1", "d2", "strange"}
+    assert (now["d1"], now["strange"]) == (record["d1"], record["strange"])
+    world.devices.remove("d1")
+    assert world.read().keys() == {"d2", "strange"}
+
+
+@pytest.mark.parametrize("text", [b"{", b"", b"[]", b'{"a": 5}', b"\xff\xfe", b"[" * 5000])
+def test_a_corrupt_file_is_set_aside(world: World, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    world.file().parent.mkdir()
+    world.file().write_bytes(text)
+    granted(world.devices.pair(ask()))
+    (aside,) = world.file().parent.glob("paired.json.corrupt-*")
+    assert aside.read_bytes() == text
+    assert "is corrupt" in caplog.text and world.read().keys() == {"d1"}
+
+
+def test_a_disk_that_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    grant = granted(world.devices.pair(ask()))
+    waiting = request_id(world.devices.pair(ask("d2", local=False)))
+    before = world.read(), world.read("pending"), world.devices.listing()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    heard = len(world.heard)
+    where = str(world.file())
+    for each in (ask("d3"), ask(role="node"), ask("d3", local=False)):
+        error = refused(world.devices.pair(each))
+        assert error.code == "UNAVAILABLE" and error.retryable
+        assert "No space left on device" in error.message
+        assert str(world.file().parent) in error.message
+    acts: list[Callable[[], object]] = [
+        lambda: world.devices.approve(waiting),
+        lambda: world.devices.remove("d1"),
+        lambda: world.devices.rotate("d1", "operator"),
+        lambda: world.devices.revoke("d1", "operator"),
+    ]
+    for act in acts:
+        with pytest.raises(RpcError, match="cannot write") as caught:
+            act()
+        assert where in caught.value.wire.message
+    with pytest.raises(RpcError, match="cannot write .*pending"):
+        world.devices.reject(waiting)
+    assert before == (world.read(), world.read("pending"), world.devices.listing())
+    assert (len(world.heard), world.gone) == (heard, [])
+    world.now += 120_000
+    assert granted(world.devices.pair(ask())) == grant
+
+
+def test_a_file_that_cannot_be_read_is_not_written(world: World) -> None:
+    world.file().mkdir(parents=True)
+    error = refused(world.devices.pair(ask()))
+    assert error.code == "UNAVAILABLE" and str(world.file()) in error.message
+    assert not world.devices.token_admits("d1", "operator", (), "x")
+    world.file().rmdir()
+    granted(world.devices.pair(ask()))
+
+
+def test_the_listing_has_the_newest_first(world: World) -> None:
+    for number in range(2):
+        world.devices.pair(ask(f"p{number}"))
+        world.devices.pair(ask(f"w{number}", local=False))
+        world.now += 1
+    waiting, paired = world.devices.listing()
+    assert [each.device_id for each in waiting] == ["w1", "w0"]
+    assert [each.device_id for each in paired] == ["p1", "p0"]
