@@ -1,6 +1,6 @@
 # Everything sets itself up: Debian packages that are missing (it says which and why), then .venv. See `make help`.
 .DEFAULT_GOAL := help
-.PHONY: run test check e2e bench install-tools clean help
+.PHONY: run test check e2e bench conformance install-tools clean help
 PYTHON := .venv/bin/python
 
 run: ## install the gateway for this user and start it (in the foreground where no systemd user manager answers)
@@ -22,6 +22,10 @@ check: install-tools ## style, types, layers, documentation
 
 bench: install-tools ## measure restarts, start-up, memory and throughput; writes bench/results.md
 	$(PYTHON) bench/run.py $(ARGS)
+
+conformance: install-tools ## run OpenClaw's own command lines against the gateway (installs them from npm on first use)
+	@scripts/packages.sh conformance
+	$(PYTHON) conformance/run.py $(ARGS)
 
 install-tools: ## only the set-up: packages and .venv with the development tools
 	@scripts/packages.sh test

@@ -1,6 +1,6 @@
 #!/bin/bash
-# packages.sh run|test: installs the Debian packages that are missing, and says which and why. Probes for what is used and
-# not for package names, so that a Python or a compiler from elsewhere counts. Touches the network only if something is missing.
+# packages.sh run|test|conformance: installs the Debian packages that are missing, and says which and why. Probes for what
+# is used and not for package names, so that a Python or a compiler from elsewhere counts. Touches the network only if something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
@@ -25,6 +25,7 @@ probe() {
     need libc6-dev 'headers to compile systemd-python' test -e /usr/include/stdio.h
     need pkg-config 'finds libsystemd for systemd-python' command -v pkg-config
     need libsystemd-dev 'what systemd-python is made of' pkg-config --exists libsystemd
+    if [ "$1" = conformance ]; then need npm "installs OpenClaw's own command lines" command -v npm; fi
     [ "$1" = test ] || return 0
     need systemd 'the end-to-end tests boot a real user manager' test -x /lib/systemd/systemd
     need iproute2 'the network of the end-to-end tests' command -v ip

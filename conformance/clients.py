@@ -1,0 +1,125 @@
+"""The real command lines: where they lie, how they are told of the gateway, and one run of one command."""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.verdict import TIMED_OUT, Run
+
+PROJECT = Path(__file__).parents[1]
+CACHE = PROJECT / ".cache" / "conformance"
+TOKEN = "a-token-of-the-conformance-run"
+
+COMMANDS = (
+    "gateway call health",
+    "gateway call status",
+    "health",
+    "status",
+    "status --deep",
+    "gateway status",
+    "gateway probe",
+    "logs",
+    "channels status",
+    "devices list",
+)
+LIMIT_SECONDS = 60.0
+"""For one command. The clients' own limits are 3 to 10 s; the rest is Node reading its files on a cold machine."""
+_ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Client:
+    """One release of OpenClaw with the Node that it asks for."""
+
+    version: str
+    node: str
+    overrides: tuple[tuple[str, str], ...] = ()
+    """Dependencies whose newest release does not go with this one."""
+
+    @property
+    def folder(self) -> Path:
+        return CACHE / self.version
+
+    @property
+    def package(self) -> Path:
+        return self.folder / "node_modules" / "openclaw"
+
+    @property
+    def interpreter(self) -> Path:
+        return self.folder / "node_modules" / _node_package() / "bin" / "node"
+
+    def words(self, command: str) -> list[str]:
+        return [str(self.interpreter), str(self.package / "openclaw.mjs"), *command.split()]
+
+
+CLIENTS = (
+    Client("2026.2.1", "22", (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
+    Client("2026.9.6", "24"),
+)
+
+
+def install(client: Client) -> None:
+    """From the npm registry, once. No package's script is run: the client needs none of them to talk to a gateway."""
+    stamp = client.folder / ".installed"
+    wanted = {
+        "private": True,
+        "dependencies": {"openclaw": client.version, _node_package(): client.node},
+        "overrides": dict(client.overrides),
+    }
+    if stamp.exists() and json.loads(stamp.read_text()) == wanted:
+        return
+    client.folder.mkdir(parents=True, exist_ok=True)
+    (client.folder / "package.json").write_text(json.dumps(wanted, indent=2))
+    words = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(words, cwd=client.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise RuntimeError(f"npm could not install openclaw {client.version}:\n{done.stdout}{done.stderr}")
+    stamp.write_text(json.dumps(wanted))
+
+
+def make_home(client: Client, folder: Path, port: int) -> Path:
+    """A home and state folder of the client's own, whose config names the port and the token."""
+    home = folder / client.version
+    home.mkdir(mode=0o700)
+    config = {"gateway": {"mode": "local", "port": port, "auth": {"mode": "token", "token": TOKEN}}}
+    path = home / "openclaw.json"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return home
+
+
+def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -> Run:
+    """`enter` are words before the command that lead to where the gateway is."""
+    environment = {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
+    environment |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [*enter, *client.words(command)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # v21 starts itself again as a child: both must end with the time
+    )
+    with process:
+        try:
+            out, err = process.communicate(timeout=LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            return Run(client.version, command, TIMED_OUT, time.monotonic() - began, out, err)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Run(client.version, command, process.returncode, time.monotonic() - began, out, err)
+
+
+def _node_package() -> str:
+    return f"node-linux-{_ARCHITECTURES[platform.machine()]}"
