@@ -16,7 +16,7 @@ MAX_NUMBER_CHARS = 400
 """Longer is no number anybody means, and `int()` takes quadratic time."""
 
 _BLANK = r"[\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
-_SKIP = re.compile(rf"{_BLANK}+|//[^\n\r\u2028\u2029]*|/\*.*?\*/", re.DOTALL)
+SKIP = re.compile(rf"{_BLANK}+|//[^\n\r\u2028\u2029]*|/\*.*?\*/", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 _NAME = re.compile(r"(?:[\w$\u200c\u200d]|\\u[0-9a-fA-F]{4})+")
 _CHUNK = {'"': re.compile(r'[^"\\\n\r]*'), "'": re.compile(r"[^'\\\n\r]*")}
@@ -82,7 +82,7 @@ class _Parser:
         return self.text[self.at : self.at + 1]
 
     def skip(self) -> None:
-        while match := _SKIP.match(self.text, self.at):
+        while match := SKIP.match(self.text, self.at):
             self.at = match.end()
         if self.text.startswith("/*", self.at):
             raise Fault("this comment is never closed with */", self.at)

@@ -42,3 +42,70 @@ def _is_secret(text: str, named: bool) -> bool:
     if _REFERENCE.fullmatch(text):
         return False
     return named or bool(_URL_WITH_PASSWORD.match(text))
+
+
+class Unrestorable(ValueError):
+    """A placeholder stands where no secret was; `path` is where."""
+
+    def __init__(self, path: tuple[str | int, ...]) -> None:
+        self.path = ".".join(map(str, path))
+        self.why = f"{REDACTED} stands for a secret, and there is none here to keep"
+        super().__init__(f"{self.path}: {self.why}")
+
+
+def restore(value: Any, file: Any, shown: Any = None) -> Any:
+    """`value`, which a client made of what it was shown, with each `REDACTED` again what the `file` has there.
+
+    `shown` is the redacted config that the client may have seen: a secret that it shows and the file does not have
+    comes from elsewhere (an include, the environment), and the placeholder is left out. Raises Unrestorable.
+    """
+    return _restore(value, file, (redact(file), shown), ())
+
+
+_ELSEWHERE = object()
+
+
+def _restore(value: Any, file: Any, views: tuple[Any, Any], path: tuple[str | int, ...]) -> Any:
+    if isinstance(value, dict):
+        found = {
+            key: _restore(child, _at(file, key), (_at(views[0], key), _at(views[1], key)), (*path, key))
+            for key, child in value.items()
+        }
+        return {key: child for key, child in found.items() if child is not _ELSEWHERE}
+    if isinstance(value, list):
+        return [_restore_item(value, index, file, views, path) for index in range(len(value))]
+    if not isinstance(value, str) or REDACTED not in value:
+        return value
+    if value == REDACTED and REDACTED in views and file != REDACTED:
+        return file if isinstance(file, str) and file else _ELSEWHERE
+    raise Unrestorable(path)
+
+
+def _restore_item(value: list[Any], index: int, file: Any, views: tuple[Any, Any], path: tuple[str | int, ...]) -> Any:
+    here = (*path, index)
+    was = _counterpart(value, index, views[0])
+    if was is None:
+        restored = _restore(value[index], None, (None, None), here)
+    else:
+        restored = _restore(value[index], file[was], (views[0][was], None), here)
+    if restored is _ELSEWHERE:
+        raise Unrestorable(here)
+    return restored
+
+
+def _counterpart(value: list[Any], index: int, shown: Any) -> int | None:
+    """Which item of the array that was shown this one was: a secret must not move to another's place."""
+    item = value[index]
+    if not isinstance(shown, list):
+        return None
+    if isinstance(item, dict) and "id" in item:
+        same_id = [at for at, each in enumerate(shown) if isinstance(each, dict) and each.get("id") == item["id"]]
+        return same_id[0] if len(same_id) == 1 else None
+    alike = [at for at, each in enumerate(shown) if each == item]
+    if len(alike) == 1:
+        return alike[0]
+    return index if len(value) == len(shown) else None
+
+
+def _at(tree: Any, key: str) -> Any:
+    return tree.get(key) if isinstance(tree, dict) else None

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import json5
-from gateway.config.edit import Refused, set_value
+from gateway.config.edit import Refused, rewrite, set_value
+from gateway.config.patch import merge_patch
+from gateway.reload.plan import same
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,67 @@ def test_setting_a_value_is_what_it_says(tree: dict[str, object], path: list[str
         node = node.members[key]
     assert node.value == value
     assert set_value(edited, tuple(path), value) == edited
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ("{a: 1, b: 2, c: 3}", {"a": 1, "c": 3}, "{a: 1, c: 3}"),
+        ("{a: 1, b: 2}", {"a": 1}, "{a: 1}"),
+        ("{a: 1, b: 2}", {}, "{}"),
+        ("{a: 1, // c\n b: 2}", {"a": 1}, "{a: 1 // c\n}"),
+        ("{\n  a: 1, // one\n  b: 2, // two\n  // end\n}", {"a": 1}, "{\n  a: 1, // one\n  // end\n}"),
+        ('{\n  "a": 1,\n  "b": 2\n}\n', {"a": 1}, '{\n  "a": 1\n}\n'),
+        ('{\n  "a": 1,\n  "b": 2\n}\n', {"a": 1, "c": 3, "d": 4}, '{\n  "a": 1,\n  "c": 3,\n  "d": 4\n}\n'),
+        ("{a: {b: 1 /* x */}, c: 2}", {"a": {"b": 3}, "c": 2}, "{a: {b: 3 /* x */}, c: 2}"),
+        ("{a: [1, /* two */ 2]}", {"a": [1, 3, 4]}, "{a: [1, /* two */ 3, 4]}"),
+        ("[\n  1, // one\n  2 // two\n]", [1, 2, 3], "[\n  1, // one\n  2, // two\n  3\n]"),
+        ("{a: 1.0, b: 'x'}", {"a": 1, "b": "x"}, "{a: 1.0, b: 'x'}"),
+        ("{a: true}", {"a": 1}, "{a: 1}"),
+    ],
+)
+def test_a_rewrite_touches_only_what_differs(text: str, value: object, expected: str) -> None:
+    assert rewrite(text, value) == expected
+
+
+def test_a_repeated_key_that_goes_is_refused() -> None:
+    """Without its last one, the one before would count."""
+    with pytest.raises(Refused, match="edit the file by hand"):
+        rewrite("{a: 1, a: 2}", {})
+
+
+NOISE = st.sampled_from(["", " ", "\n", " /* x */ ", " // y\n", "\n  "])
+
+
+@st.composite
+def texts(draw: st.DrawFn, tree: st.SearchStrategy[object] = TREES) -> str:
+    """JSON5 of a tree, with comments and blanks anywhere and commas at the end or not."""
+
+    def write(value: object) -> str:
+        if isinstance(value, dict):
+            parts = [f"{json.dumps(key)}{draw(NOISE)}:{draw(NOISE)}{write(child)}" for key, child in value.items()]
+        elif isinstance(value, list):
+            parts = [write(child) for child in value]
+        else:
+            return json.dumps(value)
+        inside = ",".join(f"{draw(NOISE)}{part}{draw(NOISE)}" for part in parts)
+        inside += draw(st.sampled_from(["", ","])) if parts else ""
+        return ("{%s%s}" if isinstance(value, dict) else "[%s%s]") % (inside, draw(NOISE))
+
+    return write(draw(tree))
+
+
+@given(texts(), TREES)
+@settings(deadline=None, max_examples=300)
+def test_a_rewritten_text_means_what_was_asked(text: str, value: object) -> None:
+    edited = rewrite(text, value)
+    assert same(json5.parse(edited, 64).root.value, value)
+    assert rewrite(edited, value) == edited
+
+
+@given(st.dictionaries(KEYS, TREES, max_size=3), st.data())
+@settings(deadline=None, max_examples=200)
+def test_a_patch_on_the_text_is_the_patch_on_the_value(patch: dict[str, object], data: st.DataObject) -> None:
+    text = data.draw(texts(st.dictionaries(KEYS, TREES, max_size=3)))
+    merged = merge_patch(json5.parse(text, 64).root.value, patch)
+    assert same(json5.parse(rewrite(text, merged), 64).root.value, merged)

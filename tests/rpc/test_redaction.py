@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rpc.redaction import REDACTED, redact
+from gateway.rpc.redaction import REDACTED, Unrestorable, redact, restore
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,50 @@ def test_redacting_twice_changes_nothing_more(value: Any) -> None:
 def test_a_secret_never_shows(secret: str, around: Any) -> None:
     shown = redact({"a": [{"b": around, "token": f"<{secret}>"}]})
     assert shown["a"][0]["token"] == REDACTED
+
+
+@pytest.mark.parametrize(
+    ("value", "file", "restored"),
+    [
+        ({"token": REDACTED}, {"token": "t"}, {"token": "t"}),
+        ({"a": {"b": [{"token": REDACTED}]}}, {"a": {"b": [{"token": "t"}]}}, {"a": {"b": [{"token": "t"}]}}),
+        ({"tokens": [REDACTED, "new"]}, {"tokens": ["a", "b"]}, {"tokens": ["a", "new"]}),
+        ([{"n": 2, "token": REDACTED}], [{"n": 1, "token": "a"}, {"n": 2, "token": "b"}], [{"n": 2, "token": "b"}]),
+        (
+            [{"n": 2, "token": REDACTED}, {"n": 1, "token": REDACTED}],
+            [{"n": 1, "token": "a"}, {"n": 2, "token": "b"}],
+            [{"n": 2, "token": "b"}, {"n": 1, "token": "a"}],
+        ),
+        ({"env": {"A": REDACTED}}, {"env": {"A": "x"}}, {"env": {"A": "x"}}),
+    ],
+)  # fmt: skip
+def test_a_placeholder_becomes_the_secret_again(value: Any, file: Any, restored: Any) -> None:
+    assert restore(value, file) == restored
+
+
+@pytest.mark.parametrize(
+    ("value", "file", "path"),
+    [
+        ({"token": REDACTED}, {}, "token"),
+        ({"name": REDACTED}, {"name": "plain"}, "name"),
+        ({"token": f"Bearer {REDACTED}"}, {"token": "t"}, "token"),
+        ({"a": {"tokens": [REDACTED]}}, {"a": {"tokens": ["a", "b"]}}, "a.tokens.0"),
+        ({"l": [{"id": "c", "token": REDACTED}]}, {"l": [{"id": "a", "token": "t"}]}, "l.0.token"),
+        ({"token": REDACTED}, {"token": REDACTED}, "token"),
+    ],
+)
+def test_a_placeholder_that_stands_for_nothing_is_refused(value: Any, file: Any, path: str) -> None:
+    with pytest.raises(Unrestorable) as caught:
+        restore(value, file)
+    assert caught.value.path == path
+
+
+def test_a_secret_from_elsewhere_is_left_there() -> None:
+    assert restore({"token": REDACTED, "n": 1}, {}, {"token": REDACTED}) == {"n": 1}
+    assert restore({"token": REDACTED}, {"token": "${T}"}, {"token": REDACTED}) == {"token": "${T}"}
+
+
+@given(CONFIG)
+def test_what_was_shown_is_restored(value: Any) -> None:
+    file = {"config": value}
+    assert restore(redact(file), file) == file

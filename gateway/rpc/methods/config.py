@@ -45,7 +45,7 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
         raw=found.raw if found.parsed and parsed == found.parsed else None,
         parsed=parsed,
         valid=not found.issues,
-        config=redact(_with_defaults(found)),
+        config=shown_config(found),
         hash=found.raw_hash,
         issues=[{"path": each.path, "message": each.message} for each in found.issues],
         warnings=[{"path": "", "message": text} for text in found.warnings],
@@ -57,6 +57,12 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
         answer.resolved = answer.config
         answer.runtime_config = redact(_built(call.core.config))
     return answer
+
+
+def shown_config(found: Snapshot) -> dict[str, Any]:
+    """The config after includes, with defaults and without secrets."""
+    shown: dict[str, Any] = redact(_with_defaults(found))
+    return shown
 
 
 def _with_defaults(found: Snapshot) -> dict[str, Any]:

@@ -1,0 +1,287 @@
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import files
+from gateway.hub import Connection
+from gateway.protocol.scopes import ADMIN, READ
+from gateway.report import Issue, ReloadResult
+from gateway.rpc.methods.config import config_get
+from gateway.rpc.methods.config_write import ApplyParams, SetParams, config_apply, config_patch, config_set
+from gateway.rpc.registry import Call, RpcError
+from tests.core_fake import FakeCore
+from tests.rpc.calls import NoCarrier, call, make_peer
+
+METHODS = (config_get, config_set, config_apply, config_patch)
+REDACTED = "__OPENCLAW_REDACTED__"
+TEXT = """// mine
+{
+  gateway: {
+    port: 18800, // the port
+    auth: { token: 't0k-t0k' },
+  },
+  agents: { list: [{ id: "a", apiKey: "key-a" }, { id: "b", apiKey: "key-b" }], /* all */ },
+  hosts: ["x", "y"],
+}
+"""
+HOT = ReloadResult("hot", "applied hot: logging.level")
+RESTART = ReloadResult("restart", "config change requires gateway restart (gateway.port): as soon as it is idle")
+
+
+class Place:
+    """A config file, and a gateway that reads it."""
+
+    def __init__(self, folder: Path, text: str | None = TEXT) -> None:
+        self.path = folder / "openclaw.json"
+        if text is not None:
+            self.path.write_text(text)
+            self.path.chmod(0o600)
+        self.core = FakeCore(snapshot=files.read(self.path, {}, folder), reloaded=HOT)
+        self.events: list[tuple[str, Any]] = []
+        self.core.hub.broadcast = lambda event, payload, **_: self.events.append((event, payload))  # type: ignore[method-assign]
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def call(self, name: str, raw: str, protocol: int = 4, **params: Any) -> dict[str, Any]:
+        params = {"raw": raw, "baseHash": self.hash if self.path.exists() else None, **params}
+        params = {key: value for key, value in params.items() if value is not None}
+        return call(self.core, make_peer(protocol, ADMIN), name, params, METHODS)
+
+    def ok(self, name: str, raw: str, protocol: int = 4, **params: Any) -> dict[str, Any]:
+        frame = self.call(name, raw, protocol, **params)
+        assert frame["ok"], frame
+        payload: dict[str, Any] = frame["payload"]
+        return payload
+
+    def refused(self, name: str, raw: str, protocol: int = 4, **params: Any) -> dict[str, Any]:
+        """The error; the file must be as before."""
+        before = self.text if self.path.exists() else None
+        frame = self.call(name, raw, protocol, **params)
+        assert not frame["ok"] and (self.text if self.path.exists() else None) == before
+        assert self.core.asked == [] and self.events == []
+        error: dict[str, Any] = frame["error"]
+        return error
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_a_patch_changes_what_it_names_and_nothing_else(place: Place) -> None:
+    answer = place.ok("config.patch", "{gateway: {port: 18900}, logging: {level: 'debug'}}")
+    wanted = TEXT.replace("18800", "18900").replace('"y"],\n', '"y"],\n  logging: {\n    "level": "debug"\n  },\n')
+    assert place.text == wanted
+    assert answer["changedPaths"] == ["gateway.port", "logging.level"]
+    assert answer["hash"] == place.hash
+    assert answer["config"]["gateway"]["port"] == 18900
+    assert "t0k-t0k" not in json.dumps(answer)
+    assert place.core.asked == ["reload rpc"]
+    assert place.path.with_name("openclaw.json.bak").read_text() == TEXT
+
+
+def test_everybody_hears_of_a_write(place: Place) -> None:
+    place.ok("config.patch", "{logging: {level: 'debug'}}")
+    ((event, payload),) = place.events
+    assert event == "config.changed" and payload["ts"] > 0
+    assert (payload["path"], payload["hash"]) == (str(place.path), place.hash)
+    assert payload["changedPaths"] == ["logging.level"]
+
+
+@pytest.mark.parametrize("name", ["config.set", "config.apply", "config.patch"])
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_both_conflicts(place: Place, name: str, protocol: int) -> None:
+    missing = place.refused(name, "{a: 1}", protocol, baseHash=None)
+    assert missing == {"code": "INVALID_REQUEST", "message": "config base hash required; re-run config.get and retry"}
+    other = place.refused(name, "{a: 1}", protocol, baseHash="deadbeef")
+    assert other["message"] == "config changed since last load; re-run config.get and retry"
+
+
+def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = files.read
+
+    def slow(*args: Any, text: str | None = None) -> files.Snapshot:
+        found = read(*args, text=text)
+        if text is not None:
+            place.path.write_text("{by: 'hand'}")
+        return found
+
+    monkeypatch.setattr(files, "read", slow)
+    error = place.call("config.patch", "{logging: {level: 'debug'}}")["error"]
+    assert error["message"] == "config changed since last load; re-run config.get and retry"
+    assert place.text == "{by: 'hand'}" and place.core.asked == []
+
+
+def test_a_first_file_needs_no_hash(tmp_path: Path) -> None:
+    place = Place(tmp_path, None)
+    place.ok("config.patch", "{gateway: {port: 18801}}")
+    assert json.loads(place.text) == {"gateway": {"port": 18801}}
+    assert place.path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("{,", "SyntaxError: JSON5: invalid character ',' at 1:2"),
+        ("{a: 1", "SyntaxError: JSON5: invalid end of input at 1:6"),
+        ("{a:\n s3cret}", "SyntaxError: JSON5: invalid character 's' at 2:2"),
+    ],
+)
+@pytest.mark.parametrize("name", ["config.set", "config.patch"])
+def test_a_syntax_error(place: Place, name: str, raw: str, message: str) -> None:
+    assert place.refused(name, raw)["message"] == message
+
+
+def test_a_patch_is_an_object(place: Place) -> None:
+    assert place.refused("config.patch", "[1]")["message"] == "config.patch raw must be an object"
+
+
+@pytest.mark.parametrize(("protocol", "message"), [(3, "invalid config"), (4, "invalid config: gateway.port: ")])
+def test_an_invalid_config_is_not_written(place: Place, protocol: int, message: str) -> None:
+    error = place.refused("config.patch", "{gateway: {port: 0}, logging: {level: 'loud'}}", protocol)
+    assert error["message"].startswith(message) and (protocol == 4 or error["message"] == message)
+    assert [each["path"] for each in error["details"]["issues"]] == ["gateway.port", "logging.level"]
+
+
+def test_a_file_with_a_fault_in_its_syntax_takes_no_patch_but_a_new_text(tmp_path: Path) -> None:
+    place = Place(tmp_path, "{a: }")
+    assert "not valid JSON5" in place.refused("config.patch", "{a: 1}")["message"]
+    place.ok("config.set", "{a: 1}")
+    assert place.text == "{a: 1}"
+
+
+def test_an_empty_patch_needs_no_hash_and_writes_nothing(place: Place) -> None:
+    answer = place.ok("config.patch", "{}", baseHash=None)
+    assert (answer["ok"], answer["noop"], answer["changedPaths"]) == (True, True, [])
+    assert place.core.asked == [] and not place.path.with_name("openclaw.json.bak").exists()
+
+
+def test_a_patch_to_what_is_there_already_writes_nothing(place: Place) -> None:
+    assert place.ok("config.patch", "{gateway: {port: 18800}}")["noop"] is True
+    assert place.text == TEXT and place.events == []
+
+
+def test_placeholders_are_the_secrets_of_the_file(place: Place) -> None:
+    shown = call(place.core, make_peer(4, READ), "config.get", {}, METHODS)["payload"]["parsed"]
+    shown["agents"]["list"].reverse()
+    shown["gateway"]["port"] = 18900
+    place.ok("config.set", "// new\n" + json.dumps(shown))
+    found = files.read(place.path, {}).parsed
+    assert found["gateway"] == {"port": 18900, "auth": {"token": "t0k-t0k"}}
+    assert found["agents"]["list"] == [{"id": "b", "apiKey": "key-b"}, {"id": "a", "apiKey": "key-a"}]
+    assert place.text.startswith("// new\n") and REDACTED not in place.text
+
+
+def test_a_placeholder_in_a_patch_changes_nothing(place: Place) -> None:
+    entry = {"id": "b", "apiKey": REDACTED, "n": 1}
+    place.ok("config.patch", json.dumps({"gateway": {"auth": {"token": REDACTED}}, "agents": {"list": [entry]}}))
+    assert files.read(place.path, {}).parsed["agents"]["list"] == [
+        {"id": "a", "apiKey": "key-a"},
+        {"id": "b", "apiKey": "key-b", "n": 1},
+    ]
+
+
+@pytest.mark.parametrize("name", ["config.set", "config.patch"])
+def test_a_placeholder_without_a_secret_is_refused_with_its_path(place: Place, name: str) -> None:
+    error = place.refused(name, json.dumps({"talk": {"apiKey": REDACTED}}))
+    assert error["message"].startswith("invalid config: talk.apiKey: ")
+    assert [each["path"] for each in error["details"]["issues"]] == ["talk.apiKey"]
+
+
+def test_a_secret_from_the_environment_stays_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "from-outside")
+    place = Place(tmp_path, "{}")
+    answer = place.ok("config.set", json.dumps({"gateway": {"auth": {"token": REDACTED}, "port": 18801}}))
+    assert json.loads(place.text) == {"gateway": {"auth": {}, "port": 18801}}
+    assert answer["config"]["gateway"]["auth"]["token"] == REDACTED
+
+
+def test_a_new_protocol_keeps_entries_and_an_old_one_replaces(place: Place) -> None:
+    error = place.refused("config.patch", '{hosts: ["x"]}')
+    assert error["message"].startswith("invalid config: hosts: ") and "replacePaths" in error["message"]
+    assert place.ok("config.patch", '{hosts: ["x"]}', replacePaths=["hosts"])["changedPaths"] == ["hosts"]
+    place.ok("config.patch", "{hosts: []}", 3)
+    assert files.read(place.path, {}).parsed["hosts"] == []
+
+
+def test_protocol_4_is_told_whether_a_restart_is_due(place: Place) -> None:
+    answer = place.ok("config.patch", "{logging: {level: 'debug'}}", note="n1", sessionKey="agent:main:main")
+    assert answer["reload"] == {"outcome": "hot", "message": HOT.message}
+    payload = answer["sentinel"]["payload"]
+    assert (payload["kind"], payload["message"], payload["sessionKey"]) == ("config-patch", "n1", "agent:main:main")
+    assert payload["stats"] == {"mode": "config.patch", "root": str(place.path), "requiresRestart": False}
+    place.core.reloaded = RESTART
+    answer = place.ok("config.patch", "{gateway: {port: 18801}}")
+    assert answer["sentinel"]["payload"]["stats"]["requiresRestart"] is True
+    assert "restart" not in answer
+
+
+def test_protocol_3_is_told_of_the_restart(place: Place) -> None:
+    assert place.ok("config.patch", "{logging: {level: 'debug'}}", 3)["restart"] is None
+    place.core.reloaded = RESTART
+    answer = place.ok("config.apply", "{gateway: {port: 18801}}", 3, restartDelayMs=500)
+    restart = answer["restart"]
+    assert (restart["ok"], restart["reason"], restart["mode"]) == (True, "config.apply", "emit")
+    assert restart["pid"] > 0 and restart["delayMs"] == 0
+    assert answer["sentinel"]["payload"]["stats"] == {"mode": "config.apply", "root": str(place.path)}
+    assert {"hash", "changedPaths", "noop"}.isdisjoint(answer)
+
+
+@pytest.mark.parametrize(("protocol", "keys"), [(3, set()), (4, {"hash", "changedPaths"})])
+def test_set_answers_with_little(place: Place, protocol: int, keys: set[str]) -> None:
+    answer = place.ok("config.set", "{gateway: {port: 18801} /* c */}", protocol)
+    assert answer.keys() == {"ok", "path", "config", "reload"} | keys
+    assert place.text == "{gateway: {port: 18801} /* c */}"
+
+
+def test_a_disk_that_refuses_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write", full)
+    error = place.refused("config.patch", "{logging: {level: 'debug'}}")
+    assert (error["code"], error["message"]) == (
+        "UNAVAILABLE",
+        f"{place.path} cannot be written: No space left on device",
+    )
+
+
+def test_a_config_that_could_not_be_applied_is_no_success(place: Place) -> None:
+    place.core.reloaded = ReloadResult("failed", "logging: no such folder", issues=(Issue("x"),))
+    error = place.call("config.patch", "{logging: {level: 'debug'}}")["error"]
+    assert error["code"] == "UNAVAILABLE"
+    assert error["message"] == f"{place.path} was written, but not applied: logging: no such folder"
+
+
+@pytest.mark.parametrize("name", ["config.set", "config.apply", "config.patch"])
+def test_writing_needs_the_scope(place: Place, name: str) -> None:
+    frame = call(place.core, make_peer(4, "operator.write"), name, {"raw": "{}"}, METHODS)
+    assert frame["error"]["message"] == "missing scope: operator.admin"
+
+
+def test_writers_take_turns_and_one_that_leaves_still_writes(place: Place) -> None:
+    peer = make_peer(4, ADMIN)
+    who = Call(place.core, Connection("conn", "127.0.0.1:1", NoCarrier(), peer=peer), peer)
+
+    async def scenario() -> list[Any]:
+        hash = place.hash
+        leaving = asyncio.create_task(config_set.handler(who, SetParams("{a: 1}", hash)))
+        late = asyncio.create_task(config_apply.handler(who, ApplyParams("{a: 2}", hash)))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        return await asyncio.gather(leaving, late, return_exceptions=True)
+
+    left, refused = asyncio.run(scenario())
+    assert isinstance(left, asyncio.CancelledError)
+    assert isinstance(refused, RpcError) and refused.wire.message.startswith("config changed since last load")
+    assert place.text == "{a: 1}" and place.core.asked == ["reload rpc"]
