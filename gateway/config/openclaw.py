@@ -18,12 +18,12 @@ OPENCLAW_KEYS: dict[str, frozenset[str]] = {
     "gateway": _words("""
         allowRealIpFallback channelHealthCheckMinutes channelMaxRestartsPerHour channelStaleEventThresholdMinutes
         cliAgents handshakeTimeoutMs host mode nodes portals publicOrigin push remote roles tailscale terminal tls
-        tools trustedProxies webchat
+        tools webchat
         """),
     "gateway.auth": _words("allowTailscale identityScopes rateLimit trustedProxy"),
     "gateway.controlUi": _words("""
-        allowExternalEmbedUrls allowInsecureAuth allowedOrigins automaticallyFetchFavicons communityInvite
-        dangerouslyAllowHostHeaderOriginFallback dangerouslyDisableDeviceAuth embedSandbox environment experimental
+        allowExternalEmbedUrls automaticallyFetchFavicons communityInvite
+        dangerouslyAllowHostHeaderOriginFallback embedSandbox environment experimental
         github root sessionObserver
         """),
     "gateway.http": _words("endpoints securityHeaders"),

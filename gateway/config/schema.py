@@ -50,6 +50,7 @@ Level = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 # `(?![\s\S])` is the end of the text in Python's and in JSON Schema's regular expressions alike; Python's `$` would
 # let one newline through.
 Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*(?![\s\S])")]
+Texts = tuple[Text, ...]
 BasePath = Annotated[str, Meta(max_length=256, pattern=r"^(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*(?![\s\S])")]
 
 
@@ -116,6 +117,20 @@ class ControlUi(Struct, frozen=True, rename="camel"):
             allowed='"" or a path such as "/openclaw", without a slash at its end',
         ),
     ] = ""
+    allowed_origins: Annotated[
+        Texts,
+        _rule(
+            'Pages of other places that may connect, such as "https://ui.example:8443"; "*" is every page.',
+            HOT,
+            allowed='a list of origins, each "scheme://host" or "scheme://host:port", or "*"',
+        ),
+    ] = ()
+    allow_insecure_auth: Annotated[
+        bool, _rule("A Control UI that has no device identity (plain HTTP) connects by the secret alone.", HOT)
+    ] = False
+    dangerously_disable_device_auth: Annotated[
+        bool, _rule("The device identity of a Control UI is neither needed nor looked at; the secret is.", HOT)
+    ] = False
 
 
 class Limits(Struct, frozen=True, rename="camel"):
@@ -160,6 +175,14 @@ class Gateway(Struct, frozen=True, rename="camel"):
     ] = "loopback"
     custom_bind_host: Annotated[str | None, _rule("The address for bind custom.", UNIT, allowed="an IP address")] = None
     auth: Auth = Auth()
+    trusted_proxies: Annotated[
+        Texts,
+        _rule(
+            "Proxies whose X-Forwarded-For is believed.",
+            HOT,
+            allowed="a list of IP addresses or networks such as 10.0.0.0/8",
+        ),
+    ] = ()
     reload: Reload = Reload()
     control_ui: ControlUi = ControlUi()
     http: Http = Http()

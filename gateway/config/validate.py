@@ -190,6 +190,9 @@ def _complaint(rule: Field, value: Any) -> str | None:
         msgspec.convert(value, rule.type)
         if rule.path == "gateway.customBindHost" and value is not None:
             ipaddress.ip_address(value)
+        if rule.path == "gateway.trustedProxies":
+            for entry in value:
+                ipaddress.ip_network(entry, strict=False)
     except (msgspec.ValidationError, ValueError):
         return "not an allowed value"
     return None

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.protocol.frames import WireError
+from gateway.protocol.visitor import UI_CLIENTS
 
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 
 DEVICE_REQUIRED = "device identity required"
-_UI_CLIENTS = frozenset({"openclaw-control-ui", "webchat-ui", "webchat"})
 _NEXT_STEP = {
     "missing": "update_auth_configuration",
     "missing_config": "update_auth_configuration",
@@ -49,6 +49,7 @@ class Credentials:
 
     token: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ def check(policy: AuthPolicy, claim: Claim) -> WireError | None:
         return None
     if policy.mode == "trusted-proxy":
         return _refusal(policy, claim, "unauthorized")
-    presented = _presented(policy.mode, claim)
-    if not presented and not claim.has_device and not claim.credentials.token:
+    given = presented(policy.mode, claim)
+    if not given and not claim.has_device and not claim.credentials.token:
         return device_required(claim.protocol)
     if policy.secret is None:
         return _refusal(policy, claim, f"{policy.mode}_missing_config")
-    if not presented:
+    if not given:
         return _refusal(policy, claim, f"{policy.mode}_missing")
-    if not any(same_secret(value, policy.secret) for value in presented):
+    if not any(same_secret(value, policy.secret) for value in given):
         return _refusal(policy, claim, f"{policy.mode}_mismatch")
     return None
 
@@ -89,7 +90,20 @@ def device_required(protocol: int) -> WireError:
     return WireError("NOT_PAIRED", DEVICE_REQUIRED, details)
 
 
-def _presented(mode: AuthMode, claim: Claim) -> list[str]:
+def device_token_mismatch(protocol: int) -> WireError:
+    details: dict[str, Any] | None = None
+    if protocol >= 4:
+        details = {
+            "code": "AUTH_DEVICE_TOKEN_MISMATCH",
+            "authReason": "device_token_mismatch",
+            "canRetryWithDeviceToken": False,
+            "recommendedNextStep": "update_auth_credentials",
+        }
+    return WireError("INVALID_REQUEST", "unauthorized: device token mismatch (rotate/reissue device token)", details)
+
+
+def presented(mode: AuthMode, claim: Claim) -> list[str]:
+    """What is held against the shared secret."""
     token, password = claim.credentials.token, claim.credentials.password
     if claim.protocol < 4:
         token, password = (token, None) if mode == "token" else (None, password)
@@ -117,7 +131,7 @@ def _sentence(mode: AuthMode, kind: str, claim: Claim) -> str:
         return f"unauthorized: gateway {mode} not configured on gateway (set gateway.auth.{mode})"
     if claim.client_mode == "cli":
         hint = f"set gateway.remote.{mode} to match gateway.auth.{mode}"
-    elif claim.client_id in _UI_CLIENTS or claim.client_mode == "webchat":
+    elif claim.client_id in UI_CLIENTS or claim.client_mode == "webchat":
         hint = {
             "token": "open a tokenized dashboard URL or paste token in Control UI settings",
             "password": "enter the password in Control UI settings",

@@ -8,7 +8,11 @@ not a request                     -                         1008 invalid request
 another method than connect       res error                 1008 invalid handshake: …
 connect, bad params               res error                 1008 invalid connect params: …
 connect, no protocol in common    res error                 1002 protocol mismatch
-connect, wrong role or secret     res error                 1008 the error's message
+connect, wrong role               res error                 1008 invalid role
+connect, a foreign page           res error                 1008 origin not allowed …
+connect, no or a false device     res error                 1008 the error's message
+connect, wrong secret             res error                 1008 the error's message
+connect, not paired yet           res error                 1008 pairing required
 connect                           hello-ok (`hello`)        stays open
 """
 
@@ -19,10 +23,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.protocol import scopes
-from gateway.protocol.auth import AuthPolicy, Claim, Credentials, check, device_required
+from gateway.protocol.auth import AuthPolicy, Claim, Credentials
 from gateway.protocol.closing import SILENT, Close
+from gateway.protocol.device import DeviceProof, Signed, verify
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
+from gateway.protocol.gate import Gate, Granted, authenticate, refuse_without_device
+from gateway.protocol.pairing import Asking
 from gateway.protocol.params import InvalidParams, decode_params
+from gateway.protocol.visitor import origin_refusal
 
 ROLES = ("operator", "node")
 CAPABILITIES = ["model-catalog-snapshot"]
@@ -44,9 +52,11 @@ class ClientInfo(Struct, frozen=True, rename="camel", omit_defaults=True):
     instance_id: Name | None = None
 
 
-class _Auth(Struct, frozen=True):
+class _Auth(Struct, frozen=True, rename="camel"):
     token: str | None = None
     password: str | None = None
+    device_token: str | None = None
+    bootstrap_token: str | None = None
 
 
 class _Connect(Struct, frozen=True, rename="camel"):
@@ -58,7 +68,7 @@ class _Connect(Struct, frozen=True, rename="camel"):
     role: str | None = None
     scopes: Annotated[list[Name], Meta(max_length=64)] | None = None
     caps: Annotated[list[Name], Meta(max_length=64)] | None = None
-    device: dict[str, Any] | None = None
+    device: DeviceProof | None = None
     auth: _Auth | None = None
 
 
@@ -71,7 +81,10 @@ class Peer(Struct, frozen=True):
     client: ClientInfo
     caps: tuple[str, ...] = ()
     auth_mode: str = "none"
+    """How it was admitted: by the secret of the gateway's mode, or by a device token."""
     auth_generation: int = 0
+    gateway_mode: str = "none"
+    device_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,8 @@ class Accepted:
 
     request_id: str
     peer: Peer
+    granted: Granted | None = None
+    """The token of its device."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +110,12 @@ def challenge(nonce: str, now_ms: int) -> str:
     return EventFrame("connect.challenge", payload).text(seq=None)
 
 
-def receive_connect(text: str, policy: AuthPolicy) -> Accepted | Refused:
-    """Judge the first frame. Nothing is raised, whatever it holds."""
+def receive_connect(text: str, policy: AuthPolicy, gate: Gate) -> Accepted | Refused:
+    """Judge the first frame. Nothing is raised, whatever it holds.
+
+    In this order: frame, protocol, role, origin, device, secret, pairing. Who fails early learns nothing of what is
+    asked later.
+    """
     try:
         request = decode_request(text)
     except NotJson:
@@ -112,40 +131,93 @@ def receive_connect(text: str, policy: AuthPolicy) -> Accepted | Refused:
     protocol = _negotiate(connect)
     if protocol is None:
         return _refuse(request, _mismatch(connect), code=1002)
-    return _admit(request, connect, protocol, policy)
+    return _admit(request, connect, protocol, policy, gate)
 
 
-def _admit(request: Request, connect: _Connect, protocol: int, policy: AuthPolicy) -> Accepted | Refused:
-    role = connect.role or "operator"
+def _admit(request: Request, connect: _Connect, protocol: int, policy: AuthPolicy, gate: Gate) -> Accepted | Refused:
+    role, client = connect.role or "operator", connect.client
     if role not in ROLES:
         return _refuse(request, _invalid("invalid role"))
-    if role == "node" and protocol >= 4 and connect.device is None:
-        return _refuse(request, device_required(protocol))
-    error = check(policy, _claim(connect, protocol))
+    foreign = origin_refusal(gate.visitor, client.id, client.mode, gate.allowed_origins, protocol)
+    if foreign is not None:
+        return _refuse(request, foreign)
+    device = None if gate.ignores_device(client.id) else connect.device
+    claim = _claim(connect, protocol, has_device=device is not None)
+    if device is None:
+        error = refuse_without_device(gate, policy, claim, role)
+    else:
+        error = _verify(device, connect, role, protocol, gate)
     if error is not None:
         return _refuse(request, error)
-    return Accepted(
-        request.id,
-        Peer(
-            protocol=protocol,
-            role=role,
-            scopes=scopes.granted(protocol, role, connect.scopes or []),
-            client=connect.client,
-            caps=tuple(connect.caps or ()),
-            auth_mode=policy.mode,
-            auth_generation=policy.generation,
-        ),
+    vouched = device is not None or gate.vouches(claim)
+    allowed = scopes.granted(protocol, role, connect.scopes or [], vouched=vouched)
+    how = authenticate(gate, policy, claim, device.id if device else None, role, allowed)
+    if isinstance(how, WireError):
+        return _refuse(request, how)
+    granted: Granted | None = None
+    if device is not None and gate.book is not None:
+        paired = gate.book.pair(_asking(device, client, role, allowed, protocol, gate))
+        if isinstance(paired, WireError):
+            return _refuse(request, paired)
+        granted = paired
+    peer = Peer(
+        protocol=protocol,
+        role=role,
+        scopes=allowed,
+        client=client,
+        caps=tuple(connect.caps or ()),
+        auth_mode=how,
+        auth_generation=policy.generation,
+        gateway_mode=policy.mode,
+        device_id=device.id if device else None,
+    )
+    return Accepted(request.id, peer, granted)
+
+
+def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, gate: Gate) -> WireError | None:
+    auth, client = connect.auth or _Auth(), connect.client
+    tokens = (auth.token, auth.device_token, auth.bootstrap_token)
+    signed = Signed(
+        client_id=client.id,
+        client_mode=client.mode,
+        role=role,
+        scopes=tuple(connect.scopes or ()),
+        token=next((token for token in tokens if token is not None), ""),
+        platform=client.platform,
+        device_family=client.device_family or "",
+    )
+    return verify(
+        device, signed, protocol=protocol, challenge=gate.challenge, now_ms=gate.now_ms, local=gate.visitor.local
     )
 
 
-def _claim(connect: _Connect, protocol: int) -> Claim:
+def _asking(
+    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, gate: Gate
+) -> Asking:
+    return Asking(
+        device_id=device.id,
+        public_key=device.public_key,
+        platform=client.platform,
+        device_family=client.device_family or "",
+        client_id=client.id,
+        client_mode=client.mode,
+        display_name=client.display_name or "",
+        role=role,
+        scopes=allowed,
+        remote_ip=gate.visitor.remote_ip,
+        local=gate.visitor.local,
+        protocol=protocol,
+    )
+
+
+def _claim(connect: _Connect, protocol: int, *, has_device: bool) -> Claim:
     auth = connect.auth or _Auth()
     return Claim(
         protocol=protocol,
         client_id=connect.client.id,
         client_mode=connect.client.mode,
-        has_device=connect.device is not None,
-        credentials=Credentials(auth.token, auth.password),
+        has_device=has_device,
+        credentials=Credentials(auth.token, auth.password, auth.device_token),
     )
 
 

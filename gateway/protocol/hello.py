@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Raw
+
 from gateway.protocol.frames import StateVersion
+from gateway.protocol.gate import Granted
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
 
@@ -26,15 +29,15 @@ class Facts:
     boot_id: str
     host: str
     methods: list[str]
-    presence: list[dict[str, Any]]
-    health: dict[str, Any]
+    presence: Raw | list[dict[str, Any]]
+    health: Raw | dict[str, Any]
     state_version: StateVersion
     uptime_ms: int
     config_path: str
     state_dir: str
 
 
-def hello(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
+def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "type": "hello-ok",
         "protocol": peer.protocol,
@@ -52,9 +55,19 @@ def hello(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
         "policy": _policy(peer),
     }
     if peer.protocol >= 4:
-        payload["snapshot"]["authMode"] = peer.auth_mode
-        payload["auth"] = {"method": peer.auth_mode, "role": peer.role, "scopes": peer.scopes}
+        payload["snapshot"]["authMode"] = peer.gateway_mode
+        payload["auth"] = {"method": peer.auth_mode} | _auth(peer, granted)
+    elif granted is not None:
+        payload["auth"] = _auth(peer, granted)
     return payload
+
+
+def _auth(peer: Peer, granted: Granted | None) -> dict[str, Any]:
+    """The one message in which a client is given the token of its device."""
+    if granted is None:
+        return {"role": peer.role, "scopes": peer.scopes}
+    given = {"deviceToken": granted.token, "issuedAtMs": granted.issued_at_ms}
+    return {"role": peer.role, "scopes": granted.scopes} | given
 
 
 def _server(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:

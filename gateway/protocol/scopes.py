@@ -9,10 +9,17 @@ Scope = Literal["operator.read", "operator.write", "operator.admin", "operator.a
 READ: Scope = "operator.read"
 WRITE: Scope = "operator.write"
 ADMIN: Scope = "operator.admin"
+APPROVALS: Scope = "operator.approvals"
+PAIRING: Scope = "operator.pairing"
 
 
-def granted(protocol: int, role: str, requested: list[str]) -> tuple[str, ...]:
-    """Protocol 3 reads no scopes as all of them; protocol 4 reads none as none."""
+def granted(protocol: int, role: str, requested: list[str], *, vouched: bool = True) -> tuple[str, ...]:
+    """Protocol 3 reads no scopes as all of them; protocol 4 reads none as none.
+
+    Protocol 4 lets an operator in for whom nothing vouches but the secret, and then lets it do nothing.
+    """
+    if protocol >= 4 and role == "operator" and not vouched:
+        return ()
     if protocol < 4 and role == "operator" and not requested:
         return (ADMIN,)
     return tuple(dict.fromkeys(requested))

@@ -15,11 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
 from gateway.hub import Carrier, Connection
+from gateway.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_BIG, Close
 from gateway.protocol.frames import Request
+from gateway.protocol.gate import Gate
 from gateway.protocol.handshake import Refused, challenge, describe, receive_connect
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.protocol.session import Answer, Ignored, Session, exceeds
+from gateway.protocol.visitor import visitor
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
@@ -37,13 +40,14 @@ _PEER_LEFT: Final = Close(1000)
 _FAILED: Final = Close(1011, "internal error")
 
 
-def websocket_endpoint(core: Core, registry: Registry | None = None) -> ASGIApp:
+def websocket_endpoint(core: Core, registry: Registry | None = None, lockout: Lockout | None = None) -> ASGIApp:
     """An ASGI application for `websocket` scopes; every path is the same to it."""
     dispatcher = Dispatcher(registry or Registry(METHODS))
+    guesses = Lockout(time.monotonic) if lockout is None else lockout
     attach(core)
 
     async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
-        await Conversation(core, dispatcher, scope, receive, send).run()
+        await Conversation(core, dispatcher, guesses, scope, receive, send).run()
 
     return websocket
 
@@ -51,9 +55,14 @@ def websocket_endpoint(core: Core, registry: Registry | None = None) -> ASGIApp:
 class Conversation:
     """One client from its handshake to its end."""
 
-    def __init__(self, core: Core, dispatcher: Dispatcher, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, core: Core, dispatcher: Dispatcher, lockout: Lockout, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._core = core
         self._dispatcher = dispatcher
+        self._lockout = lockout
+        self._scope = scope
+        self._nonce = str(uuid.uuid4())
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -90,7 +99,7 @@ class Conversation:
             return  # the hub closes everyone: the last accept was a moment ago
         timeout_s = self._core.config.gateway.http.limits.handshake_timeout_ms / 1000
         self._handshake = self._loop.call_later(timeout_s, self._outbox.finish, SILENT)
-        self._outbox.put(challenge(str(uuid.uuid4()), int(time.time() * 1000)))
+        self._outbox.put(challenge(self._nonce, int(time.time() * 1000)))
 
     async def _read(self) -> None:
         """Until the transport says that it is over, which it also does after our own close."""
@@ -109,7 +118,7 @@ class Conversation:
         if exceeds(text, MAX_HANDSHAKE_FRAME):
             self._outbox.finish(TOO_BIG)
             return
-        outcome = receive_connect(text, self._core.auth)
+        outcome = receive_connect(text, self._core.auth, self._gate())
         if isinstance(outcome, Refused):
             log.info("refused %s: %d %r", self._connection.remote, outcome.close.code, outcome.close.reason)
             if outcome.text is not None:
@@ -123,6 +132,18 @@ class Conversation:
         self._call = Call(self._core, self._connection, outcome.peer)
         greet(self._core, self._dispatcher.registry, self._connection, outcome)
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
+
+    def _gate(self) -> Gate:
+        gateway, client = self._core.config.gateway, self._scope.get("client")
+        return Gate(
+            visitor=visitor(client[0] if client else None, self._scope["headers"], gateway.trusted_proxies),
+            lockout=self._lockout,
+            challenge=self._nonce,
+            now_ms=int(time.time() * 1000),
+            allowed_origins=gateway.control_ui.allowed_origins,
+            allow_insecure_ui=gateway.control_ui.allow_insecure_auth,
+            ignore_ui_device=gateway.control_ui.dangerously_disable_device_auth,
+        )
 
     async def _serve(self, text: str, session: Session) -> None:
         """Returns when the next frame may be read: with a free slot, and with the answers being taken."""

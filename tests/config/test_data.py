@@ -11,9 +11,8 @@ UNUSED = (
     "$schema meta env wizard identity auth logging.consoleStyle logging.redactSensitive agents bindings models "
     "channels messages commands session tools hooks cron skills plugins browser ui discovery canvasHost talk web "
     "media memory audio approvals update diagnostics nodeHost broadcast secrets mcp acp gateway.mode "
-    "gateway.auth.allowTailscale gateway.auth.rateLimit gateway.remote gateway.tailscale gateway.trustedProxies "
-    "gateway.tls gateway.nodes gateway.controlUi.allowInsecureAuth gateway.controlUi.allowedOrigins "
-    "gateway.http.endpoints"
+    "gateway.auth.allowTailscale gateway.auth.rateLimit gateway.remote gateway.tailscale"
+    " gateway.tls gateway.nodes gateway.http.endpoints"
 )
 
 

@@ -13,11 +13,15 @@ DEFAULTS = {
     "gateway.auth.mode": (None, "hot", "auth"),
     "gateway.auth.token": (None, "hot", "auth"),
     "gateway.auth.password": (None, "hot", "auth"),
+    "gateway.trustedProxies": ((), "hot", None),
     "gateway.reload.mode": ("hybrid", "hot", None),
     "gateway.reload.debounceMs": (300, "hot", None),
     "gateway.reload.deferralTimeoutMs": (300_000, "hot", None),
     "gateway.controlUi.enabled": (True, "hot", None),
     "gateway.controlUi.basePath": ("", "restart", None),
+    "gateway.controlUi.allowedOrigins": ((), "hot", None),
+    "gateway.controlUi.allowInsecureAuth": (False, "hot", None),
+    "gateway.controlUi.dangerouslyDisableDeviceAuth": (False, "hot", None),
     "gateway.http.limits.maxHeadBytes": (65_536, "hot", None),
     "gateway.http.limits.maxHeaders": (100, "hot", None),
     "gateway.http.limits.maxBodyBytes": (1_048_576, "hot", None),
@@ -79,6 +83,7 @@ def test_numbers_at_their_bounds(path: str) -> None:
         ),
         ("gateway.auth.token", ["x", "ü ñ", "x" * 4096], ["", "a\n", "\n", "a\0", "x" * 4097, "\ud800"]),
         ("logging.file", ["/tmp/x.log"], ["", "/tmp/\0"]),
+        ("gateway.controlUi.allowedOrigins", [(), ("*", "https://a")], ["*", ("",), None]),
     ],
 )
 def test_texts_at_their_bounds(path: str, good: list[str], bad: list[str]) -> None:

@@ -5,11 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.lockout import Lockout
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import Close
+from gateway.protocol.gate import Gate
 from gateway.protocol.handshake import Accepted, Peer, Refused, challenge, describe, receive_connect
+from gateway.protocol.visitor import visitor
 
 POLICY = AuthPolicy("token", token="t0k", generation=7)
+
+
+def gate() -> Gate:
+    return Gate(visitor("127.0.0.1", [(b"host", b"127.0.0.1:18789")], ()), Lockout(lambda: 0.0))
 
 
 def connect(low: int = 4, high: int = 4, **params: Any) -> str:
@@ -19,14 +26,14 @@ def connect(low: int = 4, high: int = 4, **params: Any) -> str:
 
 
 def accepted(text: str, policy: AuthPolicy = POLICY) -> Peer:
-    outcome = receive_connect(text, policy)
+    outcome = receive_connect(text, policy, gate())
     assert isinstance(outcome, Accepted), outcome
     assert outcome.request_id == "c1"
     return outcome.peer
 
 
 def refused(text: str) -> tuple[dict[str, Any] | None, Close]:
-    outcome = receive_connect(text, POLICY)
+    outcome = receive_connect(text, POLICY, gate())
     assert isinstance(outcome, Refused), outcome
     return (json.loads(outcome.text)["error"] if outcome.text else None), outcome.close
 
@@ -71,7 +78,7 @@ def test_no_common_protocol(low: int, high: int, details: dict[str, Any]) -> Non
 
 
 def test_a_peer_knows_what_a_connection_needs_later() -> None:
-    peer = accepted(connect(scopes=["operator.read"], caps=["tool-events"], role="operator", device={"id": "x"}))
+    peer = accepted(connect(scopes=["operator.read"], caps=["tool-events"], role="operator"))
     assert (peer.role, peer.scopes, peer.caps) == ("operator", ("operator.read",), ("tool-events",))
     assert (peer.auth_mode, peer.auth_generation, peer.client.id) == ("token", 7, "gateway-client")
 
@@ -90,7 +97,6 @@ def test_a_node_of_protocol_4_needs_a_device() -> None:
     error, close = refused(connect(role="node"))
     assert error and error["details"] == {"code": "DEVICE_IDENTITY_REQUIRED"}
     assert close == Close(1008, "device identity required")
-    assert accepted(connect(role="node", device={"id": "x"})).role == "node"
     assert accepted(connect(3, 3, role="node")).scopes == ()
 
 
@@ -176,7 +182,7 @@ FRAMES = st.fixed_dictionaries(
     st.sampled_from([POLICY, AuthPolicy("none"), AuthPolicy("password"), AuthPolicy("trusted-proxy")]),
 )
 def test_any_first_frame_has_a_documented_outcome(text: str, policy: AuthPolicy) -> None:
-    outcome = receive_connect(text, policy)
+    outcome = receive_connect(text, policy, gate())
     if isinstance(outcome, Accepted):
         assert outcome.peer.protocol in (3, 4)
         return

@@ -21,7 +21,14 @@ FACTS = Facts(
 
 
 def made(protocol: int) -> dict[str, Any]:
-    peer = Peer(protocol, "operator", ("operator.read",), ClientInfo("cli", "1", "l", "cli"), auth_mode="token")
+    peer = Peer(
+        protocol,
+        "operator",
+        ("operator.read",),
+        ClientInfo("cli", "1", "l", "cli"),
+        auth_mode="token",
+        gateway_mode="token",
+    )
     return msgspec.json.decode(msgspec.json.encode(hello(peer, "conn", FACTS)), type=dict[str, Any])
 
 

@@ -1,0 +1,182 @@
+"""Where a connection comes from, and whether the page behind it may connect. Pure: an address and headers in.
+
+Local means: this machine, and nobody speaks for somebody else. A proxy on this machine gives itself away by a
+forwarding header, a page that had its name rebound to 127.0.0.1 by the Host it asks for. What a peer that is not in
+gateway.trustedProxies says of where its clients are is never believed.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gateway.protocol.frames import WireError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Headers = Iterable[tuple[bytes, bytes]]
+"""As ASGI gives them: names in lower case."""
+
+CONTROL_UI = "openclaw-control-ui"
+UI_CLIENTS = frozenset({CONTROL_UI, "webchat-ui", "webchat"})
+ORIGIN_REFUSED = (
+    "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)"
+)
+_FORWARDED_FOR = b"x-forwarded-for"
+_FORWARDING = frozenset({_FORWARDED_FOR, b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"forwarded"})
+_NAME = r"(?P<name>\[[0-9a-f:.%]+\]|[^\s/:@?#\[\]\\,]+)(?::(?P<port>[0-9]{1,5}))?"
+_AUTHORITY = re.compile(_NAME, re.ASCII)
+_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://" + _NAME, re.ASCII)
+_PORTS = {"http": "80", "https": "443"}
+_PRIVATE_V4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10")
+_PRIVATE = tuple(ipaddress.ip_network(text) for text in (*_PRIVATE_V4, "fc00::/7", "fe80::/10"))
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A client before it has said anything."""
+
+    address: str
+    """The peer of the connection, with an IPv4 address inside IPv6 unwrapped; "" where there is none."""
+    host: str
+    origin: str | None
+    """The Origin header as sent; None says that it is no page."""
+    forwarded: bool
+    local: bool
+    remote_ip: str
+    """The client itself as far as it is known: the address, or what a trusted proxy says it is."""
+
+
+def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Sequence[str]) -> Visitor:
+    """Never raises, whatever the headers hold."""
+    found: dict[bytes, list[str]] = {}
+    for name, value in headers:
+        if name in _FORWARDING or name in (b"host", b"origin"):
+            found.setdefault(name, []).append(value.decode("latin-1"))
+    peer = parse_address(remote_address or "")
+    hosts, origins = found.get(b"host", []), found.get(b"origin")
+    host = hosts[0].strip().lower() if len(hosts) == 1 else ""
+    forwarded = not found.keys().isdisjoint(_FORWARDING)
+    client, direct = peer, not forwarded
+    if forwarded and peer and is_trusted(peer, trusted_proxies):
+        client, direct = _behind_proxy(peer, found.get(_FORWARDED_FOR, []), trusted_proxies)
+    return Visitor(
+        address=str(peer) if peer else "",
+        host=host,
+        origin=None if origins is None else ", ".join(origins).strip(),
+        forwarded=forwarded,
+        local=direct and client is not None and client.is_loopback and _is_loopback_name(_name(host)),
+        remote_ip=str(client) if client else "unknown",
+    )
+
+
+def _behind_proxy(peer: Address, lines: list[str], trusted: Sequence[str]) -> tuple[Address, bool]:
+    """The client that a trusted proxy names, and whether all of its way lies within this machine.
+
+    Each proxy appends whom it heard, so what the client invented stands first. One foreign entry spoils the way.
+    """
+    hops = [parse_address(_name(entry.strip().lower())) for entry in ",".join(lines).split(",") if entry.strip()]
+    if not hops:
+        return peer, False
+    for hop in reversed(hops):
+        if hop is None:
+            return peer, False
+        if not is_trusted(hop, trusted):
+            return hop, all(each is not None and each.is_loopback for each in hops)
+    first = hops[0]
+    return (first or peer), all(each is not None and each.is_loopback for each in hops)
+
+
+@lru_cache(maxsize=1024)
+def parse_address(text: str) -> Address | None:
+    """None for what is no IP address; `::ffff:1.2.3.4` is 1.2.3.4, brackets and a zone are taken off."""
+    try:
+        address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_trusted(address: Address, trusted_proxies: Sequence[str]) -> bool:
+    return any(address in network for network in _networks(tuple(trusted_proxies)))
+
+
+@lru_cache(maxsize=8)
+def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
+    """What is no address or network trusts nobody; validation of the config names it."""
+    networks: list[Network] = []
+    for entry in entries:
+        try:
+            networks.append(ipaddress.ip_network(entry.strip(), strict=False))
+        except ValueError:
+            continue
+    return tuple(networks)
+
+
+def origin_refusal(
+    visitor: Visitor, client_id: str, client_mode: str, allowed_origins: Sequence[str], protocol: int
+) -> WireError | None:
+    """None lets it go on. A page is asked for its origin whatever it presents; a program sends none and is not."""
+    if visitor.origin is None:
+        is_page = client_id in UI_CLIENTS or client_mode == "webchat"
+        return _refusal(protocol, "origin missing or invalid") if is_page and protocol >= 4 else None
+    origin = _parse_origin(visitor.origin)
+    if origin is None:
+        return _refusal(protocol, "origin missing or invalid")
+    return None if _is_allowed(origin, visitor, allowed_origins) else _refusal(protocol, "origin not allowed")
+
+
+def _refusal(protocol: int, reason: str) -> WireError:
+    details: dict[str, Any] | None = None
+    if protocol >= 4:
+        details = {"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": reason}
+    return WireError("INVALID_REQUEST", ORIGIN_REFUSED, details)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    scheme: str
+    name: str
+    port: str
+
+
+def _parse_origin(text: str) -> _Origin | None:
+    """A browser writes neither a path nor a user; "null", of a sandboxed page or a file, is no origin at all."""
+    found = _ORIGIN.fullmatch(text.lower())
+    if not found:
+        return None
+    scheme = found["scheme"]
+    return _Origin(scheme, found["name"], found["port"] or _PORTS.get(scheme, ""))
+
+
+def _is_allowed(origin: _Origin, visitor: Visitor, allowed_origins: Sequence[str]) -> bool:
+    if any(entry == "*" or _parse_origin(entry) == origin for entry in allowed_origins):
+        return True
+    if origin.scheme not in _PORTS:
+        return False
+    if visitor.local and _is_loopback_name(origin.name):
+        return True
+    asked = _AUTHORITY.fullmatch(visitor.host)
+    same = asked is not None and (asked["name"], asked["port"] or _PORTS[origin.scheme]) == (origin.name, origin.port)
+    return same and _is_of_a_private_place(origin.name)
+
+
+def _name(authority: str) -> str:
+    """Without the port. A bare IPv6 address has colons and no port."""
+    found = _AUTHORITY.fullmatch(authority)
+    return found["name"] if found else authority
+
+
+def _is_loopback_name(name: str) -> bool:
+    address = parse_address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
+
+
+def _is_of_a_private_place(name: str) -> bool:
+    """Only where no public name server can point a foreign page's own name at us."""
+    if _is_loopback_name(name) or name.endswith((".local", ".ts.net")):
+        return True
+    address = parse_address(name)
+    return address is not None and any(address in network for network in _PRIVATE)

@@ -1,0 +1,113 @@
+import pytest
+
+from gateway.lockout import LOCKED_S, MAX_ENTRIES, MAX_FAILURES, WINDOW_S, Lockout, too_many
+from gateway.protocol.visitor import Visitor
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def at(ip: str, *, origin: str | None = None, forwarded: bool = False) -> Visitor:
+    return Visitor(ip, "h", origin, forwarded, False, ip)
+
+
+def fail(lockout: Lockout, who: Visitor, times: int = MAX_FAILURES) -> None:
+    for _ in range(times):
+        lockout.failed(who, "shared-secret")
+
+
+def test_the_tenth_failure_in_a_minute_locks_for_five_minutes() -> None:
+    clock = Clock()
+    lockout = Lockout(clock)
+    fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 0
+    clock.now += WINDOW_S
+    fail(lockout, at("203.0.113.9"), 1)
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == LOCKED_S * 1000
+    clock.now += LOCKED_S - 0.001
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 1
+    clock.now += 0.002
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 0
+
+
+def test_slower_failures_do_not_lock() -> None:
+    clock = Clock()
+    lockout = Lockout(clock)
+    for _ in range(50):
+        fail(lockout, at("203.0.113.9"), 1)
+        clock.now += WINDOW_S / (MAX_FAILURES - 1) + 0.01
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 0
+
+
+def test_nobody_locks_another_one() -> None:
+    lockout = Lockout(Clock())
+    fail(lockout, at("203.0.113.9"))
+    assert lockout.wait_ms(at("203.0.113.10"), "shared-secret") == 0
+    assert lockout.wait_ms(at("203.0.113.9"), "device-token") == 0
+
+
+def test_a_success_resets_the_count() -> None:
+    lockout = Lockout(Clock())
+    fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
+    lockout.succeeded(at("203.0.113.9"), "shared-secret")
+    fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 0
+
+
+def test_the_count_begins_anew_after_a_lockout() -> None:
+    clock = Clock()
+    lockout = Lockout(clock)
+    fail(lockout, at("203.0.113.9"))
+    clock.now += LOCKED_S
+    fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
+    assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 0
+
+
+@pytest.mark.parametrize(
+    ("who", "counted"),
+    [
+        (at("127.0.0.1"), False),
+        (at("::1"), False),
+        (at("127.0.0.1", origin="http://localhost"), True),
+        (at("127.0.0.1", forwarded=True), True),
+        (at("unknown"), True),
+    ],
+)
+def test_only_a_program_of_this_machine_is_exempt(who: Visitor, counted: bool) -> None:
+    lockout = Lockout(Clock())
+    fail(lockout, who)
+    assert bool(lockout.wait_ms(who, "shared-secret")) is counted
+    assert lockout.wait_ms(at("127.0.0.1"), "shared-secret") == 0
+
+
+def test_an_ipv6_client_counts_by_its_64() -> None:
+    lockout = Lockout(Clock())
+    for number in range(MAX_FAILURES):
+        fail(lockout, at(f"2001:db8::{number:x}"), 1)
+    assert lockout.wait_ms(at("2001:db8::ffff"), "shared-secret") > 0
+    assert lockout.wait_ms(at("2001:db8:0:1::1"), "shared-secret") == 0
+
+
+def test_the_table_is_bounded_and_forgets_the_idlest() -> None:
+    lockout = Lockout(Clock())
+    first, second = at("192.0.2.1"), at("192.0.2.2")
+    fail(lockout, first)
+    fail(lockout, second)
+    for number in range(MAX_ENTRIES - 2):
+        fail(lockout, at(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"), 1)
+    assert len(lockout) == MAX_ENTRIES and lockout.wait_ms(first, "shared-secret") > 0
+    fail(lockout, at("198.51.100.1"), 1)
+    assert len(lockout) == MAX_ENTRIES
+    assert lockout.wait_ms(first, "shared-secret") == 0
+    assert lockout.wait_ms(second, "shared-secret") > 0
+
+
+def test_each_version_has_its_refusal() -> None:
+    old, new = too_many(3, 5), too_many(4, 5)
+    assert old.message == new.message == "unauthorized: too many failed authentication attempts (retry later)"
+    assert (old.code, old.details, old.retry_after_ms) == ("INVALID_REQUEST", None, 5)
+    assert new.details and new.details["code"] == "AUTH_RATE_LIMITED"
