@@ -1,7 +1,11 @@
+import json
 from contextlib import ExitStack
+from typing import Any
+
+import pytest
 
 from gateway.hub import Connection
-from gateway.protocol.scopes import READ
+from gateway.protocol.scopes import ADMIN, READ
 from gateway.roster import MAX_ENTRIES
 from gateway.rpc import presence
 from tests.core_fake import FakeCore
@@ -12,8 +16,8 @@ def test_the_gateway_comes_first_and_commands_are_not_listed() -> None:
     core = FakeCore()
     app, command = Connection("a", "r", NoCarrier()), Connection("b", "r", NoCarrier())
     with core.hub.hold(app), core.hub.hold(command):
-        app.greet(make_peer(4, READ), 5)
-        command.greet(make_peer(4, READ, mode="cli"), 6)
+        core.hub.greet(app, make_peer(4, READ), 5)
+        core.hub.greet(command, make_peer(4, READ, mode="cli"), 6)
         payload = call(core, make_peer(4, READ), "system-presence")["payload"]
     assert payload[0]["mode"] == "gateway" and payload[0]["reason"] == "self"
     assert payload[0]["text"].startswith("Gateway: ") and payload[0]["version"] == "0.1.0"
@@ -38,11 +42,51 @@ def test_presence_is_bounded_to_the_newest() -> None:
     with ExitStack() as held:
         for number, connection in enumerate(connections):
             held.enter_context(core.hub.hold(connection))
-            connection.greet(make_peer(4), number)
-        entries = presence.presence(core)
+            core.hub.greet(connection, make_peer(4), number)
+        entries = json.loads(bytes(presence.presence(core)))
     assert len(entries) == MAX_ENTRIES
     assert (entries[1]["ts"], entries[-1]["ts"]) == (MAX_ENTRIES - 1, 1)
 
 
 def test_no_heartbeat_has_run() -> None:
     assert call(FakeCore(), make_peer(4, READ), "last-heartbeat")["payload"] is None
+
+
+def shown(core: FakeCore) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = call(core, make_peer(4, READ), "system-presence")["payload"]
+    return entries
+
+
+def test_a_system_event_is_entered_in_the_presence() -> None:
+    core = FakeCore()
+    event = {"text": " Node: phone ", "instanceId": "i-1", "host": "phone", "tags": ["a"], "reason": "periodic"}
+    assert call(core, make_peer(3, ADMIN), "system-event", event)["payload"] == {"ok": True}
+    entry = shown(core)[1]
+    assert entry.pop("ts") > 0
+    assert entry == event | {"text": "Node: phone"}
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"text": "  "}, "text required"),
+        ({"text": "x" * 4097}, "invalid system-event params: at /text: is too long"),
+        ({"text": "x", "tags": ["a"] * 65}, "invalid system-event params: at /tags: is too long"),
+        ({"text": "x", "tags": ["a" * 5000]}, "invalid system-event params: at /tags: is too long"),
+    ],
+)
+def test_a_system_event_that_nobody_should_see(event: dict[str, object], message: str) -> None:
+    core = FakeCore()
+    assert call(core, make_peer(4, ADMIN), "system-event", event)["error"]["message"] == message
+    assert len(shown(core)) == 1
+
+
+def test_heartbeats_cannot_be_promised() -> None:
+    admin = make_peer(4, ADMIN)
+    assert call(FakeCore(), admin, "set-heartbeats", {"enabled": False})["payload"] == {"ok": True, "enabled": False}
+    refused = {"code": "UNAVAILABLE", "message": "heartbeats are not available in this gateway yet"}
+    assert call(FakeCore(), admin, "set-heartbeats", {"enabled": True})["error"] == refused
+    assert call(FakeCore(), admin, "wake", {"mode": "now", "text": "up"})["error"] == refused
+    error = call(FakeCore(), admin, "wake", {"mode": "later", "text": "up"})["error"]
+    assert error["message"].startswith("invalid wake params: at /mode")
+    assert call(FakeCore(), make_peer(4, READ), "wake", {})["error"]["message"] == "missing scope: operator.write"

@@ -1,0 +1,74 @@
+"""Approvals of commands: OpenClaw's file of rules as it lies there, and the requests that wait, which are none.
+
+No command is run by this gateway; the file is shown because its owner looks for it here.
+"""
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.config.catalog import section
+from gateway.protocol.frames import WireError
+from gateway.protocol.params import NoParams
+from gateway.protocol.scopes import ADMIN
+from gateway.rpc.registry import Call, RpcError, method
+
+MAX_BYTES = 1_048_576
+_DEFAULTS: dict[str, Any] = {"security": "full", "ask": "off", "askFallback": "deny", "autoAllowSkills": False}
+
+
+class Approvals(Struct, rename="camel"):
+    path: str
+    exists: bool
+    hash: str
+    """SHA-256 of the file's text; of nothing when there is no file."""
+    file: dict[str, Any]
+    resolved_defaults: dict[str, Any] | UnsetType = UNSET
+
+
+@method("exec.approvals.get", NoParams, Approvals, scope=ADMIN)
+async def exec_approvals_get(call: Call, params: NoParams) -> Approvals:
+    """The rules in `exec-approvals.json` of the state folder, without the secret of its socket."""
+    path = call.core.paths.state / "exec-approvals.json"
+    try:
+        raw = await asyncio.to_thread(_read, path)
+    except OSError as error:
+        raise RpcError(WireError("UNAVAILABLE", f"{path.name} cannot be read: {error.strerror}")) from None
+    stored = _parse(raw or b"{}")
+    shown = {
+        "version": 1,
+        "socket": {"path": section(stored, "socket").get("path", str(path.with_suffix(".sock")))},
+        "defaults": section(stored, "defaults"),
+        "agents": section(stored, "agents"),
+    }
+    answer = Approvals(str(path), raw is not None, hashlib.sha256(raw or b"").hexdigest(), shown)
+    if call.peer.protocol >= 4:
+        answer.resolved_defaults = _DEFAULTS | section(stored, "defaults")
+    return answer
+
+
+@method("exec.approval.list", NoParams, list[dict[str, Any]], scope="operator.approvals", since=4)
+def exec_approval_list(call: Call, params: NoParams) -> list[dict[str, Any]]:
+    """Commands that wait for a decision: none."""
+    return []
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES)
+    except FileNotFoundError:
+        return None
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    """What is not an object of rules holds no rules, as OpenClaw has it too."""
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,61 @@
+"""Scheduled jobs: there is no scheduler here yet, so there is no job, and no next one."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.config import catalog
+from gateway.protocol.params import NoParams, Params
+from gateway.protocol.scopes import READ
+from gateway.rpc.registry import Call, method
+
+
+class CronStatus(Struct, rename="camel"):
+    enabled: bool
+    """What `cron.enabled` of the config asks for."""
+    store_path: str
+    jobs: int
+    next_wake_at_ms: int | None
+    triggers_enabled: bool | UnsetType = UNSET
+
+
+class CronListParams(Params, frozen=True):
+    include_disabled: bool = False
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    offset: Annotated[int, Meta(ge=0)] = 0
+    query: str | None = None
+    enabled: str | None = None
+    schedule_kind: str | None = None
+    last_run_status: str | None = None
+    sort_by: str | None = None
+    sort_dir: str | None = None
+    agent_id: str | None = None
+    compact: bool = False
+    include_delivery_previews: bool = False
+
+
+class CronJobs(Struct, rename="camel"):
+    jobs: list[dict[str, Any]]
+    total: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    has_more: bool | UnsetType = UNSET
+    next_offset: int | None | UnsetType = UNSET
+
+
+@method("cron.status", NoParams, CronStatus, scope=READ)
+def cron_status(call: Call, params: NoParams) -> CronStatus:
+    """Whether the config wants a scheduler, and that it has no job."""
+    enabled = catalog.section(call.core.snapshot.merged, "cron").get("enabled") is not False
+    answer = CronStatus(enabled, str(call.core.paths.state / "cron" / "jobs.json"), 0, None)
+    if call.peer.protocol >= 4:
+        answer.triggers_enabled = False
+    return answer
+
+
+@method("cron.list", CronListParams, CronJobs, scope=READ)
+def cron_list(call: Call, params: CronListParams) -> CronJobs:
+    """The jobs: none, whatever the filter."""
+    if call.peer.protocol < 4:
+        return CronJobs([])
+    return CronJobs([], total=0, offset=params.offset, limit=params.limit, has_more=False, next_offset=None)

@@ -1,0 +1,17 @@
+"""A core whose config file names agents and models, as the captures of OpenClaw's gateways had it."""
+
+from pathlib import Path
+from typing import Any
+
+from gateway.config.files import Snapshot
+from tests.core_fake import PATHS, FakeCore
+
+MODEL = {"id": "m1", "name": "Mock 1", "reasoning": False, "input": ["text"], "contextWindow": 200000}
+CONFIG: dict[str, Any] = {
+    "models": {"providers": {"mock": {"apiKey": "x", "models": [MODEL]}}},
+    "agents": {"defaults": {"model": {"primary": "mock/m1"}, "workspace": "/home/u/ws"}},
+}
+
+
+def configured(tree: dict[str, Any] | None = None) -> FakeCore:
+    return FakeCore(snapshot=Snapshot(Path(PATHS.config), True, (), merged=CONFIG if tree is None else tree))
