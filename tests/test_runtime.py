@@ -288,7 +288,7 @@ def test_a_broken_config_at_the_first_start_runs_on_defaults(program: Program) -
     program.write("[]")
     program.start()
     assert program.status()["config"]["source"] == "defaults"
-    assert program.get("/healthz")[0] == 200 and program.get("/secret")[0] == 401
+    assert program.get("/healthz")[0] == 200 and program.get("/__openclaw/control-ui-config.json")[0] == 401
 
 
 def test_a_program_that_cannot_start_is_not_restarted_into(program: Program, tmp_path: Path) -> None:
@@ -331,5 +331,5 @@ def test_an_address_that_is_none_is_a_usage_error(program: Program, bind: str) -
 def test_a_reachable_gateway_without_auth_asks_for_a_token_all_the_same(program: Program) -> None:
     program.write({"gateway": {"auth": {"mode": "none"}}})
     program.start("--bind", "lan")
-    assert program.get("/secret")[0] == 401
+    assert program.get("/__openclaw/control-ui-config.json")[0] == 401
     assert "not honoured" in program.output()

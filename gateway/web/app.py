@@ -26,15 +26,15 @@ def create_app(core: Core) -> ASGIApp:
 
         return control_routes(core)
 
-    def guarded() -> ASGIApp:
-        from gateway.web.routes import guarded_routes
+    def routes() -> ASGIApp:
+        from gateway.web.routes import http_routes
 
-        return guarded_routes(core, base_path)
+        return http_routes(core, base_path)
 
-    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _on_first_use(guarded))
+    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _on_first_use(routes))
 
 
-def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, guarded: ASGIApp) -> ASGIApp:
+def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await websocket(scope, receive, send)
@@ -45,7 +45,7 @@ def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, guarded: ASGIApp
             await send(start)
             await send(body)
         else:
-            await guarded(scope, receive, send)
+            await routes(scope, receive, send)
 
     return app
 

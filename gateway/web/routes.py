@@ -1,19 +1,64 @@
-"""The HTTP routes behind a bearer: whatever is not a probe needs `Authorization: Bearer <token or password>`."""
+"""The HTTP paths that are no probes: our page for everyone, and what OpenClaw's Control UI fetches from its gateway.
 
+The Control UI may be served from elsewhere: an origin that may open the WebSocket may read these answers too, no other.
+"""
+
+import re
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core import Core
+from gateway.protocol.visitor import origin_refusal, visitor
+from gateway.web.page import page
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
+_NOT_FOUND = PlainTextResponse("Not Found", 404)
+_WRONG_METHOD = PlainTextResponse("Method Not Allowed", 405, {"allow": "GET, HEAD"})
+_PREFLIGHT = Response(
+    status_code=204,
+    headers={
+        "access-control-allow-methods": "GET, HEAD",
+        "access-control-allow-headers": "Authorization",
+        "access-control-max-age": "600",
+    },
+)
+_JSON_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+_AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
+
+
+def http_routes(core: Core, base_path: str) -> ASGIApp:
+    """All of them; a path that is none of them is not found, with a secret or without."""
+    config_path = _config_path(base_path)
+    config = _shared(core, guarded_routes(core, base_path))
+    avatar = _shared(core, _avatar)
+    avatar_path = re.compile(f"({re.escape(base_path)})?{_AVATAR}", re.ASCII)
+    front = page(core)
+    to_front = RedirectResponse(f"{base_path}/", 302)
+
+    def find(path: str) -> ASGIApp:
+        if not core.config.gateway.control_ui.enabled:
+            return _NOT_FOUND
+        if path == config_path:
+            return config
+        if path in ("/", f"{base_path}/"):
+            return front
+        if path == base_path:
+            return to_front
+        return avatar if avatar_path.fullmatch(path) else _NOT_FOUND
+
+    async def routes(scope: Scope, receive: Receive, send: Send) -> None:
+        await find(scope["path"])(scope, receive, send)
+
+    return routes
 
 
 def guarded_routes(core: Core, base_path: str) -> ASGIApp:
+    """Those that need `Authorization: Bearer <token or password>`."""
     routes = _routes(core, base_path)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,22 +73,82 @@ def guarded_routes(core: Core, base_path: str) -> ASGIApp:
 
 def _routes(core: Core, base_path: str) -> Router:
     async def control_ui_config(request: Request) -> Response:
-        if not core.config.gateway.control_ui.enabled:
-            return PlainTextResponse("Not Found", 404)
-        return Response(msgspec.json.encode(_control_ui_config(core, base_path)), media_type="application/json")
+        body = msgspec.json.encode(_control_ui_config(core, base_path))
+        return Response(body, headers=_JSON_HEADERS, media_type="application/json")
 
-    # Without a base path OpenClaw's page asks under this one.
-    return Router(routes=[Route(f"{base_path or '/__openclaw'}/control-ui-config.json", control_ui_config)])
+    return Router(routes=[Route(_config_path(base_path), control_ui_config)])
+
+
+def _config_path(base_path: str) -> str:
+    """Without a base path OpenClaw's page asks under a place of its own."""
+    return f"{base_path or '/__openclaw'}/control-ui-config.json"
 
 
 def _control_ui_config(core: Core, base_path: str) -> dict[str, Any]:
+    """Every key that OpenClaw 2026.9.6 sends; what we do not have is off, so that the page does not offer it."""
     return {
         "basePath": base_path,
         "assistantName": "Assistant",
         "assistantAvatar": "A",
+        "assistantAvatarSource": None,
+        "assistantAvatarStatus": None,
+        "assistantAvatarReason": None,
         "assistantAgentId": "main",
         "serverVersion": core.version,
+        # The page is not of our build: an id of ours would look to it like an update that it must load.
+        "serverBuildId": None,
+        "embedSandbox": "scripts",
+        "allowExternalEmbedUrls": False,
+        "automaticallyFetchFavicons": True,
+        "communityInvite": True,
+        "terminalEnabled": False,
+        "cliAgentsEnabled": False,
+        "pluginAssetsRequireAuth": True,
+        "pluginFrameGrants": [],
     }
+
+
+async def _avatar(scope: Scope, receive: Receive, send: Send) -> None:
+    """No agent has a picture. No bearer: the page of 2026.2.1 sends none, and there is nothing to hide."""
+    answer: Response = _NOT_FOUND
+    if scope["method"] not in ("GET", "HEAD"):
+        answer = _WRONG_METHOD
+    elif Request(scope).query_params.get("meta") == "1":
+        answer = JSONResponse({"avatarUrl": None}, headers=_JSON_HEADERS)
+    await answer(scope, receive, send)
+
+
+def _shared(core: Core, inner: ASGIApp) -> ASGIApp:
+    """`inner`, readable by pages of the origins that may connect. No cookies are involved, so none are allowed."""
+
+    async def shared(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"vary", b"Origin")]
+        origin = _welcome_origin(core, scope)
+        if origin is not None:
+            headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
+
+        async def send_with(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *headers]}
+            await send(message)
+
+        answer = inner
+        if scope["method"] == "OPTIONS":
+            answer = _WRONG_METHOD if origin is None else _PREFLIGHT
+        await answer(scope, receive, send_with)
+
+    return shared
+
+
+def _welcome_origin(core: Core, scope: Scope) -> str | None:
+    """The Origin as sent, if a page of it could open the WebSocket."""
+    gateway = core.config.gateway
+    client = scope.get("client")
+    who = visitor(client[0] if client else None, scope["headers"], gateway.trusted_proxies)
+    allowed = gateway.control_ui.allowed_origins
+    if who.origin is None or origin_refusal(who, "", "", allowed, 4) is not None:
+        return None
+    return who.origin
 
 
 def _presented(scope: Scope) -> str:

@@ -65,6 +65,7 @@ def ask(
     server: tuple[str, int | None] = ("127.0.0.1", 18789),
     headers: list[tuple[bytes, bytes]] | None = None,
     body: bytes = b"",
+    query: bytes = b"",
 ) -> SimpleNamespace:
     sent: list[dict[str, Any]] = []
 
@@ -79,7 +80,7 @@ def ask(
         "method": method,
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query,
         "root_path": "",
         "headers": headers or [],
         "client": client,

@@ -1,52 +1,147 @@
-"""Whatever is no probe needs the bearer."""
+"""What the Control UI fetches: who needs the bearer, and which other origins may read the answer."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
 
 from gateway.config.schema import Config
 from gateway.protocol.auth import AuthPolicy
-from tests.web.asgi import Core, ask, bearer
+from tests.web.asgi import LOCAL, REMOTE, Core, ask, bearer
+
+CONFIG = "/__openclaw/control-ui-config.json"
+AVATAR = "/avatar/main"
+UI = "https://ui.example"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/nothing", "/healthz/", "/control/status", "/__openclaw/control-ui-config.json"]
-)
+def make_core(**control_ui: Any) -> Core:
+    core = Core()
+    core.config = msgspec.convert({"gateway": {"controlUi": control_ui}}, Config)
+    return core
+
+
+def from_page(origin: str, host: str = "127.0.0.1:18789") -> list[tuple[bytes, bytes]]:
+    return [(b"host", host.encode()), (b"origin", origin.encode())]
+
+
 @pytest.mark.parametrize("headers", [[], bearer("wrong"), bearer(""), [(b"authorization", b"Basic dDBr")]])
-def test_whatever_is_no_probe_needs_the_bearer(path: str, headers: list[tuple[bytes, bytes]]) -> None:
-    answer = ask(Core(), path, headers=headers)
+def test_the_config_of_the_page_needs_the_bearer(headers: list[tuple[bytes, bytes]]) -> None:
+    answer = ask(Core(), CONFIG, headers=headers)
     assert answer.status == 401 and answer.headers[b"www-authenticate"] == b"Bearer"
     assert json.loads(answer.body) == {"error": {"message": "Unauthorized", "type": "unauthorized"}}
 
 
-def test_the_bearer_opens_what_there_is() -> None:
-    answer = ask(Core(), "/__openclaw/control-ui-config.json", headers=bearer("t0k"))
-    assert answer.status == 200 and json.loads(answer.body)["serverVersion"] == "1.2.3"
-    assert ask(Core(), "/nothing", headers=bearer("t0k")).status == 404
+@pytest.mark.parametrize("path", ["/nothing", "/healthz/", "/control/status", "//", "/avatar/", "/avatar/a/b", "/ui"])
+@pytest.mark.parametrize("headers", [[], bearer("t0k")])
+def test_what_there_is_not_is_not_found(path: str, headers: list[tuple[bytes, bytes]]) -> None:
+    answer = ask(Core(), path, headers=headers)
+    assert (answer.status, answer.body) == (404, b"Not Found")
+
+
+def test_the_bearer_opens_it_with_every_key_of_the_captured_answer() -> None:
+    answer = ask(Core(), CONFIG, headers=bearer("t0k"))
+    assert answer.status == 200 and answer.headers[b"content-type"] == b"application/json"
+    assert json.loads(answer.body) == {
+        "basePath": "",
+        "assistantName": "Assistant",
+        "assistantAvatar": "A",
+        "assistantAvatarSource": None,
+        "assistantAvatarStatus": None,
+        "assistantAvatarReason": None,
+        "assistantAgentId": "main",
+        "serverVersion": "1.2.3",
+        "serverBuildId": None,
+        "embedSandbox": "scripts",
+        "allowExternalEmbedUrls": False,
+        "automaticallyFetchFavicons": True,
+        "communityInvite": True,
+        "terminalEnabled": False,
+        "cliAgentsEnabled": False,
+        "pluginAssetsRequireAuth": True,
+        "pluginFrameGrants": [],
+    }
 
 
 def test_mode_none_needs_no_bearer_and_password_takes_the_password() -> None:
     core = Core()
     core.auth = AuthPolicy("none")
-    assert ask(core, "/nothing").status == 404
+    assert ask(core, CONFIG).status == 200
     core.auth = AuthPolicy("password", token="t0k", password="pw")
-    assert ask(core, "/nothing", headers=bearer("pw")).status == 404
-    assert ask(core, "/nothing", headers=bearer("t0k")).status == 401
+    assert ask(core, CONFIG, headers=bearer("pw")).status == 200
+    assert ask(core, CONFIG, headers=bearer("t0k")).status == 401
 
 
-def with_base_path(path: str) -> Config:
-    return msgspec.convert({"gateway": {"controlUi": {"basePath": path}}}, Config)
+def test_it_is_only_read() -> None:
+    answer = ask(Core(), CONFIG, "POST", headers=bearer("t0k"))
+    assert answer.status == 405 and set(answer.headers[b"allow"].split(b", ")) == {b"GET", b"HEAD"}
 
 
 def test_the_base_path_moves_the_config_of_the_page() -> None:
-    core = Core()
-    core.config = with_base_path("/ui")
+    core = make_core(basePath="/ui")
     assert json.loads(ask(core, "/ui/control-ui-config.json", headers=bearer("t0k")).body)["basePath"] == "/ui"
-    assert ask(core, "/__openclaw/control-ui-config.json", headers=bearer("t0k")).status == 404
+    assert ask(core, CONFIG, headers=bearer("t0k")).status == 404
+    assert ask(core, "/ui/avatar/main", query=b"meta=1").status == 200
 
 
-def test_a_page_that_is_disabled_has_no_config() -> None:
-    core = Core()
-    core.config = msgspec.convert({"gateway": {"controlUi": {"enabled": False}}}, Config)
-    assert ask(core, "/__openclaw/control-ui-config.json", headers=bearer("t0k")).status == 404
+def test_a_page_that_is_disabled_has_nothing() -> None:
+    core = make_core(enabled=False, allowedOrigins=[UI])
+    assert ask(core, CONFIG, headers=bearer("t0k")).status == 404
+    assert ask(core, AVATAR, query=b"meta=1").status == 404
+
+
+def test_no_agent_has_a_picture_and_nobody_needs_a_secret_to_hear_it() -> None:
+    answer = ask(Core(), AVATAR, query=b"meta=1", client=REMOTE)
+    assert (answer.status, json.loads(answer.body)) == (200, {"avatarUrl": None})
+    assert ask(Core(), AVATAR).status == 404
+    assert ask(Core(), AVATAR, "POST", query=b"meta=1").status == 405
+
+
+@pytest.mark.parametrize(
+    ("origin", "client", "host", "allowed", "welcome"),
+    [
+        (UI, REMOTE, "gw.example", [UI], True),
+        (UI, LOCAL, "127.0.0.1:18789", [UI], True),
+        (UI, REMOTE, "gw.example", ["*"], True),
+        (UI, REMOTE, "gw.example", [], False),
+        ("https://ui.example:8443", REMOTE, "gw.example", [UI], False),
+        ("http://ui.example", REMOTE, "gw.example", [UI], False),
+        ("https://ui.example.evil.example", REMOTE, "gw.example", [UI], False),
+        ("https://evil.example", LOCAL, "127.0.0.1:18789", [UI], False),
+        ("null", LOCAL, "127.0.0.1:18789", ["*"], False),
+        ("http://localhost:5173", LOCAL, "127.0.0.1:18789", [], True),
+        ("http://127.0.0.1:5173", LOCAL, "localhost:18789", [], True),
+        ("http://localhost:5173", REMOTE, "gw.example", [], False),
+        ("http://localhost:5173", LOCAL, "rebound.evil.example:18789", [], False),
+    ],
+)
+@pytest.mark.parametrize("path", [CONFIG, AVATAR])
+def test_other_origins(
+    origin: str, client: tuple[str, int], host: str, allowed: list[str], welcome: bool, path: str
+) -> None:
+    core, headers = make_core(allowedOrigins=allowed), from_page(origin, host)
+    asked = ask(core, path, "OPTIONS", client=client, headers=headers)
+    got = ask(core, path, client=client, headers=headers + bearer("t0k"), query=b"meta=1")
+    refused = ask(core, path, client=client, headers=headers + bearer("no"))
+    assert got.status == 200
+    assert asked.status == (204 if welcome else 405)
+    assert asked.headers.get(b"access-control-allow-headers") == (b"Authorization" if welcome else None)
+    for answer in (asked, got, refused):
+        assert answer.headers[b"vary"] == b"Origin"
+        assert answer.headers.get(b"access-control-allow-origin") == (origin.encode() if welcome else None)
+        assert b"access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/nothing"])
+def test_other_paths_are_closed_to_every_other_origin(path: str) -> None:
+    core = make_core(allowedOrigins=[UI])
+    for method in ("GET", "OPTIONS"):
+        answer = ask(core, path, method, headers=from_page(UI))
+        assert not [name for name in answer.headers if name.startswith(b"access-control")]
+
+
+def test_an_answer_of_one_origin_is_not_left_for_the_next() -> None:
+    core = make_core(allowedOrigins=[UI])
+    ask(core, AVATAR, headers=from_page(UI))
+    assert b"access-control-allow-origin" not in ask(core, AVATAR, headers=from_page("https://evil.example")).headers
+    assert b"access-control-allow-origin" not in ask(core, AVATAR).headers

@@ -1,7 +1,7 @@
 """`logs.tail`: the log file from a byte offset on, for clients that come back with the cursor they were given.
 
-Anyone may have touched the file: it can be missing, a FIFO, replaced, or one line of a gigabyte. So it is opened without
-waiting, read off the event loop, and never more of it than `maxBytes` is held.
+Anyone may have touched the file: it can be missing, a FIFO, replaced, or one line of a gigabyte. So opening never
+waits, reading happens off the event loop, and never more of it than `maxBytes` is held.
 """
 
 import asyncio
