@@ -1,0 +1,139 @@
+"""`config.schema` and `config.schema.lookup`: this gateway's settings, described for a form. Made once, when asked for."""
+
+import re
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
+from gateway.config.schema import Effect
+from gateway.protocol.params import NoParams, Params
+from gateway.protocol.scopes import READ
+from gateway.rpc.registry import Call, RpcError, method
+
+ReloadKind = Literal["none", "hot", "restart"]
+
+_KINDS: dict[Effect, ReloadKind] = {
+    Effect.NONE: "none",
+    Effect.HOT: "hot",
+    Effect.RESTART: "restart",
+    Effect.UNIT: "restart",
+}
+_WEIGHT: tuple[ReloadKind, ...] = ("none", "hot", "restart")
+_REF = "#/definitions/"
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+
+
+class Hint(Struct, rename="camel", omit_defaults=True):
+    """How a form shows a setting."""
+
+    label: str
+    help: str
+    order: int
+    sensitive: bool = False
+
+
+class SchemaAnswer(Struct, rename="camel"):
+    schema: dict[str, Any]
+    """JSON Schema, draft-07. Unknown keys are allowed: OpenClaw has many more than this gateway uses."""
+    ui_hints: dict[str, Hint]
+    """By dotted path."""
+    version: str
+    generated_at: str
+
+
+class LookupParams(Params, frozen=True):
+    path: Annotated[str, Meta(min_length=1, max_length=1024)]
+    """Dotted; `.` is the whole config."""
+
+
+class Child(Struct, rename="camel"):
+    key: str
+    path: str
+    required: bool
+    has_children: bool
+    reload_kind: ReloadKind
+    hint: Hint
+    hint_path: str
+
+
+class LookupAnswer(Struct, rename="camel"):
+    path: str
+    schema: dict[str, Any]
+    """Of this one value, without what is below it."""
+    reload_kind: ReloadKind
+    """What a change needs; of an object, the most that one below it needs."""
+    hint: Hint
+    hint_path: str
+    children: list[Child]
+
+
+@method("config.schema", NoParams, SchemaAnswer, scope=READ)
+def config_schema(call: Call, params: NoParams) -> SchemaAnswer:
+    """The settings that this gateway uses, as a JSON Schema with hints for a form."""
+    schema, generated_at = _schema()
+    return SchemaAnswer(schema, _hints(), call.core.version, generated_at)
+
+
+@method("config.schema.lookup", LookupParams, LookupAnswer, scope=READ, since=4)
+def config_schema_lookup(call: Call, params: LookupParams) -> LookupAnswer:
+    """One setting or section: schema, hint, what a change of it needs, and what is below it."""
+    path = "" if params.path == "." else params.path
+    if path not in FIELDS and path not in SECTIONS:
+        raise RpcError("config schema path not found")
+    schema = {key: value for key, value in _at(path).items() if key not in ("properties", "required", "$schema")}
+    children = [_child(path, key) for key in keys_of(path)] if path in SECTIONS else []
+    return LookupAnswer(params.path, schema, _kind(path), _hint(path), path, children)
+
+
+def _child(section: str, key: str) -> Child:
+    path = f"{section}.{key}" if section else key
+    return Child(key, path, False, path in SECTIONS, _kind(path), _hint(path), path)
+
+
+@cache
+def _schema() -> tuple[dict[str, Any], str]:
+    """Without references, which OpenClaw's form does not follow."""
+    (root,), definitions = msgspec.json.schema_components([SECTIONS[""]], ref_template=f"{_REF}{{name}}")
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", **_inline(root, definitions)}
+    return schema, datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _inline(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inline(child, definitions) for child in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inline(definitions[node["$ref"].removeprefix(_REF)], definitions)
+    return {key: _inline(child, definitions) for key, child in node.items()}
+
+
+def _at(path: str) -> dict[str, Any]:
+    node = _schema()[0]
+    for key in path.split(".") if path else ():
+        node = node["properties"][key]
+    return node
+
+
+@cache
+def _hints() -> dict[str, Hint]:
+    return {path: _hint(path) for path in (*SECTIONS, *FIELDS) if path}
+
+
+@cache
+def _hint(path: str) -> Hint:
+    rule: Field | None = FIELDS.get(path)
+    section, _, key = path.rpartition(".")
+    label = " ".join(word[0].upper() + word[1:] for word in _WORD.findall(key)) or "Config"
+    help = rule.doc if rule else _at(path).get("description", "")
+    return Hint(label, help, keys_of(section).index(key) if path else 0, bool(rule and rule.secret))
+
+
+@cache
+def _kind(path: str) -> ReloadKind:
+    below = [rule for name, rule in FIELDS.items() if name == path or not path or name.startswith(f"{path}.")]
+    return max((_KINDS[rule.effect] for rule in below), key=_WEIGHT.index)
