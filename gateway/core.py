@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from gateway.config.files import Snapshot
     from gateway.config.schema import Config
+    from gateway.devices import Devices
     from gateway.hub import Hub
     from gateway.lifecycle.phases import Phase
     from gateway.paths import Paths
@@ -23,6 +24,7 @@ class Core(Protocol):
     """Monotonic seconds."""
     hub: "Hub"
     paths: "Paths"
+    devices: "Devices"
 
     @property
     def phase(self) -> "Phase": ...
@@ -43,6 +45,11 @@ class Core(Protocol):
     @property
     def degraded(self) -> tuple[str, ...]:
         """The report's reasons alone, for a probe that is asked often."""
+        ...
+
+    @property
+    def watching(self) -> bool:
+        """Whether a change of the config file is noticed."""
         ...
 
     def report(self) -> "StatusReport": ...

@@ -182,15 +182,20 @@ class Devices:
         log.info("device removed device=%s", device_id)
         self.on_revoked(device_id)
 
-    def rotate(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> Token:
-        """Another token; the old one is worth nothing any more. Scopes None: those of the old one."""
+    def rotation(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """The scopes that the token would have; None: those of the old one, else all that the device has."""
         device, held = self._held(device_id, role)
         wanted = scopes if scopes is not None else held.scopes if held else device.scopes
         if not covers(device.scopes, wanted):
             raise RpcError("scopes exceed what the device is approved for")
+        return union(wanted)
+
+    def rotate(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> Token:
+        """Another token; the old one is worth nothing any more."""
+        wanted = self.rotation(device_id, role, scopes)
+        device, held = self._held(device_id, role)
         now = self._clock_ms()
-        created = held.created_at_ms if held else now
-        token = Token(_new_token(), role, union(wanted), created, rotated_at_ms=now)
+        token = Token(_new_token(), role, wanted, held.created_at_ms if held else now, rotated_at_ms=now)
         self._save(self._paired, {**self._paired.records, device_id: with_token(device, token)})
         log.info("device token rotated device=%s role=%s", device_id, role)
         self.on_revoked(device_id)

@@ -19,6 +19,7 @@ from gateway.background import feed_watchdog, rehearse, status_line, tell_status
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.configuration import Configuration
+from gateway.devices import Devices
 from gateway.hub import Hub
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
@@ -30,6 +31,7 @@ from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
+from gateway.protocol.scopes import PAIRING
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app, warm_up
@@ -78,6 +80,7 @@ class Process:
         self.started = time.monotonic()
         self.paths = start.paths
         self.hub = Hub(self._changed, self._idle)
+        self.devices = Devices(start.paths.state, self._announce_pairing)
         self.listeners: tuple[socket.socket, ...] = ()
         self._start = start
         self._unit = holders.unit(os.getpid())
@@ -169,6 +172,10 @@ class Process:
             "restart": self._coordinator.problem is not None,
         }
         return (*(name for name, wrong in found.items() if wrong), *self._problems)
+
+    @property
+    def watching(self) -> bool:
+        return self._configuration.watching != "off"
 
     def _status_line(self) -> str:
         return status_line(self.report())
@@ -278,6 +285,9 @@ class Process:
 
     async def _rehearse(self) -> str | None:
         return obstacle(self.paths.state, self._start.lease.fd) or await rehearse()
+
+    def _announce_pairing(self, event: str, payload: dict[str, Any]) -> None:
+        self.hub.broadcast(event, payload, drop_if_slow=True, scope=PAIRING)
 
     def _changed(self) -> None:
         self._status_wanted.set()

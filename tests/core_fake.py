@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.devices import Devices
 from gateway.hub import Hub
 from gateway.lifecycle.phases import Phase
 from gateway.paths import Paths
@@ -22,11 +23,14 @@ class FakeCore:
     started: float = field(default_factory=time.monotonic)
     hub: Hub = field(default_factory=Hub)
     paths: Paths = PATHS
+    devices: Devices = field(default_factory=lambda: Devices(PATHS.state))
+    """On a folder that is not there: a test that pairs gives it one of its own."""
     phase: Phase = Phase.RUNNING
     config: Config = field(default_factory=Config)
     snapshot: Snapshot = field(default_factory=lambda: Snapshot(PATHS.config, False, ()))
     auth: AuthPolicy = field(default_factory=lambda: AuthPolicy("token", token="t0k", generation=1))
     degraded: tuple[str, ...] = ()
+    watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
 

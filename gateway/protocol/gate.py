@@ -10,23 +10,12 @@ from typing import Protocol
 from gateway.lockout import Lockout, too_many
 from gateway.protocol.auth import AuthPolicy, Claim, check, device_required, device_token_mismatch, presented
 from gateway.protocol.frames import WireError
-from gateway.protocol.pairing import Asking
+from gateway.protocol.pairing import Asking, Granted
 from gateway.protocol.visitor import CONTROL_UI, Visitor
 
 SECURE_CONTEXT = "control ui requires HTTPS or localhost (secure context)"
 DEVICE_TOKEN = "device-token"
 """How a client came in by the token of its device; a change of the shared secret does not concern it."""
-
-
-class Granted(Protocol):
-    """What hello tells a device of its token."""
-
-    @property
-    def token(self) -> str: ...
-    @property
-    def scopes(self) -> Sequence[str]: ...
-    @property
-    def issued_at_ms(self) -> int: ...
 
 
 class Book(Protocol):

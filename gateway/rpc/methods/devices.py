@@ -1,0 +1,170 @@
+"""Pairing of devices and their tokens. Nobody gives by it what he does not have, and no list shows a token."""
+
+from collections.abc import Iterable
+from typing import Annotated, cast
+
+from msgspec import Meta, Struct
+
+from gateway.protocol import scopes
+from gateway.protocol.pairing import Device, Pending, Token, covers
+from gateway.protocol.params import NoParams, Params
+from gateway.protocol.scopes import PAIRING, Scope
+from gateway.rpc.registry import Call, RpcError, method
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class RequestParams(Params, frozen=True):
+    request_id: Name
+
+
+class DeviceParams(Params, frozen=True):
+    device_id: Name
+
+
+class TokenParams(Params, frozen=True):
+    device_id: Name
+    role: Name
+
+
+class RotateParams(TokenParams, frozen=True):
+    scopes: Annotated[list[Name], Meta(max_length=64)] | None = None
+
+
+class TokenRow(Struct, rename="camel", omit_defaults=True):
+    """A token without the token."""
+
+    role: str
+    scopes: tuple[str, ...]
+    created_at_ms: int
+    rotated_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+    last_used_at_ms: int | None = None
+
+
+class DeviceRow(Struct, rename="camel", omit_defaults=True):
+    device_id: str
+    public_key: str
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    created_at_ms: int
+    approved_at_ms: int
+    tokens: list[TokenRow]
+    display_name: str | None = None
+    platform: str | None = None
+    device_family: str | None = None
+    client_id: str | None = None
+    client_mode: str | None = None
+    role: str | None = None
+    remote_ip: str | None = None
+
+
+class Listing(Struct):
+    pending: list[Pending]
+    paired: list[DeviceRow]
+
+
+class Approved(Struct, rename="camel"):
+    request_id: str
+    device: DeviceRow
+
+
+class Rejected(Struct, rename="camel"):
+    request_id: str
+    device_id: str
+
+
+class Removed(Struct, rename="camel"):
+    device_id: str
+
+
+class Rotated(Struct, rename="camel"):
+    device_id: str
+    role: str
+    token: str
+    """Shown this once."""
+    scopes: tuple[str, ...]
+    rotated_at_ms: int
+
+
+class Revoked(Struct, rename="camel"):
+    device_id: str
+    role: str
+    revoked_at_ms: int
+
+
+@method("device.pair.list", NoParams, Listing, scope=PAIRING)
+def device_pair_list(call: Call, params: NoParams) -> Listing:
+    """Devices that wait for an approval, and those that are paired; the newest first."""
+    pending, paired = call.core.devices.listing()
+    return Listing(pending, [_row(each) for each in paired])
+
+
+@method("device.pair.approve", RequestParams, Approved, scope=PAIRING)
+def device_pair_approve(call: Call, params: RequestParams) -> Approved:
+    """Let a waiting device in. You must have each scope that it asks for."""
+    devices = call.core.devices
+    _must_cover(call, devices.pending(params.request_id).scopes)
+    return Approved(params.request_id, _row(devices.approve(params.request_id)))
+
+
+@method("device.pair.reject", RequestParams, Rejected, scope=PAIRING)
+def device_pair_reject(call: Call, params: RequestParams) -> Rejected:
+    """Drop a device's request. It may ask again."""
+    return Rejected(params.request_id, call.core.devices.reject(params.request_id).device_id)
+
+
+@method("device.pair.remove", DeviceParams, Removed, scope=PAIRING, since=4)
+def device_pair_remove(call: Call, params: DeviceParams) -> Removed:
+    """Forget a device: its connections are closed and its tokens are worth nothing."""
+    call.core.devices.remove(params.device_id)
+    return Removed(params.device_id)
+
+
+@method("device.token.rotate", RotateParams, Rotated, scope=PAIRING)
+def device_token_rotate(call: Call, params: RotateParams) -> Rotated:
+    """Give a device another token for a role, and close what uses the old one. You must have each scope of it."""
+    devices = call.core.devices
+    wanted = tuple(params.scopes) if params.scopes is not None else None
+    _must_cover(call, devices.rotation(params.device_id, params.role, wanted))
+    token = devices.rotate(params.device_id, params.role, wanted)
+    at = token.rotated_at_ms or token.created_at_ms
+    return Rotated(params.device_id, params.role, token.token, token.scopes, at)
+
+
+@method("device.token.revoke", TokenParams, Revoked, scope=PAIRING)
+def device_token_revoke(call: Call, params: TokenParams) -> Revoked:
+    """End a device's token for a role. With the gateway's secret the device gets another one."""
+    return Revoked(params.device_id, params.role, call.core.devices.revoke(params.device_id, params.role))
+
+
+def _must_cover(call: Call, wanted: Iterable[str]) -> None:
+    peer = call.peer
+    for scope in wanted:
+        if not covers(peer.scopes, (scope,)):
+            error = scopes.refuse(peer.protocol, peer.role, (), cast("Scope", scope))
+            raise RpcError(error or f"missing scope: {scope}")
+
+
+def _row(device: Device) -> DeviceRow:
+    return DeviceRow(
+        device_id=device.device_id,
+        public_key=device.public_key,
+        roles=device.roles,
+        scopes=device.scopes,
+        created_at_ms=device.created_at_ms,
+        approved_at_ms=device.approved_at_ms,
+        tokens=[_token_row(each) for each in device.tokens.values()],
+        display_name=device.display_name,
+        platform=device.platform,
+        device_family=device.device_family,
+        client_id=device.client_id,
+        client_mode=device.client_mode,
+        role=device.role,
+        remote_ip=device.remote_ip,
+    )
+
+
+def _token_row(token: Token) -> TokenRow:
+    times = (token.created_at_ms, token.rotated_at_ms, token.revoked_at_ms, token.last_used_at_ms)
+    return TokenRow(token.role, token.scopes, *times)
