@@ -1,4 +1,4 @@
-"""`config.schema` and `config.schema.lookup`: this gateway's settings, described for a form. Made once, when asked for."""
+"""`config.schema` and `config.schema.lookup`: the settings of this gateway, described for a form that edits them."""
 
 import re
 from datetime import UTC, datetime
