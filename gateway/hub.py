@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.lag import LoopLag
 from gateway.outbox import Outbox
 from gateway.protocol.closing import SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion
@@ -24,6 +25,7 @@ log = logging.getLogger("gateway.ws")
 
 STALL_S = 60.0
 """A client that has not taken a single frame for this long is not coming back; looked at with every tick."""
+SAMPLE_S = 1.0
 REFRESH_TICKS = 2
 """Health is told anew every minute."""
 _ADVANCING = 4
@@ -99,6 +101,7 @@ class Hub:
         self.on_refresh: Callable[[], None] | None = None
         """Called every `REFRESH_TICKS`."""
         self.roster = Roster()
+        self.lag = LoopLag()
         self.busy = 0
         """Requests that have been read and not answered yet."""
         self._connections: set[Connection] = set()
@@ -133,13 +136,18 @@ class Hub:
             if not self._connections:
                 self._empty.set()
             if connection.peer:
-                if tracked(connection.peer):
-                    self.roster.leave(connection.peer, connection.id, int(time.time() * 1000))
-                self.changed(connection.peer)
+                self._changed(connection, connection.peer, self.roster.leave, int(time.time() * 1000))
 
-    def changed(self, peer: Peer) -> None:
-        """You must call this when a held connection gets its peer."""
+    def greet(self, connection: Connection, peer: Peer, now_ms: int) -> None:
+        """From here on a held connection is a client."""
+        connection.greet(peer, now_ms)
+        self._changed(connection, peer, self.roster.come, now_ms)
+
+    def _changed(
+        self, connection: Connection, peer: Peer, enter: Callable[[Peer, str, int], None], now_ms: int
+    ) -> None:
         if tracked(peer):
+            enter(peer, connection.id, now_ms)
             self.presence_changed()
         if self.on_change:
             self.on_change()
@@ -224,9 +232,13 @@ class Hub:
         self.broadcast("tick", {"ts": int(time.time() * 1000)}, drop_if_slow=True)
 
     async def run(self, interval_s: float = TICK_INTERVAL_MS / 1000) -> None:
-        """Tick until cancelled."""
+        """Tick until cancelled, and look between the ticks at how late the loop is."""
+        step_s = min(SAMPLE_S, interval_s)
+        steps = round(interval_s / step_s)
         for number in itertools.count(1):
-            await asyncio.sleep(interval_s)
-            self.tick()
-            if self.on_refresh and number % REFRESH_TICKS == 0:
+            await asyncio.sleep(step_s)
+            self.lag.sample(step_s)
+            if number % steps == 0:
+                self.tick()
+            if self.on_refresh and number % (steps * REFRESH_TICKS) == 0:
                 self.on_refresh()

@@ -1,30 +1,95 @@
-"""Who was here lately, and what others say of themselves with `system-event`: the part of presence that outlives a
-connection. Those who are connected now are the hub's to know.
+"""Who is here and who was lately, and what others say of themselves with `system-event`: presence, as JSON.
+
+Each entry is serialised when it changes, because every hello and every event carries all of them.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
 
 from gateway.protocol.handshake import Peer
 
 TTL_MS = 5 * 60 * 1000
+"""For who has left, and for what was noted of who never came."""
 MAX_ENTRIES = 200
 UNTRACKED = "cli"
 """The mode of commands: they come and go by the second; the existing gateway does not list them either."""
 
-Entry = dict[str, Any]
+Fields = dict[str, Any]
+_encoder = msgspec.json.Encoder()
+
+
+class _Present(NamedTuple):
+    conn_id: str
+    json: bytes
+
+
+class _Past(NamedTuple):
+    ts: int
+    json: bytes
 
 
 def tracked(peer: Peer) -> bool:
     return peer.client.mode != UNTRACKED
 
 
-def key(peer: Peer, conn_id: str) -> str:
-    """One machine or app that connects again is the same entry."""
-    return peer.client.instance_id or conn_id
+class Roster:
+    """By key: one machine or app that connects again is the same entry."""
+
+    def __init__(self) -> None:
+        self._present: dict[str, _Present] = {}
+        self._past: dict[str, _Past] = {}
+        """Oldest first."""
+
+    def come(self, peer: Peer, conn_id: str, now_ms: int) -> None:
+        name = _key(peer, conn_id)
+        self._past.pop(name, None)
+        self._present.pop(name, None)  # whose place would be that of its first connection
+        self._present[name] = _Present(conn_id, _encoder.encode(_fields(peer, now_ms)))
+
+    def leave(self, peer: Peer, conn_id: str, now_ms: int) -> None:
+        """Nothing, when a newer connection has taken the entry over."""
+        name = _key(peer, conn_id)
+        present = self._present.get(name)
+        if present is not None and present.conn_id == conn_id:
+            del self._present[name]
+            self._remember(name, {**msgspec.json.decode(present.json), "reason": "disconnect", "ts": now_ms})
+
+    def note(self, fields: Mapping[str, Any], now_ms: int) -> None:
+        """What a `system-event` says, added to what is known; what is None is left out."""
+        new = {name: value for name, value in fields.items() if value is not None} | {"ts": now_ms}
+        name = str(next((new[key] for key in ("deviceId", "instanceId", "host", "text") if new.get(key)), ""))
+        present, past = self._present.get(name), self._past.get(name)
+        if present is not None:
+            known = msgspec.json.decode(present.json)
+            self._present[name] = present._replace(json=_encoder.encode({**known, **new}))
+        else:
+            self._remember(name, {**(msgspec.json.decode(past.json) if past else {}), **new})
+
+    def entries(self, now_ms: int) -> list[bytes]:
+        """Those present first, newest first, and no more than fit beside the gateway's own."""
+        while self._past and now_ms - (oldest := next(iter(self._past.items())))[1].ts >= TTL_MS:
+            del self._past[oldest[0]]
+        return list(islice(self._newest(), MAX_ENTRIES - 1))
+
+    def _newest(self) -> Iterator[bytes]:
+        yield from (each.json for each in reversed(self._present.values()))
+        yield from (each.json for each in reversed(self._past.values()))
+
+    def _remember(self, name: str, fields: Fields) -> None:
+        self._past.pop(name, None)
+        self._past[name] = _Past(fields["ts"], _encoder.encode(fields))
+        if len(self._past) > MAX_ENTRIES:
+            del self._past[next(iter(self._past))]
 
 
-def entry(peer: Peer, reason: str, ts: int) -> Entry:
+def _key(peer: Peer, conn_id: str) -> str:
+    return peer.device_id or peer.client.instance_id or conn_id
+
+
+def _fields(peer: Peer, ts: int) -> Fields:
     client = peer.client
     host = client.display_name or client.id
     fields = {
@@ -36,41 +101,10 @@ def entry(peer: Peer, reason: str, ts: int) -> Entry:
         "mode": client.mode,
         "roles": [peer.role],
         "scopes": list(peer.scopes),
+        "deviceId": peer.device_id,
         "instanceId": client.instance_id,
-        "reason": reason,
+        "reason": "connect",
         "text": f"Node: {host} · mode {client.mode}",
         "ts": ts,
     }
     return {name: value for name, value in fields.items() if value is not None}
-
-
-class Roster:
-    """Oldest first; an entry is gone after `TTL_MS`, or when newer ones need its place."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-
-    def leave(self, peer: Peer, conn_id: str, now_ms: int) -> None:
-        self._put(key(peer, conn_id), entry(peer, "disconnect", now_ms))
-
-    def note(self, fields: Mapping[str, Any], now_ms: int) -> None:
-        """What a `system-event` says; keys that are None are left out."""
-        known = {name: value for name, value in fields.items() if value is not None}
-        name = next((known[each] for each in ("deviceId", "instanceId", "host") if known.get(each)), None)
-        who = str(name or known.get("text", "")).lower()
-        self._put(who, {**self._entries.get(who, {}), **known, "ts": now_ms})
-
-    def list(self, present: Iterable[tuple[str, Entry]], now_ms: int) -> list[Entry]:
-        """Newest first, bounded; what is present hides what was noted of it before, but keeps its other fields."""
-        self._entries = {name: each for name, each in self._entries.items() if now_ms - each["ts"] < TTL_MS}
-        merged = dict(self._entries)
-        for name, each in present:
-            merged[name] = {**merged.get(name, {}), **each} if name in merged else each
-        newest = sorted(merged.values(), key=lambda each: int(each["ts"]), reverse=True)
-        return newest[: MAX_ENTRIES - 1]
-
-    def _put(self, name: str, value: Entry) -> None:
-        self._entries.pop(name, None)
-        self._entries[name] = value
-        while len(self._entries) > MAX_ENTRIES:
-            del self._entries[next(iter(self._entries))]

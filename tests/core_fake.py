@@ -23,8 +23,8 @@ class FakeCore:
     started: float = field(default_factory=time.monotonic)
     hub: Hub = field(default_factory=Hub)
     paths: Paths = PATHS
-    devices: Devices = field(default_factory=lambda: Devices(PATHS.state))
-    """On a folder that is not there: a test that pairs gives it one of its own."""
+    devices: Devices = field(default_factory=lambda: Devices(Path("/dev/null")))
+    """On a folder that cannot be: a test that pairs gives it one of its own."""
     phase: Phase = Phase.RUNNING
     config: Config = field(default_factory=Config)
     snapshot: Snapshot = field(default_factory=lambda: Snapshot(PATHS.config, False, ()))

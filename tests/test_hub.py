@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from gateway import hub as module
 from gateway.hub import STALL_S, Connection, Hub
@@ -48,8 +49,7 @@ def held(hub: Hub, *peers: Peer | None) -> Iterator[list[Connection]]:
             connection = Connection(str(number), "r", Carrier(), Outbox(1000, Clock()))
             stack.enter_context(hub.hold(connection))
             if who is not None:
-                connection.greet(who, 0)
-                hub.changed(who)
+                hub.greet(connection, who, 0)
             connections.append(connection)
         yield connections
 
@@ -231,3 +231,68 @@ def test_run_ticks_until_cancelled() -> None:
             assert isinstance(ended, asyncio.CancelledError)
 
     asyncio.run(test())
+
+
+def test_health_is_asked_for_with_every_second_tick_and_the_loop_is_watched() -> None:
+    async def test() -> None:
+        hub = Hub()
+        asked: list[int] = []
+        with held(hub, peer()) as (client,):
+            hub.on_refresh = lambda: asked.append(client.seq)
+            ticking = asyncio.create_task(hub.run(0.001))
+            async with asyncio.timeout(5):
+                while len(asked) < 2:
+                    await asyncio.sleep(0)
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+        assert asked == [2, 4]
+        assert hub.lag.latest.interval_ms > 0
+
+    asyncio.run(test())
+
+
+def test_only_those_with_the_scope_hear_it_and_the_others_see_no_gap() -> None:
+    hub = Hub()
+    reader = replace(peer(), scopes=("operator.read",))
+    pairing, admin = (replace(peer(), scopes=(f"operator.{scope}",)) for scope in ("pairing", "admin"))
+    with held(hub, reader, pairing, admin, None) as (deaf, *hearing, stranger):
+        hub.broadcast("device.pair.requested", {}, scope="operator.pairing")
+        hub.broadcast("tick", {})
+        assert [(frame["event"], frame["seq"]) for frame in drained(deaf)[0]] == [("tick", 1)]
+        for each in hearing:
+            frames, _ = drained(each)
+            assert [(frame["event"], frame["seq"]) for frame in frames] == [("device.pair.requested", 1), ("tick", 2)]
+        assert drained(stranger)[0] == []
+
+
+def test_a_payload_that_differs_by_version_is_made_once_for_each() -> None:
+    hub = Hub()
+    made: list[int] = []
+
+    def make(protocol: int) -> dict[str, int]:
+        made.append(protocol)
+        return {"protocol": protocol}
+
+    with held(hub, *[peer(3), peer(4)] * 3, None) as connections:
+        hub.broadcast_by_protocol("health", make, state_version=hub.next_health())
+        assert sorted(made) == [3, 4]
+        for connection in connections[:-1]:
+            assert connection.peer is not None
+            [frame] = drained(connection)[0]
+            assert frame["payload"] == {"protocol": connection.peer.protocol}
+            assert frame["stateVersion"] == {"presence": hub.state_version.presence, "health": 2}
+
+
+def test_presence_changes_with_those_who_are_tracked_until_everybody_is_closed() -> None:
+    told: list[int] = []
+    hub = Hub()
+    hub.on_presence = lambda: told.append(hub.state_version.presence)
+    command = replace(peer(), client=ClientInfo("cli", "1", "linux", "cli"))
+    with held(hub, command):
+        assert told == []
+    with held(hub, peer()):
+        assert told == [2]
+    assert told == [2, 3]
+    with held(hub, peer()):
+        asyncio.run(hub.close_all(1012, "", 0))
+    assert told == [2, 3, 4] and hub.state_version.presence == 5

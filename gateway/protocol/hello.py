@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Raw
 
 from gateway.protocol.frames import StateVersion
-from gateway.protocol.gate import Granted
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
+from gateway.protocol.pairing import Granted
 
 EVENTS = ["connect.challenge", "presence", "tick", "shutdown", "health"]
 """What this gateway sends."""

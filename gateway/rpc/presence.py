@@ -10,20 +10,19 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gateway import roster
+import msgspec
+from msgspec import Raw
+
 from gateway.core import Core
 
 SOON_S = 0.1
 PACE_S = 0.001
+_encoder = msgspec.json.Encoder()
 
 
-def presence(core: Core) -> list[dict[str, Any]]:
-    present = [
-        (roster.key(each.peer, each.id), roster.entry(each.peer, "connect", each.since_ms))
-        for each in core.hub.clients
-        if each.peer and roster.tracked(each.peer)
-    ]
-    return [_gateway(core), *core.hub.roster.list(present, _now_ms())]
+def presence(core: Core) -> Raw:
+    """A JSON list of entries."""
+    return Raw(b"[" + b",".join([_encoder.encode(_gateway(core)), *core.hub.roster.entries(_now_ms())]) + b"]")
 
 
 def note(core: Core, fields: Mapping[str, Any]) -> None:

@@ -20,7 +20,6 @@ from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
 from gateway.protocol.params import NoParams
-from gateway.report import StatusReport
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.web import socket as face
@@ -283,13 +282,16 @@ def test_garbage_after_hello_is_survived(caplog: pytest.LogCaptureFixture) -> No
     assert caplog.text.count("frame ignored") == 1
 
 
-def test_a_bug_closes_one_client_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(FakeCore):
-        def report(self) -> StatusReport:
-            raise RuntimeError("broken on purpose")
+def test_a_bug_closes_one_client_and_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("broken on purpose")
 
     async def test() -> None:
-        async with serving(Broken()) as server, connect(server.url) as ws:
+        core = FakeCore()
+        monkeypatch.setattr(core.hub, "next_health", broken)
+        async with serving(core) as server, connect(server.url) as ws:
             await ws.send(connect_frame())
             assert await closed(ws) == (1011, "internal error")
 

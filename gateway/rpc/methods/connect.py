@@ -6,8 +6,6 @@ Not in the list of methods, because it is valid only as the first request.
 import os
 import time
 
-import msgspec
-
 from gateway.core import Core
 from gateway.hub import Connection
 from gateway.protocol.frames import EventFrame, encode_response
@@ -21,10 +19,9 @@ from gateway.rpc.registry import Registry
 def greet(core: Core, registry: Registry, connection: Connection, accepted: Accepted) -> None:
     """From here on the connection is a client: it gets its hello, and events."""
     peer = accepted.peer
-    connection.greet(peer, int(time.time() * 1000))
-    core.hub.changed(peer)
+    core.hub.greet(connection, peer, int(time.time() * 1000))
     facts = _facts(core, registry, peer)
-    connection.outbox.put(encode_response(accepted.request_id, hello(peer, connection.id, facts)))
+    connection.outbox.put(encode_response(accepted.request_id, hello(peer, connection.id, facts, accepted.granted)))
     health = EventFrame("health", measure(core, peer.protocol), core.hub.next_health())
     connection.offer(health, drop_if_slow=True)
 
@@ -45,7 +42,7 @@ def _facts(core: Core, registry: Registry, peer: Peer) -> Facts:
         host=os.uname().nodename,
         methods=registry.names(peer.protocol),
         presence=presence(core),
-        health=msgspec.to_builtins(measure(core, peer.protocol)),
+        health=measure(core, peer.protocol),
         state_version=core.hub.state_version,
         uptime_ms=int((time.monotonic() - core.started) * 1000),
         config_path=str(core.paths.config),

@@ -68,3 +68,16 @@ def test_status_of_protocol_4_says_more() -> None:
 
 def test_status_needs_to_read() -> None:
     assert call(FakeCore(), make_peer(4), "status")["error"]["message"] == "missing scope: operator.read"
+
+
+def test_health_is_never_stale() -> None:
+    core, who = FakeCore(), make_peer(4)
+    assert call(core, who, "health")["payload"]["degraded"] == []
+    core.degraded = ("config",)
+    assert call(core, who, "health")["payload"]["degraded"] == ["config"]
+    core.watching = False
+    assert call(core, who, "health")["payload"]["configReload"] == {"hotReloadStatus": "disabled"}
+    core.hub.lag.sample(-2)
+    found = call(core, who, "health")["payload"]["eventLoop"]
+    assert found["degraded"] is True and found["delayMaxMs"] >= 2000
+    assert call(core, make_peer(4, READ), "status")["payload"]["eventLoop"] == found

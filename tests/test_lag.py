@@ -1,0 +1,49 @@
+import msgspec
+import pytest
+
+from gateway.lag import LoopLag, Times
+
+
+class Clock:
+    times = Times(0, 0, 0)
+
+    def __call__(self) -> Times:
+        return self.times
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_loop_that_is_in_time(clock: Clock) -> None:
+    lag = LoopLag(clock)
+    clock.times = Times(1.25, 0.25, 0.5)
+    lag.sample(1)
+    found = msgspec.to_builtins(lag.latest)
+    breakdown = found.pop("cpuBreakdown")
+    assert breakdown.pop("hostCpuCount") >= 1
+    assert breakdown == {"mainThreadCoreRatio": 0.2, "otherThreadsCoreRatio": 0.2}
+    assert found == {
+        "degraded": False,
+        "degradedSinceMs": None,
+        "reasons": (),
+        "intervalMs": 1250.0,
+        "delayP99Ms": 250.0,
+        "delayMaxMs": 250.0,
+        "utilization": 0.2,
+        "cpuCoreRatio": 0.4,
+    }
+
+
+def test_a_late_loop_says_since_when_and_recovers(clock: Clock) -> None:
+    lag = LoopLag(clock)
+    clock.times = Times(3, 0, 0)
+    lag.sample(1)
+    clock.times = Times(6, 0, 0)
+    lag.sample(1)
+    late = lag.latest
+    assert (late.degraded, late.degraded_since_ms, late.reasons) == (True, 6000, ("event_loop_delay",))
+    clock.times = Times(7, 0, 0)
+    lag.sample(1)
+    assert (lag.latest.degraded, lag.latest.degraded_since_ms, lag.latest.delay_max_ms) == (False, None, 0)
