@@ -19,6 +19,8 @@ Count = Annotated[int, Meta(ge=1)]
 Offset = Annotated[int, Meta(ge=0)]
 Key = Annotated[str, Meta(min_length=1)]
 DEFAULT_LIMIT = 100
+_STORES = "(multiple)"
+"""The `path` of sessions that lie in one store for each agent, even where there is one agent."""
 
 
 class SessionsListParams(Params, frozen=True):
@@ -157,15 +159,13 @@ class Metadata(Struct):
 @method("sessions.list", SessionsListParams, Sessions, scope=READ)
 def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
     """The sessions: none, whatever the filter; with the model that the config gives a new one."""
-    tree = call.core.snapshot.merged
-    agent = (params.agent_id or catalog.default_id(tree)).lower()
-    one = params.agent_id is not None or len(catalog.agents(tree)) == 1
-    path = str(_store(call.core, agent)) if one else "(multiple)"
-    answer = Sessions(int(time.time() * 1000), path, 0, _defaults(call.core), [])
+    answer = Sessions(int(time.time() * 1000), _STORES, 0, _defaults(call.core), [])
     if call.peer.protocol >= 4:
         answer.defaults |= {"agentRuntime": RUNTIME, **THINKING_OFF, "modelSelectionTarget": "session"}
         answer.total_count, answer.has_more, answer.next_offset, answer.owners = 0, False, None, []
-        answer.limit_applied, answer.offset = params.limit or DEFAULT_LIMIT, params.offset
+        answer.limit_applied = params.limit or DEFAULT_LIMIT
+        if params.offset:
+            answer.offset = params.offset
     return answer
 
 
@@ -231,7 +231,6 @@ def _history(call: Call, key: str) -> History:
     answer.session_info = {
         "key": key,
         "kind": "direct",
-        "classification": "main" if main else "other",
         "agentId": agent,
         "isMain": main,
         "isBackground": False,
@@ -249,6 +248,7 @@ def _history(call: Call, key: str) -> History:
         "modelOverrideSource": None,
         "runtimeSelectionLocked": False,
         "agentRuntime": RUNTIME,
+        **({"classification": "main"} if main else {}),
         **{name: value for name, value in defaults.items() if value is not None},
     }
     return answer
@@ -257,7 +257,3 @@ def _history(call: Call, key: str) -> History:
 def _defaults(core: Core) -> dict[str, Any]:
     provider, model, window = catalog.default_model(core.snapshot.merged)
     return {"modelProvider": provider, "model": model, "contextTokens": window}
-
-
-def _store(core: Core, agent: str) -> object:
-    return core.paths.state / "agents" / agent / "sessions" / "sessions.json"

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -76,7 +77,7 @@ def system_info(call: Call, params: NoParams) -> SystemInfo:
         memory_free_bytes=page * os.sysconf("SC_AVPHYS_PAGES"),
         disk_path=str(core.paths.state),
     )
-    if core.paths.state.exists():
+    with suppress(OSError):  # a disk that is gone is no reason to say nothing of the rest
         disk = os.statvfs(core.paths.state)
         answer.disk_total_bytes = disk.f_frsize * disk.f_blocks
         answer.disk_available_bytes = disk.f_frsize * disk.f_bavail

@@ -7,13 +7,12 @@ from tests.rpc.methods.configured import configured
 OLD, NEW = make_peer(3, READ), make_peer(4, READ)
 KEY = "agent:main:main"
 DEFAULTS = {"modelProvider": "mock", "model": "m1", "contextTokens": 200000}
-STORE = "/home/u/.openclaw/agents/main/sessions/sessions.json"
 
 
 def test_no_session_for_protocol_3() -> None:
     payload = call(configured(), OLD, "sessions.list", {"limit": 5, "includeGlobal": True})["payload"]
     assert payload.pop("ts") > 0
-    assert payload == {"path": STORE, "count": 0, "defaults": DEFAULTS, "sessions": []}
+    assert payload == {"path": "(multiple)", "count": 0, "defaults": DEFAULTS, "sessions": []}
 
 
 def test_no_session_for_protocol_4() -> None:
@@ -22,16 +21,9 @@ def test_no_session_for_protocol_4() -> None:
     ]
     assert payload["sessions"] == payload["owners"] == []
     assert (payload["count"], payload["totalCount"], payload["limitApplied"]) == (0, 0, 5)
-    assert (payload["offset"], payload["nextOffset"], payload["hasMore"]) == (0, None, False)
+    assert (payload["nextOffset"], payload["hasMore"]) == (None, False) and "offset" not in payload
     assert payload["defaults"].items() > DEFAULTS.items()
     assert payload["defaults"]["modelSelectionTarget"] == "session"
-
-
-def test_the_path_of_several_stores() -> None:
-    core = configured({"agents": {"list": [{"id": "a"}, {"id": "b"}]}})
-    assert call(core, OLD, "sessions.list")["payload"]["path"] == "(multiple)"
-    path = call(core, OLD, "sessions.list", {"agentId": "b"})["payload"]["path"]
-    assert path == "/home/u/.openclaw/agents/b/sessions/sessions.json"
 
 
 def test_a_wrong_param_is_named() -> None:
@@ -44,6 +36,11 @@ def test_every_preview_is_missing() -> None:
     assert payload["previews"] == [{"key": key, "status": "missing", "items": []} for key in (KEY, "x")]
     error = call(configured(), OLD, "sessions.preview", {"keys": []})["error"]
     assert error["message"] == "invalid sessions.preview params: at /keys: must NOT have fewer than 1 items"
+
+
+def test_a_page_beyond_the_end() -> None:
+    payload = call(configured(), NEW, "sessions.list", {"offset": 7})["payload"]
+    assert (payload["offset"], payload["limitApplied"], payload["sessions"]) == (7, 100, [])
 
 
 def test_subscribing() -> None:
@@ -72,7 +69,8 @@ def test_history_for_protocol_4(name: str) -> None:
     info = payload["sessionInfo"]
     assert (info["key"], info["agentId"], info["isMain"], info["classification"]) == (KEY, "main", True, "main")
     assert info["updatedAt"] is None and info.items() > DEFAULTS.items()
-    assert call(configured(), NEW, name, {"sessionKey": "agent:main:x"})["payload"]["sessionInfo"]["isMain"] is False
+    other = call(configured(), NEW, name, {"sessionKey": "agent:main:x"})["payload"]["sessionInfo"]
+    assert other["isMain"] is False and "classification" not in other
 
 
 def test_a_chat_is_opened_by_its_key() -> None:
