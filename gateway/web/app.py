@@ -4,22 +4,35 @@ What answers a probe is all that a start must import. The rest is imported on fi
 after READY, whichever comes first: it would add a third to the time that clients wait for a restart.
 """
 
+import time
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
 from gateway.web.health import PROBES, answer_probe
 
+if TYPE_CHECKING:
+    from gateway.lockout import Lockout
+
 
 def create_app(core: Core) -> ASGIApp:
     """The application of one process image; `gateway.controlUi.basePath` is read here, once."""
     base_path = core.config.gateway.control_ui.base_path
 
+    @cache
+    def guesses() -> "Lockout":
+        """One for all ways in: who is locked out of one is locked out of the other."""
+        from gateway.lockout import Lockout
+
+        return Lockout(time.monotonic)
+
     def websocket() -> ASGIApp:
         from gateway.web.socket import websocket_endpoint
 
-        return websocket_endpoint(core)
+        return websocket_endpoint(core, lockout=guesses())
 
     def control() -> ASGIApp:
         from gateway.web.control import control_routes
@@ -29,7 +42,7 @@ def create_app(core: Core) -> ASGIApp:
     def routes() -> ASGIApp:
         from gateway.web.routes import http_routes
 
-        return http_routes(core, base_path)
+        return http_routes(core, base_path, guesses())
 
     return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _on_first_use(routes))
 

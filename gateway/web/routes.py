@@ -13,10 +13,11 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core import Core
+from gateway.lockout import Lockout
 from gateway.protocol.visitor import origin_refusal, visitor
+from gateway.web.bearer import refuse
 from gateway.web.page import page
 
-UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
 _NOT_FOUND = PlainTextResponse("Not Found", 404)
 _WRONG_METHOD = PlainTextResponse("Method Not Allowed", 405, {"allow": "GET, HEAD"})
 _PREFLIGHT = Response(
@@ -31,10 +32,10 @@ _JSON_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff
 _AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
 
 
-def http_routes(core: Core, base_path: str) -> ASGIApp:
+def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     """All of them; a path that is none of them is not found, with a secret or without."""
     config_path = _config_path(base_path)
-    config = _shared(core, guarded_routes(core, base_path))
+    config = _shared(core, guarded_routes(core, base_path, lockout))
     avatar = _shared(core, _avatar)
     avatar_path = re.compile(f"({re.escape(base_path)})?{_AVATAR}", re.ASCII)
     front = page(core)
@@ -57,16 +58,13 @@ def http_routes(core: Core, base_path: str) -> ASGIApp:
     return routes
 
 
-def guarded_routes(core: Core, base_path: str) -> ASGIApp:
+def guarded_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     """Those that need `Authorization: Bearer <token or password>`."""
     routes = _routes(core, base_path)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if core.auth.admits(_presented(scope)):
-            await routes(scope, receive, send)
-            return
-        headers = {"www-authenticate": "Bearer"}
-        await Response(UNAUTHORIZED, 401, headers, media_type="application/json")(scope, receive, send)
+        answer = refuse(core, lockout, scope) or routes
+        await answer(scope, receive, send)
 
     return guarded
 
@@ -149,9 +147,3 @@ def _welcome_origin(core: Core, scope: Scope) -> str | None:
     if who.origin is None or origin_refusal(who, "", "", allowed, 4) is not None:
         return None
     return who.origin
-
-
-def _presented(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    kind, _, secret = given.partition(b" ")
-    return secret.strip().decode("latin-1") if kind.lower() == b"bearer" else ""

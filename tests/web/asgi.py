@@ -4,6 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from gateway.config.schema import Config
 from gateway.lifecycle.phases import Phase
 from gateway.protocol.auth import AuthPolicy
@@ -66,6 +68,7 @@ def ask(
     headers: list[tuple[bytes, bytes]] | None = None,
     body: bytes = b"",
     query: bytes = b"",
+    app: ASGIApp | None = None,
 ) -> SimpleNamespace:
     sent: list[dict[str, Any]] = []
 
@@ -88,7 +91,7 @@ def ask(
         "scheme": "http",
         "http_version": "1.1",
     }
-    asyncio.run(create_app(core)(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run((app or create_app(core))(scope, receive, send))  # type: ignore[arg-type]
     start = sent[0]
     return SimpleNamespace(
         status=start["status"],

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from gateway.config.schema import Config
+from gateway.lockout import MAX_FAILURES
 from gateway.protocol.auth import AuthPolicy
+from gateway.web.app import create_app
 from tests.web.asgi import LOCAL, REMOTE, Core, ask, bearer
 
 CONFIG = "/__openclaw/control-ui-config.json"
@@ -145,3 +147,15 @@ def test_an_answer_of_one_origin_is_not_left_for_the_next() -> None:
     ask(core, AVATAR, headers=from_page(UI))
     assert b"access-control-allow-origin" not in ask(core, AVATAR, headers=from_page("https://evil.example")).headers
     assert b"access-control-allow-origin" not in ask(core, AVATAR).headers
+
+
+def test_guesses_of_a_stranger_are_counted_and_the_answer_stays_readable_for_the_page() -> None:
+    core = make_core(allowedOrigins=[UI])
+    app = create_app(core)  # type: ignore[arg-type]
+    wrong, right = from_page(UI) + bearer("no"), from_page(UI) + bearer("t0k")
+    for _ in range(MAX_FAILURES):
+        assert ask(core, CONFIG, client=REMOTE, headers=wrong, app=app).status == 401
+    locked = ask(core, CONFIG, client=REMOTE, headers=right, app=app)
+    assert locked.status == 429 and locked.headers[b"access-control-allow-origin"] == UI.encode()
+    assert ask(core, CONFIG, client=("198.51.100.7", 1), headers=right, app=app).status == 200
+    assert ask(core, "/", client=REMOTE, app=app).status == 200
