@@ -5,20 +5,17 @@ file are kept: what a client sends without secrets is edited until it has them a
 """
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import edit, files, json5
+from gateway.config import edit, files
 from gateway.config.files import Snapshot
-from gateway.config.parse import MAX_BYTES, MAX_DEPTH, Document, parse, place
 from gateway.config.patch import EntriesLost, merge_careful, merge_patch
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
@@ -26,6 +23,7 @@ from gateway.protocol.scopes import ADMIN
 from gateway.reload.plan import differences
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config import shown_config
+from gateway.rpc.methods.config_text import Invalid, hash_on_disk, parse_raw, refusal
 from gateway.rpc.redaction import Unrestorable, restore
 from gateway.rpc.registry import Call, RpcError, method
 
@@ -119,12 +117,6 @@ _running: set[asyncio.Task[Written]] = set()
 """The loop itself holds tasks only weakly."""
 
 
-class _Invalid(Exception):
-    def __init__(self, *issues: Issue) -> None:
-        super().__init__()
-        self.issues = issues
-
-
 @dataclass(frozen=True)
 class _Done:
     """The file before and after: the same when there was nothing to write."""
@@ -175,14 +167,14 @@ class _Write:
                 return _Done(before, before)
             after = files.read(path, os.environ, state, text=text)
             if after.issues:
-                raise _Invalid(*after.issues)
-            if _hash_on_disk(path) != (before.raw_hash if before.exists else None):
+                raise Invalid(*after.issues)
+            if hash_on_disk(path) != (before.raw_hash if before.exists else None):
                 raise RpcError(HASH_DIFFERS)
             files.write(path, text)
-        except _Invalid as fault:
-            raise RpcError(_refusal(self.call.peer.protocol, fault.issues)) from None
+        except Invalid as fault:
+            raise RpcError(refusal(self.call.peer.protocol, fault.issues)) from None
         except (Unrestorable, EntriesLost) as fault:
-            raise RpcError(_refusal(self.call.peer.protocol, (Issue(fault.why, fault.path),))) from None
+            raise RpcError(refusal(self.call.peer.protocol, (Issue(fault.why, fault.path),))) from None
         except edit.Refused as fault:
             raise RpcError(f"{path}: {fault}") from None
         except OSError as error:
@@ -190,7 +182,7 @@ class _Write:
         return _Done(before, after)
 
     def _text(self, before: Snapshot) -> str:
-        value = _parse(self.params.raw, before.path)
+        value = parse_raw(self.params.raw, before.path)
         if isinstance(self.params, PatchParams):
             if not isinstance(value, dict):
                 raise RpcError("config.patch raw must be an object")
@@ -201,7 +193,7 @@ class _Write:
         if before.exists and self.params.base_hash != before.raw_hash:
             raise RpcError(HASH_DIFFERS)
         if isinstance(self.params, PatchParams) and before.raw is not None:
-            _parse(before.raw, before.path, before.issues)
+            parse_raw(before.raw, before.path, before.issues)
         return self.make(before, value)
 
     def _answer(self, done: _Done, changed: list[str], result: ReloadResult | None) -> Written:
@@ -237,45 +229,3 @@ def _ended(task: asyncio.Task[Written]) -> None:
     _running.discard(task)
     if not task.cancelled():
         task.exception()  # whoever waits gets it; if nobody does any more, it is no news
-
-
-def _parse(raw: str, path: Path, issues: tuple[Issue, ...] = ()) -> Any:
-    """The value; a text that is no JSON5 is refused, with `issues` where those say what is wrong with it."""
-    found = parse(raw.encode(), str(path), root_object=False)
-    if isinstance(found, Document):
-        return found.value
-    if issues:
-        raise _Invalid(*issues)
-    if len(raw) > MAX_BYTES:
-        raise _Invalid(found)
-    try:
-        json5.parse(raw, MAX_DEPTH)
-    except json5.Fault as fault:
-        raise RpcError(f"SyntaxError: JSON5: {_in_their_words(raw, fault)}") from None
-    raise _Invalid(found)
-
-
-def _in_their_words(raw: str, fault: json5.Fault) -> str:
-    where = place("", raw, fault.offset)
-    if not str(fault).startswith("expected"):
-        what = str(fault)
-    elif fault.offset < len(raw):
-        what = f"invalid character '{raw[fault.offset]}'"
-    else:
-        what = "invalid end of input"
-    return f"{what} at {where.line}:{where.column}"
-
-
-def _refusal(protocol: int, issues: tuple[Issue, ...]) -> WireError:
-    first = f"{issues[0].path}: {issues[0].message}" if issues[0].path else issues[0].message
-    message = "invalid config" if protocol < 4 else f"invalid config: {first}"
-    details = {"issues": [{"path": each.path, "message": each.message} for each in issues]}
-    return WireError("INVALID_REQUEST", message, details)
-
-
-def _hash_on_disk(path: Path) -> str | None:
-    try:
-        text = path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return None
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,63 @@
+"""A config text from the wire: its value, and OpenClaw's words for what is wrong with it."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from gateway.config import json5
+from gateway.config.parse import MAX_BYTES, MAX_DEPTH, Document, parse, place
+from gateway.protocol.frames import WireError
+from gateway.report import Issue
+from gateway.rpc.registry import RpcError
+
+
+class Invalid(Exception):
+    """A config with these faults."""
+
+    def __init__(self, *issues: Issue) -> None:
+        super().__init__()
+        self.issues = issues
+
+
+def parse_raw(raw: str, path: Path, issues: tuple[Issue, ...] = ()) -> Any:
+    """The value; a text that is no JSON5 is refused, with `issues` where those say what is wrong with it."""
+    found = parse(raw.encode(), str(path), root_object=False)
+    if isinstance(found, Document):
+        return found.value
+    if issues:
+        raise Invalid(*issues)
+    if len(raw) > MAX_BYTES:
+        raise Invalid(found)
+    try:
+        json5.parse(raw, MAX_DEPTH)
+    except json5.Fault as fault:
+        raise RpcError(f"SyntaxError: JSON5: {_in_their_words(raw, fault)}") from None
+    raise Invalid(found)
+
+
+def _in_their_words(raw: str, fault: json5.Fault) -> str:
+    where = place("", raw, fault.offset)
+    if not str(fault).startswith("expected"):
+        what = str(fault)
+    elif fault.offset < len(raw):
+        what = f"invalid character '{raw[fault.offset]}'"
+    else:
+        what = "invalid end of input"
+    return f"{what} at {where.line}:{where.column}"
+
+
+def refusal(protocol: int, issues: tuple[Issue, ...]) -> WireError:
+    """What a client of this protocol gets for a config with faults."""
+    first = f"{issues[0].path}: {issues[0].message}" if issues[0].path else issues[0].message
+    message = "invalid config" if protocol < 4 else f"invalid config: {first}"
+    details = {"issues": [{"path": each.path, "message": each.message} for each in issues]}
+    return WireError("INVALID_REQUEST", message, details)
+
+
+def hash_on_disk(path: Path) -> str | None:
+    """The `hash` of `config.get` as the file is now; None if there is none. Raises OSError."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    return hashlib.sha256(text.encode()).hexdigest()
