@@ -27,8 +27,8 @@ from gateway.protocol.auth import AuthPolicy, Claim, Credentials
 from gateway.protocol.closing import SILENT, Close
 from gateway.protocol.device import DeviceProof, Signed, verify
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
-from gateway.protocol.gate import Gate, Granted, authenticate, refuse_without_device
-from gateway.protocol.pairing import Asking
+from gateway.protocol.gate import Gate, authenticate, refuse_without_device
+from gateway.protocol.pairing import Asking, Granted
 from gateway.protocol.params import InvalidParams, decode_params
 from gateway.protocol.visitor import origin_refusal
 
