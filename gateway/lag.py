@@ -19,7 +19,7 @@ class CpuBreakdown(Struct, frozen=True, rename="camel"):
     other_threads_core_ratio: float
 
 
-class EventLoop(Struct, frozen=True, rename="camel"):
+class EventLoop(Struct, frozen=True, eq=False, rename="camel"):
     """As OpenClaw 2026.9.6 says it; one sample is its own 99th percentile."""
 
     degraded: bool

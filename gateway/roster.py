@@ -3,7 +3,8 @@
 Each entry is serialised when it changes, because every hello and every event carries all of them.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,7 +19,6 @@ UNTRACKED = "cli"
 """The mode of commands: they come and go by the second; the existing gateway does not list them either."""
 
 Fields = dict[str, Any]
-_encoder = msgspec.json.Encoder()
 
 
 class _Present(NamedTuple):
@@ -29,6 +29,11 @@ class _Present(NamedTuple):
 class _Past(NamedTuple):
     ts: int
     json: bytes
+
+
+def encode(fields: Fields) -> bytes:
+    """In ASCII alone: one dot beyond it would make each frame with all entries cost twice the memory, and more time."""
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def tracked(peer: Peer) -> bool:
@@ -47,7 +52,7 @@ class Roster:
         name = _key(peer, conn_id)
         self._past.pop(name, None)
         self._present.pop(name, None)  # whose place would be that of its first connection
-        self._present[name] = _Present(conn_id, _encoder.encode(_fields(peer, now_ms)))
+        self._present[name] = _Present(conn_id, encode(_fields(peer, now_ms)))
 
     def leave(self, peer: Peer, conn_id: str, now_ms: int) -> None:
         """Nothing, when a newer connection has taken the entry over."""
@@ -64,7 +69,7 @@ class Roster:
         present, past = self._present.get(name), self._past.get(name)
         if present is not None:
             known = msgspec.json.decode(present.json)
-            self._present[name] = present._replace(json=_encoder.encode({**known, **new}))
+            self._present[name] = present._replace(json=encode({**known, **new}))
         else:
             self._remember(name, {**(msgspec.json.decode(past.json) if past else {}), **new})
 
@@ -72,15 +77,13 @@ class Roster:
         """Those present first, newest first, and no more than fit beside the gateway's own."""
         while self._past and now_ms - (oldest := next(iter(self._past.items())))[1].ts >= TTL_MS:
             del self._past[oldest[0]]
-        return list(islice(self._newest(), MAX_ENTRIES - 1))
-
-    def _newest(self) -> Iterator[bytes]:
-        yield from (each.json for each in reversed(self._present.values()))
-        yield from (each.json for each in reversed(self._past.values()))
+        room = MAX_ENTRIES - 1
+        here = [each.json for each in islice(reversed(self._present.values()), room)]
+        return here + [each.json for each in islice(reversed(self._past.values()), room - len(here))]
 
     def _remember(self, name: str, fields: Fields) -> None:
         self._past.pop(name, None)
-        self._past[name] = _Past(fields["ts"], _encoder.encode(fields))
+        self._past[name] = _Past(fields["ts"], encode(fields))
         if len(self._past) > MAX_ENTRIES:
             del self._past[next(iter(self._past))]
 

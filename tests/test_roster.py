@@ -85,3 +85,11 @@ def test_the_oldest_make_room_and_those_who_are_here_go_first() -> None:
     entries = listed(roster, MAX_ENTRIES + 5)
     assert len(entries) == MAX_ENTRIES - 1
     assert (entries[0]["ts"], entries[1]["ts"], entries[-1]["ts"]) == (0, MAX_ENTRIES + 4, 7)
+
+
+def test_entries_are_ascii() -> None:
+    roster = Roster()
+    roster.note({"text": "Dachböden · 🏠", "host": "attic"}, 1)
+    [entry] = roster.entries(2)
+    assert entry.isascii()
+    assert msgspec.json.decode(entry)["text"] == "Dachböden · 🏠"

@@ -10,19 +10,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from gateway.core import Core
+from gateway.roster import encode
 
 SOON_S = 0.1
 PACE_S = 0.001
-_encoder = msgspec.json.Encoder()
 
 
 def presence(core: Core) -> Raw:
     """A JSON list of entries."""
-    return Raw(b"[" + b",".join([_encoder.encode(_gateway(core)), *core.hub.roster.entries(_now_ms())]) + b"]")
+    return Raw(b"[" + b",".join([encode(_gateway(core)), *core.hub.roster.entries(_now_ms())]) + b"]")
 
 
 def note(core: Core, fields: Mapping[str, Any]) -> None:

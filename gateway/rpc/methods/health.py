@@ -130,7 +130,7 @@ def _rest(path: str, degraded: tuple[str, ...], newer: tuple[bool, EventLoop] | 
 
 
 def _sessions_path(core: Core) -> str:
-    return str(core.paths.state / "agents" / "main" / "sessions" / "sessions.json")
+    return f"{core.paths.state}/agents/main/sessions/sessions.json"  # joining a Path costs more than all the rest
 
 
 def _sessions(path: str) -> dict[str, Any]:
