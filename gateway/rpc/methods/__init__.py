@@ -4,6 +4,7 @@ from gateway.rpc.methods.agents import agent_identity_get, agents_list, models_l
 from gateway.rpc.methods.approvals import exec_approval_list, exec_approvals_get
 from gateway.rpc.methods.channels import channels_status
 from gateway.rpc.methods.config import config_get
+from gateway.rpc.methods.config_schema import config_schema, config_schema_lookup
 from gateway.rpc.methods.config_write import config_apply, config_patch, config_set
 from gateway.rpc.methods.cron import cron_list, cron_status
 from gateway.rpc.methods.devices import (
@@ -25,6 +26,7 @@ from gateway.rpc.methods.sessions import (
     sessions_describe,
     sessions_list,
     sessions_messages_subscribe,
+    sessions_messages_unsubscribe,
     sessions_preview,
     sessions_subscribe,
 )
@@ -39,6 +41,8 @@ METHODS = (
     config_set,
     config_apply,
     config_patch,
+    config_schema,
+    config_schema_lookup,
     system_presence,
     last_heartbeat,
     system_event,
@@ -61,6 +65,7 @@ METHODS = (
     sessions_preview,
     sessions_subscribe,
     sessions_messages_subscribe,
+    sessions_messages_unsubscribe,
     sessions_describe,
     chat_history,
     chat_startup,

@@ -65,6 +65,7 @@ class Models(Struct):
 
 class SkillsParams(Params, frozen=True):
     agent_id: str | None = None
+    session_key: str | None = None
 
 
 class Skills(Struct, rename="camel"):
@@ -145,7 +146,7 @@ def models_list(call: Call, params: ModelsParams) -> Models:
 def skills_status(call: Call, params: SkillsParams) -> Skills:
     """Where skills would lie; none is loaded by this gateway."""
     tree = call.core.snapshot.merged
-    id = (params.agent_id or catalog.default_id(tree)).strip().lower()
+    id = (params.agent_id or owner(tree, params.session_key or "")).strip().lower()
     agent = next((each for each in catalog.agents(tree) if each.id == id), None)
     if agent is None:
         raise RpcError(f'unknown agent id "{cut(id)}"')

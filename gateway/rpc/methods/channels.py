@@ -14,7 +14,6 @@ class ChannelsParams(Params, frozen=True):
     probe: bool = False
     timeout_ms: Annotated[float, Meta(ge=0)] | None = None
     channel: str | None = None
-    include_channel_accounts: bool = True
 
 
 class Channels(Struct, rename="camel"):

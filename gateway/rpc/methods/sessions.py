@@ -191,6 +191,12 @@ def sessions_messages_subscribe(call: Call, params: KeyParams) -> Subscribed:
     return Subscribed(True, params.key, owner(call.core.snapshot.merged, params.key))
 
 
+@method("sessions.messages.unsubscribe", KeyParams, Subscribed, scope=READ, since=4)
+def sessions_messages_unsubscribe(call: Call, params: KeyParams) -> Subscribed:
+    """Hear no more of one session."""
+    return Subscribed(False, params.key, owner(call.core.snapshot.merged, params.key))
+
+
 @method("sessions.describe", KeyParams, Described, scope=READ, since=4)
 def sessions_describe(call: Call, params: KeyParams) -> Described:
     """One session's row: null, because there is none."""

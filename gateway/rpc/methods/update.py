@@ -9,12 +9,16 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.protocol.frames import WireError
-from gateway.protocol.params import NoParams
+from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.registry import Call, RpcError, method
 
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "i686": "ia32"}
 """As Node names them, which the clients know."""
+
+
+class UpdateParams(Params, frozen=True):
+    refresh_checkout: bool = False
 
 
 class Update(Struct, rename="camel"):
@@ -48,8 +52,8 @@ class SystemInfo(Struct, rename="camel"):
     disk_available_bytes: int | UnsetType = UNSET
 
 
-@method("update.status", NoParams, Update, scope=ADMIN, since=4)
-def update_status(call: Call, params: NoParams) -> Update:
+@method("update.status", UpdateParams, Update, scope=ADMIN, since=4)
+def update_status(call: Call, params: UpdateParams) -> Update:
     """No update is looked for and none is installed by the gateway: packages come from your package manager."""
     return Update(None, None, "stable", {"channel": "stable", "autoEnabled": False, "install": {"kind": "package"}})
 

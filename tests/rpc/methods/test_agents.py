@@ -110,6 +110,8 @@ def test_no_skill_is_loaded() -> None:
     shown = {"workspaceDir": "/home/u/ws", "managedSkillsDir": "/home/u/.openclaw/skills", "skills": []}
     assert call(configured(), OLD, "skills.status")["payload"] == shown
     assert call(configured(), NEW, "skills.status", {"agentId": "main"})["payload"] == shown | {"agentId": "main"}
+    of_session = call(configured(TEAM), NEW, "skills.status", {"sessionKey": "agent:a:main"})["payload"]
+    assert (of_session["agentId"], of_session["workspaceDir"]) == ("a", "/home/u/.openclaw/workspace-a")
     error = call(configured(), NEW, "skills.status", {"agentId": "zzz"})["error"]
     assert error["message"] == 'unknown agent id "zzz"'
 

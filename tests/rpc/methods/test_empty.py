@@ -131,7 +131,7 @@ def test_nothing_waits_for_approval() -> None:
 
 
 def test_no_update() -> None:
-    payload = call(FakeCore(), make_peer(4, ADMIN), "update.status")["payload"]
+    payload = call(FakeCore(), make_peer(4, ADMIN), "update.status", {"refreshCheckout": True})["payload"]
     assert payload == {
         "sentinel": None,
         "updateAvailable": None,

@@ -49,6 +49,8 @@ def test_subscribing() -> None:
     assert payload["list"]["limitApplied"] == 5
     payload = call(configured(), NEW, "sessions.messages.subscribe", {"key": KEY, "includeApprovals": True})["payload"]
     assert payload == {"subscribed": True, "key": KEY, "agentId": "main"}
+    payload = call(configured(), NEW, "sessions.messages.unsubscribe", {"key": KEY})["payload"]
+    assert payload == {"subscribed": False, "key": KEY, "agentId": "main"}
 
 
 def test_a_session_is_described_as_none() -> None:
