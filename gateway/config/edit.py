@@ -34,7 +34,7 @@ def set_value(text: str, path: tuple[str, ...], value: Any) -> str:
         depth += 1
     rest = path[depth:]
     if not rest:
-        edits = [(node.start, node.end, _render(value, _indent(text, node.start)))]
+        edits = [] if same(node.value, value) else [(node.start, node.end, _render(value, _indent(text, node.start)))]
     elif isinstance(node.value, dict):
         for key in reversed(rest[1:]):
             value = {key: value}
@@ -163,8 +163,9 @@ def _more(text: str, node: json5.Node, old: list[tuple[int, int]], new: list[tup
     else:
         before = "" if last is None else " " if node.comma else ", "
         at = close if last is None or node.comma else last
-        indent = _indent(text, node.start)
-        yield at, at, before + ", ".join(f"{name}{_render(value, indent)}" for name, value in new)
+        # Beside others on one line, a value stays on it; alone, it is the whole of a new section.
+        beside = None if old else _indent(text, node.start)
+        yield at, at, before + ", ".join(f"{name}{_render(value, beside)}" for name, value in new)
 
 
 def _indent(text: str, at: int) -> str:
@@ -173,5 +174,8 @@ def _indent(text: str, at: int) -> str:
     return match.group() if match else ""
 
 
-def _render(value: Any, indent: str) -> str:
+def _render(value: Any, indent: str | None) -> str:
+    """On lines of their own after the first, indented; all on one line for None."""
+    if indent is None:
+        return json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False, indent=INDENT).replace("\n", "\n" + indent)

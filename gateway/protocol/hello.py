@@ -10,7 +10,7 @@ from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
 from gateway.protocol.pairing import Granted
 
-EVENTS = ["connect.challenge", "presence", "tick", "shutdown", "health"]
+EVENTS = ["connect.challenge", "presence", "tick", "shutdown", "health", "config.changed"]
 """What this gateway sends."""
 
 SESSION_DEFAULTS = {

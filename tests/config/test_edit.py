@@ -86,6 +86,7 @@ def test_setting_a_value_is_what_it_says(tree: dict[str, object], path: list[str
         ("[\n  1, // one\n  2 // two\n]", [1, 2, 3], "[\n  1, // one\n  2, // two\n  3\n]"),
         ("{a: 1.0, b: 'x'}", {"a": 1, "b": "x"}, "{a: 1.0, b: 'x'}"),
         ("{a: true}", {"a": 1}, "{a: 1}"),
+        ("{a: 1} // x", {"a": 1, "b": {"c": [1, 2]}}, '{a: 1, b: {"c": [1, 2]}} // x'),
     ],
 )
 def test_a_rewrite_touches_only_what_differs(text: str, value: object, expected: str) -> None:

@@ -29,7 +29,7 @@ from gateway.rpc.registry import Call, RpcError, method
 
 HASH_REQUIRED = "config base hash required; re-run config.get and retry"
 HASH_DIFFERS = "config changed since last load; re-run config.get and retry"
-EMPTY = "{}\n"
+EMPTY = "{\n}\n"
 
 Text = Annotated[str, Meta(min_length=1)]
 

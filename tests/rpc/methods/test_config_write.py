@@ -125,7 +125,7 @@ def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Place, monke
 def test_a_first_file_needs_no_hash(tmp_path: Path) -> None:
     place = Place(tmp_path, None)
     place.ok("config.patch", "{gateway: {port: 18801}}")
-    assert json.loads(place.text) == {"gateway": {"port": 18801}}
+    assert place.text == '{\n  "gateway": {\n    "port": 18801\n  }\n}\n'
     assert place.path.stat().st_mode & 0o777 == 0o600
 
 
