@@ -231,7 +231,7 @@ def test_a_client_that_shuts_its_half_is_gone(greeted: bool) -> None:
         await client.upgrade()
         if greeted:
             await client.hello()
-        client.writer.write_eof()
+        client.shut_half()
         await client.end()
         await it.empty()
 
@@ -243,7 +243,7 @@ def test_a_frame_that_breaks_off_leaves_nothing(cut: int) -> None:
     async def play(it: Scene) -> None:
         client = await it.greeted()
         client.send(frame(TEXT, b"x" * 300)[:cut])
-        client.writer.write_eof()
+        client.shut_half()
         await client.end()
         await it.empty()
 

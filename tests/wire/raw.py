@@ -88,6 +88,12 @@ def connect_request(protocol: int = 4, secret: str = SECRET) -> dict[str, Any]:
 class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    shut: bool = False
+
+    def shut_half(self) -> None:
+        """Nothing more will be said; what comes can still be read."""
+        self.shut = True
+        self.writer.write_eof()
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -107,7 +113,7 @@ class Client:
             if size >= 126:
                 size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
             return Frame(first & 0x0F, await self.reader.readexactly(size), first)
-        except (asyncio.IncompleteReadError, ConnectionResetError):
+        except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
     async def answer(self, id: str = "1") -> dict[str, Any]:
@@ -129,7 +135,8 @@ class Client:
         while (got := await self.next()) is not None:
             if got.opcode == CLOSE:
                 code = got.code
-                self.send(frame(CLOSE, got.payload))
+                if not self.shut:
+                    self.send(frame(CLOSE, got.payload))
         return code
 
     def leave(self) -> None:
