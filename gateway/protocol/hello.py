@@ -10,7 +10,16 @@ from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
 from gateway.protocol.pairing import Granted
 
-EVENTS = ["connect.challenge", "presence", "tick", "shutdown", "health", "config.changed"]
+EVENTS = [
+    "connect.challenge",
+    "presence",
+    "tick",
+    "shutdown",
+    "health",
+    "config.changed",
+    "device.pair.requested",
+    "device.pair.resolved",
+]
 """What this gateway sends."""
 
 SESSION_DEFAULTS = {

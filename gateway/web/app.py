@@ -81,3 +81,6 @@ def warm_up() -> None:
     import gateway.web.control
     import gateway.web.routes
     import gateway.web.socket  # noqa: F401
+    from gateway.protocol.device import warm_up as warm_up_proofs
+
+    warm_up_proofs()
