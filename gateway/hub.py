@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gateway.lag import LoopLag
 from gateway.outbox import Outbox
-from gateway.protocol.closing import SECRET_CHANGED, SLOW_CONSUMER, Close
+from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
@@ -209,6 +209,13 @@ class Hub:
         for connection in stale:
             connection.outbox.finish(SECRET_CHANGED)
         return len(stale)
+
+    def close_device(self, device_id: str) -> int:
+        """Close those who came in as this device, by whatever secret; return how many."""
+        gone = [each for each in self.clients if each.peer and each.peer.device_id == device_id]
+        for connection in gone:
+            connection.outbox.finish(DEVICE_CHANGED)
+        return len(gone)
 
     async def close_all(self, code: int, reason: str, grace_s: float) -> None:
         """Close everyone after what is queued for them, whoever still comes too; drop who is there after the grace."""

@@ -81,6 +81,7 @@ class Process:
         self.paths = start.paths
         self.hub = Hub(self._changed, self._idle)
         self.devices = Devices(start.paths.state, self._announce_pairing)
+        self.devices.on_revoked = self._device_changed
         self.listeners: tuple[socket.socket, ...] = ()
         self._start = start
         self._unit = holders.unit(os.getpid())
@@ -285,6 +286,10 @@ class Process:
 
     async def _rehearse(self) -> str | None:
         return obstacle(self.paths.state, self._start.lease.fd) or await rehearse()
+
+    def _device_changed(self, device_id: str) -> None:
+        """In the next turn: whoever asked for it may be that device, and shall have its answer."""
+        asyncio.get_running_loop().call_soon(self.hub.close_device, device_id)
 
     def _announce_pairing(self, event: str, payload: dict[str, Any]) -> None:
         self.hub.broadcast(event, payload, drop_if_slow=True, scope=PAIRING)

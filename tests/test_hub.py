@@ -163,6 +163,13 @@ def test_an_old_secret_closes_only_those_who_used_it() -> None:
         assert hub.close_generation(2) == 0
 
 
+def test_a_device_token_survives_a_change_of_the_secret() -> None:
+    hub = Hub()
+    with held(hub, peer(generation=1, mode="device-token")) as (connection,):
+        assert hub.close_generation(5) == 0
+        assert not connection.outbox.closing
+
+
 def test_close_all_waits_for_those_who_go() -> None:
     async def test() -> None:
         hub = Hub()

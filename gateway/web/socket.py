@@ -143,6 +143,7 @@ class Conversation:
             allowed_origins=gateway.control_ui.allowed_origins,
             allow_insecure_ui=gateway.control_ui.allow_insecure_auth,
             ignore_ui_device=gateway.control_ui.dangerously_disable_device_auth,
+            book=self._core.devices,
         )
 
     async def _serve(self, text: str, session: Session) -> None:

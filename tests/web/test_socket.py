@@ -1,9 +1,13 @@
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,13 +15,19 @@ import pytest
 import uvicorn
 import uvloop
 import websockets
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Request
+from websockets.typing import Origin
 
+from gateway.devices import Devices
 from gateway.lifecycle.phases import Phase
+from gateway.lockout import MAX_FAILURES
 from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.device import DeviceProof, Signed, payloads
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
 from gateway.protocol.params import NoParams
 from gateway.rpc.methods import METHODS
@@ -540,5 +550,76 @@ def test_a_client_that_asks_and_never_reads_is_not_read_further() -> None:
             for _ in range(20):
                 assert (await call(other, "last-heartbeat"))["ok"] is True
             assert asked == before < 20_000
+
+    run(test)
+
+
+def test_a_foreign_page_is_refused_and_a_page_in_the_config_is_not() -> None:
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            for allowed, ok in (((), False), (("https://ui.example",), True)):
+                ui = msgspec.structs.replace(core.config.gateway.control_ui, allowed_origins=allowed)
+                gateway = msgspec.structs.replace(core.config.gateway, control_ui=ui)
+                core.config = msgspec.structs.replace(core.config, gateway=gateway)
+                async with connect(server.url, origin=Origin("https://ui.example")) as ws:
+                    await ws.send(connect_frame())
+                    assert (await answer(ws, "hello"))["ok"] is ok
+
+    run(test)
+
+
+def test_guesses_of_one_page_are_counted_over_its_connections() -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, client(server):
+            for number in range(MAX_FAILURES + 1):
+                async with connect(server.url, origin=Origin("http://localhost:5173")) as ws:
+                    await ws.send(connect_frame(token="t0k" if number == MAX_FAILURES else "no"))
+                    error = (await answer(ws, "hello"))["error"]
+                    assert ("too many" in error["message"]) is (number == MAX_FAILURES)
+            async with client(server) as program:
+                assert (await call(program, "last-heartbeat"))["ok"] is True
+
+    run(test)
+
+
+def prove(connect: dict[str, Any], nonce: str) -> dict[str, Any]:
+    key = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    bare = DeviceProof(hashlib.sha256(raw).hexdigest(), spell(raw), "", int(time.time() * 1000), nonce)
+    client = connect["client"]
+    scopes, token = tuple(connect["scopes"]), connect["auth"]["token"]
+    signed = Signed(client["id"], client["mode"], "operator", scopes, token, client["platform"], "")
+    signature = spell(key.sign(payloads(bare, signed, nonce, 4)[0].encode()))
+    return msgspec.to_builtins(msgspec.structs.replace(bare, signature=signature))  # type: ignore[no-any-return]
+
+
+def spell(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_a_device_gets_a_token_that_outlives_the_secret(tmp_path: Path, protocol: int) -> None:
+    async def test() -> None:
+        core = FakeCore(devices=Devices(tmp_path))
+
+        async def come(ws: ClientConnection, token: str) -> dict[str, Any]:
+            nonce = (await receive(ws))["payload"]["nonce"]
+            frame = json.loads(connect_frame(protocol, token))
+            frame["params"]["device"] = prove(frame["params"], nonce)
+            await ws.send(json.dumps(frame))
+            return await answer(ws, "hello")
+
+        async with serving(core) as server, connect(server.url) as first, connect(server.url) as second:
+            auth = (await come(first, "t0k"))["payload"]["auth"]
+            assert (auth["role"], auth["scopes"]) == ("operator", ["operator.admin"])
+            core.auth = AuthPolicy("token", token="new", generation=2)
+            assert (await come(second, auth["deviceToken"]))["payload"]["auth"]["deviceToken"] == auth["deviceToken"]
+            assert core.hub.close_generation(1) == 1
+            assert await closed(first) == (1008, "gateway auth changed")
+            assert (await call(second, "last-heartbeat"))["ok"] is True
+            (device,) = core.devices.listing()[1]
+            core.hub.close_device(device.device_id)
+            assert await closed(second) == (1008, "device access changed")
 
     run(test)
