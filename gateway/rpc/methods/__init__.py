@@ -3,6 +3,7 @@
 from gateway.rpc.methods.agents import agent_identity_get, agents_list, models_list, skills_status
 from gateway.rpc.methods.approvals import exec_approval_list, exec_approvals_get
 from gateway.rpc.methods.channels import channels_status
+from gateway.rpc.methods.chat import chat_history, chat_metadata, chat_startup
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_schema import config_schema, config_schema_lookup
 from gateway.rpc.methods.config_write import config_apply, config_patch, config_set
@@ -20,9 +21,6 @@ from gateway.rpc.methods.lifecycle import gateway_reload, gateway_restart_prefli
 from gateway.rpc.methods.logs import logs_tail
 from gateway.rpc.methods.nodes import node_list, node_pair_list
 from gateway.rpc.methods.sessions import (
-    chat_history,
-    chat_metadata,
-    chat_startup,
     sessions_describe,
     sessions_list,
     sessions_messages_subscribe,
