@@ -3,13 +3,14 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from gateway import hub as module
 from gateway.hub import STALL_S, Connection, Hub
 from gateway.outbox import Outbox
-from gateway.protocol.closing import SECRET_CHANGED, SLOW_CONSUMER, Close
+from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
@@ -161,6 +162,19 @@ def test_an_old_secret_closes_only_those_who_used_it() -> None:
         assert not (third.outbox.closing or open_to_all.outbox.closing or stranger.outbox.closing)
         assert drained(first)[1] == SECRET_CHANGED
         assert hub.close_generation(2) == 0
+
+
+def test_a_device_is_closed_whatever_secret_it_used_and_nobody_else() -> None:
+    hub = Hub()
+    who = [
+        msgspec.structs.replace(peer(mode=mode), device_id=id)
+        for mode, id in [("token", "a"), ("device-token", "a"), ("token", "b"), ("token", None)]
+    ]
+    with held(hub, *who, None) as connections:
+        assert hub.close_device("a") == 2
+        assert [bool(each.outbox.closing) for each in connections] == [True, True, False, False, False]
+        assert drained(connections[1])[1] == DEVICE_CHANGED
+        assert hub.close_device("a") == 0
 
 
 def test_a_device_token_survives_a_change_of_the_secret() -> None:

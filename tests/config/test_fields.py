@@ -3,8 +3,10 @@ import pytest
 
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, keys_of, overlay
 from gateway.config.openclaw import OPENCLAW_KEYS
+from gateway.config.parse import Place
 from gateway.config.schema import ACTIONS, Config, Effect
 from gateway.config.schema import Gateway as Section
+from gateway.config.validate import validate
 
 DEFAULTS = {
     "gateway.port": (18789, "unit", None),
@@ -123,3 +125,13 @@ def test_what_is_used_lies_over_what_was_written_and_the_rest_stays() -> None:
         "logging": {"level": "info"},
     }
     assert written["gateway"] == {"port": "1", "remote": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "good"), [(["10.0.0.0/8", "::1"], True), (["proxy.example"], False), (["10.0.0.0/33"], False)]
+)  # fmt: skip
+def test_trusted_proxies_are_addresses_or_networks(proxies: list[str], good: bool) -> None:
+    tree = {"gateway": {"trustedProxies": proxies}}
+    verdict = validate(tree, lambda path, *, key=False: Place("f"), lambda name: None)
+    assert (verdict.config is not None) is good
+    assert [issue.path for issue in verdict.issues] == ([] if good else ["gateway.trustedProxies"])
