@@ -306,11 +306,11 @@ def test_a_length_that_nobody_can_send_is_refused_by_its_head_alone() -> None:
 KEY = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 V13 = b"sec-websocket-version: 13\r\n"
 UPGRADE = b"upgrade: websocket\r\nconnection: upgrade\r\n"
-GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
+GET = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n"
 HANDSHAKES = {
     "the plain one": (GET + UPGRADE + KEY + V13, 101),
     "any case": (GET + b"UPGRADE: WebSocket\r\nCONNECTION: Keep-Alive, UPGRADE\r\n" + KEY + V13, 101),
-    "any path": (b"GET /any/path?x=1 HTTP/1.1\r\nhost: x\r\n" + UPGRADE + KEY + V13, 101),
+    "any path": (b"GET /any/path?x=1 HTTP/1.1\r\nhost: 127.0.0.1\r\n" + UPGRADE + KEY + V13, 101),
     "a subprotocol": (GET + UPGRADE + KEY + V13 + b"sec-websocket-protocol: chat, other\r\n", 101),
     "compression offered": (
         GET + UPGRADE + KEY + V13 + b"sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n",
@@ -325,8 +325,8 @@ HANDSHAKES = {
     "a short key": (GET + UPGRADE + b"sec-websocket-key: YWJj\r\n" + V13, 400),
     "a key that is no base64": (GET + UPGRADE + b"sec-websocket-key: !!!!\r\n" + V13, 400),
     "a body": (GET + UPGRADE + KEY + V13 + b"content-length: 3\r\n", 400),
-    "HTTP/1.0": (b"GET / HTTP/1.0\r\nhost: x\r\n" + UPGRADE + KEY + V13, 400),
-    "POST": (b"POST / HTTP/1.1\r\nhost: x\r\n" + UPGRADE + KEY + V13, 405),
+    "HTTP/1.0": (b"GET / HTTP/1.0\r\nhost: 127.0.0.1\r\n" + UPGRADE + KEY + V13, 400),
+    "POST": (b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\n" + UPGRADE + KEY + V13, 405),
     "no host": (b"GET / HTTP/1.1\r\n" + UPGRADE + KEY + V13, 400),
     "an extension that cannot be read": (GET + UPGRADE + KEY + V13 + b"sec-websocket-extensions: ;;=\r\n", 101),
 }

@@ -20,7 +20,7 @@ CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MASK = b"\x37\xfa\x21\x3d"
 SECRET = "t0k"
 HEAD = (
-    b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
 )
 
@@ -153,12 +153,18 @@ class Scene:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.clients: list[Client] = []
 
-    async def client(self) -> Client:
-        self.clients.append(Client(*await asyncio.open_connection(*self.listener.getsockname())))
+    async def client(self, receive_buffer: int | None = None) -> Client:
+        """A small buffer lets the server feel soon that nothing is read."""
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, self.listener.getsockname())
+        self.clients.append(Client(*await asyncio.open_connection(sock=sock)))
         return self.clients[-1]
 
-    async def greeted(self, protocol: int = 4) -> Client:
-        client = await self.client()
+    async def greeted(self, protocol: int = 4, receive_buffer: int | None = None) -> Client:
+        client = await self.client(receive_buffer)
         await client.upgrade()
         await client.hello(protocol)
         return client
