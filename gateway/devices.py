@@ -70,7 +70,7 @@ class Devices:
                 device = merge(device, self._request(asking, device is not None), self._clock_ms())
                 granted = self._grant(device, asking)
                 log.info(
-                    "device pairing auto-approved device=%s role=%s scopes=%s",
+                    "device pairing auto-approved device=%s role=%s scopes=%r",
                     asking.device_id, asking.role[:40], ",".join(asking.scopes)[:200],
                 )  # fmt: skip
                 return granted
