@@ -86,7 +86,10 @@ def make_home(client: Client, folder: Path, port: int) -> Path:
     """A home and state folder of the client's own, whose config names the port and the token."""
     home = folder / client.version
     home.mkdir(mode=0o700)
-    config = {"gateway": {"mode": "local", "port": port, "auth": {"mode": "token", "token": TOKEN}}}
+    config = {
+        "gateway": {"mode": "local", "port": port, "auth": {"mode": "token", "token": TOKEN}},
+        "logging": {"file": str(home / "client.log")},  # else a common one, which `logs` shows when it cannot connect
+    }
     path = home / "openclaw.json"
     path.write_text(json.dumps(config))
     path.chmod(0o600)
