@@ -28,6 +28,7 @@ STALL_S = 60.0
 SAMPLE_S = 1.0
 REFRESH_TICKS = 2
 """Health is told anew every minute."""
+POLL_S = 0.005
 _ADVANCING = 4
 """From this protocol on, a dropped event takes its number with it, so that the client sees the gap."""
 
@@ -59,6 +60,9 @@ class Connection:
     peer: Peer | None = None
     since_ms: int = 0
     seq: int = 0
+    opened: float = field(default_factory=time.monotonic)
+    answered: bool = False
+    """Whether it has had its first answer after the hello."""
 
     def greet(self, peer: Peer, now_ms: int) -> None:
         self.peer = peer
@@ -216,6 +220,15 @@ class Hub:
         for connection in gone:
             connection.outbox.finish(DEVICE_CHANGED)
         return len(gone)
+
+    async def serve_newcomers(self, limit_s: float) -> None:
+        """Wait for those who came less than `limit_s` ago and had no answer yet: a command does not try again."""
+        until = time.monotonic() + limit_s
+        # Polled, for the few times that a process leaves: most connections never need to tell.
+        while (now := time.monotonic()) < until and any(  # noqa: ASYNC110
+            not each.answered and not each.outbox.closing and now - each.opened < limit_s for each in self._connections
+        ):
+            await asyncio.sleep(POLL_S)
 
     async def close_all(self, code: int, reason: str, grace_s: float) -> None:
         """Close everyone after what is queued for them, whoever still comes too; drop who is there after the grace."""

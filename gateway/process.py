@@ -354,6 +354,7 @@ class Process:
     async def _close_websockets(self, grace: float) -> None:
         # Where systemd holds the port, a stop is a restart for the client: its next connection starts us again.
         back = self._coordinator.state.way is Way.REEXEC or self._start.inherited.held_by_systemd
+        await self.hub.serve_newcomers(Budgets().newcomers)
         reason = "gateway restarting" if back else "gateway stopping"
         self.hub.broadcast("shutdown", {"reason": reason, "restartExpectedMs": RESTART_EXPECTED_MS if back else None})
         await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace)

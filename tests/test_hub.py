@@ -210,6 +210,29 @@ def test_close_all_drops_those_who_do_not() -> None:
     asyncio.run(test())
 
 
+def test_a_newcomer_gets_its_first_answer_before_the_end() -> None:
+    async def test() -> None:
+        hub = Hub()
+        with held(hub, peer(), peer()) as (old, young):
+            old.opened -= 60
+            serving = asyncio.create_task(hub.serve_newcomers(30))
+            await asyncio.sleep(0.02)
+            assert not serving.done()
+            young.answered = True
+            await asyncio.wait_for(serving, 5)
+
+    asyncio.run(test())
+
+
+def test_a_newcomer_that_asks_nothing_is_waited_for_no_longer_than_the_limit() -> None:
+    async def test() -> None:
+        hub = Hub()
+        with held(hub, None, peer()):
+            await asyncio.wait_for(hub.serve_newcomers(0.02), 5)
+
+    asyncio.run(test())
+
+
 def test_close_all_of_nobody_is_done_at_once() -> None:
     hub = Hub()
     asyncio.run(asyncio.wait_for(hub.close_all(1012, "", 60), 1))

@@ -78,7 +78,7 @@ class Budgets:
     """The longest each part of leaving may take, in seconds.
 
     The sum, with the time to put things away, must stay below the unit's `TimeoutStopSec=` (tests/test_units.py).
-    Only `breath`, `finish` and `close` are time in which newcomers wait in the kernel's queue.
+    Only `breath`, `finish`, `newcomers` and `close` are time in which newcomers wait in the kernel's queue.
     """
 
     drain: float = 10.0
@@ -91,12 +91,14 @@ class Budgets:
     """The requests that came in since the drain, as long as it is our turn."""
     patience: float = 0.3
     """The same, where it is the client's turn to send or to read: newcomers pay for waiting here."""
+    newcomers: float = 0.5
+    """A WebSocket that is younger than this has its first answer before it is closed: a command does not try again."""
     close: float = 0.3
     """WebSocket clients answer the close frame."""
 
     @property
     def total(self) -> float:
-        return self.drain + self.breath + self.finish + self.close
+        return self.drain + self.breath + self.finish + self.newcomers + self.close
 
 
 RESTART_BURST = 5

@@ -171,6 +171,7 @@ class Conversation:
         answer = self._dispatcher.answer(self._call, request)
         if isinstance(answer, str):
             session.finish(request.id)
+            self._connection.answered = True
             self._outbox.put(answer)
             return
         self._core.hub.begin()
@@ -183,6 +184,7 @@ class Conversation:
         session.finish(request.id)
         self._slot.set()
         if not task.cancelled():
+            self._connection.answered = True
             self._outbox.put(task.result())
         self._core.hub.end()
 
