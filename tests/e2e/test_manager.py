@@ -52,7 +52,7 @@ def test_restart_behind_a_socket_unit_loses_nothing(server: UserManager, kind: s
     with load(server, kind) as clients:
         for _ in range(3):
             server.systemctl("restart", "toy.service")
-    assert clients.outcomes["ok"] > 50
+    assert clients.outcomes["ok"]  # how many depends on the machine
     assert clients.lost == {}
 
 
