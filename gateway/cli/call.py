@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,12 +58,25 @@ def call(
 
     Exit code 0: answered · 1: refused or failed · 2: bad PARAMS · 3: not running · 14: no answer in time.
     """
-    from gateway.client import WireFailure
-
     given = read_params(params)
     target = find_target(service_environment(os.environ), url, token, password)
+    return ask(target, timeout, method, given, _tell, as_json=as_json)
+
+
+def ask(
+    target: Target,
+    timeout: float,
+    method: str,
+    params: dict[str, Any],
+    tell: Callable[[Any], None],
+    *,
+    as_json: bool,
+) -> int:
+    """Call one method and let `tell` print what it answers; as JSON, a refusal is printed too and not raised."""
+    from gateway.client import WireFailure
+
     try:
-        payload = asyncio.run(_call(_client(target, timeout), method, given))
+        payload = asyncio.run(_call(_client(target, timeout), method, params))
     except WireFailure as failure:
         if not as_json:
             raise
@@ -72,8 +86,12 @@ def call(
     if as_json:
         click.echo(json.dumps({"ok": True, "payload": payload}))
     else:
-        click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+        tell(payload)
     return ExitCode.OK
+
+
+def _tell(payload: Any) -> None:
+    click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
 
 
 @click.command()

@@ -1,7 +1,5 @@
 """`devices`: who waits for an approval, who is paired, with which tokens; asked over the wire as any client would."""
 
-import asyncio
-import json
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -9,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from gateway.cli.target import find_target, with_scheme
-from gateway.exits import ExitCode
+from gateway.cli.call import ask
+from gateway.cli.target import find_target
 from gateway.units.installation import service_environment
 
 TIMEOUT_S = 10.0
@@ -99,36 +97,7 @@ def _ask(
     timeout: float,
     as_json: bool,
 ) -> int:
-    from gateway.client import WireFailure
-
-    try:
-        payload = asyncio.run(_call(method, params, url, timeout))
-    except WireFailure as failure:
-        if not as_json:
-            raise
-        error = {"code": failure.code, "message": failure.message, "details": failure.details}
-        click.echo(json.dumps({"ok": False, "error": error}))
-        return ExitCode.FAILURE
-    if as_json:
-        click.echo(json.dumps({"ok": True, "payload": payload}))
-    else:
-        tell(payload)
-    return ExitCode.OK
-
-
-async def _call(method: str, params: dict[str, Any], url: str | None, timeout_s: float) -> Any:
-    from gateway.client import GatewayClient
-
-    target = find_target(service_environment(os.environ), url)
-    async with GatewayClient(
-        with_scheme(target.url, {"http": "ws", "https": "wss"}),
-        token=target.token,
-        password=target.password,
-        client_id="cli",
-        mode="cli",
-        timeout_s=timeout_s,
-    ) as client:
-        return await client.call(method, params)
+    return ask(find_target(service_environment(os.environ), url), timeout, method, params, tell, as_json=as_json)
 
 
 def _sentence(template: str) -> Callable[[Any], None]:
