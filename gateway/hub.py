@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.lag import LoopLag
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, Pipe
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.handshake import Peer, describe
@@ -33,8 +33,11 @@ _ADVANCING = 4
 """From this protocol on, a dropped event takes its number with it, so that the client sees the gap."""
 
 
-class Carrier(Protocol):
+class Carrier(Pipe, Protocol):
     """The transport below one client."""
+
+    on_write_resumed: Callable[[], None] | None
+    """Called when writing is paused no more, and at the end of the connection."""
 
     def abort(self) -> None:
         """Drop it at once, with what is still unsent. Again, or after its end, it does nothing."""
@@ -49,20 +52,24 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class Connection:
     """One client, from the moment its WebSocket is open; `peer` is None until it has said who it is."""
 
     id: str
     remote: str
     carrier: Carrier
-    outbox: Outbox = field(default_factory=lambda: Outbox(MAX_HANDSHAKE_FRAME, time.monotonic))
+    outbox: Outbox = field(init=False)
     peer: Peer | None = None
     since_ms: int = 0
     seq: int = 0
     opened: float = field(default_factory=time.monotonic)
     answered: bool = False
     """Whether it has had its first answer after the hello."""
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
+        self.carrier.on_write_resumed = self.outbox.flush
 
     def greet(self, peer: Peer, now_ms: int) -> None:
         self.peer = peer

@@ -1,34 +1,63 @@
-"""What waits to be sent to one client: a queue bounded in bytes, and the one task that empties it.
+"""What waits to be sent to one client: a queue bounded in bytes, emptied into the client's transport as it takes it.
 
 A client that does not read fills its own queue and nothing else: whoever puts something in never waits.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
+from gateway.flag import Flag
 from gateway.protocol.closing import Close
 
 LOW_WATER = 64 * 1024
 """Bytes; `room` waits for less than this."""
+EAGER = 16 * 1024
+"""Bytes from which a queue does not wait for the end of the turn: a large event shall not lie there for each client."""
+BATCH = 64 * 1024
+"""Bytes after which a write is full; a single message may be longer."""
+_NOTHING: Final = deque[str]()
+"""One for all whose queue is empty: a deque takes 700 bytes, and most queues are empty."""
+
+
+class Pipe(Protocol):
+    """Where the messages go."""
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether something that was written has not been taken yet. At the end of that, `flush` must be called."""
+        ...
+
+    def write(self, texts: Sequence[str]) -> None:
+        """Send each as a text message, now. After the connection's end it does nothing."""
+        ...
 
 
 class Outbox:
-    """`run` ends with the `Close` to send, once `finish` or `cut` has been called."""
+    """What is put in within one turn of the loop goes out in one write, at the end of the turn."""
 
-    def __init__(self, max_bytes: int, clock: Callable[[], float]) -> None:
+    __slots__ = (
+        *("max_bytes", "on_close", "on_end", "queued"),
+        *("_close", "_clock", "_pipe", "_room", "_soon", "_stalled", "_texts"),
+    )
+
+    def __init__(self, pipe: Pipe, max_bytes: int, clock: Callable[[], float]) -> None:
         self.max_bytes = max_bytes
         self.on_close: Callable[[], None] | None = None
         """Called once, when the end has been decided."""
+        self.on_end: Callable[[Close], None] | None = None
+        """Called once, when everything has been written that shall be: it is time for the close frame."""
         self.queued = 0
-        """Bytes in the queue, without the frame that is being sent."""
+        """Bytes in the queue, without what the transport has."""
+        self._pipe = pipe
         self._clock = clock
-        self._texts: deque[str] = deque()
-        self._changed = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._texts = _NOTHING
+        self._room = Flag(is_set=True)
         self._close: Close | None = None
-        self._sending_since: float | None = None
+        self._soon = False
+        self._stalled: float | None = None
+        """Since when the transport takes nothing."""
 
     @property
     def closing(self) -> bool:
@@ -36,61 +65,83 @@ class Outbox:
 
     def put(self, text: str) -> None:
         """Nothing is accepted after `finish` or `cut`."""
-        if self._close is None:
-            self._texts.append(text)
-            self.queued += size(text)
-            if self.queued >= LOW_WATER:
-                self._room.clear()
-            self._changed.set()
+        if self._close is not None:
+            return
+        if not self._texts:
+            self._texts = deque()
+        self._texts.append(text)
+        self.queued += size(text)
+        if self.queued >= LOW_WATER:
+            self._room.clear()
+        self._flush_soon()
 
     def fits(self, text: str) -> bool:
-        """A frame that is larger than the bound still passes when nothing else waits."""
+        """A message that is larger than the bound still passes when nothing else waits."""
         return not self._texts or self.queued + size(text) <= self.max_bytes
 
     def finish(self, close: Close) -> None:
         """Send what is queued, then close. The first reason given is the one that holds."""
         if self._close is None:
             self._close = close
-            self._changed.set()
             if self.on_close:
                 self.on_close()
+            self._flush_soon()
 
     def cut(self, close: Close) -> None:
         """Close without sending what is queued."""
-        self.finish(close)
-        self._texts.clear()
+        self._texts = _NOTHING
         self.queued = 0
         self._room.set()
+        self.finish(close)
+        self._flush_soon()
 
     def stalled_for(self) -> float:
-        """Seconds for which the client has not taken the frame that is being sent."""
-        return 0.0 if self._sending_since is None else self._clock() - self._sending_since
+        """Seconds for which the client has not taken what has been written to it."""
+        return 0.0 if self._stalled is None else self._clock() - self._stalled
 
     async def room(self) -> None:
         """Wait until little is queued: whoever answers a client's requests waits here before taking the next."""
         await self._room.wait()
 
-    async def run(self, send: Callable[[str], Awaitable[None]]) -> Close:
-        """Raises what `send` raises when the client has gone."""
-        try:
-            while True:
-                await self._empty(send)
-                if self._close is not None:
-                    return self._close
-                self._changed.clear()
-                await self._changed.wait()
-        finally:
-            self._room.set()
+    def _flush_soon(self) -> None:
+        if self._pipe.write_paused:
+            if self._stalled is None:
+                self._stalled = self._clock()
+        elif self.queued >= EAGER:
+            self.flush()
+        elif not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._flush_now)
 
-    async def _empty(self, send: Callable[[str], Awaitable[None]]) -> None:
-        while self._texts:
-            text = self._texts.popleft()
-            self.queued -= size(text)
-            if self.queued < LOW_WATER:
-                self._room.set()
-            self._sending_since = self._clock()
-            await send(text)
-            self._sending_since = None
+    def _flush_now(self) -> None:
+        self._soon = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what the transport takes."""
+        while self._texts and not self._pipe.write_paused:
+            self._pipe.write(self._take())
+        if not self._pipe.write_paused:
+            self._stalled = None
+        elif self._stalled is None:
+            self._stalled = self._clock()
+        if self._close is not None and not self._texts and self.on_end:
+            tell, self.on_end = self.on_end, None
+            tell(self._close)
+
+    def _take(self) -> list[str]:
+        """The oldest messages, of `BATCH` bytes or a little more together."""
+        texts: list[str] = []
+        taken = 0
+        while self._texts and taken < BATCH:
+            texts.append(self._texts.popleft())
+            taken += size(texts[-1])
+        if not self._texts:
+            self._texts = _NOTHING
+        self.queued -= taken
+        if self.queued < LOW_WATER:
+            self._room.set()
+        return texts
 
 
 def size(text: str) -> int:

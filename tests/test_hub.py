@@ -1,5 +1,4 @@
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -14,20 +13,7 @@ from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUM
 from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
-
-
-class Carrier:
-    def __init__(self) -> None:
-        self.aborted = False
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def authenticated(self) -> None:
-        pass
-
-    async def wait_closed(self) -> None:
-        pass
+from tests.carrier import FakeCarrier, drained
 
 
 class Clock:
@@ -47,27 +33,12 @@ def held(hub: Hub, *peers: Peer | None) -> Iterator[list[Connection]]:
     with ExitStack() as stack:
         connections = []
         for number, who in enumerate(peers):
-            connection = Connection(str(number), "r", Carrier(), Outbox(1000, Clock()))
+            connection = Connection(str(number), "r", FakeCarrier())
             stack.enter_context(hub.hold(connection))
             if who is not None:
                 hub.greet(connection, who, 0)
             connections.append(connection)
         yield connections
-
-
-async def drain(connection: Connection) -> tuple[list[dict[str, object]], Close]:
-    """Everything that is queued, and the close; ends it if nobody has."""
-    frames: list[dict[str, object]] = []
-
-    async def send(text: str) -> None:
-        frames.append(json.loads(text))
-
-    connection.outbox.finish(Close(1000))
-    return frames, await connection.outbox.run(send)
-
-
-def drained(connection: Connection) -> tuple[list[dict[str, object]], Close]:
-    return asyncio.run(drain(connection))
 
 
 def test_everyone_gets_a_broadcast_with_a_number_of_his_own() -> None:
@@ -192,10 +163,10 @@ def test_close_all_waits_for_those_who_go() -> None:
             await asyncio.sleep(0)
             hub.broadcast("late", {})
             for connection in connections:
-                assert await drain(connection) == ([], Close(1012, "service restart"))
+                assert drained(connection) == ([], Close(1012, "service restart"))
             assert not closing.done()
         await asyncio.wait_for(closing, 1)
-        assert not any(isinstance(each.carrier, Carrier) and each.carrier.aborted for each in connections)
+        assert not any(isinstance(each.carrier, FakeCarrier) and each.carrier.aborted for each in connections)
 
     asyncio.run(test())
 
@@ -205,7 +176,7 @@ def test_close_all_drops_those_who_do_not() -> None:
         hub = Hub()
         with held(hub, peer(), None) as connections:
             await hub.close_all(1012, "service restart", 0.01)
-            assert all(isinstance(each.carrier, Carrier) and each.carrier.aborted for each in connections)
+            assert all(isinstance(each.carrier, FakeCarrier) and each.carrier.aborted for each in connections)
 
     asyncio.run(test())
 
@@ -243,18 +214,15 @@ def test_tick_reaches_everyone_and_drops_who_stands_still() -> None:
     async def test() -> None:
         hub, clock = Hub(), Clock()
         with held(hub, peer(), peer()) as (quick, stuck):
-            stuck.outbox = Outbox(10_000, clock)
-            writer = asyncio.create_task(stuck.outbox.run(lambda text: asyncio.sleep(60)))
+            stuck.outbox = Outbox(stuck.carrier, 10_000, clock)
             hub.tick()
-            await asyncio.sleep(0)
             clock.now = STALL_S
             hub.tick()
             assert hub.count == 2
             clock.now = STALL_S + 1
             hub.tick()
             assert hub.clients == [quick]
-            writer.cancel()
-            frames, _ = await drain(quick)
+            frames, _ = drained(quick)
             assert [frame["event"] for frame in frames] == ["tick"] * 3
             payload = frames[0]["payload"]
             assert isinstance(payload, dict) and list(payload) == ["ts"]

@@ -2,9 +2,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.outbox import LOW_WATER, Outbox, size
+from gateway.outbox import BATCH, EAGER, LOW_WATER, Outbox, size
 from gateway.protocol.closing import SLOW_CONSUMER, Close
+from tests.carrier import FakeCarrier
 
 BYE = Close(1000, "bye")
 
@@ -16,30 +19,16 @@ class Clock:
         return self.now
 
 
-class Client:
-    """Takes frames while it is open."""
-
-    def __init__(self) -> None:
-        self.got: list[str] = []
-        self.reads = asyncio.Event()
-        self.reads.set()
-
-    async def send(self, text: str) -> None:
-        await self.reads.wait()
-        self.got.append(text)
+def make(max_bytes: int = 100, *, reads: bool = False, clock: Clock | None = None) -> tuple[Outbox, FakeCarrier]:
+    carrier = FakeCarrier()
+    outbox = Outbox(carrier, max_bytes, clock or Clock())
+    carrier.on_write_resumed = outbox.flush
+    carrier.write_paused = not reads
+    return outbox, carrier
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(5):
-            await test()
-
-    asyncio.run(limited())
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+    asyncio.run(asyncio.wait_for(test(), 5))
 
 
 @pytest.mark.parametrize(("text", "length"), [("abc", 3), ("é", 2), ("€", 3), ("😀", 4), ("", 0)])
@@ -47,27 +36,64 @@ def test_size_is_in_bytes(text: str, length: int) -> None:
     assert size(text) == length
 
 
-def test_frames_leave_in_order_and_then_the_close() -> None:
+def test_messages_of_one_turn_leave_in_order_in_one_write_and_then_the_close() -> None:
     async def test() -> None:
-        outbox, client = Outbox(100, Clock()), Client()
-        writer = asyncio.create_task(outbox.run(client.send))
+        outbox, carrier = make(reads=True)
+        ends: list[Close] = []
+        outbox.on_end = ends.append
         outbox.put("1")
-        await settle()
-        assert client.got == ["1"]
         outbox.put("2")
+        assert carrier.texts == []
+        await asyncio.sleep(0)
+        assert (carrier.texts, carrier.writes, ends) == (["1", "2"], 1, [])
         outbox.put("3")
         outbox.finish(BYE)
         outbox.finish(SLOW_CONSUMER)
         outbox.put("4")
-        assert await writer == BYE
-        assert client.got == ["1", "2", "3"]
+        await asyncio.sleep(0)
+        assert (carrier.texts, carrier.writes, ends) == (["1", "2", "3"], 2, [BYE])
         assert outbox.closing and outbox.queued == 0
+        outbox.flush()
+        assert ends == [BYE]
 
     run(test)
 
 
+@pytest.mark.parametrize(("length", "at_once"), [(EAGER - 1, False), (EAGER, True)])
+def test_what_is_large_does_not_wait_for_the_end_of_the_turn(length: int, at_once: bool) -> None:
+    async def test() -> None:
+        outbox, carrier = make(reads=True)
+        outbox.put("x" * length)
+        assert (carrier.writes == 1) is at_once
+        await asyncio.sleep(0)
+        assert carrier.writes == 1
+
+    run(test)
+
+
+def test_the_close_waits_for_a_client_that_has_not_taken_what_came_before() -> None:
+    outbox, carrier = make()
+    ends: list[Close] = []
+    outbox.on_end = ends.append
+    outbox.put("1")
+    outbox.finish(BYE)
+    assert (carrier.texts, ends) == ([], [])
+    carrier.resume()
+    assert (carrier.texts, ends) == (["1"], [BYE])
+
+
+@pytest.mark.parametrize(("length", "writes"), [(BATCH // 2 - 1, 2), (BATCH // 2, 3)])
+def test_a_write_is_full_at_the_bound(length: int, writes: int) -> None:
+    outbox, carrier = make(10 * BATCH)
+    for letter in "abcde":
+        outbox.put(letter * length)
+    carrier.resume()
+    assert [text[0] for text in carrier.texts] == list("abcde")
+    assert carrier.writes == writes
+
+
 def test_the_bound() -> None:
-    outbox = Outbox(10, Clock())
+    outbox, _ = make(10)
     assert outbox.fits("x" * 50)
     outbox.put("x" * 6)
     assert outbox.fits("x" * 4)
@@ -76,87 +102,82 @@ def test_the_bound() -> None:
 
 
 def test_cut_forgets_what_waits() -> None:
+    outbox, carrier = make()
+    ends: list[Close] = []
+    outbox.on_end = ends.append
+    outbox.put("1")
+    outbox.cut(SLOW_CONSUMER)
+    assert outbox.queued == 0
+    carrier.resume()
+    assert (carrier.texts, ends) == ([], [SLOW_CONSUMER])
+
+
+def test_a_cut_after_finish_keeps_the_first_reason() -> None:
     async def test() -> None:
-        outbox, client = Outbox(100, Clock()), Client()
-        client.reads.clear()
-        writer = asyncio.create_task(outbox.run(client.send))
+        outbox, carrier = make(reads=True)
+        ends: list[Close] = []
+        outbox.on_end = ends.append
         outbox.put("1")
-        await settle()
-        outbox.put("2")
+        outbox.finish(BYE)
         outbox.cut(SLOW_CONSUMER)
-        assert outbox.queued == 0
-        client.reads.set()
-        assert await writer == SLOW_CONSUMER
-        assert client.got == ["1"]
+        await asyncio.sleep(0)
+        assert (carrier.texts, ends) == ([], [BYE])
 
     run(test)
 
 
 def test_the_end_is_told_once() -> None:
     told: list[bool] = []
-    outbox = Outbox(100, Clock())
+    outbox, _ = make()
     outbox.on_close = lambda: told.append(outbox.closing)
     outbox.finish(BYE)
     outbox.cut(SLOW_CONSUMER)
     assert told == [True]
 
 
-def test_stalled_for_counts_only_the_frame_that_is_being_sent() -> None:
-    async def test() -> None:
-        clock, client = Clock(), Client()
-        outbox = Outbox(100, clock)
-        writer = asyncio.create_task(outbox.run(client.send))
-        client.reads.clear()
-        outbox.put("1")
-        assert outbox.stalled_for() == 0
-        await settle()
-        clock.now = 7.0
-        assert outbox.stalled_for() == 7.0
-        client.reads.set()
-        await settle()
-        assert outbox.stalled_for() == 0
-        outbox.finish(BYE)
-        await writer
-
-    run(test)
+def test_stalled_for_counts_while_the_transport_takes_nothing() -> None:
+    clock = Clock()
+    outbox, carrier = make(clock=clock)
+    assert outbox.stalled_for() == 0
+    clock.now = 3.0
+    outbox.put("1")
+    clock.now = 7.0
+    outbox.put("2")
+    assert outbox.stalled_for() == 4.0
+    carrier.resume()
+    assert outbox.stalled_for() == 0
 
 
-@pytest.mark.parametrize("end", ["read", "cut", "gone"])
+@pytest.mark.parametrize("end", ["read", "cut"])
 def test_room_comes_with_reading_or_with_the_end(end: str) -> None:
     async def test() -> None:
-        outbox, client = Outbox(10 * LOW_WATER, Clock()), Client()
-        client.reads.clear()
-        writer = asyncio.create_task(outbox.run(client.send))
+        outbox, carrier = make(10 * LOW_WATER)
         await outbox.room()
-        outbox.put("first")
-        await settle()
         outbox.put("x" * (LOW_WATER - 1))
         await outbox.room()
         outbox.put("y")
         waiting = asyncio.create_task(outbox.room())
-        await settle()
+        await asyncio.sleep(0)
         assert not waiting.done()
-        if end == "read":
-            client.reads.set()
-        elif end == "cut":
-            outbox.cut(SLOW_CONSUMER)
-        else:
-            writer.cancel()
+        carrier.resume() if end == "read" else outbox.cut(SLOW_CONSUMER)
         await waiting
-        writer.cancel()
-        await asyncio.gather(writer, return_exceptions=True)
 
     run(test)
 
 
-def test_a_client_that_has_gone_is_the_callers_business() -> None:
+@given(st.lists(st.one_of(st.text(max_size=50), st.just("x" * (BATCH // 3)), st.booleans())))
+def test_whenever_the_client_reads_it_gets_everything_in_order(steps: list[str | bool]) -> None:
     async def test() -> None:
-        async def send(text: str) -> None:
-            raise OSError
-
-        outbox = Outbox(100, Clock())
-        outbox.put("1")
-        with pytest.raises(OSError):
-            await outbox.run(send)
+        outbox, carrier = make(reads=True)
+        for step in steps:
+            if isinstance(step, str):
+                outbox.put(step)
+            elif step:
+                carrier.resume()
+            else:
+                carrier.write_paused = True
+        carrier.resume()
+        assert carrier.texts == [step for step in steps if isinstance(step, str)]
+        assert outbox.queued == 0
 
     run(test)

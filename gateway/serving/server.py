@@ -41,6 +41,7 @@ class GatewayServer(uvicorn.Server):
     def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits]) -> None:
         config = uvicorn.Config(
             app,
+            interface="asgi3",
             http=HttpProtocol,
             ws=_websocket_protocol,  # type: ignore[arg-type]
             ws_max_size=MAX_MESSAGE_BYTES,

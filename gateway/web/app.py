@@ -5,14 +5,14 @@ after READY, whichever comes first: it would add a third to the time that client
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
-from gateway.web.health import PROBES, answer_probe
+from gateway.web.health import PROBES, Probe, answer_probe
 
 if TYPE_CHECKING:
     from gateway.lockout import Lockout
@@ -48,17 +48,19 @@ def create_app(core: Core) -> ASGIApp:
 
 
 def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp) -> ASGIApp:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def probes(probe: Probe, scope: Scope, send: Send) -> None:
+        start, body = answer_probe(probe, core, scope)
+        await send(start)
+        await send(body)
+
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
-            await websocket(scope, receive, send)
-        elif scope["server"] is not None and scope["server"][1] is None:  # a Unix socket has a path and no port
-            await control(scope, receive, send)
-        elif probe := PROBES.get(scope["path"]):
-            start, body = answer_probe(probe, core, scope)
-            await send(start)
-            await send(body)
-        else:
-            await routes(scope, receive, send)
+            return websocket(scope, receive, send)
+        if scope["server"] is not None and scope["server"][1] is None:  # a Unix socket has a path and no port
+            return control(scope, receive, send)
+        if probe := PROBES.get(scope["path"]):
+            return probes(probe, scope, send)
+        return routes(scope, receive, send)
 
     return app
 
@@ -66,11 +68,11 @@ def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp)
 def _on_first_use(build: Callable[[], ASGIApp]) -> ASGIApp:
     built: ASGIApp | None = None
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         nonlocal built
         if built is None:
             built = build()
-        await built(scope, receive, send)
+        return built(scope, receive, send)
 
     return app
 

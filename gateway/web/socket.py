@@ -1,7 +1,8 @@
 """The WebSocket face: ASGI messages on one side, the Sans-I/O protocol, the dispatcher and the hub on the other.
 
-Each client has one coroutine that reads and one task that writes. Whoever ends a connection only says so to its outbox:
-the writer sends what is queued and the close frame, the peer has `CLOSE_S` to answer, then the transport is dropped.
+Each client has one coroutine that reads. What is sent goes from the outbox straight to the carrier: as ASGI messages it
+would need a task for each client. Whoever ends a connection only says so to its outbox: what is queued is sent, then
+the close frame, the peer has `CLOSE_S` to answer, then the transport is dropped.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
+from gateway.flag import Flag
 from gateway.hub import Carrier, Connection
 from gateway.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_BIG, Close
@@ -46,14 +48,20 @@ def websocket_endpoint(core: Core, registry: Registry | None = None, lockout: Lo
     guesses = Lockout(time.monotonic) if lockout is None else lockout
     attach(core)
 
-    async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
-        await Conversation(core, dispatcher, guesses, scope, receive, send).run()
+    def websocket(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return Conversation(core, dispatcher, guesses, scope, receive, send).run()
 
     return websocket
 
 
 class Conversation:
     """One client from its handshake to its end."""
+
+    __slots__ = (
+        *("_core", "_dispatcher", "_lockout", "_scope", "_nonce", "_receive", "_send", "_loop", "_carrier"),
+        *("_connection", "_outbox", "_session", "_call", "_requests", "_slot", "_handshake", "_abort", "_closer"),
+        *("_ignored", "_served"),
+    )
 
     def __init__(
         self, core: Core, dispatcher: Dispatcher, lockout: Lockout, scope: Scope, receive: Receive, send: Send
@@ -70,12 +78,14 @@ class Conversation:
         self._connection = Connection(str(uuid.uuid4()), _remote(scope), self._carrier)
         self._outbox = self._connection.outbox
         self._outbox.on_close = self._limit_close
+        self._outbox.on_end = self._say_goodbye
         self._session: Session | None = None
         self._call: Call | None = None
         self._requests: set[asyncio.Task[str]] = set()
-        self._slot = asyncio.Event()
+        self._slot = Flag()
         self._handshake: asyncio.TimerHandle | None = None
         self._abort: asyncio.TimerHandle | None = None
+        self._closer: asyncio.Task[None] | None = None
         self._ignored = 0
         self._served = 0
 
@@ -84,15 +94,15 @@ class Conversation:
             return
         await self._send({"type": "websocket.accept"})
         with self._core.hub.hold(self._connection):
-            writer = self._loop.create_task(self._write())
             try:
                 self._open()
                 await self._read()
             except Exception:
                 log.exception("client %s failed", self._connection.id)
-                self._outbox.finish(_FAILED)
+                self._outbox.cut(_FAILED)
+                self._outbox.flush()
             finally:
-                await self._leave(writer)
+                await self._leave()
 
     def _open(self) -> None:
         if self._outbox.closing:
@@ -194,29 +204,30 @@ class Conversation:
         if self._ignored == 1:
             log.info("client %s: frame ignored: %s; further ones are not logged", self._connection.id, why)
 
-    async def _write(self) -> None:
+    def _say_goodbye(self, close: Close) -> None:
+        self._closer = self._loop.create_task(self._close(close))
+
+    async def _close(self, close: Close) -> None:
         try:
-            close = await self._outbox.run(self._send_text)
             await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
         except (OSError, RuntimeError):
             # OSError is ASGI's word for a client that has gone; uvicorn says RuntimeError after a ping timed out.
             self._carrier.abort()
 
-    def _send_text(self, text: str) -> Awaitable[None]:
-        return self._send({"type": "websocket.send", "text": text})
-
     def _limit_close(self) -> None:
         self._abort = self._loop.call_later(CLOSE_S, self._carrier.abort)
         self._slot.set()
 
-    async def _leave(self, writer: "asyncio.Task[None]") -> None:
+    async def _leave(self) -> None:
         """The client is gone, or has our close frame."""
         if self._handshake:
             self._handshake.cancel()
+        self._outbox.on_end = None
         self._outbox.cut(_PEER_LEFT)
         for task in self._requests:
             task.cancel()
-        await asyncio.gather(writer, *self._requests, return_exceptions=True)
+        ending = [self._closer] if self._closer else []
+        await asyncio.gather(*ending, *self._requests, return_exceptions=True)
         await self._carrier.wait_closed()
         if self._abort:
             self._abort.cancel()

@@ -10,18 +10,8 @@ from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry
+from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-
-
-class NoCarrier:
-    def abort(self) -> None:
-        raise AssertionError("a method has no business with the transport")
-
-    def authenticated(self) -> None:
-        raise AssertionError("a method has no business with the transport")
-
-    async def wait_closed(self) -> None:
-        raise AssertionError("a method has no business with the transport")
 
 
 def make_peer(protocol: int = 4, *scopes: str, role: str = "operator", mode: str = "backend") -> Peer:
@@ -37,7 +27,7 @@ def call(
 ) -> dict[str, Any]:
     """The response frame."""
     text = json.dumps({"type": "req", "id": "1", "method": name, "params": params or {}})
-    who = Call(core, Connection("conn", "127.0.0.1:1", NoCarrier(), peer=peer), peer)
+    who = Call(core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
     answer = Dispatcher(Registry(methods)).answer(who, decode_request(text))
     frame: dict[str, Any] = json.loads(answer if isinstance(answer, str) else asyncio.run(answer()))
     assert (frame["type"], frame["id"]) == ("res", "1")

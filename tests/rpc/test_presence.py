@@ -1,26 +1,13 @@
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from gateway.hub import Connection
-from gateway.protocol.closing import Close
 from gateway.rpc import presence
 from gateway.rpc.methods.connect import attach
+from tests.carrier import FakeCarrier, drained
 from tests.core_fake import FakeCore
-from tests.rpc.calls import NoCarrier, make_peer
-
-
-async def heard(connection: Connection) -> list[dict[str, Any]]:
-    frames: list[dict[str, Any]] = []
-
-    async def send(text: str) -> None:
-        frames.append(json.loads(text))
-
-    connection.outbox.finish(Close(1000))
-    await connection.outbox.run(send)
-    return frames
+from tests.rpc.calls import make_peer
 
 
 def test_many_that_come_and_go_at_once_are_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,16 +16,16 @@ def test_many_that_come_and_go_at_once_are_one_event(monkeypatch: pytest.MonkeyP
     async def test() -> None:
         core = FakeCore()
         attach(core)
-        first = Connection("first", "r", NoCarrier())
+        first = Connection("first", "r", FakeCarrier())
         with core.hub.hold(first):
             core.hub.greet(first, make_peer(4), 1)
             for number in range(50):
-                other = Connection(str(number), "r", NoCarrier())
+                other = Connection(str(number), "r", FakeCarrier())
                 with core.hub.hold(other):
                     core.hub.greet(other, make_peer(4), 2)
             presence.note(core, {"text": "hi", "host": "attic"})
             await asyncio.sleep(0.1)
-            [frame] = await heard(first)
+            [frame] = drained(first)[0]
         assert (frame["event"], frame["seq"]) == ("presence", 1)
         assert frame["stateVersion"]["presence"] == core.hub.state_version.presence - 1  # `first` has left since
         entries = frame["payload"]["presence"]
@@ -56,11 +43,11 @@ def test_the_pace_falls_with_the_number_of_those_who_hear_it(monkeypatch: pytest
     async def test() -> None:
         core = FakeCore()
         attach(core)
-        only = Connection("only", "r", NoCarrier())
+        only = Connection("only", "r", FakeCarrier())
         with core.hub.hold(only):
             core.hub.greet(only, make_peer(4), 1)
             await asyncio.sleep(0.02)
-            assert await heard(only) == []
+            assert drained(only)[0] == []
 
     asyncio.run(test())
 
@@ -69,11 +56,11 @@ def test_health_is_told_in_the_shape_of_each_version() -> None:
     async def test() -> None:
         core = FakeCore()
         attach(core)
-        old, new = (Connection(name, "r", NoCarrier(), peer=make_peer(p)) for name, p in (("old", 3), ("new", 4)))
+        old, new = (Connection(name, "r", FakeCarrier(), peer=make_peer(p)) for name, p in (("old", 3), ("new", 4)))
         with core.hub.hold(old), core.hub.hold(new):
             assert core.hub.on_refresh is not None
             core.hub.on_refresh()
-            [third], [fourth] = await heard(old), await heard(new)
+            [third], [fourth] = drained(old)[0], drained(new)[0]
         assert third["event"] == fourth["event"] == "health"
         assert third["stateVersion"] == {"presence": 1, "health": 2}
         assert "eventLoop" not in third["payload"] and fourth["payload"]["eventLoop"]["degraded"] is False

@@ -245,3 +245,52 @@ def test_fragments_at_the_bound_are_a_message_and_one_more_is_not() -> None:
             writer.close()
 
     run(play)
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536, 100_000])
+def test_a_message_of_any_length_arrives_as_it_is(length: int) -> None:
+    async def play(it: Scene) -> None:
+        async with connect(it.url) as client:
+            await it.app.open.wait()
+            assert it.app.connection is not None
+            it.app.connection.write(["x" * length, "ü€😀"])
+            assert await client.recv() == "x" * length
+            assert await client.recv() == "ü€😀"
+
+    run(play)
+
+
+def test_writing_is_paused_from_the_first_byte_that_is_not_taken() -> None:
+    async def play(it: Scene) -> None:
+        resumed = asyncio.Event()
+        async with connect(it.url, max_size=None) as client:
+            await it.app.open.wait()
+            connection = it.app.connection
+            assert connection is not None
+            connection.on_write_resumed = resumed.set
+            count = 0
+            while not connection.write_paused:
+                connection.write(["x" * 1_000_000])
+                count += 1
+            assert not resumed.is_set()
+            for _ in range(count):
+                assert len(await client.recv()) == 1_000_000
+            await resumed.wait()
+            assert not connection.write_paused
+
+    run(play)
+
+
+def test_nothing_is_written_after_the_end_and_the_end_resumes() -> None:
+    async def play(it: Scene) -> None:
+        async with connect(it.url):
+            await it.app.open.wait()
+            connection = it.app.connection
+            assert connection is not None
+            resumed = asyncio.Event()
+            connection.on_write_resumed = resumed.set
+        await it.app.ended.wait()
+        assert resumed.is_set() and not connection.write_paused
+        connection.write(["too late"])
+
+    run(play)

@@ -12,18 +12,16 @@ from typing import Any
 
 import msgspec
 import pytest
-import uvicorn
 import uvloop
 import websockets
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.http11 import Request
 from websockets.typing import Origin
 
+from gateway.config.schema import Limits
 from gateway.devices import Devices
-from gateway.lifecycle.phases import Phase
+from gateway.lifecycle.phases import Budgets, Phase
 from gateway.lockout import MAX_FAILURES
 from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
@@ -32,6 +30,7 @@ from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
 from gateway.protocol.params import NoParams
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry, method
+from gateway.serving.server import GatewayServer
 from gateway.web import socket as face
 from tests.core_fake import FakeCore
 
@@ -46,55 +45,16 @@ class Server:
         self.url = url
 
 
-class CarrierProtocol(WebSocketsSansIOProtocol):
-    """What the gateway's own server adds to uvicorn's protocol, for this face."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.known = False
-        self._closed = asyncio.Event()
-
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        if self.handshake_initiated:
-            self.scope["extensions"][face.EXTENSION] = {"connection": self}
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._closed.set()
-
-    def authenticated(self) -> None:
-        self.known = True
-
-    def abort(self) -> None:
-        self.transport.abort()
-
-    async def wait_closed(self) -> None:
-        await self._closed.wait()
-
-
 @asynccontextmanager
 async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[Server]:
-    app = face.websocket_endpoint(core, Registry([*METHODS, *more]))
-    config = uvicorn.Config(
-        app,
-        ws=CarrierProtocol,
-        lifespan="off",
-        log_config=None,
-        ws_max_size=25 * 1024 * 1024,
-        ws_per_message_deflate=False,
-    )
-    server = uvicorn.Server(config)
+    server = GatewayServer(face.websocket_endpoint(core, Registry([*METHODS, *more])), Limits)
     listener = socket.create_server(("127.0.0.1", 0))
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup([listener])  # `serve` would look only ten times a second whether it shall end
+    await server.start([listener])
     try:
         yield Server(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
     finally:
-        await core.hub.close_all(1012, "service restart", 0.2)
+        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, lambda grace: core.hub.close_all(1012, "bye", 0.2))
         await until(lambda: not server.server_state.connections)
-        await server.shutdown([listener])
         listener.close()
 
 
@@ -232,7 +192,7 @@ def test_refused_handshakes(frame: str, message: str, code: int) -> None:
         (b'{"type":"req"}', 1003, "text frames only"),
         ("x" * MAX_HANDSHAKE_FRAME, 1000, ""),
         ("x" * (MAX_HANDSHAKE_FRAME + 1), 1009, ""),
-        ("x" * 2_000_000, 1009, ""),
+        ("x" * 2_000_000, 1009, "frame with 2000000 bytes exceeds limit of 1048576 bytes"),
     ],
 )
 def test_first_frames_that_get_no_answer(frame: str | bytes, code: int, reason: str) -> None:

@@ -25,8 +25,9 @@ from gateway.protocol.visitor import visitor
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry
+from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-from tests.rpc.calls import NoCarrier, make_peer
+from tests.rpc.calls import make_peer
 
 LATER = {
     "chat.inject",
@@ -126,7 +127,7 @@ def exchange(protocol: int, request: dict[str, Any], folder: Path) -> dict[str, 
         return decoded(outcome.text)
     assert isinstance(outcome, Request), outcome
     answer = Dispatcher(Registry(METHODS)).answer(
-        Call(core, Connection("c", "x:1", NoCarrier(), peer=peer), peer), outcome
+        Call(core, Connection("c", "x:1", FakeCarrier(), peer=peer), peer), outcome
     )
     return decoded(answer if isinstance(answer, str) else asyncio.run(answer()))
 

@@ -13,8 +13,9 @@ from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_write import ApplyParams, SetParams, config_apply, config_patch, config_set
 from gateway.rpc.registry import Call, RpcError
+from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-from tests.rpc.calls import NoCarrier, call, make_peer
+from tests.rpc.calls import call, make_peer
 
 METHODS = (config_get, config_set, config_apply, config_patch)
 REDACTED = "__OPENCLAW_REDACTED__"
@@ -271,7 +272,7 @@ def test_writing_needs_the_scope(place: Place, name: str) -> None:
 
 def test_writers_take_turns_and_one_that_leaves_still_writes(place: Place) -> None:
     peer = make_peer(4, ADMIN)
-    who = Call(place.core, Connection("conn", "127.0.0.1:1", NoCarrier(), peer=peer), peer)
+    who = Call(place.core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
 
     async def scenario() -> list[Any]:
         hash = place.hash

@@ -18,8 +18,9 @@ from gateway.report import StatusReport
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods.logs import TailParams, logs_tail, read_tail
 from gateway.rpc.registry import Call, Registry
+from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-from tests.rpc.calls import NoCarrier, call, make_peer
+from tests.rpc.calls import call, make_peer
 
 
 class Core(FakeCore):
@@ -98,7 +99,7 @@ def test_a_shorter_file_resets(log: Path) -> None:
 
 def test_a_longer_file_in_its_place_resets(log: Path, tmp_path: Path) -> None:
     """Also when the cursor happens to be the beginning of a line there: the client's connection is remembered."""
-    who = Call(make_core(log), Connection("c", "r", NoCarrier(), peer=make_peer(4, READ)), make_peer(4, READ))
+    who = Call(make_core(log), Connection("c", "r", FakeCarrier(), peer=make_peer(4, READ)), make_peer(4, READ))
     dispatcher = Dispatcher(Registry((logs_tail,)))
 
     def tail(**params: Any) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from gateway.hub import Connection
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.roster import MAX_ENTRIES
 from gateway.rpc import presence
+from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-from tests.rpc.calls import NoCarrier, call, make_peer
+from tests.rpc.calls import call, make_peer
 
 
 def test_the_gateway_comes_first_and_commands_are_not_listed() -> None:
     core = FakeCore()
-    app, command = Connection("a", "r", NoCarrier()), Connection("b", "r", NoCarrier())
+    app, command = Connection("a", "r", FakeCarrier()), Connection("b", "r", FakeCarrier())
     with core.hub.hold(app), core.hub.hold(command):
         core.hub.greet(app, make_peer(4, READ), 5)
         core.hub.greet(command, make_peer(4, READ, mode="cli"), 6)
@@ -38,7 +39,7 @@ def test_the_gateway_comes_first_and_commands_are_not_listed() -> None:
 
 def test_presence_is_bounded_to_the_newest() -> None:
     core = FakeCore()
-    connections = [Connection(str(number), "r", NoCarrier()) for number in range(MAX_ENTRIES)]
+    connections = [Connection(str(number), "r", FakeCarrier()) for number in range(MAX_ENTRIES)]
     with ExitStack() as held:
         for number, connection in enumerate(connections):
             held.enter_context(core.hub.hold(connection))
