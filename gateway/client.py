@@ -5,6 +5,9 @@
         async for event in gateway.events():
             print(event.name, event.payload)
 
+A gateway on another machine gives rights only to devices that it has paired. Hand in an `identity`: the first attempt
+is Refused with the id of a request, and when that is approved there, the next one gets in, later without the secret.
+
 GatewayError
 ├── NotRunning          nothing listens there
 ├── TimedOut            no answer in the time given
@@ -16,6 +19,7 @@ GatewayError
 import asyncio
 import json
 import platform
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +28,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gateway import __version__
 from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.protocol.approach import Approach, remedy
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
+
+    from gateway.identity import Identity
 
 TIMEOUT_S = 10.0
 MAX_EVENTS = 1000
@@ -34,6 +41,7 @@ MAX_EVENTS = 1000
 MAX_FRAME = 64 * 1024 * 1024
 CLOSE_S = 1.0
 """For the other side to answer the close frame."""
+CHALLENGE = "connect.challenge"
 
 
 class WireFailure(GatewayError):
@@ -48,7 +56,11 @@ class WireFailure(GatewayError):
 
 
 class Refused(WireFailure):
-    pass
+    """Its text ends with what a person can do about it."""
+
+    def __str__(self) -> str:
+        way_out = remedy(self.code, self.message, self.details)
+        return super().__str__() + (f"; {way_out}" if way_out else "")
 
 
 class CallFailed(WireFailure):
@@ -81,20 +93,24 @@ class GatewayClient:
         *,
         token: str | None = None,
         password: str | None = None,
-        protocol: int = 4,
+        identity: "Identity | None" = None,
+        protocols: Sequence[int] = (4, 3),
         scopes: Sequence[str] = ("operator.admin",),
         client_id: str = "gateway-client",
         mode: str = "backend",
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """`timeout_s` bounds connecting and, unless a call says otherwise, each call."""
+        """`timeout_s` bounds connecting and, unless a call says otherwise, each call.
+
+        `identity` is shown to a gateway on another machine, and to one that asks for it. Of the `protocols`, the first
+        that the gateway speaks is used.
+        """
         self.url = url
         self.hello: dict[str, Any] = {}
         """The hello-ok payload: version, methods, snapshot, limits."""
-        self._auth = {key: value for key, value in (("token", token), ("password", password)) if value}
-        self._protocol = protocol
-        self._scopes = list(scopes)
-        self._client = {"id": client_id, "mode": mode, "version": __version__, "platform": platform.system().lower()}
+        client = {"id": client_id, "mode": mode, "version": __version__, "platform": platform.system().lower()}
+        shared = {key: value for key, value in (("token", token), ("password", password)) if value}
+        self._approach = Approach(url, client, scopes, shared, identity, protocols)
         self._timeout_s = timeout_s
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -117,9 +133,9 @@ class GatewayClient:
         """Raise NotRunning, TimedOut, Refused, Disconnected, or GatewayError if no gateway is what answers."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                self._socket = await self._open()
-                self._reader = asyncio.create_task(self._read(self._socket))
-                self.hello = await self._shake_hands()
+                while (hello := await self._shake_hands()) is None:
+                    await self.close()
+                self.hello = hello
         except TimeoutError:
             await self.close()
             raise TimedOut(f"no answer from {self.url} within {self._timeout_s:g} s") from None
@@ -146,7 +162,7 @@ class GatewayClient:
         return answer.get("payload")
 
     async def events(self) -> AsyncIterator[Event]:
-        """Events as they come, those before the first call included; ends with Disconnected, or after `close`."""
+        """Events as they come, those before the first call included; raise Disconnected at the end, also our own."""
         while True:
             while self._events:
                 yield self._events.popleft()
@@ -173,20 +189,23 @@ class GatewayClient:
         except (InvalidHandshake, EOFError) as error:
             raise GatewayError(f"what answers at {self.url} is no gateway: {error}") from None
 
-    async def _shake_hands(self) -> dict[str, Any]:
-        params = {
-            "minProtocol": self._protocol,
-            "maxProtocol": self._protocol,
-            "client": self._client,
-            "role": "operator",
-            "scopes": self._scopes,
-            "caps": [],
-        }
-        answer = await self._request("connect", params | ({"auth": self._auth} if self._auth else {}))
-        if not answer.get("ok"):
-            raise Refused(answer.get("error") or {})
-        hello: dict[str, Any] = answer.get("payload") or {}
-        return hello
+    async def _shake_hands(self) -> dict[str, Any] | None:
+        """The payload of hello-ok; None: to be tried again otherwise."""
+        self._end, signs = None, self._approach.key is not None
+        if signs:
+            self._answers[CHALLENGE] = asyncio.get_running_loop().create_future()
+        self._socket = await self._open()
+        self._reader = asyncio.create_task(self._read(self._socket))
+        challenge = await self._answers[CHALLENGE] if signs else {}
+        answer = await self._request("connect", self._approach.params(challenge, int(time.time() * 1000)))
+        if answer.get("ok"):
+            hello: dict[str, Any] = answer.get("payload") or {}
+            self._approach.accepted(hello)
+            return hello
+        refusal = Refused(answer.get("error") or {})
+        if not self._approach.refused(refusal.message, refusal.details):
+            raise refusal
+        return None
 
     async def _request(self, method: str, params: object) -> dict[str, Any]:
         if self._socket is None:
@@ -222,10 +241,16 @@ class GatewayClient:
 
     def _take(self, text: str | bytes) -> None:
         frame = json.loads(text)
-        if frame["type"] == "event":
+        if frame["type"] == "event" and frame["event"] != CHALLENGE:
             self._events.append(Event(frame["event"], frame.get("payload"), frame.get("seq")))
             self._news.set()
+        elif frame["type"] == "event":
+            nonce, at = frame["payload"]["nonce"], frame["payload"].get("ts")
+            self._answer(CHALLENGE, {"nonce": "" + nonce, "ts": at})
         elif frame["type"] == "res":
-            answer = self._answers.get(frame["id"])
-            if answer is not None and not answer.done():
-                answer.set_result(frame)
+            self._answer(frame["id"], frame)
+
+    def _answer(self, id: str, what: dict[str, Any]) -> None:
+        answer = self._answers.get(id)
+        if answer is not None and not answer.done():
+            answer.set_result(what)

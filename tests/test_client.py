@@ -3,8 +3,10 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -12,6 +14,9 @@ from gateway import client as module
 from gateway.client import CallFailed, Disconnected, Event, GatewayClient, Refused
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.identity import Identity
+from gateway.protocol import approach
+from gateway.protocol.device import DeviceProof, Signed, verify
 
 Behaviour = Callable[[ServerConnection], Awaitable[None]]
 CHALLENGE = {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1}}
@@ -76,7 +81,6 @@ def test_calls_and_events() -> None:
             assert client.hello["protocol"] == 4
             assert await client.call("health") == {"asked": "health", "with": {}}
             events = client.events()
-            assert (await anext(events)).name == "connect.challenge"
             assert await anext(events) == Event("tick", {"ts": 1}, 1)
 
     run(test)
@@ -91,11 +95,93 @@ def test_without_a_secret_none_is_sent() -> None:
         seen.append(await peer.greet())
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url, protocol=3):
+        async with gateway(script) as url, GatewayClient(url, protocols=(3,)):
             pass
 
     run(test)
     assert "auth" not in seen[0] and seen[0]["maxProtocol"] == 3
+
+
+def state_with_token(state: Path, url: str) -> Identity:
+    identity = Identity(state)
+    identity.keep(url, "operator", "old", ["operator.admin"])
+    return identity
+
+
+def test_the_device_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def script(peer: Gateway) -> None:
+        await peer.send(CHALLENGE)
+        request = await peer.request()
+        seen.append(request["params"])
+        if len(seen) == 1:
+            await peer.refuse(request, code="NOT_PAIRED", message="device identity required")
+        else:
+            auth = {"role": "operator", "scopes": ["operator.admin"], "deviceToken": "new"}
+            await peer.answer(request, {"type": "hello-ok", "auth": auth})
+
+    async def test() -> None:
+        async with gateway(script) as url:
+            identity = state_with_token(tmp_path, url)
+            async with GatewayClient(url, identity=identity, client_id="cli", mode="cli"):
+                pass
+            assert Identity(tmp_path).token(url, "operator") == "new"
+
+    run(test)
+    assert "device" not in seen[0] and "auth" not in seen[0]
+    assert seen[1]["auth"] == {"deviceToken": "old"}
+    proof = msgspec.convert(seen[1]["device"], DeviceProof)
+    signed = Signed("cli", "cli", "operator", ("operator.admin",), "old", seen[1]["client"]["platform"], "")
+    # Signed at the gateway's time, 1, not at ours.
+    assert verify(proof, signed, protocol=4, challenge="n", now_ms=1, local=False) is None
+
+
+def test_an_older_gateway_is_spoken_to_in_its_protocol() -> None:
+    seen: list[int] = []
+
+    async def script(peer: Gateway) -> None:
+        await peer.send(CHALLENGE)
+        request = await peer.request()
+        seen.append(request["params"]["maxProtocol"])
+        if seen == [4]:
+            details = {"expectedProtocol": 3}
+            await peer.refuse(request, code="INVALID_REQUEST", message="protocol mismatch", details=details)
+            await peer.ws.close(1002, "protocol mismatch")
+        else:
+            await peer.answer(request, {"type": "hello-ok", "protocol": 3})
+            await peer.answer(await peer.request(), 5)
+
+    async def test() -> None:
+        async with gateway(script) as url:
+            async with GatewayClient(url) as client:
+                assert (client.hello["protocol"], await client.call("health")) == (3, 5)
+            seen.clear()
+            with pytest.raises(Refused, match="protocol mismatch"):
+                await GatewayClient(url, protocols=(4,)).connect()
+
+    run(test)
+
+
+@pytest.mark.parametrize("challenge", [{}, {"nonce": None}, []])
+def test_a_challenge_that_is_none(challenge: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approach, "is_near", lambda url: False)
+
+    async def script(peer: Gateway) -> None:
+        await peer.send({**CHALLENGE, "payload": challenge})
+
+    async def test() -> None:
+        async with gateway(script) as url:
+            with pytest.raises(Disconnected):
+                await GatewayClient(url, identity=Identity(tmp_path)).connect()
+
+    run(test)
+
+
+def test_a_refusal_names_the_way_out() -> None:
+    refusal = Refused({"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "r-1"}})
+    assert str(refusal).endswith("(NOT_PAIRED); on the gateway's machine: openclaw-gateway devices approve r-1")
+    assert str(Refused({"code": "X", "message": "invalid role"})) == "invalid role (X)"
 
 
 def test_answers_may_come_in_another_order() -> None:

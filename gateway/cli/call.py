@@ -1,4 +1,7 @@
-"""`call` and `health`: ask the running gateway over the wire, as any client would."""
+"""`call` and `health`: ask the running gateway over the wire, as any client would.
+
+A gateway elsewhere is shown the device of this machine (`identity`); from this machine the secret alone is enough.
+"""
 
 import asyncio
 import json
@@ -9,84 +12,80 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from gateway.cli.target import Target, find_target, split, with_scheme
+from gateway.cli.target import Target, find_target, split, target_options, with_scheme
 from gateway.config.parse import parse
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.paths import Paths
 from gateway.report import Issue
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-    from gateway.client import GatewayClient
+    from gateway.client import Event, GatewayClient
 
-TIMEOUT_S = 10.0
 MAX_PROBE = 64 * 1024
 """Bytes of a probe's answer that are read."""
 
-_url = click.option(
-    "--url", metavar="URL", help="Such as ws://127.0.0.1:18789. Default: OPENCLAW_GATEWAY_URL, then the config's port."
-)
-_timeout = click.option("--timeout", default=TIMEOUT_S, show_default=True, metavar="SECONDS", help="How long to wait.")
+as_answer = click.option("--json", "as_json", is_flag=True, help="One line: {ok, payload} or {ok, error}.")
 
 
 @click.command()
 @click.argument("method")
 @click.argument("params", default="{}", metavar="[PARAMS]")
-@_url
-@click.option("--token", help="Better in OPENCLAW_GATEWAY_TOKEN: options show in the process list.")
-@click.option("--password", help="Better in OPENCLAW_GATEWAY_PASSWORD.")
-@_timeout
-@click.option("--json", "as_json", is_flag=True, help="One line: {ok, payload} or {ok, error}.")
-def call(
+@click.option("-f", "--follow", is_flag=True, help="Then print events as they come, one a line, until Ctrl-C.")
+@target_options
+@as_answer
+def call(method: str, params: str, follow: bool, **where: Any) -> int:
+    """Call METHOD over the WebSocket and print what it answers.
+
+    PARAMS is an object in JSON or JSON5. On this machine the secret is found by itself. A gateway elsewhere first wants
+    this machine to be approved, and then needs its secret no more.
+
+    \b
+    openclaw-gateway call health
+    openclaw-gateway call gateway.restart.request '{reason: "new certificates"}'
+    openclaw-gateway call health --follow --json
+
+    Exit code 0: answered · 1: refused or failed · 2: bad PARAMS · 3: not running · 14: no answer in time.
+    """
+    return ask(method, read_params(params), _tell, follow=follow, **where)
+
+
+def ask(
     method: str,
-    params: str,
+    params: dict[str, Any],
+    tell: Callable[[Any], None],
+    *,
     url: str | None,
     token: str | None,
     password: str | None,
     timeout: float,
     as_json: bool,
-) -> int:
-    """Call METHOD over the WebSocket and print what it answers.
-
-    PARAMS is an object in JSON or JSON5. On this machine the secret is found by itself.
-
-    \b
-    openclaw-gateway call health
-    openclaw-gateway call gateway.restart.request '{reason: "new certificates"}'
-
-    Exit code 0: answered · 1: refused or failed · 2: bad PARAMS · 3: not running · 14: no answer in time.
-    """
-    given = read_params(params)
-    target = find_target(service_environment(os.environ), url, token, password)
-    return ask(target, timeout, method, given, _tell, as_json=as_json)
-
-
-def ask(
-    target: Target,
-    timeout: float,
-    method: str,
-    params: dict[str, Any],
-    tell: Callable[[Any], None],
-    *,
-    as_json: bool,
+    follow: bool = False,
 ) -> int:
     """Call one method and let `tell` print what it answers; as JSON, a refusal is printed too and not raised."""
     from gateway.client import WireFailure
 
+    target = find_target(service_environment(os.environ), url, token, password)
+
+    async def talk() -> None:
+        async with _client(target, timeout) as client:
+            payload = await client.call(method, params)
+            _tell_json(payload) if as_json else tell(payload)
+            if follow:
+                async for event in client.events():
+                    _tell_event_json(event) if as_json else _tell_event(event)
+
     try:
-        payload = asyncio.run(_call(_client(target, timeout), method, params))
+        asyncio.run(talk())
     except WireFailure as failure:
         if not as_json:
             raise
         error = {"code": failure.code, "message": failure.message, "details": failure.details}
         click.echo(json.dumps({"ok": False, "error": error}))
         return ExitCode.FAILURE
-    if as_json:
-        click.echo(json.dumps({"ok": True, "payload": payload}))
-    else:
-        tell(payload)
     return ExitCode.OK
 
 
@@ -94,18 +93,29 @@ def _tell(payload: Any) -> None:
     click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
 
 
+def _tell_json(payload: Any) -> None:
+    click.echo(json.dumps({"ok": True, "payload": payload}))
+
+
+def _tell_event(event: "Event") -> None:
+    click.echo(f"{event.name} {json.dumps(event.payload, ensure_ascii=False)}")
+
+
+def _tell_event_json(event: "Event") -> None:
+    click.echo(json.dumps({"event": event.name, "payload": event.payload, "seq": event.seq}))
+
+
 @click.command()
 @click.option("--ws", is_flag=True, help="Ask over the WebSocket, with the secret; says more.")
-@_url
-@_timeout
+@target_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def health(ws: bool, url: str | None, timeout: float, as_json: bool) -> int:
+def health(ws: bool, url: str | None, token: str | None, password: str | None, timeout: float, as_json: bool) -> int:
     """Ask the running gateway for its health.
 
     Exit code 0: serves and is well · 3: not running · 4: not ready or degraded, and why · 14: no answer in time.
     """
-    target = find_target(service_environment(os.environ), url)
-    answer = asyncio.run(_call(_client(target, timeout), "health", {})) if ws else probe(target.url, timeout)
+    target = find_target(service_environment(os.environ), url, token, password)
+    answer = asyncio.run(_ask_health(_client(target, timeout))) if ws else probe(target.url, timeout)
     reasons = [*answer.get("failing", []), *answer.get("degraded", [])]
     well = bool(answer.get("ok", True) and answer.get("ready", True) and not reasons)
     if as_json:
@@ -124,22 +134,24 @@ def read_params(text: str) -> dict[str, Any]:
     return document.value
 
 
+async def _ask_health(client: "GatewayClient") -> Any:
+    async with client:
+        return await client.call("health")
+
+
 def _client(target: Target, timeout: float) -> "GatewayClient":
     from gateway.client import GatewayClient
+    from gateway.identity import Identity
 
     return GatewayClient(
         with_scheme(target.url, {"http": "ws", "https": "wss"}),
         token=target.token,
         password=target.password,
+        identity=Identity(Paths.from_env(service_environment(os.environ)).state),
         client_id="cli",
         mode="cli",
         timeout_s=timeout,
     )
-
-
-async def _call(client: "GatewayClient", method: str, params: dict[str, Any]) -> Any:
-    async with client:
-        return await client.call(method, params)
 
 
 def probe(url: str, timeout: float) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""Where `call` and `health` connect to, and with which secret.
+"""Where `call`, `health` and `devices` connect to, and with which secret.
 
 Address and secret come from the options, the environment, the config, and the generated token file, in this order.
 What lies on this machine is sent to this machine only.
 """
 
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import click
@@ -15,6 +15,26 @@ from gateway.config import files, lastgood
 from gateway.config.schema import Config
 from gateway.lifecycle.token import token_file
 from gateway.paths import Paths
+from gateway.protocol.approach import is_near
+
+TIMEOUT_S = 10.0
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def target_options(command: F) -> F:
+    """`url`, `token`, `password` and `timeout`, for each command that asks a gateway."""
+    for option in (
+        click.option("--timeout", default=TIMEOUT_S, show_default=True, metavar="SECONDS", help="How long to wait."),
+        click.option("--password", help="Better in OPENCLAW_GATEWAY_PASSWORD."),
+        click.option("--token", help="Better in OPENCLAW_GATEWAY_TOKEN: options show in the process list."),
+        click.option(
+            "--url",
+            metavar="URL",
+            help="Such as ws://127.0.0.1:18789. Default: OPENCLAW_GATEWAY_URL, then the config's port.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,8 @@ def find_target(
     if token or password:
         return Target(address, token, password)
     token, password = env.get("OPENCLAW_GATEWAY_TOKEN"), env.get("OPENCLAW_GATEWAY_PASSWORD")
-    if _is_local(address):
+    split(address)
+    if is_near(address):
         token = config.gateway.auth.token or token
         password = config.gateway.auth.password or password
         if not token and not password:
@@ -52,14 +73,6 @@ def _config(paths: Paths, env: Mapping[str, str]) -> Config:
 def _host(config: Config) -> str:
     host = config.gateway.custom_bind_host if config.gateway.bind == "custom" else None
     return f"[{host}]" if host and ":" in host else host or "127.0.0.1"
-
-
-def _is_local(url: str) -> bool:
-    host = split(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _generated(paths: Paths) -> str | None:

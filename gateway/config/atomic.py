@@ -1,12 +1,31 @@
-"""Replace a file's text so that a reader, a crash or a full disk meets the old text or the new one, never half."""
+"""Give a file its text so that a reader, a crash or a full disk meets the old text or the new one, never half."""
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
     """Owner-only (0600), on disk when this returns. `path` itself is replaced, also if it is a link. Raises OSError."""
+    with _written(path, text) as temporary:
+        os.replace(temporary, path)
+
+
+def create_text(path: Path, text: str) -> bool:
+    """As `replace_text`, but what is there already stays: False. Of several that try, one gets True."""
+    with _written(path, text) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextmanager
+def _written(path: Path, text: str) -> Iterator[Path]:
+    """The text on disk under another name, to be moved to its own."""
     # OpenClaw's name for it, so that its clean-up finds what a crash leaves behind.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -15,10 +34,9 @@ def replace_text(path: Path, text: str) -> None:
             stream.write(text.encode("utf-8", "surrogateescape"))
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
     _sync_folder(path.parent)
 
 

@@ -1,6 +1,6 @@
-"""Whether a client holds the key of the device that it says it is. Pure: a proof and what it covers in, a refusal out.
+"""The proof that a client holds the key of the device that it says it is: made for our own client, judged for others.
 
-The id of a device is the hash of its Ed25519 key, so a proof needs no record of ours. What is signed:
+Pure. The id of a device is the hash of its Ed25519 key, so that a proof can be judged without a record. What is signed:
 
 v1   v1|deviceId|clientId|clientMode|role|scopes|signedAtMs|token
 v2   v1 as v2, and |nonce
@@ -12,11 +12,15 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, Struct
 
 from gateway.protocol.frames import WireError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -76,13 +80,67 @@ def verify(
 
 def payloads(proof: DeviceProof, signed: Signed, nonce: str, protocol: int) -> list[str]:
     """What the client may have signed, the likeliest first. Without a nonce it can only be v1."""
+    versions = ("v1",) if not nonce else ("v3", "v2") if protocol >= 4 else ("v2", "v3")
+    return [payload(version, proof.id, signed, proof.signed_at, nonce) for version in versions]
+
+
+def payload(version: str, id: str, signed: Signed, signed_at: int, nonce: str) -> str:
+    """The text under a signature, for who signs and for who verifies."""
     scopes = ",".join(signed.scopes)
-    who = [proof.id, signed.client_id, signed.client_mode, signed.role, scopes, str(proof.signed_at), signed.token]
-    if not nonce:
-        return ["|".join(["v1", *who])]
-    v2 = "|".join(["v2", *who, nonce])
-    v3 = "|".join(["v3", *who, nonce, _lower(signed.platform), _lower(signed.device_family)])
-    return [v3, v2] if protocol >= 4 else [v2, v3]
+    words = [version, id, signed.client_id, signed.client_mode, signed.role, scopes, str(signed_at), signed.token]
+    if version != "v1":
+        words.append(nonce)
+    if version == "v3":
+        words += [_lower(signed.platform), _lower(signed.device_family)]
+    return "|".join(words)
+
+
+class Key:
+    """A device's own key. It never shows in a repr."""
+
+    def __init__(self, private: "Ed25519PrivateKey") -> None:
+        self._private = private
+
+    @classmethod
+    def generate(cls) -> "Key":
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def from_pem(cls, text: str) -> "Key":
+        """Raise ValueError if it is no Ed25519 key."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            private = load_pem_private_key(text.encode(), None)
+        except (TypeError, UnsupportedAlgorithm) as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ValueError("it is no Ed25519 key")
+        return cls(private)
+
+    @cached_property
+    def id(self) -> str:
+        return hashlib.sha256(self._private.public_key().public_bytes_raw()).hexdigest()
+
+    @cached_property
+    def public(self) -> str:
+        return _spell(self._private.public_key().public_bytes_raw())
+
+    def pems(self) -> tuple[str, str]:
+        """The public and the private key, as files hold them."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+        public = self._private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return public.decode(), self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def prove(self, signed: Signed, *, protocol: int, nonce: str, signed_at: int) -> DeviceProof:
+        """Signed as OpenClaw's client of that protocol signs; 2026.2.1 knows no v3."""
+        text = payload("v3" if protocol >= 4 else "v2", self.id, signed, signed_at, nonce)
+        return DeviceProof(self.id, self.public, _spell(self._private.sign(_bytes(text))), signed_at, nonce)
 
 
 def normalise_key(text: str) -> str | None:
@@ -90,7 +148,7 @@ def normalise_key(text: str) -> str | None:
     key = decode(_unwrap(text))
     if key is None or len(key) != KEY_BYTES:
         return None
-    return base64.urlsafe_b64encode(key).decode().rstrip("=")
+    return _spell(key)
 
 
 def decode(text: str) -> bytes | None:
@@ -133,6 +191,10 @@ def _signs(key: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _spell(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _lower(text: str) -> str:

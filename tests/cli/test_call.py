@@ -16,8 +16,11 @@ from click.testing import CliRunner, Result
 from websockets.sync.server import ServerConnection, serve
 
 from gateway.cli import call as module
+from gateway.cli import cli
+from gateway.client import Disconnected
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.protocol import approach
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -44,11 +47,17 @@ def websocket(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             ws.send(json.dumps({"type": "res", "id": seen[-1]["id"], **respond(seen[-1])}))
         ws.recv()
 
+    with served(handle) as url:
+        yield url, seen
+
+
+@contextmanager
+def served(handle: Callable[[ServerConnection], None]) -> Iterator[str]:
     with serve(handle, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}", seen
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
         finally:
             server.shutdown()
             thread.join()
@@ -104,6 +113,75 @@ def test_call_in_json_is_one_line() -> None:
     with websocket(lambda request: {"ok": True, "payload": {"a": 1}}) as (url, _):
         result = invoke(module.call, "m", "--url", url, "--json")
     assert result.stdout == '{"ok": true, "payload": {"a": 1}}\n'
+
+
+def following(close: int) -> Callable[[ServerConnection], None]:
+    """A gateway that has two events to tell, and then closes."""
+
+    def handle(ws: ServerConnection) -> None:
+        for payload in ({"protocol": 4}, {"ts": 1}):
+            request = json.loads(ws.recv())
+            ws.send(json.dumps({"type": "res", "id": request["id"], "ok": True, "payload": payload}))
+        for seq in (1, 2):
+            ws.send(json.dumps({"type": "event", "event": "tick", "payload": {"ts": "é"}, "seq": seq}))
+        ws.close(close, "service restart")
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["--json"], ['{"ok": true, "payload": {"ts": 1}}',
+                      *(f'{{"event": "tick", "payload": {{"ts": "\\u00e9"}}, "seq": {seq}}}' for seq in (1, 2))]),
+        ([], ["{", '  "ts": 1', "}", *['tick {"ts": "é"}'] * 2]),
+    ],
+)  # fmt: skip
+def test_follow_prints_events_until_the_gateway_closes(words: list[str], lines: list[str]) -> None:
+    with served(following(1012)) as url:
+        result = invoke(module.call, "health", "--follow", *words, "--url", url)
+    assert result.stdout.splitlines() == lines
+    assert isinstance(result.exception, Disconnected)
+    assert str(result.exception) == "the gateway closed the connection: 1012 service restart"
+
+
+def test_follow_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(event: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_tell_event", interrupt)
+    with served(following(1012)) as url:
+        result = CliRunner().invoke(cli, ["call", "health", "-f", "--url", url])
+    assert result.exit_code == 130
+
+
+def test_a_call_from_elsewhere_shows_this_machines_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says how it is approved."""
+    monkeypatch.setattr(approach, "is_near", lambda url: False)
+    seen: list[dict[str, Any]] = []
+
+    def handle(ws: ServerConnection) -> None:
+        ws.send(json.dumps({"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1}}))
+        seen.append(json.loads(ws.recv()))
+        error = {"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "r1"}}
+        ws.send(json.dumps({"type": "res", "id": seen[-1]["id"], "ok": False, "error": error}))
+
+    with served(handle) as url:
+        result = invoke(module.call, "health", "--url", url, "--token", "t")
+        assert str(result.exception) == (
+            "pairing required (NOT_PAIRED); on the gateway's machine: openclaw-gateway devices approve r1"
+        )
+        result = invoke(module.call, "health", "--url", url, "--json")
+        assert json.loads(result.stdout)["error"]["details"] == {"requestId": "r1"}
+    held = json.loads((tmp_path / ".openclaw" / "gateway" / "device.json").read_text())
+    assert [each["params"]["device"]["id"] for each in seen] == [held["deviceId"]] * 2
+
+
+def test_a_call_on_this_machine_writes_nothing_and_needs_no_key(tmp_path: Path) -> None:
+    with websocket(lambda request: {"ok": True, "payload": {}}) as (url, seen):
+        invoke(module.call, "health", "--url", url, "--token", "t")
+    assert "device" not in seen[0]["params"]
+    assert list(tmp_path.iterdir()) == []
 
 
 ERROR = {"ok": False, "error": {"code": "FORBIDDEN", "message": "missing scope: x", "details": {"a": 1}}}

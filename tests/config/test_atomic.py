@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import atomic
-from gateway.config.atomic import replace_text
+from gateway.config.atomic import create_text, replace_text
 
 
 def test_replaces_as_the_owner_only(tmp_path: Path) -> None:
@@ -40,3 +40,12 @@ def test_it_is_on_disk_before_it_is_in_place(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(atomic.os, "replace", lambda a, b: (steps.append("replace"), replace(a, b))[1])
     replace_text(tmp_path / "f", "x")
     assert steps == ["fsync", "replace", "fsync"]
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    assert create_text(file, "first")
+    assert not create_text(file, "second")
+    assert file.read_text() == "first"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [file]

@@ -7,11 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.device import DeviceProof, Signed, decode, normalise_key, payloads, verify
+from gateway.protocol.device import DeviceProof, Key, Signed, decode, normalise_key, payloads, verify
 from gateway.protocol.frames import WireError
 
 CAPTURED = json.loads((Path(__file__).parent / "data" / "device_proofs.json").read_text())
@@ -155,3 +160,35 @@ def test_nothing_raises(id: str, key: str, signature: str, nonce: str, at: int, 
 @given(ANY)
 def test_keys_and_base64_never_raise(text: str) -> None:
     assert normalise_key(text) is None or len(decode(text) or b"") == 32
+
+
+@given(st.builds(Signed, *[st.text()] * 3, st.lists(st.text()).map(tuple), *[st.text()] * 3), st.sampled_from([3, 4]))
+def test_what_we_sign_is_verified(signed: Signed, protocol: int) -> None:
+    proof = Key(KEY).prove(signed, protocol=protocol, nonce="n", signed_at=NOW)
+    assert (proof.id, proof.public_key) == (ID, spell(RAW))
+    assert verify(proof, signed, protocol=protocol, challenge="n", now_ms=NOW, local=False) is None
+    error = verify(proof, signed, protocol=protocol, challenge="m", now_ms=NOW, local=False)
+    assert error is not None and error.message == "device nonce mismatch"
+
+
+@pytest.mark.parametrize(("protocol", "version"), [(3, "v2"), (4, "v3")])
+def test_we_sign_what_the_protocol_has(protocol: int, version: str) -> None:
+    proof = Key(KEY).prove(SIGNED, protocol=protocol, nonce="n", signed_at=NOW)
+    assert proof == make_proof(version)
+
+
+def test_a_key_and_its_pem() -> None:
+    key = Key.generate()
+    public, private = key.pems()
+    assert normalise_key(public) == key.public
+    assert Key.from_pem(private).id == key.id
+    assert key.id not in repr(key) and private not in repr(key)
+
+
+ENCRYPTED = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")).decode()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", Key(KEY).pems()[0], ENCRYPTED])
+def test_a_pem_that_holds_no_private_key(text: str) -> None:
+    with pytest.raises(ValueError):
+        Key.from_pem(text)
