@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ from gateway.lifecycle.token import generated_token
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.service import Reloader
 from gateway.report import ConfigReport, ReloadResult, RestartTicket
@@ -63,6 +65,7 @@ class Configuration:
         self._watched: tuple[Path, ...] = ()
         snapshot = self._read()
         active, avoid = self._choose(snapshot)
+        self._told_hash = snapshot.raw_hash
         self._started_on = snapshot if active.source == "file" else None
         """The file as this process took it: kept as the last known good one, once it has served on it."""
         self._start_logging(active.config)
@@ -183,11 +186,21 @@ class Configuration:
 
     def end(self, result: ReloadResult) -> None:
         self._notifier.ready(self._status())
+        self._tell_clients()
         wanted = self.snapshot.files
         if self._watch is not None and wanted != self._watched:
             self._watch.retarget(wanted)
             self._watched = wanted
             self._reloader.changed()  # a file that is watched only now may have changed just before
+
+    def _tell_clients(self) -> None:
+        """Also of a change that means nothing to us: who edits the file needs its hash."""
+        snapshot = self.snapshot
+        if snapshot.config is None or not snapshot.exists or snapshot.raw_hash == self._told_hash:
+            return
+        self._told_hash = snapshot.raw_hash
+        facts = {"path": str(snapshot.path), "hash": snapshot.raw_hash, "ts": int(time.time() * 1000)}
+        self._hub.broadcast("config.changed", facts, drop_if_slow=True, scope=READ)
 
     def restart(self, reason: str, avoid: str = "") -> RestartTicket:
         if avoid:

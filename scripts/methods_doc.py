@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta, UnsetType
 
+from gateway.rpc.budget import LIMIT, WINDOW_S
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Method
 
@@ -46,7 +47,8 @@ def _scope(each: Method) -> str:
 
 def _section(each: Method) -> str:
     params = _fields(each.params) or "none"
-    lines = [f"\n## {each.name}\n", f"{each.doc}\n", f"Scope {_scope(each)}, since protocol {each.since}.\n"]
+    often = f" At most {LIMIT} calls in {WINDOW_S:g} s from one client." if each.budgeted else ""
+    lines = [f"\n## {each.name}\n", f"{each.doc}\n", f"Scope {_scope(each)}, since protocol {each.since}.{often}\n"]
     lines += [f"- Params: {params}", f"- Result: {_result(each.result)}\n"]
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """The config tied to a process: what a start takes, what a changed secret does, what is reported."""
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from gateway.configuration import Configuration
 from gateway.lifecycle.record import Record
 from gateway.paths import Paths
+from gateway.protocol.scopes import READ
 from gateway.report import ReloadResult, RestartTicket
 
 
@@ -42,6 +44,10 @@ class Logs:
 class Hub:
     def __init__(self) -> None:
         self.closed: list[int] = []
+        self.told: list[tuple[str, Any, dict[str, Any]]] = []
+
+    def broadcast(self, event: str, payload: Any, **how: Any) -> None:
+        self.told.append((event, payload, how))
 
     def close_generation(self, generation: int) -> int:
         self.closed.append(generation)
@@ -188,6 +194,26 @@ def test_a_change_that_leaves_the_secret_closes_nobody(scene: Scene) -> None:
     scene.write({"gateway": {"auth": {"token": "same", "mode": "token"}}})
     reload(it)
     assert scene.hub.closed == [] and it.auth.generation == 1
+
+
+def test_operators_who_may_read_hear_of_a_new_file(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "t"}}})
+    it = scene.start()
+    reload(it)
+    scene.write("{")
+    reload(it)
+    assert scene.hub.told == []
+    text = '{gateway: {auth: {token: "t"}}} // the same, but for its hash'
+    scene.write(text)
+    reload(it)
+    reload(it)
+    ((event, payload, how),) = scene.hub.told
+    assert event == "config.changed" and payload.pop("ts") > 0
+    assert payload == {"path": str(scene.paths.config), "hash": hashlib.sha256(text.encode()).hexdigest()}
+    assert how == {"scope": READ, "drop_if_slow": True}
+    scene.paths.config.unlink()
+    reload(it)
+    assert len(scene.hub.told) == 1
 
 
 def test_readiness_is_told_after_each_reload(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """From a request to the text of its answer; the one place where an exception becomes an error on the wire."""
 
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from gateway.protocol import scopes
 from gateway.protocol.frames import Request, WireError, encode_error, encode_response
 from gateway.protocol.params import InvalidParams, Params, cut, decode_params
+from gateway.rpc.budget import Budget
 from gateway.rpc.registry import Call, Method, Registry, RpcError
 
 log = logging.getLogger("gateway.rpc")
@@ -17,8 +19,9 @@ Later = Callable[[], Coroutine[Any, Any, str]]
 
 
 class Dispatcher:
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, clock: Callable[[], float] = time.monotonic) -> None:
         self.registry = registry
+        self._budget = Budget(clock)
 
     def answer(self, call: Call, request: Request) -> str | Later:
         """The answer, or a way to get it for a method that takes its time. Neither raises."""
@@ -37,6 +40,8 @@ class Dispatcher:
             raise RpcError(f"unknown method: {cut(name)}")
         error = scopes.refuse(call.peer.protocol, call.peer.role, call.peer.scopes, found.scope)
         if error is not None:
+            raise RpcError(error)
+        if found.budgeted and (error := self._budget.spend(name, call)):
             raise RpcError(error)
         return found
 

@@ -51,6 +51,8 @@ class Method:
     """The first protocol that has it; to older clients it is an unknown method."""
     handler: Callable[[Call, Any], Any]
     asynchronous: bool
+    budgeted: bool
+    """Whether a client may call it only so often (`rpc/budget`)."""
 
     @property
     def doc(self) -> str:
@@ -61,10 +63,10 @@ Handler = Callable[[Call, P], Any] | Callable[[Call, P], Awaitable[Any]]
 
 
 def method(
-    name: str, params: type[P], result: Any, *, scope: Scope | None, since: int = 3
+    name: str, params: type[P], result: Any, *, scope: Scope | None, since: int = 3, budgeted: bool = False
 ) -> Callable[[Handler[P]], Method]:
     def declare(handler: Handler[P]) -> Method:
-        return Method(name, params, result, scope, since, handler, inspect.iscoroutinefunction(handler))
+        return Method(name, params, result, scope, since, handler, inspect.iscoroutinefunction(handler), budgeted)
 
     return declare
 

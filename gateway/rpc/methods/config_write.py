@@ -9,12 +9,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import edit, files
+from gateway.config import clobber, edit, files
 from gateway.config.files import Snapshot
 from gateway.config.patch import EntriesLost, merge_careful, merge_patch
 from gateway.protocol.frames import WireError
@@ -45,7 +47,7 @@ class ApplyParams(SetParams, frozen=True):
     session_key: str | None = None
     note: str | None = None
     restart_delay_ms: Annotated[int, Meta(ge=0)] | None = None
-    """Taken for compatibility: a restart begins when the gateway is idle."""
+    """Taken for compatibility: a restart begins when the gateway is idle, and `restart.delayMs` is 0."""
     delivery_context: dict[str, Any] | None = None
 
 
@@ -83,13 +85,13 @@ async def config_set(call: Call, params: SetParams) -> Written:
     return await _Write(call, params, "config.set", partial(_taken, params.raw)).run()
 
 
-@method("config.apply", ApplyParams, Written, scope=ADMIN)
+@method("config.apply", ApplyParams, Written, scope=ADMIN, budgeted=True)
 async def config_apply(call: Call, params: ApplyParams) -> Written:
     """As `config.set`, and tell of the restart when the change needs one."""
     return await _Write(call, params, "config.apply", partial(_taken, params.raw)).run()
 
 
-@method("config.patch", PatchParams, Written, scope=ADMIN)
+@method("config.patch", PatchParams, Written, scope=ADMIN, budgeted=True)
 async def config_patch(call: Call, params: PatchParams) -> Written:
     """Merge an object into the config file, comments and order kept; null deletes a key.
 
@@ -148,14 +150,11 @@ class _Write:
             if done.after is done.before:
                 return self._answer(done, [], None)
             result = await core.reload("rpc")
-        path, hash = str(done.after.path), done.after.raw_hash
-        changed = sorted(differences(done.before.parsed, done.after.parsed))
-        event = {"path": path, "hash": hash, "changedPaths": changed, "ts": int(time.time() * 1000)}
-        core.hub.broadcast("config.changed", event)
         if not result.ok:
-            details = {"outcome": result.outcome, "hash": hash}
-            raise RpcError(WireError("UNAVAILABLE", f"{path} was written, but not applied: {result.message}", details))
-        return self._answer(done, changed, result)
+            details = {"outcome": result.outcome, "hash": done.after.raw_hash}
+            message = f"{done.after.path} was written, but not applied: {result.message}"
+            raise RpcError(WireError("UNAVAILABLE", message, details))
+        return self._answer(done, sorted(differences(done.before.parsed, done.after.parsed)), result)
 
     def _write(self) -> _Done:
         """In a thread, because it waits for the disk."""
@@ -170,6 +169,8 @@ class _Write:
                 raise Invalid(*after.issues)
             if hash_on_disk(path) != (before.raw_hash if before.exists else None):
                 raise RpcError(HASH_DIFFERS)
+            if lost := clobber.losses(before, after):
+                raise RpcError(_rejection(path, text, lost))
             files.write(path, text)
         except Invalid as fault:
             raise RpcError(refusal(self.call.peer.protocol, fault.issues)) from None
@@ -223,6 +224,19 @@ class _Write:
             answer.restart = {**how, "reason": self.name} if restarts else None
             answer.sentinel = {"path": None, "payload": payload}
         return answer
+
+
+def _rejection(path: Path, text: str, lost: list[str]) -> WireError:
+    details: dict[str, Any] = {"code": "CONFIG_WRITE_REJECTED", "reasons": lost}
+    try:
+        aside = clobber.set_aside(path, text, datetime.now(UTC))
+    except OSError as error:
+        saved = f"could not be saved: {error.strerror}"
+    else:
+        details["rejectedPath"] = str(aside)
+        saved = f"saved to {aside}"
+    why = f"Config write rejected: {path} ({', '.join(lost)}). Rejected payload {saved}. If it is meant, edit the file."
+    return WireError("UNAVAILABLE", why, details)
 
 
 def _ended(task: asyncio.Task[Written]) -> None:

@@ -43,7 +43,7 @@ class Reload(Struct, rename="camel"):
     duration_ms: float
 
 
-@method("gateway.restart.request", RestartParams, Restart, scope=ADMIN, since=4)
+@method("gateway.restart.request", RestartParams, Restart, scope=ADMIN, since=4, budgeted=True)
 def gateway_restart_request(call: Call, params: RestartParams) -> Restart:
     """Restart once, at an idle moment, however many ask."""
     ticket = call.core.request_restart(f"rpc: {params.reason[:MAX_REASON]!r}" if params.reason else "rpc")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import files
+from gateway.config import clobber, files
 from gateway.hub import Connection
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.report import Issue, ReloadResult
@@ -42,8 +42,6 @@ class Place:
             self.path.write_text(text)
             self.path.chmod(0o600)
         self.core = FakeCore(snapshot=files.read(self.path, {}, folder), reloaded=HOT)
-        self.events: list[tuple[str, Any]] = []
-        self.core.hub.broadcast = lambda event, payload, **_: self.events.append((event, payload))  # type: ignore[method-assign]
 
     @property
     def text(self) -> str:
@@ -69,7 +67,7 @@ class Place:
         before = self.text if self.path.exists() else None
         frame = self.call(name, raw, protocol, **params)
         assert not frame["ok"] and (self.text if self.path.exists() else None) == before
-        assert self.core.asked == [] and self.events == []
+        assert self.core.asked == []
         error: dict[str, Any] = frame["error"]
         return error
 
@@ -91,12 +89,44 @@ def test_a_patch_changes_what_it_names_and_nothing_else(place: Place) -> None:
     assert place.path.with_name("openclaw.json.bak").read_text() == TEXT
 
 
-def test_everybody_hears_of_a_write(place: Place) -> None:
-    place.ok("config.patch", "{logging: {level: 'debug'}}")
-    ((event, payload),) = place.events
-    assert event == "config.changed" and payload["ts"] > 0
-    assert (payload["path"], payload["hash"]) == (str(place.path), place.hash)
-    assert payload["changedPaths"] == ["logging.level"]
+BIG = "{gateway: {mode: 'local'}, env: {vars: {" + ", ".join(f"V{n}: 'value'" for n in range(60)) + "}}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "lost"),
+    [
+        ("config.patch", "{gateway: {mode: null}}", "gateway-mode-removed"),
+        ("config.patch", "{env: null}", "size-drop:1388->43"),
+        ("config.set", "{a: 's3cret'}", "size-drop:1388->20, gateway-mode-removed"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_a_write_that_loses_much_is_refused_and_kept(
+    tmp_path: Path, name: str, raw: str, lost: str, protocol: int
+) -> None:
+    place = Place(tmp_path, BIG)
+    error = place.refused(name, raw, protocol)
+    (aside,) = tmp_path.glob("openclaw.json.rejected.*")
+    assert error["code"] == "UNAVAILABLE"
+    assert error["message"] == (
+        f"Config write rejected: {place.path} ({lost}). Rejected payload saved to {aside}. "
+        "If it is meant, edit the file."
+    )
+    reasons = lost.split(", ")
+    assert error["details"] == {"code": "CONFIG_WRITE_REJECTED", "reasons": reasons, "rejectedPath": str(aside)}
+    if name == "config.set":
+        assert aside.read_text() == raw
+
+
+def test_a_refused_write_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    place = Place(tmp_path, BIG)
+    monkeypatch.setattr(clobber, "set_aside", full)
+    error = place.refused("config.patch", "{env: null}")
+    assert "Rejected payload could not be saved: No space left on device." in error["message"]
+    assert "rejectedPath" not in error["details"]
 
 
 @pytest.mark.parametrize("name", ["config.set", "config.apply", "config.patch"])
@@ -169,7 +199,7 @@ def test_an_empty_patch_needs_no_hash_and_writes_nothing(place: Place) -> None:
 
 def test_a_patch_to_what_is_there_already_writes_nothing(place: Place) -> None:
     assert place.ok("config.patch", "{gateway: {port: 18800}}")["noop"] is True
-    assert place.text == TEXT and place.events == []
+    assert place.text == TEXT and place.core.asked == []
 
 
 def test_placeholders_are_the_secrets_of_the_file(place: Place) -> None:

@@ -1,0 +1,55 @@
+"""Whether a write would lose what nobody meant to lose: OpenClaw 2026.9.6's rules. What is refused is kept for a look.
+
+Sizes are those of the values alone, so that taking comments out is no loss.
+"""
+
+import glob
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.config.atomic import replace_text
+from gateway.config.files import Snapshot
+
+MIN_BYTES = 512
+"""A smaller config may shrink as it likes."""
+MAX_REJECTED = 5
+"""Texts that are kept; the oldest goes first."""
+
+
+def losses(before: Snapshot, after: Snapshot) -> list[str]:
+    """Why the file must not become `after`, in OpenClaw's words; empty: it may."""
+    if not before.exists:
+        return []
+    reasons = []
+    was, new = _size(before), _size(after)
+    if was >= MIN_BYTES and new < was // 2:
+        reasons.append(f"size-drop:{was}->{new}")
+    if _mode(before) and not _mode(after):
+        reasons.append("gateway-mode-removed")
+    return reasons
+
+
+def set_aside(path: Path, text: str, now: datetime) -> Path:
+    """Keep a text that was refused as `<path>.rejected.<time>`, for its owner alone. Raises OSError."""
+    mark = f"{path.name}.rejected."
+    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S-") + f"{now.microsecond // 1000:03}Z"
+    aside = path.with_name(mark + time)
+    replace_text(aside, text)
+    for old in sorted(path.parent.glob(f"{glob.escape(mark)}*Z"))[:-MAX_REJECTED]:
+        old.unlink(missing_ok=True)
+    return aside
+
+
+def _size(snapshot: Snapshot) -> int:
+    text = json.dumps(snapshot.parsed, indent=2, ensure_ascii=False) + "\n"
+    if snapshot.issues and not snapshot.parsed:
+        text = snapshot.raw or ""  # nobody knows its values
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _mode(snapshot: Snapshot) -> str:
+    gateway: Any = snapshot.tree.get("gateway")
+    mode = gateway.get("mode") if isinstance(gateway, dict) else None
+    return mode.strip() if isinstance(mode, str) else ""
