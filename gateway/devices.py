@@ -17,10 +17,9 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from gateway.devicebook import Book
-from gateway.protocol.device import normalise_key
 from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import Asking as Asking
-from gateway.protocol.pairing import Device, Pending, Token, covers, lack, merge, union, with_token
+from gateway.protocol.pairing import Device, Pending, Token, covers, extend, lack, merge, union, with_token
 from gateway.protocol.pairing import Granted as Granted
 from gateway.rpc.registry import RpcError
 
@@ -63,7 +62,7 @@ class Devices:
         """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""
         try:
             device = self._paired.records.get(asking.device_id)
-            reason = lack(device, normalise_key(asking.public_key) or "", asking.role, asking.scopes)
+            reason = lack(device, asking.public_key, asking.role, asking.scopes)
             if device is None or reason:
                 if not asking.local:
                     return self._ask_operator(asking, reason or "not-paired", device is not None)
@@ -85,7 +84,7 @@ class Devices:
             token = replace(held, last_used_at_ms=now)
         else:
             kept = held.scopes if held and held.revoked_at_ms is None else ()
-            token = Token(_new_token(), asking.role, union(kept, asking.scopes), now, last_used_at_ms=now)
+            token = _make_token(asking.role, union(kept, asking.scopes), now, last_used_at_ms=now)
         records = {**self._paired.records, device.device_id: with_token(device, token)}
         known = self._paired.records.get(device.device_id)
         if known is device and held and token.token == held.token:
@@ -127,23 +126,8 @@ class Devices:
         return WireError("NOT_PAIRED", "pairing required", details)
 
     def _request(self, asking: Asking, is_repair: bool) -> Pending:
-        return Pending(
-            request_id=str(uuid.uuid4()),
-            device_id=asking.device_id,
-            public_key=normalise_key(asking.public_key) or asking.public_key,
-            ts=self._clock_ms(),
-            display_name=asking.display_name or None,
-            platform=asking.platform or None,
-            device_family=asking.device_family or None,
-            client_id=asking.client_id or None,
-            client_mode=asking.client_mode or None,
-            role=asking.role,
-            roles=(asking.role,),
-            scopes=asking.scopes,
-            remote_ip=None if asking.local else asking.remote_ip or None,
-            silent=asking.local,
-            is_repair=is_repair,
-        )
+        more = {"request_id": str(uuid.uuid4()), "ts": self._clock_ms(), "silent": asking.local}
+        return extend(Pending, asking, is_repair=is_repair, **more)
 
     # -- what operators do -----------------------------------------------------------------------------------------
 
@@ -195,7 +179,7 @@ class Devices:
         wanted = self.rotation(device_id, role, scopes)
         device, held = self._held(device_id, role)
         now = self._clock_ms()
-        token = Token(_new_token(), role, wanted, held.created_at_ms if held else now, rotated_at_ms=now)
+        token = _make_token(role, wanted, held.created_at_ms if held else now, rotated_at_ms=now)
         self._save(self._paired, {**self._paired.records, device_id: with_token(device, token)})
         log.info("device token rotated device=%s role=%s", device_id, role)
         self.on_revoked(device_id)
@@ -239,9 +223,9 @@ class Devices:
             raise RpcError(WireError("UNAVAILABLE", why, retryable=True)) from None
 
 
-def _new_token() -> str:
+def _make_token(role: str, scopes: tuple[str, ...], created_at_ms: int, **times: int) -> Token:
     """As long as OpenClaw's."""
-    return secrets.token_hex(16)
+    return Token(token=secrets.token_hex(16), role=role, scopes=scopes, created_at_ms=created_at_ms, **times)
 
 
 def _bytes(text: str) -> bytes:

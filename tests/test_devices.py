@@ -49,7 +49,10 @@ def ask(
     device_id: str = "d1", *, local: bool = True, role: str = "operator", scopes: tuple[str, ...] = (ADMIN,),
     protocol: int = 3, key: str = KEY,
 ) -> Asking:  # fmt: skip
-    return Asking(device_id, key, "linux", "", "cli", "cli", "", role, scopes, "192.0.2.7", local, protocol)
+    return Asking(
+        device_id=device_id, public_key=key, platform="linux", client_id="cli", client_mode="cli", role=role,
+        roles=(role,), scopes=scopes, remote_ip=None if local else "192.0.2.7", local=local, protocol=protocol,
+    )  # fmt: skip
 
 
 def granted(outcome: Granted | WireError) -> Granted:

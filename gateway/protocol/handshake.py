@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 from gateway.protocol import scopes
 from gateway.protocol.auth import AuthPolicy, Claim, Credentials
 from gateway.protocol.closing import SILENT, Close
-from gateway.protocol.device import DeviceProof, Signed, verify
+from gateway.protocol.device import DeviceProof, Signed, normalise_key, verify
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.gate import Gate, authenticate, refuse_without_device
 from gateway.protocol.pairing import Asking, Granted
@@ -196,15 +196,16 @@ def _asking(
 ) -> Asking:
     return Asking(
         device_id=device.id,
-        public_key=device.public_key,
+        public_key=normalise_key(device.public_key) or device.public_key,
+        display_name=client.display_name,
         platform=client.platform,
-        device_family=client.device_family or "",
+        device_family=client.device_family,
         client_id=client.id,
         client_mode=client.mode,
-        display_name=client.display_name or "",
         role=role,
+        roles=(role,),
         scopes=allowed,
-        remote_ip=gate.visitor.remote_ip,
+        remote_ip=None if gate.visitor.local else gate.visitor.remote_ip or None,
         local=gate.visitor.local,
         protocol=protocol,
     )

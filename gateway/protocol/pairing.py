@@ -5,6 +5,7 @@ The records are those of OpenClaw 2026.2.1's files and events.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,21 +13,28 @@ from msgspec.structs import replace
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 
 
-@dataclass(frozen=True)
-class Asking:
-    """A device that has proved its key and that it knows the secret, and what it wants. "" for what it left out."""
+class DeviceFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a device is and says of itself. None for what it left out."""
 
     device_id: str
     public_key: str
-    platform: str
-    device_family: str
-    client_id: str
-    client_mode: str
-    display_name: str
+    display_name: str | None = None
+    platform: str | None = None
+    device_family: str | None = None
+    client_id: str | None = None
+    client_mode: str | None = None
+    role: str | None = None
+    """The one it asked for last; what it may have is in `roles`."""
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    """Of one that asks: what it would get, not what it sent."""
+    remote_ip: str | None = None
+
+
+class Asking(DeviceFacts, frozen=True, kw_only=True):
+    """A device that has proved its key and that it knows the secret, and what it wants."""
+
     role: str
-    scopes: tuple[str, ...]
-    """What it would get, not what it sent: for protocol 3 an operator that sends none asks for admin."""
-    remote_ip: str
     local: bool
     protocol: int
 
@@ -40,8 +48,9 @@ class Granted:
     issued_at_ms: int
 
 
-class Token(Struct, frozen=True, rename="camel", omit_defaults=True):
-    token: str
+class TokenFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A token without the token."""
+
     role: str
     scopes: tuple[str, ...]
     created_at_ms: int
@@ -50,42 +59,32 @@ class Token(Struct, frozen=True, rename="camel", omit_defaults=True):
     last_used_at_ms: int | None = None
 
 
-class Device(Struct, frozen=True, rename="camel", omit_defaults=True):
-    device_id: str
-    public_key: str
+class Token(TokenFacts, frozen=True, kw_only=True):
+    token: str
+
+
+class Device(DeviceFacts, frozen=True, kw_only=True):
     created_at_ms: int
     approved_at_ms: int
-    display_name: str | None = None
-    platform: str | None = None
-    device_family: str | None = None
-    client_id: str | None = None
-    client_mode: str | None = None
-    role: str | None = None
-    """The one it asked for last; what it may have is in `roles`."""
-    roles: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = ()
-    remote_ip: str | None = None
     tokens: dict[str, Token] = {}
 
 
-class Pending(Struct, frozen=True, rename="camel", omit_defaults=True):
+class Pending(DeviceFacts, frozen=True, kw_only=True):
     """A device that waits for an operator's approval, as the file and the event have it."""
 
     request_id: str
-    device_id: str
-    public_key: str
     ts: int
-    display_name: str | None = None
-    platform: str | None = None
-    device_family: str | None = None
-    client_id: str | None = None
-    client_mode: str | None = None
-    role: str | None = None
-    roles: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = ()
-    remote_ip: str | None = None
     silent: bool = False
     is_repair: bool = False
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def extend(shape: type[S], facts: Struct, **more: Any) -> S:
+    """A record of this shape with what it shares with `facts`, and more."""
+    shared = {each for each in shape.__struct_fields__ if each in facts.__struct_fields__}
+    return shape(**{**{each: getattr(facts, each) for each in shared}, **more})
 
 
 def covers(held: Iterable[str], wanted: Iterable[str]) -> bool:
@@ -113,20 +112,14 @@ def merge(device: Device | None, request: Pending, now: int) -> Device:
     """The device with what it asked for added. Another key makes it another device, which inherits nothing."""
     if device and device.public_key != request.public_key:
         device = None
-    return Device(
-        device_id=request.device_id,
-        public_key=request.public_key,
+    return extend(
+        Device,
+        request,
         created_at_ms=device.created_at_ms if device else now,
         approved_at_ms=now,
         display_name=request.display_name or (device.display_name if device else None),
-        platform=request.platform,
-        device_family=request.device_family,
-        client_id=request.client_id,
-        client_mode=request.client_mode,
-        role=request.role,
         roles=union(device.roles if device else (), request.roles),
         scopes=union(device.scopes if device else (), request.scopes),
-        remote_ip=request.remote_ip,
         tokens=device.tokens if device else {},
     )
 

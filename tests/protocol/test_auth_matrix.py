@@ -239,8 +239,9 @@ def test_what_the_book_is_asked_and_what_hello_says(protocol: int) -> None:
     outcome = receive_connect(frame(protocol, "cli", TOKEN, device="good"), POLICIES["token"], gate)
     assert isinstance(outcome, Accepted)
     asking = Asking(
-        DEVICE_ID, spell(RAW), "linux", "", "cli", "cli", "", "operator", ASKED, "127.0.0.1", True, protocol
-    )
+        device_id=DEVICE_ID, public_key=spell(RAW), platform="linux", client_id="cli", client_mode="cli",
+        role="operator", roles=("operator",), scopes=ASKED, local=True, protocol=protocol,
+    )  # fmt: skip
     assert book.asked == [asking]
     facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s")
     auth = hello(outcome.peer, "conn", facts, outcome.granted)["auth"]

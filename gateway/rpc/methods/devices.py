@@ -6,7 +6,7 @@ from typing import Annotated, cast
 from msgspec import Meta, Struct
 
 from gateway.protocol import scopes
-from gateway.protocol.pairing import Device, Pending, Token, covers
+from gateway.protocol.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import PAIRING, Scope
 from gateway.rpc.registry import Call, RpcError, method
@@ -31,32 +31,10 @@ class RotateParams(TokenParams, frozen=True):
     scopes: Annotated[list[Name], Meta(max_length=64)] | None = None
 
 
-class TokenRow(Struct, rename="camel", omit_defaults=True):
-    """A token without the token."""
-
-    role: str
-    scopes: tuple[str, ...]
-    created_at_ms: int
-    rotated_at_ms: int | None = None
-    revoked_at_ms: int | None = None
-    last_used_at_ms: int | None = None
-
-
-class DeviceRow(Struct, rename="camel", omit_defaults=True):
-    device_id: str
-    public_key: str
-    roles: tuple[str, ...]
-    scopes: tuple[str, ...]
+class DeviceRow(DeviceFacts, frozen=True, kw_only=True):
     created_at_ms: int
     approved_at_ms: int
-    tokens: list[TokenRow]
-    display_name: str | None = None
-    platform: str | None = None
-    device_family: str | None = None
-    client_id: str | None = None
-    client_mode: str | None = None
-    role: str | None = None
-    remote_ip: str | None = None
+    tokens: list[TokenFacts]
 
 
 class Listing(Struct):
@@ -147,24 +125,4 @@ def _must_cover(call: Call, wanted: Iterable[str]) -> None:
 
 
 def _row(device: Device) -> DeviceRow:
-    return DeviceRow(
-        device_id=device.device_id,
-        public_key=device.public_key,
-        roles=device.roles,
-        scopes=device.scopes,
-        created_at_ms=device.created_at_ms,
-        approved_at_ms=device.approved_at_ms,
-        tokens=[_token_row(each) for each in device.tokens.values()],
-        display_name=device.display_name,
-        platform=device.platform,
-        device_family=device.device_family,
-        client_id=device.client_id,
-        client_mode=device.client_mode,
-        role=device.role,
-        remote_ip=device.remote_ip,
-    )
-
-
-def _token_row(token: Token) -> TokenRow:
-    times = (token.created_at_ms, token.rotated_at_ms, token.revoked_at_ms, token.last_used_at_ms)
-    return TokenRow(token.role, token.scopes, *times)
+    return extend(DeviceRow, device, tokens=[extend(TokenFacts, each) for each in device.tokens.values()])

@@ -22,7 +22,10 @@ def core(tmp_path: Path) -> FakeCore:
 
 def ask(core: FakeCore, device_id: str, *scopes: str, local: bool = False, role: str = "operator") -> str:
     """The token, or the id of the request."""
-    asking = Asking(device_id, KEY, "linux", "", "cli", "cli", "", role, scopes, "192.0.2.7", local, 4)
+    asking = Asking(
+        device_id=device_id, public_key=KEY, platform="linux", client_id="cli", client_mode="cli", role=role,
+        roles=(role,), scopes=scopes, remote_ip=None if local else "192.0.2.7", local=local, protocol=4,
+    )  # fmt: skip
     outcome = core.devices.pair(asking)
     if isinstance(outcome, Granted):
         return outcome.token
