@@ -27,8 +27,8 @@ log = logging.getLogger("gateway.devices")
 
 PENDING_MS = 5 * 60_000
 MAX_PENDING = 64
-SAVE_USE_MS = 60_000
-"""How often it is written down when tokens were last used."""
+SAVE_USE_MS = 10 * 60_000
+"""How often it is written down when tokens were last used: seldom, because nobody is served meanwhile."""
 
 R = TypeVar("R", bound=Struct)
 
