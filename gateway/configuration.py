@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
+from gateway.config.guard import guard
 from gateway.config.schema import Config
 from gateway.hub import Hub
 from gateway.lifecycle.notify import Notifier
@@ -21,6 +22,7 @@ from gateway.lifecycle.token import generated_token
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.proxy import Rules
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.service import Reloader
@@ -49,7 +51,7 @@ class Configuration:
         hub: Hub,
         *,
         held_by_systemd: bool,
-        exposed: bool,
+        reachable: tuple[str, ...],
         status: Callable[[], str],
         request_restart: Callable[[str], RestartTicket],
     ) -> None:
@@ -60,7 +62,8 @@ class Configuration:
         self._hub = hub
         self._status = status
         self._request_restart = request_restart
-        self._exposed = exposed
+        self.reachable = reachable
+        """Where others than this machine can connect, whatever the config says; to be set anew once it listens."""
         self._watch: Watch | None = None
         self._watched: tuple[Path, ...] = ()
         snapshot = self._read()
@@ -89,7 +92,8 @@ class Configuration:
         avoid = before.avoid if before else ""
         if before and before.ended == "starting" and before.digest == snapshot.digest:
             avoid = snapshot.digest  # the last process died while it started on this very config
-        active = choose(snapshot, lastgood.load(self._paths.state, self._paths.config, os.environ), avoid)
+        good = lastgood.load(self._paths.state, self._paths.config, os.environ)
+        active = choose(snapshot, guard(good, self.reachable) if good else None, avoid)
         self._record.update(ended="starting", digest=snapshot.digest, avoid=avoid)
         return active, avoid
 
@@ -160,15 +164,15 @@ class Configuration:
 
     @property
     def nobody_can_connect(self) -> bool:
-        """No secret is configured, and none could be kept."""
-        return self.auth.mode != "none" and self.auth.secret is None
+        """No secret is configured, and none could be made up: there is no place for it, or others could try it."""
+        return self.auth.mode in ("token", "password") and self.auth.secret is None
 
     async def reload(self, trigger: str) -> ReloadResult:
         return await self._reloader.reload(trigger)
 
     def report(self) -> ConfigReport:
         snapshot, active = self.snapshot, self._reloader.active
-        missing = not snapshot.exists and active.source == "defaults"
+        missing = not snapshot.exists and active.source == "defaults" and not snapshot.issues
         return ConfigReport(
             path=str(self._paths.config),
             state="missing" if missing else "degraded" if self.degraded else "good",
@@ -208,7 +212,7 @@ class Configuration:
         return self._request_restart(reason)
 
     def _read(self) -> Snapshot:
-        return files.read(self._paths.config, os.environ, self._paths.state)
+        return guard(files.read(self._paths.config, os.environ, self._paths.state), self.reachable)
 
     def _keep(self, snapshot: Snapshot) -> None:
         try:
@@ -222,21 +226,23 @@ class Configuration:
     async def _apply_auth(self, old: Config, new: Config) -> None:
         before = self.auth
         policy = self._policy(new, before.generation + 1)
-        if (policy.mode, policy.secret) == (before.mode, before.secret):
+        if policy.admitted == before.admitted:
             return
         self.auth = policy
         closed = self._hub.close_generation(before.generation)
-        log.info("the secret has changed: %d client(s) that used the old one are closed", closed)
+        log.info("who may connect has changed: %d client(s) that came in before are closed", closed)
 
     def _policy(self, config: Config, generation: int) -> AuthPolicy:
-        auth = config.gateway.auth
+        auth, proxy = config.gateway.auth, config.gateway.auth.trusted_proxy
         mode, token = auth.effective_mode, auth.token
-        if mode == "none" and self._exposed:
-            log.error(
-                "gateway.auth.mode none is not honoured, because others than this machine can connect: clients need a "
-                "token. Set gateway.auth.token, or listen on loopback (`openclaw-gateway install --bind loopback`)."
-            )
-            mode = "token"
-        if mode == "token" and token is None:
+        if mode == "token" and token is None and not self.reachable:
             token = generated_token(self._paths.state)
-        return AuthPolicy(mode, token=token, password=auth.password, generation=generation)
+        rules = Rules(
+            user_header=proxy.user_header or "",
+            required_headers=proxy.required_headers,
+            allow_users=proxy.allow_users,
+            allow_loopback=proxy.allow_loopback,
+            proxies=config.gateway.trusted_proxies,
+            identity_scopes=auth.identity_scopes or {},
+        )
+        return AuthPolicy(mode, token=token, password=auth.password, proxy=rules, generation=generation)

@@ -16,6 +16,7 @@ from gateway.lag import LoopLag
 from gateway.outbox import Outbox, Pipe
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.gate import DEVICE_TOKEN
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
 from gateway.protocol.scopes import Scope, refuse
@@ -209,13 +210,11 @@ class Hub:
             connection.offer(frames[protocol], drop_if_slow)
 
     def close_generation(self, old_generation: int) -> int:
-        """Close those whose secret is of this generation or an older one; return how many."""
+        """Close those who were admitted by what held until this generation, in any mode; return how many."""
         stale = [
             each
             for each in self.clients
-            if each.peer
-            and each.peer.auth_mode in ("token", "password")
-            and each.peer.auth_generation <= old_generation
+            if each.peer and each.peer.auth_mode != DEVICE_TOKEN and each.peer.auth_generation <= old_generation
         ]
         for connection in stale:
             connection.outbox.finish(SECRET_CHANGED)

@@ -18,8 +18,10 @@ from gateway import __version__
 from gateway.background import feed_watchdog, rehearse, status_line, tell_status
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
 from gateway.devices import Devices
+from gateway.errors import ConfigInvalid
 from gateway.hub import Hub
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
@@ -97,7 +99,7 @@ class Process:
             start.notifier,
             self.hub,
             held_by_systemd=start.inherited.held_by_systemd,
-            exposed=_exposed(start),
+            reachable=_reachable(start),
             status=self._status_line,
             request_restart=self.request_restart,
         )
@@ -191,6 +193,7 @@ class Process:
         )
         self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits)
         self.listeners = self._listen()
+        self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()
         await self._server.start([*self.listeners, *control])
         self._handle_signals()
@@ -207,6 +210,12 @@ class Process:
             return inherited.listeners
         gateway = self.config.gateway
         bind = options.bind or gateway.bind
+        if self._configuration.nobody_can_connect and self._configuration.reachable and not inherited.listeners:
+            # Only what the command line asks for comes here: a config file that asks for it is one with an error.
+            raise ConfigInvalid(
+                f"{REFUSING} gateway to {bind} without auth. Set gateway.auth.token in {self.paths.config} or "
+                f"OPENCLAW_GATEWAY_TOKEN, or leave --bind away."
+            )
         custom = gateway.custom_bind_host
         if bind not in ("auto", "loopback", "lan", "custom", "tailnet"):
             bind, custom = "custom", bind
@@ -360,9 +369,13 @@ class Process:
         await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace)
 
 
-def _exposed(start: Start) -> bool:
-    """Whether others than this machine can reach us by what the config does not decide: the unit, the command line."""
-    hosts = [sock.getsockname()[0] for sock in start.inherited.listeners]
-    if not hosts and start.options.bind:
-        return start.options.bind != "loopback" and not sockets.is_loopback(start.options.bind)
-    return not all(map(sockets.is_loopback, hosts))
+def _reachable(start: Start) -> tuple[str, ...]:
+    """Where others than this machine will reach us by what the config does not decide: the unit, the command line."""
+    bind = start.options.bind
+    if start.inherited.held_by_systemd:
+        return _open_to_others(start.inherited.listeners)
+    return (bind,) if bind and bind != "loopback" and not sockets.is_loopback(bind) else ()
+
+
+def _open_to_others(listeners: tuple[socket.socket, ...]) -> tuple[str, ...]:
+    return tuple(sockets.spell(sock) for sock in listeners if not sockets.is_loopback(sock.getsockname()[0]))

@@ -60,7 +60,7 @@ class Scene:
         self.record = Record()
         self.manager, self.logs, self.hub = Manager(), Logs(), Hub()
         self.restarts: list[str] = []
-        self.exposed = False
+        self.reachable: tuple[str, ...] = ()
 
     def write(self, config: Any) -> None:
         self.paths.config.write_text(config if isinstance(config, str) else json.dumps(config))
@@ -73,7 +73,7 @@ class Scene:
             self.manager,  # type: ignore[arg-type]
             self.hub,  # type: ignore[arg-type]
             held_by_systemd=True,
-            exposed=self.exposed,
+            reachable=self.reachable,
             status=lambda: "fine",
             request_restart=self.request_restart,
         )
@@ -272,13 +272,97 @@ def test_without_a_secret_and_a_place_for_one_nobody_can_connect_and_that_is_tol
     assert scene.start().nobody_can_connect
 
 
-def test_mode_none_is_for_this_machine_alone(scene: Scene) -> None:
+LAN = ("0.0.0.0:18789",)
+
+
+@pytest.mark.parametrize("config", [None, {"gateway": {"auth": {"mode": "none"}}}, {"gateway": {}}])
+def test_where_others_can_connect_a_config_without_a_secret_is_one_with_an_error(scene: Scene, config: Any) -> None:
     """Whatever made it reachable, a drop-in of the socket unit or --bind; the config's own bind is validated."""
-    scene.write({"gateway": {"auth": {"mode": "none"}}})
-    assert scene.start().auth.mode == "none"
-    scene.exposed = True
+    if config is not None:
+        scene.write(config)
+    assert not scene.start().degraded
+    scene.reachable = LAN
     it = scene.start()
-    assert it.auth.mode == "token" and it.auth.secret
-    scene.write({"gateway": {"auth": {"mode": "none", "token": "set"}}})
-    reload(it)
-    assert (it.auth.mode, it.auth.secret) == ("token", "set")
+    assert it.degraded and it.nobody_can_connect and it.report().source == "defaults"
+    [issue] = it.report().issues
+    assert str(issue).startswith(f"{scene.paths.config}: gateway.auth.")
+    assert "Refusing to bind to 0.0.0.0:18789 without auth (set gateway.auth." in str(issue)
+    scene.write({"gateway": {"auth": {"mode": "token", "token": "set"}}})
+    assert reload(it).outcome == "hot"
+    assert (it.auth.secret, it.nobody_can_connect, it.degraded) == ("set", False, False)
+
+
+def test_an_edit_that_would_let_others_in_is_not_taken(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "t"}}})
+    it = scene.start()
+    it.reachable = LAN
+    for auth in ({"mode": "none"}, {}):
+        scene.write({"gateway": {"auth": auth}})
+        assert reload(it).outcome == "invalid"
+        assert it.auth.token == "t" and scene.hub.closed == []
+
+
+def test_a_last_good_config_is_guarded_too(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"mode": "none"}}})
+    run_for_a_while(scene.start())
+    scene.write("{")
+    scene.reachable = LAN
+    it = scene.next_start("stop")
+    assert it.report().source == "defaults" and it.nobody_can_connect
+
+
+def test_the_generated_token_is_for_this_machine(scene: Scene) -> None:
+    assert scene.start().auth.secret
+    scene.reachable = LAN
+    assert scene.start().auth.secret is None
+
+
+PROXY = {"trustedProxies": ["10.0.0.1"], "auth": {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}}}
+
+
+def test_a_trusted_proxy_is_a_guard(scene: Scene) -> None:
+    scene.reachable = LAN
+    scene.write({"gateway": PROXY})
+    it = scene.start()
+    assert not it.degraded and not it.nobody_can_connect
+    assert (it.auth.mode, it.auth.secret) == ("trusted-proxy", None)
+    assert (it.auth.proxy.user_header, it.auth.proxy.proxies) == ("x-user", ("10.0.0.1",))
+
+
+@pytest.mark.parametrize(
+    ("change", "closes"),
+    [
+        ({"trustedProxies": ["10.0.0.2"]}, True),
+        ({"auth": {"trustedProxy": {"userHeader": "x-other"}}}, True),
+        ({"auth": {"trustedProxy": {"allowUsers": ["a"]}}}, True),
+        ({"auth": {"trustedProxy": {"requiredHeaders": ["a"]}}}, True),
+        ({"auth": {"trustedProxy": {"allowLoopback": True}}}, True),
+        ({"auth": {"identityScopes": {"a": ["operator.read"]}}}, True),
+        ({"auth": {"password": "p"}}, True),
+        ({"auth": {"mode": "none"}}, True),
+        ({"auth": {"mode": "token", "token": "t"}}, True),
+        ({"auth": {"trustedProxy": {"allowUsers": []}}}, False),
+        ({"controlUi": {"allowedOrigins": ["https://a.example"]}}, False),
+    ],
+)
+def test_a_change_of_whom_a_proxy_may_name_closes_those_who_came_in_before(
+    scene: Scene, change: dict[str, Any], closes: bool
+) -> None:
+    scene.write({"gateway": PROXY})
+    it = scene.start()
+    scene.write({"gateway": merge(PROXY, change)})
+    assert reload(it).outcome in ("hot", "nothing")
+    assert bool(scene.hub.closed) is closes and not it.degraded
+
+
+def test_proxies_are_no_credential_in_another_mode(scene: Scene) -> None:
+    scene.write({"gateway": {"auth": {"token": "t"}, "trustedProxies": ["10.0.0.1"]}})
+    it = scene.start()
+    scene.write({"gateway": {"auth": {"token": "t"}, "trustedProxies": ["10.0.0.2"]}})
+    assert reload(it).outcome == "hot" and scene.hub.closed == []
+
+
+def merge(under: Any, over: Any) -> Any:
+    if not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    return under | {key: merge(under.get(key), value) for key, value in over.items()}

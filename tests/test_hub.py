@@ -126,11 +126,15 @@ def test_idle_is_told_when_the_last_request_is_answered() -> None:
 
 def test_an_old_secret_closes_only_those_who_used_it() -> None:
     hub = Hub()
-    who = [peer(generation=1), peer(generation=2, mode="password"), peer(generation=3), peer(generation=1, mode="none")]
-    with held(hub, *who, None) as (first, second, third, open_to_all, stranger):
-        assert hub.close_generation(2) == 2
-        assert first.outbox.closing and second.outbox.closing
-        assert not (third.outbox.closing or open_to_all.outbox.closing or stranger.outbox.closing)
+    who = [
+        *[peer(generation=2, mode=mode) for mode in ("password", "none", "trusted-proxy")],
+        peer(generation=1),
+        peer(generation=3),
+    ]
+    with held(hub, *who, None) as (first, *old, new, stranger):
+        assert hub.close_generation(2) == 4
+        assert first.outbox.closing and all(each.outbox.closing for each in old)
+        assert not (new.outbox.closing or stranger.outbox.closing)
         assert drained(first)[1] == SECRET_CHANGED
         assert hub.close_generation(2) == 0
 

@@ -13,6 +13,7 @@ import msgspec
 from gateway.config import edit, files, json5, lastgood
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
+from gateway.config.guard import guard
 from gateway.config.parse import MAX_DEPTH
 from gateway.config.schema import Config
 from gateway.control import Control
@@ -21,7 +22,7 @@ from gateway.exits import ExitCode
 from gateway.paths import Paths
 from gateway.reload.plan import Plan, make_plan
 from gateway.rpc.redaction import REDACTED, redact
-from gateway.units.installation import installed_addresses, service_environment
+from gateway.units.installation import installed_addresses, open_addresses, service_environment
 from gateway.units.places import unit_folder
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -78,7 +79,7 @@ def _tell_check(found: Snapshot) -> None:
         click.echo(f"{click.style('warning:', fg='yellow')} {warning}")
     if found.unused:
         click.echo(f"not used by this gateway: {', '.join(found.unused)}")
-    if not found.exists:
+    if not found.exists and found.config:
         click.echo(f"{found.path} does not exist; the defaults are in force")
     elif found.config:
         click.echo(click.style(f"{found.path}: good", fg="green"))
@@ -149,7 +150,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed)
     except (edit.Refused, json5.Fault) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
-    after = _valid(files.read(paths.config, _environment(), paths.state, text=text), "nothing was written")
+    after = _valid(_read(text=text), "nothing was written")
     if _at(after.merged, keys) != parsed:
         raise GatewayError(f"{path} also comes from an included file, which wins here; edit that file")
     made = _plan(_in_force(paths), after)
@@ -188,9 +189,11 @@ def _change(effect: str) -> str:
     return _FATES[effect][0]
 
 
-def _read(path: Path | None = None) -> Snapshot:
-    paths = Paths.from_env(_environment())
-    return files.read(path or paths.config, _environment(), paths.state)
+def _read(path: Path | None = None, text: str | None = None) -> Snapshot:
+    env = _environment()
+    paths = Paths.from_env(env)
+    # The installed socket unit may have been told on its command line, or by a drop-in, where to listen.
+    return guard(files.read(path or paths.config, env, paths.state, text=text), open_addresses(unit_folder(env)))
 
 
 def _valid(found: Snapshot, remark: str = "") -> Snapshot:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config import files
+from gateway.config.validate import REFUSING, SECRET_VARIABLES, unguarded
 from gateway.errors import ConfigInvalid
 from gateway.paths import Paths
+from gateway.units import installation
 from gateway.units.addresses import DEFAULT_PORT, Address, resolve
 from gateway.units.installation import installed_addresses
 from gateway.units.places import unit_folder
@@ -17,13 +19,17 @@ class Choice:
     notes: tuple[str, ...]
     """What the user should know about how they came about."""
     guarded: bool
-    """Whether a client has to prove who it is."""
+    """Whether a client has to prove who it is, by a secret that somebody has chosen."""
+    open_to: tuple[str, ...] = ()
+    """Where others can connect, once the user's own drop-ins for the socket unit are in force too."""
+    refusal: str | None = None
+    """The config's error, if it is that it lets others in without a secret."""
 
 
 def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_port: int | None = None) -> Choice:
     """`replaced_port` is that of a unit which ours takes the place of; it counts where nothing else says anything."""
     paths = Paths.from_env(env)
-    snapshot = files.read(paths.config, env, paths.state)
+    snapshot = files.read(paths.config, _of_the_service(env), paths.state)
     present = installed_addresses(unit_folder(env)) or ()
     notes: list[str] = []
     if snapshot.config is None:
@@ -41,8 +47,18 @@ def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_
         addresses = tuple(Address(address.host, chosen) for address in present)
     else:
         addresses = resolve(word or "loopback", chosen)
-    guarded = section is not None and section.auth.effective_mode != "none"
-    return Choice(addresses, tuple(notes), guarded)
+    guarded = section is not None and unguarded(section.auth) is None
+    refusal = next((str(issue) for issue in snapshot.issues if issue.message.startswith(REFUSING)), None)
+    refusal = refusal if bind is None else None
+    in_force = installation.in_force(unit_folder(env), addresses)
+    open_to = tuple(str(address) for address in in_force if not address.loopback)
+    return Choice(addresses, tuple(notes), guarded, open_to, refusal)
+
+
+def _of_the_service(env: Mapping[str, str]) -> dict[str, str]:
+    """Without this shell's secrets, which the service will not have; with those that its drop-ins give it."""
+    kept = {name: value for name, value in env.items() if name not in SECRET_VARIABLES.values()}
+    return kept | installation.drop_in_environment(unit_folder(env))
 
 
 def _gateway(snapshot: files.Snapshot) -> Mapping[str, object]:
@@ -61,9 +77,11 @@ def _bind_word(bind: str, host: str | None, notes: list[str]) -> str:
 
 def refuse_open_port(choice: Choice) -> None:
     """Other machines must not reach a gateway that asks nobody who they are."""
-    open_to = [str(address) for address in choice.addresses if not address.loopback]
-    if open_to and not choice.guarded:
+    if choice.refusal is not None:
+        raise ConfigInvalid(f"{choice.refusal}; nothing was changed")
+    if choice.open_to and not choice.guarded:
         raise ConfigInvalid(
-            f"refusing to listen on {', '.join(open_to)} without authentication: set a token first "
+            f"{REFUSING} to {', '.join(choice.open_to)} without auth; nothing was changed. Set a token first, in the "
+            "config file or in .env beside the state, because the service does not have this shell's variables "
             "(openclaw-gateway config set gateway.auth.token …, and gateway.auth.mode token), or use --bind loopback"
         )

@@ -20,7 +20,8 @@ OPENCLAW_KEYS: dict[str, frozenset[str]] = {
         cliAgents handshakeTimeoutMs host mode nodes portals publicOrigin push remote roles tailscale terminal tls
         tools webchat
         """),
-    "gateway.auth": _words("allowTailscale identityScopes rateLimit trustedProxy"),
+    "gateway.auth": _words("allowTailscale rateLimit"),
+    "gateway.auth.trustedProxy": _words("cloudflareAccessOidc deviceAutoApprove"),
     "gateway.controlUi": _words("""
         allowExternalEmbedUrls automaticallyFetchFavicons communityInvite
         dangerouslyAllowHostHeaderOriginFallback embedSandbox environment experimental

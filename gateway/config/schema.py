@@ -44,18 +44,60 @@ def _rule(
 HOT, RESTART, UNIT = Effect.HOT, Effect.RESTART, Effect.UNIT
 
 Bind = Literal["auto", "loopback", "lan", "custom", "tailnet"]
-AuthMode = Literal["none", "token", "password"]
+AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 ReloadMode = Literal["off", "hot", "restart", "hybrid"]
 Level = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
 # `(?![\s\S])` is the end of the text in Python's and in JSON Schema's regular expressions alike; Python's `$` would
 # let one newline through.
 Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*(?![\s\S])")]
 Texts = tuple[Text, ...]
+Header = Annotated[str, Meta(max_length=256, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+(?![\s\S])")]
+OperatorScope = Literal[
+    "operator.admin",
+    "operator.read",
+    "operator.write",
+    "operator.sessions.read",
+    "operator.sessions.write",
+    "operator.approvals",
+    "operator.questions",
+    "operator.pairing",
+    "operator.talk",
+    "operator.talk.secrets",
+]
+IdentityScopes = dict[Text, tuple[OperatorScope, ...]]
 BasePath = Annotated[str, Meta(max_length=256, pattern=r"^(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*(?![\s\S])")]
 
 
 def _hide(secret: str | None) -> str:
     return "None" if secret is None else "<set>"
+
+
+class TrustedProxy(Struct, frozen=True, rename="camel"):
+    """What a proxy in gateway.trustedProxies must say of its user, in auth mode trusted-proxy."""
+
+    user_header: Annotated[
+        Header | None,
+        _rule("Header with the user; the proxy must overwrite it.", HOT, action="auth", allowed="the name of a header"),
+    ] = None
+    required_headers: Annotated[
+        tuple[Header, ...],
+        _rule("Headers that the proxy must send as well.", HOT, action="auth", allowed="a list of names of headers"),
+    ] = ()
+    allow_users: Annotated[
+        Texts,
+        _rule(
+            "The users who may connect, exactly as the header spells them; none: all.",
+            HOT,
+            action="auth",
+            allowed="a list of texts",
+        ),
+    ] = ()
+    allow_loopback: Annotated[
+        bool,
+        _rule(
+            "Believe a proxy on this machine too, and with it every process here that can connect.", HOT, action="auth"
+        ),
+    ] = False
 
 
 class Auth(Struct, frozen=True, rename="camel"):
@@ -64,7 +106,10 @@ class Auth(Struct, frozen=True, rename="camel"):
     mode: Annotated[
         AuthMode | None,
         _rule(
-            "How clients prove who they are; unset: password if only a password is set, else token.", HOT, action="auth"
+            "How clients prove who they are; unset: password if only a password is set, else token. In trusted-proxy, "
+            "clients on this machine may use the password.",
+            HOT,
+            action="auth",
         ),
     ] = None
     token: Annotated[
@@ -75,6 +120,16 @@ class Auth(Struct, frozen=True, rename="camel"):
         Text | None,
         _rule("The password. OPENCLAW_GATEWAY_PASSWORD fills in when it is unset.", HOT, action="auth", secret=True),
     ] = None
+    identity_scopes: Annotated[
+        IdentityScopes | None,
+        _rule(
+            "What users whom a trusted proxy names may do beside what their device may, for one connection at a time.",
+            HOT,
+            action="auth",
+            allowed='an object such as {"you@example.com": ["operator.read", "operator.write"]}',
+        ),
+    ] = None
+    trusted_proxy: TrustedProxy = TrustedProxy()
 
     @property
     def effective_mode(self) -> AuthMode:
@@ -178,8 +233,9 @@ class Gateway(Struct, frozen=True, rename="camel"):
     trusted_proxies: Annotated[
         Texts,
         _rule(
-            "Proxies whose X-Forwarded-For is believed.",
+            "Proxies whose X-Forwarded-For is believed; in auth mode trusted-proxy their word for their user too.",
             HOT,
+            action="auth",
             allowed="a list of IP addresses or networks such as 10.0.0.0/8",
         ),
     ] = ()

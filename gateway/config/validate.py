@@ -12,7 +12,7 @@ import msgspec
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
 from gateway.config.openclaw import OPENCLAW_KEYS
 from gateway.config.parse import Path, Place, dotted, issue
-from gateway.config.schema import Config, Gateway
+from gateway.config.schema import Auth, Config, Gateway
 from gateway.report import Issue
 
 MAX_FOUND = 60
@@ -25,7 +25,10 @@ SECRET_VARIABLES = {
     "gateway.auth.token": "OPENCLAW_GATEWAY_TOKEN",
     "gateway.auth.password": "OPENCLAW_GATEWAY_PASSWORD",
 }
-UNSERVED_AUTH = "trusted-proxy"
+REFUSING = "Refusing to bind"
+"""How the message begins where others could reach a gateway that asks them for nothing."""
+_NO_SECRETS = ("", "undefined", "null")
+"""What an empty variable leaves of a secret, in a shell or in JavaScript."""
 
 
 class Locate(Protocol):
@@ -132,14 +135,31 @@ class _Check:
         auth = gateway.auth
         if gateway.bind == "custom" and gateway.custom_bind_host is None and "gateway.customBindHost" not in self.bad:
             self.add(("gateway", "bind"), "custom needs the address in gateway.customBindHost")
-        if self.bad & {"gateway.auth.mode", "gateway.auth.password"}:
+        if self.bad & {"gateway.auth.mode", "gateway.auth.token", "gateway.auth.password"}:
             return
-        if auth.mode == "none" and is_reachable(gateway):
-            way_out = "set gateway.auth.mode to token or password, or gateway.bind to loopback"
-            self.add(("gateway", "auth", "mode"), f"Refusing to bind to {gateway.bind} without auth", hint=way_out)
+        if is_reachable(gateway) and (key := unguarded(auth)):
+            hint = f"{guards(auth)}, or gateway.bind to loopback"
+            self.add(("gateway", "auth", key), f"{REFUSING} to {gateway.bind} without auth", hint=hint)
         if auth.mode == "password" and auth.password is None:
             way_out = f"set gateway.auth.password or {SECRET_VARIABLES['gateway.auth.password']}"
             self.add(("gateway", "auth", "mode"), "password needs a password", hint=way_out)
+        if auth.mode == "trusted-proxy":
+            self.proxy(gateway)
+
+    def proxy(self, gateway: Gateway) -> None:
+        """What mode trusted-proxy cannot be without, and what would be a second door beside the proxy's."""
+        user_header = "gateway.auth.trustedProxy.userHeader"
+        if gateway.auth.trusted_proxy.user_header is None and user_header not in self.bad:
+            hint = 'set it to the header in which your proxy names its user, such as "x-forwarded-user"'
+            self.add(tuple(user_header.split(".")), "trusted-proxy needs the name of a header", hint=hint)
+        if not gateway.trusted_proxies and "gateway.trustedProxies" not in self.bad:
+            hint = "set it to the address of your proxy, and of nothing else"
+            self.add(("gateway", "trustedProxies"), "trusted-proxy needs the address of a proxy", hint=hint)
+        if gateway.auth.token is not None:
+            variable = SECRET_VARIABLES["gateway.auth.token"]
+            hint = f"remove gateway.auth.token and {variable}, or set gateway.auth.mode to token"
+            message = "trusted-proxy, but a shared token is also configured, and they are mutually exclusive"
+            self.add(("gateway", "auth", "mode"), message, hint=hint)
 
     def add(self, path: Path, message: str, *, key: bool = False, **rest: str | None) -> None:
         self.issues.append(issue(self.locate(path, key=key), message, dotted(path), **rest))
@@ -147,9 +167,27 @@ class _Check:
 
 def is_reachable(gateway: Gateway) -> bool:
     """Whether other machines can reach the addresses that this binds."""
-    if gateway.bind == "custom" and gateway.custom_bind_host:
-        return not ipaddress.ip_address(gateway.custom_bind_host).is_loopback
-    return gateway.bind in ("lan", "tailnet", "custom")
+    if gateway.bind == "custom":
+        host = gateway.custom_bind_host
+        return host is not None and not ipaddress.ip_address(host).is_loopback
+    return gateway.bind in ("lan", "tailnet")
+
+
+def unguarded(auth: Auth) -> str | None:
+    """The key below gateway.auth that lets everybody in, or nobody until a secret is made up; None: clients are asked.
+
+    A secret counts when somebody has chosen it: a token that the gateway makes up for itself is for this machine.
+    """
+    if auth.effective_mode == "none":
+        return "mode"
+    return "token" if auth.effective_mode == "token" and auth.token is None else None
+
+
+def guards(auth: Auth) -> str:
+    """The way out, as the beginning of a sentence."""
+    if auth.effective_mode == "none":
+        return "set gateway.auth.mode to token or password"
+    return f"set gateway.auth.token or {SECRET_VARIABLES['gateway.auth.token']}"
 
 
 def nearest(key: str, section: str) -> str | None:
@@ -184,8 +222,8 @@ def _plain(key: str) -> str:
 
 def _complaint(rule: Field, value: Any) -> str | None:
     """What is wrong with a value, None if nothing is."""
-    if rule.path == "gateway.auth.mode" and value == UNSERVED_AUTH:
-        return f"OpenClaw's auth mode {UNSERVED_AUTH} is not served by this version"
+    if rule.path in SECRET_VARIABLES and isinstance(value, str) and value and value.strip() in _NO_SECRETS:
+        return 'blank, or what an unset variable leaves behind ("undefined", "null")'
     try:
         msgspec.convert(value, rule.type)
         if rule.path == "gateway.customBindHost" and value is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import files
+from gateway.config.guard import guard
 from gateway.control import Control
 from gateway.doctor.inotify import Usage, usage
 from gateway.doctor.storage import Room, room
@@ -18,7 +19,7 @@ from gateway.paths import Paths
 from gateway.report import StatusReport
 from gateway.units import SERVICE, SOCKET, installation, rivals, state
 from gateway.units.addresses import Address
-from gateway.units.places import drop_ins, lingers, read, unit_folder
+from gateway.units.places import lingers, unit_folder
 from gateway.units.systemctl import NoManager, Systemctl
 
 
@@ -64,12 +65,13 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     user = pwd.getpwuid(os.getuid()).pw_name
     report, frozen = _ask(Control(paths.control))
     units = _units(env)
-    listen = units.socket.listen if units and units.socket.listen else _listen_on_disk(folder)
+    listen = units.socket.listen if units and units.socket.listen else None
+    listen = listen or installation.listening_on_disk(folder) or installation.shipped_addresses()
     held = {address: holders.holders((address.host, address.port)) for address in listen}
     return Evidence(
         user=user,
         paths=paths,
-        config=files.read(paths.config, env, paths.state),
+        config=guard(files.read(paths.config, env, paths.state), installation.open_addresses(folder)),
         report=report,
         frozen=frozen,
         units=units,
@@ -103,12 +105,6 @@ def _units(env: Mapping[str, str]) -> state.UnitStates | None:
         return state.read(Systemctl(env))
     except NoManager:
         return None
-
-
-def _listen_on_disk(folder: Path) -> tuple[Address, ...]:
-    text = read(folder / SOCKET)
-    texts = [text, *(read(path) for path in drop_ins(folder, SOCKET))] if text else []
-    return installation.listening(text for text in texts if text) or installation.shipped_addresses()
 
 
 def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.Change, ...]:

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.protocol.frames import WireError
+from gateway.protocol.proxy import ATTRIBUTION, Rules
 from gateway.protocol.visitor import UI_CLIENTS
 
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 
 DEVICE_REQUIRED = "device identity required"
+ATTRIBUTION_REQUIRED = (
+    "unauthorized: proxy client attribution is required (configure gateway.trustedProxies narrowly and make the proxy "
+    "overwrite or safely rebuild forwarded client headers)"
+)
 _NEXT_STEP = {
     "missing": "update_auth_configuration",
     "missing_config": "update_auth_configuration",
@@ -28,18 +33,27 @@ class AuthPolicy:
     mode: AuthMode
     token: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    proxy: Rules = Rules()
+    """For mode `trusted-proxy`."""
     generation: int = 0
-    """Grows with every change of mode or secret; connections remember theirs."""
+    """Grows with every change of who is admitted; connections remember theirs."""
 
     @property
     def secret(self) -> str | None:
-        """The one that the mode asks for; "" counts as none."""
-        return {"token": self.token, "password": self.password}.get(self.mode) or None
+        """The one that the mode asks for; "" counts as none. A proxy's users need none, this machine's clients do."""
+        return {"token": self.token, "password": self.password, "trusted-proxy": self.password}.get(self.mode) or None
 
-    def admits(self, presented: str) -> bool:
-        """For bearer auth over HTTP. Mode `trusted-proxy` admits nobody by a secret."""
+    @property
+    def admitted(self) -> tuple[Any, ...]:
+        """Two policies that have the same let the same clients in."""
+        return (self.mode, self.secret, self.proxy if self.mode == "trusted-proxy" else None)
+
+    def admits(self, presented: str, *, direct_local: bool) -> bool:
+        """For bearer auth over HTTP. In mode `trusted-proxy` the secret counts on this machine alone."""
         if self.mode == "none":
             return True
+        if self.mode == "trusted-proxy" and not direct_local:
+            return False
         return self.secret is not None and same_secret(presented, self.secret)
 
 
@@ -71,18 +85,31 @@ def check(policy: AuthPolicy, claim: Claim) -> WireError | None:
     """None admits. A client without any proof hears of the device first, as both versions do."""
     if policy.mode == "none":
         return None
-    if policy.mode == "trusted-proxy":
-        return _refusal(policy, claim, "unauthorized")
     given = presented(policy.mode, claim)
     if not given and not claim.has_device and not claim.credentials.token:
         return device_required(claim.protocol)
+    kind: Literal["token", "password"] = "token" if policy.mode == "token" else "password"
     if policy.secret is None:
-        return _refusal(policy, claim, f"{policy.mode}_missing_config")
+        return _refusal(kind, claim, "missing_config")
     if not given:
-        return _refusal(policy, claim, f"{policy.mode}_missing")
+        return _refusal(kind, claim, "missing")
     if not any(same_secret(value, policy.secret) for value in given):
-        return _refusal(policy, claim, f"{policy.mode}_mismatch")
+        return _refusal(kind, claim, "mismatch")
     return None
+
+
+def not_by_proxy(claim: Claim, reason: str) -> WireError:
+    """The refusal of mode `trusted-proxy`, for a reason that `proxy.identify` gave."""
+    details: dict[str, Any] | None = None
+    if claim.protocol >= 4:
+        missing = reason.startswith("trusted_proxy_missing_header_")
+        details = {
+            "code": "AUTH_IDENTITY_HEADER_REQUIRED" if missing else "AUTH_UNAUTHORIZED",
+            "authReason": reason,
+            "canRetryWithDeviceToken": False,
+            "recommendedNextStep": "review_auth_configuration",
+        }
+    return WireError("INVALID_REQUEST", ATTRIBUTION_REQUIRED if reason == ATTRIBUTION else "unauthorized", details)
 
 
 def device_required(protocol: int) -> WireError:
@@ -105,28 +132,27 @@ def device_token_mismatch(protocol: int) -> WireError:
 def presented(mode: AuthMode, claim: Claim) -> list[str]:
     """What is held against the shared secret."""
     token, password = claim.credentials.token, claim.credentials.password
-    if claim.protocol < 4:
+    if mode == "trusted-proxy":
+        token = None
+    elif claim.protocol < 4:
         token, password = (token, None) if mode == "token" else (None, password)
     return [value for value in (token, password) if value]
 
 
-def _refusal(policy: AuthPolicy, claim: Claim, reason: str) -> WireError:
+def _refusal(mode: Literal["token", "password"], claim: Claim, kind: str) -> WireError:
     details: dict[str, Any] | None = None
-    kind = reason.removeprefix(f"{policy.mode}_")
     if claim.protocol >= 4:
         name = {"missing_config": "NOT_CONFIGURED"}.get(kind, kind.upper())
         details = {
-            "code": "AUTH_UNAUTHORIZED" if reason == "unauthorized" else f"AUTH_{policy.mode.upper()}_{name}",
-            "authReason": reason,
+            "code": f"AUTH_{mode.upper()}_{name}",
+            "authReason": f"{mode}_{kind}",
             "canRetryWithDeviceToken": False,
-            "recommendedNextStep": _NEXT_STEP.get(kind, "review_auth_configuration"),
+            "recommendedNextStep": _NEXT_STEP[kind],
         }
-    return WireError("INVALID_REQUEST", _sentence(policy.mode, kind, claim), details)
+    return WireError("INVALID_REQUEST", _sentence(mode, kind, claim), details)
 
 
-def _sentence(mode: AuthMode, kind: str, claim: Claim) -> str:
-    if kind == "unauthorized":
-        return "unauthorized"
+def _sentence(mode: Literal["token", "password"], kind: str, claim: Claim) -> str:
     if kind == "missing_config":
         return f"unauthorized: gateway {mode} not configured on gateway (set gateway.auth.{mode})"
     if claim.client_mode == "cli":

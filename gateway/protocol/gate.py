@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.lockout import Lockout, too_many
-from gateway.protocol.auth import AuthPolicy, Claim, check, device_required, device_token_mismatch, presented
+from gateway.protocol.auth import (
+    AuthPolicy,
+    Claim,
+    check,
+    device_required,
+    device_token_mismatch,
+    not_by_proxy,
+    presented,
+)
 from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import Asking, Granted
+from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
 from gateway.protocol.visitor import CONTROL_UI, Visitor
 
 SECURE_CONTEXT = "control ui requires HTTPS or localhost (secure context)"
@@ -38,6 +47,8 @@ class Gate:
     allow_insecure_ui: bool = False
     ignore_ui_device: bool = False
     book: Book | None = None
+    identity: Identity | str = ATTRIBUTION
+    """In mode `trusted-proxy`: the user, or why nobody is."""
 
     def ignores_device(self, client_id: str) -> bool:
         return client_id == CONTROL_UI and self.ignore_ui_device
@@ -55,9 +66,13 @@ class Gate:
 def refuse_without_device(gate: Gate, policy: AuthPolicy, claim: Claim, role: str) -> WireError | None:
     """None lets it go on to its secret. Asked before it, as both versions do."""
     excused = gate.excuses(claim.client_id)
+    if policy.mode == TRUSTED_PROXY and isinstance(gate.identity, Identity) and role == "operator":
+        return None
     if claim.client_id == CONTROL_UI and not excused:
         details = {"code": "DEVICE_IDENTITY_REQUIRED"} if claim.protocol >= 4 else None
         return WireError("INVALID_REQUEST", SECURE_CONTEXT, details)
+    if policy.mode == TRUSTED_PROXY:
+        return _deviceless_behind_proxy(gate, claim, role)
     if claim.protocol >= 4:
         return device_required(claim.protocol) if role == "node" else None
     given = claim.credentials
@@ -66,18 +81,31 @@ def refuse_without_device(gate: Gate, policy: AuthPolicy, claim: Claim, role: st
     return None if enough else device_required(claim.protocol)
 
 
+def _deviceless_behind_proxy(gate: Gate, claim: Claim, role: str) -> WireError | None:
+    """Where no proxy speaks for it: only with something that can be judged, and never a node."""
+    given = claim.credentials.token or claim.credentials.password
+    return None if given and role == "operator" else device_required(claim.protocol)
+
+
 def authenticate(
     gate: Gate, policy: AuthPolicy, claim: Claim, device_id: str | None, role: str, scopes: tuple[str, ...]
 ) -> str | WireError:
     """How it is admitted. `device_id` is of a device that has proved itself; its token may stand in for the secret."""
     if policy.mode == "none":
         return policy.mode
+    vouched = gate.identity if policy.mode == TRUSTED_PROXY else ""
+    if isinstance(vouched, Identity):
+        return TRUSTED_PROXY
     tried = policy.secret is not None and bool(presented(policy.mode, claim))
+    tried = tried and (not vouched or gate.visitor.direct_local)
     wait = gate.lockout.wait_ms(gate.visitor, "shared-secret") if tried else 0
-    error = too_many(claim.protocol, wait) if wait else check(policy, claim)
+    error = not_by_proxy(claim, vouched) if vouched and not tried else check(policy, claim)
+    error = too_many(claim.protocol, wait) if wait else error
     if error is None:
         gate.lockout.succeeded(gate.visitor, "shared-secret")
-        return policy.mode
+        return "password" if vouched else policy.mode
+    if vouched == ATTRIBUTION and not tried:
+        return error
     tokens = [token for token in (claim.credentials.device_token, claim.credentials.token) if token]
     if device_id is not None and gate.book is not None and tokens:
         # Version 3 sends the token of its device in the field of the shared one.

@@ -17,7 +17,7 @@ connect                           hello-ok (`hello`)        stays open
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,9 +28,11 @@ from gateway.protocol.closing import SILENT, Close
 from gateway.protocol.device import DeviceProof, Signed, normalise_key, verify
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.gate import Gate, authenticate, refuse_without_device
-from gateway.protocol.pairing import Asking, Granted
+from gateway.protocol.negotiation import mismatch, negotiate
+from gateway.protocol.pairing import Asking, Granted, union
 from gateway.protocol.params import InvalidParams, decode_params
-from gateway.protocol.visitor import origin_refusal
+from gateway.protocol.proxy import TRUSTED_PROXY, Identity
+from gateway.protocol.visitor import CONTROL_UI, origin_refusal
 
 ROLES = ("operator", "node")
 CAPABILITIES = ["model-catalog-snapshot"]
@@ -81,10 +83,12 @@ class Peer(Struct, frozen=True):
     client: ClientInfo
     caps: tuple[str, ...] = ()
     auth_mode: str = "none"
-    """How it was admitted: by the secret of the gateway's mode, or by a device token."""
+    """How it was admitted: by the secret of the gateway's mode, by a device token, or by the word of a proxy."""
     auth_generation: int = 0
     gateway_mode: str = "none"
     device_id: str | None = None
+    user: str | None = None
+    """Whom the proxy named."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class Refused:
 
     close: Close
     text: str | None = None
+    why: str = ""
+    """More than the client of an older version is told; for the log."""
 
 
 def challenge(nonce: str, now_ms: int) -> str:
@@ -128,9 +134,10 @@ def receive_connect(text: str, policy: AuthPolicy, gate: Gate) -> Accepted | Ref
         connect = decode_params(request.params, _Connect)
     except InvalidParams as fault:
         return _refuse(request, _invalid(f"invalid connect params: {fault}"))
-    protocol = _negotiate(connect)
+    spoken = connect.min_protocol, connect.max_protocol
+    protocol = negotiate(*spoken)
     if protocol is None:
-        return _refuse(request, _mismatch(connect), code=1002)
+        return _refuse(request, mismatch(*spoken), code=1002)
     return _admit(request, connect, protocol, policy, gate)
 
 
@@ -154,12 +161,17 @@ def _admit(request: Request, connect: _Connect, protocol: int, policy: AuthPolic
     how = authenticate(gate, policy, claim, device.id if device else None, role, allowed)
     if isinstance(how, WireError):
         return _refuse(request, how)
+    user = gate.identity if how == TRUSTED_PROXY and isinstance(gate.identity, Identity) else None
+    if user is not None:
+        allowed = user.bound(allowed) if device else ()  # nobody has approved what one without a device asks for
     granted: Granted | None = None
     if device is not None and gate.book is not None:
         paired = gate.book.pair(_asking(device, client, role, allowed, protocol, gate))
         if isinstance(paired, WireError):
             return _refuse(request, paired)
         granted = paired
+    if user is not None and role == "operator":
+        allowed = user.bound(union(allowed, policy.proxy.scopes_of(user.user)))
     peer = Peer(
         protocol=protocol,
         role=role,
@@ -170,8 +182,10 @@ def _admit(request: Request, connect: _Connect, protocol: int, policy: AuthPolic
         auth_generation=policy.generation,
         gateway_mode=policy.mode,
         device_id=device.id if device else None,
+        user=user.user if user else None,
     )
-    return Accepted(request.id, peer, granted)
+    # A page behind a proxy proves its user each time: a token would outlive the proxy's word for him.
+    return Accepted(request.id, peer, None if user and client.id == CONTROL_UI else granted)
 
 
 def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, gate: Gate) -> WireError | None:
@@ -222,35 +236,17 @@ def _claim(connect: _Connect, protocol: int, *, has_device: bool) -> Claim:
     )
 
 
-def _negotiate(connect: _Connect) -> int | None:
-    """The newest of ours that the client speaks."""
-    spoken = (number for number in (4, 3) if connect.min_protocol <= number <= connect.max_protocol)
-    return next(spoken, None)
-
-
-def _mismatch(connect: _Connect) -> WireError:
-    """Told in the shape of the version that is nearer to the client."""
-    details: dict[str, Any] = {"expectedProtocol": 3}
-    if connect.max_protocol > 3:
-        details = {
-            "code": "PROTOCOL_MISMATCH",
-            "clientMinProtocol": connect.min_protocol,
-            "clientMaxProtocol": connect.max_protocol,
-            "expectedProtocol": 4,
-            "minimumProbeProtocol": 3,
-        }
-    return WireError("INVALID_REQUEST", "protocol mismatch", details)
-
-
 def _invalid(message: str) -> WireError:
     return WireError("INVALID_REQUEST", message)
 
 
 def _refuse(request: Request, error: WireError, code: int = 1008) -> Refused:
-    return Refused(Close.because(code, error.message), encode_error(request.id, error))
+    why = str((error.details or {}).get("authReason", ""))
+    return Refused(Close.because(code, error.message), encode_error(request.id, error), why)
 
 
 def describe(peer: Peer) -> str:
     """A client in a log line: short, and escaped because it chose these words itself."""
     client = peer.client
-    return msgspec.json.encode(f"{client.id}/{client.mode} {client.version}"[:80]).decode()
+    user = f" of {peer.user[:40]}" if peer.user else ""
+    return msgspec.json.encode(f"{client.id}/{client.mode} {client.version}"[:80] + user).decode()

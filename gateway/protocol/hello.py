@@ -76,7 +76,8 @@ def _auth(peer: Peer, granted: Granted | None) -> dict[str, Any]:
     if granted is None:
         return {"role": peer.role, "scopes": peer.scopes}
     given = {"deviceToken": granted.token, "issuedAtMs": granted.issued_at_ms}
-    return {"role": peer.role, "scopes": granted.scopes} | given
+    # Behind a proxy a connection may have more than its token, or less.
+    return {"role": peer.role, "scopes": peer.scopes if peer.user else granted.scopes} | given
 
 
 def _server(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:

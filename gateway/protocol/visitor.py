@@ -25,11 +25,15 @@ ORIGIN_REFUSED = (
     "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)"
 )
 _FORWARDED_FOR = b"x-forwarded-for"
-_FORWARDING = frozenset({_FORWARDED_FOR, b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"forwarded"})
+_FORWARDING = frozenset({b"x-real-ip", b"forwarded"})
+_FORWARDING_PREFIXES = (b"x-forwarded-", b"tailscale-")
+"""Not only the known ones: whoever names a user speaks for somebody else as much as who names an address."""
 _NAME = r"(?P<name>\[[0-9a-f:.%]+\]|[^\s/:@?#\[\]\\,]+)(?::(?P<port>[0-9]{1,5}))?"
 _AUTHORITY = re.compile(_NAME, re.ASCII)
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://" + _NAME, re.ASCII)
 _PORTS = {"http": "80", "https": "443"}
+_MAPPED_BITS = 96
+"""What stands before an IPv4 address inside IPv6: `::ffff:10.0.0.0/104` is 10.0.0.0/8."""
 _PRIVATE_V4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10")
 _PRIVATE = tuple(ipaddress.ip_network(text) for text in (*_PRIVATE_V4, "fc00::/7", "fe80::/10"))
 
@@ -47,21 +51,31 @@ class Visitor:
     local: bool
     remote_ip: str
     """The client itself as far as it is known: the address, or what a trusted proxy says it is."""
+    attributed: bool = False
+    """Whether a trusted proxy says of which other machine it speaks."""
+
+    @property
+    def direct_local(self) -> bool:
+        """Local, and not even a proxy of this machine in between."""
+        return self.local and not self.forwarded
 
 
 def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Sequence[str]) -> Visitor:
     """Never raises, whatever the headers hold."""
     found: dict[bytes, list[str]] = {}
+    forwarded = False
     for name, value in headers:
-        if name in _FORWARDING or name in (b"host", b"origin"):
+        forwarded = forwarded or name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES)
+        if name in (b"host", b"origin", _FORWARDED_FOR):
             found.setdefault(name, []).append(value.decode("latin-1"))
     peer = parse_address(remote_address or "")
     hosts, origins = found.get(b"host", []), found.get(b"origin")
     host = hosts[0].strip().lower() if len(hosts) == 1 else ""
-    forwarded = not found.keys().isdisjoint(_FORWARDING)
-    client, direct = peer, not forwarded
+    client, direct, attributed = peer, not forwarded, False
     if forwarded and peer and is_trusted(peer, trusted_proxies):
-        client, direct = _behind_proxy(peer, found.get(_FORWARDED_FOR, []), trusted_proxies)
+        hops = _hops(found.get(_FORWARDED_FOR, []))
+        client, direct = _behind_proxy(peer, hops, trusted_proxies)
+        attributed = any(hop and not hop.is_loopback and not is_trusted(hop, trusted_proxies) for hop in hops)
     return Visitor(
         address=str(peer) if peer else "",
         host=host,
@@ -69,15 +83,19 @@ def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Seque
         forwarded=forwarded,
         local=direct and client is not None and client.is_loopback and _is_loopback_name(_name(host)),
         remote_ip=str(client) if client else "unknown",
+        attributed=attributed,
     )
 
 
-def _behind_proxy(peer: Address, lines: list[str], trusted: Sequence[str]) -> tuple[Address, bool]:
+def _hops(lines: list[str]) -> list[Address | None]:
+    return [parse_address(_name(entry.strip().lower())) for entry in ",".join(lines).split(",") if entry.strip()]
+
+
+def _behind_proxy(peer: Address, hops: list[Address | None], trusted: Sequence[str]) -> tuple[Address, bool]:
     """The client that a trusted proxy names, and whether all of its way lies within this machine.
 
     Each proxy appends whom it heard, so what the client invented stands first. One foreign entry spoils the way.
     """
-    hops = [parse_address(_name(entry.strip().lower())) for entry in ",".join(lines).split(",") if entry.strip()]
     if not hops:
         return peer, False
     for hop in reversed(hops):
@@ -109,9 +127,13 @@ def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
     networks: list[Network] = []
     for entry in entries:
         try:
-            networks.append(ipaddress.ip_network(entry.strip(), strict=False))
+            network = ipaddress.ip_network(entry.strip(), strict=False)
         except ValueError:
             continue
+        mapped = getattr(network.network_address, "ipv4_mapped", None)
+        if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+            network = ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+        networks.append(network)
     return tuple(networks)
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 from gateway.errors import GatewayError
 from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET, render, shipped
 from gateway.units.addresses import Address, parse
-from gateway.units.places import read, unit_folder
+from gateway.units.places import drop_ins, read, unit_folder
 from gateway.units.syntax import environment, merged
 
 SCRIPT = "openclaw-gateway"
@@ -113,6 +113,14 @@ def installed_environment(folder: Path) -> dict[str, str]:
     return environment(text) if text and text.startswith(MARK) else {}
 
 
+def drop_in_environment(folder: Path) -> dict[str, str]:
+    """What the user's own drop-ins give the service, such as a secret."""
+    found: dict[str, str] = {}
+    for path in drop_ins(folder, SERVICE):
+        found |= environment(read(path) or "")
+    return found
+
+
 def _checkout() -> str | None:
     """The folder to put on the path when this code is not installed anywhere."""
     root = Path(__file__).resolve().parents[2]
@@ -126,6 +134,24 @@ def shipped_addresses() -> tuple[Address, ...]:
 def listening(texts: Iterable[str]) -> tuple[Address, ...]:
     """The addresses of a socket unit and its drop-ins, in their order."""
     return tuple(address for value in merged(texts, "Socket", "ListenStream") if (address := parse(value)))
+
+
+def in_force(folder: Path, addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Where the socket unit will listen once these are installed: the user's own drop-ins have the last word."""
+    texts = (read(path) or "" for path in drop_ins(folder, SOCKET))
+    return listening([render.listen(addresses), *(text for text in texts if not text.startswith(MARK))])
+
+
+def listening_on_disk(folder: Path) -> tuple[Address, ...]:
+    """Of the socket unit in this folder with all drop-ins in it, whoever wrote them; empty when there is none."""
+    text = read(folder / SOCKET)
+    texts = [text, *(read(path) for path in drop_ins(folder, SOCKET))] if text else []
+    return listening(text for text in texts if text)
+
+
+def open_addresses(folder: Path) -> tuple[str, ...]:
+    """Those of `listening_on_disk` that others than this machine can connect to."""
+    return tuple(str(address) for address in listening_on_disk(folder) if not address.loopback)
 
 
 def installed_addresses(folder: Path) -> tuple[Address, ...] | None:

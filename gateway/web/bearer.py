@@ -1,4 +1,5 @@
-"""The bearer of HTTP requests: the gateway's token or password, with its guesses counted as on the WebSocket."""
+"""Who may ask over HTTP: by the gateway's token or password as bearer, with guesses counted as on the WebSocket, or by
+the word of a trusted proxy."""
 
 from math import ceil
 
@@ -8,11 +9,22 @@ from starlette.types import Scope
 
 from gateway.core import Core
 from gateway.lockout import Lockout
-from gateway.protocol.visitor import visitor
+from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
+from gateway.protocol.visitor import Visitor, origin_refusal
+from gateway.web.visit import visit
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
 TOO_MANY = msgspec.json.encode(
     {"error": {"message": "Too many failed authentication attempts. Please try again later.", "type": "rate_limited"}}
+)
+UNATTRIBUTED = msgspec.json.encode(
+    {
+        "error": {
+            "message": "Proxy client attribution is required. Configure gateway.trustedProxies narrowly and make the "
+            "proxy overwrite or safely rebuild forwarded client headers.",
+            "type": ATTRIBUTION,
+        }
+    }
 )
 
 
@@ -20,16 +32,30 @@ def refuse(core: Core, lockout: Lockout, scope: Scope) -> Response | None:
     """None lets the request on. A locked address is not heard, whether its secret is right or not."""
     if core.auth.mode == "none":
         return None
-    client, secret = scope.get("client"), _presented(scope)
-    who = visitor(client[0] if client else None, scope["headers"], core.config.gateway.trusted_proxies)
+    secret, (who, identity) = _presented(scope), visit(core, scope)
+    if core.auth.mode == TRUSTED_PROXY:
+        if identity == ATTRIBUTION:
+            return Response(UNATTRIBUTED, 403, media_type="application/json")
+        if isinstance(identity, Identity):
+            return None if _may_ask(core, who) else _unauthorized()
     wait = lockout.wait_ms(who, "shared-secret") if secret else 0
     if wait:
         return Response(TOO_MANY, 429, {"retry-after": str(ceil(wait / 1000))}, media_type="application/json")
-    if core.auth.admits(secret):
+    if core.auth.admits(secret, direct_local=who.direct_local):
         lockout.succeeded(who, "shared-secret")
         return None
     if secret:
         lockout.failed(who, "shared-secret")
+    return _unauthorized()
+
+
+def _may_ask(core: Core, who: Visitor) -> bool:
+    """A browser sends what the proxy takes for its user's proof with the requests of any page, so the page counts."""
+    allowed = core.config.gateway.control_ui.allowed_origins
+    return who.origin is None or origin_refusal(who, "", "", allowed, 4) is None
+
+
+def _unauthorized() -> Response:
     return Response(UNAUTHORIZED, 401, {"www-authenticate": "Bearer"}, media_type="application/json")
 
 

@@ -24,11 +24,11 @@ from gateway.protocol.gate import Gate
 from gateway.protocol.handshake import Refused, challenge, describe, receive_connect
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.protocol.session import Answer, Ignored, Session, exceeds
-from gateway.protocol.visitor import visitor
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
+from gateway.web.visit import visit
 
 log = logging.getLogger("gateway.ws")
 
@@ -130,7 +130,8 @@ class Conversation:
             return
         outcome = receive_connect(text, self._core.auth, self._gate())
         if isinstance(outcome, Refused):
-            log.info("refused %s: %d %r", self._connection.remote, outcome.close.code, outcome.close.reason)
+            close, why = outcome.close, outcome.why and f" ({outcome.why})"
+            log.info("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
             if outcome.text is not None:
                 self._outbox.put(outcome.text)
             self._outbox.finish(outcome.close)
@@ -144,9 +145,11 @@ class Conversation:
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
 
     def _gate(self) -> Gate:
-        gateway, client = self._core.config.gateway, self._scope.get("client")
+        gateway = self._core.config.gateway
+        visitor, identity = visit(self._core, self._scope)
         return Gate(
-            visitor=visitor(client[0] if client else None, self._scope["headers"], gateway.trusted_proxies),
+            visitor=visitor,
+            identity=identity,
             lockout=self._lockout,
             challenge=self._nonce,
             now_ms=int(time.time() * 1000),

@@ -14,6 +14,8 @@ from gateway.config import lastgood
 from gateway.config.files import read
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
+from gateway.units import installation
+from gateway.units.addresses import resolve
 
 TEXT = """{
   // the port that everybody knows
@@ -96,6 +98,24 @@ def test_check_without_a_file() -> None:
     result = call("check")
     assert result.exit_code == ExitCode.OK
     assert "does not exist; the defaults are in force" in result.output
+
+
+def test_check_knows_where_the_installed_socket_listens(file: Path, home: Path) -> None:
+    installation.plan({"HOME": str(home)}, resolve("lan", 18789)).apply()
+    assert call("check").exit_code == ExitCode.OK
+    for text in ("{}", "{gateway: {auth: {mode: 'none'}}}"):
+        file.write_text(text)
+        result = call("check")
+        assert result.exit_code == ExitCode.CONFIG_INVALID
+        assert f"error: {file}: gateway.auth." in result.output
+        assert "Refusing to bind to 0.0.0.0:18789, [::]:18789 without auth (set gateway.auth." in result.output
+        assert "openclaw-gateway install --bind loopback" in result.output
+    file.unlink()
+    result = call("check")
+    assert result.exit_code == ExitCode.CONFIG_INVALID and "defaults are in force" not in result.output
+    file.write_text(TEXT)
+    assert "nothing was written" in str(call("set", "gateway.auth.mode", "none", fails=ConfigInvalid).exception)
+    assert file.read_text() == TEXT
 
 
 # plan
@@ -226,7 +246,13 @@ def test_set_of_the_same_value_writes_nothing(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("gateway.port", "0"), ("gateway.prot", "1"), ("gateway.auth.mode", "trusted-proxy"), ("gateway.port.x", "1")],
+    [
+        ("gateway.port", "0"),
+        ("gateway.prot", "1"),
+        ("gateway.auth.mode", "trusted-proxy"),
+        ("gateway.bind", "lan2"),
+        ("gateway.port.x", "1"),
+    ],
 )
 def test_set_refuses_what_would_be_invalid(file: Path, path: str, value: str) -> None:
     result = call("set", path, value, fails=ConfigInvalid)

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.cli.listening import Choice, choose, refuse_open_port
 from gateway.errors import ConfigInvalid
-from gateway.units import installation
+from gateway.units import SERVICE, SOCKET, installation
 from gateway.units.addresses import resolve
 
 
@@ -57,12 +57,12 @@ def test_the_port_of_a_replaced_unit(env: dict[str, str]) -> None:
 
 
 def test_a_custom_address(env: dict[str, str]) -> None:
-    config(env, "{gateway: {bind: 'custom', customBindHost: '10.0.0.2'}}")
+    config(env, "{gateway: {bind: 'custom', customBindHost: '10.0.0.2', auth: {token: 't'}}}")
     assert choose(env, None, None).addresses == resolve("10.0.0.2", 18789)
 
 
 def test_a_tailnet_without_an_address(env: dict[str, str]) -> None:
-    config(env, "{gateway: {bind: 'tailnet'}}")
+    config(env, "{gateway: {bind: 'tailnet', auth: {token: 't'}}}")
     choice = choose(env, None, None)
     assert choice.addresses == resolve("loopback", 18789)
     assert "name one with --bind ADDRESS" in choice.notes[0]
@@ -76,9 +76,70 @@ def test_a_config_with_errors_says_nothing_and_opens_nothing(env: dict[str, str]
     assert not choice.guarded
 
 
-def test_other_machines_are_let_in_only_with_a_secret(env: dict[str, str]) -> None:
-    config(env, "{gateway: {auth: {mode: 'none'}}}")
+REFUSED = r"^Refusing to bind to 0\.0\.0\.0:18789, \[::\]:18789 without auth; nothing was changed.*--bind loopback"
+
+
+@pytest.mark.parametrize("text", ["{gateway: {auth: {mode: 'none'}}}", "{}", "{gateway: {port: 'x'}}"])
+def test_other_machines_are_let_in_only_with_a_secret(env: dict[str, str], text: str) -> None:
+    config(env, text)
     refuse_open_port(choose(env, None, "loopback"))
-    with pytest.raises(ConfigInvalid, match=r"0\.0\.0\.0:18789, \[::\]:18789 without authentication.*--bind loopback"):
+    refuse_open_port(choose(env, None, None))
+    with pytest.raises(ConfigInvalid, match=REFUSED):
         refuse_open_port(choose(env, None, "lan"))
-    refuse_open_port(Choice(resolve("lan", 1), (), guarded=True))
+    refuse_open_port(Choice(resolve("lan", 1), (), guarded=True, open_to=("0.0.0.0:1",)))
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        "{token: 't'}",
+        "{password: 'p'}",
+        "{mode: 'trusted-proxy', trustedProxy: {userHeader: 'x-user'}}",
+    ],
+)
+def test_with_a_secret_or_a_proxy_they_are_let_in(env: dict[str, str], auth: str) -> None:
+    config(env, f"{{gateway: {{auth: {auth}, trustedProxies: ['10.0.0.1'], bind: 'lan'}}}}")
+    choice = choose(env, None, None)
+    assert choice.open_to == ("0.0.0.0:18789", "[::]:18789")
+    refuse_open_port(choice)
+
+
+def test_a_config_that_asks_for_it_is_named_with_file_key_and_way_out(env: dict[str, str]) -> None:
+    config(env, "{gateway: {bind: 'lan'}}")
+    with pytest.raises(ConfigInvalid) as refusal:
+        refuse_open_port(choose(env, None, None))
+    told = str(refusal.value)
+    assert f"{env['HOME']}/.openclaw/openclaw.json:1:11: gateway.auth.token: Refusing to bind to lan" in told
+    assert "set gateway.auth.token or OPENCLAW_GATEWAY_TOKEN, or gateway.bind to loopback" in told
+    refuse_open_port(choose(env, None, "loopback"))
+
+
+def test_what_is_installed_already_is_refused_too(env: dict[str, str]) -> None:
+    installed(env, "lan", 18789)
+    with pytest.raises(ConfigInvalid, match=REFUSED):
+        refuse_open_port(choose(env, None, None))
+
+
+def drop_in(env: dict[str, str], unit: str, text: str) -> None:
+    path = Path(env["HOME"]) / f".config/systemd/user/{unit}.d/mine.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
+def test_a_secret_of_this_shell_does_not_reach_the_service_and_one_of_a_drop_in_does(env: dict[str, str]) -> None:
+    with pytest.raises(ConfigInvalid, match="does not have this shell's variables"):
+        refuse_open_port(choose(env | {"OPENCLAW_GATEWAY_TOKEN": "t"}, None, "lan"))
+    drop_in(env, SERVICE, "[Service]\nEnvironment=OPENCLAW_GATEWAY_TOKEN=t\n")
+    refuse_open_port(choose(env, None, "lan"))
+
+
+def test_a_secret_in_dotenv_reaches_the_service(env: dict[str, str]) -> None:
+    config(env, "{}")
+    (Path(env["HOME"]) / ".openclaw/.env").write_text("OPENCLAW_GATEWAY_PASSWORD=p\n")
+    refuse_open_port(choose(env, None, "lan"))
+
+
+def test_a_drop_in_of_the_user_that_opens_the_port_counts(env: dict[str, str]) -> None:
+    drop_in(env, SOCKET, "[Socket]\nListenStream=192.168.1.5:18789\n")
+    with pytest.raises(ConfigInvalid, match="192.168.1.5:18789 without auth"):
+        refuse_open_port(choose(env, None, None))

@@ -114,10 +114,17 @@ def test_a_bad_secret_in_the_environment_is_not_quoted() -> None:
     ],
 )
 def test_nothing_that_others_can_reach_goes_without_auth(gateway: dict[str, Any], refused: bool) -> None:
+    message = f"Refusing to bind to {gateway['bind']} without auth"
     found = issues({"gateway": {**gateway, "auth": {"mode": "none"}}})
-    assert bool(found) == refused
-    assert not found or found[0][1] == f"Refusing to bind to {gateway['bind']} without auth"
-    assert issues({"gateway": gateway}) == []
+    assert found == ([("gateway.auth.mode", message)] if refused else [])
+    assert issues({"gateway": gateway}) == ([("gateway.auth.token", message)] if refused else [])
+    for guarded in ({"token": "t"}, {"password": "p"}, {"mode": "password", "password": "p"}):
+        assert issues({"gateway": {**gateway, "auth": guarded}}) == []
+    assert issues({"gateway": gateway}, {"OPENCLAW_GATEWAY_TOKEN": "t"}) == []
+    assert issues({"gateway": gateway}, {"OPENCLAW_GATEWAY_PASSWORD": "p"}) == []
+    assert bool(issues({"gateway": gateway}, {"OPENCLAW_GATEWAY_TOKEN": ""})) is refused
+    proxy = {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}}
+    assert issues({"gateway": {**gateway, "auth": proxy, "trustedProxies": ["10.0.0.1"]}}) == []
 
 
 def test_password_mode_needs_a_password_from_anywhere() -> None:
@@ -125,6 +132,15 @@ def test_password_mode_needs_a_password_from_anywhere() -> None:
     assert issues(tree) == [("gateway.auth.mode", "password needs a password")]
     assert issues(tree, {"OPENCLAW_GATEWAY_PASSWORD": "p"}) == []
     assert issues({"gateway": {"auth": {"mode": "token"}}}) == []
+
+
+def test_a_token_of_the_environment_is_a_second_door_beside_the_proxy_as_well() -> None:
+    auth = {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}}
+    tree = {"gateway": {"auth": auth, "trustedProxies": ["10.0.0.1"]}}
+    assert issues(tree) == []
+    assert issues(tree, {"OPENCLAW_GATEWAY_PASSWORD": "p"}) == []
+    [(path, message)] = issues(tree, {"OPENCLAW_GATEWAY_TOKEN": "t"})
+    assert path == "gateway.auth.mode" and "mutually exclusive" in message
 
 
 def test_one_mistake_is_one_error() -> None:

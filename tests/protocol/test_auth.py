@@ -1,6 +1,15 @@
 import pytest
 
-from gateway.protocol.auth import AuthMode, AuthPolicy, Claim, Credentials, check
+from gateway.protocol.auth import (
+    ATTRIBUTION_REQUIRED,
+    AuthMode,
+    AuthPolicy,
+    Claim,
+    Credentials,
+    check,
+    not_by_proxy,
+)
+from gateway.protocol.proxy import ATTRIBUTION
 
 TOKEN = AuthPolicy("token", token="right")
 PASSWORD = AuthPolicy("password", password="right")
@@ -65,7 +74,12 @@ def claim(
             claim(4, token="x"),
             "unauthorized: gateway token not configured on gateway (set gateway.auth.token)",
         ),
-        (AuthPolicy("trusted-proxy", token="x"), claim(4, token="x"), "unauthorized"),
+        (
+            AuthPolicy("trusted-proxy", password="x"),
+            claim(4, token="x", device=True),
+            "unauthorized: gateway password missing (provide gateway auth password)",
+        ),
+        (AuthPolicy("trusted-proxy", password="x"), claim(4, password="x"), None),
     ],
 )
 def test_the_matrix(policy: AuthPolicy, who: Claim, message: str | None) -> None:
@@ -109,16 +123,6 @@ def test_the_matrix(policy: AuthPolicy, who: Claim, message: str | None) -> None
                 "recommendedNextStep": "update_auth_configuration",
             },
         ),
-        (
-            AuthPolicy("trusted-proxy"),
-            claim(4),
-            {
-                "code": "AUTH_UNAUTHORIZED",
-                "authReason": "unauthorized",
-                "canRetryWithDeviceToken": False,
-                "recommendedNextStep": "review_auth_configuration",
-            },
-        ),
     ],
 )
 def test_protocol_4_gets_details(policy: AuthPolicy, who: Claim, details: dict[str, object] | None) -> None:
@@ -129,16 +133,42 @@ def test_protocol_4_gets_details(policy: AuthPolicy, who: Claim, details: dict[s
 
 
 @pytest.mark.parametrize(
+    ("reason", "code", "message"),
+    [
+        ("trusted_proxy_untrusted_source", "AUTH_UNAUTHORIZED", "unauthorized"),
+        ("trusted_proxy_missing_header_x-a", "AUTH_IDENTITY_HEADER_REQUIRED", "unauthorized"),
+        (ATTRIBUTION, "AUTH_UNAUTHORIZED", ATTRIBUTION_REQUIRED),
+    ],
+)
+def test_why_a_proxy_is_not_believed(reason: str, code: str, message: str) -> None:
+    error = not_by_proxy(claim(4), reason)
+    assert (error.code, error.message) == ("INVALID_REQUEST", message)
+    assert error.details == {
+        "code": code,
+        "authReason": reason,
+        "canRetryWithDeviceToken": False,
+        "recommendedNextStep": "review_auth_configuration",
+    }
+    assert not_by_proxy(claim(3), reason).details is None
+
+
+@pytest.mark.parametrize(
     ("mode", "presented", "admitted"),
     [("token", "t", True), ("token", "p", False), ("password", "p", True), ("none", "", True),
      ("trusted-proxy", "t", False), ("token", "", False)],
 )  # fmt: skip
 def test_bearer(mode: AuthMode, presented: str, admitted: bool) -> None:
-    assert AuthPolicy(mode, token="t", password="p").admits(presented) is admitted
+    assert AuthPolicy(mode, token="t", password="p").admits(presented, direct_local=False) is admitted
+
+
+def test_behind_a_proxy_the_password_is_for_this_machine() -> None:
+    policy = AuthPolicy("trusted-proxy", password="p")
+    assert policy.admits("p", direct_local=True) and not policy.admits("p", direct_local=False)
+    assert not AuthPolicy("trusted-proxy").admits("", direct_local=True)
 
 
 def test_nobody_is_admitted_by_an_empty_secret() -> None:
-    assert not AuthPolicy("token", token="").admits("")
+    assert not AuthPolicy("token", token="").admits("", direct_local=True)
 
 
 def test_a_secret_does_not_show() -> None:

@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.lockout import MAX_FAILURES, Lockout
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.auth import ATTRIBUTION_REQUIRED, AuthPolicy
 from gateway.protocol.frames import StateVersion, WireError
 from gateway.protocol.gate import Gate
 from gateway.protocol.handshake import Accepted, Refused, receive_connect
 from gateway.protocol.hello import Facts, hello
 from gateway.protocol.pairing import Asking, Granted
+from gateway.protocol.proxy import Rules, identify
 from gateway.protocol.visitor import ORIGIN_REFUSED, visitor
 
 NOW = 1_795_340_000_000
@@ -24,17 +25,38 @@ KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 DEVICE_ID = hashlib.sha256(RAW).hexdigest()
 ISSUED = "d" * 32
+PROXIES = ("10.0.0.1",)
+RULES = Rules(
+    user_header="x-user",
+    required_headers=("x-proof",),
+    allow_users=("ann@x.example", "bob"),
+    proxies=PROXIES,
+    identity_scopes={"Ann@X.example": ("operator.write",)},
+)
 POLICIES = {
     "none": AuthPolicy("none"),
     "token": AuthPolicy("token", token="right", generation=3),
     "password": AuthPolicy("password", password="right"),
-    "proxy": AuthPolicy("trusted-proxy"),
+    "proxy": AuthPolicy("trusted-proxy", proxy=RULES),
+    "proxy+password": AuthPolicy("trusted-proxy", password="right", proxy=RULES),
 }
+BEHIND = {"host": "claw.example", "x-forwarded-for": "203.0.113.9", "x-proof": "1"}
 PLACES = {
     "here": ("127.0.0.1", {"host": "127.0.0.1:18789"}),
     "lan": ("192.168.1.9", {"host": "192.168.1.5:18789"}),
     "proxied": ("127.0.0.1", {"host": "127.0.0.1:18789", "x-forwarded-for": "203.0.113.9"}),
     "rebound": ("127.0.0.1", {"host": "evil.example:18789"}),
+    "ann": ("10.0.0.1", BEHIND | {"x-user": "ann@x.example"}),
+    "bob": ("::ffff:10.0.0.1", BEHIND | {"x-user": " bob "}),
+    "bob, bound": ("10.0.0.1", BEHIND | {"x-user": "bob", "x-openclaw-scopes": "operator.write"}),
+    "ann, bound": ("10.0.0.1", BEHIND | {"x-user": "ann@x.example", "x-openclaw-scopes": ""}),
+    "eve": ("10.0.0.1", BEHIND | {"x-user": "eve"}),
+    "nobody": ("10.0.0.1", BEHIND),
+    "unproved": ("10.0.0.1", BEHIND | {"x-user": "bob", "x-proof": " "}),
+    "unattributed": ("10.0.0.1", {"host": "claw.example", "x-user": "bob", "x-proof": "1"}),
+    "forged": ("10.0.0.2", {"host": "claw.example", "x-user": "bob", "x-proof": "1"}),
+    "forged, forwarded": ("10.0.0.2", BEHIND | {"x-user": "bob"}),
+    "forged here": ("127.0.0.1", {"host": "127.0.0.1:18789", "x-user": "bob", "x-proof": "1"}),
 }
 CLIENTS = {
     "cli": ("cli", "cli"),
@@ -65,8 +87,11 @@ class FakeBook:
 def make_gate(place: str = "here", origin: str | None = None, **more: Any) -> Gate:
     address, headers = PLACES[place]
     sent = headers | ({"origin": origin} if origin is not None else {})
-    who = visitor(address, [(name.encode(), value.encode()) for name, value in sent.items()], ())
-    return Gate(**{"visitor": who, "lockout": Lockout(lambda: 0.0), "challenge": "nonce", "now_ms": NOW, **more})
+    raw = [(name.encode(), value.encode()) for name, value in sent.items()]
+    who = visitor(address, raw, PROXIES)
+    identity = identify(RULES, who, raw, own=False)
+    given = {"visitor": who, "identity": identity, "lockout": Lockout(lambda: 0.0), "challenge": "nonce", "now_ms": NOW}
+    return Gate(**{**given, **more})
 
 
 def spell(raw: bytes) -> str:
@@ -132,7 +157,6 @@ MATRIX = [
     ("none", NOTHING, "here", None, "cli", "operator", "", f"none: {READ}", f"none: {READ}"),
     ("none", NOTHING, "proxied", None, "cli", "operator", "", NO_DEVICE, "none:"),
     ("none", NOTHING, "rebound", None, "cli", "operator", "", NO_DEVICE, "none:"),
-    ("proxy", TOKEN, "here", None, "lib", "operator", "", "unauthorized", "unauthorized"),
     # pages
     ("token", TOKEN, "here", EVIL, "lib", "operator", "", ORIGIN_REFUSED, ORIGIN_REFUSED),
     ("token", WRONG, "here", EVIL, "lib", "operator", "", ORIGIN_REFUSED, ORIGIN_REFUSED),
@@ -160,6 +184,44 @@ MATRIX = [
     ("token", TOKEN, "here", None, "lib", "node", "good", f"token: {READ}", f"token: {READ}"),
     ("token", TOKEN, "here", None, "lib", "king", "", "invalid role", "invalid role"),
     ("token", TOKEN, "here", EVIL, "lib", "king", "", "invalid role", "invalid role"),
+    # the word of a proxy
+    *[("proxy", auth, place, None, "lib", "operator", device, *[answer] * 2) for auth, place, device, answer in (
+        (NOTHING, "ann", "", "trusted-proxy: operator.write"),
+        (NOTHING, "ann, bound", "", "trusted-proxy:"),
+        (NOTHING, "bob", "", "trusted-proxy:"),
+        (WRONG, "bob", "", "trusted-proxy:"),
+        (NOTHING, "bob", "good", "pairing required"),
+        (NOTHING, "bob", "false", UNSIGNED),
+        (NOTHING, "eve", "", NO_DEVICE),
+        (NOTHING, "eve", "good", "unauthorized"),
+        (TOKEN, "eve", "", "unauthorized"),
+        (TOKEN, "nobody", "", "unauthorized"),
+        (TOKEN, "unproved", "", "unauthorized"),
+        (TOKEN, "unattributed", "", ATTRIBUTION_REQUIRED),
+        (TOKEN, "forged", "", "unauthorized"),
+        (TOKEN, "forged, forwarded", "", ATTRIBUTION_REQUIRED),
+        (TOKEN, "forged here", "", "unauthorized"),
+        (TOKEN, "here", "", "unauthorized"),
+        (TOKEN, "proxied", "good", ATTRIBUTION_REQUIRED),
+        (PASSWORD, "here", "", "unauthorized"),
+        ({"token": ISSUED}, "forged", "good", "unauthorized: device token mismatch (rotate/reissue device token)"),
+    )],
+    ("proxy", NOTHING, "ann", "https://claw.example", "ui", "operator", "", ORIGIN_REFUSED, ORIGIN_REFUSED),
+    ("proxy", NOTHING, "ann", EVIL, "ui", "operator", "", ORIGIN_REFUSED, ORIGIN_REFUSED),
+    ("proxy", NOTHING, "bob", None, "lib", "node", "", NO_DEVICE, NO_DEVICE),
+    ("proxy", NOTHING, "bob", None, "lib", "node", "good", "pairing required", "pairing required"),
+    ("proxy", NOTHING, "here", PAGE, "ui", "operator", "", INSECURE, INSECURE),
+    *[("proxy+password", auth, place, None, "cli", "operator", "", *[answer] * 2) for auth, place, answer in (
+        (PASSWORD, "here", f"password: {READ}"),
+        ({"password": "wrong"}, "here", "unauthorized: gateway password mismatch (set gateway.remote.password to match "
+         "gateway.auth.password)"),
+        ({"token": "right"}, "here", "unauthorized"),
+        (PASSWORD, "rebound", "unauthorized"),
+        (PASSWORD, "lan", "unauthorized"),
+        (PASSWORD, "proxied", ATTRIBUTION_REQUIRED),
+        (PASSWORD, "nobody", "unauthorized"),
+        (PASSWORD, "bob", "trusted-proxy:"),
+    )],
 ]  # fmt: skip
 
 
@@ -169,6 +231,56 @@ def test_matrix(protocol: int, row: tuple[Any, ...]) -> None:
     mode, auth, place, origin, client, role, device, *wanted = row
     text = frame(protocol, client, auth, role=role, device=device)
     assert answer(text, mode, make_gate(place, origin, book=FakeBook())) == wanted[protocol - 3]
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_a_page_behind_a_proxy(protocol: int) -> None:
+    """Its origin must be named; without a device it may do what its user may, with one what is approved, and more."""
+    origin = "https://claw.example"
+    known = FakeBook(known=True)
+    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s")
+    for place, device, wanted in (
+        ("ann", "", ("operator.write",)),
+        ("bob", "", ()),
+        ("ann", "good", (READ, "operator.write")),
+        ("bob", "good", (READ,)),
+        ("bob, bound", "good", ()),
+        ("ann, bound", "good", ()),
+    ):
+        gate = make_gate(place, origin, allowed_origins=(origin,), book=known)
+        outcome = receive_connect(frame(protocol, "ui", NOTHING, device=device), POLICIES["proxy"], gate)
+        assert isinstance(outcome, Accepted)
+        assert (outcome.peer.scopes, outcome.peer.auth_mode) == (wanted, "trusted-proxy")
+        assert outcome.peer.user == place.split(",")[0].replace("ann", "ann@x.example")
+        assert "deviceToken" not in hello(outcome.peer, "c", facts, outcome.granted).get("auth", {})
+    assert [asking.scopes for asking in known.asked] == [ASKED, ASKED, (), ()]
+    assert not any(asking.local for asking in known.asked)
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_a_device_token_is_good_beside_a_proxy_but_not_for_what_nobody_answers_for(protocol: int) -> None:
+    text = frame(protocol, "cli", {"deviceToken": ISSUED}, device="good")
+    for place, wanted in (("lan", f"device-token: {READ}"), ("here", f"device-token: {READ}"),
+                          ("eve", f"device-token: {READ}"), ("proxied", ATTRIBUTION_REQUIRED)):  # fmt: skip
+        assert answer(text, "proxy", make_gate(place, book=FakeBook(known=True))) == wanted
+
+
+def test_the_reason_is_for_the_log_and_for_protocol_4() -> None:
+    for place, reason in (("eve", "trusted_proxy_user_not_allowed"), ("forged", "trusted_proxy_untrusted_source"),
+                          ("unproved", "trusted_proxy_missing_header_x-proof")):  # fmt: skip
+        outcome = receive_connect(frame(4, "cli", TOKEN), POLICIES["proxy"], make_gate(place))
+        assert isinstance(outcome, Refused) and outcome.text
+        assert outcome.why == json.loads(outcome.text)["error"]["details"]["authReason"] == reason
+
+
+def test_a_guess_at_the_password_beside_a_proxy_is_counted_only_where_it_is_heard() -> None:
+    lockout = Lockout(lambda: 0.0)
+    page = make_gate("here", PAGE, lockout=lockout)
+    for _ in range(MAX_FAILURES):
+        assert "password mismatch" in answer(frame(4, "lib", {"password": "no"}), "proxy+password", page)
+        answer(frame(4, "lib", {"password": "no"}), "proxy+password", make_gate("lan", lockout=lockout))
+    assert len(lockout) == 1
+    assert "too many failed" in answer(frame(4, "lib", PASSWORD), "proxy+password", page)
 
 
 @pytest.mark.parametrize("protocol", [3, 4])

@@ -142,3 +142,33 @@ def test_no_header_raises_and_none_makes_a_stranger_local(
     assert not who.local or address not in (None, "")
     if not proxies:
         assert not who.local or address in ("127.0.0.1", "::1") or (address or "").startswith("127.")
+
+
+@pytest.mark.parametrize("name", ["x_forwarded_user", "x_forwarded_anything", "tailscale_user_login"])
+def test_whoever_names_a_user_speaks_for_somebody_else(name: str) -> None:
+    who = visitor("127.0.0.1", headers(**{name: "ann"}), ())
+    assert who.forwarded and not who.local and not who.direct_local
+
+
+@pytest.mark.parametrize(
+    ("chain", "attributed"),
+    [("203.0.113.9", True), ("203.0.113.9, 127.0.0.1", True), ("10.1.1.1", False), ("127.0.0.1", False), ("x", False)],
+)
+def test_a_proxy_says_for_which_machine_it_speaks(chain: str, attributed: bool) -> None:
+    assert visitor("10.1.1.1", headers(x_forwarded_for=chain), ("10.0.0.0/8",)).attributed is attributed
+    assert not visitor("11.1.1.1", headers(x_forwarded_for=chain), ("10.0.0.0/8",)).attributed
+
+
+@pytest.mark.parametrize(
+    ("peer", "entry", "trusted"),
+    [
+        ("10.1.2.3", "::ffff:10.0.0.0/104", True),
+        ("::ffff:10.1.2.3", "::ffff:10.0.0.0/104", True),
+        ("11.1.2.3", "::ffff:10.0.0.0/104", False),
+        ("10.1.2.3", "::ffff:10.1.2.3", True),
+        ("2001:db8::1", "::ffff:0:0/96", False),
+        ("2001:db8::1", "::/0", True),
+    ],
+)
+def test_networks_inside_ipv6(peer: str, entry: str, trusted: bool) -> None:
+    assert visitor(peer, headers(x_forwarded_for="203.0.113.9"), (entry,)).attributed is trusted

@@ -1,6 +1,10 @@
 import pytest
+from msgspec.structs import replace
 
+from gateway.config.schema import ControlUi, Gateway
 from gateway.lockout import LOCKED_S, MAX_FAILURES, Lockout
+from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.proxy import Rules
 from gateway.web.bearer import refuse
 from tests.core_fake import FakeCore
 
@@ -26,3 +30,41 @@ def test_what_is_no_guess_of_a_stranger_is_not_counted(secret: str, ip: str) -> 
     for _ in range(MAX_FAILURES + 1):
         assert ask(core, lockout, secret, ip) == (401, None)
     assert ask(core, lockout, "t0k", ip) == (0, None)
+
+
+WAY = [(b"host", b"claw.example"), (b"x-forwarded-for", b"203.0.113.9")]
+ANN = [*WAY, (b"x-user", b"ann")]
+HERE = [(b"host", b"127.0.0.1:1")]
+RIGHT = [(b"authorization", b"Bearer right")]
+
+
+@pytest.mark.parametrize(
+    ("ip", "headers", "status"),
+    [
+        ("203.0.113.50", ANN, 0),
+        ("203.0.113.50", [*ANN, (b"origin", b"https://claw.example")], 0),
+        ("203.0.113.50", [*ANN, (b"origin", b"https://evil.example")], 401),
+        ("203.0.113.50", WAY, 401),
+        ("203.0.113.50", [*WAY, *RIGHT], 401),
+        ("203.0.113.50", [(b"x-user", b"ann"), *RIGHT], 403),
+        ("203.0.113.51", ANN, 403),
+        ("203.0.113.51", [(b"x-user", b"ann")], 401),
+        ("203.0.113.51", RIGHT, 401),
+        ("127.0.0.1", [*HERE, *RIGHT], 0),
+        ("127.0.0.1", [*HERE, (b"authorization", b"Bearer wrong")], 401),
+        ("127.0.0.1", [*HERE, *RIGHT, (b"x-forwarded-for", b"127.0.0.1")], 403),
+        ("127.0.0.1", [(b"host", b"evil.example"), *RIGHT], 401),
+        ("127.0.0.1", [*HERE, (b"x-user", b"ann")], 401),
+    ],
+)
+def test_behind_a_trusted_proxy(ip: str, headers: list[tuple[bytes, bytes]], status: int) -> None:
+    proxies = ("203.0.113.50",)
+    core = FakeCore(
+        auth=AuthPolicy("trusted-proxy", password="right", proxy=Rules(user_header="x-user", proxies=proxies))
+    )
+    ui = ControlUi(allowed_origins=("https://claw.example",))
+    core.config = replace(core.config, gateway=Gateway(trusted_proxies=proxies, control_ui=ui))
+    response = refuse(core, Lockout(lambda: 0.0), {"type": "http", "client": (ip, 1), "headers": headers})
+    assert (response.status_code if response else 0) == status
+    if response and status == 403:
+        assert b'"type":"proxy_attribution_required"' in bytes(response.body)

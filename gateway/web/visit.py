@@ -1,0 +1,17 @@
+"""Who asks, as far as the connection and the head of the request say it: for WebSocket and HTTP alike."""
+
+from starlette.types import Scope
+
+from gateway.core import Core
+from gateway.interfaces import is_own
+from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity, identify
+from gateway.protocol.visitor import Visitor, visitor
+
+
+def visit(core: Core, scope: Scope) -> tuple[Visitor, Identity | str]:
+    """In mode `trusted-proxy` also whom a proxy names, or why nobody is believed; in another mode that says nothing."""
+    client, headers = scope.get("client"), scope["headers"]
+    who = visitor(client[0] if client else None, headers, core.config.gateway.trusted_proxies)
+    if core.auth.mode != TRUSTED_PROXY:
+        return who, ATTRIBUTION
+    return who, identify(core.auth.proxy, who, headers, own=is_own(who.address))
