@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from gateway.devicebook import Book
 from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import Asking as Asking
-from gateway.protocol.pairing import Device, Pending, Token, covers, extend, lack, merge, union, with_token
+from gateway.protocol.pairing import Device, Pending, Token, covers, extend, is_silent, lack, merge, union, with_token
 from gateway.protocol.pairing import Granted as Granted
 from gateway.rpc.registry import RpcError
 
@@ -64,7 +64,7 @@ class Devices:
             device = self._paired.records.get(asking.device_id)
             reason = lack(device, asking.public_key, asking.role, asking.scopes)
             if device is None or reason:
-                if not asking.local:
+                if not is_silent(device, asking):
                     return self._ask_operator(asking, reason or "not-paired", device is not None)
                 device = merge(device, self._request(asking, device is not None), self._clock_ms())
                 granted = self._grant(device, asking)
@@ -186,7 +186,8 @@ class Devices:
         return token
 
     def revoke(self, device_id: str, role: str) -> int:
-        """When the token was revoked, in milliseconds. With the secret, the device can get another one."""
+        """When the token was revoked, in milliseconds. The secret alone does not get the device another one: the role
+        must be approved anew, which on this machine happens by itself for an operator, as in OpenClaw 2026.9.6."""
         device, held = self._held(device_id, role)
         if held is None:
             raise RpcError("unknown deviceId/role")

@@ -290,6 +290,41 @@ def test_revoke(world: World) -> None:
     assert granted(world.devices.pair(ask())).token != old.token
 
 
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_with_its_token_a_device_loses_the_role_until_that_is_approved_anew(world: World, protocol: int) -> None:
+    """As in OpenClaw 2026.9.6: the secret alone is not enough."""
+    old = granted(world.devices.pair(ask()))
+    world.devices.revoke("d1", "operator")
+    far = ask(local=False, protocol=protocol)
+    error = refused(world.devices.pair(far))
+    assert (error.code, error.message) == ("NOT_PAIRED", "pairing required")
+    assert error.details is not None and error.details.get("reason") == ("role-upgrade" if protocol == 4 else None)
+    assert not world.devices.token_admits("d1", "operator", (), old.token)
+    world.devices.approve(request_id(world.devices.pair(far)))
+    new = granted(world.restart().pair(far))
+    assert new.token != old.token and new.scopes == (ADMIN,)
+    assert world.devices.token_admits("d1", "operator", (), new.token)
+    assert not world.devices.token_admits("d1", "operator", (), old.token)
+
+
+def test_a_revoked_node_is_asked_for_even_on_this_machine_and_its_other_roles_are_not_touched(world: World) -> None:
+    operator = granted(world.devices.pair(ask()))
+    granted(world.devices.pair(ask(role="node", scopes=())))
+    world.devices.revoke("d1", "node")
+    assert granted(world.devices.pair(ask())).token == operator.token
+    waiting = request_id(world.devices.pair(ask(role="node", scopes=())))
+    world.devices.approve(waiting)
+    assert granted(world.devices.pair(ask())).token == operator.token
+    granted(world.devices.pair(ask(role="node", scopes=())))
+
+
+def test_a_rotated_token_gives_the_role_back(world: World) -> None:
+    granted(world.devices.pair(ask()))
+    world.devices.revoke("d1", "operator")
+    token = world.devices.rotate("d1", "operator")
+    assert granted(world.devices.pair(ask(local=False))).token == token.token
+
+
 def test_remove(world: World) -> None:
     old = granted(world.devices.pair(ask()))
     world.devices.remove("d1")

@@ -192,8 +192,16 @@ def _change(effect: str) -> str:
 def _read(path: Path | None = None, text: str | None = None) -> Snapshot:
     env = _environment()
     paths = Paths.from_env(env)
-    # The installed socket unit may have been told on its command line, or by a drop-in, where to listen.
-    return guard(files.read(path or paths.config, env, paths.state, text=text), open_addresses(unit_folder(env)))
+    return guard(files.read(path or paths.config, env, paths.state, text=text), _open_addresses(env))
+
+
+def _open_addresses(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Not the config alone says where the gateway listens: `install --bind`, a drop-in or `run --bind` may as well."""
+    try:
+        listeners = Control.from_env(env).status(timeout=1.0).listeners
+    except GatewayError:
+        listeners = ()
+    return open_addresses(unit_folder(env), listeners)
 
 
 def _valid(found: Snapshot, remark: str = "") -> Snapshot:

@@ -186,7 +186,7 @@ def unguarded(auth: Auth) -> str | None:
 def guards(auth: Auth) -> str:
     """The way out, as the beginning of a sentence."""
     if auth.effective_mode == "none":
-        return "set gateway.auth.mode to token or password"
+        return 'set gateway.auth to {mode: "token", token: "…"}'
     return f"set gateway.auth.token or {SECRET_VARIABLES['gateway.auth.token']}"
 
 

@@ -71,7 +71,10 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     return Evidence(
         user=user,
         paths=paths,
-        config=guard(files.read(paths.config, env, paths.state), installation.open_addresses(folder)),
+        config=guard(
+            files.read(paths.config, env, paths.state),
+            installation.open_addresses(folder, report.listeners if report else ()),
+        ),
         report=report,
         frozen=frozen,
         units=units,

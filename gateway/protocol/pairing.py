@@ -103,15 +103,28 @@ def lack(device: Device | None, public_key: str, role: str, scopes: Iterable[str
     """Why the device needs an approval, in OpenClaw's words; None: it needs none."""
     if device is None or device.public_key != public_key:
         return "not-paired"
-    if role not in (*device.roles, device.role):
+    if role not in (*device.roles, device.role) or is_revoked(device, role):
         return "role-upgrade"
     return None if covers(device.scopes, scopes) else "scope-upgrade"
 
 
+def is_revoked(device: Device, role: str) -> bool:
+    """As in OpenClaw 2026.9.6, with its token a device loses the role, until the role is approved anew."""
+    held = device.tokens.get(role)
+    return held is not None and held.revoked_at_ms is not None
+
+
+def is_silent(device: Device | None, asking: Asking) -> bool:
+    """Whether nobody has to be asked: on this machine, but for a node that lost its token."""
+    return asking.local and (device is None or asking.role == "operator" or not is_revoked(device, asking.role))
+
+
 def merge(device: Device | None, request: Pending, now: int) -> Device:
-    """The device with what it asked for added. Another key makes it another device, which inherits nothing."""
+    """The device with what it asked for added, and what was revoked of that forgotten. Another key makes it another
+    device, which inherits nothing."""
     if device and device.public_key != request.public_key:
         device = None
+    tokens = device.tokens if device else {}
     return extend(
         Device,
         request,
@@ -120,7 +133,7 @@ def merge(device: Device | None, request: Pending, now: int) -> Device:
         display_name=request.display_name or (device.display_name if device else None),
         roles=union(device.roles if device else (), request.roles),
         scopes=union(device.scopes if device else (), request.scopes),
-        tokens=device.tokens if device else {},
+        tokens={role: held for role, held in tokens.items() if role not in request.roles or held.revoked_at_ms is None},
     )
 
 

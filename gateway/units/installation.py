@@ -149,9 +149,12 @@ def listening_on_disk(folder: Path) -> tuple[Address, ...]:
     return listening(text for text in texts if text)
 
 
-def open_addresses(folder: Path) -> tuple[str, ...]:
-    """Those of `listening_on_disk` that others than this machine can connect to."""
-    return tuple(str(address) for address in listening_on_disk(folder) if not address.loopback)
+def open_addresses(folder: Path, listeners: Iterable[str] = ()) -> tuple[str, ...]:
+    """Where others than this machine can connect, or could after a restart: of `listening_on_disk`, and of the
+    `listeners` that a running gateway reports."""
+    running = [address for text in listeners if (address := parse(text))]
+    found = dict.fromkeys(address for address in (*running, *listening_on_disk(folder)) if not address.loopback)
+    return tuple(map(str, found))
 
 
 def installed_addresses(folder: Path) -> tuple[Address, ...] | None:

@@ -108,7 +108,7 @@ def test_check_knows_where_the_installed_socket_listens(file: Path, home: Path) 
         result = call("check")
         assert result.exit_code == ExitCode.CONFIG_INVALID
         assert f"error: {file}: gateway.auth." in result.output
-        assert "Refusing to bind to 0.0.0.0:18789, [::]:18789 without auth (set gateway.auth." in result.output
+        assert "Refusing to bind to 0.0.0.0:18789, [::]:18789 without auth (set gateway.auth" in result.output
         assert "openclaw-gateway install --bind loopback" in result.output
     file.unlink()
     result = call("check")
@@ -116,6 +116,8 @@ def test_check_knows_where_the_installed_socket_listens(file: Path, home: Path) 
     file.write_text(TEXT)
     assert "nothing was written" in str(call("set", "gateway.auth.mode", "none", fails=ConfigInvalid).exception)
     assert file.read_text() == TEXT
+    file.write_text("{gateway: {auth: {mode: 'none'}}}")
+    assert "saved" in call("set", "gateway.auth", '{mode: "token", token: "t"}').output
 
 
 # plan
