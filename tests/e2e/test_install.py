@@ -7,7 +7,7 @@ import pytest
 from gateway.exits import ExitCode
 from tests.e2e.gateway import CONFIG, PORT, SERVICE, SOCKET, TOKEN, Gateway
 from tests.e2e.load import load
-from tests.e2e.manager import VENV, UserManager
+from tests.e2e.manager import VENV, UserManager, until
 
 UNITS = ".config/systemd/user"
 OTHER_PORT = PORT + 11
@@ -87,9 +87,16 @@ def test_port_follows_the_config(gateway: Gateway) -> None:
 
 
 def test_all_addresses_only_with_a_secret(bare: Gateway) -> None:
-    bare.configure('{"gateway": {"auth": {"mode": "none"}}}')
-    assert bare.command("install", "--bind", "lan", check=False).returncode == ExitCode.CONFIG_INVALID
-    assert unit_files(bare) == {}
+    for text, words, way_out in (
+        ('{"gateway": {"auth": {"mode": "none"}}}', ["--bind", "lan"], "config set gateway.auth.token"),
+        ("{}", ["--bind", "lan"], "use --bind loopback"),
+        ('{"gateway": {"bind": "lan"}}', [], "or gateway.bind to loopback"),
+    ):
+        bare.configure(text)
+        refusal = bare.command("install", *words, "--now", check=False, env={"OPENCLAW_GATEWAY_TOKEN": TOKEN})
+        assert refusal.returncode == ExitCode.CONFIG_INVALID
+        assert "Refusing to bind to " in refusal.stderr and way_out in refusal.stderr
+        assert unit_files(bare) == {}
     bare.configure()
     bare.command("install", "--bind", "lan", "--now")
     assert curl(bare, PORT, "127.0.0.2") == 0
@@ -149,3 +156,30 @@ def test_without_a_user_manager_it_says_so(bare: Gateway) -> None:
     told = bare.command("install", "--now", check=False, env=env)
     assert told.returncode != 0
     assert "openclaw-gateway run" in told.stderr
+
+
+def test_a_port_that_others_can_reach_is_not_given_up_for_want_of_a_secret_and_nobody_gets_in(bare: Gateway) -> None:
+    """A drop-in has opened it, and the config has no secret: an error of the config, with the answer of one."""
+    bare.configure("{}")
+    bare.command("install")
+    bare.drop_in(SOCKET, f"[Socket]\nListenStream=\nListenStream=0.0.0.0:{PORT}\n")
+    bare.start()
+    assert curl(bare, PORT, "127.0.0.2") == 0
+    pid = bare.until_ready()
+    assert bare.report()["degraded"] == ["config", "auth"]
+    for told in (bare.command("config", "check", check=False), bare.command("doctor", check=False)):
+        assert f"gateway.auth.token: Refusing to bind to 0.0.0.0:{PORT} without auth" in told.stdout
+    assert bare.command("call", "health", check=False).returncode != 0
+    refusal = bare.command("call", "health", "--token", "x", check=False)
+    assert "gateway token not configured on gateway (set gateway.auth.token)" in refusal.stderr
+    assert bare.command("install", check=False).returncode == ExitCode.CONFIG_INVALID
+    bare.configure()
+    until(lambda: bare.report()["degraded"] == [], "the config with a token to be taken")
+    bare.configure('{"gateway": {"auth": {"mode": "none"}}}')
+    until(lambda: bare.report()["degraded"] == ["config"], "the edit to be refused")
+    assert bare.command("call", "health", "--token", TOKEN).returncode == 0
+    bare.manager.systemctl("restart", SERVICE)
+    assert bare.until_ready(other_than=pid)
+    assert bare.report()["config"]["source"] == "last-good"
+    assert bare.command("call", "health", "--token", TOKEN).returncode == 0
+    assert bare.restarts() == 0
