@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
-from gateway.config.schema import Config
+from gateway.config.schema import Config, DeviceAutoApprove
 from gateway.hub import Hub
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.record import Record
@@ -22,7 +22,7 @@ from gateway.lifecycle.token import generated_token
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.proxy import Rules
+from gateway.protocol.proxy import APPROVABLE, Rules
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.service import Reloader
@@ -244,5 +244,12 @@ class Configuration:
             allow_loopback=proxy.allow_loopback,
             proxies=config.gateway.trusted_proxies,
             identity_scopes=auth.identity_scopes or {},
+            auto_approve=_auto_approve(proxy.device_auto_approve),
         )
         return AuthPolicy(mode, token=token, password=auth.password, proxy=rules, generation=generation)
+
+
+def _auto_approve(asked: DeviceAutoApprove) -> tuple[str, ...] | None:
+    if not asked.enabled:
+        return None
+    return APPROVABLE if asked.scopes is None else asked.scopes

@@ -286,7 +286,7 @@ def test_where_others_can_connect_a_config_without_a_secret_is_one_with_an_error
     assert it.degraded and it.nobody_can_connect and it.report().source == "defaults"
     [issue] = it.report().issues
     assert str(issue).startswith(f"{scene.paths.config}: gateway.auth.")
-    assert "Refusing to bind to 0.0.0.0:18789 without auth (set gateway.auth." in str(issue)
+    assert "Refusing to bind to 0.0.0.0:18789 without auth (set gateway.auth" in str(issue)
     scene.write({"gateway": {"auth": {"mode": "token", "token": "set"}}})
     assert reload(it).outcome == "hot"
     assert (it.auth.secret, it.nobody_can_connect, it.degraded) == ("set", False, False)
@@ -338,6 +338,8 @@ def test_a_trusted_proxy_is_a_guard(scene: Scene) -> None:
         ({"auth": {"trustedProxy": {"requiredHeaders": ["a"]}}}, True),
         ({"auth": {"trustedProxy": {"allowLoopback": True}}}, True),
         ({"auth": {"identityScopes": {"a": ["operator.read"]}}}, True),
+        ({"auth": {"trustedProxy": {"deviceAutoApprove": {"enabled": True}}}}, True),
+        ({"auth": {"trustedProxy": {"deviceAutoApprove": {"scopes": ["operator.read"]}}}}, False),
         ({"auth": {"password": "p"}}, True),
         ({"auth": {"mode": "none"}}, True),
         ({"auth": {"mode": "token", "token": "t"}}, True),
@@ -353,6 +355,23 @@ def test_a_change_of_whom_a_proxy_may_name_closes_those_who_came_in_before(
     scene.write({"gateway": merge(PROXY, change)})
     assert reload(it).outcome in ("hot", "nothing")
     assert bool(scene.hub.closed) is closes and not it.degraded
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({}, None),
+        ({"scopes": ["operator.read"]}, None),
+        ({"enabled": True}, ("operator.read", "operator.write", "operator.approvals", "operator.questions")),
+        ({"enabled": True, "scopes": ["operator.read"]}, ("operator.read",)),
+        ({"enabled": True, "scopes": []}, ()),
+    ],
+)
+def test_what_the_devices_of_a_proxys_users_are_given(
+    scene: Scene, asked: dict[str, Any], given: tuple[str, ...] | None
+) -> None:
+    scene.write({"gateway": merge(PROXY, {"auth": {"trustedProxy": {"deviceAutoApprove": asked}}})})
+    assert scene.start().auth.proxy.auto_approve == given
 
 
 def test_proxies_are_no_credential_in_another_mode(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.protocol.pairing import covers
 from gateway.rpc.registry import RpcError
 
 KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"
+OTHER_KEY = "A" * 43
 ADMIN = "operator.admin"
 START = 1_795_340_000_000
 
@@ -316,6 +318,34 @@ def test_a_revoked_node_is_asked_for_even_on_this_machine_and_its_other_roles_ar
     world.devices.approve(waiting)
     assert granted(world.devices.pair(ask())).token == operator.token
     granted(world.devices.pair(ask(role="node", scopes=())))
+
+
+READ, WRITE = "operator.read", "operator.write"
+
+
+def offered(*offer: str, scopes: tuple[str, ...] = (ADMIN, READ), role: str = "operator") -> Asking:
+    return replace(ask(local=False, scopes=scopes, role=role, protocol=4), offer=offer)
+
+
+def test_the_word_of_a_proxy_pairs_a_new_device_for_what_is_offered_and_no_more(world: World) -> None:
+    grant = granted(world.devices.pair(offered(READ)))
+    assert (grant.scopes, grant.session) == ((READ,), (READ,))
+    assert world.devices.device("d1").scopes == (READ,)
+    again = granted(world.devices.pair(offered(READ)))
+    assert (again.token, again.session) == (grant.token, (READ,))
+    wider = granted(world.devices.pair(offered(READ, WRITE)))
+    assert wider.session == (READ, WRITE) and world.devices.device("d1").scopes == (READ, WRITE)
+    assert granted(world.devices.pair(offered())).session == (READ,)
+    assert granted(world.devices.pair(offered(scopes=(READ,)))).session is None
+
+
+def test_it_does_not_pair_a_node_nor_give_a_revoked_role_back_nor_speak_for_another_key(world: World) -> None:
+    assert refused(world.devices.pair(offered(role="node"))).message == "pairing required"
+    granted(world.devices.pair(offered(READ)))
+    other = replace(offered(READ), public_key=OTHER_KEY)
+    assert refused(world.devices.pair(other)).message == "pairing required"
+    world.devices.revoke("d1", "operator")
+    assert refused(world.devices.pair(offered(READ))).message == "pairing required"
 
 
 def test_a_rotated_token_gives_the_role_back(world: World) -> None:

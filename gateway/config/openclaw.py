@@ -21,7 +21,8 @@ OPENCLAW_KEYS: dict[str, frozenset[str]] = {
         tools webchat
         """),
     "gateway.auth": _words("allowTailscale rateLimit"),
-    "gateway.auth.trustedProxy": _words("cloudflareAccessOidc deviceAutoApprove"),
+    "gateway.auth.trustedProxy": _words("cloudflareAccessOidc"),
+    "gateway.auth.trustedProxy.deviceAutoApprove": _words(""),
     "gateway.controlUi": _words("""
         allowExternalEmbedUrls automaticallyFetchFavicons communityInvite
         dangerouslyAllowHostHeaderOriginFallback embedSandbox environment experimental

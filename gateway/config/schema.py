@@ -72,6 +72,24 @@ def _hide(secret: str | None) -> str:
     return "None" if secret is None else "<set>"
 
 
+class DeviceAutoApprove(Struct, frozen=True, rename="camel"):
+    """Devices of a proxy's users that are paired without an operator being asked."""
+
+    enabled: Annotated[
+        bool, _rule("Pair the pages and apps of users whom a trusted proxy names at once.", HOT, action="auth")
+    ] = False
+    scopes: Annotated[
+        tuple[OperatorScope, ...] | None,
+        _rule(
+            "The most that such a device gets; unset: read, write, approvals and questions. operator.admin makes every "
+            "user of the proxy an administrator.",
+            HOT,
+            action="auth",
+            allowed="a list of OpenClaw's operator scopes",
+        ),
+    ] = None
+
+
 class TrustedProxy(Struct, frozen=True, rename="camel"):
     """What a proxy in gateway.trustedProxies must say of its user, in auth mode trusted-proxy."""
 
@@ -98,6 +116,7 @@ class TrustedProxy(Struct, frozen=True, rename="camel"):
             "Believe a proxy on this machine too, and with it every process here that can connect.", HOT, action="auth"
         ),
     ] = False
+    device_auto_approve: DeviceAutoApprove = DeviceAutoApprove()
 
 
 class Auth(Struct, frozen=True, rename="camel"):

@@ -50,6 +50,10 @@ class Gate:
     identity: Identity | str = ATTRIBUTION
     """In mode `trusted-proxy`: the user, or why nobody is."""
 
+    def user(self, how: str) -> Identity | None:
+        """The one who came in, where that was by the word of a proxy."""
+        return self.identity if how == TRUSTED_PROXY and isinstance(self.identity, Identity) else None
+
     def ignores_device(self, client_id: str) -> bool:
         return client_id == CONTROL_UI and self.ignore_ui_device
 

@@ -31,7 +31,6 @@ from gateway.protocol.gate import Gate, authenticate, refuse_without_device
 from gateway.protocol.negotiation import mismatch, negotiate
 from gateway.protocol.pairing import Asking, Granted, union
 from gateway.protocol.params import InvalidParams, decode_params
-from gateway.protocol.proxy import TRUSTED_PROXY, Identity
 from gateway.protocol.visitor import CONTROL_UI, origin_refusal
 
 ROLES = ("operator", "node")
@@ -161,15 +160,16 @@ def _admit(request: Request, connect: _Connect, protocol: int, policy: AuthPolic
     how = authenticate(gate, policy, claim, device.id if device else None, role, allowed)
     if isinstance(how, WireError):
         return _refuse(request, how)
-    user = gate.identity if how == TRUSTED_PROXY and isinstance(gate.identity, Identity) else None
+    user, offer = gate.user(how), None
     if user is not None:
         allowed = user.bound(allowed) if device else ()  # nobody has approved what one without a device asks for
+        offer = policy.proxy.offer(user, client.id, client.mode, connect.scopes)
     granted: Granted | None = None
     if device is not None and gate.book is not None:
-        paired = gate.book.pair(_asking(device, client, role, allowed, protocol, gate))
+        paired = gate.book.pair(_asking(device, client, role, allowed, protocol, gate, offer))
         if isinstance(paired, WireError):
             return _refuse(request, paired)
-        granted = paired
+        granted, allowed = paired, allowed if paired.session is None else paired.session
     if user is not None and role == "operator":
         allowed = user.bound(union(allowed, policy.proxy.scopes_of(user.user)))
     peer = Peer(
@@ -206,8 +206,9 @@ def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, ga
 
 
 def _asking(
-    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, gate: Gate
-) -> Asking:
+    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, gate: Gate,
+    offer: tuple[str, ...] | None,
+) -> Asking:  # fmt: skip
     return Asking(
         device_id=device.id,
         public_key=normalise_key(device.public_key) or device.public_key,
@@ -222,6 +223,7 @@ def _asking(
         remote_ip=None if gate.visitor.local else gate.visitor.remote_ip or None,
         local=gate.visitor.local,
         protocol=protocol,
+        offer=offer,
     )
 
 

@@ -37,6 +37,8 @@ class Asking(DeviceFacts, frozen=True, kw_only=True):
     role: str
     local: bool
     protocol: int
+    offer: tuple[str, ...] | None = None
+    """What a trusted proxy's user may give an operator's device himself; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Granted:
     token: str
     scopes: tuple[str, ...]
     issued_at_ms: int
+    session: tuple[str, ...] | None = None
+    """What this connection may do, where it was given another thing than it asked for."""
 
 
 class TokenFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

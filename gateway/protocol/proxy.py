@@ -5,7 +5,7 @@ Believed is what stands in exactly one header of the configured name, on a conne
 for a client of protocol 4.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.protocol.visitor import Visitor, is_trusted, parse_address
@@ -13,7 +13,11 @@ from gateway.protocol.visitor import Visitor, is_trusted, parse_address
 TRUSTED_PROXY = "trusted-proxy"
 """How a client came in by the word of a proxy."""
 ATTRIBUTION = "proxy_attribution_required"
+APPROVABLE = ("operator.read", "operator.write", "operator.approvals", "operator.questions")
+"""What a device gets without an operator being asked, where the config allows that and does not say how much."""
 _SCOPES = b"x-openclaw-scopes"
+_PAGES = ("openclaw-control-ui", "openclaw-browser-copilot", "webchat-ui")
+_APPS = ("openclaw-macos", "openclaw-linux", "openclaw-ios", "openclaw-android")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,17 @@ class Rules:
     allow_loopback: bool = False
     proxies: tuple[str, ...] = ()
     identity_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    auto_approve: tuple[str, ...] | None = None
+    """The most that the device of a user is given at once; None: an operator is asked for each."""
+
+    def offer(
+        self, identity: "Identity", client_id: str, client_mode: str, requested: Sequence[str] | None
+    ) -> tuple[str, ...] | None:
+        """What his device gets at once that asks for this, or for nothing in particular; None: ask an operator."""
+        is_page = client_id in _PAGES or client_mode == "webchat"
+        if self.auto_approve is None or not (is_page or (client_id in _APPS and client_mode == "ui")):
+            return None
+        return identity.bound(scope for scope in self.auto_approve if requested is None or scope in requested)
 
     def scopes_of(self, user: str) -> tuple[str, ...]:
         """What this user has beside what his device has. The case of an e-mail address does not matter."""

@@ -62,4 +62,12 @@ def _unauthorized() -> Response:
 def _presented(scope: Scope) -> str:
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     kind, _, secret = given.partition(b" ")
-    return secret.strip().decode("latin-1") if kind.lower() == b"bearer" else ""
+    return _text(secret.strip()) if kind.lower() == b"bearer" else ""
+
+
+def _text(secret: bytes) -> str:
+    """A header has no encoding of its own; what is no UTF-8 was meant as HTTP was once written."""
+    try:
+        return secret.decode()
+    except UnicodeDecodeError:
+        return secret.decode("latin-1")

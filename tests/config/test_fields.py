@@ -20,6 +20,8 @@ DEFAULTS = {
     "gateway.auth.trustedProxy.requiredHeaders": ((), "hot", "auth"),
     "gateway.auth.trustedProxy.allowUsers": ((), "hot", "auth"),
     "gateway.auth.trustedProxy.allowLoopback": (False, "hot", "auth"),
+    "gateway.auth.trustedProxy.deviceAutoApprove.enabled": (False, "hot", "auth"),
+    "gateway.auth.trustedProxy.deviceAutoApprove.scopes": (None, "hot", "auth"),
     "gateway.trustedProxies": ((), "hot", "auth"),
     "gateway.reload.mode": ("hybrid", "hot", None),
     "gateway.reload.debounceMs": (300, "hot", None),

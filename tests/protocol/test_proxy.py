@@ -118,6 +118,27 @@ def test_scopes_of_a_user(user: str, scopes: tuple[str, ...]) -> None:
     assert rules.scopes_of(user) == scopes
 
 
+@pytest.mark.parametrize(
+    ("client", "requested", "cap", "offered"),
+    [
+        (("openclaw-control-ui", "webchat"), None, None, ("r", "w")),
+        (("openclaw-control-ui", "ui"), ["w", "admin"], None, ("w",)),
+        (("webchat-ui", "x"), [], None, ()),
+        (("any", "webchat"), None, frozenset({"r"}), ("r",)),
+        (("openclaw-ios", "ui"), None, frozenset(), ()),
+        (("openclaw-ios", "node"), None, None, None),
+        (("cli", "cli"), None, None, None),
+        (("gateway-client", "backend"), None, None, None),
+    ],
+)
+def test_what_a_users_device_is_offered(
+    client: tuple[str, str], requested: list[str] | None, cap: frozenset[str] | None, offered: tuple[str, ...] | None
+) -> None:
+    rules = Rules(auto_approve=("r", "w"))
+    assert rules.offer(Identity("u", cap), *client, requested) == offered
+    assert Rules().offer(Identity("u"), *client, requested) is None
+
+
 NAMES = st.sampled_from(
     [b"x-forwarded-user", b"x_forwarded_user", b"x-forwarded-for", b"x-real-ip", b"forwarded", b"host", b"x-jwt"]
 )

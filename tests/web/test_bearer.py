@@ -32,6 +32,15 @@ def test_what_is_no_guess_of_a_stranger_is_not_counted(secret: str, ip: str) -> 
     assert ask(core, lockout, "t0k", ip) == (0, None)
 
 
+@pytest.mark.parametrize("spelling", ["utf-8", "latin-1"])
+def test_a_secret_beyond_ascii(spelling: str) -> None:
+    core = FakeCore(auth=AuthPolicy("token", token="schlüssel"))
+    headers = [(b"authorization", b"Bearer " + "schlüssel".encode(spelling))]
+    assert (
+        refuse(core, Lockout(lambda: 0.0), {"type": "http", "client": ("203.0.113.9", 1), "headers": headers}) is None
+    )
+
+
 WAY = [(b"host", b"claw.example"), (b"x-forwarded-for", b"203.0.113.9")]
 ANN = [*WAY, (b"x-user", b"ann")]
 HERE = [(b"host", b"127.0.0.1:1")]
