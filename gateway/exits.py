@@ -27,4 +27,5 @@ class ExitCode(IntEnum):
     TIMEOUT = 14
     """The gateway did not get where it was asked to go in the time given."""
     CONFIG_INVALID = 78
-    """The config file has errors (sysexits' EX_CONFIG). `run` never ends with it: it runs on the last good one."""
+    """The config has errors, or would let others in without a secret (sysexits' EX_CONFIG). `run` ends with it only
+    for what its own `--bind` asks: it runs on the last good config."""

@@ -348,6 +348,14 @@ def test_it_does_not_pair_a_node_nor_give_a_revoked_role_back_nor_speak_for_anot
     assert refused(world.devices.pair(offered(READ))).message == "pairing required"
 
 
+@pytest.mark.parametrize(("protocol", "silent"), [(3, True), (4, False)])
+def test_a_known_device_that_would_be_a_node_too(world: World, protocol: int, silent: bool) -> None:
+    granted(world.devices.pair(ask()))
+    answer = world.devices.pair(ask(role="node", scopes=(), protocol=protocol))
+    assert isinstance(answer, Granted) is silent
+    assert isinstance(world.devices.pair(ask("d2", role="node", scopes=(), protocol=protocol)), Granted)
+
+
 def test_a_rotated_token_gives_the_role_back(world: World) -> None:
     granted(world.devices.pair(ask()))
     world.devices.revoke("d1", "operator")

@@ -328,8 +328,49 @@ def test_an_address_that_is_none_is_a_usage_error(program: Program, bind: str) -
     assert refused.returncode == 2 and "neither loopback nor lan nor an IP address" in refused.stderr
 
 
-def test_a_reachable_gateway_without_auth_asks_for_a_token_all_the_same(program: Program) -> None:
-    program.write({"gateway": {"auth": {"mode": "none"}}})
-    program.start("--bind", "lan")
+@pytest.mark.parametrize("bind", ["lan", "0.0.0.0", "::", "192.0.2.77"])
+@pytest.mark.parametrize("auth", [{}, {"mode": "none"}])
+def test_a_bind_that_would_let_others_in_is_refused(program: Program, bind: str, auth: dict[str, str]) -> None:
+    program.write({"gateway": {"auth": auth}})
+    refused = program.refused("--bind", bind)
+    assert refused.returncode == 78
+    assert (
+        f"Refusing to bind gateway to {bind} without auth. Set gateway.auth.token in {program.config}" in refused.stderr
+    )
+    assert not (program.state / "gateway" / "token").exists()
+
+
+def test_what_lets_others_in_while_they_can_connect_is_not_taken_by_any_way(program: Program) -> None:
+    """Neither by an edit, which may move the port away only later, nor by a restart."""
+    quick = {"reload": {"debounceMs": 10, "mode": "hot"}}
+    program.write({"gateway": {"auth": {"token": "t"}, "bind": "lan", **quick}})
+    program.start()
+    program.until(lambda: (program.state / "gateway" / "last-good.json").exists())
+    boot = program.status()["boot_id"]
+    program.write({"gateway": {"auth": {"mode": "none"}, "bind": "loopback", **quick}})
+    program.until(lambda: program.status()["config"]["last_reload"]["outcome"] == "invalid")
     assert program.get("/__openclaw/control-ui-config.json")[0] == 401
-    assert "not honoured" in program.output()
+    [issue] = program.status()["config"]["issues"]
+    assert f"Refusing to bind to 0.0.0.0:{program.port}" in issue["message"]
+    program.signal(signal.SIGUSR1)
+    program.until(lambda: program.status()["boot_id"] != boot and program.status()["ready"])
+    status = program.status()
+    assert status["listeners"] == [f"127.0.0.1:{program.port}", f"[::1]:{program.port}"] and not status["degraded"]
+
+
+def test_a_gateway_that_others_can_reach_goes_on_when_its_secret_is_taken_away(program: Program) -> None:
+    program.write({"gateway": {"auth": {"token": "t"}, "reload": {"debounceMs": 10}}})
+    program.start("--bind", "lan")
+    program.until(lambda: (program.state / "gateway" / "last-good.json").exists())
+    boot = program.status()["boot_id"]
+    program.write({"gateway": {"reload": {"debounceMs": 10}}})
+    program.until(lambda: program.status()["degraded"] == ["config"])
+    program.signal(signal.SIGUSR1)
+    program.until(lambda: program.status()["boot_id"] != boot and program.status()["ready"])
+    assert program.status()["config"]["source"] == "last-good"
+    (program.state / "gateway" / "last-good.json").unlink()
+    boot = program.status()["boot_id"]
+    program.signal(signal.SIGUSR1)
+    program.until(lambda: program.status()["boot_id"] != boot and program.status()["ready"])
+    assert program.status()["degraded"] == ["config", "auth"]
+    assert program.get("/__openclaw/control-ui-config.json")[0] == 401

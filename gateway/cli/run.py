@@ -30,7 +30,8 @@ def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: boo
     Signals: SIGHUP reloads the config, SIGUSR1 restarts in place, SIGTERM leaves.
 
     \b
-    Exit codes: 10 port busy, 11 another gateway uses this state folder, 12 unusable descriptors from LISTEN_FDS.
+    Exit codes: 10 port busy, 11 another gateway uses this state folder, 12 unusable descriptors from LISTEN_FDS,
+    78 --bind would let others in without a secret.
     A config with errors never ends it: it runs on the last good one, or on defaults that answer health alone.
     """
     if force:

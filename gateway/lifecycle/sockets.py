@@ -170,7 +170,10 @@ def bind_ourselves(
     Raises PortBusy, with a sentence that names the owner. An address family that the machine lacks is left out as
     long as another one serves.
     """
+    hosts = tuple(hosts)
     kept = {_key(sock): sock for sock in inherited}
+    for key in kept.keys() - {(host, port) for host in hosts}:
+        kept.pop(key).close()  # first: 0.0.0.0 in our own hands is in the way of 127.0.0.1
     listeners: list[socket.socket] = []
     missing: list[OSError] = []
     for host in hosts:
@@ -183,8 +186,6 @@ def bind_ourselves(
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 raise _refusal(host, port, error) from error
             missing.append(error)
-    for sock in kept.values():
-        sock.close()
     if not listeners:
         reason = missing[0].strerror if missing else "no address given"
         raise PortBusy(

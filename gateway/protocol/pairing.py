@@ -119,8 +119,11 @@ def is_revoked(device: Device, role: str) -> bool:
 
 
 def is_silent(device: Device | None, asking: Asking) -> bool:
-    """Whether nobody has to be asked: on this machine, but for a node that lost its token."""
-    return asking.local and (device is None or asking.role == "operator" or not is_revoked(device, asking.role))
+    """Whether nobody has to be asked: on this machine, but for a known device that would be a node as well, or again.
+    A client of protocol 3 expects to become one."""
+    if device is None or asking.role == "operator":
+        return asking.local
+    return asking.local and asking.protocol < 4 and not is_revoked(device, asking.role)
 
 
 def merge(device: Device | None, request: Pending, now: int) -> Device:

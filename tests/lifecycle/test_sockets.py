@@ -198,6 +198,13 @@ def test_listeners_that_fit_are_kept_and_the_others_closed() -> None:
     moved[0].close()
 
 
+def test_our_own_listener_on_all_addresses_is_not_in_the_way_of_one() -> None:
+    old = sockets.bind_ourselves(("0.0.0.0",), free_port())
+    [one] = sockets.bind_ourselves(("127.0.0.1",), old[0].getsockname()[1], old)
+    assert one.getsockname()[0] == "127.0.0.1" and old[0].fileno() == -1
+    one.close()
+
+
 def test_a_busy_port_names_its_holder(listener: socket.socket) -> None:
     with pytest.raises(PortBusy) as refused:
         sockets.bind_ourselves(("127.0.0.1",), listener.getsockname()[1])
