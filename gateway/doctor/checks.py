@@ -30,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     port.absent_address,
     config.not_in_force,
     config.exposed,
+    config.proxy,
     machine.version_skew,
     machine.linger,
     machine.inotify_limits,

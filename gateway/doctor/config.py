@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
+from gateway.protocol.scopes import ADMIN
 
 
 def errors(evidence: Evidence) -> Iterator[Finding]:
@@ -24,6 +25,30 @@ def not_in_force(evidence: Evidence) -> Iterator[Finding]:
     if report and not evidence.config.issues and "config" in report.degraded:
         detail = f"the gateway runs on {report.config.source}, and the file is good now"
         yield Finding("warning", "the config is good but not in force", detail, "openclaw-gateway reload")
+
+
+def proxy(evidence: Evidence) -> Iterator[Finding]:
+    """What a trusted proxy is trusted with, where that is more than its owner may think."""
+    config = evidence.config.config
+    if config is None or config.gateway.auth.effective_mode != "trusted-proxy":
+        return
+    auth, trusted = config.gateway.auth, config.gateway.auth.trusted_proxy
+    approve, key = trusted.device_auto_approve, "openclaw-gateway config set gateway.auth.trustedProxy"
+    if approve.enabled and approve.scopes and ADMIN in approve.scopes:
+        remedy = f'{key}.deviceAutoApprove.scopes \'["operator.read", "operator.write"]\''
+        yield Finding("warning", "every user of the proxy can make himself an administrator", "", remedy)
+    if not trusted.allow_users:
+        detail = "gateway.auth.trustedProxy.allowUsers is empty"
+        yield Finding("warning", "every user of the proxy may connect", detail, f"{key}.allowUsers '[\"…\"]'")
+    if trusted.allow_loopback:
+        detail = "gateway.auth.trustedProxy.allowLoopback believes a process here as it believes the proxy"
+        yield Finding(
+            "warning", "every process on this machine can name any user", detail, f"{key}.allowLoopback false"
+        )
+    if auth.password is None:
+        detail = "openclaw-gateway call and devices come from no proxy"
+        remedy = "openclaw-gateway config set gateway.auth.password …"
+        yield Finding("note", "commands on this machine have no secret", detail, remedy)
 
 
 def exposed(evidence: Evidence) -> Iterator[Finding]:

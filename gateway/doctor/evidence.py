@@ -67,14 +67,12 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     units = _units(env)
     listen = units.socket.listen if units and units.socket.listen else None
     listen = listen or installation.listening_on_disk(folder) or installation.shipped_addresses()
+    known = (*map(str, listen), *(report.listeners if report else ()))
     held = {address: holders.holders((address.host, address.port)) for address in listen}
     return Evidence(
         user=user,
         paths=paths,
-        config=guard(
-            files.read(paths.config, env, paths.state),
-            installation.open_addresses(folder, report.listeners if report else ()),
-        ),
+        config=guard(files.read(paths.config, env, paths.state), installation.open_addresses(folder, known)),
         report=report,
         frozen=frozen,
         units=units,

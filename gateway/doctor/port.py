@@ -79,12 +79,6 @@ def config_differs(evidence: Evidence) -> Iterator[Finding]:
         in_file = isinstance(section, dict) and "port" in section
         remedy = "openclaw-gateway install" if in_file else f"openclaw-gateway config set gateway.port {min(ports)}"
         yield Finding("warning", "config and socket unit name different ports", detail, remedy)
-    open_to = [str(address) for address in evidence.listen if not address.loopback]
-    if open_to and config.gateway.auth.effective_mode == "none":
-        detail = f"{', '.join(open_to)} with gateway.auth.mode none: whoever reaches it may do everything"
-        yield Finding(
-            "problem", "open to other machines without a secret", detail, "openclaw-gateway install --bind loopback"
-        )
 
 
 def absent_address(evidence: Evidence) -> Iterator[Finding]:

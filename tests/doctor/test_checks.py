@@ -9,7 +9,7 @@ import pytest
 
 from gateway import __version__
 from gateway.config import files
-from gateway.config.schema import Auth, Config, Gateway
+from gateway.config.schema import Auth, Config, DeviceAutoApprove, Gateway, TrustedProxy
 from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
@@ -92,7 +92,13 @@ def test_a_healthy_gateway_has_nothing_to_mend() -> None:
 FOREIGN = Holder(4242, ME, "u", "nc -l", None)
 CHANGE = Change(Path("/u") / SERVICE, "update")
 LAN = resolve("lan", 18789)
-OPEN = Config(gateway=Gateway(auth=Auth(mode="none")))
+EVERYTHING = DeviceAutoApprove(enabled=True, scopes=("operator.admin",))
+
+
+def behind_proxy(password: str | None = "p", **trusted: Any) -> files.Snapshot:
+    auth = Auth(mode="trusted-proxy", password=password, trusted_proxy=TrustedProxy(user_header="x", **trusted))
+    return config(config=Config(gateway=Gateway(trusted_proxies=("10.0.0.1",), auth=auth)))
+
 
 FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     # check, what differs from a healthy gateway, severity, part of what is said, remedy
@@ -248,13 +254,6 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "openclaw-gateway install",
     ),
     (
-        "open",
-        {"listen": LAN, "config": config(config=OPEN)},
-        "problem",
-        "without a secret",
-        "openclaw-gateway install --bind loopback",
-    ),
-    (
         "moved",
         {"silent": (Address("10.0.0.1", 5),)},
         "problem",
@@ -271,6 +270,35 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     ("mended config", {"report": report(degraded=("config",))}, "warning", "not in force", "openclaw-gateway reload"),
     ("exposed", {"config": config(exposed=(Path("/a b.json"),))}, "warning", "/a b.json", "chmod 600 '/a b.json'"),
+    (
+        "all users",
+        {"config": behind_proxy()},
+        "warning",
+        "allowUsers is empty",
+        "openclaw-gateway config set gateway.auth.trustedProxy.allowUsers '[\"…\"]'",
+    ),
+    (
+        "loopback",
+        {"config": behind_proxy(allow_users=("a",), allow_loopback=True)},
+        "warning",
+        "can name any user",
+        "openclaw-gateway config set gateway.auth.trustedProxy.allowLoopback false",
+    ),
+    (
+        "admin for all",
+        {"config": behind_proxy(allow_users=("a",), device_auto_approve=EVERYTHING)},
+        "warning",
+        "administrator",
+        "openclaw-gateway config set gateway.auth.trustedProxy.deviceAutoApprove.scopes "
+        '\'["operator.read", "operator.write"]\'',
+    ),
+    (
+        "no password",
+        {"config": behind_proxy(None, allow_users=("a",))},
+        "note",
+        "no secret",
+        "openclaw-gateway config set gateway.auth.password …",
+    ),
     ("version", {"report": report(version="0.0.9")}, "warning", "running 0.0.9", "openclaw-gateway restart"),
     ("frozen", {"report": None, "frozen": True}, "problem", "frozen", "openclaw-gateway restart --cold"),
     ("linger", {"linger": False}, "warning", "logs out", "sudo loginctl enable-linger u"),

@@ -56,6 +56,9 @@ def test_a_drop_in_of_the_user_says_where_it_listens(env: dict[str, str]) -> Non
     theirs.write_text("[Socket]\nListenStream=\nListenStream=203.0.113.9:5\n")
     found = gather(env)
     assert found.listen == found.absent == resolve("203.0.113.9", 5)
+    [issue] = found.config.issues
+    assert issue.message == "Refusing to bind to 203.0.113.9:5 without auth"
+    assert gather(env | {"OPENCLAW_GATEWAY_TOKEN": "t"}).config.issues == ()
 
 
 def test_who_has_the_port(env: dict[str, str]) -> None:
