@@ -89,10 +89,8 @@ class Devices:
         if device is not None and covers(device.scopes, asking.offer):
             wanted = union(asking.scopes, asking.offer)
             narrowed = tuple(scope for scope in wanted if covers(device.scopes, [scope]))
-            return dataclasses.replace(
-                self._grant(device, dataclasses.replace(asking, scopes=narrowed)), session=narrowed
-            )
-        asking = dataclasses.replace(asking, scopes=asking.offer)
+            return dataclasses.replace(self._grant(device, replace(asking, scopes=narrowed)), session=narrowed)
+        asking = replace(asking, scopes=asking.offer)
         granted = self._grant(merge(device, self._request(asking, device is not None), self._clock_ms()), asking)
         log.warning(
             "security audit: trusted-proxy operator device auto-approved device=%s scopes=%r",

@@ -1,11 +1,11 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from msgspec.structs import replace as swap
 
 from gateway.devices import MAX_PENDING, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
