@@ -253,7 +253,8 @@ def test_an_edit_that_never_rests_is_read_all_the_same(path: Path, monkeypatch: 
         while not it.host.results:
             it.reloader.changed()
             await asyncio.sleep(0.005)
-        assert it.host.results[0].outcome == "unchanged" and it.reads == 1
+        # How often it is read depends on how long a read takes: the edits go on meanwhile.
+        assert it.host.results[0].outcome == "unchanged" and it.reads >= 1
 
     play(path, '{"gateway": {"reload": {"debounceMs": 60000}}}', scene)
 
