@@ -15,6 +15,8 @@ log = logging.getLogger("gateway")
 STATUS_EVERY_S = 1.0
 """STATUS= is sent at most this often."""
 REHEARSAL_S = 20.0
+ASK_S = 1.0
+"""For the service manager to say what it is doing; it is asked while we still serve."""
 TAIL_BYTES = 16 * 1024
 
 
@@ -97,6 +99,31 @@ async def rehearse() -> str | None:
         return None
     lines = errors.decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"exit code {process.returncode}"
+
+
+async def is_being_stopped(unit: str) -> bool:
+    """Whether systemd is stopping this unit for good, and not to start it again. False where it does not say."""
+    for manager in ("--user", "--system"):
+        words = ("systemctl", manager, "list-jobs", "--plain", "--no-legend", unit)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            async with asyncio.timeout(ASK_S):
+                out, _ = await process.communicate()
+        except OSError:
+            return False
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return False
+        jobs = [line.split() for line in out.decode(errors="replace").splitlines()]
+        if process.returncode == 0 and any(job[1:3] == [unit, "stop"] for job in jobs):
+            return True
+    return False
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:

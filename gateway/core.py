@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gateway.config.files import Snapshot
     from gateway.config.schema import Config
     from gateway.devices import Devices
-    from gateway.hub import Hub
+    from gateway.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase
     from gateway.paths import Paths
     from gateway.protocol.auth import AuthPolicy
@@ -56,6 +56,10 @@ class Core(Protocol):
 
     async def reload(self, trigger: str) -> "ReloadResult":
         """Must run to its end once begun: a caller that is cancelled only stops waiting."""
+        ...
+
+    def keep(self, connection: "Connection") -> None:
+        """It is a client's now: it shall outlive this process, where that can be."""
         ...
 
     def request_restart(self, reason: str) -> "RestartTicket": ...

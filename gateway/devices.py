@@ -59,6 +59,12 @@ class Devices:
         same = hmac.compare_digest(_bytes(held.token if held else ""), _bytes(token))
         return bool(token and held and same and held.revoked_at_ms is None and covers(held.scopes, scopes))
 
+    def still_admits(self, device_id: str, role: str) -> bool:
+        """Whether a client that came in as this device may stay: it is paired, and its token has not been revoked."""
+        device = self._paired.records.get(device_id)
+        held = device.tokens.get(role) if device else None
+        return held is not None and held.revoked_at_ms is None
+
     def pair(self, asking: Asking) -> Granted | WireError:
         """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""
         try:

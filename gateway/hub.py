@@ -15,7 +15,7 @@ from typing import Protocol
 from gateway.lag import LoopLag
 from gateway.outbox import Outbox, Pipe
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
-from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.frames import EventFrame, StateVersion, WireError, encode_error
 from gateway.protocol.gate import DEVICE_TOKEN
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
@@ -67,6 +67,10 @@ class Connection:
     opened: float = field(default_factory=time.monotonic)
     answered: bool = False
     """Whether it has had its first answer after the hello."""
+    kept: bool = False
+    """Whether it outlives this process."""
+    requests: dict[asyncio.Task[str], str] = field(default_factory=dict)
+    """Those that are being served, with their ids."""
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
@@ -76,6 +80,17 @@ class Connection:
         self.peer = peer
         self.since_ms = now_ms
         self.outbox.max_bytes = limits(peer.protocol).max_buffered
+
+    def seq_at_rest(self) -> int | None:
+        """The number of its last event; None while anything is under way for it."""
+        return None if self.requests or self.outbox.queued or self.outbox.closing else self.seq
+
+    def give_up(self, error: WireError) -> None:
+        """Answer what is still being served with this error."""
+        for task, id in self.requests.items():
+            task.cancel()
+            self.outbox.put(encode_error(id, error))
+        self.requests.clear()
 
     def offer(self, event: EventFrame, drop_if_slow: bool) -> None:
         """Queue an event. A client that is too slow for it loses the event, or the connection."""
@@ -105,7 +120,13 @@ class Connection:
 class Hub:
     """`on_change` is called when a client comes or goes, `on_idle` when the last request in flight is answered."""
 
-    def __init__(self, on_change: Callable[[], None] | None = None, on_idle: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[], None] | None = None,
+        on_idle: Callable[[], None] | None = None,
+        first_version: int = 1,
+    ) -> None:
+        """`first_version`: of what `stateVersion` counts; above the last one of the process before."""
         self.on_change = on_change
         self.on_idle = on_idle
         self.on_presence: Callable[[], None] | None = None
@@ -118,8 +139,7 @@ class Hub:
         """Requests that have been read and not answered yet."""
         self._connections: set[Connection] = set()
         self._closing: Close | None = None
-        self._empty = asyncio.Event()
-        self._versions = {"presence": 1, "health": 1}
+        self._versions = {"presence": first_version, "health": first_version}
 
     @property
     def clients(self) -> list[Connection]:
@@ -138,15 +158,12 @@ class Hub:
     def hold(self, connection: Connection) -> Iterator[None]:
         """Keep a connection here for as long as its transport may live."""
         self._connections.add(connection)
-        self._empty.clear()
         if self._closing:
             connection.outbox.finish(self._closing)
         try:
             yield
         finally:
             self._connections.discard(connection)
-            if not self._connections:
-                self._empty.set()
             if connection.peer:
                 self._changed(connection, connection.peer, self.roster.leave, int(time.time() * 1000))
 
@@ -154,6 +171,14 @@ class Hub:
         """From here on a held connection is a client."""
         connection.greet(peer, now_ms)
         self._changed(connection, peer, self.roster.come, now_ms)
+
+    def adopt(self, connection: Connection, peer: Peer, since_ms: int, seq: int) -> None:
+        """A held connection is a client that another process has greeted; nobody is told, because nothing changed."""
+        connection.greet(peer, since_ms)
+        connection.seq = seq
+        connection.answered = True
+        if tracked(peer):
+            self.roster.come(peer, connection.id, since_ms)
 
     def _changed(
         self, connection: Connection, peer: Peer, enter: Callable[[Peer, str, int], None], now_ms: int
@@ -228,27 +253,50 @@ class Hub:
         return len(gone)
 
     async def serve_newcomers(self, limit_s: float) -> None:
-        """Wait for those who came less than `limit_s` ago and had no answer yet: a command does not try again."""
+        """Wait for those who came less than `limit_s` ago and had no answer yet: a command does not try again.
+
+        Whoever is kept has its answer from the next process.
+        """
         until = time.monotonic() + limit_s
         # Polled, for the few times that a process leaves: most connections never need to tell.
         while (now := time.monotonic()) < until and any(  # noqa: ASYNC110
-            not each.answered and not each.outbox.closing and now - each.opened < limit_s for each in self._connections
+            not (each.answered or each.kept or each.outbox.closing) and now - each.opened < limit_s
+            for each in self._connections
         ):
             await asyncio.sleep(POLL_S)
 
-    async def close_all(self, code: int, reason: str, grace_s: float) -> None:
+    async def close_all(self, code: int, reason: str, grace_s: float, *, but_kept: bool = False) -> None:
         """Close everyone after what is queued for them, whoever still comes too; drop who is there after the grace."""
         self._closing = close = Close.because(code, reason)
-        for connection in self._connections:
+        gone = [each for each in self._connections if not (but_kept and each.kept)]
+        for connection in gone:
             connection.outbox.finish(close)
-        if not self._connections:
-            return
-        try:
-            await asyncio.wait_for(self._empty.wait(), grace_s)
-        except TimeoutError:
-            log.info("%d clients did not answer the close frame and were dropped", len(self._connections))
-            for connection in self._connections:
+        deadline = time.monotonic() + grace_s
+        left = gone
+        # Polled, as above: in most restarts there is nobody to wait for.
+        while (left := [each for each in left if each in self._connections]) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        if left:
+            log.info("%d clients did not answer the close frame and were dropped", len(left))
+            for connection in left:
                 connection.carrier.abort()
+
+    async def settle(self, limit_s: float, error: WireError) -> None:
+        """What the kept are asking is answered, and what is queued for them is written as far as they take it.
+
+        Requests that take longer than `limit_s` get this error.
+        """
+        kept = [each for each in self._connections if each.kept]
+        deadline = time.monotonic() + limit_s
+        while any(each.requests for each in kept) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        late = [each for each in kept if each.requests]
+        for connection in late:
+            connection.give_up(error)
+        if late:
+            log.warning("requests of %d clients took too long for the restart; they are told to ask again", len(late))
+        for connection in kept:
+            connection.outbox.flush()
 
     def tick(self) -> None:
         for connection in self.clients:

@@ -95,6 +95,10 @@ class Outbox:
         self.finish(close)
         self._flush_soon()
 
+    def waiting(self) -> list[str]:
+        """What is queued, oldest first."""
+        return list(self._texts)
+
     def stalled_for(self) -> float:
         """Seconds for which the client has not taken what has been written to it."""
         return 0.0 if self._stalled is None else self._clock() - self._stalled

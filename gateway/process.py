@@ -12,17 +12,19 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway import __version__
-from gateway.background import feed_watchdog, rehearse, status_line, tell_status
+from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, tell_status
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
 from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
-from gateway.hub import Hub
+from gateway.handover.keeper import Keeper
+from gateway.hub import Connection, Hub
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
@@ -33,10 +35,15 @@ from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
+from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app, warm_up
+
+if TYPE_CHECKING:
+    from gateway.handover.keeper import Keepable
+    from gateway.serving.adoption import Tally
 
 log = logging.getLogger("gateway")
 
@@ -49,6 +56,8 @@ _REPORTED: dict[Phase, Literal["starting", "running", "deferred", "leaving"]] = 
     Phase.GONE: "leaving",
 }
 SIGNAL_TURNS = 3
+RESTARTING = WireError("UNAVAILABLE", "gateway restarting; ask again", retryable=True, retry_after_ms=500)
+"""For a request that takes longer than a restart waits for."""
 RESTART_EXPECTED_MS = 1500
 """What OpenClaw tells its clients; ours is faster, and a client that comes back early waits in the queue."""
 
@@ -81,16 +90,21 @@ class Process:
         self.version = __version__
         self.started = time.monotonic()
         self.paths = start.paths
-        self.hub = Hub(self._changed, self._idle)
+        # Versions of presence and health that clients have seen must not come again: a restart is not theirs to see.
+        self.hub = Hub(self._changed, self._idle, first_version=int(time.time() * 1000))
+        self.keeper = Keeper(start.notifier, start.inherited)
         self.devices = Devices(start.paths.state, self._announce_pairing)
         self.devices.on_revoked = self._device_changed
         self.listeners: tuple[socket.socket, ...] = ()
+        self.passed: list[tuple[str, int]] = []
+        """What the next image in this process gets beside the listeners, once `serve` has returned."""
         self._start = start
         self._unit = holders.unit(os.getpid())
         self._started_at = int(time.time() * 1000)
         self._problems = {"state": start.lease.problem} if start.lease.problem else {}
         self._status_wanted = asyncio.Event()
         self._calls_answered = asyncio.Event()
+        self._adopted: Tally | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._configuration = Configuration(
             start.paths,
@@ -140,6 +154,9 @@ class Process:
 
     def request_restart(self, reason: str) -> RestartTicket:
         return self._coordinator.request_restart(reason)
+
+    def keep(self, connection: Connection) -> None:
+        self.keeper.keep(connection, cast("Keepable", connection.carrier), self.auth)
 
     def report(self) -> StatusReport:
         self._note_waits()
@@ -196,11 +213,20 @@ class Process:
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()
         await self._server.start([*self.listeners, *control])
+        await self._adopt()
         self._handle_signals()
         self._ready()
         await self._coordinator.leaving()
         await self._leave()
         return self._coordinator.state.way or Way.STOP
+
+    async def _adopt(self) -> None:
+        inherited = self._start.inherited
+        if not (inherited.connections or inherited.http):
+            return
+        from gateway.serving.adoption import adopt  # what it imports, a start without clients need not wait for
+
+        self._adopted = await adopt(self._server, self, self.keeper)
 
     def _listen(self) -> tuple[socket.socket, ...]:
         inherited, options = self._start.inherited, self._start.options
@@ -326,9 +352,19 @@ class Process:
         log.info("leaving (%s)", coordinator.reason)
         await self._configuration.stop()
         budgets = Budgets()
-        await asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
-        await self._server.leave(budgets, self._stopped_accepting, self._close_websockets)
+        drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
+        carry = await self._comes_back()
+        await drained
+        await self._server.leave(
+            budgets, self._stopped_accepting, partial(self._close_websockets, carry=carry), carry=carry
+        )
         self._note_waits()
+        if carry and not (carry := await self._comes_back()):  # a stop has come in the middle of a restart
+            await self._close_websockets(budgets.close, carry=False)
+        left_at = time.monotonic()
+        if carry:
+            self.keeper.stop_reading()
+            await self.hub.settle(budgets.finish, RESTARTING)
         for task in list(self._tasks):
             task.cancel()
         # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
@@ -337,6 +373,8 @@ class Process:
         for _ in range(SIGNAL_TURNS):
             await asyncio.sleep(0)
         coordinator.left()
+        if carry:  # nothing is read or written from here on
+            self.passed = self.keeper.part(left_at, self._server.carried())
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
             ended="stop" if stopping else "restart",
@@ -360,13 +398,22 @@ class Process:
     def _stopped_accepting(self) -> None:
         self._start.record.update(left_at=time.monotonic())
 
-    async def _close_websockets(self, grace: float) -> None:
-        # Where systemd holds the port, a stop is a restart for the client: its next connection starts us again.
-        back = self._coordinator.state.way is Way.REEXEC or self._start.inherited.held_by_systemd
+    async def _comes_back(self) -> bool:
+        """Whether another process goes on with our clients: ours, or the one that systemd starts after this one."""
+        if self._coordinator.state.way is Way.REEXEC:
+            return True
+        kept = self._start.inherited.held_by_systemd and self._start.notifier.connected
+        return kept and not (self._unit and await is_being_stopped(self._unit))
+
+    async def _close_websockets(self, grace: float, *, carry: bool) -> None:
         await self.hub.serve_newcomers(Budgets().newcomers)
-        reason = "gateway restarting" if back else "gateway stopping"
-        self.hub.broadcast("shutdown", {"reason": reason, "restartExpectedMs": RESTART_EXPECTED_MS if back else None})
-        await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace)
+        # Where systemd holds the port, even a stop is a restart for the client: its next connection starts us again.
+        back = carry or self._start.inherited.held_by_systemd
+        if not carry:
+            reason = "gateway restarting" if back else "gateway stopping"
+            payload = {"reason": reason, "restartExpectedMs": RESTART_EXPECTED_MS if back else None}
+            self.hub.broadcast("shutdown", payload)
+        await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace, but_kept=carry)
 
 
 def _reachable(start: Start) -> tuple[str, ...]:

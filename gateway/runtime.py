@@ -30,16 +30,14 @@ from gateway.process import SIGNALS, Options, Process, Start
 def main(options: Options | None = None) -> NoReturn:
     """`run` as a program: the sentence of what stands in the way on stderr, and its exit code."""
     try:
-        code = run(options or Options())
+        run(options or Options())
     except GatewayError as error:
         sys.stderr.write(f"openclaw-gateway: {error}\n")
         sys.exit(error.exit_code)
-    logging.shutdown()
-    os._exit(code)  # taking the interpreter apart costs 12 ms, in which the clients of a cold restart wait
 
 
-def run(options: Options) -> int:
-    """Serve until told to leave. Returns the exit code of a stop; a hot restart does not return.
+def run(options: Options) -> NoReturn:
+    """Serve until told to leave, then exit with 0, or become the next image.
 
     Raises GatewayError where it cannot serve at all: port busy, lease held, unusable descriptors.
     """
@@ -47,12 +45,19 @@ def run(options: Options) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the journal
     gc.freeze()  # what the imports made lives as long as the process
-    start = _begin(options)
+    uvloop.run(_live(_begin(options)))
+
+
+async def _live(start: Start) -> NoReturn:
+    """Ends the process from inside the loop: to take it apart would close the connections that others go on with.
+
+    (To take the interpreter apart would cost 12 ms more, in which the clients of a cold restart wait.)
+    """
     process = Process(start)
-    way = uvloop.run(process.serve())
-    if way is Way.REEXEC:
+    if await process.serve() is Way.REEXEC:
         _become_next_image(start, process)
-    return 0
+    logging.shutdown()
+    os._exit(0)
 
 
 def _begin(options: Options) -> Start:
@@ -75,11 +80,11 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _become_next_image(start: Start, process: Process) -> None:
+def _become_next_image(start: Start, process: Process) -> NoReturn:
     """Execute this program anew in the same pid, with the words and descriptors that systemd would give it."""
-    others = {sockets.RECORD: start.record.fd}
+    others = [(sockets.RECORD, start.record.fd), *process.passed]
     if start.lease.fd is not None:
-        others[sockets.LEASE] = start.lease.fd
+        others.append((sockets.LEASE, start.lease.fd))
     words = sockets.hand_over(process.listeners, start.inherited.held_by_systemd, others)
     environ = {**os.environ, **start.notifier.environment(), **words}
     os.execve(sys.executable, sys.orig_argv, environ)

@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.devices import Devices
-from gateway.hub import Hub
+from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
@@ -59,6 +59,9 @@ class FakeCore:
     async def reload(self, trigger: str) -> ReloadResult:
         self.asked.append(f"reload {trigger}")
         return self.reloaded
+
+    def keep(self, connection: Connection) -> None:
+        """It need not: nothing comes after a test."""
 
     def request_restart(self, reason: str) -> RestartTicket:
         self.asked.append(f"restart {reason}")

@@ -79,17 +79,40 @@ class Notifier:
         """Ask systemd to keep a duplicate of `fd` and to pass it to our successor as `name`."""
         self._send(f"FDSTORE=1\nFDNAME={name}", fds=[fd], must_arrive=True)
 
-    def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> None:
-        if self._socket is None:
-            return
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        self._socket.settimeout(MUST_ARRIVE_S if must_arrive else 0.0)
+    def try_store(self, name: str, fd: int) -> bool:
+        """As `store`, without waiting: False if the manager has no room for the message now."""
+        return self._try(f"FDSTORE=1\nFDNAME={name}", [fd])
+
+    def try_remove(self, name: str) -> bool:
+        """Ask systemd to forget every descriptor of this name; False if it has no room for the message now."""
+        return self._try(f"FDSTOREREMOVE=1\nFDNAME={name}", None)
+
+    def remove(self, name: str) -> None:
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}", must_arrive=True)
+
+    def _try(self, message: str, fds: list[int] | None) -> bool:
         try:
-            self._socket.sendmsg([message.encode()], rights)
+            self._speak(message, fds, 0.0)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
+        return True
+
+    def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> None:
+        try:
+            self._speak(message, fds, MUST_ARRIVE_S if must_arrive else 0.0)
         except OSError as error:
             # A status that the manager has no room for is replaced by the next one; the rest is worth a line.
             if must_arrive:
                 log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
+
+    def _speak(self, message: str, fds: list[int] | None, timeout: float) -> None:
+        if self._socket is None:
+            return
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        self._socket.settimeout(timeout)
+        self._socket.sendmsg([message.encode()], rights)
 
 
 def _one_line(text: str) -> str:

@@ -7,6 +7,10 @@ sd_listen_fds(3)), so there is one reader for both and one writer for the second
     bound     a listener that this program bound itself, without systemd
     lease     the lock on the state folder (only over a re-exec)
     record    the memfd that remembers restarts (over a re-exec, and in systemd's fd store)
+    ledger    the memfd that tells of the clients' connections (as the record)
+    parting   what the predecessor left half done, if it left on purpose (as the record)
+    conn-<n>  a WebSocket (as the record); n is its id in the ledger
+    http-<n>  an idle HTTP connection (only over a planned restart)
 """
 
 import errno
@@ -27,6 +31,10 @@ from gateway.lifecycle import holders
 log = logging.getLogger("gateway.sockets")
 
 GATEWAY, BOUND, LEASE, RECORD = "gateway", "bound", "lease", "record"
+LEDGER, PARTING = "ledger", "parting"
+CONNECTION, HTTP = "conn-", "http-"
+"""What the names of connections begin with."""
+_SINGLE = (LEASE, RECORD, LEDGER, PARTING)
 FIRST_FD = 3
 VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 BACKLOG = 4096
@@ -41,7 +49,11 @@ class Inherited:
     held_by_systemd: bool = False
     """Whether the listeners are the socket unit's; False also for none."""
     others: Mapping[str, int] = field(default_factory=dict)
-    """`lease` and `record`, if given."""
+    """`lease`, `record`, `ledger`, `parting`, as far as they are given."""
+    connections: Mapping[str, int] = field(default_factory=dict)
+    """WebSockets by name."""
+    http: Mapping[str, int] = field(default_factory=dict)
+    """Idle HTTP connections by name."""
 
 
 def inherit(environ: MutableMapping[str, str]) -> Inherited:
@@ -81,10 +93,16 @@ def _named_descriptors(words: Mapping[str, str]) -> dict[int, str]:
 def _sort(named: dict[int, str]) -> Inherited:
     listeners: list[tuple[str, socket.socket]] = []
     others: dict[str, int] = {}
+    connections: dict[str, int] = {}
+    http: dict[str, int] = {}
     for fd, name in named.items():
         os.set_inheritable(fd, False)
-        if name in (LEASE, RECORD):
+        if name in _SINGLE:
             others[name] = fd
+        elif name.startswith(CONNECTION):
+            connections[name] = fd
+        elif name.startswith(HTTP):
+            http[name] = fd
         elif name in (GATEWAY, BOUND) or _is_listener(fd):
             # Units of other hands may name our listeners as they like: what listens is a listener.
             listeners.append((name, _checked_listener(fd, name)))
@@ -95,6 +113,8 @@ def _sort(named: dict[int, str]) -> Inherited:
         listeners=tuple(sock for _, sock in listeners),
         held_by_systemd=bool(listeners) and all(name != BOUND for name, _ in listeners),
         others=others,
+        connections=connections,
+        http=http,
     )
 
 
@@ -125,14 +145,16 @@ def _describe(fd: int) -> str:
         return "of unknown kind"
 
 
-def hand_over(listeners: Iterable[socket.socket], held_by_systemd: bool, others: Mapping[str, int]) -> dict[str, str]:
+def hand_over(
+    listeners: Iterable[socket.socket], held_by_systemd: bool, others: Iterable[tuple[str, int]]
+) -> dict[str, str]:
     """The words that describe these descriptors to our next image.
 
     They are moved to the numbers 3, 4, … that sd_listen_fds(3) prescribes, without close-on-exec. Call it last: what
     was open on those numbers is gone afterwards.
     """
     named = [(GATEWAY if held_by_systemd else BOUND, sock.fileno()) for sock in listeners]
-    named += list(others.items())
+    named += others
     # Two passes, because a target number may be another one's source.
     above = FIRST_FD + len(named)
     parked = [(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)) for name, fd in named]

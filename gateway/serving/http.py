@@ -33,8 +33,10 @@ class _Refused(Exception):
 class HttpProtocol(HttpToolsProtocol):
     server_state: GatewayState
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, adopted: bool = False, **kwargs: Any) -> None:
+        """`adopted`: another process has accepted it, and answered what had come."""
         super().__init__(*args, **kwargs)
+        self._adopted = adopted
         self.limits = self.server_state.limits()
         self.timeout_keep_alive = self.limits.keep_alive_ms / 1000  # type: ignore[assignment]
         self.received = 0
@@ -62,7 +64,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.server_state.waits.observe(transport, self.loop.time())
+        if not self._adopted:
+            self.server_state.waits.observe(transport, self.loop.time())
         if self.client is not None:
             address = canonical(self.client[0])
             if not self.server_state.admission.admit(address, self.limits.max_connections_per_address):
@@ -290,18 +293,33 @@ class HttpProtocol(HttpToolsProtocol):
     def leave(self) -> bool:
         """Close if idle, else after the present request. True as long as it is worth waiting for.
 
-        A request that has arrived but is unread is not idleness: closing now would reset it.
+        A request that has arrived but is unread is not idleness: closing now would reset it. Where the next process
+        goes on with the connection, it will read it.
         """
         if self.busy:
-            if self.cycle is not None:
+            if self.cycle is not None and not self._carried:
                 self.cycle.keep_alive = False
             return True
         if self.transport.is_closing():
+            return False
+        if self._carried:
+            self.flow.pause_reading()
             return False
         if self._unread():
             return True
         self.transport.close()
         return False
+
+    @property
+    def _carried(self) -> bool:
+        return self.server_state.carry and self.client is not None  # the control socket's clients have no address
+
+    def idle_fd(self) -> int | None:
+        """The descriptor, if there is nothing but the connection to pass on."""
+        if self.busy or self._refused or self._upgraded or self.transport.is_closing():
+            return None
+        number: int = self.transport.get_extra_info("socket").fileno()
+        return number
 
     def give_up_on(self) -> None:
         """The budget is spent: whoever still waits for the beginning of an answer is told to try again."""

@@ -5,7 +5,7 @@ uvicorn's own shutdown closes connections whose request it has not read yet, so 
     drain   requests that had begun are finished; newcomers are served as ever
     close   the listeners: newcomers wait in the kernel's queue, which systemd or our next image holds open
     breath  connections accepted a moment ago send their request
-    finish  what has been read is answered, each answer the last on its connection; idle connections are closed
+    finish  what has been read is answered; idle connections are passed on, or closed where nobody comes after us
     gone    what is left is dropped
 
 This file and its neighbours are the only ones that know uvicorn; what they use of it is not promised by uvicorn, so
@@ -15,13 +15,14 @@ tests/serving/test_server.py holds that contract.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import uvicorn
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
-from gateway.lifecycle.sockets import BACKLOG
+from gateway.lifecycle.sockets import BACKLOG, HTTP
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState
 
@@ -97,13 +98,27 @@ class GatewayServer(uvicorn.Server):
             while_it_moves(budgets.stall),
         )
 
+    async def adopt(self, fd: int, protocol: Callable[..., asyncio.Protocol]) -> None:
+        """Serve a connection that another process has accepted."""
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        make = partial(protocol, config=self.config, server_state=self.server_state, app_state={}, _loop=loop)
+        await loop.connect_accepted_socket(make, sock)
+
     async def leave(
         self,
         budgets: Budgets,
         stopped_accepting: Callable[[], None],
         close_websockets: Callable[[float], Awaitable[None]],
+        *,
+        carry: bool = False,
     ) -> None:
-        """The rest of the order. `stopped_accepting` is called at that moment; `close_websockets` gets its grace."""
+        """The rest of the order. `stopped_accepting` is called at that moment; `close_websockets` gets its grace.
+
+        `carry`: who is idle then stays connected, and is not read any more: the next process goes on.
+        """
+        self.server_state.carry = carry
         self.stop_accepting()
         stopped_accepting()
         closing = asyncio.ensure_future(close_websockets(budgets.close))
@@ -111,19 +126,25 @@ class GatewayServer(uvicorn.Server):
         patience = for_at_most(budgets.patience, asyncio.get_running_loop().time())
         await self._wait(self._last_requests, budgets.finish, patience)
         await closing
-        await self._drop_the_rest()
+        await self._drop_the_rest(carry)
         if self._date is not None:
             self._date.cancel()
 
-    async def _drop_the_rest(self) -> None:
+    async def _drop_the_rest(self, carry: bool) -> None:
         for connection in self.http:
             connection.give_up_on()
         await asyncio.sleep(0)  # uvloop writes at the end of a turn
-        for remaining in list(self.server_state.connections):
-            remaining.transport.abort()
+        if not carry:  # else what is not carried ends with the process
+            for remaining in list(self.server_state.connections):
+                remaining.transport.abort()
+
+    def carried(self) -> dict[str, int]:
+        """The idle HTTP connections, as names and descriptors."""
+        fds = (each.idle_fd() for each in self.http if each.client is not None)
+        return {f"{HTTP}{number}": fd for number, fd in enumerate(fds) if fd is not None}
 
     def stop_accepting(self) -> None:
-        self.server_state.leaving = True
+        self.server_state.leaving = not self.server_state.carry
         for server in self.servers:
             server.close()
 

@@ -31,6 +31,8 @@ class GatewayState(ServerState):
         """Read for each new connection, so that a changed limit needs no restart."""
         self.leaving = False
         """Once true, each response is the last on its connection."""
+        self.carry = False
+        """Once true, whoever is idle stays connected for the next process."""
         self.admission = Admission()
         self.waits = Waits()
 

@@ -3,21 +3,36 @@
 The ASGI scope gets this object under `extensions["openclaw.connection"]["connection"]`, as a `hub.Carrier`. What ASGI
 says of accepting, receiving and closing goes uvicorn's way; messages to the client go through `write`, which does not
 wait, so that nobody needs a task for each client.
+
+A connection that shall outlive this process is `kept`: when it is at rest, that is written down (`handover.ledger`).
+A connection that outlived another process is adopted: it is open from the beginning, and nobody accepts it.
 """
 
 import asyncio
+import contextlib
+import random
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from gateway.flag import Flag
+from gateway.handover.counters import count
+from gateway.handover.ledger import Entry
+from gateway.handover.verdict import Adopt, Held
 from gateway.serving.state import GatewayState, canonical
+
+if TYPE_CHECKING:
+    from uvicorn._types import WebSocketScope
 
 EXTENSION = "openclaw.connection"
 STRANGER_MESSAGE_BYTES = 1024 * 1024
@@ -40,11 +55,14 @@ ABORT_S = 1.0
 class _Inbox:
     """What uvicorn uses of `asyncio.Queue`, which takes 2 KB when it is empty."""
 
-    __slots__ = ("_filled", "_messages")
+    __slots__ = ("_filled", "_messages", "_on_wait", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, on_wait: Callable[[], None]) -> None:
+        self.waiting = False
+        """The application has taken everything and wants more."""
         self._messages: deque[Any] | None = None
         self._filled = Flag()
+        self._on_wait = on_wait
 
     def put_nowait(self, message: Any) -> None:
         if self._messages is None:
@@ -55,7 +73,12 @@ class _Inbox:
     async def get(self) -> Any:
         while self._messages is None:
             self._filled.clear()
-            await self._filled.wait()
+            self.waiting = True
+            self._on_wait()
+            try:
+                await self._filled.wait()
+            finally:
+                self.waiting = False
         message = self._messages.popleft()
         if not self._messages:
             self._messages = None
@@ -64,36 +87,100 @@ class _Inbox:
     def empty(self) -> bool:
         return self._messages is None
 
+    def texts(self) -> list[str]:
+        """What clients have sent and nobody has taken."""
+        return [text for message in self._messages or () if (text := message.get("text")) is not None]
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What a connection begins with that another process has accepted; `extra` is for the application's scope."""
+
+    verdict: Adopt
+    extra: dict[str, Any]
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    __slots__ = (  # beside uvicorn's, which fill a dictionary
+        *("on_write_resumed", "_state", "_adopted", "_address", "_gone", "_holding", "_shared", "_kept"),
+        *("_read", "_parsed", "_whole", "_written", "_chunks", "_unsent"),
+    )
+
+    def __init__(self, *args: Any, adopted: Adopted | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.queue = _Inbox()  # type: ignore[assignment]
+        self.queue = _Inbox(self._note)  # type: ignore[assignment]
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
         self._state: GatewayState = kwargs["server_state"]
+        self._adopted = adopted
         self._address: str | None = None
         self._gone = Flag()
+        self._holding = False
+        self._read = self._parsed = self._whole = self._written = 0
+        """Bytes: given to us, in frames, in whole messages; given to the transport."""
+        self._chunks: list[bytes] = []
+        """What has been read behind the last whole message, and perhaps some of what was before."""
+        self._unsent: list[bytes] = []
+        """What has been written since the transport last had nothing to send."""
+        self._kept: _Kept | None = None
+        self._shared = False
+        """systemd may have a duplicate of the descriptor."""
         self.conn.max_message_size = STRANGER_MESSAGE_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         # What the kernel does not take stays where it can be counted: in the outbox, beyond one write.
         self.transport.set_write_buffer_limits(0)
-        if self.client is not None:
+        if self._adopted is not None:
+            self._go_on(self._adopted)
+        elif self.client is not None:
             self._address = canonical(self.client[0])
             # The HTTP connection that this one was had its place already, so this one is never refused.
             self._state.admission.admit(self._address, sys.maxsize)
 
+    def _go_on(self, adopted: Adopted) -> None:
+        """Be what the predecessor's connection was, with what it had read and not sent."""
+        self.conn = ServerProtocol(state=State.OPEN, max_size=self.config.ws_max_size, logger=self.logger)
+        self.handshake_initiated = self.handshake_complete = True
+        scope: dict[str, Any] = {
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": self.root_path,
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "headers": [],
+            "subprotocols": [],
+            "state": self.app_state.copy(),
+            "extensions": {EXTENSION: {"connection": self, **adopted.extra}},
+        }
+        self.scope = cast("WebSocketScope", scope)
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
+        self.start_keepalive()
+        if adopted.verdict.unsent:
+            self._write(adopted.verdict.unsent)
+        if adopted.verdict.tail:
+            self.data_received(adopted.verdict.tail)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._shut()
+        self._forget()
         super().connection_lost(exc)
         self._leave_the_strangers()
         self._gone.set()
         self._tell_resumed()
 
     def resume_writing(self) -> None:
+        self._unsent = []
         super().resume_writing()
         self._tell_resumed()
+        self._note()
 
     def _tell_resumed(self) -> None:
         if self.on_write_resumed:
@@ -106,20 +193,89 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def write(self, texts: Sequence[str]) -> None:
         """Each as a text message, with one call of the transport; nothing once the close frame has been sent."""
         if not self.close_sent and not self.transport.is_closing():
-            self.transport.write(b"".join([_frame(text.encode()) for text in texts]))
+            self._write(b"".join([_frame(text.encode()) for text in texts]))
+
+    def _write(self, data: bytes) -> None:
+        self._note(len(data))
+        self._written += len(data)
+        self.transport.write(data)
+        if self.transport.get_write_buffer_size():
+            self._unsent.append(data)
 
     def data_received(self, data: bytes) -> None:
+        self._read += len(data)
         super().data_received(data)
+        if self._read == self._whole:
+            self._chunks = []
+        else:
+            self._chunks.append(data)
+            while self._read - self._whole <= sum(map(len, self._chunks[1:])):
+                del self._chunks[0]
+        self._note()
         if not self.handshake_initiated and not self.transport.is_closing():
             # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
             # or the number of lines is over the library's bound) never will be, and would wait here for ever.
             self.transport.write(NO_HANDSHAKE)
             self.transport.close()
 
+    def handle_events(self) -> None:
+        for event in self.conn.events_received():
+            if isinstance(event, Request):
+                self._parsed = self._whole = self._read
+                self.handle_connect(event)
+            elif isinstance(event, Frame):
+                self._parsed += _wire_size(event)
+                self._handle_frame(event)
+                if not self.frames:
+                    self._whole = self._parsed
+
+    def _handle_frame(self, frame: Frame) -> None:
+        match frame.opcode:
+            case Opcode.TEXT:
+                self.handle_text(frame)
+            case Opcode.BINARY:
+                self.handle_bytes(frame)
+            case Opcode.CONT:
+                self.handle_cont(frame)
+            case Opcode.PING:
+                self.handle_ping()
+            case Opcode.PONG:
+                self.handle_pong(frame)
+            case Opcode.CLOSE:
+                self.handle_close(frame)
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self._forget()
+        await super().send(message)
+
+    def handle_close(self, event: Frame) -> None:
+        self._forget()
+        super().handle_close(event)
+
+    async def receive(self) -> Any:
+        message = await self.queue.get()
+        if self.read_paused and not self._holding and self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
+        return message
+
     def handle_ping(self) -> None:
-        super().handle_ping()
+        self._write(b"".join(self.conn.data_to_send()))
         if self.transport.get_write_buffer_size() > MAX_UNREAD_PONGS:
             self.abort()
+
+    def send_keepalive_ping(self) -> None:
+        # As uvicorn does it, but for the way of the bytes.
+        self.ping_timer = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.pending_ping_payload = random.randbytes(4)
+        self.ping_sent_at = self.loop.time()
+        self.conn.send_ping(self.pending_ping_payload)
+        self._write(b"".join(self.conn.data_to_send()))
+        assert self.ping_timeout is not None
+        self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
 
     def handle_cont(self, event: Frame) -> None:
         if self.close_sent:
@@ -169,6 +325,78 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.request = self.response = None  # type: ignore[assignment]
         self.scope["headers"] = []
 
+    # -- outliving this process ------------------------------------------------------------------------------------
+
+    @property
+    def fd(self) -> int:
+        """Of the connection, as long as it is open."""
+        number: int = self.transport.get_extra_info("socket").fileno()
+        return number
+
+    def _shut(self) -> None:
+        """End the connection itself: where systemd has it too, closing our descriptor would tell the client nothing."""
+        if self._shared:
+            sock = socket.socket(fileno=self.fd)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.detach()
+
+    def drop(self) -> None:
+        """End it now, without another turn of the loop, and forget it."""
+        self._shut()
+        self._forget()
+
+    def keep(self, entry: Entry, seq: Callable[[], int | None], forget: Callable[[], None]) -> None:
+        """From now on write down when the connection is at rest.
+
+        `seq` is asked for the number of the last event, and says None when something is under way; `forget` is called
+        when the connection shall not outlive this process any more.
+        """
+        counted = count(self.fd)
+        unsent = self.transport.get_write_buffer_size()
+        self._shared = True
+        self._kept = _Kept(entry, seq, forget, counted.read - self._read, counted.written + unsent - self._written)
+        self._note()
+
+    def _note(self, more: int = 0) -> None:
+        """If the connection is at rest once `more` bytes are written, write that down."""
+        kept = self._kept
+        if (
+            kept is None
+            or self._read != self._whole
+            or not self.queue.waiting  # type: ignore[attr-defined]
+            or not self.writable.is_set()
+        ):
+            return
+        seq = kept.seq()
+        if seq is not None:
+            kept.entry.rest(kept.read + self._read, kept.written + self._written + more, seq)
+
+    def _forget(self) -> None:
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            kept.forget()
+
+    def stop_reading(self) -> None:
+        """For good: what comes now is for the successor."""
+        self._holding = self.read_paused = True
+        self.transport.pause_reading()
+
+    def part(self, seq: int, queued: Sequence[str]) -> Held | None:
+        """What the successor needs beyond the last point; None if that says all. `queued`: what is not written yet."""
+        kept = self._kept
+        assert kept is not None
+        waiting = b"".join(_masked(text.encode()) for text in self.queue.texts())  # type: ignore[attr-defined]
+        behind = self._read - self._whole
+        tail = waiting + (b"".join(self._chunks)[-behind:] if behind else b"")
+        buffered = self.transport.get_write_buffer_size()
+        unsent = b"".join(self._unsent)[-buffered:] if buffered else b""
+        written = kept.written + self._written - buffered
+        if not tail and not unsent and not queued:
+            return None
+        unsent += b"".join(_frame(text.encode()) for text in queued)
+        return Held(kept.read + self._read, written, seq, tail, unsent)
+
     def _leave_the_strangers(self) -> None:
         if self._address is not None:
             self._state.admission.release(self._address)
@@ -181,6 +409,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def wait_closed(self) -> None:
         """Until the transport is gone, and with it whatever was still unsent."""
         await self._gone.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    entry: Entry
+    seq: Callable[[], int | None]
+    forget: Callable[[], None]
+    read: int
+    """What the kernel had counted when our own count began."""
+    written: int
+
+
+def _wire_size(frame: Frame) -> int:
+    """Of a client's frame, which is masked. One that is longer than it need be is not at rest, and that is all."""
+    size = len(frame.data)
+    return size + (6 if size < 126 else 8 if size < 65536 else 14)
+
+
+def _masked(payload: bytes) -> bytes:
+    """As a client would send it; a mask of zeros is one."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=True)
 
 
 def _frame(payload: bytes) -> bytes:

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,7 +22,7 @@ from gateway.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_BIG, Close
 from gateway.protocol.frames import Request
 from gateway.protocol.gate import Gate
-from gateway.protocol.handshake import Refused, challenge, describe, receive_connect
+from gateway.protocol.handshake import Peer, Refused, challenge, describe, receive_connect
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.protocol.session import Answer, Ignored, Session, exceeds
 from gateway.rpc.dispatch import Dispatcher
@@ -33,13 +34,27 @@ from gateway.web.visit import visit
 log = logging.getLogger("gateway.ws")
 
 EXTENSION = "openclaw.connection"
-"""The ASGI extension under which the server offers the client's `Carrier`, as `connection`."""
+"""The ASGI extension under which the server offers the client's `Carrier`, as `connection`.
+
+`resumed` is there, as a `Resumed`, for a client whose connection another process has accepted: it is open already.
+"""
 CLOSE_S = 5.0
 """From the decision to close until the transport is dropped, whatever the client does."""
 FAIR = 32
 """Frames that a client may pipeline before the others get their turn."""
 _PEER_LEFT: Final = Close(1000)
 _FAILED: Final = Close(1011, "internal error")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A client to go on with. `take` is called with its connection once it is a client again."""
+
+    id: str
+    peer: Peer
+    since_ms: int
+    seq: int
+    take: Callable[[Connection], None]
 
 
 def websocket_endpoint(core: Core, registry: Registry | None = None, lockout: Lockout | None = None) -> ASGIApp:
@@ -59,7 +74,7 @@ class Conversation:
 
     __slots__ = (
         *("_core", "_dispatcher", "_lockout", "_scope", "_nonce", "_receive", "_send", "_loop", "_carrier"),
-        *("_connection", "_outbox", "_session", "_call", "_requests", "_slot", "_handshake", "_abort", "_closer"),
+        *("_connection", "_outbox", "_session", "_call", "_slot", "_handshake", "_abort", "_closer", "_resumed"),
         *("_ignored", "_served"),
     )
 
@@ -74,14 +89,16 @@ class Conversation:
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._carrier: Carrier = scope["extensions"][EXTENSION]["connection"]
-        self._connection = Connection(str(uuid.uuid4()), _remote(scope), self._carrier)
+        offered = scope["extensions"][EXTENSION]
+        self._carrier: Carrier = offered["connection"]
+        self._resumed: Resumed | None = offered.get("resumed")
+        id = self._resumed.id if self._resumed else str(uuid.uuid4())
+        self._connection = Connection(id, _remote(scope), self._carrier)
         self._outbox = self._connection.outbox
         self._outbox.on_close = self._limit_close
         self._outbox.on_end = self._say_goodbye
         self._session: Session | None = None
         self._call: Call | None = None
-        self._requests: set[asyncio.Task[str]] = set()
         self._slot = Flag()
         self._handshake: asyncio.TimerHandle | None = None
         self._abort: asyncio.TimerHandle | None = None
@@ -90,12 +107,13 @@ class Conversation:
         self._served = 0
 
     async def run(self) -> None:
-        if (await self._receive())["type"] != "websocket.connect":
-            return
-        await self._send({"type": "websocket.accept"})
+        if self._resumed is None:
+            if (await self._receive())["type"] != "websocket.connect":
+                return
+            await self._send({"type": "websocket.accept"})
         with self._core.hub.hold(self._connection):
             try:
-                self._open()
+                self._open() if self._resumed is None else self._resume(self._resumed)
                 await self._read()
             except Exception:
                 log.exception("client %s failed", self._connection.id)
@@ -110,6 +128,12 @@ class Conversation:
         timeout_s = self._core.config.gateway.http.limits.handshake_timeout_ms / 1000
         self._handshake = self._loop.call_later(timeout_s, self._outbox.finish, SILENT)
         self._outbox.put(challenge(self._nonce, int(time.time() * 1000)))
+
+    def _resume(self, client: Resumed) -> None:
+        self._session = Session(client.peer)
+        self._call = Call(self._core, self._connection, client.peer)
+        self._core.hub.adopt(self._connection, client.peer, client.since_ms, client.seq)
+        client.take(self._connection)
 
     async def _read(self) -> None:
         """Until the transport says that it is over, which it also does after our own close."""
@@ -142,6 +166,7 @@ class Conversation:
         self._session = Session(outcome.peer)
         self._call = Call(self._core, self._connection, outcome.peer)
         greet(self._core, self._dispatcher.registry, self._connection, outcome)
+        self._core.keep(self._connection)
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
 
     def _gate(self) -> Gate:
@@ -189,11 +214,11 @@ class Conversation:
             return
         self._core.hub.begin()
         task = self._loop.create_task(answer())
-        self._requests.add(task)
+        self._connection.requests[task] = request.id
         task.add_done_callback(lambda done: self._answered(done, request, session))
 
     def _answered(self, task: asyncio.Task[str], request: Request, session: Session) -> None:
-        self._requests.discard(task)
+        self._connection.requests.pop(task, None)
         session.finish(request.id)
         self._slot.set()
         if not task.cancelled():
@@ -227,10 +252,10 @@ class Conversation:
             self._handshake.cancel()
         self._outbox.on_end = None
         self._outbox.cut(_PEER_LEFT)
-        for task in self._requests:
+        ending = [*self._connection.requests, *([self._closer] if self._closer else [])]
+        for task in self._connection.requests:
             task.cancel()
-        ending = [self._closer] if self._closer else []
-        await asyncio.gather(*ending, *self._requests, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._carrier.wait_closed()
         if self._abort:
             self._abort.cancel()

@@ -1,0 +1,183 @@
+"""Keeps the connections of clients for the next process: in the ledger, and in systemd's fd store where there is one.
+
+Without systemd the next process can only be our own re-exec, which gets the descriptors themselves.
+"""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from gateway.handover import parting
+from gateway.handover.ledger import Entry, Found, Ledger, Unreadable
+from gateway.handover.parting import MAX_BYTES, Parting
+from gateway.handover.verdict import Held
+from gateway.hub import Connection
+from gateway.lifecycle.notify import Notifier
+from gateway.lifecycle.sockets import CONNECTION, LEDGER, PARTING, Inherited
+from gateway.lifecycle.store import Store
+from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.handshake import Peer
+
+log = logging.getLogger("gateway.handover")
+
+
+class Who(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What must be known to go on with a client, beside the points of its connection."""
+
+    id: str
+    peer: Peer
+    since_ms: int
+    secret: str = ""
+    """A fingerprint of what the gateway asked of clients when this one came."""
+
+
+class Keepable(Protocol):
+    """A carrier whose connection can outlive the process."""
+
+    @property
+    def fd(self) -> int: ...
+    def drop(self) -> None: ...
+    def stop_reading(self) -> None: ...
+    def keep(self, entry: Entry, seq: Callable[[], int | None], forget: Callable[[], None]) -> None: ...
+    def part(self, seq: int, queued: list[str]) -> Held | None: ...
+
+
+@dataclass(frozen=True)
+class Left:
+    """A connection that a predecessor has left, as far as it can be known."""
+
+    fd: int
+    found: Found | None
+    """None: it is in no ledger that could be read."""
+    held: Held | None
+
+
+@dataclass
+class Keeper:
+    notifier: Notifier
+    inherited: Inherited
+    before: Parting | None = None
+    """What the predecessor said when it left; None after a crash, and at a first start."""
+    _kept: dict[int, tuple[Connection, Keepable]] = field(default_factory=dict)
+    _told: bool = False
+
+    def __post_init__(self) -> None:
+        self._store = Store(self.notifier)
+        others = self.inherited.others
+        if PARTING in others:
+            self.before = parting.read(others[PARTING])
+            self._store.remove(PARTING)
+        self.ledger = self._open(others.get(LEDGER))
+
+    def _open(self, inherited: int | None) -> Ledger:
+        if inherited is not None:
+            try:
+                return Ledger(inherited)
+            except Unreadable as why:
+                log.warning("connections of the predecessor cannot be gone on with: its ledger: %s", why)
+                self._store.remove(LEDGER)
+        ledger = Ledger()
+        self._store.put(LEDGER, ledger.fd)
+        return ledger
+
+    # -- while serving ---------------------------------------------------------------------------------------------
+
+    def keep(self, connection: Connection, carrier: Keepable, policy: AuthPolicy) -> None:
+        """A new client: its connection shall outlive this process, if there is room."""
+        assert connection.peer is not None
+        who = Who(connection.id, connection.peer, connection.since_ms, self._fingerprint(policy))
+        entry = self.ledger.enter(msgspec.json.encode(who))
+        if entry is not None:
+            self._store.put(_name(entry.id), carrier.fd)
+            self.resume(connection, carrier, entry)
+        elif not self._told:
+            self._told = True
+            log.warning("no more connections can be kept over a restart; further ones will be closed then")
+
+    def resume(self, connection: Connection, carrier: Keepable, entry: Entry) -> None:
+        """One that has its entry, and its place in the store, from before."""
+        self._kept[entry.id] = (connection, carrier)
+        connection.kept = True
+        carrier.keep(entry, connection.seq_at_rest, partial(self._forget, entry))
+
+    def _forget(self, entry: Entry) -> None:
+        connection, _ = self._kept.pop(entry.id)
+        connection.kept = False
+        self.discard(entry)
+
+    def discard(self, entry: Entry) -> None:
+        entry.remove()
+        self._store.remove(_name(entry.id))
+
+    def _fingerprint(self, policy: AuthPolicy) -> str:
+        text = f"{policy.mode}\0{policy.secret or ''}".encode("utf-8", "surrogatepass")
+        return hmac.new(self.ledger.key, text, hashlib.sha256).hexdigest()[:32]
+
+    def knows_secret(self, who: Who, policy: AuthPolicy) -> bool:
+        """Whether the gateway still asks for what this client came in by."""
+        return hmac.compare_digest(who.secret, self._fingerprint(policy))
+
+    # -- coming ----------------------------------------------------------------------------------------------------
+
+    def left(self) -> Iterator[Left]:
+        """All connections that came with this process; entries without one are gone, and so are torn ones."""
+        fds = dict(self.inherited.connections)
+        held = self.before.held if self.before else {}
+        for found in list(self.ledger.found()):
+            fd = fds.pop(_name(found.entry.id), None)
+            if fd is None:
+                found.entry.remove()
+            else:
+                yield Left(fd, found, held.get(found.entry.id))
+        for name, fd in fds.items():
+            self._store.remove(name)
+            yield Left(fd, None, None)
+
+    def take_http(self) -> Iterator[int]:
+        """Idle HTTP connections of the predecessor. From here on they are this process's alone."""
+        for name, fd in self.inherited.http.items():
+            self._store.remove(name)
+            yield fd
+
+    # -- leaving ---------------------------------------------------------------------------------------------------
+
+    def stop_reading(self) -> None:
+        """What clients send from here on is for the successor."""
+        for _, carrier in self._kept.values():
+            carrier.stop_reading()
+
+    def part(self, left_at: float, http: Mapping[str, int]) -> list[tuple[str, int]]:
+        """Nothing may be read or written after this. Returns the descriptors for a successor in this very process.
+
+        systemd gets those that it has not yet: where it has the rest, they are for a successor in another process.
+        """
+        passed = [(LEDGER, self.ledger.fd), *http.items()]
+        held: dict[int, Held] = {}
+        room = MAX_BYTES
+        for id, (connection, carrier) in list(self._kept.items()):
+            rest = carrier.part(connection.seq, connection.outbox.waiting())
+            size = len(rest.tail) + len(rest.unsent) if rest else 0
+            if connection.outbox.closing or size > room:
+                carrier.drop()
+                continue
+            room -= size
+            if rest:
+                held[id] = rest
+            passed.append((_name(id), carrier.fd))
+        for name, fd in http.items():
+            self._store.put(name, fd)
+        fd = parting.write(Parting(left_at, held))
+        self._store.put(PARTING, fd)
+        self._store.finish()
+        return [*passed, (PARTING, fd)]
+
+
+def _name(id: int) -> str:
+    return f"{CONNECTION}{id}"

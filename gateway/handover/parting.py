@@ -1,0 +1,51 @@
+"""What a process that leaves on purpose passes on of the connections that are not at rest: read and unsent bytes.
+
+A memfd of its own, made at the last moment and given on whole; after a crash there is none.
+"""
+
+import os
+
+import msgspec
+from msgspec import Struct
+
+from gateway.handover.verdict import Held
+
+VERSION = 1
+MAX_BYTES = 64 * 1024 * 1024
+"""Of all connections together; who does not fit is closed."""
+
+
+class Parting(Struct, frozen=True):
+    left_at: float
+    """Monotonic seconds; from then on no client was read."""
+    held: dict[int, Held] = {}
+    """By the id of the ledger."""
+    version: int = VERSION
+
+
+def write(parting: Parting) -> int:
+    """A descriptor, close-on-exec. Raise OSError if there is no memory for it."""
+    fd = os.memfd_create("openclaw-gateway-parting", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as file:
+            file.write(msgspec.msgpack.encode(parting))
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read(fd: int) -> Parting | None:
+    """Empties and closes it. None for what another version has written: its connections cannot be gone on with.
+
+    Whoever dies from here on has taken it: what was read and is passed on here must not be served a second time.
+    """
+    with os.fdopen(fd, "rb+") as file:
+        file.seek(0)
+        data = file.read()
+        file.truncate(0)
+    try:
+        parting = msgspec.msgpack.decode(data, type=Parting)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    return parting if parting.version == VERSION else None

@@ -1,0 +1,122 @@
+"""Goes on with the connections that a predecessor has left, and ends those that cannot be gone on with.
+
+`handover.verdict` says which is which; nothing is guessed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+from websockets.frames import Close, Frame, Opcode
+
+from gateway.core import Core
+from gateway.handover.counters import count
+from gateway.handover.keeper import Keeper, Left, Who
+from gateway.handover.verdict import Adopt, Refuse, judge
+from gateway.hub import Connection
+from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SERVICE_RESTART
+from gateway.protocol.gate import DEVICE_TOKEN
+from gateway.serving.http import HttpProtocol
+from gateway.serving.server import GatewayServer
+from gateway.serving.websocket import Adopted, WebSocketProtocol
+from gateway.web.socket import Resumed
+
+log = logging.getLogger("gateway.handover")
+
+LINGER_S = 1.0
+"""For a client that is closed to say goodbye; closing at once would reset what it has not read yet."""
+_GOODBYE = Frame(Opcode.CLOSE, Close(SERVICE_RESTART.code, SERVICE_RESTART.reason).serialize()).serialize(mask=False)
+
+
+@dataclass
+class Tally:
+    adopted: int = 0
+    http: int = 0
+    closed: Counter[str] = field(default_factory=Counter)
+    """By why they could not be gone on with."""
+
+
+async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
+    """Everything that came with this process."""
+    tally = Tally()
+    for left in keeper.left():
+        who, verdict = _judge(keeper, left)
+        if who is not None and left.found is not None and isinstance(verdict, Adopt):
+            take = partial(_take, core, keeper, left, who, tally)
+            resumed = Resumed(who.id, who.peer, who.since_ms, verdict.seq, take)
+            adopted = Adopted(verdict, {"resumed": resumed})
+            await server.adopt(left.fd, partial(WebSocketProtocol, adopted=adopted))
+        elif isinstance(verdict, Refuse):
+            if left.found is not None:
+                keeper.discard(left.found.entry)
+            tally.closed[verdict.reason] += 1
+            _dismiss(left.fd, verdict.closable)
+    for fd in keeper.take_http():
+        await server.adopt(fd, partial(HttpProtocol, adopted=True))
+        tally.http += 1
+    return tally
+
+
+def _judge(keeper: Keeper, left: Left) -> tuple[Who | None, Adopt | Refuse]:
+    if left.found is None:
+        # A predecessor that left on purpose has written whole messages, whatever else it has written down.
+        return None, Refuse("unreadable", closable=keeper.before is not None)
+    try:
+        who = msgspec.json.decode(left.found.who, type=Who)
+    except msgspec.DecodeError:
+        return None, Refuse("unreadable", closable=keeper.before is not None and left.held is None)
+    try:
+        return who, judge(count(left.fd), left.found.points, left.held)
+    except OSError:
+        return who, Refuse("gone", closable=False)
+
+
+def _take(core: Core, keeper: Keeper, left: Left, who: Who, tally: Tally, connection: Connection) -> None:
+    """The client is one again. What has changed meanwhile closes it as it would have then."""
+    assert left.found is not None and isinstance(connection.carrier, WebSocketProtocol)
+    keeper.resume(connection, connection.carrier, left.found.entry)
+    peer = who.peer
+    if peer.device_id is not None and not core.devices.still_admits(peer.device_id, peer.role):
+        connection.outbox.finish(DEVICE_CHANGED)
+    elif peer.auth_mode != DEVICE_TOKEN and not keeper.knows_secret(who, core.auth):
+        connection.outbox.finish(SECRET_CHANGED)
+    else:
+        tally.adopted += 1
+        log.debug("connection adopted: %s", connection.id)
+        return
+    tally.closed["auth"] += 1
+
+
+def _dismiss(fd: int, closable: bool) -> None:
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    with contextlib.suppress(OSError):
+        if closable:
+            sock.send(_GOODBYE)
+        sock.shutdown(socket.SHUT_WR if closable else socket.SHUT_RDWR)
+    if closable:
+        task = asyncio.get_running_loop().create_task(_linger(sock))
+        _lingering.add(task)
+        task.add_done_callback(_lingering.discard)
+    else:
+        sock.close()
+
+
+_lingering: set[asyncio.Task[None]] = set()
+"""The loop itself holds tasks only weakly."""
+
+
+async def _linger(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while await loop.sock_recv(sock, 65536):
+                pass
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
