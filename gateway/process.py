@@ -303,6 +303,9 @@ class Process:
             log.info(
                 "%s restart: clients waited %s", kind, "an unknown time" if gap is None else f"at most {gap:.0f} ms"
             )
+            if self._adopted is not None:
+                record.carried(self._adopted.websockets, self._adopted.closed, self._adopted.silence_ms)
+                log.info("%s", self._adopted)
 
     async def _settle_in(self) -> None:
         await asyncio.to_thread(warm_up)

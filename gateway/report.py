@@ -90,6 +90,12 @@ class RestartRecord(Struct, frozen=True, omit_defaults=True):
     """Connections that waited in the kernel's queue."""
     longest_wait_ms: float = 0.0
     """The longest any of them waited."""
+    adopted: int = 0
+    """WebSockets that went on in the new process."""
+    closed: dict[str, int] = {}
+    """WebSockets that did not, by why: docs/handover.md explains the words."""
+    silence_ms: float | None = None
+    """From when the old process stopped reading clients to when the new one went on; None after a crash."""
 
 
 class Restarts(Struct, frozen=True):
@@ -98,6 +104,10 @@ class Restarts(Struct, frozen=True):
     crash: int = 0
     longest_wait_ms: float = 0.0
     """The longest wait of any client over all restarts counted here."""
+    adopted: int = 0
+    closed: dict[str, int] = {}
+    """As in a `RestartRecord`, over all restarts."""
+    longest_silence_ms: float = 0.0
     last: RestartRecord | None = None
 
 

@@ -142,6 +142,8 @@ def _restart_story(report: StatusReport, waited: float) -> str:
         return head
     head = f"{last.kind} restart, ready after {waited:.2f} s (pid {report.pid})"
     gap = "" if last.gap_ms is None else f"nobody was served for {last.gap_ms:.0f} ms; "
+    if last.adopted or last.closed:
+        gap += f"{last.adopted} of {last.adopted + sum(last.closed.values())} WebSockets went on; "
     if not last.queued:
         return f"{head}: {gap}no connection had to wait"
     noun = "connection" if last.queued == 1 else "connections"

@@ -190,6 +190,11 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
         text += f"; longest wait of a client {restarts.longest_wait_ms:.0f} ms; last: {restarts.last.kind}"
         text += f" {_ago(restarts.last.at)}{f' ({restarts.last.reason})' if restarts.last.reason else ''}"
     yield "restarts", text
+    if restarts.adopted or restarts.closed:
+        text = f"{restarts.adopted} WebSockets, longest silence {restarts.longest_silence_ms:.0f} ms"
+        if restarts.closed:
+            text += f"; closed: {', '.join(f'{n} {reason}' for reason, n in sorted(restarts.closed.items()))}"
+        yield "carried", text
     if report.restart_problem:
         yield "restart", f"{click.style('did not happen', fg='red')}: {report.restart_problem}"
     config = report.config

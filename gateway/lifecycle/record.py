@@ -7,6 +7,7 @@ record: a process that is killed leaves the old one or the new one, never half o
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -74,6 +75,17 @@ class Record:
         before = self.memory.restarts
         last = RestartRecord(kind=kind, at=at, reason=self.before.reason if self.before else "", gap_ms=gap_ms)
         self.update(restarts=replace(before, **{kind: getattr(before, kind) + 1}, last=last))
+
+    def carried(self, adopted: int, closed: Mapping[str, int], silence_ms: float | None) -> None:
+        """Note what became of the predecessor's connections."""
+        before = self.memory.restarts
+        if before.last is None:
+            return
+        last = replace(before.last, adopted=adopted, closed=dict(closed), silence_ms=silence_ms)
+        total = {reason: before.closed.get(reason, 0) + closed.get(reason, 0) for reason in {*before.closed, *closed}}
+        longest = max(before.longest_silence_ms, silence_ms or 0.0)
+        adopted += before.adopted
+        self.update(restarts=replace(before, adopted=adopted, closed=total, longest_silence_ms=longest, last=last))
 
     def waited(self, queued: int, longest_ms: float) -> None:
         """Note how many connections waited in the kernel's queue for this image, and for how long at most."""

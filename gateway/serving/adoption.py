@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,10 +36,18 @@ _GOODBYE = Frame(Opcode.CLOSE, Close(SERVICE_RESTART.code, SERVICE_RESTART.reaso
 
 @dataclass
 class Tally:
-    adopted: int = 0
+    websockets: int = 0
     http: int = 0
     closed: Counter[str] = field(default_factory=Counter)
-    """By why they could not be gone on with."""
+    """WebSockets by why they could not be gone on with."""
+    silence_ms: float | None = None
+    """How long nobody read what clients sent; None after a crash."""
+
+    def __str__(self) -> str:
+        quiet = "" if self.silence_ms is None else f" after {self.silence_ms:.0f} ms"
+        ended = ", ".join(f"{count} {reason}" for reason, count in sorted(self.closed.items()))
+        closed = f"; {self.closed.total()} closed ({ended})" if ended else ""
+        return f"connections adopted{quiet}: {self.websockets} WebSocket, {self.http} HTTP{closed}"
 
 
 async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
@@ -59,6 +68,9 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
     for fd in keeper.take_http():
         await server.adopt(fd, partial(HttpProtocol, adopted=True))
         tally.http += 1
+    await asyncio.sleep(0)  # in which the WebSockets are taken
+    if keeper.before is not None:
+        tally.silence_ms = round((time.monotonic() - keeper.before.left_at) * 1000, 1)
     return tally
 
 
@@ -86,7 +98,7 @@ def _take(core: Core, keeper: Keeper, left: Left, who: Who, tally: Tally, connec
     elif peer.auth_mode != DEVICE_TOKEN and not keeper.knows_secret(who, core.auth):
         connection.outbox.finish(SECRET_CHANGED)
     else:
-        tally.adopted += 1
+        tally.websockets += 1
         log.debug("connection adopted: %s", connection.id)
         return
     tally.closed["auth"] += 1

@@ -150,7 +150,7 @@ if "LISTEN_FDS" in os.environ:
 else:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     record, lease = os.memfd_create("r"), os.open("/", os.O_RDONLY)
-    words = sockets.hand_over(listeners, True, {"record": record, "lease": lease})
+    words = sockets.hand_over(listeners, True, [("record", record), ("lease", lease)])
     os.execve(sys.executable, sys.orig_argv, {**os.environ, **words})
 """
 
