@@ -356,14 +356,17 @@ class Process:
         await self._configuration.stop()
         budgets = Budgets()
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
+        way = coordinator.state.way
         carry = await self._comes_back()
         await drained
         await self._server.leave(
             budgets, self._stopped_accepting, partial(self._close_websockets, carry=carry), carry=carry
         )
         self._note_waits()
-        if carry and not (carry := await self._comes_back()):  # a stop has come in the middle of a restart
-            await self._close_websockets(budgets.close, carry=False)
+        if way is not coordinator.state.way:  # a stop has come in the middle of a restart
+            carry = await self._comes_back()
+            if not carry:
+                await self._close_websockets(budgets.close, carry=False)
         left_at = time.monotonic()
         if carry:
             self.keeper.stop_reading()

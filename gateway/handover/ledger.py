@@ -3,7 +3,7 @@
 The ledger is a memfd, mapped into memory: a write is one copy, and what was written is there when the process is not. A
 re-exec passes it on, systemd's fd store keeps it over a cold restart and a crash.
 
-    header   magic, version, number of slots, the next id, a key for fingerprints
+    header   magic, version, number of slots, the next id, how many slots were ever taken, a key for fingerprints
     slot     id (0: free) · who, as JSON, with its checksum · two points, each with its checksum
 
 A point says: when so much was read and so much was written, nothing was under way, and the last event had this number.
@@ -32,7 +32,9 @@ MAX_WHO = 1952
 KEY_BYTES = 32
 
 _MAGIC = b"OCGWCONN"
-_HEADER = Struct("<8sIIQ32s")
+_HEADER = Struct("<8sIIQQ32s")
+_COUNTS = Struct("<QQ")
+_COUNTS_AT = 16
 _HEADER_BYTES = 4096
 _ID = Struct("<Q")
 _WHO = Struct("<II")
@@ -87,17 +89,22 @@ class Ledger:
             raise Unreadable(f"{os.fstat(self.fd).st_size} bytes instead of {size}")
         self.memory = mmap.mmap(self.fd, size)
         if inherited is None:
-            self._write_header(1, os.urandom(KEY_BYTES))
-        self._next, self.key = self._read_header()
-        self._free = [slot for slot in reversed(range(SLOTS)) if not self._id(slot)]
+            _HEADER.pack_into(self.memory, 0, _MAGIC, VERSION, SLOTS, 1, 0, os.urandom(KEY_BYTES))
+        self._next, self._taken, self.key = self._read_header()
+        self._free = [slot for slot in reversed(range(self._taken)) if not self._id(slot)]
 
     def enter(self, who: bytes) -> Entry | None:
         """A slot for a connection, without a point yet; None if all are taken or it says too much of itself."""
-        if len(who) > MAX_WHO or not self._free:
+        if len(who) > MAX_WHO or not (self._free or self._taken < SLOTS):
             return None
-        slot, id = self._free.pop(), self._next
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = self._taken  # what was never taken is never touched: a page that is only read takes memory too
+            self._taken += 1
+        id = self._next
         self._next += 1
-        self._write_header(self._next, self.key)
+        _COUNTS.pack_into(self.memory, _COUNTS_AT, self._next, self._taken)
         at = _HEADER_BYTES + slot * SLOT_BYTES
         head = _WHO.pack(len(who), zlib.crc32(who))
         self.memory[at + _WHO_AT : at + _TEXT_AT] = head.ljust(_TEXT_AT - _WHO_AT, b"\0")
@@ -107,7 +114,7 @@ class Ledger:
 
     def found(self) -> Iterator[Found]:
         """All that is whole. A slot that is torn was never finished, and its connection never stored."""
-        for slot in range(SLOTS):
+        for slot in range(self._taken):
             id = self._id(slot)
             if not id:
                 continue
@@ -147,13 +154,10 @@ class Ledger:
         whole = _SUM.unpack_from(self.memory, start + _POINT.size)[0] == zlib.crc32(data, id & 0xFFFFFFFF)
         return Point(*_POINT.unpack(data)) if whole else None
 
-    def _write_header(self, next_id: int, key: bytes) -> None:
-        _HEADER.pack_into(self.memory, 0, _MAGIC, VERSION, SLOTS, next_id, key)
-
-    def _read_header(self) -> tuple[int, bytes]:
-        magic, version, slots, next_id, key = _HEADER.unpack_from(self.memory, 0)
+    def _read_header(self) -> tuple[int, int, bytes]:
+        magic, version, slots, next_id, taken, key = _HEADER.unpack_from(self.memory, 0)
         if magic != _MAGIC:
             raise Unreadable("it is no ledger")
         if version != VERSION or slots != SLOTS:
             raise Unreadable(f"version {version} with {slots} slots, and this is version {VERSION} with {SLOTS}")
-        return next_id, key
+        return next_id, min(taken, SLOTS), key

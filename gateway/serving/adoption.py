@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 from websockets.frames import Close, Frame, Opcode
 
 from gateway.core import Core
@@ -57,7 +58,9 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
         who, verdict = _judge(keeper, left)
         if who is not None and left.found is not None and isinstance(verdict, Adopt):
             take = partial(_take, core, keeper, left, who, tally)
-            resumed = Resumed(who.id, who.peer, who.since_ms, verdict.seq, take)
+            # The generations of another process are not ours; whether it is the same secret, `_take` looks at.
+            peer = replace(who.peer, auth_generation=core.auth.generation)
+            resumed = Resumed(who.id, peer, who.since_ms, verdict.seq, take)
             adopted = Adopted(verdict, {"resumed": resumed})
             await server.adopt(left.fd, partial(WebSocketProtocol, adopted=adopted))
         elif isinstance(verdict, Refuse):
