@@ -117,7 +117,8 @@ class Keeper:
         self._store.remove(_name(entry.id))
 
     def _fingerprint(self, policy: AuthPolicy) -> str:
-        text = f"{policy.mode}\0{policy.secret or ''}".encode("utf-8", "surrogatepass")
+        """Of what decides who is admitted; worth nothing without the key, which lies in the ledger alone."""
+        text = msgspec.json.encode(policy.admitted, order="deterministic")
         return hmac.new(self.ledger.key, text, hashlib.sha256).hexdigest()[:32]
 
     def knows_secret(self, who: Who, policy: AuthPolicy) -> bool:
