@@ -43,6 +43,11 @@ class Core(Protocol):
     def auth(self) -> "AuthPolicy": ...
 
     @property
+    def reachable(self) -> tuple[str, ...]:
+        """Addresses at which others than this machine reach us, whatever the config says."""
+        ...
+
+    @property
     def degraded(self) -> tuple[str, ...]:
         """The report's reasons alone, for a probe that is asked often."""
         ...

@@ -149,6 +149,10 @@ class Process:
     def auth(self) -> AuthPolicy:
         return self._configuration.auth
 
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        return self._configuration.reachable
+
     async def reload(self, trigger: str) -> ReloadResult:
         return await self._configuration.reload(trigger)
 

@@ -30,6 +30,7 @@ class FakeCore:
     snapshot: Snapshot = field(default_factory=lambda: Snapshot(PATHS.config, False, ()))
     auth: AuthPolicy = field(default_factory=lambda: AuthPolicy("token", token="t0k", generation=1))
     degraded: tuple[str, ...] = ()
+    reachable: tuple[str, ...] = ()
     watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)

@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import clobber, edit, files
 from gateway.config.files import Snapshot
+from gateway.config.guard import guard
 from gateway.config.patch import EntriesLost, merge_careful, merge_patch
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
@@ -164,7 +165,7 @@ class _Write:
             text = self._text(before)
             if text == before.raw:
                 return _Done(before, before)
-            after = files.read(path, os.environ, state, text=text)
+            after = guard(files.read(path, os.environ, state, text=text), self.call.core.reachable)
             if after.issues:
                 raise Invalid(*after.issues)
             if hash_on_disk(path) != (before.raw_hash if before.exists else None):

@@ -153,6 +153,15 @@ def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Place, monke
     assert place.text == "{by: 'hand'}" and place.core.asked == []
 
 
+def test_a_port_that_is_open_to_others_keeps_its_secret(place: Place) -> None:
+    place.core.reachable = ("192.0.2.7:18789",)
+    error = place.refused("config.patch", "{gateway: {auth: {mode: 'none'}}}")
+    assert error["details"]["issues"][0]["path"] == "gateway.auth.mode"
+    assert "192.0.2.7:18789 without auth" in error["details"]["issues"][0]["message"]
+    place.core.reachable = ()
+    place.ok("config.patch", "{gateway: {auth: {mode: 'none'}}}")
+
+
 def test_a_first_file_needs_no_hash(tmp_path: Path) -> None:
     place = Place(tmp_path, None)
     place.ok("config.patch", "{gateway: {port: 18801}}")
