@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -90,6 +91,16 @@ class Launched:
                 raise TimeoutError(f"{self.program.name}: no {word} within {PATIENCE_S:g} s") from None
             if word in message.splitlines():
                 return time.monotonic(), message
+
+    def take_everything(self) -> None:
+        """From here on read what it says as systemd does, descriptors too, so that it never has to wait; not `hear`."""
+        threading.Thread(target=self._take_everything, daemon=True).start()
+
+    def _take_everything(self) -> None:
+        with suppress(OSError):  # the end of it all
+            while True:
+                for fd in socket.recv_fds(self._notify, 65536, 16)[1]:
+                    os.close(fd)
 
     def queue_request(self) -> socket.socket:
         """A client whose request waits in the listener's queue until somebody serves it."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.clients import CLIENTS
 from tests.e2e.installation import install, interpreter
 from tests.e2e.machine import obstacle
 
@@ -65,6 +66,13 @@ def find_installation() -> Installation:
     os.umask(0o022)
     venv = install(python)
     return Installation(venv / "bin" / "python", "the installed wheel", venv, None)
+
+
+def openclaw() -> Program | None:
+    """OpenClaw's own gateway, where `make conformance` has installed it; its port is in its config."""
+    client = CLIENTS[-1]
+    words = [*client.words("gateway"), "--port", "$PORT"]
+    return Program(f"OpenClaw {client.version}", words) if client.installed else None
 
 
 def small_config(folder: Path) -> str:

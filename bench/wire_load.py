@@ -115,14 +115,15 @@ class Client(asyncio.Protocol):
 async def connect(port: int, count: int, echo: bool) -> list[Client]:
     loop = asyncio.get_running_loop()
     clients: list[Client] = []
-    while len(clients) < count:
-        made = (
-            loop.create_connection(lambda: Client(echo), "127.0.0.1", port)
-            for _ in range(min(TOGETHER, count - len(clients)))
-        )
-        batch = [client for _, client in await asyncio.gather(*made)]
-        await asyncio.gather(*(client.ready for client in batch))
-        clients += batch
+    numbers = iter(range(count))
+
+    async def one_after_the_other() -> None:
+        for _ in numbers:
+            _, client = await loop.create_connection(lambda: Client(echo), "127.0.0.1", port)
+            await client.ready
+            clients.append(client)
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(min(TOGETHER, count))))
     return clients
 
 

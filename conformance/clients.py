@@ -53,6 +53,15 @@ class Client:
     def interpreter(self) -> Path:
         return self.folder / "node_modules" / _node_package() / "bin" / "node"
 
+    @property
+    def stamp(self) -> Path:
+        """There once everything is installed, with what that was."""
+        return self.folder / ".installed"
+
+    @property
+    def installed(self) -> bool:
+        return self.stamp.exists()
+
     def words(self, command: str) -> list[str]:
         return [str(self.interpreter), str(self.package / "openclaw.mjs"), *command.split()]
 
@@ -65,13 +74,12 @@ CLIENTS = (
 
 def install(client: Client) -> None:
     """From the npm registry, once. No package's script is run: the client needs none of them to talk to a gateway."""
-    stamp = client.folder / ".installed"
     wanted = {
         "private": True,
         "dependencies": {"openclaw": client.version, _node_package(): client.node},
         "overrides": dict(client.overrides),
     }
-    if stamp.exists() and json.loads(stamp.read_text()) == wanted:
+    if client.installed and json.loads(client.stamp.read_text()) == wanted:
         return
     client.folder.mkdir(parents=True, exist_ok=True)
     (client.folder / "package.json").write_text(json.dumps(wanted, indent=2))
@@ -79,7 +87,7 @@ def install(client: Client) -> None:
     done = subprocess.run(words, cwd=client.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         raise RuntimeError(f"npm could not install openclaw {client.version}:\n{done.stdout}{done.stderr}")
-    stamp.write_text(json.dumps(wanted))
+    client.stamp.write_text(json.dumps(wanted))
 
 
 def make_home(client: Client, folder: Path, port: int) -> Path:

@@ -19,6 +19,7 @@ UNTRACKED = "cli"
 """The mode of commands: they come and go by the second; the existing gateway does not list them either."""
 
 Fields = dict[str, Any]
+_ascii = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Present(NamedTuple):
@@ -33,7 +34,7 @@ class _Past(NamedTuple):
 
 def encode(fields: Fields) -> bytes:
     """In ASCII alone: one dot beyond it would make each frame with all entries cost twice the memory, and more time."""
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return _ascii(fields).encode()
 
 
 def tracked(peer: Peer) -> bool:

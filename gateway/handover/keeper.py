@@ -67,6 +67,8 @@ class Keeper:
     """What the predecessor said when it left; None after a crash, and at a first start."""
     _kept: dict[int, tuple[Connection, Keepable]] = field(default_factory=dict)
     _told: bool = False
+    _last: tuple[AuthPolicy | None, str] = (None, "")
+    """The policy of the latest fingerprint."""
 
     def __post_init__(self) -> None:
         self._store = Store(self.notifier)
@@ -118,8 +120,12 @@ class Keeper:
 
     def _fingerprint(self, policy: AuthPolicy) -> str:
         """Of what decides who is admitted; worth nothing without the key, which lies in the ledger alone."""
-        text = msgspec.json.encode(policy.admitted, order="deterministic")
-        return hmac.new(self.ledger.key, text, hashlib.sha256).hexdigest()[:32]
+        known, fingerprint = self._last
+        if known is not policy:  # one policy holds for many clients
+            text = msgspec.json.encode(policy.admitted, order="deterministic")
+            fingerprint = hmac.new(self.ledger.key, text, hashlib.sha256).hexdigest()[:32]
+            self._last = (policy, fingerprint)
+        return fingerprint
 
     def knows_secret(self, who: Who, policy: AuthPolicy) -> bool:
         """Whether the gateway still asks for what this client came in by."""
