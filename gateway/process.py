@@ -90,8 +90,9 @@ class Process:
         self.version = __version__
         self.started = time.monotonic()
         self.paths = start.paths
-        # Versions of presence and health that clients have seen must not come again: a restart is not theirs to see.
-        self.hub = Hub(self._changed, self._idle, first_version=int(time.time() * 1000))
+        # Versions of presence and health that clients have seen must not come again over a restart; the monotonic
+        # clock is all processes' and no jump of the time of day turns it back.
+        self.hub = Hub(self._changed, self._idle, first_version=int(time.monotonic() * 1000))
         self.keeper = Keeper(start.notifier, start.inherited)
         self.devices = Devices(start.paths.state, self._announce_pairing)
         self.devices.on_revoked = self._device_changed
