@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MAIN = "main"
+GLOBAL = "global"
+ASSISTANT, AVATAR = "Assistant", "A"
+"""What a page shows for an agent that nobody has named."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,53 @@ class Model:
     @property
     def ref(self) -> str:
         return f"{self.provider}/{self.id}"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Who answers a client that names nobody, and where: what every hello and every `health` says of the config."""
+
+    agent: str
+    agents: tuple[str, ...]
+    """All of them, in the order of the file."""
+    main_key: str
+    scope: str
+    """`per-sender` or `global`."""
+    has_model: bool
+
+    @property
+    def main_session(self) -> str:
+        return self.scope if self.scope == GLOBAL else f"agent:{self.agent}:{self.main_key}"
+
+    @property
+    def ownership(self) -> str:
+        return "sole" if len(self.agents) == 1 else "legacy"
+
+
+def defaults(tree: dict[str, Any]) -> Defaults:
+    found = agents(tree)
+    first = default_id(tree)
+    return Defaults(
+        agent=first,
+        agents=tuple(each.id for each in found),
+        main_key=main_key(tree),
+        scope=GLOBAL if section(tree, "session").get("scope") == GLOBAL else "per-sender",
+        has_model=any(each.model for each in found if each.id == first),
+    )
+
+
+def main_key(tree: dict[str, Any]) -> str:
+    """The last part of the main session's key."""
+    return (_text(section(tree, "session").get("mainKey")) or MAIN).lower()
+
+
+def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
+    """Name and avatar that a page shows for an agent: those of `ui.assistant`, else its own; None for what is unset."""
+    shared = section(tree, "ui", "assistant")
+    agent = next((each for each in agents(tree) if each.id == id), None)
+    own = agent.identity if agent else {}
+    name = _text(shared.get("name")) or own.get("name") or (agent.name if agent else None)
+    return name, _text(shared.get("avatar")) or own.get("avatar") or own.get("emoji")
 
 
 def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
@@ -74,6 +124,12 @@ def models(tree: dict[str, Any]) -> tuple[Model, ...]:
         for row in _rows(entry.get("models"))
         if isinstance(row, dict) and _text(row.get("id"))
     )
+
+
+def providers_with_key(tree: dict[str, Any]) -> tuple[str, ...]:
+    """Those of `models.providers` that have an `apiKey`, in the order of the file."""
+    entries = section(tree, "models", "providers").items()
+    return tuple(name for name, entry in entries if isinstance(entry, dict) and entry.get("apiKey"))
 
 
 def default_model(tree: dict[str, Any]) -> tuple[str | None, str | None, int | None]:

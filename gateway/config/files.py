@@ -7,10 +7,12 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from gateway.config.atomic import replace_text
+from gateway.config.catalog import Defaults, defaults
 from gateway.config.fields import FIELDS
 from gateway.config.include import resolve
 from gateway.config.parse import MAX_BYTES, Document, Place, dotted, issue, parse
@@ -52,6 +54,11 @@ class Snapshot:
     unused: tuple[str, ...] = ()
     exposed: tuple[Path, ...] = ()
     """Files with a secret in them that others than their owner may read."""
+
+    @cached_property
+    def defaults(self) -> Defaults:
+        """Looked for once, because every hello and every `health` says it."""
+        return defaults(self.merged)
 
 
 def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None, *, text: str | None = None) -> Snapshot:

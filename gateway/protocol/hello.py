@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from gateway.config.catalog import Defaults
 from gateway.protocol.frames import StateVersion
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
@@ -22,13 +23,6 @@ EVENTS = [
 ]
 """What this gateway sends."""
 
-SESSION_DEFAULTS = {
-    "defaultAgentId": "main",
-    "mainKey": "main",
-    "mainSessionKey": "agent:main:main",
-    "scope": "per-sender",
-}
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -44,6 +38,7 @@ class Facts:
     uptime_ms: int
     config_path: str
     state_dir: str
+    defaults: Defaults
 
 
 def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None) -> dict[str, Any]:
@@ -59,7 +54,7 @@ def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None
             "uptimeMs": facts.uptime_ms,
             "configPath": facts.config_path,
             "stateDir": facts.state_dir,
-            "sessionDefaults": SESSION_DEFAULTS,
+            "sessionDefaults": _session_defaults(peer, facts.defaults),
         },
         "policy": _policy(peer),
     }
@@ -69,6 +64,18 @@ def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None
     elif granted is not None:
         payload["auth"] = _auth(peer, granted)
     return payload
+
+
+def _session_defaults(peer: Peer, defaults: Defaults) -> dict[str, Any]:
+    named: dict[str, Any] = {
+        "defaultAgentId": defaults.agent,
+        "mainKey": defaults.main_key,
+        "mainSessionKey": defaults.main_session,
+        "scope": defaults.scope,
+    }
+    if peer.protocol >= 4:
+        named |= {"modelConfigured": defaults.has_model, "ownership": defaults.ownership, "selectionRequired": False}
+    return named
 
 
 def _auth(peer: Peer, granted: Granted | None) -> dict[str, Any]:

@@ -4,12 +4,20 @@ from typing import Any, Literal
 
 from gateway.protocol.frames import WireError
 
-Scope = Literal["operator.read", "operator.write", "operator.admin", "operator.approvals", "operator.pairing"]
+Scope = Literal[
+    "operator.read",
+    "operator.write",
+    "operator.admin",
+    "operator.approvals",
+    "operator.questions",
+    "operator.pairing",
+]
 
 READ: Scope = "operator.read"
 WRITE: Scope = "operator.write"
 ADMIN: Scope = "operator.admin"
 APPROVALS: Scope = "operator.approvals"
+QUESTIONS: Scope = "operator.questions"
 PAIRING: Scope = "operator.pairing"
 
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.config import catalog
 from gateway.core import Core
 from gateway.lockout import Lockout
 from gateway.protocol.visitor import origin_refusal, visitor
@@ -29,12 +30,13 @@ _PREFLIGHT = Response(
     },
 )
 _JSON_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+_CONFIG = "/control-ui-config.json"
 _AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
 
 
 def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     """All of them; a path that is none of them is not found, with a secret or without."""
-    config_path = _config_path(base_path)
+    config_paths = _config_paths(base_path)
     config = _shared(core, guarded_routes(core, base_path, lockout))
     avatar = _shared(core, _avatar)
     avatar_path = re.compile(f"({re.escape(base_path)})?{_AVATAR}", re.ASCII)
@@ -44,7 +46,7 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     def find(path: str) -> ASGIApp:
         if not core.config.gateway.control_ui.enabled:
             return _NOT_FOUND
-        if path == config_path:
+        if path in config_paths:
             return config
         if path in ("/", f"{base_path}/"):
             return front
@@ -74,24 +76,26 @@ def _routes(core: Core, base_path: str) -> Router:
         body = msgspec.json.encode(_control_ui_config(core, base_path))
         return Response(body, headers=_JSON_HEADERS, media_type="application/json")
 
-    return Router(routes=[Route(_config_path(base_path), control_ui_config)])
+    return Router(routes=[Route(path, control_ui_config) for path in _config_paths(base_path)])
 
 
-def _config_path(base_path: str) -> str:
-    """Without a base path OpenClaw's page asks under a place of its own."""
-    return f"{base_path or '/__openclaw'}/control-ui-config.json"
+def _config_paths(base_path: str) -> tuple[str, ...]:
+    """Where OpenClaw's page asks below its base path, and where it asked before 2026.6."""
+    return f"{base_path}{_CONFIG}", f"{base_path}/__openclaw{_CONFIG}"
 
 
 def _control_ui_config(core: Core, base_path: str) -> dict[str, Any]:
     """Every key that OpenClaw 2026.9.6 sends; what we do not have is off, so that the page does not offer it."""
+    agent = core.snapshot.defaults.agent
+    name, avatar = catalog.assistant(core.snapshot.merged, agent)
     return {
         "basePath": base_path,
-        "assistantName": "Assistant",
-        "assistantAvatar": "A",
+        "assistantName": name or catalog.ASSISTANT,
+        "assistantAvatar": avatar or catalog.AVATAR,
         "assistantAvatarSource": None,
         "assistantAvatarStatus": None,
         "assistantAvatarReason": None,
-        "assistantAgentId": "main",
+        "assistantAgentId": agent,
         "serverVersion": core.version,
         # The page is not of our build: an id of ours would look to it like an update that it must load.
         "serverBuildId": None,

@@ -60,6 +60,26 @@ def test_the_default_model_and_its_window() -> None:
     assert catalog.default_model({}) == (None, None, None)
 
 
+def test_providers_with_a_key() -> None:
+    providers = {"a": {"apiKey": "k"}, "b": {}, "c": 5, "d": {"apiKey": ""}}
+    assert catalog.providers_with_key({"models": {"providers": providers}}) == ("a",)
+
+
+def test_who_answers_by_default() -> None:
+    found = catalog.defaults(CONFIG | {"session": {"mainKey": " Home ", "scope": "global"}})
+    assert (found.agent, found.agents, found.main_key) == ("boss", ("helper", "boss"), "home")
+    assert (found.main_session, found.has_model, found.ownership) == ("global", True, "legacy")
+    assert catalog.defaults({}) == catalog.Defaults("main", ("main",), "main", "per-sender", False)
+    assert catalog.defaults({}).main_session == "agent:main:main"
+
+
+def test_how_a_page_calls_an_agent() -> None:
+    assert catalog.assistant(CONFIG, "helper") == ("Help", "🦞")
+    assert catalog.assistant(CONFIG, "boss") == catalog.assistant({}, "none") == (None, None)
+    shared = CONFIG | {"ui": {"assistant": {"name": "Ada", "avatar": " "}}}
+    assert catalog.assistant(shared, "helper") == ("Ada", "🦞")
+
+
 NAMES = ["agents", "list", "defaults", "id", "default", "model", "models", "providers", "primary", "identity", "x"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
@@ -73,3 +93,7 @@ def test_nothing_in_a_file_can_break_it(tree: dict[str, Any]) -> None:
     assert catalog.default_id(tree) in {each.id for each in catalog.agents(tree)}
     catalog.models(tree)
     catalog.default_model(tree)
+    catalog.providers_with_key(tree)
+    found = catalog.defaults(tree)
+    assert found.agent in found.agents
+    catalog.assistant(tree, found.agent)

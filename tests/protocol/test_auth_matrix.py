@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.config.catalog import defaults
 from gateway.lockout import MAX_FAILURES, Lockout
 from gateway.protocol.auth import ATTRIBUTION_REQUIRED, AuthPolicy
 from gateway.protocol.frames import StateVersion, WireError
@@ -355,7 +356,7 @@ def test_what_the_book_is_asked_and_what_hello_says(protocol: int) -> None:
         role="operator", roles=("operator",), scopes=ASKED, local=True, protocol=protocol,
     )  # fmt: skip
     assert book.asked == [asking]
-    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s")
+    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
     auth = hello(outcome.peer, "conn", facts, outcome.granted)["auth"]
     assert auth.pop("method", None) == ("token" if protocol == 4 else None)
     assert auth == {"deviceToken": ISSUED, "role": "operator", "scopes": ASKED, "issuedAtMs": 77}

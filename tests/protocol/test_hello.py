@@ -1,7 +1,9 @@
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from gateway.config.catalog import Defaults
 from gateway.protocol.frames import StateVersion
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.hello import Facts, hello
@@ -17,10 +19,11 @@ FACTS = Facts(
     uptime_ms=5,
     config_path="/c",
     state_dir="/s",
+    defaults=Defaults("main", ("main",), "main", "per-sender", False),
 )
 
 
-def made(protocol: int) -> dict[str, Any]:
+def made(protocol: int, facts: Facts = FACTS) -> dict[str, Any]:
     peer = Peer(
         protocol,
         "operator",
@@ -29,7 +32,7 @@ def made(protocol: int) -> dict[str, Any]:
         auth_mode="token",
         gateway_mode="token",
     )
-    return msgspec.json.decode(msgspec.json.encode(hello(peer, "conn", FACTS)), type=dict[str, Any])
+    return msgspec.json.decode(msgspec.json.encode(hello(peer, "conn", facts)), type=dict[str, Any])
 
 
 def test_protocol_3() -> None:
@@ -62,3 +65,12 @@ def test_protocol_4_has_auth_and_boot_id() -> None:
     assert payload["snapshot"]["authMode"] == "token"
     assert payload["features"]["methods"] == ["health"]
     assert "tick" in payload["features"]["events"]
+
+
+def test_who_answers_by_default() -> None:
+    defaults = made(4)["snapshot"]["sessionDefaults"]
+    assert (defaults["modelConfigured"], defaults["ownership"], defaults["selectionRequired"]) == (False, "sole", False)
+    team = replace(FACTS, defaults=Defaults("boss", ("helper", "boss"), "home", "per-sender", True))
+    defaults = made(4, team)["snapshot"]["sessionDefaults"]
+    assert (defaults["defaultAgentId"], defaults["mainSessionKey"]) == ("boss", "agent:boss:home")
+    assert (defaults["modelConfigured"], defaults["ownership"]) == (True, "legacy")

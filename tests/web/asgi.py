@@ -6,11 +6,13 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.lifecycle.phases import Phase
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
 from gateway.web.app import create_app
+from tests.core_fake import PATHS
 
 LOCAL, REMOTE = ("127.0.0.1", 5), ("203.0.113.9", 5)
 
@@ -22,6 +24,7 @@ class Core:
         self.started = 0.0
         self.boot_id = "boot"
         self.config = Config()
+        self.snapshot = Snapshot(PATHS.config, False, ())
         self.auth = AuthPolicy("token", token="t0k")
         self.degraded: tuple[str, ...] = ()
         self.result = ReloadResult("hot", "applied")

@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.lockout import MAX_FAILURES
 from gateway.protocol.auth import AuthPolicy
 from gateway.web.app import create_app
+from tests.core_fake import PATHS
 from tests.web.asgi import LOCAL, REMOTE, Core, ask, bearer
 
 CONFIG = "/__openclaw/control-ui-config.json"
@@ -65,6 +67,20 @@ def test_the_bearer_opens_it_with_every_key_of_the_captured_answer() -> None:
     }
 
 
+def test_a_page_without_a_base_path_asks_at_the_root() -> None:
+    assert ask(Core(), "/control-ui-config.json").status == 401
+    assert ask(Core(), "/control-ui-config.json", headers=bearer("t0k")).status == 200
+
+
+def test_the_page_is_told_of_the_agent_that_answers_it() -> None:
+    core = Core()
+    identity = {"name": "Bea", "emoji": "🐝"}
+    tree = {"agents": {"list": [{"id": "a"}, {"id": "b", "default": True, "identity": identity}]}}
+    core.snapshot = Snapshot(PATHS.config, True, (), merged=tree)
+    told = json.loads(ask(core, CONFIG, headers=bearer("t0k")).body)
+    assert (told["assistantAgentId"], told["assistantName"], told["assistantAvatar"]) == ("b", "Bea", "🐝")
+
+
 def test_mode_none_needs_no_bearer_and_password_takes_the_password() -> None:
     core = Core()
     core.auth = AuthPolicy("none")
@@ -82,6 +98,7 @@ def test_it_is_only_read() -> None:
 def test_the_base_path_moves_the_config_of_the_page() -> None:
     core = make_core(basePath="/ui")
     assert json.loads(ask(core, "/ui/control-ui-config.json", headers=bearer("t0k")).body)["basePath"] == "/ui"
+    assert ask(core, "/ui" + CONFIG, headers=bearer("t0k")).status == 200
     assert ask(core, CONFIG, headers=bearer("t0k")).status == 404
     assert ask(core, "/ui/avatar/main", query=b"meta=1").status == 200
 

@@ -35,7 +35,6 @@ LATER = {
     "cron.add",
     "cron.remove",
     "cron.run",
-    "cron.runs",
     "cron.update",
     "gateway.identity.get",
     "sessions.delete",

@@ -1,4 +1,4 @@
-"""Approvals of commands: OpenClaw's file of rules as it lies there, and the requests that wait, which are none.
+"""Approvals: OpenClaw's file of rules for commands as it lies there, and what waits for a person, which is nothing.
 
 No command is run by this gateway; the file is shown because its owner looks for it here.
 """
@@ -6,15 +6,15 @@ No command is run by this gateway; the file is shown because its owner looks for
 import asyncio
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config.catalog import section
 from gateway.protocol.frames import WireError
-from gateway.protocol.params import NoParams
-from gateway.protocol.scopes import ADMIN
+from gateway.protocol.params import NoParams, Params
+from gateway.protocol.scopes import ADMIN, APPROVALS, QUESTIONS
 from gateway.rpc.registry import Call, RpcError, method
 
 MAX_BYTES = 1_048_576
@@ -28,6 +28,28 @@ class Approvals(Struct, rename="camel"):
     """SHA-256 of the file's text; of nothing when there is no file."""
     file: dict[str, Any]
     resolved_defaults: dict[str, Any] | UnsetType = UNSET
+
+
+class HistoryParams(Params, frozen=True):
+    cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] | None = None
+    kind: Literal["exec", "plugin", "system-agent"] | None = None
+
+
+class History(Struct):
+    items: list[dict[str, Any]]
+
+
+class GrantsParams(Params, frozen=True):
+    limit: Annotated[int, Meta(ge=1, le=500)] | None = None
+
+
+class Grants(Struct):
+    grants: list[dict[str, Any]]
+
+
+class Questions(Struct):
+    questions: list[dict[str, Any]]
 
 
 @method("exec.approvals.get", NoParams, Approvals, scope=ADMIN)
@@ -51,10 +73,40 @@ async def exec_approvals_get(call: Call, params: NoParams) -> Approvals:
     return answer
 
 
-@method("exec.approval.list", NoParams, list[dict[str, Any]], scope="operator.approvals", since=4)
+@method("exec.approval.list", NoParams, list[dict[str, Any]], scope=APPROVALS, since=4)
 def exec_approval_list(call: Call, params: NoParams) -> list[dict[str, Any]]:
     """Commands that wait for a decision: none."""
     return []
+
+
+@method("exec.approval.grants.list", GrantsParams, Grants, scope=APPROVALS, since=4)
+def exec_approval_grants_list(call: Call, params: GrantsParams) -> Grants:
+    """Commands that scheduled jobs may run without asking again: none."""
+    return Grants([])
+
+
+@method("plugin.approval.list", NoParams, list[dict[str, Any]], scope=APPROVALS, since=4)
+def plugin_approval_list(call: Call, params: NoParams) -> list[dict[str, Any]]:
+    """What plugins want to do and wait for: nothing."""
+    return []
+
+
+@method("openclaw.approval.list", NoParams, list[dict[str, Any]], scope=APPROVALS, since=4)
+def openclaw_approval_list(call: Call, params: NoParams) -> list[dict[str, Any]]:
+    """Changes of the installation that wait for a decision: none."""
+    return []
+
+
+@method("approval.history", HistoryParams, History, scope=APPROVALS, since=4)
+def approval_history(call: Call, params: HistoryParams) -> History:
+    """What was decided: nothing."""
+    return History([])
+
+
+@method("question.list", NoParams, Questions, scope=QUESTIONS, since=4)
+def question_list(call: Call, params: NoParams) -> Questions:
+    """Questions of agents that wait for an answer: none."""
+    return Questions([])
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,4 +1,4 @@
-"""`channels.status`: no channel exists here yet, so its lists are empty."""
+"""Channels and who may write over them: no channel exists here yet, so the lists are empty."""
 
 import time
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.protocol.params import Params
-from gateway.protocol.scopes import READ
+from gateway.protocol.scopes import PAIRING, READ
 from gateway.rpc.registry import Call, method
 
 
@@ -29,6 +29,18 @@ class Channels(Struct, rename="camel"):
     status_issues: list[dict[str, Any]] | UnsetType = UNSET
 
 
+class PairingParams(Params, frozen=True):
+    channel: str | None = None
+    account_id: str | None = None
+
+
+class Pairing(Struct, rename="camel"):
+    accounts: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    command_owner_configured: bool
+    limits: dict[str, int]
+
+
 @method("channels.status", ChannelsParams, Channels, scope=READ)
 def channels_status(call: Call, params: ChannelsParams) -> Channels:
     """The channels and their accounts: none. `probe` is accepted, there is nothing to probe."""
@@ -36,3 +48,9 @@ def channels_status(call: Call, params: ChannelsParams) -> Channels:
     if call.peer.protocol >= 4:
         answer.status_issues = []
     return answer
+
+
+@method("channels.pairing.list", PairingParams, Pairing, scope=PAIRING, since=4)
+def channels_pairing_list(call: Call, params: PairingParams) -> Pairing:
+    """People who ask to write over a channel: none, and there is room for none."""
+    return Pairing([], [], False, {"pendingPerAccount": 0, "ttlMs": 0})

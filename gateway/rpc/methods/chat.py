@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.config import catalog
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.agents import RUNTIME, ModelsParams, main_key, models_list, owner
+from gateway.rpc.methods.agents import RUNTIME, owner
+from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults
 from gateway.rpc.registry import Call, RpcError, method
 
@@ -86,7 +87,7 @@ def _history(call: Call, key: str) -> History:
     model = defaults(call.core)
     tree = call.core.snapshot.merged
     agent = owner(tree, key)
-    main = key in (catalog.MAIN, main_key(tree), f"agent:{agent}:{main_key(tree)}")
+    main = key in (catalog.MAIN, catalog.main_key(tree), f"agent:{agent}:{catalog.main_key(tree)}")
     answer.pending_inputs, answer.has_more, answer.total_messages = {"items": [], "total": 0}, False, 0
     answer.defaults = {**model, "agentRuntime": RUNTIME, "modelSelectionTarget": "session"}
     answer.session_info = {

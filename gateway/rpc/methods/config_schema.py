@@ -24,6 +24,13 @@ _KINDS: dict[Effect, ReloadKind] = {
 }
 _WEIGHT: tuple[ReloadKind, ...] = ("none", "hot", "restart")
 _REF = "#/definitions/"
+_CHANNELS: dict[str, Any] = {
+    "title": "Channels",
+    "description": "Channels by name, as OpenClaw has them; kept in the file, and not used by this gateway.",
+    "type": "object",
+    "additionalProperties": {"type": "object", "properties": {}, "additionalProperties": True},
+}
+"""The one section that is not ours: 2026.2.1 has a form for each channel, with an error where there is no schema."""
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
@@ -96,9 +103,10 @@ def _child(section: str, key: str) -> Child:
 
 @cache
 def _schema() -> tuple[dict[str, Any], str]:
-    """Without references, which OpenClaw's form does not follow."""
+    """In the words that OpenClaw's forms know; of others they say that they can edit it as text only."""
     (root,), definitions = msgspec.json.schema_components([SECTIONS[""]], ref_template=f"{_REF}{{name}}")
     schema = {"$schema": "http://json-schema.org/draft-07/schema#", **_inline(root, definitions)}
+    schema["properties"] |= {"channels": _CHANNELS}
     return schema, datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -109,7 +117,12 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _inline(definitions[node["$ref"].removeprefix(_REF)], definitions)
-    return {key: _inline(child, definitions) for key, child in node.items()}
+    plain = {key: _inline(child, definitions) for key, child in node.items() if not key.startswith("x-")}
+    kinds = plain.get("anyOf", ())
+    if {"type": "null"} in kinds and len(kinds) == 2:  # a key that may be absent; a form writes no null
+        (kind,) = (each for each in kinds if each != {"type": "null"})
+        plain = {key: value for key, value in plain.items() if key not in ("anyOf", "default")} | kind
+    return plain
 
 
 def _at(path: str) -> dict[str, Any]:

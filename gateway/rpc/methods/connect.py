@@ -47,4 +47,5 @@ def _facts(core: Core, registry: Registry, peer: Peer) -> Facts:
         uptime_ms=int((time.monotonic() - core.started) * 1000),
         config_path=str(core.paths.config),
         state_dir=str(core.paths.state),
+        defaults=core.snapshot.defaults,
     )

@@ -1,13 +1,13 @@
 """Scheduled jobs: there is no scheduler here yet, so there is no job, and no next one."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.registry import Call, method
+from gateway.rpc.registry import Call, RpcError, method
 
 
 class CronStatus(Struct, rename="camel"):
@@ -20,6 +20,8 @@ class CronStatus(Struct, rename="camel"):
 
 
 class CronListParams(Params, frozen=True):
+    session_key: str | None = None
+    session_agent_id: str | None = None
     include_disabled: bool = False
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     offset: Annotated[int, Meta(ge=0)] = 0
@@ -27,6 +29,7 @@ class CronListParams(Params, frozen=True):
     enabled: str | None = None
     schedule_kind: str | None = None
     last_run_status: str | None = None
+    trigger: str | None = None
     sort_by: str | None = None
     sort_dir: str | None = None
     agent_id: str | None = None
@@ -36,6 +39,32 @@ class CronListParams(Params, frozen=True):
 
 class CronJobs(Struct, rename="camel"):
     jobs: list[dict[str, Any]]
+    total: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    has_more: bool | UnsetType = UNSET
+    next_offset: int | None | UnsetType = UNSET
+
+
+class CronRunsParams(Params, frozen=True):
+    scope: Literal["job", "all"] | None = None
+    """Unset: `job` where one is named, else `all`."""
+    id: str | None = None
+    job_id: str | None = None
+    run_id: str | None = None
+    agent_id: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    offset: Annotated[int, Meta(ge=0)] = 0
+    statuses: list[str] | None = None
+    status: str | None = None
+    delivery_statuses: list[str] | None = None
+    delivery_status: str | None = None
+    query: str | None = None
+    sort_dir: str | None = None
+
+
+class CronRuns(Struct, rename="camel"):
+    entries: list[dict[str, Any]]
     total: int | UnsetType = UNSET
     offset: int | UnsetType = UNSET
     limit: int | UnsetType = UNSET
@@ -59,3 +88,13 @@ def cron_list(call: Call, params: CronListParams) -> CronJobs:
     if call.peer.protocol < 4:
         return CronJobs([])
     return CronJobs([], total=0, offset=params.offset, limit=params.limit, has_more=False, next_offset=None)
+
+
+@method("cron.runs", CronRunsParams, CronRuns, scope=READ)
+def cron_runs(call: Call, params: CronRunsParams) -> CronRuns:
+    """When jobs ran: never."""
+    if params.scope == "job" and not (params.id or params.job_id):
+        raise RpcError("invalid cron.runs params: missing id")
+    if call.peer.protocol < 4:
+        return CronRuns([])
+    return CronRuns([], total=0, offset=params.offset, limit=params.limit, has_more=False, next_offset=None)

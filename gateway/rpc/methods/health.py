@@ -5,11 +5,14 @@ Channels, sessions, heartbeats and tasks do not exist here yet, so their parts s
 
 import time
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from gateway.config import catalog
+from gateway.config.catalog import Defaults
 from gateway.core import Core
 from gateway.lag import EventLoop
 from gateway.protocol.params import Params
@@ -70,17 +73,19 @@ def health(call: Call, params: HealthParams) -> Raw:
 @method("status", StatusParams, Status, scope=READ)
 def status(call: Call, params: StatusParams) -> Status:
     """Heartbeat, sessions and queued events, for a status page."""
-    sessions = _sessions(_sessions_path(call.core))
+    who = call.core.snapshot.defaults
+    stores = {id: _sessions(call.core.paths.state, id) for id in who.agents}
+    _, model, window = catalog.default_model(call.core.snapshot.merged)
     answer = Status(
-        heartbeat={"defaultAgentId": "main", "agents": [{"agentId": "main", **HEARTBEAT_OFF}]},
+        heartbeat={"defaultAgentId": who.agent, "agents": [{"agentId": id, **HEARTBEAT_OFF} for id in who.agents]},
         channel_summary=[],
         queued_system_events=[],
         sessions={
-            "paths": [sessions["path"]],
+            "paths": [each["path"] for each in stores.values()],
             "count": 0,
-            "defaults": {"model": None, "contextTokens": None},
+            "defaults": {"model": model, "contextTokens": window},
             "recent": [],
-            "byAgent": [{"agentId": "main", **sessions}],
+            "byAgent": [{"agentId": id, **each} for id, each in stores.items()],
         },
     )
     if call.peer.protocol >= 4:
@@ -102,13 +107,18 @@ def measure(core: Core, protocol: int) -> Raw:
     """
     hot = core.watching and core.config.gateway.reload.mode != "off"
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
-    return Raw(b'{"ts":%d,' % int(time.time() * 1000) + _rest(_sessions_path(core), core.degraded, newer))
+    rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, newer)
+    return Raw(b'{"ts":%d,' % int(time.time() * 1000) + rest)
 
 
 @lru_cache(maxsize=8)
-def _rest(path: str, degraded: tuple[str, ...], newer: tuple[bool, EventLoop] | None) -> bytes:
+def _rest(state: Path, who: Defaults, degraded: tuple[str, ...], newer: tuple[bool, EventLoop] | None) -> bytes:
     """Health without `ts` and the opening brace. `newer`: what protocol 4 adds."""
-    sessions = _sessions(path)
+    stores = {id: _sessions(state, id) for id in who.agents}
+    agents = [
+        {"agentId": id, "isDefault": id == who.agent, "heartbeat": _heartbeat(), "sessions": each}
+        for id, each in stores.items()
+    ]
     answer = Health(
         ok=True,
         duration_ms=0,
@@ -116,9 +126,9 @@ def _rest(path: str, degraded: tuple[str, ...], newer: tuple[bool, EventLoop] | 
         channel_order=[],
         channel_labels={},
         heartbeat_seconds=0,
-        default_agent_id="main",
-        agents=[{"agentId": "main", "isDefault": True, "heartbeat": _heartbeat(), "sessions": sessions}],
-        sessions=sessions,
+        default_agent_id=who.agent,
+        agents=agents,
+        sessions=stores[who.agent],
         degraded=list(degraded),
     )
     if newer is not None:
@@ -129,12 +139,8 @@ def _rest(path: str, degraded: tuple[str, ...], newer: tuple[bool, EventLoop] | 
     return msgspec.json.encode(answer)[1:]
 
 
-def _sessions_path(core: Core) -> str:
-    return f"{core.paths.state}/agents/main/sessions/sessions.json"  # joining a Path costs more than all the rest
-
-
-def _sessions(path: str) -> dict[str, Any]:
-    return {"path": path, "count": 0, "recent": []}
+def _sessions(state: Path, agent: str) -> dict[str, Any]:
+    return {"path": str(state / "agents" / agent / "sessions" / "sessions.json"), "count": 0, "recent": []}
 
 
 def _heartbeat() -> dict[str, Any]:

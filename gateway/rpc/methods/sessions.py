@@ -106,6 +106,19 @@ class KeyParams(Params, frozen=True):
     include_last_message: bool = False
 
 
+class BranchesParams(Params, frozen=True):
+    session_key: Key
+    agent_id: str | None = None
+
+
+class Branches(Struct):
+    branches: list[dict[str, Any]]
+
+
+class ProgressCard(Struct):
+    card: dict[str, Any] | None
+
+
 class Described(Struct):
     session: dict[str, Any] | None
 
@@ -155,6 +168,18 @@ def sessions_messages_unsubscribe(call: Call, params: KeyParams) -> Subscribed:
 def sessions_describe(call: Call, params: KeyParams) -> Described:
     """One session's row: null, because there is none."""
     return Described(None)
+
+
+@method("sessions.branches.list", BranchesParams, Branches, scope=READ, since=4)
+def sessions_branches_list(call: Call, params: BranchesParams) -> Branches:
+    """The branches of one session: none."""
+    return Branches([])
+
+
+@method("progressCard.get", BranchesParams, ProgressCard, scope=READ, since=4)
+def progress_card_get(call: Call, params: BranchesParams) -> ProgressCard:
+    """How far the work of one session is: null, because there is none."""
+    return ProgressCard(None)
 
 
 def defaults(core: Core) -> dict[str, Any]:

@@ -78,45 +78,7 @@ def test_an_agent_that_does_not_own_the_session() -> None:
     assert error["message"] == 'invalid agent.identity.get params: agent "a" does not match session key agent "b"'
 
 
-def test_models_of_the_config() -> None:
-    row = {
-        "id": "m1",
-        "name": "Mock 1",
-        "provider": "mock",
-        "contextWindow": 200000,
-        "reasoning": False,
-        "input": ["text"],
-    }
-    assert call(configured(), OLD, "models.list")["payload"] == {"models": [row]}
-    assert call(configured(), NEW, "models.list", {"view": "configured"})["payload"]["models"] == [
-        row
-        | {
-            "tags": ["default"],
-            "thinkingLevels": [{"id": "off", "label": "off"}],
-            "thinkingDefault": "off",
-            "available": True,
-        }
-    ]
-    assert call(configured(), NEW, "models.list", {"provider": "other"})["payload"] == {"models": []}
-    assert call(configured({}), NEW, "models.list")["payload"] == {"models": []}
-
-
-def test_a_key_is_not_shown() -> None:
-    tree = {"models": {"providers": {"p": {"apiKey": "s3cret", "models": [{"id": "m"}]}}}}
-    assert "s3cret" not in str(call(configured(tree), NEW, "models.list"))
-
-
-def test_no_skill_is_loaded() -> None:
-    shown = {"workspaceDir": "/home/u/ws", "managedSkillsDir": "/home/u/.openclaw/skills", "skills": []}
-    assert call(configured(), OLD, "skills.status")["payload"] == shown
-    assert call(configured(), NEW, "skills.status", {"agentId": "main"})["payload"] == shown | {"agentId": "main"}
-    of_session = call(configured(TEAM), NEW, "skills.status", {"sessionKey": "agent:a:main"})["payload"]
-    assert (of_session["agentId"], of_session["workspaceDir"]) == ("a", "/home/u/.openclaw/workspace-a")
-    error = call(configured(), NEW, "skills.status", {"agentId": "zzz"})["error"]
-    assert error["message"] == 'unknown agent id "zzz"'
-
-
-@pytest.mark.parametrize("name", ["agents.list", "agent.identity.get", "models.list", "skills.status"])
+@pytest.mark.parametrize("name", ["agents.list", "agent.identity.get"])
 def test_reading_needs_the_scope(name: str) -> None:
     error = call(configured(), make_peer(4, "operator.pairing"), name)["error"]
     assert error["message"] == "missing scope: operator.read"

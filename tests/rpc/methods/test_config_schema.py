@@ -32,6 +32,21 @@ def test_the_schema_stands_for_itself(protocol: int) -> None:
     assert payload["version"] == "0.1.0" and payload["generatedAt"].endswith("Z")
 
 
+def test_a_form_can_show_every_setting() -> None:
+    """OpenClaw's forms know these words, and offer only text for anything else."""
+    schema = ask("config.schema")["payload"]["schema"]
+    text = json.dumps(schema)
+    assert '"x-' not in text and '"null"' not in text
+    assert schema["properties"]["logging"]["properties"]["file"]["type"] == "string"
+    assert "default" not in schema["properties"]["gateway"]["properties"]["auth"]["properties"]["token"]
+
+
+def test_channels_can_be_shown_though_they_are_not_ours() -> None:
+    channels = ask("config.schema", 3)["payload"]["schema"]["properties"]["channels"]
+    assert channels["additionalProperties"]["type"] == "object"
+    assert ask("config.schema.lookup", path="channels")["error"]["message"] == "config schema path not found"
+
+
 def test_every_setting_is_in_schema_and_hints() -> None:
     payload = ask("config.schema")["payload"]
     for path in (*FIELDS, *filter(None, SECTIONS)):

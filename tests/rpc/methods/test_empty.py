@@ -32,6 +32,12 @@ def test_no_channel() -> None:
     assert old == EMPTY and new == EMPTY | {"statusIssues": []}
 
 
+def test_nobody_asks_to_write_over_a_channel() -> None:
+    payload = call(FakeCore(), make_peer(4, "operator.pairing"), "channels.pairing.list")["payload"]
+    limits = {"pendingPerAccount": 0, "ttlMs": 0}
+    assert payload == {"accounts": [], "requests": [], "commandOwnerConfigured": False, "limits": limits}
+
+
 def test_no_node() -> None:
     payload = call(FakeCore(), OLD, "node.list")["payload"]
     assert payload["ts"] > 0 and payload["nodes"] == []
@@ -47,8 +53,19 @@ def test_no_job() -> None:
     off = configured({"cron": {"enabled": False}})
     assert call(off, NEW, "cron.status")["payload"] == status | {"enabled": False, "triggersEnabled": False}
     assert call(FakeCore(), OLD, "cron.list", {"includeDisabled": True})["payload"] == {"jobs": []}
-    page = call(FakeCore(), NEW, "cron.list", {"includeDisabled": True, "limit": 200, "offset": 0})["payload"]
+    ask = {"includeDisabled": True, "limit": 200, "offset": 0, "trigger": "all", "sessionKey": "main"}
+    page = call(FakeCore(), NEW, "cron.list", ask)["payload"]
     assert page == {"jobs": [], "total": 0, "offset": 0, "limit": 200, "hasMore": False, "nextOffset": None}
+
+
+def test_no_run() -> None:
+    ask = {"scope": "all", "limit": 20, "offset": 5, "statuses": ["ok"], "sortDir": "desc"}
+    page = call(FakeCore(), NEW, "cron.runs", ask)["payload"]
+    assert page == {"entries": [], "total": 0, "offset": 5, "limit": 20, "hasMore": False, "nextOffset": None}
+    assert call(FakeCore(), OLD, "cron.runs", {"id": "x", "limit": 200})["payload"] == {"entries": []}
+    assert call(FakeCore(), NEW, "cron.runs", {"scope": "job", "id": "x"})["payload"]["entries"] == []
+    error = call(FakeCore(), NEW, "cron.runs", {"scope": "job"})["error"]
+    assert error["message"] == "invalid cron.runs params: missing id"
 
 
 def test_no_usage() -> None:
@@ -82,6 +99,23 @@ def test_cost_of_a_range(first: str, last: str, dates: list[str]) -> None:
 def test_a_range_is_bounded() -> None:
     ask = {"startDate": "0001-01-01", "endDate": "9999-12-31"}
     assert len(call(FakeCore(), NEW, "usage.cost", ask)["payload"]["daily"]) == 366
+
+
+@pytest.mark.parametrize(
+    ("params", "first", "last"),
+    [
+        ({"startDate": "2026-02-27", "endDate": "2026-03-01", "mode": "utc"}, "2026-02-27", "2026-03-01"),
+        ({"range": "7d", "endDate": "2026-03-07"}, "2026-03-01", "2026-03-07"),
+        ({"endDate": "2026-03-31"}, "2026-03-02", "2026-03-31"),
+        ({"range": "all", "endDate": "0001-01-02"}, "0001-01-01", "0001-01-02"),
+    ],
+)
+def test_no_session_was_used(params: dict[str, str], first: str, last: str) -> None:
+    payload = call(FakeCore(), NEW, "sessions.usage", params)["payload"]
+    assert (payload["startDate"], payload["endDate"]) == (first, last)
+    assert payload["sessions"] == payload["creatorOptions"] == payload["aggregates"]["daily"] == []
+    assert set(payload["totals"].values()) == {0} and "inputCost" in payload["totals"]
+    assert payload["aggregates"]["messages"]["total"] == payload["aggregates"]["tools"]["totalCalls"] == 0
 
 
 def test_approvals_without_a_file(tmp_path: Path) -> None:
@@ -127,7 +161,17 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_nothing_waits_for_approval() -> None:
-    assert call(FakeCore(), make_peer(4, "operator.approvals"), "exec.approval.list")["payload"] == []
+    peer = make_peer(4, "operator.approvals")
+    for name in ("exec.approval.list", "plugin.approval.list", "openclaw.approval.list"):
+        assert call(FakeCore(), peer, name)["payload"] == []
+        assert call(FakeCore(), NEW, name)["error"]["message"] == "missing scope: operator.approvals"
+    assert call(FakeCore(), peer, "approval.history", {"limit": 100, "kind": "exec"})["payload"] == {"items": []}
+    assert call(FakeCore(), peer, "exec.approval.grants.list", {"limit": 500})["payload"] == {"grants": []}
+
+
+def test_nobody_is_asked() -> None:
+    assert call(FakeCore(), make_peer(4, "operator.questions"), "question.list")["payload"] == {"questions": []}
+    assert call(FakeCore(), NEW, "question.list")["error"]["message"] == "missing scope: operator.questions"
 
 
 def test_no_update() -> None:

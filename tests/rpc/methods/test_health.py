@@ -4,6 +4,7 @@ from gateway.config.schema import Config
 from gateway.protocol.scopes import READ
 from tests.core_fake import FakeCore
 from tests.rpc.calls import call, make_peer
+from tests.rpc.methods.configured import configured
 
 SESSIONS = {"path": "/home/u/.openclaw/agents/main/sessions/sessions.json", "count": 0, "recent": []}
 
@@ -81,3 +82,17 @@ def test_health_is_never_stale() -> None:
     found = call(core, who, "health")["payload"]["eventLoop"]
     assert found["degraded"] is True and found["delayMaxMs"] >= 2000
     assert call(core, make_peer(4, READ), "status")["payload"]["eventLoop"] == found
+
+
+def test_the_agents_of_the_config() -> None:
+    core = configured({"agents": {"list": [{"id": "a"}, {"id": "b", "default": True, "model": "p/m"}]}})
+    payload = call(core, make_peer(3, READ), "health")["payload"]
+    assert payload["defaultAgentId"] == "b"
+    assert [(each["agentId"], each["isDefault"]) for each in payload["agents"]] == [("a", False), ("b", True)]
+    assert payload["sessions"]["path"].endswith("/agents/b/sessions/sessions.json")
+    payload = call(core, make_peer(3, READ), "status")["payload"]
+    assert payload["heartbeat"]["defaultAgentId"] == "b"
+    assert [each["agentId"] for each in payload["heartbeat"]["agents"]] == ["a", "b"]
+    assert payload["sessions"]["defaults"]["model"] == "m"
+    core.snapshot = FakeCore().snapshot
+    assert call(core, make_peer(3, READ), "health")["payload"]["defaultAgentId"] == "main"

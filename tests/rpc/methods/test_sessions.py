@@ -92,3 +92,9 @@ NEWER = ["sessions.subscribe", "sessions.messages.subscribe", "sessions.describe
 @pytest.mark.parametrize("name", [*NEWER, "sessions.patch", "chat.send", "agent", "cron.add"])
 def test_what_protocol_3_does_not_have(name: str) -> None:
     assert call(configured(), make_peer(3), name)["error"]["message"] == f"unknown method: {name}"
+
+
+def test_a_session_has_no_branch_and_no_progress() -> None:
+    ask = {"sessionKey": "agent:main:main", "agentId": "main"}
+    assert call(configured(), NEW, "sessions.branches.list", ask)["payload"] == {"branches": []}
+    assert call(configured(), NEW, "progressCard.get", ask)["payload"] == {"card": None}

@@ -1,0 +1,189 @@
+"""Features of OpenClaw that this gateway does not have and that its pages ask for: each answer says that they are off.
+
+Without an answer a page shows an error where it could say that there is nothing.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from gateway.config import catalog
+from gateway.core import Core
+from gateway.protocol.params import NoParams, Params
+from gateway.protocol.scopes import ADMIN, READ
+from gateway.rpc.methods.agents import find, workspace
+from gateway.rpc.methods.work import Text
+from gateway.rpc.registry import Call, method
+
+NO_MEMORY = "this gateway keeps no memory"
+NO_SEARCH = "Not available on this gateway"
+
+
+class AgentParams(Params, frozen=True):
+    agent_id: Text | None = None
+    probe: bool = False
+
+
+class MemoryStatus(Struct, rename="camel"):
+    agent_id: str
+    provider: str
+    search_runtime_registered: bool
+    embedding: dict[str, Any]
+
+
+class ImportParams(Params, frozen=True):
+    agent_id: Text
+    overwrite: bool = False
+
+
+class ImportPlan(Struct, rename="camel"):
+    agent_id: str
+    workspace: str
+    providers: list[dict[str, Any]]
+
+
+class Plugins(Struct, rename="camel"):
+    plugins: list[dict[str, Any]]
+    diagnostics: list[Any]
+    mutation_allowed: bool
+
+
+class TalkParams(Params, frozen=True):
+    provider: Text | None = None
+    model: Text | None = None
+
+
+class TalkCatalog(Struct):
+    modes: list[str]
+    transports: list[str]
+    brains: list[str]
+    speech: dict[str, Any]
+    transcription: dict[str, Any]
+    realtime: dict[str, Any]
+
+
+class Themes(Struct):
+    current: dict[str, Any]
+    theme: dict[str, Any]
+    themes: list[dict[str, Any]]
+
+
+class GitHubParams(Params, frozen=True):
+    agent_id: Text
+    selected_scope: Literal["agent", "system"]
+
+
+class GitHubIdentity(Struct, rename="camel"):
+    agent_id: str
+    selected_scope: str
+    selected: dict[str, Any]
+    effective: dict[str, Any]
+
+
+class TranscriptsParams(Params, frozen=True):
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: str | None = None
+    query: str | None = None
+    provider_id: str | None = None
+    account_id: str | None = None
+    agent_id: str | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+
+class Transcripts(Struct, rename="camel"):
+    sessions: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class WebSearchParams(Params, frozen=True):
+    agent_id: Text | None = None
+    model_provider: Text | None = None
+    model_id: Text | None = None
+
+
+class WebSearch(Struct, rename="camel"):
+    enabled: bool
+    provider: str | None
+    agent_id: str
+    model: dict[str, str]
+    route: dict[str, Any]
+    providers: list[dict[str, Any]]
+
+
+@method("plugins.list", NoParams, Plugins, scope=READ, since=4)
+def plugins_list(call: Call, params: NoParams) -> Plugins:
+    """Plugins, installed or to be had: none, and none can be added."""
+    return Plugins([], [], False)
+
+
+@method("talk.catalog", TalkParams, TalkCatalog, scope=READ, since=4)
+def talk_catalog(call: Call, params: TalkParams) -> TalkCatalog:
+    """Ways to speak with an agent: none."""
+    off = {"ready": False, "providers": []}
+    return TalkCatalog([], [], [], {"providers": []}, off, off)
+
+
+@method("themes.list", NoParams, Themes, scope=READ, since=4)
+def themes_list(call: Call, params: NoParams) -> Themes:
+    """Themes that the gateway adds to those of a page: none; the theme in force is the page's own first one."""
+    theme = {"id": "claw", "name": "Claw", "description": "", "source": "builtin", "modes": ["light", "dark"]}
+    return Themes({"id": "claw", "mode": "system", "scope": "gateway", "overrides": {}}, theme, [theme])
+
+
+@method("doctor.memory.status", AgentParams, MemoryStatus, scope=READ, since=4)
+def doctor_memory_status(call: Call, params: AgentParams) -> MemoryStatus:
+    """An agent's memory: it has none."""
+    embedding = {"ok": False, "checked": False, "error": NO_MEMORY}
+    return MemoryStatus(_agent(call.core, params.agent_id).id, "none", False, embedding)
+
+
+@method("migrations.memory.plan", ImportParams, ImportPlan, scope=ADMIN, since=4)
+def migrations_memory_plan(call: Call, params: ImportParams) -> ImportPlan:
+    """What could be taken over from other assistants: this gateway looks at none."""
+    agent = _agent(call.core, params.agent_id)
+    return ImportPlan(agent.id, workspace(call.core, agent), [])
+
+
+@method("tools.github.status", GitHubParams, GitHubIdentity, scope=READ, since=4)
+def tools_github_status(call: Call, params: GitHubParams) -> GitHubIdentity:
+    """The GitHub account that agents use: none is configured and none is looked for."""
+    effective: dict[str, Any] = {
+        "source": "system-detected",
+        "credentialKind": "native",
+        "credentialState": "unavailable",
+        "account": None,
+        "gitAuthor": {"name": None, "email": None},
+        "evidence": "none",
+        "accessExpiresAtMs": None,
+        "refreshState": "not_applicable",
+        "oauthScopes": [],
+        "repositoryGrants": "unknown",
+    }
+    selected = {"scope": params.selected_scope, "configured": False, "identity": None}
+    return GitHubIdentity(_agent(call.core, params.agent_id).id, params.selected_scope, selected, effective)
+
+
+@method("transcripts.list", TranscriptsParams, Transcripts, scope=READ, since=4)
+def transcripts_list(call: Call, params: TranscriptsParams) -> Transcripts:
+    """Recorded meetings: none, whatever the filter."""
+    return Transcripts([], None)
+
+
+@method("webSearch.status", WebSearchParams, WebSearch, scope=READ, since=4)
+def web_search_status(call: Call, params: WebSearchParams) -> WebSearch:
+    """How agents search the Web: they do not."""
+    provider, model, _ = catalog.default_model(call.core.snapshot.merged)
+    used = {
+        "provider": params.model_provider or provider or "none",
+        "id": params.model_id or model or "none",
+        "runtime": "unknown",
+    }
+    route = {"kind": "unavailable", "label": NO_SEARCH, "testable": False}
+    return WebSearch(False, None, _agent(call.core, params.agent_id).id, used, route, [])
+
+
+def _agent(core: Core, asked: str | None) -> catalog.Agent:
+    tree = core.snapshot.merged
+    return find(tree, asked or catalog.default_id(tree))

@@ -1,0 +1,70 @@
+"""What agents work on and where: nothing and nowhere, because no agent runs here yet."""
+
+import time
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from gateway.protocol.params import NoParams, Params
+from gateway.protocol.scopes import READ
+from gateway.rpc.registry import Call, method
+
+TaskStatus = Literal["queued", "running", "completed", "failed", "cancelled", "timed_out"]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class TasksParams(Params, frozen=True):
+    status: TaskStatus | list[TaskStatus] | None = None
+    agent_id: Text | None = None
+    session_key: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] | None = None
+    cursor: Annotated[str, Meta(max_length=512)] | None = None
+    sort_by: Literal["updatedAt", "endedAt"] | None = None
+
+
+class Tasks(Struct):
+    tasks: list[dict[str, Any]]
+
+
+class Lanes(Struct):
+    ts: int
+    lanes: list[dict[str, Any]]
+    dynamic: dict[str, Any] | None
+
+
+class EnvironmentsParams(Params, frozen=True):
+    runtime_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    projection: Literal["profiles"] | None = None
+    include_desktop_setup: bool = False
+
+
+class Environments(Struct):
+    environments: list[dict[str, Any]]
+
+
+class Worktrees(Struct):
+    worktrees: list[dict[str, Any]]
+
+
+@method("tasks.list", TasksParams, Tasks, scope=READ, since=4)
+def tasks_list(call: Call, params: TasksParams) -> Tasks:
+    """Tasks that agents were given, done or not: none, whatever the filter."""
+    return Tasks([])
+
+
+@method("diagnostics.lanes", NoParams, Lanes, scope=READ, since=4)
+def diagnostics_lanes(call: Call, params: NoParams) -> Lanes:
+    """The queues in which agents' work waits: there is none."""
+    return Lanes(int(time.time() * 1000), [], None)
+
+
+@method("environments.list", EnvironmentsParams, Environments, scope=READ, since=4)
+def environments_list(call: Call, params: EnvironmentsParams) -> Environments:
+    """The machines on which agents can work: none, not even this one."""
+    return Environments([])
+
+
+@method("worktrees.list", NoParams, Worktrees, scope=READ, since=4)
+def worktrees_list(call: Call, params: NoParams) -> Worktrees:
+    """Checkouts that were made for agents: none."""
+    return Worktrees([])

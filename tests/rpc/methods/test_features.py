@@ -1,0 +1,90 @@
+"""Features that are off: what a page is told, in the shapes that OpenClaw 2026.9.6 gave without any of them."""
+
+from typing import Any
+
+import pytest
+
+from gateway.protocol.scopes import ADMIN, READ
+from tests.core_fake import FakeCore
+from tests.rpc.calls import call, make_peer
+from tests.rpc.methods.configured import configured
+
+NEW = make_peer(4, READ)
+TEAM = {"agents": {"list": [{"id": "a", "workspace": "/w"}, {"id": "b", "default": True}]}}
+
+
+def ask(name: str, core: FakeCore | None = None, **params: Any) -> dict[str, Any]:
+    payload: dict[str, Any] = call(core or FakeCore(), NEW, name, params)["payload"]
+    return payload
+
+
+def test_no_plugin() -> None:
+    assert ask("plugins.list") == {"plugins": [], "diagnostics": [], "mutationAllowed": False}
+
+
+def test_no_voice() -> None:
+    payload = ask("talk.catalog", provider="x", model="y")
+    assert payload["realtime"] == payload["transcription"] == {"ready": False, "providers": []}
+    assert payload["speech"] == {"providers": []}
+    assert payload["modes"] == payload["transports"] == payload["brains"] == []
+
+
+def test_the_theme_of_a_page_itself() -> None:
+    payload = ask("themes.list")
+    assert payload["current"] == {"id": "claw", "mode": "system", "scope": "gateway", "overrides": {}}
+    assert payload["themes"] == [payload["theme"]]
+    assert (payload["theme"]["id"], payload["theme"]["source"]) == ("claw", "builtin")
+
+
+def test_no_memory() -> None:
+    payload = ask("doctor.memory.status", configured(TEAM))
+    assert (payload["agentId"], payload["provider"], payload["searchRuntimeRegistered"]) == ("b", "none", False)
+    assert payload["embedding"] == {"ok": False, "checked": False, "error": "this gateway keeps no memory"}
+    assert ask("doctor.memory.status", configured(TEAM), agentId="A", probe=True)["agentId"] == "a"
+
+
+def test_nothing_to_import() -> None:
+    admin = make_peer(4, ADMIN)
+    payload = call(configured(TEAM), admin, "migrations.memory.plan", {"agentId": "a", "overwrite": False})["payload"]
+    assert payload == {"agentId": "a", "workspace": "/w", "providers": []}
+    error = call(configured(TEAM), NEW, "migrations.memory.plan", {"agentId": "a"})["error"]
+    assert error["message"] == "missing scope: operator.admin"
+
+
+def test_no_github_account() -> None:
+    payload = ask("tools.github.status", agentId="main", selectedScope="agent")
+    assert payload["selected"] == {"scope": "agent", "configured": False, "identity": None}
+    assert payload["effective"]["credentialState"] == "unavailable" and payload["effective"]["account"] is None
+    assert (payload["agentId"], payload["selectedScope"]) == ("main", "agent")
+
+
+def test_no_meeting() -> None:
+    payload = ask("transcripts.list", limit=200, startedAfter="2026-01-01T00:00:00Z")
+    assert payload == {"sessions": [], "nextCursor": None}
+
+
+def test_no_web_search() -> None:
+    payload = ask("webSearch.status", configured())
+    assert payload.pop("route") == {"kind": "unavailable", "label": "Not available on this gateway", "testable": False}
+    assert payload == {
+        "enabled": False,
+        "provider": None,
+        "agentId": "main",
+        "model": {"provider": "mock", "id": "m1", "runtime": "unknown"},
+        "providers": [],
+    }
+    assert ask("webSearch.status")["model"]["id"] == "none"
+    assert ask("webSearch.status", modelProvider="p", modelId="m")["model"]["provider"] == "p"
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("doctor.memory.status", {}),
+        ("webSearch.status", {}),
+        ("tools.github.status", {"selectedScope": "system"}),
+    ],
+)
+def test_an_agent_that_is_not_there(name: str, params: dict[str, str]) -> None:
+    error = call(FakeCore(), NEW, name, {"agentId": "zzz"} | params)["error"]
+    assert error == {"code": "INVALID_REQUEST", "message": 'unknown agent id "zzz"'}
