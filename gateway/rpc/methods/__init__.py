@@ -27,6 +27,7 @@ from gateway.rpc.methods.devices import (
 from gateway.rpc.methods.features import (
     doctor_memory_status,
     migrations_memory_plan,
+    plugins_catalog_browse,
     plugins_list,
     talk_catalog,
     themes_list,
@@ -116,6 +117,7 @@ METHODS = (
     environments_list,
     worktrees_list,
     plugins_list,
+    plugins_catalog_browse,
     talk_catalog,
     themes_list,
     doctor_memory_status,

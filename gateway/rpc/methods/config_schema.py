@@ -28,7 +28,7 @@ _CHANNELS: dict[str, Any] = {
     "title": "Channels",
     "description": "Channels by name, as OpenClaw has them; kept in the file, and not used by this gateway.",
     "type": "object",
-    "additionalProperties": {"type": "object", "properties": {}, "additionalProperties": True},
+    "additionalProperties": {"type": "object", "properties": {}},
 }
 """The one section that is not ours: 2026.2.1 has a form for each channel, with an error where there is no schema."""
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")

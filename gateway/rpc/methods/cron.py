@@ -9,6 +9,8 @@ from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, RpcError, method
 
+NO_JOBS = "none"
+
 
 class CronStatus(Struct, rename="camel"):
     enabled: bool
@@ -44,6 +46,8 @@ class CronJobs(Struct, rename="camel"):
     limit: int | UnsetType = UNSET
     has_more: bool | UnsetType = UNSET
     next_offset: int | None | UnsetType = UNSET
+    snapshot_revision: str | UnsetType = UNSET
+    """The same as long as the jobs are the same."""
 
 
 class CronRunsParams(Params, frozen=True):
@@ -87,7 +91,9 @@ def cron_list(call: Call, params: CronListParams) -> CronJobs:
     """The jobs: none, whatever the filter."""
     if call.peer.protocol < 4:
         return CronJobs([])
-    return CronJobs([], total=0, offset=params.offset, limit=params.limit, has_more=False, next_offset=None)
+    page = CronJobs([], total=0, offset=params.offset, limit=params.limit, has_more=False, next_offset=None)
+    page.snapshot_revision = NO_JOBS
+    return page
 
 
 @method("cron.runs", CronRunsParams, CronRuns, scope=READ)

@@ -35,6 +35,8 @@ class DeviceRow(DeviceFacts, frozen=True, kw_only=True):
     created_at_ms: int
     approved_at_ms: int
     tokens: list[TokenFacts]
+    connected: bool | None = None
+    """In a list of protocol 4: whether a connection of it is here."""
 
 
 class Listing(Struct):
@@ -75,7 +77,12 @@ class Revoked(Struct, rename="camel"):
 def device_pair_list(call: Call, params: NoParams) -> Listing:
     """Devices that wait for an approval, and those that are paired; the newest first."""
     pending, paired = call.core.devices.listing()
-    return Listing(pending, [_row(each) for each in paired])
+    rows = [_row(each) for each in paired]
+    if call.peer.protocol >= 4:
+        here = {each.peer.device_id for each in call.core.hub.clients if each.peer}
+        for row in rows:
+            row.connected = row.device_id in here
+    return Listing(pending, rows)
 
 
 @method("device.pair.approve", RequestParams, Approved, scope=PAIRING)

@@ -16,6 +16,11 @@ from gateway.rpc.methods.agents import find, workspace
 from gateway.rpc.methods.work import Text
 from gateway.rpc.registry import Call, method
 
+THEMES = {
+    **{"claw": "Claw", "knot": "Knot", "dash": "Dash", "absolutely": "Absolutely", "tide": "Tide", "beacon": "Beacon"},
+    **{"phosphor": "Phosphor", "crt": "CRT", "manuscript": "Manuscript", "rose": "Rosé", "miami": "Miami"},
+}
+"""Those that the pages of 2026.9.6 have in themselves; they offer only what the gateway lists."""
 NO_MEMORY = "this gateway keeps no memory"
 NO_SEARCH = "Not available on this gateway"
 
@@ -47,6 +52,19 @@ class Plugins(Struct, rename="camel"):
     plugins: list[dict[str, Any]]
     diagnostics: list[Any]
     mutation_allowed: bool
+
+
+class BrowseParams(Params, frozen=True):
+    query: Annotated[str, Meta(max_length=200)] | None = None
+    search_source: str | None = None
+    intent: Literal["all", "bundled", "trending", "official", "featured"] | None = None
+    category: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    cursor: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    page_size: Annotated[int, Meta(ge=1, le=100)] | None = None
+
+
+class Catalog(Struct):
+    items: list[dict[str, Any]]
 
 
 class TalkParams(Params, frozen=True):
@@ -118,6 +136,12 @@ def plugins_list(call: Call, params: NoParams) -> Plugins:
     return Plugins([], [], False)
 
 
+@method("plugins.catalog.browse", BrowseParams, Catalog, scope=READ, since=4)
+def plugins_catalog_browse(call: Call, params: BrowseParams) -> Catalog:
+    """Plugins in a public registry: this gateway asks none, so it finds none."""
+    return Catalog([])
+
+
 @method("talk.catalog", TalkParams, TalkCatalog, scope=READ, since=4)
 def talk_catalog(call: Call, params: TalkParams) -> TalkCatalog:
     """Ways to speak with an agent: none."""
@@ -127,9 +151,12 @@ def talk_catalog(call: Call, params: TalkParams) -> TalkCatalog:
 
 @method("themes.list", NoParams, Themes, scope=READ, since=4)
 def themes_list(call: Call, params: NoParams) -> Themes:
-    """Themes that the gateway adds to those of a page: none; the theme in force is the page's own first one."""
-    theme = {"id": "claw", "name": "Claw", "description": "", "source": "builtin", "modes": ["light", "dark"]}
-    return Themes({"id": "claw", "mode": "system", "scope": "gateway", "overrides": {}}, theme, [theme])
+    """The themes that a page has in itself. The gateway adds none and keeps no choice, so the first one is in force."""
+    rows = [
+        {"id": id, "name": name, "description": "", "source": "builtin", "modes": ["light", "dark"]}
+        for id, name in THEMES.items()
+    ]
+    return Themes({"id": rows[0]["id"], "mode": "system", "scope": "gateway", "overrides": {}}, rows[0], rows)
 
 
 @method("doctor.memory.status", AgentParams, MemoryStatus, scope=READ, since=4)

@@ -2,12 +2,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.devices import Asking, Devices, Granted
+from gateway.hub import Connection
 from gateway.protocol.scopes import ADMIN, PAIRING, READ
 from tests.core_fake import FakeCore
-from tests.rpc.calls import call, make_peer
+from tests.rpc.calls import NoCarrier, call, make_peer
 
 CHIEF = make_peer(4, ADMIN)
 CLERK = make_peer(4, PAIRING, READ)
@@ -50,9 +52,21 @@ def test_the_list_shows_no_token(core: FakeCore) -> None:
             "deviceId": "d1", "publicKey": KEY, "platform": "linux", "clientId": "cli", "clientMode": "cli",
             "role": "operator", "roles": ["operator"], "scopes": [ADMIN], "createdAtMs": NOW, "approvedAtMs": NOW,
             "tokens": [{"role": "operator", "scopes": [ADMIN], "createdAtMs": NOW, "lastUsedAtMs": NOW}],
+            "connected": False,
         }],
     }  # fmt: skip
     assert token not in json.dumps(payload)
+
+
+def test_the_list_says_which_devices_are_here(core: FakeCore) -> None:
+    ask(core, "d1", ADMIN, local=True)
+    peer = msgspec.structs.replace(CHIEF, device_id="d1")
+    connection = Connection("c1", "127.0.0.1:1", NoCarrier(), peer=peer)
+    with core.hub.hold(connection):
+        core.hub.greet(connection, peer, NOW)
+        assert call(core, CLERK, "device.pair.list")["payload"]["paired"][0]["connected"] is True
+        assert "connected" not in call(core, make_peer(3, PAIRING), "device.pair.list")["payload"]["paired"][0]
+    assert call(core, CLERK, "device.pair.list")["payload"]["paired"][0]["connected"] is False
 
 
 def test_approve_and_reject(core: FakeCore) -> None:

@@ -22,6 +22,11 @@ def test_no_plugin() -> None:
     assert ask("plugins.list") == {"plugins": [], "diagnostics": [], "mutationAllowed": False}
 
 
+def test_no_plugin_to_be_had() -> None:
+    ask_ = {"intent": "all", "category": "tool", "query": "x", "searchSource": "openclaw-control-ui", "pageSize": 100}
+    assert ask("plugins.catalog.browse", **ask_) == {"items": []}
+
+
 def test_no_voice() -> None:
     payload = ask("talk.catalog", provider="x", model="y")
     assert payload["realtime"] == payload["transcription"] == {"ready": False, "providers": []}
@@ -29,10 +34,10 @@ def test_no_voice() -> None:
     assert payload["modes"] == payload["transports"] == payload["brains"] == []
 
 
-def test_the_theme_of_a_page_itself() -> None:
+def test_the_themes_of_a_page_itself() -> None:
     payload = ask("themes.list")
     assert payload["current"] == {"id": "claw", "mode": "system", "scope": "gateway", "overrides": {}}
-    assert payload["themes"] == [payload["theme"]]
+    assert payload["themes"][0] == payload["theme"] and len(payload["themes"]) == 11
     assert (payload["theme"]["id"], payload["theme"]["source"]) == ("claw", "builtin")
 
 
