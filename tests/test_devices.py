@@ -101,6 +101,16 @@ def test_the_token_stays_over_connects_and_restarts(world: World) -> None:
     assert world.devices.token_admits("d1", "operator", (ADMIN,), first.token)
 
 
+def test_which_tokens_let_a_page_read(world: World) -> None:
+    reader = granted(world.devices.pair(ask("d1", scopes=("operator.read",)))).token
+    clerk = granted(world.devices.pair(ask("d2", scopes=("operator.pairing",)))).token
+    node = granted(world.devices.pair(ask("d3", role="node", scopes=("operator.read",)))).token
+    assert world.devices.token_reads(reader)
+    assert not any(world.devices.token_reads(each) for each in ("", "no", clerk, node, reader[:-1]))
+    world.devices.revoke("d1", "operator")
+    assert not world.devices.token_reads(reader)
+
+
 @pytest.mark.parametrize(
     ("device_id", "role", "scopes", "change", "admits"),
     [

@@ -88,8 +88,11 @@ def _auth(peer: Peer, granted: Granted | None) -> dict[str, Any]:
 
 
 def _server(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
-    last = {"host": facts.host} if peer.protocol < 4 else {"bootId": facts.boot_id}
-    return {"version": facts.version, "connId": conn_id, **last}
+    if peer.protocol < 4:
+        return {"version": facts.version, "connId": conn_id, "host": facts.host}
+    # Of its own build is no page here: else one would load itself anew after each restart, to become it.
+    newer = {"bootId": facts.boot_id, "controlUiBuildSource": "configured"}
+    return {"version": facts.version, "connId": conn_id, **newer}
 
 
 def _policy(peer: Peer) -> dict[str, int]:

@@ -1,5 +1,5 @@
-"""Who may ask over HTTP: by the gateway's token or password as bearer, with guesses counted as on the WebSocket, or by
-the word of a trusted proxy."""
+"""Who may ask over HTTP: by the gateway's secret or the token of a paired device as bearer, with guesses counted as on
+the WebSocket, or by the word of a trusted proxy."""
 
 from math import ceil
 
@@ -43,6 +43,8 @@ def refuse(core: Core, lockout: Lockout, scope: Scope) -> Response | None:
         return Response(TOO_MANY, 429, {"retry-after": str(ceil(wait / 1000))}, media_type="application/json")
     if core.auth.admits(secret, direct_local=who.direct_local):
         lockout.succeeded(who, "shared-secret")
+        return None
+    if core.devices.token_reads(secret):  # 2026.9.6 tries the one that it was given before it tries the secret
         return None
     if secret:
         lockout.failed(who, "shared-secret")

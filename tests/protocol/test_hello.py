@@ -59,7 +59,8 @@ def test_protocol_3() -> None:
 def test_protocol_4_has_auth_and_boot_id() -> None:
     payload = made(4)
     assert payload["protocol"] == 4
-    assert payload["server"] == {"version": "1.2", "connId": "conn", "bootId": "b"}
+    source = {"controlUiBuildSource": "configured"}
+    assert payload["server"] == {"version": "1.2", "connId": "conn", "bootId": "b"} | source
     assert payload["auth"] == {"method": "token", "role": "operator", "scopes": ["operator.read"]}
     assert payload["policy"] == {"maxPayload": 26214400, "maxBufferedBytes": 52428800, "tickIntervalMs": 30000}
     assert payload["snapshot"]["authMode"] == "token"

@@ -1,6 +1,7 @@
 """Asks the application over ASGI, with a core that is only looked at."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.types import ASGIApp
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.devices import Devices
 from gateway.lifecycle.phases import Phase
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
@@ -26,6 +28,7 @@ class Core:
         self.config = Config()
         self.snapshot = Snapshot(PATHS.config, False, ())
         self.auth = AuthPolicy("token", token="t0k")
+        self.devices = Devices(Path("/dev/null"))
         self.degraded: tuple[str, ...] = ()
         self.result = ReloadResult("hot", "applied")
         self.reasons: list[str] = []

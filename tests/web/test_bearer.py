@@ -1,12 +1,18 @@
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from gateway.config.schema import ControlUi, Gateway
+from gateway.devices import Asking, Devices, Granted
 from gateway.lockout import LOCKED_S, MAX_FAILURES, Lockout
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.proxy import Rules
+from gateway.protocol.scopes import READ
 from gateway.web.bearer import refuse
 from tests.core_fake import FakeCore
+
+KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"
 
 
 def ask(core: FakeCore, lockout: Lockout, secret: str, ip: str = "203.0.113.9") -> tuple[int, str | None]:
@@ -77,3 +83,14 @@ def test_behind_a_trusted_proxy(ip: str, headers: list[tuple[bytes, bytes]], sta
     assert (response.status_code if response else 0) == status
     if response and status == 403:
         assert b'"type":"proxy_attribution_required"' in bytes(response.body)
+
+
+def test_the_token_of_a_paired_device_lets_its_page_read_and_is_no_guess(tmp_path: Path) -> None:
+    core, lockout = FakeCore(devices=Devices(tmp_path)), Lockout(lambda: 0.0)
+    asking = Asking(device_id="d1", public_key=KEY, role="operator", scopes=(READ,), local=True, protocol=4)
+    given = core.devices.pair(asking)
+    assert isinstance(given, Granted)
+    for _ in range(MAX_FAILURES + 1):
+        assert ask(core, lockout, given.token) == (0, None)
+    core.devices.remove("d1")
+    assert ask(core, lockout, given.token) == (401, None)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, cast
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from gateway.protocol import scopes
 from gateway.protocol.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend
@@ -80,8 +81,7 @@ def device_pair_list(call: Call, params: NoParams) -> Listing:
     rows = [_row(each) for each in paired]
     if call.peer.protocol >= 4:
         here = {each.peer.device_id for each in call.core.hub.clients if each.peer}
-        for row in rows:
-            row.connected = row.device_id in here
+        rows = [replace(row, connected=row.device_id in here) for row in rows]
     return Listing(pending, rows)
 
 
