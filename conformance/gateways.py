@@ -38,6 +38,9 @@ class Gateway(Protocol):
     def restart(self) -> None:
         """Cold: the process ends, and another one begins."""
 
+    def configure(self, **sections: Any) -> None:
+        """The config as it was at the beginning, with these sections; then a cold restart, so that it is in force."""
+
     def clients(self) -> set[int]:
         """The ports of all clients that are connected, or were within the last minute."""
 
@@ -65,6 +68,7 @@ class Managed:
     """The installed wheel under the user manager of the end-to-end tests, which has a network of its own."""
 
     manager: UserManager
+    extra: dict[str, Any]
     port: int = PORT
 
     @property
@@ -74,6 +78,10 @@ class Managed:
 
     def restart(self) -> None:
         self.manager.systemctl("restart", SERVICE)
+
+    def configure(self, **sections: Any) -> None:
+        self.manager.write(CONFIG, config_text(self.extra, **sections))
+        self.restart()
 
     def clients(self) -> set[int]:
         init = self.manager.path("/").parent
@@ -94,10 +102,19 @@ class Foreground:
         self._folder = folder
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port: int = self._listener.getsockname()[1]
-        path = folder / "openclaw.json"
-        path.write_text(config_text({"port": self.port, **extra}, logging={"file": str(folder / "gateway.log")}))
-        path.chmod(0o600)
+        self._extra = {"port": self.port, **extra}
         self._process: subprocess.Popen[bytes] | None = None
+        self._write({})
+
+    def configure(self, **sections: Any) -> None:
+        self._write(sections)
+        self.restart()
+
+    def _write(self, sections: dict[str, Any]) -> None:
+        path = self._folder / "openclaw.json"
+        logging = {"file": str(self._folder / "gateway.log")}
+        path.write_text(config_text(self._extra, logging=logging, **sections))
+        path.chmod(0o600)
 
     def start(self) -> None:
         # The pid that LISTEN_PID must name is known to the child alone.
@@ -158,7 +175,7 @@ def running(folder: Path, foreground: bool = False, extra: dict[str, Any] | None
         manager.run("openclaw-gateway", "install")
         manager.systemctl("start", SOCKET)
         manager.run("curl", "--silent", "--show-error", "--fail", f"http://127.0.0.1:{PORT}/healthz")
-        yield Managed(manager)
+        yield Managed(manager, extra or {})
 
 
 def _until_healthy(port: int) -> None:

@@ -1,57 +1,152 @@
-"""Walks the Control UI of both releases in a headless Chromium, against this gateway; screenshots lie in the cache.
+"""The pages of the Control UI of both releases, and one walk over them in a headless Chromium.
 
-Each is served from a place of its own, as a page on another host is: gateway.controlUi.allowedOrigins names it.
+A page is reached in one of two ways: at one address with the gateway, behind the same proxy; or at a place of its own
+from which it goes to the gateway, as a page on another host does, and then gateway.controlUi.allowedOrigins names it.
 """
 
 import json
+import os
+import shutil
+import signal
 import socket
 import subprocess
-import sys
-import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from conformance.clients import CLIENTS, TOKEN, install
-from conformance.gateways import OUT, running
+from conformance.clients import TOKEN, Client
+from conformance.gateways import OUT, Gateway
+from conformance.sight import Sight
 
 PAGES = {
     "2026.2.1": (
         *("overview", "chat", "channels", "instances", "sessions", "cron"),
         *("skills", "nodes", "config", "debug", "logs"),
     ),
-    "2026.9.6": ("chat", "sessions", "cron", "logs", "config", "settings"),
+    "2026.9.6": (
+        *("chat", "new", "dashboard", "dashboards", "agents", "systems", "automations", "tasks", "plugins", "plugin"),
+        *("sessions", "activity", "usage", "logs", "debug", "skills", "skills/workshop", "worktrees", "workboard"),
+        *("apps", "meetings", "portals", "terminal", "custodian", "memory-import"),
+        *("settings/profile", "settings/appearance", "settings/lobsterdex", "settings/notifications"),
+        *("settings/connection", "settings/channels", "settings/communications", "settings/talk", "settings/devices"),
+        *("settings/device", "settings/device/permissions", "settings/cloud-workers"),
+        *("settings/agents", "settings/model-providers", "settings/search", "settings/plugins", "settings/skills"),
+        *("settings/mcp", "settings/memory", "settings/automation", "settings/approvals", "settings/security"),
+        *("settings/secrets", "settings/ai-agents", "settings/infrastructure", "settings/labs", "settings/updates"),
+        *("settings/advanced", "settings/about"),
+    ),
 }
-LIMIT_SECONDS = 150
+WITH_MODEL = {"2026.2.1": ("overview", "chat"), "2026.9.6": ("chat", "new", "custodian", "settings/model-providers")}
+"""Seen a second time, from elsewhere, when the config names a model."""
+MODEL: dict[str, Any] = {
+    "models": {
+        "providers": {
+            "local": {
+                "baseUrl": "http://127.0.0.1:9/v1",
+                "apiKey": "a-key-of-the-conformance-run",
+                "api": "openai-completions",
+                "models": [{"id": "small", "name": "Small", "contextWindow": 32_000, "maxTokens": 4_000}],
+            }
+        }
+    },
+    "agents": {"defaults": {"model": {"primary": "local/small"}}},
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+LIMIT_SECONDS = 40.0
+"""For one page on average, its restart counted."""
+_SCRIPT = Path(__file__).with_name("pages.mjs")
 
 
-def main() -> int:
+def find_browser() -> str:
+    for name in BROWSERS:
+        if found := shutil.which(name):
+            return found
+    raise RuntimeError("there is no Chromium: apt-get install chromium, or put one on PATH")
+
+
+def free_port() -> int:
+    """Of this machine; the network of a user manager has hardly a port that is taken."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    extra = {"controlUi": {"allowedOrigins": [f"http://127.0.0.1:{port}"]}}
-    bad = 0
-    with (
-        tempfile.TemporaryDirectory(prefix="conformance-", dir="/tmp") as place,
-        running(Path(place), foreground=True, extra=extra) as gateway,
-    ):
-        for client in CLIENTS:
-            install(client)
-            out = OUT / f"pages-{client.version}"
-            out.mkdir(parents=True, exist_ok=True)
-            script = Path(__file__).with_name("pages.mjs")
-            words = [client.interpreter, script, client.package, port, gateway.port, TOKEN, out, *PAGES[client.version]]
-            command = [str(word) for word in words]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=LIMIT_SECONDS, check=True)
-            for row in json.loads(done.stdout):
-                good = row["connected"] and not row["trouble"]
-                bad += not good
-                print(f"{'good' if good else 'BAD':4}  {client.version:9} {row['page']}")
-                reasons = row["trouble"] if row["connected"] else ["never connected", *row["trouble"]]
-                for line in () if good else reasons:
-                    print(f"        {line}", flush=True)
-        (OUT / "pages-gateway.log").write_text(gateway.log())
-    return 1 if bad else 0
+        port: int = free.getsockname()[1]
+        return port
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def allow(port: int) -> dict[str, Any]:
+    """What the `gateway` section of the config needs for pages that come from a port of their own."""
+    return {"controlUi": {"allowedOrigins": [f"http://127.0.0.1:{port}"]}}
+
+
+def walk(
+    client: Client, gateway: Gateway, port: int, pages: tuple[str, ...], *, restart: bool = False, model: bool = False
+) -> Iterator[Sight]:
+    """The pages in their order, in one browser. With `restart`, the gateway restarts cold while each is open."""
+    out = OUT / f"pages-{client.version}{'-model' if model else ''}"
+    out.mkdir(parents=True, exist_ok=True)
+    job = {
+        "package": str(client.package),
+        "browser": find_browser(),
+        "port": port,
+        "gateway": gateway.port,
+        "token": TOKEN,
+        "out": str(out),
+        "elsewhere": model,
+        "restart": restart,
+        "pages": pages,
+    }
+    words = [*gateway.enter, str(client.interpreter), str(_SCRIPT), json.dumps(job)]
+    links: set[str] = set()
+    with closing(_rows(words, LIMIT_SECONDS * (len(pages) + 1), gateway.restart)) as rows:
+        for row in rows:
+            links |= {path.strip("/") for path in row["links"]} | {row["at"].strip("/")}
+            yield _sight(client.version, row, model)
+    if pages == PAGES[client.version]:
+        yield from (
+            Sight(client.version, link, False, faults=("a page links to it, and nothing walks it",))
+            for link in sorted(links - set(pages) - _aliases(client.version))
+        )
+
+
+def _aliases(version: str) -> set[str]:
+    """Paths that lead to a page of the list: the session that a chat opens by itself, and the root."""
+    return {"", "chat/main", "dashboard/main"} if version != "2026.2.1" else {""}
+
+
+def _sight(version: str, row: dict[str, Any], model: bool) -> Sight:
+    return Sight(
+        version=version,
+        page=row["page"],
+        connected=row["connected"],
+        console=tuple(row["console"]),
+        faults=tuple(row["faults"]),
+        refused=tuple(row["refused"].items()),
+        alerts=tuple(row["alerts"]),
+        lines=tuple(row["lines"]),
+        with_model=model,
+        elsewhere=model,
+    )
+
+
+def _rows(words: list[str], seconds: float, restart: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """What the script prints; it is answered where it asks for a restart. Its whole group ends with this."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
+    watchdog = Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
+    watchdog.start()
+    try:
+        with process:
+            for line in process.stdout:
+                row = json.loads(line)
+                if "restart" in row:
+                    restart()
+                    process.stdin.write("\n")
+                    process.stdin.flush()
+                else:
+                    yield row
+        if process.returncode:
+            raise RuntimeError(f"the walk ended with {process.returncode}")
+    finally:
+        watchdog.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)

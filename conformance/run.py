@@ -1,7 +1,7 @@
-"""`make conformance`: runs OpenClaw's own command lines against this gateway; fails when one of them shows an error.
+"""`make conformance`: OpenClaw's own command lines and Control UIs against this gateway; fails when one shows an error.
 
-The first run installs both releases and their Node into .cache/conformance (about 2 GB). What each command printed is
-kept in .cache/conformance/out.
+The first run installs both releases and their Node into .cache/conformance (about 2 GB). What each command printed and
+how each page looked is kept in .cache/conformance/out.
 """
 
 import argparse
@@ -9,8 +9,10 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import TextIO
@@ -19,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conformance.clients import CLIENTS, COMMANDS, Client, install, make_home, run
 from conformance.gateways import OUT, Gateway, running
+from conformance.pages import MODEL, PAGES, WITH_MODEL, allow, free_port, walk
+from conformance.sight import Sight
 from conformance.verdict import Run
 
 LOOK_SECONDS = 0.005
@@ -28,31 +32,57 @@ LOOK_SECONDS = 0.005
 def main() -> int:
     options = _options()
     clients = [client for client in CLIENTS if options.version in (None, client.version)]
-    commands = [command for command in COMMANDS if not options.only or command in options.only]
     for client in clients:
         print(f"openclaw {client.version} ...", file=sys.stderr, flush=True)
         install(client)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
+    port, done = free_port(), []
     with (
         tempfile.TemporaryDirectory(prefix="conformance-", dir="/tmp") as place,
-        running(Path(place), options.foreground) as gateway,
+        running(Path(place), options.foreground, allow(port)) as gateway,
     ):
-        homes = {client.version: make_home(client, Path(place), gateway.port) for client in clients}
-        for client in clients:
-            run(client, "--version", homes[client.version])  # its files are read from the disk for the first time
-        runs = []
-        for client in clients:
-            for command in commands:
-                runs.append(_one(client, command, homes[client.version], gateway, options.restart))
-                _show(runs[-1], sys.stderr if options.json else sys.stdout)
-        (OUT / "gateway.log").write_text(gateway.log())
-    bad = [done for done in runs if not done.good]
+        try:
+            for each in chain(
+                _commands(options, clients, gateway, Path(place)), _pages(options, clients, gateway, port)
+            ):
+                done.append(each)
+                _show(each, sys.stderr if options.json else sys.stdout)
+        finally:
+            (OUT / "gateway.log").write_text(gateway.log())
+    bad = [each for each in done if not each.good]
     if options.json:
-        print(json.dumps([_row(done) for done in runs], indent=2))
+        print(json.dumps([_row(each) for each in done], indent=2))
     else:
-        print(f"{len(runs) - len(bad)} of {len(runs)} good; whole outputs in {OUT}")
-    return 1 if bad else 0
+        print(f"{len(done) - len(bad)} of {len(done)} good; whole outputs in {OUT}")
+    return 1 if bad or not done else 0
+
+
+def _commands(options: argparse.Namespace, clients: list[Client], gateway: Gateway, place: Path) -> Iterator[Run]:
+    if options.pages or options.page:
+        return
+    homes = {client.version: make_home(client, place, gateway.port) for client in clients}
+    for client in clients:
+        run(client, "--version", homes[client.version])  # its files are read from the disk for the first time
+    for client in clients:
+        for command in COMMANDS:
+            if not options.only or command in options.only:
+                yield _one(client, command, homes[client.version], gateway, options.restart)
+
+
+def _pages(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Sight]:
+    if options.commands or options.only:
+        return
+
+    def seen(pages: dict[str, tuple[str, ...]], model: bool) -> Iterator[Sight]:
+        for client in clients:
+            chosen = tuple(page for page in pages[client.version] if not options.page or page in options.page)
+            if chosen:
+                yield from walk(client, gateway, port, chosen, restart=options.restart, model=model)
+
+    yield from seen(PAGES, model=False)
+    gateway.configure(**MODEL)
+    yield from seen(WITH_MODEL, model=True)
 
 
 def _one(client: Client, command: str, home: Path, gateway: Gateway, restart: bool) -> Run:
@@ -80,31 +110,37 @@ def _restart_at_connection(gateway: Gateway, before: set[int], ended: Event) -> 
     return True
 
 
-def _show(done: Run, to: TextIO) -> None:
+def _show(done: Run | Sight, to: TextIO) -> None:
     mark = "good" if done.good else "BAD"
-    print(f"{mark:4}  {done.version:9} {done.command:22} exit {done.exit:<3} {done.seconds:5.1f} s", file=to)
+    if isinstance(done, Run):
+        what = f"{done.command:22} exit {done.exit:<3} {done.seconds:5.1f} s"
+    else:
+        what = f"page {done.page}{' with a model' if done.with_model else ''}"
+    print(f"{mark:4}  {done.version:9} {what}", file=to, flush=True)
     for line in done.trouble:
         print(f"        {line}", file=to, flush=True)
 
 
-def _row(done: Run) -> dict[str, object]:
-    return {
-        "version": done.version,
-        "command": done.command,
-        "good": done.good,
-        "exit": done.exit,
-        "seconds": round(done.seconds, 2),
-        "trouble": done.trouble,
-    }
+def _row(done: Run | Sight) -> dict[str, object]:
+    if isinstance(done, Run):
+        own = {"command": done.command, "exit": done.exit, "seconds": round(done.seconds, 2)}
+    else:
+        own = {"page": done.page, "withModel": done.with_model, "refused": dict(done.refused)}
+    return {"version": done.version, **own, "good": done.good, "trouble": done.trouble}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--restart", action="store_true", help="a cold restart in the middle of each command")
+    parser.add_argument("--restart", action="store_true", help="a cold restart in the middle of each command and page")
     parser.add_argument("--foreground", action="store_true", help="without systemd, from the source tree")
     parser.add_argument("--json", action="store_true", help="the table as JSON; progress goes to standard error")
     parser.add_argument("--version", choices=[client.version for client in CLIENTS], help="this release alone")
-    parser.add_argument("--only", action="append", choices=COMMANDS, help="this command alone; may be repeated")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--commands", action="store_true", help="without the pages")
+    part.add_argument("--pages", action="store_true", help="without the command lines")
+    part.add_argument("--only", action="append", choices=COMMANDS, help="this command alone; may be repeated")
+    every = sorted({page for pages in PAGES.values() for page in pages})
+    part.add_argument("--page", action="append", choices=every, metavar="PAGE", help="this page alone; may be repeated")
     return parser.parse_args()
 
 

@@ -13,6 +13,7 @@ need() { # need PACKAGE WHY PROBE...
     missing+=("$package")
     printf '  %-16s %s\n' "$package" "$why"
 }
+has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable; }
 python_can() { local python; python=$(find_python) && "$python" -c "$1"; }
 
 probe() {
@@ -25,7 +26,10 @@ probe() {
     need libc6-dev 'headers to compile systemd-python' test -e /usr/include/stdio.h
     need pkg-config 'finds libsystemd for systemd-python' command -v pkg-config
     need libsystemd-dev 'what systemd-python is made of' pkg-config --exists libsystemd
-    if [ "$1" = conformance ]; then need npm "installs OpenClaw's own command lines" command -v npm; fi
+    if [ "$1" = conformance ]; then
+        need npm "installs OpenClaw's own command lines and pages" command -v npm
+        need chromium "shows OpenClaw's pages" has_browser
+    fi
     [ "$1" = test ] || return 0
     need systemd 'the end-to-end tests boot a real user manager' test -x /lib/systemd/systemd
     need iproute2 'the network of the end-to-end tests' command -v ip
