@@ -239,7 +239,7 @@ def test_a_page_behind_a_proxy(protocol: int) -> None:
     """Its origin must be named; without a device it may do what its user may, with one what is approved, and more."""
     origin = "https://claw.example"
     known = FakeBook(known=True)
-    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s")
+    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
     for place, device, wanted in (
         ("ann", "", ("operator.write",)),
         ("bob", "", ()),

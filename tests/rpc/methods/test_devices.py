@@ -8,8 +8,9 @@ import pytest
 from gateway.devices import Asking, Devices, Granted
 from gateway.hub import Connection
 from gateway.protocol.scopes import ADMIN, PAIRING, READ
+from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-from tests.rpc.calls import NoCarrier, call, make_peer
+from tests.rpc.calls import call, make_peer
 
 CHIEF = make_peer(4, ADMIN)
 CLERK = make_peer(4, PAIRING, READ)
@@ -61,7 +62,7 @@ def test_the_list_shows_no_token(core: FakeCore) -> None:
 def test_the_list_says_which_devices_are_here(core: FakeCore) -> None:
     ask(core, "d1", ADMIN, local=True)
     peer = msgspec.structs.replace(CHIEF, device_id="d1")
-    connection = Connection("c1", "127.0.0.1:1", NoCarrier(), peer=peer)
+    connection = Connection("c1", "127.0.0.1:1", FakeCarrier(), peer=peer)
     with core.hub.hold(connection):
         core.hub.greet(connection, peer, NOW)
         assert call(core, CLERK, "device.pair.list")["payload"]["paired"][0]["connected"] is True
