@@ -55,30 +55,40 @@ ABORT_S = 1.0
 class _Inbox:
     """What uvicorn uses of `asyncio.Queue`, which takes 2 KB when it is empty."""
 
-    __slots__ = ("_filled", "_messages", "_on_wait", "waiting")
+    __slots__ = ("_filled", "_held", "_messages", "_on_wait", "waiting")
 
     def __init__(self, on_wait: Callable[[], None]) -> None:
         self.waiting = False
         """The application has taken everything and wants more."""
+        self._held = False
         self._messages: deque[Any] | None = None
         self._filled = Flag()
         self._on_wait = on_wait
 
     def put_nowait(self, message: Any) -> None:
+        self.waiting = False  # now, and not when the application gets its turn
         if self._messages is None:
             self._messages = deque()
         self._messages.append(message)
         self._filled.set()
 
     async def get(self) -> Any:
-        while self._messages is None:
+        while (message := self._take()) is None:
             self._filled.clear()
-            self.waiting = True
+            self.waiting = self._messages is None
             self._on_wait()
             try:
                 await self._filled.wait()
             finally:
                 self.waiting = False
+        return message
+
+    def _take(self) -> Any:
+        if self._messages is None:
+            return None
+        if self._held:
+            last = self._messages[-1]
+            return last if last["type"] == "websocket.disconnect" else None
         message = self._messages.popleft()
         if not self._messages:
             self._messages = None
@@ -87,9 +97,14 @@ class _Inbox:
     def empty(self) -> bool:
         return self._messages is None
 
-    def texts(self) -> list[str]:
-        """What clients have sent and nobody has taken."""
-        return [text for message in self._messages or () if (text := message.get("text")) is not None]
+    def hold(self) -> None:
+        """Give out nothing more but the news of the end; what is there is for a successor."""
+        self._held = True
+
+    def unread(self) -> list[str | bytes]:
+        """What the client has sent and nobody has taken."""
+        received = [message for message in self._messages or () if message["type"] == "websocket.receive"]
+        return [message["bytes"] if message.get("text") is None else message["text"] for message in received]
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class Adopted:
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
         *("on_write_resumed", "_state", "_adopted", "_address", "_gone", "_holding", "_shared", "_kept"),
-        *("_read", "_parsed", "_whole", "_written", "_chunks", "_unsent"),
+        *("_read", "_parsed", "_whole", "_written", "_behind", "_unsent"),
     )
 
     def __init__(self, *args: Any, adopted: Adopted | None = None, **kwargs: Any) -> None:
@@ -118,8 +133,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._holding = False
         self._read = self._parsed = self._whole = self._written = 0
         """Bytes: given to us, in frames, in whole messages; given to the transport."""
-        self._chunks: list[bytes] = []
-        """What has been read behind the last whole message, and perhaps some of what was before."""
+        self._behind: bytearray | None = None
+        """What has been read behind the last whole message, if anything."""
         self._unsent: list[bytes] = []
         """What has been written since the transport last had nothing to send."""
         self._kept: _Kept | None = None
@@ -205,18 +220,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         self._read += len(data)
         super().data_received(data)
-        if self._read == self._whole:
-            self._chunks = []
-        else:
-            self._chunks.append(data)
-            while self._read - self._whole <= sum(map(len, self._chunks[1:])):
-                del self._chunks[0]
+        self._set_aside(data)
         self._note()
         if not self.handshake_initiated and not self.transport.is_closing():
             # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
             # or the number of lines is over the library's bound) never will be, and would wait here for ever.
             self.transport.write(NO_HANDSHAKE)
             self.transport.close()
+
+    def _set_aside(self, data: bytes) -> None:
+        behind = self._read - self._whole
+        if not behind:
+            self._behind = None
+        elif self._behind is None or behind <= len(data):
+            self._behind = bytearray(data[-behind:])
+        else:
+            self._behind += data
+            del self._behind[: len(self._behind) - behind]
 
     def handle_events(self) -> None:
         for event in self.conn.events_received():
@@ -378,24 +398,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             kept.forget()
 
     def stop_reading(self) -> None:
-        """For good: what comes now is for the successor."""
+        """For good: what comes now is for the successor, and what has come and is not taken yet."""
         self._holding = self.read_paused = True
+        self.queue.hold()  # type: ignore[attr-defined]
         self.transport.pause_reading()
 
     def part(self, seq: int, queued: Sequence[str]) -> Held | None:
         """What the successor needs beyond the last point; None if that says all. `queued`: what is not written yet."""
         kept = self._kept
         assert kept is not None
-        waiting = b"".join(_masked(text.encode()) for text in self.queue.texts())  # type: ignore[attr-defined]
-        behind = self._read - self._whole
-        tail = waiting + (b"".join(self._chunks)[-behind:] if behind else b"")
         buffered = self.transport.get_write_buffer_size()
-        unsent = b"".join(self._unsent)[-buffered:] if buffered else b""
-        written = kept.written + self._written - buffered
-        if not tail and not unsent and not queued:
+        read, written = kept.read + self._read, kept.written + self._written - buffered
+        tail = b"".join(map(_masked, self.queue.unread())) + (self._behind or b"")  # type: ignore[attr-defined]
+        if not (tail or buffered or queued):
+            kept.entry.rest(read, written, seq)
             return None
-        unsent += b"".join(_frame(text.encode()) for text in queued)
-        return Held(kept.read + self._read, written, seq, tail, unsent)
+        unsent = b"".join(self._unsent)[-buffered:] if buffered else b""
+        return Held(read, written, seq, tail, unsent + b"".join(_frame(text.encode()) for text in queued))
 
     def _leave_the_strangers(self) -> None:
         if self._address is not None:
@@ -427,9 +446,11 @@ def _wire_size(frame: Frame) -> int:
     return size + (6 if size < 126 else 8 if size < 65536 else 14)
 
 
-def _masked(payload: bytes) -> bytes:
-    """As a client would send it; a mask of zeros is one."""
-    return Frame(Opcode.TEXT, payload).serialize(mask=True)
+def _masked(message: str | bytes) -> bytes:
+    """As a client would send it."""
+    if isinstance(message, str):
+        return Frame(Opcode.TEXT, message.encode()).serialize(mask=True)
+    return Frame(Opcode.BINARY, message).serialize(mask=True)
 
 
 def _frame(payload: bytes) -> bytes:

@@ -2,18 +2,26 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+import websockets.frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.frames import Opcode
 
 from gateway.config.schema import Limits
+from gateway.handover.counters import count
+from gateway.handover.ledger import Ledger
+from gateway.handover.verdict import Adopt, Point
 from gateway.lifecycle.phases import Budgets
 from gateway.serving import websocket
 from gateway.serving.server import GatewayServer
-from gateway.serving.websocket import EXTENSION, STRANGER_MESSAGE_BYTES, WebSocketProtocol
+from gateway.serving.websocket import EXTENSION, STRANGER_MESSAGE_BYTES, Adopted, WebSocketProtocol
+from tests import tcp
 
 
 class Application:
@@ -294,3 +302,313 @@ def test_nothing_is_written_after_the_end_and_the_end_resumes() -> None:
         connection.write(["too late"])
 
     run(play)
+
+
+class Wire:
+    """A transport that keeps what is written, and takes all of it unless it is told how much."""
+
+    def __init__(self, ours: socket.socket) -> None:
+        self.ours = ours
+        self.written = b""
+        self.room: int | None = None
+        self.reading = True
+        self.closing = False
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.ours if name == "socket" else None
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self.room is None else max(0, len(self.written) - self.room)
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    abort = close
+
+
+class Kept:
+    """A connection that goes on from a predecessor's, with an application that takes nothing by itself."""
+
+    def __init__(self, ours: socket.socket, book: Ledger, tail: bytes = b"", seq: int = 7) -> None:
+        server = GatewayServer(self.never, Limits)
+        server.config.load()
+        self.wire = Wire(ours)
+        self.forgotten = 0
+        self.under_way = False
+        self.protocol = WebSocketProtocol(
+            config=server.config,
+            server_state=server.server_state,
+            app_state={},
+            _loop=asyncio.get_running_loop(),
+            adopted=Adopted(Adopt(seq, tail), {}),
+        )
+        self.protocol.connection_made(self.wire)  # type: ignore[arg-type]
+        self.entry = book.enter(b"{}")
+        assert self.entry is not None
+        self.protocol.keep(self.entry, lambda: None if self.under_way else seq, self.forget)
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+    async def never(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    @property
+    def inbox(self) -> list[str | bytes]:
+        unread: list[str | bytes] = self.protocol.queue.unread()  # type: ignore[attr-defined]
+        return unread
+
+    def at_rest(self) -> bool:
+        return self.protocol._read == self.protocol._whole
+
+    @property
+    def points(self) -> list[Point]:
+        return [
+            point for found in self.entry._ledger.found() if found.entry.id == self.entry.id for point in found.points
+        ]
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[socket.socket]:
+    with tcp.pair() as (sock, _):
+        yield sock
+
+
+@pytest.fixture(scope="module")
+def book() -> Iterator[Ledger]:
+    ledger = Ledger()
+    yield ledger
+    ledger.close()
+
+
+SIZES = st.sampled_from([0, 1, 5, 125, 126, 127, 300, 65_535, 65_536, 65_537])
+CONTROL = st.sampled_from([websockets.frames.Frame(Opcode.PING, b"p"), websockets.frames.Frame(Opcode.PONG, b"")])
+
+
+@st.composite
+def message(draw: st.DrawFn) -> list[websockets.frames.Frame]:
+    """One message as frames, perhaps with control frames between them."""
+    opcode = draw(st.sampled_from([Opcode.TEXT, Opcode.TEXT, Opcode.BINARY]))
+    sizes = draw(st.lists(SIZES, min_size=1, max_size=4))
+    frames: list[websockets.frames.Frame] = []
+    for number, size in enumerate(sizes):
+        if number:
+            frames += draw(st.lists(CONTROL, max_size=1))
+        letter = bytes([draw(st.integers(97, 122))])
+        frame = websockets.frames.Frame(Opcode.CONT if number else opcode, letter * size, fin=number == len(sizes) - 1)
+        frames.append(frame)
+    return frames + draw(st.lists(CONTROL, max_size=1))
+
+
+def payload_of(frames: list[websockets.frames.Frame]) -> str | bytes:
+    data = b"".join(frame.data for frame in frames if frame.opcode not in (Opcode.PING, Opcode.PONG))
+    return data if frames[0].opcode is Opcode.BINARY else data.decode()
+
+
+def boundaries(messages: list[list[websockets.frames.Frame]]) -> tuple[bytes, set[int]]:
+    """All as a client sends it, and the places where no message is under way."""
+    stream, ends = b"", {0}
+    for frames in messages:
+        whole = False
+        for frame in frames:
+            stream += frame.serialize(mask=True)
+            whole |= frame.fin and frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+            if whole:
+                ends.add(len(stream))
+    return stream, ends
+
+
+@given(messages=st.lists(message(), max_size=5), data=st.data())
+@settings(deadline=None)
+def test_a_connection_is_at_rest_exactly_between_messages(
+    ours: socket.socket, book: Ledger, messages: list[list[websockets.frames.Frame]], data: st.DataObject
+) -> None:
+    stream, ends = boundaries(messages)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=8)) | {len(stream)})
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        before = 0
+        for cut in cuts:
+            if cut > before:
+                it.protocol.data_received(stream[before:cut])
+                before = cut
+            assert it.at_rest() is (cut in ends)
+        assert it.inbox == [payload_of(frames) for frames in messages]
+        it.entry.remove()
+
+    asyncio.run(play())
+
+
+@given(messages=st.lists(message(), min_size=1, max_size=4), data=st.data())
+@settings(deadline=None)
+def test_a_successor_receives_what_was_not_taken_and_nothing_twice(
+    ours: socket.socket, book: Ledger, messages: list[list[websockets.frames.Frame]], data: st.DataObject
+) -> None:
+    stream, _ = boundaries(messages)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(stream)), max_size=4)))
+    takes = data.draw(st.integers(0, len(messages)))
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        before = taken = 0
+        for cut in [*cuts, None]:
+            it.protocol.data_received(stream[before:cut]) if cut is None or cut > before else None
+            while it.inbox and taken < takes:
+                assert (await it.protocol.receive())["type"] == "websocket.receive"
+                taken += 1
+            if cut is None:
+                break
+            before = cut
+            it.protocol.stop_reading()
+            held = it.protocol.part(9, [])
+            it.entry.remove()
+            it = Kept(ours, book, held.tail if held else b"")
+        assert it.inbox == [payload_of(frames) for frames in messages][taken:]
+        assert not it.wire.closing
+        it.entry.remove()
+
+    asyncio.run(play())
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(0, 2_000))
+@settings(deadline=None)
+def test_what_the_transport_has_not_taken_is_passed_on_to_the_byte(
+    ours: socket.socket, book: Ledger, payloads: list[bytes], taken: int
+) -> None:
+    async def play() -> None:
+        it = Kept(ours, book)
+        it.wire.room = taken
+        for payload in payloads:
+            it.protocol.write([payload.hex()])
+        held = it.protocol.part(9, ["queued"])
+        assert held is not None
+        assert it.wire.written[:taken] + held.unsent == it.wire.written + b"\x81\x06queued"
+        assert held.written - count(ours.fileno()).written == min(taken, len(it.wire.written))
+        assert (held.seq, held.tail) == (9, b"")
+        it.entry.remove()
+
+    asyncio.run(play())
+
+
+def asked(text: str) -> bytes:
+    return websockets.frames.Frame(Opcode.TEXT, text.encode()).serialize(mask=True)
+
+
+def test_a_message_is_under_way_from_the_moment_it_arrives(ours: socket.socket, book: Ledger) -> None:
+    """Before the application has had its turn: a process that dies here has not answered."""
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        reader = asyncio.ensure_future(it.protocol.receive())
+        await asyncio.sleep(0)  # it waits: the connection is at rest
+        (rest,) = set(it.points)
+        it.protocol.data_received(asked("question") + masked(9, b"ping"))
+        it.protocol.write(["an event"])
+        assert set(it.points) == {rest}
+        assert (await reader)["text"] == "question"
+        it.under_way = True
+        waiting = asyncio.ensure_future(it.protocol.receive())
+        await asyncio.sleep(0)
+        assert set(it.points) == {rest}
+        it.under_way = False
+        it.protocol.write(["answer"])
+        assert max(it.points).read == rest.read + len(asked("question") + masked(9, b"ping"))
+        waiting.cancel()
+
+    asyncio.run(play())
+
+
+def test_a_point_is_written_before_the_bytes_that_lead_to_it(ours: socket.socket, book: Ledger) -> None:
+    async def play() -> None:
+        it = Kept(ours, book)
+        reader = asyncio.ensure_future(it.protocol.receive())
+        await asyncio.sleep(0)
+        write, seen = it.wire.write, []
+
+        def late(data: bytes) -> None:
+            seen.append(max(it.points).written - count(ours.fileno()).written)
+            write(data)
+
+        it.wire.write = late  # type: ignore[method-assign]
+        it.protocol.write(["one"])
+        it.protocol.write(["two"])
+        assert seen == [5, 10]
+        reader.cancel()
+
+    asyncio.run(play())
+
+
+def test_while_something_is_unsent_nothing_is_at_rest(ours: socket.socket, book: Ledger) -> None:
+    async def play() -> None:
+        it = Kept(ours, book)
+        reader = asyncio.ensure_future(it.protocol.receive())
+        await asyncio.sleep(0)
+        it.protocol.pause_writing()
+        before = it.points
+        it.protocol.write(["one"])
+        assert it.points == before
+        it.protocol.resume_writing()
+        assert max(it.points).written == max(before).written + 5
+        reader.cancel()
+
+    asyncio.run(play())
+
+
+def test_once_held_nothing_more_is_given_out_but_the_end(ours: socket.socket, book: Ledger) -> None:
+    async def play() -> None:
+        it = Kept(ours, book)
+        reader = asyncio.ensure_future(it.protocol.receive())
+        await asyncio.sleep(0)
+        it.protocol.data_received(asked("one") + asked("two"))
+        it.protocol.stop_reading()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not reader.done() and it.inbox == ["one", "two"] and not it.wire.reading
+        held = it.protocol.part(9, [])
+        assert held is not None and held.read == max(it.points).read + len(asked("one") + asked("two"))
+        it.protocol.connections.discard(it.protocol)
+        it.protocol.queue.put_nowait({"type": "websocket.disconnect", "code": 1005})
+        assert (await reader)["type"] == "websocket.disconnect"
+
+    asyncio.run(play())
+
+
+def test_parting_at_rest_is_a_point_even_if_the_application_is_elsewhere(ours: socket.socket, book: Ledger) -> None:
+    async def play() -> None:
+        it = Kept(ours, book)
+        it.protocol.data_received(asked("one"))
+        assert (await it.protocol.receive())["text"] == "one"
+        it.protocol.stop_reading()
+        assert it.protocol.part(9, []) is None
+        assert max(it.points).read == count(ours.fileno()).read + len(asked("one"))
+
+    asyncio.run(play())
+
+
+def test_bytes_that_trickle_in_cost_no_more_than_bytes(ours: socket.socket, book: Ledger) -> None:
+    async def play() -> None:
+        it = Kept(ours, book)
+        frame = asked("x" * 60_000)
+        for at in range(len(frame) - 1):
+            it.protocol.data_received(frame[at : at + 1])
+        assert isinstance(it.protocol._behind, bytearray) and len(it.protocol._behind) == len(frame) - 1
+        it.protocol.data_received(frame[-1:])
+        assert it.protocol._behind is None
+
+    asyncio.run(asyncio.wait_for(play(), 30))
