@@ -1,0 +1,75 @@
+import errno
+import os
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.handover import parting
+from gateway.handover.parting import VERSION, Parting
+from gateway.handover.verdict import Held
+from tests.tcp import descriptors
+
+NUMBER = st.integers(0, 2**63 - 1)
+HELD = st.builds(Held, NUMBER, NUMBER, NUMBER, st.binary(), st.binary())
+
+
+def memfd(data: bytes) -> int:
+    fd = os.memfd_create("parting")
+    os.write(fd, data)
+    return fd
+
+
+@given(st.builds(Parting, st.floats(0, 1e9), st.dictionaries(NUMBER, HELD, max_size=4)))
+def test_what_is_written_is_read(said: Parting) -> None:
+    fd = parting.write(said)
+    assert not os.get_inheritable(fd)
+    assert parting.read(fd) == said
+
+
+def test_it_is_taken_only_once() -> None:
+    """The next one, if this one dies, must not serve what this one has perhaps served."""
+    fd = parting.write(Parting(1.0, {1: Held(1, 2, 3, b"tail", b"")}))
+    stored = os.dup(fd)
+    assert parting.read(fd) is not None
+    assert parting.read(stored) is None
+
+
+def test_it_is_read_from_its_beginning_wherever_the_one_before_stood() -> None:
+    fd = parting.write(Parting(1.0))
+    os.lseek(fd, 0, os.SEEK_END)
+    assert parting.read(fd) == Parting(1.0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00", b"garbage", msgspec.msgpack.encode({"left_at": 1.0, "version": VERSION + 1})]
+)
+def test_what_another_version_has_written_is_not_guessed_at(content: bytes) -> None:
+    before = descriptors()
+    assert parting.read(memfd(content)) is None
+    assert descriptors() == before
+
+
+@given(st.builds(Parting, st.just(1.0), st.dictionaries(NUMBER, HELD, min_size=1, max_size=2)), st.data())
+def test_half_of_it_is_nothing(said: Parting, data: st.DataObject) -> None:
+    whole = msgspec.msgpack.encode(said)
+    assert parting.read(memfd(whole[: data.draw(st.integers(0, len(whole) - 1))])) is None
+
+
+@given(st.binary(max_size=100))
+def test_garbage_is_nothing_or_something_whole(content: bytes) -> None:
+    said = parting.read(memfd(content))
+    assert said is None or isinstance(said, Parting)
+
+
+def test_where_there_is_no_memory_it_says_so_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(name: str, flags: int) -> int:
+        return os.open("/dev/full", os.O_WRONLY)
+
+    before = descriptors()
+    monkeypatch.setattr(os, "memfd_create", full)
+    with pytest.raises(OSError) as failed:
+        parting.write(Parting(1.0))
+    assert failed.value.errno == errno.ENOSPC
+    assert descriptors() == before
