@@ -75,9 +75,12 @@ class Notifier:
     def watchdog(self) -> None:
         self._send("WATCHDOG=1")
 
-    def store(self, name: str, fd: int) -> None:
-        """Ask systemd to keep a duplicate of `fd` and to pass it to our successor as `name`."""
-        self._send(f"FDSTORE=1\nFDNAME={name}", fds=[fd], must_arrive=True)
+    def store(self, name: str, fd: int) -> bool:
+        """Ask systemd to keep a duplicate of `fd` and to pass it to our successor as `name`.
+
+        False if it had no room in time.
+        """
+        return self._send(f"FDSTORE=1\nFDNAME={name}", fds=[fd], must_arrive=True)
 
     def try_store(self, name: str, fd: int) -> bool:
         """As `store`, without waiting: False if the manager has no room for the message now."""
@@ -87,8 +90,9 @@ class Notifier:
         """Ask systemd to forget every descriptor of this name; False if it has no room for the message now."""
         return self._try(f"FDSTOREREMOVE=1\nFDNAME={name}", None)
 
-    def remove(self, name: str) -> None:
-        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}", must_arrive=True)
+    def remove(self, name: str) -> bool:
+        """As `try_remove`, with the time that a busy manager is given."""
+        return self._send(f"FDSTOREREMOVE=1\nFDNAME={name}", must_arrive=True)
 
     def _try(self, message: str, fds: list[int] | None) -> bool:
         try:
@@ -99,13 +103,15 @@ class Notifier:
             log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
         return True
 
-    def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> None:
+    def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> bool:
         try:
             self._speak(message, fds, MUST_ARRIVE_S if must_arrive else 0.0)
+            return True
         except OSError as error:
             # A status that the manager has no room for is replaced by the next one; the rest is worth a line.
             if must_arrive:
                 log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
+            return not isinstance(error, TimeoutError | BlockingIOError)
 
     def _speak(self, message: str, fds: list[int] | None, timeout: float) -> None:
         if self._socket is None:

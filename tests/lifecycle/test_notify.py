@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.lifecycle import notify
 from gateway.lifecycle.notify import Notifier
 
 
@@ -138,3 +139,36 @@ def test_children_cannot_speak_for_the_service(manager: Manager) -> None:
     environ = {**os.environ, **manager.environ, "PYTHONPATH": os.getcwd()}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=30)
     assert "NOTIFY_SOCKET" not in done.stdout and "WATCHDOG" not in done.stdout and done.returncode == 0
+
+
+def test_a_descriptor_is_forgotten_by_its_name(manager: Manager, notifier: Notifier) -> None:
+    assert notifier.remove("conn-7") and notifier.try_remove("conn-8")
+    assert [manager.receive() for _ in range(2)] == [
+        ({"FDSTOREREMOVE": "1", "FDNAME": "conn-7"}, []),
+        ({"FDSTOREREMOVE": "1", "FDNAME": "conn-8"}, []),
+    ]
+
+
+def test_a_manager_without_room_is_not_waited_for_unless_it_must_hear(
+    manager: Manager, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notify, "MUST_ARRIVE_S", 0.01)
+    memfd = os.memfd_create("x")
+    while notifier.try_store("conn-1", memfd):
+        pass
+    assert not notifier.try_remove("conn-1") and caplog.text == ""
+    assert not notifier.store("conn-1", memfd) and not notifier.remove("conn-1")
+    assert "did not take FDSTORE=1: timed out" in caplog.text
+    for fd in manager.receive()[1]:
+        os.close(fd)
+    assert notifier.try_store("conn-1", memfd)
+    os.close(memfd)
+
+
+def test_a_descriptor_that_cannot_be_passed_does_not_come_again(
+    notifier: Notifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    memfd = os.memfd_create("x")
+    os.close(memfd)
+    assert notifier.try_store("conn-1", memfd) and notifier.store("conn-1", memfd)
+    assert caplog.text.count("did not take FDSTORE=1: [Errno 9]") == 2
