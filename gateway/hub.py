@@ -86,11 +86,11 @@ class Connection:
         return None if self.requests or self.outbox.queued or self.outbox.closing else self.seq
 
     def give_up(self, error: WireError) -> None:
-        """Answer what is still being served with this error."""
-        for task, id in self.requests.items():
-            task.cancel()
-            self.outbox.put(encode_error(id, error))
-        self.requests.clear()
+        """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
+        for task, id in list(self.requests.items()):
+            if task.cancel():  # else it is done
+                del self.requests[task]
+                self.outbox.put(encode_error(id, error))
 
     def offer(self, event: EventFrame, drop_if_slow: bool) -> None:
         """Queue an event. A client that is too slow for it loses the event, or the connection."""

@@ -10,7 +10,7 @@ from gateway import hub as module
 from gateway.hub import STALL_S, Connection, Hub
 from gateway.outbox import Outbox
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
-from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.frames import EventFrame, StateVersion, WireError
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
 from tests.carrier import FakeCarrier, drained
@@ -312,3 +312,123 @@ def test_presence_changes_with_those_who_are_tracked_until_everybody_is_closed()
     with held(hub, peer()):
         asyncio.run(hub.close_all(1012, "", 0))
     assert told == [2, 3, 4] and hub.state_version.presence == 5
+
+
+def test_one_that_another_process_has_greeted_comes_without_a_word() -> None:
+    told: list[str] = []
+    hub = Hub(on_change=lambda: told.append("change"))
+    hub.on_presence = lambda: told.append("presence")
+    version = hub.state_version.presence
+    command = replace(peer(), client=ClientInfo("cli", "1", "linux", "cli"))
+    with held(hub, None, None) as (connection, untracked):
+        hub.adopt(connection, peer(3), since_ms=123_456, seq=41)
+        hub.adopt(untracked, command, since_ms=1, seq=0)
+        assert told == [] and hub.state_version.presence == version
+        assert hub.count == 2 and connection.since_ms == 123_456
+        assert connection.outbox.max_bytes == limits(3).max_buffered
+        (entry,) = [msgspec.json.decode(each) for each in hub.roster.entries(123_456)]
+        assert (entry["mode"], entry["ts"]) == ("backend", 123_456)
+        hub.broadcast("next", {})
+        assert [frame["seq"] for frame in drained(connection)[0]] == [42]
+    assert told == ["change", "change", "presence"] or told == ["change", "presence", "change"]
+    assert hub.state_version.presence == version + 1
+
+
+def test_an_adopted_client_is_no_newcomer_to_be_waited_for() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        with held(hub, None) as (connection,):
+            hub.adopt(connection, peer(), 0, 0)
+            await asyncio.wait_for(hub.serve_newcomers(60), 1)
+
+    asyncio.run(scene())
+
+
+def test_who_is_kept_is_neither_waited_for_nor_closed() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        with held(hub, peer(), peer(), None) as (kept, other, stranger):
+            kept.kept = True
+            other.answered = True
+            stranger.answered = True
+            await asyncio.wait_for(hub.serve_newcomers(60), 1)
+            await hub.close_all(1012, "restart", 0, but_kept=True)
+            assert (kept.outbox.closing, other.outbox.closing, stranger.outbox.closing) == (False, True, True)
+            assert not carrier_of(kept).aborted and carrier_of(other).aborted and carrier_of(stranger).aborted
+            assert hub.clients == [kept]
+            hub.broadcast("still", {})
+            assert [frame["event"] for frame in drained(kept)[0]] == ["still"]
+            with held(hub, None) as (late,):
+                assert late.outbox.closing
+            await hub.close_all(1012, "stop", 0)  # a stop came in the middle of the restart
+            assert kept.outbox.closing and carrier_of(kept).aborted
+
+    asyncio.run(scene())
+
+
+def carrier_of(connection: Connection) -> FakeCarrier:
+    assert isinstance(connection.carrier, FakeCarrier)
+    return connection.carrier
+
+
+def test_at_rest_is_who_waits_for_nothing_from_us() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        with held(hub, peer()) as (connection,):
+            connection.seq = 5
+            assert connection.seq_at_rest() == 5
+            connection.outbox.put("{}")
+            assert connection.seq_at_rest() is None
+            drained(connection)
+            assert connection.seq_at_rest() == 5
+            task = asyncio.ensure_future(asyncio.sleep(60, "answer"))
+            connection.requests[task] = "r1"
+            assert connection.seq_at_rest() is None
+            del connection.requests[task]
+            connection.outbox.finish(SLOW_CONSUMER)
+            assert connection.seq_at_rest() is None
+            task.cancel()
+
+    asyncio.run(scene())
+
+
+LATE = WireError("UNAVAILABLE", "ask again", retryable=True)
+
+
+def test_a_request_that_is_given_up_is_told_and_one_that_is_done_is_not() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        with held(hub, peer()) as (connection,):
+            slow = asyncio.ensure_future(asyncio.sleep(60, "slow"))
+            done = asyncio.ensure_future(asyncio.sleep(0, "done"))
+            await asyncio.sleep(0)
+            connection.requests |= {slow: "slow", done: "done"}
+            while not done.done():
+                await asyncio.sleep(0)
+            connection.give_up(LATE)
+            assert list(connection.requests.values()) == ["done"], "its answer comes by itself"
+            (frame,) = drained(connection)[0]
+            assert (frame["id"], frame["error"]["code"], frame["error"]["retryable"]) == ("slow", "UNAVAILABLE", True)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_settling_waits_for_answers_to_the_kept_for_so_long(late: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        hub = Hub()
+        with held(hub, peer(), peer()) as (kept, other):
+            kept.kept = True
+            carrier_of(kept).write_paused = False
+            task = asyncio.ensure_future(asyncio.sleep(0 if not late else 60, "answer"))
+            task.add_done_callback(kept.requests.pop)
+            kept.requests[task] = "r1"
+            forever = asyncio.ensure_future(asyncio.sleep(60, "answer"))
+            other.requests[forever] = "r2"
+            await asyncio.wait_for(hub.settle(0.02 if late else 60, LATE), 5)
+            assert not kept.requests and other.requests
+            assert ("r1" in "".join(carrier_of(kept).texts)) is late
+            assert ("1 clients took too long" in caplog.text) is late
+            forever.cancel()
+
+    asyncio.run(scene())

@@ -218,10 +218,10 @@ class Conversation:
         task.add_done_callback(lambda done: self._answered(done, request, session))
 
     def _answered(self, task: asyncio.Task[str], request: Request, session: Session) -> None:
-        self._connection.requests.pop(task, None)
+        owed = self._connection.requests.pop(task, None) is not None
         session.finish(request.id)
         self._slot.set()
-        if not task.cancelled():
+        if owed and not task.cancelled():
             self._connection.answered = True
             self._outbox.put(task.result())
         self._core.hub.end()

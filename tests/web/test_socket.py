@@ -26,6 +26,7 @@ from gateway.lockout import MAX_FAILURES
 from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.device import DeviceProof, Signed, payloads
+from gateway.protocol.frames import WireError
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
 from gateway.protocol.params import NoParams
 from gateway.rpc.methods import METHODS
@@ -581,5 +582,42 @@ def test_a_device_gets_a_token_that_outlives_the_secret(tmp_path: Path, protocol
             (device,) = core.devices.listing()[1]
             core.hub.close_device(device.device_id)
             assert await closed(second) == (1008, "device access changed")
+
+    run(test)
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_request_that_is_given_up_is_answered_once(stubborn: bool) -> None:
+    """Also one that is done in that moment, and one that does not let itself be cancelled."""
+    started, release = asyncio.Event(), asyncio.Event()
+
+    @method("late", NoParams, str, scope=None)
+    async def late(call: Call, params: NoParams) -> str:
+        """Answer late."""
+        started.set()
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            if not stubborn:
+                raise
+        return "late"
+
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core, [late]) as server, client(server) as ws:
+            await ws.send(request("a", "late"))
+            await started.wait()
+            (connection,) = core.hub.clients
+            (task,) = connection.requests
+            if not stubborn:
+                release.set()
+                while not task.done():
+                    await asyncio.sleep(0)
+            connection.give_up(WireError("UNAVAILABLE", "ask again", retryable=True))
+            await ws.send(request("b", "last-heartbeat"))
+            ids = [await receive(ws), await receive(ws)]
+            assert [frame["id"] for frame in ids] == ["a", "b"]
+            assert ids[0]["ok"] is not stubborn
+            assert not connection.requests and not core.hub.busy
 
     run(test)
