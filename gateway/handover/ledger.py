@@ -7,6 +7,7 @@ re-exec passes it on, systemd's fd store keeps it over a cold restart and a cras
     slot     id (0: free) · who, as JSON, with its checksum · two points, each with its checksum
 
 A point says: when so much was read and so much was written, nothing was under way, and the last event had this number.
+While something is, it says only how much is written in whole messages, after which a close frame can be understood.
 It is written before the bytes that lead to it are. Of the two points the older one is overwritten, so a process that
 dies while it writes one leaves the other; which of them the connection has reached, the kernel's counters tell.
 """
@@ -39,6 +40,8 @@ _WHO = Struct("<II")
 _WHO_AT, _POINTS_AT, _TEXT_AT = 8, 16, 96
 _POINT, _SUM = Struct("<QQQ"), Struct("<I")
 _POINT_BYTES = 32
+_UNKNOWN = 0
+"""Less than was ever read of a connection: its hello at least."""
 
 
 class Unreadable(Exception):
@@ -59,7 +62,13 @@ class Entry:
 
     def rest(self, read: int, written: int, seq: int) -> None:
         """Call it before the last bytes of `written` are written, once the answer to all of `read` is among them."""
-        data = _POINT.pack(read, written, seq)
+        self._write(_POINT.pack(read, written, seq))
+
+    def busy(self, written: int) -> None:
+        """Call it before the last bytes of `written` are written, while something is under way."""
+        self._write(_POINT.pack(_UNKNOWN, written, 0))
+
+    def _write(self, data: bytes) -> None:
         at = self._at + _POINTS_AT + self._turn * _POINT_BYTES
         self._turn ^= 1
         self._ledger.memory[at : at + 28] = data + _SUM.pack(zlib.crc32(data, self._seed))
@@ -159,7 +168,7 @@ class Ledger:
     def _older(self, at: int, id: int) -> int:
         """The number of the point to overwrite first: one that is torn, else the older one."""
         first, second = self.point(at, id, 0), self.point(at, id, 1)
-        return 1 if first and (second is None or second < first) else 0
+        return 1 if first and (second is None or (second.written, second.read) < (first.written, first.read)) else 0
 
     def point(self, at: int, id: int, number: int) -> Point | None:
         start = at + _POINTS_AT + number * _POINT_BYTES

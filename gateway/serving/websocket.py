@@ -379,18 +379,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._note()
 
     def _note(self, more: int = 0) -> None:
-        """If the connection is at rest once `more` bytes are written, write that down."""
+        """If the connection is at rest once `more` bytes are written, write that down, else what is written by then."""
         kept = self._kept
-        if (
-            kept is None
-            or self._read != self._whole
-            or not self.queue.waiting  # type: ignore[attr-defined]
-            or not self.writable.is_set()
-        ):
+        if kept is None:
             return
-        seq = kept.seq()
+        written = kept.written + self._written + more
+        # The queue is ours, not the one that uvicorn's type says.
+        rests = self._read == self._whole and self.queue.waiting and self.writable.is_set()  # type: ignore[attr-defined]
+        seq = kept.seq() if rests else None
         if seq is not None:
-            kept.entry.rest(kept.read + self._read, kept.written + self._written + more, seq)
+            kept.entry.rest(kept.read + self._read, written, seq)
+        elif more:
+            kept.entry.busy(written)
 
     def _forget(self) -> None:
         if self._kept is not None:
