@@ -1,4 +1,4 @@
-"""Runs clients.py beside a test: `with load(manager, "fresh") as clients: ...` and then `clients.outcomes`."""
+"""Runs clients.py or peers.py beside a test: `with load(manager, "fresh") as clients: ...`, then `clients.outcomes`."""
 
 import json
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.e2e.gateway import PORT, TOKEN
 from tests.e2e.manager import SCRIPTS, VENV, Inside, UserManager
 
 END_SECONDS = 30.0
@@ -43,15 +44,58 @@ class Clients:
 def load(manager: UserManager, kind: str, **options: object) -> Iterator[Clients]:
     """Starts clients, waits until each has had an answer, and ends them after the block; options are clients.py's."""
     words = [f"--{name}={value}" for name, value in options.items()]
-    process = manager.popen(f"{VENV}/bin/python", f"{SCRIPTS}/clients.py", kind, *words)
-    clients = Clients(process)
+    with _running(manager, "clients.py", kind, *words) as process:
+        clients = Clients(process)
+        yield clients
+        clients.end()
+
+
+@dataclass
+class Peers:
+    """Filled when the `with` block ends: a `peers.Book` for each kind, as a dictionary."""
+
+    process: Inside
+    books: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __getitem__(self, kind: str) -> dict[str, Any]:
+        return self.books[kind]
+
+    def all(self, name: str, *but: str) -> dict[str, Any]:
+        """What each kind has of this, where it has any; without these kinds."""
+        return {kind: book[name] for kind, book in self.books.items() if book[name] and kind not in but}
+
+    def end(self) -> None:
+        if not self.books:
+            self.process.terminate()
+            out, err = self.process.communicate(timeout=2 * END_SECONDS)
+            assert self.process.returncode == 0, f"the clients failed:\n{err}"
+            self.books = json.loads(out)
+
+
+@contextmanager
+def peers(
+    manager: UserManager, *words: str, pace: float = 0.1, token: str = TOKEN, port: int = PORT, **kinds: int
+) -> Iterator[Peers]:
+    """As `load`, with so many clients of each kind of peers.py; `words` are further options."""
+    counts = [f"--{kind.replace('_', '-')}={count}" for kind, count in kinds.items()]
+    options = [f"--pace={pace}", f"--token={token}", f"--port={port}"]
+    with _running(manager, "peers.py", *options, *counts, *words) as process:
+        found = Peers(process)
+        yield found
+        found.end()
+
+
+@contextmanager
+def _running(manager: UserManager, script: str, *words: str) -> Iterator[Inside]:
+    """Until the block ends, from when each client has had an answer."""
+    # -P: the script's folder has a gateway.py, and peers.py means the installed one.
+    process = manager.popen(f"{VENV}/bin/python", "-P", f"{SCRIPTS}/{script}", *words)
     try:
         assert process.stdout is not None
         first = process.stdout.readline()
         if first != "ready\n":
             raise AssertionError(f"the clients did not start: {first}{process.communicate()[1]}")
-        yield clients
-        clients.end()
+        yield process
     finally:
         process.kill()
         process.wait()
