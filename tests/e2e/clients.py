@@ -9,7 +9,8 @@ and always after the answer to what is under way. Outcomes of one request:
     timeout  no whole answer in --timeout seconds
 Apart from these, keepalive counts `closed_idle` (a kept connection was closed between two requests, seen before the
 next was sent) and `closed_racing` (closed while the next request was on its way: no byte of an answer came); both are
-asked again on a new connection. `ws` counts the codes of closed connections in `closes`, 1006 for an end without one.
+asked again on a new connection; `opened` counts the connections. `ws` counts the codes of closed connections in
+`closes`, 1006 for an end without one.
 """
 
 import argparse
@@ -182,6 +183,7 @@ async def keepalive(load: Load, worker: int) -> None:
             stream = None
         used = stream is not None
         while True:
+            load.tally.outcomes["opened"] += stream is None
             reader, writer = stream = stream or await load.connect()
             try:
                 writer.write(head_of(load))

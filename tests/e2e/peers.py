@@ -24,7 +24,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,8 @@ class Book:
     events: Counter[str] = field(default_factory=Counter)
     closes: Counter[str] = field(default_factory=Counter)
     """By code, those that the client did not ask for."""
+    ended: list[tuple[float, str]] = field(default_factory=list)
+    """When the client saw each of them (monotonic), and the code."""
     goodbyes: Counter[str] = field(default_factory=Counter)
     """By code, the gateway's answers to the client's own close."""
     lost: int = 0
@@ -193,9 +195,13 @@ class Link:
         self._protocol.send_request(self._protocol.connect())
         self._flush()
         self._reading = asyncio.create_task(self._read())
-        async with asyncio.timeout(ANSWER_S):
-            await self._opened.wait()
-        await self._crowd.enter(self.ear, self.send)
+        try:
+            await self._or_over(self._opened.wait())
+            await self._or_over(self._crowd.enter(self.ear, self.send))
+        except BaseException:
+            self.ear.end()
+            self.abandon()
+            raise
 
     def send(self, text: str) -> None:
         self._check()
@@ -226,12 +232,16 @@ class Link:
     async def answers(self, most: int = 0) -> None:
         """As the ear's; raises `Ended` if the connection ends before."""
         self._check()
-        waiting = asyncio.ensure_future(self.ear.answers(most))
-        await asyncio.wait([waiting, self._over], return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            waiting.cancel()
+        await self._or_over(self.ear.answers(most))
+
+    async def _or_over(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
+        async with asyncio.timeout(ANSWER_S):
+            await asyncio.wait([task, self._over], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
             raise Ended(self.code)
-        await waiting
+        await task
 
     async def until_over(self) -> None:
         """Until the connection ends, or it is time to go."""
@@ -353,6 +363,7 @@ class Crowd:
                 await KINDS[kind](self, book, self._entered if first else lambda: None)
             except Ended as ended:
                 book.closes[str(ended.args[0])] += 1
+                book.ended.append((time.monotonic(), str(ended.args[0])))
                 await self.rest()
             first = False
 
