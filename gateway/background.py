@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ STATUS_EVERY_S = 1.0
 REHEARSAL_S = 20.0
 ASK_S = 1.0
 """For the service manager to say what it is doing; it is asked while we still serve."""
+MANAGERS = ("--user", "--system")
+"""Either may be the one that runs us."""
 TAIL_BYTES = 16 * 1024
 
 
@@ -103,27 +106,41 @@ async def rehearse() -> str | None:
 
 async def is_being_stopped(unit: str) -> bool:
     """Whether systemd is stopping this unit for good, and not to start it again. False where it does not say."""
-    for manager in ("--user", "--system"):
-        words = ("systemctl", manager, "list-jobs", "--plain", "--no-legend", unit)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *words,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            async with asyncio.timeout(ASK_S):
-                out, _ = await process.communicate()
-        except OSError:
-            return False
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            return False
-        jobs = [line.split() for line in out.decode(errors="replace").splitlines()]
-        if process.returncode == 0 and any(job[1:3] == [unit, "stop"] for job in jobs):
-            return True
-    return False
+    asked = (_ask_manager(manager, "list-jobs", "--plain", "--no-legend", unit) for manager in MANAGERS)
+    jobs = [line.split() for answer in await asyncio.gather(*asked) for line in answer]
+    return any(job[1:3] == [unit, "stop"] for job in jobs)
+
+
+async def store_size(unit: str) -> int | None:
+    """How many descriptors systemd keeps for this unit, in which we are the main process. None if it does not say."""
+    names = ("--property=MainPID", "--property=FileDescriptorStoreMax")
+    for answer in await asyncio.gather(*(_ask_manager(manager, "show", unit, *names) for manager in MANAGERS)):
+        shown = dict(line.split("=", 1) for line in answer if "=" in line)
+        size = shown.get("FileDescriptorStoreMax", "")
+        if shown.get("MainPID") == str(os.getpid()) and size.isdecimal():
+            return int(size)
+    return None
+
+
+async def _ask_manager(manager: str, *words: str) -> list[str]:
+    """The lines of its answer, none where there is no answer. At most `ASK_S`."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *("systemctl", manager, "--no-pager", *words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return []
+    try:
+        async with asyncio.timeout(ASK_S):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return []
+    return out.decode(errors="replace").splitlines() if process.returncode == 0 else []
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:

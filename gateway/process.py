@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway import __version__
-from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, tell_status
+from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
@@ -315,6 +315,8 @@ class Process:
     async def _settle_in(self) -> None:
         await asyncio.to_thread(warm_up)
         await self._configuration.settle_in()
+        if self._unit and self._start.notifier.connected:
+            self.keeper.store_size = await store_size(self._unit)
         self._changed()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
@@ -413,7 +415,7 @@ class Process:
         """Whether another process goes on with our clients: ours, or the one that systemd starts after this one."""
         if self._coordinator.state.way is Way.REEXEC:
             return True
-        kept = self._start.inherited.held_by_systemd and self._start.notifier.connected
+        kept = self._start.inherited.held_by_systemd and self.keeper.all_stored
         return kept and not (self._unit and await is_being_stopped(self._unit))
 
     async def _close_websockets(self, grace: float, *, carry: bool) -> None:

@@ -28,6 +28,10 @@ from gateway.protocol.handshake import Peer
 log = logging.getLogger("gateway.handover")
 
 
+OTHERS = 16
+"""Places of the fd store that are not for clients' WebSockets: the record, the ledger, the parting, idle HTTP."""
+
+
 class Who(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What must be known to go on with a client, beside the points of its connection."""
 
@@ -65,6 +69,8 @@ class Keeper:
     inherited: Inherited
     before: Parting | None = None
     """What the predecessor said when it left; None after a crash, and at a first start."""
+    store_size: int | None = None
+    """How many descriptors systemd keeps for us, once that is known."""
     _kept: dict[int, tuple[Connection, Keepable]] = field(default_factory=dict)
     _told: bool = False
     _last: tuple[AuthPolicy | None, str] = (None, "")
@@ -90,6 +96,12 @@ class Keeper:
         return ledger
 
     # -- while serving ---------------------------------------------------------------------------------------------
+
+    @property
+    def all_stored(self) -> bool:
+        """Whether systemd has every connection, as far as that is known."""
+        needed = len(self._kept) + OTHERS
+        return self._store.available and (self.store_size is None or needed <= self.store_size)
 
     def keep(self, connection: Connection, carrier: Keepable, policy: AuthPolicy) -> None:
         """A new client: its connection shall outlive this process, if there is room."""
