@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,8 @@ CACHE = PROJECT / ".cache" / "e2e"
 SOURCES = ("gateway", "pyproject.toml", "README.md", "LICENSE")
 KEPT = 3
 """Installations kept, so that two worktrees of changes or two runs at once do not rebuild all the time."""
+
+_PIP_INSIDE = f"{sys.executable} -m pip --python {VENV}/bin/python install --quiet"
 
 
 def interpreter() -> str | None:
@@ -54,19 +56,50 @@ def _build(venv: Path, python: str, wheels: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     partial.chmod(0o755)
-    wheel = CACHE / "wheel"
-    shutil.rmtree(wheel, ignore_errors=True)
-    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheel), str(PROJECT))
-    pip = f"{sys.executable} -m pip --python {VENV}/bin/python install --quiet --no-index --find-links {wheels}"
-    # At the place where it will lie inside, because a virtual environment holds its own path.
-    script = f"""
-        set -e
-        mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p {VENV} && mount --bind "$0" {VENV}
-        {python} -m venv --without-pip {VENV}
-        {pip} {wheel}/*.whl
-    """
-    _call("unshare", "--mount", "bash", "-c", script, str(partial))
+    wheel = _wheel(PROJECT, CACHE / "wheel")
+    _inside(
+        partial,
+        f"{python} -m venv --without-pip {VENV}",
+        f"{_PIP_INSIDE} --no-index --find-links {wheels} {wheel}",
+    )
     partial.rename(venv)
+
+
+def changed_copy(venv: Path, place: Path) -> Path:
+    """A virtual environment like this one, to `install_into`."""
+    shutil.copytree(venv, place, symlinks=True)
+    return place
+
+
+def install_into(venv: Path, folder: Path, changes: Mapping[str, tuple[str, str]]) -> None:
+    """As an upgrade does, also while the gateway runs: the project's wheel with changes.
+
+    Each change is a file's old and new text; `folder` is for the sources and the wheel.
+    """
+    project = folder / "project"
+    shutil.rmtree(project, ignore_errors=True)
+    for source in SOURCES:
+        place, copy = PROJECT / source, project / source
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(place, copy) if place.is_dir() else shutil.copy(place, copy)
+    for name, (old, new) in changes.items():
+        text = (project / name).read_text()
+        assert old in text, f"{name} has no {old!r}"
+        (project / name).write_text(text.replace(old, new))
+    wheel = _wheel(project, folder / "wheel")
+    _inside(venv, f"{_PIP_INSIDE} --no-index --no-deps --force-reinstall {wheel}")
+
+
+def _wheel(project: Path, folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(project))
+    return next(folder.glob("*.whl"))
+
+
+def _inside(venv: Path, *commands: str) -> None:
+    """Runs commands with `venv` at the place where it will lie, because a virtual environment holds its own path."""
+    mounts = f'mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p {VENV} && mount --bind "$0" {VENV}'
+    _call("unshare", "--mount", "bash", "-c", "\n".join(["set -e", mounts, *commands]), str(venv))
 
 
 def _wheels(python: str) -> Path:

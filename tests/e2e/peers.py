@@ -36,7 +36,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from gateway.client import Disconnected, GatewayClient, WireFailure
+from gateway.client import Disconnected, GatewayClient, TimedOut, WireFailure
 
 ANSWER_S = 30.0
 """The longest that a client waits for anything."""
@@ -409,6 +409,8 @@ async def ours(crowd: Crowd, book: Book, entered: Entered) -> None:
                 raise client._end
     except Disconnected as end:
         raise Ended(end.code or 1006) from None
+    except TimedOut:
+        ear.end(is_open=True)
     finally:
         ear.end()
         await client.close()
@@ -432,8 +434,12 @@ async def library(crowd: Crowd, book: Book, entered: Entered) -> None:
                     raise Ended(reading.result())
                 await answer
                 await crowd.rest()
+            if reading.done():
+                raise Ended(reading.result())
         except ConnectionClosed:
             raise Ended(await reading) from None
+        except TimeoutError:
+            ear.end(is_open=True)
         finally:
             ear.end()
         await connection.close()
@@ -532,6 +538,7 @@ async def main(options: argparse.Namespace) -> None:
         for kind, book in books.items():
             for _ in range(counts[kind]):
                 group.create_task(crowd.live(kind, book))
+    await crowd.over.wait()  # also when everybody has been closed long before
     json.dump({kind: vars(book) for kind, book in books.items()}, sys.stdout)
 
 
