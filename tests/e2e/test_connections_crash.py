@@ -1,0 +1,209 @@
+"""Established connections over crashes in the worst moments, and over many restarts with nothing left behind.
+
+LEAKS sets how many restarts the clients come and go over.
+"""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.e2e.gateway import SERVICE, Gateway
+from tests.e2e.load import Peers, peers
+from tests.e2e.manager import SCRIPTS, until
+from tests.e2e.test_connections import (
+    PATIENCE,
+    RESTARTERS,
+    SEED,
+    assert_nobody_noticed,
+    assert_true_to_the_wire,
+    crash,
+    hot,
+    links,
+    stored,
+    unrationed,
+)
+from tests.e2e.test_connections_end import CROWD, OURS, assert_told_of_the_end
+
+__all__ = ["unrationed"]
+
+LEAKS = int(os.environ.get("LEAKS", "20"))
+CRASHES = 8
+STARTS_S = 0.3
+"""About how long a start takes here: a crash comes at any moment of it."""
+WATCHDOG = 2
+PAGES = 1024
+"""Resident pages that one process may have more than another, after the same work."""
+
+
+def until_another(gateway: Gateway, pid: int) -> int:
+    """Waits for the process that systemd starts next, ready or not."""
+    return until(lambda: (new := gateway.pid()) not in (0, pid) and new, "the next process", 15)
+
+
+def assert_at_rest_stayed(found: Peers) -> None:
+    """Those at rest saw nothing; others may have been closed with 1012, and only so."""
+    assert_true_to_the_wire(found)
+    assert found["listens"]["closes"] == {}
+    for kind, book in found.books.items():
+        assert set(book["closes"]) <= {"1012"}, kind
+        assert book["lost"] == 0 or book["closes"], kind
+
+
+@pytest.mark.parametrize("how", ["cold", "crash", "hot"])
+def test_crashes_while_the_next_process_adopts(unrationed: Gateway, how: str) -> None:
+    """In a row, each at another moment of the start."""
+    chance = random.Random(SEED)
+    manager = unrationed.manager
+    with peers(manager, "--return", speaks=1, **CROWD) as found:
+        same = links(unrationed)
+        for _ in range(CRASHES // 2):
+            pid = unrationed.pid()
+            if how == "hot":
+                manager.popen("openclaw-gateway", "restart")
+                time.sleep(STARTS_S)  # in which the installed program is tried
+            elif how == "cold":
+                manager.systemctl("--no-block", "restart", SERVICE)
+                pid = until_another(unrationed, pid)
+            else:
+                crash(unrationed)
+                pid = unrationed.pid()
+            for _ in range(CRASHES // 4):
+                time.sleep(chance.random() * STARTS_S)
+                manager.root_run("kill", "-KILL", str(pid), check=False)
+                pid = until_another(unrationed, pid)
+            unrationed.until_ready()
+        same &= links(unrationed)
+    assert_at_rest_stayed(found)
+    assert len(same) >= CROWD["listens"]
+
+
+@pytest.mark.parametrize("how", ["cold", "hot"])
+def test_crashes_while_a_process_leaves(unrationed: Gateway, how: str) -> None:
+    chance = random.Random(SEED)
+    manager = unrationed.manager
+    with peers(manager, "--return", speaks=1, **CROWD) as found:
+        for _ in range(CRASHES):
+            pid = unrationed.pid()
+            words = ["openclaw-gateway", "restart", *(["--cold"] if how == "cold" else [])]
+            asked = manager.popen(*words)
+            time.sleep(chance.random() * 2 * STARTS_S)
+            manager.root_run("kill", "-KILL", str(pid), check=False)
+            asked.wait(timeout=30)
+            unrationed.until_ready()
+    assert_at_rest_stayed(found)
+
+
+def test_two_crashes_in_a_row(unrationed: Gateway) -> None:
+    with peers(unrationed.manager, "--return", speaks=1, **CROWD) as found:
+        for _ in range(3):
+            crash(unrationed)
+            crash(unrationed)
+    assert_at_rest_stayed(found)
+
+
+def test_sigterm_while_starting(unrationed: Gateway) -> None:
+    """By a person, not by `systemctl stop`: systemd starts the next process, and that goes on."""
+    chance = random.Random(SEED)
+    manager = unrationed.manager
+    with peers(manager, "--return", speaks=1, **CROWD) as found:
+        for _ in range(CRASHES):
+            pid = unrationed.pid()
+            unrationed.kill()
+            pid = until_another(unrationed, pid)
+            time.sleep(chance.random() * STARTS_S)
+            manager.root_run("kill", "-TERM", str(pid), check=False)
+            unrationed.until_ready(other_than=pid)
+    assert_at_rest_stayed(found)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3, 0.45, 0.6])
+def test_stop_during_a_hot_restart(unrationed: Gateway, delay: float) -> None:
+    with peers(unrationed.manager, **CROWD) as found:
+        unrationed.manager.popen("openclaw-gateway", "restart")
+        time.sleep(delay)
+        unrationed.manager.systemctl("stop", SERVICE)
+        assert (unrationed.state(), stored(unrationed)) == ("inactive", 0)
+        assert links(unrationed) == set()
+    assert_told_of_the_end(found)
+
+
+def test_stop_while_starting(unrationed: Gateway) -> None:
+    """With the clients of the process before. An interpreter that is just booting dies at once, and says nothing."""
+    with peers(unrationed.manager, listens=5, library=5, pace=5) as found:
+        pid = unrationed.pid()
+        unrationed.kill()
+        until_another(unrationed, pid)
+        unrationed.manager.systemctl("stop", SERVICE)
+        assert (unrationed.state(), stored(unrationed)) == ("inactive", 0)
+        assert links(unrationed) == set()
+    for book in found.books.values():
+        assert sum(book["closes"].values()) == book["clients"]
+        assert set(book["closes"]) <= {"1012", "1006"}
+
+
+@pytest.mark.parametrize("sig", ["RTMIN", "STOP"])
+def test_watchdog_replaces_a_frozen_process_and_nobody_is_closed(gateway: Gateway, sig: str) -> None:
+    """What it had not read is answered by the next process."""
+    gateway.drop_in(SERVICE, f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\nWatchdogSec={WATCHDOG}\n")
+    gateway.manager.systemctl("restart", SERVICE)
+    with peers(gateway.manager, listens=5, ours=5, library=5, pace=0.5) as found:
+        before = links(gateway)
+        pid = gateway.pid()
+        gateway.kill(sig)
+        gateway.until_ready(other_than=pid, seconds=30)
+        assert len(before & links(gateway)) == 15
+    assert_true_to_the_wire(found)
+    assert found.all("closes") == {}
+    assert found["ours"]["slowest"] > 1
+
+
+def held(gateway: Gateway) -> dict[str, int]:
+    """What the process and its manager hold, with nobody connected."""
+    until(lambda: not links(gateway), "nobody connected")
+    until(lambda: stored(gateway) <= OURS, "an empty store")
+    time.sleep(1)  # what a process imports in the quiet after READY
+    pid = gateway.pid()
+    proc = gateway.manager.path(f"/proc/{pid}")
+    manager = gateway.manager.path(f"/proc/{_manager(gateway)}")
+    return {
+        "descriptors": len(list((proc / "fd").iterdir())),
+        "stored": stored(gateway),
+        "manager's descriptors": len(list((manager / "fd").iterdir())),
+        "pages": int((proc / "statm").read_text().split()[1]),
+    }
+
+
+def _manager(gateway: Gateway) -> int:
+    return int(gateway.manager.run("pgrep", "--uid", str(gateway.manager.uid), "--exact", "systemd").stdout)
+
+
+def test_nothing_is_left_behind(unrationed: Gateway) -> None:
+    """Some stay, some come and go, some are gone at once; after them the process holds what it did before."""
+    kinds = [*RESTARTERS]
+    found_held: list[dict[str, int]] = []
+    for times in (len(kinds), LEAKS):
+        with peers(unrationed.manager, "--return", ours=5, listens=10, trickles=5, comes_and_goes=5) as found:
+            for number in range(times):
+                with peers(unrationed.manager, listens=5) as gone:
+                    RESTARTERS[kinds[number % len(kinds)]](unrationed)
+                    gone.process.send_signal(signal.SIGKILL)
+                    gone.books = {"listens": {}}
+        hot(unrationed)
+        found_held.append(held(unrationed))
+        assert found["listens"]["closes"] == {}
+    first, last = found_held
+    assert last["pages"] < first["pages"] + PAGES
+    assert {**last, "pages": 0} == {**first, "pages": 0}
+    assert last["stored"] == OURS
+
+
+def test_a_restart_is_short(unrationed: Gateway) -> None:
+    """200 connections that ask all the time."""
+    with peers(unrationed.manager, library=200, pace=0.5) as found:
+        for how in ("cold", "hot"):
+            RESTARTERS[how](unrationed)
+    assert_nobody_noticed(found)
+    assert found["library"]["slowest"] < PATIENCE
