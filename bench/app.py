@@ -1,4 +1,5 @@
-"""A bare ASGI function that answers the bytes of the gateway's /healthz: what uvicorn serves in the comparisons."""
+"""A bare ASGI function that answers the bytes of the gateway's /healthz, and echoes what comes over a WebSocket: what
+uvicorn serves in the comparisons."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,5 +17,11 @@ async def app(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": message["text"]})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": HEAD})
     await send({"type": "http.response.body", "body": BODY})

@@ -9,7 +9,7 @@ import json
 import struct
 import sys
 import time
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import uvloop
 
@@ -112,14 +112,17 @@ class Client(asyncio.Protocol):
                 self.transport.write(self.again)
 
 
-async def connect(port: int, count: int, echo: bool) -> list[Client]:
+Kind = TypeVar("Kind", bound=Client)
+
+
+async def connect(port: int, count: int, echo: bool, kind: type[Kind] = Client) -> list[Kind]:
     loop = asyncio.get_running_loop()
-    clients: list[Client] = []
+    clients: list[Kind] = []
     numbers = iter(range(count))
 
     async def one_after_the_other() -> None:
         for _ in numbers:
-            _, client = await loop.create_connection(lambda: Client(echo), "127.0.0.1", port)
+            _, client = await loop.create_connection(lambda: kind(echo), "127.0.0.1", port)
             await client.ready
             clients.append(client)
 
