@@ -3,6 +3,7 @@ Nothing is decided here; the parts decide.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -313,6 +314,7 @@ class Process:
                 log.info("%s", self._adopted)
 
     async def _settle_in(self) -> None:
+        gc.enable()  # __main__ has disabled it
         await asyncio.to_thread(warm_up)
         await self._configuration.settle_in()
         if self._unit and self._start.notifier.connected:
