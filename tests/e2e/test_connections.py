@@ -104,6 +104,7 @@ def test_planned_restart_is_not_noticed(unrationed: Gateway, how: str) -> None:
     assert found["listens"]["events"]["presence"] > RESTARTS
 
 
+@pytest.mark.timeout(180 + 30 * RESTARTS)
 def test_restarts_of_all_kinds_in_any_order(unrationed: Gateway) -> None:
     order = [*RESTARTERS] * RESTARTS
     chance = random.Random(SEED)

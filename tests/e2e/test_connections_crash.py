@@ -180,6 +180,7 @@ def _manager(gateway: Gateway) -> int:
     return int(gateway.manager.run("pgrep", "--uid", str(gateway.manager.uid), "--exact", "systemd").stdout)
 
 
+@pytest.mark.timeout(180 + 10 * LEAKS)
 def test_nothing_is_left_behind(unrationed: Gateway) -> None:
     """Some stay, some come and go, some are gone at once; after them the process holds what it did before."""
     kinds = [*RESTARTERS]
