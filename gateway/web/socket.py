@@ -85,7 +85,6 @@ class Conversation:
         self._dispatcher = dispatcher
         self._lockout = lockout
         self._scope = scope
-        self._nonce = str(uuid.uuid4())
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
@@ -93,6 +92,7 @@ class Conversation:
         self._carrier: Carrier = offered["connection"]
         self._resumed: Resumed | None = offered.get("resumed")
         id = self._resumed.id if self._resumed else str(uuid.uuid4())
+        self._nonce = "" if self._resumed else str(uuid.uuid4())
         self._connection = Connection(id, _remote(scope), self._carrier)
         self._outbox = self._connection.outbox
         self._outbox.on_close = self._limit_close
