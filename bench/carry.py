@@ -30,8 +30,6 @@ LOST_S = 1.0
 """After which all have noticed that uvicorn is another one."""
 MOST_TRIP_S = 0.25
 MOST_SILENCE_S = {"cold": 0.4, "hot": 0.3}
-MOST_GROWTH = 1.3
-"""× linear, between the two largest sizes; what one measurement differs from the next is in it."""
 KINDS = ("hot", "cold", KILL)
 Costs = dict[tuple[str, int], list[float]]
 """Processor time in seconds for one connection, by process and number of clients."""
@@ -124,7 +122,12 @@ def _section(
         goals.append(_most("cold", 200, tallies, MOST_TRIP_S))
     if 1000 in sizes:
         goals += [_most(kind, 1000, tallies, most) for kind, most in MOST_SILENCE_S.items()]
-        goals += [_growth(kind, tallies, sizes) for kind in KINDS]
+        for kind in KINDS:
+            silences = (median(tallies[kind, size].slowest) for size in sizes[-2:])
+            goals.append(_growth(f"{kind} restart, slowest answer", *silences, sizes))
+        for name in ("gateway", "systemd"):
+            spent = (size * median(costs[name, size]) for size in sizes[-2:])
+            goals.append(_growth(f"{name}'s time for keeping them", *spent, sizes))
     how = (
         f"{RATE} requests per second of all clients together, each over a connection that was made before the first"
         f" restart. {batches} × the same number of restarts of each kind and size under one user manager. Lost at rest:"
@@ -160,13 +163,11 @@ def _most(kind: str, size: int, tallies: dict[tuple[str, int], Tally], most: flo
     return Goal(promise, f"{silence:.3f} s", silence < most)
 
 
-def _growth(kind: str, tallies: dict[tuple[str, int], Tally], sizes: tuple[int, ...]) -> Goal:
-    """Of what the connections add to the silence, per connection."""
-    least, middle, most = (sizes[0], *sizes[-2:])
-    base, shorter, longer = (median(tallies[kind, size].slowest) for size in (least, middle, most))
-    ratio = ((longer - base) / (most - least)) / max((shorter - base) / (middle - least), 1e-9)
-    promise = f"{kind} restart: silence grows at most linearly from {middle} to {most} connections (× {MOST_GROWTH})"
-    return Goal(promise, f"{ratio:.2f} × linear", ratio <= MOST_GROWTH)
+def _growth(what: str, shorter: float, longer: float, sizes: tuple[int, ...]) -> Goal:
+    """Between the two largest sizes."""
+    middle, most = sizes[-2:]
+    promise = f"{what}: grows no more than linearly from {middle} to {most} connections"
+    return Goal(promise, f"{longer / shorter:.1f} × for {most / middle:.1f} ×", longer / shorter <= most / middle)
 
 
 def _cost(costs: Costs, size: int) -> str:

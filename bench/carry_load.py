@@ -1,13 +1,14 @@
 """WebSocket clients that stay connected; runs beside the server, with wire_load.py in the same folder.
 
-They take turns in asking, at a fixed rate for all together, whether or not earlier requests were answered; a client
-that waits is passed over. Prints `ready` once all are connected, then `began seconds outcome` for each request as it
-ends (began in CLOCK_MONOTONIC seconds) and for each connection that ends. Outcomes are ok, refused, and for the end of
-a connection asking-<code> or resting-<code>, by whether a request of it was unanswered. Ends at SIGTERM.
+They take turns in asking, in no order, at a fixed rate for all together, whether or not earlier requests were answered;
+a client that waits is passed over. Prints `ready` once all are connected, then `began seconds outcome` for each request
+as it ends (began in CLOCK_MONOTONIC seconds) and for each connection that ends. Outcomes are ok, refused, and for the
+end of a connection asking-<code> or resting-<code>, by whether a request of it was unanswered. Ends at SIGTERM.
 """
 
 import argparse
 import asyncio
+import random
 import resource
 import signal
 import struct
@@ -59,6 +60,8 @@ async def main(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, over.set)
     message = wire_load.request("last-heartbeat", {})
+    # Not in the order in which they came, and in which they are gone on with.
+    random.Random(1).shuffle(clients)
     due, turn = loop.time(), 0
     while not over.is_set():
         turn = _ask(clients, turn, message)
