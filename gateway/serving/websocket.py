@@ -376,6 +376,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         unsent = self.transport.get_write_buffer_size()
         self._shared = True
         self._kept = _Kept(entry, seq, forget, counted.read - self._read, counted.written + unsent - self._written)
+        entry.busy(counted.written + unsent)  # a newcomer's hello, for one, is still in the queue
         self._note()
 
     def _note(self, more: int = 0) -> None:
