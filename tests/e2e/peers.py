@@ -30,20 +30,21 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from gateway.client import Disconnected, GatewayClient, TimedOut, WireFailure
+from gateway.errors import GatewayError
 
 ANSWER_S = 30.0
 """The longest that a client waits for anything."""
 BURST = 20
 """Requests that `pipelines` sends at once; below the number that the gateway serves of one client at once."""
-STUFFED = 2000
-"""Requests of `never-reads`, at most: more than the gateway, and the kernel for it, take of a client."""
+STUFFED = 6000
+"""Requests of `never-reads`, at most: their answers are more than the kernel takes for it, which is 4 MB."""
 SMALL_BUFFER = 4096
 CLIENT = {"id": "gateway-client", "version": "1", "platform": "linux", "mode": "backend", "instanceId": "peers"}
 """One entry of the presence for all, so that a crowd of clients does not make each event long."""
@@ -51,6 +52,10 @@ CLIENT = {"id": "gateway-client", "version": "1", "platform": "linux", "mode": "
 
 class Ended(Exception):
     """The connection is over; the argument is the close code, 1006 for an end without one."""
+
+
+class TurnedAway(Exception):
+    """The connection ended before the client was let in; the argument is the close code."""
 
 
 @dataclass
@@ -67,6 +72,8 @@ class Book:
     """By code, those that the client did not ask for."""
     ended: list[tuple[float, str]] = field(default_factory=list)
     """When the client saw each of them (monotonic), and the code."""
+    turned_away: Counter[str] = field(default_factory=Counter)
+    """By code, connections that ended before the client was let in."""
     goodbyes: Counter[str] = field(default_factory=Counter)
     """By code, the gateway's answers to the client's own close."""
     lost: int = 0
@@ -198,10 +205,9 @@ class Link:
         try:
             await self._or_over(self._opened.wait())
             await self._or_over(self._crowd.enter(self.ear, self.send))
-        except BaseException:
-            self.ear.end()
+        except Ended as end:
             self.abandon()
-            raise
+            raise TurnedAway(*end.args) from None
 
     def send(self, text: str) -> None:
         self._check()
@@ -365,6 +371,9 @@ class Crowd:
                 book.closes[str(ended.args[0])] += 1
                 book.ended.append((time.monotonic(), str(ended.args[0])))
                 await self.rest()
+            except TurnedAway as ended:
+                book.turned_away[str(ended.args[0])] += 1
+                await self.rest()
             first = False
 
     def _entered(self) -> None:
@@ -397,7 +406,10 @@ def with_link(life: Callable[[Crowd, Link], Awaitable[None]], small: bool = Fals
 async def ours(crowd: Crowd, book: Book, entered: Entered) -> None:
     ear = Ear(book)
     client = Watched(crowd, ear)
-    await client.connect()
+    try:
+        await client.connect()
+    except GatewayError as error:
+        raise TurnedAway(getattr(error, "code", None) or 1006) from None
     book.connects += 1
     entered()
     try:
@@ -420,30 +432,37 @@ async def ours(crowd: Crowd, book: Book, entered: Entered) -> None:
 async def library(crowd: Crowd, book: Book, entered: Entered) -> None:
     options = crowd.options
     ear = Ear(book)
-    async with connect(f"ws://{options.host}:{options.port}", proxy=None, max_size=None) as connection:
+    try:
+        connection = await connect(f"ws://{options.host}:{options.port}", proxy=None, max_size=None)
         reading = asyncio.create_task(_hear(connection, ear))
-        await crowd.enter(ear, connection.send)
-        entered()
-        try:
-            while not crowd.over.is_set():
-                await connection.send(ear.ask("health"))
-                answer = asyncio.ensure_future(ear.answers())
-                await asyncio.wait([answer, reading], return_when=asyncio.FIRST_COMPLETED)
-                if reading.done():
-                    answer.cancel()
-                    raise Ended(reading.result())
-                await answer
-                await crowd.rest()
-            if reading.done():
-                raise Ended(reading.result())
-        except ConnectionClosed:
-            raise Ended(await reading) from None
-        except TimeoutError:
-            ear.end(is_open=True)
-        finally:
-            ear.end()
+        await _or_end(crowd.enter(ear, connection.send), reading)
+    except (Ended, EOFError, InvalidHandshake, OSError) as end:
+        raise TurnedAway(*end.args if isinstance(end, Ended) else (1006,)) from None
+    entered()
+    try:
+        while not crowd.over.is_set():
+            await connection.send(ear.ask("health"))
+            await _or_end(ear.answers(), reading)
+            await crowd.rest()
+        if reading.done():
+            raise Ended(reading.result())
+    except ConnectionClosed:
+        raise Ended(await reading) from None
+    except TimeoutError:
+        ear.end(is_open=True)
+    finally:
+        ear.end()
         await connection.close()
-        book.goodbyes[str(await reading)] += 1
+    book.goodbyes[str(await reading)] += 1
+
+
+async def _or_end(work: Coroutine[Any, Any, None], reading: "asyncio.Task[int]") -> None:
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task, reading], return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        raise Ended(reading.result())
+    await task
 
 
 async def _hear(connection: ClientConnection, ear: Ear) -> int:

@@ -79,7 +79,7 @@ def assert_true_to_the_wire(found: Peers) -> None:
 
 def assert_nobody_noticed(found: Peers) -> None:
     assert_true_to_the_wire(found)
-    for sign in ("closes", "lost", "retryable"):
+    for sign in ("closes", "turned_away", "lost", "retryable"):
         assert found.all(sign) == {}, sign
     for kind, book in found.books.items():
         assert "shutdown" not in book["events"]
@@ -131,11 +131,12 @@ def test_restarts_of_all_kinds_in_any_order(unrationed: Gateway) -> None:
 def assert_closed_by(crashes: Spans, found: Peers) -> None:
     """Only a crash closes, and only with 1012; a request is lost only with its connection."""
     for kind, book in found.books.items():
+        # Whoever the dead process had accepted and not let in is known to nobody.
+        assert set(book["turned_away"]) <= {"1012", "1006"}, kind
         if kind == "never-reads":  # it learns of its end long afterwards; half a message may be the last that it gets
             assert set(book["closes"]) <= {"1012", "1006"}
             continue
-        # A newcomer that the dead process had accepted and not greeted is not known to anybody.
-        assert set(book["closes"]) <= {"1012", "1006"} if kind == "comes-and-goes" else {"1012"}, kind
+        assert set(book["closes"]) <= {"1012"}, kind
         assert [end for end in book["ended"] if not within(end[0], crashes)] == [], kind
         assert book["lost"] == 0 or book["closes"], kind
 
