@@ -182,6 +182,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._write(adopted.verdict.unsent)
         if adopted.verdict.tail:
             self.data_received(adopted.verdict.tail)
+            self.loop.call_soon(self._stay_paused)
+
+    def _stay_paused(self) -> None:
+        """uvloop begins to read after `connection_made`, whatever was said in it."""
+        if self.read_paused:
+            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._shut()
@@ -315,6 +321,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
+        self._forget()
         if self.conn.close_sent is not None:
             super().handle_parser_exception()
             return
@@ -332,6 +339,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.scope["extensions"][EXTENSION] = {"connection": self}
 
     def keepalive_timeout(self) -> None:
+        self._forget()
         super().keepalive_timeout()
         self.loop.call_later(ABORT_S, self.transport.abort)
 
@@ -348,14 +356,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # -- outliving this process ------------------------------------------------------------------------------------
 
     @property
+    def keepable(self) -> bool:
+        """It is a TCP connection, and nobody has begun to end it."""
+        return self.client is not None and not self.close_sent and not self.transport.is_closing()
+
+    @property
     def fd(self) -> int:
-        """Of the connection, as long as it is open."""
+        """Of the connection; -1 after its end."""
         number: int = self.transport.get_extra_info("socket").fileno()
         return number
 
     def _shut(self) -> None:
         """End the connection itself: where systemd has it too, closing our descriptor would tell the client nothing."""
-        if self._shared:
+        if self._shared and self.fd >= 0:
             sock = socket.socket(fileno=self.fd)
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -370,7 +383,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """From now on write down when the connection is at rest.
 
         `seq` is asked for the number of the last event, and says None when something is under way; `forget` is called
-        when the connection shall not outlive this process any more.
+        when the connection shall not outlive this process any more. Raise OSError if the kernel does not count it.
         """
         counted = count(self.fd)
         unsent = self.transport.get_write_buffer_size()
@@ -424,6 +437,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def abort(self) -> None:
         """Drop the connection at once, with what is still unsent."""
+        self._forget()
         self.transport.abort()
 
     async def wait_closed(self) -> None:

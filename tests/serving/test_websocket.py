@@ -1,15 +1,19 @@
 """The doors of a WebSocket connection, against a real server and the websockets library's client."""
 
 import asyncio
+import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 import websockets.frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Opcode
 
@@ -42,6 +46,10 @@ class Application:
             self.received.put_nowait(len(message["text"]))
         await self.connection.wait_closed()
         self.ended.set()
+
+    async def never(self, scope: Any, receive: Any, send: Any) -> None:
+        """Take nothing, and wait for the end."""
+        await scope["extensions"][EXTENSION]["connection"].wait_closed()
 
 
 class Scene:
@@ -639,3 +647,204 @@ def test_bytes_that_trickle_in_cost_no_more_than_bytes(ours: socket.socket, book
         assert it.protocol._behind is None
 
     asyncio.run(asyncio.wait_for(play(), 30))
+
+
+class Keeping(Application):
+    """Keeps its connection as soon as it is open; somebody else has a duplicate of the descriptor, as systemd has."""
+
+    def __init__(self, book: Ledger) -> None:
+        super().__init__()
+        self.book = book
+        self.forgotten = 0
+        self.copy = -1
+        self.fault: Exception | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        connection = scope["extensions"][EXTENSION]["connection"]
+        await receive()
+        await send({"type": "websocket.accept"})
+        entry = self.book.enter(b"{}")
+        assert entry is not None
+
+        def forget() -> None:
+            self.forgotten += 1
+            entry.remove()
+
+        self.copy = os.dup(connection.fd)
+        connection.keep(entry, lambda: 0, forget)
+        self.connection = connection
+        self.open.set()
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                if message.get("text") == "end":
+                    await send({"type": "websocket.close", "code": 1000})
+                if message.get("text") == "fail":
+                    raise RuntimeError("on purpose")
+        finally:
+            asyncio.get_running_loop().call_soon(self.ended.set)
+
+
+def ends(sock: socket.socket) -> bool:
+    """Whether the peer sees the end of the connection, and soon."""
+    sock.settimeout(5)
+    try:
+        while sock.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+ENDS: dict[str, bytes | None] = {
+    "a close frame": masked(8, b"\x03\xe8"),
+    "our close frame": asked("end") + masked(8, b"\x03\xe8"),
+    "a wrong frame": b"\x83\x80\0\0\0\0",
+    "a frame too large": b"\x81\xff\x00\x00\x00\x00\x7f\xff\xff\xff\0\0\0\0",
+    "no UTF-8": masked(1, b"\xff"),
+    "a failing application": asked("fail"),
+    "the client's half": None,
+    "the client's reset": None,
+    "our drop": None,
+    "no pong": None,
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.filterwarnings("ignore:.*:ResourceWarning")
+def test_however_it_ends_it_is_forgotten_and_the_peer_sees_the_end(
+    how: str, loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Ledger()
+    monkeypatch.setattr(websocket, "ABORT_S", 0.01)
+
+    async def play() -> None:
+        app = Keeping(book)
+        server = GatewayServer(app, Limits)
+        if how == "no pong":
+            server.config.ws_ping_interval = server.config.ws_ping_timeout = 0.05
+        listener = socket.create_server(("127.0.0.1", 0))
+        await server.start([listener])
+        client = socket.create_connection(listener.getsockname())
+        client.sendall(HANDSHAKE + b"\r\n")
+        await app.open.wait()
+        assert len(list(book.found())) == 1 and app.connection is not None
+        if how == "our drop":
+            app.connection.abort()
+        elif how == "the client's half":
+            client.shutdown(socket.SHUT_WR)
+        elif how == "the client's reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        elif message := ENDS[how]:
+            client.sendall(message)
+        await app.ended.wait()
+        if client.fileno() >= 0:
+            assert await asyncio.to_thread(ends, client)
+            client.close()
+        while server.server_state.connections:
+            await asyncio.sleep(0.001)
+        assert app.forgotten == 1 and not list(book.found())
+        assert not count(app.copy).established
+        os.close(app.copy)
+        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        listener.close()
+        await asyncio.sleep(0.01)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(play(), 10))
+    book.close()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_at_its_end_the_descriptor_is_still_ours(
+    loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `connection_lost` would shut down what another one has opened under that number."""
+    seen: list[tuple[int, bool]] = []
+    shut = WebSocketProtocol._shut
+
+    def looked_at(self: WebSocketProtocol) -> None:
+        if self.fd >= 0:
+            seen.append((self.fd, os.readlink(f"/proc/self/fd/{self.fd}").startswith("socket:")))
+        shut(self)
+
+    monkeypatch.setattr(WebSocketProtocol, "_shut", looked_at)
+
+    async def play() -> None:
+        for how in ("close", "abort"):
+            ours, theirs = tcp.connected()
+            number = ours.fileno()
+            server = GatewayServer(Application(), Limits)
+            server.config.load()
+            made: list[WebSocketProtocol] = []
+
+            def protocol(made: list[WebSocketProtocol] = made, **kwargs: Any) -> WebSocketProtocol:
+                made.append(WebSocketProtocol(adopted=Adopted(Adopt(0), {}), **kwargs))
+                return made[0]
+
+            await server.adopt(ours.detach(), protocol)
+            made[0].abort() if how == "abort" else theirs.close()
+            await made[0].wait_closed()
+            while server.server_state.connections or made[0].fd >= 0:
+                await asyncio.sleep(0.001)
+            assert seen == [(number, True)]
+            made[0].drop()  # after its end it does nothing
+            seen.clear()
+            theirs.close()
+
+    monkeypatch.setattr(Application, "__call__", Application.never, raising=False)
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(play(), 10))
+
+
+def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
+    """uvloop begins to read after `connection_made`, even if that has asked it not to."""
+
+    async def play() -> None:
+        ours, theirs = tcp.connected()
+        server = GatewayServer(Application(), Limits)
+        server.config.load()
+        made: list[WebSocketProtocol] = []
+
+        def protocol(**kwargs: Any) -> WebSocketProtocol:
+            made.append(WebSocketProtocol(adopted=Adopted(Adopt(0, asked("from before")), {}), **kwargs))
+            return made[0]
+
+        await server.adopt(ours.detach(), protocol)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        before = made[0]._read
+        theirs.sendall(asked("from now"))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert made[0]._read == before, "nobody has taken the first one"
+        made[0].abort()
+        await made[0].wait_closed()
+        theirs.close()
+
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        patch.setattr(Application, "__call__", Application.never, raising=False)
+        runner.run(asyncio.wait_for(play(), 10))
+
+
+def test_the_control_sockets_clients_cannot_be_kept(tmp_path: Path) -> None:
+    async def play() -> None:
+        app = Application()
+        server = GatewayServer(app, Limits)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(tmp_path / "control"))
+        listener.listen()
+        await server.start([listener])
+        async with unix_connect(str(tmp_path / "control")) as client:
+            await app.open.wait()
+            assert app.connection is not None and not app.connection.keepable
+            await client.send("still served")
+            assert await app.received.get() == 12
+        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        listener.close()
+        await asyncio.sleep(0.01)
+
+    uvloop.run(asyncio.wait_for(play(), 10))
