@@ -6,16 +6,18 @@ Without systemd the next process can only be our own re-exec, which gets the des
 import hashlib
 import hmac
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
 from gateway.handover import parting
-from gateway.handover.ledger import Entry, Found, Ledger, Unreadable
+from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
 from gateway.handover.parting import MAX_BYTES, Parting
 from gateway.handover.verdict import Held
 from gateway.hub import Connection
@@ -47,6 +49,8 @@ class Keepable(Protocol):
 
     @property
     def fd(self) -> int: ...
+    @property
+    def keepable(self) -> bool: ...
     def drop(self) -> None: ...
     def stop_reading(self) -> None: ...
     def keep(self, entry: Entry, seq: Callable[[], int | None], forget: Callable[[], None]) -> None: ...
@@ -71,6 +75,8 @@ class Keeper:
     """What the predecessor said when it left; None after a crash, and at a first start."""
     store_size: int | None = None
     """How many descriptors systemd keeps for us, once that is known."""
+    gone: int = 0
+    """Connections of the predecessor that did not come with this process: their clients have left meanwhile."""
     _kept: dict[int, tuple[Connection, Keepable]] = field(default_factory=dict)
     _told: bool = False
     _last: tuple[AuthPolicy | None, str] = (None, "")
@@ -83,14 +89,16 @@ class Keeper:
             self.before = parting.read(others[PARTING])
             self._store.remove(PARTING)
         self.ledger = self._open(others.get(LEDGER))
+        self._left = self._look()  # before a newcomer enters the ledger
 
     def _open(self, inherited: int | None) -> Ledger:
         if inherited is not None:
             try:
                 return Ledger(inherited)
             except Unreadable as why:
-                log.warning("connections of the predecessor cannot be gone on with: its ledger: %s", why)
+                log.warning("connections of the predecessor cannot be gone on with: its ledger: %s", str(why))
                 self._store.remove(LEDGER)
+                os.close(inherited)
         ledger = Ledger()
         self._store.put(LEDGER, ledger.fd)
         return ledger
@@ -104,8 +112,10 @@ class Keeper:
         return self._store.available and (self.store_size is None or needed <= self.store_size)
 
     def keep(self, connection: Connection, carrier: Keepable, policy: AuthPolicy) -> None:
-        """A new client: its connection shall outlive this process, if there is room."""
+        """A new client: its connection shall outlive this process, if it can and there is room."""
         assert connection.peer is not None
+        if not carrier.keepable:
+            return
         who = Who(connection.id, connection.peer, connection.since_ms, self._fingerprint(policy))
         entry = self.ledger.enter(msgspec.json.encode(who))
         if entry is not None:
@@ -117,9 +127,16 @@ class Keeper:
 
     def resume(self, connection: Connection, carrier: Keepable, entry: Entry) -> None:
         """One that has its entry, and its place in the store, from before."""
+        if not carrier.keepable:  # it has ended before it was its turn
+            self.discard(entry)
+            return
         self._kept[entry.id] = (connection, carrier)
         connection.kept = True
-        carrier.keep(entry, connection.seq_at_rest, partial(self._forget, entry))
+        try:
+            carrier.keep(entry, connection.seq_at_rest, partial(self._forget, entry))
+        except OSError as error:
+            log.warning("client %s cannot be kept over a restart: %s", connection.id, error)
+            self._forget(entry)
 
     def _forget(self, entry: Entry) -> None:
         connection, _ = self._kept.pop(entry.id)
@@ -145,25 +162,39 @@ class Keeper:
 
     # -- coming ----------------------------------------------------------------------------------------------------
 
-    def left(self) -> Iterator[Left]:
-        """All connections that came with this process; entries without one are gone, and so are torn ones."""
+    def _look(self) -> list[Left]:
         fds = dict(self.inherited.connections)
         held = self.before.held if self.before else {}
+        left: list[Left] = []
         for found in list(self.ledger.found()):
             fd = fds.pop(_name(found.entry.id), None)
             if fd is None:
                 found.entry.remove()
+                self.gone += 1
             else:
-                yield Left(fd, found, held.get(found.entry.id))
+                left.append(Left(fd, found, held.get(found.entry.id)))
         for name, fd in fds.items():
             self._store.remove(name)
-            yield Left(fd, None, None)
+            number = name.removeprefix(CONNECTION)
+            left.append(Left(fd, None, held.get(int(number)) if number.isdecimal() else None))
+        return left
+
+    def left(self) -> list[Left]:
+        """All connections that came with this process; the caller has them from here on."""
+        left, self._left = self._left, []
+        return left
 
     def take_http(self) -> Iterator[int]:
-        """Idle HTTP connections of the predecessor. From here on they are this process's alone."""
+        """Idle HTTP connections of the predecessor. From here on they are this process's alone.
+
+        If it was not the predecessor that left them, but one before, then it has perhaps read from them.
+        """
         for name, fd in self.inherited.http.items():
             self._store.remove(name)
-            yield fd
+            if self.before is not None:
+                yield fd
+            else:
+                os.close(fd)
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 
@@ -177,25 +208,39 @@ class Keeper:
 
         systemd gets those that it has not yet: where it has the rest, they are for a successor in another process.
         """
-        passed = [(LEDGER, self.ledger.fd), *http.items()]
+        held = self._hold()
+        passed = [(LEDGER, self.ledger.fd)]
+        try:
+            passed.append((PARTING, parting.write(Parting(left_at, held))))
+        except OSError as error:
+            log.error("what is under way for %d clients cannot be passed on; they are dropped: %s", len(held), error)
+            for id in held:
+                self._kept[id][1].drop()
+        else:
+            passed += islice(http.items(), SLOTS - len(self._kept))
+        for name, fd in passed[1:]:
+            self._store.put(name, fd)
+        self._store.finish()
+        return passed + [(_name(id), carrier.fd) for id, (_, carrier) in self._kept.items()]
+
+    def _hold(self) -> dict[int, Held]:
+        """What is under way, by id. Who is being closed, or does not fit, is dropped."""
         held: dict[int, Held] = {}
         room = MAX_BYTES
         for id, (connection, carrier) in list(self._kept.items()):
+            if connection.outbox.closing or connection.requests or not carrier.keepable:
+                carrier.drop()
+                continue
             rest = carrier.part(connection.seq, connection.outbox.waiting())
-            size = len(rest.tail) + len(rest.unsent) if rest else 0
-            if connection.outbox.closing or size > room:
+            if rest is None:
+                continue
+            size = len(rest.tail) + len(rest.unsent)
+            if size > room:
                 carrier.drop()
                 continue
             room -= size
-            if rest:
-                held[id] = rest
-            passed.append((_name(id), carrier.fd))
-        for name, fd in http.items():
-            self._store.put(name, fd)
-        fd = parting.write(Parting(left_at, held))
-        self._store.put(PARTING, fd)
-        self._store.finish()
-        return [*passed, (PARTING, fd)]
+            held[id] = rest
+        return held
 
 
 def _name(id: int) -> str:

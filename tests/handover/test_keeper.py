@@ -1,0 +1,325 @@
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from gateway.handover import keeper as module
+from gateway.handover import parting
+from gateway.handover.keeper import Keeper, Who
+from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
+from gateway.handover.parting import MAX_BYTES, Parting
+from gateway.handover.verdict import Held
+from gateway.hub import Connection
+from gateway.lifecycle.notify import Notifier
+from gateway.lifecycle.sockets import Inherited
+from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.closing import Close
+from gateway.protocol.handshake import ClientInfo, Peer
+from tests.carrier import FakeCarrier
+from tests.handover.world import Store
+
+NOTHING = os.open("/dev/null", os.O_RDONLY)
+"""Nobody looks into what is passed on."""
+POLICY = AuthPolicy("token", token="s3cret", generation=1)
+PEER = Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "backend"), auth_mode="token")
+
+
+class Carrier(FakeCarrier):
+    """A connection that tells what it is told, and has so much under way."""
+
+    def __init__(self, rest: Held | None = None) -> None:
+        super().__init__()
+        self.rest = rest
+        self.fd = NOTHING
+        self.keepable = True
+        self.uncounted = False
+        self.reading = True
+        self.dropped = False
+        self.forget: Callable[[], None] | None = None
+
+    def keep(self, entry: Entry, seq: Callable[[], int | None], forget: Callable[[], None]) -> None:
+        if self.uncounted:
+            raise OSError(95, "Operation not supported")
+        self.forget = forget
+
+    def stop_reading(self) -> None:
+        self.reading = False
+
+    def part(self, seq: int, queued: list[str]) -> Held | None:
+        return self.rest
+
+    def drop(self) -> None:
+        self.dropped = True
+        assert self.forget is not None
+        self.forget()
+
+
+class Voice(Notifier):
+    def __init__(self, store: Store) -> None:
+        super().__init__({})
+        self.fds = store
+
+    @property
+    def connected(self) -> bool:
+        return True
+
+    def try_store(self, name: str, fd: int) -> bool:
+        self.fds.put(name, fd)
+        return True
+
+    def try_remove(self, name: str) -> bool:
+        self.fds.remove(name)
+        return True
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = Store()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def keeper(store: Store) -> Iterator[Keeper]:
+    made = Keeper(Voice(store), Inherited())
+    yield made
+    made.ledger.close()
+
+
+def client(number: int, carrier: Carrier, peer: Peer = PEER) -> Connection:
+    async def made() -> Connection:
+        connection = Connection(f"client-{number}", "r", carrier)
+        connection.greet(peer, 123)
+        return connection
+
+    return asyncio.run(made())
+
+
+def kept(keeper: Keeper, number: int = 0, rest: Held | None = None) -> tuple[Connection, Carrier]:
+    carrier = Carrier(rest)
+    connection = client(number, carrier)
+    keeper.keep(connection, carrier, POLICY)
+    return connection, carrier
+
+
+def entries(keeper: Keeper) -> int:
+    return len(list(keeper.ledger.found()))
+
+
+def test_a_client_is_kept_until_it_is_forgotten(keeper: Keeper, store: Store) -> None:
+    connection, carrier = kept(keeper)
+    assert connection.kept and store.names() == ["conn-1", "ledger"]
+    (found,) = keeper.ledger.found()
+    who = msgspec.json.decode(found.who, type=Who)
+    assert (who.id, who.peer, who.since_ms) == ("client-0", PEER, 123)
+    assert b"s3cret" not in found.who
+    assert carrier.forget is not None
+    carrier.forget()
+    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
+
+
+def test_what_the_kernel_does_not_count_is_served_and_not_kept(
+    keeper: Keeper, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    carrier = Carrier()
+    carrier.uncounted = True
+    connection = client(1, carrier)
+    keeper.keep(connection, carrier, POLICY)
+    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper) and not carrier.dropped
+    assert "client-1 cannot be kept" in caplog.text
+
+
+def test_what_is_no_tcp_connection_or_ends_is_not_kept(keeper: Keeper, store: Store) -> None:
+    carrier = Carrier()
+    carrier.keepable = False
+    connection = client(1, carrier)
+    keeper.keep(connection, carrier, POLICY)
+    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
+
+
+def test_one_that_ends_before_it_is_resumed_leaves_nothing(keeper: Keeper, store: Store) -> None:
+    carrier = Carrier()
+    connection = client(1, carrier)
+    entry = keeper.ledger.enter(b"{}")
+    assert entry is not None
+    store.put("conn-1", carrier.fd)
+    carrier.keepable = False
+    keeper.resume(connection, carrier, entry)
+    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
+
+
+def test_more_than_there_is_room_for_are_served_and_not_kept(
+    keeper: Keeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper.ledger, "_free", keeper.ledger._free[-2:])
+    connections = [kept(keeper, number)[0] for number in range(4)]
+    assert [each.kept for each in connections] == [True, True, False, False]
+    assert caplog.text.count("no more connections can be kept") == 1
+
+
+def test_who_says_too_much_of_itself_is_not_kept(keeper: Keeper) -> None:
+    for length, fits in ((200, True), (MAX_WHO, False)):
+        carrier = Carrier()
+        peer = replace(PEER, caps=("c" * length,))
+        connection = client(length, carrier, peer)
+        keeper.keep(connection, carrier, POLICY)
+        assert connection.kept is fits
+
+
+def test_a_secret_is_known_by_its_fingerprint_alone(keeper: Keeper) -> None:
+    kept(keeper)
+    (found,) = keeper.ledger.found()
+    who = msgspec.json.decode(found.who, type=Who)
+    assert keeper.knows_secret(who, POLICY)
+    assert keeper.knows_secret(who, AuthPolicy("token", token="s3cret", password="other", generation=9))
+    for other in (AuthPolicy("token", token="x"), AuthPolicy("password", password="s3cret"), AuthPolicy("none")):
+        assert not keeper.knows_secret(who, other)
+    stranger = Keeper(Notifier({}), Inherited())
+    assert not stranger.knows_secret(who, POLICY), "each ledger has a key of its own"
+
+
+def test_leaving_passes_everything_on(keeper: Keeper, store: Store) -> None:
+    held = Held(1, 2, 3, b"tail", b"unsent")
+    _, resting = kept(keeper, 0)
+    _, busy = kept(keeper, 1, held)
+    keeper.stop_reading()
+    assert not resting.reading and not busy.reading
+    passed = keeper.part(5.0, {"http-0": NOTHING})
+    assert sorted(name for name, _ in passed) == store.names() == ["conn-1", "conn-2", "http-0", "ledger", "parting"]
+    assert parting.read(dict(passed)["parting"]) == Parting(5.0, {2: held})
+    assert not resting.dropped and not busy.dropped
+
+
+@pytest.mark.parametrize("why", ["closing", "ending", "asking"])
+def test_who_is_being_closed_or_unanswered_is_dropped_at_leaving(keeper: Keeper, store: Store, why: str) -> None:
+    async def scene() -> None:
+        connection, carrier = Connection("a", "r", Carrier()), Carrier()
+        connection.greet(PEER, 0)
+        keeper.keep(connection, carrier, POLICY)
+        task = asyncio.ensure_future(asyncio.sleep(60, "answer"))
+        if why == "closing":
+            connection.outbox.finish(Close(1008, "go"))
+        elif why == "ending":
+            carrier.keepable = False
+        else:
+            connection.requests[task] = "r1"
+        passed = keeper.part(5.0, {})
+        assert carrier.dropped and sorted(dict(passed)) == store.names() == ["ledger", "parting"]
+        assert not entries(keeper)
+        task.cancel()
+
+    asyncio.run(scene())
+
+
+def test_what_is_under_way_has_a_bound(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
+    carriers = [
+        kept(keeper, number, Held(0, 0, 0, b"t" * tail, b"u" * unsent))[1]
+        for number, (tail, unsent) in enumerate([(50, 10), (41, 0), (20, 20), (0, 1)])
+    ]
+    kept(keeper, 9)
+    passed = dict(keeper.part(5.0, {}))
+    assert [each.dropped for each in carriers] == [False, True, False, True]
+    said = parting.read(passed["parting"])
+    assert said is not None and set(said.held) == {1, 3} and "conn-5" in passed
+    assert MAX_BYTES == 64 * 1024 * 1024
+
+
+def test_no_memory_at_leaving_costs_only_those_with_something_under_way(
+    keeper: Keeper, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, resting = kept(keeper, 0)
+    _, busy = kept(keeper, 1, Held(1, 2, 3, b"tail", b""))
+
+    def full(said: Parting) -> int:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(parting, "write", full)
+    passed = keeper.part(5.0, {"http-0": 0})
+    assert sorted(dict(passed)) == store.names() == ["conn-1", "ledger"]
+    assert busy.dropped and not resting.dropped and "1 clients cannot be passed on" in caplog.text
+
+
+def test_http_connections_get_the_room_that_is_left(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOTS", 5)
+    for number in range(2):
+        kept(keeper, number)
+    names = sorted(dict(keeper.part(5.0, {f"http-{number}": 0 for number in range(9)})))
+    assert names == ["conn-1", "conn-2", "http-0", "http-1", "http-2", "ledger", "parting"]
+
+
+def test_the_names_of_all_fit_into_one_variable_of_an_exec() -> None:
+    """The kernel takes 128 KiB for each (MAX_ARG_STRLEN); with ten digits they are good for ten billion clients."""
+    names = [*(f"conn-{10**10 - number}" for number in range(1, SLOTS + 1)), "ledger", "parting", "record", "lease"]
+    words = ":".join(["gateway"] * 8 + names)
+    assert len(f"LISTEN_FDNAMES={words}\0") < 128 * 1024
+
+
+# -- coming ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_successor_finds_them_with_what_was_said(keeper: Keeper, store: Store) -> None:
+    held = Held(1, 2, 3, b"tail", b"")
+    kept(keeper, 0)
+    kept(keeper, 1, held)
+    keeper.part(5.0, {"http-0": NOTHING})
+    after = Keeper(Voice(store), store.inherited())
+    assert after.before is not None and after.before.left_at == 5.0
+    assert [(left.found is not None, left.held) for left in after.left()] == [(True, None), (True, held)]
+    assert after.left() == [] and after.gone == 0
+    assert len(list(after.take_http())) == 1
+    assert store.names() == ["conn-1", "conn-2", "ledger"]
+    assert kept(after, 7)[0].kept and store.names()[-2:] == ["conn-3", "ledger"]
+
+
+def test_idle_http_connections_of_one_that_died_are_closed(keeper: Keeper, store: Store) -> None:
+    """It may have read half a request from them, or have sent half an answer."""
+    keeper.part(5.0, {"http-0": NOTHING})
+    taken, dying = store.inherited(), store.inherited()
+    parting.read(taken.others["parting"])
+    after = Keeper(Voice(store), dying)
+    assert after.before is None and list(after.take_http()) == []
+    with pytest.raises(OSError):
+        os.fstat(dying.http["http-0"])
+    assert store.names() == ["ledger"]
+
+
+def test_entries_whose_connection_did_not_come_are_freed_even_if_nobody_else_came(keeper: Keeper, store: Store) -> None:
+    for number in range(3):
+        kept(keeper, number)
+    for number in range(1, 4):
+        store.remove(f"conn-{number}")
+    after = Keeper(Voice(store), store.inherited())
+    assert after.gone == 3 and not entries(after) and len(after.ledger._free) == SLOTS
+
+
+def test_a_newcomer_is_not_taken_for_one_that_was_left(keeper: Keeper, store: Store) -> None:
+    """It may be served before the predecessor's connections are looked at."""
+    kept(keeper)
+    after = Keeper(Voice(store), store.inherited())
+    newcomer, _ = kept(after, 1)
+    assert len(after.left()) == 1 and newcomer.kept and entries(after) == 2
+
+
+def test_connections_in_no_ledger_are_taken_out_of_the_store(
+    store: Store, keeper: Keeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = Held(1, 2, 3, b"", b"unsent")
+    kept(keeper, 0, held)
+    kept(keeper, 1)
+    keeper.part(5.0, {})
+    keeper.ledger.memory[8] = 99
+    after = Keeper(Voice(store), store.inherited())
+    assert [(left.found, left.held) for left in after.left()] == [(None, held), (None, None)]
+    assert "version 99" in caplog.text and store.names() == ["ledger"]
+    Ledger(dict(store.fds)["ledger"])  # the new one
+
+
+def test_without_a_manager_only_an_exec_passes_them_on() -> None:
+    keeper = Keeper(Notifier({}), Inherited())
+    connection, _ = kept(keeper)
+    assert connection.kept
+    assert [name for name, _ in keeper.part(5.0, {})] == ["ledger", "parting", "conn-1"]

@@ -1,0 +1,478 @@
+"""Processes that follow each other over the same connections, in one event loop: they leave, or die at any step.
+
+The connections are real ones over loopback with the protocol, the hub and the dispatcher of the gateway on them. A
+process dies by closing its descriptors without another word; what systemd's fd store has is duplicates.
+"""
+
+import array
+import asyncio
+import fcntl
+import json
+import os
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from termios import FIONREAD, TIOCOUTQ
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from websockets.frames import Frame, Opcode
+
+from gateway.config.schema import Limits
+from gateway.handover.counters import count
+from gateway.handover.keeper import Keeper, Left, Who
+from gateway.handover.ledger import Entry
+from gateway.hub import Connection
+from gateway.lifecycle.notify import Notifier
+from gateway.lifecycle.sockets import CONNECTION, HTTP, PARTING, Inherited
+from gateway.process import RESTARTING, SIGNAL_TURNS
+from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.rpc.registry import Call, Method, Registry, method
+from gateway.serving import adoption
+from gateway.serving.adoption import Tally
+from gateway.serving.server import GatewayServer
+from gateway.serving.websocket import WebSocketProtocol
+from gateway.web.socket import websocket_endpoint
+from tests.core_fake import FakeCore
+from tests.tcp import connected
+
+BULK = 40_000
+BUFFER = 8_192
+PEER = Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "backend"), auth_mode="token")
+
+
+class Died(BaseException):
+    """The process is no more; whoever sees this is not either."""
+
+
+class Store:
+    """systemd's, with its duplicates."""
+
+    def __init__(self) -> None:
+        self.fds: list[tuple[str, int]] = []
+
+    def names(self) -> list[str]:
+        return sorted(name for name, _ in self.fds)
+
+    def put(self, name: str, fd: int) -> None:
+        self.fds.append((name, os.dup(fd)))
+
+    def remove(self, name: str) -> None:
+        for _, fd in [each for each in self.fds if each[0] == name]:
+            os.close(fd)
+        self.fds = [each for each in self.fds if each[0] != name]
+
+    def inherited(self) -> Inherited:
+        assert len({name for name, _ in self.fds}) == len(self.fds)
+        fds = {name: os.dup(fd) for name, fd in self.fds}
+        connections = {name: fd for name, fd in fds.items() if name.startswith(CONNECTION)}
+        http = {name: fd for name, fd in fds.items() if name.startswith(HTTP)}
+        others = {name: fd for name, fd in fds.items() if name not in connections and name not in http}
+        return Inherited(others=others, connections=connections, http=http)
+
+    def close(self) -> None:
+        for name in self.names():
+            self.remove(name)
+
+
+class Voice(Notifier):
+    """What one process says to the store, as long as it lives."""
+
+    def __init__(self, image: "Image", store: Store) -> None:
+        super().__init__({})
+        self._image, self._store = image, store
+
+    @property
+    def connected(self) -> bool:
+        return True
+
+    def try_store(self, name: str, fd: int) -> bool:
+        return not self._image.world.deaf and self.store(name, fd)
+
+    def try_remove(self, name: str) -> bool:
+        return not self._image.world.deaf and self.remove(name)
+
+    def store(self, name: str, fd: int) -> bool:
+        if not self._image.dead:
+            self._store.put(name, fd)
+        return True
+
+    def remove(self, name: str) -> bool:
+        if not self._image.dead:
+            self._store.remove(name)
+        return True
+
+
+class Mortal(WebSocketProtocol):
+    """May be the last thing that its process does, before and after whatever it does."""
+
+    image: "Image"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.image = self._state.image  # type: ignore[attr-defined]
+        self.image.protocols.append(self)
+        if not self.image.dead:
+            super().connection_made(transport)
+        else:
+            self.transport = transport  # type: ignore[assignment]
+            self.die()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self.connections:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.image.steps():
+            super().data_received(data)
+            self.image.steps()
+
+    def _write(self, data: bytes) -> None:
+        if self.image.steps():
+            super()._write(data)
+            self.image.steps()
+
+    def die(self) -> None:
+        transport: Any = self.transport
+        self._kept, self._shared = None, False
+        if transport._sock is None:
+            return  # it has ended before
+        loop: Any = asyncio.get_running_loop()
+        loop._remove_reader(transport._sock_fd)
+        loop._remove_writer(transport._sock_fd)
+        transport._buffer.clear()
+        transport._sock.close()
+        transport._closing = True
+        if not transport._conn_lost:
+            transport._conn_lost += 1
+            loop.call_soon(transport._call_connection_lost, OSError("died"))
+
+
+def rest(entry: Entry, read: int, written: int, seq: int) -> None:
+    image: Image | None = getattr(entry._ledger, "image", None)
+    if image is None or image.steps():
+        write_point(entry, read, written, seq)
+        if image is not None:
+            image.steps()
+
+
+write_point = Entry.rest
+
+
+@contextmanager
+def mortals() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adoption, "WebSocketProtocol", Mortal)
+        patch.setattr(Entry, "rest", rest)
+        yield
+
+
+@dataclass
+class Client:
+    """One end of a connection, by what it has sent and received; it does not go on by itself."""
+
+    sock: socket.socket
+    ends: tuple[Any, Any]
+    pending: bytes = b""
+    whole: deque[tuple[int, str]] = field(default_factory=deque)
+    """Ends of requests in what is sent, with their ids."""
+    asked: list[str] = field(default_factory=list)
+    """Requests that have been sent to their last byte."""
+    sent: int = 0
+    total: int = 0
+    received: bytes = b""
+    ended: bool = False
+    left: bool = False
+    """By its own will."""
+
+    def put(self, data: bytes, id: str | None = None) -> None:
+        self.pending += data
+        self.total += len(data)
+        if id is not None:
+            self.whole.append((self.total, id))
+
+    def ask(self, id: str, name: str, in_pieces: bool = False) -> None:
+        frame = json.dumps({"type": "req", "id": id, "method": name, "params": {}}).encode()
+        if not in_pieces:
+            self.put(Frame(Opcode.TEXT, frame).serialize(mask=True), id)
+            return
+        half = len(frame) // 2
+        self.put(Frame(Opcode.TEXT, frame[:half], fin=False).serialize(mask=True))
+        self.put(Frame(Opcode.PING, b"!").serialize(mask=True))
+        self.put(Frame(Opcode.CONT, frame[half:]).serialize(mask=True), id)
+
+    def push(self, most: int) -> None:
+        try:
+            taken = self.sock.send(self.pending[:most]) if self.pending else 0
+        except BlockingIOError:
+            return
+        except OSError:
+            self.ended = True
+            return
+        self.pending = self.pending[taken:]
+        self.sent += taken
+        while self.whole and self.whole[0][0] <= self.sent:
+            self.asked.append(self.whole.popleft()[1])
+
+    def read(self, most: int) -> bool:
+        try:
+            data = self.sock.recv(most)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        self.ended |= not data
+        self.received += data
+        return bool(data)
+
+    def frames(self) -> tuple[list[tuple[int, bytes]], bytes]:
+        """What has come whole, and the rest."""
+        frames, at, data = [], 0, self.received
+        while len(data) - at >= 2:
+            size, head = data[at + 1], 2
+            if size >= 126:
+                head = 4 if size == 126 else 10
+                size = int.from_bytes(data[at + 2 : at + head], "big")
+            if len(data) - at < head + size:
+                break
+            assert data[at] in (0x81, 0x88, 0x89, 0x8A), data[at : at + 20]
+            frames.append((data[at] & 15, data[at + head : at + head + size]))
+            at += head + size
+        return frames, data[at:]
+
+    def texts(self) -> list[dict[str, Any]]:
+        return [json.loads(payload) for opcode, payload in self.frames()[0] if opcode == Opcode.TEXT]
+
+    def answers(self) -> Counter[str]:
+        return Counter(text["id"] for text in self.texts() if text["type"] == "res")
+
+    def events(self) -> list[tuple[int, int]]:
+        """Number, and what the hub had counted; presence is left out of what was counted."""
+        return [(text["seq"], text["payload"].get("n", -1)) for text in self.texts() if text["type"] == "event"]
+
+    def close(self) -> tuple[int, str] | None:
+        closes = [payload for opcode, payload in self.frames()[0] if opcode == Opcode.CLOSE]
+        return (int.from_bytes(closes[0][:2], "big"), closes[0][2:].decode()) if closes else None
+
+
+@dataclass
+class Core(FakeCore):
+    keeper: Keeper | None = None
+
+    def keep(self, connection: Connection) -> None:
+        assert self.keeper is not None
+        self.keeper.keep(connection, connection.carrier, self.auth)  # type: ignore[arg-type]
+
+
+class Image:
+    """One process."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.dead = False
+        self.protocols: list[Mortal] = []
+        self.release = asyncio.Event()
+        self.tally = Tally()
+        self.unadopted: set[int] = set()
+        self.keeper = Keeper(Voice(self, world.store), world.store.inherited())
+        self.keeper.ledger.image = self  # type: ignore[attr-defined]
+        self.core = Core(auth=world.auth, devices=world.devices, keeper=self.keeper)
+        self.server = GatewayServer(websocket_endpoint(self.core, Registry(self._methods())), Limits)
+        self.server.config.load()
+        self.server.config.ws_ping_interval = None
+        self.server.server_state.image = self  # type: ignore[attr-defined]
+
+    def _methods(self) -> list[Method]:
+        @method("now", msgspec.Struct, str, scope=None)
+        def now(call: Call, params: Any) -> str:
+            """Answer at once."""
+            self.serve()
+            return "now"
+
+        @method("bulk", msgspec.Struct, str, scope=None)
+        def bulk(call: Call, params: Any) -> str:
+            """Answer more than the kernel takes."""
+            self.serve()
+            return "x" * BULK
+
+        @method("later", msgspec.Struct, str, scope=None)
+        async def later(call: Call, params: Any) -> str:
+            """Answer when it may."""
+            self.serve()
+            await self.release.wait()
+            return "later"
+
+        return [now, bulk, later]
+
+    def serve(self) -> None:
+        if not self.dead:
+            self.world.served += 1
+            self.steps()
+
+    def steps(self) -> bool:
+        """One step more. False if it is not taken any more."""
+        if not self.dead:
+            self.world.steps += 1
+            if self.world.lives and self.world.steps >= self.world.lives[0]:
+                self.world.steps = 0
+                del self.world.lives[0]
+                self.die()
+        return not self.dead
+
+    def die(self) -> None:
+        if self.dead:
+            return
+        self.dead = True
+        self.keeper.ledger.memory.flush()
+        for protocol in self.protocols:
+            protocol.die()
+        for fd in self.unadopted:
+            os.close(fd)
+        self.unadopted.clear()
+
+    async def come(self) -> None:
+        """Go on with what a predecessor has left."""
+        left, take = self.keeper.left, self.server.adopt
+        self.unadopted = set(self.keeper.inherited.connections.values())
+
+        def one_by_one() -> Iterator[Left]:
+            for each in left():
+                if self.dead:
+                    raise Died
+                self.unadopted.discard(each.fd)
+                yield each
+
+        async def adopt(fd: int, protocol: Any) -> None:
+            if self.dead:
+                os.close(fd)
+                raise Died
+            await take(fd, protocol)
+
+        self.keeper.left = one_by_one  # type: ignore[method-assign, assignment]
+        self.server.adopt = adopt  # type: ignore[method-assign]
+        try:
+            self.tally = await adoption.adopt(self.server, self.core, self.keeper)
+        except Died:
+            pass
+
+    async def leave(self, patience: float = 0.0) -> bool:
+        """On purpose, as `Process` does it. False if it dies on the way."""
+        self.keeper.stop_reading()
+        await self.core.hub.settle(patience, RESTARTING)
+        for _ in range(SIGNAL_TURNS):
+            await asyncio.sleep(0)
+        if not self.dead:
+            passed = self.keeper.part(time.monotonic(), self.server.carried())
+            os.close(dict(passed)[PARTING])
+            if not self.dead:
+                assert sorted(name for name, _ in passed) == self.world.store.names()
+        well = not self.dead
+        self.die()
+        return well
+
+    async def end(self) -> None:
+        """Until nothing of it is left in the loop, which has no part in its story."""
+        self.die()
+        self.release.set()
+        await asyncio.sleep(0)  # a task that has not begun would not close what it was given
+        for task in adoption._lingering:
+            task.cancel()
+        while self.server.server_state.tasks or self.server.server_state.connections or adoption._lingering:
+            await asyncio.sleep(0)
+        self.keeper.ledger.close()
+
+
+def _waiting(fd: int, what: int) -> int:
+    number = array.array("i", [0])
+    fcntl.ioctl(fd, what, number)
+    return number[0]
+
+
+@dataclass
+class World:
+    store: Store = field(default_factory=Store)
+    deaf: bool = False
+    """The service manager has no time to listen to a process unless it is waited for."""
+    auth: Any = field(default_factory=lambda: FakeCore().auth)
+    devices: Any = field(default_factory=lambda: FakeCore().devices)
+    clients: list[Client] = field(default_factory=list)
+    served: int = 0
+    told: int = 0
+    """Events."""
+    steps: int = 0
+    lives: list[int] = field(default_factory=list)
+    """Of processes that will die: the steps from the death of the one before."""
+    crashed: bool = False
+    image: Image = field(init=False)
+
+    def begin(self, clients: int, peers: Mapping[int, Peer] | None = None) -> None:
+        """A predecessor has greeted so many, and has gone while all were at rest."""
+        first = Image(self)
+        for number in range(clients):
+            ours, theirs = connected(BUFFER)
+            theirs.setblocking(False)
+            self.clients.append(Client(theirs, (theirs.getsockname(), theirs.getpeername())))
+            peer = replace((peers or {}).get(number, PEER), client=replace(PEER.client, instance_id=str(number)))
+            who = Who(f"client-{number}", peer, 1_000, first.keeper._fingerprint(self.auth))
+            entry = first.keeper.ledger.enter(msgspec.json.encode(who))
+            assert entry is not None
+            counted = count(ours.fileno())
+            write_point(entry, counted.read, counted.written, 0)
+            self.store.put(f"{CONNECTION}{entry.id}", ours.fileno())
+            ours.close()
+        first.die()
+        first.keeper.ledger.close()
+
+    async def succeed(self) -> None:
+        self.image = Image(self)
+        await self.image.come()
+
+    async def crash(self) -> None:
+        """And begin anew."""
+        self.crashed = True
+        await self.image.end()
+        await self.succeed()
+        if self.image.dead:
+            await self.crash()
+
+    async def restart(self, patience: float = 0.0) -> None:
+        self.crashed |= not await self.image.leave(patience)
+        await self.image.end()
+        await self.succeed()
+
+    def tell(self, size: int = 0) -> None:
+        self.told += 1
+        self.image.core.hub.broadcast("health", {"n": self.told, "more": "y" * size})
+
+    async def calm(self, turns: int = 12) -> None:
+        """Let everybody send and read all, and the process answer all of it."""
+        self.image.release.set()
+        still = 0
+        while still < turns and not self.image.dead:
+            await asyncio.sleep(0 if still else 0.0005)  # the kernel takes its time where buffers are small
+            still += 1
+            for client in self.clients:
+                if not client.left and not client.ended:
+                    client.push(1_000_000)
+                    if client.read(1_000_000) or self._moving(client):
+                        still = 0
+
+    def _moving(self, client: Client) -> bool:
+        """Whether something is on its way between it and the process."""
+        if client.ended:
+            return False
+        known = [each for each in self.image.protocols if (each.client, each.server) == client.ends and each.fd >= 0]
+        ours = known[0] if known else None
+        if ours is None or client.pending or ours.transport.get_write_buffer_size() > 0:
+            return True  # it has been dropped, and does not know it yet
+        return any(_waiting(fd, what) for fd in (ours.fd, client.sock.fileno()) for what in (TIOCOUTQ, FIONREAD))
+
+    async def close(self) -> None:
+        await self.image.end()
+        self.store.close()
+        for client in self.clients:
+            client.sock.close()
