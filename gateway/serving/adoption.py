@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import select
 import socket
 import time
@@ -22,7 +23,7 @@ from websockets.frames import Close, Frame, Opcode
 from gateway.core import Core
 from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
-from gateway.handover.verdict import Adopt, Refuse, judge
+from gateway.handover.verdict import Adopt, Point, Refuse, judge
 from gateway.hub import Connection
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SERVICE_RESTART
 from gateway.protocol.gate import DEVICE_TOKEN
@@ -59,11 +60,13 @@ class Tally:
 async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
     """Everything that came with this process."""
     tally = Tally()
+    if keeper.gone:
+        tally.closed["gone"] = keeper.gone
     for left in _in_turn(keeper.left()):
         who, verdict = _judge(keeper, left)
         if who is not None and left.found is not None and isinstance(verdict, Adopt):
             take = partial(_take, core, keeper, left, who, tally)
-            # The generations of another process are not ours; whether it is the same secret, `_take` looks at.
+            # Its secret is looked at as it is taken; from then on it is of this process's generation.
             peer = replace(who.peer, auth_generation=core.auth.generation)
             resumed = Resumed(who.id, peer, who.since_ms, verdict.seq, take)
             adopted = Adopted(verdict, {"resumed": resumed})
@@ -77,6 +80,8 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
         await server.adopt(fd, partial(HttpProtocol, adopted=True))
         tally.http += 1
     await asyncio.sleep(0)  # in which the WebSockets are taken
+    if tally.closed:
+        core.hub.presence_changed()  # those who went on do not know of it yet
     if keeper.before is not None:
         tally.silence_ms = round((time.monotonic() - keeper.before.left_at) * 1000, 1)
     return tally
@@ -100,17 +105,22 @@ def _in_turn(left: Iterable[Left]) -> Iterator[Left]:
 
 
 def _judge(keeper: Keeper, left: Left) -> tuple[Who | None, Adopt | Refuse]:
+    # A predecessor that left on purpose has written whole messages, and has said where not.
+    unreadable = Refuse("unreadable", closable=keeper.before is not None and not (left.held and left.held.unsent))
     if left.found is None:
-        # A predecessor that left on purpose has written whole messages, whatever else it has written down.
-        return None, Refuse("unreadable", closable=keeper.before is not None)
+        return None, unreadable
     try:
         who = msgspec.json.decode(left.found.who, type=Who)
-    except msgspec.DecodeError:
-        return None, Refuse("unreadable", closable=keeper.before is not None and left.held is None)
+    except msgspec.MsgspecError:
+        return None, unreadable
     try:
-        return who, judge(count(left.fd), left.found.points, left.held)
+        counted = count(left.fd)
     except OSError:
         return who, Refuse("gone", closable=False)
+    verdict = judge(counted, left.found.points, left.held)
+    if isinstance(verdict, Adopt) and left.held is None:
+        left.found.entry.reached(Point(counted.read, counted.written, verdict.seq))
+    return who, verdict
 
 
 def _take(core: Core, keeper: Keeper, left: Left, who: Who, tally: Tally, connection: Connection) -> None:
@@ -130,7 +140,11 @@ def _take(core: Core, keeper: Keeper, left: Left, who: Who, tally: Tally, connec
 
 
 def _dismiss(fd: int, closable: bool) -> None:
-    sock = socket.socket(fileno=fd)
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        os.close(fd)
+        return
     sock.setblocking(False)
     with contextlib.suppress(OSError):
         if closable:
@@ -150,10 +164,9 @@ _lingering: set[asyncio.Task[None]] = set()
 
 async def _linger(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(LINGER_S):
-            while await loop.sock_recv(sock, 65536):
-                pass
-    with contextlib.suppress(OSError):
+    with sock, contextlib.suppress(OSError):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while await loop.sock_recv(sock, 65536):
+                    pass
         sock.shutdown(socket.SHUT_RDWR)
-    sock.close()
