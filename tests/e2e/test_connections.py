@@ -118,6 +118,9 @@ def test_restarts_of_all_kinds_in_any_order(unrationed: Gateway) -> None:
             RESTARTERS[kind](unrationed)
             if kind == "crash":
                 crashes.append((begun, time.monotonic() + BEHIND))
+            last = unrationed.report()["restarts"]["last"]
+            print(f"{begun:.3f} {kind} {last}")
+            assert kind == "crash" or set(last.get("closed", {})) <= {"gone"}, "by itself, that is"
         same = before & links(unrationed)
         restarts = unrationed.report()["restarts"]
     tell(found, restarts)
