@@ -40,8 +40,8 @@ _WHO = Struct("<II")
 _WHO_AT, _POINTS_AT, _TEXT_AT = 8, 16, 96
 _POINT, _SUM = Struct("<QQQ"), Struct("<I")
 _POINT_BYTES = 32
-_UNKNOWN = 0
-"""Less than was ever read of a connection: its hello at least."""
+_UNKNOWN = 2**64 - 1
+"""As much as is never read of a connection."""
 
 
 class Unreadable(Exception):

@@ -336,15 +336,14 @@ class Image:
 
     async def come(self) -> None:
         """Go on with what a predecessor has left."""
-        left, take = self.keeper.left, self.server.adopt
+        judge, take = adoption._judge, self.server.adopt
         self.unadopted = set(self.keeper.inherited.connections.values())
 
-        def one_by_one() -> Iterator[Left]:
-            for each in left():
-                if self.dead:
-                    raise Died
-                self.unadopted.discard(each.fd)
-                yield each
+        def judged(keeper: Keeper, left: Left) -> Any:
+            if self.dead:
+                raise Died
+            self.unadopted.discard(left.fd)
+            return judge(keeper, left)
 
         async def adopt(fd: int, protocol: Any) -> None:
             if self.dead:
@@ -352,12 +351,14 @@ class Image:
                 raise Died
             await take(fd, protocol)
 
-        self.keeper.left = one_by_one  # type: ignore[method-assign, assignment]
+        adoption._judge = judged
         self.server.adopt = adopt  # type: ignore[method-assign]
         try:
             self.tally = await adoption.adopt(self.server, self.core, self.keeper)
         except Died:
             pass
+        finally:
+            adoption._judge = judge
 
     async def leave(self, patience: float = 0.0) -> bool:
         """On purpose, as `Process` does it. False if it dies on the way."""
