@@ -304,6 +304,9 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         if self._carried:
             self.flow.pause_reading()
+            # What comes now is not seen here any more, so this is no time to find that nothing came.
+            self._unset_keepalive_if_required()
+            self._disarm()
             return False
         if self._unread():
             return True

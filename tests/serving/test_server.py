@@ -4,8 +4,11 @@ These tests are also the contract with uvicorn, whose internals the server uses.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ import uvicorn
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
+from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
 
 Scope = dict[str, Any]
@@ -245,6 +249,157 @@ def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
         await it.leave(Budgets(drain=9.0, stall=9.0, finish=9.0, patience=0.05))
         assert loop.time() - began < 5.0
         trickling.cancel()
+
+    run(play)
+
+
+# -- carried over a restart --------------------------------------------------------------------------------------------
+
+
+QUICK = Budgets(drain=0.0, stall=0.0, breath=0.0, finish=0.3, patience=0.05, close=0.0)
+
+
+async def leave_carrying(it: Scene) -> dict[str, int]:
+    """Duplicates of what the successor gets; ours are closed, as the end of the process does it."""
+    await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
+    carried = {name: os.dup(fd) for name, fd in it.server.carried().items()}
+    for connection in it.server.http:
+        connection.transport.abort()
+    return carried
+
+
+async def go_on(carried: dict[str, int], limits: Limits | None = None) -> GatewayServer:
+    """A successor that answers at once."""
+    app = Application()
+    app.go.set()
+    app.size = 9
+    server = GatewayServer(app, lambda: limits or Limits())
+    server.config.load()
+    for fd in carried.values():
+        await server.adopt(fd, partial(HttpProtocol, adopted=True))
+    return server
+
+
+async def end(server: GatewayServer) -> None:
+    for connection in server.http:
+        connection.transport.abort()
+    while server.server_state.connections:
+        await asyncio.sleep(0)
+
+
+NINE = b"content-length: 9"
+
+
+def test_an_idle_connection_goes_on_in_the_successor() -> None:
+    async def play(it: Scene) -> None:
+        reader, writer = await it.answered_client()
+        carried = await leave_carrying(it)
+        assert list(carried) == ["http-0"]
+        server = await go_on(carried)
+        assert server.server_state.waits.queued == 0, "it has not waited for this process"
+        writer.write(GET)
+        assert NINE in await reader.readuntil(b"\r\n\r\n")
+        await end(server)
+
+    run(play)
+
+
+def test_a_request_that_comes_meanwhile_is_answered_by_the_successor() -> None:
+    async def play(it: Scene) -> None:
+        reader, writer = await it.answered_client()
+        leaving = asyncio.ensure_future(leave_carrying(it))
+        await it.stopped.wait()
+        while any(each.transport.is_reading() for each in it.server.http):
+            await asyncio.sleep(0)
+        writer.write(GET)
+        server = await go_on(await leaving)
+        assert NINE in await reader.readuntil(b"\r\n\r\n")
+        await end(server)
+
+    run(play)
+
+
+def test_a_request_under_way_is_answered_and_its_connection_goes_on() -> None:
+    async def play(it: Scene) -> None:
+        reader, writer = await it.client()
+        writer.write(GET)
+        await it.app.begun.wait()
+        leaving = asyncio.ensure_future(leave_carrying(it))
+        await it.stopped.wait()
+        it.app.go.set()
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"200 OK" in head and b"connection: close" not in head
+        await reader.readexactly(2)
+        server = await go_on(await leaving)
+        writer.write(GET)
+        assert NINE in await reader.readuntil(b"\r\n\r\n")
+        await end(server)
+
+    run(play)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HT", GET + GET + b"GE", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhal"]
+)
+def test_half_a_request_is_not_carried_but_refused(sent: bytes) -> None:
+    async def play(it: Scene) -> None:
+        it.app.go.set()
+        reader, writer = await it.client()
+        writer.write(sent)
+        while not it.server.http or not it.server.http[0].received:
+            await asyncio.sleep(0)
+        assert await leave_carrying(it) == {}
+        assert b"503 Service Unavailable" in await reader.read()
+
+    run(play)
+
+
+def test_a_carried_connection_is_not_ended_for_what_its_process_could_not_see() -> None:
+    async def play(it: Scene) -> None:
+        it.server.server_state.limits = lambda: Limits(keep_alive_ms=20)
+        reader, writer = await it.answered_client()
+        await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
+        writer.write(GET)
+        await asyncio.sleep(0.05)
+        assert len(it.server.carried()) == 1
+        server = await go_on({name: os.dup(fd) for name, fd in it.server.carried().items()})
+        assert NINE in await reader.readuntil(b"\r\n\r\n")
+        await end(server)
+
+    run(play)
+
+
+def test_an_adopted_connection_has_its_place_and_its_time() -> None:
+    async def play(it: Scene) -> None:
+        reader, _ = await it.answered_client()
+        second, _ = await it.answered_client()
+        carried = await leave_carrying(it)
+        server = await go_on(carried, Limits(max_connections_per_address=1, head_timeout_ms=20))
+        assert server.server_state.admission.held("127.0.0.1") == 1
+        answers = await asyncio.gather(reader.read(), second.read())
+        assert sorted(answer[:12] for answer in answers) == [b"", b"HTTP/1.1 503"]
+        await end(server)
+        assert server.server_state.admission.held("127.0.0.1") == 0
+
+    run(play)
+
+
+def test_the_control_sockets_clients_are_not_carried(tmp_path: Path) -> None:
+    async def play(it: Scene) -> None:
+        path = str(tmp_path / "control")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            control = Scene()
+            control.listener.close()
+            control.app.go.set()
+            await control.server.start([listener])
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(GET)
+            await reader.readuntil(b"\r\n\r\n")
+            assert await leave_carrying(control) == {}
+            assert await reader.read() == b"oo"
+            writer.close()
 
     run(play)
 
