@@ -372,14 +372,12 @@ class Process:
             budgets, self._stopped_accepting, partial(self._close_websockets, carry=carry), carry=carry
         )
         self._note_waits()
-        if way is not coordinator.state.way:  # a stop has come in the middle of a restart
-            carry = await self._comes_back()
-            if not carry:
-                await self._close_websockets(budgets.close, carry=False)
-        left_at = time.monotonic()
+        carry = carry and await self._comes_back_still(way)
+        left_at, way = time.monotonic(), coordinator.state.way
         if carry:
             self.keeper.stop_reading()
             await self.hub.settle(budgets.finish, RESTARTING)
+            carry = await self._comes_back_still(way)
         for task in list(self._tasks):
             task.cancel()
         # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
@@ -419,6 +417,13 @@ class Process:
             return True
         kept = self._start.inherited.held_by_systemd and self.keeper.all_stored
         return kept and not (self._unit and await is_being_stopped(self._unit))
+
+    async def _comes_back_still(self, way: Way | None) -> bool:
+        """The same, if we wanted to leave this way; a stop that has come in the middle of it closes the clients."""
+        if way is self._coordinator.state.way or await self._comes_back():
+            return True
+        await self._close_websockets(Budgets().close, carry=False)
+        return False
 
     async def _close_websockets(self, grace: float, *, carry: bool) -> None:
         await self.hub.serve_newcomers(Budgets().newcomers)
