@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,94 @@ def test_a_changed_token_closes_who_used_the_old_one(program: Program) -> None:
     program.write(config("old"))
     program.start()
     program.until(lambda: program.status()["watching"] != "off")
+    asyncio.run(scene())
+
+
+TOKEN = {"gateway": {"auth": {"token": "t0k"}}}
+
+
+async def restart(program: Program) -> None:
+    count = (await asyncio.to_thread(program.status))["restarts"]["hot"]
+    program.signal(signal.SIGUSR1)
+    await asyncio.to_thread(program.until, lambda: program.status()["restarts"]["hot"] == count + 1)
+
+
+def test_a_websocket_stays_over_restarts(program: Program) -> None:
+    async def scene() -> None:
+        async with asyncio.timeout(60), GatewayClient(f"ws://127.0.0.1:{program.port}", token="t0k") as client:
+            seen: list[int] = []
+
+            async def listen() -> None:
+                async for event in client.events():
+                    if event.seq is not None:
+                        assert event.seq == len(seen) + 1
+                        seen.append(event.seq)
+
+            listening = asyncio.ensure_future(listen())
+            for count in range(1, 4):
+                await restart(program)
+                assert (await client.call("health"))["ok"] is True
+                last = program.status()["restarts"]["last"]
+                assert (last["adopted"], last.get("closed", {})) == (1, {}) and last["silence_ms"] > 0
+                assert program.status()["websockets"] == 1
+                assert program.status()["restarts"]["adopted"] == count
+            assert seen and not listening.done()
+            assert await asyncio.to_thread(program.stop) == 0
+            with pytest.raises(Disconnected) as closed:
+                await listening
+            assert (closed.value.code, closed.value.reason) == (1012, "service restart")
+
+    program.write(TOKEN)
+    program.start()
+    asyncio.run(scene())
+
+
+def test_an_http_connection_stays_over_a_restart(program: Program) -> None:
+    program.start()
+    connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=10)
+    boots = set()
+    for count in range(1, 4):
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        ours = connection.sock.getsockname()
+        boots.add(program.status()["boot_id"])
+        program.signal(signal.SIGUSR1)
+        program.until(lambda count=count: program.status()["restarts"]["hot"] == count)  # type: ignore[misc]
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200 and connection.sock.getsockname() == ours and len(boots) == 3
+    connection.close()
+
+
+def test_whoever_asks_for_a_restart_over_the_control_socket_is_answered(program: Program) -> None:
+    program.start()
+    for count in range(1, 4):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(str(program.control))
+            sock.sendall(b"POST /control/restart HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
+            # All of it, and then the end: it is not passed on.
+            assert b'"state":"scheduled"' in b"".join(iter(partial(sock.recv, 65536), b""))
+        program.until(lambda count=count: program.status()["restarts"]["hot"] == count)  # type: ignore[misc]
+    assert program.stop() == 0
+    assert "leaving (SIGTERM)" in program.output(), "the last lines are written"
+
+
+def test_a_stop_in_the_middle_of_a_restart_closes_the_clients(program: Program) -> None:
+    async def scene() -> None:
+        async with asyncio.timeout(60), GatewayClient(f"ws://127.0.0.1:{program.port}", token="t0k") as client:
+            program.signal(signal.SIGUSR1)
+            while "leaving" not in program.output():
+                await asyncio.sleep(0)
+            program.signal(signal.SIGTERM)
+            assert program.process is not None
+            code = await asyncio.to_thread(program.process.wait, 20)
+            with pytest.raises(Disconnected) as closed:
+                async for _ in client.events():
+                    pass
+            assert code == 0 and closed.value.code == 1012
+
+    program.write(TOKEN)
+    program.start()
     asyncio.run(scene())
 
 
