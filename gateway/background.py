@@ -137,7 +137,8 @@ async def _ask_manager(manager: str, *words: str) -> list[str]:
         async with asyncio.timeout(ASK_S):
             out, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # it ended just now
+            process.kill()
         await process.wait()
         return []
     return out.decode(errors="replace").splitlines() if process.returncode == 0 else []

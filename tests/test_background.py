@@ -1,12 +1,14 @@
 import asyncio
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from gateway import background
-from gateway.background import feed_watchdog, rehearse, status_line, tell_status
+from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, tell_status
 from gateway.report import ConfigReport, Issue, ReloadResult, Restarts, StatusReport
 
 REPORT = StatusReport(
@@ -156,3 +158,52 @@ def test_a_rehearsal_that_is_called_off_leaves_no_child_behind(monkeypatch: pyte
     pid = asyncio.run(scene())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+UNIT = "openclaw-gateway.service"
+
+
+@pytest.fixture
+def systemctl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """Answer by what this shell script says; returns where it writes down what it was asked."""
+
+    def answer(script: str) -> Path:
+        asked = tmp_path / "asked"
+        program = tmp_path / "systemctl"
+        program.write_text(f'#!/bin/sh\necho "$*" >> {asked}\n{script}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        return asked
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("script", "stopped"),
+    [
+        (f"echo '77 {UNIT} stop running'", True),
+        (f"echo '76 other.service stop running'; echo '77 {UNIT} stop waiting'", True),
+        (f"case $1 in --system) echo '77 {UNIT} stop running';; esac", True),
+        (f"case $1 in --user) exit 1;; esac; echo '77 {UNIT} stop running'", True),
+        (f"echo '77 {UNIT} restart running'", False),
+        (f"echo '77 {UNIT} start waiting'; echo '78 other.service stop running'", False),
+        (f"echo '77 {UNIT} stop running'; exit 1", False),
+        ("", False),
+        ("echo; echo stop; printf '\\377\\n'", False),
+    ],
+)
+def test_systemds_jobs_tell_a_stop_from_a_restart(systemctl: Any, script: str, stopped: bool) -> None:
+    asked = systemctl(script)
+    assert asyncio.run(is_being_stopped(UNIT)) is stopped
+    assert asked.read_text().splitlines()[0] == f"--user list-jobs --plain --no-legend {UNIT}"
+
+
+def test_a_systemd_that_does_not_answer_is_taken_for_a_restart(systemctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "ASK_S", 0.05)
+    systemctl("exec sleep 60")
+    assert asyncio.run(asyncio.wait_for(is_being_stopped(UNIT), 5)) is False
+
+
+def test_a_machine_without_systemctl_is_taken_for_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert asyncio.run(is_being_stopped(UNIT)) is False

@@ -73,8 +73,10 @@ def test_stop_does_not_pretend_to_stop_what_was_started_by_hand(
     assert manager.calls == []
 
 
-def restarted(report: Report, queued: int) -> StatusReport:
-    last = RestartRecord(kind="hot", at=1, gap_ms=120.4, queued=queued, longest_wait_ms=98.6)
+def restarted(report: Report, queued: int, adopted: int = 0, **closed: int) -> StatusReport:
+    last = RestartRecord(
+        kind="hot", at=1, gap_ms=120.4, queued=queued, longest_wait_ms=98.6, adopted=adopted, closed=closed
+    )
     return report(boot_id="two", restarts=Restarts(hot=1, longest_wait_ms=98.6, last=last))
 
 
@@ -96,6 +98,21 @@ def test_restart_tells_how_long_clients_waited(
     assert result.stdout.startswith("hot restart, ready after ")
     assert story in result.stdout
     assert manager.calls == []
+
+
+@pytest.mark.parametrize(
+    ("adopted", "closed", "story"),
+    [
+        (7, {}, "for 120 ms; 7 of 7 WebSockets went on; no connection had to wait"),
+        (7, {"auth": 1, "gone": 2}, "for 120 ms; 7 of 10 WebSockets went on; no connection had to wait"),
+        (0, {"unreadable": 3}, "0 of 3 WebSockets went on"),
+    ],
+)
+def test_restart_tells_how_many_went_on(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, adopted: int, closed: dict[str, int], story: str
+) -> None:
+    gateway.report, gateway.next = report(), restarted(report, 0, adopted, **closed)
+    assert story in invoke("restart").stdout
 
 
 def test_a_restart_that_does_not_happen_fails_with_the_reason(invoke: Invoke, gateway: Any, report: Report) -> None:

@@ -49,6 +49,26 @@ def test_at_a_glance(
     assert manager.calls == []
 
 
+@pytest.mark.parametrize(
+    ("closed", "line"),
+    [
+        ({}, "  carried  12 WebSockets, longest silence 41 ms\n"),
+        (
+            {"unanswered": 2, "gone": 1},
+            "  carried  12 WebSockets, longest silence 41 ms; closed: 1 gone, 2 unanswered\n",
+        ),
+    ],
+)
+def test_what_became_of_connections_over_restarts(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, closed: dict[str, int], line: str
+) -> None:
+    manager.says(words.socket_up, words.service_up)
+    gateway.report = report(restarts=Restarts(hot=1, adopted=12, closed=closed, longest_silence_ms=41.4))
+    assert line in invoke("status").stdout
+    gateway.report = report(restarts=Restarts(hot=1))
+    assert "carried" not in invoke("status").stdout
+
+
 def test_it_starts_nothing_and_says_so_with_its_exit_code(
     invoke: Invoke, manager: Any, gateway: Any, words: Any
 ) -> None:

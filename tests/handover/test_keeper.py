@@ -251,13 +251,6 @@ def test_http_connections_get_the_room_that_is_left(keeper: Keeper, monkeypatch:
     assert names == ["conn-1", "conn-2", "http-0", "http-1", "http-2", "ledger", "parting"]
 
 
-def test_the_names_of_all_fit_into_one_variable_of_an_exec() -> None:
-    """The kernel takes 128 KiB for each (MAX_ARG_STRLEN); with ten digits they are good for ten billion clients."""
-    names = [*(f"conn-{10**10 - number}" for number in range(1, SLOTS + 1)), "ledger", "parting", "record", "lease"]
-    words = ":".join(["gateway"] * 8 + names)
-    assert len(f"LISTEN_FDNAMES={words}\0") < 128 * 1024
-
-
 # -- coming ------------------------------------------------------------------------------------------------------------
 
 

@@ -78,3 +78,35 @@ def test_a_restart_that_ends_in_another_process_was_a_death_on_the_way() -> None
     record = Record()
     record.update(ended="restart", pid=os.getpid() + 1)
     assert successor(record).kind_of_start() == "crash"
+
+
+def test_what_became_of_connections_adds_up_and_the_last_restart_is_told_apart() -> None:
+    record = Record()
+    second = successor(record)
+    second.count("hot", 1_000, 80.5)
+    second.carried(10, {"unanswered": 2}, 41.5)
+    third = successor(second)
+    third.count("crash", 2_000, None)
+    third.carried(5, {"unanswered": 1, "gone": 3}, None)
+    restarts = successor(third).memory.restarts
+    assert (restarts.adopted, restarts.closed) == (15, {"unanswered": 3, "gone": 3})
+    assert restarts.longest_silence_ms == 41.5
+    assert restarts.last is not None and restarts.last.kind == "crash"
+    assert (restarts.last.adopted, restarts.last.silence_ms) == (5, None)
+    assert restarts.last.closed == {"unanswered": 1, "gone": 3}
+
+
+def test_connections_before_any_restart_are_nobodys() -> None:
+    record = Record()
+    record.carried(3, {"gone": 1}, 10.0)
+    assert record.memory.restarts == Restarts()
+
+
+def test_a_predecessor_that_knew_nothing_of_connections_is_understood() -> None:
+    record = Record()
+    old = b'{"ended":"restart","pid":1,"restarts":{"hot":3,"cold":1,"crash":0,"last":{"kind":"hot","at":5}}}'
+    os.pwrite(record.fd, old.ljust(SIZE), 0)
+    after = successor(record)
+    assert after.memory.restarts.hot == 3 and after.memory.restarts.adopted == 0
+    after.carried(2, {}, 5.0)
+    assert after.memory.restarts.adopted == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import BadDescriptors, PortBusy
+from gateway.handover.ledger import SLOTS
 from gateway.lifecycle import sockets
 
 CHILD = """
@@ -165,6 +167,37 @@ def test_what_is_handed_over_is_inherited_again() -> None:
     )
     listeners, by_systemd, others = json.loads(done.stdout)
     assert len(listeners) == 2 and by_systemd is True and others == ["lease", "record"]
+
+
+CROWD = """
+import os, resource, sys
+from gateway.handover.ledger import SLOTS
+from gateway.lifecycle import sockets
+if "LISTEN_FDS" in os.environ:
+    got = sockets.inherit(os.environ)
+    inheritable = [fd for fd in (*got.connections.values(), *got.http.values()) if os.get_inheritable(fd)]
+    print(len(got.connections), len(got.http), sorted(got.others), len(got.listeners), inheritable)
+else:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    null = os.open("/dev/null", os.O_RDONLY)
+    named = [(name, null) for name in ("ledger", "parting", "record", "lease", "http-0")]
+    named += [(f"conn-{10**10 - number}", null) for number in range(1, SLOTS + 1)]
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, **sockets.hand_over([], True, named)})
+"""
+
+
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * SLOTS + 100, reason="too few descriptors")
+def test_as_many_connections_as_there_can_be_are_handed_over() -> None:
+    """The kernel takes 128 KiB for each variable; with ten digits the names are good for ten billion clients."""
+    done = subprocess.run(
+        [sys.executable, "-c", CROWD],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"{SLOTS} 1 ['lease', 'ledger', 'parting', 'record'] 0 []\n", done.stderr
 
 
 def test_addresses_of_each_bind() -> None:
