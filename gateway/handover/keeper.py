@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.handover import parting
 from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
@@ -182,6 +183,8 @@ class Keeper:
     def left(self) -> list[Left]:
         """All connections that came with this process; the caller has them from here on."""
         left, self._left = self._left, []
+        if self.before is not None:
+            self.before = replace(self.before, held={})
         return left
 
     def take_http(self) -> Iterator[int]:

@@ -147,7 +147,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # What the kernel does not take stays where it can be counted: in the outbox, beyond one write.
         self.transport.set_write_buffer_limits(0)
         if self._adopted is not None:
-            self._go_on(self._adopted)
+            adopted, self._adopted = self._adopted, None  # it may hold megabytes
+            self._go_on(adopted)
         elif self.client is not None:
             self._address = canonical(self.client[0])
             # The HTTP connection that this one was had its place already, so this one is never refused.

@@ -90,7 +90,7 @@ class Conversation:
         self._loop = asyncio.get_running_loop()
         offered = scope["extensions"][EXTENSION]
         self._carrier: Carrier = offered["connection"]
-        self._resumed: Resumed | None = offered.get("resumed")
+        self._resumed: Resumed | None = offered.pop("resumed", None)
         id = self._resumed.id if self._resumed else str(uuid.uuid4())
         self._nonce = "" if self._resumed else str(uuid.uuid4())
         self._connection = Connection(id, _remote(scope), self._carrier)
@@ -130,6 +130,7 @@ class Conversation:
         self._outbox.put(challenge(self._nonce, int(time.time() * 1000)))
 
     def _resume(self, client: Resumed) -> None:
+        self._resumed = None
         self._session = Session(client.peer)
         self._call = Call(self._core, self._connection, client.peer)
         self._core.hub.adopt(self._connection, client.peer, client.since_ms, client.seq)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -8,11 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.handover.keeper import Left
+from gateway.handover.verdict import Adopt
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import MAX_IN_FLIGHT
 from gateway.serving.adoption import Tally
+from gateway.serving.websocket import Adopted
+from gateway.web.socket import Resumed
 from tests.handover.world import PEER, Client, World, mortals
 from tests.tcp import descriptors
 
@@ -121,6 +126,27 @@ def test_an_answer_half_sent_is_carried_over_a_restart_and_ends_at_a_crash() -> 
         await world.calm()
         assert client.answers() == {"a": 1} and client.ended and client.close() is None
         assert closed(world) == {"half-sent": 1} and world.store.names() == ["ledger"]
+
+    play(scene)
+
+
+def test_what_was_passed_on_is_not_held_for_longer_than_it_is_needed() -> None:
+    async def scene(world: World) -> None:
+        (client,) = world.clients
+        client.ask("a", "bulk")
+        client.push(10_000)
+        client.ask("b", "now", in_pieces=True)
+        client.push(20)
+        while not world.image.protocols[0].transport.get_write_buffer_size():
+            await asyncio.sleep(0)
+        await world.restart()
+        await world.calm()
+        (protocol,) = world.image.protocols
+        assert world.image.tally.websockets == 1 and client.answers()["a"] == 1
+        gc.collect()
+        assert not [each for each in gc.get_objects() if isinstance(each, (Left, Adopt, Adopted, Resumed))]
+        assert protocol._unsent == []
+        assert world.image.keeper.before is not None and world.image.keeper.before.held == {}
 
     play(scene)
 
