@@ -1,7 +1,9 @@
 """One way in: inherited descriptors by name, or a socket of our own.
 
 systemd and our own re-exec describe descriptors with the same words (`LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`;
-sd_listen_fds(3)), so there is one reader for both and one writer for the second. Names tell what a descriptor is:
+sd_listen_fds(3)), so there is one reader for both and one writer for the second. The second adds the numbers that they
+have (`LISTEN_FDNUMBERS`): to move them to 3, 4, … would put a client's connection where another thread just reads
+something else, and that thread would take what the client sends. Names tell what a descriptor is:
 
     gateway   a listener that the socket unit holds
     bound     a listener that this program bound itself, without systemd
@@ -14,7 +16,6 @@ sd_listen_fds(3)), so there is one reader for both and one writer for the second
 """
 
 import errno
-import fcntl
 import ipaddress
 import logging
 import os
@@ -35,8 +36,8 @@ LEDGER, PARTING = "ledger", "parting"
 CONNECTION, HTTP = "conn-", "http-"
 """What the names of connections begin with."""
 _SINGLE = (LEASE, RECORD, LEDGER, PARTING)
-FIRST_FD = 3
-VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+NUMBERS = "LISTEN_FDNUMBERS"
+VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", NUMBERS)
 BACKLOG = 4096
 """asyncio calls listen() again on an inherited listener, so this number is in force, not the unit's `Backlog=`."""
 
@@ -72,7 +73,21 @@ def inherit(environ: MutableMapping[str, str]) -> Inherited:
             os.getpid(),
         )
         return Inherited()
-    return _sort(_named_descriptors(words))
+    return _sort(_numbered_descriptors(words) if NUMBERS in words else _named_descriptors(words))
+
+
+def _numbered_descriptors(words: Mapping[str, str]) -> dict[int, str]:
+    """Of our own re-exec."""
+    try:
+        numbers = [int(number) for number in words[NUMBERS].split(":")]
+        for number in numbers:
+            os.fstat(number)
+        return dict(zip(numbers, words["LISTEN_FDNAMES"].split(":"), strict=True))
+    except (ValueError, KeyError, OSError) as error:
+        raise BadDescriptors(
+            f"{NUMBERS}={words[NUMBERS]} LISTEN_FDNAMES={words.get('LISTEN_FDNAMES', '')}: {error}. "
+            "Start the gateway through its socket unit, or without these variables."
+        ) from error
 
 
 def _named_descriptors(words: Mapping[str, str]) -> dict[int, str]:
@@ -148,22 +163,16 @@ def _describe(fd: int) -> str:
 def hand_over(
     listeners: Iterable[socket.socket], held_by_systemd: bool, others: Iterable[tuple[str, int]]
 ) -> dict[str, str]:
-    """The words that describe these descriptors to our next image.
-
-    They are moved to the numbers 3, 4, … that sd_listen_fds(3) prescribes, without close-on-exec. Call it last: what
-    was open on those numbers is gone afterwards.
-    """
+    """The words that describe these descriptors to our next image. From here on they are not close-on-exec."""
     named = [(GATEWAY if held_by_systemd else BOUND, sock.fileno()) for sock in listeners]
     named += others
-    # Two passes, because a target number may be another one's source.
-    above = FIRST_FD + len(named)
-    parked = [(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)) for name, fd in named]
-    for target, (_, fd) in enumerate(parked, FIRST_FD):
-        os.dup2(fd, target, inheritable=True)
+    for _, fd in named:
+        os.set_inheritable(fd, True)
     return {
         "LISTEN_PID": str(os.getpid()),
-        "LISTEN_FDS": str(len(parked)),
-        "LISTEN_FDNAMES": ":".join(name for name, _ in parked),
+        "LISTEN_FDS": str(len(named)),
+        "LISTEN_FDNAMES": ":".join(name for name, _ in named),
+        NUMBERS: ":".join(str(fd) for _, fd in named),
     }
 
 

@@ -169,6 +169,51 @@ def test_what_is_handed_over_is_inherited_again() -> None:
     assert len(listeners) == 2 and by_systemd is True and others == ["lease", "record"]
 
 
+WITH_A_THREAD = """
+import os, select, socket, sys, threading, time
+from gateway.lifecycle import sockets
+if "LISTEN_FDS" in os.environ:
+    got = sockets.inherit(os.environ)
+    print([os.read(fd, 100) for fd in got.connections.values()])
+else:
+    ours, theirs = os.pipe()  # the lowest numbers, which are those that systemd passes
+    def read():
+        while True:
+            select.select([ours], [], [])
+            os.read(ours, 3)
+    threading.Thread(target=read, daemon=True).start()
+    ends = [socket.socketpair() for _ in range(3)]
+    for _, end in ends:
+        os.set_inheritable(end.fileno(), True)
+        end.sendall(b"what a client says")
+    words = sockets.hand_over([], True, [(f"conn-{n}", end.fileno()) for n, (end, _) in enumerate(ends, 1)])
+    os.write(theirs, b"x")
+    time.sleep(0.1)  # in which the thread reads whatever has its number now
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, **words})
+"""
+
+
+def test_no_thread_reads_from_what_is_handed_over() -> None:
+    """watchdog's, which waits for inotify, outlives whoever has stopped watching."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_THREAD],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout == f"{[b'what a client says'] * 3}\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names"), [("3:x", "conn-1:conn-2"), ("3", "conn-1:conn-2"), ("99999", "conn-1"), ("", "")]
+)
+def test_numbers_that_cannot_be_are_an_error_that_names_them(numbers: str, names: str) -> None:
+    words = {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": names, "LISTEN_FDNUMBERS": numbers}
+    with pytest.raises(BadDescriptors, match=f"LISTEN_FDNUMBERS={numbers} LISTEN_FDNAMES={names}: "):
+        sockets.inherit(words)
+
+
 CROWD = """
 import os, resource, sys
 from gateway.handover.ledger import SLOTS
@@ -181,13 +226,13 @@ else:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     null = os.open("/dev/null", os.O_RDONLY)
-    named = [(name, null) for name in ("ledger", "parting", "record", "lease", "http-0")]
-    named += [(f"conn-{10**10 - number}", null) for number in range(1, SLOTS + 1)]
+    named = [(name, os.dup(null)) for name in ("ledger", "parting", "record", "lease", "http-0")]
+    named += [(f"conn-{10**10 - number}", os.dup(null)) for number in range(1, SLOTS + 1)]
     os.execve(sys.executable, sys.orig_argv, {**os.environ, **sockets.hand_over([], True, named)})
 """
 
 
-@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * SLOTS + 100, reason="too few descriptors")
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < SLOTS + 100, reason="too few descriptors")
 def test_as_many_connections_as_there_can_be_are_handed_over() -> None:
     """The kernel takes 128 KiB for each variable; with ten digits the names are good for ten billion clients."""
     done = subprocess.run(
