@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway import background
-from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, tell_status
+from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
 from gateway.report import ConfigReport, Issue, ReloadResult, Restarts, StatusReport
 
 REPORT = StatusReport(
@@ -195,7 +195,25 @@ def systemctl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str]
 def test_systemds_jobs_tell_a_stop_from_a_restart(systemctl: Any, script: str, stopped: bool) -> None:
     asked = systemctl(script)
     assert asyncio.run(is_being_stopped(UNIT)) is stopped
-    assert asked.read_text().splitlines()[0] == f"--user list-jobs --plain --no-legend {UNIT}"
+    question = f"--no-pager list-jobs --plain --no-legend {UNIT}"
+    assert sorted(asked.read_text().splitlines()) == [f"--system {question}", f"--user {question}"]
+
+
+@pytest.mark.parametrize(
+    ("script", "size"),
+    [
+        (f"echo MainPID={os.getpid()}; echo FileDescriptorStoreMax=8192", 8192),
+        (f"case $1 in --system) echo FileDescriptorStoreMax=0; echo MainPID={os.getpid()};; esac", 0),
+        ("echo MainPID=1; echo FileDescriptorStoreMax=8192", None),
+        (f"echo MainPID={os.getpid()}; echo FileDescriptorStoreMax=", None),
+        ("exit 1", None),
+    ],
+)
+def test_the_size_of_the_store_is_that_of_the_unit_we_are_the_main_process_of(
+    systemctl: Any, script: str, size: int | None
+) -> None:
+    systemctl(script)
+    assert asyncio.run(store_size(UNIT)) == size
 
 
 def test_a_systemd_that_does_not_answer_is_taken_for_a_restart(systemctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
