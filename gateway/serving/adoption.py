@@ -128,6 +128,10 @@ def _take(core: Core, keeper: Keeper, left: Left, who: Who, tally: Tally, connec
     assert left.found is not None and isinstance(connection.carrier, WebSocketProtocol)
     keeper.resume(connection, connection.carrier, left.found.entry)
     peer = who.peer
+    if not connection.kept:  # it has ended before it was its turn; what was read of it until then nobody has
+        connection.carrier.abort()
+        tally.closed["gone"] += 1
+        return
     if peer.device_id is not None and not core.devices.still_admits(peer.device_id, peer.role):
         connection.outbox.finish(DEVICE_CHANGED)
     elif peer.auth_mode != DEVICE_TOKEN and not keeper.knows_secret(who, core.auth):

@@ -118,7 +118,7 @@ class Adopted:
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
         *("on_write_resumed", "_state", "_adopted", "_address", "_gone", "_holding", "_shared", "_kept"),
-        *("_read", "_parsed", "_whole", "_written", "_behind", "_unsent"),
+        *("_read", "_parsed", "_whole", "_written", "_behind", "_unsent", "_early"),
     )
 
     def __init__(self, *args: Any, adopted: Adopted | None = None, **kwargs: Any) -> None:
@@ -137,6 +137,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """What has been read behind the last whole message, if anything."""
         self._unsent: list[bytes] = []
         """What has been written since the transport last had nothing to send."""
+        self._early: bytearray | None = None
+        """Of an adopted connection, until it is kept: what has been read, by us and by the predecessor."""
         self._kept: _Kept | None = None
         self._shared = False
         """systemd may have a duplicate of the descriptor."""
@@ -147,15 +149,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # What the kernel does not take stays where it can be counted: in the outbox, beyond one write.
         self.transport.set_write_buffer_limits(0)
         if self._adopted is not None:
-            adopted, self._adopted = self._adopted, None  # it may hold megabytes
-            self._go_on(adopted)
+            self._go_on(self._adopted)
         elif self.client is not None:
             self._address = canonical(self.client[0])
             # The HTTP connection that this one was had its place already, so this one is never refused.
             self._state.admission.admit(self._address, sys.maxsize)
 
     def _go_on(self, adopted: Adopted) -> None:
-        """Be what the predecessor's connection was, with what it had read and not sent."""
+        """Be what the predecessor's connection was. Nothing is read of it and written to it before it is kept."""
+        self._early = bytearray(adopted.verdict.tail)
         self.conn = ServerProtocol(state=State.OPEN, max_size=self.config.ws_max_size, logger=self.logger)
         self.handshake_initiated = self.handshake_complete = True
         scope: dict[str, Any] = {
@@ -179,16 +181,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         task.add_done_callback(self.on_task_complete)
         self.tasks.add(task)
         self.start_keepalive()
-        if adopted.verdict.unsent:
-            self._write(adopted.verdict.unsent)
-        if adopted.verdict.tail:
-            self.data_received(adopted.verdict.tail)
-            self.loop.call_soon(self._stay_paused)
-
-    def _stay_paused(self) -> None:
-        """uvloop begins to read after `connection_made`, whatever was said in it."""
-        if self.read_paused:
-            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._shut()
@@ -225,6 +217,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._unsent.append(data)
 
     def data_received(self, data: bytes) -> None:
+        if self._early is not None:
+            self._early += data
+            return
         self._read += len(data)
         super().data_received(data)
         self._set_aside(data)
@@ -387,10 +382,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         when the connection shall not outlive this process any more. Raise OSError if the kernel does not count it.
         """
         counted = count(self.fd)
-        unsent = self.transport.get_write_buffer_size()
+        early, unsent = self._early or b"", self._adopted.verdict.unsent if self._adopted else b""
+        self._early = self._adopted = None
+        read = counted.read - len(early) - self._read
+        written = counted.written + self.transport.get_write_buffer_size()
         self._shared = True
-        self._kept = _Kept(entry, seq, forget, counted.read - self._read, counted.written + unsent - self._written)
-        entry.busy(counted.written + unsent)  # a newcomer's hello, for one, is still in the queue
+        self._kept = _Kept(entry, seq, forget, read, written - self._written)
+        if unsent:  # which may begin within a message
+            self._write(unsent)
+        else:
+            entry.busy(written)  # a newcomer's hello, for one, is still in the queue
+        if early:
+            self.data_received(bytes(early))
         self._note()
 
     def _note(self, more: int = 0) -> None:
