@@ -13,10 +13,8 @@ import contextlib
 import random
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from struct import Struct
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -29,6 +27,8 @@ from gateway.flag import Flag
 from gateway.handover.counters import count
 from gateway.handover.ledger import Entry
 from gateway.handover.verdict import Adopt, Held
+from gateway.serving import frames
+from gateway.serving.inbox import Inbox
 from gateway.serving.state import GatewayState, canonical
 
 if TYPE_CHECKING:
@@ -45,66 +45,8 @@ NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: cl
 OTHER_VERSION = (
     b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
-_TEXT = 0x81
-"""A whole text message in one frame. What a server sends is not masked."""
-_MEDIUM, _LONG = Struct("!BBH"), Struct("!BBQ")
 ABORT_S = 1.0
 """From giving a silent client up to dropping its connection: a graceful close waits for ever if nothing is read."""
-
-
-class _Inbox:
-    """What uvicorn uses of `asyncio.Queue`, which takes 2 KB when it is empty."""
-
-    __slots__ = ("_filled", "_held", "_messages", "_on_wait", "waiting")
-
-    def __init__(self, on_wait: Callable[[], None]) -> None:
-        self.waiting = False
-        """The application has taken everything and wants more."""
-        self._held = False
-        self._messages: deque[Any] | None = None
-        self._filled = Flag()
-        self._on_wait = on_wait
-
-    def put_nowait(self, message: Any) -> None:
-        self.waiting = False  # now, and not when the application gets its turn
-        if self._messages is None:
-            self._messages = deque()
-        self._messages.append(message)
-        self._filled.set()
-
-    async def get(self) -> Any:
-        while (message := self._take()) is None:
-            self._filled.clear()
-            self.waiting = self._messages is None
-            self._on_wait()
-            try:
-                await self._filled.wait()
-            finally:
-                self.waiting = False
-        return message
-
-    def _take(self) -> Any:
-        if self._messages is None:
-            return None
-        if self._held:
-            last = self._messages[-1]
-            return last if last["type"] == "websocket.disconnect" else None
-        message = self._messages.popleft()
-        if not self._messages:
-            self._messages = None
-        return message
-
-    def empty(self) -> bool:
-        return self._messages is None
-
-    def hold(self) -> None:
-        """Give out nothing more but the news of the end; what is there is for a successor."""
-        self._held = True
-
-    def unread(self) -> list[str | bytes]:
-        """What the client has sent and nobody has taken."""
-        received = [message for message in self._messages or () if message["type"] == "websocket.receive"]
-        return [message["bytes"] if message.get("text") is None else message["text"] for message in received]
 
 
 @dataclass(frozen=True)
@@ -123,7 +65,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, adopted: Adopted | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.queue = _Inbox(self._note)  # type: ignore[assignment]
+        self.queue = Inbox(self._note)  # type: ignore[assignment]
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
         self._state: GatewayState = kwargs["server_state"]
@@ -207,7 +149,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def write(self, texts: Sequence[str]) -> None:
         """Each as a text message, with one call of the transport; nothing once the close frame has been sent."""
         if not self.close_sent and not self.transport.is_closing():
-            self._write(b"".join([_frame(text.encode()) for text in texts]))
+            self._write(b"".join([frames.text(text.encode()) for text in texts]))
 
     def _write(self, data: bytes) -> None:
         self._note(len(data))
@@ -246,7 +188,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._parsed = self._whole = self._read
                 self.handle_connect(event)
             elif isinstance(event, Frame):
-                self._parsed += _wire_size(event)
+                self._parsed += frames.wire_size(event)
                 self._handle_frame(event)
                 if not self.frames:
                     self._whole = self._parsed
@@ -427,12 +369,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         assert kept is not None
         buffered = self.transport.get_write_buffer_size()
         read, written = kept.read + self._read, kept.written + self._written - buffered
-        tail = b"".join(map(_masked, self.queue.unread())) + (self._behind or b"")  # type: ignore[attr-defined]
+        tail = b"".join(map(frames.masked, self.queue.unread())) + (self._behind or b"")  # type: ignore[attr-defined]
         if not (tail or buffered or queued):
             kept.entry.rest(read, written, seq)
             return None
         unsent = b"".join(self._unsent)[-buffered:] if buffered else b""
-        return Held(read, written, seq, tail, unsent + b"".join(_frame(text.encode()) for text in queued))
+        return Held(read, written, seq, tail, unsent + b"".join(frames.text(text.encode()) for text in queued))
 
     def _leave_the_strangers(self) -> None:
         if self._address is not None:
@@ -459,30 +401,9 @@ class _Kept:
     written: int
 
 
-def _wire_size(frame: Frame) -> int:
-    """Of a client's frame, which is masked. One that is longer than it need be is not at rest, and that is all."""
-    size = len(frame.data)
-    return size + (6 if size < 126 else 8 if size < 65536 else 14)
-
-
-def _masked(message: str | bytes) -> bytes:
-    """As a client would send it."""
-    if isinstance(message, str):
-        return Frame(Opcode.TEXT, message.encode()).serialize(mask=True)
-    return Frame(Opcode.BINARY, message).serialize(mask=True)
-
-
-def _frame(payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return b"%c%c%b" % (_TEXT, size, payload)
-    head = _MEDIUM.pack(_TEXT, 126, size) if size < 65536 else _LONG.pack(_TEXT, 127, size)
-    return head + payload
-
-
-def _is_utf8(frames: list[bytes]) -> bool:
+def _is_utf8(parts: list[bytes]) -> bool:
     try:
-        (frames[0] if len(frames) == 1 else b"".join(frames)).decode()
+        (parts[0] if len(parts) == 1 else b"".join(parts)).decode()
     except UnicodeDecodeError:
         return False
     return True

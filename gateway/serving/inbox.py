@@ -1,0 +1,62 @@
+"""What a WebSocket client has sent and the application has not taken yet."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gateway.flag import Flag
+
+
+class Inbox:
+    """What uvicorn uses of `asyncio.Queue`, which takes 2 KB when it is empty."""
+
+    __slots__ = ("_filled", "_held", "_messages", "_on_wait", "waiting")
+
+    def __init__(self, on_wait: Callable[[], None]) -> None:
+        self.waiting = False
+        """The application has taken everything and wants more."""
+        self._held = False
+        self._messages: deque[Any] | None = None
+        self._filled = Flag()
+        self._on_wait = on_wait
+
+    def put_nowait(self, message: Any) -> None:
+        self.waiting = False  # now, and not when the application gets its turn
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.append(message)
+        self._filled.set()
+
+    async def get(self) -> Any:
+        while (message := self._take()) is None:
+            self._filled.clear()
+            self.waiting = self._messages is None
+            self._on_wait()
+            try:
+                await self._filled.wait()
+            finally:
+                self.waiting = False
+        return message
+
+    def _take(self) -> Any:
+        if self._messages is None:
+            return None
+        if self._held:
+            last = self._messages[-1]
+            return last if last["type"] == "websocket.disconnect" else None
+        message = self._messages.popleft()
+        if not self._messages:
+            self._messages = None
+        return message
+
+    def empty(self) -> bool:
+        return self._messages is None
+
+    def hold(self) -> None:
+        """Give out nothing more but the news of the end; what is there is for a successor."""
+        self._held = True
+
+    def unread(self) -> list[str | bytes]:
+        """What the client has sent and nobody has taken."""
+        received = [message for message in self._messages or () if message["type"] == "websocket.receive"]
+        return [message["bytes"] if message.get("text") is None else message["text"] for message in received]

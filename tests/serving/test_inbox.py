@@ -1,0 +1,40 @@
+import asyncio
+from typing import Any
+
+from gateway.serving.inbox import Inbox
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"type": "websocket.receive", "text": text}
+
+
+def test_messages_are_taken_in_order_and_the_wait_for_more_is_told() -> None:
+    waits: list[bool] = []
+
+    async def test() -> None:
+        inbox = Inbox(lambda: waits.append(inbox.waiting))
+        taking = asyncio.create_task(inbox.get())
+        await asyncio.sleep(0)
+        assert waits == [True] and inbox.empty()
+        inbox.put_nowait(message("1"))
+        assert not inbox.waiting and not taking.done()
+        inbox.put_nowait({"type": "websocket.receive", "bytes": b"2"})
+        assert inbox.unread() == ["1", b"2"]
+        assert (await taking)["text"] == "1" and (await inbox.get())["bytes"] == b"2"
+        assert inbox.empty() and inbox.unread() == []
+
+    asyncio.run(asyncio.wait_for(test(), 5))
+
+
+def test_what_is_held_is_for_the_successor_but_the_end_is_news() -> None:
+    async def test() -> None:
+        inbox = Inbox(lambda: None)
+        inbox.put_nowait(message("1"))
+        inbox.hold()
+        taking = asyncio.create_task(inbox.get())
+        await asyncio.sleep(0)
+        assert not taking.done() and not inbox.waiting and inbox.unread() == ["1"]
+        inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        assert (await taking)["type"] == "websocket.disconnect" and inbox.unread() == ["1"]
+
+    asyncio.run(asyncio.wait_for(test(), 5))
