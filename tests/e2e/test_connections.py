@@ -88,6 +88,7 @@ def assert_nobody_noticed(found: Peers) -> None:
             assert book["slowest"] < PATIENCE, kind
 
 
+@pytest.mark.timeout(180 + 30 * RESTARTS)
 @pytest.mark.parametrize("how", ["hot", "cold"])
 def test_planned_restart_is_not_noticed(unrationed: Gateway, how: str) -> None:
     counts = crowd()
@@ -99,7 +100,8 @@ def test_planned_restart_is_not_noticed(unrationed: Gateway, how: str) -> None:
         assert len(before & links(unrationed)) >= lasting
         restarts = unrationed.report()["restarts"]
         assert restarts["adopted"] >= RESTARTS * lasting
-        assert restarts["closed"] == {}
+        # Those that come and go may leave while the gateway is away; that none of the others did, they say themselves.
+        assert set(restarts["closed"]) <= {"gone"}
     assert_nobody_noticed(found)
     assert found["listens"]["events"]["presence"] > RESTARTS
 
