@@ -1,0 +1,296 @@
+"""What the gateway and the agent say to each other: one JSON object a line, over a Unix socket or a socket pair.
+
+    gateway                                             agent
+    hello {version, runs: {run: seq}}  ─────────────▶
+                                       ◀─────────────   welcome {version, runs}
+                                       ◀─────────────   event, event, …  of each run after its seq; or lost {run}
+    start {run, spec}                  ─────────────▶
+                                       ◀─────────────   event {run, seq: 1, …}, event {run, seq: 2, …}, …
+    ack {run, seq}                     ─────────────▶   which lets go of the events up to it
+    abort {run}                        ─────────────▶
+                                       ◀─────────────   event {…, ended}
+    ack {run, seq}                     ─────────────▶   which lets go of the run
+
+A run lives in the agent; its events are numbered from 1 without a gap, the last one is `Ended`, and the agent keeps
+them until they are acknowledged. So the gateway may go at any time and come back at any later time. Start is
+idempotent: the run that is there goes on. There is one gateway at a time: who comes with a hello replaces who was there.
+
+Messages in a run have the shape of OpenClaw's transcripts (`Message`), so what a provider said is stored as it is.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+VERSION = 1
+"""Raised when an older side would misunderstand; with another version's peer no run is begun or gone on with."""
+MAX_LINE = 64 * 1024 * 1024
+"""Bytes of a message with its newline: a history with pictures is the largest."""
+MAX_RUNS = 512
+"""Runs that an agent has at once, those that nobody has acknowledged included."""
+MAX_TOOL_RESULT = 256 * 1024
+"""Bytes of text that a model gets of one tool's result; what is over is cut, and the text says so."""
+
+Message = dict[str, Any]
+"""`{role: user|assistant|toolResult, content: str | [block], timestamp, …}` with blocks `{type: text, text}`,
+`{type: thinking, thinking}`, `{type: image, data, mimeType}`, `{type: toolCall, id, name, arguments}`; a toolResult has
+`toolCallId`, `toolName`, `isError`; an assistant message has `api`, `provider`, `model`, `usage`, `stopReason`."""
+
+Api = Literal["builtin", "openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai"]
+"""The protocols of model providers, by OpenClaw's names; `builtin` is our own echo."""
+
+
+class Model(Struct, frozen=True, omit_defaults=True):
+    """One model to try, with everything that is needed to reach it."""
+
+    provider: str
+    id: str
+    api: Api
+    base_url: str | None = None
+    api_key: str | None = None
+    headers: dict[str, str] = {}
+    max_tokens: int | None = None
+    """Of an answer."""
+    context_window: int | None = None
+    """Tokens."""
+    reasoning: bool = False
+    cost: dict[str, float] = {}
+    """Dollars for a million tokens: input, output, cacheRead, cacheWrite."""
+    pace_ms: int = 0
+    """Of `builtin`: milliseconds between two words."""
+
+    def __repr__(self) -> str:
+        return f"Model({self.provider}/{self.id})"  # a key must not get into a log
+
+
+class Server(Struct, frozen=True, omit_defaults=True):
+    """One MCP server: a command (stdio) or a URL (streamable HTTP)."""
+
+    name: str
+    command: str | None = None
+    args: list[str] = []
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Server({self.name})"
+
+
+class Bounds(Struct, frozen=True, omit_defaults=True):
+    """Of one run."""
+
+    timeout_ms: int = 600_000
+    """From its start to its end."""
+    silence_ms: int = 120_000
+    """In which a provider sends nothing."""
+    turns: int = 50
+    """Answers of the model, between which tools run."""
+    tool_ms: int = 120_000
+    """For one call of a tool."""
+    retries: int = 3
+    """Of one model, when what it answers is worth another try."""
+
+
+class Spec(Struct, frozen=True, omit_defaults=True):
+    """Everything that a run needs: the agent keeps nothing between runs and reads no config."""
+
+    session: str
+    agent: str
+    prompt: Message
+    models: list[Model]
+    """In the order of trying; at least one."""
+    history: list[Message] = []
+    """What came before the prompt, oldest first."""
+    system: str = ""
+    thinking: str = "off"
+    """off, minimal, low, medium, high, xhigh."""
+    servers: list[Server] = []
+    workspace: str | None = None
+    """The folder in which tools start."""
+    bounds: Bounds = Bounds()
+
+
+class Usage(Struct, frozen=True, rename="camel"):
+    """Tokens."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.input + self.output + self.cache_read + self.cache_write
+
+
+class Failure(Struct, frozen=True, omit_defaults=True):
+    """Why a run did not end well. `message` is for the user and carries no secret."""
+
+    kind: Literal[
+        "config",
+        "auth",
+        "billing",
+        "rate_limit",
+        "overloaded",
+        "timeout",
+        "context",
+        "refused",
+        "network",
+        "provider",
+        "tool",
+        "limit",
+        "internal",
+    ]
+    message: str
+    retryable: bool = False
+    status: int | None = None
+    """Of the provider's HTTP answer."""
+
+
+# -- what happens in a run ---------------------------------------------------------------------------------------------
+
+
+class Started(Struct, frozen=True, tag_field="kind", tag="started"):
+    """A model is asked. Again for each turn's first try of another model, and after each failed try."""
+
+    provider: str
+    model: str
+    attempt: int
+    """Counts tries in this run, from 1."""
+
+
+class Text(Struct, frozen=True, tag_field="kind", tag="text"):
+    """A piece of the answer that is being written."""
+
+    delta: str
+
+
+class Thinking(Struct, frozen=True, tag_field="kind", tag="thinking"):
+    delta: str
+
+
+class Void(Struct, frozen=True, tag_field="kind", tag="void"):
+    """The answer that was being written broke off and is asked for anew: its Text and Thinking never were."""
+
+    why: str
+
+
+class Said(Struct, frozen=True, tag_field="kind", tag="said"):
+    """A message is complete: an assistant's, whose text is what the Text since the last Said has brought, or a
+    toolResult."""
+
+    message: Message
+
+
+class ToolStarted(Struct, frozen=True, tag_field="kind", tag="tool_started"):
+    """From here on the run cannot be repeated as if nothing had happened."""
+
+    call: str
+    name: str
+    args: dict[str, Any]
+
+
+class ToolEnded(Struct, frozen=True, tag_field="kind", tag="tool_ended"):
+    call: str
+    name: str
+    ok: bool
+    result: str
+
+
+class Waiting(Struct, frozen=True, tag_field="kind", tag="waiting"):
+    """A try has failed, another one comes after a pause."""
+
+    ms: int
+    failure: Failure
+
+
+class Ended(Struct, frozen=True, tag_field="kind", tag="ended"):
+    """The last event. What was being written and is not complete was said all the same: `aborted` and `failed` runs
+    keep it as a message before this."""
+
+    status: Literal["done", "failed", "aborted"]
+    stop_reason: str = "stop"
+    """stop, length, toolUse, aborted, error."""
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    """Of all turns."""
+
+
+Happening = Started | Text | Thinking | Void | Said | ToolStarted | ToolEnded | Waiting | Ended
+
+
+# -- to the agent ------------------------------------------------------------------------------------------------------
+
+
+class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
+    version: int
+    runs: dict[str, int] = {}
+    """Those that the gateway waits for, with the number of the last event that it has stored."""
+
+
+class Start(Struct, frozen=True, tag_field="type", tag="start"):
+    run: str
+    spec: Spec
+
+
+class Ack(Struct, frozen=True, tag_field="type", tag="ack"):
+    run: str
+    seq: int
+
+
+class Abort(Struct, frozen=True, tag_field="type", tag="abort"):
+    run: str
+
+
+# -- to the gateway ----------------------------------------------------------------------------------------------------
+
+
+class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
+    version: int
+    pid: int
+    program: str
+    """The agent's own version."""
+    runs: list[str] = []
+    """All that it has. One that the gateway did not ask for is nobody's, and to be aborted."""
+
+
+class Event(Struct, frozen=True, tag_field="type", tag="event"):
+    run: str
+    seq: int
+    ts: int
+    """Milliseconds since 1970."""
+    what: Happening
+
+
+class Lost(Struct, frozen=True, tag_field="type", tag="lost"):
+    """A run of the hello that the agent does not have: it died with an agent before this one."""
+
+    run: str
+
+
+class Refused(Struct, frozen=True, tag_field="type", tag="refused"):
+    """A start that is none: the agent has too many runs, or is leaving."""
+
+    run: str
+    failure: Failure
+
+
+ToAgent = Hello | Start | Ack | Abort
+ToGateway = Welcome | Event | Lost | Refused
+
+encoder = msgspec.json.Encoder()
+
+
+def encode(message: ToAgent | ToGateway) -> bytes:
+    """One line. Raises ValueError when it is longer than `MAX_LINE`."""
+    line = encoder.encode(message) + b"\n"
+    if len(line) > MAX_LINE:
+        raise ValueError(f"a message of {len(line)} bytes is longer than the link's {MAX_LINE}")
+    return line
+
+
+decode_to_agent = msgspec.json.Decoder(ToAgent).decode
+decode_to_gateway = msgspec.json.Decoder(ToGateway).decode
