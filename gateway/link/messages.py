@@ -13,7 +13,7 @@
 
 A run lives in the agent; its events are numbered from 1 without a gap, the last one is `Ended`, and the agent keeps
 them until they are acknowledged. So the gateway may go at any time and come back at any later time. Start is
-idempotent: the run that is there goes on. There is one gateway at a time: who comes with a hello replaces who was there.
+idempotent: the run that is there goes on. There is one gateway at a time: who says hello replaces who was there.
 
 Messages in a run have the shape of OpenClaw's transcripts (`Message`), so what a provider said is stored as it is.
 """
