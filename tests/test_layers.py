@@ -16,6 +16,7 @@ IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading"
 HOMES = {
     "click": ["cli", "cli/*", "doctor/*", "__main__"],
     "cryptography": ["protocol/device"],
+    "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
     "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
     "uvicorn": ["serving/*"],

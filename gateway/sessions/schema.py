@@ -1,0 +1,73 @@
+"""The form of the database, step by step. A step that has been released is never changed; a new one is appended."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE sessions (
+        key TEXT PRIMARY KEY,
+        id TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        updated INTEGER NOT NULL,
+        entry TEXT NOT NULL DEFAULT '{}',
+        provider TEXT,
+        model TEXT,
+        aborted INTEGER NOT NULL DEFAULT 0,
+        input INTEGER NOT NULL DEFAULT 0,
+        output INTEGER NOT NULL DEFAULT 0,
+        total INTEGER NOT NULL DEFAULT 0,
+        messages INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_by_time ON sessions (updated);
+    CREATE INDEX sessions_by_id ON sessions (id);
+
+    CREATE TABLE messages (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        session TEXT NOT NULL,  -- sessions.id
+        id TEXT NOT NULL,
+        run TEXT,
+        at INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX messages_by_session ON messages (session, position);
+
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY,
+        session TEXT NOT NULL,  -- sessions.key
+        agent TEXT NOT NULL,
+        state TEXT NOT NULL,
+        request TEXT NOT NULL,
+        accepted INTEGER NOT NULL,
+        started INTEGER,
+        ended INTEGER,
+        seq INTEGER NOT NULL DEFAULT 0,
+        text TEXT NOT NULL DEFAULT '',
+        answer TEXT NOT NULL DEFAULT '',
+        acted INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        provider TEXT,
+        model TEXT,
+        stop_reason TEXT,
+        failure TEXT,
+        usage TEXT NOT NULL DEFAULT '{}',
+        waiting TEXT NOT NULL DEFAULT '[]',
+        number INTEGER NOT NULL  -- the order in which they were accepted
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX runs_by_number ON runs (number);
+    CREATE INDEX runs_unfinished ON runs (session, number) WHERE state IN ('queued', 'running');
+    CREATE INDEX runs_by_end ON runs (ended);
+
+    CREATE TABLE usage (
+        at INTEGER NOT NULL,
+        session TEXT NOT NULL,  -- sessions.key, of then
+        agent TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        cost REAL  -- dollars; NULL where no price is known
+    ) STRICT;
+    CREATE INDEX usage_by_time ON usage (at);
+    """,
+)

@@ -1,0 +1,125 @@
+"""Sessions, transcripts and runs on disk. What a method here has returned is there after a power failure.
+
+Everything that belongs together is one transaction: a run that has ended has its last message in the transcript, and
+none is said twice, because the number of the last stored event goes with it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gateway.link.messages import Failure, Message, Usage
+from gateway.sessions import transactions
+from gateway.sessions.database import Database
+from gateway.sessions.records import Progress, Request, Row, Run, RunState, Session
+from gateway.sessions.schema import MIGRATIONS
+
+KEPT_MS = 30 * 24 * 3600 * 1000
+"""For so long after its end a run is known by its idempotency key."""
+HISTORY_BYTES = 4 * 1024 * 1024
+"""Of JSON that a run gets of its session's transcript, the newest first."""
+
+
+class Store:
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path, MIGRATIONS)
+
+    async def open(self, now: int) -> None:
+        """Raises StorageFailed; so does everything else here."""
+        await self.database.open()
+        await self.database.write(lambda db: db.execute("DELETE FROM runs WHERE ended < ?", (now - KEPT_MS,)))
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    async def accept(self, id: str, session: str, agent: str, request: Request, now: int) -> tuple[Run, bool]:
+        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull."""
+        return await self.database.write(partial(transactions.accept, id, session, agent, request, now))
+
+    async def begin(self, id: str, now: int) -> Run | None:
+        """It is its turn: the prompt becomes part of the transcript. None if it does not wait any more."""
+        return await self.database.write(partial(transactions.begin, id, now))
+
+    async def again(self, id: str) -> Run | None:
+        """Another agent is asked for it from the beginning: what the one before wrote never was."""
+        return await self.database.write(partial(transactions.again, id))
+
+    async def progress(self, all: Sequence[Progress]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            for each in all:
+                transactions.progress(each, db)
+
+        await self.database.write(work)
+
+    async def end(
+        self,
+        last: Progress,
+        state: RunState,
+        now: int,
+        *,
+        stop_reason: str | None = None,
+        failure: Failure | None = None,
+        usage: Usage | None = None,
+    ) -> Run:
+        """A run's last events, and how it ended. A run that has ended stays as it is."""
+        return await self.database.write(
+            partial(transactions.end, last, state, now, stop_reason, failure, usage or Usage())
+        )
+
+    async def run(self, id: str) -> Run | None:
+        return await self.database.read(partial(transactions.find_run, id))
+
+    async def unfinished(self) -> list[Run]:
+        """In the order in which they were accepted."""
+        query = f"SELECT {transactions.RUN} FROM runs WHERE state IN ('queued', 'running') ORDER BY number"
+        return await self.database.read(lambda db: [transactions.run(row) for row in db.execute(query)])
+
+    async def owe(self, id: str, connection: str, request: str) -> Run | None:
+        """At its end this request gets another answer. Returns the run; None if there is none."""
+        return await self.database.write(partial(transactions.owe, id, connection, request))
+
+    # -- transcripts -----------------------------------------------------------------------------------------------
+
+    async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> list[Message]:
+        """The newest messages of a session that have so many bytes together, oldest first; not those of one run."""
+        return await self.database.read(partial(transactions.history, session, without, most))
+
+    async def rows(self, session: str, limit: int, before: int | None = None) -> list[Row]:
+        """The newest messages before a position, oldest first."""
+        return await self.database.read(partial(transactions.rows, session, limit, before))
+
+    async def append(self, session: str, message: Message, now: int) -> Row | None:
+        """Add what nobody was asked for. None if there is no such session."""
+        return await self.database.write(partial(transactions.append, session, message, now))
+
+    # -- sessions --------------------------------------------------------------------------------------------------
+
+    async def session(self, key: str) -> Session | None:
+        return await self.database.read(partial(transactions.find_session, key))
+
+    async def sessions(self) -> list[Session]:
+        """All of them, the newest first."""
+        query = f"SELECT {transactions.SESSION} FROM sessions ORDER BY updated DESC, key"
+        return await self.database.read(lambda db: [transactions.session(row) for row in db.execute(query)])
+
+    async def patch(
+        self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
+    ) -> Session:
+        """Set the entry to what `change` makes of it; what that raises leaves everything as it is."""
+        return await self.database.write(partial(transactions.patch, key, agent, change, now))
+
+    async def reset(self, key: str, agent: str, now: int) -> Session:
+        """Begin anew under the same key: another transcript, no tokens, the same settings."""
+        return await self.database.write(partial(transactions.reset, key, agent, now))
+
+    async def delete(self, key: str, *, transcript: bool = True) -> Session | None:
+        """What was deleted, None if there was no such session. Runs that are under way must be aborted before."""
+        return await self.database.write(partial(transactions.delete, key, transcript))
+
+    async def compact(self, key: str, keep: int) -> int | None:
+        """Forget all but the last messages; how many were forgotten, None without a session."""
+        return await self.database.write(partial(transactions.compact, key, keep))
