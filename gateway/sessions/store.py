@@ -71,7 +71,7 @@ class Store:
         A run that has ended stays as it is.
         """
         return await self.database.write(
-            partial(transactions.end, last, state, now, stop_reason, failure, usage or Usage())
+            partial(transactions.end, last, rest, state, now, stop_reason, failure, usage or Usage())
         )
 
     async def run(self, id: str) -> Run | None:
