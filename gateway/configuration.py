@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
@@ -146,6 +146,11 @@ class Configuration:
     @property
     def config(self) -> Config:
         return self._reloader.active.config
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """What runs, as it was written, with what stands in the environment put in: it holds secrets."""
+        return self._reloader.active.tree
 
     @property
     def snapshot(self) -> Snapshot:

@@ -132,9 +132,11 @@ class Runs:
 
     # -- what clients ask ------------------------------------------------------------------------------------------
 
-    async def submit(self, id: str, session: str, agent: str, request: Request) -> tuple[Run, bool]:
+    async def submit(
+        self, id: str, session: str, agent: str, request: Request, owed: tuple[str, str] | None = None
+    ) -> tuple[Run, bool]:
         """Accept a message; False and the run as it is if its id is known. Raises QueueFull and StorageFailed."""
-        run, fresh = await self._store.accept(id, session, agent, request, self._now())
+        run, fresh = await self._store.accept(id, session, agent, request, self._now(), owed)
         if fresh:
             self._queues.setdefault(session, deque()).append(id)
             self._advance(session)
@@ -159,7 +161,7 @@ class Runs:
             if each in self._queues.get(session, ()):
                 self._queues[session].remove(each)
                 run = await self._store.end(Progress(each, 0, ""), "aborted", self._now(), stop_reason="aborted")
-                self._told_end(run, None)
+                self.tell_ended(run)
             elif each in self._live:
                 self._abort(self._live[each])
             else:
@@ -334,10 +336,11 @@ class Runs:
         )
         self._dirty.discard(live.run.id)
         del self._live[live.run.id]
-        self._told_end(run, live)
+        self.tell_ended(run, live)
         self._over(run.session)
 
-    def _told_end(self, run: Run, live: Live | None) -> None:
+    def tell_ended(self, run: Run, live: Live | None = None) -> None:
+        """Of a run whose end is stored."""
         took = "" if run.started is None else f" after {(self._now() - run.started) / 1000:.1f} s"
         why = f": {run.failure.message}" if run.failure else ""
         log.info("run %s in %s is %s%s%s", run.id, run.session, run.state, took, why)

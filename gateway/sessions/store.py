@@ -36,9 +36,20 @@ class Store:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
-    async def accept(self, id: str, session: str, agent: str, request: Request, now: int) -> tuple[Run, bool]:
-        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull."""
-        return await self.database.write(partial(transactions.accept, id, session, agent, request, now))
+    async def accept(
+        self, id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None = None
+    ) -> tuple[Run, bool]:
+        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull.
+
+        `owed`: connection and id of a request that gets another answer when the run is over.
+        """
+        return await self.database.write(partial(transactions.accept, id, session, agent, request, now, owed))
+
+    async def answer(
+        self, id: str, session: str, agent: str, request: Request, message: Message, now: int
+    ) -> tuple[Run, bool]:
+        """A run that the gateway itself has answered, and that is over; as `accept`."""
+        return await self.database.write(partial(transactions.answer, id, session, agent, request, message, now))
 
     async def begin(self, id: str, now: int) -> Run | None:
         """It is its turn: the prompt becomes part of the transcript. None if it does not wait any more."""
@@ -81,10 +92,6 @@ class Store:
         """In the order in which they were accepted."""
         query = f"SELECT {transactions.RUN} FROM runs WHERE state IN ('queued', 'running') ORDER BY number"
         return await self.database.read(lambda db: [transactions.run(row) for row in db.execute(query)])
-
-    async def owe(self, id: str, connection: str, request: str) -> Run | None:
-        """At its end this request gets another answer. Returns the run; None if there is none."""
-        return await self.database.write(partial(transactions.owe, id, connection, request))
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 

@@ -36,9 +36,11 @@ class QueueFull(Exception):
     """So many runs wait that another one is not accepted; `str()` says which bound it was."""
 
 
-def accept(id: str, session: str, agent: str, request: Request, now: int, db: Connection) -> tuple[Run, bool]:
+def accept(
+    id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None, db: Connection
+) -> tuple[Run, bool]:
     if (known := find_run(id, db)) is not None:
-        return known, False
+        return (known if owed is None or not known.unfinished else _owe(known, owed, db)), False
     unfinished = "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')"
     (waiting,) = db.execute(f"{unfinished} AND session = ?", (session,)).fetchone()
     if waiting > MAX_QUEUED:  # one of them is running
@@ -53,7 +55,18 @@ def accept(id: str, session: str, agent: str, request: Request, now: int, db: Co
         "INSERT INTO runs (id, session, agent, state, request, accepted, number) VALUES (?, ?, ?, 'queued', ?, ?, ?)",
         (id, session, agent, _encode(request).decode(), now, number),
     )
-    return Run(id, session, agent, "queued", request, now), True
+    run = Run(id, session, agent, "queued", request, now)
+    return run if owed is None else _owe(run, owed, db), True
+
+
+def answer(
+    id: str, session: str, agent: str, request: Request, message: Message, now: int, db: Connection
+) -> tuple[Run, bool]:
+    run, fresh = accept(id, session, agent, request, now, None, db)
+    if fresh:
+        begin(id, now, db)
+        run = end(Progress(id, 0, ""), message, "done", now, "stop", None, Usage(), db)
+    return run, fresh
 
 
 def begin(id: str, now: int, db: Connection) -> Run | None:
@@ -132,13 +145,10 @@ def end(
     return run
 
 
-def owe(id: str, connection: str, request: str, db: Connection) -> Run | None:
-    run = find_run(id, db)
-    if run is None or not run.unfinished:
-        return run
-    waiting = [*run.waiting, (connection, request)]
-    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (_encode(waiting).decode(), id))
-    return find_run(id, db)
+def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:
+    waiting = [*run.waiting, owed]
+    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (_encode(waiting).decode(), run.id))
+    return msgspec.structs.replace(run, waiting=waiting)
 
 
 def _count(run: Run, message: Message, db: Connection) -> None:
