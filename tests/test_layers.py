@@ -12,10 +12,20 @@ PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "gateway"
 PURE = 1
 """The layer that computes and touches nothing."""
+APART = -1
+"""The other process's: no layer, because neither side imports the other."""
+SHARED_WITH_APART = ["__init__", "errors", "exits", "link/messages"]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {
+    "anthropic": ["agent/*"],
     "click": ["cli", "cli/*", "doctor/*", "__main__"],
     "cryptography": ["protocol/device"],
+    "fastmcp": ["agent/*"],
+    "google": ["agent/*"],
+    "httpx": ["agent/*"],
+    "mcp": ["agent/*"],
+    "openai": ["agent/*"],
+    "pydantic_ai": ["agent/*"],
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
     "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
@@ -30,7 +40,10 @@ def read_table() -> list[tuple[str, int]]:
     text = (PROJECT / "docs" / "architecture.md").read_text()
     block = text.split("## Layers", 1)[1].split("```")[1]
     rows = [re.sub(r"\([^)]*\)", "", line).split() for line in block.strip().splitlines()]
-    return [(pattern, int(row[0])) for row in rows for word in row[2:] for pattern in expand(word)]
+    numbers = {"apart": APART} | {str(number): number for number in range(10)}
+    # The second word of a numbered row is the layer's name.
+    words = [(numbers[row[0]], row[1:] if row[0] == "apart" else row[2:]) for row in rows]
+    return [(pattern, layer) for layer, patterns in words for word in patterns for pattern in expand(word)]
 
 
 def expand(word: str) -> list[str]:
@@ -80,6 +93,11 @@ def test_module_imports_its_own_layer_or_below(module: str) -> None:
     layer = layer_of(module)
     assert layer is not None, f"{module} has no layer: name it in docs/architecture.md"
     ours = {found for name in imported(ast.parse(MODULES[module].read_text())) if (found := resolve(name))}
+    if layer == APART:
+        ours -= {name for name in ours if layer_of(name) == APART}
+        assert ours <= set(SHARED_WITH_APART), f"{module} is the other process's and imports {ours}"
+        return
+    assert not [name for name in ours if layer_of(name) == APART], f"{module} imports from the other process"
     above = {name: layer_of(name) for name in ours if name != module and (layer_of(name) or 0) > layer}
     assert not above, f"{module} is in layer {layer} and imports from above: {above}"
 

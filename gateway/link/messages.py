@@ -15,6 +15,15 @@ A run lives in the agent; its events are numbered from 1 without a gap, the last
 them until they are acknowledged. So the gateway may go at any time and come back at any later time. Start is
 idempotent: the run that is there goes on. There is one gateway at a time: who says hello replaces who was there.
 
+A hello acknowledges what it names. Events are sent of runs that the hello or a start has named; a run that neither has
+named is nobody's, and an abort lets go of it without a word. Hello may be said again on the same connection, by the
+next image of the gateway: it passes over whatever comes before its welcome, and knows events that it has already by
+their numbers. Empty lines are nothing; a line that cannot be read, or is too long, ends the connection.
+
+After a connection has ended, the gateway says hello on the next one, and hears of each run how it goes on, or that it
+is lost. An agent that leaves (idle, or told to stop) leaves without a word: a start that it has not read is lost with
+it, and one of which no event has come can be asked for anew.
+
 Messages in a run have the shape of OpenClaw's transcripts (`Message`), so what a provider said is stored as it is.
 """
 

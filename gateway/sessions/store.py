@@ -76,13 +76,17 @@ class Store:
         state: RunState,
         now: int,
         *,
+        rest: Message | None = None,
         stop_reason: str | None = None,
         failure: Failure | None = None,
         usage: Usage | None = None,
     ) -> Run:
-        """A run's last events, and how it ended. A run that has ended stays as it is."""
+        """A run's last events, and how it ended; `rest` is what was written of a message that nobody will complete.
+
+        A run that has ended stays as it is.
+        """
         return await self.database.write(
-            partial(transactions.end, last, state, now, stop_reason, failure, usage or Usage())
+            partial(transactions.end, last, rest, state, now, stop_reason, failure, usage or Usage())
         )
 
     async def run(self, id: str) -> Run | None:

@@ -104,6 +104,7 @@ def progress(news: Progress, db: Connection) -> Run | None:
 
 def end(
     last: Progress,
+    rest: Message | None,
     state: RunState,
     now: int,
     stop_reason: str | None,
@@ -111,7 +112,11 @@ def end(
     usage: Usage,
     db: Connection,
 ) -> Run:
-    progress(last, db)
+    before = progress(last, db)
+    if rest is not None and before is not None:
+        if before.request.keeps and (found := find_session(before.session, db)) is not None:
+            _say(found, rest, last.run, now, db)
+        db.execute("UPDATE runs SET answer = ? WHERE id = ?", (text_of(rest), last.run))
     db.execute(
         "UPDATE runs SET state = ?, ended = ?, stop_reason = ?, failure = ?, usage = ?"
         " WHERE id = ? AND state IN ('queued', 'running')",

@@ -1,0 +1,65 @@
+"""The events of one run that the gateway has not acknowledged, kept as the lines that go over the link."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from gateway.link.messages import Ended, Event, Happening, encode
+
+MAX_UNACKED = 4 * 1024 * 1024
+"""Bytes of one run's events. A run that has more than this reads no further from its provider until some of them are
+acknowledged; so it may be more by one event."""
+
+
+class Backlog:
+    """Numbers events from 1 and keeps them from `acked` + 1 to `last`."""
+
+    def __init__(self, run: str, clock: Callable[[], float] = time.time) -> None:
+        self._run = run
+        self._clock = clock
+        self._lines: deque[bytes] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.acked = 0
+        self.size = 0
+        """Bytes."""
+        self.ended = False
+
+    @property
+    def last(self) -> int:
+        return self.acked + len(self._lines)
+
+    @property
+    def done(self) -> bool:
+        """The run has ended and the gateway knows everything of it."""
+        return self.ended and not self._lines
+
+    def append(self, what: Happening) -> None:
+        """Raises ValueError for an event that is longer than the link takes."""
+        assert not self.ended, "nothing happens in a run after its end"
+        line = encode(Event(self._run, self.last + 1, int(self._clock() * 1000), what))
+        self._lines.append(line)
+        self.ended = isinstance(what, Ended)
+        self._resize(len(line))
+
+    def line(self, seq: int) -> bytes:
+        """The event of this number, which must be one of those that are kept."""
+        return self._lines[seq - self.acked - 1]
+
+    def ack(self, seq: int) -> None:
+        """Let go of the events up to `seq`, or up to the last one if there is no such event yet."""
+        while self._lines and self.acked < seq:
+            self.acked += 1
+            self._resize(-len(self._lines.popleft()))
+
+    async def room(self) -> None:
+        """Returns when no more than `MAX_UNACKED` is kept."""
+        await self._room.wait()
+
+    def _resize(self, by: int) -> None:
+        self.size += by
+        if self.size > MAX_UNACKED:
+            self._room.clear()
+        else:
+            self._room.set()

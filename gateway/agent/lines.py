@@ -1,0 +1,35 @@
+"""Lines out of a stream of bytes, with a bound."""
+
+
+class LineTooLong(ValueError):
+    pass
+
+
+class Lines:
+    """Takes bytes as they come. What is kept of an unfinished line is at most `bound` bytes."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._unfinished: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes, without their newlines and without empty ones.
+
+        Raises LineTooLong for a line of more than `bound` bytes, its newline included.
+        """
+        *complete, rest = data.split(b"\n")
+        lines = []
+        for piece in complete:
+            self._add(piece, newline=1)
+            lines.append(b"".join(self._unfinished))
+            self._unfinished, self._size = [], 0
+        if rest:
+            self._add(rest, newline=0)
+        return [line for line in lines if line]
+
+    def _add(self, piece: bytes, newline: int) -> None:
+        self._size += len(piece)
+        if self._size + newline > self._bound:
+            raise LineTooLong(f"a line of more than {self._bound} bytes")
+        self._unfinished.append(piece)

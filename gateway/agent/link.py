@@ -1,0 +1,229 @@
+"""The agent's end of the link (`link/messages`): whoever said hello last is the gateway.
+
+Nothing is queued for a gateway that does not read: events stay in their run's backlog until the connection takes them,
+and while an answer waits to be taken, nothing more is read.
+"""
+
+import asyncio
+import logging
+import os
+from collections import deque
+
+import msgspec
+
+from gateway import __version__
+from gateway.agent.lines import Lines, LineTooLong
+from gateway.agent.runs import Run, Runs, TooMany
+from gateway.link.messages import (
+    MAX_LINE,
+    MAX_RUNS,
+    VERSION,
+    Abort,
+    Ack,
+    Failure,
+    Hello,
+    Lost,
+    Refused,
+    Start,
+    ToAgent,
+    ToGateway,
+    Welcome,
+    decode_to_agent,
+    encode,
+)
+
+log = logging.getLogger("agent.link")
+
+READ = 256 * 1024
+"""Bytes that are read at once."""
+BATCH = 64 * 1024
+"""Bytes of one run's events that are written before it is the next run's turn."""
+HELLO_S = 10.0
+"""In which a connection must say hello."""
+
+
+class Link:
+    """Serves connections, one after another or several at a time, of which one is the gateway's."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+        self.gateway: Connection | None = None
+        self._connections: set[Connection] = set()
+        self._closed = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the connection ends."""
+        connection = Connection(self, reader, writer)
+        if self._closed:
+            connection.cut()
+            return
+        self._connections.add(connection)
+        try:
+            await connection.live()
+        finally:
+            self._connections.discard(connection)
+            if self.gateway is connection:
+                self.gateway = None
+
+    def take_over(self, connection: "Connection") -> None:
+        before, self.gateway = self.gateway, connection
+        if before is not None and before is not connection:
+            log.info("another gateway connection has said hello; the one before it is cut")
+            before.cut()
+
+    def happened(self, run: Run) -> None:
+        if self.gateway is not None:
+            self.gateway.happened(run)
+
+    def close(self) -> None:
+        """Cut every connection at once; nothing that comes later is handled."""
+        self._closed = True
+        for connection in self._connections:
+            connection.cut()
+
+
+class Connection:
+    def __init__(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._link = link
+        self._reader = reader
+        self._writer = writer
+        self._lines = Lines(MAX_LINE)
+        self._version: int | None = None
+        """The peer's, None before its hello."""
+        self._sent: dict[str, int] = {}
+        """The number of the last event written, for each run that this gateway waits for."""
+        self._waiting: deque[str] = deque()
+        """Runs with events to write, each once."""
+        self._wake = asyncio.Event()
+        self._open = True
+
+    def cut(self) -> None:
+        self._open = False
+        self._writer.transport.abort()
+
+    def happened(self, run: Run) -> None:
+        if run.id in self._sent and run.id not in self._waiting:
+            self._waiting.append(run.id)
+            self._wake.set()
+
+    async def live(self) -> None:
+        sender = asyncio.create_task(self._send())
+        try:
+            await self._receive()
+        except (LineTooLong, msgspec.DecodeError) as error:
+            log.warning("a connection is cut: %s", error)
+        except TimeoutError:
+            log.warning("a connection is cut: no hello within %g s", HELLO_S)
+        except ConnectionError as error:
+            log.debug("a connection has ended: %s", error)
+        finally:
+            self.cut()
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    # -- receiving -------------------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        async with asyncio.timeout(HELLO_S) as patience:
+            while data := await self._reader.read(READ):
+                for line in self._lines.feed(data):
+                    if not self._open:
+                        return
+                    await self._handle(decode_to_agent(line))
+                    if self._version is not None:
+                        patience.reschedule(None)
+
+    async def _handle(self, message: ToAgent) -> None:
+        match message:
+            case Hello():
+                await self._hello(message)
+            case _ if self._version is None:
+                raise msgspec.DecodeError(f"{type(message).__name__} came before Hello")
+            case Start():
+                await self._start(message)
+            case Ack(run=run, seq=seq):
+                self._link.runs.ack(run, seq)
+                if self._link.runs.get(run) is None:
+                    self._sent.pop(run, None)
+            case Abort(run=run):
+                self._abort(run)
+
+    async def _hello(self, hello: Hello) -> None:
+        runs = self._link.runs
+        self._version = hello.version
+        self._link.take_over(self)
+        self._sent.clear()
+        self._waiting.clear()
+        await self._say(Welcome(VERSION, os.getpid(), __version__, runs.ids()))
+        if hello.version != VERSION:
+            log.warning("the gateway speaks version %d of the link, this agent %d", hello.version, VERSION)
+            return
+        for name, seq in hello.runs.items():
+            run = runs.get(name)
+            if run is not None and run.backlog.acked <= seq <= run.backlog.last:
+                runs.ack(name, seq)
+                self._follow(run)
+                continue
+            if run is not None:
+                kept = f"{run.backlog.acked + 1} to {run.backlog.last}"
+                log.error("run %s is lost: the gateway asks for event %d, kept are %s", name, seq + 1, kept)
+                runs.discard(name)
+            await self._say(Lost(name))
+
+    async def _start(self, start: Start) -> None:
+        if self._version != VERSION:
+            why = f"the gateway speaks version {self._version} of the link and the agent {VERSION}: restart both"
+            await self._say(Refused(start.run, Failure("internal", why)))
+            return
+        try:
+            run = self._link.runs.start(start.run, start.spec)
+        except TooMany:
+            why = f"the agent has {MAX_RUNS} runs, which is as many as it takes"
+            await self._say(Refused(start.run, Failure("limit", why, retryable=True)))
+            return
+        if start.run not in self._sent:
+            self._follow(run)
+
+    def _abort(self, name: str) -> None:
+        run = self._link.runs.get(name)
+        if run is None:
+            return
+        if name in self._sent:
+            run.abort()
+        else:
+            self._link.runs.discard(name)
+
+    def _follow(self, run: Run) -> None:
+        self._sent[run.id] = run.backlog.acked
+        self.happened(run)
+
+    # -- sending ---------------------------------------------------------------------------------------------------
+
+    async def _say(self, message: ToGateway) -> None:
+        self._writer.write(encode(message))
+        await self._writer.drain()
+
+    async def _send(self) -> None:
+        while True:
+            await self._wake.wait()
+            if not self._waiting:
+                self._wake.clear()
+                continue
+            self._writer.write(self._batch(self._waiting.popleft()))
+            await self._writer.drain()
+
+    def _batch(self, name: str) -> bytes:
+        """The next events of a run, which waits for its next turn if there are more."""
+        run = self._link.runs.get(name)
+        if run is None or name not in self._sent:
+            return b""
+        lines, size, backlog = [], 0, run.backlog
+        seq = max(self._sent[name], backlog.acked)
+        while seq < backlog.last and size < BATCH:
+            seq += 1
+            lines.append(backlog.line(seq))
+            size += len(lines[-1])
+        self._sent[name] = seq
+        if seq < backlog.last:
+            self._waiting.append(name)
+        return b"".join(lines)

@@ -1,0 +1,119 @@
+"""All runs of this agent, from their start until the gateway has acknowledged their end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from gateway.agent.backlog import Backlog
+from gateway.agent.conversation import Conversation, Failed
+from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Said, Spec
+
+log = logging.getLogger("agent.runs")
+
+
+class Run:
+    """One conversation at work, and what has happened in it."""
+
+    def __init__(self, run: str, spec: Spec, happened: Callable[["Run"], None]) -> None:
+        self.id = run
+        self.backlog = Backlog(run)
+        self._happened = happened
+        self._left = False
+        self._begun = time.monotonic()
+        self._conversation = Conversation(spec, self._emit)
+        log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
+        self._work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
+        self._work.add_done_callback(self._finish)
+
+    def abort(self) -> None:
+        self._work.cancel()
+
+    async def leave(self) -> None:
+        """End without a word, as a crash would: the gateway finds the run lost."""
+        self._left = True
+        self._work.cancel()
+        await asyncio.wait({self._work})
+
+    async def _emit(self, what: Happening) -> None:
+        self._append(what)
+        await self.backlog.room()
+
+    def _append(self, what: Happening) -> None:
+        self.backlog.append(what)
+        self._happened(self)
+
+    def _finish(self, work: asyncio.Task[Ended]) -> None:
+        if self._left:
+            return
+        ended = self._ended(work)
+        if (message := self._conversation.partial(ended.stop_reason)) is not None:
+            self._append(Said(message))
+        self._append(ended)
+        took = time.monotonic() - self._begun
+        why = f": {ended.failure.message}" if ended.failure else ""
+        log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, ended.usage.total, why)
+
+    def _ended(self, work: asyncio.Task[Ended]) -> Ended:
+        usage = self._conversation.usage
+        if work.cancelled():
+            return Ended("aborted", "aborted", usage=usage)
+        error = work.exception()
+        if error is None:
+            return work.result()
+        if isinstance(error, Failed):
+            return Ended("failed", "error", error.failure, usage)
+        log.error("run %s broke", self.id, exc_info=error)
+        return Ended("failed", "error", Failure("internal", f"the agent has an error: {type(error).__name__}"), usage)
+
+
+class TooMany(Exception):
+    pass
+
+
+class Runs:
+    """Runs by their ids. Tells `happened` of each event, and `changed` when a run has come or gone."""
+
+    def __init__(self, happened: Callable[[Run], None], changed: Callable[[], None]) -> None:
+        self._runs: dict[str, Run] = {}
+        self._happened = happened
+        self._changed = changed
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def ids(self) -> list[str]:
+        return list(self._runs)
+
+    def get(self, run: str) -> Run | None:
+        return self._runs.get(run)
+
+    def start(self, run: str, spec: Spec) -> Run:
+        """The run of this id, begun if there is none. Raises TooMany."""
+        if (there := self._runs.get(run)) is not None:
+            return there
+        if len(self._runs) >= MAX_RUNS:
+            raise TooMany
+        self._runs[run] = begun = Run(run, spec, self._happened)
+        self._changed()
+        return begun
+
+    def ack(self, run: str, seq: int) -> None:
+        """Let go of events, and of the run with its last one."""
+        if (there := self._runs.get(run)) is not None:
+            there.backlog.ack(seq)
+            if there.backlog.done:
+                self._forget(run)
+
+    def discard(self, run: str) -> None:
+        """End a run that nobody waits for, and keep nothing of it."""
+        self._runs[run].abort()
+        self._forget(run)
+
+    async def leave(self) -> None:
+        """End them all without a word."""
+        await asyncio.gather(*(run.leave() for run in self._runs.values()))
+
+    def _forget(self, run: str) -> None:
+        del self._runs[run]
+        self._changed()

@@ -1,0 +1,105 @@
+"""The agent as a whole: what it is given, when it leaves, and in which order."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.agent.link import Link
+from gateway.agent.notify import Notifier
+from gateway.agent.runs import Run, Runs
+
+log = logging.getLogger("agent")
+
+IDLE_S = 300.0
+"""Without a run, after which the process leaves. The next run starts it again."""
+LEAVE_S = 4.0
+"""For ending runs and their tools; systemd, or the gateway, waits longer than this."""
+
+
+class Service:
+    """`serve` listens, or goes on with one connection, until it is time to leave."""
+
+    def __init__(self, notifier: Notifier, idle_s: float = IDLE_S) -> None:
+        self._notifier = notifier
+        self._idle_s = idle_s
+        self._runs = Runs(self._happened, self._changed)
+        self._link = Link(self._runs)
+        self._idle: asyncio.TimerHandle | None = None
+        self._leaving = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop_accepting: Callable[[], None] = lambda: None
+
+    async def serve(self, *, listener: socket.socket | None = None, connection: socket.socket | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._leave, f"{number.name} was received")
+        if listener is not None:
+            server = await asyncio.start_unix_server(self._link.serve, sock=listener)
+            self._stop_accepting = server.close
+        if connection is not None:
+            loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the gateway's to answer
+            self._keep(self._serve_parent(connection))
+        self._keep(self._feed_watchdog())
+        self._notifier.ready(self._status())
+        self._changed()
+        await self._leaving.wait()
+        await self._end()
+
+    async def _serve_parent(self, connection: socket.socket) -> None:
+        await self._link.serve(*await asyncio.open_unix_connection(sock=connection))
+        self._leave("the gateway has closed the connection")
+
+    async def _feed_watchdog(self) -> None:
+        while (interval := self._notifier.watchdog_interval) is not None:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _happened(self, run: Run) -> None:
+        self._link.happened(run)
+
+    def _changed(self) -> None:
+        if self._leaving.is_set():
+            return
+        self._notifier.status(self._status())
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if not len(self._runs):
+            why = f"nothing to do for {self._idle_s:g} s"
+            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave, why)
+
+    def _status(self) -> str:
+        return f"{len(self._runs)} run{'s' if len(self._runs) != 1 else ''}"
+
+    def _leave(self, why: str) -> None:
+        """At once and in one step, so that no start is taken by an agent that leaves: what is unread stays unread, its
+        sender sees the connection end and asks the next agent."""
+        if self._leaving.is_set():
+            return
+        log.info("leaving: %s", why)
+        self._leaving.set()
+        self._stop_accepting()
+        self._link.close()
+
+    async def _end(self) -> None:
+        self._notifier.stopping(f"Ending {self._status()}")
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._runs.leave()
+        except TimeoutError:
+            log.warning("some runs did not end within %g s", LEAVE_S)
+        self._notifier.close()
+
+
+def idle_s(environ: dict[str, str] | os._Environ[str]) -> float:
+    """OPENCLAW_AGENT_IDLE_S, or the default."""
+    return float(environ.get("OPENCLAW_AGENT_IDLE_S", IDLE_S))
