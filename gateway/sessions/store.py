@@ -8,12 +8,27 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions import transactions
+from gateway.sessions import queries, transactions
 from gateway.sessions.database import Database
-from gateway.sessions.records import Progress, Request, Row, Run, RunState, Session
+from gateway.sessions.records import (
+    ALL,
+    Filter,
+    Group,
+    Page,
+    Progress,
+    Request,
+    Row,
+    Run,
+    RunState,
+    Said,
+    Session,
+    Spent,
+    Summary,
+    Used,
+)
 from gateway.sessions.schema import MIGRATIONS
 
 KEPT_MS = 30 * 24 * 3600 * 1000
@@ -112,10 +127,21 @@ class Store:
     async def session(self, key: str) -> Session | None:
         return await self.database.read(partial(transactions.find_session, key))
 
-    async def sessions(self) -> list[Session]:
-        """All of them, the newest first."""
-        query = f"SELECT {transactions.SESSION} FROM sessions ORDER BY updated DESC, key"
-        return await self.database.read(lambda db: [transactions.session(row) for row in db.execute(query)])
+    async def session_by_id(self, id: str) -> Session | None:
+        """The one whose transcript has this id."""
+        return await self.database.read(partial(queries.session_by_id, id))
+
+    async def sessions(self, which: Filter = ALL, limit: int | None = None, offset: int = 0) -> Page:
+        """The most recently updated first."""
+        return await self.database.read(partial(queries.sessions, which, limit, offset))
+
+    async def summaries(self, keys: Sequence[str]) -> dict[str, Summary]:
+        """How the transcripts of these sessions begin and end; keys without a session are left out."""
+        return await self.database.read(partial(queries.summaries, keys))
+
+    async def last_rows(self, keys: Sequence[str], limit: int) -> dict[str, list[Row]]:
+        """The newest messages of each of these sessions, oldest first; keys without a session are left out."""
+        return await self.database.read(partial(queries.last_rows, keys, limit))
 
     async def patch(
         self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
@@ -134,3 +160,37 @@ class Store:
     async def compact(self, key: str, keep: int) -> int | None:
         """Forget all but the last messages; how many were forgotten, None without a session."""
         return await self.database.write(partial(transactions.compact, key, keep))
+
+    # -- usage -----------------------------------------------------------------------------------------------------
+
+    async def spent(
+        self,
+        since: int,
+        until: int,
+        by: Sequence[Group],
+        offset_min: int = 0,
+        *,
+        agent: str | None = None,
+        session: str | None = None,
+    ) -> list[Spent]:
+        """Tokens and dollars from `since` to before `until`; days are those at so many minutes east of UTC."""
+        return await self.database.read(partial(queries.spent, since, until, by, offset_min, agent, session))
+
+    async def said(
+        self,
+        since: int,
+        until: int,
+        by: Sequence[Literal["day", "session"]],
+        offset_min: int = 0,
+        *,
+        agent: str | None = None,
+        session: str | None = None,
+    ) -> list[Said]:
+        """The messages of the transcripts that are there, by the same rules."""
+        return await self.database.read(partial(queries.said, since, until, by, offset_min, agent, session))
+
+    async def tools(
+        self, since: int, until: int, *, agent: str | None = None, session: str | None = None
+    ) -> list[Used]:
+        """What tools were called, by session, the most used first."""
+        return await self.database.read(partial(queries.tools, since, until, agent, session))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions.records import Progress, Request, Row, Run, RunState, Session
+from gateway.sessions.records import HEAD, Progress, Request, Row, Run, RunState, Session
 
 MAX_QUEUED = 20
 """Runs that wait in one session."""
@@ -155,13 +155,14 @@ def _count(run: Run, message: Message, db: Connection) -> None:
     """What one answer of a model has cost."""
     used = message.get("usage") or {}
     input, output, read, write = (int(used.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite"))
-    cost = (used.get("cost") or {}).get("total")
+    cost = used.get("cost") or {}
     db.execute(
-        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(int(message["timestamp"]), run.session, run.agent),
             *(message.get("provider") or "", message.get("model") or ""),
-            *(input, output, read, write, cost),
+            *(input, output, read, write, cost.get("total")),
+            *(float(cost.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite")),
         ),
     )
     db.execute(
@@ -172,9 +173,15 @@ def _count(run: Run, message: Message, db: Connection) -> None:
 
 def _say(session: Session, message: Message, run: str | None, now: int, db: Connection) -> Row:
     id = secrets.token_hex(4)
+    role = message.get("role") or ""
+    failed = bool(message.get("isError")) or message.get("stopReason") == "error"
     position = db.execute(
-        "INSERT INTO messages (session, id, run, at, body) VALUES (?, ?, ?, ?, ?) RETURNING position",
-        (session.id, id, run, now, _encode(message).decode()),
+        "INSERT INTO messages (session, id, run, at, role, head, tool, failed, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING position",
+        (
+            *(session.id, id, run, now, role, text_of(message).strip()[:HEAD]),
+            *(message.get("toolName") if role == "toolResult" else None, failed, _encode(message).decode()),
+        ),
     ).fetchone()[0]
     db.execute(
         "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE key = ?", (now, session.key)
