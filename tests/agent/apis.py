@@ -182,7 +182,11 @@ class Messages:
         return Heard(body["model"], prompt, results, [tool["name"] for tool in body.get("tools", [])], images)
 
     def pieces(self, model: str, script: Script) -> Iterator[bytes]:
-        usage = {"input_tokens": script.prompt_tokens, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 10}
+        usage = {
+            "input_tokens": script.prompt_tokens,
+            "cache_read_input_tokens": 100,
+            "cache_creation_input_tokens": 10,
+        }
         message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": []}
         message |= {"stop_reason": None, "stop_sequence": None, "usage": {**usage, "output_tokens": 1}}
         opening = named({"type": "message_start", "message": message}) + named({"type": "ping"})
@@ -217,7 +221,10 @@ class Messages:
                 yield delta({"type": "input_json_delta", "partial_json": part})
             opening = named({"type": "content_block_stop", "index": index})
         reasons = {"stop": "end_turn", "length": "max_tokens", "tool": "tool_use", "filter": "refusal"}
-        ending: Json = {"type": "message_delta", "delta": {"stop_reason": reasons[script.finish], "stop_sequence": None}}
+        ending: Json = {
+            "type": "message_delta",
+            "delta": {"stop_reason": reasons[script.finish], "stop_sequence": None},
+        }
         ending["usage"] = {"output_tokens": script.completion_tokens}
         yield opening + named(ending) + named({"type": "message_stop"})
 

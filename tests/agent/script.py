@@ -1,6 +1,6 @@
 """What the model provider of the tests is asked to do: words in the prompt or in the model's id.
 
-`!name` or `!name=value` in the last message of the user, `+name` or `+name=value` in the model's id, as in `m1+slow=20`:
+`!name` or `!name=value` in the last message of the user; `+name` or `+name=value` in the model's id, as in `m1+slow=9`:
 
     words=N      answer N numbered words (`w1 w2 …`) instead of repeating the prompt
     slow=MS      wait so long before each piece
@@ -86,7 +86,7 @@ class Heard:
 
 
 def wishes_of(heard: Heard) -> dict[str, str]:
-    return {name: value for name, value in [*IN_MODEL.findall(heard.model), *WORD.findall(heard.prompt)]}
+    return dict([*IN_MODEL.findall(heard.model), *WORD.findall(heard.prompt)])
 
 
 def write(heard: Heard, *, well: bool) -> Script:
