@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
@@ -150,6 +150,13 @@ class Configuration:
     @property
     def snapshot(self) -> Snapshot:
         return self._reloader.snapshot
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        return self._reloader.active.tree
+
+    def env(self, name: str) -> str | None:
+        return os.environ.get(name) or self.snapshot.dotenv.get(name)
 
     @property
     def watching(self) -> Literal["inotify", "polling", "off"]:
