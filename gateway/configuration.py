@@ -157,6 +157,13 @@ class Configuration:
         return self._reloader.snapshot
 
     @property
+    def tree(self) -> dict[str, Any]:
+        return self._reloader.active.tree
+
+    def env(self, name: str) -> str | None:
+        return os.environ.get(name) or self.snapshot.dotenv.get(name)
+
+    @property
     def watching(self) -> Literal["inotify", "polling", "off"]:
         return self._watch.mode if self._watch else "off"
 

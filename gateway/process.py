@@ -150,6 +150,13 @@ class Process:
         return self._configuration.config
 
     @property
+    def tree(self) -> dict[str, Any]:
+        return self._configuration.tree
+
+    def env(self, name: str) -> str | None:
+        return self._configuration.env(name)
+
+    @property
     def snapshot(self) -> Snapshot:
         return self._configuration.snapshot
 

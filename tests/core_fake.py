@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
@@ -34,6 +35,15 @@ class FakeCore:
     watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
+
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        return self.snapshot.tree or self.snapshot.merged
+
+    def env(self, name: str) -> str | None:
+        return self.variables.get(name)
 
     def report(self) -> StatusReport:
         return StatusReport(
