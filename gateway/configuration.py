@@ -156,11 +156,8 @@ class Configuration:
     def snapshot(self) -> Snapshot:
         return self._reloader.snapshot
 
-    @property
-    def tree(self) -> dict[str, Any]:
-        return self._reloader.active.tree
-
     def env(self, name: str) -> str | None:
+        """A variable of the process, or of `.env` beside the state."""
         return os.environ.get(name) or self.snapshot.dotenv.get(name)
 
     @property
