@@ -3,6 +3,8 @@
 import json
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,12 +33,16 @@ def mend(gateway: Gateway, unit: str) -> None:
     gateway.manager.systemctl("daemon-reload")
 
 
-def tool(manager: UserManager) -> Inside:
+@contextmanager
+def tool(manager: UserManager) -> Iterator[Inside]:
     """A process in the agent's cgroup that does not listen to SIGTERM, as if a tool had started it."""
-    process = manager.popen(*DEAF, unit=AGENT_SERVICE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    return process
+    with manager.popen(*DEAF, unit=AGENT_SERVICE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_the_first_connection_starts_it_and_looking_does_not(gateway: Gateway, agent: Agent) -> None:
