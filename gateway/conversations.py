@@ -22,6 +22,7 @@ from gateway.link.client import Dial
 from gateway.link.messages import Event, Message
 from gateway.paths import Paths
 from gateway.protocol.frames import WireError, encode_error, encode_response
+from gateway.runs.following import BEGINNING, Following, Place, Reader
 from gateway.runs.live import Live
 from gateway.runs.service import Runs
 from gateway.runs.spec import Specifier
@@ -49,7 +50,8 @@ class Conversations:
         self.tree = tree
         self.environment = environment
         self._opening: asyncio.Task[None] | None = None
-        self.runs.audience += [Telling(hub), _Owed(hub)]
+        self._following = Following(self.runs.live)
+        self.runs.audience += [Telling(hub), _Owed(hub), self._following]
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
@@ -103,6 +105,18 @@ class Conversations:
         """
         await self.ready()
         return await self.runs.submit(id, key, self.agent(key), request, owed)
+
+    async def follow(self, id: str, place: Place = BEGINNING) -> Reader:
+        """What a run says, from its beginning or from where another reader was; close it. Raises StorageFailed."""
+        # Before the first wait: whoever goes on with what another process has left must hear of all that comes.
+        reader = self._following.read(id, place)
+        try:
+            await self.ready()
+            self._following.settle(id, await self.store.run(id))
+        except StorageFailed:
+            reader.close()
+            raise
+        return reader
 
     async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         """Do what a chat's command says, and answer it. Raises QueueFull, StorageFailed."""
