@@ -14,7 +14,7 @@ tests/serving/test_server.py holds that contract.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,8 @@ Worth = Callable[[HttpProtocol, float], bool]
 
 
 class GatewayServer(uvicorn.Server):
-    def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits]) -> None:
+    def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits], apis: Mapping[str, int] = {}) -> None:
+        """`apis`: paths whose requests may be larger than others', and whose refusals are JSON; see GatewayState."""
         config = uvicorn.Config(
             app,
             interface="asgi3",
@@ -57,7 +58,7 @@ class GatewayServer(uvicorn.Server):
             backlog=BACKLOG,
         )
         super().__init__(config)
-        self.server_state: GatewayState = GatewayState(limits)
+        self.server_state: GatewayState = GatewayState(limits, apis)
         self._date: asyncio.Task[None] | None = None
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
