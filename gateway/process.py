@@ -43,6 +43,7 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
+from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ class Process:
             # A signal goes to any thread that does not block it, and only the main thread may have it.
             ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, SIGNALS))
         )
-        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits)
+        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits, MAX_BODY)
         self.listeners = self._listen()
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()

@@ -17,6 +17,7 @@ from gateway.core import Core
 from gateway.lockout import Lockout
 from gateway.protocol.visitor import origin_refusal, visitor
 from gateway.web.bearer import refuse
+from gateway.web.openai import openai_routes
 from gateway.web.page import page
 
 _NOT_FOUND = PlainTextResponse("Not Found", 404)
@@ -36,6 +37,7 @@ _AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
 
 def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     """All of them; a path that is none of them is not found, with a secret or without."""
+    api = openai_routes(core, lockout)
     config_paths = _config_paths(base_path)
     config = _shared(core, guarded_routes(core, base_path, lockout))
     avatar = _shared(core, _avatar)
@@ -44,6 +46,8 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     to_front = RedirectResponse(f"{base_path}/", 302)
 
     def find(path: str) -> ASGIApp:
+        if path.startswith("/v1/") and (endpoint := api(path)) is not None:
+            return endpoint
         if not core.config.gateway.control_ui.enabled:
             return _NOT_FOUND
         if path in config_paths:
