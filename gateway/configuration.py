@@ -148,12 +148,13 @@ class Configuration:
         return self._reloader.active.config
 
     @property
-    def snapshot(self) -> Snapshot:
-        return self._reloader.snapshot
+    def tree(self) -> dict[str, Any]:
+        """What runs, as it was written, with what stands in the environment put in: it holds secrets."""
+        return self._reloader.active.tree
 
     @property
-    def tree(self) -> dict[str, Any]:
-        return self._reloader.active.tree
+    def snapshot(self) -> Snapshot:
+        return self._reloader.snapshot
 
     def env(self, name: str) -> str | None:
         return os.environ.get(name) or self.snapshot.dotenv.get(name)

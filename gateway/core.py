@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from gateway.config.files import Snapshot
     from gateway.config.schema import Config
+    from gateway.conversations import Conversations
     from gateway.devices import Devices
     from gateway.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase
@@ -25,6 +26,7 @@ class Core(Protocol):
     hub: "Hub"
     paths: "Paths"
     devices: "Devices"
+    conversations: "Conversations"
 
     @property
     def phase(self) -> "Phase": ...

@@ -207,6 +207,15 @@ class Hub:
         if not self.busy and self.on_idle:
             self.on_idle()
 
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """A request that only waits for something else holds up no restart."""
+        self.end()
+        try:
+            yield
+        finally:
+            self.begin()
+
     def broadcast(
         self,
         event: str,
@@ -233,6 +242,14 @@ class Hub:
             if protocol not in frames:
                 frames[protocol] = EventFrame(event, make(protocol), state_version)
             connection.offer(frames[protocol], drop_if_slow)
+
+    def answer(self, id: str, text: str) -> bool:
+        """A late answer for the client of this connection; False if it is not here any more."""
+        for connection in self._connections:
+            if connection.id == id and connection.peer is not None:
+                connection.outbox.put(text)
+                return True
+        return False
 
     def close_generation(self, old_generation: int) -> int:
         """Close those who were admitted by what held until this generation, in any mode; return how many."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG_NAME = "openclaw.json"
+DATABASE_NAME = "conversations.sqlite"
 CONTROL_NAME = "control-{}.sock"
 SUN_PATH_MAX = 107
 """Bytes in the address of a Unix socket (unix(7))."""
@@ -31,6 +32,11 @@ class Paths:
         """The control socket: one for each state folder, because one gateway serves one state folder."""
         digest = hashlib.sha256(os.fsencode(os.path.realpath(self.state))).hexdigest()[:12]
         return self.runtime / CONTROL_NAME.format(digest)
+
+    @property
+    def database(self) -> Path:
+        """Sessions, transcripts and runs."""
+        return self.state / "gateway" / DATABASE_NAME
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Paths":

@@ -22,6 +22,7 @@ from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
+from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
 from gateway.handover.keeper import Keeper
@@ -32,6 +33,7 @@ from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
+from gateway.link.child import Child
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
@@ -118,6 +120,10 @@ class Process:
             reachable=_reachable(start),
             status=self._status_line,
             request_restart=self.request_restart,
+        )
+        self._child = Child(os.environ, start.inherited.others)
+        self.conversations = Conversations(
+            start.paths, self.hub, lambda: self._configuration.tree, self._configuration.env, self._child.dial
         )
         self._coordinator = self._take_turns()
 
@@ -305,6 +311,7 @@ class Process:
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
+        self._spawn(self.conversations.ready(), "conversations")
         self._spawn(self._settle_in(), "settling in")
 
     def _count_restart(self) -> None:
@@ -370,6 +377,7 @@ class Process:
             notifier.stopping(f"Leaving ({coordinator.reason})")
         log.info("leaving (%s)", coordinator.reason)
         await self._configuration.stop()
+        self.conversations.runs.release()
         budgets = Budgets()
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
         way = coordinator.state.way
@@ -385,6 +393,7 @@ class Process:
             self.keeper.stop_reading()
             await self.hub.settle(budgets.finish, RESTARTING)
             carry = await self._comes_back_still(way)
+        await self.conversations.close()
         for task in list(self._tasks):
             task.cancel()
         # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
@@ -394,7 +403,7 @@ class Process:
             await asyncio.sleep(0)
         coordinator.left()
         if carry:  # nothing is read or written from here on
-            self.passed = self.keeper.part(left_at, self._server.carried())
+            self.passed = self.keeper.part(left_at, self._server.carried()) + self._child.passed
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
             ended="stop" if stopping else "restart",

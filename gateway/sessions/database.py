@@ -141,11 +141,12 @@ class Database:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Autocommit, to be used by one thread at a time."""
+    """Autocommit, to be used by one thread at a time. `casefold(text)` is Python's: SQLite's `lower` knows ASCII."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=1", "trusted_schema=0"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
     except BaseException:
         connection.close()
         raise

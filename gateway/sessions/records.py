@@ -12,6 +12,8 @@ from gateway.link.messages import Failure, Message, Usage
 GLOBAL = "global"
 MAX_KEY = 512
 """Characters of a session key."""
+HEAD = 256
+"""Characters of a message's text that lists show."""
 
 RunState = Literal["queued", "running", "done", "failed", "aborted", "interrupted"]
 UNFINISHED: tuple[RunState, ...] = ("queued", "running")
@@ -119,3 +121,89 @@ class Progress(Struct, frozen=True):
     acted: bool = False
     provider: str | None | UnsetType = UNSET
     model: str | None | UnsetType = UNSET
+
+
+class Filter(Struct, frozen=True):
+    """Which sessions; each part that is set leaves out others."""
+
+    agent: str | None = None
+    since: int | None = None
+    """Updated then or later."""
+    search: str | None = None
+    """In key, id, displayName, label and subject; upper and lower case are one."""
+    entry: dict[str, str | bool] = {}
+    """What the entry must hold. False also fits what is not set."""
+    but: tuple[str, ...] = ()
+    """Keys that are not meant, such as `global`."""
+
+
+ALL = Filter()
+
+
+class Page(Struct, frozen=True):
+    sessions: list[Session]
+    total: int
+    """How many there are without limit and offset."""
+
+
+class Summary(Struct, frozen=True):
+    """How the texts of a session begin, `HEAD` characters of each; "" where there is none."""
+
+    first: str
+    """What the user said first."""
+    last: str
+    """What user or assistant said last."""
+
+
+Group = Literal["day", "session", "agent", "provider", "model"]
+
+
+class Spent(Struct, frozen=True):
+    """Answers of models, added up. What they were not grouped by is None."""
+
+    day: str | None
+    """`2026-11-22`, as is its name at the offset that was asked for."""
+    session: str | None
+    agent: str | None
+    provider: str | None
+    model: str | None
+    answers: int
+    first: int
+    """When the first of them was; milliseconds since 1970, as is the last."""
+    last: int
+    input: int
+    """Tokens, as are the next three."""
+    output: int
+    cache_read: int
+    cache_write: int
+    cost: float
+    """Dollars, as are the next four."""
+    input_cost: float
+    output_cost: float
+    cache_read_cost: float
+    cache_write_cost: float
+    unpriced: int
+    """Answers whose price is not known."""
+
+
+class Said(Struct, frozen=True):
+    """Messages of transcripts, counted; grouped by day and session, or by one of them, as `Spent` is."""
+
+    day: str | None
+    session: str | None
+    first: int
+    last: int
+    total: int
+    user: int
+    assistant: int
+    results: int
+    """Of tools."""
+    errors: int
+
+
+class Used(Struct, frozen=True):
+    """How often a tool was called in a session."""
+
+    session: str
+    tool: str
+    calls: int

@@ -26,9 +26,14 @@ MIGRATIONS = (
         id TEXT NOT NULL,
         run TEXT,
         at INTEGER NOT NULL,
-        body TEXT NOT NULL
+        role TEXT NOT NULL,
+        head TEXT NOT NULL,  -- how its text begins; '' where it has none
+        tool TEXT,  -- whose result it is
+        failed INTEGER NOT NULL,
+        body TEXT NOT NULL  -- last, because a picture in it is not read along with what comes before
     ) STRICT;
     CREATE INDEX messages_by_session ON messages (session, position);
+    CREATE INDEX messages_by_time ON messages (at);
 
     CREATE TABLE runs (
         id TEXT PRIMARY KEY,
@@ -66,7 +71,11 @@ MIGRATIONS = (
         output INTEGER NOT NULL,
         cache_read INTEGER NOT NULL,
         cache_write INTEGER NOT NULL,
-        cost REAL  -- dollars; NULL where no price is known
+        cost REAL,  -- dollars; NULL where no price is known
+        input_cost REAL NOT NULL,
+        output_cost REAL NOT NULL,
+        cache_read_cost REAL NOT NULL,
+        cache_write_cost REAL NOT NULL
     ) STRICT;
     CREATE INDEX usage_by_time ON usage (at);
     """,

@@ -8,12 +8,27 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions import transactions
+from gateway.sessions import queries, transactions
 from gateway.sessions.database import Database
-from gateway.sessions.records import Progress, Request, Row, Run, RunState, Session
+from gateway.sessions.records import (
+    ALL,
+    Filter,
+    Group,
+    Page,
+    Progress,
+    Request,
+    Row,
+    Run,
+    RunState,
+    Said,
+    Session,
+    Spent,
+    Summary,
+    Used,
+)
 from gateway.sessions.schema import MIGRATIONS
 
 KEPT_MS = 30 * 24 * 3600 * 1000
@@ -36,9 +51,20 @@ class Store:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
-    async def accept(self, id: str, session: str, agent: str, request: Request, now: int) -> tuple[Run, bool]:
-        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull."""
-        return await self.database.write(partial(transactions.accept, id, session, agent, request, now))
+    async def accept(
+        self, id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None = None
+    ) -> tuple[Run, bool]:
+        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull.
+
+        `owed`: connection and id of a request that gets another answer when the run is over.
+        """
+        return await self.database.write(partial(transactions.accept, id, session, agent, request, now, owed))
+
+    async def answer(
+        self, id: str, session: str, agent: str, request: Request, message: Message, now: int
+    ) -> tuple[Run, bool]:
+        """A run that the gateway itself has answered, and that is over; as `accept`."""
+        return await self.database.write(partial(transactions.answer, id, session, agent, request, message, now))
 
     async def begin(self, id: str, now: int) -> Run | None:
         """It is its turn: the prompt becomes part of the transcript. None if it does not wait any more."""
@@ -61,13 +87,17 @@ class Store:
         state: RunState,
         now: int,
         *,
+        rest: Message | None = None,
         stop_reason: str | None = None,
         failure: Failure | None = None,
         usage: Usage | None = None,
     ) -> Run:
-        """A run's last events, and how it ended. A run that has ended stays as it is."""
+        """A run's last events, and how it ended; `rest` is what was written of a message that nobody will complete.
+
+        A run that has ended stays as it is.
+        """
         return await self.database.write(
-            partial(transactions.end, last, state, now, stop_reason, failure, usage or Usage())
+            partial(transactions.end, last, rest, state, now, stop_reason, failure, usage or Usage())
         )
 
     async def run(self, id: str) -> Run | None:
@@ -77,10 +107,6 @@ class Store:
         """In the order in which they were accepted."""
         query = f"SELECT {transactions.RUN} FROM runs WHERE state IN ('queued', 'running') ORDER BY number"
         return await self.database.read(lambda db: [transactions.run(row) for row in db.execute(query)])
-
-    async def owe(self, id: str, connection: str, request: str) -> Run | None:
-        """At its end this request gets another answer. Returns the run; None if there is none."""
-        return await self.database.write(partial(transactions.owe, id, connection, request))
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 
@@ -101,10 +127,21 @@ class Store:
     async def session(self, key: str) -> Session | None:
         return await self.database.read(partial(transactions.find_session, key))
 
-    async def sessions(self) -> list[Session]:
-        """All of them, the newest first."""
-        query = f"SELECT {transactions.SESSION} FROM sessions ORDER BY updated DESC, key"
-        return await self.database.read(lambda db: [transactions.session(row) for row in db.execute(query)])
+    async def session_by_id(self, id: str) -> Session | None:
+        """The one whose transcript has this id."""
+        return await self.database.read(partial(queries.session_by_id, id))
+
+    async def sessions(self, which: Filter = ALL, limit: int | None = None, offset: int = 0) -> Page:
+        """The most recently updated first."""
+        return await self.database.read(partial(queries.sessions, which, limit, offset))
+
+    async def summaries(self, keys: Sequence[str]) -> dict[str, Summary]:
+        """How the transcripts of these sessions begin and end; keys without a session are left out."""
+        return await self.database.read(partial(queries.summaries, keys))
+
+    async def last_rows(self, keys: Sequence[str], limit: int) -> dict[str, list[Row]]:
+        """The newest messages of each of these sessions, oldest first; keys without a session are left out."""
+        return await self.database.read(partial(queries.last_rows, keys, limit))
 
     async def patch(
         self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
@@ -123,3 +160,37 @@ class Store:
     async def compact(self, key: str, keep: int) -> int | None:
         """Forget all but the last messages; how many were forgotten, None without a session."""
         return await self.database.write(partial(transactions.compact, key, keep))
+
+    # -- usage -----------------------------------------------------------------------------------------------------
+
+    async def spent(
+        self,
+        since: int,
+        until: int,
+        by: Sequence[Group],
+        offset_min: int = 0,
+        *,
+        agent: str | None = None,
+        session: str | None = None,
+    ) -> list[Spent]:
+        """Tokens and dollars from `since` to before `until`; days are those at so many minutes east of UTC."""
+        return await self.database.read(partial(queries.spent, since, until, by, offset_min, agent, session))
+
+    async def said(
+        self,
+        since: int,
+        until: int,
+        by: Sequence[Literal["day", "session"]],
+        offset_min: int = 0,
+        *,
+        agent: str | None = None,
+        session: str | None = None,
+    ) -> list[Said]:
+        """The messages of the transcripts that are there, by the same rules."""
+        return await self.database.read(partial(queries.said, since, until, by, offset_min, agent, session))
+
+    async def tools(
+        self, since: int, until: int, *, agent: str | None = None, session: str | None = None
+    ) -> list[Used]:
+        """What tools were called, by session, the most used first."""
+        return await self.database.read(partial(queries.tools, since, until, agent, session))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions.records import Progress, Request, Row, Run, RunState, Session
+from gateway.sessions.records import HEAD, Progress, Request, Row, Run, RunState, Session
 
 MAX_QUEUED = 20
 """Runs that wait in one session."""
@@ -36,9 +36,11 @@ class QueueFull(Exception):
     """So many runs wait that another one is not accepted; `str()` says which bound it was."""
 
 
-def accept(id: str, session: str, agent: str, request: Request, now: int, db: Connection) -> tuple[Run, bool]:
+def accept(
+    id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None, db: Connection
+) -> tuple[Run, bool]:
     if (known := find_run(id, db)) is not None:
-        return known, False
+        return (known if owed is None or not known.unfinished else _owe(known, owed, db)), False
     unfinished = "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')"
     (waiting,) = db.execute(f"{unfinished} AND session = ?", (session,)).fetchone()
     if waiting > MAX_QUEUED:  # one of them is running
@@ -53,7 +55,18 @@ def accept(id: str, session: str, agent: str, request: Request, now: int, db: Co
         "INSERT INTO runs (id, session, agent, state, request, accepted, number) VALUES (?, ?, ?, 'queued', ?, ?, ?)",
         (id, session, agent, _encode(request).decode(), now, number),
     )
-    return Run(id, session, agent, "queued", request, now), True
+    run = Run(id, session, agent, "queued", request, now)
+    return run if owed is None else _owe(run, owed, db), True
+
+
+def answer(
+    id: str, session: str, agent: str, request: Request, message: Message, now: int, db: Connection
+) -> tuple[Run, bool]:
+    run, fresh = accept(id, session, agent, request, now, None, db)
+    if fresh:
+        begin(id, now, db)
+        run = end(Progress(id, 0, ""), message, "done", now, "stop", None, Usage(), db)
+    return run, fresh
 
 
 def begin(id: str, now: int, db: Connection) -> Run | None:
@@ -104,6 +117,7 @@ def progress(news: Progress, db: Connection) -> Run | None:
 
 def end(
     last: Progress,
+    rest: Message | None,
     state: RunState,
     now: int,
     stop_reason: str | None,
@@ -111,7 +125,11 @@ def end(
     usage: Usage,
     db: Connection,
 ) -> Run:
-    progress(last, db)
+    before = progress(last, db)
+    if rest is not None and before is not None:
+        if before.request.keeps and (found := find_session(before.session, db)) is not None:
+            _say(found, rest, last.run, now, db)
+        db.execute("UPDATE runs SET answer = ? WHERE id = ?", (text_of(rest), last.run))
     db.execute(
         "UPDATE runs SET state = ?, ended = ?, stop_reason = ?, failure = ?, usage = ?"
         " WHERE id = ? AND state IN ('queued', 'running')",
@@ -127,26 +145,24 @@ def end(
     return run
 
 
-def owe(id: str, connection: str, request: str, db: Connection) -> Run | None:
-    run = find_run(id, db)
-    if run is None or not run.unfinished:
-        return run
-    waiting = [*run.waiting, (connection, request)]
-    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (_encode(waiting).decode(), id))
-    return find_run(id, db)
+def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:
+    waiting = [*run.waiting, owed]
+    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (_encode(waiting).decode(), run.id))
+    return msgspec.structs.replace(run, waiting=waiting)
 
 
 def _count(run: Run, message: Message, db: Connection) -> None:
     """What one answer of a model has cost."""
     used = message.get("usage") or {}
     input, output, read, write = (int(used.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite"))
-    cost = (used.get("cost") or {}).get("total")
+    cost = used.get("cost") or {}
     db.execute(
-        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(int(message["timestamp"]), run.session, run.agent),
             *(message.get("provider") or "", message.get("model") or ""),
-            *(input, output, read, write, cost),
+            *(input, output, read, write, cost.get("total")),
+            *(float(cost.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite")),
         ),
     )
     db.execute(
@@ -157,9 +173,15 @@ def _count(run: Run, message: Message, db: Connection) -> None:
 
 def _say(session: Session, message: Message, run: str | None, now: int, db: Connection) -> Row:
     id = secrets.token_hex(4)
+    role = message.get("role") or ""
+    failed = bool(message.get("isError")) or message.get("stopReason") == "error"
     position = db.execute(
-        "INSERT INTO messages (session, id, run, at, body) VALUES (?, ?, ?, ?, ?) RETURNING position",
-        (session.id, id, run, now, _encode(message).decode()),
+        "INSERT INTO messages (session, id, run, at, role, head, tool, failed, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING position",
+        (
+            *(session.id, id, run, now, role, text_of(message).strip()[:HEAD]),
+            *(message.get("toolName") if role == "toolResult" else None, failed, _encode(message).decode()),
+        ),
     ).fetchone()[0]
     db.execute(
         "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE key = ?", (now, session.key)

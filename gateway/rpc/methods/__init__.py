@@ -1,5 +1,6 @@
 """Every method that this gateway answers. Adding one is: write it in a module here, and name it in the list."""
 
+from gateway.rpc.methods.agent import agent, agent_wait
 from gateway.rpc.methods.agents import agent_identity_get, agents_list
 from gateway.rpc.methods.approvals import (
     approval_history,
@@ -11,7 +12,7 @@ from gateway.rpc.methods.approvals import (
     question_list,
 )
 from gateway.rpc.methods.channels import channels_pairing_list, channels_status
-from gateway.rpc.methods.chat import chat_history, chat_metadata, chat_startup
+from gateway.rpc.methods.chat import chat_abort, chat_history, chat_inject, chat_metadata, chat_send, chat_startup
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_schema import config_schema, config_schema_lookup
 from gateway.rpc.methods.config_write import config_apply, config_patch, config_set
@@ -99,6 +100,11 @@ METHODS = (
     chat_history,
     chat_startup,
     chat_metadata,
+    chat_send,
+    chat_abort,
+    chat_inject,
+    agent,
+    agent_wait,
     cron_status,
     cron_list,
     cron_runs,
