@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 KEPT = 20
 """Messages that `/compact` keeps by itself."""
+LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
 
 
 async def carry_out(conversations: "Conversations", key: str, command: Slash) -> str:
@@ -25,7 +26,8 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
         case "model":
             return await _model(conversations, key, command.argument)
         case "models":
-            return _models(conversations)
+            found = models.listed(conversations.tree(), conversations.environment)
+            return "Models:\n" + "\n".join(_model_line(each) for each in found)
         case "think":
             return await _think(conversations, key, command.argument.lower())
         case "compact":
@@ -34,12 +36,9 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
             return "Commands:\n" + "\n".join(f"- /{name}: {what}" for name, what in COMMANDS.items())
 
 
-def _models(conversations: "Conversations") -> str:
-    lines = []
-    for each in models.listed(conversations.tree(), conversations.env):
-        remarks = [*each.tags, *([] if each.available else ["cannot be used"])]
-        lines.append(f"- {each.ref}" + (f" ({', '.join(remarks)})" if remarks else ""))
-    return "Models:\n" + "\n".join(lines)
+def _model_line(listed: models.Listed) -> str:
+    remarks = (*listed.tags, *(() if listed.available else ("cannot be asked yet",)))
+    return f"- {listed.ref}" + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 async def _status(conversations: "Conversations", key: str) -> str:
@@ -72,8 +71,8 @@ async def _model(conversations: "Conversations", key: str, wanted: str) -> str:
 
 
 async def _think(conversations: "Conversations", key: str, level: str) -> str:
-    if level not in models.THINKING:
-        return f"Levels: {', '.join(models.THINKING)}"
+    if level not in LEVELS:
+        return f"Levels: {', '.join(LEVELS)}"
     await _set(conversations, key, "thinkingLevel", None if level == "off" else level)
     return f"Thinking: {level}"
 

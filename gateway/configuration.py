@@ -157,6 +157,7 @@ class Configuration:
         return self._reloader.snapshot
 
     def env(self, name: str) -> str | None:
+        """A variable of the process, or of `.env` beside the state."""
         return os.environ.get(name) or self.snapshot.dotenv.get(name)
 
     @property

@@ -10,22 +10,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from gateway import commands, workspace
-from gateway.config import catalog, models
-from gateway.config.prompt import system_prompt
+from gateway import commands
+from gateway.config import catalog
+from gateway.config.models import chain
 from gateway.config.providers import Unusable
-from gateway.config.servers import servers
 from gateway.config.substitute import Lookup
 from gateway.hub import Hub
 from gateway.link.client import Dial
-from gateway.link.messages import Event, Message, Spec
+from gateway.link.messages import Event, Message
 from gateway.paths import Paths
 from gateway.protocol.frames import WireError, encode_error, encode_response
 from gateway.runs.live import Live
 from gateway.runs.service import Runs
+from gateway.runs.spec import Specifier
 from gateway.runs.telling import Telling
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
@@ -38,16 +37,17 @@ log = logging.getLogger("gateway.conversations")
 
 
 class Conversations:
-    def __init__(self, paths: Paths, hub: Hub, tree: Callable[[], dict[str, Any]], env: Lookup, dial: Dial) -> None:
+    def __init__(
+        self, paths: Paths, hub: Hub, tree: Callable[[], dict[str, Any]], environment: Lookup, dial: Dial
+    ) -> None:
         """`tree`: the config that runs, with what stands in the environment put in."""
         self.store = Store(paths.database)
-        self.runs = Runs(self.store, dial, self._specify)
+        self.runs = Runs(self.store, dial, Specifier(self.store, paths.state, tree, environment))
         self.problem: str | None = None
         """Why the database cannot be used."""
         self._hub = hub
         self.tree = tree
-        self.env = env
-        self._state = paths.state
+        self.environment = environment
         self._opening: asyncio.Task[None] | None = None
         self.runs.audience += [Telling(hub), _Owed(hub)]
 
@@ -87,7 +87,7 @@ class Conversations:
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model."""
         try:
-            models.chain(self.tree(), self.env, self.agent(key), wanted)
+            chain(self.tree(), self.environment, self.agent(key), wanted)
         except Unusable as error:
             return str(error)
         return None
@@ -125,28 +125,6 @@ class Conversations:
         """Raises StorageFailed."""
         await self.ready()
         return await self.runs.abort(key, id)
-
-    async def _specify(self, run: Run) -> Spec:
-        session = await self.store.session(run.session) if run.request.keeps else None
-        history = await self.store.history(run.session, run.id) if session is not None else []
-        tree, entry = self.tree(), session.entry if session else {}
-        folder = workspace.folder(tree, self._state, run.agent)
-        files, there = await asyncio.to_thread(lambda: (workspace.read(folder), folder.is_dir()))
-        system = [system_prompt(tree, run.agent, files), run.request.system]
-        bounds = models.bounds(tree, run.agent)
-        timeout = run.request.timeout_ms
-        return Spec(
-            session=run.session,
-            agent=run.agent,
-            prompt=run.request.prompt,
-            models=models.chain(tree, self.env, run.agent, run.request.model or entry.get("model")),
-            history=history or run.request.context,
-            system="\n\n".join(each for each in system if each),
-            thinking=run.request.thinking or entry.get("thinkingLevel") or models.thinking(tree, run.agent),
-            servers=servers(tree),
-            workspace=str(folder) if there else None,
-            bounds=bounds if timeout is None else msgspec.structs.replace(bounds, timeout_ms=timeout),
-        )
 
 
 def _spoken(text: str) -> Message:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from gateway.agent.backlog import Backlog
-from gateway.agent.conversation import Conversation, Failed
+from gateway.agent.conversation import Conversation
+from gateway.agent.failed import Failed
 from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Said, Spec
 
 log = logging.getLogger("agent.runs")
@@ -47,7 +48,8 @@ class Run:
         if self._left:
             return
         ended = self._ended(work)
-        if (message := self._conversation.partial(ended.stop_reason)) is not None:
+        why = ended.failure.message if ended.failure else None
+        if (message := self._conversation.partial(ended.stop_reason, why)) is not None:
             self._append(Said(message))
         self._append(ended)
         took = time.monotonic() - self._begun

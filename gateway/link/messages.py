@@ -135,24 +135,27 @@ class Usage(Struct, frozen=True, rename="camel"):
         return self.input + self.output + self.cache_read + self.cache_write
 
 
+FailureKind = Literal[
+    "config",
+    "auth",
+    "billing",
+    "rate_limit",
+    "overloaded",
+    "timeout",
+    "context",
+    "refused",
+    "network",
+    "provider",
+    "tool",
+    "limit",
+    "internal",
+]
+
+
 class Failure(Struct, frozen=True, omit_defaults=True):
     """Why a run did not end well. `message` is for the user and carries no secret."""
 
-    kind: Literal[
-        "config",
-        "auth",
-        "billing",
-        "rate_limit",
-        "overloaded",
-        "timeout",
-        "context",
-        "refused",
-        "network",
-        "provider",
-        "tool",
-        "limit",
-        "internal",
-    ]
+    kind: FailureKind
     message: str
     retryable: bool = False
     status: int | None = None
