@@ -133,6 +133,11 @@ def thinking(tree: dict[str, Any], agent_id: str) -> str:
     return next((level for level in wanted if level in THINKING), "off")
 
 
+def reasons(tree: dict[str, Any], ref: Ref) -> bool:
+    """Whether the config says that a model thinks before it answers."""
+    return _row(tree, ref).get("reasoning") is True
+
+
 def window(tree: dict[str, Any], ref: Ref) -> int | None:
     """Tokens that a model takes, where the config says it."""
     own = whole(section(tree, "agents", "defaults").get("contextTokens"))

@@ -36,6 +36,14 @@ class QueueFull(Exception):
     """So many runs wait that another one is not accepted; `str()` says which bound it was."""
 
 
+class SessionChanged(Exception):
+    """The session is not any more the one that was meant."""
+
+
+class LabelTaken(Exception):
+    """Another session of the agent has this label."""
+
+
 def accept(
     id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None, db: Connection
 ) -> tuple[Run, bool]:
@@ -214,14 +222,28 @@ def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:
         " AND position < ? ORDER BY position DESC LIMIT ?",
         (key, 2**62 if before is None else before, limit),
     )
-    return [Row(position, id, _decode_object(body), run) for position, id, body, run in rows][::-1]
+    return [read_row(row) for row in rows][::-1]
 
 
 def patch(
-    key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int, db: Connection
+    key: str,
+    agent: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    now: int,
+    expected: str | None,
+    db: Connection,
 ) -> Session:
+    before = find_session(key, db)
+    if expected is not None and (before is None or before.id != expected):
+        raise SessionChanged(key)
     session = _touch(key, agent, now, db)
-    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (_encode(change(session.entry)).decode(), key))
+    entry = change(session.entry)
+    label = entry.get("label")
+    if label is not None and label != session.entry.get("label"):
+        taken = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
+        if db.execute(taken, (agent, key, label)).fetchone() is not None:
+            raise LabelTaken(label)
+    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (_encode(entry).decode(), key))
     return _there(key, db)
 
 
@@ -281,6 +303,11 @@ def find_session(key: str, db: Connection) -> Session | None:
 def session(row: Sequence[Any]) -> Session:
     key, id, agent, created, updated, entry, provider, model, aborted, *counts = row
     return Session(key, id, agent, created, updated, _decode_object(entry), provider, model, bool(aborted), *counts)
+
+
+def read_row(row: Sequence[Any]) -> Row:
+    position, id, body, run = row
+    return Row(position, id, _decode_object(body), run)
 
 
 def find_run(id: str, db: Connection) -> Run | None:
