@@ -1,5 +1,6 @@
 """A `gateway.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,14 +8,20 @@ from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
+from gateway.link.client import Unreachable
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
 
 PATHS = Paths(config=Path("/home/u/.openclaw/openclaw.json"), state=Path("/home/u/.openclaw"), runtime=Path("/run/u"))
+
+
+async def no_agent() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    raise Unreachable("there is no agent in this test")
 
 
 @dataclass
@@ -35,8 +42,12 @@ class FakeCore:
     watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
-
     variables: dict[str, str] = field(default_factory=dict)
+    """Of the environment."""
+    conversations: Conversations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.conversations = Conversations(self.paths, self.hub, lambda: self.tree, self.env, no_agent)
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -66,6 +66,12 @@ def defaults(tree: dict[str, Any]) -> Defaults:
     )
 
 
+def main_session(tree: dict[str, Any], agent: str) -> str:
+    """The key of an agent's main session."""
+    shared = section(tree, "session").get("scope") == GLOBAL
+    return GLOBAL if shared else f"agent:{agent}:{main_key(tree)}"
+
+
 def main_key(tree: dict[str, Any]) -> str:
     """The last part of the main session's key."""
     return (text(section(tree, "session").get("mainKey")) or MAIN).lower()
