@@ -6,9 +6,11 @@ from pathlib import Path
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
+from gateway.link.client import Stream
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
@@ -34,6 +36,15 @@ class FakeCore:
     watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
+    conversations: Conversations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """As another process would. A test that needs a database gives `paths` a folder of its own."""
+        database = Path("/dev/null/no.sqlite") if self.paths is PATHS else self.paths.database
+        self.conversations = Conversations(database, self.hub, lambda: self.snapshot.merged, nobody)
 
     def report(self) -> StatusReport:
         return StatusReport(
@@ -67,3 +78,8 @@ class FakeCore:
     def request_restart(self, reason: str) -> RestartTicket:
         self.asked.append(f"restart {reason}")
         return RestartTicket("scheduled", self.boot_id, "as soon as it is idle")
+
+
+async def nobody() -> Stream:
+    """There is no agent."""
+    raise ConnectionRefusedError("no agent")

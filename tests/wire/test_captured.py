@@ -4,7 +4,6 @@ An answer of ours has every key that theirs has, down to the leaves, except what
 the letter.
 """
 
-import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from gateway.config.files import Snapshot
-from gateway.hub import Connection
 from gateway.lockout import Lockout
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
@@ -22,15 +20,11 @@ from gateway.protocol.gate import Gate
 from gateway.protocol.handshake import Accepted, Refused, receive_connect
 from gateway.protocol.session import Answer, Session
 from gateway.protocol.visitor import visitor
-from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
-from gateway.rpc.registry import Call, Registry
-from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
-from tests.rpc.calls import make_peer
+from tests.rpc.calls import answer, make_peer
 
 LATER = {
-    "chat.inject",
     "commands.list",
     "cron.add",
     "cron.remove",
@@ -125,10 +119,7 @@ def exchange(protocol: int, request: dict[str, Any], folder: Path) -> dict[str, 
     if isinstance(outcome, Answer):
         return decoded(outcome.text)
     assert isinstance(outcome, Request), outcome
-    answer = Dispatcher(Registry(METHODS)).answer(
-        Call(core, Connection("c", "x:1", FakeCarrier(), peer=peer), peer), outcome
-    )
-    return decoded(answer if isinstance(answer, str) else asyncio.run(answer()))
+    return answer(core, peer, outcome)
 
 
 def decoded(text: str) -> dict[str, Any]:
