@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from gateway.config import catalog
+from gateway.config import models
 from gateway.slash import COMMANDS, Slash
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
         case "model":
             return await _model(conversations, key, command.argument)
         case "models":
-            names = [each.ref for each in catalog.models(conversations.tree())]
-            return "Models:\n" + "\n".join(f"- {name}" for name in names) if names else NO_MODELS
+            found = models.listed(conversations.tree(), conversations.environment)
+            return "Models:\n" + "\n".join(_model_line(each) for each in found)
         case "think":
             return await _think(conversations, key, command.argument.lower())
         case "compact":
@@ -36,14 +36,17 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
             return "Commands:\n" + "\n".join(f"- /{name}: {what}" for name, what in COMMANDS.items())
 
 
-NO_MODELS = "The config names no models under models.providers; a model may be named all the same: /model provider/name"
+def _model_line(listed: models.Listed) -> str:
+    remarks = (*listed.tags, *(() if listed.available else ("cannot be asked yet",)))
+    return f"- {listed.ref}" + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 async def _status(conversations: "Conversations", key: str) -> str:
     session = await conversations.store.session(key)
-    provider, model, window = catalog.default_model(conversations.tree())
+    tree = conversations.tree()
+    default = models.default(tree, conversations.agent(key))
+    window = models.window(tree, default)
     chosen = session.entry.get("model") if session else None
-    default = f"{provider}/{model}" if provider else model or "builtin/echo (no model is configured)"
     lines = [f"Session: {key}", f"Model: {chosen or default}"]
     if session is not None:
         full = f" of {window} ({100 * session.total // window} %)" if window else ""

@@ -156,6 +156,10 @@ class Configuration:
     def snapshot(self) -> Snapshot:
         return self._reloader.snapshot
 
+    def env(self, name: str) -> str | None:
+        """A variable of the process, or of `.env` beside the state."""
+        return os.environ.get(name) or self.snapshot.dotenv.get(name)
+
     @property
     def watching(self) -> Literal["inotify", "polling", "off"]:
         return self._watch.mode if self._watch else "off"

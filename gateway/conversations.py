@@ -8,19 +8,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from gateway import commands
 from gateway.config import catalog
+from gateway.config.models import chain
+from gateway.config.providers import Unusable
+from gateway.config.substitute import Lookup
 from gateway.hub import Hub
 from gateway.link.client import Dial
-from gateway.link.messages import Bounds, Event, Message, Model, Spec
+from gateway.link.messages import Event, Message
+from gateway.paths import Paths
 from gateway.protocol.frames import WireError, encode_error, encode_response
 from gateway.runs.live import Live
 from gateway.runs.service import Runs
+from gateway.runs.spec import Specifier
 from gateway.runs.telling import Telling
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
@@ -33,14 +37,17 @@ log = logging.getLogger("gateway.conversations")
 
 
 class Conversations:
-    def __init__(self, database: Path, hub: Hub, tree: Callable[[], dict[str, Any]], dial: Dial) -> None:
+    def __init__(
+        self, paths: Paths, hub: Hub, tree: Callable[[], dict[str, Any]], environment: Lookup, dial: Dial
+    ) -> None:
         """`tree`: the config that runs, with what stands in the environment put in."""
-        self.store = Store(database)
-        self.runs = Runs(self.store, dial, self._specify)
+        self.store = Store(paths.database)
+        self.runs = Runs(self.store, dial, Specifier(self.store, paths.state, tree, environment))
         self.problem: str | None = None
         """Why the database cannot be used."""
         self._hub = hub
         self.tree = tree
+        self.environment = environment
         self._opening: asyncio.Task[None] | None = None
         self.runs.audience += [Telling(hub), _Owed(hub)]
 
@@ -79,7 +86,11 @@ class Conversations:
 
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model."""
-        return None if "/" in wanted else "a model is named provider/name"
+        try:
+            chain(self.tree(), self.environment, self.agent(key), wanted)
+        except Unusable as error:
+            return str(error)
+        return None
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -114,21 +125,6 @@ class Conversations:
         """Raises StorageFailed."""
         await self.ready()
         return await self.runs.abort(key, id)
-
-    async def _specify(self, run: Run) -> Spec:
-        session = await self.store.session(run.session) if run.request.keeps else None
-        history = await self.store.history(run.session, run.id) if session is not None else []
-        thinking = run.request.thinking or (session.entry.get("thinkingLevel") if session else None)
-        return Spec(
-            session=run.session,
-            agent=run.agent,
-            prompt=run.request.prompt,
-            models=[Model("builtin", "echo", "builtin")],
-            history=history or run.request.context,
-            system=run.request.system,
-            thinking=thinking or "off",
-            bounds=Bounds(),
-        )
 
 
 def _spoken(text: str) -> Message:

@@ -3,7 +3,7 @@
 Only typing: nothing here runs, so that a method can be tested with any object of this shape.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gateway.config.files import Snapshot
@@ -34,6 +34,15 @@ class Core(Protocol):
     @property
     def config(self) -> "Config":
         """What runs, which is not the file's when the file has errors."""
+        ...
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """All that runs of the file, with the sections that are not in `config`. It holds secrets."""
+        ...
+
+    def env(self, name: str) -> str | None:
+        """A variable of the environment, or of `.env` beside the state."""
         ...
 
     @property

@@ -34,6 +34,7 @@ from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.link.child import Child
+from gateway.link.client import Stream, by_path
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
@@ -123,7 +124,11 @@ class Process:
         )
         self._child = Child(os.environ, start.inherited.others)
         self.conversations = Conversations(
-            start.paths.database, self.hub, lambda: self._configuration.tree, self._child.dial
+            start.paths,
+            self.hub,
+            tree=lambda: self._configuration.tree,
+            environment=self._configuration.env,
+            dial=self._dial_agent,
         )
         self._coordinator = self._take_turns()
 
@@ -148,6 +153,13 @@ class Process:
     @property
     def config(self) -> Config:
         return self._configuration.config
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        return self._configuration.tree
+
+    def env(self, name: str) -> str | None:
+        return self._configuration.env(name)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -347,6 +359,13 @@ class Process:
 
     def _announce_pairing(self, event: str, payload: dict[str, Any]) -> None:
         self.hub.broadcast(event, payload, drop_if_slow=True, scope=PAIRING)
+
+    async def _dial_agent(self) -> Stream:
+        """systemd's agent where it has one for this gateway, else a child of our own."""
+        path = self.paths.agent_socket
+        if self._unit and self._start.notifier.connected and path is not None and path.exists():
+            return await by_path(str(path))
+        return await self._child.dial()
 
     def _changed(self) -> None:
         self._status_wanted.set()

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
@@ -45,6 +46,15 @@ class FakeCore:
         """As another process would. A test that needs a database gives `paths` a folder of its own."""
         database = Path("/dev/null/no.sqlite") if self.paths is PATHS else self.paths.database
         self.conversations = Conversations(database, self.hub, lambda: self.snapshot.merged, nobody)
+
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        return self.snapshot.tree or self.snapshot.merged
+
+    def env(self, name: str) -> str | None:
+        return self.variables.get(name)
 
     def report(self) -> StatusReport:
         return StatusReport(

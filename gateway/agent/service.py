@@ -37,6 +37,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave, f"{number.name} was received")
+        loop.add_signal_handler(signal.SIGUSR1, self._retire)
         if listener is not None:
             server = await asyncio.start_unix_server(self._link.serve, sock=listener)
             self._stop_accepting = server.close
@@ -76,6 +77,12 @@ class Service:
         if not len(self._runs):
             why = f"nothing to do for {self._idle_s:g} s"
             self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave, why)
+
+    def _retire(self) -> None:
+        """Another program or unit file waits to take its place. No run is ended for that, and none has to wait."""
+        log.info("SIGUSR1 was received: leaving when no run is left")
+        self._idle_s = 0.0
+        self._changed()
 
     def _status(self) -> str:
         return f"{len(self._runs)} run{'s' if len(self._runs) != 1 else ''}"

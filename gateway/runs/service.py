@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gateway.config.providers import Unusable
 from gateway.link.client import Dial, Link, Unreachable
 from gateway.link.messages import Ended, Event, Failure, Refused, Spec
 from gateway.runs.live import INTERRUPTED, Live
@@ -38,10 +39,6 @@ MAX_ATTEMPTS = 2
 """Agents that are asked for one run."""
 BROKEN = "the gateway has an error; its log has the details"
 _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
-
-
-class Unusable(Exception):
-    """A run cannot be begun as the config is; `str()` says why and what to do."""
 
 
 class Audience(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from gateway.config import catalog
+from gateway.config import models
 from gateway.config.catalog import Defaults
 from gateway.core import Core
 from gateway.lag import EventLoop
@@ -75,7 +75,7 @@ def status(call: Call, params: StatusParams) -> Status:
     """Heartbeat, sessions and queued events, for a status page."""
     who = call.core.snapshot.defaults
     stores = {id: _sessions(call.core.paths.state, id) for id in who.agents}
-    _, model, window = catalog.default_model(call.core.snapshot.merged)
+    ref = models.default(call.core.tree)
     answer = Status(
         heartbeat={"defaultAgentId": who.agent, "agents": [{"agentId": id, **HEARTBEAT_OFF} for id in who.agents]},
         channel_summary=[],
@@ -83,7 +83,7 @@ def status(call: Call, params: StatusParams) -> Status:
         sessions={
             "paths": [each["path"] for each in stores.values()],
             "count": 0,
-            "defaults": {"model": model, "contextTokens": window},
+            "defaults": {"model": ref.id, "contextTokens": models.window(call.core.tree, ref)},
             "recent": [],
             "byAgent": [{"agentId": id, **each} for id, each in stores.items()],
         },

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import catalog
+from gateway.config import models
 from gateway.core import Core
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
@@ -184,5 +184,5 @@ def progress_card_get(call: Call, params: BranchesParams) -> ProgressCard:
 
 def defaults(core: Core) -> dict[str, Any]:
     """The model that a new session would get."""
-    provider, model, window = catalog.default_model(core.snapshot.merged)
-    return {"modelProvider": provider, "model": model, "contextTokens": window}
+    ref = models.default(core.tree)
+    return {"modelProvider": ref.provider, "model": ref.id, "contextTokens": models.window(core.tree, ref)}

@@ -9,7 +9,7 @@ from tests.core_fake import PATHS, FakeCore
 
 MODEL = {"id": "m1", "name": "Mock 1", "reasoning": False, "input": ["text"], "contextWindow": 200000}
 CONFIG: dict[str, Any] = {
-    "models": {"providers": {"mock": {"apiKey": "x", "models": [MODEL]}}},
+    "models": {"providers": {"mock": {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "x", "models": [MODEL]}}},
     "agents": {"defaults": {"model": {"primary": "mock/m1"}, "workspace": "/home/u/ws"}},
 }
 
