@@ -371,7 +371,9 @@ class Runs:
             self._storing = None
 
     async def _store_now(self) -> None:
-        lives = [live for id in self._dirty if (live := self._live.get(id)) is not None and not live.ending]
+        lives = [
+            live for id in self._dirty if (live := self._live.get(id)) is not None and not (live.over or live.ending)
+        ]
         self._dirty.clear()
         news = [(live, live.progress()) for live in lives]
         try:
