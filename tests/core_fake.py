@@ -1,7 +1,7 @@
 """A `gateway.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class FakeCore:
     watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
     conversations: Conversations = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,10 +45,8 @@ class FakeCore:
 
     def begin(self) -> None:
         """As another process would. A test that needs a database gives `paths` a folder of its own."""
-        database = Path("/dev/null/no.sqlite") if self.paths is PATHS else self.paths.database
-        self.conversations = Conversations(database, self.hub, lambda: self.snapshot.merged, nobody)
-
-    variables: dict[str, str] = field(default_factory=dict)
+        paths = replace(PATHS, state=Path("/dev/null")) if self.paths is PATHS else self.paths
+        self.conversations = Conversations(paths, self.hub, lambda: self.tree, self.env, nobody)
 
     @property
     def tree(self) -> dict[str, Any]:

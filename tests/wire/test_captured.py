@@ -23,6 +23,7 @@ from gateway.protocol.visitor import visitor
 from gateway.rpc.methods import METHODS
 from tests.core_fake import FakeCore
 from tests.rpc.calls import answer, make_peer
+from tests.rpc.methods.configured import CONFIG
 
 LATER = {
     "commands.list",
@@ -39,15 +40,14 @@ LATER = {
 }
 """Methods of theirs that we do not have yet. Each must be truly unknown, so the list can only shrink."""
 
-SESSION_INFO = {f".sessionInfo.{key}" for key in ("contextTokens", "fastAutoOnSeconds", "model", "modelProvider")}
 MISSING: dict[tuple[int, str], set[str]] = {
     (3, "system-presence"): {"[].ip"},
     (4, "system-presence"): {"[].ip"},
     (4, "status"): {".heartbeat.agents[].waitingForRoute", ".hostDesktop"},
     (4, "config.get"): {".agentRosterIncludeOwned", ".bindingsIncludeOwned", ".includeProvenance"},
-    (4, "agents.list"): {".agents[].defaultPermissionMode", ".agents[].model", ".agents[].workspaceGit"},
-    (4, "chat.history"): SESSION_INFO,
-    (4, "chat.startup"): SESSION_INFO,
+    (4, "agents.list"): {".agents[].defaultPermissionMode", ".agents[].workspaceGit"},
+    (4, "chat.history"): {".sessionInfo.fastAutoOnSeconds"},
+    (4, "chat.startup"): {".sessionInfo.fastAutoOnSeconds"},
     (4, "channels.status"): {".eventLoop"},
     (4, "cron.status"): {".sqlitePath", ".storage"},
     (3, "config.schema"): {f".schema.properties.{key}" for key in ("env", "meta", "wizard")},
@@ -113,7 +113,7 @@ def exchange(protocol: int, request: dict[str, Any], folder: Path) -> dict[str, 
     if request["params"].get("baseHash") == RIGHT_HASH:
         request = request | {"params": request["params"] | {"baseHash": hashlib.sha256(b"{}").hexdigest()}}
     paths = Paths(config=folder / "openclaw.json", state=folder, runtime=folder)
-    core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, ()))
+    core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=CONFIG))
     peer = make_peer(protocol, "operator.admin")
     outcome = Session(peer).receive(json.dumps(request))
     if isinstance(outcome, Answer):

@@ -87,4 +87,4 @@ def test_a_message_is_injected(core: FakeCore) -> None:
 def test_without_a_database_a_message_is_refused() -> None:
     error = call(configured(), NEW, "chat.send", {"sessionKey": KEY, "message": "x", "idempotencyKey": "k"})["error"]
     assert error["code"] == "UNAVAILABLE" and error["retryable"]
-    assert "cannot open /dev/null/no.sqlite" in error["message"]
+    assert "cannot open /dev/null/gateway/conversations.sqlite" in error["message"]
