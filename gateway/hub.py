@@ -48,6 +48,14 @@ class Carrier(Pipe, Protocol):
         """The client has said who it is."""
         ...
 
+    def unsettle(self) -> None:
+        """Something is under way for the client that must not be lost: who dies now leaves it to be told."""
+        ...
+
+    def settle(self) -> None:
+        """Look anew whether anything is under way."""
+        ...
+
     async def wait_closed(self) -> None:
         """Return when nothing of the connection is left."""
         ...
@@ -69,6 +77,8 @@ class Connection:
     """Whether it has had its first answer after the hello."""
     kept: bool = False
     """Whether it outlives this process."""
+    owed: int = 0
+    """Events that are certain to come: what they tell is being written down."""
     requests: dict[asyncio.Task[str], str] = field(default_factory=dict)
     """Those that are being served, with their ids."""
 
@@ -83,7 +93,8 @@ class Connection:
 
     def seq_at_rest(self) -> int | None:
         """The number of its last event; None while anything is under way for it."""
-        return None if self.requests or self.outbox.queued or self.outbox.closing else self.seq
+        under_way = self.requests or self.owed or self.outbox.queued or self.outbox.closing
+        return None if under_way else self.seq
 
     def give_up(self, error: WireError) -> None:
         """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
@@ -215,6 +226,21 @@ class Hub:
             yield
         finally:
             self.begin()
+
+    @contextmanager
+    def owing(self, scope: Scope) -> Iterator[None]:
+        """Around what is written down and then told to those who have the scope: a client to whom a process that
+        dies in between has not told it is closed by the next one, and asks how things are."""
+        hearers = [each for each in self.clients if each.may_hear(scope)]
+        for connection in hearers:
+            connection.owed += 1
+            connection.carrier.unsettle()
+        try:
+            yield
+        finally:
+            for connection in hearers:
+                connection.owed -= 1
+                connection.carrier.settle()
 
     def broadcast(
         self,

@@ -34,10 +34,9 @@ def set_up(environ: Mapping[str, str]) -> None:
     """OPENCLAW_LOG_LEVEL is a level's name as in OpenClaw's config; another word means info."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JournalFormatter() if _is_journal(environ) else TerminalFormatter())
-    root = logging.getLogger("agent")
-    root.handlers[:] = [handler]
-    root.propagate = False
-    root.setLevel(LEVELS.get(environ.get("OPENCLAW_LOG_LEVEL", "info"), logging.INFO))
+    logging.getLogger().handlers[:] = [handler]  # other people's libraries: what is a warning to them, from the root
+    logging.captureWarnings(True)
+    logging.getLogger("agent").setLevel(LEVELS.get(environ.get("OPENCLAW_LOG_LEVEL", "info"), logging.INFO))
     logging.raiseExceptions = False  # a broken stderr must not turn each line into a traceback
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.sessions.records import Filter, Group, Page, Row, Said, Session, Spent, Summary, Used
-from gateway.sessions.transactions import SESSION, find_session, rows, session
+from gateway.sessions.transcripts import SESSION, find_session, rows, session
 
 Connection = sqlite3.Connection
 

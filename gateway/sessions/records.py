@@ -85,6 +85,7 @@ class Run(Struct, frozen=True):
     agent: str
     state: RunState
     request: Request
+    """Of one that has ended without prompt, context and system: they are large, and a transcript has the prompt."""
     accepted: int
     started: int | None = None
     ended: int | None = None
@@ -207,3 +208,13 @@ class Used(Struct, frozen=True):
     session: str
     tool: str
     calls: int
+
+
+def text_of(message: Message) -> str:
+    """What a message says in words."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, list) else []
+    texts = [each.get("text") for each in blocks if isinstance(each, dict) and each.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
