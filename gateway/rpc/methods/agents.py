@@ -1,10 +1,10 @@
-"""Agents: what the config file names. No agent runs here yet."""
+"""Agents: what the config file names."""
 
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.config import catalog
+from gateway.config import catalog, models
 from gateway.core import Core
 from gateway.protocol.params import NoParams, Params, cut
 from gateway.protocol.scopes import READ
@@ -62,8 +62,8 @@ def agents_list(call: Call, params: NoParams) -> Agents:
                 "workspace": workspace(call.core, agent.id),
                 "agentRuntime": RUNTIME,
                 **THINKING_OFF,
+                "model": {"primary": str(models.default(call.core.tree, agent.id))},
             }
-            row |= {"model": {"primary": agent.model}} if agent.model else {}
     return answer
 
 
