@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
+from gateway.link.messages import Message
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.agents import RUNTIME
@@ -15,7 +16,7 @@ from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.runs.telling import tell_injected
-from gateway.sessions.records import Request, Run, Session
+from gateway.sessions.records import Request, Row, Run, Session
 from gateway.slash import parse
 
 MAX_HISTORY_BYTES = 6 * 1024 * 1024
@@ -235,7 +236,8 @@ async def _history(call: Call, text: str, page: Page) -> History:
     session = await stored(conversations.store.session(key))
     rows = await stored(conversations.store.rows(key, page.limit + page.offset)) if session else []
     shown = rows[: len(rows) - page.offset] if page.offset else rows
-    messages = _within([row.message for row in shown], min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
+    told = [_marked(row) if call.peer.protocol >= 4 else row.message for row in shown]
+    messages = _within(told, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
     answer = History(key, messages)
     if session is not None:
         answer.session_id = session.id
@@ -253,6 +255,13 @@ async def _history(call: Call, text: str, page: Page) -> History:
     answer.defaults = {**model, "agentRuntime": RUNTIME, "modelSelectionTarget": "session"}
     answer.session_info = _info(call, key, session)
     return answer
+
+
+def _marked(row: Row) -> Message:
+    """With its place in the transcript and the run that brought it, where 2026.9.6 says so."""
+    known = row.message.get("__openclaw")
+    marks = {"id": row.id} | ({"runId": row.run} if row.run else {})
+    return {**row.message, "__openclaw": {**(known if isinstance(known, dict) else {}), **marks}}
 
 
 def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
