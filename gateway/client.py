@@ -54,6 +54,8 @@ class WireFailure(GatewayError):
         self.message = str(error.get("message", ""))
         self.details = error.get("details")
         self.retryable = bool(error.get("retryable", False))
+        after = error.get("retryAfterMs")
+        self.retry_after_s = after / 1000 if isinstance(after, int) else None
         super().__init__(f"{self.message} ({self.code})")
 
 

@@ -235,6 +235,7 @@ def test_a_refused_handshake() -> None:
             with pytest.raises(Refused, match=r"device identity required \(NOT_PAIRED\)") as caught:
                 await GatewayClient(url).connect()
         assert (caught.value.code, caught.value.details, caught.value.retryable) == ("NOT_PAIRED", {"a": 1}, False)
+        assert caught.value.retry_after_s is None
 
     run(test)
 
@@ -242,7 +243,8 @@ def test_a_refused_handshake() -> None:
 def test_a_failed_call_leaves_the_connection_usable() -> None:
     async def script(peer: Gateway) -> None:
         await peer.greet()
-        await peer.refuse(await peer.request(), code="UNAVAILABLE", message="later", retryable=True)
+        later = {"code": "UNAVAILABLE", "message": "later", "retryable": True, "retryAfterMs": 500}
+        await peer.refuse(await peer.request(), **later)
         await peer.answer(await peer.request(), 5)
 
     async def test() -> None:
@@ -250,6 +252,7 @@ def test_a_failed_call_leaves_the_connection_usable() -> None:
             with pytest.raises(CallFailed) as caught:
                 await client.call("a")
             assert (caught.value.code, caught.value.retryable) == ("UNAVAILABLE", True)
+            assert caught.value.retry_after_s == 0.5
             assert await client.call("b") == 5
 
     run(test)

@@ -212,7 +212,7 @@ class View:
         return self._show(run, shown, text)
 
     def _settle(self, run: str, shown: _Shown, text: str) -> list[Piece]:
-        """Which message this is of can only be told from its words; until they are new ones there is nothing to show."""
+        """Which message this is of can only be told from its words; until they are new, nothing is shown."""
         if any(each.startswith(text) for each in shown.messages):
             return []
         goes_on = shown.at < len(shown.messages) and text.startswith(shown.messages[-1])

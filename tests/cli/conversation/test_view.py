@@ -260,7 +260,7 @@ def test_a_message_as_the_history_has_it() -> None:
     assert read_row({"content": None, "__openclaw": 5}) == Row("", "")
 
 
-# -- a gateway that dies, and connections that break ---------------------------------------------------------------------
+# -- a gateway that dies, and connections that break -------------------------------------------------------------------
 
 words = st.lists(st.sampled_from(["a", "b", "ab", " ", "a b"]), max_size=4)
 QUESTION = {"role": "user", "content": "?"}
