@@ -1,6 +1,6 @@
 """What OpenClaw's own gateway says in a conversation and this one does not, or the other way round.
 
-    .venv/bin/python conformance/compare.py 2026.9.6            # the fields of every step; --order: the frames in their order
+    .venv/bin/python conformance/compare.py 2026.9.6  # the fields of every step; --order: the frames in their order
     .venv/bin/python conformance/compare.py 2026.2.1 --step send
 
 For whoever builds: it judges nothing. Both gateways run here, with the model provider of the tests.
