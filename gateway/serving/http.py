@@ -8,6 +8,7 @@ for a moment: closing with unread data would reset the connection before the cli
 import asyncio
 import json
 import socket
+import sys
 from collections import deque
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.serving.answering import EXTENSION, Answering
+from gateway.handover.parting import Answer
+from gateway.serving.answering import EXTENSION, Answering, resume
 from gateway.serving.state import GatewayState, canonical
 
 SLICE = 2048
@@ -35,10 +37,11 @@ class _Refused(Exception):
 class HttpProtocol(HttpToolsProtocol):
     server_state: GatewayState
 
-    def __init__(self, *args: Any, adopted: bool = False, **kwargs: Any) -> None:
-        """`adopted`: another process has accepted it, and answered what had come."""
+    def __init__(self, *args: Any, adopted: bool = False, left: Answer | None = None, **kwargs: Any) -> None:
+        """`adopted`: another process has accepted it, and answered what had come, but for what it has `left`."""
         super().__init__(*args, **kwargs)
         self._adopted = adopted
+        self._left = left
         self.limits = self.server_state.limits()
         self.timeout_keep_alive = self.limits.keep_alive_ms / 1000  # type: ignore[assignment]
         self.received = 0
@@ -75,11 +78,23 @@ class HttpProtocol(HttpToolsProtocol):
             self.server_state.waits.observe(transport, self.loop.time())
         if self.client is not None:
             address = canonical(self.client[0])
-            if not self.server_state.admission.admit(address, self.limits.max_connections_per_address):
+            # In the middle of an answer it is in no state to be refused.
+            most = self.limits.max_connections_per_address if self._left is None else sys.maxsize
+            if not self.server_state.admission.admit(address, most):
                 self._refuse(503, "Too many connections from your address")
                 return
             self._address = address
-        self._arm(self.limits.head_timeout_ms)
+        if self._left is None:
+            self._arm(self.limits.head_timeout_ms)
+        else:
+            self._go_on(self._left)
+
+    def _go_on(self, left: Answer) -> None:
+        self._left = None
+        self._answering = resume(self, left)
+        self.cycle = self._answering.cycle
+        self.transport.write(left.unsent)
+        self._start_asgi_task(self.cycle, self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -169,9 +184,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._own.keep_alive &= not self.server_state.leaving
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running, self._answering = cycle, None
-        if cycle.scope["path"] in self.server_state.apis:
-            self._answering = Answering(cycle)
+        self._running = cycle
+        if self._answering is None or self._answering.cycle is not cycle:
+            self._answering = Answering(cycle) if cycle.scope["path"] in self.server_state.apis else None
+        if self._answering is not None:
             cycle.scope["extensions"] = {EXTENSION: {"answering": self._answering}}
         super()._start_asgi_task(cycle, app)
 
@@ -311,7 +327,7 @@ class HttpProtocol(HttpToolsProtocol):
         A request that has arrived but is unread is not idleness: closing now would reset it. Where the next process
         goes on with the connection, it will read it.
         """
-        if self.busy:
+        if self.busy and not self.portable:
             if self.cycle is not None and not self._carried:
                 self.cycle.keep_alive = False
             return True
@@ -332,16 +348,23 @@ class HttpProtocol(HttpToolsProtocol):
     def _carried(self) -> bool:
         return self.server_state.carry and self.client is not None  # the control socket's clients have no address
 
-    def idle_fd(self) -> int | None:
-        """The descriptor, if there is nothing but the connection to pass on."""
-        if self.busy or self._refused or self._upgraded or self.transport.is_closing():
+    @property
+    def portable(self) -> bool:
+        """Its answer is not whole, and the next process goes on with it."""
+        if self._answering is None or not self._answering.portable or not self._carried:
+            return False
+        return not (self._receiving or self.pipeline or self._held or self._refused or self.transport.is_closing())
+
+    def part(self) -> tuple[int, Answer | None] | None:
+        """The descriptor, and what is to be passed on beside it; None for a connection that cannot be."""
+        if not self.portable and (self.busy or self._refused or self._upgraded or self.transport.is_closing()):
             return None
         number: int = self.transport.get_extra_info("socket").fileno()
-        return number
+        return number, self._answering.left() if self._answering is not None and self.portable else None
 
     def give_up_on(self) -> None:
         """The budget is spent: whoever still waits for the beginning of an answer is told to try again."""
-        if self.busy:
+        if self.busy and not self.portable:
             self._refused = True
             self._disarm()
             if self._answering is not None and not self.transport.is_closing():

@@ -12,18 +12,26 @@ from gateway.protocol.scopes import READ, WRITE
 from gateway.protocol.scopes import Scope as Right
 from gateway.web.apis import CHAT_COMPLETIONS, MODELS
 from gateway.web.bearer import refuse
-from gateway.web.completions import complete
+from gateway.web.completions import complete, is_resumed
 from gateway.web.targets import names
 
 Endpoint = Callable[[Core, Scope, Receive, Send], Awaitable[None]]
 
 
-def openai_routes(core: Core, lockout: Lockout) -> Callable[[str], ASGIApp | None]:
-    """Finds what answers at a path; None where there is nothing, or nothing now."""
+def openai_routes(core: Core, lockout: Lockout) -> Callable[[Scope], ASGIApp | None]:
+    """Finds what answers a request; None where there is nothing, or nothing now."""
     completions = _guarded(core, lockout, "POST", WRITE, complete)
     models = _guarded(core, lockout, "GET", READ, show_models)
 
-    def find(path: str) -> ASGIApp | None:
+    async def resumed(scope: Scope, receive: Receive, send: Send) -> None:
+        await complete(core, scope, receive, send)
+
+    def find(scope: Scope) -> ASGIApp | None:
+        path = scope["path"]
+        if not path.startswith("/v1/"):
+            return None
+        if is_resumed(scope):
+            return resumed
         if not core.config.gateway.http.endpoints.chat_completions.enabled:
             return None
         if path == CHAT_COMPLETIONS:

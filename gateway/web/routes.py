@@ -46,8 +46,6 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     to_front = RedirectResponse(f"{base_path}/", 302)
 
     def find(path: str) -> ASGIApp:
-        if path.startswith("/v1/") and (endpoint := api(path)) is not None:
-            return endpoint
         if not core.config.gateway.control_ui.enabled:
             return _NOT_FOUND
         if path in config_paths:
@@ -59,7 +57,7 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
         return avatar if avatar_path.fullmatch(path) else _NOT_FOUND
 
     async def routes(scope: Scope, receive: Receive, send: Send) -> None:
-        await find(scope["path"])(scope, receive, send)
+        await (api(scope) or find(scope["path"]))(scope, receive, send)
 
     return routes
 
