@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from gateway.link.messages import (
     encode,
 )
 from gateway.paths import Paths
+from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer
 from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app
@@ -42,7 +45,8 @@ class Puppet:
     def __init__(self) -> None:
         self.specs: dict[str, Spec] = {}
         self.aborted: list[str] = []
-        self._seq: dict[str, int] = {}
+        self._said: dict[str, list[Event]] = {}
+        """All of it: nothing is ever acknowledged."""
         self._writers: list[asyncio.StreamWriter] = []
         """The last one is the gateway's."""
         self._news = asyncio.Condition()
@@ -66,8 +70,11 @@ class Puppet:
 
     async def _hear(self, message: ToAgent) -> None:
         match message:
-            case Hello():
-                self._send(Welcome(VERSION, 1, "puppet"))
+            case Hello(runs=runs):
+                self._send(Welcome(VERSION, 1, "puppet", list(self.specs)))
+                for run, seq in runs.items():
+                    for event in self._said.get(run, [])[seq:]:
+                        self._send(event)
             case Start(run=run, spec=spec):
                 async with self._news:
                     self.specs[run] = spec
@@ -80,9 +87,10 @@ class Puppet:
         self._writers[-1].write(encode(message))
 
     def say(self, run: str, *what: Happening) -> None:
+        said = self._said.setdefault(run, [])
         for each in what:
-            self._seq[run] = self._seq.get(run, 0) + 1
-            self._send(Event(run, self._seq[run], 1, each))
+            said.append(Event(run, len(said) + 1, 1, each))
+            self._send(said[-1])
 
     async def begun(self, number: int = 1) -> list[str]:
         """The ids of all runs, once there are so many."""
@@ -102,6 +110,34 @@ class Scene:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    async def end(self) -> None:
+        while self.server.server_state.tasks or self.server.server_state.connections:
+            await asyncio.sleep(0)
+        await self.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        await self.core.conversations.close()
+
+    async def restart(self, while_gone: Callable[[], None] = lambda: None) -> None:
+        """On purpose, as `Process` does it: the next process gets all connections."""
+        core, before = self.core, self.server
+        core.conversations.runs.release()
+        await before.leave(Budgets(0, 0, 0, 0.3, 0.05), lambda: None, nothing, carry=True)
+        await core.conversations.close()
+        fds, answers = before.carried()
+        fds = {name: os.dup(fd) for name, fd in fds.items()}
+        for connection in before.http:
+            if connection._answering is not None:
+                connection._answering.given_up = True
+            connection.transport.abort()
+        while before.server_state.connections or before.server_state.tasks:
+            await asyncio.sleep(0)
+        while_gone()
+        self.server = begin(core, self.puppet)
+        await self.server.start([])
+        for name, fd in fds.items():
+            await self.server.adopt(fd, partial(HttpProtocol, adopted=True, left=answers.get(name)))
+        await asyncio.sleep(0)
+        await core.conversations.ready()
 
     async def ask(self, body: Any, *headers: str, path: str = "/v1/chat/completions", method: str = "POST") -> "Reply":
         """One request on a connection of its own, its head and the beginning of its answer."""
@@ -166,11 +202,7 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None, **limits: in
     http = Http(Limits(**limits), Endpoints(ChatCompletions(True)))
     core.config = Config(gateway=Gateway(http=http))
     core.paths = Paths(folder / "c", folder, folder)
-    conversations = Conversations(
-        core.paths, core.hub, lambda: core.tree, core.env, lambda: by_path(str(folder / "agent"))
-    )
-    core.conversations = conversations  # type: ignore[attr-defined]
-    server = GatewayServer(create_app(core), lambda: core.config.gateway.http.limits, MAX_BODY)  # type: ignore[arg-type]
+    server = begin(core, puppet)
     async with puppet.listening(folder / "agent"):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             await server.start([listener])
@@ -181,10 +213,14 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None, **limits: in
             finally:
                 for writer in scene.opened:
                     writer.close()
-                while server.server_state.tasks or server.server_state.connections:
-                    await asyncio.sleep(0)
-                await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
-                await conversations.close()
+                await scene.end()
+
+
+def begin(core: Any, puppet: Puppet) -> GatewayServer:
+    """Another process of the gateway, with the same folder."""
+    agent = str(core.paths.state / "agent")
+    core.conversations = Conversations(core.paths, core.hub, lambda: core.tree, core.env, lambda: by_path(agent))
+    return GatewayServer(create_app(core), lambda: core.config.gateway.http.limits, MAX_BODY)
 
 
 async def nothing(grace: float) -> None: ...

@@ -1,21 +1,26 @@
-"""Chat completions over real connections, with OpenAI's own client and with clients of worse manners."""
+"""Chat completions over real connections, with OpenAI's own client and with clients of worse manners; over restarts."""
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import APIError, AsyncOpenAI, BadRequestError, InternalServerError, RateLimitError
+from openai import APIError, AsyncOpenAI, BadRequestError, InternalServerError, OpenAI, RateLimitError
 
+from gateway.config.schema import Config
 from gateway.lifecycle.phases import Budgets
 from gateway.link.messages import Ended, Failure, Happening, Said, Started, Text, ToolEnded, ToolStarted, Usage, Void
+from gateway.protocol.auth import AuthPolicy
 from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
 from gateway.web import completions
 from gateway.web.apis import MAX_BODY
+from tests.test_runtime import Program
 from tests.web.puppet import Reply, Scene, nothing, piece, talking
 
 QUESTION: list[Any] = [{"role": "user", "content": "hi"}]
@@ -461,3 +466,189 @@ def test_who_still_waits_when_the_gateway_goes_is_told_and_the_run_goes_on(
     with caplog.at_level(logging.ERROR):
         play(scene)
     assert not caplog.records
+
+
+def test_a_stream_goes_on_in_the_next_process_with_each_word_once(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        reply = await stream(it, stream_options={"include_usage": True})
+        (run,) = await it.puppet.begun()
+        heard: list[Any] = []
+
+        async def hear(text: str) -> None:
+            it.puppet.say(run, Text(text))
+            heard.append(await reply.event())
+            assert piece(heard[-1]) == text
+
+        await hear("one ")
+        await it.restart(lambda: it.puppet.say(run, Text("two ")))
+        heard.append(await reply.event())
+        await hear("three ")
+        await it.restart()
+        await it.restart()
+        await hear("four")
+        it.puppet.say(run, said("one two three four"), Ended("done", usage=Usage(10, 5)))
+        heard += await reply.events()
+        assert "".join(piece(each) or "" for each in heard[:-2]) == "one two three four"
+        assert {each["id"] for each in heard[:-1]} == {run}
+        assert heard[-2]["usage"]["total_tokens"] == 15 and heard[-1] == "[DONE]"
+        reply.writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b"200 OK" in await reply.reader.readuntil(b"\r\n\r\n")
+
+    play(scene)
+
+
+def test_an_answer_in_one_piece_comes_from_the_next_process(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        asked = await it.ask({"messages": QUESTION})
+        (run,) = await it.puppet.begun()
+        await until(lambda: it.server.http[0]._answering._describe is not None)  # type: ignore[union-attr]
+        await it.restart()
+        it.puppet.say(run, *answered("Hello"))
+        assert (await asked.json())["choices"][0]["message"]["content"] == "Hello"
+
+    play(scene)
+
+
+def test_a_run_that_ends_while_no_process_is_there(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        reply = await stream(it)
+        (run,) = await it.puppet.begun()
+        it.puppet.say(run, Text("Hello"))
+        assert piece(await reply.event()) == "Hello"
+        await it.restart(lambda: it.puppet.say(run, Text(" you"), said("Hello you"), Ended("done", "length")))
+        told = await reply.events()
+        assert "".join(piece(each) or "" for each in told[:-1]) == " you"
+        assert told[-2]["choices"][0]["finish_reason"] == "length"
+
+    play(scene)
+
+
+def test_who_waits_for_his_turn_does_so_in_the_next_process(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        first, second = await stream(it, user="ann"), await stream(it, user="ann")
+        (run,) = await it.puppet.begun()
+        await it.restart()
+        it.puppet.say(run, *answered("one"))
+        assert [piece(each) for each in (await first.events())[:1]] == ["one"]
+        _, run = await it.puppet.begun(2)
+        it.puppet.say(run, *answered("two"))
+        assert [piece(each) for each in (await second.events())[:1]] == ["two"]
+
+    play(scene)
+
+
+def test_a_client_that_goes_away_afterwards_ends_the_run_that_it_began(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        owner, other = await stream(it, "idempotency-key: a"), await stream(it, "idempotency-key: a")
+        (run,) = await it.puppet.begun()
+        await it.restart()
+        it.puppet.say(run, Text("Hello"))
+        assert piece(await owner.event()) == piece(await other.event()) == "Hello"
+        other.writer.close()
+        await until(lambda: it.server.clients == 1)
+        assert it.puppet.aborted == []
+        owner.writer.close()
+        await until(lambda: it.puppet.aborted == [run])
+
+    play(scene)
+
+
+def test_an_answer_that_began_anew_is_an_error_in_the_next_process_too(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        reply = await stream(it)
+        (run,) = await it.puppet.begun()
+        it.puppet.say(run, Text("Hello"))
+        assert piece(await reply.event()) == "Hello"
+        it.puppet.say(run, Void("why"), Text("Hel"))
+        await until(lambda: it.core.conversations.runs.live(run).seq == 3)
+        await it.restart()
+        it.puppet.say(run, Text("p!"))
+        error, done = await reply.events()
+        assert (error["error"]["code"], done) == ("began_anew", "[DONE]")
+
+    play(scene)
+
+
+def test_a_switch_or_a_secret_that_changes_meanwhile_does_not_end_what_was_let_in(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        reply = await stream(it)
+        (run,) = await it.puppet.begun()
+        await it.restart()
+        it.core.config, it.core.auth = Config(), AuthPolicy("token", token="another")
+        await it.restart()
+        it.puppet.say(run, *answered("Hello"))
+        assert piece((await reply.events())[0]) == "Hello"
+
+    play(scene)
+
+
+def test_a_database_that_cannot_be_opened_ends_the_stream_with_a_word(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: Any) -> Any:
+        raise StorageFailed("the database is gone")
+
+    async def scene(it: Scene) -> None:
+        reply = await stream(it)
+        await it.puppet.begun()
+        monkeypatch.setattr("gateway.conversations.Conversations.follow", fails)
+        await it.restart()
+        error, done = await reply.events()
+        assert (error["error"]["message"], done) == ("the database is gone", "[DONE]")
+
+    play(scene)
+
+
+# -- the program itself, with the built-in echo ------------------------------------------------------------------------
+
+WORDS = " ".join(f"w{number}" for number in range(60))
+CONFIG = {
+    "gateway": {"auth": {"token": "t0k"}, "http": {"endpoints": {"chatCompletions": {"enabled": True}}}},
+    "models": {"providers": {"builtin": {"paceMs": 10}}},
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    program = Program(tmp_path)
+    program.write(CONFIG)
+    program.start()
+    yield program
+    if program.process is not None and program.process.poll() is None:
+        program.process.kill()
+        program.process.wait()
+
+
+def echoed(program: Program) -> Iterator[str]:
+    """The answer as it comes, from OpenAI's client."""
+    with OpenAI(base_url=f"http://127.0.0.1:{program.port}/v1", api_key="t0k", max_retries=0, timeout=20) as client:
+        messages: list[Any] = [{"role": "user", "content": WORDS}]
+        for chunk in client.chat.completions.create(model="openclaw", messages=messages, stream=True):
+            yield chunk.choices[0].delta.content or ""
+
+
+def test_openais_client_does_not_notice_restarts_in_the_middle_of_an_answer(program: Program) -> None:
+    answer = ""
+    for number, text in enumerate(echoed(program)):
+        answer += text
+        if number in (5, 40):
+            before = program.status()["boot_id"]
+            program.signal(signal.SIGUSR1)
+            program.until(partial(is_another, program, before))
+    assert answer.partition("You said: ")[2] == WORDS
+    assert program.status()["restarts"]["hot"] == 2
+
+
+def is_another(program: Program, before: str) -> bool:
+    status = program.status()
+    return bool(status["ready"] and status["boot_id"] != before)
+
+
+def test_a_stop_waits_for_an_answer_that_comes_to_its_end(program: Program) -> None:
+    answer = ""
+    for number, text in enumerate(echoed(program)):
+        answer += text
+        if number == 5:
+            program.signal(signal.SIGTERM)
+    assert answer.partition("You said: ")[2] == WORDS
+    assert program.process is not None and program.process.wait(20) == 0
