@@ -2,9 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from typing import Any
 
-from gateway.link.messages import Message, Model
+from gateway.agent.answer import Answer, Call
+from gateway.link.messages import Message, Text, Thinking
 
 INTRODUCTION = (
     "No model is configured: this is the gateway's built-in echo, which only repeats what you say. "
@@ -13,20 +15,25 @@ INTRODUCTION = (
 _WORD = re.compile(r"\s*\S+\s*")
 
 
-async def answer(model: Model, prompt: Message) -> AsyncIterator[str]:
-    """The answer in pieces, `pace_ms` between two of them."""
-    for number, word in enumerate(_WORD.findall(f"{INTRODUCTION}\n\nYou said: {text_of(prompt)}")):
-        if number:
-            await asyncio.sleep(model.pace_ms / 1000)
-        yield word
+class Echo:
+    def __init__(self, prompt: Message) -> None:
+        self._prompt = prompt
+
+    async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+        """A word each `pace_ms` of the model."""
+        for number, word in enumerate(_WORD.findall(f"{INTRODUCTION}\n\nYou said: {text_of(self._prompt)}")):
+            if number:
+                await asyncio.sleep(answer.model.pace_ms / 1000)
+            answer.add_text(word)
+            yield Text(word)
+
+    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+        raise AssertionError("the echo calls no tools")
 
 
 def text_of(message: Message) -> str:
+    """Its text, with the kinds of its other blocks in brackets."""
     content = message.get("content", "")
     if isinstance(content, str):
         return content
-    pieces = (
-        block.get("text", "") if block.get("type") == "text" else f"[{block.get('type', 'something')}]"
-        for block in content
-    )
-    return "\n".join(pieces)
+    return "\n".join(block["text"] if block.get("type") == "text" else f"[{block.get('type')}]" for block in content)

@@ -206,6 +206,6 @@ async def _welcome(reader: asyncio.StreamReader) -> Welcome:
     raise EOFError("it went before it said welcome")
 
 
-def by_path(path: str) -> Dial:
-    """The agent of a socket unit."""
-    return lambda: asyncio.open_unix_connection(path, limit=MAX_LINE)
+async def by_path(path: str) -> Stream:
+    """The agent of a socket unit. Raises OSError."""
+    return await asyncio.open_unix_connection(path, limit=MAX_LINE)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.link.messages import Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.messages import Ended, Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
 from gateway.sessions.records import Progress, Run
 
 INTERRUPTED = "interrupted"
@@ -31,6 +31,8 @@ class Live:
     complete: bool = False
     """The last thing that happened is a message of the model that asks for no tool: only the end is missing."""
     aborting: bool = False
+    over: bool = False
+    """Its end has come, which is stored as one and never as progress: the agent forgets what is acknowledged."""
     ending: bool = False
     """Its end is being stored."""
 
@@ -61,6 +63,8 @@ class Live:
                 self.text = self.thinking = ""
             case Said(message=message):
                 self._say(message)
+            case Ended():
+                self.over = True
             case ToolStarted():
                 self.acted = True
                 self.complete = False

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gateway.config.providers import Unusable
 from gateway.link.client import Dial, Link, Unreachable
 from gateway.link.messages import Ended, Event, Failure, Refused, Spec
 from gateway.runs.live import INTERRUPTED, Live
@@ -40,8 +41,8 @@ BROKEN = "the gateway has an error; its log has the details"
 _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
 
 
-class Unusable(Exception):
-    """A run cannot be begun as the config is; `str()` says why and what to do."""
+class StillActive(Exception):
+    """What was to end a session's runs has not ended them."""
 
 
 class Audience(Protocol):
@@ -88,6 +89,8 @@ class Runs:
         """Sessions whose next run waits only for a place among `MAX_RUNNING`."""
         self._dirty: set[str] = set()
         self._storing: asyncio.Task[None] | None = None
+        self._pen = asyncio.Lock()
+        """Who has it writes what has come."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._doomed: set[str] = set()
         """Runs that were aborted while they began."""
@@ -132,9 +135,11 @@ class Runs:
 
     # -- what clients ask ------------------------------------------------------------------------------------------
 
-    async def submit(self, id: str, session: str, agent: str, request: Request) -> tuple[Run, bool]:
+    async def submit(
+        self, id: str, session: str, agent: str, request: Request, owed: tuple[str, str] | None = None
+    ) -> tuple[Run, bool]:
         """Accept a message; False and the run as it is if its id is known. Raises QueueFull and StorageFailed."""
-        run, fresh = await self._store.accept(id, session, agent, request, self._now())
+        run, fresh = await self._store.accept(id, session, agent, request, self._now(), owed)
         if fresh:
             self._queues.setdefault(session, deque()).append(id)
             self._advance(session)
@@ -148,6 +153,11 @@ class Runs:
         """The ids of those that wait for it, in order."""
         return list(self._queues.get(session, ()))
 
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Those in which a run goes on, or waits."""
+        return tuple(dict.fromkeys((*self._running, *self._queues)))
+
     def live(self, id: str) -> Live | None:
         return self._live.get(id)
 
@@ -159,12 +169,19 @@ class Runs:
             if each in self._queues.get(session, ()):
                 self._queues[session].remove(each)
                 run = await self._store.end(Progress(each, 0, ""), "aborted", self._now(), stop_reason="aborted")
-                self._told_end(run, None)
+                self.tell_ended(run)
             elif each in self._live:
                 self._abort(self._live[each])
             else:
                 self._doomed.add(each)
         return chosen
+
+    async def settle(self) -> None:
+        """Store what has been told, so that a transcript that is read now has it. A disk that refuses is not new."""
+        try:
+            await self._store_now()
+        except StorageFailed as error:
+            log.debug("%s", error)
 
     async def wait(self, id: str, limit_s: float) -> Run | None:
         """The run once it is over, as it is when the time is over, or when the process leaves; None: never heard of."""
@@ -334,10 +351,11 @@ class Runs:
         )
         self._dirty.discard(live.run.id)
         del self._live[live.run.id]
-        self._told_end(run, live)
+        self.tell_ended(run, live)
         self._over(run.session)
 
-    def _told_end(self, run: Run, live: Live | None) -> None:
+    def tell_ended(self, run: Run, live: Live | None = None) -> None:
+        """Of a run whose end is stored."""
         took = "" if run.started is None else f" after {(self._now() - run.started) / 1000:.1f} s"
         why = f": {run.failure.message}" if run.failure else ""
         log.info("run %s in %s is %s%s%s", run.id, run.session, run.state, took, why)
@@ -371,7 +389,13 @@ class Runs:
             self._storing = None
 
     async def _store_now(self) -> None:
-        lives = [live for id in self._dirty if (live := self._live.get(id)) is not None and not live.ending]
+        async with self._pen:
+            await self._write()
+
+    async def _write(self) -> None:
+        lives = [
+            live for id in self._dirty if (live := self._live.get(id)) is not None and not (live.over or live.ending)
+        ]
         self._dirty.clear()
         news = [(live, live.progress()) for live in lives]
         try:

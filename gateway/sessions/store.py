@@ -18,6 +18,7 @@ from gateway.sessions.records import (
     Filter,
     Group,
     Page,
+    Place,
     Progress,
     Request,
     Row,
@@ -51,9 +52,20 @@ class Store:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
-    async def accept(self, id: str, session: str, agent: str, request: Request, now: int) -> tuple[Run, bool]:
-        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull."""
-        return await self.database.write(partial(transactions.accept, id, session, agent, request, now))
+    async def accept(
+        self, id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None = None
+    ) -> tuple[Run, bool]:
+        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull.
+
+        `owed`: connection and id of a request that gets another answer when the run is over.
+        """
+        return await self.database.write(partial(transactions.accept, id, session, agent, request, now, owed))
+
+    async def answer(
+        self, id: str, session: str, agent: str, request: Request, message: Message, now: int
+    ) -> tuple[Run, bool]:
+        """A run that the gateway itself has answered, and that is over; as `accept`."""
+        return await self.database.write(partial(transactions.answer, id, session, agent, request, message, now))
 
     async def begin(self, id: str, now: int) -> Run | None:
         """It is its turn: the prompt becomes part of the transcript. None if it does not wait any more."""
@@ -96,10 +108,6 @@ class Store:
         """In the order in which they were accepted."""
         return await self.database.read(transactions.unfinished)
 
-    async def owe(self, id: str, connection: str, request: str) -> Run | None:
-        """At its end this request gets another answer. Returns the run; None if there is none. Raises QueueFull."""
-        return await self.database.write(partial(transactions.owe, id, connection, request))
-
     # -- transcripts -----------------------------------------------------------------------------------------------
 
     async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> list[Message]:
@@ -109,6 +117,10 @@ class Store:
     async def rows(self, session: str, limit: int, before: int | None = None) -> list[Row]:
         """The newest messages before a position, oldest first."""
         return await self.database.read(partial(transcripts.rows, session, limit, before))
+
+    async def of_run(self, session: str, run: str, most: int) -> list[Place]:
+        """The first messages that a run has brought to its session, oldest first; none after a reset."""
+        return await self.database.read(partial(queries.of_run, session, run, most))
 
     async def append(self, session: str, message: Message, now: int) -> Row | None:
         """Add what nobody was asked for. None if there is no such session."""
@@ -136,10 +148,19 @@ class Store:
         return await self.database.read(partial(queries.last_rows, keys, limit))
 
     async def patch(
-        self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
+        self,
+        key: str,
+        agent: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        now: int,
+        expected: str | None = None,
     ) -> Session:
-        """Set the entry to what `change` makes of it; what that raises leaves everything as it is."""
-        return await self.database.write(partial(transcripts.patch, key, agent, change, now))
+        """Set the entry to what `change` makes of it; what that raises leaves everything as it is.
+
+        `expected`: the id that the session must have. Raises SessionChanged, and LabelTaken, because no two sessions
+        of an agent have the same label.
+        """
+        return await self.database.write(partial(transcripts.patch, key, agent, change, now, expected))
 
     async def reset(self, key: str, agent: str, now: int) -> Session:
         """Begin anew under the same key: another transcript, no tokens, the same settings."""

@@ -51,10 +51,12 @@ class _Going(msgspec.Struct):
     model: str | None
 
 
-def accept(id: str, session: str, agent: str, request: Request, now: int, db: Connection) -> tuple[Run, bool]:
+def accept(
+    id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None, db: Connection
+) -> tuple[Run, bool]:
     forget(now, db)
     if (known := find_run(id, db)) is not None:
-        return known, False
+        return (known if owed is None or not known.unfinished else _owe(known, owed, db)), False
     unfinished = "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')"
     (waiting,) = db.execute(f"{unfinished} AND session = ?", (session,)).fetchone()
     if waiting > MAX_QUEUED:  # one of them is running
@@ -69,7 +71,18 @@ def accept(id: str, session: str, agent: str, request: Request, now: int, db: Co
         (id, session, agent, now),
     ).lastrowid
     db.execute("INSERT INTO requests VALUES (?, ?)", (number, encode(request).decode()))
-    return Run(id, session, agent, "queued", request, now), True
+    run = Run(id, session, agent, "queued", request, now)
+    return run if owed is None else _owe(run, owed, db), True
+
+
+def answer(
+    id: str, session: str, agent: str, request: Request, message: Message, now: int, db: Connection
+) -> tuple[Run, bool]:
+    run, fresh = accept(id, session, agent, request, now, None, db)
+    if fresh:
+        begin(id, now, db)
+        run = end(Progress(id, 0, ""), message, "done", now, "stop", None, Usage(), db)
+    return run, fresh
 
 
 def forget(now: int, db: Connection) -> None:
@@ -164,15 +177,14 @@ def end(
     return _there(run.id, db)
 
 
-def owe(id: str, connection: str, request: str, db: Connection) -> Run | None:
-    run = find_run(id, db)
-    if run is None or not run.unfinished or (connection, request) in run.waiting:
+def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:
+    if owed in run.waiting:
         return run
     if len(run.waiting) >= MAX_OWED:
         raise QueueFull(f"{MAX_OWED} requests wait for this message")
-    waiting = [*run.waiting, (connection, request)]
-    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (encode(waiting).decode(), id))
-    return find_run(id, db)
+    waiting = [*run.waiting, owed]
+    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (encode(waiting).decode(), run.id))
+    return replace(run, waiting=waiting)
 
 
 def unfinished(db: Connection) -> list[Run]:

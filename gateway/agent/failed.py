@@ -1,0 +1,47 @@
+"""Why a try, or a run, does not go on; and that no secret gets into it."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from gateway.link.messages import Failure, Model, Spec
+
+MIN_SECRET = 6
+"""Characters. A shorter value is found in ordinary words, and to hide those would make a message unreadable."""
+MAX_SAID = 300
+"""Characters of what somebody else has said that go into a message."""
+
+
+class Failed(Exception):
+    """`str()` is for the user. `retry_after` is what the provider asks for, in seconds."""
+
+    def __init__(self, failure: Failure, retry_after: float | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.retry_after = retry_after
+
+
+class Secrets:
+    """Takes the keys of a run out of what is said about it."""
+
+    def __init__(self, spec: Spec) -> None:
+        values = [value for model in spec.models for value in _of_model(model)]
+        for server in spec.servers:
+            values += [*server.env.values(), *server.headers.values(), urlsplit(server.url or "").query]
+        # A header is often `Bearer <key>`, and what quotes it may leave the first word out.
+        words = {word for value in values for word in (value, *value.split())}
+        self._values = sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)
+
+    def hide(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, "***")
+        return text
+
+
+def _of_model(model: Model) -> Iterable[str]:
+    return [*([model.api_key] if model.api_key else []), *model.headers.values()]
+
+
+def quote(text: str) -> str:
+    """What somebody else has said, on one line and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_SAID else line[: MAX_SAID - 1] + "…"

@@ -1,0 +1,172 @@
+"""Models of providers, through pydantic-ai's `Model.request_stream`, one request a turn.
+
+Not through its `Agent`, which owns the turns: it would try again inside a request, of which we must tell (`Void`), end
+in an exception where a run keeps what was said so far, and run the tools itself. What is left to it is what it is best
+at: the protocols of the providers, and the sorting of their errors.
+
+This module, `providers`, `history` and `failures` are imported by the first run that asks a real model, in a thread:
+importing them takes a second or two.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import (
+    InstructionPart,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartEndEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
+    ToolCallPart,
+)
+from pydantic_ai.models import Model as ProviderModel
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.usage import RequestUsage
+
+from gateway.agent.answer import Answer, Call
+from gateway.agent.failed import Failed, Secrets
+from gateway.agent.failures import explain
+from gateway.agent.history import result_content, to_models, tool_return
+from gateway.agent.providers import model_of, settings_of
+from gateway.agent.source import Tool
+from gateway.link.messages import Failure, Model, Spec, Text, Thinking, Usage
+
+log = logging.getLogger("agent.models")
+
+
+class Models:
+    """The conversation of one run as providers are told it: what came before, then what has been said in this run."""
+
+    def __init__(self, spec: Spec, system: str, tools: list[Tool], secrets: Secrets) -> None:
+        self._spec = spec
+        self._secrets = secrets
+        self._since: list[ModelMessage] = []
+        self._prepared: dict[int, tuple[ProviderModel[Any], list[ModelMessage]]] = {}
+        self._parameters = ModelRequestParameters(
+            function_tools=[
+                ToolDefinition(name=tool.name, parameters_json_schema=tool.schema, description=tool.description)
+                for tool in tools
+            ],
+            instruction_parts=[InstructionPart(system)] if system else None,
+        )
+
+    async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+        try:
+            model, before = await asyncio.to_thread(self._prepare, answer.model)
+            settings = settings_of(answer.model, self._spec.thinking, self._spec.bounds.silence_ms / 1000)
+            async with model_request_stream(
+                model,
+                [*before, *self._since],
+                model_settings=settings,
+                model_request_parameters=self._parameters,
+            ) as stream:
+                try:
+                    async for event in stream:
+                        for piece in _pieces(event, answer):
+                            yield piece
+                finally:
+                    answer.usage = _usage(stream.usage)
+                response = stream.get()
+        except Failed:
+            raise
+        except Exception as error:
+            failed = explain(error, answer.model, self._secrets, self._spec.bounds.silence_ms / 1000)
+            if failed.failure.kind == "internal":
+                log.error("%s", failed, exc_info=error)
+            raise failed from error
+        for piece in _rest(response, answer):
+            yield piece
+        self._complete(response, answer)
+
+    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+        part = tool_return(call.name, call.id, result_content(blocks), ok=ok)
+        if isinstance(last := self._since[-1], ModelRequest):
+            self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
+        else:
+            self._since.append(ModelRequest([part]))
+
+    def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
+        """In a thread: it imports the provider's library, and a history may hold many pictures."""
+        number = self._spec.models.index(model)
+        if number not in self._prepared:
+            self._prepared[number] = model_of(model), to_models([*self._spec.history, self._spec.prompt], model)
+        return self._prepared[number]
+
+    def _complete(self, response: ModelResponse, answer: Answer) -> None:
+        """Take the answer into the conversation. Raises Failed if it has no proper end."""
+        name = f"{answer.model.provider}/{answer.model.id}"
+        if not _has_ended(response):
+            raise Failed(Failure("network", f"{name} has broken off in the middle of its answer.", retryable=True))
+        if response.finish_reason == "content_filter":
+            raise Failed(Failure("refused", f"{name} has stopped its answer by its content filter."))
+        if response.finish_reason == "error":
+            raise Failed(Failure("provider", f"{name} has ended its answer with an error.", retryable=True))
+        answer.calls = [_call(part) for part in response.parts if isinstance(part, ToolCallPart)]
+        if not answer.text and not answer.calls and not self._since:
+            raise Failed(Failure("provider", f"{name} has answered with nothing.", retryable=True))
+        answer.stop_reason = "toolUse" if answer.calls else "length" if response.finish_reason == "length" else "stop"
+        self._since.append(response)
+
+
+def _pieces(event: ModelResponseStreamEvent, answer: Answer) -> Iterator[Text | Thinking]:
+    match event:
+        case PartStartEvent(part=TextPart(content=delta)) | PartDeltaEvent(delta=TextPartDelta(content_delta=delta)):
+            if delta:
+                answer.add_text(delta)
+                yield Text(delta)
+        case (
+            PartStartEvent(part=ThinkingPart(content=delta))
+            | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str(delta)))
+        ):
+            if delta:
+                answer.add_thinking(delta)
+                yield Thinking(delta)
+        case PartEndEvent(part=ThinkingPart(signature=str(signature))) if answer.model.api == "anthropic-messages":
+            answer.sign_thinking(signature)
+
+
+def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text]:
+    """Text that the answer has at its end and no event has brought."""
+    whole = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    rest = whole.removeprefix(answer.text)
+    if rest and whole != rest:
+        answer.add_text(rest)
+        yield Text(rest)
+
+
+def _has_ended(response: ModelResponse) -> bool:
+    """pydantic-ai takes a chat completion without a reason for its end for complete, because some providers send none.
+    One that has not sent its usage either has been cut off."""
+    if response.finish_reason is None or response.state != "complete":
+        return False
+    return bool((response.provider_details or {}).get("finish_reason")) or not response.usage.unmeasured_requests
+
+
+def _call(part: ToolCallPart) -> Call:
+    args: object = part.args or {}
+    if isinstance(args, str):
+        try:
+            args = json.loads(args)
+        except ValueError:
+            args = None
+    return Call(part.tool_call_id, part.tool_name, args if isinstance(args, dict) else None)
+
+
+def _usage(usage: RequestUsage) -> Usage:
+    """pydantic-ai counts the tokens of the cache as input, OpenClaw beside it."""
+    cached = usage.cache_read_tokens + usage.cache_write_tokens
+    return Usage(
+        max(usage.input_tokens - cached, 0), usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens
+    )

@@ -1,0 +1,124 @@
+"""A model of the link's `Model` in pydantic-ai, and what is asked of it. Each provider's library is imported on its
+first use: Anthropic's alone takes half a second."""
+
+from functools import cache, lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from pydantic_ai.models import Model as ProviderModel
+from pydantic_ai.models import create_async_httpx2_client
+from pydantic_ai.settings import ModelSettings
+
+from gateway.agent.failed import Failed
+from gateway.link.messages import Api, Failure, Model
+
+CONNECT_S = 10.0
+MAX_RESPONSE = 64 * 1024 * 1024
+"""Bytes of one answer over the wire, whatever it is."""
+PROVIDERS = 16
+"""Clients of providers that are kept for the next run: making Google's takes 40 ms."""
+NO_KEY = "none"
+"""What a server that wants no key gets as one: the libraries insist."""
+
+
+def model_of(model: Model) -> ProviderModel[Any]:
+    """Raises Failed for what no request is worth trying with."""
+    if model.base_url is None and not model.api_key:
+        config = f"models.providers.{model.provider}.apiKey"
+        raise Failed(Failure("auth", f"there is no API key for {model.provider}: set {config} in openclaw.json."))
+    if model.base_url is not None and not _is_url(model.base_url):
+        config = f"models.providers.{model.provider}.baseUrl"
+        raise Failed(Failure("config", f"{config} must be a URL that begins with http:// or https://."))
+    return _make(model.api, model.provider, model.id, model.base_url, model.api_key or NO_KEY)
+
+
+def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
+    settings = ModelSettings(max_retries=0, timeout=silence_s)
+    if model.max_tokens:
+        settings["max_tokens"] = model.max_tokens
+    if model.headers:
+        settings["extra_headers"] = dict(model.headers)
+    if model.reasoning:
+        settings["thinking"] = False if thinking == "off" else thinking  # type: ignore[typeddict-item]
+    if model.api == "anthropic-messages":
+        settings["cache"] = True  # the other providers cache without being asked
+    return settings
+
+
+@lru_cache(PROVIDERS)
+def _make(api: Api, provider: str, name: str, base_url: str | None, key: str) -> ProviderModel[Any]:
+    match api:
+        case "openai-completions":
+            from pydantic_ai.models.openai import OpenAIChatModel
+
+            return OpenAIChatModel(name, provider=_openai(provider, base_url, key))
+        case "openai-responses":
+            from pydantic_ai.models.openai import OpenAIResponsesModel
+
+            return OpenAIResponsesModel(name, provider=_openai(provider, base_url, key))
+        case "anthropic-messages":
+            from pydantic_ai.models.anthropic import AnthropicModel
+            from pydantic_ai.providers.anthropic import AnthropicProvider
+
+            base_url = base_url.removesuffix("/").removesuffix("/v1") if base_url else None
+            return AnthropicModel(
+                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=http_client())
+            )
+        case "google-generative-ai":
+            from pydantic_ai.models.google import GoogleModel
+            from pydantic_ai.providers.google import GoogleProvider
+
+            # OpenClaw's addresses have the version in them, google-genai adds it.
+            base_url = base_url.removesuffix("/").removesuffix("/v1beta") if base_url else None
+            return GoogleModel(name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=http_client()))
+        case "builtin":
+            raise AssertionError("the echo is no provider's")
+
+
+def _openai(provider: str, base_url: str | None, key: str) -> Any:
+    from pydantic_ai.providers.openai import OpenAIProvider
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+    if base_url is None or urlsplit(base_url).hostname == "api.openai.com":
+        return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client())
+    return OpenAICompatibleProvider(provider, base_url=base_url, api_key=key, http_client=http_client())
+
+
+@cache
+def http_client() -> httpx2.AsyncClient:
+    """One for all, so that the next run finds the connection open. Its keys are in the requests, not in it."""
+    client = create_async_httpx2_client(timeout=httpx2.Timeout(600, connect=CONNECT_S))
+    client.event_hooks["response"] = [_bound]
+    return client
+
+
+async def _bound(response: httpx2.Response) -> None:
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that breaks off when it has become too large: an endless line would fill the memory."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> Any:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > MAX_RESPONSE:
+                raise httpx2.RemoteProtocolError(f"the answer is larger than {MAX_RESPONSE} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
