@@ -27,8 +27,8 @@ def test_a_conversation_is_there_after_a_restart(tmp_path: Path) -> None:
             again = await store.again("r1")
             assert again is not None and again.attempts == 2
             await store.progress([Progress("r1", 2, "", [assistant("one")])])
-            owed = await store.owe("r1", "c1", "q1")
-            assert owed is not None and owed.waiting == [("c1", "q1")]
+            owed, fresh = await store.accept("r1", MAIN, "main", Request(user("?")), NOW, ("c1", "q1"))
+            assert not fresh and owed.waiting == [("c1", "q1")]
 
     async def after() -> None:
         async with opened(tmp_path) as store:

@@ -79,9 +79,9 @@ class Runs(RuleBasedStateMachine):
         waiting = [run for run in self.runs.values() if run.session == session and run.state in UNFINISHED]
         if id not in self.runs and len(waiting) > MAX_QUEUED:
             with pytest.raises(QueueFull):
-                transactions.accept(id, session, "main", request, NOW, self.db)
+                transactions.accept(id, session, "main", request, NOW, None, self.db)
             return
-        run, fresh = transactions.accept(id, session, "main", request, NOW, self.db)
+        run, fresh = transactions.accept(id, session, "main", request, NOW, None, self.db)
         assert fresh == (id not in self.runs)
         if fresh:
             self.runs[id] = Model(session, keeps)
@@ -220,7 +220,7 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def accept(db: sqlite3.Connection, id: str, session: str = MAIN, now: int = NOW, **request: object) -> Run:
-    run, fresh = transactions.accept(id, session, "main", Request(user("?"), **request), now, db)  # type: ignore[arg-type]
+    run, fresh = transactions.accept(id, session, "main", Request(user("?"), **request), now, None, db)  # type: ignore[arg-type]
     assert fresh
     return run
 
@@ -234,7 +234,7 @@ def test_a_session_has_a_bound_on_what_waits(db: sqlite3.Connection) -> None:
         accept(db, f"r{number}")
     with pytest.raises(QueueFull, match=f"^{MAX_QUEUED} messages wait in this session$"):
         accept(db, "more")
-    assert transactions.accept("r0", MAIN, "main", Request(user("?")), NOW, db)[1] is False
+    assert transactions.accept("r0", MAIN, "main", Request(user("?")), NOW, None, db)[1] is False
     accept(db, "other", "agent:main:other")
     end(db, "r0")
     accept(db, "more")
@@ -337,20 +337,32 @@ def test_a_run_that_had_not_begun_says_nothing_at_its_end(db: sqlite3.Connection
     assert transcripts.rows(MAIN, 10, None, db) == []
 
 
+def owe(db: sqlite3.Connection, request: str) -> Run:
+    run, _ = transactions.accept("r", MAIN, "main", Request(user("?")), NOW, ("c1", request), db)
+    return run
+
+
 def test_who_is_owed_an_answer_is_kept_up_to_a_bound(db: sqlite3.Connection) -> None:
-    accept(db, "r")
     for number in range(MAX_OWED):
         for _ in range(2):  # the same request twice is one answer
-            transactions.owe("r", "c1", f"q{number}", db)
-    run = transactions.find_run("r", db)
-    assert run is not None
+            run = owe(db, f"q{number}")
     assert run.waiting == [("c1", f"q{number}") for number in range(MAX_OWED)]
+    assert transactions.find_run("r", db) == run
     with pytest.raises(QueueFull, match=f"^{MAX_OWED} requests wait for this message$"):
-        transactions.owe("r", "c2", "more", db)
-    assert transactions.owe("r", "c1", "q0", db) == run
+        owe(db, "more")
+    assert owe(db, "q0") == run
     ended = end(db, "r")
-    assert transactions.owe("r", "c2", "late", db) == ended
-    assert transactions.owe("nobody", "c2", "q", db) is None
+    assert owe(db, "late") == ended
+
+
+def test_what_the_gateway_answers_itself_is_over_at_once(db: sqlite3.Connection) -> None:
+    run, fresh = transactions.answer("r", MAIN, "main", Request(user("/help")), assistant("Help."), NOW, db)
+    assert (fresh, run.state, run.answer) == (True, "done", "Help.")
+    again, fresh = transactions.answer("r", MAIN, "main", Request(user("/help")), assistant("Help."), NOW, db)
+    assert (fresh, again) == (False, run)
+    said = [row.message for row in transcripts.rows(MAIN, 10, None, db)]
+    assert said == [user("/help"), assistant("Help.")]
+    assert transactions.unfinished(db) == []
 
 
 def test_a_session_is_aborted_until_its_next_run(db: sqlite3.Connection) -> None:

@@ -8,7 +8,7 @@ from gateway.sessions import transcripts
 from gateway.sessions.connections import writable
 from gateway.sessions.records import HEAD
 from gateway.sessions.schema import MIGRATIONS
-from gateway.sessions.transcripts import encode
+from gateway.sessions.transcripts import LabelTaken, SessionChanged, encode
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user
 
 ALL = 2**40
@@ -86,7 +86,7 @@ def test_nothing_is_said_in_a_transcript_that_is_gone(db: sqlite3.Connection) ->
 
 
 def test_a_session_that_begins_anew_keeps_key_and_settings(db: sqlite3.Connection) -> None:
-    transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, db)
+    transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, None, db)
     append(db, "one")
     db.execute("UPDATE sessions SET aborted = 1, input = 5, output = 6, total = 7, provider = 'p', model = 'm'")
     before = transcripts.find_session(MAIN, db)
@@ -100,15 +100,33 @@ def test_a_session_that_begins_anew_keeps_key_and_settings(db: sqlite3.Connectio
 
 
 def test_a_patch_that_raises_leaves_everything_as_it_is(db: sqlite3.Connection) -> None:
-    before = transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, db)
+    before = transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, None, db)
 
     def refuse(entry: dict[str, object]) -> dict[str, object]:
         entry["label"] = "y"
         raise ValueError("label in use")
 
     with pytest.raises(ValueError, match="label in use"):
-        transcripts.patch(MAIN, "main", refuse, NOW, db)
+        transcripts.patch(MAIN, "main", refuse, NOW, None, db)
     assert transcripts.find_session(MAIN, db) == before
+
+
+def test_a_label_is_one_sessions_alone_within_its_agent(db: sqlite3.Connection) -> None:
+    transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, None, db)
+    transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, None, db)
+    transcripts.patch("agent:work:a", "work", lambda _: {"label": "x"}, NOW, None, db)
+    with pytest.raises(LabelTaken):
+        transcripts.patch("agent:main:a", "main", lambda _: {"label": "x"}, NOW, None, db)
+
+
+def test_a_patch_can_be_for_one_transcript_only(db: sqlite3.Connection) -> None:
+    session = transcripts.reset(MAIN, "main", NOW, db)
+    assert transcripts.patch(MAIN, "main", lambda _: {"label": "x"}, NOW, session.id, db).entry == {"label": "x"}
+    transcripts.reset(MAIN, "main", NOW, db)
+    for key in (MAIN, "agent:main:none"):
+        with pytest.raises(SessionChanged):
+            transcripts.patch(key, "main", lambda _: {}, NOW, session.id, db)
+    assert transcripts.find_session("agent:main:none", db) is None
 
 
 def test_the_time_of_a_session_only_rises(db: sqlite3.Connection) -> None:
