@@ -12,6 +12,8 @@ from gateway.link.messages import Failure, Message, Usage
 GLOBAL = "global"
 MAX_KEY = 512
 """Characters of a session key."""
+SUMMARY = "summary"
+"""A message that has this stands for all that is before it when a model is asked."""
 HEAD = 256
 """Characters of a message's text that lists show."""
 
