@@ -46,7 +46,7 @@ def _check_room(connection: sqlite3.Connection, target: Path) -> None:
     needed, free = (pages - unused) * size, shutil.disk_usage(target.parent).free
     if free < needed:
         raise StorageFailed(
-            f"{target.parent} has {free / 1e6:.0f} MB free and the copy takes {needed / 1e6:.0f} MB; "
+            f"{target.parent} has {free / 1e6:.1f} MB free and the copy takes {needed / 1e6:.1f} MB; "
             "make room, or name a file elsewhere"
         )
 

@@ -37,6 +37,8 @@ PIECE = 4 * 1024 * 1024
 """Bytes of messages in one transaction."""
 LEAST_PAUSE_S = 0.01
 """Between two transactions, in which others may write; it is as long as the one before, if that took longer."""
+PATIENCE_MS = 60_000
+"""For a gateway that writes and writes."""
 HERE = "it is here already"
 _ID = re.compile(r"[\w-]{8,64}", re.ASCII)
 _MESSAGE_ID = re.compile(r"[0-9a-f]{8}")
@@ -163,6 +165,7 @@ class Import:
                 yield database if form(database, self._path, len(MIGRATIONS)) else None
             return
         with closing(writable(self._path, MIGRATIONS)) as database, _alone(self._path.parent):
+            database.execute(f"PRAGMA busy_timeout={PATIENCE_MS}")
             yield database
 
 

@@ -13,7 +13,7 @@ _KINDS = ("input", "output", "cacheRead", "cacheWrite")
 
 
 def spent_on(session: str, agent: str, message: Message) -> Answer:
-    """Raises TypeError and ValueError for a message that was not written by us and says nonsense."""
+    """Raises TypeError, ValueError or AttributeError for nonsense, which none of ours says."""
     used: dict[str, Any] = message.get("usage") or {}
     cost: dict[str, Any] = used.get("cost") or {}
     total = cost.get("total")
