@@ -21,9 +21,11 @@ from tests.sessions.talk import MAIN, NOW, assistant, converse, opened, user
 def make(folder: Path, messages: int = 3) -> Path:
     path = folder / "a.sqlite"
     with closing(writable(path, MIGRATIONS)) as db:
+        db.execute("BEGIN")
         touch(MAIN, "main", NOW, db)
         for number in range(messages):
             append(MAIN, user(f"{number} " + "x" * 1000), NOW, db)
+        db.execute("COMMIT")
     return path
 
 

@@ -15,10 +15,12 @@ from tests.sessions.talk import MAIN, NOW, user
 
 def make(folder: Path, messages: int = 3) -> Path:
     path = folder / "a.sqlite"
-    with closing(writable(path, MIGRATIONS)) as db, db:
+    with closing(writable(path, MIGRATIONS)) as db:
+        db.execute("BEGIN")
         touch(MAIN, "main", NOW, db)
         for _ in range(messages):
             append(MAIN, user("x" * 2000), NOW, db)
+        db.execute("COMMIT")
     return path
 
 
