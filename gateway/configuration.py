@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
@@ -148,8 +148,17 @@ class Configuration:
         return self._reloader.active.config
 
     @property
+    def tree(self) -> dict[str, Any]:
+        """What runs, as it was written, with what stands in the environment put in: it holds secrets."""
+        return self._reloader.active.tree
+
+    @property
     def snapshot(self) -> Snapshot:
         return self._reloader.snapshot
+
+    def env(self, name: str) -> str | None:
+        """A variable of the process, or of `.env` beside the state."""
+        return os.environ.get(name) or self.snapshot.dotenv.get(name)
 
     @property
     def watching(self) -> Literal["inotify", "polling", "off"]:

@@ -3,11 +3,12 @@
 Only typing: nothing here runs, so that a method can be tested with any object of this shape.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gateway.config.files import Snapshot
     from gateway.config.schema import Config
+    from gateway.conversations import Conversations
     from gateway.devices import Devices
     from gateway.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase
@@ -25,6 +26,7 @@ class Core(Protocol):
     hub: "Hub"
     paths: "Paths"
     devices: "Devices"
+    conversations: "Conversations"
 
     @property
     def phase(self) -> "Phase": ...
@@ -32,6 +34,15 @@ class Core(Protocol):
     @property
     def config(self) -> "Config":
         """What runs, which is not the file's when the file has errors."""
+        ...
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """All that runs of the file, with the sections that are not in `config`. It holds secrets."""
+        ...
+
+    def env(self, name: str) -> str | None:
+        """A variable of the environment, or of `.env` beside the state."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Where things lie: config file, state folder, run-time folder, control socket.
+"""Where things lie: config file, state folder, run-time folder, control socket, the agent's socket.
 
 The rules for config and state are OpenClaw's, so that both gateways find the same files.
 """
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONFIG_NAME = "openclaw.json"
+DATABASE_NAME = "conversations.sqlite"
 CONTROL_NAME = "control-{}.sock"
+AGENT_SOCKET = "openclaw-agent/agent.sock"
+"""Below the runtime folder of the user manager, as `openclaw-agent.socket` has it."""
 SUN_PATH_MAX = 107
 """Bytes in the address of a Unix socket (unix(7))."""
 
@@ -25,6 +28,9 @@ class Paths:
     """`OPENCLAW_STATE_DIR`, else `~/.openclaw`."""
     runtime: Path
     """Private folder for sockets: `$XDG_RUNTIME_DIR/openclaw-gateway`, else `/tmp/openclaw-gateway-<uid>`."""
+    agent_socket: Path | None = None
+    """Where systemd listens for the agent. None without a runtime folder: nothing that lies in `/tmp`, where anybody
+    could put one first, is told the keys of providers."""
 
     @property
     def control(self) -> Path:
@@ -32,19 +38,34 @@ class Paths:
         digest = hashlib.sha256(os.fsencode(os.path.realpath(self.state))).hexdigest()[:12]
         return self.runtime / CONTROL_NAME.format(digest)
 
+    @property
+    def database(self) -> Path:
+        """Sessions, transcripts and runs."""
+        return self.state / "gateway" / DATABASE_NAME
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Paths":
         home = Path(env.get("OPENCLAW_HOME") or env.get("HOME") or os.path.expanduser("~"))
         state = Path(env.get("OPENCLAW_STATE_DIR") or home / ".openclaw").expanduser().absolute()
         config = Path(env.get("OPENCLAW_CONFIG_PATH") or state / CONFIG_NAME).expanduser().absolute()
-        return cls(config=config, state=state, runtime=_runtime(env))
+        base = _runtime_base(env)
+        agent = base / AGENT_SOCKET if base and _fits(base / AGENT_SOCKET) else None
+        return cls(config=config, state=state, runtime=_runtime(base), agent_socket=agent)
 
 
-def _runtime(env: Mapping[str, str]) -> Path:
-    uid = os.getuid()
-    base = env.get("XDG_RUNTIME_DIR")
-    if not base and os.path.isdir(f"/run/user/{uid}"):
-        base = f"/run/user/{uid}"
-    folder = Path(base or "") / "openclaw-gateway"
-    too_long = len(os.fsencode(folder / CONTROL_NAME.format("x" * 12))) > SUN_PATH_MAX
-    return folder if base and not too_long else Path(f"/tmp/openclaw-gateway-{uid}")
+def _runtime_base(env: Mapping[str, str]) -> Path | None:
+    """The user's runtime folder, made at login and readable by him alone."""
+    if base := env.get("XDG_RUNTIME_DIR"):
+        return Path(base)
+    usual = Path(f"/run/user/{os.getuid()}")
+    return usual if usual.is_dir() else None
+
+
+def _runtime(base: Path | None) -> Path:
+    folder = base / "openclaw-gateway" if base else None
+    fits = folder and _fits(folder / CONTROL_NAME.format("x" * 12))
+    return folder if folder and fits else Path(f"/tmp/openclaw-gateway-{os.getuid()}")
+
+
+def _fits(address: Path) -> bool:
+    return len(os.fsencode(address)) <= SUN_PATH_MAX

@@ -22,6 +22,7 @@ from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
+from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
 from gateway.handover.keeper import Keeper
@@ -32,6 +33,8 @@ from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
+from gateway.link.child import Child
+from gateway.link.client import Stream, by_path
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
@@ -119,6 +122,14 @@ class Process:
             status=self._status_line,
             request_restart=self.request_restart,
         )
+        self._child = Child(os.environ, start.inherited.others)
+        self.conversations = Conversations(
+            start.paths,
+            self.hub,
+            tree=lambda: self._configuration.tree,
+            environment=self._configuration.env,
+            dial=self._dial_agent,
+        )
         self._coordinator = self._take_turns()
 
     def _take_turns(self) -> Coordinator:
@@ -142,6 +153,13 @@ class Process:
     @property
     def config(self) -> Config:
         return self._configuration.config
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        return self._configuration.tree
+
+    def env(self, name: str) -> str | None:
+        return self._configuration.env(name)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -298,6 +316,7 @@ class Process:
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
+        self._spawn(self.conversations.ready(), "conversations")
         self._spawn(self._settle_in(), "settling in")
 
     def _count_restart(self) -> None:
@@ -341,6 +360,13 @@ class Process:
     def _announce_pairing(self, event: str, payload: dict[str, Any]) -> None:
         self.hub.broadcast(event, payload, drop_if_slow=True, scope=PAIRING)
 
+    async def _dial_agent(self) -> Stream:
+        """systemd's agent where it has one for this gateway, else a child of our own."""
+        path = self.paths.agent_socket
+        if self._unit and self._start.notifier.connected and path is not None and path.exists():
+            return await by_path(str(path))
+        return await self._child.dial()
+
     def _changed(self) -> None:
         self._status_wanted.set()
 
@@ -363,6 +389,7 @@ class Process:
             notifier.stopping(f"Leaving ({coordinator.reason})")
         log.info("leaving (%s)", coordinator.reason)
         await self._configuration.stop()
+        self.conversations.runs.release()
         budgets = Budgets()
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
         way = coordinator.state.way
@@ -378,6 +405,7 @@ class Process:
             self.keeper.stop_reading()
             await self.hub.settle(budgets.finish, RESTARTING)
             carry = await self._comes_back_still(way)
+        await self.conversations.close()
         for task in list(self._tasks):
             task.cancel()
         # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
@@ -387,7 +415,7 @@ class Process:
             await asyncio.sleep(0)
         coordinator.left()
         if carry:  # nothing is read or written from here on
-            self.passed = self.keeper.part(left_at, self._server.carried())
+            self.passed = self.keeper.part(left_at, self._server.carried()) + self._child.passed
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
             ended="stop" if stopping else "restart",

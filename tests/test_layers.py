@@ -29,6 +29,7 @@ HOMES = {
     "mcp_types": ["agent/*"],
     "openai": ["agent/*"],
     "pydantic_ai": ["agent/*"],
+    "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
     "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
     "uvicorn": ["serving/*"],

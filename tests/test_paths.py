@@ -53,3 +53,24 @@ def test_a_runtime_folder_at_the_bound_of_an_address_is_used_and_a_longer_one_is
 def test_without_a_runtime_folder_there_is_still_a_private_one() -> None:
     runtime = Paths.from_env({"HOME": "/h"}).runtime
     assert str(os.getuid()) in str(runtime)
+
+
+def test_the_agents_socket_is_where_systemd_listens() -> None:
+    place = Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7"}).agent_socket
+    assert place == Path("/run/user/7/openclaw-agent/agent.sock")
+
+
+def test_an_agents_socket_that_no_address_can_name_is_none() -> None:
+    fits = "/" + "r" * (SUN_PATH_MAX - len("/openclaw-agent/agent.sock") - 1)
+    place = Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": fits}).agent_socket
+    assert place is not None
+    assert len(str(place)) == SUN_PATH_MAX
+    assert Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": fits + "r"}).agent_socket is None
+
+
+def test_without_a_runtime_folder_no_agent_is_looked_for_where_anybody_could_be_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Path, "is_dir", lambda self: False)
+    paths = Paths.from_env({"HOME": "/h"})
+    assert (paths.runtime, paths.agent_socket) == (Path(f"/tmp/openclaw-gateway-{os.getuid()}"), None)

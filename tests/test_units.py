@@ -9,7 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from gateway.units import MARK, SERVICE, SHIPPED_COMMAND, SOCKET, shipped
+from gateway.agent import activation
+from gateway.agent.service import LEAVE_S
+from gateway.paths import Paths
+from gateway.units import (
+    AGENT_SERVICE,
+    AGENT_SOCKET,
+    ENABLED,
+    MARK,
+    PROGRAMS,
+    SERVICE,
+    SHIPPED_COMMANDS,
+    SOCKET,
+    UNITS,
+    shipped,
+)
 from gateway.units.addresses import resolve
 from gateway.units.render import listen, service, socket
 from gateway.units.syntax import parse
@@ -28,7 +42,7 @@ def verify(folder: Path, tmp_path: Path) -> str:
     runtime = tmp_path / "runtime"
     runtime.mkdir()
     done = subprocess.run(
-        [str(ANALYZE), "--user", "verify", "--man=no", str(folder / SOCKET), str(folder / SERVICE)],
+        [str(ANALYZE), "--user", "verify", "--man=no", *(str(folder / name) for name in UNITS)],
         capture_output=True,
         text=True,
         env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(tmp_path)},
@@ -38,29 +52,36 @@ def verify(folder: Path, tmp_path: Path) -> str:
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_has_nothing_to_say_about_the_shipped_units(tmp_path: Path) -> None:
-    for name in (SOCKET, SERVICE):
+    for name in UNITS:
         (tmp_path / name).write_text(shipped(name))
     assert verify(tmp_path, tmp_path) == ""
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_has_nothing_to_say_about_what_install_writes(tmp_path: Path) -> None:
-    program = tmp_path / "a folder with spaces, 100% $HOME" / "openclaw-gateway"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    (tmp_path / SOCKET).write_text(socket())
-    (tmp_path / SERVICE).write_text(service((str(program),), {"OPENCLAW_STATE_DIR": "/srv/50% off/state dir"}))
+    folder = tmp_path / "a folder with spaces, 100% $HOME"
+    folder.mkdir()
+    for name, script in PROGRAMS.items():
+        program = folder / script
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        variables = {"OPENCLAW_STATE_DIR": "/srv/50% off/state dir"}
+        (tmp_path / name).write_text(service(name, (str(program),), variables))
+    for name in (SOCKET, AGENT_SOCKET):
+        (tmp_path / name).write_text(socket(name))
     (tmp_path / f"{SOCKET}.d").mkdir()
     (tmp_path / f"{SOCKET}.d/10-listen.conf").write_text(listen(resolve("lan", 19000)))
     assert verify(tmp_path, tmp_path) == ""
 
 
-def test_every_directive_has_its_reason() -> None:
+@pytest.mark.parametrize("name", UNITS)
+def test_every_directive_has_its_reason(name: str) -> None:
     readme = resources.files("gateway.units").joinpath("README.md").read_text()
-    explained = set(re.findall(r"`([A-Za-z0-9]+)=", readme))
-    used = {setting.key for name in (SOCKET, SERVICE) for setting in parse(shipped(name))}
-    assert used - explained == set()
+    section = readme.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    # `Key=value`, and before it in the same cell others of the same reason.
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    explained = {key for cell in cells for key in re.findall(r"`([A-Za-z0-9]+)=", cell)}
+    assert values(name).keys() - explained == set()
 
 
 def test_nothing_can_take_the_port_away() -> None:
@@ -80,9 +101,47 @@ def test_the_stop_timeout_has_room_for_the_gateways_own_budget() -> None:
     assert int(values(SERVICE)["TimeoutStopSec"][0]) >= 11 + 5
 
 
+def test_the_agents_socket_cannot_be_lost() -> None:
+    sock, process = values(AGENT_SOCKET), values(AGENT_SERVICE)
+    assert sock["TriggerLimitIntervalSec"] == ["0"]
+    assert sock["StartLimitIntervalSec"] == process["StartLimitIntervalSec"] == ["0"]
+    # Without a pace between them, an agent that fails at once and a waiting connection would be a busy loop.
+    assert process["Restart"] == ["on-failure"]
+    assert process["RestartSec"] == ["500ms"]
+
+
+def test_the_agents_socket_is_the_users_alone_and_where_the_gateway_looks() -> None:
+    sock = values(AGENT_SOCKET)
+    assert (sock["SocketMode"], sock["DirectoryMode"]) == (["0600"], ["0700"])
+    place = Paths.from_env({"HOME": "/h", "XDG_RUNTIME_DIR": "/run/user/7"}).agent_socket
+    assert sock["ListenStream"] == [str(place).replace("/run/user/7", "%t")]
+    assert sock["FileDescriptorName"] == [activation.NAME]
+
+
+def test_the_agent_does_not_end_with_the_gateway() -> None:
+    gateway, agent = parse(shipped(SERVICE)), values(AGENT_SERVICE)
+    named = {setting.key for setting in gateway if AGENT_SOCKET in setting.value.split()}
+    assert named == {"Wants", "After", "Also"}, "it starts without an agent, and after the socket where there is one"
+    assert not any(AGENT_SERVICE in setting.value for setting in gateway)
+    assert not any("openclaw-gateway" in value for values in agent.values() for value in values)
+
+
+def test_what_ends_an_agent_ends_what_its_tools_have_started() -> None:
+    agent = values(AGENT_SERVICE)
+    assert agent["KillMode"] == ["control-group"]
+    assert "SendSIGKILL" not in agent
+    assert LEAVE_S < int(agent["TimeoutStopSec"][0]) <= 10
+
+
+def test_those_that_are_enabled_have_somebody_who_wants_them() -> None:
+    assert [name for name in UNITS if "WantedBy" in values(name)] == [name for name in UNITS if name in ENABLED]
+
+
 def test_the_shipped_commands_are_what_install_replaces() -> None:
-    text = service(("/opt/x/bin/openclaw-gateway",), {})
-    assert SHIPPED_COMMAND not in text
+    text = service(SERVICE, ("/opt/x/bin/openclaw-gateway",), {})
+    assert SHIPPED_COMMANDS[SERVICE] not in text
     assert "ExecStart=/opt/x/bin/openclaw-gateway run\n" in text
     assert "ExecReload=/opt/x/bin/openclaw-gateway reload\n" in text
     assert text.startswith(MARK)
+    text = service(AGENT_SERVICE, ("/opt/x/bin/openclaw-agent",), {})
+    assert "ExecStart=/opt/x/bin/openclaw-agent\n" in text

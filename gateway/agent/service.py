@@ -38,6 +38,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave, f"{number.name} was received")
+        loop.add_signal_handler(signal.SIGUSR1, self._retire)
         if listener is not None:
             # Not start_unix_server: from Python 3.13 on it removes the path at its end, and the path is systemd's.
             server = await asyncio.start_server(self._link.serve, sock=listener)
@@ -78,6 +79,12 @@ class Service:
         if not len(self._runs):
             why = f"nothing to do for {self._idle_s:g} s"
             self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave, why)
+
+    def _retire(self) -> None:
+        """Another program or unit file waits to take its place. No run is ended for that, and none has to wait."""
+        log.info("SIGUSR1 was received: leaving when no run is left")
+        self._idle_s = 0.0
+        self._changed()
 
     def _status(self) -> str:
         return f"{len(self._runs)} run{'s' if len(self._runs) != 1 else ''}"

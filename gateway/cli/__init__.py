@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "install": ("gateway.cli.install:install", "Write, enable and start the systemd units."),
     "uninstall": ("gateway.cli.install:uninstall", "Stop and remove the systemd units."),
     "start": ("gateway.cli.service:start", "Open the port and start the gateway."),
-    "stop": ("gateway.cli.service:stop", "Stop the gateway and close the port."),
+    "stop": ("gateway.cli.service:stop", "Stop the gateway and the agent, and close the port."),
     "restart": ("gateway.cli.service:restart", "Restart without a client noticing."),
     "reload": ("gateway.cli.service:reload", "Take the config file as it is now."),
     "status": ("gateway.cli.status:status", "Show port, units, process, config and restarts."),

@@ -1,6 +1,6 @@
-"""The last step of `install`: make the user manager follow the files that were written."""
+"""What `install`, `start` and `stop` have the user manager do: follow the files that were written, start, stop."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import click
 
@@ -9,37 +9,58 @@ from gateway.cli.progress import waiting
 from gateway.control import READY_LIMIT, Control
 from gateway.errors import PortBusy
 from gateway.lifecycle import holders
-from gateway.units import SERVICE, SOCKET, state
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, SERVICE, SOCKET, state
 from gateway.units.systemctl import Systemctl, SystemctlFailed
 
+RETIRE = "SIGUSR1"
+"""Asks an agent to leave when none of its runs is on; the next run starts another one."""
 
-def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, changed: bool, now: bool) -> bool:
-    """Make the manager follow the files. Whether it had to do anything."""
+
+def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, changed: Collection[str], now: bool) -> bool:
+    """Make the manager follow the files of these units. Whether it had to do anything."""
     before = state.read(systemctl)
     did = False
-    if changed or before.socket.needs_daemon_reload or before.service.needs_daemon_reload:
+    if changed or any(unit.needs_daemon_reload for unit in before.all):
         systemctl.do("daemon-reload")
         did = True
     after = state.read(systemctl)
-    if not (after.socket.is_enabled and after.service.is_enabled):
-        systemctl.do("enable", SOCKET, SERVICE)
-        click.echo(f"enabled: {SOCKET} and {SERVICE}")
+    if not all(unit.is_enabled for unit in after.all if unit.name in ENABLED):
+        systemctl.do("enable", *ENABLED)
+        click.echo(f"enabled: {', '.join(ENABLED[:-1])} and {ENABLED[-1]}")
         did = True
+    gateway_changed = not {SOCKET, SERVICE}.isdisjoint(changed)
     moved = before.socket.is_active and set(before.socket.listen) != set(after.socket.listen)
     if moved:
         _reopen(systemctl, after, before.service.is_active or now)
     elif now:
-        did = _bring_up(systemctl, env, after, changed) or did
-    elif changed and after.service.is_active:
-        click.echo("the running gateway takes this with its next cold start: openclaw-gateway restart --cold")
+        did = _bring_up(systemctl, env, after, gateway_changed) or did
+    elif after.service.is_active:
+        did = _leave_running(systemctl, after, gateway_changed) or did
+    if AGENT_SERVICE in changed and after.agent_service.is_active:
+        systemctl.do("kill", "--kill-whom=main", f"--signal={RETIRE}", AGENT_SERVICE)
+        click.echo("the running agent leaves when none of its runs is on; the next run starts one that has this")
     if set(after.socket.listen) != set(choice.addresses):
         listed = ", ".join(map(str, after.socket.listen))
         click.echo(f"note: a drop-in of yours makes it listen on {listed or 'nothing'} instead ({SOCKET}.d)")
     return did or moved
 
 
+def _leave_running(systemctl: Systemctl, states: state.UnitStates, changed: bool) -> bool:
+    """The gateway is not disturbed. It is given the agent's socket, for a hot restart would not bring it."""
+    if changed:
+        click.echo("the running gateway takes this with its next cold start: openclaw-gateway restart --cold")
+    if states.agent_socket.is_active:
+        return False
+    systemctl.do("start", AGENT_SOCKET)
+    click.echo(f"started: {AGENT_SOCKET}")
+    return True
+
+
 def start(systemctl: Systemctl, *names: str) -> None:
-    """Start units; when it fails because of the port, raise PortBusy with the sentence that names the owner."""
+    """Start units; when it fails because of the port, raise PortBusy with the sentence that names the owner.
+
+    The service brings the agent's socket with it, and serves without one; then this says so.
+    """
     try:
         systemctl.do("start", *names)
     except SystemctlFailed:
@@ -49,6 +70,16 @@ def start(systemctl: Systemctl, *names: str) -> None:
         if found and not any(holder.is_systemd and not holder.is_foreign for holder in found):
             raise PortBusy(holders.describe(dict.fromkeys(found), listen[0].port)) from None
         raise
+    if SERVICE in names and not (agent := state.read(systemctl).agent_socket).is_active:
+        why = f"{AGENT_SOCKET} is {agent.active if agent.load == 'loaded' else agent.load}"
+        click.echo(f"note: {why}, so no model can be asked: openclaw-gateway doctor", err=True)
+
+
+def stop(systemctl: Systemctl, names: Collection[str]) -> None:
+    """First the gateway, which needs a moment to leave, and then the agent that it uses."""
+    for group in ((SERVICE, SOCKET), (AGENT_SERVICE, AGENT_SOCKET)):
+        if there := [name for name in group if name in names]:
+            systemctl.do("stop", *there)
 
 
 def _reopen(systemctl: Systemctl, states: state.UnitStates, with_service: bool) -> None:
@@ -64,7 +95,7 @@ def _bring_up(systemctl: Systemctl, env: Mapping[str, str], states: state.UnitSt
         if changed and states.service.active == "active":
             systemctl.do("restart", SERVICE)
             verb = "restarted"
-        elif states.socket.active == "active" and states.service.active == "active":
+        elif all(unit.active == "active" for unit in (states.socket, states.service, states.agent_socket)):
             return False
         else:
             start(systemctl, SOCKET, SERVICE)

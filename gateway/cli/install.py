@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.activation import activate
+from gateway.cli.activation import activate, stop
 from gateway.cli.listening import choose, refuse_open_port
 from gateway.cli.progress import waiting
 from gateway.errors import UnitConflict
-from gateway.units import MARK, SERVICE, SOCKET, installation, rivals
+from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals
 from gateway.units.addresses import HIGHEST_PORT
 from gateway.units.places import drop_ins, lingers, read, unit_folder
 from gateway.units.systemctl import NoManager, Systemctl, SystemctlFailed, enable_linger
@@ -29,9 +29,10 @@ from gateway.units.takeover import backups, put_aside
 def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> None:
     """Write, enable and start the systemd units.
 
-    Writes openclaw-gateway.socket and openclaw-gateway.service for this installation into ~/.config/systemd/user,
-    enables them, and lets them run without a login (lingering). OPENCLAW_STATE_DIR and OPENCLAW_CONFIG_PATH go into the
-    service if they are set here. Your drop-ins (systemctl --user edit) stay in force. Running it again changes nothing.
+    Writes socket and service of the gateway and of the agent (openclaw-gateway.*, openclaw-agent.*) for this
+    installation into ~/.config/systemd/user, enables them, and lets them run without a login (lingering).
+    OPENCLAW_STATE_DIR and OPENCLAW_CONFIG_PATH go into the gateway's service if they are set here. Your drop-ins
+    (systemctl --user edit) stay in force. Running it again changes nothing.
     """
     _refuse_system_units()
     if os.environ.get("SUDO_USER"):
@@ -46,7 +47,7 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     systemctl = Systemctl.available(env)
     wanted = installation.plan(env, choice.addresses)
     wanted.refuse_directories()  # before anything is stopped or moved
-    moved = _take_aside(systemctl, openclaw, in_the_way)
+    _take_aside(systemctl, openclaw, in_the_way)
     changes = wanted.apply()
     for note in choice.notes:
         click.echo(f"note: {note}")
@@ -55,10 +56,11 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     if systemctl is None:
         _without_manager(now)
         return
-    activated = activate(systemctl, env, choice, bool(changes or moved), now)
+    changed = {change.unit for change in changes} | {path.name for path in in_the_way}
+    activated = activate(systemctl, env, choice, changed, now)
     lingered = _ensure_linger()
     _tell_drop_ins()
-    if not (changes or moved or activated or lingered):
+    if not (changed or activated or lingered):
         click.echo("already installed, nothing to change")
 
 
@@ -81,7 +83,7 @@ def _conflict_sentence(openclaw: rivals.OpenClawUnit | None, paths: Sequence[Pat
     )
 
 
-def _take_aside(systemctl: Systemctl | None, openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> bool:
+def _take_aside(systemctl: Systemctl | None, openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> None:
     """Stop what has our names, and rename its files."""
     if paths and systemctl:
         systemctl.do("stop", *[path.name for path in paths])
@@ -95,7 +97,6 @@ def _take_aside(systemctl: Systemctl | None, openclaw: rivals.OpenClawUnit | Non
                 f"not carried over: {', '.join(openclaw.dropped)} (what is a secret belongs into the config file or "
                 "~/.openclaw/.env, not into a unit; the backup has the values)"
             )
-    return bool(paths)
 
 
 def _without_manager(now: bool) -> None:
@@ -126,11 +127,11 @@ def _ensure_linger() -> bool:
 
 def _tell_drop_ins() -> None:
     folder = unit_folder(os.environ)
-    for unit in (SOCKET, SERVICE):
+    for unit in UNITS:
         for path in drop_ins(folder, unit):
             text = read(path) or ""
             if not text.startswith(MARK):
-                also = "; it replaces the command that starts the gateway" if "ExecStart=" in text else ""
+                also = f"; it replaces the command of {unit}" if "ExecStart=" in text else ""
                 click.echo(f"your drop-in stays in force: {path}{also}")
 
 
@@ -143,11 +144,11 @@ def uninstall() -> None:
     folder = unit_folder(os.environ)
     written = installation.written_files(folder)
     systemctl = Systemctl.available(os.environ)
-    names = [path.name for path in written if path.name in (SOCKET, SERVICE)]
+    names = [path.name for path in written if path.name in UNITS]
     if systemctl and names:
         with waiting("stopping"):
-            systemctl.do("stop", *names)
-            systemctl.do("disable", *names)
+            stop(systemctl, names)
+            systemctl.do("disable", *(name for name in names if name in ENABLED))
     installation.remove(written)
     for path in written:
         click.echo(f"removed: {path}")

@@ -14,7 +14,7 @@ import click
 from gateway.cli.logfile import Follower, find, last_lines
 from gateway.cli.logline import Line, parse
 from gateway.errors import GatewayError
-from gateway.units import SERVICE
+from gateway.units import AGENT_SERVICE, SERVICE
 from gateway.units.installation import service_environment
 
 DEFAULT_LINES = 50
@@ -43,7 +43,7 @@ class When(click.ParamType[datetime]):
 @click.option("-f", "--follow", is_flag=True, help="Wait for more, also when the file is rotated or truncated.")
 @click.option("--since", type=When(), metavar="WHEN", help="From then on: 10m, 2h, 1d, or an ISO time.")
 @click.option("--json", "as_json", is_flag=True, help="The lines of the file as they are.")
-@click.option("--journal", is_flag=True, help="The unit's journal instead of the file (journalctl).")
+@click.option("--journal", is_flag=True, help="The units' journal instead of the file (journalctl).")
 def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool, journal: bool) -> None:
     """Show and follow the log.
 
@@ -97,7 +97,8 @@ def _pause() -> None:
 
 
 def _exec_journalctl(count: int | None, follow: bool, since: datetime | None) -> None:
-    words = ["journalctl", "--user", "-u", SERVICE, "-n", str(DEFAULT_LINES if count is None else count)]
+    words = ["journalctl", "--user", "-u", SERVICE, "-u", AGENT_SERVICE]
+    words += ["-n", str(DEFAULT_LINES if count is None else count)]
     words += ["-f"] if follow else []
     words += ["--since", since.astimezone().strftime("%Y-%m-%d %H:%M:%S")] if since else []
     if shutil.which(words[0]) is None:

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle import holders
 from gateway.report import ReloadResult, StatusReport
-from gateway.units import SERVICE, SOCKET, state
+from gateway.units import SERVICE, SOCKET, UNITS, state
 from gateway.units.installation import service_environment
 from gateway.units.systemctl import NoManager, Systemctl
 
@@ -35,7 +35,7 @@ def start(as_json: bool) -> None:
 
     Starts the socket unit and the service, and returns when the gateway serves.
     """
-    systemctl = _manager()
+    systemctl, _ = _manager()
     with waiting("starting"):
         activation.start(systemctl, SOCKET, SERVICE)
         report = _control().wait_for_boot(None, READY_LIMIT)
@@ -45,19 +45,20 @@ def start(as_json: bool) -> None:
 @click.command()
 @_json
 def stop(as_json: bool) -> None:
-    """Stop the gateway and close the port.
+    """Stop the gateway and the agent, and close the port.
 
-    Stops the socket unit too: with the socket open, the next connection would start the gateway again. It comes back
-    at the next login or boot, or with `openclaw-gateway start`.
+    Stops the sockets too: with one of them open, the next connection would start its service again. They come back at
+    the next login or boot, or with `openclaw-gateway start`. Runs that are on end.
     """
     _refuse_foreign_process()
-    systemctl = _manager()
+    systemctl, states = _manager()
+    names = [name for name in UNITS if name in {unit.name for unit in states.all if unit.load != "not-found"}]
     with waiting("stopping"):
-        systemctl.do("stop", SERVICE, SOCKET)
+        activation.stop(systemctl, names)
     if as_json:
-        click.echo(msgspec.json.encode({"stopped": [SERVICE, SOCKET]}).decode())
+        click.echo(msgspec.json.encode({"stopped": names}).decode())
         return
-    click.echo(f"stopped {SERVICE} and {SOCKET}: the port is closed. Start again: openclaw-gateway start")
+    click.echo(f"stopped {', '.join(names)}: the port is closed. Start again: openclaw-gateway start")
 
 
 def _refuse_foreign_process() -> None:
@@ -74,8 +75,8 @@ def _control() -> Control:
     return Control.from_env(service_environment(os.environ))
 
 
-def _manager() -> Systemctl:
-    """The user manager, with our units in it."""
+def _manager() -> tuple[Systemctl, state.UnitStates]:
+    """The user manager, with the gateway's units in it."""
     systemctl = Systemctl(os.environ)
     try:
         states = state.read(systemctl)
@@ -83,7 +84,7 @@ def _manager() -> Systemctl:
         raise NoManager(f"{error}. Without systemd: openclaw-gateway run, and Ctrl-C to stop it") from None
     if "not-found" in (states.socket.load, states.service.load):
         raise NotRunning("the units are not installed: openclaw-gateway install --now")
-    return systemctl
+    return systemctl, states
 
 
 @click.command()
@@ -127,7 +128,7 @@ def _boot_id(control: Control) -> str | None:
 
 def _restart_cold() -> bool:
     """Queue the job. True if there is nothing left to wait for: we live in the unit, and end with its old process."""
-    systemctl = _manager()
+    systemctl, _ = _manager()
     systemctl.do("--no-block", "restart", SERVICE)
     if holders.unit(os.getpid()) != SERVICE:
         return False

@@ -25,6 +25,8 @@ from gateway.units.places import lingers, unit_folder
 from gateway.units.state import UnitStates
 from gateway.units.systemctl import NoManager, Systemctl
 
+MEGABYTE = 1_000_000
+
 
 class PortHolder(msgspec.Struct, frozen=True):
     pid: int | None
@@ -54,7 +56,7 @@ class View(msgspec.Struct, frozen=True):
 def status(as_json: bool) -> None:
     """Show port, units, process, config and restarts.
 
-    Starts nothing. Exit code 0: serves · 3: not running · 4: runs, but not ready or degraded.
+    Starts nothing, the agent neither. Exit code 0: serves · 3: not running · 4: runs, but not ready or degraded.
     """
     view = look()
     if as_json:
@@ -124,6 +126,7 @@ def lines(view: View) -> Iterator[tuple[str, str]]:
     else:
         for name, unit in (("socket", view.units.socket), ("service", view.units.service)):
             yield name, _unit_line(unit)
+        yield "agent", _agent_line(view.units.agent_socket, view.units.agent_service)
     if view.gateway:
         yield from _process_lines(view.gateway)
     if view.linger is False and view.units is not None:
@@ -172,7 +175,9 @@ def _unit_line(unit: state.UnitState) -> str:
         return f"{unit.name} is not installed: openclaw-gateway install"
     word = f"{unit.active} ({unit.sub})"
     colour = {"active": "green", "failed": "red"}.get(unit.active, "yellow")
-    parts = [f"{unit.name} {click.style(word, fg=colour)}", unit.enabled or "no install state"]
+    parts = [f"{unit.name} {click.style(word, fg=colour)}"]
+    if unit.enabled != "static":  # one that only its socket starts
+        parts.append(unit.enabled or "no install state")
     if unit.result != "success":
         parts.append(f"result {unit.result}")
     if unit.restarts:
@@ -180,6 +185,18 @@ def _unit_line(unit: state.UnitState) -> str:
     if unit.needs_daemon_reload:
         parts.append("changed on disk: systemctl --user daemon-reload")
     return ", ".join(parts)
+
+
+def _agent_line(socket: state.UnitState, service: state.UnitState) -> str:
+    """The socket only where there is something to say of it: a process that runs got in by it."""
+    if "not-found" in (socket.load, service.load) or not socket.is_active:
+        return _unit_line(socket if service.load != "not-found" else service)
+    if service.active == "inactive":
+        waits = f"{click.style('not running', fg='green')}, starts with the next run"
+        return f"{waits} ({socket.name} {socket.active} ({socket.sub}))"
+    facts = [f"pid {service.main_pid}"] if service.main_pid else []
+    facts += [f"{service.memory / MEGABYTE:.0f} MB"] if service.memory is not None else []
+    return ", ".join([_unit_line(service), *facts])
 
 
 def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,11 @@
-"""Agents and models as the config file names them: sections that this gateway shows and does not use yet.
+"""Agents as the config file names them. `models` has what they run on.
 
-They are not in `schema`, so nothing has validated them: whatever stands there, a reader gets only well-formed parts.
+The section is not in `schema`, so nothing has validated it: whatever stands there, a reader gets only well-formed
+parts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 MAIN = "main"
@@ -19,23 +21,12 @@ class Agent:
     identity: dict[str, str]
     """Of name, theme, emoji and avatar what is set."""
     workspace: str | None
-    model: str | None
-    """`provider/model`, its own or the default of all agents."""
-
-
-@dataclass(frozen=True)
-class Model:
-    provider: str
-    id: str
-    name: str
-    context_window: int | None
-    reasoning: bool | None
-    input: tuple[str, ...]
-    has_key: bool
-
-    @property
-    def ref(self) -> str:
-        return f"{self.provider}/{self.id}"
+    models: tuple[str, ...]
+    """Names of models in the order of trying, its own or those of all agents; none where the file names none."""
+    entry: dict[str, Any] = field(default_factory=dict)
+    """Everything that the file says of it alone."""
+    key: str = ""
+    """Where the file says it; nothing where it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,6 @@ class Defaults:
     main_key: str
     scope: str
     """`per-sender` or `global`."""
-    has_model: bool
 
     @property
     def main_session(self) -> str:
@@ -67,110 +57,108 @@ def defaults(tree: dict[str, Any]) -> Defaults:
         agents=tuple(each.id for each in found),
         main_key=main_key(tree),
         scope=GLOBAL if section(tree, "session").get("scope") == GLOBAL else "per-sender",
-        has_model=any(each.model for each in found if each.id == first),
     )
+
+
+def main_session(tree: dict[str, Any], agent: str) -> str:
+    """The key of an agent's main session."""
+    shared = section(tree, "session").get("scope") == GLOBAL
+    return GLOBAL if shared else f"agent:{agent}:{main_key(tree)}"
 
 
 def main_key(tree: dict[str, Any]) -> str:
     """The last part of the main session's key."""
-    return (_text(section(tree, "session").get("mainKey")) or MAIN).lower()
+    return (text(section(tree, "session").get("mainKey")) or MAIN).lower()
 
 
 def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
     """Name and avatar that a page shows for an agent: those of `ui.assistant`, else its own; None for what is unset."""
     shared = section(tree, "ui", "assistant")
-    agent = next((each for each in agents(tree) if each.id == id), None)
+    agent = find(tree, id)
     own = agent.identity if agent else {}
-    name = _text(shared.get("name")) or own.get("name") or (agent.name if agent else None)
-    return name, _text(shared.get("avatar")) or own.get("avatar") or own.get("emoji")
+    name = text(shared.get("name")) or own.get("name") or (agent.name if agent else None)
+    return name, text(shared.get("avatar")) or own.get("avatar") or own.get("emoji")
 
 
 def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
-    """At least one: a config without a list has the agent `main`. The default agent is not always the first."""
-    entries = [each for each in _listed(tree) if _text(each.get("id"))]
-    shared = _model(section(tree, "agents", "defaults").get("model"))
+    """At least one: a config without any has the agent `main`. The default agent is not always the first."""
+    shared = section(tree, "agents", "defaults")
     first = default_id(tree)
-    workspace = _text(section(tree, "agents", "defaults").get("workspace"))
     found: dict[str, Agent] = {}
-    for entry in entries or [{"id": MAIN}]:
-        id = entry["id"].strip().lower()
-        identity = {key: text for key in ("name", "theme", "emoji", "avatar") if (text := _part(entry, key))}
-        own = _text(entry.get("workspace")) or (workspace if id == first else None)
-        found.setdefault(id, Agent(id, _text(entry.get("name")), identity, own, _model(entry.get("model")) or shared))
+    for key, id, entry in _listed(tree) or [("", MAIN, {})]:
+        identity = {key: part for key in ("name", "theme", "emoji", "avatar") if (part := _part(entry, key))}
+        workspace = text(entry.get("workspace")) or (text(shared.get("workspace")) if id == first else None)
+        names = _models(entry.get("model"), shared.get("model"))
+        found.setdefault(id, Agent(id, text(entry.get("name")), identity, workspace, names, entry, key))
     return tuple(found.values())
 
 
+def find(tree: dict[str, Any], id: str) -> Agent | None:
+    """The agent of an id, in whatever case."""
+    wanted = id.strip().lower()
+    return next((each for each in agents(tree) if each.id == wanted), None)
+
+
+def default_models(tree: dict[str, Any]) -> tuple[str, ...]:
+    """What an agent runs on of which nothing is said, in the order of trying."""
+    return _models(None, section(tree, "agents", "defaults").get("model"))
+
+
 def default_id(tree: dict[str, Any]) -> str:
-    entries = [each for each in _listed(tree) if _text(each.get("id"))]
-    marked = [each for each in entries if each.get("default") is True]
-    chosen = next(iter([*marked, *entries]), {"id": MAIN})
-    return str(chosen["id"]).strip().lower()
+    listed = _listed(tree)
+    marked = [id for _, id, entry in listed if entry.get("default") is True]
+    return next(iter([*marked, *(id for _, id, _ in listed)]), MAIN)
 
 
-def models(tree: dict[str, Any]) -> tuple[Model, ...]:
-    """Those of `models.providers`, in the order of the file."""
-    return tuple(
-        Model(
-            provider=provider,
-            id=row["id"],
-            name=_text(row.get("name")) or row["id"],
-            context_window=_whole(row.get("contextWindow")),
-            reasoning=row["reasoning"] if isinstance(row.get("reasoning"), bool) else None,
-            input=tuple(each for each in _rows(row.get("input")) if isinstance(each, str)),
-            has_key=bool(entry.get("apiKey")),
-        )
-        for provider, entry in section(tree, "models", "providers").items()
-        if isinstance(entry, dict)
-        for row in _rows(entry.get("models"))
-        if isinstance(row, dict) and _text(row.get("id"))
-    )
-
-
-def providers_with_key(tree: dict[str, Any]) -> tuple[str, ...]:
-    """Those of `models.providers` that have an `apiKey`, in the order of the file."""
-    entries = section(tree, "models", "providers").items()
-    return tuple(name for name, entry in entries if isinstance(entry, dict) and entry.get("apiKey"))
-
-
-def default_model(tree: dict[str, Any]) -> tuple[str | None, str | None, int | None]:
-    """Provider, model and context window of the model that a new session would get; None for what the file leaves."""
-    ref = next((each.model for each in agents(tree) if each.id == default_id(tree)), None)
-    if ref is None:
-        return None, None, None
-    provider, slash, model = ref.partition("/")
-    window = next((each.context_window for each in models(tree) if each.ref == ref), None)
-    own = _whole(section(tree, "agents", "defaults").get("contextTokens"))
-    return (provider, model, own or window) if slash else (None, ref, own)
-
-
-def section(tree: dict[str, Any], *path: str) -> dict[str, Any]:
+def section(tree: Mapping[str, Any], *path: str) -> dict[str, Any]:
     """{} where there is none, or where something else stands."""
     found: Any = tree
     for key in path:
-        found = found.get(key) if isinstance(found, dict) else None
+        found = found.get(key) if isinstance(found, Mapping) else None
     return found if isinstance(found, dict) else {}
 
 
-def _listed(tree: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for each in _rows(section(tree, "agents").get("list")) if isinstance(each, dict)]
-
-
-def _part(entry: dict[str, Any], key: str) -> str | None:
-    return _text(section(entry, "identity").get(key))
-
-
-def _model(value: Any) -> str | None:
-    """It is written as a name, or as an object with `primary`."""
-    return _text(value.get("primary") if isinstance(value, dict) else value)
-
-
-def _rows(value: Any) -> list[Any]:
+def rows(value: Any) -> list[Any]:
+    """[] where something else than a list stands."""
     return value if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str | None:
+def text(value: Any) -> str | None:
+    """None where nothing, or something else than a text, stands."""
     return (value.strip() or None) if isinstance(value, str) else None
 
 
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+def whole(value: Any) -> int | None:
+    """A number above zero, also one such as 8192.0: JavaScript, whose file this is, knows no difference."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else None
+
+
+def _listed(tree: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Keys, ids and entries, of `agents.entries.<id>` or, as it was before, of `agents.list[]`."""
+    listed = [
+        *((f"agents.entries.{id}", id, each) for id, each in section(tree, "agents", "entries").items()),
+        *(
+            (f"agents.list[{index}]", each.get("id"), each)
+            for index, each in enumerate(rows(section(tree, "agents").get("list")))
+            if isinstance(each, dict)
+        ),
+    ]
+    return [(key, id.lower(), each) for key, named, each in listed if isinstance(each, dict) and (id := text(named))]
+
+
+def _part(entry: dict[str, Any], key: str) -> str | None:
+    return text(section(entry, "identity").get(key))
+
+
+def _models(own: Any, shared: Any) -> tuple[str, ...]:
+    """A model is written as a name, or as an object with `primary` and `fallbacks`; each of them is inherited."""
+    first = _primary(own) or _primary(shared)
+    listed = [value["fallbacks"] for value in (own, shared) if isinstance(value, dict) and "fallbacks" in value]
+    names = [first, *(text(each) for each in rows(next(iter(listed), None)))]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _primary(value: Any) -> str | None:
+    return text(value.get("primary") if isinstance(value, dict) else value)

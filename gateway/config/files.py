@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gateway.config import models, servers
 from gateway.config.atomic import replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.fields import FIELDS
@@ -47,6 +48,8 @@ class Snapshot:
     """After includes, before `${VAR}`: it holds no secret that stands in the environment."""
     tree: dict[str, Any] = field(default_factory=dict, repr=False)
     """After includes and `${VAR}`."""
+    dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What `.env` beside the state sets."""
     config: Config | None = None
     """None when there is any issue."""
     issues: tuple[Issue, ...] = ()
@@ -108,9 +111,13 @@ def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Ma
             warnings.append(f"{dotted(where)}: the environment variable {name} is not set; left as it is")
     verdict = validate(tree, locate, lookup, frozenset(failed), complete=not start.issues)
     issues += verdict.issues
+    if not start.issues:  # else what a name means may stand in a part that could not be read
+        warnings += models.problems(tree, lookup)
+        warnings += servers.problems(tree)
     return replace(
         start,
         tree=tree,
+        dotenv=dotenv,
         config=None if issues else verdict.config,
         issues=tuple(issues),
         warnings=tuple(warnings),

@@ -28,9 +28,30 @@ OPENCLAW_KEYS: dict[str, frozenset[str]] = {
         dangerouslyAllowHostHeaderOriginFallback embedSandbox environment experimental
         github root sessionObserver
         """),
-    "gateway.http": _words("endpoints securityHeaders"),
+    "gateway.http": _words("securityHeaders"),
+    "gateway.http.endpoints": _words("responses"),
+    "gateway.http.endpoints.chatCompletions": _words("images maxBodyBytes maxImageParts maxTotalImageBytes"),
     "gateway.http.limits": _words(""),
     "gateway.reload": _words(""),
     "logging": _words("consoleStyle maxFileBytes redactPatterns redactSensitive"),
 }
 """By the dotted path of the object in which they stand."""
+
+READ: dict[str, frozenset[str] | None] = {
+    "agents": _words("defaults list entries"),
+    "agents.defaults": _words("""
+        bootstrapMaxChars bootstrapTotalMaxChars contextInjection contextTokens model models timeoutSeconds userTimezone
+        workspace
+        """),
+    "agents.list": None,
+    "agents.entries": None,
+    "env": None,
+    "mcp": _words("servers"),
+    "models": _words("providers"),
+    "session": _words("mainKey scope"),
+    "ui": _words("assistant"),
+}
+"""Sections that are used though they have no types in `schema`, and their keys that are; None: whatever stands there.
+
+They are read when they are needed (`catalog`, `models`, `servers`), so nothing in them is an error of the config.
+"""

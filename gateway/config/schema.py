@@ -234,10 +234,25 @@ class Limits(Struct, frozen=True, rename="camel"):
     ] = 15_000
 
 
+class ChatCompletions(Struct, frozen=True, rename="camel"):
+    """The API of OpenAI's clients."""
+
+    enabled: Annotated[
+        bool, _rule("Serve POST /v1/chat/completions and GET /v1/models, behind the gateway's secret.", HOT)
+    ] = False
+
+
+class Endpoints(Struct, frozen=True, rename="camel"):
+    """APIs that are served when they are switched on."""
+
+    chat_completions: ChatCompletions = ChatCompletions()
+
+
 class Http(Struct, frozen=True, rename="camel"):
     """HTTP serving."""
 
     limits: Limits = Limits()
+    endpoints: Endpoints = Endpoints()
 
 
 class Gateway(Struct, frozen=True, rename="camel"):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
-from gateway.config.openclaw import OPENCLAW_KEYS
+from gateway.config.openclaw import OPENCLAW_KEYS, READ
 from gateway.config.parse import Path, Place, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
 from gateway.report import Issue
@@ -81,7 +81,7 @@ class _Check:
             here = (*path, key)
             name = dotted(here)
             if not key or "." in key or not (name in FIELDS or name in SECTIONS):
-                self.unknown(key, path)
+                self.unknown(key, path, value)
             elif name in self.bad:
                 continue
             elif name in FIELDS:
@@ -102,11 +102,11 @@ class _Check:
         self.add(rule.keys, message, found=shorten(value, rule.secret), allowed=rule.allowed)
         return {}
 
-    def unknown(self, key: str, path: Path) -> None:
+    def unknown(self, key: str, path: Path, value: Any) -> None:
         section = dotted(path)
         near = None if key in OPENCLAW_KEYS[section] else nearest(key, section)
         if near is None:
-            self.unused.append(dotted((*path, key)))
+            self.unused += unused((*path, key), value)
         else:
             self.add((*path, key), "unknown key", key=True, hint=f'did you mean "{near}"?')
 
@@ -163,6 +163,17 @@ class _Check:
 
     def add(self, path: Path, message: str, *, key: bool = False, **rest: str | None) -> None:
         self.issues.append(issue(self.locate(path, key=key), message, dotted(path), **rest))
+
+
+def unused(path: Path, value: Any) -> list[str]:
+    """What stands at a key that has no type here, and is not read either: the highest nodes of it."""
+    name = dotted(path)
+    if name not in READ:
+        parent = READ.get(dotted(path[:-1]))
+        return [] if parent and path[-1] in parent else [name]
+    if READ[name] is None or not isinstance(value, dict):
+        return []
+    return [each for key, child in value.items() for each in unused((*path, key), child)]
 
 
 def is_reachable(gateway: Gateway) -> bool:

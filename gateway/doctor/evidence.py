@@ -35,7 +35,7 @@ class Evidence:
     units: state.UnitStates | None = None
     """None where no user manager answers."""
     installed: bool = False
-    """Whether unit files that `install` wrote are there."""
+    """Whether the gateway's unit files that `install` wrote are there."""
     outdated: tuple[installation.Change, ...] = ()
     """What `install` would change now."""
     service_paths: Paths | None = None

@@ -1,13 +1,14 @@
-"""Checks of the two units, and of other units that fight with them."""
+"""Checks of our units, and of other units that fight with them."""
 
 from collections.abc import Iterator
 
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding, Severity
-from gateway.units import SERVICE, SOCKET
+from gateway.units import SOCKET
 from gateway.units.state import UnitState
 
-JOURNAL = "journalctl --user -u openclaw-gateway -n 50"
+JOURNAL = "journalctl --user -u {unit} -n 50"
+_NO_AGENT = "no model can be asked"
 _REVIVE = "systemctl --user reset-failed {unit}; openclaw-gateway start"
 _LIMITS = {
     "trigger-limit-hit": "it was activated too often in a short time and gave the port up",
@@ -32,14 +33,23 @@ def installed(evidence: Evidence) -> Iterator[Finding]:
 
 def outdated(evidence: Evidence) -> Iterator[Finding]:
     """After an upgrade, or after the environment or the file was changed by hand."""
-    if evidence.installed and evidence.outdated:
-        names = ", ".join(change.path.name for change in evidence.outdated)
+    changes = [change for change in evidence.outdated if change.kind != "write"]
+    if evidence.installed and changes:
+        names = ", ".join(change.path.name for change in changes)
         detail = f"differs from what this version writes: {names}"
         yield Finding("warning", "unit files are out of date", detail, "openclaw-gateway install")
 
 
+def agent_missing(evidence: Evidence) -> Iterator[Finding]:
+    """After an upgrade from a version without an agent."""
+    missing = [change.path.name for change in evidence.outdated if change.kind == "write"]
+    if evidence.installed and missing:
+        detail = f"{', '.join(missing)}: {_NO_AGENT}"
+        yield Finding("problem", "the agent is not installed", detail, "openclaw-gateway install --now")
+
+
 def not_loaded(evidence: Evidence) -> Iterator[Finding]:
-    for unit in _both(evidence):
+    for unit in _all(evidence):
         if unit.load == "masked":
             yield Finding("problem", f"{unit.name} is masked", "", f"systemctl --user unmask {unit.name}")
         elif unit.load in ("bad-setting", "error"):
@@ -51,7 +61,8 @@ def not_loaded(evidence: Evidence) -> Iterator[Finding]:
 
 
 def not_enabled(evidence: Evidence) -> Iterator[Finding]:
-    for unit in _both(evidence):
+    """Of the gateway, which brings the agent's socket with it."""
+    for unit in (evidence.units.socket, evidence.units.service) if evidence.units else ():
         if unit.load == "loaded" and not unit.is_enabled:
             what = "the port is closed after the next boot" if unit.name == SOCKET else "only a connection starts it"
             remedy = f"systemctl --user enable {unit.name}"
@@ -70,16 +81,28 @@ def socket_down(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("problem", f"{SOCKET} is stopped", "the port is closed", "openclaw-gateway start")
 
 
-def service_down(evidence: Evidence) -> Iterator[Finding]:
-    unit = evidence.units.service if evidence.units else None
-    if unit is None or unit.load != "loaded":
+def agent_socket_down(evidence: Evidence) -> Iterator[Finding]:
+    """A gateway that is stopped starts it, so it is missed only by one that runs."""
+    units = evidence.units
+    if units is None or units.agent_socket.load != "loaded" or units.agent_socket.is_active:
         return
-    if unit.active == "failed":
-        why = _LIMITS.get(unit.result, f"result {unit.result}")
-        yield Finding("problem", f"{SERVICE} failed", f"{why}; why: {JOURNAL}", _REVIVE.format(unit=SERVICE))
-    elif unit.sub in ("auto-restart", "auto-restart-queued"):
-        detail = f"it ends and is started again, {unit.restarts} times so far (result {unit.result})"
-        yield Finding("problem", f"{SERVICE} cannot start", detail, JOURNAL)
+    name = units.agent_socket.name
+    if units.agent_socket.active == "failed":
+        detail = f"result {units.agent_socket.result}: {_NO_AGENT}; why: {JOURNAL.format(unit=name)}"
+        yield Finding("problem", f"{name} failed", detail, _REVIVE.format(unit=name))
+    elif units.service.is_active:
+        yield Finding("problem", f"{name} is stopped", _NO_AGENT, f"systemctl --user start {name}")
+
+
+def service_down(evidence: Evidence) -> Iterator[Finding]:
+    for unit in (evidence.units.service, evidence.units.agent_service) if evidence.units else ():
+        journal = JOURNAL.format(unit=unit.name)
+        if unit.load == "loaded" and unit.active == "failed":
+            why = _LIMITS.get(unit.result, f"result {unit.result}")
+            yield Finding("problem", f"{unit.name} failed", f"{why}; why: {journal}", _REVIVE.format(unit=unit.name))
+        elif unit.load == "loaded" and unit.sub in ("auto-restart", "auto-restart-queued"):
+            detail = f"it ends and is started again, {unit.restarts} times so far (result {unit.result})"
+            yield Finding("problem", f"{unit.name} cannot start", detail, journal)
 
 
 def system_rivals(evidence: Evidence) -> Iterator[Finding]:
@@ -98,7 +121,7 @@ def user_rivals(evidence: Evidence) -> Iterator[Finding]:
     if evidence.openclaw_unit:
         yield Finding("problem", "OpenClaw's own unit is installed", str(evidence.openclaw_unit.path), remedy)
     # A masked unit is a link that lies where a unit would: `not_loaded` says so.
-    masked = {unit.name for unit in _both(evidence) if unit.load == "masked"}
+    masked = {unit.name for unit in _all(evidence) if unit.load == "masked"}
     for path in (path for path in evidence.foreign_units if path.name not in masked):
         yield Finding("problem", "a unit of ours that we did not write", str(path), remedy)
 
@@ -118,5 +141,5 @@ def other_state(evidence: Evidence) -> Iterator[Finding]:
     yield Finding("warning", "this shell looks at other files than the service", detail, f"export {name}={there}")
 
 
-def _both(evidence: Evidence) -> tuple[UnitState, ...]:
-    return (evidence.units.socket, evidence.units.service) if evidence.units else ()
+def _all(evidence: Evidence) -> tuple[UnitState, ...]:
+    return evidence.units.all if evidence.units else ()

@@ -13,6 +13,7 @@ something else, and that thread would take what the client sends. Names tell wha
     parting   what the predecessor left half done, if it left on purpose (as the record)
     conn-<n>  a WebSocket (as the record); n is its id in the ledger
     http-<n>  an idle HTTP connection (only over a planned restart)
+    agent-<p> the socket pair with a child that is our agent (only over a re-exec); p is its pid
 """
 
 import errno
@@ -33,7 +34,7 @@ log = logging.getLogger("gateway.sockets")
 
 GATEWAY, BOUND, LEASE, RECORD = "gateway", "bound", "lease", "record"
 LEDGER, PARTING = "ledger", "parting"
-CONNECTION, HTTP = "conn-", "http-"
+CONNECTION, HTTP, AGENT = "conn-", "http-", "agent-"
 """What the names of connections begin with."""
 _SINGLE = (LEASE, RECORD, LEDGER, PARTING)
 NUMBERS = "LISTEN_FDNUMBERS"
@@ -50,7 +51,7 @@ class Inherited:
     held_by_systemd: bool = False
     """Whether the listeners are the socket unit's; False also for none."""
     others: Mapping[str, int] = field(default_factory=dict)
-    """`lease`, `record`, `ledger`, `parting`, as far as they are given."""
+    """`lease`, `record`, `ledger`, `parting`, `agent-…`, as far as they are given."""
     connections: Mapping[str, int] = field(default_factory=dict)
     """WebSockets by name."""
     http: Mapping[str, int] = field(default_factory=dict)
@@ -112,7 +113,7 @@ def _sort(named: dict[int, str]) -> Inherited:
     http: dict[str, int] = {}
     for fd, name in named.items():
         os.set_inheritable(fd, False)
-        if name in _SINGLE:
+        if name in _SINGLE or name.startswith(AGENT):
             others[name] = fd
         elif name.startswith(CONNECTION):
             connections[name] = fd

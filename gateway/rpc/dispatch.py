@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,7 @@ class Dispatcher:
             method = self._find(call, request.method)
             params = _params(method, request)
             if method.asynchronous:
-                return partial(_later, call, request, method, params)
+                return partial(_later, replace(call, request_id=request.id), request, method, params)
             return encode_response(request.id, method.handler(call, params))
         except Exception as error:
             return _refusal(call, request, error)

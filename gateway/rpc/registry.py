@@ -26,6 +26,8 @@ class Call:
     core: Core
     connection: Connection
     peer: Peer
+    request_id: str = ""
+    """Of an asynchronous method's request."""
 
 
 class RpcError(Exception):

@@ -72,10 +72,11 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
             adopted = Adopted(verdict, {"resumed": resumed})
             await server.adopt(left.fd, partial(WebSocketProtocol, adopted=adopted))
         elif isinstance(verdict, Refuse):
+            tally.closed[verdict.reason] += 1
+            # First of all: a process that died after it had forgotten the connection would leave one that nobody knows.
+            _dismiss(left.fd, verdict.closable)
             if left.found is not None:
                 keeper.discard(left.found.entry)
-            tally.closed[verdict.reason] += 1
-            _dismiss(left.fd, verdict.closable)
     for fd in keeper.take_http():
         await server.adopt(fd, partial(HttpProtocol, adopted=True))
         tally.http += 1

@@ -7,14 +7,23 @@ from importlib import resources
 
 SERVICE = "openclaw-gateway.service"
 SOCKET = "openclaw-gateway.socket"
+AGENT_SERVICE = "openclaw-agent.service"
+AGENT_SOCKET = "openclaw-agent.socket"
+UNITS = (SERVICE, SOCKET, AGENT_SERVICE, AGENT_SOCKET)
+"""In the order of stopping: the gateway first, which uses the agent."""
+ENABLED = (SOCKET, SERVICE, AGENT_SOCKET)
+"""Those with an `[Install]` section: nothing but its socket starts the agent."""
+
+PROGRAMS = {SERVICE: "openclaw-gateway", AGENT_SERVICE: "openclaw-agent"}
+"""The console scripts behind the services."""
 LISTEN_DROP_IN = f"{SOCKET}.d/10-listen.conf"
 """Where `install --port/--bind` puts its addresses, below the unit folder; the user's drop-ins sort after it."""
 
 MARK = "# Written by `openclaw-gateway install`"
 """How a file that we may change or remove begins; a file without it belongs to somebody else."""
 
-SHIPPED_COMMAND = "/usr/bin/env openclaw-gateway"
-"""What the shipped service runs: valid as it lies in a package; `install` puts this installation's own path there."""
+SHIPPED_COMMANDS = {name: f"/usr/bin/env {program}" for name, program in PROGRAMS.items()}
+"""What the shipped services run: valid as they lie in a package; `install` puts this installation's own paths there."""
 
 
 def shipped(name: str) -> str:

@@ -13,12 +13,24 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.errors import GatewayError
-from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET, render, shipped
+from gateway.units import (
+    AGENT_SERVICE,
+    AGENT_SOCKET,
+    LISTEN_DROP_IN,
+    MARK,
+    PROGRAMS,
+    SERVICE,
+    SOCKET,
+    UNITS,
+    render,
+    shipped,
+)
 from gateway.units.addresses import Address, parse
 from gateway.units.places import drop_ins, read, unit_folder
 from gateway.units.syntax import environment, merged
 
-SCRIPT = "openclaw-gateway"
+MODULES = {SERVICE: "gateway", AGENT_SERVICE: "gateway.agent"}
+"""What runs where there is no console script."""
 KEPT = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR")
 """Variables that say where files lie; the service gets them from the environment of `install`."""
 
@@ -27,6 +39,11 @@ KEPT = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR")
 class Change:
     path: Path
     kind: Literal["write", "update", "remove"]
+
+    @property
+    def unit(self) -> str:
+        """Whose file it is: a unit's own, or its drop-in."""
+        return self.path.name if self.path.name in UNITS else self.path.parent.name.removesuffix(".d")
 
 
 @dataclass(frozen=True)
@@ -76,29 +93,30 @@ def plan(env: Mapping[str, str], addresses: Iterable[Address]) -> Wanted:
     return Wanted(
         unit_folder(env),
         {
-            SOCKET: render.socket(),
-            SERVICE: render.service(program(), _variables(env)),
+            SOCKET: render.socket(SOCKET),
+            SERVICE: _service(SERVICE, {name: env[name] for name in KEPT if env.get(name)}),
+            AGENT_SOCKET: render.socket(AGENT_SOCKET),
+            AGENT_SERVICE: _service(AGENT_SERVICE, {}),
             LISTEN_DROP_IN: None if listen == shipped_addresses() else render.listen(listen),
         },
     )
 
 
-def program() -> tuple[str, ...]:
-    """The command of this installation: its console script, else the module (a checkout without one)."""
-    script = Path(sys.executable).with_name(SCRIPT)
-    if not script.exists() and Path(sys.argv[0]).name == SCRIPT:
-        script = Path(sys.argv[0]).absolute()
-    if script.exists():
-        return (str(script),)
+def program(name: str) -> tuple[str, ...]:
+    """What this service runs of this installation: its console script, else the module (a checkout without one)."""
+    places = [Path(sys.executable)]
+    if Path(sys.argv[0]).name in PROGRAMS.values():
+        places.append(Path(sys.argv[0]).absolute())
+    scripts = (place.with_name(PROGRAMS[name]) for place in places)
+    script = next((script for script in scripts if script.exists()), None)
     # -P: a folder named `gateway` in the home directory must not become the program.
-    return (sys.executable, "-P", "-m", "gateway")
+    return (str(script),) if script else (sys.executable, "-P", "-m", MODULES[name])
 
 
-def _variables(env: Mapping[str, str]) -> dict[str, str]:
-    values = {name: env[name] for name in KEPT if env.get(name)}
-    if program()[-1] == "gateway" and (checkout := _checkout()):
-        values["PYTHONPATH"] = checkout
-    return values
+def _service(name: str, variables: Mapping[str, str]) -> str:
+    words = program(name)
+    checkout = _checkout() if words[-1] == MODULES[name] else None
+    return render.service(name, words, {**variables, "PYTHONPATH": checkout} if checkout else variables)
 
 
 def service_environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -168,7 +186,7 @@ def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
 
 def written_files(folder: Path) -> list[Path]:
     """Our files that are there, for `uninstall`."""
-    paths = [folder / name for name in (LISTEN_DROP_IN, SERVICE, SOCKET)]
+    paths = [folder / name for name in (LISTEN_DROP_IN, *UNITS)]
     return [path for path in paths if (read(path) or "").startswith(MARK)]
 
 

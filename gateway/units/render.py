@@ -5,25 +5,25 @@ Pure, and the same input gives the same bytes: `doctor` compares files on disk w
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.units import MARK, SERVICE, SHIPPED_COMMAND, SOCKET, shipped
+from gateway.units import MARK, SHIPPED_COMMANDS, shipped
 from gateway.units.addresses import Address
 from gateway.units.syntax import assignments, command
 
 _HEAD = f"{MARK}, which would overwrite a change made here.\n# To change it: systemctl --user edit {{unit}}\n"
 
 
-def service(program: Sequence[str], environment: Mapping[str, str]) -> str:
+def service(name: str, program: Sequence[str], environment: Mapping[str, str]) -> str:
     """`program` is the absolute command without its verb, such as `("/home/u/.local/bin/openclaw-gateway",)`."""
-    text = shipped(SERVICE).replace(SHIPPED_COMMAND, command(program))
+    text = shipped(name).replace(SHIPPED_COMMANDS[name], command(program))
     lines = text.splitlines()
     if environment:
         place = lines.index("[Service]") + 1
         lines[place:place] = assignments(environment)
-    return _HEAD.format(unit=SERVICE) + "\n".join(lines) + "\n"
+    return _HEAD.format(unit=name) + "\n".join(lines) + "\n"
 
 
-def socket() -> str:
-    return _HEAD.format(unit=SOCKET) + shipped(SOCKET)
+def socket(name: str) -> str:
+    return _HEAD.format(unit=name) + shipped(name)
 
 
 def listen(addresses: Iterable[Address]) -> str:

@@ -1,10 +1,10 @@
-"""Units that would fight with ours for the port: a system-wide gateway, or OpenClaw's own user unit."""
+"""Units that would fight with ours: a system-wide gateway for the port, OpenClaw's own user unit for the name too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.units import MARK, SERVICE, SOCKET
+from gateway.units import MARK, SERVICE, SOCKET, UNITS
 from gateway.units.places import SYSTEM_FOLDERS, drop_ins, read, unit_folder
 from gateway.units.syntax import environment, merged
 
@@ -87,7 +87,7 @@ def foreign_units(env: Mapping[str, str]) -> list[Path]:
     """User unit files with our names that neither we nor OpenClaw wrote."""
     known = openclaw_unit(env)
     found = []
-    for name in (SOCKET, SERVICE):
+    for name in UNITS:
         path = unit_folder(env) / name
         text = read(path)
         if text is not None and not text.startswith(MARK) and not (known and known.path == path):

@@ -1,11 +1,15 @@
-"""What systemd says of our two units, asked without starting anything."""
+"""What systemd says of our units, asked without starting anything."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from gateway.units import SERVICE, SOCKET
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address, parse
 from gateway.units.systemctl import Systemctl
 
+PROC = Path("/proc")
+_UNSET = 2**64 - 1
+"""How systemd writes down a number that it does not have."""
 _PROPERTIES = (
     "LoadState",
     "ActiveState",
@@ -18,6 +22,7 @@ _PROPERTIES = (
     "MainPID",
     "NRestarts",
     "ControlGroup",
+    "MemoryCurrent",
     "Listen",
 )
 
@@ -42,6 +47,8 @@ class UnitState:
     restarts: int = 0
     """Automatic restarts since it was last started by hand."""
     control_group: str = ""
+    memory: int | None = None
+    """Bytes that all its processes have; those of the main process where systemd does not count (cgroup v1)."""
     listen: tuple[Address, ...] = ()
 
     @property
@@ -57,15 +64,22 @@ class UnitState:
 class UnitStates:
     socket: UnitState
     service: UnitState
+    agent_socket: UnitState
+    agent_service: UnitState
+
+    @property
+    def all(self) -> tuple[UnitState, ...]:
+        return self.socket, self.service, self.agent_socket, self.agent_service
 
 
-def read(systemctl: Systemctl) -> UnitStates:
+def read(systemctl: Systemctl, proc: Path = PROC) -> UnitStates:
     """Raises NoManager where no user manager answers."""
-    return UnitStates(socket=_unit(systemctl, SOCKET), service=_unit(systemctl, SERVICE))
+    return UnitStates(*(_unit(systemctl, name, proc) for name in (SOCKET, SERVICE, AGENT_SOCKET, AGENT_SERVICE)))
 
 
-def _unit(systemctl: Systemctl, name: str) -> UnitState:
+def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
     told = systemctl.show(name, *_PROPERTIES)
+    main_pid = _number(told.get("MainPID"))
     addresses = [parse(line) for line in told.get("Listen", "").splitlines()]
     return UnitState(
         name=name,
@@ -77,12 +91,25 @@ def _unit(systemctl: Systemctl, name: str) -> UnitState:
         fragment=told.get("FragmentPath", ""),
         drop_ins=tuple(told.get("DropInPaths", "").split()),
         needs_daemon_reload=told.get("NeedDaemonReload") == "yes",
-        main_pid=_number(told.get("MainPID")),
+        main_pid=main_pid,
         restarts=_number(told.get("NRestarts")),
         control_group=told.get("ControlGroup", ""),
+        memory=_memory(told.get("MemoryCurrent"), main_pid, proc),
         listen=tuple(address for address in addresses if address),
     )
 
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdigit() else 0
+
+
+def _memory(told: str | None, main_pid: int, proc: Path) -> int | None:
+    counted = _number(told)
+    if counted and counted != _UNSET:
+        return counted
+    try:
+        lines = (proc / str(main_pid) / "status").read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = (line.split()[1] for line in lines if line.startswith("VmRSS:"))
+    return next((int(number) * 1024 for number in kilobytes), None)

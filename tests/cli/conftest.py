@@ -1,7 +1,7 @@
 """A user with a home of his own, a systemctl that plays a manager, and a gateway that says what the test wants."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gateway.cli import cli
 from gateway.control import Control
 from gateway.errors import GatewayError, NotRunning
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
-from gateway.units import SERVICE, SOCKET
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -36,6 +36,9 @@ SOCKET_UP = f"LoadState=loaded\nActiveState=active\nSubState=listening\nUnitFile
 SOCKET_OFF = f"LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n{LISTEN}"
 SERVICE_UP = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nMainPID=77\n"
 SERVICE_OFF = "LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n"
+AGENT_SOCKET_UP = "LoadState=loaded\nActiveState=active\nSubState=listening\nUnitFileState=enabled\n"
+AGENT_UP = f"{SERVICE_UP.replace('enabled', 'static').replace('77', '88')}MemoryCurrent=143400000\n"
+AGENT_OFF = SERVICE_OFF.replace("disabled", "static")
 MISSING = "LoadState=not-found\nActiveState=inactive\nSubState=dead\n"
 
 
@@ -46,13 +49,22 @@ class Manager:
         script.write_text(SYSTEMCTL)
         script.chmod(0o755)
         self.says(MISSING, MISSING)
+        self.says_of_agent(MISSING, MISSING)
 
     def says(self, socket: str, service: str, after: str = "") -> None:
-        """What `show` answers, from now on or after a verb."""
+        """What `show` answers, from now on or after a verb. The agent's socket is up, unless the gateway has none."""
+        self._write(after, {SOCKET: socket, SERVICE: service})
+        if MISSING not in (socket, service):
+            self.says_of_agent(AGENT_SOCKET_UP, AGENT_OFF, after)
+
+    def says_of_agent(self, socket: str, service: str, after: str = "") -> None:
+        self._write(after, {AGENT_SOCKET: socket, AGENT_SERVICE: service})
+
+    def _write(self, after: str, answers: Mapping[str, str]) -> None:
         folder = self.folder / after
         folder.mkdir(exist_ok=True)
-        (folder / f"{SOCKET}.show").write_text(socket)
-        (folder / f"{SERVICE}.show").write_text(service)
+        for name, text in answers.items():
+            (folder / f"{name}.show").write_text(text)
 
     def refuses(self, verb: str, reason: str) -> None:
         (self.folder / f"{verb}.fails").write_text(reason)
@@ -170,6 +182,7 @@ def words() -> Any:
     class Words:
         socket_up, socket_off = SOCKET_UP, SOCKET_OFF
         service_up, service_off = SERVICE_UP, SERVICE_OFF
+        agent_socket_up, agent_up, agent_off = AGENT_SOCKET_UP, AGENT_UP, AGENT_OFF
         missing = MISSING
 
     return Words

@@ -7,9 +7,10 @@ import pytest
 from click.testing import Result
 
 from gateway.cli import install as module
+from gateway.cli.activation import RETIRE
 from gateway.exits import ExitCode
 from gateway.report import StatusReport
-from gateway.units import MARK, SERVICE, SOCKET, rivals
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, MARK, SERVICE, SOCKET, rivals
 from gateway.units.syntax import environment
 
 Invoke = Callable[..., Result]
@@ -27,9 +28,9 @@ def machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     """A machine with nobody else's units, where lingering is on."""
     monkeypatch.setattr(rivals, "system_units", lambda: [])
     monkeypatch.setattr(module, "lingers", lambda user: True)
-    script = home / "bin/openclaw-gateway"
-    script.parent.mkdir()
-    script.touch()
+    (home / "bin").mkdir()
+    for script in ("openclaw-gateway", "openclaw-agent"):
+        (home / "bin" / script).touch()
     monkeypatch.setattr(sys, "executable", str(home / "bin/python3"))
 
 
@@ -49,8 +50,11 @@ def test_the_first_time(invoke: Invoke, manager: Any, folder: Path, words: Any) 
     assert result.exit_code == 0, result.output
     assert (folder / SOCKET).read_text().startswith(MARK)
     assert "bin/openclaw-gateway run" in (folder / SERVICE).read_text()
-    assert manager.calls == ["daemon-reload", f"enable {SOCKET} {SERVICE}"]
+    assert "bin/openclaw-agent\n" in (folder / AGENT_SERVICE).read_text()
+    assert manager.calls == ["daemon-reload", f"enable {' '.join(ENABLED)}"]
     assert f"write: {folder / SOCKET}" in result.stdout
+    assert f"write: {folder / AGENT_SOCKET}" in result.stdout
+    assert f"enabled: {SOCKET}, {SERVICE} and {AGENT_SOCKET}\n" in result.stdout
 
 
 def test_the_second_time_changes_nothing(invoke: Invoke, manager: Any, folder: Path, words: Any) -> None:
@@ -87,6 +91,62 @@ def test_without_now_a_running_gateway_is_left_alone(invoke: Invoke, manager: An
     assert manager.calls == ["daemon-reload"]
 
 
+def test_a_version_with_an_agent_after_one_without(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, folder: Path
+) -> None:
+    manager.says(words.socket_up, words.service_up)
+    gateway.report = report()
+    invoke("install", "--now")
+    (folder / AGENT_SOCKET).unlink()
+    manager.says_of_agent(words.missing, words.missing)
+    manager.says_of_agent(words.agent_socket_up.replace("enabled", "disabled"), words.agent_off, after="daemon-reload")
+    done = len(manager.calls)
+    result = invoke("install", "--now")
+    assert manager.calls[done:] == ["daemon-reload", f"enable {' '.join(ENABLED)}"]
+    assert "restart" not in result.stdout
+
+
+def test_a_running_gateway_of_a_version_without_an_agent_is_given_the_agents_socket(
+    invoke: Invoke, manager: Any, words: Any
+) -> None:
+    manager.says(words.socket_up, words.service_up)
+    manager.says_of_agent(words.agent_socket_up.replace("active", "inactive"), words.agent_off)
+    result = invoke("install")
+    assert manager.calls == ["daemon-reload", f"start {AGENT_SOCKET}"]
+    assert f"restart --cold\nstarted: {AGENT_SOCKET}\n" in result.stdout
+
+
+def test_now_starts_an_agents_socket_that_is_stopped(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
+) -> None:
+    invoke("install")
+    manager.says(words.socket_up, words.service_up)
+    manager.says_of_agent(words.agent_socket_up.replace("active", "inactive"), words.agent_off)
+    gateway.report = report()
+    invoke("install", "--now")
+    assert manager.calls[-1] == f"start {SOCKET} {SERVICE}"
+
+
+@pytest.mark.parametrize("now", [[], ["--now"]])
+def test_an_agent_that_runs_is_asked_to_leave_for_another_unit_and_the_gateway_is_not_disturbed(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, folder: Path, now: list[str]
+) -> None:
+    manager.says(words.socket_up, words.service_up)
+    gateway.report = report()
+    invoke("install", "--now")
+    (folder / AGENT_SERVICE).write_text(f"{MARK}, of an older version\n")
+    done = len(manager.calls)
+    assert "agent" not in invoke("install", *now).stdout.replace(str(folder / AGENT_SERVICE), "")
+    assert manager.calls[done:] == ["daemon-reload"]
+
+    manager.says_of_agent(words.agent_socket_up, words.agent_up)
+    (folder / AGENT_SERVICE).write_text(f"{MARK}, of an older version\n")
+    done = len(manager.calls)
+    result = invoke("install", *now)
+    assert manager.calls[done:] == ["daemon-reload", f"kill --kill-whom=main --signal={RETIRE} {AGENT_SERVICE}"]
+    assert "the running agent leaves when none of its runs is on" in result.stdout
+
+
 def test_another_port_moves_the_socket(invoke: Invoke, manager: Any, folder: Path, words: Any) -> None:
     manager.says(words.socket_up, words.service_up)
     invoke("install")
@@ -116,7 +176,7 @@ def test_a_drop_in_that_replaces_the_command_is_pointed_out(
     theirs.parent.mkdir(parents=True)
     theirs.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/node x\n")
     manager.says(words.socket_up, words.service_up)
-    assert "it replaces the command that starts the gateway" in invoke("install").stdout
+    assert f"your drop-in stays in force: {theirs}; it replaces the command of {SERVICE}" in invoke("install").stdout
 
 
 def test_openclaws_unit_is_refused_and_then_taken_over(
@@ -219,9 +279,10 @@ def test_uninstall_leaves_what_is_the_users(invoke: Invoke, manager: Any, folder
     assert config.exists()
     assert manager.calls[done:] == [
         f"stop {SERVICE} {SOCKET}",
-        f"disable {SERVICE} {SOCKET}",
+        f"stop {AGENT_SERVICE} {AGENT_SOCKET}",
+        f"disable {SERVICE} {SOCKET} {AGENT_SOCKET}",
         "daemon-reload",
-        f"reset-failed {SERVICE} {SOCKET}",
+        f"reset-failed {SERVICE} {SOCKET} {AGENT_SERVICE} {AGENT_SOCKET}",
     ]
     assert f"mv {backup} {folder / SERVICE}" in result.stdout
     assert "config and state are left as they are" in result.stdout

@@ -91,7 +91,9 @@ def test_the_journal_takes_over(invoke: Invoke, log: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "execvp", execvp)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     invoke("logs", "--journal", "-f", "-n", "7")
-    assert started == [["journalctl", "--user", "-u", "openclaw-gateway.service", "-n", "7", "-f"]]
+    assert started == [
+        ["journalctl", "--user", "-u", "openclaw-gateway.service", "-u", "openclaw-agent.service", "-n", "7", "-f"]
+    ]
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert "no journalctl" in invoke("logs", "--journal").stderr
 

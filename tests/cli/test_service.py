@@ -9,19 +9,22 @@ from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle import holders
 from gateway.report import Change, Issue, ReloadResult, RestartRecord, Restarts, RestartTicket, StatusReport
-from gateway.units import SERVICE, SOCKET
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET, UNITS
 
 Invoke = Callable[..., Result]
 Report = Callable[..., StatusReport]
 
 
-def test_start_starts_both_and_waits(invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any) -> None:
+def test_start_starts_the_gateway_and_waits(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
+) -> None:
     manager.says(words.socket_off, words.service_off)
     gateway.report = report()
     result = invoke("start")
     assert result.exit_code == 0, result.output
     assert manager.calls == [f"start {SOCKET} {SERVICE}"]
     assert "ready on 127.0.0.1:18789 and [::1]:18789 (pid 77)" in result.stdout
+    assert result.stderr == ""
 
 
 def test_start_says_that_the_config_is_not_in_force(
@@ -54,12 +57,35 @@ def test_without_units_or_manager_it_says_what_to_do(invoke: Invoke, manager: An
     assert "openclaw-gateway run" in result.stderr
 
 
-def test_stop_stops_both(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
+def test_stop_stops_all_the_gateway_first(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
     manager.says(words.socket_up, words.service_up)
     result = invoke("stop")
-    assert manager.calls == [f"stop {SERVICE} {SOCKET}"]
+    assert manager.calls == [f"stop {SERVICE} {SOCKET}", f"stop {AGENT_SERVICE} {AGENT_SOCKET}"]
     assert "the port is closed" in result.stdout
-    assert msgspec.json.decode(invoke("stop", "--json").stdout) == {"stopped": [SERVICE, SOCKET]}
+    assert msgspec.json.decode(invoke("stop", "--json").stdout) == {"stopped": list(UNITS)}
+
+
+def test_stop_where_no_agent_is_installed(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
+    manager.says(words.socket_up, words.service_up)
+    manager.says_of_agent(words.missing, words.missing)
+    assert invoke("stop").exit_code == 0
+    assert manager.calls == [f"stop {SERVICE} {SOCKET}"]
+
+
+@pytest.mark.parametrize(
+    ("load", "active", "said"),
+    [("loaded", "failed", "is failed"), ("masked", "inactive", "is masked"), ("not-found", "inactive", "is not-found")],
+)
+def test_start_serves_without_an_agent_and_says_so(
+    invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, load: str, active: str, said: str
+) -> None:
+    manager.says(words.socket_off, words.service_off)
+    manager.says_of_agent(f"LoadState={load}\nActiveState={active}\nSubState=dead\n", words.agent_off)
+    gateway.report = report()
+    result = invoke("start")
+    assert result.exit_code == 0
+    assert "ready on " in result.stdout
+    assert result.stderr == f"note: {AGENT_SOCKET} {said}, so no model can be asked: openclaw-gateway doctor\n"
 
 
 def test_stop_does_not_pretend_to_stop_what_was_started_by_hand(

@@ -41,6 +41,7 @@ def test_at_a_glance(
         "     port  18789 on 127.0.0.1:18789 and [::1]:18789: systemd (pid 12)",
         "   socket  openclaw-gateway.socket active (listening), enabled",
         "  service  openclaw-gateway.service active (running), enabled, restarted by systemd 3 times",
+        "    agent  not running, starts with the next run (openclaw-agent.socket active (listening))\n",
         "  clients  2 WebSockets, 3 connections",
         "2 hot, 1 cold, 0 crashes; longest wait of a client 120 ms; last: hot 5.0 s ago (config)",
         "   linger  on",
@@ -126,6 +127,48 @@ def test_units_that_are_failed_missing_or_out_of_date(invoke: Invoke, manager: A
     assert "openclaw-gateway.service is not installed: openclaw-gateway install" in said
 
 
+@pytest.mark.parametrize(
+    ("socket", "service", "line"),
+    [
+        ({}, "UP", "openclaw-agent.service active (running), pid 88, 143 MB"),
+        ({}, "no memory", "openclaw-agent.service active (running), pid 4194305\n"),
+        (
+            {},
+            "again",
+            "openclaw-agent.service activating (auto-restart), result oom-kill, restarted by",
+        ),
+        ({"ActiveState": "inactive", "SubState": "dead"}, "OFF", "openclaw-agent.socket inactive (dead), enabled"),
+        (None, "OFF", "openclaw-agent.socket is not installed: openclaw-gateway install"),
+        ({}, "missing", "openclaw-agent.service is not installed: openclaw-gateway install"),
+    ],
+)
+def test_the_agent(
+    invoke: Invoke,
+    manager: Any,
+    gateway: Any,
+    report: Report,
+    words: Any,
+    socket: dict[str, str] | None,
+    service: str,
+    line: str,
+) -> None:
+    up = dict(pair.split("=") for pair in words.agent_socket_up.split())
+    again = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=static\nNRestarts=2\n"
+    services = {
+        "UP": words.agent_up,
+        "no memory": words.agent_up.replace("143400000", "[not set]").replace("=88", "=4194305"),  # no pid is so high
+        "again": f"{again}Result=oom-kill\n",
+        "OFF": words.agent_off,
+        "missing": words.missing,
+    }
+    manager.says(words.socket_up, words.service_up)
+    gateway.report = report()
+    told = words.missing if socket is None else "".join(f"{k}={v}\n" for k, v in (up | socket).items())
+    manager.says_of_agent(told, services[service])
+    assert f"    agent  {line}" in invoke("status").stdout
+    assert manager.calls == []
+
+
 def test_without_a_manager(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
     manager.is_absent()
     gateway.report = report(unit=None, port_owner="self")
@@ -136,11 +179,14 @@ def test_without_a_manager(invoke: Invoke, manager: Any, gateway: Any, report: R
 
 def test_json_has_everything(invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any) -> None:
     manager.says(words.socket_up, words.service_up)
+    manager.says_of_agent(words.agent_socket_up, words.agent_up)
     gateway.report = report()
     view = msgspec.json.decode(invoke("status", "--json").stdout)
     assert view["verdict"] == "ok"
     assert view["gateway"]["pid"] == 77
     assert view["units"]["socket"]["listen"][0] == {"host": "127.0.0.1", "port": 18789}
+    assert view["units"]["agent_socket"]["active"] == "active"
+    assert (view["units"]["agent_service"]["main_pid"], view["units"]["agent_service"]["memory"]) == (88, 143_400_000)
 
 
 def test_who_has_the_port_of_a_gateway_that_is_down(

@@ -33,43 +33,52 @@ CONFIG: dict[str, Any] = {
 
 
 def test_agents_of_a_list() -> None:
-    assert catalog.agents(CONFIG) == (
-        catalog.Agent("helper", "Help", {"emoji": "🦞"}, None, "mock/m2"),
-        catalog.Agent("boss", None, {}, "/ws", "mock/m1"),
-    )
+    helper, boss = catalog.agents(CONFIG)
+    assert (helper.id, helper.name, helper.identity, helper.workspace) == ("helper", "Help", {"emoji": "🦞"}, None)
+    assert (helper.models, helper.key, helper.entry) == (("mock/m2",), "agents.list[0]", CONFIG["agents"]["list"][0])
+    assert (boss.id, boss.name, boss.identity, boss.workspace) == ("boss", None, {}, "/ws")
+    assert (boss.models, boss.key) == (("mock/m1",), "agents.list[1]")
     assert catalog.default_id(CONFIG) == "boss"
 
 
+def test_agents_by_their_ids() -> None:
+    """As OpenClaw writes them since 2026.9."""
+    tree = {"agents": {"entries": {"Work": {"name": "W", "model": {"primary": "a/b"}}, "home": {}, "odd": 5}}}
+    work, home = catalog.agents(tree)
+    assert (work.id, work.name, work.models, work.key) == ("work", "W", ("a/b",), "agents.entries.Work")
+    assert (home.id, home.models) == ("home", ())
+    assert catalog.default_id(tree) == "work"
+    assert catalog.find(tree, " HOME ") == home and catalog.find(tree, "other") is None
+
+
 def test_without_a_list_there_is_main() -> None:
-    assert catalog.agents({}) == (catalog.Agent("main", None, {}, None, None),)
+    assert catalog.agents({}) == (catalog.Agent("main", None, {}, None, ()),)
     assert catalog.default_id({}) == "main"
     assert catalog.default_id({"agents": {"list": [{"id": "a"}, {"id": "b"}]}}) == "a"
 
 
-def test_models() -> None:
-    assert catalog.models(CONFIG) == (
-        catalog.Model("mock", "m1", "Mock 1", 5000, False, ("text",), True),
-        catalog.Model("mock", "m2", "m2", None, None, (), True),
-    )
+def test_models_in_the_order_of_trying() -> None:
+    shared = {"primary": "p/1", "fallbacks": ["p/2", 5, "p/1", " p/3 "]}
+    for own, models in (
+        (None, ("p/1", "p/2", "p/3")),
+        ("q/1", ("q/1", "p/2", "p/1", "p/3")),
+        ({"primary": "q/1", "fallbacks": []}, ("q/1",)),
+        ({"fallbacks": ["q/2"]}, ("p/1", "q/2")),
+    ):
+        tree = {"agents": {"defaults": {"model": shared}, "list": [{"id": "a", "model": own}]}}
+        assert catalog.agents(tree)[0].models == models, own
+    assert catalog.default_models({"agents": {"defaults": {"model": shared}}}) == ("p/1", "p/2", "p/3")
 
 
-def test_the_default_model_and_its_window() -> None:
-    assert catalog.default_model(CONFIG) == ("mock", "m1", 5000)
-    own = {"agents": {"defaults": {"model": "m9", "contextTokens": 7}}}
-    assert catalog.default_model(own) == (None, "m9", 7)
-    assert catalog.default_model({}) == (None, None, None)
-
-
-def test_providers_with_a_key() -> None:
-    providers = {"a": {"apiKey": "k"}, "b": {}, "c": 5, "d": {"apiKey": ""}}
-    assert catalog.providers_with_key({"models": {"providers": providers}}) == ("a",)
+def test_numbers_as_javascript_writes_them() -> None:
+    assert [catalog.whole(each) for each in (5, 5.0, 5.5, 0, -1, True, "5", 2**53, float("inf"))] == [5, 5] + [None] * 7
 
 
 def test_who_answers_by_default() -> None:
     found = catalog.defaults(CONFIG | {"session": {"mainKey": " Home ", "scope": "global"}})
     assert (found.agent, found.agents, found.main_key) == ("boss", ("helper", "boss"), "home")
-    assert (found.main_session, found.has_model, found.ownership) == ("global", True, "legacy")
-    assert catalog.defaults({}) == catalog.Defaults("main", ("main",), "main", "per-sender", False)
+    assert (found.main_session, found.ownership) == ("global", "legacy")
+    assert catalog.defaults({}) == catalog.Defaults("main", ("main",), "main", "per-sender")
     assert catalog.defaults({}).main_session == "agent:main:main"
 
 
@@ -80,7 +89,10 @@ def test_how_a_page_calls_an_agent() -> None:
     assert catalog.assistant(shared, "helper") == ("Ada", "🦞")
 
 
-NAMES = ["agents", "list", "defaults", "id", "default", "model", "models", "providers", "primary", "identity", "x"]
+NAMES = [
+    *("agents", "list", "entries", "fallbacks", "defaults", "id", "default"),
+    *("model", "models", "providers", "primary", "identity", "x"),
+]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
@@ -91,9 +103,7 @@ ANYTHING = st.recursive(
 @given(st.dictionaries(st.sampled_from(NAMES), ANYTHING, max_size=5))
 def test_nothing_in_a_file_can_break_it(tree: dict[str, Any]) -> None:
     assert catalog.default_id(tree) in {each.id for each in catalog.agents(tree)}
-    catalog.models(tree)
-    catalog.default_model(tree)
-    catalog.providers_with_key(tree)
+    catalog.default_models(tree)
     found = catalog.defaults(tree)
     assert found.agent in found.agents
     catalog.assistant(tree, found.agent)

@@ -8,11 +8,13 @@ from gateway.config.files import read
 
 DATA = Path(__file__).parent / "data"
 UNUSED = (
-    "$schema meta env wizard identity auth logging.consoleStyle logging.redactSensitive agents bindings models "
-    "channels messages commands session tools hooks cron skills plugins browser ui discovery canvasHost talk web "
-    "media memory audio approvals update diagnostics nodeHost broadcast secrets mcp acp gateway.mode "
+    "$schema meta wizard identity auth logging.consoleStyle logging.redactSensitive "
+    "agents.defaults.heartbeat agents.defaults.maxConcurrent agents.defaults.subagents bindings models.mode "
+    "channels messages commands session.reset session.store tools hooks cron skills plugins browser ui.seamColor "
+    "discovery canvasHost talk web "
+    "media memory audio approvals update diagnostics nodeHost broadcast secrets acp gateway.mode "
     "gateway.auth.allowTailscale gateway.auth.rateLimit gateway.remote gateway.tailscale"
-    " gateway.tls gateway.nodes gateway.http.endpoints"
+    " gateway.tls gateway.nodes gateway.http.endpoints.responses"
 )
 
 
@@ -25,14 +27,18 @@ def test_a_full_openclaw_config_is_accepted_and_its_unused_keys_are_listed() -> 
     assert found.config.logging.console_level == "debug"
     assert " ".join(found.unused) == UNUSED
     assert [line for line in found.warnings if "chmod" not in line] == [
-        "models.providers.local.apiKey: the environment variable UNSET_KEY is not set; left as it is"
+        "models.providers.local.apiKey: the environment variable UNSET_KEY is not set; left as it is",
+        'agents.defaults.model: models.providers.anthropic.apiKey: there is no key for the provider "anthropic"; '
+        "set ANTHROPIC_API_KEY in the environment, or models.providers.anthropic.apiKey",
+        'agents.defaults.model: models.providers.openai.apiKey: there is no key for the provider "openai"; '
+        "set OPENAI_API_KEY in the environment, or models.providers.openai.apiKey",
     ]
 
 
 def test_what_openclaw_writes_is_accepted() -> None:
     found = read(DATA / "good" / "as-written-by-openclaw.json", {})
     assert found.config is not None and found.config.gateway.port == 18801
-    assert found.unused == ("meta", "ui", "models", "agents", "gateway.mode", "gateway.http.endpoints")
+    assert found.unused == ("meta", "agents.defaults.maxConcurrent", "gateway.mode")
 
 
 @pytest.mark.parametrize("file", sorted(DATA.glob("bad/*.bad.json5")), ids=lambda file: file.name.split(".")[0])

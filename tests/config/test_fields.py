@@ -39,6 +39,7 @@ DEFAULTS = {
     "gateway.http.limits.keepAliveMs": (5000, "hot", None),
     "gateway.http.limits.maxConnectionsPerAddress": (1024, "hot", None),
     "gateway.http.limits.handshakeTimeoutMs": (15_000, "hot", None),
+    "gateway.http.endpoints.chatCompletions.enabled": (False, "hot", None),
     "logging.level": ("info", "hot", "logging"),
     "logging.consoleLevel": ("info", "hot", "logging"),
     "logging.file": (None, "hot", "logging"),

@@ -60,6 +60,19 @@ def test_misspelt_keys(section: str, key: str, hint: str | None) -> None:
     assert nearest(key, section) == hint
 
 
+def test_sections_that_are_read_without_types() -> None:
+    """What is read of them is not called unused, whatever stands there; what is not read is."""
+    tree = {
+        "agents": {"defaults": {"model": 5, "heartbeat": {"every": "1h"}, "a.b": 1}, "list": [5], "bindings": []},
+        "models": 5,
+        "mcp": {"servers": {"x": 1}, "apps": {}},
+        "env": {"x": {"y": 1}},
+    }
+    verdict = check(tree)
+    assert not verdict.issues
+    assert verdict.unused == ("agents.defaults.heartbeat", "agents.defaults.a.b", "agents.bindings", "mcp.apps")
+
+
 def test_a_misspelt_key_is_an_error_and_a_foreign_one_is_unused() -> None:
     verdict = check({"gateway": {"auth": {"tokn": "x", "colour": 1}, "tls": {"a": 1}}, "zzz": {"y": 1}, "meta": {}})
     assert [str(issue) for issue in verdict.issues] == ['f:3:2: gateway.auth.tokn: unknown key (did you mean "token"?)']

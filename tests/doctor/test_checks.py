@@ -19,7 +19,7 @@ from gateway.doctor.storage import Room
 from gateway.lifecycle.holders import Holder
 from gateway.paths import Paths
 from gateway.report import ConfigReport, Issue, Restarts, StatusReport
-from gateway.units import SERVICE, SOCKET
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address, resolve
 from gateway.units.installation import Change
 from gateway.units.rivals import OpenClawUnit, SystemUnit
@@ -28,6 +28,8 @@ from gateway.units.state import UnitState, UnitStates
 UP = UnitStates(
     socket=UnitState(SOCKET, "loaded", "active", "running", enabled="enabled", listen=resolve("loopback", 18789)),
     service=UnitState(SERVICE, "loaded", "active", "running", enabled="enabled", main_pid=77),
+    agent_socket=UnitState(AGENT_SOCKET, "loaded", "active", "listening", enabled="enabled"),
+    agent_service=UnitState(AGENT_SERVICE, "loaded", "inactive", "dead", enabled="static"),
 )
 ME = os.getuid()
 MANAGER = Holder(12, ME, "u", "/lib/systemd/systemd --user", "init.scope")
@@ -77,6 +79,14 @@ def service(**more: Any) -> UnitStates:
     return replace(UP, service=replace(UP.service, **more))
 
 
+def agent_socket(**more: Any) -> UnitStates:
+    return replace(UP, agent_socket=replace(UP.agent_socket, **more))
+
+
+def agent(**more: Any) -> UnitStates:
+    return replace(UP, agent_service=replace(UP.agent_service, **more))
+
+
 def config(**more: Any) -> files.Snapshot:
     return replace(HEALTHY.config, **more)
 
@@ -106,6 +116,49 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("manager", {"units": None, "installed": False}, "note", "no systemd user manager", "openclaw-gateway run"),
     ("installed", {"installed": False}, "problem", "not installed", "openclaw-gateway install --now"),
     ("outdated", {"outdated": (CHANGE,)}, "warning", SERVICE, "openclaw-gateway install"),
+    (
+        "an older version's units",
+        {"outdated": (Change(Path("/u") / AGENT_SERVICE, "write"),)},
+        "problem",
+        f"{AGENT_SERVICE}: no model can be asked",
+        "openclaw-gateway install --now",
+    ),
+    ("masked", {"units": agent_socket(load="masked")}, "problem", "masked", f"systemctl --user unmask {AGENT_SOCKET}"),
+    (
+        "agent socket",
+        {"units": agent_socket(active="inactive")},
+        "problem",
+        f"{AGENT_SOCKET} is stopped no model can be asked",
+        f"systemctl --user start {AGENT_SOCKET}",
+    ),
+    (
+        "agent socket failed",
+        {"units": agent_socket(active="failed", result="resources")},
+        "problem",
+        f"result resources: no model can be asked; why: journalctl --user -u {AGENT_SOCKET}",
+        f"systemctl --user reset-failed {AGENT_SOCKET}; openclaw-gateway start",
+    ),
+    (
+        "agent failed",
+        {"units": agent(active="failed", result="exit-code")},
+        "problem",
+        f"{AGENT_SERVICE} failed result exit-code; why: journalctl --user -u {AGENT_SERVICE}",
+        f"systemctl --user reset-failed {AGENT_SERVICE}; openclaw-gateway start",
+    ),
+    (
+        "agent loop",
+        {"units": agent(active="activating", sub="auto-restart", restarts=9, result="exit-code")},
+        "problem",
+        f"{AGENT_SERVICE} cannot start it ends and is started again, 9 times",
+        f"journalctl --user -u {AGENT_SERVICE}",
+    ),
+    (
+        "agent's drop-in",
+        {"units": agent(load="bad-setting")},
+        "problem",
+        "does not load",
+        f"systemd-analyze --user verify {AGENT_SERVICE}",
+    ),
     ("masked", {"units": socket(load="masked")}, "problem", "masked", f"systemctl --user unmask {SOCKET}"),
     (
         "masked in the unit folder",
@@ -346,6 +399,13 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
         {"listen": LAN},
         {"silent": LAN, "installed": False, "units": None, "report": None, "holders": ()},
         {"units": service(active="inactive", sub="dead"), "report": None, "holders": (MANAGER,)},
+        {"units": agent(active="active", sub="running", main_pid=88)},
+        {"units": agent_socket(enabled="disabled")},
+        {
+            "units": replace(agent_socket(active="inactive"), service=replace(UP.service, active="inactive")),
+            "report": None,
+            "holders": (MANAGER,),
+        },
     ],
     ids=[
         "inotify below",
@@ -356,6 +416,9 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
         "guarded",
         "no units",
         "not started yet",
+        "an agent that runs",
+        "an agent's socket that the gateway brings",
+        "all of it not started yet",
     ],
 )
 def test_what_needs_no_mending(differs: dict[str, Any]) -> None:

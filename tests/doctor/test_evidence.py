@@ -9,7 +9,7 @@ import pytest
 from gateway.control import Control
 from gateway.doctor.evidence import gather
 from gateway.errors import TimedOut
-from gateway.units import SERVICE, SOCKET, installation
+from gateway.units import AGENT_SOCKET, SERVICE, SOCKET, installation
 from gateway.units.addresses import Address, resolve
 from gateway.units.places import unit_folder
 
@@ -38,6 +38,15 @@ def test_what_install_wrote_and_what_changed_since(env: dict[str, str]) -> None:
     path = unit_folder(env) / SERVICE
     path.write_text(path.read_text() + "# edited\n")
     assert [change.path for change in gather(env).outdated] == [path]
+
+
+def test_an_older_versions_two_units_are_an_installation_that_lacks_something(env: dict[str, str]) -> None:
+    installation.plan(env, resolve("loopback", 18789)).apply()
+    path = unit_folder(env) / AGENT_SOCKET
+    path.unlink()
+    found = gather(env)
+    assert found.installed
+    assert [(change.path, change.kind) for change in found.outdated] == [(path, "write")]
 
 
 def test_a_shell_that_means_other_files_is_no_sign_of_age(env: dict[str, str]) -> None:

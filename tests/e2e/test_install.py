@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from gateway.exits import ExitCode
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, UNITS
 from tests.e2e.gateway import CONFIG, PORT, SERVICE, SOCKET, TOKEN, Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import VENV, UserManager, until
 
-UNITS = ".config/systemd/user"
+UNIT_FOLDER = ".config/systemd/user"
 OTHER_PORT = PORT + 11
 OPENCLAW_UNIT = """\
 [Unit]
@@ -37,7 +38,7 @@ def bare(manager: UserManager) -> Gateway:
 
 
 def unit_files(gateway: Gateway) -> dict[str, tuple[str, int]]:
-    folder = gateway.manager.home / UNITS
+    folder = gateway.manager.home / UNIT_FOLDER
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.exists() else []
     return {str(path.relative_to(folder)): (path.read_text(), path.stat().st_mtime_ns) for path in found}
 
@@ -50,14 +51,16 @@ def test_install_now_serves(bare: Gateway) -> None:
     bare.command("install", "--now")
     assert (bare.state(SOCKET), bare.state()) == ("active", "active")
     assert bare.get().status == 200
-    assert bare.manager.systemctl("is-enabled", SOCKET, SERVICE).stdout.split() == ["enabled", "enabled"]
+    assert bare.manager.systemctl("is-enabled", *ENABLED).stdout.split() == ["enabled"] * 3
+    assert (bare.state(AGENT_SOCKET), bare.state(AGENT_SERVICE)) == ("active", "inactive")
 
 
 def test_units_are_valid(installed: Gateway) -> None:
-    paths = [str(Path(installed.manager.inner_home, UNITS, name)) for name in (SOCKET, SERVICE)]
+    paths = [str(Path(installed.manager.inner_home, UNIT_FOLDER, name)) for name in UNITS]
     verify = installed.manager.run("systemd-analyze", "--user", "verify", *paths)
     assert (verify.stdout, verify.stderr) == ("", "")
-    assert f"{VENV}/bin/" in installed.manager.show(SERVICE, "ExecStart")["ExecStart"]
+    for name in (SERVICE, AGENT_SERVICE):
+        assert f"{VENV}/bin/openclaw-" in installed.manager.show(name, "ExecStart")["ExecStart"]
 
 
 def test_installing_again_changes_nothing(gateway: Gateway) -> None:
@@ -116,7 +119,7 @@ def test_uninstall_leaves_config_and_state(gateway: Gateway) -> None:
     config = (gateway.manager.home / CONFIG).read_text()
     gateway.command("uninstall")
     assert unit_files(gateway) == {}
-    assert gateway.manager.show(SERVICE, "LoadState")["LoadState"] == "not-found"
+    assert [gateway.manager.show(name, "LoadState")["LoadState"] for name in UNITS] == ["not-found"] * 4
     assert curl(gateway, PORT) == 7
     assert (gateway.manager.home / CONFIG).read_text() == config
     gateway.command("uninstall")
@@ -125,7 +128,7 @@ def test_uninstall_leaves_config_and_state(gateway: Gateway) -> None:
 
 
 def test_openclaws_own_unit_is_taken_over_only_when_asked(bare: Gateway) -> None:
-    unit = bare.manager.write(f"{UNITS}/{SERVICE}", OPENCLAW_UNIT)
+    unit = bare.manager.write(f"{UNIT_FOLDER}/{SERVICE}", OPENCLAW_UNIT)
     bare.manager.write("claw/openclaw.json", f'{{"gateway": {{"auth": {{"token": "{TOKEN}"}}}}}}')
     refusal = bare.command("install", check=False)
     assert refusal.returncode == ExitCode.UNIT_CONFLICT

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.units import LISTEN_DROP_IN, MARK, SERVICE, SOCKET
+from gateway.units import AGENT_SERVICE, LISTEN_DROP_IN, MARK, PROGRAMS, SERVICE, SOCKET, UNITS
 from gateway.units.addresses import Address, resolve
 from gateway.units.installation import (
     installed_addresses,
@@ -18,14 +18,14 @@ from gateway.units.installation import (
     written_files,
 )
 from gateway.units.places import unit_folder
-from gateway.units.syntax import merged
+from gateway.units.syntax import environment, merged
 
 
 @pytest.fixture
 def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    script = tmp_path / "bin/openclaw-gateway"
-    script.parent.mkdir()
-    script.touch()
+    (tmp_path / "bin").mkdir()
+    for script in ("openclaw-gateway", "openclaw-agent"):
+        (tmp_path / "bin" / script).touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python3"))
     return {"HOME": str(tmp_path)}
 
@@ -35,14 +35,26 @@ def kinds(env: dict[str, str], addresses: tuple[Address, ...]) -> list[str]:
 
 
 def test_a_second_time_changes_nothing(env: dict[str, str]) -> None:
-    assert kinds(env, shipped_addresses()) == ["write", "write"]
+    assert kinds(env, shipped_addresses()) == ["write"] * 4
     assert kinds(env, shipped_addresses()) == []
 
 
-def test_the_command_is_the_script_beside_the_interpreter(env: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "words"), [(SERVICE, "openclaw-gateway run"), (AGENT_SERVICE, "openclaw-agent")])
+def test_the_command_is_the_script_beside_the_interpreter(
+    env: dict[str, str], tmp_path: Path, name: str, words: str
+) -> None:
     plan(env, shipped_addresses()).apply()
-    text = (unit_folder(env) / SERVICE).read_text()
-    assert merged([text], "Service", "ExecStart") == [f"{tmp_path}/bin/openclaw-gateway run"]
+    text = (unit_folder(env) / name).read_text()
+    assert merged([text], "Service", "ExecStart") == [f"{tmp_path}/bin/{words}"]
+
+
+@pytest.mark.parametrize("name", [SERVICE, AGENT_SERVICE])
+def test_the_command_is_the_script_beside_the_one_that_runs(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin/openclaw-gateway"), "install"])
+    assert program(name) == (str(tmp_path / "bin" / PROGRAMS[name]),)
 
 
 def test_without_a_script_the_module_runs_and_a_checkout_is_on_the_path(
@@ -50,15 +62,17 @@ def test_without_a_script_the_module_runs_and_a_checkout_is_on_the_path(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "other/python3"))
     monkeypatch.setattr(sys, "argv", ["pytest"])
-    assert program() == (str(tmp_path / "other/python3"), "-P", "-m", "gateway")
+    assert program(SERVICE) == (str(tmp_path / "other/python3"), "-P", "-m", "gateway")
+    assert program(AGENT_SERVICE) == (str(tmp_path / "other/python3"), "-P", "-m", "gateway.agent")
     plan(env, shipped_addresses()).apply()
-    assert "PYTHONPATH" in installed_environment(unit_folder(env))
+    for name in (SERVICE, AGENT_SERVICE):
+        assert "PYTHONPATH" in environment((unit_folder(env) / name).read_text())
 
 
 def test_a_port_of_ones_own_comes_and_goes_with_its_drop_in(env: dict[str, str]) -> None:
     folder = unit_folder(env)
     chosen = resolve("lan", 19000)
-    assert kinds(env, chosen) == ["write", "write", "write"]
+    assert kinds(env, chosen) == ["write"] * 5
     assert installed_addresses(folder) == chosen
     assert kinds(env, shipped_addresses()) == ["remove"]
     assert not (folder / LISTEN_DROP_IN).parent.exists()
@@ -84,6 +98,7 @@ def test_variables_come_from_here_and_then_stay(env: dict[str, str]) -> None:
     kinds({**env, "OPENCLAW_STATE_DIR": "/a b", "OPENCLAW_GATEWAY_TOKEN": "s"}, shipped_addresses())
     assert installed_environment(folder)["OPENCLAW_STATE_DIR"] == "/a b"
     assert "OPENCLAW_GATEWAY_TOKEN" not in installed_environment(folder)
+    assert "OPENCLAW_STATE_DIR" not in (folder / AGENT_SERVICE).read_text()
     assert kinds(env, shipped_addresses()) == []
     kinds({**env, "OPENCLAW_STATE_DIR": ""}, shipped_addresses())
     assert "OPENCLAW_STATE_DIR" not in installed_environment(folder)
@@ -103,7 +118,7 @@ def test_an_outdated_file_is_a_change(env: dict[str, str]) -> None:
     assert [(change.path, change.kind) for change in plan(env, shipped_addresses()).changes()] == [(path, "update")]
 
 
-@pytest.mark.parametrize("name", [SOCKET, SERVICE, LISTEN_DROP_IN])
+@pytest.mark.parametrize("name", [*UNITS, LISTEN_DROP_IN])
 def test_a_directory_in_the_place_of_a_file_is_named_before_anything_is_written(env: dict[str, str], name: str) -> None:
     folder = unit_folder(env)
     (folder / name).mkdir(parents=True)
@@ -118,7 +133,7 @@ def test_a_directory_in_the_place_of_a_file_is_named_before_anything_is_written(
 
 def test_a_directory_where_no_file_is_wanted_is_none_of_our_business(env: dict[str, str]) -> None:
     (unit_folder(env) / LISTEN_DROP_IN).mkdir(parents=True)
-    assert kinds(env, shipped_addresses()) == ["write", "write"]
+    assert kinds(env, shipped_addresses()) == ["write"] * 4
 
 
 def test_a_socket_unit_of_somebody_else_says_nothing(env: dict[str, str]) -> None:
@@ -127,3 +142,14 @@ def test_a_socket_unit_of_somebody_else_says_nothing(env: dict[str, str]) -> Non
     (folder / SOCKET).write_text("[Socket]\nListenStream=1\n")
     assert installed_addresses(folder) is None
     assert listening([(folder / SOCKET).read_text()])[0].port == 1
+
+
+def test_each_change_knows_its_unit(env: dict[str, str]) -> None:
+    changes = plan(env, resolve("lan", 19000)).changes()
+    assert sorted(change.unit for change in changes) == sorted([*UNITS, SOCKET])
+
+
+def test_all_that_was_written_is_found_again_the_gateway_first(env: dict[str, str]) -> None:
+    plan(env, resolve("lan", 19000)).apply()
+    folder = unit_folder(env)
+    assert written_files(folder) == [folder / name for name in (LISTEN_DROP_IN, *UNITS)]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.units import MARK, SERVICE, SOCKET
+from gateway.units import AGENT_SOCKET, MARK, SERVICE, SOCKET
 from gateway.units.rivals import foreign_units, openclaw_unit, system_units
 
 OPENCLAW = """\
@@ -72,8 +72,9 @@ def test_ours_is_no_rival(env: dict[str, str]) -> None:
     assert foreign_units(env) == []
 
 
-def test_a_hand_written_unit_is_foreign(env: dict[str, str]) -> None:
-    path = user_unit(env, SOCKET, "[Socket]\nListenStream=18789\n")
+@pytest.mark.parametrize("name", [SOCKET, AGENT_SOCKET])
+def test_a_hand_written_unit_is_foreign(env: dict[str, str], name: str) -> None:
+    path = user_unit(env, name, "[Socket]\nListenStream=18789\n")
     assert foreign_units(env) == [path]
 
 

@@ -1,6 +1,9 @@
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from gateway.units import SOCKET
+import pytest
+
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address
 from gateway.units.state import read
 from gateway.units.systemctl import Outcome, Systemctl
@@ -23,7 +26,7 @@ def answer(words: Sequence[str], env: Mapping[str, str], limit: float) -> Outcom
     return Outcome(0, LISTENING if SOCKET in words else CRASHED, "")
 
 
-def test_both_units() -> None:
+def test_each_unit() -> None:
     states = read(Systemctl({}, answer))
     assert states.socket.is_active
     assert states.socket.is_enabled
@@ -33,3 +36,30 @@ def test_both_units() -> None:
     assert not states.service.is_active
     assert not states.service.is_enabled
     assert (states.service.result, states.service.restarts, states.service.main_pid) == ("watchdog", 3, 0)
+    assert [unit.name for unit in states.all] == [SOCKET, SERVICE, AGENT_SOCKET, AGENT_SERVICE]
+    assert [states.agent_socket.name, states.agent_service.name] == [AGENT_SOCKET, AGENT_SERVICE]
+
+
+@pytest.mark.parametrize(
+    ("told", "memory"),
+    [
+        ("MemoryCurrent=5000\n", 5000),
+        ("MemoryCurrent=[not set]\n", 2048),
+        ("MemoryCurrent=18446744073709551615\n", 2048),
+        ("", 2048),
+    ],
+)
+def test_memory_is_the_cgroups_or_else_the_main_process(tmp_path: Path, told: str, memory: int) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/status").write_text("Name:\tpython\nVmRSS:\t       2 kB\n")
+    systemctl = Systemctl({}, lambda *_: Outcome(0, f"MainPID=7\n{told}", ""))
+    assert read(systemctl, tmp_path).agent_service.memory == memory
+
+
+@pytest.mark.parametrize("pid", [0, 8, 9])
+def test_where_nobody_counts_no_memory_is_told(tmp_path: Path, pid: int) -> None:
+    """No process, one that has gone, a kernel's that has none."""
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9/status").write_text("Name:\tkthreadd\n")
+    systemctl = Systemctl({}, lambda *_: Outcome(0, f"MainPID={pid}\n", ""))
+    assert read(systemctl, tmp_path).service.memory is None

@@ -1,27 +1,16 @@
-"""Agents: what the config file names. No agent runs here yet."""
+"""Agents: what the config file names."""
 
-from pathlib import Path
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.config import catalog
+from gateway.config import catalog, models
 from gateway.core import Core
 from gateway.protocol.params import NoParams, Params, cut
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, RpcError, method
-
-THINKING_OFF: dict[str, Any] = {
-    "thinkingLevels": [{"id": "off", "label": "off"}],
-    "thinkingOptions": ["off"],
-    "thinkingDefault": "off",
-}
-RUNTIME: dict[str, Any] = {
-    "id": "auto",
-    "cloudPlacementSupported": False,
-    "devicePlacementSupported": False,
-    "source": "implicit",
-}
+from gateway.sessions.shown import RUNTIME, thinking_levels
+from gateway.workspace import folder
 
 
 class Agents(Struct, rename="camel"):
@@ -51,15 +40,17 @@ class Identity(Struct, rename="camel"):
 @method("agents.list", NoParams, Agents, scope=READ)
 def agents_list(call: Call, params: NoParams) -> Agents:
     """The agents that the config names, and which of them is the default; `main` alone when it names none."""
-    found = catalog.agents(call.core.snapshot.merged)
+    tree = call.core.snapshot.merged
+    found = catalog.agents(tree)
     who = call.core.snapshot.defaults
     answer = Agents(who.agent, who.main_key, who.scope, [_row(each) for each in found])
     if call.peer.protocol >= 4:
         answer.ownership = who.ownership
         answer.selection_required = False
         for row, agent in zip(answer.agents, found, strict=True):
-            row |= {"workspace": workspace(call.core, agent), "agentRuntime": RUNTIME, **THINKING_OFF}
-            row |= {"model": {"primary": agent.model}} if agent.model else {}
+            chosen = models.default(tree, agent.id)
+            row |= {"workspace": workspace(call.core, agent.id), "agentRuntime": RUNTIME}
+            row |= {**thinking_levels(tree, chosen, agent.id), "model": {"primary": str(chosen)}}
     return answer
 
 
@@ -75,7 +66,7 @@ def agent_identity_get(call: Call, params: IdentityParams) -> Identity:
         )
     name, avatar = catalog.assistant(tree, id)
     answer = Identity(id, name or catalog.ASSISTANT, avatar or catalog.AVATAR)
-    agent = next((each for each in catalog.agents(tree) if each.id == id), None)
+    agent = catalog.find(tree, id)
     if agent and "emoji" in agent.identity:
         answer.emoji = agent.identity["emoji"]
     if call.peer.protocol >= 4 and not name:
@@ -85,11 +76,10 @@ def agent_identity_get(call: Call, params: IdentityParams) -> Identity:
 
 def find(tree: dict[str, Any], asked: str) -> catalog.Agent:
     """The agent of an id, in whatever case; refused when the config has none of it."""
-    id = asked.strip().lower()
-    for each in catalog.agents(tree):
-        if each.id == id:
-            return each
-    raise RpcError(f'unknown agent id "{cut(id)}"')
+    found = catalog.find(tree, asked)
+    if found is None:
+        raise RpcError(f'unknown agent id "{cut(asked.strip().lower())}"')
+    return found
 
 
 def owner(tree: dict[str, Any], session_key: str) -> str:
@@ -98,12 +88,9 @@ def owner(tree: dict[str, Any], session_key: str) -> str:
     return parts[1] if len(parts) == 3 and parts[0] == "agent" and parts[1] else catalog.default_id(tree)
 
 
-def workspace(core: Core, agent: catalog.Agent) -> str:
-    """Its own folder; unset, OpenClaw's place for it under the state folder."""
-    if agent.workspace:
-        return str(Path(agent.workspace).expanduser())
-    first = agent.id == catalog.default_id(core.snapshot.merged)
-    return str(core.paths.state / ("workspace" if first else f"workspace-{agent.id}"))
+def workspace(core: Core, agent: str) -> str:
+    """The folder of an agent's own files; unset, OpenClaw's place for it under the state folder."""
+    return str(folder(core.snapshot.merged, core.paths.state, agent))
 
 
 def _row(agent: catalog.Agent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.config import catalog
+from gateway.config import catalog, models
 from gateway.core import Core
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
@@ -170,7 +170,7 @@ def doctor_memory_status(call: Call, params: AgentParams) -> MemoryStatus:
 def migrations_memory_plan(call: Call, params: ImportParams) -> ImportPlan:
     """What could be taken over from other assistants: this gateway looks at none."""
     agent = _agent(call.core, params.agent_id)
-    return ImportPlan(agent.id, workspace(call.core, agent), [])
+    return ImportPlan(agent.id, workspace(call.core, agent.id), [])
 
 
 @method("tools.github.status", GitHubParams, GitHubIdentity, scope=READ, since=4)
@@ -201,10 +201,10 @@ def transcripts_list(call: Call, params: TranscriptsParams) -> Transcripts:
 @method("webSearch.status", WebSearchParams, WebSearch, scope=READ, since=4)
 def web_search_status(call: Call, params: WebSearchParams) -> WebSearch:
     """How agents search the Web: they do not."""
-    provider, model, _ = catalog.default_model(call.core.snapshot.merged)
+    ref = models.default(call.core.tree)
     used = {
-        "provider": params.model_provider or provider or "none",
-        "id": params.model_id or model or "none",
+        "provider": params.model_provider or ref.provider,
+        "id": params.model_id or ref.id,
         "runtime": "unknown",
     }
     route = {"kind": "unavailable", "label": NO_SEARCH, "testable": False}

@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.config import catalog
+from gateway.config import catalog, models, providers
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.agents import THINKING_OFF
 from gateway.rpc.registry import Call, method
+from gateway.sessions.shown import thinking_levels
 
 
 class ModelsParams(Params, frozen=True):
@@ -41,40 +41,42 @@ class Auth(Struct, rename="camel"):
 
 @method("models.list", ModelsParams, Models, scope=READ)
 def models_list(call: Call, params: ModelsParams) -> Models:
-    """The models under `models.providers` of the config; there is no catalog beside it, so every `view` is the same.
+    """The models that the config lists or names; the built-in echo without any. Every `view` is the same.
 
-    `available` says that the provider has an `apiKey` in the config; nothing has asked the provider.
+    `available` says that the config and the environment have all that asking it needs; nobody has asked the provider.
     """
-    tree = call.core.snapshot.merged
     rows = []
-    for each in catalog.models(tree):
-        if params.provider and each.provider != params.provider:
+    for each in models.listed(call.core.tree, call.core.env):
+        if params.provider and each.ref.provider != params.provider:
             continue
-        row: dict[str, Any] = {"id": each.id, "name": each.name, "provider": each.provider}
-        row |= {"contextWindow": each.context_window} if each.context_window else {}
-        row |= {"reasoning": each.reasoning} if each.reasoning is not None else {}
-        row |= {"input": list(each.input)} if each.input else {}
+        row: dict[str, Any] = {"id": each.ref.id, "name": each.name, "provider": each.ref.provider}
+        window, reasoning = catalog.whole(each.row.get("contextWindow")), each.row.get("reasoning")
+        row |= {"contextWindow": window} if window else {}
+        row |= {"reasoning": reasoning} if isinstance(reasoning, bool) else {}
+        input = [kind for kind in catalog.rows(each.row.get("input")) if isinstance(kind, str)]
+        row |= {"input": input} if input else {}
         if call.peer.protocol >= 4:
-            provider, model, _ = catalog.default_model(tree)
-            row["tags"] = ["default"] if (each.provider, each.id) == (provider, model) else []
-            row |= {key: THINKING_OFF[key] for key in ("thinkingLevels", "thinkingDefault")}
-            row["available"] = each.has_key
+            row["tags"] = list(each.tags)
+            levels = thinking_levels(call.core.tree, each.ref)
+            row |= {key: levels[key] for key in ("thinkingLevels", "thinkingDefault")}
+            row["available"] = each.available
         rows.append(row)
     return Models(rows)
 
 
 @method("models.authStatus", AuthParams, Auth, scope=READ, since=4)
 def models_auth_status(call: Call, params: AuthParams) -> Auth:
-    """The providers that have an `apiKey` in the config. Nobody can sign in to one here, so none offers a way."""
+    """The providers that have a key, in the config or in the environment. Nobody can sign in to one here."""
+    tree = call.core.tree
     rows = [
         {
-            "provider": name,
-            "authProvider": name,
-            "displayName": name,
+            "provider": each.name,
+            "authProvider": each.name,
+            "displayName": each.name,
             "status": "static",
             "profiles": [],
-            "apiKey": {"source": "config"},
+            "apiKey": {"source": source},
         }
-        for name in catalog.providers_with_key(call.core.snapshot.merged)
+        for each, source in providers.with_key(tree, models.environment(tree, call.core.env))
     ]
     return Auth(int(time.time() * 1000), rows, [])

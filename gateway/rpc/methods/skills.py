@@ -65,7 +65,7 @@ def skills_status(call: Call, params: SkillsParams) -> Skills:
     """Where skills would lie; none is loaded by this gateway."""
     tree = call.core.snapshot.merged
     agent = find(tree, params.agent_id or owner(tree, params.session_key or ""))
-    answer = Skills(workspace(call.core, agent), str(call.core.paths.state / "skills"), [])
+    answer = Skills(workspace(call.core, agent.id), str(call.core.paths.state / "skills"), [])
     if call.peer.protocol >= 4:
         answer.agent_id = agent.id
     return answer

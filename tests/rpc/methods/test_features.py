@@ -78,7 +78,7 @@ def test_no_web_search() -> None:
         "model": {"provider": "mock", "id": "m1", "runtime": "unknown"},
         "providers": [],
     }
-    assert ask("webSearch.status")["model"]["id"] == "none"
+    assert ask("webSearch.status")["model"]["id"] == "echo"
     assert ask("webSearch.status", modelProvider="p", modelId="m")["model"]["provider"] == "p"
 
 

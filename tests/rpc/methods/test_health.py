@@ -52,7 +52,7 @@ def test_status_of_protocol_3() -> None:
         "sessions": {
             "paths": [SESSIONS["path"]],
             "count": 0,
-            "defaults": {"model": None, "contextTokens": None},
+            "defaults": {"model": "echo", "contextTokens": None},
             "recent": [],
             "byAgent": [{"agentId": "main", **SESSIONS}],
         },

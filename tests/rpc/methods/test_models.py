@@ -25,7 +25,29 @@ def test_models_of_the_config() -> None:
         }
     ]
     assert call(configured(), NEW, "models.list", {"provider": "other"})["payload"] == {"models": []}
-    assert call(configured({}), NEW, "models.list")["payload"] == {"models": []}
+    (echo,) = call(configured({}), NEW, "models.list")["payload"]["models"]
+    assert (echo["id"], echo["provider"], echo["tags"], echo["available"]) == ("echo", "builtin", ["default"], True)
+
+
+def test_models_that_are_only_named() -> None:
+    tree = {
+        "agents": {
+            "defaults": {
+                "model": {"primary": "openai/gpt-5.2", "fallbacks": ["anthropic/x"]},
+                "models": {"ollama/llama3.3": {"alias": "local"}},
+            }
+        }
+    }
+    core = configured(tree)
+    core.variables["OPENAI_API_KEY"] = "k"
+    rows = call(core, NEW, "models.list")["payload"]["models"]
+    assert [(row["provider"], row["id"], row["tags"], row["available"]) for row in rows] == [
+        ("openai", "gpt-5.2", ["default"], True),
+        ("anthropic", "x", ["fallback"], False),
+        ("ollama", "llama3.3", [], True),
+    ]
+    (signed,) = call(core, NEW, "models.authStatus")["payload"]["providers"]
+    assert (signed["provider"], signed["apiKey"]) == ("openai", {"source": "env"})
 
 
 def test_a_key_is_not_shown() -> None:

@@ -1,0 +1,234 @@
+"""Which models answer for an agent, and within which bounds.
+
+wanted (a client's, a session's)  ─┐
+agents.entries.<id>.model         ─┼▶ name ─▶ alias ─▶ provider/model ─▶ `providers.resolve` ─▶ `Model`
+agents.defaults.model             ─┘
+no name anywhere: the first model under models.providers, else the built-in echo
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.config import catalog, providers
+from gateway.config.catalog import Agent, section, text, whole
+from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED, Unusable
+from gateway.config.substitute import Lookup, config_env
+from gateway.link.messages import Bounds, Model
+
+MAX_TIMEOUT_S = 172_800
+"""Of a run: the most that a config may set, and what its 0 for no limit comes to. Two days, as OpenClaw has it."""
+LOCAL_SILENCE_S = 300
+"""In which a provider on the user's own machine may send nothing: it may be loading the model."""
+THINKING = ("off", "minimal", "low", "medium", "high", "xhigh")
+"""How much a model thinks."""
+DEFAULT = "agents.defaults.model"
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A model's full name."""
+
+    provider: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.id}"
+
+
+def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None = None) -> list[Model]:
+    """The models to try, in this order; at least one. Raises Unusable.
+
+    What is `wanted` must be usable. Of what the config names, that which cannot be used is passed over as long as
+    something is left: `problems` tells of it.
+    """
+    agent, lookup = _agent(tree, agent_id), environment(tree, env)
+    found = [_resolve(tree, parse(tree, "model", wanted, agent), lookup)] if wanted else []
+    failed: list[Unusable] = []
+    for place, name in _names(tree, agent):
+        try:
+            found.append(_resolve(tree, parse(tree, place, name, agent), lookup))
+        except Unusable as error:
+            failed.append(error)
+    if not found:
+        raise failed[0]
+    unique: dict[tuple[str, str], Model] = {}
+    for each in found:
+        unique.setdefault((each.provider, each.id), each)
+    return list(unique.values())
+
+
+def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = None) -> Ref:
+    """The model of a name: an alias, a full name, or the id of a model that one provider lists. Raises Unusable.
+
+    `place` is where the name stands, for the message.
+    """
+    plain = name.strip()
+    if full := aliases(tree, agent).get(plain.lower()):
+        plain = full
+    provider, slash, id = (part.strip() for part in plain.partition("/"))
+    if slash and provider and id:
+        found = providers.find(tree, provider)
+        return Ref(found.name if found else provider.lower(), id)
+    listed = [each.name for each in providers.providers(tree) for row in each.models() if text(row["id"]) == plain]
+    if len(listed) == 1:
+        return Ref(listed[0], plain)
+    what = f'"{providers.cut(plain)}" names no provider'
+    raise Unusable(place, what, 'write it as "provider/model", such as "openai/gpt-5.2"')
+
+
+def aliases(tree: dict[str, Any], agent: Agent | None = None) -> dict[str, str]:
+    """Short names in lower case with the full names of their models; an agent's own win."""
+    found: dict[str, str] = {}
+    for models in (section(tree, "agents", "defaults", "models"), section(agent.entry if agent else {}, "models")):
+        for name, entry in models.items():
+            alias = text(entry.get("alias")) if isinstance(entry, dict) else None
+            if alias and "/" in name:
+                found[alias.lower()] = name
+    return found
+
+
+def default(tree: dict[str, Any], agent_id: str | None = None) -> Ref:
+    """What a new session of an agent runs on, as far as its name can be understood."""
+    agent = _agent(tree, agent_id or catalog.default_id(tree))
+    place, name = next(_names(tree, agent))
+    return _understood(tree, place, name, agent) or Ref("", name)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model as a client chooses it."""
+
+    ref: Ref
+    name: str
+    row: dict[str, Any]
+    """What the config lists of it."""
+    available: bool
+    """Whether all is there that asking it needs. Nobody has asked it."""
+    tags: tuple[str, ...]
+    """`default`, `fallback`: what it is to the default agent."""
+
+
+def listed(tree: dict[str, Any], env: Lookup) -> list[Listed]:
+    """What the config lists, then what it only names; the built-in echo where it does neither."""
+    agent, lookup = _agent(tree, catalog.default_id(tree)), environment(tree, env)
+    named = [ref for place, name in _names(tree, agent) if (ref := _understood(tree, place, name, agent))]
+    refs = [Ref(each.name, row["id"].strip()) for each in providers.providers(tree) for row in each.models()]
+    refs += named
+    refs += [ref for name in aliases(tree, agent).values() if (ref := _understood(tree, DEFAULT, name, agent))]
+    return [_listed(tree, ref, lookup, named) for ref in dict.fromkeys(refs)]
+
+
+def chosen(tree: dict[str, Any], agent_id: str, wanted: str | None) -> Ref:
+    """What a session runs on that may have a model of its own."""
+    agent = _agent(tree, agent_id)
+    return (wanted and _understood(tree, "model", wanted, agent)) or default(tree, agent_id)
+
+
+def thinking(tree: dict[str, Any], agent_id: str) -> str:
+    """How much the models of an agent think when nobody asks for more or less."""
+    agent = _agent(tree, agent_id)
+    shared = section(tree, "agents", "defaults")
+    wanted = [text(entry.get("thinkingDefault")) for entry in (agent.entry, shared)]
+    return next((level for level in wanted if level in THINKING), "off")
+
+
+def reasons(tree: dict[str, Any], ref: Ref) -> bool:
+    """Whether the config says that a model thinks before it answers."""
+    return _row(tree, ref).get("reasoning") is True
+
+
+def window(tree: dict[str, Any], ref: Ref) -> int | None:
+    """Tokens that a model takes, where the config says it."""
+    own = whole(section(tree, "agents", "defaults").get("contextTokens"))
+    row = _row(tree, ref)
+    return own or whole(row.get("contextTokens")) or whole(row.get("contextWindow"))
+
+
+def bounds(tree: dict[str, Any], agent_id: str) -> Bounds:
+    """As the config sets them; what is mistyped there does not count."""
+    ref = default(tree, agent_id)
+    provider = providers.find(tree, ref.provider)
+    silence = whole(provider.entry.get("timeoutSeconds")) if provider else None
+    if silence is None and provider and provider.local:
+        silence = LOCAL_SILENCE_S
+    usual = Bounds()
+    return Bounds(
+        timeout_ms=_milliseconds(section(tree, "agents", "defaults").get("timeoutSeconds"), usual.timeout_ms),
+        silence_ms=_milliseconds(silence, usual.silence_ms),
+    )
+
+
+def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
+    """A sentence for each model that the config names for an agent and that cannot be used."""
+    lookup = environment(tree, env)
+    found: list[str] = []
+    for agent in catalog.agents(tree):
+        for place, name in _names(tree, agent):
+            try:
+                _resolve(tree, parse(tree, place, name, agent), lookup)
+            except Unusable as error:
+                found.append(str(error) if error.key == place else f"{place}: {error}")
+    return list(dict.fromkeys(found))
+
+
+def environment(tree: dict[str, Any], env: Lookup) -> Lookup:
+    """The environment, and what the config itself sets under `env` where the environment has nothing."""
+    own = config_env(tree)
+    return lambda name: env(name) or own.get(name)
+
+
+def _agent(tree: dict[str, Any], id: str) -> Agent:
+    """One that the config does not know is as the defaults are."""
+    return catalog.find(tree, id) or Agent(id, None, {}, None, catalog.default_models(tree))
+
+
+def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
+    """What the config has an agent run on, and where it says so; at least one."""
+    if agent.models:
+        place = f"{agent.key}.model" if isinstance(agent.entry.get("model"), str | dict) else DEFAULT
+        yield from ((place, name) for name in agent.models)
+        return
+    listed = (f"{each.name}/{text(row['id'])}" for each in providers.providers(tree) for row in each.models())
+    yield DEFAULT, next(listed, f"{BUILTIN}/{ECHO}")
+
+
+def _resolve(tree: dict[str, Any], ref: Ref, env: Lookup) -> Model:
+    if ref.provider == BUILTIN:
+        return providers.echo(tree, ref.id)
+    provider = providers.find(tree, ref.provider)
+    if provider is None:
+        known = ", ".join(name for name, each in KNOWN.items() if each.api in SUPPORTED)
+        what = f'there is no provider "{providers.cut(ref.provider)}"'
+        raise Unusable(f"models.providers.{providers.cut(ref.provider)}", what, f"add it there, or use one of {known}")
+    return providers.resolve(provider, ref.id, env)
+
+
+def _understood(tree: dict[str, Any], place: str, name: str, agent: Agent) -> Ref | None:
+    try:
+        return parse(tree, place, name, agent)
+    except Unusable:
+        return None
+
+
+def _listed(tree: dict[str, Any], ref: Ref, env: Lookup, named: list[Ref]) -> Listed:
+    row = _row(tree, ref)
+    try:
+        _resolve(tree, ref, env)
+        available = True
+    except Unusable:
+        available = False
+    tags = ("default",) if ref in named[:1] else ("fallback",) if ref in named else ()
+    return Listed(ref, text(row.get("name")) or ref.id, row, available, tags)
+
+
+def _row(tree: dict[str, Any], ref: Ref) -> dict[str, Any]:
+    provider = providers.find(tree, ref.provider)
+    return next((row for row in provider.models() if text(row["id"]) == ref.id), {}) if provider else {}
+
+
+def _milliseconds(seconds: Any, usual: int) -> int:
+    if seconds == 0 and not isinstance(seconds, bool):
+        return MAX_TIMEOUT_S * 1000
+    wanted = whole(seconds)
+    return min(wanted, MAX_TIMEOUT_S) * 1000 if wanted else usual

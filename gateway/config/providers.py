@@ -1,0 +1,288 @@
+"""Model providers: those that everybody knows, and those of `models.providers`; what reaching a model of one needs.
+
+The section is not in `schema`, so nothing has validated it: what is wrong is said by `Unusable`, when it is needed.
+"""
+
+import contextlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+from gateway.config.catalog import rows, section, text, whole
+from gateway.config.substitute import REFERENCE, Lookup
+from gateway.link.messages import Api, Model
+
+BUILTIN, ECHO = "builtin", "echo"
+"""The provider and the model that need nothing, and answer with what was asked."""
+MAX_PACE_MS = 60_000
+COSTS = ("input", "output", "cacheRead", "cacheWrite")
+
+OPENAI: Api = "openai-completions"
+SUPPORTED: tuple[str, ...] = tuple(name for name in get_args(Api) if name != BUILTIN)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+_BY_NAME = re.compile(r"\$([A-Z][A-Z0-9_]{0,127})")
+
+
+class Unusable(Exception):
+    """A model, a provider or a server that the config names cannot be used. It carries no secret."""
+
+    def __init__(self, key: str, problem: str, way_out: str) -> None:
+        self.key, self.problem, self.way_out = key, problem, way_out
+        super().__init__(f"{key}: {problem}; {way_out}")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A provider that a model may name without any config but its key."""
+
+    api: str
+    base_url: str | None
+    """None: where its API lives by itself."""
+    variables: tuple[str, ...]
+    """Of the environment, in which its key may stand; the first that is set counts."""
+    local: bool = False
+    """It runs on the user's own machine: it needs no key, and more patience."""
+
+
+def _openai(base_url: str, *variables: str) -> Known:
+    return Known(OPENAI, base_url, variables)
+
+
+def _local(base_url: str, *variables: str) -> Known:
+    return Known(OPENAI, base_url, variables, local=True)
+
+
+def _anthropic(base_url: str, *variables: str) -> Known:
+    return Known("anthropic-messages", base_url, variables)
+
+
+KNOWN: dict[str, Known] = {
+    "openai": Known("openai-responses", None, ("OPENAI_API_KEY",)),
+    "anthropic": Known("anthropic-messages", None, ("ANTHROPIC_API_KEY",)),
+    "google": Known("google-generative-ai", None, ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
+    "openrouter": _openai("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "ollama": _local("http://127.0.0.1:11434/v1", "OLLAMA_API_KEY"),
+    "lmstudio": _local("http://127.0.0.1:1234/v1", "LM_API_TOKEN"),
+    "vllm": _local("http://127.0.0.1:8000/v1", "VLLM_API_KEY"),
+    "sglang": _local("http://127.0.0.1:30000/v1", "SGLANG_API_KEY"),
+    "litellm": _local("http://127.0.0.1:4000", "LITELLM_API_KEY"),
+    "groq": _openai("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "mistral": _openai("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "cerebras": _openai("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "deepseek": _openai("https://api.deepseek.com", "DEEPSEEK_API_KEY"),
+    "huggingface": _openai("https://router.huggingface.co/v1", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN"),
+    "moonshot": _openai("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
+    "nvidia": _openai("https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
+    "together": _openai("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "venice": _openai("https://api.venice.ai/api/v1", "VENICE_API_KEY"),
+    "xai": _openai("https://api.x.ai/v1", "XAI_API_KEY"),
+    "zai": _openai("https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "Z_AI_API_KEY"),
+    "minimax": _anthropic("https://api.minimax.io/anthropic", "MINIMAX_API_KEY"),
+    "synthetic": _anthropic("https://api.synthetic.new/anthropic", "SYNTHETIC_API_KEY"),
+    "vercel-ai-gateway": _anthropic("https://ai-gateway.vercel.sh", "AI_GATEWAY_API_KEY"),
+    "xiaomi": _anthropic("https://api.xiaomimimo.com/anthropic", "XIAOMI_API_KEY"),
+    "amazon-bedrock": Known("bedrock-converse-stream", None, ()),
+    "github-copilot": Known("github-copilot", None, ()),
+    "google-vertex": Known("google-vertex", None, ()),
+    "openai-codex": Known("openai-chatgpt-responses", None, ()),
+}
+"""By OpenClaw's names, with its addresses and variables. The last ones are known to be unsupported."""
+
+ALIASES = {"z.ai": "zai", "z-ai": "zai", "gemini": "google"}
+"""Other names of providers."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One name with all that is said of it, in the config and beside it."""
+
+    name: str
+    entry: Mapping[str, Any]
+    """What `models.providers` has under the name, which may be nothing."""
+    known: Known | None
+
+    @property
+    def key(self) -> str:
+        return f"models.providers.{self.name}"
+
+    @property
+    def local(self) -> bool:
+        return self.known is not None and self.known.local
+
+    def models(self) -> tuple[dict[str, Any], ...]:
+        """The models that the config lists; those without an id are none."""
+        return tuple(row for row in rows(self.entry.get("models")) if isinstance(row, dict) and text(row.get("id")))
+
+
+def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
+    """Those of the config, in the order of the file."""
+    entries = section(tree, "models", "providers").items()
+    return tuple(
+        Provider(name, entry, KNOWN.get(_plain(name)))
+        for name, entry in entries
+        if isinstance(entry, dict) and text(name)
+    )
+
+
+def find(tree: Mapping[str, Any], asked: str) -> Provider | None:
+    """The provider of a name, in whatever case; None if nobody knows it."""
+    name = _plain(asked)
+    configured = next((each for each in providers(tree) if _plain(each.name) == name), None)
+    if configured is not None:
+        return configured
+    return Provider(name, {}, KNOWN[name]) if name in KNOWN else None
+
+
+def resolve(provider: Provider, id: str, env: Lookup) -> Model:
+    """All that is needed to reach a model. Raises Unusable."""
+    entry, known = provider.entry, provider.known
+    row: Mapping[str, Any] = next((row for row in provider.models() if text(row["id"]) == id), {})
+    wanted = text(row.get("api")) or text(entry.get("api")) or (known.api if known else OPENAI)
+    api = OPENAI if wanted == "ollama" else wanted
+    if api not in SUPPORTED:
+        choice = ", ".join(SUPPORTED)
+        raise Unusable(f"{provider.key}.api", f'"{cut(api)}" is not supported', f"use one of {choice}")
+    base_url = _base_url(provider, row, ollama=wanted == "ollama")
+    key = api_key(provider, env)
+    headers = _headers(provider.key, entry, env) | _headers(f"{provider.key}.models", row, env)
+    if entry.get("authHeader") is True and key:
+        headers.setdefault("Authorization", f"Bearer {key}")
+    return Model(
+        provider=provider.name,
+        id=id,
+        api=api,  # type: ignore[arg-type]  # it is one of those in SUPPORTED
+        base_url=base_url,
+        api_key=key,
+        headers=headers,
+        max_tokens=whole(row.get("maxTokens")) or whole(entry.get("maxTokens")),
+        context_window=whole(row.get("contextTokens")) or whole(row.get("contextWindow")),
+        reasoning=row.get("reasoning") is True,
+        cost=_cost(row),
+    )
+
+
+def echo(tree: Mapping[str, Any], id: str = ECHO) -> Model:
+    if id != ECHO:
+        raise Unusable(f"{BUILTIN}/{cut(id)}", "the built-in provider has no such model", f"use {BUILTIN}/{ECHO}")
+    pace = section(tree, "models", "providers", BUILTIN).get("paceMs", 0)
+    if not isinstance(pace, int) or isinstance(pace, bool) or not 0 <= pace <= MAX_PACE_MS:
+        allowed = f"use a whole number of milliseconds from 0 to {MAX_PACE_MS}"
+        raise Unusable(f"models.providers.{BUILTIN}.paceMs", "not an allowed value", allowed)
+    return Model(BUILTIN, ECHO, "builtin", pace_ms=pace)
+
+
+def api_key(provider: Provider, env: Lookup) -> str | None:
+    """The key of the config, else that of the environment; None where none is needed. Raises Unusable.
+
+    A text that is the name of a variable means what is set there, as for OpenClaw.
+    """
+    place, known = f"{provider.key}.apiKey", provider.known
+    method = provider.entry.get("auth")
+    if method in ("aws-sdk", "oauth"):
+        raise Unusable(f"{provider.key}.auth", f'"{method}" is not supported', "use an API key")
+    written = provider.entry.get("apiKey")
+    if written is not None and written != "":
+        found = secret(place, written, env)
+        return (env(found) or found) if _VARIABLE.fullmatch(found) else found
+    variables = known.variables if known else ()
+    for variable in variables:
+        if found := (env(variable) or "").strip():
+            return found
+    if known is None or known.local or text(provider.entry.get("baseUrl")):
+        return None
+    way_out = f"set {' or '.join(variables)} in the environment, or {place}" if variables else f"set {place}"
+    raise Unusable(place, f'there is no key for the provider "{provider.name}"', way_out)
+
+
+def with_key(tree: Mapping[str, Any], env: Lookup) -> list[tuple[Provider, str]]:
+    """The providers that have a key, and where it is from: `config` or `env`."""
+    named = {_plain(each.name): each for each in providers(tree)}
+    every = [*named.values(), *(Provider(name, {}, known) for name, known in KNOWN.items() if name not in named)]
+    found = []
+    for each in every:
+        with contextlib.suppress(Unusable):
+            if api_key(each, env):
+                found.append((each, "config" if each.entry.get("apiKey") else "env"))
+    return found
+
+
+def secret(place: str, value: Any, env: Lookup) -> str:
+    """A secret as the config may write it: a text, `$VARIABLE`, or OpenClaw's reference to where it is kept."""
+    if isinstance(value, dict):
+        source, id = value.get("source"), value.get("id")
+        if source != "env" or not isinstance(id, str) or not _VARIABLE.fullmatch(id):
+            what = f'a secret from "{cut(source)}"' if isinstance(source, str) and source != "env" else "this reference"
+            raise Unusable(place, f"{what} is not supported", 'use {source: "env", id: "VARIABLE"} or a text')
+        return _variable(place, id, env)
+    if not isinstance(value, str) or not value.strip():
+        raise Unusable(place, "not a text", "set it to the secret, or to ${VARIABLE}")
+    if left := REFERENCE.search(value):
+        return _variable(place, left[2], env)  # nothing had set it when the file was read
+    named = _BY_NAME.fullmatch(value.strip())
+    return _variable(place, named[1], env) if named else value.strip()
+
+
+def _variable(place: str, name: str, env: Lookup) -> str:
+    found = (env(name) or "").strip()
+    if not found:
+        raise Unusable(place, f"the environment variable {name} is not set", "set it, or write the secret here")
+    return found
+
+
+def _base_url(provider: Provider, row: Mapping[str, Any], *, ollama: bool) -> str | None:
+    place = f"{provider.key}.baseUrl"
+    written = [row.get("baseUrl"), provider.entry.get("baseUrl"), provider.entry.get("baseURL")]
+    found = next((each for each in written if each is not None and each != ""), None)
+    if found is None:
+        if provider.known is None:
+            raise Unusable(place, "it is not set", "set it to the address of the provider's API")
+        return provider.known.base_url
+    if not isinstance(found, str) or not is_url(found.strip()):
+        raise Unusable(place, "not an address", 'set it to a URL such as "http://127.0.0.1:11434/v1"')
+    address = found.strip().rstrip("/")
+    return f"{address}/v1" if ollama and not address.endswith("/v1") else address
+
+
+def is_url(address: str) -> bool:
+    """Whether it is one of http or https, with a host."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _headers(place: str, entry: Mapping[str, Any], env: Lookup) -> dict[str, str]:
+    written = entry.get("headers")
+    if written is None:
+        return {}
+    if not isinstance(written, dict):
+        raise Unusable(f"{place}.headers", "not an object", 'write it as {"name": "value"}')
+    return {name: secret(f"{place}.headers.{cut(name)}", value, env) for name, value in written.items()}
+
+
+def _cost(row: Mapping[str, Any]) -> dict[str, float]:
+    written = section(row, "cost")
+    return {name: float(written[name]) for name in COSTS if _is_amount(written.get(name))}
+
+
+def _is_amount(value: Any) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value < 1e9
+        and math.isfinite(float(value))
+    )
+
+
+def _plain(name: str) -> str:
+    plain = name.strip().lower()
+    return ALIASES.get(plain, plain)
+
+
+def cut(value: str) -> str:
+    """Short enough for a message."""
+    return value if len(value) <= 60 else value[:59] + "…"

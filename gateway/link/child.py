@@ -1,0 +1,88 @@
+"""An agent of our own, where no socket unit has one: a child at the other end of a socket pair.
+
+Our end goes over a re-exec under the name `agent-<pid>`, so the child and its runs outlive a hot restart. Our death is
+the end of the pair, at which it leaves.
+"""
+
+import asyncio
+import logging
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.link.client import Stream
+from gateway.link.messages import MAX_LINE
+
+log = logging.getLogger("gateway.agent")
+
+NAME = "agent-"
+"""What the descriptor's name begins with; the rest is the child's pid."""
+_HIDDEN = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
+"""The agent starts tools of others, which shall not find our secrets in their environment."""
+_PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from gateway.agent.__main__ import main; main()"
+"""Not `-m gateway.agent`: a folder named `gateway` where we were started would be taken for it."""
+
+
+class Child:
+    """`dial` connects to it, and starts it if it is not there."""
+
+    def __init__(self, environ: Mapping[str, str], inherited: Mapping[str, int]) -> None:
+        """`inherited`: descriptors by name."""
+        self._environ = environ
+        self._sock: socket.socket | None = None
+        self._pid = 0
+        for name, fd in inherited.items():
+            if name.startswith(NAME):
+                self._sock, self._pid = socket.socket(fileno=fd), int(name.removeprefix(NAME))
+
+    async def dial(self) -> Stream:
+        """Raises OSError."""
+        if self._sock is not None and _ended(self._sock):
+            self._bury()
+        if self._sock is None:
+            self._sock, self._pid = self._start()
+        # The stream closes what it is given; the pair's end is ours as long as the child lives.
+        return await asyncio.open_connection(sock=self._sock.dup(), limit=MAX_LINE)
+
+    @property
+    def passed(self) -> list[tuple[str, int]]:
+        """What the next image in this process gets."""
+        return [] if self._sock is None else [(f"{NAME}{self._pid}", self._sock.fileno())]
+
+    def _start(self) -> tuple[socket.socket, int]:
+        ours, its = socket.socketpair()
+        ours.setblocking(False)
+        with its:
+            root = str(Path(__file__).parents[2])
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, root, "--fd", str(its.fileno())],
+                pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for us; the child sees us leave
+                env={name: value for name, value in self._environ.items() if name not in _HIDDEN},
+            )
+        process.returncode = 0  # it is ours to wait for, as it is after a re-exec
+        log.info("agent started (pid %d)", process.pid)
+        return ours, process.pid
+
+    def _bury(self) -> None:
+        assert self._sock is not None
+        self._sock.close()
+        self._sock = None
+        try:
+            _, status = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if code := os.waitstatus_to_exitcode(status):
+            log.warning("the agent (pid %d) ended with %d", self._pid, code)
+
+
+def _ended(sock: socket.socket) -> bool:
+    """Whether the other end is closed; what it has said before may still be unread."""
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -1,0 +1,123 @@
+"""`agent`: a message whose answer is the answer to the request; and waiting for one."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.conversations import Outcome, outcome
+from gateway.protocol.frames import WireError
+from gateway.protocol.params import Params, cut
+from gateway.protocol.scopes import WRITE
+from gateway.rpc.methods.agents import find
+from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
+from gateway.rpc.methods.conversation import prompt, session_key, stored
+from gateway.rpc.methods.sessions import Key
+from gateway.rpc.registry import Call, RpcError, method
+from gateway.sessions.records import Request
+
+
+class AgentParams(Params, frozen=True, kw_only=True):
+    message: Key
+    idempotency_key: Key
+    agent_id: Key | None = None
+    provider: str | None = None
+    model: str | None = None
+    to: str | None = None
+    reply_to: str | None = None
+    session_id: str | None = None
+    session_key: str | None = None
+    expected_existing_session_id: str | None = None
+    thinking: str | None = None
+    deliver: bool | None = None
+    attachments: list[Any] | None = None
+    channel: str | None = None
+    reply_channel: str | None = None
+    account_id: str | None = None
+    reply_account_id: str | None = None
+    thread_id: str | None = None
+    group_id: str | None = None
+    group_channel: str | None = None
+    group_space: str | None = None
+    timeout: Annotated[int, Meta(ge=0)] | None = None
+    """Seconds."""
+    best_effort_deliver: bool | None = None
+    lane: str | None = None
+    cwd: str | None = None
+    cleanup_bundle_mcp_on_run_end: bool | None = None
+    model_run: bool | None = None
+    prompt_mode: str | None = None
+    extra_system_prompt: str | None = None
+    bootstrap_context_mode: str | None = None
+    bootstrap_context_run_kind: str | None = None
+    input_provenance: dict[str, Any] | None = None
+    voice_wake_trigger: str | None = None
+    label: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    spawned_by: str | None = None
+
+
+class Accepted(Struct, rename="camel"):
+    run_id: str
+    status: str
+    """accepted; in_flight for a key that has come before."""
+    accepted_at: int
+
+
+class WaitParams(Params, frozen=True, kw_only=True):
+    run_id: Key
+    timeout_ms: Annotated[int, Meta(ge=0)] = 30_000
+
+
+class Waited(Struct, rename="camel"):
+    run_id: str
+    status: str
+    """ok, error, timeout."""
+    started_at: int | None | UnsetType = UNSET
+    ended_at: int | None | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+
+
+@method("agent", AgentParams, Accepted | Outcome, scope=WRITE)
+async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
+    """Give an agent a message. The request is answered twice: at once that it is accepted, and when its run is over
+    with what came of it, also by another process of this gateway."""
+    tree = call.core.snapshot.merged
+    chosen = find(tree, params.agent_id).id if params.agent_id else call.core.snapshot.defaults.agent
+    conversations = call.core.conversations
+    text = params.session_key or f"agent:{chosen}:main"
+    key = session_key(call, text)
+    if params.agent_id and conversations.agent(key) != chosen:
+        raise RpcError(f'agent "{cut(chosen)}" does not match session key agent "{cut(conversations.agent(key))}"')
+    model = params.model if not params.provider or not params.model else f"{params.provider}/{params.model}"
+    timeout = None if params.timeout is None else min(params.timeout * 1000 or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
+    request = Request(
+        prompt(params.message, params.attachments),
+        model=model,
+        thinking=params.thinking or None,
+        system=params.extra_system_prompt or "",
+        timeout_ms=timeout,
+        lane="agent",
+    )
+    owed = (call.connection.id, call.request_id)
+    run, fresh = await stored(conversations.submit(params.idempotency_key, key, request, owed))
+    if run.unfinished:
+        return Accepted(run.id, "accepted" if fresh else "in_flight", run.accepted)
+    if isinstance(what := outcome(run), WireError):
+        raise RpcError(what)
+    return what
+
+
+@method("agent.wait", WaitParams, Waited, scope=WRITE)
+async def agent_wait(call: Call, params: WaitParams) -> Waited:
+    """How a run ended, as soon as it has; `timeout` when it has not within `timeoutMs`, or when the gateway leaves."""
+    conversations = call.core.conversations
+    await stored(conversations.ready())
+    limit_s = min(params.timeout_ms, MAX_TIMEOUT_MS) / 1000
+    with call.core.hub.unhurried():
+        run = await stored(conversations.runs.wait(params.run_id, limit_s))
+    if run is None or run.unfinished:
+        return Waited(params.run_id, "timeout")
+    answer = Waited(run.id, "ok", run.started or run.accepted, run.ended)
+    if run.state in ("failed", "interrupted"):
+        answer.status = "error"
+        answer.error = run.failure.message if run.failure else run.state
+    return answer

@@ -1,0 +1,55 @@
+"""What an agent is told of a run: the config of the moment in which it begins, and what was said before.
+
+So a model or a key that changes in the file needs no restart of anything.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from gateway import workspace
+from gateway.config.models import bounds, chain, thinking
+from gateway.config.prompt import system_prompt
+from gateway.config.servers import servers
+from gateway.config.substitute import Lookup
+from gateway.link.messages import Spec
+from gateway.sessions.records import Run
+from gateway.sessions.store import Store
+
+
+class Specifier:
+    def __init__(self, store: Store, state: Path, tree: Callable[[], dict[str, Any]], environment: Lookup) -> None:
+        """`tree`: the config that runs, with what stands in the environment put in."""
+        self._store = store
+        self._state = state
+        self._tree = tree
+        self._environment = environment
+
+    async def __call__(self, run: Run) -> Spec:
+        """Raises config.providers.Unusable and StorageFailed."""
+        tree, request = self._tree(), run.request
+        session = await self._store.session(run.session) if request.keeps else None
+        entry: Mapping[str, Any] = session.entry if session else {}
+        models = chain(tree, self._environment, run.agent, request.model or entry.get("model"))
+        history = await self._store.history(run.session, run.id) if session is not None else []
+        place = workspace.folder(tree, self._state, run.agent)
+        files = await asyncio.to_thread(workspace.read, place)
+        limits = bounds(tree, run.agent)
+        if request.timeout_ms:
+            limits = replace(limits, timeout_ms=request.timeout_ms)
+        system = (system_prompt(tree, run.agent, files), request.system)
+        return Spec(
+            session=run.session,
+            agent=run.agent,
+            prompt=request.prompt,
+            models=models,
+            history=history or request.context,
+            system="\n\n".join(part for part in system if part),
+            thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
+            servers=servers(tree),
+            workspace=str(place) if place.is_dir() else None,
+            bounds=limits,
+        )

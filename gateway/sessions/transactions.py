@@ -1,0 +1,232 @@
+"""Runs from their acceptance to their end, each function a piece of one transaction; `store` says what it is for."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from gateway.link.messages import Failure, Message, Usage
+from gateway.sessions.records import Progress, Request, Run, RunState
+from gateway.sessions.records import text_of as text_of
+from gateway.sessions.transcripts import encode, say, touch, unsay
+
+MAX_QUEUED = 20
+"""Runs that wait in one session."""
+MAX_WAITING = 2000
+"""Runs that wait, or go on, in all sessions."""
+MAX_OWED = 32
+"""Requests that get another answer at the end of one run."""
+KEPT_MS = 30 * 24 * 3600 * 1000
+"""For so long after its end a run is known by its idempotency key."""
+
+RUN = (
+    "id, session, agent, state, body, accepted, started, ended, seq, text, answer, acted, attempts, provider, "
+    "model, stop_reason, failure, usage, waiting"
+)
+RUNS = f"SELECT {RUN} FROM runs JOIN requests USING (number)"
+_decode_request = msgspec.json.Decoder(Request).decode
+_decode_failure = msgspec.json.Decoder(Failure).decode
+_decode_usage = msgspec.json.Decoder(Usage).decode
+_decode_waiting = msgspec.json.Decoder(list[tuple[str, str]]).decode
+
+Connection = sqlite3.Connection
+
+
+class QueueFull(Exception):
+    """So much waits that nothing more is accepted; `str()` says which bound it was."""
+
+
+class _Going(msgspec.Struct):
+    """Of a run that goes on, what its events change: its request may be megabytes of pictures."""
+
+    session: str
+    agent: str
+    transcript: str | None
+    seq: int
+    answer: str
+    provider: str | None
+    model: str | None
+
+
+def accept(
+    id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None, db: Connection
+) -> tuple[Run, bool]:
+    forget(now, db)
+    if (known := find_run(id, db)) is not None:
+        return (known if owed is None or not known.unfinished else _owe(known, owed, db)), False
+    unfinished = "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')"
+    (waiting,) = db.execute(f"{unfinished} AND session = ?", (session,)).fetchone()
+    if waiting > MAX_QUEUED:  # one of them is running
+        raise QueueFull(f"{MAX_QUEUED} messages wait in this session")
+    (waiting,) = db.execute(unfinished).fetchone()
+    if waiting >= MAX_WAITING:
+        raise QueueFull(f"{MAX_WAITING} messages wait in all sessions")
+    if request.keeps:
+        touch(session, agent, now, db)
+    number = db.execute(
+        "INSERT INTO runs (id, session, agent, state, accepted) VALUES (?, ?, ?, 'queued', ?)",
+        (id, session, agent, now),
+    ).lastrowid
+    db.execute("INSERT INTO requests VALUES (?, ?)", (number, encode(request).decode()))
+    run = Run(id, session, agent, "queued", request, now)
+    return run if owed is None else _owe(run, owed, db), True
+
+
+def answer(
+    id: str, session: str, agent: str, request: Request, message: Message, now: int, db: Connection
+) -> tuple[Run, bool]:
+    run, fresh = accept(id, session, agent, request, now, None, db)
+    if fresh:
+        begin(id, now, db)
+        run = end(Progress(id, 0, ""), message, "done", now, "stop", None, Usage(), db)
+    return run, fresh
+
+
+def forget(now: int, db: Connection) -> None:
+    db.execute("DELETE FROM runs WHERE ended < ?", (now - KEPT_MS,))
+
+
+def begin(id: str, now: int, db: Connection) -> Run | None:
+    run = find_run(id, db)
+    if run is None or run.state != "queued":
+        return None
+    transcript = None
+    if run.request.keeps:
+        transcript = touch(run.session, run.agent, now, db).id
+        say(transcript, run.request.prompt, id, now, db)
+        db.execute("UPDATE sessions SET aborted = 0 WHERE id = ?", (transcript,))
+    db.execute(
+        "UPDATE runs SET state = 'running', started = ?, attempts = 1, transcript = ? WHERE id = ?",
+        (now, transcript, id),
+    )
+    return find_run(id, db)
+
+
+def again(id: str, db: Connection) -> Run | None:
+    found = db.execute(
+        "UPDATE runs SET attempts = attempts + 1, seq = 0, text = '', answer = '' WHERE id = ? AND state = 'running'"
+        " RETURNING transcript",
+        (id,),
+    ).fetchone()
+    if found is None:
+        return None
+    if found[0] is not None:
+        unsay(found[0], id, db)
+    return find_run(id, db)
+
+
+def progress(news: Progress, db: Connection) -> bool:
+    """False if the run has ended, or has got further already."""
+    query = f"SELECT {', '.join(_Going.__struct_fields__)} FROM runs WHERE id = ? AND state = 'running'"
+    row = db.execute(query, (news.run,)).fetchone()
+    if row is None or news.seq < (run := _Going(*row)).seq:
+        return False
+    if news.seq > run.seq:
+        answer = run.answer
+        for message in news.said:
+            if message.get("role") == "assistant":
+                answer = text_of(message) or answer
+                _count(run, message, db)
+            if run.transcript is not None:
+                say(run.transcript, message, news.run, int(message["timestamp"]), db)
+        db.execute(
+            "UPDATE runs SET seq = ?, text = ?, answer = ?, acted = acted OR ?, provider = ?, model = ? WHERE id = ?",
+            (
+                *(news.seq, news.text, answer, news.acted),
+                *(run.provider if news.provider is UNSET else news.provider,),
+                *(run.model if news.model is UNSET else news.model, news.run),
+            ),
+        )
+    return True
+
+
+def end(
+    last: Progress,
+    rest: Message | None,
+    state: RunState,
+    now: int,
+    stop_reason: str | None,
+    failure: Failure | None,
+    usage: Usage,
+    db: Connection,
+) -> Run:
+    current = progress(last, db)
+    run = find_run(last.run, db)
+    assert run is not None, "a run that ends was accepted"
+    if not run.unfinished:
+        return run
+    (number, transcript) = db.execute(
+        "UPDATE runs SET state = ?, ended = ?, text = '', stop_reason = ?, failure = ?, usage = ? WHERE id = ?"
+        " RETURNING number, transcript",
+        (state, now, stop_reason, encode(failure).decode() if failure else None, encode(usage).decode(), run.id),
+    ).fetchone()
+    if current and rest is not None:
+        db.execute("UPDATE runs SET answer = ? WHERE id = ?", (text_of(rest), run.id))
+        if transcript is not None:
+            say(transcript, rest, run.id, now, db)
+    kept = replace(run.request, prompt={}, context=[], system="")
+    db.execute("UPDATE requests SET body = ? WHERE number = ?", (encode(kept).decode(), number))
+    db.execute(
+        "UPDATE sessions SET updated = max(updated, ?), aborted = ?,"
+        " provider = coalesce(?, provider), model = coalesce(?, model) WHERE id = ?",
+        (now, state == "aborted", run.provider, run.model, transcript),
+    )
+    return _there(run.id, db)
+
+
+def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:
+    if owed in run.waiting:
+        return run
+    if len(run.waiting) >= MAX_OWED:
+        raise QueueFull(f"{MAX_OWED} requests wait for this message")
+    waiting = [*run.waiting, owed]
+    db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (encode(waiting).decode(), run.id))
+    return replace(run, waiting=waiting)
+
+
+def unfinished(db: Connection) -> list[Run]:
+    return [_run(row) for row in db.execute(f"{RUNS} WHERE state IN ('queued', 'running') ORDER BY number")]
+
+
+def find_run(id: str, db: Connection) -> Run | None:
+    row = db.execute(f"{RUNS} WHERE id = ?", (id,)).fetchone()
+    return None if row is None else _run(row)
+
+
+def _run(row: Sequence[Any]) -> Run:
+    fields = dict(zip(Run.__struct_fields__, row, strict=True))
+    fields["request"] = _decode_request(fields["request"])
+    fields["failure"] = _decode_failure(fields["failure"]) if fields["failure"] else None
+    fields["usage"] = _decode_usage(fields["usage"])
+    fields["waiting"] = _decode_waiting(fields["waiting"])
+    fields["acted"] = bool(fields["acted"])
+    return Run(**fields)
+
+
+def _there(id: str, db: Connection) -> Run:
+    run = find_run(id, db)
+    assert run is not None
+    return run
+
+
+def _count(run: _Going, message: Message, db: Connection) -> None:
+    """What one answer of a model has cost."""
+    used = message.get("usage") or {}
+    input, output, read, write = (int(used.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite"))
+    cost = used.get("cost") or {}
+    db.execute(
+        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(int(message["timestamp"]), run.session, run.agent),
+            *(message.get("provider") or "", message.get("model") or ""),
+            *(input, output, read, write, cost.get("total")),
+            *(float(cost.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite")),
+        ),
+    )
+    db.execute(
+        "UPDATE sessions SET input = input + ?, output = output + ?, total = ? WHERE id = ?",
+        (input, output, input + output + read + write, run.transcript),
+    )
