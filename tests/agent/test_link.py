@@ -185,9 +185,12 @@ def test_with_a_gateway_of_another_version_nothing_is_begun_or_gone_on_with() ->
             assert (await other.until(Welcome)).version == VERSION
             script.happen(Text("a"))
             await other.start("s", spec())
+            await other.send(Ack("r", 1), Abort("r"))
             refused = await other.until(Refused)
             assert refused.failure.kind == "internal" and "restart both" in refused.failure.message
-            assert agent.runs.ids() == ["r"] and len(other.messages) == 2
+            await settle()
+            kept = agent.runs.get("r")
+            assert kept is not None and kept.backlog.acked == 0 and len(other.messages) == 2
 
     run(test())
 
