@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,11 @@ class FakeCore:
     variables: dict[str, str] = field(default_factory=dict)
     """Of the environment."""
     conversations: Conversations = field(init=False)
+    """Without a database: a test that needs one is in `rpc/methods/talking`."""
 
     def __post_init__(self) -> None:
-        self.conversations = Conversations(self.paths, self.hub, lambda: self.tree, self.env, no_agent)
+        nowhere = replace(self.paths, state=Path("/dev/null"))
+        self.conversations = Conversations(nowhere, self.hub, lambda: self.tree, self.env, no_agent)
 
     @property
     def tree(self) -> dict[str, Any]:
