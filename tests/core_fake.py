@@ -1,6 +1,5 @@
 """A `gateway.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,16 +11,12 @@ from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
-from gateway.link.client import Unreachable
+from gateway.link.client import Stream
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
 
 PATHS = Paths(config=Path("/home/u/.openclaw/openclaw.json"), state=Path("/home/u/.openclaw"), runtime=Path("/run/u"))
-
-
-async def no_agent() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    raise Unreachable("there is no agent in this test")
 
 
 @dataclass
@@ -45,11 +40,14 @@ class FakeCore:
     variables: dict[str, str] = field(default_factory=dict)
     """Of the environment."""
     conversations: Conversations = field(init=False)
-    """Without a database: a test that needs one is in `rpc/methods/talking`."""
 
     def __post_init__(self) -> None:
-        nowhere = replace(self.paths, state=Path("/dev/null"))
-        self.conversations = Conversations(nowhere, self.hub, lambda: self.tree, self.env, no_agent)
+        self.begin()
+
+    def begin(self) -> None:
+        """As another process would. A test that needs a database gives `paths` a folder of its own."""
+        paths = replace(PATHS, state=Path("/dev/null")) if self.paths is PATHS else self.paths
+        self.conversations = Conversations(paths, self.hub, lambda: self.tree, self.env, nobody)
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -90,3 +88,8 @@ class FakeCore:
     def request_restart(self, reason: str) -> RestartTicket:
         self.asked.append(f"restart {reason}")
         return RestartTicket("scheduled", self.boot_id, "as soon as it is idle")
+
+
+async def nobody() -> Stream:
+    """There is no agent."""
+    raise ConnectionRefusedError("no agent")

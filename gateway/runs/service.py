@@ -89,6 +89,8 @@ class Runs:
         """Sessions whose next run waits only for a place among `MAX_RUNNING`."""
         self._dirty: set[str] = set()
         self._storing: asyncio.Task[None] | None = None
+        self._pen = asyncio.Lock()
+        """Who has it writes what has come."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._doomed: set[str] = set()
         """Runs that were aborted while they began."""
@@ -173,6 +175,13 @@ class Runs:
             else:
                 self._doomed.add(each)
         return chosen
+
+    async def settle(self) -> None:
+        """Store what has been told, so that a transcript that is read now has it. A disk that refuses is not new."""
+        try:
+            await self._store_now()
+        except StorageFailed as error:
+            log.debug("%s", error)
 
     async def wait(self, id: str, limit_s: float) -> Run | None:
         """The run once it is over, as it is when the time is over, or when the process leaves; None: never heard of."""
@@ -380,6 +389,10 @@ class Runs:
             self._storing = None
 
     async def _store_now(self) -> None:
+        async with self._pen:
+            await self._write()
+
+    async def _write(self) -> None:
         lives = [
             live for id in self._dirty if (live := self._live.get(id)) is not None and not (live.over or live.ending)
         ]

@@ -16,6 +16,7 @@ from gateway.protocol.frames import EventFrame
 from gateway.protocol.scopes import READ
 from gateway.runs.live import Live
 from gateway.sessions.records import Run
+from gateway.sessions.transactions import text_of
 
 PACE_S = 0.15
 """Of one run, as 2026.2.1 paces it."""
@@ -60,7 +61,8 @@ class Telling:
                 told.replace = told.characters > 0
                 told.characters = 0
             case Said(message=message) if message.get("role") == "assistant":
-                self._flush(live, told, live.answer)
+                if text := text_of(message):  # else only tools are called, and nothing of it has been told
+                    self._flush(live, told, text)
                 told.characters = 0
             case ToolStarted(call=call, name=name, args=args):
                 begun: dict[str, Any] = {"phase": "start", "name": name, "toolCallId": call, "args": args}

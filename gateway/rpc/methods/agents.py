@@ -1,4 +1,4 @@
-"""Agents: what the config file names. No agent runs here yet."""
+"""Agents: what the config file names."""
 
 from typing import Any
 
@@ -48,9 +48,9 @@ def agents_list(call: Call, params: NoParams) -> Agents:
         answer.ownership = who.ownership
         answer.selection_required = False
         for row, agent in zip(answer.agents, found, strict=True):
-            levels = thinking_levels(tree, models.default(tree, agent.id), agent.id)
-            row |= {"workspace": workspace(call.core, agent.id), "agentRuntime": RUNTIME, **levels}
-            row |= {"model": {"primary": agent.model}} if agent.model else {}
+            chosen = models.default(tree, agent.id)
+            row |= {"workspace": workspace(call.core, agent.id), "agentRuntime": RUNTIME}
+            row |= {**thinking_levels(tree, chosen, agent.id), "model": {"primary": str(chosen)}}
     return answer
 
 

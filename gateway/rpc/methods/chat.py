@@ -234,6 +234,8 @@ async def _history(call: Call, text: str, page: Page) -> History:
     key = session_key(call, text)
     conversations = call.core.conversations
     await stored(conversations.ready())
+    if conversations.runs.running(key) is not None:
+        await conversations.runs.settle()
     session = await stored(conversations.store.session(key))
     rows = await stored(conversations.store.rows(key, page.limit + page.offset)) if session else []
     first = (session.messages if session else 0) - len(rows) + 1

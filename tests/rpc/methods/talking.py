@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.files import Snapshot
-from gateway.conversations import Conversations
 from gateway.hub import Connection
 from gateway.protocol.frames import decode_request
 from gateway.protocol.handshake import Peer
@@ -19,7 +18,7 @@ from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry
 from gateway.sessions.store import Store
 from tests.carrier import FakeCarrier, drained
-from tests.core_fake import PATHS, FakeCore, no_agent
+from tests.core_fake import PATHS, FakeCore
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.configured import CONFIG
 
@@ -73,7 +72,6 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None) -> AsyncIter
     paths = replace(PATHS, config=folder / "openclaw.json", state=folder)
     found = CONFIG if tree is None else tree
     core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=found, tree=found))
-    core.conversations = Conversations(paths, core.hub, lambda: core.tree, core.env, no_agent)
     await core.conversations.ready()
     try:
         yield Talk(core)
