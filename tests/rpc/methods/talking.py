@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ OLD, NEW = make_peer(3, ADMIN), make_peer(4, ADMIN)
 @dataclass
 class Talk:
     core: FakeCore
+    stack: ExitStack
 
     @property
     def store(self) -> Store:
@@ -56,7 +57,7 @@ class Talk:
     def listen(self, peer: Peer) -> Connection:
         """A client for as long as the test lasts."""
         connection = Connection("ear", "127.0.0.1:2", FakeCarrier())
-        self.core.hub.hold(connection).__enter__()
+        self.stack.enter_context(self.core.hub.hold(connection))
         self.core.hub.greet(connection, peer, 0)
         return connection
 
@@ -73,10 +74,11 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None) -> AsyncIter
     found = CONFIG if tree is None else tree
     core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=found, tree=found))
     await core.conversations.ready()
-    try:
-        yield Talk(core)
-    finally:
-        await core.conversations.close()
+    with ExitStack() as stack:
+        try:
+            yield Talk(core, stack)
+        finally:
+            await core.conversations.close()
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
