@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("gateway.cli.status:status", "Show port, units, process, config and restarts."),
     "health": ("gateway.cli.call:health", "Ask the running gateway for its health."),
     "call": ("gateway.cli.call:call", "Call METHOD over the WebSocket and print what it answers."),
+    "chat": ("gateway.cli.chat:chat", "Talk with the assistant."),
     "devices": ("gateway.cli.devices:devices", "Approve, list and remove the devices that may connect."),
     "logs": ("gateway.cli.logs:logs", "Show and follow the log."),
     "config": ("gateway.cli.config:config", "Check, plan, read and change the config."),
