@@ -84,6 +84,7 @@ def _install_rival(manager: UserManager, name: str, port: int, listen: str, *, w
         "SyslogIdentifier": name,
         "Requires": f"{name}.socket" if with_socket else None,
         "After": f"{name}.socket" if with_socket else None,
+        "Wants": None,
         "Also": None,
         **dict.fromkeys(("NotifyAccess", "ExecReload", "WatchdogSec", "FileDescriptorStoreMax")),
         **dict.fromkeys(("RuntimeDirectory", "RuntimeDirectoryMode", "RuntimeDirectoryPreserve")),

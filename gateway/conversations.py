@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -22,18 +23,26 @@ from gateway.link.client import Dial
 from gateway.link.messages import Event, Message
 from gateway.paths import Paths
 from gateway.protocol.frames import WireError, encode_error, encode_response
+from gateway.runs.changes import Changes
 from gateway.runs.live import Live
-from gateway.runs.service import Runs
+from gateway.runs.overview import Overview, Picture
+from gateway.runs.service import Runs, StillActive
 from gateway.runs.spec import Specifier
 from gateway.runs.telling import Telling
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Request, Run, Session, Summary, text_of
+from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
-from gateway.sessions.transactions import text_of
+from gateway.sessions.transcripts import SessionChanged
 from gateway.slash import Slash
 
 log = logging.getLogger("gateway.conversations")
+
+QUIET_S = 15.0
+"""In which a session's runs are over that were told to end."""
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a session's entry to its new one."""
 
 
 class Conversations:
@@ -49,7 +58,10 @@ class Conversations:
         self.tree = tree
         self.environment = environment
         self._opening: asyncio.Task[None] | None = None
-        self.runs.audience += [Telling(hub), _Owed(hub)]
+        self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True))
+        """What clients hear of sessions."""
+        self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
+        self.runs.audience += [Telling(hub), _Owed(hub), self.changes]
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
@@ -61,6 +73,8 @@ class Conversations:
         if self._opening is not None:
             await asyncio.gather(self._opening, return_exceptions=True)
             if self.problem is None:
+                self.changes.close()
+                self._overview.close()
                 await self.runs.close()
                 await self.store.close()
 
@@ -84,6 +98,78 @@ class Conversations:
         """Whose session it is."""
         return keys.owner(key, catalog.default_id(self.tree()))
 
+    def picture(self) -> Picture:
+        """How many sessions there are, as it was seen lately; nothing while the database is not open."""
+        opened = self._opening is not None and self._opening.done() and self.problem is None
+        return self._overview.latest() if opened else Picture()
+
+    def active(self, key: str) -> list[str]:
+        """The runs of a session that go on, or wait."""
+        running = self.runs.running(key)
+        return [*([running] if running else []), *self.runs.waiting(key)]
+
+    def moment(self, session: Session, summary: Summary | None, *, titled: bool, previewed: bool) -> Moment:
+        """What a row of the session says beside what is stored."""
+        tree = self.tree()
+        return Moment(
+            tree,
+            catalog.main_session(tree, session.agent),
+            _now(),
+            self.active(session.key),
+            summary,
+            titled,
+            previewed,
+        )
+
+    async def patch(self, key: str, change: Change, *, expected: str | None = None) -> Session:
+        """Set a session's entry; it is made if there was none. As `Store.patch`, and clients hear of it."""
+        before = await self.store.session(key)
+        session = await self.store.patch(key, self.agent(key), change, _now(), expected)
+        old = before.entry.get("model") if before else None
+        more = {"catalogChanged": True} if old != session.entry.get("model") else {}
+        self.changes.tell(key, "patch" if before else "create", **more)
+        return session
+
+    async def reset(self, key: str, *, expected: str | None = None) -> Session:
+        """Begin anew under the same key; what goes on or waits is ended first.
+
+        `expected`: the id that the session must have. Raises SessionChanged, StillActive and StorageFailed.
+        """
+        await self._expect(key, expected)
+        await self.quiet(key)
+        session = await self.store.reset(key, self.agent(key), _now())
+        self.changes.tell(key, "reset")
+        return session
+
+    async def delete(self, key: str, *, transcript: bool = True, expected: str | None = None) -> Session | None:
+        """As `reset`; None if there was no such session."""
+        await self._expect(key, expected)
+        await self.quiet(key)
+        session = await self.store.delete(key, transcript=transcript)
+        if session is not None:
+            self.changes.tell_deleted(session)
+        return session
+
+    async def compact(self, key: str, keep: int) -> int | None:
+        """Forget all but the last messages, as `Store.compact`."""
+        forgotten = await self.store.compact(key, keep)
+        if forgotten:
+            self.changes.tell(key, "compact")
+        return forgotten
+
+    async def _expect(self, key: str, id: str | None) -> None:
+        session = await self.store.session(key) if id is not None else None
+        if id is not None and (session is None or session.id != id):
+            raise SessionChanged(key)
+
+    async def quiet(self, key: str) -> None:
+        """Return when nothing goes on in a session. Raises StillActive, StorageFailed."""
+        until = time.monotonic() + QUIET_S
+        for id in await self.abort(key):
+            run = await self.runs.wait(id, max(0.0, until - time.monotonic()))
+            if run is not None and run.unfinished:
+                raise StillActive(key)
+
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model."""
         try:
@@ -102,7 +188,10 @@ class Conversations:
         `owed`: connection and id of a request that gets another answer when the run is over.
         """
         await self.ready()
-        return await self.runs.submit(id, key, self.agent(key), request, owed)
+        run, fresh = await self.runs.submit(id, key, self.agent(key), request, owed)
+        if fresh and request.keeps:
+            self.changes.tell(key, "send")
+        return run, fresh
 
     async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         """Do what a chat's command says, and answer it. Raises QueueFull, StorageFailed."""

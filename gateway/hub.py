@@ -48,6 +48,14 @@ class Carrier(Pipe, Protocol):
         """The client has said who it is."""
         ...
 
+    def unsettle(self) -> None:
+        """Something is under way for the client that must not be lost: who dies now leaves it to be told."""
+        ...
+
+    def settle(self) -> None:
+        """Look anew whether anything is under way."""
+        ...
+
     async def wait_closed(self) -> None:
         """Return when nothing of the connection is left."""
         ...
@@ -69,6 +77,8 @@ class Connection:
     """Whether it has had its first answer after the hello."""
     kept: bool = False
     """Whether it outlives this process."""
+    owed: int = 0
+    """Events that are certain to come: what they tell is being written down."""
     requests: dict[asyncio.Task[str], str] = field(default_factory=dict)
     """Those that are being served, with their ids."""
 
@@ -83,7 +93,8 @@ class Connection:
 
     def seq_at_rest(self) -> int | None:
         """The number of its last event; None while anything is under way for it."""
-        return None if self.requests or self.outbox.queued or self.outbox.closing else self.seq
+        under_way = self.requests or self.owed or self.outbox.queued or self.outbox.closing
+        return None if under_way else self.seq
 
     def give_up(self, error: WireError) -> None:
         """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
@@ -107,6 +118,10 @@ class Connection:
 
     def may_hear(self, scope: Scope) -> bool:
         return self.peer is not None and not refuse(self.peer.protocol, self.peer.role, self.peer.scopes, scope)
+
+    def speaks(self, protocol: int) -> bool:
+        """This protocol, or a newer one."""
+        return not protocol or (self.peer is not None and self.peer.protocol >= protocol)
 
     def drop_slow(self, why: str) -> None:
         log.warning("slow consumer %s (%s) closed: %s", self.id, self.name, why)
@@ -216,6 +231,21 @@ class Hub:
         finally:
             self.begin()
 
+    @contextmanager
+    def owing(self, scope: Scope) -> Iterator[None]:
+        """Around what is written down and then told to those who have the scope: a client to whom a process that
+        dies in between has not told it is closed by the next one, and asks how things are."""
+        hearers = [each for each in self.clients if each.may_hear(scope)]
+        for connection in hearers:
+            connection.owed += 1
+            connection.carrier.unsettle()
+        try:
+            yield
+        finally:
+            for connection in hearers:
+                connection.owed -= 1
+                connection.carrier.settle()
+
     def broadcast(
         self,
         event: str,
@@ -224,12 +254,20 @@ class Hub:
         drop_if_slow: bool = False,
         state_version: StateVersion | None = None,
         scope: Scope | None = None,
+        since: int = 0,
     ) -> None:
-        """`scope`: only those who have it, or are admin. Who does not get the event does not see a gap either."""
+        """`scope`: only those who have it, or are admin; `since`: only those of this protocol or a newer one.
+
+        Who does not get the event does not see a gap either.
+        """
         frame = EventFrame(event, payload, state_version)
         for connection in self._connections:
-            if scope is None or connection.may_hear(scope):
+            if connection.speaks(since) and (scope is None or connection.may_hear(scope)):
                 connection.offer(frame, drop_if_slow)
+
+    def heard(self, scope: Scope, since: int) -> bool:
+        """Whether there is anybody for such an event."""
+        return any(each.speaks(since) and each.may_hear(scope) for each in self.clients)
 
     def broadcast_by_protocol(
         self, event: str, make: Callable[[int], object], *, drop_if_slow: bool = False, state_version: StateVersion

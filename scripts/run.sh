@@ -38,8 +38,11 @@ if ! command -v systemctl >/dev/null || ! systemctl --user show --property=Versi
 fi
 was_active=$(systemctl --user is-active openclaw-gateway.service || true)
 "$gateway" install --now
-# The process that was running still is the old version.
+# What was running still is the old version. The gateway is replaced now, the agent when none of its runs is on.
 if [ "$updated" ] && [ "$was_active" = active ]; then "$gateway" restart; fi
+if [ "$updated" ] && systemctl --user --quiet is-active openclaw-agent.service; then
+    systemctl --user kill --kill-whom=main --signal=SIGUSR1 openclaw-agent.service
+fi
 "$gateway" status || true
 talk
 cat <<TEXT

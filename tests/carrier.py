@@ -16,6 +16,7 @@ class FakeCarrier:
         self.on_write_resumed: Callable[[], None] | None = None
         self.known = False
         self.aborted = False
+        self.settled = True
 
     def write(self, texts: Sequence[str]) -> None:
         self.writes += 1
@@ -31,6 +32,12 @@ class FakeCarrier:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def unsettle(self) -> None:
+        self.settled = False
+
+    def settle(self) -> None:
+        self.settled = True
 
     async def wait_closed(self) -> None:
         pass

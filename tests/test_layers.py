@@ -18,12 +18,15 @@ SHARED_WITH_APART = ["__init__", "errors", "exits", "link/messages"]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {
     "anthropic": ["agent/*"],
+    "anyio": ["agent/*"],
     "click": ["cli", "cli/*", "doctor/*", "__main__"],
     "cryptography": ["protocol/device"],
     "fastmcp": ["agent/*"],
     "google": ["agent/*"],
     "httpx": ["agent/*"],
+    "httpx2": ["agent/*"],
     "mcp": ["agent/*"],
+    "mcp_types": ["agent/*"],
     "openai": ["agent/*"],
     "pydantic_ai": ["agent/*"],
     "sqlite3": ["sessions/*"],

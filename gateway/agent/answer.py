@@ -4,8 +4,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from gateway.link.messages import Message, Model, Usage
+from gateway.agent.failed import Failed
+from gateway.link.messages import Failure, Message, Model, Usage
 
+MAX_TEXT = 8 * 1024 * 1024
+"""Characters of one answer, thinking included."""
 PER = 1_000_000
 """Tokens that a model's `cost` is for."""
 
@@ -19,27 +22,45 @@ class Call(NamedTuple):
 
 
 @dataclass
+class _Block:
+    kind: str
+    pieces: list[str]
+    signature: str | None = None
+
+    def spell(self) -> dict[str, Any]:
+        block = {"type": self.kind, self.kind: "".join(self.pieces)}
+        return block if self.signature is None else {**block, "thinkingSignature": self.signature}
+
+
+@dataclass
 class Answer:
     model: Model
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    """Of text and thinking, in the order in which they came."""
     calls: list[Call] = field(default_factory=list)
     usage: Usage = Usage()
     stop_reason: str = "stop"
+    _blocks: list[_Block] = field(default_factory=list)
+    _size: int = 0
 
-    def add_text(self, delta: str) -> None:
-        self._block("text")["text"] += delta
-
-    def add_thinking(self, delta: str) -> None:
-        self._block("thinking")["thinking"] += delta
-
-    def sign_thinking(self, signature: str) -> None:
-        """The provider's seal on the thinking that came last, without which it would not take it back."""
-        self._block("thinking")["thinkingSignature"] = signature
+    @property
+    def begun(self) -> bool:
+        return bool(self._blocks)
 
     @property
     def text(self) -> str:
-        return "".join(block["text"] for block in self.blocks if block["type"] == "text")
+        return "".join(piece for block in self._blocks if block.kind == "text" for piece in block.pieces)
+
+    def add_text(self, delta: str) -> None:
+        """Raises Failed when the answer becomes too long."""
+        self._add("text", delta)
+
+    def add_thinking(self, delta: str) -> None:
+        """As `add_text`."""
+        self._add("thinking", delta)
+
+    def sign_thinking(self, signature: str) -> None:
+        """The provider's seal on the thinking that came last, without which it would not take it back."""
+        self._add("thinking", "")
+        self._blocks[-1].signature = signature
 
     def message(self, *, error: str | None = None) -> Message:
         calls = [
@@ -47,7 +68,7 @@ class Answer:
         ]
         message: Message = {
             "role": "assistant",
-            "content": [*self.blocks, *calls],
+            "content": [*(block.spell() for block in self._blocks), *calls],
             "api": self.model.api,
             "provider": self.model.provider,
             "model": self.model.id,
@@ -57,11 +78,15 @@ class Answer:
         }
         return message if error is None else {**message, "errorMessage": error}
 
-    def _block(self, kind: str) -> dict[str, Any]:
-        """The block that is being written, a new one if the last is of another kind."""
-        if not self.blocks or self.blocks[-1]["type"] != kind:
-            self.blocks.append({"type": kind, kind: ""})
-        return self.blocks[-1]
+    def _add(self, kind: str, delta: str) -> None:
+        """To the block that is being written, or a new one if that is of another kind."""
+        self._size += len(delta)
+        if self._size > MAX_TEXT:
+            name = f"{self.model.provider}/{self.model.id}"
+            raise Failed(Failure("limit", f"the answer of {name} is longer than {MAX_TEXT} characters."))
+        if not self._blocks or self._blocks[-1].kind != kind:
+            self._blocks.append(_Block(kind, []))
+        self._blocks[-1].pieces.append(delta)
 
 
 def spell_usage(usage: Usage, cost: dict[str, float]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Asking:
         return answer
 
     async def _begin_anew(self, failure: Failure, pause: float) -> None:
-        if self.partial is not None and self.partial.blocks:
+        if self.partial is not None and self.partial.begun:
             await self._emit(Void(failure.message))
         self.partial = None
         await self._emit(Waiting(int(pause * 1000), failure))

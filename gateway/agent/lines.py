@@ -16,7 +16,7 @@ class Lines:
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their newlines and without empty ones.
 
-        Raises LineTooLong for a line of more than `bound` bytes, its newline included.
+        Raises LineTooLong for a line of more than `bound` bytes, its newline included; what it had of it is gone then.
         """
         *complete, rest = data.split(b"\n")
         lines = []
@@ -31,5 +31,6 @@ class Lines:
     def _add(self, piece: bytes, newline: int) -> None:
         self._size += len(piece)
         if self._size + newline > self._bound:
+            self._unfinished, self._size = [], 0
             raise LineTooLong(f"a line of more than {self._bound} bytes")
         self._unfinished.append(piece)

@@ -162,7 +162,8 @@ class Connection:
             run = runs.get(name)
             if run is not None and run.backlog.acked <= seq <= run.backlog.last:
                 runs.ack(name, seq)
-                self._follow(run)
+                if not run.backlog.done:
+                    self._follow(run)
                 continue
             if run is not None:
                 kept = f"{run.backlog.acked + 1} to {run.backlog.last}"

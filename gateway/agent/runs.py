@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+import msgspec
 
 from gateway.agent.backlog import Backlog
 from gateway.agent.conversation import Conversation
 from gateway.agent.failed import Failed
-from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Said, Spec
+from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Spec, Started
 
 log = logging.getLogger("agent.runs")
 
@@ -16,13 +18,19 @@ log = logging.getLogger("agent.runs")
 class Run:
     """One conversation at work, and what has happened in it."""
 
-    def __init__(self, run: str, spec: Spec, happened: Callable[["Run"], None]) -> None:
+    def __init__(
+        self,
+        run: str,
+        spec: Spec,
+        happened: Callable[["Run"], None],
+        leave_behind: Callable[[Iterable[asyncio.Task[None]]], None],
+    ) -> None:
         self.id = run
         self.backlog = Backlog(run)
         self._happened = happened
         self._left = False
         self._begun = time.monotonic()
-        self._conversation = Conversation(spec, self._emit)
+        self._conversation = Conversation(spec, self._emit, leave_behind)
         log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
         self._work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
         self._work.add_done_callback(self._finish)
@@ -41,6 +49,8 @@ class Run:
         await self.backlog.room()
 
     def _append(self, what: Happening) -> None:
+        if isinstance(what, Started):
+            log.info("run %s asks %s/%s, try %d", self.id, what.provider, what.model, what.attempt)
         self.backlog.append(what)
         self._happened(self)
 
@@ -48,25 +58,24 @@ class Run:
         if self._left:
             return
         ended = self._ended(work)
-        why = ended.failure.message if ended.failure else None
-        if (message := self._conversation.partial(ended.stop_reason, why)) is not None:
-            self._append(Said(message))
-        self._append(ended)
-        took = time.monotonic() - self._begun
+        for what in self._conversation.leftovers(ended):
+            self._append(what)
+        self._append(msgspec.structs.replace(ended, usage=self._conversation.usage))
         why = f": {ended.failure.message}" if ended.failure else ""
-        log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, ended.usage.total, why)
+        tokens, took = self._conversation.usage.total, time.monotonic() - self._begun
+        log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, tokens, why)
 
     def _ended(self, work: asyncio.Task[Ended]) -> Ended:
-        usage = self._conversation.usage
         if work.cancelled():
-            return Ended("aborted", "aborted", usage=usage)
+            return Ended("aborted", "aborted")
         error = work.exception()
         if error is None:
             return work.result()
         if isinstance(error, Failed):
-            return Ended("failed", "error", error.failure, usage)
-        log.error("run %s broke", self.id, exc_info=error)
-        return Ended("failed", "error", Failure("internal", f"the agent has an error: {type(error).__name__}"), usage)
+            return Ended("failed", "error", error.failure)
+        broke = f"the agent broke on {type(error).__name__}; its log says where."
+        log.error("run %s: %s", self.id, broke, exc_info=error)
+        return Ended("failed", "error", Failure("internal", broke))
 
 
 class TooMany(Exception):
@@ -78,6 +87,7 @@ class Runs:
 
     def __init__(self, happened: Callable[[Run], None], changed: Callable[[], None]) -> None:
         self._runs: dict[str, Run] = {}
+        self._left_behind: set[asyncio.Task[None]] = set()
         self._happened = happened
         self._changed = changed
 
@@ -96,7 +106,7 @@ class Runs:
             return there
         if len(self._runs) >= MAX_RUNS:
             raise TooMany
-        self._runs[run] = begun = Run(run, spec, self._happened)
+        self._runs[run] = begun = Run(run, spec, self._happened, self._leave_behind)
         self._changed()
         return begun
 
@@ -113,8 +123,14 @@ class Runs:
         self._forget(run)
 
     async def leave(self) -> None:
-        """End them all without a word."""
+        """End them all without a word, and wait for what they leave behind."""
         await asyncio.gather(*(run.leave() for run in self._runs.values()))
+        await asyncio.gather(*self._left_behind, return_exceptions=True)
+
+    def _leave_behind(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            self._left_behind.add(task)
+            task.add_done_callback(self._left_behind.discard)
 
     def _forget(self, run: str) -> None:
         del self._runs[run]

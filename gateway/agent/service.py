@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-import os
+import math
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gateway.agent.link import Link
@@ -39,7 +40,8 @@ class Service:
             loop.add_signal_handler(number, self._leave, f"{number.name} was received")
         loop.add_signal_handler(signal.SIGUSR1, self._retire)
         if listener is not None:
-            server = await asyncio.start_unix_server(self._link.serve, sock=listener)
+            # Not start_unix_server: from Python 3.13 on it removes the path at its end, and the path is systemd's.
+            server = await asyncio.start_server(self._link.serve, sock=listener)
             self._stop_accepting = server.close
         if connection is not None:
             loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the gateway's to answer
@@ -103,10 +105,16 @@ class Service:
             async with asyncio.timeout(LEAVE_S):
                 await self._runs.leave()
         except TimeoutError:
-            log.warning("some runs did not end within %g s", LEAVE_S)
+            log.warning("some tools did not end within %g s, and are killed", LEAVE_S)
+            if (stdio := sys.modules.get("gateway.agent.stdio")) is not None:  # not imported where no tool was used
+                stdio.kill_all()
         self._notifier.close()
 
 
-def idle_s(environ: dict[str, str] | os._Environ[str]) -> float:
-    """OPENCLAW_AGENT_IDLE_S, or the default."""
-    return float(environ.get("OPENCLAW_AGENT_IDLE_S", IDLE_S))
+def idle_s(environ: Mapping[str, str]) -> float:
+    """OPENCLAW_AGENT_IDLE_S, or the default if that is no number of seconds."""
+    try:
+        seconds = float(environ["OPENCLAW_AGENT_IDLE_S"])
+    except (KeyError, ValueError):
+        return IDLE_S
+    return seconds if 0 < seconds < math.inf else IDLE_S

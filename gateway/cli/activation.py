@@ -28,13 +28,14 @@ def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, chang
         systemctl.do("enable", *ENABLED)
         click.echo(f"enabled: {', '.join(ENABLED[:-1])} and {ENABLED[-1]}")
         did = True
+    gateway_changed = not {SOCKET, SERVICE}.isdisjoint(changed)
     moved = before.socket.is_active and set(before.socket.listen) != set(after.socket.listen)
     if moved:
         _reopen(systemctl, after, before.service.is_active or now)
     elif now:
-        did = _bring_up(systemctl, env, after, not {SOCKET, SERVICE}.isdisjoint(changed)) or did
-    elif not {SOCKET, SERVICE}.isdisjoint(changed) and after.service.is_active:
-        click.echo("the running gateway takes this with its next cold start: openclaw-gateway restart --cold")
+        did = _bring_up(systemctl, env, after, gateway_changed) or did
+    elif after.service.is_active:
+        did = _leave_running(systemctl, after, gateway_changed) or did
     if AGENT_SERVICE in changed and after.agent_service.is_active:
         systemctl.do("kill", "--kill-whom=main", f"--signal={RETIRE}", AGENT_SERVICE)
         click.echo("the running agent leaves when none of its runs is on; the next run starts one that has this")
@@ -42,6 +43,17 @@ def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, chang
         listed = ", ".join(map(str, after.socket.listen))
         click.echo(f"note: a drop-in of yours makes it listen on {listed or 'nothing'} instead ({SOCKET}.d)")
     return did or moved
+
+
+def _leave_running(systemctl: Systemctl, states: state.UnitStates, changed: bool) -> bool:
+    """The gateway is not disturbed. It is given the agent's socket, for a hot restart would not bring it."""
+    if changed:
+        click.echo("the running gateway takes this with its next cold start: openclaw-gateway restart --cold")
+    if states.agent_socket.is_active:
+        return False
+    systemctl.do("start", AGENT_SOCKET)
+    click.echo(f"started: {AGENT_SOCKET}")
+    return True
 
 
 def start(systemctl: Systemctl, *names: str) -> None:

@@ -44,7 +44,8 @@ MAX_TOOL_RESULT = 256 * 1024
 Message = dict[str, Any]
 """`{role: user|assistant|toolResult, content: str | [block], timestamp, …}` with blocks `{type: text, text}`,
 `{type: thinking, thinking}`, `{type: image, data, mimeType}`, `{type: toolCall, id, name, arguments}`; a toolResult has
-`toolCallId`, `toolName`, `isError`; an assistant message has `api`, `provider`, `model`, `usage`, `stopReason`."""
+`toolCallId`, `toolName`, `isError`; an assistant message has `api`, `provider`, `model`, `usage`, `stopReason`, and
+`errorMessage` if it broke off. Thinking may have a `thinkingSignature`, which its provider wants back unchanged."""
 
 Api = Literal["builtin", "openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai"]
 """The protocols of model providers, by OpenClaw's names; `builtin` is our own echo."""
@@ -206,6 +207,8 @@ class ToolStarted(Struct, frozen=True, tag_field="kind", tag="tool_started"):
 
 
 class ToolEnded(Struct, frozen=True, tag_field="kind", tag="tool_ended"):
+    """One that has not begun is an MCP server (`name`) that cannot be used: the run goes on without its tools."""
+
     call: str
     name: str
     ok: bool
@@ -221,7 +224,7 @@ class Waiting(Struct, frozen=True, tag_field="kind", tag="waiting"):
 
 class Ended(Struct, frozen=True, tag_field="kind", tag="ended"):
     """The last event. What was being written and is not complete was said all the same: `aborted` and `failed` runs
-    keep it as a message before this."""
+    keep it as a message before this, and each call of a tool that has no result gets one that says so."""
 
     status: Literal["done", "failed", "aborted"]
     stop_reason: str = "stop"

@@ -41,6 +41,10 @@ BROKEN = "the gateway has an error; its log has the details"
 _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
 
 
+class StillActive(Exception):
+    """What was to end a session's runs has not ended them."""
+
+
 class Audience(Protocol):
     """Who hears of runs. Nothing here may raise or wait."""
 
@@ -148,6 +152,11 @@ class Runs:
     def waiting(self, session: str) -> list[str]:
         """The ids of those that wait for it, in order."""
         return list(self._queues.get(session, ()))
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Those in which a run goes on, or waits."""
+        return tuple(dict.fromkeys((*self._running, *self._queues)))
 
     def live(self, id: str) -> Live | None:
         return self._live.get(id)

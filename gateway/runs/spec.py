@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway import workspace
-from gateway.config.models import bounds, chain
+from gateway.config.models import bounds, chain, thinking
 from gateway.config.prompt import system_prompt
 from gateway.config.servers import servers
 from gateway.config.substitute import Lookup
@@ -48,7 +48,7 @@ class Specifier:
             models=models,
             history=history or request.context,
             system="\n\n".join(part for part in system if part),
-            thinking=request.thinking or entry.get("thinkingLevel") or "off",
+            thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
             servers=servers(tree),
             workspace=str(place) if place.is_dir() else None,
             bounds=limits,

@@ -352,6 +352,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif more:
             kept.entry.busy(written)
 
+    def unsettle(self) -> None:
+        """Neither of the two points that were written says that the connection is at rest."""
+        if self._kept is not None:
+            written = self._kept.written + self._written
+            for _ in range(2):
+                self._kept.entry.busy(written)
+
+    def settle(self) -> None:
+        self._note()
+
     def _forget(self) -> None:
         if self._kept is not None:
             kept, self._kept = self._kept, None

@@ -1,6 +1,11 @@
 """Session keys: `agent:<agent id>:<rest>`, in lower case. Pure."""
 
+import re
+
 from gateway.sessions.records import GLOBAL, MAX_KEY
+
+AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""OpenClaw's. It becomes the name of folders, so it must have nothing in it that leads elsewhere."""
 
 
 class BadKey(ValueError):
@@ -15,20 +20,25 @@ def canonical(key: str, default_agent: str, main_key: str, scope: str = "per-sen
     text = key.strip().lower()
     if not text:
         raise BadKey("a session key must not be empty")
-    if len(text) > MAX_KEY:
-        raise BadKey(f"a session key has at most {MAX_KEY} characters")
     if not text.isprintable():
         raise BadKey("a session key has no control characters")
+    stored = _complete(text, default_agent, main_key, scope)
+    if len(stored) > MAX_KEY:
+        raise BadKey(f"a session key has at most {MAX_KEY} characters")
+    return stored
+
+
+def _complete(text: str, default_agent: str, main_key: str, scope: str) -> str:
     if text in (GLOBAL, "unknown"):
         return text
-    if scope == GLOBAL and text in ("main", main_key):
-        return GLOBAL
+    agent, rest = default_agent, text
     if text.startswith("agent:"):
-        parts = text.split(":", 2)
-        if len(parts) < 3 or not parts[1] or not parts[2]:
+        _, agent, rest = (*text.split(":", 2), "")[:3]
+        if not rest or not AGENT_ID.fullmatch(agent):
             raise BadKey("a session key has the form agent:<agent id>:<rest>")
-        return f"agent:{parts[1]}:{main_key}" if parts[2] == "main" else text
-    return f"agent:{default_agent}:{main_key if text == 'main' else text}"
+    if rest in ("main", main_key):
+        return GLOBAL if scope == GLOBAL else f"agent:{agent}:{main_key}"
+    return f"agent:{agent}:{rest}"
 
 
 def owner(key: str, default_agent: str) -> str:

@@ -85,6 +85,7 @@ class Run(Struct, frozen=True):
     agent: str
     state: RunState
     request: Request
+    """Of one that has ended without prompt, context and system: they are large, and a transcript has the prompt."""
     accepted: int
     started: int | None = None
     ended: int | None = None
@@ -135,6 +136,14 @@ class Filter(Struct, frozen=True):
     """What the entry must hold. False also fits what is not set."""
     but: tuple[str, ...] = ()
     """Keys that are not meant, such as `global`."""
+    keys: tuple[str, ...] | None = None
+    """The only ones that are meant."""
+    agents: tuple[str, ...] | None = None
+    """Whose sessions are meant, beside those that are nobody's."""
+    without: tuple[str, ...] = ()
+    """Parts of keys that are not meant, such as `:cron:`."""
+    pinned_first: bool = False
+    """The order in which they come."""
 
 
 ALL = Filter()
@@ -186,6 +195,14 @@ class Spent(Struct, frozen=True):
     """Answers whose price is not known."""
 
 
+class Place(Struct, frozen=True):
+    """A message of a transcript, and which of its messages it is."""
+
+    row: Row
+    number: int
+    """From 1."""
+
+
 class Said(Struct, frozen=True):
     """Messages of transcripts, counted; grouped by day and session, or by one of them, as `Spent` is."""
 
@@ -207,3 +224,13 @@ class Used(Struct, frozen=True):
     session: str
     tool: str
     calls: int
+
+
+def text_of(message: Message) -> str:
+    """What a message says in words."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    blocks = content if isinstance(content, list) else []
+    texts = [each.get("text") for each in blocks if isinstance(each, dict) and each.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))

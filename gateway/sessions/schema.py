@@ -3,7 +3,7 @@
 MIGRATIONS = (
     """
     CREATE TABLE sessions (
-        key TEXT PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
         id TEXT NOT NULL,
         agent TEXT NOT NULL,
         created INTEGER NOT NULL,
@@ -16,9 +16,9 @@ MIGRATIONS = (
         output INTEGER NOT NULL DEFAULT 0,
         total INTEGER NOT NULL DEFAULT 0,
         messages INTEGER NOT NULL DEFAULT 0
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE INDEX sessions_by_time ON sessions (updated);
-    CREATE INDEX sessions_by_id ON sessions (id);
+    CREATE UNIQUE INDEX sessions_by_id ON sessions (id);
 
     CREATE TABLE messages (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,11 +36,12 @@ MIGRATIONS = (
     CREATE INDEX messages_by_time ON messages (at);
 
     CREATE TABLE runs (
-        id TEXT PRIMARY KEY,
+        number INTEGER PRIMARY KEY,  -- the order in which they were accepted
+        id TEXT NOT NULL UNIQUE,
         session TEXT NOT NULL,  -- sessions.key
+        transcript TEXT,  -- sessions.id of when it began; NULL if it says nothing there
         agent TEXT NOT NULL,
         state TEXT NOT NULL,
-        request TEXT NOT NULL,
         accepted INTEGER NOT NULL,
         started INTEGER,
         ended INTEGER,
@@ -54,12 +55,15 @@ MIGRATIONS = (
         stop_reason TEXT,
         failure TEXT,
         usage TEXT NOT NULL DEFAULT '{}',
-        waiting TEXT NOT NULL DEFAULT '[]',
-        number INTEGER NOT NULL  -- the order in which they were accepted
-    ) STRICT, WITHOUT ROWID;
-    CREATE UNIQUE INDEX runs_by_number ON runs (number);
-    CREATE INDEX runs_unfinished ON runs (session, number) WHERE state IN ('queued', 'running');
+        waiting TEXT NOT NULL DEFAULT '[]'
+    ) STRICT;
+    CREATE INDEX runs_unfinished ON runs (session) WHERE state IN ('queued', 'running');
     CREATE INDEX runs_by_end ON runs (ended);
+
+    CREATE TABLE requests (  -- apart, because they are large, and runs change with each word
+        number INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+        body TEXT NOT NULL
+    ) STRICT;
 
     CREATE TABLE usage (
         at INTEGER NOT NULL,

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions import queries, transactions
+from gateway.sessions import queries, transactions, transcripts
 from gateway.sessions.database import Database
 from gateway.sessions.records import (
     ALL,
     Filter,
     Group,
     Page,
+    Place,
     Progress,
     Request,
     Row,
@@ -31,8 +32,6 @@ from gateway.sessions.records import (
 )
 from gateway.sessions.schema import MIGRATIONS
 
-KEPT_MS = 30 * 24 * 3600 * 1000
-"""For so long after its end a run is known by its idempotency key."""
 HISTORY_BYTES = 4 * 1024 * 1024
 """Of JSON that a run gets of its session's transcript, the newest first."""
 
@@ -42,9 +41,11 @@ class Store:
         self.database = Database(path, MIGRATIONS)
 
     async def open(self, now: int) -> None:
-        """Raises StorageFailed; so does everything else here."""
+        """Raises StorageFailed if nothing can be read; so does everything else here, and what writes if nothing can be
+        written (`database.problem` says why). All of it tries again by itself."""
         await self.database.open()
-        await self.database.write(lambda db: db.execute("DELETE FROM runs WHERE ended < ?", (now - KEPT_MS,)))
+        if self.database.problem is None:
+            await self.database.write(partial(transactions.forget, now))
 
     async def close(self) -> None:
         await self.database.close()
@@ -105,27 +106,30 @@ class Store:
 
     async def unfinished(self) -> list[Run]:
         """In the order in which they were accepted."""
-        query = f"SELECT {transactions.RUN} FROM runs WHERE state IN ('queued', 'running') ORDER BY number"
-        return await self.database.read(lambda db: [transactions.run(row) for row in db.execute(query)])
+        return await self.database.read(transactions.unfinished)
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 
     async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> list[Message]:
         """The newest messages of a session that have so many bytes together, oldest first; not those of one run."""
-        return await self.database.read(partial(transactions.history, session, without, most))
+        return await self.database.read(partial(transcripts.history, session, without, most))
 
     async def rows(self, session: str, limit: int, before: int | None = None) -> list[Row]:
         """The newest messages before a position, oldest first."""
-        return await self.database.read(partial(transactions.rows, session, limit, before))
+        return await self.database.read(partial(transcripts.rows, session, limit, before))
+
+    async def of_run(self, session: str, run: str, most: int) -> list[Place]:
+        """The first messages that a run has brought to its session, oldest first; none after a reset."""
+        return await self.database.read(partial(queries.of_run, session, run, most))
 
     async def append(self, session: str, message: Message, now: int) -> Row | None:
         """Add what nobody was asked for. None if there is no such session."""
-        return await self.database.write(partial(transactions.append, session, message, now))
+        return await self.database.write(partial(transcripts.append, session, message, now))
 
     # -- sessions --------------------------------------------------------------------------------------------------
 
     async def session(self, key: str) -> Session | None:
-        return await self.database.read(partial(transactions.find_session, key))
+        return await self.database.read(partial(transcripts.find_session, key))
 
     async def session_by_id(self, id: str) -> Session | None:
         """The one whose transcript has this id."""
@@ -144,22 +148,31 @@ class Store:
         return await self.database.read(partial(queries.last_rows, keys, limit))
 
     async def patch(
-        self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
+        self,
+        key: str,
+        agent: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        now: int,
+        expected: str | None = None,
     ) -> Session:
-        """Set the entry to what `change` makes of it; what that raises leaves everything as it is."""
-        return await self.database.write(partial(transactions.patch, key, agent, change, now))
+        """Set the entry to what `change` makes of it; what that raises leaves everything as it is.
+
+        `expected`: the id that the session must have. Raises SessionChanged, and LabelTaken, because no two sessions
+        of an agent have the same label.
+        """
+        return await self.database.write(partial(transcripts.patch, key, agent, change, now, expected))
 
     async def reset(self, key: str, agent: str, now: int) -> Session:
         """Begin anew under the same key: another transcript, no tokens, the same settings."""
-        return await self.database.write(partial(transactions.reset, key, agent, now))
+        return await self.database.write(partial(transcripts.reset, key, agent, now))
 
     async def delete(self, key: str, *, transcript: bool = True) -> Session | None:
         """What was deleted, None if there was no such session. Runs that are under way must be aborted before."""
-        return await self.database.write(partial(transactions.delete, key, transcript))
+        return await self.database.write(partial(transcripts.delete, key, transcript))
 
     async def compact(self, key: str, keep: int) -> int | None:
         """Forget all but the last messages; how many were forgotten, None without a session."""
-        return await self.database.write(partial(transactions.compact, key, keep))
+        return await self.database.write(partial(transcripts.compact, key, keep))
 
     # -- usage -----------------------------------------------------------------------------------------------------
 

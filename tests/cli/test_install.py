@@ -106,6 +106,16 @@ def test_a_version_with_an_agent_after_one_without(
     assert "restart" not in result.stdout
 
 
+def test_a_running_gateway_of_a_version_without_an_agent_is_given_the_agents_socket(
+    invoke: Invoke, manager: Any, words: Any
+) -> None:
+    manager.says(words.socket_up, words.service_up)
+    manager.says_of_agent(words.agent_socket_up.replace("active", "inactive"), words.agent_off)
+    result = invoke("install")
+    assert manager.calls == ["daemon-reload", f"start {AGENT_SOCKET}"]
+    assert f"restart --cold\nstarted: {AGENT_SOCKET}\n" in result.stdout
+
+
 def test_now_starts_an_agents_socket_that_is_stopped(
     invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
 ) -> None:

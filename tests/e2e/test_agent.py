@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from gateway.link.messages import Model, Server, Spec, Start
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET, UNITS
-from tests.e2e.agent import Agent
+from tests.e2e.agent import Agent, Link
 from tests.e2e.gateway import Gateway
-from tests.e2e.manager import Inside, UserManager, until
+from tests.e2e.manager import UserManager, until
 
 UNIT_FOLDER = ".config/systemd/user"
 QUICK = 100
 """Activations; systemd's own limit would be 20 in 2 s."""
 AT_ONCE = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/{}\n"
 """Instead of the agent, a program that ends at once and leaves every connection unread."""
-DEAF = ("sh", "-c", "trap '' TERM HUP; echo started; while :; do sleep 1; done")
+DAEMON = "trap '' TERM HUP; echo $$ > tool.pid; while :; do sleep 1; done"
+SERVER = Server(name="forks", command="sh", args=["-c", 'setsid sh -c "$0" & exec cat', DAEMON])
+"""A tool that leaves a daemon behind: in a session of its own, and deaf to SIGTERM."""
+NOWHERE = Model("nowhere", "model", "openai-completions", base_url="http://127.0.0.1:9/v1", api_key="key")
 
 
 @pytest.fixture
@@ -31,11 +35,15 @@ def mend(gateway: Gateway, unit: str) -> None:
     gateway.manager.systemctl("daemon-reload")
 
 
-def tool(manager: UserManager) -> Inside:
-    """A process in the agent's cgroup that does not listen to SIGTERM, as if a tool had started it."""
-    process = manager.popen(*DEAF, unit=AGENT_SERVICE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
+def daemon(link: Link, manager: UserManager) -> Path:
+    """Begins a run whose tool leaves a process behind, and returns that process's folder in /proc."""
+    link.hello()
+    link.say(
+        Start("one", Spec("agent:main:main", "main", {"role": "user", "content": "x"}, [NOWHERE], servers=[SERVER]))
+    )
+    told = manager.home / "tool.pid"
+    process = manager.path(f"/proc/{until(lambda: told.exists() and told.read_text().strip(), 'the daemon of a tool')}")
+    assert AGENT_SERVICE in (process / "cgroup").read_text()
     return process
 
 
@@ -103,9 +111,10 @@ def test_whatever_starts_the_gateway_brings_the_agents_socket(gateway: Gateway, 
     assert agent.states() == ("inactive", "inactive")
     assert gateway.get().status == 200
     assert agent.states() == ("active", "inactive")
-    gateway.manager.systemctl("stop", AGENT_SOCKET)
-    gateway.command("install", "--now")
-    assert agent.states() == ("active", "inactive")
+    for words in (["install"], ["install", "--now"]):
+        gateway.manager.systemctl("stop", AGENT_SOCKET)
+        gateway.command(*words)
+        assert agent.states() == ("active", "inactive")
 
 
 def test_the_socket_is_the_users_alone(agent: Agent) -> None:
@@ -134,19 +143,21 @@ def test_a_tool_can_build_a_sandbox_of_its_own(gateway: Gateway, agent: Agent) -
     assert agent.greet()
 
 
-@pytest.mark.parametrize("how", ["kill -9", "stop", "openclaw-gateway stop"])
+@pytest.mark.parametrize("how", ["kill -9", "leaves", "stop", "openclaw-gateway stop"])
 def test_what_tools_have_started_ends_with_it(gateway: Gateway, agent: Agent, how: str) -> None:
     gateway.drop_in(AGENT_SERVICE, "[Service]\nTimeoutStopSec=1\n")
-    agent.greet()
-    with tool(gateway.manager) as child:
+    with agent.connect() as link:
+        process = daemon(link, gateway.manager)
         match how:
             case "kill -9":
                 agent.kill()
+            case "leaves":
+                agent.kill("TERM")
             case "stop":
                 gateway.manager.systemctl("stop", AGENT_SERVICE)
             case _:
                 gateway.command("stop")
-        child.wait(timeout=10)
+        until(lambda: not process.exists(), "the end of what a tool has started")
 
 
 def test_a_socket_that_is_activated_often_stays(gateway: Gateway, agent: Agent) -> None:

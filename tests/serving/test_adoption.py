@@ -14,6 +14,7 @@ from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import MAX_IN_FLIGHT
+from gateway.protocol.scopes import READ
 from gateway.serving.adoption import Tally
 from gateway.serving.websocket import Adopted
 from gateway.web.socket import Resumed
@@ -125,6 +126,25 @@ def test_an_answer_half_sent_is_carried_over_a_restart_and_ends_at_a_crash() -> 
         await world.calm()
         assert client.answers() == {"a": 1} and client.ended and client.close() is None
         assert closed(world) == {"half-sent": 1} and world.store.names() == ["ledger"]
+
+    play(scene)
+
+
+def test_a_process_that_dies_owing_an_event_leaves_its_client_to_be_closed() -> None:
+    async def scene(world: World) -> None:
+        (client,) = world.clients
+        for told in (0, 1):  # owing nothing any more, and having told what it owed
+            with world.image.core.hub.owing(READ):
+                if told:
+                    world.tell()
+            await world.calm()
+            await world.crash()
+            await world.calm()
+            assert client.events() == [(1, 1)] * told and closed(world) == {}
+        with world.image.core.hub.owing(READ):
+            await world.crash()
+        await world.calm()
+        assert client.close() == (1012, "service restart") and closed(world) == {"unanswered": 1}
 
     play(scene)
 
@@ -332,14 +352,14 @@ WHO = st.integers(0, 1)
 SAY = st.tuples(st.just("say"), WHO, KIND)
 ASK = st.tuples(st.just("ask"), WHO, KIND)
 PUSH = st.tuples(st.just("push"), WHO, st.sampled_from([1, 2, 20, 70, 140, 10_000]))
-READ = st.tuples(st.just("read"), WHO, st.sampled_from([1, 3, 100, 5_000, 100_000]))
+RECEIVE = st.tuples(st.just("read"), WHO, st.sampled_from([1, 3, 100, 5_000, 100_000]))
 TELL = st.tuples(st.just("tell"), st.just(0), st.sampled_from([0, 200, 20_000]))
 TURNS = st.tuples(st.just("turns"), st.just(0), st.integers(1, 5))
 OTHER = st.tuples(st.sampled_from(["release", "calm"]), st.just(0), st.just(0))
 LEAVE = st.tuples(st.just("leave"), st.just(0), st.just(0))
 CRASH = st.tuples(st.just("crash"), st.just(0), st.just(0))
 CLOSE = st.tuples(st.just("close"), WHO, st.just(0))
-TRAFFIC = SAY | SAY | ASK | PUSH | READ | TELL | TURNS | TURNS | OTHER
+TRAFFIC = SAY | SAY | ASK | PUSH | RECEIVE | TELL | TURNS | TURNS | OTHER
 
 Step = tuple[str, int, int | str]
 

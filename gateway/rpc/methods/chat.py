@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import catalog
-from gateway.link.messages import Message
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
-from gateway.rpc.methods.agents import RUNTIME
+from gateway.rpc.methods.commands import commands
 from gateway.rpc.methods.conversation import prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
-from gateway.rpc.methods.sessions import Count, Key, Offset, defaults
+from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.runs.telling import tell_injected
-from gateway.sessions.records import Request, Row, Run, Session
+from gateway.sessions import shown
+from gateway.sessions.records import Request, Row, Run
+from gateway.sessions.shown import RUNTIME
 from gateway.slash import parse
 
 MAX_HISTORY_BYTES = 6 * 1024 * 1024
@@ -156,7 +156,7 @@ async def chat_startup(call: Call, params: StartupParams) -> History:
 @method("chat.metadata", MetadataParams, Metadata, scope=READ, since=4)
 def chat_metadata(call: Call, params: MetadataParams) -> Metadata:
     """The models that the config names, and the commands of a chat."""
-    return Metadata([], models_list.handler(call, ModelsParams()).models)
+    return Metadata(commands(), models_list.handler(call, ModelsParams()).models)
 
 
 @method("chat.send", SendParams, Sent, scope=WRITE)
@@ -219,6 +219,7 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
     if row is None:
         raise RpcError("session not found")
     tell_injected(call.core.hub, row.id, key, conversations.agent(key), message)
+    conversations.changes.tell(key, "chat.inject")
     return Injected(True, row.id)
 
 
@@ -237,9 +238,10 @@ async def _history(call: Call, text: str, page: Page) -> History:
         await conversations.runs.settle()
     session = await stored(conversations.store.session(key))
     rows = await stored(conversations.store.rows(key, page.limit + page.offset)) if session else []
-    shown = rows[: len(rows) - page.offset] if page.offset else rows
-    told = [_marked(row) if call.peer.protocol >= 4 else row.message for row in shown]
-    messages = _within(told, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
+    first = (session.messages if session else 0) - len(rows) + 1
+    chosen = rows[: len(rows) - page.offset] if page.offset else rows
+    known = [_message(row, number, call.peer.protocol) for number, row in enumerate(chosen, max(first, 1))]
+    messages = _within(known, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
     answer = History(key, messages)
     if session is not None:
         answer.session_id = session.id
@@ -255,15 +257,12 @@ async def _history(call: Call, text: str, page: Page) -> History:
     answer.pending_inputs = {"items": pending, "total": len(pending)}
     model = defaults(call.core)
     answer.defaults = {**model, "agentRuntime": RUNTIME, "modelSelectionTarget": "session"}
-    answer.session_info = _info(call, key, session)
+    answer.session_info = shown_row(call, key, session)
     return answer
 
 
-def _marked(row: Row) -> Message:
-    """With its place in the transcript and the run that brought it, where 2026.9.6 says so."""
-    known = row.message.get("__openclaw")
-    marks = {"id": row.id} | ({"runId": row.run} if row.run else {})
-    return {**row.message, "__openclaw": {**(known if isinstance(known, dict) else {}), **marks}}
+def _message(row: Row, number: int, protocol: int) -> dict[str, Any]:
+    return shown.message(row, number) if protocol >= 4 else row.message
 
 
 def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -275,35 +274,3 @@ def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
             break
         kept.append(message)
     return kept[::-1]
-
-
-def _info(call: Call, key: str, session: Session | None) -> dict[str, Any]:
-    model = defaults(call.core)
-    who = call.core.snapshot.defaults
-    agent = call.core.conversations.agent(key)
-    main = key in (catalog.GLOBAL, f"agent:{agent}:{who.main_key}")
-    return {
-        "key": key,
-        "kind": "direct",
-        "agentId": agent,
-        "isMain": main,
-        "isBackground": False,
-        "updatedAt": session.updated if session else None,
-        "archived": False,
-        "pinned": False,
-        "unread": False,
-        "permissionModePending": False,
-        "effectiveFastMode": False,
-        "effectiveFastModeSource": "default",
-        "totalTokensFresh": bool(session and session.total),
-        "hasAutomation": False,
-        "effectiveResponseUsage": "off",
-        "effectiveQueueMode": "followup",
-        "modelOverrideSource": None,
-        "runtimeSelectionLocked": False,
-        "agentRuntime": RUNTIME,
-        "hasActiveRun": call.core.conversations.runs.running(key) is not None,
-        **({"classification": "main"} if main else {}),
-        **({"sessionId": session.id} if session else {}),
-        **{name: value for name, value in model.items() if value is not None},
-    }

@@ -57,39 +57,10 @@ def test_a_session_is_described_as_none() -> None:
     assert call(configured(), NEW, "sessions.describe", {"key": KEY})["payload"] == {"session": None}
 
 
-def test_history_for_protocol_3() -> None:
-    payload = call(configured(), OLD, "chat.history", {"sessionKey": KEY, "limit": 10})["payload"]
-    assert payload == {"sessionKey": KEY, "messages": [], "thinkingLevel": "off"}
+NEWER = ["sessions.subscribe", "sessions.messages.subscribe", "sessions.describe"]
 
 
-@pytest.mark.parametrize("name", ["chat.history", "chat.startup"])
-def test_history_for_protocol_4(name: str) -> None:
-    payload = call(configured(), NEW, name, {"sessionKey": KEY, "limit": 80, "maxBytes": 4096})["payload"]
-    assert payload["messages"] == [] and payload["pendingInputs"] == {"items": [], "total": 0}
-    assert (payload["hasMore"], payload["totalMessages"]) == (False, 0)
-    assert payload["defaults"].items() > DEFAULTS.items()
-    info = payload["sessionInfo"]
-    assert (info["key"], info["agentId"], info["isMain"], info["classification"]) == (KEY, "main", True, "main")
-    assert info["updatedAt"] is None and info.items() > DEFAULTS.items()
-    other = call(configured(), NEW, name, {"sessionKey": "agent:main:x"})["payload"]["sessionInfo"]
-    assert other["isMain"] is False and "classification" not in other
-
-
-def test_a_chat_is_opened_by_its_key() -> None:
-    assert call(configured(), NEW, "chat.startup")["error"]["message"] == "sessionKey required"
-    error = call(configured(), NEW, "chat.startup", {"shortId": "abc", "agentId": "main"})["error"]
-    assert error["message"] == "session not found"
-
-
-def test_metadata_of_a_chat() -> None:
-    payload = call(configured(), NEW, "chat.metadata", {"agentId": "main"})["payload"]
-    assert payload["commands"] == [] and [each["id"] for each in payload["models"]] == ["m1"]
-
-
-NEWER = ["sessions.subscribe", "sessions.messages.subscribe", "sessions.describe", "chat.startup", "chat.metadata"]
-
-
-@pytest.mark.parametrize("name", [*NEWER, "sessions.patch", "chat.send", "agent", "cron.add"])
+@pytest.mark.parametrize("name", [*NEWER, "sessions.patch", "cron.add"])
 def test_what_protocol_3_does_not_have(name: str) -> None:
     assert call(configured(), make_peer(3), name)["error"]["message"] == f"unknown method: {name}"
 

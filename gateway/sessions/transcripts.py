@@ -1,0 +1,174 @@
+"""Sessions and what was said in them, each function a piece of one transaction; `store` says what it is for."""
+
+import secrets
+import sqlite3
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.link.messages import Message
+from gateway.sessions.records import HEAD, Row, Session, text_of
+
+SESSION = "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages"
+encode = msgspec.json.Encoder().encode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+Connection = sqlite3.Connection
+
+
+class SessionChanged(Exception):
+    """The session is not any more the one that was meant."""
+
+
+class LabelTaken(Exception):
+    """Another session of the agent has this label."""
+
+
+def find_session(key: str, db: Connection) -> Session | None:
+    row = db.execute(f"SELECT {SESSION} FROM sessions WHERE key = ?", (key,)).fetchone()
+    return None if row is None else session(row)
+
+
+def session(row: Sequence[Any]) -> Session:
+    key, id, agent, created, updated, entry, provider, model, aborted, *counts = row
+    return Session(key, id, agent, created, updated, _decode_object(entry), provider, model, bool(aborted), *counts)
+
+
+def touch(key: str, agent: str, now: int, db: Connection) -> Session:
+    """The session, made if there was none."""
+    db.execute(
+        "INSERT INTO sessions (key, id, agent, created, updated) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET updated = max(updated, excluded.updated)",
+        (key, str(uuid.uuid4()), agent, now, now),
+    )
+    return _there(key, db)
+
+
+def patch(
+    key: str,
+    agent: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    now: int,
+    expected: str | None,
+    db: Connection,
+) -> Session:
+    before = find_session(key, db)
+    if expected is not None and (before is None or before.id != expected):
+        raise SessionChanged(key)
+    session = touch(key, agent, now, db)
+    entry = change(session.entry)
+    label = entry.get("label")
+    if label is not None and label != session.entry.get("label"):
+        taken = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
+        if db.execute(taken, (agent, key, label)).fetchone() is not None:
+            raise LabelTaken(label)
+    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(entry).decode(), key))
+    return _there(key, db)
+
+
+def reset(key: str, agent: str, now: int, db: Connection) -> Session:
+    session = touch(key, agent, now, db)
+    db.execute("DELETE FROM messages WHERE session = ?", (session.id,))
+    db.execute(
+        "UPDATE sessions SET id = ?, aborted = 0, input = 0, output = 0, total = 0, messages = 0 WHERE key = ?",
+        (str(uuid.uuid4()), key),
+    )
+    return _there(key, db)
+
+
+def delete(key: str, transcript: bool, db: Connection) -> Session | None:
+    session = find_session(key, db)
+    if session is not None:
+        db.execute("DELETE FROM sessions WHERE key = ?", (key,))
+        if transcript:
+            db.execute("DELETE FROM messages WHERE session = ?", (session.id,))
+    return session
+
+
+def _there(key: str, db: Connection) -> Session:
+    session = find_session(key, db)
+    assert session is not None
+    return session
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def say(transcript: str, message: Message, run: str | None, now: int, db: Connection) -> Row | None:
+    """None if there is no such transcript any more: its session was deleted, or has begun anew."""
+    counted = db.execute(
+        "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE id = ?", (now, transcript)
+    )
+    return insert(transcript, secrets.token_hex(4), message, run, now, db) if counted.rowcount else None
+
+
+def insert(transcript: str, id: str, message: Message, run: str | None, at: int, db: Connection) -> Row:
+    role = message.get("role") or ""
+    failed = bool(message.get("isError")) or message.get("stopReason") == "error"
+    (position,) = db.execute(
+        "INSERT INTO messages (session, id, run, at, role, head, tool, failed, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING position",
+        (
+            *(transcript, id, run, at, role, text_of(message).strip()[:HEAD]),
+            *(message.get("toolName") if role == "toolResult" else None, failed, encode(message).decode()),
+        ),
+    ).fetchone()
+    return Row(position, id, message, run)
+
+
+def append(key: str, message: Message, now: int, db: Connection) -> Row | None:
+    session = find_session(key, db)
+    return None if session is None else say(session.id, message, None, now, db)
+
+
+def unsay(transcript: str, run: str, db: Connection) -> None:
+    """Take back what a run has said after its prompt."""
+    taken = db.execute(
+        "DELETE FROM messages WHERE session = ? AND run = ? AND role <> 'user'", (transcript, run)
+    ).rowcount
+    db.execute("UPDATE sessions SET messages = messages - ? WHERE id = ?", (taken, transcript))
+
+
+def history(key: str, without: str, most: int, db: Connection) -> list[Message]:
+    found: list[Message] = []
+    query = (
+        "SELECT CAST(body AS BLOB) FROM messages WHERE session = (SELECT id FROM sessions WHERE key = ?)"
+        " AND run IS NOT ? ORDER BY position DESC"
+    )
+    for (body,) in db.execute(query, (key, without)):
+        most -= len(body)
+        if most < 0:
+            break
+        found.append(_decode_object(body))
+    while found and found[-1].get("role") == "toolResult":
+        found.pop()  # the call is not there, and providers refuse a result without one
+    return found[::-1]
+
+
+def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:
+    rows = db.execute(
+        "SELECT position, id, body, run FROM messages WHERE session = (SELECT id FROM sessions WHERE key = ?)"
+        " AND position < ? ORDER BY position DESC LIMIT ?",
+        (key, 2**62 if before is None else before, limit),
+    )
+    return [read_row(row) for row in rows][::-1]
+
+
+def read_row(row: Sequence[Any]) -> Row:
+    position, id, body, run = row
+    return Row(position, id, _decode_object(body), run)
+
+
+def compact(key: str, keep: int, db: Connection) -> int | None:
+    session = find_session(key, db)
+    if session is None:
+        return None
+    forgotten = db.execute(
+        "DELETE FROM messages WHERE session = ?1 AND position <="
+        " (SELECT position FROM messages WHERE session = ?1 ORDER BY position DESC LIMIT 1 OFFSET ?2)",
+        (session.id, keep),
+    ).rowcount
+    db.execute("UPDATE sessions SET messages = messages - ? WHERE key = ?", (forgotten, key))
+    return forgotten

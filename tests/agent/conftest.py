@@ -1,0 +1,14 @@
+"""Each test of the agent has an event loop of its own, and connections of the last one's would be dead in it."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_clients() -> Iterator[None]:
+    yield
+    if (providers := sys.modules.get("gateway.agent.providers")) is not None:
+        providers.http_client.cache_clear()
+        providers._make.cache_clear()
