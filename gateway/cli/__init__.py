@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("gateway.cli.call:health", "Ask the running gateway for its health."),
     "call": ("gateway.cli.call:call", "Call METHOD over the WebSocket and print what it answers."),
     "chat": ("gateway.cli.chat:chat", "Talk with the assistant."),
+    "agent": ("gateway.cli.agent:agent", "Give an agent one message and print its answer."),
     "devices": ("gateway.cli.devices:devices", "Approve, list and remove the devices that may connect."),
     "logs": ("gateway.cli.logs:logs", "Show and follow the log."),
     "config": ("gateway.cli.config:config", "Check, plan, read and change the config."),

@@ -65,7 +65,7 @@ def chat(
         return client_of(target, timeout, CAPS)
 
     for stream in (sys.stdout, sys.stderr):
-        _forgive(stream)
+        forgive(stream)
     if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
         return asyncio.run(_converse(make, text or None, **options))
     text = "\n\n".join(part for part in (text, "" if sys.stdin.isatty() and text else sys.stdin.read().strip()) if part)
@@ -98,7 +98,7 @@ async def _converse(
             "think": lambda: LEVELS,
         }
     )
-    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    colour = coloured()
     paper = Paper(lambda: shutil.get_terminal_size().columns, colour)
     line = Lasting(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
     talk = Talk(line, Editor(past, offers, colour), Screen(sys.stdout, Sign()), paper, names, thinking)
@@ -155,7 +155,12 @@ def _tell_json(piece: "Piece") -> None:
     click.echo(msgspec.json.encode(piece).decode())
 
 
-def _forgive(stream: TextIO) -> None:
+def coloured() -> bool:
+    """Whether a terminal shall be written to in colours."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def forgive(stream: TextIO) -> None:
     """A letter that the terminal's encoding does not have is no reason to end."""
     if reconfigure := getattr(stream, "reconfigure", None):
         reconfigure(errors="replace")

@@ -51,19 +51,24 @@ class Paper:
                     return self.aside(f"{name} failed: {error}", RED)
                 return self.aside(f"{name} {_short(args)}" if args else name)
             case Over(state=state, error=error):
+                text = self._answer.rest()
                 if state == "error":
-                    return self.aside(f"error: {error or 'no answer'}", RED) + "\n"
-                return (self.aside("stopped", YELLOW) if state == "aborted" else self._answer.rest()) + "\n"
+                    text += self.aside(f"error: {error or 'no answer'}", RED)
+                return text + (self.aside("stopped", YELLOW) if state == "aborted" else "") + "\n"
             case Begun():
                 return ""
 
     def aside(self, text: str, colour: str = DIM) -> str:
-        """One line, cut where the terminal ends."""
+        """One line, cut where the terminal ends; what was being written is complete, or rests."""
+        return self._answer.flush() + self.note(text, colour)
+
+    def note(self, text: str, colour: str = DIM) -> str:
+        """As `aside`, in the middle of a word too."""
         line = " ".join(plain(text).split())
         room = max(self._columns() - 2, 1)
         if cell_len(line) > room:
             line = set_cell_size(line, room - 1).rstrip() + "…"
-        return f"{self._answer.rest()}{self._in(colour, f'· {line}')}\n"
+        return f"{self.turn()}{self._in(colour, f'· {line}')}\n"
 
     def wrong(self, text: str) -> str:
         return f"{self._answer.rest()}{self._in(RED, 'error:')} {plain(text)}\n\n"
@@ -75,6 +80,10 @@ class Paper:
         wrap = Wrap(self._width, False, " " * len(MARK))
         wrap.column = len(MARK)
         return self._answer.rest() + self._in(BOLD + CYAN, MARK) + wrap.feed(text.strip("\n")) + wrap.rest()
+
+    def rest(self) -> str:
+        """The answer is complete."""
+        return self._answer.rest()
 
     def turn(self) -> str:
         """To the beginning of a line, in the middle of an answer too."""

@@ -161,7 +161,7 @@ class Talk:
         self._note(f"connected again after {duration(seconds)}")
 
     def _note(self, text: str) -> None:
-        task = asyncio.ensure_future(self._print(self._paper.aside(text)))
+        task = asyncio.ensure_future(self._print(self._paper.note(text)))
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 
