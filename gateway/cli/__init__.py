@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("gateway.cli.call:call", "Call METHOD over the WebSocket and print what it answers."),
     "chat": ("gateway.cli.chat:chat", "Talk with the assistant."),
     "agent": ("gateway.cli.agent:agent", "Give an agent one message and print its answer."),
+    "sessions": ("gateway.cli.sessions:sessions", "List, show, rename, shorten and delete conversations."),
+    "models": ("gateway.cli.models:models", "List the models that there are to talk to."),
     "devices": ("gateway.cli.devices:devices", "Approve, list and remove the devices that may connect."),
     "logs": ("gateway.cli.logs:logs", "Show and follow the log."),
     "config": ("gateway.cli.config:config", "Check, plan, read and change the config."),

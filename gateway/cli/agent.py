@@ -4,7 +4,6 @@ import asyncio
 import json
 import math
 import os
-import shutil
 import sys
 import time
 import uuid
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.call import client_of
-from gateway.cli.chat import CAPS, PATIENCE_S, coloured, forgive
+from gateway.cli.chat import CAPS, PATIENCE_S, coloured, columns, forgive
+from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import TIMEOUT_S, address_options, find_target
 from gateway.errors import GatewayError, TimedOut
 from gateway.exits import ExitCode
@@ -30,8 +30,9 @@ ANSWER_S = 600.0
 @click.command()
 @click.option("-m", "--message", required=True, metavar="TEXT", help="What to say; - reads it from a pipe.")
 @click.option("--agent", "agent_id", metavar="ID", help="To which agent. Default: the config's.")
-@click.option("--session", metavar="KEY", help="In which session. Default: the agent's main one.")
-@click.option("--model", metavar="PROVIDER/NAME", help="For this message only.")
+@click.option("--session", metavar="KEY", help="In which session. Default: the agent's main one.",
+              shell_complete=session_keys)  # fmt: skip
+@click.option("--model", metavar="PROVIDER/NAME", help="For this message only.", shell_complete=model_names)
 @click.option("--thinking", metavar="LEVEL", help="off, minimal, low, medium, high, xhigh.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=ANSWER_S, show_default=True,
               metavar="SECONDS", help="For the whole answer.")  # fmt: skip
@@ -125,7 +126,7 @@ async def _stream(line: "Lasting", key: str, params: dict[str, Any]) -> Any:
     from gateway.cli.conversation.sign import Sign
     from gateway.cli.conversation.view import Over, Piece
 
-    paper, sign = Paper(lambda: shutil.get_terminal_size().columns, coloured()), Sign()
+    paper, sign = Paper(columns, coloured()), Sign()
 
     def show(text: str) -> None:
         sign.off()

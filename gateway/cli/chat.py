@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from gateway.cli.call import client_of
+from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import find_target, target_options
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
@@ -22,14 +23,18 @@ if TYPE_CHECKING:
     from gateway.cli.conversation.view import Over, Piece
 
 CAPS = ("tool-events",)
+MAX_COLUMNS = 100
+"""Longer lines are hard to read."""
 PATIENCE_S = 60.0
 """How long a gateway may be away while a script waits for an answer; a person may wait as long as he likes."""
 
 
 @click.command()
 @click.argument("message", nargs=-1)
-@click.option("--session", default="main", show_default=True, metavar="KEY", help="In which session.")
-@click.option("--model", metavar="PROVIDER/NAME", help="Choose the session's model first, as /model does.")
+@click.option("--session", default="main", show_default=True, metavar="KEY", help="In which session.",
+              shell_complete=session_keys)  # fmt: skip
+@click.option("--model", metavar="PROVIDER/NAME", help="Choose the session's model first, as /model does.",
+              shell_complete=model_names)  # fmt: skip
 @click.option("--thinking", metavar="LEVEL", help="off, minimal, low, medium, high, xhigh.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each event, until the answer is complete.")
 @target_options
@@ -99,7 +104,7 @@ async def _converse(
         }
     )
     colour = coloured()
-    paper = Paper(lambda: shutil.get_terminal_size().columns, colour)
+    paper = Paper(columns, colour)
     line = Lasting(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
     talk = Talk(line, Editor(past, offers, colour), Screen(sys.stdout, Sign()), paper, names, thinking)
     await line.open()
@@ -153,6 +158,11 @@ def _tell_json(piece: "Piece") -> None:
     import msgspec
 
     click.echo(msgspec.json.encode(piece).decode())
+
+
+def columns() -> int:
+    """How long a line in the terminal may be."""
+    return min(shutil.get_terminal_size().columns, MAX_COLUMNS)
 
 
 def coloured() -> bool:

@@ -11,20 +11,18 @@ from gateway.cli.conversation.wrap import BOLD, CYAN, DIM, RESET, Wrap, plain
 
 MARK = "› "
 """Before what a person says."""
-MAX_WIDTH = 100
-"""Columns: longer lines are hard to read."""
 RECALLED_LINES = 12
 """Of a message that was said before this conversation began."""
 RED, YELLOW = "\x1b[31m", "\x1b[33m"
 
 
 class Paper:
-    """Each method returns what is to be printed next."""
+    """Each method returns what is to be printed next. `columns`: how long a line may be, asked for each."""
 
     def __init__(self, columns: Callable[[], int], colour: bool) -> None:
         self._columns = columns
         self._colour = colour
-        self._answer = Wrap(self._width, colour)
+        self._answer = Wrap(self._columns, colour)
 
     @property
     def fresh(self) -> bool:
@@ -77,7 +75,7 @@ class Paper:
         return f"{self._answer.rest()}{plain(text)}\n"
 
     def question(self, text: str) -> str:
-        wrap = Wrap(self._width, False, " " * len(MARK))
+        wrap = Wrap(self._columns, False, " " * len(MARK))
         wrap.column = len(MARK)
         return self._answer.rest() + self._in(BOLD + CYAN, MARK) + wrap.feed(text.strip("\n")) + wrap.rest()
 
@@ -98,7 +96,7 @@ class Paper:
             return self._cut(self.question(row.text), lines)
         if row.role != "assistant":
             return ""
-        wrap = Wrap(self._width, self._colour)
+        wrap = Wrap(self._columns, self._colour)
         text = self._cut(wrap.feed(row.text.strip("\n")) + wrap.rest(), lines) if row.text else ""
         for name in row.tools:
             text += self.aside(name)
@@ -111,9 +109,6 @@ class Paper:
         if lines is None or len(every) <= lines:
             return text
         return "\n".join(every[:lines]) + f"\n{self._in(DIM, f'· {len(every) - lines} more lines: /history')}\n"
-
-    def _width(self) -> int:
-        return min(self._columns(), MAX_WIDTH)
 
     def _in(self, style: str, text: str) -> str:
         return f"{style}{text}{RESET}" if self._colour else text

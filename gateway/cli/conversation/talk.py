@@ -14,6 +14,7 @@ from gateway.cli.conversation.offers import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.paper import Paper
 from gateway.cli.conversation.screen import Screen
 from gateway.cli.conversation.view import Over, View
+from gateway.cli.sessions import title_of
 from gateway.cli.status import duration
 from gateway.client import CallFailed
 from gateway.errors import GatewayError, TimedOut
@@ -203,10 +204,9 @@ class Talk:
         rows = found["sessions"]
         now = time.time() * 1000
         for row in rows:
-            title = row.get("label") or row.get("displayName") or row.get("derivedTitle") or ""
             ago = duration(max(now - (row.get("updatedAt") or now), 0) / 1000)
             mark = "*" if row["key"] == self._key else " "
-            await self._print(self._paper.line(f"{mark} {row['key']}  {ago}  {title}"))
+            await self._print(self._paper.line(f"{mark} {row['key']}  {ago}  {title_of(row)}"))
         await self._print(self._paper.line("" if rows else "no session yet\n"))
         self._names.sessions = [str(row["key"]) for row in rows]
 
