@@ -26,7 +26,7 @@ def models() -> None:
 @target_options
 @as_answer
 def list_(provider: str | None, **where: Any) -> int:
-    """List the models, the default one (*), and which have a key."""
+    """List the models, which is the default (*), and for which a key is missing."""
     return ask("models.list", {"provider": provider} if provider else {}, _tell, **where)
 
 
@@ -36,13 +36,13 @@ def _tell(payload: Any) -> None:
         click.echo("the config names no model")
         return
     print_table(
-        ("", "MODEL", "CONTEXT", "KEY", "TAKES"),
+        ("", "MODEL", "CONTEXT", "USABLE", "TAKES"),
         [
             (
                 "*" if "default" in row.get("tags", ()) else "",
                 f"{row['provider']}/{row['id']}",
                 f"{row['contextWindow']:,}" if row.get("contextWindow") else "",
-                {True: "yes", False: "none"}.get(row.get("available"), ""),
+                {True: "yes", False: "no key"}.get(row.get("available"), ""),
                 ", ".join(row.get("input", ())),
             )
             for row in rows
