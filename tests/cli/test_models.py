@@ -1,6 +1,7 @@
 """`models` as a user types it, against a real gateway."""
 
 import json
+from typing import Any
 
 from gateway.exits import ExitCode
 from tests.cli.talking import Talking
@@ -12,22 +13,22 @@ def test_without_a_config_there_is_the_echo(talking: Talking) -> None:
 
 
 def test_what_the_config_names(mortal: Talking) -> None:
-    models = [{"id": "m1", "name": "One", "contextWindow": 128000, "input": ["text", "image"]}]
-    there = {"baseUrl": "https://models.example.com/v1", "api": "openai-completions", "models": models}
-    other = {**there, "apiKey": "sk-secret", "models": [{**models[0], "id": "m2"}]}
+    models: list[dict[str, Any]] = [{"id": "m1", "name": "One", "contextWindow": 128000, "input": ["text", "image"]}]
+    other: dict[str, Any] = {"baseUrl": "http://127.0.0.1:1/v1", "api": "openai-completions", "apiKey": "sk-secret"}
+    other["models"] = [{**models[0], "id": "m2"}]
     config = {
         "agents": {"defaults": {"model": {"primary": "b/m2"}}},
-        "models": {"providers": {"a": there, "b": other}},
+        "models": {"providers": {"groq": {"models": models}, "b": other}},
     }
     mortal.write(config)
     assert mortal.cli("reload").returncode == 0
     done = mortal.cli("models")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["MODEL", "CONTEXT", "USABLE", "TAKES"]
-    assert ["a/m1", "128,000", "no", "key", "text,", "image"] in lines
+    assert ["groq/m1", "128,000", "no", "key", "text,", "image"] in lines
     assert ["*", "b/m2", "128,000", "yes", "text,", "image"] in lines
     assert "sk-secret" not in done.stdout
-    rows = json.loads(mortal.cli("models", "--json", "--provider", "a").stdout)["payload"]["models"]
+    rows = json.loads(mortal.cli("models", "--json", "--provider", "groq").stdout)["payload"]["models"]
     assert [row["id"] for row in rows] == ["m1"]
 
 
