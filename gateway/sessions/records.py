@@ -75,6 +75,8 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Who asked: chat, agent, http."""
     keeps: bool = True
     """Whether prompt and answer become part of the session's transcript."""
+    mark: str = ""
+    """A fingerprint of what was asked: whoever asks for something else under the same id has made a mistake."""
 
 
 class Run(Struct, frozen=True):
