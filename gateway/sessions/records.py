@@ -146,6 +146,8 @@ class Filter(Struct, frozen=True):
     """Whose sessions are meant, beside those that are nobody's."""
     without: tuple[str, ...] = ()
     """Parts of keys that are not meant, such as `:cron:`."""
+    short: str | None = None
+    """How the UUID begins with which the key ends, without dashes."""
     pinned_first: bool = False
     """The order in which they come."""
 
