@@ -38,6 +38,7 @@ class FakeCore:
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    """Of the environment."""
     conversations: Conversations = field(init=False)
 
     def __post_init__(self) -> None:

@@ -67,7 +67,7 @@ class Toolbox:
             running.start()
         for running in self._running:
             try:
-                self._add(running, await running.listed)
+                self._add(running, await asyncio.shield(running.listed))
             except Exception as error:
                 why = self._secrets.hide(_explain(error))
                 log.warning("MCP server %s is not to be had: %s", running.server.name, why)
@@ -124,7 +124,7 @@ class _Running:
 
     def close(self) -> asyncio.Task[None] | None:
         self._stop.set()
-        if self._task is not None and not self.listed.done():
+        if self._task is not None and self._client is None:
             self._task.cancel()
         return self._task
 

@@ -74,7 +74,8 @@ def _session_defaults(peer: Peer, defaults: Defaults) -> dict[str, Any]:
         "scope": defaults.scope,
     }
     if peer.protocol >= 4:
-        named |= {"modelConfigured": defaults.has_model, "ownership": defaults.ownership, "selectionRequired": False}
+        # A config without a model has the built-in echo: its pages let nobody write while there is none.
+        named |= {"modelConfigured": True, "ownership": defaults.ownership, "selectionRequired": False}
     return named
 
 

@@ -146,3 +146,8 @@ def _is_last(message: Message) -> bool:
 def blocks(message: Message) -> list[dict[str, Any]]:
     content = message.get("content")
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+
+
+def thoughts(message: Message) -> str:
+    """What a message has of thinking."""
+    return "".join(str(block.get("thinking") or "") for block in blocks(message) if block.get("type") == "thinking")

@@ -17,7 +17,7 @@ from gateway.runs.storing import Patience, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Request, Run
 from gateway.sessions.store import Store
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.runs")
 
@@ -92,6 +92,7 @@ class Runs:
 
     # -- what clients ask ------------------------------------------------------------------------------------------
 
+    @whole
     async def submit(
         self, id: str, session: str, agent: str, request: Request, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
@@ -99,12 +100,23 @@ class Runs:
 
         `owed`: connection and id of a request that gets another answer when the run is over.
         """
-        return await self._tasks.whole(self._submit(id, session, agent, request, owed), f"accepting run {id}")
+        run, fresh = await self._store.accept(id, session, agent, request, self._now(), owed)
+        if fresh:
+            self._queues.add(session, id)
+            self._advance()
+        return run, fresh
 
+    @whole
     async def abort(self, session: str, id: str | None = None) -> list[str]:
         """End a run, or all of a session; which of them were not over. Raises StorageFailed, and then those that wait
         may be waiting still."""
-        return await self._tasks.whole(self._abort(session, id), f"aborting in {session}")
+        async with self._aborting:
+            claimed, waiting = self._queues.claimed(session), self._queues.waiting(session)
+            chosen = [each for each in (claimed, *waiting) if each is not None and id in (None, each)]
+            if claimed in chosen:
+                self._abort_claimed(claimed)
+            await self._abort_waiting(session, [each for each in chosen if each != claimed])
+            return chosen
 
     async def wait(self, id: str, limit_s: float) -> Run | None:
         """The run once it is over, as it is when the time is over, or when the process leaves; None: never heard of."""
@@ -156,15 +168,6 @@ class Runs:
 
     # -- one run after the other -----------------------------------------------------------------------------------
 
-    async def _submit(
-        self, id: str, session: str, agent: str, request: Request, owed: tuple[str, str] | None
-    ) -> tuple[Run, bool]:
-        run, fresh = await self._store.accept(id, session, agent, request, self._now(), owed)
-        if fresh:
-            self._queues.add(session, id)
-            self._advance()
-        return run, fresh
-
     def _advance(self) -> None:
         while not self._closed and (claimed := self._queues.claim()) is not None:
             session, id = claimed
@@ -180,31 +183,24 @@ class Runs:
             self._queues.free(session)
             self._advance()
 
-    async def _abort(self, session: str, id: str | None) -> list[str]:
-        async with self._aborting:
-            there = [*filter(None, [self._queues.claimed(session)]), *self._queues.waiting(session)]
-            chosen = [each for each in there if id is None or each == id]
-            waiting = [each for each in chosen if each != self._queues.claimed(session)]
-            for each in waiting:
-                self._queues.hold(each)
-            try:
-                for each in set(chosen) - set(waiting):
-                    self._abort_claimed(each)
-                for each in waiting:
-                    run = await self._store.end(Progress(each, 0, ""), "aborted", self._now(), stop_reason="aborted")
-                    self._queues.remove(session, each)
-                    self.tell_ended(run)
-            finally:
-                for each in waiting:
-                    self._queues.release(each)
-                self._advance()
-            return chosen
-
     def _abort_claimed(self, id: str) -> None:
         if (live := self._owner.lives.get(id)) is not None:
             self._owner.abort(live)
         else:
             self._doomed.add(id)
+
+    async def _abort_waiting(self, session: str, ids: list[str]) -> None:
+        for id in ids:
+            self._queues.hold(id)
+        try:
+            for id in ids:
+                run = await self._store.end(Progress(id, 0, ""), "aborted", self._now(), stop_reason="aborted")
+                self._queues.remove(session, id)
+                self.tell_ended(run)
+        finally:
+            for id in ids:
+                self._queues.release(id)
+            self._advance()
 
     # -- ends ------------------------------------------------------------------------------------------------------
 

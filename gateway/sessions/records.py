@@ -142,6 +142,14 @@ class Filter(Struct, frozen=True):
     """What the entry must hold. False also fits what is not set."""
     but: tuple[str, ...] = ()
     """Keys that are not meant, such as `global`."""
+    keys: tuple[str, ...] | None = None
+    """The only ones that are meant."""
+    agents: tuple[str, ...] | None = None
+    """Whose sessions are meant, beside those that are nobody's."""
+    without: tuple[str, ...] = ()
+    """Parts of keys that are not meant, such as `:cron:`."""
+    pinned_first: bool = False
+    """The order in which they come."""
 
 
 ALL = Filter()
@@ -191,6 +199,14 @@ class Spent(Struct, frozen=True):
     cache_write_cost: float
     unpriced: int
     """Answers whose price is not known."""
+
+
+class Place(Struct, frozen=True):
+    """A message of a transcript, and which of its messages it is."""
+
+    row: Row
+    number: int
+    """From 1."""
 
 
 class Said(Struct, frozen=True):

@@ -18,6 +18,7 @@ from gateway.sessions.records import (
     Filter,
     Group,
     Page,
+    Place,
     Progress,
     Request,
     Row,
@@ -117,6 +118,10 @@ class Store:
         """The newest messages before a position, oldest first."""
         return await self.database.read(partial(transcripts.rows, session, limit, before))
 
+    async def of_run(self, session: str, run: str, most: int) -> list[Place]:
+        """The first messages that a run has brought to its session, oldest first; none after a reset."""
+        return await self.database.read(partial(queries.of_run, session, run, most))
+
     async def append(self, session: str, message: Message, now: int) -> Row | None:
         """Add what nobody was asked for. None if there is no such session."""
         return await self.database.write(partial(transcripts.append, session, message, now))
@@ -143,10 +148,19 @@ class Store:
         return await self.database.read(partial(queries.last_rows, keys, limit))
 
     async def patch(
-        self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
+        self,
+        key: str,
+        agent: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        now: int,
+        expected: str | None = None,
     ) -> Session:
-        """Set the entry to what `change` makes of it; what that raises leaves everything as it is."""
-        return await self.database.write(partial(transcripts.patch, key, agent, change, now))
+        """Set the entry to what `change` makes of it; what that raises leaves everything as it is.
+
+        `expected`: the id that the session must have. Raises SessionChanged, and LabelTaken, because no two sessions
+        of an agent have the same label.
+        """
+        return await self.database.write(partial(transcripts.patch, key, agent, change, now, expected))
 
     async def reset(self, key: str, agent: str, now: int) -> Session:
         """Begin anew under the same key: another transcript, no tokens, the same settings."""

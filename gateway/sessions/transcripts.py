@@ -18,6 +18,14 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 Connection = sqlite3.Connection
 
 
+class SessionChanged(Exception):
+    """The session is not any more the one that was meant."""
+
+
+class LabelTaken(Exception):
+    """Another session of the agent has this label."""
+
+
 def find_session(key: str, db: Connection) -> Session | None:
     row = db.execute(f"SELECT {SESSION} FROM sessions WHERE key = ?", (key,)).fetchone()
     return None if row is None else session(row)
@@ -39,10 +47,24 @@ def touch(key: str, agent: str, now: int, db: Connection) -> Session:
 
 
 def patch(
-    key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int, db: Connection
+    key: str,
+    agent: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    now: int,
+    expected: str | None,
+    db: Connection,
 ) -> Session:
+    before = find_session(key, db)
+    if expected is not None and (before is None or before.id != expected):
+        raise SessionChanged(key)
     session = touch(key, agent, now, db)
-    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(change(session.entry)).decode(), key))
+    entry = change(session.entry)
+    label = entry.get("label")
+    if label is not None and label != session.entry.get("label"):
+        taken = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
+        if db.execute(taken, (agent, key, label)).fetchone() is not None:
+            raise LabelTaken(label)
+    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(entry).decode(), key))
     return _there(key, db)
 
 
@@ -131,7 +153,12 @@ def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:
         " AND position < ? ORDER BY position DESC LIMIT ?",
         (key, 2**62 if before is None else before, limit),
     )
-    return [Row(position, id, _decode_object(body), run) for position, id, body, run in rows][::-1]
+    return [read_row(row) for row in rows][::-1]
+
+
+def read_row(row: Sequence[Any]) -> Row:
+    position, id, body, run = row
+    return Row(position, id, _decode_object(body), run)
 
 
 def compact(key: str, keep: int, db: Connection) -> int | None:

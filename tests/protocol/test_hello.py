@@ -19,7 +19,7 @@ FACTS = Facts(
     uptime_ms=5,
     config_path="/c",
     state_dir="/s",
-    defaults=Defaults("main", ("main",), "main", "per-sender", False),
+    defaults=Defaults("main", ("main",), "main", "per-sender"),
 )
 
 
@@ -70,8 +70,8 @@ def test_protocol_4_has_auth_and_boot_id() -> None:
 
 def test_who_answers_by_default() -> None:
     defaults = made(4)["snapshot"]["sessionDefaults"]
-    assert (defaults["modelConfigured"], defaults["ownership"], defaults["selectionRequired"]) == (False, "sole", False)
-    team = replace(FACTS, defaults=Defaults("boss", ("helper", "boss"), "home", "per-sender", True))
+    assert (defaults["modelConfigured"], defaults["ownership"], defaults["selectionRequired"]) == (True, "sole", False)
+    team = replace(FACTS, defaults=Defaults("boss", ("helper", "boss"), "home", "per-sender"))
     defaults = made(4, team)["snapshot"]["sessionDefaults"]
     assert (defaults["defaultAgentId"], defaults["mainSessionKey"]) == ("boss", "agent:boss:home")
-    assert (defaults["modelConfigured"], defaults["ownership"]) == (True, "legacy")
+    assert defaults["ownership"] == "legacy"
