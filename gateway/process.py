@@ -205,6 +205,7 @@ class Process:
             config=self._configuration.report(),
             restarts=start.record.memory.restarts,
             restart_problem=self._coordinator.problem,
+            conversations_problem=self.conversations.degraded,
             log_file=start.logs.file,
             watching=self._configuration.watching,
         )
@@ -215,6 +216,7 @@ class Process:
             "config": self._configuration.degraded,
             "auth": self._configuration.nobody_can_connect,
             "restart": self._coordinator.problem is not None,
+            "conversations": self.conversations.degraded is not None,
         }
         return (*(name for name, wrong in found.items() if wrong), *self._problems)
 
@@ -317,7 +319,7 @@ class Process:
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
-        self._spawn(self.conversations.ready(), "conversations")
+        self.conversations.begin()
         self._spawn(self._settle_in(), "settling in")
 
     def _count_restart(self) -> None:
@@ -390,12 +392,12 @@ class Process:
             notifier.stopping(f"Leaving ({coordinator.reason})")
         log.info("leaving (%s)", coordinator.reason)
         await self._configuration.stop()
-        self.conversations.runs.release()
         budgets = Budgets()
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
         way = coordinator.state.way
         carry = self._server.server_state.carry = await self._comes_back()
         await drained
+        self.conversations.release()
         await self._server.leave(
             budgets, self._stopped_accepting, partial(self._close_websockets, carry=carry), carry=carry
         )
@@ -406,7 +408,8 @@ class Process:
             self.keeper.stop_reading()
             await self.hub.settle(budgets.finish, RESTARTING)
             carry = await self._comes_back_still(way)
-        await self.conversations.close()
+        # Runs tell what they say until here; what is queued for clients by now goes along with their connections.
+        await self.conversations.close(budgets.store, for_good=not carry)
         for task in list(self._tasks):
             task.cancel()
         # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
