@@ -69,7 +69,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     system: str = ""
     """What the client adds to the system prompt."""
     context: list[Message] = []
-    """Messages that come before the prompt in place of the session's own: an HTTP client brings its history."""
+    """Messages that come before the prompt where the session has none: an HTTP client brings its history."""
     timeout_ms: int | None = None
     lane: str = "chat"
     """Who asked: chat, agent, http."""
