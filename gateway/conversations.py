@@ -250,17 +250,15 @@ class Conversations:
             self.changes.tell(key, "send")
         return run, fresh
 
-    async def follow(self, id: str, place: Place = BEGINNING) -> Reader:
-        """What a run says, from its beginning or from where another reader was; close it. Raises StorageFailed."""
-        # Before the first wait: whoever goes on with what another process has left must hear of all that comes.
-        reader = self._following.read(id, place)
-        try:
-            await self.ready()
-            self._following.settle(id, await self.store.run(id))
-        except StorageFailed:
-            reader.close()
-            raise
-        return reader
+    def follow(self, id: str, place: Place = BEGINNING) -> Reader:
+        """What a run says, from its beginning, or from where a reader in another process was, if nothing has been heard
+        of the run in this one. You must `close` it, and `catch_up`."""
+        return self._following.read(id, place)
+
+    async def catch_up(self, id: str) -> None:
+        """Let those who follow a run know if it is over already. Raises StorageFailed."""
+        await self.ready()
+        self._following.settle(id, await self.store.run(id))
 
     async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         """Do what a chat's command says, and answer it. Raises QueueFull, StorageFailed."""

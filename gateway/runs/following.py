@@ -88,10 +88,9 @@ class Script:
     def end(self, run: Run | None) -> None:
         """None: nobody has ever heard of it."""
         self.over, self.run = True, run
-        if run is not None and self.seq is None:
-            self._add(run.answer)
-        for reader in self.readers:
-            reader.align(surely=True)
+        if self.seq is None:
+            self._add(run.answer if run else "")
+            self._now(run.seq if run else 0)
         self._close()
         self._now(self.seq or 0)
 
@@ -153,9 +152,10 @@ class Reader:
         script.readers.add(self)
         self.align()
 
-    def align(self, *, surely: bool = False) -> None:
+    def align(self) -> None:
         seq = self._script.seq
-        if self.position is None and (surely or (seq is not None and seq >= self._place.since)):
+        if self.position is None and seq is not None and seq >= self._place.since:
+            self.broken |= seq > self._place.since  # nobody knows where he was in what has been said since
             self.position = len(self._script.text) + len(self._place.ahead)
             if self._place.ahead:
                 self._script.expect(self._place.ahead)

@@ -28,9 +28,9 @@ class Answering:
         self.given_up = False
         """That the client is gone is the gateway's own doing."""
         self._cycle = cycle
-        # As long as nothing is written, what was said of it holds.
-        self._describe = (lambda: left.state) if left else None
+        self._describe: Callable[[], bytes] | None = (lambda: left.state) if left else None
         self._last = left.unsent if left else b""
+        """What was written last, as far as it was written here."""
         self._farewell = b""
 
     @property
@@ -42,31 +42,36 @@ class Answering:
         """The head has been sent."""
         return self._cycle.response_started
 
-    async def offer(self, describe: Callable[[], bytes], farewell: bytes = b"") -> None:
+    def offer(self, describe: Callable[[], bytes], farewell: bytes = b"") -> None:
         """From now on another process can go on, with what `describe` says then: of all that was given to `write`.
 
-        A head that is sent must be before this, and no piece of the body may be. `farewell` is the end of a body that
-        has begun, for a client that nobody goes on with.
+        What was sent by ASGI must be before this; wait until it is `taken`. `farewell` is the end of a body that has
+        begun, for a client that nobody goes on with.
         """
+        self._describe, self._farewell = describe, farewell
         if not self._cycle.transport.is_closing():
             self._cycle.transport.set_write_buffer_limits(0)
+
+    async def taken(self) -> None:
+        """Until the client has taken what there is, or is gone."""
         await self._cycle.flow.drain()
-        self._describe, self._farewell = describe, farewell
 
     def withdraw(self) -> None:
         """The rest is written now, by ASGI."""
         self._describe = None
 
     async def write(self, data: bytes) -> None:
-        """A piece of the body; returns once it is taken, or the client is gone."""
+        """A piece of the body, once the one before is `taken`; returns when this one is."""
         if not self._cycle.disconnected:
             self._last = _chunk(data)
             self._cycle.transport.write(self._last)
-        await self._cycle.flow.drain()
+        await self.taken()
 
     @property
     def portable(self) -> bool:
-        return self._describe is not None and not self._cycle.response_complete and not self._cycle.disconnected
+        if self._describe is None or self._cycle.response_complete or self._cycle.disconnected:
+            return False
+        return self._cycle.transport.get_write_buffer_size() <= len(self._last)
 
     def left(self) -> Answer:
         """Nothing may be written after this."""

@@ -95,7 +95,6 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
             going = msgspec.msgpack.decode(answering.resumed, type=Going)
         else:
             going = await _accept(core, Headers(scope=scope), await _body(receive))
-        reader = await core.conversations.follow(going.run, going.place)
     except _Gone:
         return
     except Refused as refusal:
@@ -105,12 +104,9 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
     except QueueFull as full:
         answer = _refusal(429, f"{full}; wait for an answer, or stop one", RATE, {"retry-after": "2"})
     except StorageFailed as failed:
-        if answering.begun:
-            await send({"type": "http.response.body", "body": broken(Error(str(failed), API)), "more_body": False})
-            return
-        answer = _refusal(503, str(failed), API, {"retry-after": "2"})
+        answer = _unavailable(failed)
     else:
-        await _Answer(core, going, reader, scope, receive, send).give()
+        await _Answer(core, going, scope, receive, send).give()
         return
     await answer(scope, receive, send)
 
@@ -122,6 +118,10 @@ class _Denied(Exception):
 
 def _refusal(status: int, message: str, type: str, headers: dict[str, str] | None = None) -> Response:
     return Response(error(message, type), status, headers, media_type="application/json")
+
+
+def _unavailable(why: StorageFailed) -> Response:
+    return _refusal(503, str(why), API, {"retry-after": "2"})
 
 
 async def _body(receive: Receive) -> bytes:
@@ -170,11 +170,14 @@ def _run_id(headers: Headers) -> str:
 class _Answer:
     """One answer, until it is whole or nobody is there to take it."""
 
-    def __init__(self, core: Core, going: Going, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, core: Core, going: Going, scope: Scope, receive: Receive, send: Send) -> None:
         self._core = core
         self._going = going
-        self._reader = reader
+        self._reader: Reader = core.conversations.follow(going.run, going.place)
         self._answering: Answering = scope["extensions"][EXTENSION]["answering"]
+        if self._answering.resumed is not None:
+            # At once: what the run says from now on is not in what the process before has said of it.
+            self._offer()
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -182,7 +185,7 @@ class _Answer:
 
     async def give(self) -> None:
         loop = asyncio.get_running_loop()
-        work = loop.create_task(self._stream() if self._going.stream else self._whole())
+        work = loop.create_task(self._work())
         gone = loop.create_task(self._until_gone())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -195,6 +198,18 @@ class _Answer:
             self._reader.close()
         if not work.cancelled():
             work.result()
+
+    async def _work(self) -> None:
+        try:
+            await self._core.conversations.catch_up(self._going.run)
+        except StorageFailed as failed:
+            self._answering.withdraw()
+            if self._answering.begun:
+                await self._end(broken(Error(str(failed), API)))
+            else:
+                await _unavailable(failed)(self._scope, self._receive, self._send)
+        else:
+            await (self._stream() if self._going.stream else self._whole())
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -210,11 +225,14 @@ class _Answer:
             except StorageFailed as problem:
                 log.error("run %s goes on although its client has gone: %s", run, problem)
 
+    def _offer(self) -> None:
+        self._answering.offer(self._state, broken(RESTARTING))
+
     def _state(self) -> bytes:
         return msgspec.msgpack.encode(msgspec.structs.replace(self._going, place=self._reader.place()))
 
     async def _whole(self) -> None:
-        await self._answering.offer(self._state)
+        self._offer()
         run = await self._reader.ended()
         if run is not None and run.state in ("done", "aborted"):
             answer = Response(completion(run, self._going.model), media_type="application/json")
@@ -230,10 +248,13 @@ class _Answer:
         if self._answering.resumed is None:
             await self._send({"type": "http.response.start", "status": 200, "headers": _SSE})
             await self._send({"type": "http.response.body", "body": self._chunks.role(), "more_body": True})
-        await self._answering.offer(self._state, broken(RESTARTING))
-        end = await self._pieces()
+            self._offer()
+        await self._answering.taken()
+        await self._end(await self._pieces())
+
+    async def _end(self, body: bytes) -> None:
         self._answering.withdraw()
-        await self._send({"type": "http.response.body", "body": end, "more_body": False})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _pieces(self) -> bytes:
         """Write what is said; returns what the stream ends with."""

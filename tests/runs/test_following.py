@@ -230,11 +230,25 @@ def test_one_that_is_not_there_yet_waits_and_can_be_put_away_again() -> None:
 def test_the_run_has_ended_while_nobody_was_there() -> None:
     async def scene() -> None:
         following = Process(None).following
-        reader, broken = following.read("r", Place(5, "rest")), following.read("r", Place(5, "", "ahead"))
+        reader = following.read("r", Place(6, "rest"))
+        broken = [following.read("r", place) for place in (Place(6, "", "ahead"), Place(5, "rest"))]
         following.settle("r", replace(RUN, state="done", answer="begin and rest", seq=6))
         assert [await take(reader), await reader.read(9)] == ["rest", ""]
+        for each in broken:
+            with pytest.raises(Broken):
+                await each.read(9)
+
+    play(scene)
+
+
+def test_whoever_comes_back_when_more_has_been_stored_is_told_and_not_left_out() -> None:
+    async def scene() -> None:
+        following = Process(None).following
+        reader, late = following.read("r", Place(4)), following.read("r", Place(3))
+        following.anew(Live(RUN, seq=4, text="begin and more"))
+        assert await take(reader) == ""
         with pytest.raises(Broken):
-            await broken.read(9)
+            await late.read(9)
 
     play(scene)
 

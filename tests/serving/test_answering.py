@@ -51,7 +51,8 @@ class Application:
         if self.streams and not answering.begun:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         if self.offers:
-            await answering.offer(lambda: b"%d" % self.written, BYE)
+            answering.offer(lambda: b"%d" % self.written, BYE)
+            await answering.taken()
         while piece := await self.pieces.get():
             self.written += 1
             if self.streams:

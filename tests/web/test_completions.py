@@ -497,6 +497,33 @@ def test_a_stream_goes_on_in_the_next_process_with_each_word_once(play: Play) ->
     play(scene)
 
 
+def test_restarts_that_follow_each_other_before_a_slow_client_has_taken_anything(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        reply = await stream(it)
+        reply.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        (run,) = await it.puppet.begun()
+        number = 0
+
+        async def say() -> None:
+            nonlocal number
+            it.puppet.say(run, Text(f"{number:07} " * 1000))
+            number += 1
+            live = it.core.conversations.runs.live
+            await until(lambda: live(run) is not None and live(run).seq == number)
+
+        while not it.server.http[0].transport.get_write_buffer_size():
+            await say()
+        for _ in range(3):
+            await say()
+            await it.restart()
+        reply.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        it.puppet.say(run, said("all"), Ended("done"))
+        whole = "".join(piece(each) or "" for each in (await reply.events())[:-1])
+        assert whole == "".join(f"{each:07} " * 1000 for each in range(number))
+
+    play(scene)
+
+
 def test_an_answer_in_one_piece_comes_from_the_next_process(play: Play) -> None:
     async def scene(it: Scene) -> None:
         asked = await it.ask({"messages": QUESTION})
@@ -591,7 +618,7 @@ def test_a_database_that_cannot_be_opened_ends_the_stream_with_a_word(
     async def scene(it: Scene) -> None:
         reply = await stream(it)
         await it.puppet.begun()
-        monkeypatch.setattr("gateway.conversations.Conversations.follow", fails)
+        monkeypatch.setattr("gateway.conversations.Conversations.catch_up", fails)
         await it.restart()
         error, done = await reply.events()
         assert (error["error"]["message"], done) == ("the database is gone", "[DONE]")
