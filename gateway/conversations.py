@@ -73,9 +73,9 @@ class Conversations:
         if self._opening is not None:
             await asyncio.gather(self._opening, return_exceptions=True)
             if self.problem is None:
-                self.changes.close()
-                self._overview.close()
                 await self.runs.close()
+                await self.changes.close()
+                self._overview.close()
                 await self.store.close()
 
     async def _open(self) -> None:

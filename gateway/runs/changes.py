@@ -29,6 +29,8 @@ log = logging.getLogger("gateway.sessions")
 
 SINCE = 4
 """The first protocol that has these events."""
+LEAVE_S = 1.0
+"""In which all is told when the process leaves."""
 MAX_MESSAGES = 100
 """Of one run that are told one by one; a page reads the rest from the history."""
 
@@ -55,7 +57,8 @@ class Changes:
         self._due: dict[str, _Due] = {}
         self._told: dict[str, int] = {}
         """Run -> how many of its messages have been told."""
-        self._telling: asyncio.Task[None] | None = None
+        self.telling: asyncio.Task[None] | None = None
+        """Under way while something is still to be told."""
 
     # -- runs.service.Audience -------------------------------------------------------------------------------------
 
@@ -81,9 +84,11 @@ class Changes:
         gone = {"sessionKey": session.key, "sessionId": session.id, "agentId": session.agent, "reason": "delete"}
         self._broadcast("sessions.changed", gone | {"ts": _now()})
 
-    def close(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
+    async def close(self) -> None:
+        """Tell what is still to be told, to clients whose connections outlive this process."""
+        if self.telling is not None:
+            await asyncio.wait([self.telling], timeout=LEAVE_S)
+            self.telling.cancel()
 
     # -- telling ---------------------------------------------------------------------------------------------------
 
@@ -94,8 +99,8 @@ class Changes:
         due.news |= news
         if run is not None and run.request.keeps and run.id not in due.runs:
             due.runs.append(run.id)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.get_running_loop().create_task(self._tell_all(), name="telling of sessions")
+        if self.telling is None or self.telling.done():
+            self.telling = asyncio.get_running_loop().create_task(self._tell_all(), name="telling of sessions")
 
     async def _tell_all(self) -> None:
         while self._due:
