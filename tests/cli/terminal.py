@@ -61,6 +61,12 @@ class Terminal:
         begun, self._seen = self._seen, place + len(text)
         return self.shown[begun : self._seen]
 
+    def until_waiting(self) -> None:
+        """Wait until the sign shows that an answer is waited for."""
+        seen, deadline = len(self.raw), time.monotonic() + SECONDS
+        while " thinking" not in self.raw[seen:]:
+            assert self._read(deadline - time.monotonic()), "it has ended, or it does not wait"
+
     def end(self) -> int:
         """Wait for the end of the command; its exit code."""
         deadline = time.monotonic() + SECONDS
@@ -70,6 +76,12 @@ class Terminal:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    @property
+    def echoes(self) -> bool:
+        """What is typed is shown, as a shell wants it."""
+        flags: int = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ECHO)
 
     @property
     def shown(self) -> str:
