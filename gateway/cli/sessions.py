@@ -127,7 +127,7 @@ def _tell_list(payload: Any) -> None:
         right=("AGE", "TOKENS"),
     )
     if (more := payload.get("totalCount", 0) - len(rows)) > 0:
-        click.secho(f"{more} more: --limit {payload['totalCount']}", dim=True)
+        click.echo(f"{more} more: --limit {payload['totalCount']}")
 
 
 def title_of(row: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
-from tests.cli.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
+from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
 
 PROMPT = "› "
 WORDS = [f"w{number}" for number in range(60)]
@@ -61,9 +61,7 @@ def test_several_lines(talking: Talking) -> None:
 
 
 def test_ctrl_c_ends_the_answer_and_not_the_conversation(talking: Talking) -> None:
-    with talking.terminal("chat", "--session", "t4") as terminal:
-        terminal.until(PROMPT)
-        terminal.type(LONG + ENTER)
+    with talking.terminal("chat", "--session", "t4", LONG) as terminal:
         terminal.until(f"{ECHO}w0 w1 w2")
         terminal.type(CTRL_C)
         terminal.until("\n· stopped\n")
