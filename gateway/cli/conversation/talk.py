@@ -117,17 +117,20 @@ class Talk:
         finally:
             self._exchange = None
             self._screen.sign.off()
-            if exchange.abort is not None and not exchange.abort.done():
-                self._aborts.add(exchange.abort)
-                exchange.abort.add_done_callback(self._aborts.discard)
         if remark is not None:
             await self._print(self._paper.aside(remark) + "\n")
         if text.startswith("/"):
             await self._learn()
 
     def _interrupt(self) -> None:
-        if self._exchange is not None:
-            self._exchange.interrupt()
+        if self._exchange is not None and (abort := self._exchange.interrupt()) is not None:
+            self._aborts.add(abort)
+            abort.add_done_callback(self._aborted)
+
+    def _aborted(self, abort: "asyncio.Future[Any]") -> None:
+        self._aborts.discard(abort)
+        if not abort.cancelled() and (error := abort.exception()) is not None:
+            self._note(f"not stopped: {error}")
 
     # -- what happens in the session -------------------------------------------------------------------------------
 
@@ -180,11 +183,15 @@ class Talk:
         """Show a session, and hear what happens in it from now on."""
         history = await self._line.call("chat.history", {"sessionKey": key, "limit": 1})
         following = Following(self._line, View(str(history.get("sessionKey") or key)))
-        if self._hearing is not None:
-            self._hearing.cancel()
+        before = await self._stop_hearing()
+        try:
+            rows, pieces = await following.catch_up(RECALLED)
+        except (CallFailed, TimedOut):
+            if before is not None:
+                self._hearing = asyncio.ensure_future(self._hear(Following(self._line, before.view)))
+            raise
         self._following = following
         await self._print(self._paper.header(_model(history), self._key, self._line.url) + "\n")
-        rows, pieces = await following.catch_up(RECALLED)
         still = set(following.view.open)
         await self._print(self._paper.recall([row for row in rows if row.run not in still]))
         for piece in pieces:
@@ -192,6 +199,14 @@ class Talk:
                 await self._print(self._paper.show(piece))
         self._hearing = asyncio.ensure_future(self._hear(following))
         await self._learn()
+
+    async def _stop_hearing(self) -> Following | None:
+        """What was heard until now."""
+        if self._hearing is None:
+            return None
+        self._hearing.cancel()
+        await asyncio.gather(self._hearing, return_exceptions=True)
+        return self._following
 
     async def _switch(self, key: str) -> None:
         if key:

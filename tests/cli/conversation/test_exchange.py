@@ -16,6 +16,7 @@ ACCEPTED: dict[str, Any] = {"payload": {"runId": "r", "status": "started"}}
 def held(session: Session, *steps: str) -> str | None:
     """What `hold` says, when these things happen: once the gateway has been asked as the step begins with."""
     said: list[str | None] = []
+    aborts: list[asyncio.Future[Any]] = []
 
     async def test() -> None:
         async with serving(Gateway(session.respond)) as make:
@@ -31,11 +32,11 @@ def held(session: Session, *steps: str) -> str | None:
                     await line.call("settle")  # its answer has come, too
                     for _ in range(10):
                         await asyncio.sleep(0)
-                getattr(exchange, what)()
+                if (abort := getattr(exchange, what)()) is not None:
+                    aborts.append(abort)
             try:
                 said.append(await holding)
-                if exchange.abort is not None:
-                    await exchange.abort
+                await asyncio.gather(*aborts)
             finally:
                 await line.close()
 
