@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from gateway.cli.conversation.editor import Editor
@@ -13,14 +13,16 @@ from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.offers import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.paper import Paper
 from gateway.cli.conversation.screen import Screen
-from gateway.cli.conversation.view import Over, View
+from gateway.cli.conversation.view import Over, Row, View
 from gateway.cli.sessions import title_of
 from gateway.cli.status import duration
 from gateway.client import CallFailed
 from gateway.errors import GatewayError, TimedOut
 
-RECALLED = 6
-"""Messages that are shown of what was said before."""
+RECALLED = 3
+"""Questions that are shown of what was said before, with their answers."""
+READ = 40
+"""Messages in which they are looked for."""
 HISTORY = 20
 MAX_HISTORY = 1000
 SESSIONS = 20
@@ -185,7 +187,7 @@ class Talk:
         following = Following(self._line, View(str(history.get("sessionKey") or key)))
         before = await self._stop_hearing()
         try:
-            rows, pieces = await following.catch_up(RECALLED)
+            rows, pieces = await following.catch_up(READ)
         except (CallFailed, TimedOut):
             if before is not None:
                 self._hearing = asyncio.ensure_future(self._hear(Following(self._line, before.view)))
@@ -193,7 +195,7 @@ class Talk:
         self._following = following
         await self._print(self._paper.header(_model(history), self._key, self._line.url) + "\n")
         still = set(following.view.open)
-        await self._print(self._paper.recall([row for row in rows if row.run not in still]))
+        await self._print(self._paper.recall([row for row in _recent(rows) if row.run not in still]))
         for piece in pieces:
             if piece.run in still:
                 await self._print(self._paper.show(piece))
@@ -251,6 +253,12 @@ Enter       say it; a backslash before it, or Alt-Enter, begins another line
 Ctrl-C      end the answer; at the prompt: clear the line, or leave
 Ctrl-R, ↑   what was typed before
 """
+
+
+def _recent(rows: Sequence[Row]) -> Sequence[Row]:
+    """From the last questions on."""
+    questions = [number for number, row in enumerate(rows) if row.role == "user"]
+    return rows[questions[-RECALLED] if len(questions) >= RECALLED else 0 :]
 
 
 def _model(history: dict[str, Any]) -> str:

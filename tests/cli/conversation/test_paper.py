@@ -95,7 +95,7 @@ ROWS = [
 def test_what_was_said_before() -> None:
     paper = Paper(lambda: 40, False)
     assert paper.recall(ROWS, None) == (
-        "› Why?\nLet me look.\n· look\n· read\nline 0\nline 1\nline 2\nline 3\nline 4\n\n"
+        "› Why?\nLet me look.\n· look\n· read\n\nline 0\nline 1\nline 2\nline 3\nline 4\n\n"
     )
     assert paper.recall(ROWS[3:], 5) == paper.recall(ROWS[3:], None)
     assert paper.recall(ROWS[3:], 4) == "line 0\nline 1\nline 2\nline 3\n· 1 more lines: /history\n\n"

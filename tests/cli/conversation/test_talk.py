@@ -52,6 +52,14 @@ def test_a_first_message_is_said_at_once(talking: Talking) -> None:
         assert terminal.end() == 0
 
 
+def test_of_what_was_said_before_the_last_questions_are_shown(talking: Talking) -> None:
+    for number in range(4):
+        assert talking.cli("chat", "--session", "t12", f"question {number}").returncode == 0
+    with talking.terminal("chat", "--session", "t12") as terminal:
+        shown = terminal.until(f"{ECHO}question 3\n\n{PROMPT}")
+        assert re.findall(f"{PROMPT}(.*)", shown) == ["question 1", "question 2", "question 3", ""]
+
+
 def test_several_lines(talking: Talking) -> None:
     with talking.terminal("chat", "--session", "t3") as terminal:
         terminal.until(PROMPT)
