@@ -12,8 +12,9 @@ from gateway.cli.conversation.keys import signals
 from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.offers import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.paper import Paper
+from gateway.cli.conversation.pieces import Over, Row
 from gateway.cli.conversation.screen import Screen
-from gateway.cli.conversation.view import Over, Row, View
+from gateway.cli.conversation.view import View
 from gateway.cli.sessions import title_of
 from gateway.cli.status import duration
 from gateway.client import CallFailed

@@ -8,7 +8,8 @@ import pytest
 from gateway.cli.conversation import following as module
 from gateway.cli.conversation.following import Following
 from gateway.cli.conversation.lasting import Lasting
-from gateway.cli.conversation.view import Asked, Begun, Over, Piece, View, Words
+from gateway.cli.conversation.pieces import Asked, Begun, Over, Piece, Words
+from gateway.cli.conversation.view import View
 from gateway.client import CallFailed
 from tests.cli.conversation.scripted import Gateway, Session, refuse, run, serving
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.conversation import once as module
 from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.once import abort, say, watched
-from gateway.cli.conversation.view import Begun, Over, Piece, Words
+from gateway.cli.conversation.pieces import Begun, Over, Piece, Words
 from gateway.client import CallFailed
 from tests.cli.conversation.scripted import Gateway, Session, refuse, run, serving
 

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from gateway.cli.conversation.paper import Paper
-from gateway.cli.conversation.view import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.pieces import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
 
 ANSI = re.compile(r"\x1b\[\d+m")
 

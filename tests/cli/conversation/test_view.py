@@ -8,20 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.conversation.view import (
-    Anew,
-    Asked,
-    Begun,
-    Ended,
-    Next,
-    Over,
-    Piece,
-    Row,
-    Tool,
-    View,
-    Words,
-    read_row,
-)
+from gateway.cli.conversation.pieces import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
+from gateway.cli.conversation.view import View
 from gateway.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
@@ -250,15 +238,6 @@ def test_what_others_said_while_nobody_listened() -> None:
     assert take(view, chat("final", "Then this.")) == [
         Next("r"), Words("r", "Then this."), Over("r", "final", "Then this.")
     ]  # fmt: skip
-
-
-def test_a_message_as_the_history_has_it() -> None:
-    content = [{"type": "text", "text": "a"}, {"type": "toolCall", "name": "look"}, {"type": "text", "text": "b"}]
-    marks = {"id": "1", "runId": "r"}
-    message = {"role": "assistant", "content": content, "stopReason": "toolUse", "__openclaw": marks}
-    assert read_row(message) == Row("assistant", "ab", "1", "r", "toolUse", tools=("look",))
-    assert read_row({"role": "user", "content": "hi"}) == Row("user", "hi")
-    assert read_row({"content": None, "__openclaw": 5}) == Row("", "")
 
 
 # -- a gateway that dies, and connections that break -------------------------------------------------------------------
