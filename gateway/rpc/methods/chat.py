@@ -14,7 +14,6 @@ from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, RpcError, method
-from gateway.runs.telling import tell_injected
 from gateway.sessions import shown
 from gateway.sessions.records import Request, Row, Run
 from gateway.sessions.shown import RUNTIME
@@ -213,21 +212,16 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
     """Add a message of the assistant's to a session that exists, without asking a model."""
     key = session_key(call, params.session_key)
     text = f"[{params.label}]\n\n{params.message}" if params.label else params.message
-    now = int(time.time() * 1000)
     message = {
         "role": "assistant",
         "content": [{"type": "text", "text": text}],
-        "timestamp": now,
+        "timestamp": int(time.time() * 1000),
         "stopReason": "injected",
         "usage": {"input": 0, "output": 0, "totalTokens": 0},
     }
-    conversations = call.core.conversations
-    await stored(conversations.ready())
-    row = await stored(conversations.store.append(key, message, now))
+    row = await stored(call.core.conversations.inject(key, message))
     if row is None:
         raise RpcError("session not found")
-    tell_injected(call.core.hub, row.id, key, conversations.agent(key), message)
-    conversations.changes.tell(key, "chat.inject")
     return Injected(True, row.id)
 
 
