@@ -25,7 +25,9 @@ def with_echo(modern: bool) -> tuple[Act, ...]:
     """In an agent's main session."""
     long, middle = _words("stop", 150), _words("restart", 90)
     first, second = _words("first", 30), "and then the second"
-    reset: tuple[Message, ...] = () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
+    reset: tuple[Message, ...] = (
+        () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
+    )
     return (
         _said("send", "alpha beta gamma"),
         Act("reload", "reload", ends=_exchange("alpha beta gamma"), whole=_echo("alpha beta gamma")),
