@@ -41,6 +41,7 @@ class Client:
 
     version: str
     node: str
+    protocol: int
     overrides: tuple[tuple[str, str], ...] = ()
     """Dependencies whose newest release does not go with this one."""
 
@@ -72,8 +73,8 @@ class Client:
 
 
 CLIENTS = (
-    Client("2026.2.1", "22", (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
-    Client("2026.9.6", "24"),
+    Client("2026.2.1", "22", 3, (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
+    Client("2026.9.6", "24", 4),
 )
 
 
