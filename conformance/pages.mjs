@@ -1,158 +1,25 @@
 // Walks pages of a release's Control UI in a headless browser and prints what was seen, a line of JSON for each page.
 // Usage: node pages.mjs '{"package", "browser", "port", "gateway", "token", "out", "elsewhere", "restart", "pages"}'
-// The page stands before the gateway as a reverse proxy does, so that both have one address; or, with `elsewhere`, beside
-// it, and then the page itself goes to the gateway. With `restart` each page, once connected, prints {"restart": page}, and goes on when a line comes on standard input.
-// The browser's library is the one that the release brings itself. What is good or bad is judged elsewhere (sight.py).
-import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
-import { createServer, request } from "node:http";
-import { createRequire } from "node:module";
-import { connect } from "node:net";
+// With `restart` each page, once connected, prints {"restart": page}, and goes on when a line comes on standard input.
+// What is good or bad is judged elsewhere (sight.py).
 import path from "node:path";
-import { createInterface } from "node:readline";
+import { ask, look, open, print, settle } from "./browser.mjs";
 
 const job = JSON.parse(process.argv[2]);
-const { chromium } = createRequire(path.join(job.package, "package.json"))("playwright-core");
-// What only the gateway has. The rest is files of the page.
-const BEHIND = /^\/(__openclaw|avatar)\/|\/control-ui-config\.json$/;
-const QUIET_MS = 700; // without an answer that is awaited, or anything new on the screen
-const LIMIT_MS = 8000;
-const ALERTS = "[role=alert]:visible, .callout.danger:visible, .callout--danger:visible, [class*=toast]:visible";
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
-TYPES[".json"] = "application/json";
-TYPES[".woff2"] = "font/woff2";
-const said = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const print = (row) => console.log(JSON.stringify(row));
-
-// Hands a request on to the gateway, as a reverse proxy before both does.
-function hand({ url, method, headers }, response) {
-  const options = { host: "127.0.0.1", port: job.gateway, path: url, method, headers };
-  const behind = request(options, (answer) => {
-    response.writeHead(answer.statusCode, answer.headers);
-    answer.pipe(response);
-  });
-  behind.on("error", () => response.writeHead(502).end());
-  behind.end();
-}
-
-function tunnel({ url, method, rawHeaders }, socket, head) {
-  const gateway = connect(job.gateway, "127.0.0.1");
-  const headers = rawHeaders.map((text, at) => (at % 2 ? `${text}\r\n` : `${text}: `)).join("");
-  gateway.write(`${method} ${url} HTTP/1.1\r\n${headers}\r\n`);
-  gateway.write(head);
-  gateway.pipe(socket).pipe(gateway);
-  for (const [one, other] of [[gateway, socket], [socket, gateway]]) one.on("error", () => other.destroy());
-}
-
-function serve(root) {
-  const server = createServer((asked, response) => {
-    if (!job.elsewhere && BEHIND.test(asked.url)) return hand(asked, response);
-    const wanted = path.join(root, path.normalize(new URL(asked.url, "http://x").pathname));
-    const isFile = wanted.startsWith(root) && existsSync(wanted) && statSync(wanted).isFile();
-    if (!isFile && path.extname(wanted)) return response.writeHead(404).end();
-    const file = isFile ? wanted : path.join(root, "index.html"); // its pages are paths of one document
-    response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" });
-    // Below /settings/ the document's own files would be looked for there: OpenClaw's gateway says where they are, too.
-    if (file.endsWith("index.html")) return response.end(readFileSync(file, "utf8").replaceAll('"./', '"/'));
-    createReadStream(file).pipe(response);
-  });
-  if (!job.elsewhere) server.on("upgrade", tunnel);
-  return new Promise((resolve) => server.listen(job.port, "127.0.0.1", () => resolve(server)));
-}
-
-// What happens behind a page, from now on.
-function watch(page) {
-  let seen;
-  const forget = () => (seen = { errors: [], faults: [], refused: {}, asked: new Map(), greeted: new Set(), last: 0 });
-  forget();
-  page.on("pageerror", (error) => seen.faults.push(error.message));
-  page.on("console", (line) => {
-    if (line.type() === "error") seen.errors.push(`${line.text()} ${line.location().url}`.trim());
-  });
-  page.on("websocket", (socket) => {
-    socket.on("framesent", ({ payload }) => {
-      const frame = JSON.parse(payload);
-      seen.asked.set(frame.id, frame.method);
-      seen.last = Date.now();
-    });
-    socket.on("framereceived", ({ payload }) => {
-      const frame = JSON.parse(payload);
-      if (frame.type !== "res" || !seen.asked.has(frame.id)) return;
-      const method = seen.asked.get(frame.id);
-      seen.asked.delete(frame.id);
-      seen.last = Date.now();
-      if (frame.ok && method === "connect") seen.greeted.add(socket);
-      // v96 may ask in the moment between a new connection and its connect; it is refused, and connects again.
-      const counts = method === "connect" || seen.greeted.has(socket);
-      if (!frame.ok && counts) seen.refused[method] = frame.error?.message;
-    });
-    socket.on("close", () => {
-      seen.greeted.delete(socket);
-      seen.asked.clear();
-    });
-    socket.on("socketerror", (error) => seen.faults.push(`websocket: ${error}`));
-  });
-  return { forget, get: () => seen };
-}
-
-async function settle(page, get) {
-  const end = Date.now() + LIMIT_MS;
-  await page.waitForLoadState("networkidle", { timeout: LIMIT_MS }).catch(() => undefined);
-  let text = "";
-  while (Date.now() < end) {
-    await page.waitForTimeout(QUIET_MS);
-    const now = await page.evaluate(() => document.body.innerText);
-    const seen = get();
-    if (seen.greeted.size && !seen.asked.size && now === text && Date.now() - seen.last >= QUIET_MS) return;
-    text = now;
-  }
-}
-
-// Every visible line of the page, those of its components' own trees too.
-const lines = () => {
-  const texts = [];
-  const add = (root) => {
-    for (const child of root.children) if (child.innerText) texts.push(child.innerText);
-    for (const each of root.querySelectorAll("*")) if (each.shadowRoot) add(each.shadowRoot);
-  };
-  texts.push(document.body.innerText);
-  for (const each of document.querySelectorAll("*")) if (each.shadowRoot) add(each.shadowRoot);
-  return [...new Set(texts.join("\n").split("\n").map((line) => line.trim()).filter(Boolean))];
-};
-
-const server = await serve(path.join(job.package, "dist", "control-ui"));
-// Playwright leaves its sandbox off, so it starts as root and in containers too; every page that it sees is ours.
-const args = ["--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-sync"];
-args.push("--disable-background-networking", "--disable-component-update");
-const browser = await chromium.launch({ executablePath: job.browser, headless: true, args });
-const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
-const { forget, get } = watch(page);
-const place = `http://127.0.0.1:${job.port}`;
-const words = new URLSearchParams({ token: job.token });
-if (job.elsewhere) words.set("gatewayUrl", `ws://127.0.0.1:${job.gateway}`);
-
-// v21 takes the token from the query and v96 from the fragment; both keep it. v96 asks before it goes elsewhere.
-await page.goto(`${place}/chat?${words}#${words}`);
-const confirm = page.getByRole("button", { name: /^(confirm|switch to)/i });
-if (job.elsewhere) await confirm.first().click({ timeout: 4000 }).catch(() => undefined);
-await settle(page, get);
+const view = await open(job);
+const { page, place } = view;
 for (const name of job.pages) {
-  forget();
+  view.forget();
   await page.goto(`${place}/${name}`);
-  await settle(page, get);
+  await settle(view);
   if (job.restart) {
-    print({ restart: name });
-    await said.next();
-    await settle(page, get);
+    await ask({ restart: name });
+    await settle(view);
   }
   await page.screenshot({ path: path.join(job.out, `${name.replaceAll("/", "_")}.png`) });
-  const { errors, faults, refused, greeted } = get();
-  const alerts = (await page.locator(ALERTS).allInnerTexts()).map((text) => text.trim()).filter(Boolean);
   const links = await page.locator("a[href]").evaluateAll((found) => found.map((each) => each.href));
   const inside = links.map((href) => new URL(href)).filter((url) => url.origin === place).map((url) => url.pathname);
-  const at = new URL(page.url()).pathname;
-  const row = { page: name, at, connected: greeted.size > 0, console: errors, faults, refused, alerts, links: [...new Set(inside)] };
-  print({ ...row, lines: await page.evaluate(lines) });
+  print({ page: name, at: new URL(page.url()).pathname, links: [...new Set(inside)], ...(await look(view)) });
 }
-await browser.close();
-server.close();
+await view.close();
 process.exit();

@@ -42,6 +42,8 @@ MAX_FRAME = 64 * 1024 * 1024
 CLOSE_S = 1.0
 """For the other side to answer the close frame."""
 CHALLENGE = "connect.challenge"
+PRELIMINARY = ("accepted", "in_flight")
+"""The `status` of an answer that another one follows."""
 
 
 class WireFailure(GatewayError):
@@ -52,6 +54,8 @@ class WireFailure(GatewayError):
         self.message = str(error.get("message", ""))
         self.details = error.get("details")
         self.retryable = bool(error.get("retryable", False))
+        after = error.get("retryAfterMs")
+        self.retry_after_s = after / 1000 if isinstance(after, int) else None
         super().__init__(f"{self.message} ({self.code})")
 
 
@@ -96,6 +100,7 @@ class GatewayClient:
         identity: "Identity | None" = None,
         protocols: Sequence[int] = (4, 3),
         scopes: Sequence[str] = ("operator.admin",),
+        caps: Sequence[str] = (),
         client_id: str = "gateway-client",
         mode: str = "backend",
         timeout_s: float = TIMEOUT_S,
@@ -103,18 +108,20 @@ class GatewayClient:
         """`timeout_s` bounds connecting and, unless a call says otherwise, each call.
 
         `identity` is shown to a gateway on another machine, and to one that asks for it. Of the `protocols`, the first
-        that the gateway speaks is used.
+        that the gateway speaks is used. With `tool-events` among the `caps`, `agent` events tell of tools.
         """
         self.url = url
         self.hello: dict[str, Any] = {}
         """The hello-ok payload: version, methods, snapshot, limits."""
         client = {"id": client_id, "mode": mode, "version": __version__, "platform": platform.system().lower()}
         shared = {key: value for key, value in (("token", token), ("password", password)) if value}
-        self._approach = Approach(url, client, scopes, shared, identity, protocols)
+        self._approach = Approach(url, client, scopes, shared, identity, protocols, caps)
         self._timeout_s = timeout_s
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._finals: set[str] = set()
+        """Requests whose answer is the one that comes when their run is over."""
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._news = asyncio.Event()
         self._end: Disconnected | None = None
@@ -149,12 +156,17 @@ class GatewayClient:
         if self._reader is not None:
             await self._reader
 
-    async def call(self, method: str, params: object = None, timeout_s: float | None = None) -> Any:
-        """The payload of the answer. Raise CallFailed, TimedOut or Disconnected."""
+    async def call(
+        self, method: str, params: object = None, timeout_s: float | None = None, *, final: bool = False
+    ) -> Any:
+        """The payload of the answer. Raise CallFailed, TimedOut or Disconnected.
+
+        `agent` answers twice: that its run is accepted, and what came of it. With `final` the second is meant.
+        """
         limit = self._timeout_s if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(limit):
-                answer = await self._request(method, {} if params is None else params)
+                answer = await self._request(method, {} if params is None else params, final)
         except TimeoutError:
             raise TimedOut(f"{method}: no answer within {limit:g} s") from None
         if not answer.get("ok"):
@@ -207,7 +219,7 @@ class GatewayClient:
             raise refusal
         return None
 
-    async def _request(self, method: str, params: object) -> dict[str, Any]:
+    async def _request(self, method: str, params: object, final: bool = False) -> dict[str, Any]:
         if self._socket is None:
             raise GatewayError("not connected: call connect() first")
         if self._end is not None:
@@ -218,6 +230,8 @@ class GatewayClient:
         id = str(self._last_id)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[id] = answer
+        if final:
+            self._finals.add(id)
         try:
             await self._socket.send(json.dumps({"type": "req", "id": id, "method": method, "params": params}))
             return await answer
@@ -225,6 +239,7 @@ class GatewayClient:
             return await answer  # the reader says how it ended
         finally:
             self._answers.pop(id, None)
+            self._finals.discard(id)
 
     async def _read(self, socket: "ClientConnection") -> None:
         try:
@@ -247,10 +262,15 @@ class GatewayClient:
         elif frame["type"] == "event":
             nonce, at = frame["payload"]["nonce"], frame["payload"].get("ts")
             self._answer(CHALLENGE, {"nonce": "" + nonce, "ts": at})
-        elif frame["type"] == "res":
+        elif frame["type"] == "res" and not (frame["id"] in self._finals and _is_preliminary(frame)):
             self._answer(frame["id"], frame)
 
     def _answer(self, id: str, what: dict[str, Any]) -> None:
         answer = self._answers.get(id)
         if answer is not None and not answer.done():
             answer.set_result(what)
+
+
+def _is_preliminary(frame: dict[str, Any]) -> bool:
+    payload = frame.get("payload")
+    return bool(frame.get("ok")) and isinstance(payload, dict) and payload.get("status") in PRELIMINARY

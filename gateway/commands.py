@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.config import models
+from gateway.runs.service import StillActive
 from gateway.slash import COMMANDS, Slash
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
         case "status":
             return await _status(conversations, key)
         case "new":
-            await conversations.abort(key)
-            await conversations.store.reset(key, conversations.agent(key), _now())
-            return "New session. What was said before is forgotten."
+            return await _new(conversations, key)
         case "model":
             return await _model(conversations, key, command.argument)
         case "models":
@@ -36,6 +35,14 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
             return "Commands:\n" + "\n".join(f"- /{name}: {what}" for name, what in COMMANDS.items())
 
 
+async def _new(conversations: "Conversations", key: str) -> str:
+    try:
+        await conversations.reset(key)
+    except StillActive:
+        return "Not begun anew: the answer that is being written does not end. Try again in a moment."
+    return "New session. What was said before is forgotten."
+
+
 def _model_line(listed: models.Listed) -> str:
     remarks = (*listed.tags, *(() if listed.available else ("cannot be asked yet",)))
     return f"- {listed.ref}" + (f" ({', '.join(remarks)})" if remarks else "")
@@ -44,10 +51,9 @@ def _model_line(listed: models.Listed) -> str:
 async def _status(conversations: "Conversations", key: str) -> str:
     session = await conversations.store.session(key)
     tree = conversations.tree()
-    default = models.default(tree, conversations.agent(key))
-    window = models.window(tree, default)
-    chosen = session.entry.get("model") if session else None
-    lines = [f"Session: {key}", f"Model: {chosen or default}"]
+    model = models.chosen(tree, conversations.agent(key), session.entry.get("model") if session else None)
+    window = models.window(tree, model)
+    lines = [f"Session: {key}", f"Model: {model}"]
     if session is not None:
         full = f" of {window} ({100 * session.total // window} %)" if window else ""
         lines.append(f"Context: {session.total} tokens{full}")
@@ -81,7 +87,7 @@ async def _think(conversations: "Conversations", key: str, level: str) -> str:
 async def _compact(conversations: "Conversations", key: str, argument: str) -> str:
     if argument and not (argument.isdecimal() and 0 < int(argument) <= 10_000):
         return "How many messages shall be kept? /compact 20"
-    forgotten = await conversations.store.compact(key, int(argument) if argument else KEPT)
+    forgotten = await conversations.compact(key, int(argument) if argument else KEPT)
     return f"Forgotten: {forgotten or 0} messages"
 
 
@@ -90,7 +96,7 @@ async def _set(conversations: "Conversations", key: str, name: str, value: str |
         rest = {each: known for each, known in entry.items() if each != name}
         return rest if value is None else {**rest, name: value}
 
-    await conversations.store.patch(key, conversations.agent(key), change, _now())
+    await conversations.patch(key, change)
 
 
 def _now() -> int:

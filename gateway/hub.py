@@ -119,6 +119,10 @@ class Connection:
     def may_hear(self, scope: Scope) -> bool:
         return self.peer is not None and not refuse(self.peer.protocol, self.peer.role, self.peer.scopes, scope)
 
+    def speaks(self, protocol: int) -> bool:
+        """This protocol, or a newer one."""
+        return not protocol or (self.peer is not None and self.peer.protocol >= protocol)
+
     def drop_slow(self, why: str) -> None:
         log.warning("slow consumer %s (%s) closed: %s", self.id, self.name, why)
         self.outbox.cut(SLOW_CONSUMER)
@@ -250,12 +254,20 @@ class Hub:
         drop_if_slow: bool = False,
         state_version: StateVersion | None = None,
         scope: Scope | None = None,
+        since: int = 0,
     ) -> None:
-        """`scope`: only those who have it, or are admin. Who does not get the event does not see a gap either."""
+        """`scope`: only those who have it, or are admin; `since`: only those of this protocol or a newer one.
+
+        Who does not get the event does not see a gap either.
+        """
         frame = EventFrame(event, payload, state_version)
         for connection in self._connections:
-            if scope is None or connection.may_hear(scope):
+            if connection.speaks(since) and (scope is None or connection.may_hear(scope)):
                 connection.offer(frame, drop_if_slow)
+
+    def heard(self, scope: Scope, since: int) -> bool:
+        """Whether there is anybody for such an event."""
+        return any(each.speaks(since) and each.may_hear(scope) for each in self.clients)
 
     def broadcast_by_protocol(
         self, event: str, make: Callable[[int], object], *, drop_if_slow: bool = False, state_version: StateVersion

@@ -14,7 +14,7 @@ COMMANDS: dict[str, str] = {
     "compact": "Forget all but the last messages: /compact, or /compact 20.",
     "stop": "End the answer that is being written.",
 }
-_ALIASES = {"reset": "new", "commands": "help", "abort": "stop", "thinking": "think"}
+ALIASES = {"reset": "new", "commands": "help", "abort": "stop", "thinking": "think"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def parse(text: str) -> Slash | None:
         return None
     word, _, rest = stripped[1:].partition(" ")
     name, colon, behind = word.partition(":")
-    name = _ALIASES.get(name.lower(), name.lower())
+    name = ALIASES.get(name.lower(), name.lower())
     if name not in COMMANDS or "\n" in stripped:
         return None
     return Slash(name, (f"{behind} {rest}" if colon else rest).strip())

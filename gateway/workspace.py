@@ -1,19 +1,43 @@
-"""An agent's workspace: a folder of the user's with texts that tell the agent who it is. Here they are read."""
+"""An agent's workspace: a folder of the user's with texts that tell the agent who it is."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.config import catalog
+from gateway.config.atomic import replace_text
 from gateway.config.prompt import FILES
 
 MAX_FILE_BYTES = 4_000_000
 """Of one file; what is longer is read up to here. A prompt takes far less of it."""
 VARIABLE = "OPENCLAW_WORKSPACE_DIR"
+NAMES = (*FILES, "HEARTBEAT.md")
+"""Files that clients may read and write."""
+
+
+@dataclass(frozen=True)
+class File:
+    size: int
+    """Bytes."""
+    modified_ms: int
+    """Since 1970."""
+    hash: str = ""
+    """SHA-256 of its bytes, as is the text only where it was asked for."""
+    text: str | None = None
+
+
+class Conflict(Exception):
+    """The file holds something else than was believed; `hash` is of that, "" without a file."""
+
+    def __init__(self, hash: str) -> None:
+        self.hash = hash
+        super().__init__(hash)
 
 
 def folder(tree: dict[str, Any], state: Path, agent_id: str) -> Path:
@@ -38,11 +62,46 @@ def read(place: Path, names: Iterable[str] = FILES) -> dict[str, str]:
 
 def read_one(place: Path, name: str) -> str:
     """Raises OSError. A link is followed as long as it stays in the folder; what is not a plain file is not read."""
+    return _bytes(place, name)[0].decode("utf-8", "replace")
+
+
+def look(place: Path, name: str, *, text: bool = False) -> File | None:
+    """What is known of a file; None if it is not there, or cannot be read."""
+    try:
+        data, status = _bytes(place, name)
+    except OSError:
+        return None
+    file = File(status.st_size, status.st_mtime_ns // 1_000_000)
+    return replace(file, hash=_hash(data), text=data.decode("utf-8", "replace")) if text else file
+
+
+def write(place: Path, name: str, text: str, expected: str | None = None) -> File:
+    """Give a file its text; it and the folder are made. Raises OSError, and Conflict if it holds something else than
+    what has the hash `expected`.
+    """
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if expected is not None:
+        before = look(place, name, text=True)
+        if before is None or before.hash != expected:
+            raise Conflict(before.hash if before else "")
+    replace_text(_inside(place, name), text)
+    written = look(place, name, text=True)
+    if written is None:
+        raise OSError(errno.ENOENT, "it was taken away at once")
+    return written
+
+
+def _bytes(place: Path, name: str) -> tuple[bytes, os.stat_result]:
     fd = os.open(_inside(place, name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     with open(fd, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        return stream.read(MAX_FILE_BYTES).decode("utf-8", "replace")
+        return stream.read(MAX_FILE_BYTES), status
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _inside(place: Path, name: str) -> Path:

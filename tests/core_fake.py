@@ -1,15 +1,17 @@
 """A `gateway.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
+from gateway.link.client import Stream
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
@@ -35,8 +37,17 @@ class FakeCore:
     watching: bool = True
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
-
     variables: dict[str, str] = field(default_factory=dict)
+    """Of the environment."""
+    conversations: Conversations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """As another process would. A test that needs a database gives `paths` a folder of its own."""
+        paths = replace(PATHS, state=Path("/dev/null")) if self.paths is PATHS else self.paths
+        self.conversations = Conversations(paths, self.hub, lambda: self.tree, self.env, nobody)
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -77,3 +88,8 @@ class FakeCore:
     def request_restart(self, reason: str) -> RestartTicket:
         self.asked.append(f"restart {reason}")
         return RestartTicket("scheduled", self.boot_id, "as soon as it is idle")
+
+
+async def nobody() -> Stream:
+    """There is no agent."""
+    raise ConnectionRefusedError("no agent")

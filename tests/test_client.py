@@ -77,7 +77,8 @@ def test_calls_and_events() -> None:
         await peer.answer(request, {"asked": request["method"], "with": request["params"]})
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url, token="t", password="p", scopes=["a"]) as client:
+        secrets = {"token": "t", "password": "p"}
+        async with gateway(script) as url, GatewayClient(url, **secrets, scopes=["a"], caps=["c"]) as client:
             assert client.hello["protocol"] == 4
             assert await client.call("health") == {"asked": "health", "with": {}}
             events = client.events()
@@ -85,7 +86,8 @@ def test_calls_and_events() -> None:
 
     run(test)
     assert seen[0]["auth"] == {"token": "t", "password": "p"}
-    assert (seen[0]["minProtocol"], seen[0]["maxProtocol"], seen[0]["scopes"]) == (4, 4, ["a"])
+    assert (seen[0]["minProtocol"], seen[0]["maxProtocol"]) == (4, 4)
+    assert (seen[0]["scopes"], seen[0]["caps"]) == (["a"], ["c"])
 
 
 def test_without_a_secret_none_is_sent() -> None:
@@ -199,6 +201,29 @@ def test_answers_may_come_in_another_order() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("first", ["accepted", "in_flight"])
+def test_what_came_of_a_run_is_its_second_answer(first: str) -> None:
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        plain, final = await peer.request(), await peer.request()
+        for request in (plain, final):
+            await peer.answer(request, {"status": first})
+        await peer.answer(final, {"status": "ok"})
+        await peer.refuse(await peer.request(), code="UNAVAILABLE", message="no model")
+        # One that is over already is answered once.
+        await peer.answer(await peer.request(), {"status": "ok"})
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            plain, final = client.call("agent"), client.call("agent", final=True)
+            assert await asyncio.gather(plain, final) == [{"status": first}, {"status": "ok"}]
+            with pytest.raises(CallFailed, match="no model"):
+                await client.call("agent", final=True)
+            assert await client.call("agent", final=True) == {"status": "ok"}
+
+    run(test)
+
+
 def test_a_refused_handshake() -> None:
     async def script(peer: Gateway) -> None:
         await peer.send(CHALLENGE)
@@ -210,6 +235,7 @@ def test_a_refused_handshake() -> None:
             with pytest.raises(Refused, match=r"device identity required \(NOT_PAIRED\)") as caught:
                 await GatewayClient(url).connect()
         assert (caught.value.code, caught.value.details, caught.value.retryable) == ("NOT_PAIRED", {"a": 1}, False)
+        assert caught.value.retry_after_s is None
 
     run(test)
 
@@ -217,7 +243,8 @@ def test_a_refused_handshake() -> None:
 def test_a_failed_call_leaves_the_connection_usable() -> None:
     async def script(peer: Gateway) -> None:
         await peer.greet()
-        await peer.refuse(await peer.request(), code="UNAVAILABLE", message="later", retryable=True)
+        later = {"code": "UNAVAILABLE", "message": "later", "retryable": True, "retryAfterMs": 500}
+        await peer.refuse(await peer.request(), **later)
         await peer.answer(await peer.request(), 5)
 
     async def test() -> None:
@@ -225,6 +252,7 @@ def test_a_failed_call_leaves_the_connection_usable() -> None:
             with pytest.raises(CallFailed) as caught:
                 await client.call("a")
             assert (caught.value.code, caught.value.retryable) == ("UNAVAILABLE", True)
+            assert caught.value.retry_after_s == 0.5
             assert await client.call("b") == 5
 
     run(test)

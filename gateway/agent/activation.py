@@ -56,9 +56,18 @@ def _checked(fd: int, *, listening: bool, way_out: str) -> socket.socket:
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         raise BadDescriptors(f"descriptor {fd} is not a socket. {way_out}")
     sock = socket.socket(fileno=fd)
+    try:
+        _check(sock, listening=listening, way_out=way_out)
+    except BadDescriptors:
+        sock.detach()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _check(sock: socket.socket, *, listening: bool, way_out: str) -> None:
+    fd = sock.fileno()
     if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
         raise BadDescriptors(f"descriptor {fd} is {sock.family.name}/{sock.type.name}, not a Unix stream. {way_out}")
     if bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) is not listening:
         raise BadDescriptors(f"descriptor {fd} {'does not listen' if listening else 'listens'}. {way_out}")
-    sock.setblocking(False)
-    return sock

@@ -97,7 +97,7 @@ def _said(error: Exception) -> str:
         return ""
     if isinstance(error, ModelConnectionError | httpx2.TransportError):
         return str(_root(error))
-    if isinstance(error, ModelAPIError) and error.body is not None:
+    if isinstance(error, ModelHTTPError) or (isinstance(error, ModelAPIError) and error.body is not None):
         return _of_body(error.body)
     return _TAG.sub(" ", str(error))
 

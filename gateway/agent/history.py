@@ -41,7 +41,7 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
         match message.get("role"):
             case "user":
                 _add(result, [*_missing(open_calls), UserPromptPart(content=user_content(message.get("content")))])
-            case "toolResult" if (call := message.get("toolCallId")) in open_calls:
+            case "toolResult" if (call := str(message.get("toolCallId"))) in open_calls:
                 content = result_content(_blocks(message.get("content")))
                 ok = not message.get("isError")
                 _add(result, [tool_return(open_calls.pop(call), call, content, ok=ok)])
@@ -49,7 +49,7 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
                 if parts := list(_response_parts(message, asked)):
                     _add(result, [*_missing(open_calls)])
                     open_calls = {part.tool_call_id: part.tool_name for part in parts if isinstance(part, ToolCallPart)}
-                    result.append(_response(message, parts))
+                    _add_response(result, message, parts)
             case _:
                 pass  # OpenClaw has roles of its own for what no model is told
     _add(result, [*_missing(open_calls)])
@@ -110,13 +110,18 @@ def _pieces(blocks: Iterable[dict[str, Any]]) -> Iterator[str | BinaryContent]:
                 yield BinaryContent(data, media_type=str(block.get("mimeType", "image/png"))) if data else UNREADABLE
 
 
-def _response(message: Message, parts: list[ModelResponsePart]) -> ModelResponse:
+def _add_response(result: list[ModelMessage], message: Message, parts: list[ModelResponsePart]) -> None:
+    """To the response at the end if there is one: the assistant may have said two things in a row."""
+    if result and isinstance(last := result[-1], ModelResponse):
+        parts = [*last.parts, *parts]
+        del result[-1]
     system = "anthropic" if message.get("api") == "anthropic-messages" else None
-    return ModelResponse(parts, model_name=message.get("model"), provider_name=system, canonical_system=system)
+    result.append(ModelResponse(parts, model_name=message.get("model"), provider_name=system, canonical_system=system))
 
 
 def _response_parts(message: Message, asked: Model) -> Iterator[ModelResponsePart]:
     own = (message.get("api"), message.get("provider"), message.get("model")) == (asked.api, asked.provider, asked.id)
+    calls: set[str] = set()
     for block in _blocks(message.get("content")):
         match block.get("type"):
             case "text" if block.get("text"):
@@ -127,8 +132,7 @@ def _response_parts(message: Message, asked: Model) -> Iterator[ModelResponsePar
                     signature=str(block["thinkingSignature"]),
                     provider_name="anthropic",
                 )
-            case "toolCall" if block.get("id") and block.get("name"):
+            case "toolCall" if block.get("id") and block.get("name") and (number := str(block["id"])) not in calls:
+                calls.add(number)
                 arguments = block.get("arguments")
-                yield ToolCallPart(
-                    str(block["name"]), arguments if isinstance(arguments, dict) else {}, str(block["id"])
-                )
+                yield ToolCallPart(str(block["name"]), arguments if isinstance(arguments, dict) else {}, number)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -10,6 +11,12 @@ LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal":
 """OpenClaw's names."""
 MAX_MESSAGE = 8192
 _PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))  # syslog(3)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _clean(text: str) -> str:
+    """What others have said may be in it: no control characters, and not too long."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text[:MAX_MESSAGE])
 
 
 class JournalFormatter(logging.Formatter):
@@ -17,7 +24,7 @@ class JournalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         priority = next(number for least, number in _PRIORITIES if record.levelno >= least)
-        lines = super().format(record)[:MAX_MESSAGE].split("\n")
+        lines = _clean(super().format(record)).split("\n")
         return "\n".join(f"<{priority}>{record.name.replace('.', '/')}: {line}" for line in lines)
 
 
@@ -26,7 +33,7 @@ class TerminalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        message = super().format(record)[:MAX_MESSAGE]
+        message = _clean(super().format(record))
         return f"{clock} {record.levelname.lower():<7} {record.name.replace('.', '/')}: {message}"
 
 

@@ -124,7 +124,7 @@ class _Running:
 
     def close(self) -> asyncio.Task[None] | None:
         self._stop.set()
-        if self._task is not None and not self.listed.done():
+        if self._task is not None and self._client is None:
             self._task.cancel()
         return self._task
 

@@ -28,10 +28,6 @@ class Agent:
     key: str = ""
     """Where the file says it; nothing where it says nothing."""
 
-    @property
-    def model(self) -> str | None:
-        return self.models[0] if self.models else None
-
 
 @dataclass(frozen=True)
 class Defaults:
@@ -43,7 +39,6 @@ class Defaults:
     main_key: str
     scope: str
     """`per-sender` or `global`."""
-    has_model: bool
 
     @property
     def main_session(self) -> str:
@@ -62,8 +57,13 @@ def defaults(tree: dict[str, Any]) -> Defaults:
         agents=tuple(each.id for each in found),
         main_key=main_key(tree),
         scope=GLOBAL if section(tree, "session").get("scope") == GLOBAL else "per-sender",
-        has_model=any(each.model for each in found if each.id == first),
     )
+
+
+def main_session(tree: dict[str, Any], agent: str) -> str:
+    """The key of an agent's main session."""
+    shared = section(tree, "session").get("scope") == GLOBAL
+    return GLOBAL if shared else f"agent:{agent}:{main_key(tree)}"
 
 
 def main_key(tree: dict[str, Any]) -> str:

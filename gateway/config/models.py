@@ -20,6 +20,8 @@ MAX_TIMEOUT_S = 172_800
 """Of a run: the most that a config may set, and what its 0 for no limit comes to. Two days, as OpenClaw has it."""
 LOCAL_SILENCE_S = 300
 """In which a provider on the user's own machine may send nothing: it may be loading the model."""
+THINKING = ("off", "minimal", "low", "medium", "high", "xhigh")
+"""How much a model thinks."""
 DEFAULT = "agents.defaults.model"
 
 
@@ -115,6 +117,25 @@ def listed(tree: dict[str, Any], env: Lookup) -> list[Listed]:
     refs += named
     refs += [ref for name in aliases(tree, agent).values() if (ref := _understood(tree, DEFAULT, name, agent))]
     return [_listed(tree, ref, lookup, named) for ref in dict.fromkeys(refs)]
+
+
+def chosen(tree: dict[str, Any], agent_id: str, wanted: str | None) -> Ref:
+    """What a session runs on that may have a model of its own."""
+    agent = _agent(tree, agent_id)
+    return (wanted and _understood(tree, "model", wanted, agent)) or default(tree, agent_id)
+
+
+def thinking(tree: dict[str, Any], agent_id: str) -> str:
+    """How much the models of an agent think when nobody asks for more or less."""
+    agent = _agent(tree, agent_id)
+    shared = section(tree, "agents", "defaults")
+    wanted = [text(entry.get("thinkingDefault")) for entry in (agent.entry, shared)]
+    return next((level for level in wanted if level in THINKING), "off")
+
+
+def reasons(tree: dict[str, Any], ref: Ref) -> bool:
+    """Whether the config says that a model thinks before it answers."""
+    return _row(tree, ref).get("reasoning") is True
 
 
 def window(tree: dict[str, Any], ref: Ref) -> int | None:

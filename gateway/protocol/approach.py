@@ -43,14 +43,16 @@ class Approach:
         shared: Mapping[str, str],
         identity: Identity | None,
         protocols: Sequence[int] = (4, 3),
+        caps: Sequence[str] = (),
     ) -> None:
-        """`client` as in `connect`; `shared` is the gateway's secret as `token` or `password`, both or neither."""
+        """`client` and `caps` as in `connect`; `shared` is the secret as `token` or `password`, both or neither."""
         self._url = url
         self._client = dict(client)
         self._scopes = tuple(scopes)
         self._shared = dict(shared)
         self._identity = identity
         self._protocols = protocols
+        self._caps = tuple(caps)
         self._protocol = protocols[0]
         self._shows_device = not is_near(url)
         self._prefers_token = False
@@ -70,7 +72,7 @@ class Approach:
             "client": self._client,
             "role": ROLE,
             "scopes": list(self._scopes),
-            "caps": [],
+            "caps": list(self._caps),
         }
         if auth:
             params["auth"] = auth

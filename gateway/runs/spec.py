@@ -11,13 +11,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway import workspace
-from gateway.config.models import bounds, chain
+from gateway.config.models import bounds, chain, thinking
 from gateway.config.prompt import system_prompt
 from gateway.config.servers import servers
 from gateway.config.substitute import Lookup
 from gateway.link.messages import Spec
 from gateway.sessions.records import Run
 from gateway.sessions.store import Store
+
+COMMAND = {"command": True}
+"""Marks what the gateway was told in a chat, and what it answered: no model hears of it."""
 
 
 class Specifier:
@@ -34,7 +37,7 @@ class Specifier:
         session = await self._store.session(run.session) if request.keeps else None
         entry: Mapping[str, Any] = session.entry if session else {}
         models = chain(tree, self._environment, run.agent, request.model or entry.get("model"))
-        history = await self._store.history(run.session, run.id) if session is not None else []
+        history = await self._store.history(run.session, run.id) if session is not None else request.context
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
         limits = bounds(tree, run.agent)
@@ -46,9 +49,9 @@ class Specifier:
             agent=run.agent,
             prompt=request.prompt,
             models=models,
-            history=history or request.context,
+            history=[message for message in history if not message.get("command")],
             system="\n\n".join(part for part in system if part),
-            thinking=request.thinking or entry.get("thinkingLevel") or "off",
+            thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
             servers=servers(tree),
             workspace=str(place) if place.is_dir() else None,
             bounds=limits,

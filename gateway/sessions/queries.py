@@ -4,12 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.sessions.records import Filter, Group, Page, Row, Said, Session, Spent, Summary, Used
-from gateway.sessions.transcripts import SESSION, find_session, rows, session
+from gateway.sessions.records import Filter, Group, Page, Place, Row, Said, Session, Spent, Summary, Used
+from gateway.sessions.transcripts import SESSION, find_session, read_row, rows, session
 
 Connection = sqlite3.Connection
 
 _SEARCHED = ("key", "id", *(f"json_extract(entry, '$.{name}')" for name in ("displayName", "label", "subject")))
+_ENDS_WITH_UUID = f"%{'-'.join('_' * length for length in (8, 4, 4, 4, 12))}"
 _DAY = "date((at + ?) / 1000, 'unixepoch')"
 _SPENT = (
     "count(*), min(at), max(at), sum(input), sum(output), sum(cache_read), sum(cache_write), total(cost),"
@@ -26,9 +27,10 @@ def session_by_id(id: str, db: Connection) -> Session | None:
 
 def sessions(which: Filter, limit: int | None, offset: int, db: Connection) -> Page:
     where, values = _where(which)
+    order = "coalesce(json_extract(entry, '$.pinned'), 0) DESC, " if which.pinned_first else ""
     (total,) = db.execute(f"SELECT count(*) FROM sessions WHERE {where}", values).fetchone()
     found = db.execute(
-        f"SELECT {SESSION} FROM sessions WHERE {where} ORDER BY updated DESC, key LIMIT ? OFFSET ?",
+        f"SELECT {SESSION} FROM sessions WHERE {where} ORDER BY {order}updated DESC, key LIMIT ? OFFSET ?",
         (*values, -1 if limit is None else limit, offset),
     )
     return Page([session(row) for row in found], total)
@@ -45,6 +47,18 @@ def _where(which: Filter) -> tuple[str, list[Any]]:
     if which.but:
         parts.append(f"key NOT IN ({', '.join('?' * len(which.but))})")
         values += which.but
+    if which.keys is not None:
+        parts.append(f"key IN ({', '.join('?' * len(which.keys))})")
+        values += which.keys
+    if which.agents is not None:
+        parts.append(f"(agent IN ({', '.join('?' * len(which.agents))}) OR key NOT LIKE 'agent:%')")
+        values += which.agents
+    for part in which.without:
+        parts.append("instr(key, ?) = 0")
+        values.append(part)
+    if which.short is not None:
+        parts.append("key LIKE ? AND substr(replace(key, '-', ''), -32) LIKE ?")
+        values += [_ENDS_WITH_UUID, f"{which.short}%"]
     for name, value in which.entry.items():
         parts.append("coalesce(json_extract(entry, ?), 0) = ?")
         values += [f'$."{name}"', value]
@@ -66,6 +80,20 @@ def summaries(keys: Sequence[str], db: Connection) -> dict[str, Summary]:
 
 def last_rows(keys: Sequence[str], limit: int, db: Connection) -> dict[str, list[Row]]:
     return {key: rows(key, limit, None, db) for key in keys if find_session(key, db) is not None}
+
+
+def of_run(key: str, run: str, most: int, db: Connection) -> list[Place]:
+    session = find_session(key, db)
+    if session is None:
+        return []
+    found = db.execute(
+        "SELECT position, id, body, run,"
+        " (SELECT count(*) FROM messages AS others WHERE others.session = mine.session"
+        " AND others.position <= mine.position)"
+        " FROM messages AS mine WHERE session = ? AND run = ? ORDER BY position LIMIT ?",
+        (session.id, run, most),
+    )
+    return [Place(read_row(row[:4]), row[4]) for row in found]
 
 
 def spent(

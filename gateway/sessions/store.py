@@ -4,6 +4,7 @@ Everything that belongs together is one transaction: a run that has ended has it
 none is said twice, because the number of the last stored event goes with it.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions import queries, transactions, transcripts
+from gateway.sessions import backup, queries, transactions, transcripts
 from gateway.sessions.database import Database
 from gateway.sessions.records import (
     ALL,
     Filter,
     Group,
     Page,
+    Place,
     Progress,
     Request,
     Row,
@@ -48,6 +50,10 @@ class Store:
 
     async def close(self) -> None:
         await self.database.close()
+
+    async def backup(self, target: Path) -> int:
+        """Copy all of it, as of this moment, to a file that must not be there yet; how many bytes that has."""
+        return await asyncio.to_thread(backup.copy, self.database.path, target)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -117,6 +123,10 @@ class Store:
         """The newest messages before a position, oldest first."""
         return await self.database.read(partial(transcripts.rows, session, limit, before))
 
+    async def of_run(self, session: str, run: str, most: int) -> list[Place]:
+        """The first messages that a run has brought to its session, oldest first; none after a reset."""
+        return await self.database.read(partial(queries.of_run, session, run, most))
+
     async def append(self, session: str, message: Message, now: int) -> Row | None:
         """Add what nobody was asked for. None if there is no such session."""
         return await self.database.write(partial(transcripts.append, session, message, now))
@@ -143,10 +153,19 @@ class Store:
         return await self.database.read(partial(queries.last_rows, keys, limit))
 
     async def patch(
-        self, key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int
+        self,
+        key: str,
+        agent: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        now: int,
+        expected: str | None = None,
     ) -> Session:
-        """Set the entry to what `change` makes of it; what that raises leaves everything as it is."""
-        return await self.database.write(partial(transcripts.patch, key, agent, change, now))
+        """Set the entry to what `change` makes of it; what that raises leaves everything as it is.
+
+        `expected`: the id that the session must have. Raises SessionChanged, and LabelTaken, because no two sessions
+        of an agent have the same label.
+        """
+        return await self.database.write(partial(transcripts.patch, key, agent, change, now, expected))
 
     async def reset(self, key: str, agent: str, now: int) -> Session:
         """Begin anew under the same key: another transcript, no tokens, the same settings."""

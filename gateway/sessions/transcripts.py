@@ -9,13 +9,21 @@ from typing import Any
 import msgspec
 
 from gateway.link.messages import Message
-from gateway.sessions.records import HEAD, Row, Session, text_of
+from gateway.sessions.records import HEAD, SUMMARY, Row, Session, text_of
 
 SESSION = "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages"
 encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 Connection = sqlite3.Connection
+
+
+class SessionChanged(Exception):
+    """The session is not any more the one that was meant."""
+
+
+class LabelTaken(Exception):
+    """Another session of the agent has this label."""
 
 
 def find_session(key: str, db: Connection) -> Session | None:
@@ -39,11 +47,40 @@ def touch(key: str, agent: str, now: int, db: Connection) -> Session:
 
 
 def patch(
-    key: str, agent: str, change: Callable[[dict[str, Any]], dict[str, Any]], now: int, db: Connection
+    key: str,
+    agent: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    now: int,
+    expected: str | None,
+    db: Connection,
 ) -> Session:
+    before = find_session(key, db)
+    if expected is not None and (before is None or before.id != expected):
+        raise SessionChanged(key)
     session = touch(key, agent, now, db)
-    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(change(session.entry)).decode(), key))
+    entry = change(session.entry)
+    label = entry.get("label")
+    if label is not None and label != session.entry.get("label") and label_taken(label, agent, key, db):
+        raise LabelTaken(label)
+    db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(entry).decode(), key))
     return _there(key, db)
+
+
+def label_taken(label: str, agent: str, key: str, db: Connection) -> bool:
+    """Whether another session of the agent has it."""
+    others = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
+    return db.execute(others, (agent, key, label)).fetchone() is not None
+
+
+def add(session: Session, db: Connection) -> bool:
+    """False if there is one of that key or id."""
+    row = (
+        *(session.key, session.id, session.agent, session.created, session.updated, encode(session.entry).decode()),
+        *(session.provider, session.model, session.aborted, session.input, session.output, session.total),
+        session.messages,
+    )
+    marks = ", ".join("?" * len(row))
+    return bool(db.execute(f"INSERT INTO sessions ({SESSION}) VALUES ({marks}) ON CONFLICT DO NOTHING", row).rowcount)
 
 
 def reset(key: str, agent: str, now: int, db: Connection) -> Session:
@@ -120,6 +157,8 @@ def history(key: str, without: str, most: int, db: Connection) -> list[Message]:
         if most < 0:
             break
         found.append(_decode_object(body))
+        if found[-1].get(SUMMARY):
+            break
     while found and found[-1].get("role") == "toolResult":
         found.pop()  # the call is not there, and providers refuse a result without one
     return found[::-1]
@@ -131,7 +170,12 @@ def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:
         " AND position < ? ORDER BY position DESC LIMIT ?",
         (key, 2**62 if before is None else before, limit),
     )
-    return [Row(position, id, _decode_object(body), run) for position, id, body, run in rows][::-1]
+    return [read_row(row) for row in rows][::-1]
+
+
+def read_row(row: Sequence[Any]) -> Row:
+    position, id, body, run = row
+    return Row(position, id, _decode_object(body), run)
 
 
 def compact(key: str, keep: int, db: Connection) -> int | None:

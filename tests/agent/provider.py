@@ -44,6 +44,23 @@ class Gone(Exception):
     """The connection is to be closed as it is."""
 
 
+class Client:
+    """Who has asked."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def leave_hanging(self) -> None:
+        """Until it goes."""
+        await self._reader.read()
+        raise Gone
+
+
 class Provider:
     def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
@@ -81,51 +98,51 @@ class Provider:
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
-                await self._answer(request, writer)
-        except (Gone, ConnectionError):
+                await self._answer(request, Client(reader, writer))
+        except (Gone, ConnectionError, asyncio.IncompleteReadError):
             pass  # as the script wants it, or the client
         finally:
             self.open -= 1
-            writer.transport.abort()
+            writer.close()
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, request: Request, client: Client) -> None:
         path = request.path.partition("?")[0]
         dialect = next((dialect for ending, dialect in DIALECTS.items() if path.endswith(ending)), None)
         if path.endswith("/models"):
             listed = [{"id": model, "object": "model", "owned_by": "tests"} for model in MODELS]
-            await _whole(writer, 200, {"object": "list", "data": listed})
+            await _whole(client, 200, {"object": "list", "data": listed})
         elif dialect is None:
-            await _whole(writer, 404, {"error": {"message": f"there is no {path}", "type": "invalid_request_error"}})
+            await _whole(client, 404, {"error": {"message": f"there is no {path}", "type": "invalid_request_error"}})
         else:
             heard = dialect.hear(path, request.body)
             plan = script.write(heard, well=self._is_well(heard))
-            if not await self._fail(dialect, plan, writer):
+            if not await self._fail(dialect, plan, client):
                 streams = request.body.get("stream", True)
-                await (_stream if streams else _completion)(dialect, heard.model, plan, writer)
+                await (_stream if streams else _completion)(dialect, heard.model, plan, client)
 
     def _is_well(self, heard: Heard) -> bool:
         wishes = script.wishes_of(heard)
         self._asked[heard.model] += "times" in wishes
         return "times" in wishes and self._asked[heard.model] > int(wishes["times"])
 
-    async def _fail(self, dialect: apis.Dialect, plan: Script, writer: asyncio.StreamWriter) -> bool:
+    async def _fail(self, dialect: apis.Dialect, plan: Script, client: Client) -> bool:
         """Answer without a stream, if the script wants it."""
         wishes = plan.wishes
         if "silent" in wishes:
-            await asyncio.Event().wait()
+            await client.leave_hanging()
         if "html" in wishes:
-            await _whole(writer, 200, PAGE, {"Content-Type": "text/html"})
+            await _whole(client, 200, PAGE, {"Content-Type": "text/html"})
         elif "quota" in wishes:
             message = "You exceeded your current quota, please check your plan and billing details."
-            await _whole(writer, 429, dialect.error(429, "insufficient_quota", message))
+            await _whole(client, 429, dialect.error(429, "insufficient_quota", message))
         elif "context" in wishes:
             message = "prompt is too long: this model's maximum context length is 100 tokens; the input token count"
             message += " exceeds the maximum number of tokens allowed"
-            await _whole(writer, 400, dialect.error(400, "context_length_exceeded", message))
+            await _whole(client, 400, dialect.error(400, "context_length_exceeded", message))
         elif (status := plan.status) is not None:
             headers = {"Retry-After": wishes["wait"]} if "wait" in wishes else {}
             kind = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(status, "error")
-            await _whole(writer, status, dialect.error(status, kind, f"no, because of {status}"), headers)
+            await _whole(client, status, dialect.error(status, kind, f"no, because of {status}"), headers)
         else:
             return False
         return True
@@ -150,54 +167,46 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     return Request(method, path, headers, json.loads(body) if body else None)
 
 
-async def _whole(writer: asyncio.StreamWriter, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+async def _whole(client: Client, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(content)), **(headers or {})}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    writer.write(f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode() + content)
-    await writer.drain()
+    await client.send(f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode() + content)
 
 
-async def _stream(dialect: apis.Dialect, model: str, plan: Script, writer: asyncio.StreamWriter) -> None:
+async def _stream(dialect: apis.Dialect, model: str, plan: Script, client: Client) -> None:
     kind = "text/plain" if "type" in plan.wishes else "text/event-stream"
-    writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    await client.send(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
     for number, piece in enumerate(dialect.pieces(model, plan)):
         await asyncio.sleep(plan.number("slow") / 1000)
-        for wish in plan.wishes:
-            if plan.wishes[wish] == str(number):
-                piece = await _spoil(wish, dialect, piece, writer)
-        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        await writer.drain()
-        if piece == END:
-            return
-    writer.write(b"0\r\n\r\n")
-    await writer.drain()
+        for wish, value in plan.wishes.items():
+            if value == str(number):
+                piece = await _spoil(wish, dialect, piece, client)
+        await client.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+    await client.send(b"0\r\n\r\n")
 
 
-END = b"\n"
-"""A piece after which the body ends."""
-
-
-async def _spoil(wish: str, dialect: apis.Dialect, piece: bytes, writer: asyncio.StreamWriter) -> bytes:
+async def _spoil(wish: str, dialect: apis.Dialect, piece: bytes, client: Client) -> bytes:
     """What comes instead of a piece."""
-    if wish == "hang":
-        await writer.drain()
-        await asyncio.Event().wait()
-    if wish == "half":
-        writer.write(b"%x\r\n%b" % (len(piece), piece[: len(piece) // 2]))
-    if wish in ("break", "half"):
-        await writer.drain()
-        writer.close()
-        raise Gone
-    if wish == "cut":
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-        raise Gone
-    return {"error": dialect.broken(), "garbage": b"data: {this is not json}\n\n"}.get(wish, piece)
+    match wish:
+        case "hang":
+            await client.leave_hanging()
+        case "half":
+            await client.send(b"%x\r\n%b" % (len(piece), piece[: len(piece) // 2]))
+            raise Gone
+        case "break":
+            raise Gone
+        case "cut":
+            await client.send(b"0\r\n\r\n")
+            raise Gone
+        case "error":
+            return dialect.broken()
+        case "garbage":
+            return b"data: {this is not json}\n\n"
+    return piece
 
 
-async def _completion(dialect: apis.Dialect, model: str, plan: Script, writer: asyncio.StreamWriter) -> None:
+async def _completion(dialect: apis.Dialect, model: str, plan: Script, client: Client) -> None:
     """A chat completion that does not stream."""
     await asyncio.sleep(plan.number("slow") * len(plan.text) / 1000)
     message = {"role": "assistant", "content": "".join(plan.text)}
@@ -205,7 +214,7 @@ async def _completion(dialect: apis.Dialect, model: str, plan: Script, writer: a
     usage["total_tokens"] = plan.prompt_tokens + plan.completion_tokens
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model}
-    await _whole(writer, 200, {**head, "choices": [choice], "usage": usage})
+    await _whole(client, 200, {**head, "choices": [choice], "usage": usage})
 
 
 async def _main(port: int) -> None:

@@ -35,9 +35,9 @@ CONFIG: dict[str, Any] = {
 def test_agents_of_a_list() -> None:
     helper, boss = catalog.agents(CONFIG)
     assert (helper.id, helper.name, helper.identity, helper.workspace) == ("helper", "Help", {"emoji": "🦞"}, None)
-    assert (helper.model, helper.key, helper.entry) == ("mock/m2", "agents.list[0]", CONFIG["agents"]["list"][0])
+    assert (helper.models, helper.key, helper.entry) == (("mock/m2",), "agents.list[0]", CONFIG["agents"]["list"][0])
     assert (boss.id, boss.name, boss.identity, boss.workspace) == ("boss", None, {}, "/ws")
-    assert (boss.model, boss.key) == ("mock/m1", "agents.list[1]")
+    assert (boss.models, boss.key) == (("mock/m1",), "agents.list[1]")
     assert catalog.default_id(CONFIG) == "boss"
 
 
@@ -45,8 +45,8 @@ def test_agents_by_their_ids() -> None:
     """As OpenClaw writes them since 2026.9."""
     tree = {"agents": {"entries": {"Work": {"name": "W", "model": {"primary": "a/b"}}, "home": {}, "odd": 5}}}
     work, home = catalog.agents(tree)
-    assert (work.id, work.name, work.model, work.key) == ("work", "W", "a/b", "agents.entries.Work")
-    assert (home.id, home.model) == ("home", None)
+    assert (work.id, work.name, work.models, work.key) == ("work", "W", ("a/b",), "agents.entries.Work")
+    assert (home.id, home.models) == ("home", ())
     assert catalog.default_id(tree) == "work"
     assert catalog.find(tree, " HOME ") == home and catalog.find(tree, "other") is None
 
@@ -77,8 +77,8 @@ def test_numbers_as_javascript_writes_them() -> None:
 def test_who_answers_by_default() -> None:
     found = catalog.defaults(CONFIG | {"session": {"mainKey": " Home ", "scope": "global"}})
     assert (found.agent, found.agents, found.main_key) == ("boss", ("helper", "boss"), "home")
-    assert (found.main_session, found.has_model, found.ownership) == ("global", True, "legacy")
-    assert catalog.defaults({}) == catalog.Defaults("main", ("main",), "main", "per-sender", False)
+    assert (found.main_session, found.ownership) == ("global", "legacy")
+    assert catalog.defaults({}) == catalog.Defaults("main", ("main",), "main", "per-sender")
     assert catalog.defaults({}).main_session == "agent:main:main"
 
 

@@ -19,7 +19,7 @@ FACTS = Facts(
     uptime_ms=5,
     config_path="/c",
     state_dir="/s",
-    defaults=Defaults("main", ("main",), "main", "per-sender", False),
+    defaults=Defaults("main", ("main",), "main", "per-sender"),
 )
 
 
@@ -65,13 +65,15 @@ def test_protocol_4_has_auth_and_boot_id() -> None:
     assert payload["policy"] == {"maxPayload": 26214400, "maxBufferedBytes": 52428800, "tickIntervalMs": 30000}
     assert payload["snapshot"]["authMode"] == "token"
     assert payload["features"]["methods"] == ["health"]
-    assert "tick" in payload["features"]["events"]
+    events = [set(made(protocol)["features"]["events"]) for protocol in (3, 4)]
+    assert {"tick", "chat", "agent"} <= events[0]
+    assert events[1] - events[0] == {"sessions.changed", "session.message", "chat.metadata.changed"}
 
 
 def test_who_answers_by_default() -> None:
     defaults = made(4)["snapshot"]["sessionDefaults"]
-    assert (defaults["modelConfigured"], defaults["ownership"], defaults["selectionRequired"]) == (False, "sole", False)
-    team = replace(FACTS, defaults=Defaults("boss", ("helper", "boss"), "home", "per-sender", True))
+    assert (defaults["modelConfigured"], defaults["ownership"], defaults["selectionRequired"]) == (True, "sole", False)
+    team = replace(FACTS, defaults=Defaults("boss", ("helper", "boss"), "home", "per-sender"))
     defaults = made(4, team)["snapshot"]["sessionDefaults"]
     assert (defaults["defaultAgentId"], defaults["mainSessionKey"]) == ("boss", "agent:boss:home")
-    assert (defaults["modelConfigured"], defaults["ownership"]) == (True, "legacy")
+    assert defaults["ownership"] == "legacy"

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from gateway.hub import Connection
-from gateway.protocol.frames import decode_request
+from gateway.protocol.frames import Request, decode_request
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
@@ -27,8 +27,22 @@ def call(
 ) -> dict[str, Any]:
     """The response frame."""
     text = json.dumps({"type": "req", "id": "1", "method": name, "params": params or {}})
-    who = Call(core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
-    answer = Dispatcher(Registry(methods)).answer(who, decode_request(text))
-    frame: dict[str, Any] = json.loads(answer if isinstance(answer, str) else asyncio.run(answer()))
+    frame = answer(core, peer, decode_request(text), methods)
     assert (frame["type"], frame["id"]) == ("res", "1")
+    return frame
+
+
+def answer(core: FakeCore, peer: Peer, request: Request, methods: tuple[Method, ...] = METHODS) -> dict[str, Any]:
+    """The response frame of a process that lives for one request."""
+
+    async def life() -> str:
+        core.begin()
+        who = Call(core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
+        said = Dispatcher(Registry(methods)).answer(who, request)
+        try:
+            return said if isinstance(said, str) else await said()
+        finally:
+            await core.conversations.close(10)
+
+    frame: dict[str, Any] = json.loads(asyncio.run(life()))
     return frame

@@ -352,14 +352,14 @@ WHO = st.integers(0, 1)
 SAY = st.tuples(st.just("say"), WHO, KIND)
 ASK = st.tuples(st.just("ask"), WHO, KIND)
 PUSH = st.tuples(st.just("push"), WHO, st.sampled_from([1, 2, 20, 70, 140, 10_000]))
-READ = st.tuples(st.just("read"), WHO, st.sampled_from([1, 3, 100, 5_000, 100_000]))
+RECEIVE = st.tuples(st.just("read"), WHO, st.sampled_from([1, 3, 100, 5_000, 100_000]))
 TELL = st.tuples(st.just("tell"), st.just(0), st.sampled_from([0, 200, 20_000]))
 TURNS = st.tuples(st.just("turns"), st.just(0), st.integers(1, 5))
 OTHER = st.tuples(st.sampled_from(["release", "calm"]), st.just(0), st.just(0))
 LEAVE = st.tuples(st.just("leave"), st.just(0), st.just(0))
 CRASH = st.tuples(st.just("crash"), st.just(0), st.just(0))
 CLOSE = st.tuples(st.just("close"), WHO, st.just(0))
-TRAFFIC = SAY | SAY | ASK | PUSH | READ | TELL | TURNS | TURNS | OTHER
+TRAFFIC = SAY | SAY | ASK | PUSH | RECEIVE | TELL | TURNS | TURNS | OTHER
 
 Step = tuple[str, int, int | str]
 

@@ -1,6 +1,8 @@
 """Every method that this gateway answers. Adding one is: write it in a module here, and name it in the list."""
 
 from gateway.rpc.methods.agent import agent, agent_wait
+from gateway.rpc.methods.agent_changes import agents_create, agents_delete, agents_update
+from gateway.rpc.methods.agent_files import agents_files_get, agents_files_list, agents_files_set
 from gateway.rpc.methods.agents import agent_identity_get, agents_list
 from gateway.rpc.methods.approvals import (
     approval_history,
@@ -13,6 +15,7 @@ from gateway.rpc.methods.approvals import (
 )
 from gateway.rpc.methods.channels import channels_pairing_list, channels_status
 from gateway.rpc.methods.chat import chat_abort, chat_history, chat_inject, chat_metadata, chat_send, chat_startup
+from gateway.rpc.methods.commands import commands_list
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_schema import config_schema, config_schema_lookup
 from gateway.rpc.methods.config_write import config_apply, config_patch, config_set
@@ -41,14 +44,25 @@ from gateway.rpc.methods.lifecycle import gateway_reload, gateway_restart_prefli
 from gateway.rpc.methods.logs import logs_tail
 from gateway.rpc.methods.models import models_auth_status, models_list
 from gateway.rpc.methods.nodes import node_list, node_pair_list
-from gateway.rpc.methods.sessions import (
+from gateway.rpc.methods.session_changes import (
+    sessions_abort,
+    sessions_compact,
+    sessions_create,
+    sessions_delete,
+    sessions_reset,
+)
+from gateway.rpc.methods.session_lookup import (
     progress_card_get,
     sessions_branches_list,
+    sessions_preview,
+    sessions_resolve,
+)
+from gateway.rpc.methods.session_patch import sessions_patch
+from gateway.rpc.methods.sessions import (
     sessions_describe,
     sessions_list,
     sessions_messages_subscribe,
     sessions_messages_unsubscribe,
-    sessions_preview,
     sessions_subscribe,
 )
 from gateway.rpc.methods.skills import skills_library_list, skills_proposals_list, skills_search, skills_status
@@ -72,6 +86,12 @@ METHODS = (
     set_heartbeats,
     wake,
     agents_list,
+    agents_create,
+    agents_update,
+    agents_delete,
+    agents_files_list,
+    agents_files_get,
+    agents_files_set,
     agent_identity_get,
     models_list,
     models_auth_status,
@@ -91,6 +111,13 @@ METHODS = (
     device_token_revoke,
     sessions_list,
     sessions_preview,
+    sessions_resolve,
+    sessions_patch,
+    sessions_reset,
+    sessions_delete,
+    sessions_compact,
+    sessions_create,
+    sessions_abort,
     sessions_subscribe,
     sessions_messages_subscribe,
     sessions_messages_unsubscribe,
@@ -100,6 +127,7 @@ METHODS = (
     chat_history,
     chat_startup,
     chat_metadata,
+    commands_list,
     chat_send,
     chat_abort,
     chat_inject,

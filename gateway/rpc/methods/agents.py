@@ -1,27 +1,16 @@
-"""Agents: what the config file names. No agent runs here yet."""
+"""Agents: what the config file names."""
 
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.config import catalog
+from gateway.config import catalog, models
 from gateway.core import Core
 from gateway.protocol.params import NoParams, Params, cut
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, RpcError, method
+from gateway.sessions.shown import RUNTIME, thinking_levels
 from gateway.workspace import folder
-
-THINKING_OFF: dict[str, Any] = {
-    "thinkingLevels": [{"id": "off", "label": "off"}],
-    "thinkingOptions": ["off"],
-    "thinkingDefault": "off",
-}
-RUNTIME: dict[str, Any] = {
-    "id": "auto",
-    "cloudPlacementSupported": False,
-    "devicePlacementSupported": False,
-    "source": "implicit",
-}
 
 
 class Agents(Struct, rename="camel"):
@@ -51,19 +40,17 @@ class Identity(Struct, rename="camel"):
 @method("agents.list", NoParams, Agents, scope=READ)
 def agents_list(call: Call, params: NoParams) -> Agents:
     """The agents that the config names, and which of them is the default; `main` alone when it names none."""
-    found = catalog.agents(call.core.snapshot.merged)
+    tree = call.core.snapshot.merged
+    found = catalog.agents(tree)
     who = call.core.snapshot.defaults
     answer = Agents(who.agent, who.main_key, who.scope, [_row(each) for each in found])
     if call.peer.protocol >= 4:
         answer.ownership = who.ownership
         answer.selection_required = False
         for row, agent in zip(answer.agents, found, strict=True):
-            row |= {
-                "workspace": workspace(call.core, agent.id),
-                "agentRuntime": RUNTIME,
-                **THINKING_OFF,
-            }
-            row |= {"model": {"primary": agent.model}} if agent.model else {}
+            chosen = models.default(tree, agent.id)
+            row |= {"workspace": workspace(call.core, agent.id), "agentRuntime": RUNTIME}
+            row |= {**thinking_levels(tree, chosen, agent.id), "model": {"primary": str(chosen)}}
     return answer
 
 

@@ -6,16 +6,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import catalog
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
-from gateway.rpc.methods.agents import RUNTIME
+from gateway.rpc.methods.commands import commands
 from gateway.rpc.methods.conversation import prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
-from gateway.rpc.methods.sessions import Count, Key, Offset, defaults
+from gateway.rpc.methods.session_lookup import with_short_id
+from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, RpcError, method
-from gateway.runs.telling import tell_injected
-from gateway.sessions.records import Request, Run, Session
+from gateway.sessions import shown
+from gateway.sessions.records import Request, Row, Run
+from gateway.sessions.shown import RUNTIME
 from gateway.slash import parse
 
 MAX_HISTORY_BYTES = 6 * 1024 * 1024
@@ -146,16 +147,23 @@ async def chat_history(call: Call, params: HistoryParams) -> History:
 
 @method("chat.startup", StartupParams, History, scope=READ, since=4)
 async def chat_startup(call: Call, params: StartupParams) -> History:
-    """What a page needs to open a chat: `chat.history` of a session, by its key. No short link leads anywhere."""
-    if params.session_key is None:
-        raise RpcError("session not found" if params.short_id else "sessionKey required")
-    return await _history(call, params.session_key, params)
+    """What a page needs to open a chat: `chat.history` of a session, by its key or by the short id of an address."""
+    key = params.session_key
+    if key is None:
+        if params.short_id is None:
+            raise RpcError("sessionKey required")
+        await stored(call.core.conversations.ready())
+        found = await with_short_id(call, params.short_id, params.agent_id)
+        if len(found) != 1:
+            raise RpcError("session not found")
+        key = found[0].key
+    return await _history(call, key, params)
 
 
 @method("chat.metadata", MetadataParams, Metadata, scope=READ, since=4)
 def chat_metadata(call: Call, params: MetadataParams) -> Metadata:
     """The models that the config names, and the commands of a chat."""
-    return Metadata([], models_list.handler(call, ModelsParams()).models)
+    return Metadata(commands(), models_list.handler(call, ModelsParams()).models)
 
 
 @method("chat.send", SendParams, Sent, scope=WRITE)
@@ -204,20 +212,16 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
     """Add a message of the assistant's to a session that exists, without asking a model."""
     key = session_key(call, params.session_key)
     text = f"[{params.label}]\n\n{params.message}" if params.label else params.message
-    now = int(time.time() * 1000)
     message = {
         "role": "assistant",
         "content": [{"type": "text", "text": text}],
-        "timestamp": now,
+        "timestamp": int(time.time() * 1000),
         "stopReason": "injected",
         "usage": {"input": 0, "output": 0, "totalTokens": 0},
     }
-    conversations = call.core.conversations
-    await stored(conversations.ready())
-    row = await stored(conversations.store.append(key, message, now))
+    row = await stored(call.core.conversations.inject(key, message))
     if row is None:
         raise RpcError("session not found")
-    tell_injected(call.core.hub, row.id, key, conversations.agent(key), message)
     return Injected(True, row.id)
 
 
@@ -232,10 +236,14 @@ async def _history(call: Call, text: str, page: Page) -> History:
     key = session_key(call, text)
     conversations = call.core.conversations
     await stored(conversations.ready())
+    if conversations.runs.running(key) is not None:
+        await conversations.runs.settle()
     session = await stored(conversations.store.session(key))
     rows = await stored(conversations.store.rows(key, page.limit + page.offset)) if session else []
-    shown = rows[: len(rows) - page.offset] if page.offset else rows
-    messages = _within([row.message for row in shown], min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
+    first = (session.messages if session else 0) - len(rows) + 1
+    chosen = rows[: len(rows) - page.offset] if page.offset else rows
+    known = [_message(row, number, call.peer.protocol) for number, row in enumerate(chosen, max(first, 1))]
+    messages = _within(known, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
     answer = History(key, messages)
     if session is not None:
         answer.session_id = session.id
@@ -251,8 +259,12 @@ async def _history(call: Call, text: str, page: Page) -> History:
     answer.pending_inputs = {"items": pending, "total": len(pending)}
     model = defaults(call.core)
     answer.defaults = {**model, "agentRuntime": RUNTIME, "modelSelectionTarget": "session"}
-    answer.session_info = _info(call, key, session)
+    answer.session_info = shown_row(call, key, session)
     return answer
+
+
+def _message(row: Row, number: int, protocol: int) -> dict[str, Any]:
+    return shown.message(row, number) if protocol >= 4 else row.message
 
 
 def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -264,35 +276,3 @@ def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
             break
         kept.append(message)
     return kept[::-1]
-
-
-def _info(call: Call, key: str, session: Session | None) -> dict[str, Any]:
-    model = defaults(call.core)
-    who = call.core.snapshot.defaults
-    agent = call.core.conversations.agent(key)
-    main = key in (catalog.GLOBAL, f"agent:{agent}:{who.main_key}")
-    return {
-        "key": key,
-        "kind": "direct",
-        "agentId": agent,
-        "isMain": main,
-        "isBackground": False,
-        "updatedAt": session.updated if session else None,
-        "archived": False,
-        "pinned": False,
-        "unread": False,
-        "permissionModePending": False,
-        "effectiveFastMode": False,
-        "effectiveFastModeSource": "default",
-        "totalTokensFresh": bool(session and session.total),
-        "hasAutomation": False,
-        "effectiveResponseUsage": "off",
-        "effectiveQueueMode": "followup",
-        "modelOverrideSource": None,
-        "runtimeSelectionLocked": False,
-        "agentRuntime": RUNTIME,
-        "hasActiveRun": call.core.conversations.runs.running(key) is not None,
-        **({"classification": "main"} if main else {}),
-        **({"sessionId": session.id} if session else {}),
-        **{name: value for name, value in model.items() if value is not None},
-    }

@@ -1,38 +1,31 @@
 """`config.set`, `config.patch` and `config.apply`: change the config file, and say what came of it.
 
-One writer at a time, and each runs to its end, also when its client leaves. The comments and the order of the user's
-file are kept: what a client sends without secrets is edited until it has them again, never written anew.
+The comments and the order of the user's file are kept: what a client sends without secrets is edited until it has them
+again, never written anew.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import clobber, edit, files
+from gateway.config import edit
 from gateway.config.files import Snapshot
-from gateway.config.guard import guard
-from gateway.config.patch import EntriesLost, merge_careful, merge_patch
-from gateway.protocol.frames import WireError
+from gateway.config.patch import merge_careful, merge_patch
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
 from gateway.reload.plan import differences
-from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config import shown_config
-from gateway.rpc.methods.config_text import Invalid, hash_on_disk, parse_raw, refusal
-from gateway.rpc.redaction import Unrestorable, restore
+from gateway.rpc.methods.config_file import HASH_DIFFERS, Changed, change_file, rewritten
+from gateway.rpc.methods.config_text import parse_raw
+from gateway.rpc.redaction import restore
 from gateway.rpc.registry import Call, RpcError, method
 
 HASH_REQUIRED = "config base hash required; re-run config.get and retry"
-HASH_DIFFERS = "config changed since last load; re-run config.get and retry"
-EMPTY = "{\n}\n"
 
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -105,7 +98,7 @@ async def config_patch(call: Call, params: PatchParams) -> Written:
             merged = merge_patch(before.parsed, restored)
         else:
             merged = merge_careful(before.parsed, restored, params.replace_paths)
-        return edit.rewrite(EMPTY if before.raw is None else before.raw, merged)
+        return rewritten(before, merged)
 
     return await _Write(call, params, "config.patch", patched).run()
 
@@ -113,19 +106,6 @@ async def config_patch(call: Call, params: PatchParams) -> Written:
 def _taken(raw: str, before: Snapshot, value: Any) -> str:
     """The raw text as it is, but for the secrets."""
     return edit.rewrite(raw, restore(value, before.parsed, shown_config(before)))
-
-
-_writing = asyncio.Lock()
-_running: set[asyncio.Task[Written]] = set()
-"""The loop itself holds tasks only weakly."""
-
-
-@dataclass(frozen=True)
-class _Done:
-    """The file before and after: the same when there was nothing to write."""
-
-    before: Snapshot
-    after: Snapshot
 
 
 @dataclass(frozen=True)
@@ -139,49 +119,9 @@ class _Write:
     """The file's new text, of the file before and of the value of `raw`."""
 
     async def run(self) -> Written:
-        task = asyncio.create_task(self._run(), name=self.name)
-        _running.add(task)
-        task.add_done_callback(_ended)
-        return await asyncio.shield(task)
-
-    async def _run(self) -> Written:
-        core = self.call.core
-        async with _writing:
-            done = await asyncio.to_thread(self._write)
-            if done.after is done.before:
-                return self._answer(done, [], None)
-            result = await core.reload("rpc")
-        if not result.ok:
-            details = {"outcome": result.outcome, "hash": done.after.raw_hash}
-            message = f"{done.after.path} was written, but not applied: {result.message}"
-            raise RpcError(WireError("UNAVAILABLE", message, details))
-        return self._answer(done, sorted(differences(done.before.parsed, done.after.parsed)), result)
-
-    def _write(self) -> _Done:
-        """In a thread, because it waits for the disk."""
-        path, state = self.call.core.snapshot.path, self.call.core.paths.state
-        before = files.read(path, os.environ, state)
-        try:
-            text = self._text(before)
-            if text == before.raw:
-                return _Done(before, before)
-            after = guard(files.read(path, os.environ, state, text=text), self.call.core.reachable)
-            if after.issues:
-                raise Invalid(*after.issues)
-            if hash_on_disk(path) != (before.raw_hash if before.exists else None):
-                raise RpcError(HASH_DIFFERS)
-            if lost := clobber.losses(before, after):
-                raise RpcError(_rejection(path, text, lost))
-            files.write(path, text)
-        except Invalid as fault:
-            raise RpcError(refusal(self.call.peer.protocol, fault.issues)) from None
-        except (Unrestorable, EntriesLost) as fault:
-            raise RpcError(refusal(self.call.peer.protocol, (Issue(fault.why, fault.path),))) from None
-        except edit.Refused as fault:
-            raise RpcError(f"{path}: {fault}") from None
-        except OSError as error:
-            raise RpcError(WireError("UNAVAILABLE", f"{path} cannot be written: {error.strerror}")) from error
-        return _Done(before, after)
+        call = self.call
+        changed = await change_file(call.core, call.peer.protocol, self.name, self._text)
+        return self._answer(changed)
 
     def _text(self, before: Snapshot) -> str:
         value = parse_raw(self.params.raw, before.path)
@@ -198,15 +138,15 @@ class _Write:
             parse_raw(before.raw, before.path, before.issues)
         return self.make(before, value)
 
-    def _answer(self, done: _Done, changed: list[str], result: ReloadResult | None) -> Written:
-        path = str(done.after.path)
+    def _answer(self, done: Changed) -> Written:
+        path, result = str(done.after.path), done.result
         answer = Written(True, path, shown_config(done.after))
         if result is not None:
             answer.reload = Applied(result.outcome, result.message)
         modern, restarts = self.call.peer.protocol >= 4, result is not None and result.outcome == "restart"
         if modern:
             answer.hash = done.after.raw_hash
-            answer.changed_paths = changed
+            answer.changed_paths = sorted(differences(done.before.parsed, done.after.parsed)) if result else []
             answer.noop = result is None
         if not isinstance(self.params, ApplyParams):
             return answer
@@ -225,22 +165,3 @@ class _Write:
             answer.restart = {**how, "reason": self.name} if restarts else None
             answer.sentinel = {"path": None, "payload": payload}
         return answer
-
-
-def _rejection(path: Path, text: str, lost: list[str]) -> WireError:
-    details: dict[str, Any] = {"code": "CONFIG_WRITE_REJECTED", "reasons": lost}
-    try:
-        aside = clobber.set_aside(path, text, datetime.now(UTC))
-    except OSError as error:
-        saved = f"could not be saved: {error.strerror}"
-    else:
-        details["rejectedPath"] = str(aside)
-        saved = f"saved to {aside}"
-    why = f"Config write rejected: {path} ({', '.join(lost)}). Rejected payload {saved}. If it is meant, edit the file."
-    return WireError("UNAVAILABLE", why, details)
-
-
-def _ended(task: asyncio.Task[Written]) -> None:
-    _running.discard(task)
-    if not task.cancelled():
-        task.exception()  # whoever waits gets it; if nobody does any more, it is no news

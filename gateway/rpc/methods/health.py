@@ -1,9 +1,10 @@
 """`health` and `status`: the gateway as OpenClaw's clients want to see it.
 
-Channels, sessions, heartbeats and tasks do not exist here yet, so their parts say what an empty gateway says.
+Channels, heartbeats and tasks do not exist here yet, so their parts say what an empty gateway says.
 """
 
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,13 @@ from gateway.lag import EventLoop
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, method
+from gateway.runs.overview import Picture
+from gateway.sessions import shown
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Filter, Page, Session
 
+RECENT = 10
+"""Sessions of each agent, and of all, that `status` shows."""
 HEARTBEAT_OFF: dict[str, Any] = {"enabled": False, "every": "disabled", "everyMs": None}
 
 
@@ -71,21 +78,26 @@ def health(call: Call, params: HealthParams) -> Raw:
 
 
 @method("status", StatusParams, Status, scope=READ)
-def status(call: Call, params: StatusParams) -> Status:
-    """Heartbeat, sessions and queued events, for a status page."""
+async def status(call: Call, params: StatusParams) -> Status:
+    """Heartbeat, sessions and queued events, for a status page. Without the database there are no sessions."""
     who = call.core.snapshot.defaults
-    stores = {id: _sessions(call.core.paths.state, id) for id in who.agents}
+    pages = await _pages(call.core, who.agents)
     ref = models.default(call.core.tree)
+    rows = {id: [_recent(call, each) for each in page.sessions] for id, page in pages.items()}
+    every = sorted((row for found in rows.values() for row in found), key=lambda row: -row["updatedAt"])
     answer = Status(
         heartbeat={"defaultAgentId": who.agent, "agents": [{"agentId": id, **HEARTBEAT_OFF} for id in who.agents]},
         channel_summary=[],
         queued_system_events=[],
         sessions={
-            "paths": [each["path"] for each in stores.values()],
-            "count": 0,
+            "paths": [_path(call.core.paths.state, id) for id in who.agents],
+            "count": sum(page.total for page in pages.values()),
             "defaults": {"model": ref.id, "contextTokens": models.window(call.core.tree, ref)},
-            "recent": [],
-            "byAgent": [{"agentId": id, **each} for id, each in stores.items()],
+            "recent": every[:RECENT],
+            "byAgent": [
+                {"agentId": id, "path": _path(call.core.paths.state, id), "count": page.total, "recent": rows[id]}
+                for id, page in pages.items()
+            ],
         },
     )
     if call.peer.protocol >= 4:
@@ -107,14 +119,16 @@ def measure(core: Core, protocol: int) -> Raw:
     """
     hot = core.watching and core.config.gateway.reload.mode != "off"
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
-    rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, newer)
+    rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, core.conversations.picture(), newer)
     return Raw(b'{"ts":%d,' % int(time.time() * 1000) + rest)
 
 
 @lru_cache(maxsize=8)
-def _rest(state: Path, who: Defaults, degraded: tuple[str, ...], newer: tuple[bool, EventLoop] | None) -> bytes:
+def _rest(
+    state: Path, who: Defaults, degraded: tuple[str, ...], picture: Picture, newer: tuple[bool, EventLoop] | None
+) -> bytes:
     """Health without `ts` and the opening brace. `newer`: what protocol 4 adds."""
-    stores = {id: _sessions(state, id) for id in who.agents}
+    stores = {id: _sessions(state, id, picture) for id in who.agents}
     agents = [
         {"agentId": id, "isDefault": id == who.agent, "heartbeat": _heartbeat(), "sessions": each}
         for id, each in stores.items()
@@ -139,8 +153,55 @@ def _rest(state: Path, who: Defaults, degraded: tuple[str, ...], newer: tuple[bo
     return msgspec.json.encode(answer)[1:]
 
 
-def _sessions(state: Path, agent: str) -> dict[str, Any]:
-    return {"path": str(state / "agents" / agent / "sessions" / "sessions.json"), "count": 0, "recent": []}
+def _sessions(state: Path, agent: str, picture: Picture) -> dict[str, Any]:
+    seen = picture.of(agent)
+    recent = [{"key": key, "updatedAt": at, "age": max(0, picture.at - at)} for key, at in seen.recent]
+    return {"path": _path(state, agent), "count": seen.count, "recent": recent}
+
+
+def _path(state: Path, agent: str) -> str:
+    return str(state / "agents" / agent / "sessions" / "sessions.json")
+
+
+async def _pages(core: Core, agents: Sequence[str]) -> dict[str, Page]:
+    try:
+        await core.conversations.ready()
+        return {id: await core.conversations.store.sessions(Filter(agent=id), RECENT) for id in agents}
+    except StorageFailed:
+        return {id: Page([], 0) for id in agents}
+
+
+def _recent(call: Call, session: Session) -> dict[str, Any]:
+    tree, now = call.core.tree, int(time.time() * 1000)
+    ref = models.chosen(tree, session.agent, session.entry.get("model"))
+    window = models.window(tree, ref)
+    levels = {name: session.entry.get(f"{name}Level") for name in ("thinking", "verbose", "reasoning", "elevated")}
+    flags = [f"{name}:{level}" for name, level in levels.items() if level]
+    flags += ["system"] if session.messages else []
+    flags += ["aborted"] if session.aborted else []
+    row: dict[str, Any] = {
+        "agentId": session.agent,
+        "key": session.key,
+        "kind": shown.kind(session.key, session.entry),
+        "sessionId": session.id,
+        "updatedAt": session.updated,
+        "age": max(0, now - session.updated),
+        **{f"{name}Level": level for name, level in levels.items() if level},
+        "systemSent": session.messages > 0,
+        "abortedLastRun": session.aborted,
+        "inputTokens": session.input,
+        "outputTokens": session.output,
+        "totalTokens": session.total,
+        "remainingTokens": None if window is None else max(0, window - session.total),
+        "percentUsed": None if window is None else min(999, round(100 * session.total / window)),
+        "model": ref.id,
+        "contextTokens": window,
+        "flags": [*flags, f"id:{session.id}"],
+    }
+    if call.peer.protocol >= 4:
+        full = str(models.default(tree, session.agent))
+        row |= {"totalTokensFresh": session.total > 0, "configuredModel": full, "selectedModel": str(ref)}
+    return row
 
 
 def _heartbeat() -> dict[str, Any]:

@@ -8,8 +8,8 @@ from msgspec import Struct
 from gateway.config import catalog, models, providers
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.agents import THINKING_OFF
 from gateway.rpc.registry import Call, method
+from gateway.sessions.shown import thinking_levels
 
 
 class ModelsParams(Params, frozen=True):
@@ -57,7 +57,8 @@ def models_list(call: Call, params: ModelsParams) -> Models:
         row |= {"input": input} if input else {}
         if call.peer.protocol >= 4:
             row["tags"] = list(each.tags)
-            row |= {key: THINKING_OFF[key] for key in ("thinkingLevels", "thinkingDefault")}
+            levels = thinking_levels(call.core.tree, each.ref)
+            row |= {key: levels[key] for key in ("thinkingLevels", "thinkingDefault")}
             row["available"] = each.available
         rows.append(row)
     return Models(rows)

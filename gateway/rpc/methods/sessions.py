@@ -1,24 +1,29 @@
-"""Sessions, as a gateway without sessions shows them: empty lists, and nothing that pretends.
-
-What would make or change one is an unknown method until sessions exist here.
-"""
+"""Sessions, to read: lists of them, single ones, how they end, and what they are called."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import models
+from gateway.config import catalog, models
 from gateway.core import Core
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.agents import RUNTIME, THINKING_OFF, owner
+from gateway.rpc.methods.conversation import session_key, stored
 from gateway.rpc.registry import Call, method
+from gateway.sessions import shown
+from gateway.sessions.records import Filter, Session, Summary
+from gateway.sessions.shown import RUNTIME
 
 Count = Annotated[int, Meta(ge=1)]
 Offset = Annotated[int, Meta(ge=0)]
 Key = Annotated[str, Meta(min_length=1)]
+Label = Annotated[str, Meta(min_length=1, max_length=512)]
 DEFAULT_LIMIT = 100
+"""Rows, for a client of protocol 4 that does not say how many it wants."""
+MAX_ROWS = 1000
+"""Rows in one answer, however many are asked for."""
+MAX_OFFSET = 2**31
 _STORES = "(multiple)"
 """The `path` of sessions that lie in one store for each agent, even where there is one agent."""
 
@@ -29,7 +34,7 @@ class SessionsListParams(Params, frozen=True):
     active_minutes: Count | None = None
     active_only: bool = False
     require_last_interaction: bool = False
-    sort_by: str | None = None
+    sort_by: Literal["updatedAt", "lastInteractionAt", "activity"] | None = None
     include_global: bool = False
     include_unknown: bool = False
     exclude_subagents: bool = False
@@ -39,7 +44,7 @@ class SessionsListParams(Params, frozen=True):
     include_derived_titles: bool = False
     include_last_message: bool = False
     include_activity_summary: bool = False
-    label: str | None = None
+    label: Label | None = None
     project_id: str | None = None
     workspace_dir: str | None = None
     group: str | None = None
@@ -59,7 +64,7 @@ class SessionsListParams(Params, frozen=True):
     spawned_by: str | None = None
     agent_id: str | None = None
     search: str | None = None
-    archived: bool | str = False
+    archived: bool | Literal["all"] = False
 
 
 class Sessions(Struct, rename="camel"):
@@ -74,17 +79,6 @@ class Sessions(Struct, rename="camel"):
     next_offset: int | None | UnsetType = UNSET
     has_more: bool | UnsetType = UNSET
     owners: list[dict[str, Any]] | UnsetType = UNSET
-
-
-class PreviewParams(Params, frozen=True):
-    keys: Annotated[list[Key], Meta(min_length=1, max_length=64)]
-    limit: Count = 12
-    max_chars: Annotated[int, Meta(ge=20)] = 240
-
-
-class Previews(Struct):
-    ts: int
-    previews: list[dict[str, Any]]
 
 
 class SubscribeParams(SessionsListParams, frozen=True):
@@ -106,83 +100,134 @@ class KeyParams(Params, frozen=True):
     include_last_message: bool = False
 
 
-class BranchesParams(Params, frozen=True):
-    session_key: Key
-    agent_id: str | None = None
-
-
-class Branches(Struct):
-    branches: list[dict[str, Any]]
-
-
-class ProgressCard(Struct):
-    card: dict[str, Any] | None
-
-
 class Described(Struct):
     session: dict[str, Any] | None
 
 
 @method("sessions.list", SessionsListParams, Sessions, scope=READ)
-def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
-    """The sessions: none, whatever the filter; with the model that the config gives a new one."""
-    answer = Sessions(int(time.time() * 1000), _STORES, 0, defaults(call.core), [])
-    if call.peer.protocol >= 4:
-        answer.defaults |= {"agentRuntime": RUNTIME, **THINKING_OFF, "modelSelectionTarget": "session"}
-        answer.total_count, answer.has_more, answer.next_offset, answer.owners = 0, False, None, []
-        answer.limit_applied = params.limit or DEFAULT_LIMIT
+async def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
+    """Sessions, the latest first; from protocol 4 on, pinned ones before all, and archived ones only on request.
+
+    At most 1000 rows; `limit` is 100 by itself from protocol 4 on. Filters of things that this gateway does not have,
+    such as owners and projects, match nothing.
+    """
+    core, modern = call.core, call.peer.protocol >= 4
+    limit = min(params.limit or (DEFAULT_LIMIT if modern else MAX_ROWS), MAX_ROWS)
+    now, offset = int(time.time() * 1000), min(params.offset, MAX_OFFSET)
+    answer = Sessions(now, _STORES, 0, defaults(core), [])
+    await stored(core.conversations.ready())
+    total = 0
+    if (which := _filter(call, params, now)) is not None:
+        page = await stored(core.conversations.store.sessions(which, limit, offset))
+        answer.sessions, total = await _rows(call, page.sessions, params), page.total
+    answer.count = len(answer.sessions)
+    if modern:
+        ref = models.default(core.tree)
+        levels = shown.thinking_levels(core.tree, ref, catalog.default_id(core.tree))
+        answer.defaults |= {"agentRuntime": RUNTIME, **levels, "modelSelectionTarget": "session"}
+        seen = offset + answer.count
+        answer.total_count, answer.limit_applied, answer.owners = total, limit, []
+        answer.has_more, answer.next_offset = seen < total, seen if seen < total else None
         if params.offset:
             answer.offset = params.offset
     return answer
 
 
-@method("sessions.preview", PreviewParams, Previews, scope=READ)
-def sessions_preview(call: Call, params: PreviewParams) -> Previews:
-    """The last messages of some sessions: each of them is `missing`."""
-    rows = [{"key": key, "status": "missing", "items": []} for key in params.keys]
-    return Previews(int(time.time() * 1000), rows)
-
-
 @method("sessions.subscribe", SubscribeParams, Subscribed, scope=READ, since=4)
-def sessions_subscribe(call: Call, params: SubscribeParams) -> Subscribed:
-    """Hear of sessions as they change; with params of `sessions.list`, get the list too. There is nothing to hear."""
+async def sessions_subscribe(call: Call, params: SubscribeParams) -> Subscribed:
+    """Hear of sessions as they change, as every client does that may read; with params of `sessions.list`, the list."""
     answer = Subscribed(True)
     if params != SubscribeParams():
-        answer.list = sessions_list.handler(call, params)
+        answer.list = await sessions_list.handler(call, params)
     return answer
 
 
 @method("sessions.messages.subscribe", KeyParams, Subscribed, scope=READ, since=4)
 def sessions_messages_subscribe(call: Call, params: KeyParams) -> Subscribed:
-    """Hear the messages of one session. There is nothing to hear."""
-    return Subscribed(True, params.key, owner(call.core.snapshot.merged, params.key))
+    """Hear the messages of one session, as every client does that may read."""
+    key = session_key(call, params.key)
+    return Subscribed(True, key, call.core.conversations.agent(key))
 
 
 @method("sessions.messages.unsubscribe", KeyParams, Subscribed, scope=READ, since=4)
 def sessions_messages_unsubscribe(call: Call, params: KeyParams) -> Subscribed:
-    """Hear no more of one session."""
-    return Subscribed(False, params.key, owner(call.core.snapshot.merged, params.key))
+    """Accepted: who does not want to hear of a session passes over its events."""
+    key = session_key(call, params.key)
+    return Subscribed(False, key, call.core.conversations.agent(key))
 
 
 @method("sessions.describe", KeyParams, Described, scope=READ, since=4)
-def sessions_describe(call: Call, params: KeyParams) -> Described:
-    """One session's row: null, because there is none."""
-    return Described(None)
-
-
-@method("sessions.branches.list", BranchesParams, Branches, scope=READ, since=4)
-def sessions_branches_list(call: Call, params: BranchesParams) -> Branches:
-    """The branches of one session: none."""
-    return Branches([])
-
-
-@method("progressCard.get", BranchesParams, ProgressCard, scope=READ, since=4)
-def progress_card_get(call: Call, params: BranchesParams) -> ProgressCard:
-    """How far the work of one session is: null, because there is none."""
-    return ProgressCard(None)
+async def sessions_describe(call: Call, params: KeyParams) -> Described:
+    """One session's row, as in `sessions.list`; null if there is none."""
+    key = session_key(call, params.key)
+    conversations = call.core.conversations
+    await stored(conversations.ready())
+    session = await stored(conversations.store.session(key))
+    return Described(None if session is None else (await _rows(call, [session], params))[0])
 
 
 def defaults(core: Core) -> dict[str, Any]:
     """The model that a new session would get."""
     ref = models.default(core.tree)
     return {"modelProvider": ref.provider, "model": ref.id, "contextTokens": models.window(core.tree, ref)}
+
+
+def shown_row(call: Call, key: str, session: Session | None) -> dict[str, Any]:
+    """A session's row in protocol 4, also of one that nobody has written to yet."""
+    conversations = call.core.conversations
+    new = session or Session(key, "", conversations.agent(key), 0, 0, {})
+    moment = conversations.moment(new, None, titled=False, previewed=False)
+    return shown.row(session, moment, 4) if session else shown.absent(key, new.agent, moment)
+
+
+def _filter(call: Call, params: SessionsListParams, now: int) -> Filter | None:
+    """None: nothing can match."""
+    modern = call.peer.protocol >= 4
+    strangers = (params.creator_id, params.owner_id, params.project_id, params.workspace_dir, params.profile_relation)
+    if any(strangers) or params.involving_profile_id or params.has_board or params.status:
+        return None
+    entry: dict[str, str | bool] = {}
+    for name, value in (("label", params.label), ("spawnedBy", params.spawned_by), ("boardFace", params.board_face)):
+        if value and value.strip():
+            entry[name] = value.strip()
+    group = params.group if params.group is not None else params.category
+    if group is not None:
+        entry["category"] = group or False
+    flags = {"pinned": params.pinned, "unread": params.unread}
+    entry |= {name: flag for name, flag in flags.items() if flag is not None}
+    if modern and params.archived != "all":
+        entry["archived"] = params.archived
+    hidden = [] if params.include_global else [catalog.GLOBAL]
+    hidden += [] if params.include_unknown else ["unknown"]
+    tree, runs = call.core.tree, call.core.conversations.runs
+    return Filter(
+        agent=plain(params.agent_id),
+        since=now - params.active_minutes * 60_000 if params.active_minutes else None,
+        search=(params.search or "").strip() or None,
+        entry=entry,
+        but=tuple(hidden),
+        keys=runs.sessions if params.active_only else None,
+        agents=tuple(each.id for each in catalog.agents(tree)) if params.configured_agents_only else None,
+        without=(*((":subagent:",) if params.exclude_subagents else ()), *((":cron:",) if params.exclude_cron else ())),
+        pinned_first=modern and params.sort_by in (None, "updatedAt"),
+    )
+
+
+async def _rows(call: Call, sessions: list[Session], params: SessionsListParams | KeyParams) -> list[dict[str, Any]]:
+    conversations = call.core.conversations
+    titled, previewed = params.include_derived_titles, params.include_last_message
+    found: dict[str, Summary] = {}
+    if titled or previewed:
+        found = await stored(conversations.store.summaries([each.key for each in sessions]))
+    return [
+        shown.row(
+            each,
+            conversations.moment(each, found.get(each.key), titled=titled, previewed=previewed),
+            call.peer.protocol,
+        )
+        for each in sessions
+    ]
+
+
+def plain(agent: str | None) -> str | None:
+    return (agent or "").strip().lower() or None

@@ -1,23 +1,30 @@
-"""What models were used and what it cost: nothing, because nothing runs here yet."""
+"""What models were used and what it cost, by day and by session: counted from what the store has kept."""
 
+import asyncio
 import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.config import catalog
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.registry import Call, method
+from gateway.rpc.methods.conversation import session_key, stored
+from gateway.rpc.registry import Call, RpcError, method
+from gateway.sessions import sums
+from gateway.sessions.records import Filter
+from gateway.sessions.store import Store
+from gateway.sessions.sums import FRESH
 
 MAX_DAYS = 366
-_COUNTS = ("input", "output", "cacheRead", "cacheWrite", "totalTokens", "totalCost", "missingCostEntries")
+DEFAULT_DAYS = 30
+DEFAULT_LIMIT = 50
+"""Sessions in one answer, unless it says another number."""
+MAX_LIMIT = 1000
+_EPOCH, _DAY_MS = date(1970, 1, 1).toordinal(), 86_400_000
 _DAYS = {"7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": MAX_DAYS}
-_AGGREGATES = (
-    *("byModel", "byProvider", "byAgent", "byChannel", "byCreator"),
-    *("costDaily", "dailyLatency", "modelDaily", "daily"),
-)
-_COSTS = ("inputCost", "outputCost", "cacheReadCost", "cacheWriteCost")
 
 
 class UsageStatus(Struct, rename="camel"):
@@ -25,38 +32,37 @@ class UsageStatus(Struct, rename="camel"):
     providers: list[dict[str, Any]]
 
 
-class CostParams(Params, frozen=True):
-    days: Annotated[int, Meta(ge=1, le=MAX_DAYS)] = 30
+class Days(Params, frozen=True):
+    """Which days, and where they begin; without both dates, so many until today."""
+
     start_date: date | None = None
     end_date: date | None = None
-    mode: str | None = None
-    utc_offset: str | None = None
+    range: Literal["7d", "30d", "90d", "1y", "all"] | None = None
+    mode: Literal["utc", "gateway", "specific"] | None = None
+    """utc by itself; gateway: this machine's days; specific: those of `timeZone`, else of `utcOffset`."""
+    utc_offset: Annotated[str, Meta(pattern=r"^UTC[+-]\d{1,2}(:[0-5]\d)?$")] | None = None
+    time_zone: str | None = None
     agent_id: str | None = None
-    agent_scope: str | None = None
+    agent_scope: Literal["all"] | None = None
+
+
+class CostParams(Days, frozen=True):
+    days: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Cost(Struct, rename="camel"):
     updated_at: int
     days: int
     daily: list[dict[str, Any]]
-    totals: dict[str, int]
+    totals: dict[str, Any]
     cache_status: dict[str, Any] | UnsetType = UNSET
 
 
-class SessionsUsageParams(Params, frozen=True):
+class SessionsUsageParams(Days, frozen=True):
     key: str | None = None
-    agent_id: str | None = None
-    agent_scope: Literal["all"] | None = None
     creator_key: str | None = None
-    start_date: date | None = None
-    end_date: date | None = None
-    range: Literal["7d", "30d", "90d", "1y", "all"] | None = None
-    """Without both dates; unset, as many days as `usage.cost` has by itself."""
-    mode: str | None = None
     group_by: str | None = None
     include_historical: bool = False
-    utc_offset: str | None = None
-    time_zone: str | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
     include_context_weight: bool = False
 
@@ -66,9 +72,31 @@ class SessionsUsage(Struct, rename="camel"):
     start_date: str
     end_date: str
     sessions: list[dict[str, Any]]
-    totals: dict[str, int]
+    totals: dict[str, Any]
     aggregates: dict[str, Any]
     creator_options: list[dict[str, Any]]
+    cache_status: dict[str, Any]
+
+
+class Period(Struct, frozen=True):
+    first: date
+    last: date
+    offset_min: int
+    """Minutes east of UTC, where the days begin."""
+
+    @property
+    def since(self) -> int:
+        """Milliseconds since 1970, as is the end."""
+        return (self.first.toordinal() - _EPOCH) * _DAY_MS - self.offset_min * 60_000
+
+    @property
+    def until(self) -> int:
+        return (self.last.toordinal() - _EPOCH + 1) * _DAY_MS - self.offset_min * 60_000
+
+    @property
+    def days(self) -> list[str]:
+        ordinals = range(self.first.toordinal(), self.last.toordinal() + 1)
+        return [date.fromordinal(each).isoformat() for each in ordinals]
 
 
 @method("usage.status", NoParams, UsageStatus, scope=READ)
@@ -78,37 +106,95 @@ def usage_status(call: Call, params: NoParams) -> UsageStatus:
 
 
 @method("usage.cost", CostParams, Cost, scope=READ)
-def usage_cost(call: Call, params: CostParams) -> Cost:
-    """Tokens and cost by day: zero. A client of protocol 3 gets only days on which something was used."""
-    if call.peer.protocol < 4:
-        return Cost(_now_ms(), params.days, [], dict.fromkeys(_COUNTS, 0))
-    last = params.end_date or datetime.now(UTC).date()
-    span = (last - params.start_date).days + 1 if params.start_date else params.days
-    count = max(1, min(span, MAX_DAYS, last.toordinal()))
-    zero = _zero()
-    days = [(last - timedelta(days=back)).isoformat() for back in reversed(range(count))]
-    fresh = {"status": "fresh", "cachedFiles": 0, "pendingFiles": 0, "staleFiles": 0}
-    return Cost(_now_ms(), count, [{"date": day, **zero} for day in days], zero, fresh)
+async def usage_cost(call: Call, params: CostParams) -> Cost:
+    """Tokens and dollars by day, of the default agent unless another one or all are asked for.
+
+    A client of protocol 3 gets only days on which something was used, and those of all agents.
+    """
+    modern = call.peer.protocol >= 4
+    period, agent = _period(params, params.days), _agent(call, params) if modern else None
+    store = await _store(call)
+    found = await stored(store.spent(period.since, period.until, ("day",), period.offset_min, agent=agent))
+    days = sums.by("day", found)
+    daily = [sums.total(days.get(day, []), modern, date=day) for day in (period.days if modern else days)]
+    answer = Cost(_now_ms(), len(period.days), daily, sums.total(found, modern))
+    if modern:
+        answer.cache_status = FRESH
+    return answer
 
 
 @method("sessions.usage", SessionsUsageParams, SessionsUsage, scope=READ, since=4)
-def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsage:
-    """Tokens and cost by session: there is none."""
-    last = params.end_date or datetime.now(UTC).date()
-    days = _DAYS[params.range] if params.range else CostParams().days
-    first = params.start_date or date.fromordinal(max(1, last.toordinal() - days + 1))
-    messages = dict.fromkeys(("total", "user", "assistant", "toolCalls", "toolResults", "errors"), 0)
-    aggregates = {
-        "sessionCount": 0,
-        "messages": messages,
-        "tools": {"totalCalls": 0, "uniqueTools": 0, "tools": []},
-        **{name: [] for name in _AGGREGATES},
-    }
-    return SessionsUsage(_now_ms(), first.isoformat(), last.isoformat(), [], _zero(), aggregates, [])
+async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsage:
+    """Tokens, dollars and messages by session, the latest first, and added up by day, model, provider and agent."""
+    period = _period(params, None)
+    key = session_key(call, params.key) if params.key else None
+    agent = None if key else _agent(call, params)
+    store = await _store(call)
+    since, until, offset = period.since, period.until, period.offset_min
+    spent = await stored(
+        store.spent(since, until, ("day", "session", "agent", "provider", "model"), offset, agent=agent, session=key)
+    )
+    said = await stored(store.said(since, until, ("day", "session"), offset, agent=agent, session=key))
+    used = await stored(store.tools(since, until, agent=agent, session=key))
+    which = Filter(agent=agent, keys=(key,) if key else None)
+    page = await stored(store.sessions(which, min(params.limit or DEFAULT_LIMIT, MAX_LIMIT)))
+    rows, added = await asyncio.to_thread(
+        lambda: (sums.sessions(page.sessions, spent, said, used), sums.aggregates(spent, said, used, page.total))
+    )
+    first, last, everyone = period.first.isoformat(), period.last.isoformat(), [{"key": '["unknown"]'}]
+    return SessionsUsage(_now_ms(), first, last, rows, sums.total(spent), added, everyone, FRESH)
 
 
-def _zero() -> dict[str, int]:
-    return dict.fromkeys((*_COUNTS[:-1], *_COSTS, _COUNTS[-1]), 0)
+# -- periods -----------------------------------------------------------------------------------------------------------
+
+
+def _period(params: Days, days: int | None) -> Period:
+    offset = _offset(params)
+    today = (datetime.now(UTC) + timedelta(minutes=offset)).date()
+    if (params.start_date is None) != (params.end_date is None):
+        raise RpcError("startDate and endDate must be provided together")
+    if params.start_date is not None and params.end_date is not None:
+        if params.start_date > params.end_date:
+            raise RpcError("startDate must not be after endDate")
+        first = max(params.start_date.toordinal(), params.end_date.toordinal() - MAX_DAYS + 1)
+        return Period(date.fromordinal(first), params.end_date, offset)
+    wanted = _DAYS[params.range] if params.range else days or DEFAULT_DAYS
+    return Period(today - timedelta(days=min(wanted, MAX_DAYS) - 1), today, offset)
+
+
+def _offset(params: Days) -> int:
+    """Minutes east of UTC. A zone counts with its offset of now, also for days on the other side of a clock change."""
+    now = datetime.now(UTC)
+    if params.mode == "gateway":
+        found = now.astimezone().utcoffset()
+    elif params.mode == "specific" and params.time_zone:
+        try:
+            found = now.astimezone(ZoneInfo(params.time_zone)).utcoffset()
+        except (KeyError, ValueError, OSError):
+            raise RpcError("invalid timeZone: expected an IANA time zone") from None
+    elif params.mode == "specific" and params.utc_offset:
+        hours, _, minutes = params.utc_offset[4:].partition(":")
+        found = timedelta(hours=int(hours), minutes=int(minutes or 0)) * (-1 if params.utc_offset[3] == "-" else 1)
+        if not timedelta(hours=-12) <= found <= timedelta(hours=14):
+            raise RpcError("invalid utcOffset: expected UTC-12:00 through UTC+14:00")
+    else:
+        found = timedelta(0)
+    return int((found or timedelta(0)).total_seconds() // 60)
+
+
+def _agent(call: Call, params: Days) -> str | None:
+    """None: all of them."""
+    asked = (params.agent_id or "").strip().lower()
+    if params.agent_scope == "all":
+        if asked:
+            raise RpcError("agentScope=all cannot be combined with agentId")
+        return None
+    return asked or catalog.default_id(call.core.tree)
+
+
+async def _store(call: Call) -> Store:
+    await stored(call.core.conversations.ready())
+    return call.core.conversations.store
 
 
 def _now_ms() -> int:

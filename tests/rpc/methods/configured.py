@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.files import Snapshot
+from gateway.paths import Paths
 from tests.core_fake import PATHS, FakeCore
 
 MODEL = {"id": "m1", "name": "Mock 1", "reasoning": False, "input": ["text"], "contextWindow": 200000}
@@ -13,5 +14,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def configured(tree: dict[str, Any] | None = None) -> FakeCore:
-    return FakeCore(snapshot=Snapshot(Path(PATHS.config), True, (), merged=CONFIG if tree is None else tree))
+def configured(tree: dict[str, Any] | None = None, folder: Path | None = None) -> FakeCore:
+    """`folder`: where its state lies; without one it has no database."""
+    paths = PATHS if folder is None else Paths(config=folder / "openclaw.json", state=folder, runtime=folder)
+    return FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=CONFIG if tree is None else tree))

@@ -51,7 +51,7 @@ def test_several_agents() -> None:
         "/home/u/.openclaw/workspace",
     ]
     assert payload["agents"][1]["identity"] == {"name": "Bea", "emoji": "🐝"}
-    assert "model" not in payload["agents"][0]
+    assert payload["agents"][0]["model"] == {"primary": "builtin/echo"}
 
 
 def test_nobody_has_named_the_agent() -> None:

@@ -1,0 +1,207 @@
+"""Text that comes in pieces, as lines for a terminal. Pure; what it has returned is never taken back.
+
+Words are broken into lines where a line is full; a word is held back until its end is known. Markdown is coloured and
+not rewritten, so whatever it is taken for, every letter of it is there. Code blocks and tables keep their lines.
+"""
+
+import re
+from collections.abc import Callable
+
+from rich.cells import cell_len
+
+TAB = 4
+_UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal, turns the direction of what follows, or cannot be written at all."""
+_FENCE = re.compile(r"`{3,}|~{3,}")
+_ITEM = re.compile(r"[-*+]|\d{1,3}[.)]")
+_HEADING = re.compile(r"#{1,6}")
+_TICKS = re.compile(r"(`+|\*\*)")
+RESET = "\x1b[0m"
+BOLD, DIM, CYAN = "\x1b[1m", "\x1b[2m", "\x1b[36m"
+
+
+def plain(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return _UNFIT.sub(_shown, text.replace("\r", ""))
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else "\N{REPLACEMENT CHARACTER}"
+
+
+class Wrap:
+    def __init__(self, width: Callable[[], int], colour: bool, margin: str = "") -> None:
+        """`width`: columns, asked for each line. `margin` stands before each line but the first."""
+        self._width = width
+        self._colour = colour
+        self._margin = margin
+        self.column = 0
+        """Where the cursor stands."""
+        self._fence: str | None = None
+        """What opened the code block that this is in."""
+        self._word = ""
+        self._gap = 0
+        """Blanks before the word."""
+        self._new_line()
+
+    def feed(self, text: str) -> str:
+        """What is to be printed now."""
+        made: list[str] = []
+        for line in plain(text).splitlines(keepends=True):
+            place, end = 0, len(line) - line.endswith("\n")
+            while place < end and not self._raw:
+                made.append(self._letter(line[place]))
+                place += 1
+            if place < end:
+                made.append(self._as_it_is(line[place:end]))
+            if line.endswith("\n"):
+                made.append(self._end_of_line())
+        return "".join(made)
+
+    def flush(self) -> str:
+        """What was held back: the text is complete, or rests."""
+        return self._end_of_word()
+
+    def rest(self) -> str:
+        """Flush, and stand at the beginning of a line. The next text begins anew."""
+        text = self.flush() + ("\n" if self.column else "")
+        self.column, self._fence = 0, None
+        self._new_line()
+        return text
+
+    def turn(self) -> str:
+        """Stand at the beginning of a line; the text goes on there, whatever it is in the middle of."""
+        text = "\n" if self.column else ""
+        self.column = 0
+        if not self._begins:
+            self._gap = 0
+        return text
+
+    # -- letters and words -----------------------------------------------------------------------------------------
+
+    def _end_of_line(self) -> str:
+        text = self._end_of_word() + "\n"
+        self.column = 0
+        self._new_line()
+        return text
+
+    def _letter(self, letter: str) -> str:
+        if letter in " \t":
+            text = self._end_of_word()
+            if self._raw:
+                return text + self._as_it_is(letter)
+            self._gap += 1 if letter == " " else TAB
+            return text
+        if cell_len(letter) > 1:  # scripts without blanks: each letter may begin a line
+            text = self._end_of_word()
+            self._word = letter
+            return text + self._end_of_word()
+        self._word += letter
+        return self._end_of_word() if self._fence and not _may_close(self._word, self._fence) else ""
+
+    def _new_line(self) -> None:
+        self._begins = True
+        """No word has been in this line of the text."""
+        self._raw = False
+        """The rest of the line is printed as it comes."""
+        self._style = CYAN if self._fence else ""
+        """Of the whole line."""
+        self._ticks = ""
+        """What opened the code that this is in: `, ``, …"""
+        self._bold = False
+        self._hang = 0
+        """Columns before the lines into which this one is broken."""
+        self._gap = 0
+
+    def _end_of_word(self) -> str:
+        word, self._word = self._word, ""
+        if not word:
+            return ""
+        if self._begins:
+            self._begin(word)
+        if self._raw or self._fence:
+            return self._as_it_is(" " * self._gap + word)
+        return self._placed(word)
+
+    def _begin(self, word: str) -> None:
+        """The first word says what kind of line this is."""
+        self._begins = False
+        if self._fence:
+            self._raw = True
+            if _closes(word, self._fence):
+                self._fence, self._style = None, DIM
+        elif (match := _FENCE.match(word)) and "`" not in word[match.end() :]:
+            self._fence, self._raw, self._style = match[0], True, DIM
+        elif word.startswith("|"):
+            self._raw = True
+        elif _HEADING.fullmatch(word):
+            self._style = BOLD
+        elif _ITEM.fullmatch(word):
+            self._hang = self._gap + len(word) + 1
+        elif word.startswith(">"):
+            self._style, self._hang = DIM, self._gap
+
+    def _as_it_is(self, text: str) -> str:
+        margin = self._left()
+        self._gap = 0
+        self.column += max(cell_len(text), 1)
+        return margin + self._painted(text, self._style)
+
+    def _placed(self, word: str) -> str:
+        size, gap = cell_len(word), self._gap
+        self._gap = 0
+        width = max(self._width(), 1)
+        if self.column + gap + size > width and self.column > self._hang + len(self._margin):
+            before = "\n" + self._margin + " " * self._hang
+            self.column = len(self._margin) + self._hang
+        else:
+            before = self._left() + " " * gap
+            self.column += gap
+        self.column += size
+        if self.column > width:
+            self.column = (self.column - 1) % width + 1  # the terminal has broken it
+        return before + self._inked(word)
+
+    def _left(self) -> str:
+        if self.column:
+            return ""
+        self.column = len(self._margin)
+        return self._margin
+
+    # -- colours ---------------------------------------------------------------------------------------------------
+
+    def _painted(self, text: str, style: str) -> str:
+        # Each piece ends its colour, so that an end at any place leaves the terminal as it was.
+        return f"{style}{text}{RESET}" if style and self._colour and text.strip() else text
+
+    def _inked(self, word: str) -> str:
+        if not self._colour:
+            return word
+        parts = [part for part in _TICKS.split(word) if part]
+        made = []
+        for number, part in enumerate(parts):
+            code, bold = bool(self._ticks), self._bold
+            if part[0] == "`" and self._ticks in ("", part):
+                self._ticks = "" if self._ticks else part
+                code = True
+            elif part == "**" and not code:
+                self._bold = number == 0 if bold else _opens(parts, number)
+                bold = bold or self._bold
+            style = self._style + (BOLD if bold else "") + (CYAN if code else "")
+            made.append(self._painted(part, style))
+        return "".join(made)
+
+
+def _may_close(word: str, fence: str) -> bool:
+    """The line may still be the end of the code block."""
+    return all(letter == fence[0] for letter in word)
+
+
+def _closes(word: str, fence: str) -> bool:
+    return _may_close(word, fence) and len(word) >= len(fence)
+
+
+def _opens(parts: list[str], number: int) -> bool:
+    """Two stars before a word, and not between two numbers."""
+    return number < len(parts) - 1 and (number == 0 or not parts[number - 1][-1].isalnum())

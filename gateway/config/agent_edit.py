@@ -1,0 +1,119 @@
+"""Changes of the agents in a config's value: another one, other words, one less. Pure.
+
+They stand under `agents.entries` by their ids, or in `agents.list` where the file has one, as OpenClaw wrote it before
+2026.9.
+"""
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any
+
+from gateway.config import catalog
+from gateway.config.catalog import MAIN, rows, section, text
+from gateway.config.include import KEY as INCLUDE
+
+MAX_ID = 64
+"""Characters of an agent's id."""
+_NO_ID = re.compile(r"[^a-z0-9_-]+")
+
+
+class Unfit(ValueError):
+    """The agents cannot be changed so; `str()` says why."""
+
+
+def id_of(name: str) -> str:
+    """The id that a name gives. Raises Unfit."""
+    id = _NO_ID.sub("-", name.strip().lower()).strip("-")[:MAX_ID].strip("-")
+    if not id:
+        raise Unfit(f'Agent name "{name}" has no valid id characters. Use at least one letter a-z or digit.')
+    return id
+
+
+def add(value: dict[str, Any], id: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """The value with one more agent; the one that answers where none is named is then named too. Raises Unfit."""
+    if catalog.find(value, id) is not None:
+        raise Unfit(f'agent "{id}" already exists')
+    new = _copied(value)
+    if not any(each.key for each in catalog.agents(new)):
+        _put(new, MAIN, {})
+    _put(new, id, entry)
+    return new
+
+
+def change(value: dict[str, Any], id: str, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The value with what `edit` makes of the agent's entry. Raises Unfit."""
+    agent = _find(value, id)
+    new = _copied(value)
+    if not agent.key:
+        _put(new, agent.id, edit({}))
+    elif agent.key.startswith("agents.list"):
+        listed = new["agents"]["list"]
+        listed[:] = [edit(each) if each is _entry_of(new, id) else each for each in listed]
+    else:
+        entries = new["agents"]["entries"]
+        name = _name_of(entries, id)
+        entries[name] = edit(entries[name])
+    return new
+
+
+def remove(value: dict[str, Any], id: str) -> tuple[dict[str, Any], int]:
+    """The value without the agent and its bindings, and how many of these there were. Raises Unfit."""
+    agent = _find(value, id)
+    if agent.id == catalog.default_id(value):
+        raise Unfit(f'agent "{agent.id}" is the default agent and cannot be deleted')
+    new = _copied(value)
+    if agent.key.startswith("agents.list"):
+        gone = _entry_of(new, id)
+        new["agents"]["list"] = [each for each in new["agents"]["list"] if each is not gone]
+    else:
+        del new["agents"]["entries"][_name_of(new["agents"]["entries"], id)]
+    bindings = rows(new.get("bindings"))
+    left = [each for each in bindings if not _binds(each, agent.id)]
+    if len(left) < len(bindings):
+        new["bindings"] = left
+    return new, len(bindings) - len(left)
+
+
+def _find(value: dict[str, Any], id: str) -> catalog.Agent:
+    agent = catalog.find(value, id)
+    if agent is None:
+        raise Unfit(f'agent "{id}" not found')
+    return agent
+
+
+def _copied(value: dict[str, Any]) -> dict[str, Any]:
+    new = copy.deepcopy(value)
+    agents = new.setdefault("agents", {})
+    parts = [agents, *(agents.get(name) for name in ("entries", "list"))] if isinstance(agents, dict) else [agents]
+    if not isinstance(agents, dict) or any(isinstance(part, dict) and INCLUDE in part for part in parts):
+        raise Unfit("the agents stand in a file that the config includes, or are no object; edit that by hand")
+    return new
+
+
+def _put(value: dict[str, Any], id: str, entry: dict[str, Any]) -> None:
+    agents = value["agents"]
+    if rows(agents.get("list")):
+        agents["list"].append({"id": id, **entry})
+    else:
+        entries = agents.setdefault("entries", {})
+        if not isinstance(entries, dict):
+            raise Unfit("agents.entries is no object; edit it by hand")
+        entries[id] = entry
+
+
+def _entry_of(value: dict[str, Any], id: str) -> dict[str, Any]:
+    """The very one in the list."""
+    return next(each for each in value["agents"]["list"] if isinstance(each, dict) and _is(each.get("id"), id))
+
+
+def _name_of(entries: dict[str, Any], id: str) -> str:
+    return next(name for name in entries if _is(name, id))
+
+
+def _is(name: Any, id: str) -> bool:
+    return (text(name) or "").lower() == id.strip().lower()
+
+
+def _binds(binding: Any, id: str) -> bool:
+    return isinstance(binding, dict) and _is(section({"x": binding}, "x").get("agentId"), id)

@@ -1,0 +1,172 @@
+"""Agents, to change: they are entries of the config file, and their workspaces folders."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.config import agent_edit, catalog, models
+from gateway.config.agent_edit import Unfit
+from gateway.config.files import Snapshot
+from gateway.config.providers import Unusable
+from gateway.protocol.frames import WireError
+from gateway.protocol.params import Params
+from gateway.protocol.scopes import ADMIN
+from gateway.rpc.methods.config_file import change_file, rewritten
+from gateway.rpc.methods.config_text import parse_raw
+from gateway.rpc.methods.conversation import stored
+from gateway.rpc.methods.session_patch import changing
+from gateway.rpc.methods.sessions import Key
+from gateway.rpc.registry import Call, RpcError, method
+from gateway.sessions.records import Filter
+
+
+class CreateParams(Params, frozen=True, kw_only=True):
+    name: Key
+    workspace: Key | None = None
+    model: Key | None = None
+    emoji: str | None = None
+    avatar: str | None = None
+
+
+class Created(Struct, rename="camel"):
+    ok: bool
+    agent_id: str
+    name: str
+    workspace: str
+    model: str | UnsetType = UNSET
+
+
+class UpdateParams(Params, frozen=True, kw_only=True):
+    agent_id: Key
+    name: Key | None = None
+    workspace: Key | None = None
+    model: Key | UnsetType | None = UNSET
+    """null: that of all agents."""
+    agent_runtime: str | None = None
+    emoji: str | None = None
+    avatar: str | None = None
+
+
+class Updated(Struct, rename="camel"):
+    ok: bool
+    agent_id: str
+
+
+class DeleteParams(Params, frozen=True, kw_only=True):
+    agent_id: Key
+    delete_files: bool = False
+    """Its sessions too. The files of its workspace stay."""
+
+
+class Deleted(Struct, rename="camel"):
+    ok: bool
+    agent_id: str
+    removed_bindings: int
+    removed: list[dict[str, Any]]
+    failed: list[dict[str, Any]]
+
+
+@method("agents.create", CreateParams, Created, scope=ADMIN, since=4)
+async def agents_create(call: Call, params: CreateParams) -> Created:
+    """Add an agent to the config file, and make its workspace."""
+    try:
+        id = agent_edit.id_of(params.name)
+    except Unfit as error:
+        raise RpcError(str(error)) from None
+    _check_model(call, params.model)
+    place = _place(call, id, params.workspace)
+    entry: dict[str, Any] = {"name": params.name.strip(), "workspace": params.workspace or str(place)}
+    entry |= {"model": params.model} if params.model else {}
+    entry["identity"] = _identity({}, params.name.strip(), params.emoji, params.avatar)
+    await _write(call, "agents.create", lambda value: agent_edit.add(value, id, entry))
+    await _make(place)
+    return Created(True, id, params.name.strip(), str(place), params.model or UNSET)
+
+
+@method("agents.update", UpdateParams, Updated, scope=ADMIN, since=4)
+async def agents_update(call: Call, params: UpdateParams) -> Updated:
+    """Change what the config file says of an agent."""
+    if params.model:
+        _check_model(call, params.model)
+
+    def edited(entry: dict[str, Any]) -> dict[str, Any]:
+        new = dict(entry)
+        for key, value in (("name", params.name), ("workspace", params.workspace)):
+            if value is not None:
+                new[key] = value.strip()
+        if params.model is None:
+            new.pop("model", None)
+        elif params.model is not UNSET:
+            new["model"] = params.model
+        known = catalog.section(new, "identity")
+        identity = _identity(known, params.name, params.emoji, params.avatar)
+        return {**new, "identity": identity} if identity != known else new
+
+    await _write(call, "agents.update", lambda value: agent_edit.change(value, params.agent_id, edited))
+    if params.workspace is not None:
+        await _make(_place(call, params.agent_id, params.workspace))
+    return Updated(True, params.agent_id.strip().lower())
+
+
+@method("agents.delete", DeleteParams, Deleted, scope=ADMIN, since=4)
+async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
+    """Take an agent and its bindings out of the config file. The default agent stays, and so does every workspace."""
+    id, bound = params.agent_id.strip().lower(), 0
+
+    def removed(value: dict[str, Any]) -> dict[str, Any]:
+        nonlocal bound
+        new, bound = agent_edit.remove(value, id)
+        return new
+
+    await _write(call, "agents.delete", removed)
+    gone = []
+    if params.delete_files:
+        conversations = call.core.conversations
+        await stored(conversations.ready())
+        for session in (await stored(conversations.store.sessions(Filter(agent=id)))).sessions:
+            await changing(session.key, "delete", conversations.delete(session.key))
+            gone.append({"path": session.key, "method": "deleted"})
+    return Deleted(True, id, bound, gone, [])
+
+
+async def _write(call: Call, name: str, make: Any) -> None:
+    def text(before: Snapshot) -> str:
+        if before.raw is not None:
+            parse_raw(before.raw, before.path, before.issues)
+        try:
+            return rewritten(before, make(before.parsed))
+        except Unfit as error:
+            raise RpcError(str(error)) from None
+
+    await change_file(call.core, call.peer.protocol, name, text)
+
+
+def _check_model(call: Call, wanted: str | None) -> None:
+    if wanted:
+        try:
+            models.chain(call.core.tree, call.core.env, catalog.default_id(call.core.tree), wanted)
+        except Unusable as error:
+            raise RpcError(f"invalid model: {error}") from None
+
+
+def _identity(known: dict[str, Any], name: str | None, emoji: str | None, avatar: str | None) -> dict[str, Any]:
+    """An empty text clears."""
+    asked = {"name": name, "emoji": emoji, "avatar": avatar}
+    merged = known | {key: value.strip() for key, value in asked.items() if value is not None}
+    return {key: value for key, value in merged.items() if value != ""}
+
+
+def _place(call: Call, id: str, asked: str | None) -> Path:
+    shared = catalog.text(catalog.section(call.core.tree, "agents", "defaults").get("workspace"))
+    own = asked or (f"{shared}/{id}" if shared else str(call.core.paths.state / f"workspace-{id}"))
+    return Path(own).expanduser()
+
+
+async def _make(place: Path) -> None:
+    try:
+        await asyncio.to_thread(place.mkdir, mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"the workspace {place} cannot be made: {error.strerror}; the agent is in the config"
+        raise RpcError(WireError("UNAVAILABLE", why)) from None

@@ -1,0 +1,106 @@
+"""The files in an agent's workspace that tell it who it is: `agents.files.list`, `.get` and `.set`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway import workspace
+from gateway.config import catalog
+from gateway.protocol.frames import WireError
+from gateway.protocol.params import Params, cut
+from gateway.protocol.scopes import ADMIN, READ
+from gateway.rpc.methods.sessions import Key
+from gateway.rpc.registry import Call, RpcError, method
+from gateway.workspace import MAX_FILE_BYTES, NAMES, Conflict, File
+
+_ALWAYS = ("AGENTS.md", "SOUL.md", "USER.md", "MEMORY.md")
+"""What a list shows also where it is missing."""
+_OPTIONAL = ("MEMORY.md",)
+
+
+class ListParams(Params, frozen=True, kw_only=True):
+    agent_id: Key
+
+
+class GetParams(ListParams, frozen=True, kw_only=True):
+    name: Key
+
+
+class SetParams(GetParams, frozen=True, kw_only=True):
+    content: str
+    expected_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of what the file is believed to hold; it stays as it is if it holds something else."""
+
+
+class Files(Struct, rename="camel"):
+    agent_id: str
+    workspace: str
+    files: list[dict[str, Any]]
+
+
+class One(Struct, rename="camel"):
+    agent_id: str
+    workspace: str
+    file: dict[str, Any]
+    ok: bool | UnsetType = UNSET
+
+
+@method("agents.files.list", ListParams, Files, scope=READ, since=4)
+async def agents_files_list(call: Call, params: ListParams) -> Files:
+    """The files of an agent's workspace that every prompt carries, and those of them that are missing."""
+    id, place = _place(call, params.agent_id)
+    found = await asyncio.to_thread(lambda: {name: workspace.look(place, name) for name in NAMES})
+    rows = [_row(place, name, file) for name, file in found.items() if file is not None or name in _ALWAYS]
+    return Files(id, str(place), rows)
+
+
+@method("agents.files.get", GetParams, One, scope=READ, since=4)
+async def agents_files_get(call: Call, params: GetParams) -> One:
+    """One of these files with its text."""
+    id, place = _place(call, params.agent_id)
+    name = _name(params.name)
+    file = await asyncio.to_thread(workspace.look, place, name, text=True)
+    return One(id, str(place), _row(place, name, file))
+
+
+@method("agents.files.set", SetParams, One, scope=ADMIN, since=4)
+async def agents_files_set(call: Call, params: SetParams) -> One:
+    """Give one of these files another text; the workspace is made if there is none."""
+    id, place = _place(call, params.agent_id)
+    name = _name(params.name)
+    if len(params.content.encode()) > MAX_FILE_BYTES:
+        raise RpcError(f"content is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        file = await asyncio.to_thread(workspace.write, place, name, params.content, params.expected_hash)
+    except Conflict as error:
+        why = f"{name} changed since it was read; re-read it and retry"
+        details = {"type": "agent_file_conflict", "currentHash": error.hash}
+        raise RpcError(WireError("INVALID_REQUEST", why, details)) from None
+    except OSError as error:
+        why = f"{place / name} cannot be written: {error.strerror}"
+        raise RpcError(WireError("UNAVAILABLE", why)) from None
+    return One(id, str(place), _row(place, name, file), True)
+
+
+def _place(call: Call, asked: str) -> tuple[str, Path]:
+    tree = call.core.snapshot.merged
+    agent = catalog.find(tree, asked)
+    if agent is None:
+        raise RpcError(f'agent "{cut(asked.strip().lower())}" not found')
+    return agent.id, workspace.folder(tree, call.core.paths.state, agent.id)
+
+
+def _name(asked: str) -> str:
+    if asked not in NAMES:
+        raise RpcError(f'unsupported file "{cut(asked)}"')
+    return asked
+
+
+def _row(place: Path, name: str, file: File | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "path": str(place / name), "missing": file is None}
+    if file is None:
+        return row | ({"expectedAbsent": True} if name in _OPTIONAL else {})
+    row |= {"size": file.size, "updatedAtMs": file.modified_ms}
+    return row | ({"hash": file.hash, "content": file.text} if file.text is not None else {})

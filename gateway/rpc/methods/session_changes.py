@@ -1,0 +1,227 @@
+"""Sessions, to change: a new one, a fresh start, less history, none any more."""
+
+import uuid
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from gateway.config import catalog
+from gateway.protocol.params import Params
+from gateway.protocol.scopes import ADMIN, WRITE
+from gateway.rpc.methods.agents import find
+from gateway.rpc.methods.conversation import prompt, session_key, stored
+from gateway.rpc.methods.session_patch import change_of, changing, checked, require
+from gateway.rpc.methods.sessions import Key, Label
+from gateway.rpc.registry import Call, RpcError, method
+from gateway.sessions import shown
+from gateway.sessions.records import Request
+
+KEPT = 400
+"""Messages that `sessions.compact` keeps by itself."""
+
+
+class ResetParams(Params, frozen=True, kw_only=True):
+    key: Key
+    agent_id: str | None = None
+    reason: str | None = None
+    expected_session_id: Key | None = None
+
+
+class Reset(Struct, rename="camel"):
+    ok: bool
+    key: str
+    entry: dict[str, Any]
+    resolved: dict[str, Any] | UnsetType = UNSET
+
+
+class DeleteParams(Params, frozen=True, kw_only=True):
+    key: Key
+    agent_id: str | None = None
+    delete_transcript: bool = True
+    archived_only: bool = False
+    """Protocol 4: only if it is archived, which whoever may write may do."""
+    expected_session_id: Key | None = None
+    expected_lifecycle_revision: Key | None = None
+    expected_session_updated_at: float | None = None
+    emit_lifecycle_hooks: bool = True
+
+
+class Deleted(Struct):
+    ok: bool
+    key: str
+    deleted: bool
+    archived: list[str]
+    """Files that keep what was deleted: none."""
+
+
+class CompactParams(Params, frozen=True, kw_only=True):
+    key: Key
+    agent_id: str | None = None
+    max_lines: Annotated[int, Meta(ge=1)] = KEPT
+    """Messages that are kept, the newest."""
+
+
+class Compacted(Struct):
+    ok: bool
+    key: str
+    compacted: bool
+    kept: int | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class CreateParams(Params, frozen=True, kw_only=True):
+    key: Key | None = None
+    idempotency_key: Key | None = None
+    """Of the run of `message`."""
+    agent_id: Key | None = None
+    label: Label | None = None
+    display_name: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
+    title_source: str | None = None
+    category: Label | None = None
+    model: Key | None = None
+    thinking_level: Key | None = None
+    fast_mode: bool | str | None = None
+    message: str | None = None
+    task: str | None = None
+    attachments: list[Any] | None = None
+    mentions: list[Any] | None = None
+    timeout_ms: Annotated[int, Meta(ge=0)] | None = None
+    parent_session_key: Key | None = None
+    spawn_depth: int | None = None
+    emit_command_hooks: bool = False
+    succeeds_parent: bool | None = None
+    visibility: str | None = None
+    worktree: bool = False
+    fork: bool = False
+    incognito: bool = False
+    cwd: str | None = None
+    exec_node: str | None = None
+    project_id: str | None = None
+    project_git_url: str | None = None
+    repository: dict[str, Any] | None = None
+    catalog_id: str | None = None
+    agent_runtime: str | None = None
+    permission_mode: str | None = None
+    tool_overrides: dict[str, Any] | None = None
+    context_window: str | None = None
+
+
+class Created(Struct, rename="camel"):
+    ok: bool
+    key: str
+    session_id: str
+    entry: dict[str, Any]
+    run_started: bool
+    resolved: dict[str, Any]
+    run_id: str | UnsetType = UNSET
+    run_error: dict[str, Any] | UnsetType = UNSET
+    """Why the message was not taken; the session is there."""
+
+
+class AbortParams(Params, frozen=True, kw_only=True):
+    key: Key | None = None
+    run_id: Key | None = None
+    agent_id: str | None = None
+    clear_queued: bool = False
+
+
+class Aborted(Struct, rename="camel"):
+    ok: bool
+    aborted_run_id: str | None
+    status: str
+    """aborted, no-active-run."""
+
+
+@method("sessions.create", CreateParams, Created, scope=WRITE, since=4)
+async def sessions_create(call: Call, params: CreateParams) -> Created:
+    """A new session, and its first message if there is one. Worktrees, forks and projects are refused."""
+    for name in ("worktree", "fork", "incognito", "cwd", "exec_node", "project_id", "project_git_url", "repository"):
+        if getattr(params, name):
+            raise RpcError(f"{name} is not supported by this gateway")
+    core, conversations = call.core, call.core.conversations
+    agent = find(core.tree, params.agent_id or catalog.default_id(core.tree))
+    key = session_key(call, params.key or f"agent:{agent.id}:dashboard:{uuid.uuid4()}")
+    asked: dict[str, Any] = {"label": params.label, "model": params.model, "thinkingLevel": params.thinking_level}
+    asked |= {"displayName": params.display_name, "category": params.category, "fastMode": params.fast_mode}
+    wanted = checked(call, key, {name: value for name, value in asked.items() if value is not None})
+    text = params.message or params.task
+    message = prompt(text or "", params.attachments) if text or params.attachments else None
+    await stored(conversations.ready())
+    session = await changing(key, "create", conversations.patch(key, change_of(wanted)))
+    entry, resolved = shown.entry(session, call.peer.protocol), shown.resolved(session, core.tree)
+    answer = Created(True, key, session.id, entry, False, resolved)
+    if message is not None:
+        try:
+            request = Request(message, timeout_ms=params.timeout_ms or None)
+            run, _ = await stored(conversations.submit(params.idempotency_key or str(uuid.uuid4()), key, request))
+            answer.run_started, answer.run_id = True, run.id
+        except RpcError as error:
+            answer.run_error = {"code": error.wire.code, "message": error.wire.message}
+    return answer
+
+
+@method("sessions.reset", ResetParams, Reset, scope=ADMIN)
+async def sessions_reset(call: Call, params: ResetParams) -> Reset:
+    """Begin anew under the same key: another transcript, no tokens, the same settings. What goes on is ended first."""
+    key = session_key(call, params.key)
+    conversations = call.core.conversations
+    await stored(conversations.ready())
+    session = await changing(key, "reset", conversations.reset(key, expected=params.expected_session_id))
+    answer = Reset(True, key, shown.entry(session, call.peer.protocol))
+    if call.peer.protocol >= 4:
+        answer.resolved = shown.resolved(session, call.core.tree)
+    return answer
+
+
+@method("sessions.delete", DeleteParams, Deleted, scope=WRITE)
+async def sessions_delete(call: Call, params: DeleteParams) -> Deleted:
+    """Forget a session and its transcript; what goes on is ended first. An agent's main session stays.
+
+    It needs `operator.admin`, but for archived sessions in protocol 4 with `archivedOnly`.
+    """
+    if call.peer.protocol < 4 or not params.archived_only:
+        require(call, ADMIN)
+    key = session_key(call, params.key)
+    conversations = call.core.conversations
+    if key == catalog.main_session(call.core.tree, conversations.agent(key)):
+        raise RpcError(f"Cannot delete the main session ({key}).")
+    await stored(conversations.ready())
+    if params.archived_only:
+        session = await stored(conversations.store.session(key))
+        if session is not None and not session.entry.get("archived"):
+            raise RpcError(f"Session {key} is not archived. Archive it first, then delete it.")
+    expected = params.expected_session_id or params.expected_lifecycle_revision
+    work = conversations.delete(key, transcript=params.delete_transcript, expected=expected)
+    gone = await changing(key, "delete", work)
+    return Deleted(True, key, gone is not None, [])
+
+
+@method("sessions.compact", CompactParams, Compacted, scope=ADMIN)
+async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
+    """Forget all but the newest messages of a session."""
+    key = session_key(call, params.key)
+    conversations = call.core.conversations
+    await stored(conversations.ready())
+    session = await stored(conversations.store.session(key))
+    if session is None:
+        return Compacted(True, key, False, reason="no sessionId")
+    if not session.messages:
+        return Compacted(True, key, False, reason="no transcript")
+    forgotten = await stored(conversations.compact(key, params.max_lines))
+    return Compacted(True, key, bool(forgotten), kept=session.messages - (forgotten or 0))
+
+
+@method("sessions.abort", AbortParams, Aborted, scope=WRITE, since=4)
+async def sessions_abort(call: Call, params: AbortParams) -> Aborted:
+    """End the answer of a session that is being written; with `clearQueued`, those that wait for it too."""
+    conversations = call.core.conversations
+    await stored(conversations.ready())
+    run = await stored(conversations.store.run(params.run_id)) if params.run_id else None
+    key = session_key(call, params.key) if params.key else run.session if run else None
+    if key is None:
+        raise RpcError("key or runId required")
+    chosen = params.run_id or (None if params.clear_queued else conversations.runs.running(key))
+    if chosen is None and not params.clear_queued:
+        return Aborted(True, None, "no-active-run")
+    ids = await stored(conversations.abort(key, chosen))
+    return Aborted(True, ids[0] if ids else None, "aborted" if ids else "no-active-run")

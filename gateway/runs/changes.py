@@ -1,0 +1,168 @@
+"""`sessions.changed` and `session.message`: what clients of protocol 4 hear of sessions, so that none has to ask again.
+
+Whoever may read hears of all sessions. OpenClaw has a subscription for each connection instead, which its page makes on
+every connect; connections outlive this process, subscriptions would not, and the page passes over what it does not
+show.
+
+A row is read from the database when its turn comes: several changes of one session that come close together are told
+as one, with the row as it is then.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.hub import Hub
+from gateway.link.messages import Event
+from gateway.protocol.scopes import READ
+from gateway.runs.live import Live
+from gateway.sessions import shown
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Run, Session, Summary
+from gateway.sessions.shown import Moment
+from gateway.sessions.store import Store
+
+log = logging.getLogger("gateway.sessions")
+
+SINCE = 4
+"""The first protocol that has these events."""
+LEAVE_S = 1.0
+"""In which all is told when the process leaves."""
+MAX_MESSAGES = 100
+"""Of one run that are told one by one; a page reads the rest from the history."""
+
+Look = Callable[[Session, Summary | None], Moment]
+"""What a row says of a session beside what is stored, as it is now."""
+
+
+@dataclass
+class _Due:
+    """What is still to be told of one session."""
+
+    news: dict[str, Any] = field(default_factory=dict)
+    """Of several changes the last one: the row says what came of all."""
+    runs: list[str] = field(default_factory=list)
+    """Those that may have brought messages."""
+
+
+class Changes:
+    """Implements `runs.service.Audience`."""
+
+    def __init__(self, hub: Hub, store: Store, look: Look) -> None:
+        self._hub = hub
+        self._store = store
+        self._look = look
+        self._due: dict[str, _Due] = {}
+        self._told: dict[str, int] = {}
+        """Run -> how many of its messages have been told."""
+        self.telling: asyncio.Task[None] | None = None
+        """Under way while something is still to be told."""
+
+    # -- runs.service.Audience -------------------------------------------------------------------------------------
+
+    def begun(self, live: Live) -> None:
+        self._soon(live.run.session, {"phase": "start", "runId": live.run.id}, live.run)
+
+    def happened(self, live: Live, event: Event) -> None: ...
+
+    def anew(self, live: Live) -> None: ...
+
+    def ended(self, run: Run, live: Live | None) -> None:
+        phase = "error" if run.state in ("failed", "interrupted") else "end"
+        self._soon(run.session, {"phase": phase, "runId": run.id}, run)
+
+    # -- what methods tell -----------------------------------------------------------------------------------------
+
+    def tell(self, key: str, reason: str, **more: Any) -> None:
+        """A session was changed, or made."""
+        self._soon(key, {"reason": reason, **more})
+
+    def tell_deleted(self, session: Session) -> None:
+        self._due.pop(session.key, None)
+        gone = {"sessionKey": session.key, "sessionId": session.id, "agentId": session.agent, "reason": "delete"}
+        self._broadcast("sessions.changed", gone | {"ts": _now()})
+
+    async def close(self) -> None:
+        """Tell what is still to be told, to clients whose connections outlive this process."""
+        if self.telling is not None:
+            await asyncio.wait([self.telling], timeout=LEAVE_S)
+            self.telling.cancel()
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def _soon(self, key: str, news: dict[str, Any], run: Run | None = None) -> None:
+        if not self._hub.heard(READ, SINCE):
+            return
+        due = self._due.setdefault(key, _Due())
+        sticky = {"catalogChanged": True} if due.news.get("catalogChanged") else {}
+        due.news = {**news, **sticky}
+        if run is not None and run.request.keeps and run.id not in due.runs:
+            due.runs.append(run.id)
+        if self.telling is None or self.telling.done():
+            self.telling = asyncio.get_running_loop().create_task(self._tell_all(), name="telling of sessions")
+
+    async def _tell_all(self) -> None:
+        while self._due:
+            key = next(iter(self._due))
+            due = self._due.pop(key)
+            try:
+                await self._tell(key, due)
+            except StorageFailed as error:
+                log.warning("clients are not told of a change of session %s: %s", key, error)
+            except Exception:
+                log.exception("clients are not told of a change of session %s", key)
+
+    async def _tell(self, key: str, due: _Due) -> None:
+        session = await self._store.session(key)
+        if session is None:
+            return
+        for run in due.runs:
+            await self._tell_messages(session, run)
+        row = await self._row(session)
+        head = {"sessionKey": key, "agentId": session.agent, "ts": _now(), **due.news}
+        self._broadcast("sessions.changed", {**head, "session": row, "ancestorSessions": [], **_top(row)})
+
+    async def _tell_messages(self, session: Session, run: str) -> None:
+        told = self._told.get(run, 0)
+        found = await self._store.of_run(session.key, run, MAX_MESSAGES)
+        row = await self._row(session)
+        for place in found[told:]:
+            event = {
+                "sessionKey": session.key,
+                "agentId": session.agent,
+                "message": shown.message(place.row, place.number),
+                "messageId": place.row.id,
+                "messageSeq": place.number,
+                "session": row,
+                "ancestorSessions": [],
+                **_top(row),
+            }
+            self._broadcast("session.message", event)
+        known = await self._store.run(run)
+        if known is not None and known.unfinished:
+            self._told[run] = len(found)
+        else:
+            self._told.pop(run, None)
+
+    async def _row(self, session: Session) -> dict[str, Any]:
+        summary = (await self._store.summaries([session.key])).get(session.key)
+        return shown.row(session, self._look(session, summary), SINCE)
+
+    def _broadcast(self, event: str, payload: dict[str, Any]) -> None:
+        self._hub.broadcast(event, payload, scope=READ, since=SINCE)
+
+
+def _top(row: dict[str, Any]) -> dict[str, Any]:
+    """Of a row, what the event says itself too."""
+    return {
+        name: row[name]
+        for name in ("updatedAt", "sessionId", "kind", "archived", "status", "hasActiveRun", "activeRunIds")
+        if name in row
+    }
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

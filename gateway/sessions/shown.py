@@ -1,0 +1,246 @@
+"""Sessions as clients see them: rows of lists, and entries, in the form of each protocol. Pure.
+
+What OpenClaw's pages read and this gateway does not have is left out of a row, or says that it is not there.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.config import models
+from gateway.config.catalog import GLOBAL
+from gateway.config.models import Ref
+from gateway.link.messages import Message
+from gateway.sessions.records import Row, Session, Summary
+
+TITLE = 60
+"""Characters of a title that is made of a message."""
+RUNTIME: dict[str, Any] = {
+    "id": "auto",
+    "cloudPlacementSupported": False,
+    "devicePlacementSupported": False,
+    "source": "implicit",
+}
+SETTINGS = ("thinkingLevel", "verboseLevel", "reasoningLevel", "elevatedLevel", "sendPolicy", "responseUsage")
+"""Of an entry, what a row shows as it is."""
+NEWER_SETTINGS = (
+    *("traceLevel", "fastMode", "category", "icon", "color", "boardFace", "boardPresentation", "archivedAt"),
+    *("pinnedAt", "groupActivation"),
+)
+"""What a row of protocol 4 shows beside them."""
+WEBCHAT = "webchat"
+"""The only channel that there is: what clients of the gateway write."""
+_BLANKS = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a row says beside what is stored of its session."""
+
+    tree: dict[str, Any]
+    """The config."""
+    main: str
+    """The key of the agent's main session."""
+    now: int
+    active: Sequence[str] = ()
+    """Runs that go on, or wait."""
+    summary: Summary | None = None
+    titled: bool = False
+    previewed: bool = False
+
+
+def row(session: Session, moment: Moment, protocol: int) -> dict[str, Any]:
+    return _newer(session, moment) if protocol >= 4 else _older(session, moment)
+
+
+def absent(key: str, agent: str, moment: Moment) -> dict[str, Any]:
+    """The row, in protocol 4, of a session that nobody has written to yet."""
+    found = _newer(Session(key, "", agent, 0, 0, {}), moment)
+    for name in ("sessionId", "createdVia", "createdAt", "lastInteractionAt"):
+        del found[name]
+    return found | {"updatedAt": None}
+
+
+def entry(session: Session, protocol: int) -> dict[str, Any]:
+    """What `sessions.patch` and its like answer of a session."""
+    stored = {name: value for name, value in session.entry.items() if name != "model"}
+    provider, _, model = (session.entry.get("model") or "").partition("/")
+    override = {"providerOverride": provider, "modelOverride": model} if model else {}
+    counts = {"inputTokens": session.input, "outputTokens": session.output, "totalTokens": session.total}
+    found: dict[str, Any] = {
+        "sessionId": session.id,
+        "updatedAt": session.updated,
+        "systemSent": session.messages > 0,
+        "abortedLastRun": session.aborted,
+        **stored,
+        **override,
+        **counts,
+    }
+    if protocol >= 4:
+        found |= {"createdVia": "operator", "createdAt": session.created, "totalTokensFresh": session.total > 0}
+        found["lifecycleRevision"] = session.id  # a reset gives the session another id, too
+        found |= {"modelOverrideSource": "user"} if model else {}
+    return found
+
+
+def resolved(session: Session, tree: dict[str, Any]) -> dict[str, Any]:
+    """What the session will run on, as protocol 4 is told after a patch."""
+    ref = _model(session, tree)
+    thinking = session.entry.get("thinkingLevel")
+    return {
+        "modelProvider": ref.provider,
+        "model": ref.id,
+        "agentRuntime": {"id": "openclaw", "source": "implicit"},
+        "runtimeSelectionLocked": False,
+        **({"thinkingLevel": thinking} if thinking else {}),
+        "thinkingLevels": thinking_levels(tree, ref)["thinkingLevels"],
+    }
+
+
+def message(row: Row, number: int) -> Message:
+    """A message of a transcript as protocol 4 has it: with the id and the number by which a page knows it again."""
+    known: dict[str, Any] = {"id": row.id, "seq": number, **({"runId": row.run} if row.run else {})}
+    if row.run and row.message.get("role") == "user":
+        key = f"{row.run}:user"
+        return {**row.message, "idempotencyKey": key, "__openclaw": {**known, "idempotencyKey": key}}
+    return {**row.message, "__openclaw": known}
+
+
+def thinking_levels(tree: dict[str, Any], ref: Ref, agent: str | None = None) -> dict[str, Any]:
+    """How much a model may be asked to think: off, where the config does not say that it reasons."""
+    levels = models.THINKING if models.reasons(tree, ref) else models.THINKING[:1]
+    usual = models.thinking(tree, agent) if agent is not None else "off"
+    return {
+        "thinkingLevels": [{"id": level, "label": level} for level in levels],
+        "thinkingOptions": list(levels),
+        "thinkingDefault": usual if usual in levels else "off",
+    }
+
+
+def kind(key: str, entry: dict[str, Any] | None = None) -> str:
+    if key in (GLOBAL, "unknown"):
+        return key
+    grouped = ":group:" in key or ":channel:" in key or (entry or {}).get("chatType") in ("group", "channel")
+    return "group" if grouped else "direct"
+
+
+def _classify(key: str) -> str:
+    parts = key.split(":")
+    known = len(parts) > 3 and parts[0] == "agent" and parts[2] in ("dashboard", "subagent", "cron", "acp")
+    return parts[2] if known else "direct"
+
+
+def title(session: Session, summary: Summary | None) -> str:
+    """What a list calls a session: its name, else how it began, else its id and day."""
+    for name in ("displayName", "label", "subject"):
+        if isinstance(named := session.entry.get(name), str) and named.strip():
+            return named.strip()
+    first = _BLANKS.sub(" ", summary.first).strip() if summary else ""
+    if not first:
+        return f"{session.id[:8]} ({datetime.fromtimestamp(session.updated / 1000, UTC):%Y-%m-%d})"
+    if len(first) <= TITLE:
+        return first
+    head = first[: TITLE - 1]
+    space = head.rfind(" ")
+    return (head[:space] if space > 0.6 * TITLE else head) + "…"
+
+
+def _model(session: Session, tree: dict[str, Any]) -> Ref:
+    return models.chosen(tree, session.agent, session.entry.get("model"))
+
+
+def _older(session: Session, moment: Moment) -> dict[str, Any]:
+    ref = _model(session, moment.tree)
+    return {
+        "key": session.key,
+        "kind": kind(session.key, session.entry),
+        **_named(session, ("label",)),
+        **_display_name(session),
+        "chatType": "direct",
+        "origin": {"provider": WEBCHAT, "surface": WEBCHAT, "chatType": "direct"},
+        "updatedAt": session.updated,
+        "sessionId": session.id,
+        "systemSent": session.messages > 0,
+        "abortedLastRun": session.aborted,
+        **_named(session, SETTINGS),
+        **_tokens(session),
+        "modelProvider": ref.provider,
+        "model": ref.id,
+        "contextTokens": models.window(moment.tree, ref),
+        "deliveryContext": {"channel": WEBCHAT},
+        "lastChannel": WEBCHAT,
+        **_summary(session, moment),
+    }
+
+
+def _newer(session: Session, moment: Moment) -> dict[str, Any]:
+    ref, main = _model(session, moment.tree), session.key == moment.main
+    return {
+        "key": session.key,
+        "kind": kind(session.key, session.entry),
+        "classification": "main" if main else _classify(session.key),
+        "agentId": session.agent,
+        "isMain": main,
+        "isBackground": False,
+        "permissionModePending": False,
+        "createdVia": "operator",
+        "createdAt": session.created,
+        **_named(session, ("label",)),
+        **_display_name(session),
+        **_summary(session, moment),
+        "chatType": "direct",
+        "updatedAt": session.updated,
+        "lastInteractionAt": session.updated,
+        **{name: session.entry.get(name) is True for name in ("archived", "pinned", "unread")},
+        "sessionId": session.id,
+        "systemSent": session.messages > 0,
+        "abortedLastRun": session.aborted,
+        **_named(session, (*SETTINGS, *NEWER_SETTINGS)),
+        **thinking_levels(moment.tree, ref, session.agent),
+        "effectiveFastMode": False,
+        "effectiveFastModeSource": "default",
+        **_tokens(session),
+        "totalTokensFresh": session.total > 0,
+        **_status(session, moment),
+        "hasAutomation": False,
+        "effectiveResponseUsage": session.entry.get("responseUsage") or "off",
+        "effectiveQueueMode": "followup",
+        "modelProvider": ref.provider,
+        "model": ref.id,
+        "modelOverrideSource": "user" if session.entry.get("model") else None,
+        "runtimeSelectionLocked": False,
+        "agentRuntime": RUNTIME,
+        "contextTokens": models.window(moment.tree, ref),
+        "snapshotAt": moment.now,
+        "hasActiveRun": bool(moment.active),
+        "activeRunIds": list(moment.active),
+    }
+
+
+def _named(session: Session, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := session.entry.get(name)) is not None}
+
+
+def _display_name(session: Session) -> dict[str, Any]:
+    name = session.entry.get("displayName") or session.entry.get("label")
+    return {"displayName": name} if name else {}
+
+
+def _tokens(session: Session) -> dict[str, Any]:
+    return {"inputTokens": session.input, "outputTokens": session.output, "totalTokens": session.total}
+
+
+def _summary(session: Session, moment: Moment) -> dict[str, Any]:
+    found: dict[str, Any] = {"derivedTitle": title(session, moment.summary)} if moment.titled else {}
+    if moment.previewed and moment.summary and moment.summary.last:
+        found["lastMessagePreview"] = _BLANKS.sub(" ", moment.summary.last).strip()
+    return found
+
+
+def _status(session: Session, moment: Moment) -> dict[str, Any]:
+    """Of the last run; nothing before the first."""
+    if moment.active:
+        return {"status": "running"}
+    return {"status": "killed" if session.aborted else "done"} if session.messages else {}

@@ -1,0 +1,228 @@
+"""Processes of MCP servers: what they get, what comes of what they write, and that nothing of them is left."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCRequest
+
+from gateway.agent import stdio
+from gateway.link.messages import Server
+
+PING = SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
+
+
+def shell(script: str, **more: Any) -> Server:
+    return Server("box", command="sh", args=["-c", script], **more)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(20):
+            await test()
+
+    asyncio.run(bounded())
+
+
+async def conversation(server: Server, workspace: str | None = None) -> tuple[list[Any], list[str]]:
+    """Everything that a server says until it ends, on stdout and on stderr."""
+    words: list[str] = []
+    async with stdio.connect(server, workspace, words) as (incoming, _):
+        return [message async for message in incoming], words
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+async def until_gone(*pids: int) -> None:
+    while any(map(alive, pids)):
+        await asyncio.sleep(0.005)
+
+
+def test_messages_go_there_and_back() -> None:
+    async def test() -> None:
+        async with stdio.connect(Server("cat", command="cat"), None, []) as (incoming, outgoing):
+            await outgoing.send(PING)
+            answer = await incoming.receive()
+            assert isinstance(answer, SessionMessage) and answer.message == PING.message
+
+    run(test)
+
+
+def test_what_is_no_message_is_an_error_and_the_next_one_is_read() -> None:
+    async def test() -> None:
+        message = '{"jsonrpc":"2.0","method":"hello"}'
+        said, _ = await conversation(shell(f"echo welcome; echo; echo '{message}'"))
+        assert isinstance(said[0], ValueError)
+        assert said[1].message == JSONRPCNotification(jsonrpc="2.0", method="hello")
+
+    run(test)
+
+
+def test_a_line_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(stdio, "MAX_LINE", 10_000)
+
+    async def test() -> None:
+        said, _ = await conversation(shell("yes | tr -d '\\n' | head -c 3000000; echo done >&2"))
+        assert said == [] and "a line of more than 10000 bytes" in caplog.text
+
+    run(test)
+
+
+def test_stderr_gets_into_the_log_with_a_bound(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stdio, "MAX_STDERR_LINES", 3)
+    monkeypatch.setattr(stdio, "MAX_STDERR_LINE", 10)
+    caplog.set_level("INFO")
+
+    async def test() -> None:
+        _, words = await conversation(
+            shell("for n in 1 2 3 4 5; do echo a line of some length $n >&2; done; sleep 0.05")
+        )
+        assert words == ["a line of"] * 3
+        assert caplog.messages == ["MCP server box: a line of"] * 3 + [
+            "MCP server box: what it writes now is not logged"
+        ]
+
+    run(test)
+
+
+def test_it_gets_its_own_variables_and_little_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("OPENAI_API_KEY", "LISTEN_FDS", "NOTIFY_SOCKET"):
+        monkeypatch.setenv(name, "secret")
+
+    async def test() -> None:
+        script = "env >&2; pwd >&2; sleep 0.05"
+        _, words = await conversation(shell(script, env={"TOKEN": "t"}), str(tmp_path))
+        names = {word.partition("=")[0] for word in words}
+        assert "TOKEN" in names and "PATH" in names and str(tmp_path) in words
+        assert not names & {"OPENAI_API_KEY", "LISTEN_FDS", "NOTIFY_SOCKET"}
+
+    run(test)
+
+
+def test_its_own_folder_comes_before_the_workspace(tmp_path: Path) -> None:
+    async def test() -> None:
+        _, words = await conversation(shell("pwd >&2; sleep 0.05", cwd=str(tmp_path)), "/")
+        assert words == [str(tmp_path)]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("server", "missing"),
+    [(Server("x", command="/no/such"), "/no/such"), (Server("x", command="cat", cwd="/no/folder"), "/no/folder")],
+)
+def test_what_is_not_there_is_named(server: Server, missing: str) -> None:
+    async def test() -> None:
+        with pytest.raises(FileNotFoundError) as error:
+            await conversation(server)
+        assert error.value.filename == missing
+
+    run(test)
+
+
+def test_a_server_that_leaves_when_its_stdin_ends_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        script = "trap 'echo terminated >&2' TERM; cat; echo left by itself >&2; sleep 0.02"
+        words: list[str] = []
+        async with stdio.connect(shell(script), None, words):
+            pass
+        assert words == ["left by itself"]
+
+    run(test)
+
+
+async def pids_of(incoming: Any, words: list[str], count: int) -> list[int]:
+    while len(words) < count:
+        await asyncio.sleep(0.005)
+    return [int(word) for word in words[:count]]
+
+
+def test_what_a_server_leaves_behind_is_ended_with_it() -> None:
+    async def test() -> None:
+        words: list[str] = []
+        async with stdio.connect(shell("sleep 1000 & echo $! >&2; echo $$ >&2; cat"), None, words) as (incoming, _):
+            child, leader = await pids_of(incoming, words, 2)
+        await until_gone(child, leader)
+        assert not stdio._groups
+
+    run(test)
+
+
+def test_who_ignores_everything_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stdio, "EXIT_S", 0.05)
+    monkeypatch.setattr(stdio, "TERM_S", 0.05)
+
+    async def test() -> None:
+        words: list[str] = []
+        script = "trap '' TERM; sleep 1000 & echo $! >&2; echo $$ >&2; while :; do sleep 1000; done"
+        async with stdio.connect(shell(script), None, words) as (incoming, _):
+            pids = await pids_of(incoming, words, 2)
+        await until_gone(*pids)
+
+    run(test)
+
+
+def test_a_server_that_is_stuck_in_writing_can_leave() -> None:
+    async def test() -> None:
+        words: list[str] = []
+        async with stdio.connect(shell("yes '{}' | head -c 5000000; cat; echo left >&2; sleep 0.02"), None, words):
+            await asyncio.sleep(0.05)
+        assert words == ["left"]
+
+    run(test)
+
+
+def test_an_abort_ends_the_process_all_the_same() -> None:
+    async def test() -> None:
+        words: list[str] = []
+
+        async def hold() -> None:
+            async with stdio.connect(shell("echo $$ >&2; cat"), None, words):
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(hold())
+        (pid,) = await pids_of(None, words, 1)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled() and not alive(pid)
+
+    run(test)
+
+
+def test_without_time_all_are_killed_at_once() -> None:
+    async def test() -> None:
+        words: list[str] = []
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(stdio.connect(shell("trap '' TERM; echo $$ >&2; cat"), None, words))
+            (pid,) = await pids_of(None, words, 1)
+            stdio.kill_all()
+            await until_gone(pid)
+
+    run(test)
+
+
+def test_no_descriptor_of_ours_is_passed_on() -> None:
+    async def test() -> None:
+        reading, writing = os.pipe()
+        os.set_inheritable(reading, True)
+        try:
+            _, words = await conversation(shell("ls -l /proc/$$/fd >&2; sleep 0.05"))
+            assert len(words) >= 4 and os.readlink(f"/proc/self/fd/{reading}") not in "".join(words)
+        finally:
+            os.close(reading)
+            os.close(writing)
+
+    run(test)

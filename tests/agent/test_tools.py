@@ -1,0 +1,229 @@
+"""MCP servers of a run: a small one that misbehaves on demand, one over HTTP, and the reference package's."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+
+from gateway.agent import tools as module
+from gateway.agent.answer import Call
+from gateway.agent.failed import Secrets
+from gateway.agent.results import Result
+from gateway.agent.tools import MAX_NAME, MAX_TOOLS, Toolbox, unique_name
+from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Server
+from tests.agent.peer import spec
+
+BOX = Path(__file__).with_name("box.py")
+CONFORMANCE = Path(__file__).parents[2] / ".cache" / "conformance"
+
+
+def box(*words: str, name: str = "box", **more: Any) -> Server:
+    return Server(name, command=sys.executable, args=[str(BOX), *words], **more)
+
+
+@asynccontextmanager
+async def opened(*servers: Server, tool_ms: int = 10_000, workspace: str | None = None) -> AsyncIterator[Toolbox]:
+    told = spec("x", servers=list(servers), bounds=Bounds(tool_ms=tool_ms), workspace=workspace)
+    toolbox = Toolbox(told, Secrets(told))
+    try:
+        await toolbox.open()
+        yield toolbox
+    finally:
+        await asyncio.gather(*toolbox.close())
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(50):
+            await test()
+
+    asyncio.run(bounded())
+
+
+async def call(toolbox: Toolbox, name: str, **args: Any) -> Result:
+    return await toolbox.call(Call("1", name, args))
+
+
+def test_tools_are_offered_under_the_names_of_their_servers_and_called() -> None:
+    async def test() -> None:
+        async with opened(box(), box(name="other one")) as toolbox:
+            names = [tool.name for tool in toolbox.tools]
+            assert names[:2] == ["box__look", "box__big"] and "other_one__look" in names and not toolbox.missing
+            assert toolbox.tools[0].description == "To look." and toolbox.tools[0].schema["type"] == "object"
+            result = await call(toolbox, "other_one__look", word="dog")
+            assert result == Result(True, "a dog", [{"type": "text", "text": "a dog"}])
+
+    run(test)
+
+
+def test_whatever_a_tool_gives_is_a_result() -> None:
+    async def test() -> None:
+        async with opened(box()) as toolbox:
+            failed = await call(toolbox, "box__fail")
+            assert (failed.ok, failed.text) == (False, "it did not work")
+            big = await call(toolbox, "box__big")
+            assert len(big.text.encode()) <= MAX_TOOL_RESULT and "This result is cut" in big.text
+            picture = await call(toolbox, "box__picture")
+            assert picture.blocks == [{"type": "image", "data": "aGFsbG8=", "mimeType": "image/png"}]
+            refused = await call(toolbox, "box__refuse")
+            assert not refused.ok and "box__refuse failed: there is no tools/call" in refused.text
+            nothing = await call(toolbox, "box__no")
+            assert (nothing.ok, nothing.text) == (False, "There is no tool box__no.")
+            wrong = await toolbox.call(Call("1", "box__look", None))
+            assert (wrong.ok, wrong.text) == (False, "The arguments for box__look are not a JSON object.")
+
+    run(test)
+
+
+def test_a_tool_that_takes_too_long_is_given_up_and_another_can_be_called() -> None:
+    async def test() -> None:
+        async with opened(box(), box(name="other"), tool_ms=300) as toolbox:
+            slow = await call(toolbox, "box__slow")
+            assert (slow.ok, slow.text) == (False, "box__slow has given nothing in 0.3 s.")
+            assert (await call(toolbox, "other__look")).ok
+
+    run(test)
+
+
+def test_a_server_that_ends_in_a_call_fails_this_call_and_those_after_it() -> None:
+    async def test() -> None:
+        async with opened(box()) as toolbox:
+            for name in ("box__die", "box__look"):
+                result = await call(toolbox, name)
+                assert not result.ok and result.text.startswith(f"{name} failed: ")
+
+    run(test)
+
+
+def test_a_server_that_cannot_start_is_missing_and_the_others_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "START_S", 0.5)
+
+    async def test() -> None:
+        servers = [
+            Server("gone", command="/no/such"),
+            box("die", name="dead"),
+            box("mute", name="mute"),
+            Server("nothing"),
+            Server("far", url="http://127.0.0.1:9/mcp"),
+            box(name="good"),
+        ]
+        async with opened(*servers) as toolbox:
+            why = dict(toolbox.missing)
+            assert why["gone"] == "/no/such is not there"
+            assert why["dead"].endswith("; its last words: no key in the environment")
+            assert why["mute"] == "it did not start in 0.5 s"
+            assert why["nothing"] == "mcp.servers.nothing has neither a command nor a url"
+            assert why["far"] and len(why) == 5
+            assert (await call(toolbox, "good__look")).ok
+
+    run(test)
+
+
+def test_no_secret_is_in_why_it_is_missing() -> None:
+    async def test() -> None:
+        script = "echo the key $TOKEN is wrong >&2; exit 1"
+        async with opened(Server("s", command="sh", args=["-c", script], env={"TOKEN": "abc-secret"})) as toolbox:
+            assert toolbox.missing[0].why.endswith("its last words: the key *** is wrong")
+
+    run(test)
+
+
+def test_tools_are_listed_to_the_last_page_and_up_to_a_bound() -> None:
+    async def test() -> None:
+        async with opened(box("pages"), box(f"many={MAX_TOOLS}", name="more")) as toolbox:
+            assert len(toolbox.tools) == MAX_TOOLS and "box__environment" in [tool.name for tool in toolbox.tools]
+            assert toolbox.missing[0].server == "more" and f"at most {MAX_TOOLS} tools" in toolbox.missing[0].why
+
+    run(test)
+
+
+def test_a_server_gets_none_of_our_descriptors_and_a_session_of_its_own(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with opened(box(env={"MINE": "1"}), workspace=str(tmp_path)) as toolbox:
+            found = json.loads((await call(toolbox, "box__environment")).text)
+            assert set(found["sockets"]) <= {"0", "1", "2"}  # asyncio's pipes may be socket pairs
+            assert found["session"] and found["folder"] == str(tmp_path) and "MINE" in found["names"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("server", "tool", "name"),
+    [("a", "b", "a__b"), ("a.b/c", "d e", "a_b_c__d_e"), ("ü", "b", "___b")],
+)
+def test_names_have_the_letters_that_every_provider_takes(server: str, tool: str, name: str) -> None:
+    assert unique_name(server, tool, {}) == name
+
+
+def test_names_are_short_enough_and_each_is_another() -> None:
+    long = unique_name("s", "t" * 100, {})
+    assert len(long) == MAX_NAME and unique_name("s", "t" * 101, {}) != long
+    assert len(unique_name("s", "t" * (MAX_NAME - 3), {})) == MAX_NAME
+    taken = unique_name("a", "b", {"a__b": None})
+    assert taken.startswith("a__b_") and taken != "a__b"
+
+
+def test_a_server_over_http_gets_its_headers() -> None:
+    seen: list[str | None] = []
+    server = MCPServer("web")
+
+    @server.tool()
+    def double(number: int) -> int:
+        return 2 * number
+
+    app = server.streamable_http_app()
+
+    async def listening(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            seen.append(dict(scope["headers"]).get(b"authorization", b"").decode())
+        await app(scope, receive, send)
+
+    async def test() -> None:
+        web = uvicorn.Server(uvicorn.Config(listening, port=0, log_config=None, lifespan="on"))
+        serving = asyncio.create_task(web.serve())
+        while not web.started:
+            await asyncio.sleep(0.01)
+        port = web.servers[0].sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}/mcp"
+        async with opened(Server("web", url=url, headers={"Authorization": "Bearer token-1"})) as toolbox:
+            assert [tool.name for tool in toolbox.tools] == ["web__double"], toolbox.missing
+            assert "42" in (await call(toolbox, "web__double", number=21)).text
+            wrong = await call(toolbox, "web__double", number="many")
+            assert not wrong.ok
+        web.should_exit = True
+        await serving
+
+    run(test)
+    assert set(seen) == {"Bearer token-1"}
+
+
+def test_the_reference_server_for_time() -> None:
+    async def test() -> None:
+        async with opened(Server("time", command=sys.executable, args=["-m", "mcp_server_time"])) as toolbox:
+            assert [tool.name for tool in toolbox.tools] == ["time__get_current_time", "time__convert_time"]
+            result = await call(toolbox, "time__get_current_time", timezone="Europe/Berlin")
+            assert result.ok and '"timezone": "Europe/Berlin"' in result.text
+            wrong = await call(toolbox, "time__get_current_time", timezone="Mars/Olympus")
+            assert not wrong.ok and "Mars/Olympus" in wrong.text
+
+    run(test)
+
+
+def test_the_reference_server_that_has_everything() -> None:
+    found = next(CONFORMANCE.glob("*/node_modules/@modelcontextprotocol/server-everything/dist/index.js"), None)
+    if found is None:
+        pytest.skip("@modelcontextprotocol/server-everything is not installed in .cache/conformance")
+
+    async def test() -> None:
+        async with opened(Server("all", command="node", args=[str(found)])) as toolbox:
+            result = await call(toolbox, "all__echo", message="hello")
+            assert result.ok and "hello" in result.text
+
+    run(test)

@@ -1,0 +1,253 @@
+"""A connection that breaks, against a scripted gateway."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from gateway.cli.conversation.lasting import BACK, SOON_S, Lasting
+from gateway.client import CallFailed, Disconnected, GatewayClient, Refused, TimedOut
+from gateway.errors import GatewayError, NotRunning
+
+Respond = Callable[[int, dict[str, Any]], dict[str, Any] | str | None]
+
+
+class Gateway:
+    """`respond` is given the number of the connection and a request; a response, or `break`, or None to be silent."""
+
+    def __init__(self, respond: Respond) -> None:
+        self.respond = respond
+        self.seen: list[tuple[int, str]] = []
+        self.count = 0
+
+    async def serve(self, ws: ServerConnection) -> None:
+        self.count += 1
+        number = self.count
+        async for text in ws:
+            request = json.loads(text)
+            self.seen.append((number, request["method"]))
+            said = self.respond(number, request)
+            if said == "break":
+                ws.transport.abort()
+            elif isinstance(said, dict):
+                events = said.pop("events", [])
+                await ws.send(json.dumps({"type": "res", "id": request["id"], "ok": True, **said}))
+                for name in events:
+                    await ws.send(json.dumps({"type": "event", "event": name, "payload": {}}))
+
+
+@asynccontextmanager
+async def serving(gateway: Gateway) -> AsyncIterator[Callable[[], GatewayClient]]:
+    async with serve(gateway.serve, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        yield lambda: GatewayClient(url, token="t", timeout_s=5)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(10):
+            await test()
+
+    asyncio.run(limited())
+
+
+def refuse(**error: Any) -> dict[str, Any]:
+    return {"ok": False, "error": {"code": "UNAVAILABLE", "message": "no", **error}}
+
+
+def breaking(times: int) -> Respond:
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | str:
+        if request["method"] == "connect":
+            return {"payload": {}}
+        return {"payload": number} if number > times else "break"
+
+    return respond
+
+
+def test_what_was_asked_is_asked_again() -> None:
+    gateway = Gateway(breaking(2))
+
+    async def test() -> None:
+        async with serving(gateway) as make:
+            line = Lasting(make)
+            await line.open()
+            assert await line.call("ask") == 3
+            await line.close()
+
+    run(test)
+    assert gateway.seen == [(n, method) for n in (1, 2, 3) for method in ("connect", "ask")]
+
+
+def test_requests_at_once_make_one_connection_anew() -> None:
+    gateway = Gateway(breaking(1))
+
+    async def test() -> None:
+        async with serving(gateway) as make:
+            line = Lasting(make)
+            await line.open()
+            assert await asyncio.gather(*(line.call("ask") for _ in range(5))) == [2] * 5
+            await line.close()
+
+    run(test)
+    assert gateway.count == 2
+
+
+def test_events_tell_that_something_was_missed() -> None:
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | str:
+        if request["method"] == "connect":
+            return {"payload": {}, "events": [f"{number}a", f"{number}b"]}
+        return "break" if number == 1 else {"payload": number}
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make)
+            await line.open()
+            events = line.events()
+            heard = [await anext(events), await anext(events)]
+            await line.call("ask")
+            heard += [await anext(events) for _ in range(3)]
+            assert [event if event == BACK else event.name for event in heard] == ["1a", "1b", BACK, "2a", "2b"]
+            await line.close()
+
+    run(test)
+
+
+def test_a_break_while_catching_up_is_told_again() -> None:
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | str:
+        if request["method"] == "connect":
+            return {"payload": {}, "events": ["tick"]}
+        return {"payload": number} if number == 3 else "break"
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make)
+            await line.open()
+            events = line.events()
+            assert await anext(events) != BACK
+            with pytest.raises(Disconnected):
+                await line._client.call("ask")
+            assert await anext(events) == BACK
+            assert await line.call("ask") == 3  # on the third connection: the second breaks, too
+            assert await anext(events) == BACK
+            assert await anext(events) != BACK
+            await line.close()
+
+    run(test)
+
+
+def test_a_gateway_that_is_away_is_waited_for_and_said_to_be_away() -> None:
+    told: list[Any] = []
+
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | str:
+        if request["method"] == "connect":
+            return "break" if number in (2, 3) else {"payload": {}}
+        return "break" if number == 1 else {"payload": "there"}
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make, lost=told.append, found=told.append, pauses=(0.0,))
+            await line.open()
+            assert await line.call("ask") == "there"
+            await line.close()
+
+    run(test)
+    lost, seconds = told
+    assert isinstance(lost, Disconnected) and seconds >= 0
+
+
+def test_nobody_waits_longer_than_his_patience() -> None:
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | str:
+        return {"payload": {}} if (number, request["method"]) == (1, "connect") else "break"
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make, patience_s=0, pauses=(0.0,))
+            await line.open()
+            with pytest.raises(Disconnected):
+                await line.call("ask")
+
+    run(test)
+
+
+def test_a_gateway_that_was_never_there_is_not_waited_for() -> None:
+    async def test() -> None:
+        with pytest.raises(NotRunning):
+            await Lasting(lambda: GatewayClient("ws://127.0.0.1:1")).open()
+
+    run(test)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_gateway_that_lets_nobody_in_any_more(again: bool) -> None:
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | str:
+        if request["method"] == "connect" and number == 2:
+            return refuse(retryable=again)
+        if request["method"] == "connect":
+            return {"payload": {}}
+        return {"payload": number} if number == 3 else "break"
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make, pauses=(0.0,))
+            await line.open()
+            if again:
+                assert await line.call("ask") == 3
+            else:
+                with pytest.raises(Refused):
+                    await line.call("ask")
+            await line.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        ({"retryable": True, "retryAfterMs": 1}, 2),
+        ({"retryable": True, "retryAfterMs": int(SOON_S * 1000) + 1}, 1),
+        ({"retryable": True}, 1),
+        ({"retryAfterMs": 1}, 1),
+    ],
+)
+def test_a_refusal_for_a_moment_is_no_answer(error: dict[str, Any], asked: int) -> None:
+    asking: list[int] = []
+
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any]:
+        if request["method"] == "connect":
+            return {"payload": {}}
+        asking.append(number)
+        return refuse(**error) if len(asking) == 1 else {"payload": "yes"}
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make)
+            await line.open()
+            if asked == 2:
+                assert await line.call("ask") == "yes"
+            else:
+                with pytest.raises(CallFailed):
+                    await line.call("ask")
+            await line.close()
+
+    run(test)
+    assert len(asking) == asked
+
+
+def test_no_answer_is_no_broken_connection() -> None:
+    def respond(number: int, request: dict[str, Any]) -> dict[str, Any] | None:
+        return {"payload": {}} if request["method"] == "connect" else None
+
+    async def test() -> None:
+        async with serving(Gateway(respond)) as make:
+            line = Lasting(make)
+            await line.open()
+            with pytest.raises(TimedOut):
+                await line.call("ask", timeout_s=0.01)
+            await line.close()
+
+    run(test)
+    assert issubclass(TimedOut, GatewayError)

@@ -1,0 +1,406 @@
+"""Whatever is told again, or is missed: each word is shown once, in order."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cli.conversation.view import (
+    Anew,
+    Asked,
+    Begun,
+    Ended,
+    Next,
+    Over,
+    Piece,
+    Row,
+    Tool,
+    View,
+    Words,
+    read_row,
+)
+from gateway.hub import Connection, Hub
+from gateway.link.messages import Ended as RunEnded
+from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
+from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.runs import telling
+from gateway.runs.live import Live
+from gateway.runs.telling import Telling
+from gateway.sessions.records import Request, Run
+from tests.carrier import FakeCarrier, drained
+
+KEY = "agent:main:main"
+
+
+def chat(state: str, text: str | None = None, run: str = "r", **more: Any) -> tuple[str, dict[str, Any]]:
+    said = {} if text is None else {"message": {"role": "assistant", "content": [{"type": "text", "text": text}]}}
+    return "chat", {"runId": run, "sessionKey": KEY, "seq": 1, "state": state, **said, **more}
+
+
+def tool(phase: str, call: str = "1", **more: Any) -> tuple[str, dict[str, Any]]:
+    data = {"phase": phase, "name": "look", "toolCallId": call, **more}
+    return "agent", {"runId": "r", "sessionKey": KEY, "seq": 1, "stream": "tool", "data": data}
+
+
+def mine(*runs: str) -> View:
+    view = View(KEY)
+    for run in runs or ("r",):
+        view.expect(run)
+    return view
+
+
+def take(view: View, *events: tuple[str, dict[str, Any]]) -> list[Piece]:
+    return [piece for name, payload in events for piece in view.take(name, payload)]
+
+
+def test_an_answer_as_it_comes() -> None:
+    view = mine()
+    pieces = take(
+        view,
+        chat("status", phase="starting_model"),
+        chat("delta", "One", deltaText="One"),
+        chat("delta", "One two", deltaText=" two"),
+        chat("final", "One two three", stopReason="stop"),
+    )
+    assert pieces == [
+        Begun("r"), Words("r", "One"), Words("r", " two"), Words("r", " three"), Over("r", "final", "One two three")
+    ]  # fmt: skip
+    assert view.open == []
+    assert take(view, chat("final", "One two three"), chat("delta", "One", deltaText="One")) == []
+
+
+def test_protocol_3_has_no_pieces() -> None:
+    view = mine()
+    assert take(view, chat("delta", "One"), chat("delta", "One two"), chat("final", "One two")) == [
+        Begun("r"), Words("r", "One"), Words("r", " two"), Over("r", "final", "One two")
+    ]  # fmt: skip
+
+
+def test_other_sessions_and_other_events_are_nothing() -> None:
+    view = mine()
+    name, payload = chat("delta", "x", deltaText="x")
+    assert view.take(name, {**payload, "sessionKey": "agent:main:other"}) == []
+    assert view.take("tick", {"ts": 1}) == view.take("presence", payload) == view.take("chat", None) == []
+    assert view.take("chat", {"runId": "r"}) == []
+
+
+def test_messages_with_tools_between_them() -> None:
+    view = mine()
+    pieces = take(
+        view,
+        chat("delta", "Let me look.", deltaText="Let me look."),
+        tool("start", args={"q": 1}),
+        tool("result", isError=False, result="fine"),
+        tool("start", call="2", args={}),
+        tool("result", call="2", isError=True, result="no such thing"),
+        tool("start", call="3", args={}),
+        tool("result", call="3", isError=True, result={"code": 1}),
+        chat("delta", "Let me", deltaText="Let me"),  # begins as the first one did
+        chat("delta", "Let me say", deltaText=" say"),
+        chat("final", "Let me say it."),
+    )
+    assert pieces == [
+        Begun("r"),
+        Words("r", "Let me look."),
+        Tool("r", "look", {"q": 1}),
+        Tool("r", "look", {}),
+        Tool("r", "look", error="no such thing"),
+        Tool("r", "look", {}),
+        Tool("r", "look", error='{"code": 1}'),
+        Next("r"),
+        Words("r", "Let me"),
+        Words("r", " say"),
+        Words("r", " it."),
+        Over("r", "final", "Let me say it."),
+    ]
+
+
+def test_a_tool_that_is_told_again_is_shown_once() -> None:
+    view = mine()
+    assert take(view, tool("start"), tool("start"), tool("result", isError=True, result="x")) == [
+        Tool("r", "look"), Tool("r", "look", error="x")
+    ]  # fmt: skip
+    assert take(view, tool("result", isError=True, result="x"), tool("update")) == []
+
+
+def test_what_is_told_anew_is_not_shown_again() -> None:
+    view = mine()
+    take(view, chat("delta", "One two three", deltaText="One two three"))
+    again = [chat("delta", "One", deltaText="One", replace=True), chat("delta", "One two three four", deltaText="x")]
+    assert take(view, *again) == [Words("r", " four")]
+    again = [chat("delta", "", deltaText="", replace=True), chat("delta", "One", deltaText="One")]
+    assert take(view, *again) == []
+
+
+def test_another_answer_says_that_it_is_one() -> None:
+    view = mine()
+    take(view, chat("delta", "One two", deltaText="One two"))
+    pieces = take(view, chat("delta", "Uno", deltaText="Uno", replace=True), chat("final", "Uno dos"))
+    assert pieces == [Anew("r"), Words("r", "Uno"), Words("r", " dos"), Over("r", "final", "Uno dos")]
+
+
+def test_told_anew_from_a_message_before() -> None:
+    view = mine()
+    take(view, chat("delta", "First.", deltaText="First."), chat("delta", "Second", deltaText="Second"))
+    again = [
+        chat("delta", "", deltaText="", replace=True),
+        chat("delta", "Fir", deltaText="Fir"),
+        chat("delta", "First.", deltaText="st."),
+        chat("delta", "Second half", deltaText="Second half"),
+    ]
+    assert take(view, *again) == [Words("r", " half")]
+
+
+def test_an_end_without_words() -> None:
+    assert take(mine(), chat("error", errorMessage="no model")) == [Begun("r"), Over("r", "error", "", "no model")]
+    view = mine()
+    take(view, chat("delta", "Half", deltaText="Half"))
+    assert take(view, chat("aborted", stopReason="rpc")) == [Over("r", "aborted", "Half")]
+
+
+def test_a_last_message_of_which_nothing_was_told() -> None:
+    view = mine()
+    take(view, chat("delta", "First.", deltaText="First."))
+    assert take(view, chat("final", "Second.")) == [Next("r"), Words("r", "Second."), Over("r", "final", "Second.")]
+
+
+def test_somebody_elses_question() -> None:
+    view = View(KEY)
+    event = chat("status")
+    assert view.unasked(*event) == "r"
+    rows = [Row("user", "before", "1", "q"), Row("user", "Why?", "2", "r")]
+    assert view.introduce("r", rows) == [Asked("r", "Why?")]
+    assert view.unasked(*event) is None
+    assert view.unasked(*tool("start")) is None
+    assert mine().unasked(*event) is None
+
+
+def test_an_injected_message() -> None:
+    view = View(KEY)
+    event = chat("final", "[L]\n\nhi", run="inject-1")
+    assert view.unasked(*event) is None
+    assert take(view, event) == [Words("inject-1", "[L]\n\nhi"), Over("inject-1", "final", "[L]\n\nhi")]
+    rows = [Row("assistant", "[L]\n\nhi", "1", stop="injected"), Row("assistant", "ho", "2", stop="injected")]
+    assert view.catch_up(rows, {}) == [Words("inject-2", "ho"), Over("inject-2", "final", "ho")]
+    assert view.catch_up(rows, {}) == []
+
+
+# -- the transcript ----------------------------------------------------------------------------------------------------
+
+ROWS = [
+    Row("user", "Why?", "1", "r"),
+    Row("assistant", "First.", "2", "r", "toolUse"),
+    Row("toolResult", "x", "3", "r"),
+]
+
+
+def test_what_was_missed_of_an_answer_that_goes_on() -> None:
+    view = mine()
+    take(view, chat("delta", "Fir", deltaText="Fir"))
+    assert view.suspects(ROWS) == ["r"]
+    assert view.catch_up(ROWS, {}) == [Words("r", "st.")]
+    # These were told before the transcript was read, and come after it.
+    assert take(view, chat("delta", "First", deltaText="st"), chat("delta", "First.", deltaText=".")) == []
+    assert take(view, chat("delta", "Sec", deltaText="Sec")) == [Next("r"), Words("r", "Sec")]
+
+
+def test_what_was_missed_of_an_answer_that_is_over() -> None:
+    view = mine()
+    take(view, chat("delta", "Fir", deltaText="Fir"))
+    rows = [*ROWS, Row("assistant", "Second.", "4", "r", "stop")]
+    pieces = [Words("r", "st."), Next("r"), Words("r", "Second."), Over("r", "final", "Second.")]
+    assert view.catch_up(rows, {"r": Ended()}) == pieces
+    assert view.catch_up(rows, {"r": Ended()}) == []
+    assert view.suspects(rows) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "ended", "over"),
+    [
+        (Row("assistant", "Half", "2", "r", "aborted"), Ended(), Over("r", "aborted", "Half")),
+        (Row("assistant", "Half", "2", "r", "interrupted"), Ended("lost"), Over("r", "error", "Half", "lost")),
+        (Row("assistant", "Half", "2", "r", "error", "429"), Ended(), Over("r", "error", "Half", "429")),
+    ],
+)
+def test_how_a_missed_end_was(row: Row, ended: Ended, over: Over) -> None:
+    view = mine()
+    assert view.catch_up([ROWS[0], row], {"r": ended})[-1] == over
+
+
+def test_a_missed_end_without_a_message() -> None:
+    view = mine("r", "waits")
+    assert view.catch_up([], {"r": Ended("no model")}) == [Over("r", "error", "", "no model")]
+    assert view.open == ["waits"]
+
+
+def test_what_others_said_while_nobody_listened() -> None:
+    view = View(KEY)
+    rows = [
+        *(Row("user", "Why?", "1", "q"), Row("assistant", "So.", "2", "q", "stop")),
+        *(Row("user", "And?", "3", "r"), Row("assistant", "Then", "4", "r", "toolUse")),
+    ]
+    assert view.suspects(rows) == ["r"]
+    assert view.catch_up(rows, {}) == [
+        *(Asked("q", "Why?"), Begun("q"), Words("q", "So."), Over("q", "final", "So.")),
+        *(Asked("r", "And?"), Begun("r"), Words("r", "Then")),
+    ]
+    assert take(view, chat("final", "Then this.")) == [
+        Next("r"), Words("r", "Then this."), Over("r", "final", "Then this.")
+    ]  # fmt: skip
+
+
+def test_a_message_as_the_history_has_it() -> None:
+    content = [{"type": "text", "text": "a"}, {"type": "toolCall", "name": "look"}, {"type": "text", "text": "b"}]
+    marks = {"id": "1", "runId": "r"}
+    message = {"role": "assistant", "content": content, "stopReason": "toolUse", "__openclaw": marks}
+    assert read_row(message) == Row("assistant", "ab", "1", "r", "toolUse", tools=("look",))
+    assert read_row({"role": "user", "content": "hi"}) == Row("user", "hi")
+    assert read_row({"content": None, "__openclaw": 5}) == Row("", "")
+
+
+# -- a gateway that dies, and connections that break -------------------------------------------------------------------
+
+words = st.lists(st.sampled_from(["a", "b", "ab", " ", "a b"]), max_size=4)
+QUESTION = {"role": "user", "content": "?"}
+RUN = Run("r", KEY, "main", "running", Request(QUESTION), 1)
+
+
+class World:
+    """One run in an agent that remembers everything, a gateway that does not, and a client that shows what it hears."""
+
+    def __init__(self, texts: list[list[str]]) -> None:
+        self.script = [Started("p", "m", 1), *self._script(texts)]
+        self.expected = ["".join(pieces) for pieces in texts if "".join(pieces)]
+        self.rows = [Row("user", "?", "0", "r")]
+        self.view = mine()
+        self.pieces: list[Piece] = []
+        self.happened = self.stored = 0
+        self.run = RUN
+        self._boot(tell=False)
+
+    def _script(self, texts: list[list[str]]) -> list[Happening]:
+        made: list[Happening] = []
+        for number, pieces in enumerate(texts):
+            made += [Text(piece) for piece in pieces]
+            blocks: list[dict[str, Any]] = [{"type": "text", "text": "".join(pieces)}]
+            if number < len(texts) - 1:
+                blocks.append({"type": "toolCall", "id": str(number), "name": "look", "arguments": {}})
+            made.append(Said({"role": "assistant", "content": blocks, "timestamp": 1}))
+            if number < len(texts) - 1:
+                made += [ToolStarted(str(number), "look", {}), ToolEnded(str(number), "look", True, "x")]
+                made.append(Said({"role": "toolResult", "content": "x", "timestamp": 1}))
+        return made
+
+    def _boot(self, tell: bool = True) -> None:
+        """A process of the gateway, which knows what is stored."""
+        self.hub = Hub()
+        self.connection = Connection("c", "r", FakeCarrier())
+        self.hub._connections.add(self.connection)
+        client = ClientInfo("cli", "1", "linux", "cli")
+        self.hub.greet(self.connection, Peer(4, "operator", ("operator.admin",), client, caps=("tool-events",)), 0)
+        self.telling = Telling(self.hub)
+        self.live = Live.resumed(self.run)
+        if tell:
+            self.telling.anew(self.live)
+
+    def hear(self) -> None:
+        frames, _ = drained(self.connection)
+        self.connection.carrier.texts.clear()
+        for frame in frames:
+            if frame.get("type") == "event" and frame["event"] in ("chat", "agent"):
+                self.pieces += self.view.take(frame["event"], json.loads(json.dumps(frame["payload"])))
+
+    def go_on(self, count: int) -> None:
+        for _ in range(count):
+            if self.happened < len(self.script):
+                self.happened += 1
+            self._deliver()
+
+    def _deliver(self) -> None:
+        for seq in range(self.live.seq + 1, self.happened + 1):
+            event = Event("r", seq, 1, self.script[seq - 1])
+            if self.live.take(event):
+                self.telling.happened(self.live, event)
+
+    def store(self) -> None:
+        for message in self.live.said:
+            self.rows.append(read_row({**message, "__openclaw": {"id": str(len(self.rows)), "runId": "r"}}))
+        progress = self.live.progress()
+        self.live.keep(progress)
+        answer = self.live.answer
+        values = {"seq": progress.seq, "text": progress.text, "answer": answer, "acted": self.live.acted}
+        self.run = Run("r", KEY, "main", "running", Request(QUESTION), 1, **values)
+
+    def crash(self, count: int) -> None:
+        """The connection is kept; what it was told is heard."""
+        self.hear()
+        self._boot()
+        self._deliver()
+
+    def lose(self, count: int) -> None:
+        """Gateway and connection are lost, with what was told last; the transcript is read a while later."""
+        self._boot()
+        self.go_on(count)
+        self._read()
+
+    def miss(self, count: int) -> None:
+        """Only the connection is lost, for a while."""
+        self.go_on(count)
+        self.connection.carrier.texts.clear()
+        self.go_on(count)
+        self._read()
+
+    def _read(self) -> None:
+        self.store()  # as chat.history does
+        rows = list(self.rows)
+        self.go_on(1)
+        self.pieces += self.view.catch_up(rows, {})
+        self.hear()
+
+    def step(self, name: str, count: int) -> None:
+        {"go on": self.go_on, "crash": self.crash, "lose": self.lose, "miss": self.miss}.get(
+            name, lambda count: self.store()
+        )(count)
+
+    def end(self) -> list[str]:
+        """The messages that were shown."""
+        self.go_on(len(self.script))
+        self.happened += 1
+        self.script.append(RunEnded("done"))
+        self._deliver()
+        self.store()
+        self.telling.ended(Run("r", KEY, "main", "done", Request(QUESTION), 1, answer=self.run.answer), self.live)
+        self.hear()
+        shown = [""]
+        for piece in self.pieces:
+            match piece:
+                case Words(text=text):
+                    shown[-1] += text
+                case Next():
+                    shown.append("")
+                case Anew():
+                    shown.append("ANEW")
+        return [text for text in shown if text]
+
+
+@given(
+    st.lists(words, min_size=1, max_size=3),
+    st.lists(st.tuples(st.sampled_from(["go on", "store", "crash", "lose", "miss"]), st.integers(0, 4)), max_size=12),
+)
+def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, int]]) -> None:
+    marked = [[f"{number}{piece}" if not place else piece for place, piece in enumerate(pieces)]
+              for number, pieces in enumerate(texts)]  # fmt: skip
+    pace = telling.PACE_S
+    telling.PACE_S = 0
+    try:
+        world = World(marked)
+        for name, count in steps:
+            world.step(name, count)
+        assert world.end() == world.expected
+    finally:
+        telling.PACE_S = pace
+    assert isinstance(world.pieces[-1], Over)
+    tools = [piece for piece in world.pieces if isinstance(piece, Tool)]
+    assert len(tools) <= len(texts) - 1
