@@ -14,16 +14,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.launcher import Launched
 from bench.programs import CONFIG, PROJECT, Installation, Program, openclaw
+from conformance import providing
 
 TOKEN = "bench"
-MODEL = "m1"
+READY = "/readyz"
 LITELLM = "litellm[proxy]"
 LITELLM_VENV = PROJECT / ".cache" / "bench" / "litellm"
 INSTALL_S = 600.0
-START_S = 90.0
+START_S = 120.0
 """LiteLLM and OpenClaw take 5 to 20 s."""
 
 
@@ -53,29 +55,26 @@ class Answerer:
 WEBSOCKET = Way("WebSocket", ("--via=ws",))
 
 
-def over_http(token: str = TOKEN, model: str = MODEL) -> Way:
+def over_http(token: str = TOKEN, model: str = providing.MODEL) -> Way:
     return Way("HTTP", ("--via=http", f"--token={token}", f"--model={model}"))
 
 
 @contextmanager
-def provider(installation: Installation) -> Iterator[Answerer]:
-    command = [str(installation.python), "-m", "tests.agent.provider", "--port=0"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            port = int(process.stdout.readline().rpartition(":")[2])
-            yield Answerer("provider itself", port, [over_http()])
-        finally:
-            process.kill()
+def provider() -> Iterator[Answerer]:
+    with providing.provider(port=_free_port()) as port:
+        yield Answerer("the provider", port, [over_http()])
 
 
 @contextmanager
 def gateway(installation: Installation, model: Answerer | None, cpu: int | None) -> Iterator[Answerer]:
     """Without a model it is the built-in echo that answers."""
-    ways = [WEBSOCKET]
-    with Launched(installation.gateway(), lambda folder: _config(folder, model), cpu) as process:
+
+    def config(folder: Path) -> str:
+        return json.dumps({**_config(model), "logging": {"file": str(folder / "gateway.log")}})
+
+    with Launched(installation.gateway(), config, cpu) as process:
         process.take_everything()
-        yield Answerer("gateway", process.port, ways, process)
+        yield Answerer("gateway", process.port, [WEBSOCKET, over_http(model="openclaw")], process)
 
 
 @contextmanager
@@ -86,8 +85,12 @@ def litellm(model: Answerer, cpu: int | None) -> Iterator[Answerer | str]:
     except (OSError, subprocess.SubprocessError) as error:
         yield f"LiteLLM could not be installed: {error}"
         return
-    parameters = {"model": f"openai/{MODEL}", "api_base": f"http://127.0.0.1:{model.port}/v1", "api_key": "none"}
-    config = json.dumps({"model_list": [{"model_name": MODEL, "litellm_params": parameters}]})
+    parameters = {
+        "model": f"openai/{providing.MODEL}",
+        "api_base": f"http://127.0.0.1:{model.port}/v1",
+        "api_key": "none",
+    }
+    config = json.dumps({"model_list": [{"model_name": providing.MODEL, "litellm_params": parameters}]})
     port = _free_port()
     command = [str(LITELLM_VENV / "bin" / "python"), "-c", "from litellm import run_server; run_server()"]
     options = ["--config", CONFIG, "--host", "127.0.0.1", "--port", str(port)]
@@ -95,7 +98,7 @@ def litellm(model: Answerer, cpu: int | None) -> Iterator[Answerer | str]:
     environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": f"sk-{TOKEN}"}
     program = Program(f"LiteLLM {version}", [*command, *options], environment)
     with Launched(program, lambda folder: config, cpu) as process:
-        _until_up(port, "/health/liveliness", process)
+        until_up(process, port, "/health/liveliness")
         yield Answerer(program.name, port, [over_http(f"sk-{TOKEN}")], process)
 
 
@@ -108,42 +111,18 @@ def real(model: Answerer, cpu: int | None) -> Iterator[Answerer | str]:
         return
     port = _free_port()
     program = replace(program, words=[word.replace("$PORT", str(port)) for word in program.words])
-    with Launched(program, lambda folder: json.dumps(_real_config(port, model)), cpu) as process:
-        _until_up(port, "/readyz", process)
+    config = _config(model, mode="local", port=port, bind="loopback")
+    config["agents"]["defaults"]["maxConcurrent"] = 100  # sessions that are answered at once; ours has 256
+    with Launched(program, lambda folder: json.dumps(config), cpu) as process:
+        until_up(process, port, READY)
         yield Answerer(program.name, port, [WEBSOCKET, over_http(model="openclaw")], process, share=0.15)
 
 
-def _config(folder: Path, model: Answerer | None) -> str:
-    logging = {"file": str(folder / "gateway.log")}
-    config = {"gateway": {"auth": {"token": TOKEN}}, "logging": logging}
-    return json.dumps(config | (asking(f"http://127.0.0.1:{model.port}/v1") if model else {}))
-
-
-def asking(base_url: str) -> dict[str, object]:
-    """What both gateways' configs say of a model behind this address."""
-    fake = {"baseUrl": base_url, "apiKey": "none", "api": "openai-completions", "models": [_LISTED]}
-    return {
-        "models": {"providers": {"fake": fake}},
-        "agents": {"defaults": {"model": {"primary": f"fake/{MODEL}"}}},
-    }
-
-
-_LISTED = {
-    "id": MODEL,
-    "name": MODEL,
-    "reasoning": False,
-    "input": ["text"],
-    "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
-    "contextWindow": 200_000,
-    "maxTokens": 8192,
-}
-
-
-def _real_config(port: int, model: Answerer) -> dict[str, object]:
-    config = asking(f"http://127.0.0.1:{model.port}/v1")
-    auth = {"mode": "token", "token": TOKEN}
-    http = {"endpoints": {"chatCompletions": {"enabled": True}}}
-    return {**config, "gateway": {"mode": "local", "port": port, "auth": auth, "http": http}}
+def _config(model: Answerer | None, **more: object) -> dict[str, Any]:
+    """What both gateways understand."""
+    endpoints = {"chatCompletions": {"enabled": True}}
+    sections = {"gateway": {"auth": {"mode": "token", "token": TOKEN}, "http": {"endpoints": endpoints}, **more}}
+    return sections | (providing.config(model.port) if model else {})
 
 
 def _install_litellm() -> str:
@@ -172,7 +151,7 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _until_up(port: int, path: str, process: Launched) -> None:
+def until_up(process: Launched, port: int, path: str) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}"):

@@ -52,13 +52,14 @@ def measure(installation: Installation, quick: bool) -> Section:
     own_rates: list[float] = []
     awakened: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as running, on_processor(client_cpu):
-        model = running.enter_context(answerers.provider(installation))
+        model = running.enter_context(answerers.provider())
         there = (
             running.enter_context(answerers.gateway(installation, model, server_cpu)),
             running.enter_context(answerers.litellm(model, server_cpu)),
             running.enter_context(answerers.real(model, server_cpu)),
         )
         everybody = [(each, Found()) for each in there if isinstance(each, Answerer)]
+        notes = [each for each in there if isinstance(each, str)]
         for answerer in (model, *(answerer for answerer, _ in everybody)):
             for way in answerer.ways:
                 asking.first(answerer, way, WARM_UP)
@@ -70,15 +71,16 @@ def measure(installation: Installation, quick: bool) -> Section:
                 _round(asking, answerer, found, questions, median(times))
         for answerer, found in everybody:
             found.rest = asking.rest(answerer)
-            found.busy = asking.busy(answerer, answerer.ways[0])
+            found.busy, begun = asking.busy(answerer, answerer.ways[0])
+            if begun < SESSIONS:
+                notes.append(f"{answerer.name}: {begun} of {SESSIONS} sessions had begun to stream after a minute")
     with ExitStack() as running, on_processor(client_cpu):
-        model = running.enter_context(answerers.provider(installation))
+        model = running.enter_context(answerers.provider())
         echo = running.enter_context(answerers.gateway(installation, None, server_cpu))
         gateway = running.enter_context(answerers.gateway(installation, model, server_cpu))
         for _ in range(starts):
             awakened["the built-in echo"].append(asking.awaken(echo, "--echo"))
             awakened["a provider's model, with its libraries"].append(asking.awaken(gateway))
-    notes = [each for each in there if isinstance(each, str)]
     notes.append(f"the provider itself: first token after {_late(own)}, {median(own_rates):.0f} tokens/s")
     columns = [_cells(found) for _, found in everybody]
     rows = [(what, *(cells[what] for cells in columns)) for what in columns[0]]

@@ -2,14 +2,15 @@
 
     first   one question after the other, each in a session of its own: seconds until the first piece of each answer
     rate    one long answer, which so many clients hear: its words, and seconds until the last client has its end
-    hold    a question in each of so many sessions at once: prints `streaming` once every answer has begun, and holds
-            the connections until it is ended
+    hold    a question in each of so many sessions at once: prints how many answers have begun, once all have or after
+            --patience seconds, and holds the connections until it is ended
 
 Whoever gets another text than the model has said ends the program. Needs wire_load.py in the same folder.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -127,7 +128,8 @@ class Poster(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         *events, self._buffer = (self._buffer + body).split(b"\n\n")
         for event in events:
-            self._hear(event.removeprefix(b"data: "))
+            if event.startswith(b"data: "):
+                self._hear(event.removeprefix(b"data: "))
 
     def on_message_complete(self) -> None:
         if (status := self._parser.get_status_code()) != 200:
@@ -186,9 +188,11 @@ async def hold(askers: list[Asker], options: argparse.Namespace) -> None:
         asker, run = askers[number % len(askers)], f"{options.name}-{number}"
         answers.append(asker.listen(run))
         asker.ask(run, f"!words={options.words} !slow={options.slow}")
-    for answer in answers:
-        await answer.begun.wait()
-    print("streaming", flush=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(options.patience):
+            for answer in answers:
+                await answer.begun.wait()
+    print(json.dumps({"begun": sum(answer.begun.is_set() for answer in answers)}), flush=True)
     await asyncio.Event().wait()
 
 
@@ -212,6 +216,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=1, help="questions, one after the other")
     parser.add_argument("--echo", action="store_true", help="the built-in echo answers")
     parser.add_argument("--sessions", type=int, default=1)
+    parser.add_argument("--patience", type=float, default=60.0)
     parser.add_argument("--words", type=int, default=2000)
     parser.add_argument("--slow", type=int, default=20, help="milliseconds between two words")
     uvloop.run(main(parser.parse_args()))

@@ -54,16 +54,16 @@ class Asking:
         time.sleep(REST_S)
         return [sizes_of(pid) for pid in answerer.processes()]
 
-    def busy(self, answerer: Answerer, way: Way) -> list[Sizes]:
-        """While all sessions stream. Their answers have no end: nothing else is to be asked of this process."""
+    def busy(self, answerer: Answerer, way: Way) -> tuple[list[Sizes], int]:
+        """While all sessions stream, and how many do. Their answers have no end: this process is not asked again."""
         clients = SESSIONS_CLIENTS if way is WEBSOCKET else SESSIONS
-        command = self._command("hold", answerer, way, clients=clients, sessions=SESSIONS, words=ENDLESS, slow=PACE_MS)
+        options = {"clients": clients, "sessions": SESSIONS, "words": ENDLESS, "slow": PACE_MS}
+        command = self._command("hold", answerer, way, **options)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
             assert client.stdout is not None
             try:
-                if client.stdout.readline() != "streaming\n":
-                    raise RuntimeError(f"{answerer.name}: not all of {SESSIONS} sessions have begun to stream")
-                return self.rest(answerer)
+                begun: int = json.loads(client.stdout.readline())["begun"]
+                return self.rest(answerer), begun
             finally:
                 client.kill()
 
