@@ -23,6 +23,7 @@ from gateway.link.client import Dial
 from gateway.link.messages import Message
 from gateway.paths import Paths
 from gateway.runs.changes import Changes
+from gateway.runs.following import BEGINNING, Following, Place, Reader
 from gateway.runs.outcome import Owed
 from gateway.runs.overview import Overview, Picture
 from gateway.runs.service import Runs, StillActive
@@ -60,6 +61,7 @@ class Conversations:
         self.tree = tree
         self.environment = environment
         self._opening: asyncio.Task[None] | None = None
+        self._following = Following(self.runs.live)
         self._again: asyncio.TimerHandle | None = None
         self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True))
         """What clients hear of sessions."""
@@ -68,7 +70,7 @@ class Conversations:
         """Those that are being carried out, by the ids of their runs."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
         self._telling = Telling(hub, self._is_verbose)
-        self.runs.audience += [self._telling, Owed(hub), self.changes]
+        self.runs.audience += [self._telling, Owed(hub), self.changes, self._following]
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
@@ -247,6 +249,18 @@ class Conversations:
         if fresh and request.keeps:
             self.changes.tell(key, "send")
         return run, fresh
+
+    async def follow(self, id: str, place: Place = BEGINNING) -> Reader:
+        """What a run says, from its beginning or from where another reader was; close it. Raises StorageFailed."""
+        # Before the first wait: whoever goes on with what another process has left must hear of all that comes.
+        reader = self._following.read(id, place)
+        try:
+            await self.ready()
+            self._following.settle(id, await self.store.run(id))
+        except StorageFailed:
+            reader.close()
+            raise
+        return reader
 
     async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         """Do what a chat's command says, and answer it. Raises QueueFull, StorageFailed."""

@@ -43,6 +43,7 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
+from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ class Process:
             # A signal goes to any thread that does not block it, and only the main thread may have it.
             ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, SIGNALS))
         )
-        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits)
+        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits, MAX_BODY)
         self.listeners = self._listen()
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()
@@ -394,7 +395,7 @@ class Process:
         budgets = Budgets()
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
         way = coordinator.state.way
-        carry = await self._comes_back()
+        carry = self._server.server_state.carry = await self._comes_back()
         await drained
         self.conversations.release()
         await self._server.leave(
@@ -418,7 +419,7 @@ class Process:
             await asyncio.sleep(0)
         coordinator.left()
         if carry:  # nothing is read or written from here on
-            self.passed = self.keeper.part(left_at, self._server.carried()) + self._child.passed
+            self.passed = self.keeper.part(left_at, *self._server.carried()) + self._child.passed
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
             ended="stop" if stopping else "restart",
@@ -453,6 +454,8 @@ class Process:
         """The same, if we wanted to leave this way; a stop that has come in the middle of it closes the clients."""
         if way is self._coordinator.state.way or await self._comes_back():
             return True
+        self._server.server_state.carry = False
+        await self._server.give_up()
         await self._close_websockets(Budgets().close, carry=False)
         return False
 

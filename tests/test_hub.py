@@ -13,6 +13,7 @@ from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUM
 from gateway.protocol.frames import EventFrame, StateVersion, WireError
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
+from gateway.protocol.scopes import READ
 from tests.carrier import FakeCarrier, drained
 
 
@@ -53,6 +54,19 @@ def test_everyone_gets_a_broadcast_with_a_number_of_his_own() -> None:
         assert [(frame["event"], frame["seq"]) for frame in frames] == [("a", 1), ("b", 2)]
         assert frames[1]["stateVersion"] == {"presence": 2, "health": 3}
         assert drained(stranger)[0] == []
+
+
+def test_a_broadcast_for_newer_protocols() -> None:
+    hub = Hub()
+    assert not hub.heard(READ, 4)
+    reader = replace(peer(), scopes=(READ,))
+    with held(hub, reader, replace(reader, protocol=3), peer(), None) as (new, old, blind, stranger):
+        assert hub.heard(READ, 4)
+        hub.broadcast("a", {}, scope=READ, since=4)
+        assert [frame["event"] for frame in drained(new)[0]] == ["a"]
+        assert [drained(each)[0] for each in (old, blind, stranger)] == [[], [], []]
+    with held(hub, replace(reader, protocol=3)):
+        assert not hub.heard(READ, 4) and hub.heard(READ, 3)
 
 
 def test_a_broadcast_is_serialised_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Why a try, or a run, does not go on; and that no secret gets into it."""
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from gateway.link.messages import Failure, Model, Spec
 
@@ -26,7 +25,7 @@ class Secrets:
     def __init__(self, spec: Spec) -> None:
         values = [value for model in spec.models for value in _of_model(model)]
         for server in spec.servers:
-            values += [*server.env.values(), *server.headers.values(), urlsplit(server.url or "").query]
+            values += [*server.env.values(), *server.headers.values(), (server.url or "").partition("?")[2]]
         # A header is often `Bearer <key>`, and what quotes it may leave the first word out.
         words = {word for value in values for word in (value, *value.split())}
         self._values = sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)

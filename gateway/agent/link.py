@@ -141,6 +141,8 @@ class Connection:
                 raise msgspec.DecodeError(f"{type(message).__name__} came before Hello")
             case Start():
                 await self._start(message)
+            case _ if self._version != VERSION:
+                pass  # what it means by it is not known
             case Ack(run=run, seq=seq):
                 self._link.runs.ack(run, seq)
                 if self._link.runs.get(run) is None:

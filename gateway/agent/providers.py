@@ -54,8 +54,11 @@ def _make(api: Api, provider: str, name: str, base_url: str | None, key: str) ->
 
             return OpenAIChatModel(name, provider=_openai(provider, base_url, key))
         case "openai-responses":
+            from openai.types.responses import ResponseCompletedEvent
             from pydantic_ai.models.openai import OpenAIResponsesModel
 
+            # Its schema is built on first use: half a second, which would be the loop's at the end of the first answer.
+            ResponseCompletedEvent.construct(response={"output": [{"type": "message", "content": []}]})
             return OpenAIResponsesModel(name, provider=_openai(provider, base_url, key))
         case "anthropic-messages":
             from pydantic_ai.models.anthropic import AnthropicModel

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -32,17 +33,17 @@ class Run:
         self._begun = time.monotonic()
         self._conversation = Conversation(spec, self._emit, leave_behind)
         log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
-        self._work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
-        self._work.add_done_callback(self._finish)
+        self.work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
+        self.work.add_done_callback(self._finish)
 
     def abort(self) -> None:
-        self._work.cancel()
+        self.work.cancel()
 
     async def leave(self) -> None:
         """End without a word, as a crash would: the gateway finds the run lost."""
         self._left = True
-        self._work.cancel()
-        await asyncio.wait({self._work})
+        self.work.cancel()
+        await asyncio.wait({self.work})
 
     async def _emit(self, what: Happening) -> None:
         self._append(what)
@@ -87,7 +88,8 @@ class Runs:
 
     def __init__(self, happened: Callable[[Run], None], changed: Callable[[], None]) -> None:
         self._runs: dict[str, Run] = {}
-        self._left_behind: set[asyncio.Task[None]] = set()
+        self._left_behind: set[asyncio.Task[Any]] = set()
+        """What still ends: tools, and runs that nobody waits for."""
         self._happened = happened
         self._changed = changed
 
@@ -120,14 +122,16 @@ class Runs:
     def discard(self, run: str) -> None:
         """End a run that nobody waits for, and keep nothing of it."""
         self._runs[run].abort()
+        self._leave_behind([self._runs[run].work])
         self._forget(run)
 
     async def leave(self) -> None:
         """End them all without a word, and wait for what they leave behind."""
         await asyncio.gather(*(run.leave() for run in self._runs.values()))
-        await asyncio.gather(*self._left_behind, return_exceptions=True)
+        while self._left_behind:
+            await asyncio.wait(self._left_behind)
 
-    def _leave_behind(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+    def _leave_behind(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in tasks:
             self._left_behind.add(task)
             task.add_done_callback(self._left_behind.discard)

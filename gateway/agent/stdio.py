@@ -71,14 +71,13 @@ async def connect(server: Server, workspace: str | None, words: list[str]) -> As
     try:
         yield incoming, outgoing
     finally:
-        with anyio.CancelScope(shield=True):
-            incoming.close()
-            outgoing.close()
-            await _end(process)
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            process._transport.close()  # type: ignore[attr-defined]  # somebody who has left the group may hold a pipe
+        incoming.close()
+        outgoing.close()
+        await _end(process)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        process._transport.close()  # type: ignore[attr-defined]  # somebody who has left the group may hold a pipe
 
 
 def kill_all() -> None:

@@ -67,7 +67,7 @@ class Toolbox:
             running.start()
         for running in self._running:
             try:
-                self._add(running, await asyncio.shield(running.listed))
+                self._add(running, await running.listed)
             except Exception as error:
                 why = self._secrets.hide(_explain(error))
                 log.warning("MCP server %s is not to be had: %s", running.server.name, why)

@@ -6,7 +6,7 @@ A gateway elsewhere is shown the device of this machine (`identity`); from this 
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,7 +71,7 @@ def ask(
     target = find_target(service_environment(os.environ), url, token, password)
 
     async def talk() -> None:
-        async with _client(target, timeout) as client:
+        async with client_of(target, timeout) as client:
             payload = await client.call(method, params)
             _tell_json(payload) if as_json else tell(payload)
             if follow:
@@ -115,7 +115,7 @@ def health(ws: bool, url: str | None, token: str | None, password: str | None, t
     Exit code 0: serves and is well · 3: not running · 4: not ready or degraded, and why · 14: no answer in time.
     """
     target = find_target(service_environment(os.environ), url, token, password)
-    answer = asyncio.run(_ask_health(_client(target, timeout))) if ws else probe(target.url, timeout)
+    answer = asyncio.run(_ask_health(client_of(target, timeout))) if ws else probe(target.url, timeout)
     reasons = [*answer.get("failing", []), *answer.get("degraded", [])]
     well = bool(answer.get("ok", True) and answer.get("ready", True) and not reasons)
     if as_json:
@@ -139,7 +139,8 @@ async def _ask_health(client: "GatewayClient") -> Any:
         return await client.call("health")
 
 
-def _client(target: Target, timeout: float) -> "GatewayClient":
+def client_of(target: Target, timeout: float, caps: Sequence[str] = ()) -> "GatewayClient":
+    """How this command line introduces itself."""
     from gateway.client import GatewayClient
     from gateway.identity import Identity
 
@@ -148,6 +149,7 @@ def _client(target: Target, timeout: float) -> "GatewayClient":
         token=target.token,
         password=target.password,
         identity=Identity(Paths.from_env(service_environment(os.environ)).state),
+        caps=caps,
         client_id="cli",
         mode="cli",
         timeout_s=timeout,

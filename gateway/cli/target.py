@@ -23,8 +23,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def target_options(command: F) -> F:
     """`url`, `token`, `password` and `timeout`, for each command that asks a gateway."""
+    timeout = click.option(
+        "--timeout", default=TIMEOUT_S, show_default=True, metavar="SECONDS", help="How long to wait."
+    )
+    return address_options(timeout(command))
+
+
+def address_options(command: F) -> F:
+    """`url`, `token` and `password`, for a command with a time of its own."""
     for option in (
-        click.option("--timeout", default=TIMEOUT_S, show_default=True, metavar="SECONDS", help="How long to wait."),
         click.option("--password", help="Better in OPENCLAW_GATEWAY_PASSWORD."),
         click.option("--token", help="Better in OPENCLAW_GATEWAY_TOKEN: options show in the process list."),
         click.option(

@@ -45,7 +45,7 @@ class Child:
                 self._sock, self._pid = socket.socket(fileno=fd), int(name.removeprefix(NAME))
 
     async def dial(self) -> Stream:
-        """The caller lets go of a stream only when the child is of no use: the next one is another's. Raises OSError."""
+        """The caller lets go of a stream only when the child is of no use: the next is another one. Raises OSError."""
         self._reap()
         if self._sock is not None and (self._dialled or _ended(self._sock)):
             self._bury(self._sock)

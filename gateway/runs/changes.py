@@ -29,6 +29,8 @@ log = logging.getLogger("gateway.sessions")
 
 SINCE = 4
 """The first protocol that has these events."""
+LEAVE_S = 1.0
+"""In which all is told when the process leaves."""
 MAX_MESSAGES = 100
 """Of one run that are told one by one; a page reads the rest from the history."""
 
@@ -41,6 +43,7 @@ class _Due:
     """What is still to be told of one session."""
 
     news: dict[str, Any] = field(default_factory=dict)
+    """Of several changes the last one: the row says what came of all."""
     runs: list[str] = field(default_factory=list)
     """Those that may have brought messages."""
 
@@ -55,7 +58,8 @@ class Changes:
         self._due: dict[str, _Due] = {}
         self._told: dict[str, int] = {}
         """Run -> how many of its messages have been told."""
-        self._telling: asyncio.Task[None] | None = None
+        self.telling: asyncio.Task[None] | None = None
+        """Under way while something is still to be told."""
 
     # -- runs.service.Audience -------------------------------------------------------------------------------------
 
@@ -82,9 +86,10 @@ class Changes:
         self._broadcast("sessions.changed", gone | {"ts": _now()})
 
     async def close(self) -> None:
-        """Return when everything has been told."""
-        if self._telling is not None:
-            await asyncio.wait([self._telling])
+        """Tell what is still to be told, to clients whose connections outlive this process."""
+        if self.telling is not None:
+            await asyncio.wait([self.telling], timeout=LEAVE_S)
+            self.telling.cancel()
 
     # -- telling ---------------------------------------------------------------------------------------------------
 
@@ -92,11 +97,12 @@ class Changes:
         if not self._hub.heard(READ, SINCE):
             return
         due = self._due.setdefault(key, _Due())
-        due.news |= news
+        sticky = {"catalogChanged": True} if due.news.get("catalogChanged") else {}
+        due.news = {**news, **sticky}
         if run is not None and run.request.keeps and run.id not in due.runs:
             due.runs.append(run.id)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.get_running_loop().create_task(self._tell_all(), name="telling of sessions")
+        if self.telling is None or self.telling.done():
+            self.telling = asyncio.get_running_loop().create_task(self._tell_all(), name="telling of sessions")
 
     async def _tell_all(self) -> None:
         while self._due:
@@ -106,6 +112,8 @@ class Changes:
                 await self._tell(key, due)
             except StorageFailed as error:
                 log.warning("clients are not told of a change of session %s: %s", key, error)
+            except Exception:
+                log.exception("clients are not told of a change of session %s", key)
 
     async def _tell(self, key: str, due: _Due) -> None:
         session = await self._store.session(key)

@@ -45,24 +45,31 @@ class Overview:
     def __init__(self, store: Store, agents: Callable[[], Sequence[str]]) -> None:
         self._store = store
         self._agents = agents
-        self._picture = Picture()
+        self.picture = Picture()
+        """What was seen last."""
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._closed = False
 
     def latest(self) -> Picture:
         """What was seen last; if that is long ago, another look begins."""
-        if self._looking is None and time.monotonic() - self._looked >= FRESH_S:
+        if self._looking is None and not self._closed and time.monotonic() - self._looked >= FRESH_S:
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="looking at the sessions")
-        return self._picture
+        return self.picture
+
+    @property
+    def looking(self) -> bool:
+        return self._looking is not None
 
     def close(self) -> None:
+        self._closed = True
         if self._looking is not None:
             self._looking.cancel()
 
     async def _look(self) -> None:
         try:
             agents = [(id, await self._see(id)) for id in self._agents()]
-            self._picture = Picture(int(time.time() * 1000), tuple(agents))
+            self.picture = Picture(int(time.time() * 1000), tuple(agents))
         except StorageFailed as error:
             log.warning("sessions cannot be counted: %s", error)
         finally:

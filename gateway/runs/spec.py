@@ -19,7 +19,6 @@ from gateway.link.messages import Spec
 from gateway.sessions.records import Run
 from gateway.sessions.store import Store
 
-
 COMMAND = {"command": True}
 """Marks what the gateway was told in a chat, and what it answered: no model hears of it."""
 

@@ -59,12 +59,26 @@ def reader(path: Path) -> sqlite3.Connection:
 def lonely_reader(path: Path) -> sqlite3.Connection:
     """For a full disk or a read-only folder, where no shared memory for the WAL can be made: nobody else may write
     to the file as long as this is open. Raises sqlite3.Error."""
-    wal = path.with_name(f"{path.name}-wal")
-    if wal.exists() and wal.stat().st_size:
-        connection = _connect(path, "mode=rw", "locking_mode=EXCLUSIVE", "query_only=1")
-    else:
-        connection = _connect(path, "mode=ro&immutable=1")
-    return connection
+    if _has_wal(path):
+        return _connect(path, "mode=rw", "locking_mode=EXCLUSIVE", "query_only=1")
+    return _connect(path, "mode=ro&immutable=1")
+
+
+def visitor(path: Path) -> sqlite3.Connection:
+    """For a command beside a gateway that may run or begin: it changes nothing, and leaves no file behind where it
+    can. Raises sqlite3.Error."""
+    for mode in ("mode=rw", "mode=ro"):
+        try:
+            return _connect(path, mode, "query_only=1")
+        except sqlite3.OperationalError:
+            pass  # what the last way says counts
+    return lonely_reader(path)
+
+
+def foreign(path: Path) -> sqlite3.Connection:
+    """For reading another program's database: where that program has it open, as it is at this moment. Raises
+    sqlite3.Error."""
+    return _connect(path, "mode=ro" if _has_wal(path) else "mode=ro&immutable=1")
 
 
 def form(connection: sqlite3.Connection, path: Path, known: int) -> int:
@@ -134,6 +148,15 @@ def _connect(path: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def wal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_wal(path: Path) -> bool:
+    wal = wal_of(path)
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def _create(path: Path) -> None:

@@ -12,6 +12,8 @@ from gateway.link.messages import Failure, Message, Usage
 GLOBAL = "global"
 MAX_KEY = 512
 """Characters of a session key."""
+SUMMARY = "summary"
+"""A message that has this stands for all that is before it when a model is asked."""
 HEAD = 256
 """Characters of a message's text that lists show."""
 
@@ -73,6 +75,8 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Who asked: chat, agent, http."""
     keeps: bool = True
     """Whether prompt and answer become part of the session's transcript."""
+    mark: str = ""
+    """A fingerprint of what was asked: whoever asks for something else under the same id has made a mistake."""
 
 
 class Run(Struct, frozen=True):
@@ -148,6 +152,8 @@ class Filter(Struct, frozen=True):
     """Whose sessions are meant, beside those that are nobody's."""
     without: tuple[str, ...] = ()
     """Parts of keys that are not meant, such as `:cron:`."""
+    short: str | None = None
+    """How the UUID begins with which the key ends, without dashes."""
     pinned_first: bool = False
     """The order in which they come."""
 

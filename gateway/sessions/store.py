@@ -4,6 +4,7 @@ Everything that belongs together is one transaction: a run that has ended has it
 none is said twice, because the number of the last stored event goes with it.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gateway.link.messages import Failure, Message, Usage
-from gateway.sessions import queries, transactions, transcripts
+from gateway.sessions import backup, queries, transactions, transcripts
 from gateway.sessions.database import Database
 from gateway.sessions.records import (
     ALL,
@@ -49,6 +50,10 @@ class Store:
 
     async def close(self) -> None:
         await self.database.close()
+
+    async def backup(self, target: Path) -> int:
+        """Copy all of it, as of this moment, to a file that must not be there yet; how many bytes that has."""
+        return await asyncio.to_thread(backup.copy, self.database.path, target)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gateway.link.messages import Failure, Message, Usage
 from gateway.sessions.records import Progress, Request, Run, RunState
 from gateway.sessions.records import text_of as text_of
+from gateway.sessions.spending import note, spent_on
 from gateway.sessions.transcripts import encode, say, touch, unsay
 
 MAX_QUEUED = 20
@@ -217,18 +218,9 @@ def _there(id: str, db: Connection) -> Run:
 
 def _count(run: _Going, message: Message, db: Connection) -> None:
     """What one answer of a model has cost."""
-    used = message.get("usage") or {}
-    input, output, read, write = (int(used.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite"))
-    cost = used.get("cost") or {}
-    db.execute(
-        "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(int(message["timestamp"]), run.session, run.agent),
-            *(message.get("provider") or "", message.get("model") or ""),
-            *(input, output, read, write, cost.get("total")),
-            *(float(cost.get(name) or 0) for name in ("input", "output", "cacheRead", "cacheWrite")),
-        ),
-    )
+    answer = spent_on(run.session, run.agent, message)
+    note(answer, db)
+    input, output, read, write = answer[5:9]
     db.execute(
         "UPDATE sessions SET input = input + ?, output = output + ?, total = ? WHERE id = ?",
         (input, output, input + output + read + write, run.transcript),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.link.messages import Message
-from gateway.sessions.records import HEAD, Row, Session, text_of
+from gateway.sessions.records import HEAD, SUMMARY, Row, Session, text_of
 
 SESSION = "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages"
 encode = msgspec.json.Encoder().encode
@@ -60,12 +60,27 @@ def patch(
     session = touch(key, agent, now, db)
     entry = change(session.entry)
     label = entry.get("label")
-    if label is not None and label != session.entry.get("label"):
-        taken = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
-        if db.execute(taken, (agent, key, label)).fetchone() is not None:
-            raise LabelTaken(label)
+    if label is not None and label != session.entry.get("label") and label_taken(label, agent, key, db):
+        raise LabelTaken(label)
     db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(entry).decode(), key))
     return _there(key, db)
+
+
+def label_taken(label: str, agent: str, key: str, db: Connection) -> bool:
+    """Whether another session of the agent has it."""
+    others = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
+    return db.execute(others, (agent, key, label)).fetchone() is not None
+
+
+def add(session: Session, db: Connection) -> bool:
+    """False if there is one of that key or id."""
+    row = (
+        *(session.key, session.id, session.agent, session.created, session.updated, encode(session.entry).decode()),
+        *(session.provider, session.model, session.aborted, session.input, session.output, session.total),
+        session.messages,
+    )
+    marks = ", ".join("?" * len(row))
+    return bool(db.execute(f"INSERT INTO sessions ({SESSION}) VALUES ({marks}) ON CONFLICT DO NOTHING", row).rowcount)
 
 
 def reset(key: str, agent: str, now: int, db: Connection) -> Session:
@@ -142,6 +157,8 @@ def history(key: str, without: str, most: int, db: Connection) -> list[Message]:
         if most < 0:
             break
         found.append(_decode_object(body))
+        if found[-1].get(SUMMARY):
+            break
     while found and found[-1].get("role") == "toolResult":
         found.pop()  # the call is not there, and providers refuse a result without one
     return found[::-1]

@@ -99,7 +99,7 @@ class Provider:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
                 await self._answer(request, Client(reader, writer))
-        except (Gone, ConnectionError):
+        except (Gone, ConnectionError, asyncio.IncompleteReadError):
             pass  # as the script wants it, or the client
         finally:
             self.open -= 1

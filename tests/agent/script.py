@@ -5,6 +5,7 @@
     words=N      answer N numbered words (`w1 w2 …`) instead of repeating the prompt
     slow=MS      wait so long before each piece
     think        reason first, in two pieces
+    tags         reason first, within <think> and </think> in the text, as some local models do
     tool=NAME    call the offered tool whose name ends in NAME, and then say what it gave; with args={"JSON": 1}
     loop         call the tool again after each result
     length       end for lack of tokens
@@ -78,7 +79,7 @@ class Heard:
 
     model: str
     prompt: str
-    """The last message of the user, without what tools gave."""
+    """What the user has said last, without what tools gave."""
     results: list[str]
     """What tools gave since then."""
     tools: list[str]
@@ -107,6 +108,8 @@ def write(heard: Heard, *, well: bool) -> Script:
         script.text = _words(f"The tool said: {heard.results[-1]}")
     elif "words" in wishes:
         script.text = [f"w{number} " for number in range(1, int(wishes["words"]) + 1)]
+    elif "tags" in wishes:
+        script.text = ["<think>", "Let me ", "see.", "</think>", "\n\n", "It ", "is."]
     else:
         plain = " ".join(WORD.sub("", heard.prompt).split())
         images = f" with {heard.images} images" if heard.images else ""

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import importlib
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from gateway.agent import backoff, providers
+from gateway.agent import backoff, conversation, providers
 from gateway.agent.conversation import NO_RESULT, Conversation
 from gateway.agent.failed import Failed
 from gateway.link.messages import (
@@ -269,6 +271,23 @@ def test_a_run_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ended.failure and ended.failure.kind == "timeout"
         assert ended.failure.message == "the run has taken longer than its 0.35 s."
         assert text_of(held.messages[0]).startswith("w1 ")
+
+    run(test)
+
+
+def test_libraries_are_imported_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    real = importlib.import_module
+
+    def record(name: str) -> Any:
+        threads.append(threading.current_thread().name)
+        return real(name)
+
+    monkeypatch.setattr(conversation.importlib, "import_module", record)
+
+    async def test(provider: Provider) -> None:
+        await Held(spec(provider, "x", box())).end()
+        assert len(threads) == 2 and "MainThread" not in threads
 
     run(test)
 

@@ -28,3 +28,7 @@ def test_what_others_say_is_quoted_on_one_line_up_to_a_bound() -> None:
     assert quote("a\n  b\tc") == "a b c"
     assert quote("x" * MAX_SAID) == "x" * MAX_SAID
     assert quote("x" * (MAX_SAID + 1)) == "x" * (MAX_SAID - 1) + "…"
+
+
+def test_an_address_that_is_none_hides_nothing_and_breaks_nothing() -> None:
+    assert Secrets(spec("x", servers=[Server("h", url="http://[::1")])).hide("x") == "x"

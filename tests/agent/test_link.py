@@ -18,6 +18,7 @@ from gateway.link.messages import (
     VERSION,
     Abort,
     Ack,
+    Ended,
     Event,
     Hello,
     Lost,
@@ -184,9 +185,12 @@ def test_with_a_gateway_of_another_version_nothing_is_begun_or_gone_on_with() ->
             assert (await other.until(Welcome)).version == VERSION
             script.happen(Text("a"))
             await other.start("s", spec())
+            await other.send(Ack("r", 1), Abort("r"))
             refused = await other.until(Refused)
             assert refused.failure.kind == "internal" and "restart both" in refused.failure.message
-            assert agent.runs.ids() == ["r"] and len(other.messages) == 2
+            await settle()
+            kept = agent.runs.get("r")
+            assert kept is not None and kept.backlog.acked == 0 and len(other.messages) == 2
 
     run(test())
 
@@ -354,19 +358,40 @@ def test_a_gateway_that_asks_and_does_not_read_is_not_listened_to() -> None:
     run(test())
 
 
-def test_a_closed_link_cuts_all_and_takes_nothing_more() -> None:
+@pytest.mark.parametrize("turns", range(5))
+def test_a_closed_link_cuts_all_and_takes_nothing_more(turns: int) -> None:
     async def test() -> None:
         agent = Side()
         peer = await agent.connect()
         await peer.greet()
-        # What is on its way when the link is closed stays unread, although it is here already.
         await peer.start("r", spec())
+        for _ in range(turns):  # it is on its way: in the kernel, then in the stream, and then begun
+            await asyncio.sleep(0)
+        begun = agent.runs.ids()
         agent.link.close()
         await peer.until_closed()
         late = await agent.connect()
         await late.until_closed()
-        assert not agent.runs.ids()
+        assert agent.runs.ids() == begun
         await agent.close()
+
+    run(test())
+
+
+def test_a_name_is_free_again_when_its_run_is_stored_to_the_end() -> None:
+    async def test() -> None:
+        async with side() as agent:
+            peer = await agent.connect()
+            await peer.greet()
+            (await begin(peer)).end()
+            await peer.until_ended("r")
+            again = await agent.connect()
+            again.store.events["r"] = [Ended("done")]
+            await again.greet()
+            again.store.events["r"] = []
+            script = await begin(again)
+            script.happen(Text("a"))
+            await again.until(Text)
 
     run(test())
 

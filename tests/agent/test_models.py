@@ -171,6 +171,15 @@ def test_thinking_is_asked_of_models_that_reason(thinking: str, reasoning: bool,
     with_provider(test)
 
 
+def test_thinking_within_the_text_is_thinking() -> None:
+    async def test(provider: Provider) -> None:
+        asked = await Asked(spec(model(provider), "!tags")).ask()
+        thoughts = "".join(piece.delta for piece in asked.pieces if isinstance(piece, Thinking))
+        assert thoughts == "Let me see." and asked.text.strip() == "It is." and asked.text == asked.answer.text
+
+    with_provider(test)
+
+
 def test_an_answer_that_ended_for_its_length_says_so() -> None:
     async def test(provider: Provider) -> None:
         asked = await Asked(spec(model(provider), "x !length")).ask()

@@ -162,6 +162,17 @@ def test_who_leaves_waits_for_what_the_runs_left_behind() -> None:
     asyncio.run(test())
 
 
+def test_who_leaves_waits_for_discarded_runs_too() -> None:
+    async def test() -> None:
+        runs = make()
+        run, _ = begin(runs)
+        runs.discard("r")
+        await runs.leave()
+        assert run.work.done()
+
+    asyncio.run(test())
+
+
 def test_changes_are_told() -> None:
     async def test() -> None:
         changes: list[int] = []

@@ -226,6 +226,24 @@ def children(pid: int) -> list[int]:
     return [*found, *(inner for child in found for inner in children(child))]
 
 
+def test_who_shall_be_replaced_leaves_when_no_run_is_left(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with activated(tmp_path) as (agent, _):
+            peer = await agent.connect()
+            await peer.greet()
+            await peer.start("r", spec("x", Model("builtin", "echo", "builtin", pace_ms=5)))
+            await peer.until(Text)
+            agent.process.send_signal(signal.SIGUSR1)
+            assert (await peer.until_ended("r")).status == "done"
+            assert agent.process.returncode is None
+            await peer.ack("r")
+            await peer.until_closed()
+            assert await agent.exit_code() == 0 and "SIGUSR1 was received" in agent.log
+            peer.sock.close()
+
+    run(test)
+
+
 # -- without systemd ------------------------------------------------------------------------------------------------
 
 

@@ -177,8 +177,10 @@ def test_who_ignores_everything_is_killed(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_server_that_is_stuck_in_writing_can_leave() -> None:
     async def test() -> None:
-        async with stdio.connect(shell("yes '{}' | head -c 5000000; cat"), None, []):
+        words: list[str] = []
+        async with stdio.connect(shell("yes '{}' | head -c 5000000; cat; echo left >&2; sleep 0.02"), None, words):
             await asyncio.sleep(0.05)
+        assert words == ["left"]
 
     run(test)
 

@@ -1,7 +1,8 @@
 """A user with a home of his own, a systemctl that plays a manager, and a gateway that says what the test wants."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.control import Control
 from gateway.errors import GatewayError, NotRunning
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
+from tests.cli.talking import Talking
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -186,3 +188,29 @@ def words() -> Any:
         missing = MISSING
 
     return Words
+
+
+@pytest.fixture(scope="session")
+def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talking]:
+    """A gateway for all tests that only talk to it: each in sessions of its own."""
+    with serving(tmp_path_factory.mktemp("talking")) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Talking]:
+    """A gateway for one test, which may restart or kill it; its answers are slow."""
+    with serving(tmp_path, pace_ms=30) as gateway:
+        yield gateway
+
+
+@contextmanager
+def serving(folder: Path, **options: int) -> Iterator[Talking]:
+    gateway = Talking(folder, **options)
+    try:
+        gateway.start()
+        yield gateway
+    finally:
+        if gateway.process is not None:
+            gateway.process.kill()
+            gateway.process.wait()

@@ -1,7 +1,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from gateway.sessions.records import HEAD, Filter, Used
+from gateway.sessions.transcripts import LabelTaken, SessionChanged
 from tests.sessions.talk import MAIN, NOW, assistant, converse, opened, tool_result, user
 
 HOUR = 3_600_000
@@ -175,3 +178,83 @@ def test_a_list_reads_no_picture(tmp_path: Path) -> None:
 
 def bytes_read() -> int:
     return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_filters_by_key_and_agent(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            for number, key in enumerate((MAIN, OTHER, "agent:gone:cron:1", "global")):
+                agent = key.split(":")[1] if ":" in key else "main"
+                await store.patch(key, agent, lambda _: {}, NOW + number)
+
+            async def keys(which: Filter) -> list[str]:
+                return [each.key for each in (await store.sessions(which)).sessions]
+
+            assert await keys(Filter(keys=(OTHER, "agent:none:x"))) == [OTHER]
+            assert await keys(Filter(keys=())) == []
+            assert await keys(Filter(agents=("main", "work"))) == ["global", OTHER, MAIN]
+            assert await keys(Filter(agents=())) == ["global"]
+            assert await keys(Filter(without=(":cron:", ":lunch"))) == ["global", MAIN]
+
+    asyncio.run(scenario())
+
+
+def test_how_the_end_of_a_key_begins(tmp_path: Path) -> None:
+    long = "agent:main:dashboard:fb6eb1d4-d3ed-461f-af95-356981151111"
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            for key in (long, "agent:main:fb6eb1d4", "agent:main:x:fb6eb1d4d3ed461faf95356981151111"):
+                await store.patch(key, "main", lambda _: {}, NOW)
+            for short in ("f", "fb6eb1d4", "fb6eb1d4d3ed46", "fb6eb1d4d3ed461faf95356981151111"):
+                assert [each.key for each in (await store.sessions(Filter(short=short))).sessions] == [long], short
+            assert (await store.sessions(Filter(short="d3ed"))).total == 0
+
+    asyncio.run(scenario())
+
+
+def test_pinned_sessions_come_first_on_request(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            await store.patch(MAIN, "main", lambda _: {"pinned": True}, NOW)
+            await store.patch(OTHER, "work", lambda _: {}, NOW + 1)
+            assert [each.key for each in (await store.sessions(Filter())).sessions] == [OTHER, MAIN]
+            assert [each.key for each in (await store.sessions(Filter(pinned_first=True))).sessions] == [MAIN, OTHER]
+
+    asyncio.run(scenario())
+
+
+def test_messages_of_one_run_with_their_numbers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            await converse(store, "r1", MAIN, "one", assistant("1"))
+            await converse(store, "r2", MAIN, "two", tool_result("look", "x"), assistant("2"))
+            found = await store.of_run(MAIN, "r2", 10)
+            assert [(each.number, each.row.message["role"]) for each in found] == [
+                (3, "user"),
+                (4, "toolResult"),
+                (5, "assistant"),
+            ]
+            assert [each.number for each in await store.of_run(MAIN, "r2", 2)] == [3, 4]
+            assert await store.of_run(MAIN, "none", 10) == await store.of_run("agent:main:none", "r2", 10) == []
+            await store.reset(MAIN, "main", NOW)
+            assert await store.of_run(MAIN, "r2", 10) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_patch_may_expect_a_session_and_needs_a_label_of_its_own(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            session = await store.patch(MAIN, "main", lambda _: {"label": "a"}, NOW, None)
+            await store.patch(MAIN, "main", lambda _: {"label": "a", "x": 1}, NOW, session.id)
+            with pytest.raises(SessionChanged):
+                await store.patch(MAIN, "main", lambda _: {}, NOW, "other")
+            with pytest.raises(SessionChanged):
+                await store.patch("agent:main:new", "main", lambda _: {}, NOW, session.id)
+            with pytest.raises(LabelTaken, match="a"):
+                await store.patch("agent:main:new", "main", lambda _: {"label": "a"}, NOW)
+            assert await store.session("agent:main:new") is None
+            await store.patch(OTHER, "work", lambda _: {"label": "a"}, NOW)
+
+    asyncio.run(scenario())

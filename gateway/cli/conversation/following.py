@@ -1,44 +1,64 @@
 """A session as it goes on: what happens in it, in pieces, over broken connections and restarts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gateway.cli.conversation.lasting import BACK, Lasting
 from gateway.cli.conversation.view import Ended, Piece, Row, View, read_row
-from gateway.errors import GatewayError
+from gateway.client import CallFailed
+from gateway.errors import TimedOut
 
 CAUGHT_UP = 200
 """Messages that are read again after a connection was lost."""
 NEAR = 10
 """Messages in which somebody else's question is looked for."""
+AGAIN_S = 1.0
+"""After a gateway that is back could not read its transcripts."""
 
 
 class Following:
     def __init__(self, line: Lasting, view: View) -> None:
-        """`view`: of the session, whose canonical key it has."""
+        """`line` is open. `view`: of the session, whose canonical key it has."""
         self._line = line
+        self._events = line.events()
         self.view = view
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """For ever; raises what `Lasting.call` does."""
-        async for event in self._line.events():
+        async for event in self._events:
             if event == BACK:
-                for piece in await self.catch_up():
+                for piece in await self._missed():
                     yield piece
                 continue
             if (run := self.view.unasked(event.name, event.payload)) is not None:
-                for piece in self.view.introduce(run, await self.rows(NEAR)):
+                for piece in self.view.introduce(run, await self._near()):
                     yield piece
             for piece in self.view.take(event.name, event.payload):
                 yield piece
 
-    async def catch_up(self) -> list[Piece]:
-        """What has been said and not been heard."""
-        rows = await self.rows(CAUGHT_UP)
+    async def _missed(self) -> list[Piece]:
+        while True:
+            try:
+                return (await self.catch_up())[1]
+            except (CallFailed, TimedOut) as error:
+                if isinstance(error, CallFailed) and not error.retryable:
+                    raise
+                await asyncio.sleep(AGAIN_S)
+
+    async def _near(self) -> Sequence[Row]:
+        try:
+            return await self.rows(NEAR)
+        except (CallFailed, TimedOut):
+            return []  # the answer is there all the same
+
+    async def catch_up(self, limit: int = CAUGHT_UP) -> tuple[Sequence[Row], list[Piece]]:
+        """The newest messages, and what of them has been said and not been heard."""
+        rows = await self.rows(limit)
         ended = {run: end for run in self.view.suspects(rows) if (end := await self._end_of(run)) is not None}
         if ended:
-            rows = await self.rows(CAUGHT_UP)  # with what they said last
-        return self.view.catch_up(rows, ended)
+            rows = await self.rows(limit)  # with what they said last
+        return rows, self.view.catch_up(rows, ended)
 
     async def rows(self, limit: int) -> Sequence[Row]:
         """The newest messages, oldest first."""
@@ -51,12 +71,3 @@ class Following:
         if answer["status"] == "timeout":
             return None
         return Ended(str(answer.get("error") or "it failed") if answer["status"] == "error" else None)
-
-
-async def opened(line: Lasting, key: str, limit: int) -> dict[str, Any]:
-    """The connection is open; the session's `chat.history`, with its canonical key."""
-    await line.open()
-    history = await line.call("chat.history", {"sessionKey": key, "limit": limit})
-    if not isinstance(history, dict) or "messages" not in history:
-        raise GatewayError("the gateway tells nothing of that session")
-    return history

@@ -43,8 +43,8 @@ class Lasting:
         self._connecting = asyncio.Lock()
 
     @property
-    def hello(self) -> dict[str, Any]:
-        return self._client.hello
+    def url(self) -> str:
+        return self._client.url
 
     async def open(self) -> None:
         """Raises what GatewayClient.connect does: a gateway that was never there is not waited for."""
@@ -68,9 +68,11 @@ class Lasting:
                     raise
                 await asyncio.sleep(failure.retry_after_s)
 
-    async def events(self) -> AsyncIterator[Event | Back]:
-        """Events as they come, and BACK for each time that the connection has become another one."""
-        told = self._client
+    def events(self) -> AsyncIterator[Event | Back]:
+        """Events as they come, and BACK for each time that the connection has become another one from here on."""
+        return self._events(self._client)
+
+    async def _events(self, told: GatewayClient) -> AsyncIterator[Event | Back]:
         while True:
             client = self._client
             if client is not told:

@@ -70,6 +70,14 @@ class Wrap:
         self._new_line()
         return text
 
+    def turn(self) -> str:
+        """Stand at the beginning of a line; the text goes on there, whatever it is in the middle of."""
+        text = "\n" if self.column else ""
+        self.column = 0
+        if not self._begins:
+            self._gap = 0
+        return text
+
     # -- letters and words -----------------------------------------------------------------------------------------
 
     def _end_of_line(self) -> str:

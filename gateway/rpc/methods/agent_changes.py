@@ -68,7 +68,7 @@ class Deleted(Struct, rename="camel"):
     failed: list[dict[str, Any]]
 
 
-@method("agents.create", CreateParams, Created, scope=ADMIN, since=4, budgeted=True)
+@method("agents.create", CreateParams, Created, scope=ADMIN, since=4)
 async def agents_create(call: Call, params: CreateParams) -> Created:
     """Add an agent to the config file, and make its workspace."""
     try:
@@ -85,7 +85,7 @@ async def agents_create(call: Call, params: CreateParams) -> Created:
     return Created(True, id, params.name.strip(), str(place), params.model or UNSET)
 
 
-@method("agents.update", UpdateParams, Updated, scope=ADMIN, since=4, budgeted=True)
+@method("agents.update", UpdateParams, Updated, scope=ADMIN, since=4)
 async def agents_update(call: Call, params: UpdateParams) -> Updated:
     """Change what the config file says of an agent."""
     if params.model:
@@ -110,7 +110,7 @@ async def agents_update(call: Call, params: UpdateParams) -> Updated:
     return Updated(True, params.agent_id.strip().lower())
 
 
-@method("agents.delete", DeleteParams, Deleted, scope=ADMIN, since=4, budgeted=True)
+@method("agents.delete", DeleteParams, Deleted, scope=ADMIN, since=4)
 async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
     """Take an agent and its bindings out of the config file. The default agent stays, and so does every workspace."""
     id, bound = params.agent_id.strip().lower(), 0

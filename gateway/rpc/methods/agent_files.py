@@ -70,7 +70,7 @@ async def agents_files_set(call: Call, params: SetParams) -> One:
     """Give one of these files another text; the workspace is made if there is none."""
     id, place = _place(call, params.agent_id)
     name = _name(params.name)
-    if len(params.content.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
+    if len(params.content.encode()) > MAX_FILE_BYTES:
         raise RpcError(f"content is larger than {MAX_FILE_BYTES} bytes")
     try:
         file = await asyncio.to_thread(workspace.write, place, name, params.content, params.expected_hash)
@@ -78,8 +78,6 @@ async def agents_files_set(call: Call, params: SetParams) -> One:
         why = f"{name} changed since it was read; re-read it and retry"
         details = {"type": "agent_file_conflict", "currentHash": error.hash}
         raise RpcError(WireError("INVALID_REQUEST", why, details)) from None
-    except UnicodeEncodeError:
-        raise RpcError("content is not text") from None
     except OSError as error:
         why = f"{place / name} cannot be written: {error.strerror}"
         raise RpcError(WireError("UNAVAILABLE", why)) from None

@@ -11,6 +11,7 @@ from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands
 from gateway.rpc.methods.conversation import prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
+from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.sessions import shown
@@ -146,10 +147,17 @@ async def chat_history(call: Call, params: HistoryParams) -> History:
 
 @method("chat.startup", StartupParams, History, scope=READ, since=4)
 async def chat_startup(call: Call, params: StartupParams) -> History:
-    """What a page needs to open a chat: `chat.history` of a session, by its key. No short link leads anywhere."""
-    if params.session_key is None:
-        raise RpcError("session not found" if params.short_id else "sessionKey required")
-    return await _history(call, params.session_key, params)
+    """What a page needs to open a chat: `chat.history` of a session, by its key or by the short id of an address."""
+    key = params.session_key
+    if key is None:
+        if params.short_id is None:
+            raise RpcError("sessionKey required")
+        await stored(call.core.conversations.ready())
+        found = await with_short_id(call, params.short_id, params.agent_id)
+        if len(found) != 1:
+            raise RpcError("session not found")
+        key = found[0].key
+    return await _history(call, key, params)
 
 
 @method("chat.metadata", MetadataParams, Metadata, scope=READ, since=4)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ DEFAULT_DAYS = 30
 DEFAULT_LIMIT = 50
 """Sessions in one answer, unless it says another number."""
 MAX_LIMIT = 1000
+_EPOCH, _DAY_MS = date(1970, 1, 1).toordinal(), 86_400_000
 _DAYS = {"7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": MAX_DAYS}
 
 
@@ -85,20 +86,17 @@ class Period(Struct, frozen=True):
 
     @property
     def since(self) -> int:
-        return self._start(self.first)
+        """Milliseconds since 1970, as is the end."""
+        return (self.first.toordinal() - _EPOCH) * _DAY_MS - self.offset_min * 60_000
 
     @property
     def until(self) -> int:
-        return self._start(self.last + timedelta(days=1))
+        return (self.last.toordinal() - _EPOCH + 1) * _DAY_MS - self.offset_min * 60_000
 
     @property
     def days(self) -> list[str]:
-        count = (self.last - self.first).days + 1
-        return [(self.first + timedelta(days=number)).isoformat() for number in range(count)]
-
-    def _start(self, day: date) -> int:
-        midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        return int(midnight.timestamp() * 1000) - self.offset_min * 60_000
+        ordinals = range(self.first.toordinal(), self.last.toordinal() + 1)
+        return [date.fromordinal(each).isoformat() for each in ordinals]
 
 
 @method("usage.status", NoParams, UsageStatus, scope=READ)
@@ -158,8 +156,8 @@ def _period(params: Days, days: int | None) -> Period:
     if params.start_date is not None and params.end_date is not None:
         if params.start_date > params.end_date:
             raise RpcError("startDate must not be after endDate")
-        first = max(params.start_date, params.end_date - timedelta(days=MAX_DAYS - 1))
-        return Period(first, params.end_date, offset)
+        first = max(params.start_date.toordinal(), params.end_date.toordinal() - MAX_DAYS + 1)
+        return Period(date.fromordinal(first), params.end_date, offset)
     wanted = _DAYS[params.range] if params.range else days or DEFAULT_DAYS
     return Period(today - timedelta(days=min(wanted, MAX_DAYS) - 1), today, offset)
 
@@ -172,14 +170,13 @@ def _offset(params: Days) -> int:
     elif params.mode == "specific" and params.time_zone:
         try:
             found = now.astimezone(ZoneInfo(params.time_zone)).utcoffset()
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             raise RpcError("invalid timeZone: expected an IANA time zone") from None
     elif params.mode == "specific" and params.utc_offset:
         hours, _, minutes = params.utc_offset[4:].partition(":")
         found = timedelta(hours=int(hours), minutes=int(minutes or 0)) * (-1 if params.utc_offset[3] == "-" else 1)
         if not timedelta(hours=-12) <= found <= timedelta(hours=14):
             raise RpcError("invalid utcOffset: expected UTC-12:00 through UTC+14:00")
-        found = timezone(found).utcoffset(now)
     else:
         found = timedelta(0)
     return int((found or timedelta(0)).total_seconds() // 60)

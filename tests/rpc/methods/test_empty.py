@@ -1,4 +1,4 @@
-"""Channels, nodes, cron, usage, approvals and updates: what a gateway that has none of them says."""
+"""Channels, nodes, cron, approvals and updates: what a gateway that has none of them says."""
 
 import hashlib
 import json
@@ -67,56 +67,6 @@ def test_no_run() -> None:
     assert call(FakeCore(), NEW, "cron.runs", {"scope": "job", "id": "x"})["payload"]["entries"] == []
     error = call(FakeCore(), NEW, "cron.runs", {"scope": "job"})["error"]
     assert error["message"] == "invalid cron.runs params: missing id"
-
-
-def test_no_usage() -> None:
-    payload = call(FakeCore(), OLD, "usage.status")["payload"]
-    assert payload["updatedAt"] > 0 and payload["providers"] == []
-
-
-def test_no_cost() -> None:
-    payload = call(FakeCore(), OLD, "usage.cost", {"days": 3})["payload"]
-    assert (payload["days"], payload["daily"], payload["totals"]["totalCost"]) == (3, [], 0)
-    assert "cacheStatus" not in payload and "inputCost" not in payload["totals"]
-    payload = call(FakeCore(), NEW, "usage.cost", {"days": 3})["payload"]
-    assert len(payload["daily"]) == payload["days"] == 3
-    assert payload["daily"][0].keys() == {"date", *payload["totals"]}
-    assert payload["cacheStatus"]["status"] == "fresh" and set(payload["totals"].values()) == {0}
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "dates"),
-    [
-        ("2026-02-27", "2026-03-01", ["2026-02-27", "2026-02-28", "2026-03-01"]),
-        ("2026-03-01", "2026-02-27", ["2026-02-27"]),
-        ("0001-01-01", "0001-01-02", ["0001-01-01", "0001-01-02"]),
-    ],
-)
-def test_cost_of_a_range(first: str, last: str, dates: list[str]) -> None:
-    payload = call(FakeCore(), NEW, "usage.cost", {"startDate": first, "endDate": last, "mode": "utc"})["payload"]
-    assert [each["date"] for each in payload["daily"]] == dates
-
-
-def test_a_range_is_bounded() -> None:
-    ask = {"startDate": "0001-01-01", "endDate": "9999-12-31"}
-    assert len(call(FakeCore(), NEW, "usage.cost", ask)["payload"]["daily"]) == 366
-
-
-@pytest.mark.parametrize(
-    ("params", "first", "last"),
-    [
-        ({"startDate": "2026-02-27", "endDate": "2026-03-01", "mode": "utc"}, "2026-02-27", "2026-03-01"),
-        ({"range": "7d", "endDate": "2026-03-07"}, "2026-03-01", "2026-03-07"),
-        ({"endDate": "2026-03-31"}, "2026-03-02", "2026-03-31"),
-        ({"range": "all", "endDate": "0001-01-02"}, "0001-01-01", "0001-01-02"),
-    ],
-)
-def test_no_session_was_used(params: dict[str, str], first: str, last: str) -> None:
-    payload = call(FakeCore(), NEW, "sessions.usage", params)["payload"]
-    assert (payload["startDate"], payload["endDate"]) == (first, last)
-    assert payload["sessions"] == payload["creatorOptions"] == payload["aggregates"]["daily"] == []
-    assert set(payload["totals"].values()) == {0} and "inputCost" in payload["totals"]
-    assert payload["aggregates"]["messages"]["total"] == payload["aggregates"]["tools"]["totalCalls"] == 0
 
 
 def test_approvals_without_a_file(tmp_path: Path) -> None:

@@ -1,3 +1,6 @@
+import asyncio
+from pathlib import Path
+
 import msgspec
 
 from gateway.config.schema import Config
@@ -5,6 +8,8 @@ from gateway.protocol.scopes import READ
 from tests.core_fake import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
+from tests.rpc.methods.talking import OLD, run, talking
+from tests.sessions.talk import NOW, assistant, converse
 
 SESSIONS = {"path": "/home/u/.openclaw/agents/main/sessions/sessions.json", "count": 0, "recent": []}
 
@@ -65,6 +70,56 @@ def test_status_of_protocol_4_says_more() -> None:
     assert payload["tasks"]["byStatus"]["timed_out"] == 0
     assert payload["taskAudit"]["byCode"]["lost"] == 0
     assert payload["degradedPlugins"] == payload["degradedSecretOwners"] == []
+
+
+def test_sessions_in_status(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            await converse(talk.store, "r1", "agent:main:main", "hello", assistant("Hi."))
+            await talk.store.patch("agent:main:work", "main", lambda _: {"thinkingLevel": "low"}, NOW + 1)
+            found = (await talk.get("status", {}, OLD))["sessions"]
+            assert (found["count"], found["byAgent"][0]["count"]) == (2, 2)
+            work, main = found["recent"]
+            assert found["byAgent"][0]["recent"] == [work, main]
+            assert main.pop("age") >= 0
+            assert main == {
+                "agentId": "main",
+                "key": "agent:main:main",
+                "kind": "direct",
+                "sessionId": main["sessionId"],
+                "updatedAt": NOW,
+                "systemSent": True,
+                "abortedLastRun": False,
+                "inputTokens": 10,
+                "outputTokens": 5,
+                "totalTokens": 18,
+                "remainingTokens": 199982,
+                "percentUsed": 0,
+                "model": "m1",
+                "contextTokens": 200000,
+                "flags": ["system", f"id:{main['sessionId']}"],
+            }
+            assert (work["thinkingLevel"], work["flags"][0]) == ("low", "thinking:low")
+            newer = (await talk.get("status"))["sessions"]["recent"][0]
+            assert (newer["configuredModel"], newer["selectedModel"]) == ("mock/m1", "mock/m1")
+
+    run(scenario())
+
+
+def test_sessions_in_health_without_waiting_for_them(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            await converse(talk.store, "r1", "agent:main:main", "hello", assistant("Hi."))
+            before = await talk.get("health")
+            assert before["sessions"]["count"] == 0
+            async with asyncio.timeout(5):
+                while not (found := (await talk.get("health"))["sessions"])["count"]:
+                    await asyncio.sleep(0.001)
+            assert found["count"] == 1
+            (row,) = found["recent"]
+            assert (row["key"], row["updatedAt"], row["age"] >= 0) == ("agent:main:main", NOW, True)
+
+    run(scenario())
 
 
 def test_status_needs_to_read() -> None:

@@ -1,0 +1,176 @@
+"""`chat`: talk with the assistant in a terminal; or say one thing to it, in a pipe."""
+
+import asyncio
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from gateway.cli.call import client_of
+from gateway.cli.suggest import model_names, session_keys
+from gateway.cli.target import find_target, target_options
+from gateway.errors import GatewayError
+from gateway.exits import ExitCode
+from gateway.paths import Paths
+from gateway.units.installation import service_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.cli.conversation.lasting import Lasting
+    from gateway.cli.conversation.view import Over, Piece
+
+CAPS = ("tool-events",)
+MAX_COLUMNS = 100
+"""Longer lines are hard to read."""
+PATIENCE_S = 60.0
+"""How long a gateway may be away while a script waits for an answer; a person may wait as long as he likes."""
+
+
+@click.command()
+@click.argument("message", nargs=-1)
+@click.option("--session", default="main", show_default=True, metavar="KEY", help="In which session.",
+              shell_complete=session_keys)  # fmt: skip
+@click.option("--model", metavar="PROVIDER/NAME", help="Choose the session's model first, as /model does.",
+              shell_complete=model_names)  # fmt: skip
+@click.option("--thinking", metavar="LEVEL", help="off, minimal, low, medium, high, xhigh.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each event, until the answer is complete.")
+@target_options
+def chat(
+    message: tuple[str, ...],
+    session: str,
+    model: str | None,
+    thinking: str | None,
+    as_json: bool,
+    url: str | None,
+    token: str | None,
+    password: str | None,
+    timeout: float,
+) -> int:
+    """Talk with the assistant.
+
+    In a terminal: a conversation, which goes on over restarts of the gateway. Ctrl-C ends an answer, Ctrl-D the
+    conversation, /help says what else there is. In a pipe: MESSAGE and what comes from the pipe are one question, and
+    the answer is all that is printed.
+
+    \b
+    openclaw-gateway chat
+    openclaw-gateway chat --session work "Where were we?"
+    git diff | openclaw-gateway chat "Review this change."
+
+    Exit code 0: answered, or left · 1: failed · 3: not running · 14: no answer in time · 130: Ctrl-C.
+    """
+    target = find_target(service_environment(os.environ), url, token, password)
+    options: dict[str, Any] = {"key": session, "model": model, "thinking": thinking}
+    text = " ".join(message)
+
+    def make() -> Any:
+        return client_of(target, timeout, CAPS)
+
+    for stream in (sys.stdout, sys.stderr):
+        forgive(stream)
+    if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
+        return asyncio.run(_converse(make, text or None, **options))
+    text = "\n\n".join(part for part in (text, "" if sys.stdin.isatty() and text else sys.stdin.read().strip()) if part)
+    if not text:
+        raise click.UsageError("nothing to say: give a MESSAGE, or pipe one in")
+    over = asyncio.run(_say(make, text, _tell_json if as_json else lambda piece: None, **options))
+    return _answer(over, as_json)
+
+
+async def _converse(
+    make: "Callable[[], Any]", first: str | None, key: str, model: str | None, thinking: str | None
+) -> int:
+    from gateway.cli.conversation.editor import Editor
+    from gateway.cli.conversation.keys import silent
+    from gateway.cli.conversation.lasting import Lasting
+    from gateway.cli.conversation.offers import Offers
+    from gateway.cli.conversation.paper import Paper
+    from gateway.cli.conversation.past import FILE_NAME, Past
+    from gateway.cli.conversation.screen import Screen
+    from gateway.cli.conversation.sign import Sign
+    from gateway.cli.conversation.talk import Names, Talk
+    from gateway.commands import LEVELS
+
+    names = Names()
+    past = Past(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
+    offers = Offers(
+        {
+            "session": lambda: names.sessions,
+            "model": lambda: [*names.models, "default"],
+            "think": lambda: LEVELS,
+        }
+    )
+    colour = coloured()
+    paper = Paper(columns, colour)
+    line = Lasting(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
+    talk = Talk(line, Editor(past, offers, colour), Screen(sys.stdout, Sign()), paper, names, thinking)
+    await line.open()
+    try:
+        await _choose(line, key, model)
+        with silent(sys.stdin.fileno()):
+            await talk.hold(key, first)
+    finally:
+        await line.close()
+    if past.problem is not None:
+        click.echo(f"note: what was typed is not kept for the next time: {past.problem}", err=True)
+    return ExitCode.OK
+
+
+async def _say(
+    make: "Callable[[], Any]",
+    text: str,
+    tell: "Callable[[Piece], None]",
+    key: str,
+    model: str | None,
+    thinking: str | None,
+) -> "Over":
+    from gateway.cli.conversation.lasting import Lasting
+    from gateway.cli.conversation.once import say
+
+    line = Lasting(make, PATIENCE_S)
+    await line.open()
+    try:
+        await _choose(line, key, model)
+        return await say(line, key, text, thinking, tell)
+    finally:
+        await line.close()
+
+
+async def _choose(line: "Lasting", key: str, model: str | None) -> None:
+    if model is not None:
+        await line.call("sessions.patch", {"key": key, "model": model})
+
+
+def _answer(over: "Over", as_json: bool) -> int:
+    if not as_json and over.text:
+        click.echo(over.text)
+    if over.state == "final":
+        return ExitCode.OK
+    if not as_json:
+        raise GatewayError(over.error or "the answer was stopped")
+    return ExitCode.FAILURE
+
+
+def _tell_json(piece: "Piece") -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode(piece).decode())
+
+
+def columns() -> int:
+    """How long a line in the terminal may be."""
+    return min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+
+
+def coloured() -> bool:
+    """Whether a terminal shall be written to in colours."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def forgive(stream: TextIO) -> None:
+    """A letter that the terminal's encoding does not have is no reason to end."""
+    if reconfigure := getattr(stream, "reconfigure", None):
+        reconfigure(errors="replace")

@@ -1,0 +1,120 @@
+"""How a conversation looks in a terminal: questions, the answer as it comes, and in dim lines what happens beside."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+
+from gateway.cli.conversation.view import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.wrap import BOLD, CYAN, DIM, RESET, Wrap, plain
+
+MARK = "› "
+"""Before what a person says."""
+RECALLED_LINES = 12
+"""Of a message that was said before this conversation began."""
+RED, YELLOW = "\x1b[31m", "\x1b[33m"
+
+
+class Paper:
+    """Each method returns what is to be printed next. `columns`: how long a line may be, asked for each."""
+
+    def __init__(self, columns: Callable[[], int], colour: bool) -> None:
+        self._columns = columns
+        self._colour = colour
+        self._answer = Wrap(self._columns, colour)
+
+    @property
+    def fresh(self) -> bool:
+        """The cursor stands at the beginning of a line."""
+        return self._answer.column == 0
+
+    def header(self, *parts: str) -> str:
+        """Who answers, in which session, at which gateway."""
+        first, *rest = [plain(part) for part in parts if part]
+        return f"{self._in(BOLD, first)}{self._in(DIM, ''.join(f' · {part}' for part in rest))}\n"
+
+    def show(self, piece: Piece) -> str:
+        match piece:
+            case Words(text=text):
+                return self._answer.feed(text)
+            case Asked(text=text):
+                return self.question(text)
+            case Next():
+                return self._answer.rest() + "\n"
+            case Anew():
+                return self.aside("written anew:")
+            case Tool(name=name, args=args, error=error):
+                if error is not None:
+                    return self.aside(f"{name} failed: {error}", RED)
+                return self.aside(f"{name} {_short(args)}" if args else name)
+            case Over(state=state, error=error):
+                text = self._answer.rest()
+                if state == "error":
+                    text += self.aside(f"error: {error or 'no answer'}", RED)
+                return text + (self.aside("stopped", YELLOW) if state == "aborted" else "") + "\n"
+            case Begun():
+                return ""
+
+    def aside(self, text: str, colour: str = DIM) -> str:
+        """One line, cut where the terminal ends; what was being written is complete, or rests."""
+        return self._answer.flush() + self.note(text, colour)
+
+    def note(self, text: str, colour: str = DIM) -> str:
+        """As `aside`, in the middle of a word too."""
+        line = " ".join(plain(text).split())
+        room = max(self._columns() - 2, 1)
+        if cell_len(line) > room:
+            line = set_cell_size(line, room - 1).rstrip() + "…"
+        return f"{self.turn()}{self._in(colour, f'· {line}')}\n"
+
+    def wrong(self, text: str) -> str:
+        return f"{self._answer.rest()}{self._in(RED, 'error:')} {plain(text)}\n\n"
+
+    def line(self, text: str) -> str:
+        return f"{self._answer.rest()}{plain(text)}\n"
+
+    def question(self, text: str) -> str:
+        wrap = Wrap(self._columns, False, " " * len(MARK))
+        wrap.column = len(MARK)
+        return self._answer.rest() + self._in(BOLD + CYAN, MARK) + wrap.feed(text.strip("\n")) + wrap.rest()
+
+    def rest(self) -> str:
+        """The answer is complete."""
+        return self._answer.rest()
+
+    def turn(self) -> str:
+        """To the beginning of a line, in the middle of an answer too."""
+        return self._answer.turn()
+
+    def recall(self, rows: Sequence[Row], lines: int | None = RECALLED_LINES) -> str:
+        """Messages that were said before; of a long one the first `lines`."""
+        return self._answer.rest() + "".join(self._recalled(row, lines) for row in rows)
+
+    def _recalled(self, row: Row, lines: int | None) -> str:
+        if row.role == "user":
+            return self._cut(self.question(row.text), lines)
+        if row.role != "assistant":
+            return ""
+        wrap = Wrap(self._columns, self._colour)
+        text = self._cut(wrap.feed(row.text.strip("\n")) + wrap.rest(), lines) if row.text else ""
+        for name in row.tools:
+            text += self.aside(name)
+        if row.error:
+            text += self.aside(f"error: {row.error}", RED)
+        return text if row.tools else text + "\n"
+
+    def _cut(self, text: str, lines: int | None) -> str:
+        every = text.splitlines()
+        if lines is None or len(every) <= lines:
+            return text
+        return "\n".join(every[:lines]) + f"\n{self._in(DIM, f'· {len(every) - lines} more lines: /history')}\n"
+
+    def _in(self, style: str, text: str) -> str:
+        return f"{style}{text}{RESET}" if self._colour else text
+
+
+def _short(args: Any) -> str:
+    if isinstance(args, dict):
+        return " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in args.items())
+    return json.dumps(args, ensure_ascii=False)

@@ -1,0 +1,51 @@
+"""A sign on stderr that an answer is being waited for; gone before anything else is printed."""
+
+import asyncio
+import sys
+import time
+from typing import TextIO
+
+QUIET_S = 0.3
+"""Before the first sign."""
+STEP_S = 0.1
+LONG_S = 3.0
+"""From here on the seconds are shown."""
+_STEPS = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_PLAIN_STEPS = "|/-\\"
+_ERASE = "\r\x1b[K"
+
+
+class Sign:
+    """Shown only where `stream` is a terminal. To be used in an event loop."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._shows = self._stream.isatty()
+        self._steps = _STEPS if "utf" in (self._stream.encoding or "").lower() else _PLAIN_STEPS
+        self._timer: asyncio.TimerHandle | None = None
+        self._begun = 0.0
+        self._drawn = 0
+
+    def on(self) -> None:
+        """The cursor must stand at the beginning of a line. On already, it goes on."""
+        if self._shows and self._timer is None:
+            self._begun, self._drawn = time.monotonic(), 0
+            self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._draw)
+
+    def off(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            if self._drawn:
+                self._write(_ERASE)
+
+    def _draw(self) -> None:
+        seconds = time.monotonic() - self._begun
+        took = f" {seconds:.0f} s" if seconds >= LONG_S else ""
+        self._write(f"\r{self._steps[self._drawn % len(self._steps)]} thinking{took}")
+        self._drawn += 1
+        self._timer = asyncio.get_running_loop().call_later(STEP_S, self._draw)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

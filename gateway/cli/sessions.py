@@ -1,0 +1,156 @@
+"""`sessions`: the conversations that the gateway keeps; asked over the wire, as any client would."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from gateway.cli.call import as_answer, ask
+from gateway.cli.listing import Listing
+from gateway.cli.status import duration
+from gateway.cli.suggest import session_keys
+from gateway.cli.table import print_table
+from gateway.cli.target import target_options
+
+DEFAULT_LIMIT = 50
+MAX_MESSAGES = 1000
+"""Of one session, that a gateway tells at once."""
+
+key_argument = click.argument("key", shell_complete=session_keys)
+
+
+@click.group(cls=Listing)
+def sessions() -> None:
+    """List, show, rename, shorten and delete conversations.
+
+    KEY is as `sessions list` shows it; `main`, or what is behind `agent:<id>:` of the default agent, is enough.
+
+    Exit code 0: done · 1: refused or failed · 3: not running · 14: no answer in time.
+    """
+
+
+@sessions.command("list")
+@click.option("--agent", metavar="ID", help="Only those of this agent.")
+@click.option("--search", metavar="TEXT", help="Only those with this in their key or title.")
+@click.option("--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, metavar="N")
+@target_options
+@as_answer
+def list_(agent: str | None, search: str | None, limit: int, **where: Any) -> int:
+    """List the sessions, the one that was used last first."""
+    params: dict[str, Any] = {"limit": limit, "includeDerivedTitles": True, "includeGlobal": True}
+    params |= {"agentId": agent} if agent else {}
+    params |= {"search": search} if search else {}
+    return ask("sessions.list", params, _tell_list, **where)
+
+
+@sessions.command()
+@key_argument
+@click.option("--limit", type=click.IntRange(1, MAX_MESSAGES), default=MAX_MESSAGES, show_default=True, metavar="N",
+              help="The last N messages.")  # fmt: skip
+@target_options
+@as_answer
+def show(key: str, limit: int, **where: Any) -> int:
+    """Print what was said in KEY."""
+    return ask("chat.history", {"sessionKey": key, "limit": limit}, _tell_messages, **where)
+
+
+@sessions.command()
+@key_argument
+@target_options
+@as_answer
+def reset(key: str, **where: Any) -> int:
+    """Begin anew under KEY: forget what was said, keep the settings."""
+    return ask("sessions.reset", {"key": key}, _sentence("reset {key}"), **where)
+
+
+@sessions.command()
+@key_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@target_options
+@as_answer
+def delete(key: str, yes: bool, **where: Any) -> int:
+    """Forget KEY and all that was said in it."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody is there to be asked: say --yes")
+        click.confirm(f"Forget {key} and all that was said in it?", abort=True)
+    return ask("sessions.delete", {"key": key}, _tell_deleted, **where)
+
+
+@sessions.command()
+@key_argument
+@click.option("--keep", type=click.IntRange(1), metavar="N", help="How many messages are kept. Default: 400.")
+@target_options
+@as_answer
+def compact(key: str, keep: int | None, **where: Any) -> int:
+    """Forget all but the last messages of KEY."""
+    return ask("sessions.compact", {"key": key} | ({"maxLines": keep} if keep else {}), _tell_compacted, **where)
+
+
+@sessions.command()
+@key_argument
+@click.argument("label")
+@target_options
+@as_answer
+def rename(key: str, label: str, **where: Any) -> int:
+    """Give KEY the title LABEL; an empty one takes it away."""
+    tell = _sentence("renamed {key}" if label else "{key} has no title of its own any more")
+    return ask("sessions.patch", {"key": key, "label": label or None}, tell, **where)
+
+
+def _sentence(template: str) -> Callable[[Any], None]:
+    return lambda payload: click.echo(template.format_map(payload))
+
+
+def _tell_list(payload: Any) -> None:
+    from gateway.cli.conversation.wrap import plain
+
+    rows = payload["sessions"]
+    if not rows:
+        click.echo("no session")
+        return
+    now = time.time() * 1000
+    print_table(
+        ("SESSION", "AGE", "TOKENS", "MODEL", "TITLE"),
+        [
+            (
+                plain(row["key"]),
+                duration(max(now - row["updatedAt"], 0) / 1000) if row.get("updatedAt") else "",
+                f"{row.get('totalTokens') or 0:,}",
+                plain("/".join(part for part in (row.get("modelProvider"), row.get("model")) if part)),
+                " ".join(plain(title_of(row)).split()),
+            )
+            for row in rows
+        ],
+        right=("AGE", "TOKENS"),
+    )
+    if (more := payload.get("totalCount", 0) - len(rows)) > 0:
+        click.secho(f"{more} more: --limit {payload['totalCount']}", dim=True)
+
+
+def title_of(row: Any) -> str:
+    """What a session is about: what somebody called it, else how it began."""
+    return str(row.get("label") or row.get("displayName") or row.get("derivedTitle") or "")
+
+
+def _tell_messages(payload: Any) -> None:
+    from gateway.cli.chat import coloured, columns
+    from gateway.cli.conversation.paper import Paper
+    from gateway.cli.conversation.view import read_row
+
+    tty = sys.stdout.isatty()
+    paper = Paper(columns if tty else lambda: sys.maxsize, tty and coloured())
+    rows = [read_row(message) for message in payload["messages"]]
+    click.echo(paper.recall(rows, None).rstrip("\n") or "nothing was said", color=tty)
+
+
+def _tell_deleted(payload: Any) -> None:
+    click.echo(f"deleted {payload['key']}" if payload["deleted"] else f"there is no session {payload['key']}")
+
+
+def _tell_compacted(payload: Any) -> None:
+    kept = f"{payload.get('kept', 0)} of its messages are left"
+    why = {"no sessionId": "there is no such session", "no transcript": "nothing was said there"}
+    click.echo(f"{payload['key']}: {why.get(payload.get('reason'), kept)}")

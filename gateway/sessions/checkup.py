@@ -1,0 +1,81 @@
+"""How the database is: what `doctor` and `sessions check` look at. Changes nothing."""
+
+import sqlite3
+import stat
+import time
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.sessions.connections import NewerDatabase, StorageFailed, explain, form, visitor, wal_of
+from gateway.sessions.schema import MIGRATIONS
+
+MAX_DAMAGES = 10
+"""Places of damage that are told."""
+STEPS = 10_000
+"""Of SQLite's machine between two looks at the clock."""
+
+
+class Checkup(Struct, frozen=True):
+    path: str
+    size: int = 0
+    """Bytes, as are the next two."""
+    wal: int = 0
+    unused: int = 0
+    """Of the size: what was deleted, and will be used again."""
+    mode: int = 0o600
+    form: int = 0
+    sessions: int = 0
+    messages: int = 0
+    problem: str | None = None
+    """Why it cannot be read, with the way out."""
+    newer: bool = False
+    """That is because a later version has changed its form."""
+    damages: tuple[str, ...] = ()
+    complete: bool = True
+    """False when the time was over before all of it was looked at."""
+
+
+def look(path: Path, limit_s: float | None = None, *, deep: bool = False) -> Checkup | None:
+    """None if there is no database. `deep` compares every index with its table, too."""
+    found = Checkup(str(path))
+    try:
+        facts, wal = path.stat(), wal_of(path)
+        found = replace(
+            found,
+            size=facts.st_size,
+            wal=wal.stat().st_size if wal.exists() else 0,
+            mode=stat.S_IMODE(facts.st_mode),
+        )
+        with closing(visitor(path)) as connection:
+            return _examine(connection, path, found, limit_s, deep)
+    except FileNotFoundError:
+        return None
+    except StorageFailed as error:
+        return replace(found, problem=str(error), newer=isinstance(error, NewerDatabase))
+    except (sqlite3.Error, OSError) as error:
+        return replace(found, problem=f"cannot read {path}: {explain(error)}")
+
+
+def _examine(connection: sqlite3.Connection, path: Path, found: Checkup, limit_s: float | None, deep: bool) -> Checkup:
+    found = replace(found, form=form(connection, path, len(MIGRATIONS)))
+    if limit_s is not None:
+        over = time.monotonic() + limit_s
+        connection.set_progress_handler(lambda: time.monotonic() > over, STEPS)
+    try:
+        check = "integrity_check" if deep else "quick_check"
+        told = [text for (text,) in connection.execute(f"PRAGMA {check}({MAX_DAMAGES})")]
+        if found.form:
+            (sessions, messages) = connection.execute("SELECT count(*), total(messages) FROM sessions").fetchone()
+            found = replace(found, sessions=sessions, messages=int(messages))
+        (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return replace(found, complete=False)
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+            return replace(found, damages=(str(error),))
+        raise
+    return replace(found, damages=() if told == ["ok"] else tuple(told), unused=pages * size)

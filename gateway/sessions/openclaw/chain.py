@@ -1,0 +1,100 @@
+"""Which events of an OpenClaw transcript make up the conversation. Pure.
+
+An event names the one before it, so that a transcript is a tree; the branch that ends at its last event is the
+conversation. A `reset` in it begins anew. A `compaction` has a summary, which stands for all before its
+`firstKeptEntryId` when a model is asked; the messages are still there.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+MESSAGE, COMPACTION, RESET, HEADER = "message", "compaction", "reset", "session"
+NEWEST = 4
+"""The version of transcripts that 2026.9.6 writes; 2026.2.1 writes 3."""
+
+
+class Head(Struct, frozen=True, rename="camel"):
+    """What an event says of its place."""
+
+    type: str = ""
+    id: str | None = None
+    parent_id: str | None | UnsetType = UNSET
+    """null begins a tree. What a client injected says nothing, and follows what is before it."""
+    timestamp: Any = None
+    version: Any = None
+    """Of the whole transcript, said by its first line."""
+    first_kept_entry_id: str | None = None
+
+
+class Place(Struct, frozen=True, gc=False):
+    """An event without its text, of which there may be gigabytes."""
+
+    kind: str
+    id: str | None
+    parent: int
+    """The event before it, by its number; -1 for none."""
+    first_kept: str | None
+    at: int
+    """Where its text begins, or by which number it is found."""
+    size: int
+
+
+class Step(Struct, frozen=True):
+    """A message of the conversation, or the summary of what is before it."""
+
+    place: Place
+    summary: bool = False
+
+
+class Tree:
+    """Takes events in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self._numbers: dict[str, int] = {}
+
+    def add(self, head: Head, at: int, size: int) -> None:
+        last = len(self.places) - 1
+        parent = -1 if head.parent_id is None else self._numbers.get(head.parent_id or "", last)
+        if head.id is not None:
+            self._numbers[head.id] = len(self.places)
+        self.places.append(Place(head.type, head.id, parent, head.first_kept_entry_id, at, size))
+
+    def branch(self) -> list[Place]:
+        """The one that ends at the last event, from its beginning."""
+        found, number = list[Place](), len(self.places) - 1
+        while number >= 0:
+            found.append(self.places[number])
+            number = self.places[number].parent
+        return found[::-1]
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading JSON raises."""
+decode_head = msgspec.json.Decoder(Head).decode
+
+
+def steps(branch: Sequence[Place]) -> list[Step]:
+    """What was said since the last reset, with the last summary before the first message that it does not stand for."""
+    begin = 0
+    compaction: int | None = None
+    for number, place in enumerate(branch):
+        if place.kind == RESET:
+            begin, compaction = _number_of(place.first_kept, branch, number + 1), None
+        elif place.kind == COMPACTION:
+            compaction = number
+    kept = -1 if compaction is None else _number_of(branch[compaction].first_kept, branch, compaction)
+    found: list[Step] = []
+    for number in range(begin, len(branch)):
+        if number == max(kept, begin) and compaction is not None:
+            found.append(Step(branch[compaction], summary=True))
+        if branch[number].kind == MESSAGE:
+            found.append(Step(branch[number]))
+    return found
+
+
+def _number_of(id: str | None, branch: Sequence[Place], otherwise: int) -> int:
+    return next((number for number, place in enumerate(branch) if place.id == id and id is not None), otherwise)

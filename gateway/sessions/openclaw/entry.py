@@ -1,0 +1,109 @@
+"""What OpenClaw's sessions and messages become here. Pure."""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.link.messages import Message
+from gateway.sessions.records import SUMMARY, Session
+
+_TEXTS = (
+    *("label", "displayName", "subject", "chatType", "spawnedBy", "thinkingLevel", "verboseLevel", "traceLevel"),
+    *("reasoningLevel", "elevatedLevel", "responseUsage", "sendPolicy", "groupActivation", "execHost", "execSecurity"),
+    *("execAsk", "execNode", "icon", "color", "category", "boardFace", "boardPresentation", "statusNote"),
+)
+_TIMES = {"pinnedAt": "pinned", "archivedAt": "archived"}
+MAX_TEXT = 4096
+"""Characters of a setting; more is none."""
+ROLES = ("user", "assistant", "toolResult")
+_TRANSPORT = ("idempotencyKey", "__openclaw")
+"""What OpenClaw notes in a message about how it came."""
+_ENVELOPE = re.compile(r"\A\[[^\]]*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^\]]*\]\s*")
+_ID_LINE = re.compile(r"\s*\[message_id:[^\]]+\]\s*", re.IGNORECASE)
+LEAD = "Summary of the conversation before this:\n\n"
+
+
+def session(key: str, id: str, agent: str, found: dict[str, Any], began: int, last: int, messages: int) -> Session:
+    """`began` and `last`: times of the transcript, for an entry that does not say them."""
+    updated = _number(found.get("updatedAt")) or last or began
+    return Session(
+        key,
+        id,
+        agent,
+        min(_number(found.get("createdAt")) or began or updated, updated),
+        updated,
+        _settings(found),
+        provider=_text(found.get("modelProvider")),
+        model=_text(found.get("model")),
+        aborted=found.get("abortedLastRun") is True,
+        input=_number(found.get("inputTokens")),
+        output=_number(found.get("outputTokens")),
+        total=_number(found.get("totalTokens")),
+        messages=messages,
+    )
+
+
+def _settings(found: dict[str, Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = {name: text for name in _TEXTS if (text := _text(found.get(name))) is not None}
+    for since, flag in _TIMES.items():
+        if at := _number(found.get(since)):
+            entry |= {flag: True, since: at}
+    provider, model = _text(found.get("providerOverride")), _text(found.get("modelOverride"))
+    if model is not None and (provider is not None or "/" in model):
+        entry["model"] = model if provider is None else f"{provider}/{model}"
+    return entry
+
+
+def message(event: dict[str, Any], before: int) -> Message | str:
+    """The message of an event, or what it is that cannot be kept. `before`: the time of the one before it."""
+    said = event.get("message")
+    if not isinstance(said, dict) or not isinstance(said.get("content"), str | list):
+        return "messages without content"
+    if said.get("role") not in ROLES:
+        return f"messages of {said.get('role')!s:.20}"
+    kept = {name: value for name, value in said.items() if name not in _TRANSPORT}
+    if kept["role"] == "user":
+        kept["content"] = _unwrapped(kept["content"])
+    return {**kept, "timestamp": _number(said.get("timestamp")) or moment(event.get("timestamp")) or before}
+
+
+def _unwrapped(content: str | list[Any]) -> str | list[Any]:
+    """What somebody wrote, without the time and the id that OpenClaw has put around it."""
+    if isinstance(content, list):
+        return [
+            {**block, "text": _unwrapped(block["text"])}
+            if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str)
+            else block
+            for block in content
+        ]
+    lines = _ENVELOPE.sub("", content).split("\n")
+    return "\n".join(line for line in lines if not _ID_LINE.fullmatch(line))
+
+
+def summary(event: dict[str, Any], before: int) -> Message | str:
+    """The message that stands for all that a compaction has summed up."""
+    if not isinstance(event.get("summary"), str) or not event["summary"].strip():
+        return "empty summaries"
+    content = [{"type": "text", "text": LEAD + event["summary"]}]
+    return {"role": "user", "content": content, "timestamp": moment(event.get("timestamp")) or before, SUMMARY: True}
+
+
+def moment(text: Any) -> int:
+    """Milliseconds since 1970 of a time as transcripts have it; 0 for what is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return 0
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_TEXT else None
+
+
+def _number(value: Any) -> int:
+    """0 for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0
+    return int(value) if 0 <= value < 2**53 else 0

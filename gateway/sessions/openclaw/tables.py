@@ -1,0 +1,103 @@
+"""Sessions as OpenClaw 2026.9.6 keeps them: `agents/<id>/agent/openclaw-agent.sqlite`.
+
+It is read as of one moment, also while OpenClaw writes to it.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.sessions.connections import explain, foreign
+from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, Place, Tree, decode_head
+from gateway.sessions.openclaw.entry import moment
+from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
+from gateway.sessions.openclaw.zstd import NoZstd, decompress
+
+FILE = "openclaw-agent.sqlite"
+MAX_EVENT = 4 * 1024 * 1024
+"""Bytes that OpenClaw compresses at most."""
+
+_EVENT = "SELECT event_json, event_zstd, event_utf8_bytes FROM transcript_events WHERE session_id = ? AND seq = ?"
+_ALL = "SELECT seq FROM transcript_events WHERE session_id = ? ORDER BY seq"
+_ACTIVE = "SELECT event_seq FROM session_transcript_active_events WHERE session_id = ? ORDER BY active_position"
+_INDEXED = "SELECT 1 FROM session_transcript_index_state WHERE session_id = ? AND needs_rebuild = 0"
+_COLD = "SELECT 1 FROM session_transcript_cold_archives WHERE session_id = ?"
+
+
+def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
+    """Those of one agent, whose folder this is; each must be read before the next one is asked for."""
+    path = folder / "agent" / FILE
+    if not path.exists():
+        return
+    try:
+        with closing(foreign(path)) as database:
+            database.execute("BEGIN")
+            nodes = database.execute("SELECT session_key, current_session_id, entry_json FROM session_nodes").fetchall()
+            for key, id, text in nodes:
+                entry = _object(text) | {"sessionId": id}
+                yield Candidate(agent, key, entry, partial(_read, database, id))
+    except sqlite3.Error as error:
+        yield Refusal(agent, f"{path}: {explain(error)}")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(text)
+    except UNREADABLE:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def _read(database: sqlite3.Connection, id: str) -> Iterator[Transcript]:
+    yield _Events(database, id)
+
+
+class _Events:
+    def __init__(self, database: sqlite3.Connection, id: str) -> None:
+        self.began = 0
+        self.left_out: dict[str, int] = {}
+        self._database = database
+        self._id = id
+        try:
+            if database.execute(_COLD, (id,)).fetchone() is not None:
+                raise Unreadable("its transcript is in OpenClaw's cold archive; open it there once")
+            self.branch = self._branch()
+        except sqlite3.Error as error:
+            raise Unreadable(explain(error)) from error
+
+    def _branch(self) -> Sequence[Place]:
+        """As OpenClaw has found it, or, where it has not yet, as it would."""
+        indexed = self._database.execute(_INDEXED, (self._id,)).fetchone() is not None
+        tree = Tree()
+        for (seq,) in self._database.execute(_ACTIVE if indexed else _ALL, (self._id,)).fetchall():
+            try:
+                head = decode_head(self._text(seq))
+            except UNREADABLE:
+                self.left_out["events that cannot be read"] = self.left_out.get("events that cannot be read", 0) + 1
+                continue
+            if head.type == HEADER:
+                self.began = moment(head.timestamp)
+            else:
+                tree.add(head, seq, 0)
+        return tree.places if indexed else tree.branch()
+
+    def text(self, place: Place) -> bytes:
+        try:
+            return self._text(place.at)
+        except sqlite3.Error as error:
+            raise Unreadable(explain(error)) from error
+
+    def _text(self, seq: int) -> bytes:
+        text, compressed, size = self._database.execute(_EVENT, (self._id, seq)).fetchone()
+        if compressed is None:
+            return str(text).encode()
+        try:
+            return decompress(compressed, min(int(size), MAX_EVENT))
+        except (NoZstd, ValueError) as error:
+            raise Unreadable(f"a message of it is {error}") from error
