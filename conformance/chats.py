@@ -1,6 +1,5 @@
 """Conversations in the Control UIs of both releases: what is done in them, and one walk through it in a headless Chromium."""
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
