@@ -13,7 +13,7 @@ from gateway.cli.status import duration
 from gateway.cli.suggest import session_keys
 from gateway.cli.table import print_table
 from gateway.cli.target import target_options
-from gateway.cli.upkeep import backup, check, import_
+from gateway.cli.upkeep import backup, check, import_, recover
 
 DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000
@@ -32,7 +32,7 @@ def sessions() -> None:
     """
 
 
-for command in (import_, backup, check):
+for command in (import_, backup, check, recover):
     sessions.add_command(command)
 
 

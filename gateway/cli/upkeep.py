@@ -1,4 +1,4 @@
-"""`sessions import`, `backup` and `check`: on the database itself, whether a gateway runs or not."""
+"""`sessions import`, `backup`, `check` and `recover`: on the database itself, whether a gateway runs or not."""
 
 import os
 import time
@@ -12,10 +12,12 @@ from gateway import __version__
 from gateway.cli.progress import waiting
 from gateway.config import catalog, files
 from gateway.control import Control
-from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.errors import AlreadyRunning, GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.lifecycle import lease
 from gateway.paths import Paths
 from gateway.sessions import backup as backing
+from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
 from gateway.sessions.imports import HERE, Import, Naming, Report
 from gateway.units import installation
@@ -81,10 +83,39 @@ def check(deep: bool, as_json: bool) -> None:
     with waiting("looking"):
         found = look(paths.database, deep=deep)
     if found is None:
-        raise GatewayError(f"there is no {paths.database}; a gateway makes it when it begins")
+        raise GatewayError(_absent(paths.database))
     click.echo(msgspec.json.encode(found).decode() if as_json else _verdict(found))
     bad = found.problem is not None or found.damages
     raise click.exceptions.Exit(ExitCode.UNHEALTHY if bad else ExitCode.OK)
+
+
+@click.command()
+@as_json_option
+def recover(as_json: bool) -> None:
+    """Take what can be read of a damaged database into a new one.
+
+    The gateway must be stopped. The damaged file is kept beside the new one, which takes its place.
+    """
+    paths = Paths.from_env(installation.service_environment(os.environ))
+    if not paths.database.exists():
+        raise GatewayError(_absent(paths.database))
+    try:
+        lease.acquire(paths.state)  # until this process ends
+    except AlreadyRunning:
+        raise AlreadyRunning("a gateway uses the database: `openclaw-gateway stop` first") from None
+    with waiting("recovering"):
+        salvage = salvaging.recover(paths.database, int(time.time() * 1000))
+    if as_json:
+        click.echo(msgspec.json.encode(salvage).decode())
+        return
+    sessions, messages = (_count(salvage.rows[f"{what}s"], what) for what in ("session", "message"))
+    click.echo(f"recovered {sessions} with {messages}; the old file is {salvage.aside}")
+    if salvage.found:
+        click.echo(f"{_count(salvage.found, 'more session')} got a new key: only what was said could be read")
+
+
+def _absent(database: Path) -> str:
+    return f"there is no {database}; a gateway makes it when it begins"
 
 
 def _refuse_other_version(paths: Paths) -> None:

@@ -1,4 +1,4 @@
-"""`sessions import`, `backup` and `check`, with a gateway that runs and without one."""
+"""`sessions import`, `backup`, `check` and `recover`, with a gateway that runs and without one."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from gateway.sessions.connections import writable
 from gateway.sessions.schema import MIGRATIONS
 from tests.cli.conftest import FakeGateway
 from tests.cli.talking import ECHO, Talking
-from tests.sessions.openclaw.state import ANSWERED, LINES, SESSION, write_files
+from tests.sessions.openclaw.state import ANSWERED, LINES, SESSION, event, write_files
 
 Invoke = Callable[..., Result]
 KEY = "agent:main:imported"
@@ -197,3 +197,43 @@ def test_check_beside_a_gateway_that_runs(talking: Talking) -> None:
     done = talking.cli("sessions", "check", "--deep")
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("good: ")
+
+
+# -- recover -----------------------------------------------------------------------------------------------------------
+
+
+def damaged(database: Path, invoke: Invoke) -> bytes:
+    lines = [event(f"{n:08x}", f"{n - 1:08x}" if n else None, "x" * 1000) for n in range(100)]
+    write_files(database.parents[1], {KEY: ENTRY}, {f"{SESSION}.jsonl": lines})
+    assert invoke("sessions", "import").exit_code == ExitCode.OK
+    with database.open("r+b") as file:
+        file.seek(4096 * 20)
+        file.write(b"\xff" * 4096)
+    return database.read_bytes()
+
+
+def test_recover_takes_what_can_be_read(database: Path, invoke: Invoke) -> None:
+    before = damaged(database, invoke)
+    assert invoke("sessions", "check").exit_code == ExitCode.UNHEALTHY
+    done = invoke("sessions", "recover")
+    assert done.exit_code == ExitCode.OK, done.output
+    told, _, aside = done.stdout.strip().partition("; the old file is ")
+    assert told.startswith("recovered 1 session with ")
+    assert Path(aside).read_bytes() == before
+    assert invoke("sessions", "check", "--deep").exit_code == ExitCode.OK
+
+
+def test_recover_in_json(database: Path, invoke: Invoke) -> None:
+    damaged(database, invoke)
+    answer = json.loads(invoke("sessions", "recover", "--json").stdout)
+    assert answer["rows"]["sessions"] == 1 and 50 < answer["rows"]["messages"] < 100
+
+
+def test_recover_of_nothing_says_so(database: Path, invoke: Invoke) -> None:
+    assert invoke("sessions", "recover").stderr.startswith(f"error: there is no {database}")
+
+
+def test_recover_leaves_a_gateway_that_runs_alone(talking: Talking) -> None:
+    done = talking.cli("sessions", "recover")
+    assert done.returncode == ExitCode.ALREADY_RUNNING
+    assert done.stderr == "error: a gateway uses the database: `openclaw-gateway stop` first\n"
