@@ -214,6 +214,8 @@ class Configuration:
         self._told_hash = snapshot.raw_hash
         facts = {"path": str(snapshot.path), "hash": snapshot.raw_hash, "ts": int(time.time() * 1000)}
         self._hub.broadcast("config.changed", facts, drop_if_slow=True, scope=READ)
+        # Models and commands of a chat come from the config, and this is what a page asks for them anew on.
+        self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, since=4)
 
     def restart(self, reason: str, avoid: str = "") -> RestartTicket:
         if avoid:

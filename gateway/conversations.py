@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway import commands
 from gateway.config import catalog
@@ -20,25 +20,28 @@ from gateway.config.providers import Unusable
 from gateway.config.substitute import Lookup
 from gateway.hub import Hub
 from gateway.link.client import Dial
-from gateway.link.messages import Event, Message
+from gateway.link.messages import Message
 from gateway.paths import Paths
-from gateway.protocol.frames import WireError, encode_error, encode_response
 from gateway.runs.changes import Changes
-from gateway.runs.live import Live
+from gateway.runs.following import BEGINNING, Following, Place, Reader
+from gateway.runs.outcome import Owed
 from gateway.runs.overview import Overview, Picture
 from gateway.runs.service import Runs, StillActive
-from gateway.runs.spec import Specifier
-from gateway.runs.telling import Telling
+from gateway.runs.spec import COMMAND, Specifier
+from gateway.runs.telling import Telling, tell_injected
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request, Run, Session, Summary, text_of
+from gateway.sessions.records import Request, Row, Run, Session, Summary, text_of
 from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
 from gateway.sessions.transcripts import SessionChanged
 from gateway.slash import Slash
+from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.conversations")
 
+AGAIN_S = 5.0
+"""After the database could not be opened."""
 QUIET_S = 15.0
 """In which a session's runs are over that were told to end."""
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -58,31 +61,81 @@ class Conversations:
         self.tree = tree
         self.environment = environment
         self._opening: asyncio.Task[None] | None = None
+        self._following = Following(self.runs.live)
+        self._again: asyncio.TimerHandle | None = None
         self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True))
         """What clients hear of sessions."""
+        self._tasks = Tasks(log)
+        self._commands: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
+        """Those that are being carried out, by the ids of their runs."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
-        self.runs.audience += [Telling(hub), _Owed(hub), self.changes]
+        self._telling = Telling(hub, self._is_verbose)
+        self.runs.audience += [self._telling, Owed(hub), self.changes, self._following]
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
-        if self._opening is None or (self._opening.done() and self.problem is not None):
-            self._opening = asyncio.get_running_loop().create_task(self._open(), name="opening the database")
+        self._open_soon()
+        assert self._opening is not None
         await asyncio.shield(self._opening)
 
-    async def close(self) -> None:
-        if self._opening is not None:
-            await asyncio.gather(self._opening, return_exceptions=True)
-            if self.problem is None:
-                await self.runs.close()
-                await self.changes.close()
-                self._overview.close()
-                await self.store.close()
+    def begin(self) -> None:
+        """Open the database, and go on with the runs that another process has left; until that can be, try again."""
+        self._open_soon()
+        assert self._opening is not None
+        self._opening.add_done_callback(self._opened)
+
+    @property
+    def open(self) -> bool:
+        return self._opening is not None and self._opening.done() and self.problem is None
+
+    @property
+    def degraded(self) -> str | None:
+        """Why the database cannot be used, or not be written."""
+        return self.problem or self.store.database.problem
+
+    def release(self) -> None:
+        """Whoever waits for the end of a run gets what there is."""
+        self.runs.release()
+
+    async def close(self, limit_s: float, *, for_good: bool = True) -> None:
+        """Store what runs have said, which go on without us: what is not stored in time, the agent keeps.
+
+        `for_good`: nobody comes after us, so the files of the database are put in order too.
+        """
+        if self._again is not None:
+            self._again.cancel()
+        if self._opening is None:
+            return
+        try:
+            async with asyncio.timeout(limit_s):
+                await asyncio.wait([self._opening])
+                if self.open:
+                    self._overview.close()
+                    await self._tasks.finish()
+                    await self.runs.close()
+                    self._telling.close()
+                    await self.changes.close()
+                    if for_good:
+                        await self.store.close()
+        except TimeoutError:
+            log.warning("what runs have said is not stored after %g s; the agent keeps the rest", limit_s)
+        except StorageFailed as error:
+            log.error("%s; the agent keeps what could not be stored", error)
+
+    def _open_soon(self) -> None:
+        if self._opening is None or (self._opening.done() and not self.open):
+            self._opening = asyncio.get_running_loop().create_task(self._open(), name="opening the database")
+
+    def _opened(self, opening: "asyncio.Task[None]") -> None:
+        if not opening.cancelled() and opening.exception() is not None:
+            log.error("%s; it is tried again every %g s", self.problem, AGAIN_S)
+            self._again = asyncio.get_running_loop().call_later(AGAIN_S, self.begin)
 
     async def _open(self) -> None:
         try:
-            await self.store.open(int(time.time() * 1000))
+            await self.store.open(_now())
             await self.runs.start()
-        except StorageFailed as error:
+        except Exception as error:
             self.problem = str(error)
             raise
         self.problem = None
@@ -100,8 +153,7 @@ class Conversations:
 
     def picture(self) -> Picture:
         """How many sessions there are, as it was seen lately; nothing while the database is not open."""
-        opened = self._opening is not None and self._opening.done() and self.problem is None
-        return self._overview.latest() if opened else Picture()
+        return self._overview.latest() if self.open else Picture()
 
     def active(self, key: str) -> list[str]:
         """The runs of a session that go on, or wait."""
@@ -121,6 +173,7 @@ class Conversations:
             previewed,
         )
 
+    @whole
     async def patch(self, key: str, change: Change, *, expected: str | None = None) -> Session:
         """Set a session's entry; it is made if there was none. As `Store.patch`, and clients hear of it."""
         before = await self.store.session(key)
@@ -130,6 +183,7 @@ class Conversations:
         self.changes.tell(key, "patch" if before else "create", **more)
         return session
 
+    @whole
     async def reset(self, key: str, *, expected: str | None = None) -> Session:
         """Begin anew under the same key; what goes on or waits is ended first.
 
@@ -141,6 +195,7 @@ class Conversations:
         self.changes.tell(key, "reset")
         return session
 
+    @whole
     async def delete(self, key: str, *, transcript: bool = True, expected: str | None = None) -> Session | None:
         """As `reset`; None if there was no such session."""
         await self._expect(key, expected)
@@ -150,6 +205,7 @@ class Conversations:
             self.changes.tell_deleted(session)
         return session
 
+    @whole
     async def compact(self, key: str, keep: int) -> int | None:
         """Forget all but the last messages, as `Store.compact`."""
         forgotten = await self.store.compact(key, keep)
@@ -180,6 +236,7 @@ class Conversations:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
+    @whole
     async def submit(
         self, id: str, key: str, request: Request, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
@@ -193,15 +250,50 @@ class Conversations:
             self.changes.tell(key, "send")
         return run, fresh
 
+    async def follow(self, id: str, place: Place = BEGINNING) -> Reader:
+        """What a run says, from its beginning or from where another reader was; close it. Raises StorageFailed."""
+        # Before the first wait: whoever goes on with what another process has left must hear of all that comes.
+        reader = self._following.read(id, place)
+        try:
+            await self.ready()
+            self._following.settle(id, await self.store.run(id))
+        except StorageFailed:
+            reader.close()
+            raise
+        return reader
+
     async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         """Do what a chat's command says, and answer it. Raises QueueFull, StorageFailed."""
+        if (doing := self._commands.get(id)) is None:
+            doing = self._commands[id] = self._tasks.begin(self._command(id, key, request, command), f"command {id}")
+            doing.add_done_callback(lambda _: self._commands.pop(id))
+        return await asyncio.shield(doing)
+
+    async def _command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         if (known := await self.store.run(id)) is not None:
             return known, False
         text = await commands.carry_out(self, key, command)
-        run, fresh = await self.store.answer(id, key, self.agent(key), request, _spoken(text), _now())
+        asked = replace(request, prompt=request.prompt | COMMAND)
+        run, fresh = await self.store.answer(id, key, self.agent(key), asked, _spoken(text), _now())
         if fresh:
             self.runs.tell_ended(run)
         return run, fresh
+
+    @whole
+    async def inject(self, key: str, message: Message) -> Row | None:
+        """Add a message that nobody was asked for; None if there is no such session. Raises StorageFailed."""
+        await self.ready()
+        row = await self.store.append(key, message, _now())
+        if row is not None:
+            tell_injected(self._hub, row.id, key, self.agent(key), message)
+            self.changes.tell(key, "chat.inject")
+        return row
+
+    async def _is_verbose(self, key: str) -> bool:
+        """Whether a session shows what its tools do."""
+        session = await self.store.session(key)
+        chosen = session.entry.get("verboseLevel") if session else None
+        return (chosen or catalog.section(self.tree(), "agents", "defaults").get("verboseDefault")) == "on"
 
     async def pending(self, key: str) -> list[dict[str, Any]]:
         """Messages that wait for their turn, as the pages of 2026.9.6 list them."""
@@ -224,60 +316,9 @@ def _spoken(text: str) -> Message:
         "model": "gateway",
         "stopReason": "stop",
         "timestamp": _now(),
+        **COMMAND,
     }
 
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-class Outcome(Struct, rename="camel"):
-    """What came of a run, as `agent` answers at its end."""
-
-    run_id: str
-    status: str
-    summary: str
-    result: dict[str, Any]
-
-
-def outcome(run: Run) -> Outcome | WireError:
-    if run.state in ("failed", "interrupted"):
-        message = run.failure.message if run.failure else "the run was interrupted"
-        retryable = run.failure is not None and run.failure.retryable
-        details = {"runId": run.id, "status": "error", "summary": message}
-        return WireError("UNAVAILABLE", message, details, retryable=retryable)
-    used, started = run.usage, run.started or run.accepted
-    usage = {"input": used.input, "output": used.output, "cacheRead": used.cache_read, "cacheWrite": used.cache_write}
-    result = {
-        "payloads": [{"text": run.answer, "mediaUrl": None}] if run.answer else [],
-        "meta": {
-            "durationMs": (run.ended or started) - started,
-            "agentMeta": {
-                "sessionId": run.session,
-                "provider": run.provider,
-                "model": run.model,
-                "usage": {**usage, "total": used.total},
-            },
-            "aborted": run.state == "aborted",
-        },
-    }
-    return Outcome(run.id, "ok", "aborted" if run.state == "aborted" else "completed", result)
-
-
-class _Owed:
-    """The second answer to requests that were told only that their run is accepted."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def begun(self, live: Live) -> None: ...
-
-    def happened(self, live: Live, event: Event) -> None: ...
-
-    def anew(self, live: Live) -> None: ...
-
-    def ended(self, run: Run, live: Live | None) -> None:
-        what = outcome(run)
-        for connection, id in run.waiting:
-            text = encode_error(id, what) if isinstance(what, WireError) else encode_response(id, what)
-            self._hub.answer(connection, text)

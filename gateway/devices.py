@@ -22,7 +22,6 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import Asking as Asking
 from gateway.protocol.pairing import Device, Pending, Token, covers, extend, is_silent, lack, merge, union, with_token
 from gateway.protocol.pairing import Granted as Granted
-from gateway.protocol.scopes import READ
 from gateway.rpc.registry import RpcError
 
 log = logging.getLogger("gateway.devices")
@@ -66,11 +65,11 @@ class Devices:
         held = device.tokens.get(role) if device else None
         return held is not None and held.revoked_at_ms is None
 
-    def token_reads(self, token: str) -> bool:
-        """Whether it is the operator token of any device that may read: a page that asks over HTTP names none."""
+    def token_covers(self, token: str, scope: str) -> bool:
+        """Whether it is the operator token of any device that may do this: who asks over HTTP names none."""
         held = [device.tokens.get("operator") for device in self._paired.records.values()]
         same = [each for each in held if each and hmac.compare_digest(_bytes(each.token), _bytes(token))]
-        return bool(token) and any(each.revoked_at_ms is None and covers(each.scopes, (READ,)) for each in same)
+        return bool(token) and any(each.revoked_at_ms is None and covers(each.scopes, (scope,)) for each in same)
 
     def pair(self, asking: Asking) -> Granted | WireError:
         """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""

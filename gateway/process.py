@@ -43,6 +43,7 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
+from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ class Process:
             config=self._configuration.report(),
             restarts=start.record.memory.restarts,
             restart_problem=self._coordinator.problem,
+            conversations_problem=self.conversations.degraded,
             log_file=start.logs.file,
             watching=self._configuration.watching,
         )
@@ -214,6 +216,7 @@ class Process:
             "config": self._configuration.degraded,
             "auth": self._configuration.nobody_can_connect,
             "restart": self._coordinator.problem is not None,
+            "conversations": self.conversations.degraded is not None,
         }
         return (*(name for name, wrong in found.items() if wrong), *self._problems)
 
@@ -232,7 +235,7 @@ class Process:
             # A signal goes to any thread that does not block it, and only the main thread may have it.
             ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, SIGNALS))
         )
-        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits)
+        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits, MAX_BODY)
         self.listeners = self._listen()
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()
@@ -316,7 +319,7 @@ class Process:
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
-        self._spawn(self.conversations.ready(), "conversations")
+        self.conversations.begin()
         self._spawn(self._settle_in(), "settling in")
 
     def _count_restart(self) -> None:
@@ -389,12 +392,12 @@ class Process:
             notifier.stopping(f"Leaving ({coordinator.reason})")
         log.info("leaving (%s)", coordinator.reason)
         await self._configuration.stop()
-        self.conversations.runs.release()
         budgets = Budgets()
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
         way = coordinator.state.way
-        carry = await self._comes_back()
+        carry = self._server.server_state.carry = await self._comes_back()
         await drained
+        self.conversations.release()
         await self._server.leave(
             budgets, self._stopped_accepting, partial(self._close_websockets, carry=carry), carry=carry
         )
@@ -405,7 +408,8 @@ class Process:
             self.keeper.stop_reading()
             await self.hub.settle(budgets.finish, RESTARTING)
             carry = await self._comes_back_still(way)
-        await self.conversations.close()
+        # Runs tell what they say until here; what is queued for clients by now goes along with their connections.
+        await self.conversations.close(budgets.store, for_good=not carry)
         for task in list(self._tasks):
             task.cancel()
         # The loop takes its handlers with it. What comes from here on is for the next image, or comes too late. What
@@ -415,7 +419,7 @@ class Process:
             await asyncio.sleep(0)
         coordinator.left()
         if carry:  # nothing is read or written from here on
-            self.passed = self.keeper.part(left_at, self._server.carried()) + self._child.passed
+            self.passed = self.keeper.part(left_at, *self._server.carried()) + self._child.passed
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
             ended="stop" if stopping else "restart",
@@ -450,6 +454,8 @@ class Process:
         """The same, if we wanted to leave this way; a stop that has come in the middle of it closes the clients."""
         if way is self._coordinator.state.way or await self._comes_back():
             return True
+        self._server.server_state.carry = False
+        await self._server.give_up()
         await self._close_websockets(Budgets().close, carry=False)
         return False
 

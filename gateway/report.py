@@ -149,5 +149,7 @@ class StatusReport(Struct, frozen=True):
     restarts: Restarts
     restart_problem: str | None = None
     """Why the last restart that was asked for did not happen."""
+    conversations_problem: str | None = None
+    """Why sessions cannot be read, or not be written."""
     log_file: str | None = None
     watching: Literal["inotify", "polling", "off"] = "off"

@@ -207,13 +207,14 @@ def test_operators_who_may_read_hear_of_a_new_file(scene: Scene) -> None:
     scene.write(text)
     reload(it)
     reload(it)
-    ((event, payload, how),) = scene.hub.told
+    (event, payload, how), chats = scene.hub.told
     assert event == "config.changed" and payload.pop("ts") > 0
     assert payload == {"path": str(scene.paths.config), "hash": hashlib.sha256(text.encode()).hexdigest()}
     assert how == {"scope": READ, "drop_if_slow": True}
+    assert chats == ("chat.metadata.changed", {}, {"scope": READ, "drop_if_slow": True, "since": 4})
     scene.paths.config.unlink()
     reload(it)
-    assert len(scene.hub.told) == 1
+    assert len(scene.hub.told) == 2
 
 
 def test_readiness_is_told_after_each_reload(scene: Scene) -> None:

@@ -104,11 +104,14 @@ def test_the_token_stays_over_connects_and_restarts(world: World) -> None:
 def test_which_tokens_let_a_page_read(world: World) -> None:
     reader = granted(world.devices.pair(ask("d1", scopes=("operator.read",)))).token
     clerk = granted(world.devices.pair(ask("d2", scopes=("operator.pairing",)))).token
+    writer = granted(world.devices.pair(ask("d4", scopes=("operator.write",)))).token
     node = granted(world.devices.pair(ask("d3", role="node", scopes=("operator.read",)))).token
-    assert world.devices.token_reads(reader)
-    assert not any(world.devices.token_reads(each) for each in ("", "no", clerk, node, reader[:-1]))
+    assert [world.devices.token_covers(each, WRITE) for each in (writer, reader)] == [True, False]
+    assert world.devices.token_covers(writer, READ)
+    assert world.devices.token_covers(reader, READ)
+    assert not any(world.devices.token_covers(each, READ) for each in ("", "no", clerk, node, reader[:-1]))
     world.devices.revoke("d1", "operator")
-    assert not world.devices.token_reads(reader)
+    assert not world.devices.token_covers(reader, READ)
 
 
 @pytest.mark.parametrize(

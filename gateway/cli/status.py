@@ -212,6 +212,8 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
         if restarts.closed:
             text += f"; closed: {', '.join(f'{n} {reason}' for reason, n in sorted(restarts.closed.items()))}"
         yield "carried", text
+    if report.conversations_problem:
+        yield "sessions", f"{click.style('cannot be written', fg='red')}: {report.conversations_problem}"
     if report.restart_problem:
         yield "restart", f"{click.style('did not happen', fg='red')}: {report.restart_problem}"
     config = report.config

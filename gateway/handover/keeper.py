@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from gateway.handover import parting
 from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
-from gateway.handover.parting import MAX_BYTES, Parting
+from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
 from gateway.hub import Connection
 from gateway.lifecycle.notify import Notifier
@@ -187,15 +187,15 @@ class Keeper:
             self.before = replace(self.before, held={})
         return left
 
-    def take_http(self) -> Iterator[int]:
-        """Idle HTTP connections of the predecessor. From here on they are this process's alone.
+    def take_http(self) -> Iterator[tuple[int, Answer | None]]:
+        """HTTP connections of the predecessor, idle or with an answer to go on with; this process's alone from here on.
 
         If it was not the predecessor that left them, but one before, then it has perhaps read from them.
         """
         for name, fd in self.inherited.http.items():
             self._store.remove(name)
             if self.before is not None:
-                yield fd
+                yield fd, self.before.answers.pop(name, None)
             else:
                 os.close(fd)
 
@@ -206,15 +206,23 @@ class Keeper:
         for _, carrier in self._kept.values():
             carrier.stop_reading()
 
-    def part(self, left_at: float, http: Mapping[str, int]) -> list[tuple[str, int]]:
+    def part(
+        self, left_at: float, http: Mapping[str, int], answers: Mapping[str, Answer] = {}
+    ) -> list[tuple[str, int]]:
         """Nothing may be read or written after this. Returns the descriptors for a successor in this very process.
 
         systemd gets those that it has not yet: where it has the rest, they are for a successor in another process.
         """
-        held = self._hold()
+        held, room = self._hold()
+        fitting: dict[str, Answer] = {}
+        for name, answer in answers.items():
+            if answer.size <= room:
+                fitting[name] = answer
+                room -= answer.size
+        http = {name: fd for name, fd in http.items() if name in fitting or name not in answers}
         passed = [(LEDGER, self.ledger.fd)]
         try:
-            passed.append((PARTING, parting.write(Parting(left_at, held))))
+            passed.append((PARTING, parting.write(Parting(left_at, held, fitting))))
         except OSError as error:
             log.error("what is under way for %d clients cannot be passed on; they are dropped: %s", len(held), error)
             for id in held:
@@ -226,8 +234,8 @@ class Keeper:
         self._store.finish()
         return passed + [(_name(id), carrier.fd) for id, (_, carrier) in self._kept.items()]
 
-    def _hold(self) -> dict[int, Held]:
-        """What is under way, by id. Who is being closed, or does not fit, is dropped."""
+    def _hold(self) -> tuple[dict[int, Held], int]:
+        """What is under way, by id, and the bytes left. Who is being closed, or does not fit, is dropped."""
         held: dict[int, Held] = {}
         room = MAX_BYTES
         for id, (connection, carrier) in list(self._kept.items()):
@@ -243,7 +251,7 @@ class Keeper:
                 continue
             room -= size
             held[id] = rest
-        return held
+        return held, room
 
 
 def _name(id: int) -> str:

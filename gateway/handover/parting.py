@@ -1,4 +1,5 @@
-"""What a process that leaves on purpose passes on of the connections that are not at rest: read and unsent bytes.
+"""What a process that leaves on purpose passes on of the connections that are not at rest: read and unsent bytes, and
+how far answers over HTTP had come.
 
 A memfd of its own, made at the last moment and given on whole; after a crash there is none.
 """
@@ -10,9 +11,30 @@ from msgspec import Struct
 
 from gateway.handover.verdict import Held
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
+"""1 has no answers. A reader of 1 must not take a connection that has one for idle: so this is another version."""
 MAX_BYTES = 64 * 1024 * 1024
 """Of all connections together; who does not fit is closed."""
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """An answer over HTTP that was left before its end."""
+
+    path: str
+    """Of the request."""
+    state: bytes
+    """What the application goes on with, in words of its own."""
+    begun: bool
+    """The head has been sent, and the body is sent in chunks."""
+    keep_alive: bool
+    """Whether another request may follow."""
+    unsent: bytes
+    """What comes next on the wire."""
+
+    @property
+    def size(self) -> int:
+        return len(self.state) + len(self.unsent)
 
 
 class Parting(Struct, frozen=True):
@@ -20,6 +42,8 @@ class Parting(Struct, frozen=True):
     """Monotonic seconds; from then on no client was read."""
     held: dict[int, Held] = {}
     """By the id of the ledger."""
+    answers: dict[str, Answer] = {}
+    """By the name of the connection's descriptor; an HTTP connection without one is idle."""
     version: int = VERSION
 
 
@@ -48,4 +72,4 @@ def read(fd: int) -> Parting | None:
         parting = msgspec.msgpack.decode(data, type=Parting)
     except (msgspec.DecodeError, UnicodeError):
         return None
-    return parting if parting.version == VERSION else None
+    return parting if parting.version in READABLE else None

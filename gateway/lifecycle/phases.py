@@ -78,7 +78,7 @@ class Budgets:
     """The longest each part of leaving may take, in seconds.
 
     The sum, with the time to put things away, must stay below the unit's `TimeoutStopSec=` (tests/test_units.py).
-    Only `breath`, `finish`, `newcomers` and `close` are time in which newcomers wait in the kernel's queue.
+    Only `breath`, `finish`, `newcomers`, `close` and `store` are time in which newcomers wait in the kernel's queue.
     """
 
     drain: float = 10.0
@@ -95,10 +95,12 @@ class Budgets:
     """A WebSocket that is younger than this has its first answer before it is closed: a command does not try again."""
     close: float = 0.3
     """WebSocket clients answer the close frame."""
+    store: float = 1.0
+    """What runs have said is stored. What is not, their agent keeps."""
 
     @property
     def total(self) -> float:
-        return self.drain + self.breath + self.finish + self.newcomers + self.close
+        return self.drain + self.breath + self.finish + self.newcomers + self.close + self.store
 
 
 RESTART_BURST = 5

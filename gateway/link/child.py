@@ -5,9 +5,11 @@ the end of the pair, at which it leaves.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -35,18 +37,23 @@ class Child:
         self._environ = environ
         self._sock: socket.socket | None = None
         self._pid = 0
+        self._dialled = False
+        self._dead: set[int] = set()
+        """Those whose end the kernel has not told yet."""
         for name, fd in inherited.items():
             if name.startswith(NAME):
                 self._sock, self._pid = socket.socket(fileno=fd), int(name.removeprefix(NAME))
 
     async def dial(self) -> Stream:
-        """Raises OSError."""
-        if self._sock is not None and _ended(self._sock):
-            self._bury()
+        """The caller lets go of a stream only when the child is of no use: the next is another one. Raises OSError."""
+        self._reap()
+        if self._sock is not None and (self._dialled or _ended(self._sock)):
+            self._bury(self._sock)
         if self._sock is None:
             self._sock, self._pid = self._start()
+        self._dialled = True
         # The stream closes what it is given; the pair's end is ours as long as the child lives.
-        return await asyncio.open_connection(sock=self._sock.dup(), limit=MAX_LINE)
+        return await asyncio.open_unix_connection(sock=self._sock.dup(), limit=MAX_LINE)
 
     @property
     def passed(self) -> list[tuple[str, int]]:
@@ -58,27 +65,41 @@ class Child:
         ours.setblocking(False)
         with its:
             root = str(Path(__file__).parents[2])
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, root, "--fd", str(its.fileno())],
-                pass_fds=[its.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us; the child sees us leave
-                env={name: value for name, value in self._environ.items() if name not in _HIDDEN},
-            )
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _PROGRAM, root, "--fd", str(its.fileno())],
+                    pass_fds=[its.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for us; the child sees us leave
+                    env={name: value for name, value in self._environ.items() if name not in _HIDDEN},
+                )
+            except OSError:
+                ours.close()
+                raise
         process.returncode = 0  # it is ours to wait for, as it is after a re-exec
         log.info("agent started (pid %d)", process.pid)
         return ours, process.pid
 
-    def _bury(self) -> None:
-        assert self._sock is not None
-        self._sock.close()
-        self._sock = None
-        try:
-            _, status = os.waitpid(self._pid, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if code := os.waitstatus_to_exitcode(status):
-            log.warning("the agent (pid %d) ended with %d", self._pid, code)
+    def _bury(self, sock: socket.socket) -> None:
+        if not _ended(sock):
+            log.warning("the agent (pid %d) does not answer as it should; it is killed", self._pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pid, signal.SIGKILL)
+        sock.close()
+        self._sock, self._dialled = None, False
+        self._dead.add(self._pid)
+        self._reap()
+
+    def _reap(self) -> None:
+        for pid in list(self._dead):
+            try:
+                found, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                found, status = pid, 0  # somebody else has waited for it
+            if found:
+                self._dead.discard(pid)
+                if code := os.waitstatus_to_exitcode(status):
+                    log.warning("the agent (pid %d) ended with %d", pid, code)
 
 
 def _ended(sock: socket.socket) -> bool:

@@ -1,4 +1,5 @@
-"""The gateway's end of the link (`link/messages`): connected as long as a run is waited for, again after every loss.
+"""The gateway's end of the link (`link/messages`): connected as long as there is a run to ask for or to hear of, and
+longer if the agent stays; again after every loss.
 
 What a run's events mean is the affair of the `Heir`; here they are passed on as they come.
 """
@@ -7,11 +8,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
 
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.link.heir import Heir, Unreachable
 from gateway.link.messages import (
     MAX_LINE,
     VERSION,
@@ -34,35 +35,21 @@ log = logging.getLogger("gateway.agent")
 WELCOME_S = 20.0
 """From the connection to the agent's welcome: it may have to be started."""
 PATIENCE_S = 10.0
-"""In which connecting is tried again, before the runs that wait for it are told that there is no agent."""
+"""In which connecting is tried again, before those that wait for an agent are told that there is none."""
+STEADY_S = 1.0
+"""A connection that lasts so long, or brings anything, shows that there is an agent: patience begins anew."""
+QUIET_S = 30.0
+"""Without a word of runs that go on, after which the agent is greeted again, to see whether it lives."""
+TAKE_S = 20.0
+"""In which the agent takes what it is told."""
+LEAVE_S = 0.5
+"""The same when the process leaves."""
 PAUSES_S = (0.02, 0.1, 0.5, 1.0)
 """Between two tries; the last one again and again."""
+ALL = 2**53 - 1
+"""More than any event's number."""
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Dial = Callable[[], Awaitable[Stream]]
-
-
-class Unreachable(GatewayError):
-    """No agent answers, or one that speaks another version of the link."""
-
-
-class Heir(Protocol):
-    """Who gets what comes."""
-
-    def awaited(self) -> dict[str, int]:
-        """Runs that an agent was asked for and that have not ended, with the number of the last event stored."""
-        ...
-
-    def happened(self, event: Event) -> None: ...
-
-    def lost(self, run: str) -> None:
-        """The agent that had it is gone."""
-        ...
-
-    def refused(self, refusal: Refused) -> None: ...
-
-    def unreachable(self, why: Unreachable) -> None:
-        """Of all that are awaited and of what was to be started nothing can be known or done."""
-        ...
 
 
 class Link:
@@ -77,92 +64,137 @@ class Link:
         self._dial = dial
         self._clock = clock
         self._pauses = pauses
-        self._starts: dict[str, Spec] = {}
-        """To be sent as soon as there is somebody."""
+        self._waiters: set[asyncio.Future[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
+        self._welcomed: float | None = None
+        """When the connection was; None before."""
+        self._heard = False
+        """Whether it has brought anything but a welcome."""
         self._living: asyncio.Task[None] | None = None
         self._closed = False
 
     # -- what the gateway says -------------------------------------------------------------------------------------
 
-    def start(self, run: str, spec: Spec) -> None:
-        """Raises ValueError for one that is larger than a message may be."""
-        message = Start(run, spec)
-        line = encode(message)
-        if self._writer is not None:
-            self._writer.write(line)
-        else:
-            self._starts[run] = spec
+    async def ready(self) -> None:
+        """Return when an agent answers, who may be gone a moment later. Raises Unreachable."""
+        if self._writer is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
             self.wake()
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    def start(self, run: str, spec: Spec) -> bool:
+        """False if nobody answers. Raises ValueError for one that is larger than a message may be."""
+        line = encode(Start(run, spec))
+        if self._writer is None:
+            return False
+        self._writer.write(line)
+        return True
+
+    async def taken(self) -> None:
+        """Return when the agent has taken what it was told, or is gone. One that takes nothing is."""
+        if (writer := self._writer) is not None:
+            await _taken(writer, TAKE_S)
 
     def ack(self, run: str, seq: int) -> None:
         self._say(Ack(run, seq))
 
     def abort(self, run: str) -> None:
-        self._starts.pop(run, None)
         self._say(Abort(run))
+
+    def forget(self, run: str) -> None:
+        """Nobody waits for it any more."""
+        self._say(Abort(run))
+        self._say(Ack(run, ALL))
 
     def wake(self) -> None:
         """There are runs to wait for."""
-        if self._living is None and not self._closed:
+        if self._living is None and not self._closed and self._needed:
             self._living = asyncio.get_running_loop().create_task(self._live(), name="agent link")
             self._living.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """What was said is sent, if it is taken; nothing that comes from here on is passed on."""
         self._closed = True
+        if (writer := self._writer) is not None:
+            self._writer = None
+            await _taken(writer, LEAVE_S)
         if self._living is not None:
             self._living.cancel()
             await asyncio.gather(self._living, return_exceptions=True)
 
     def _say(self, message: ToAgent) -> None:
-        # Where nobody is connected the next hello says the same: it names what is waited for and what is stored.
+        # Where nobody is connected, the next hello says what is stored, and the heir what is to end.
         if self._writer is not None:
             self._writer.write(encode(message))
+
+    @property
+    def _needed(self) -> bool:
+        return bool(self._waiters) or self._heir.waits
 
     # -- the connection --------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
-        since, tries = self._clock(), 0
-        while self._starts or self._heir.awaited():
-            try:
-                async with self._connected() as reader:
-                    try:
-                        await self._listen(reader)
-                    finally:
-                        since, tries = self._clock(), 0
-            except (OSError, GatewayError, TimeoutError, EOFError, msgspec.DecodeError, ValueError) as error:
-                if isinstance(error, Unreachable) or self._clock() - since >= PATIENCE_S:
-                    self._give_up(error)
-                    return
-                log.debug("agent: %s", error)
+        trouble: float | None = None
+        tries = 0
+        while self._needed:
+            begun = self._clock()
+            error = await self._try()
+            now = self._clock()
+            if self._shows_an_agent(error, now):
+                trouble, tries = None, 0
+            elif trouble is None:
+                trouble = begun if self._welcomed is None else now
+            if isinstance(error, Unreachable) or (trouble is not None and now - trouble >= PATIENCE_S):
+                self._give_up(error)
+                return
             await asyncio.sleep(self._pauses[min(tries, len(self._pauses) - 1)])
             tries += 1
 
+    async def _try(self) -> Exception | None:
+        """Live through one connection; what it has ended with, None for an agent that went."""
+        self._welcomed, self._heard = None, False
+        try:
+            async with self._connected() as (reader, writer):
+                await self._listen(reader, writer)
+        except (OSError, GatewayError, TimeoutError, EOFError, msgspec.DecodeError, ValueError) as error:
+            log.debug("agent: %r", error)
+            return error
+        return None
+
+    def _shows_an_agent(self, error: Exception | None, now: float) -> bool:
+        if self._welcomed is None or isinstance(error, msgspec.DecodeError | ValueError):
+            return False
+        return self._heard or now - self._welcomed >= STEADY_S
+
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._living = None
-        if task.cancelled():
-            return
-        if error := task.exception():
+        if not task.cancelled() and (error := task.exception()):
             log.error("the link to the agent failed", exc_info=error)
-        if self._starts or self._heir.awaited():  # they came while it ended
-            self.wake()
+            self._give_up(error)
+        self.wake()  # for those who came while it ended
 
-    def _give_up(self, error: Exception) -> None:
-        why = str(error) or type(error).__name__
-        log.error("no agent answers: %s", why)
-        self._starts.clear()
-        self._heir.unreachable(error if isinstance(error, Unreachable) else Unreachable(f"no agent answers: {why}"))
+    def _give_up(self, error: BaseException | None) -> None:
+        why = "it ends as soon as it has begun" if error is None else str(error) or type(error).__name__
+        refusal = error if isinstance(error, Unreachable) else Unreachable(f"no agent answers: {why}")
+        log.error("%s", refusal)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(refusal)
+        self._waiters.clear()
+        self._heir.unreachable(refusal)
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[asyncio.StreamReader]:
+    async def _connected(self) -> AsyncIterator[Stream]:
         async with asyncio.timeout(WELCOME_S):
             reader, writer = await self._dial()
         try:
-            awaited = self._heir.awaited()
-            asked = {run: seq for run, seq in awaited.items() if run not in self._starts}
-            # The line that another image of this process has not finished must not swallow ours.
-            writer.write(b"\n" + encode(Hello(VERSION, asked)))
+            # "Taken" is what the kernel has, all of it: half a line must not be left to another image of this process.
+            writer.transport.set_write_buffer_limits(0)
+            self._greet(writer)
             async with asyncio.timeout(WELCOME_S):
                 welcome = await _welcome(reader)
             if welcome.version != VERSION:
@@ -170,31 +202,71 @@ class Link:
                     f"the agent ({welcome.program}) speaks version {welcome.version} of the link and this gateway "
                     f"{VERSION}: systemctl --user restart openclaw-agent.service"
                 )
-            self._writer, self.agent = writer, welcome
-            for run in welcome.runs:
-                if run not in asked and run not in self._starts:
-                    writer.write(encode(Abort(run)))
-            for run, spec in self._starts.items():
-                writer.write(encode(Start(run, spec)))
-            self._starts.clear()
-            log.info("agent %s answers (pid %d), %d run(s) go on", welcome.program, welcome.pid, len(asked))
-            yield reader
+            self._writer, self.agent, self._welcomed = writer, welcome, self._clock()
+            self._dismiss(welcome)
+            log.info("agent %s answers (pid %d)", welcome.program, welcome.pid)
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            yield reader, writer
         finally:
             self._writer = self.agent = None
             writer.close()
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            match decode_to_gateway(line):
-                case Event() as event:
-                    self._heir.happened(event)
-                case Lost(run=run):
-                    self._heir.lost(run)
-                case Refused() as refusal:
-                    self._heir.refused(refusal)
-                case Welcome():
-                    raise EOFError("it said welcome again")
-        log.info("the agent has gone")
+    def _greet(self, writer: asyncio.StreamWriter) -> None:
+        # The line that another image of this process has not finished must not swallow ours.
+        writer.write(b"\n" + encode(Hello(VERSION, self._heir.awaited())))
+
+    def _dismiss(self, welcome: Welcome) -> None:
+        """End the runs that nobody waits for, and those that were to end while nobody was connected."""
+        awaited = self._heir.awaited()
+        for run in {*self._heir.aborted(), *(run for run in welcome.runs if run not in awaited)}:
+            self.abort(run)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until it goes. Raises TimeoutError when it does not say a word."""
+        greeted = False
+        while True:
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    line = await reader.readline()
+            except TimeoutError:
+                if greeted:
+                    raise TimeoutError("it does not answer") from None
+                if greeted := self._heir.waits:
+                    self._greet(writer)
+                continue
+            if not line:
+                log.info("the agent has gone")
+                return
+            if self._closed:
+                return
+            greeted = False
+            self._pass_on(line)
+
+    def _pass_on(self, line: bytes) -> None:
+        message = decode_to_gateway(line)
+        self._heard |= not isinstance(message, Welcome)
+        match message:
+            case Event():
+                self._heir.happened(message)
+            case Lost(run=run):
+                self._heir.lost(run)
+            case Refused():
+                self._heir.refused(message)
+            case Welcome():
+                self._dismiss(message)
+
+
+async def _taken(writer: asyncio.StreamWriter, limit_s: float) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await writer.drain()
+    except TimeoutError:
+        log.warning("the agent takes nothing of what it is told")
+        writer.transport.abort()
+    except ConnectionError:
+        return  # whoever reads sees it too
 
 
 async def _welcome(reader: asyncio.StreamReader) -> Welcome:

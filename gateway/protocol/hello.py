@@ -13,6 +13,8 @@ from gateway.protocol.pairing import Granted
 
 EVENTS = [
     "connect.challenge",
+    "agent",
+    "chat",
     "presence",
     "tick",
     "shutdown",
@@ -22,6 +24,8 @@ EVENTS = [
     "device.pair.resolved",
 ]
 """What this gateway sends."""
+NEWER_EVENTS = ["chat.metadata.changed", "session.message", "sessions.changed"]
+"""What it sends from protocol 4 on beside that."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None
         "type": "hello-ok",
         "protocol": peer.protocol,
         "server": _server(peer, conn_id, facts),
-        "features": {"methods": facts.methods, "events": EVENTS},
+        "features": {"methods": facts.methods, "events": [*EVENTS, *(NEWER_EVENTS if peer.protocol >= 4 else [])]},
         "snapshot": {
             "presence": facts.presence,
             "health": facts.health,

@@ -43,6 +43,7 @@ class _Due:
     """What is still to be told of one session."""
 
     news: dict[str, Any] = field(default_factory=dict)
+    """Of several changes the last one: the row says what came of all."""
     runs: list[str] = field(default_factory=list)
     """Those that may have brought messages."""
 
@@ -96,7 +97,8 @@ class Changes:
         if not self._hub.heard(READ, SINCE):
             return
         due = self._due.setdefault(key, _Due())
-        due.news |= news
+        sticky = {"catalogChanged": True} if due.news.get("catalogChanged") else {}
+        due.news = {**news, **sticky}
         if run is not None and run.request.keeps and run.id not in due.runs:
             due.runs.append(run.id)
         if self.telling is None or self.telling.done():
@@ -110,6 +112,8 @@ class Changes:
                 await self._tell(key, due)
             except StorageFailed as error:
                 log.warning("clients are not told of a change of session %s: %s", key, error)
+            except Exception:
+                log.exception("clients are not told of a change of session %s", key)
 
     async def _tell(self, key: str, due: _Due) -> None:
         session = await self._store.session(key)

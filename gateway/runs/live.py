@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.link.messages import Ended, Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
-from gateway.sessions.records import Progress, Run
+from gateway.sessions.records import Progress, Run, text_of
 
 INTERRUPTED = "interrupted"
 """The `stopReason` of a message that nobody could finish."""
+UNFINISHED = ("aborted", "error", INTERRUPTED)
+"""Those of messages that break off."""
 
 
 @dataclass
@@ -26,10 +28,12 @@ class Live:
     provider: str | None = None
     model: str | None = None
     acted: bool = False
-    said: list[Message] = field(default_factory=list)
-    """Complete messages that are not on disk yet."""
+    said: dict[int, Message] = field(default_factory=dict)
+    """Complete messages that are not on disk yet, by the numbers of the events that brought them."""
     complete: bool = False
     """The last thing that happened is a message of the model that asks for no tool: only the end is missing."""
+    asked: bool = False
+    """An agent was told to begin it, and is not known to be gone."""
     aborting: bool = False
     over: bool = False
     """Its end has come, which is stored as one and never as progress: the agent forgets what is acknowledged."""
@@ -39,10 +43,23 @@ class Live:
     @classmethod
     def resumed(cls, run: Run) -> "Live":
         """What another process has left."""
-        complete = bool(run.answer) and not run.text and not run.acted
         return cls(
-            run, run.seq, run.seq, run.text, "", run.answer, run.provider, run.model, run.acted, complete=complete
+            run,
+            run.seq,
+            run.seq,
+            run.text,
+            answer=run.answer,
+            provider=run.provider,
+            model=run.model,
+            acted=run.acted,
+            complete=run.complete,
+            asked=True,
         )
+
+    @property
+    def goes_on(self) -> bool:
+        """An agent has it, and nobody has heard of its end."""
+        return self.asked and not self.over and not self.ending
 
     def take(self, event: Event) -> bool:
         """False for an event that was there before. Raises ValueError for one that leaves others out."""
@@ -56,40 +73,54 @@ class Live:
                 self.provider, self.model = provider, model
             case Text(delta=delta):
                 self.text += delta
-                self.complete = False
             case Thinking(delta=delta):
                 self.thinking += delta
             case Void():
                 self.text = self.thinking = ""
             case Said(message=message):
-                self._say(message)
-            case Ended():
-                self.over = True
+                self._say(event.seq, message)
             case ToolStarted():
                 self.acted = True
-                self.complete = False
+            case Ended():
+                self.over = True
+        self.complete = isinstance(event.what, Said) and _is_last(event.what.message)
         return True
 
-    def _say(self, message: Message) -> None:
-        self.said.append(message)
+    def _say(self, seq: int, message: Message) -> None:
+        self.said[seq] = message
         if message.get("role") == "assistant":
-            self.answer = self.text or self.answer
+            self.answer = text_of(message) or self.answer
             self.text = self.thinking = ""
-            self.complete = not any(block.get("type") == "toolCall" for block in blocks(message))
 
     def again(self, run: Run) -> None:
-        """It begins anew."""
+        """It begins anew: what was said never was."""
         self.run, self.seq, self.stored = run, 0, 0
-        self.text = self.thinking = ""
-        self.said = []
+        self.text = self.thinking = self.answer = ""
+        self.provider = self.model = None
+        self.said = {}
+        self.complete = False
 
     def progress(self) -> Progress:
         """What is to be stored now; `keep` it once it is."""
-        return Progress(self.run.id, self.seq, self.text, list(self.said), self.acted, self.provider, self.model)
+        return Progress(
+            self.run.id,
+            self.seq,
+            self.text,
+            dict(self.said),
+            acted=self.acted,
+            complete=self.complete,
+            provider=self.provider,
+            model=self.model,
+            attempt=self.run.attempts,
+        )
 
-    def keep(self, progress: Progress) -> None:
-        self.stored = progress.seq
-        del self.said[: len(progress.said)]
+    def keep(self, progress: Progress) -> bool:
+        """It is on disk. False if that is of no use: the run has begun anew since."""
+        if progress.attempt != self.run.attempts:
+            return False
+        self.stored = max(self.stored, progress.seq)
+        self.said = {seq: message for seq, message in self.said.items() if seq > progress.seq}
+        return True
 
     def partial(self, now: int) -> Message | None:
         """What was written of a message that nobody will finish."""
@@ -106,6 +137,17 @@ class Live:
         }
 
 
+def _is_last(message: Message) -> bool:
+    """Whether it is a model's, and the model has said all that it wanted to."""
+    wants_more = any(block.get("type") == "toolCall" for block in blocks(message))
+    return message.get("role") == "assistant" and message.get("stopReason") not in UNFINISHED and not wants_more
+
+
 def blocks(message: Message) -> list[dict[str, Any]]:
     content = message.get("content")
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+
+
+def thoughts(message: Message) -> str:
+    """What a message has of thinking."""
+    return "".join(str(block.get("thinking") or "") for block in blocks(message) if block.get("type") == "thinking")

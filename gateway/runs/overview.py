@@ -49,10 +49,11 @@ class Overview:
         """What was seen last."""
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._closed = False
 
     def latest(self) -> Picture:
         """What was seen last; if that is long ago, another look begins."""
-        if self._looking is None and time.monotonic() - self._looked >= FRESH_S:
+        if self._looking is None and not self._closed and time.monotonic() - self._looked >= FRESH_S:
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="looking at the sessions")
         return self.picture
 
@@ -61,6 +62,7 @@ class Overview:
         return self._looking is not None
 
     def close(self) -> None:
+        self._closed = True
         if self._looking is not None:
             self._looking.cancel()
 

@@ -19,6 +19,9 @@ from gateway.link.messages import Spec
 from gateway.sessions.records import Run
 from gateway.sessions.store import Store
 
+COMMAND = {"command": True}
+"""Marks what the gateway was told in a chat, and what it answered: no model hears of it."""
+
 
 class Specifier:
     def __init__(self, store: Store, state: Path, tree: Callable[[], dict[str, Any]], environment: Lookup) -> None:
@@ -34,7 +37,7 @@ class Specifier:
         session = await self._store.session(run.session) if request.keeps else None
         entry: Mapping[str, Any] = session.entry if session else {}
         models = chain(tree, self._environment, run.agent, request.model or entry.get("model"))
-        history = await self._store.history(run.session, run.id) if session is not None else []
+        history = await self._store.history(run.session, run.id) if session is not None else request.context
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
         limits = bounds(tree, run.agent)
@@ -46,7 +49,7 @@ class Specifier:
             agent=run.agent,
             prompt=request.prompt,
             models=models,
-            history=history or request.context,
+            history=[message for message in history if not message.get("command")],
             system="\n\n".join(part for part in system if part),
             thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
             servers=servers(tree),

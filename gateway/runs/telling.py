@@ -1,27 +1,39 @@
 """What clients hear of a run: the `agent` and `chat` events of OpenClaw, in the form of each protocol.
 
 A piece of an answer is told at once, then at most every `PACE_S`: what comes in between is told together. Each `chat`
-event carries the whole text so far, so a client that has missed one needs nothing else.
+event carries the whole text so far, so a client that has missed one needs nothing else. After a restart the first piece
+says `replace`: nobody knows here how far each client had heard.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.hub import Connection, Hub
-from gateway.link.messages import Event, Message, Said, Started, Text, ToolEnded, ToolStarted, Void
+from gateway.link.messages import Event, Message, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.frames import EventFrame
 from gateway.protocol.scopes import READ
-from gateway.runs.live import Live
-from gateway.sessions.records import Run
-from gateway.sessions.transactions import text_of
+from gateway.runs.live import Live, thoughts
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Run, text_of
+from gateway.tasks import Tasks
+
+log = logging.getLogger("gateway.runs")
 
 PACE_S = 0.15
 """Of one run, as 2026.2.1 paces it."""
+RATE = 256 * 1024
+"""Characters of one run's text that are told in a second: each piece carries all of it, so a long one is told at a
+slower pace."""
+ANEW_S = 0.5
+"""In which a run that was going on says something by itself; else what is known of its text is told."""
 TOOL_EVENTS = "tool-events"
-"""The capability of clients that want to hear of tools."""
+"""The capability of clients that want to hear of tools, from protocol 4 on."""
+KINDS = {"timeout": "timeout", "rate_limit": "rate_limit", "context": "context_length", "refused": "refusal"}
+"""Kinds of failures by their names in protocol 4."""
 Wants = Callable[[Connection], bool]
 
 
@@ -29,90 +41,114 @@ Wants = Callable[[Connection], bool]
 class _Told:
     """Of one run's message that is being written."""
 
+    live: Live
     characters: int = 0
+    thought: int = 0
+    """Characters of its thinking."""
     at: float = float("-inf")
     replace: bool = False
     """What was told before is not the beginning of what is written now."""
     timer: asyncio.TimerHandle | None = None
+    verbose: bool = False
+    """Whether clients of protocol 3 hear of its tools."""
 
 
 class Telling:
-    """Implements `runs.service.Audience`."""
+    """Implements `runs.owner.Audience`."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, verbose: Callable[[str], Awaitable[bool]]) -> None:
+        """`verbose`: whether a session shows its tools. Raises StorageFailed."""
         self._hub = hub
+        self._verbose = verbose
         self._told: dict[str, _Told] = {}
+        self._tasks = Tasks(log)
 
     def begun(self, live: Live) -> None:
-        self._told[live.run.id] = _Told()
+        self._know(live)
         self._send("chat", live.run, live.seq, {"state": "status", "phase": "starting_model"}, since=4)
 
     def happened(self, live: Live, event: Event) -> None:
-        told = self._told.setdefault(live.run.id, _Told())
+        told = self._know(live)
         match event.what:
             case Started(attempt=1):
-                self._agent(live.run, event, "lifecycle", {"phase": "start", "startedAt": live.run.started})
+                self._agent(told, event, "lifecycle", {"phase": "start", "startedAt": live.run.started})
             case Started(provider=provider, model=model):
                 asked = {"phase": "model", "provider": provider, "model": model}
-                self._agent(live.run, event, "lifecycle", asked, since=4)
-            case Text():
-                self._soon(live, told)
+                self._agent(told, event, "lifecycle", asked, since=4)
+            case Text() | Thinking():
+                self._soon(told)
             case Void():
-                told.replace = told.characters > 0
-                told.characters = 0
+                told.replace |= told.characters > 0
+                told.characters = told.thought = 0
             case Said(message=message) if message.get("role") == "assistant":
-                if text := text_of(message):  # else only tools are called, and nothing of it has been told
-                    self._flush(live, told, text)
-                told.characters = 0
+                self._flush(told, text_of(message), thoughts(message))
+                told.characters = told.thought = 0
             case ToolStarted(call=call, name=name, args=args):
                 begun: dict[str, Any] = {"phase": "start", "name": name, "toolCallId": call, "args": args}
-                self._agent(live.run, event, "tool", begun)
+                self._agent(told, event, "tool", begun)
             case ToolEnded(call=call, name=name, ok=ok, result=result):
                 done = {"phase": "result", "name": name, "toolCallId": call, "isError": not ok, "result": result}
-                self._agent(live.run, event, "tool", done)
+                self._agent(told, event, "tool", done)
 
     def anew(self, live: Live) -> None:
-        told = self._told.setdefault(live.run.id, _Told())
-        told.characters, told.replace = 0, True
-        self._flush(live, told, live.text)
+        told = self._know(live)
+        told.characters, told.thought, told.replace = 0, 0, True
+        if told.timer is None:
+            told.timer = asyncio.get_running_loop().call_later(ANEW_S, self._flush_now, told)
 
     def ended(self, run: Run, live: Live | None) -> None:
-        told = self._told.pop(run.id, None)
-        if told is not None and told.timer is not None:
+        if (told := self._told.pop(run.id, None)) is not None and told.timer is not None:
             told.timer.cancel()
         if live is not None:
             self._end_of_work(run)
         self._send("chat", run, run.seq, *_ending(run))
 
+    def close(self) -> None:
+        """Tell what waits for its time; nothing is heard of runs any more."""
+        for told in self._told.values():
+            if told.timer is not None:
+                self._flush_now(told)
+
+    def _know(self, live: Live) -> _Told:
+        if (told := self._told.get(live.run.id)) is None:
+            told = self._told[live.run.id] = _Told(live)
+            self._tasks.spawn(self._look(told), "looking how verbose a session is")
+        return told
+
+    async def _look(self, told: _Told) -> None:
+        try:
+            told.verbose = await self._verbose(told.live.run.session)
+        except StorageFailed as error:
+            log.debug("%s", error)  # whoever needs the session says so
+
     # -- the text --------------------------------------------------------------------------------------------------
 
-    def _soon(self, live: Live, told: _Told) -> None:
-        if told.timer is not None:
-            return
-        wait = told.at + PACE_S - time.monotonic()
+    def _soon(self, told: _Told) -> None:
+        wait = told.at + max(PACE_S, len(told.live.text) / RATE) - time.monotonic()
         if wait <= 0:
-            self._flush(live, told, live.text)
-        else:
-            told.timer = asyncio.get_running_loop().call_later(wait, self._late, live, told)
+            self._flush_now(told)
+        elif told.timer is None:
+            told.timer = asyncio.get_running_loop().call_later(wait, self._flush_now, told)
 
-    def _late(self, live: Live, told: _Told) -> None:
-        told.timer = None
-        self._flush(live, told, live.text)
+    def _flush_now(self, told: _Told) -> None:
+        self._flush(told, told.live.text, told.live.thinking)
 
-    def _flush(self, live: Live, told: _Told, text: str) -> None:
-        """Tell what of `text` has not been told."""
+    def _flush(self, told: _Told, text: str, thinking: str) -> None:
+        """Tell what of them has not been told."""
         if told.timer is not None:
             told.timer.cancel()
             told.timer = None
-        if len(text) <= told.characters and not told.replace:
-            return
-        delta, replaces = text[told.characters :], told.replace
-        told.characters, told.at, told.replace = len(text), time.monotonic(), False
-        run, seq, now = live.run, live.seq, _now()
-        data = {"text": text, "delta": delta}
-        self._send("agent", run, seq, {"stream": "assistant", "data": data, "ts": now}, drop_if_slow=True)
-        newer: dict[str, Any] = {"deltaText": delta} | ({"replace": True} if replaces else {})
-        self._send("chat", run, seq, {"state": "delta", "message": _message(text, now)}, newer, drop_if_slow=True)
+        run, seq, now = told.live.run, told.live.seq, _now()
+        if delta := thinking[told.thought :]:
+            told.thought, told.at = len(thinking), time.monotonic()
+            thought = {"stream": "thinking", "data": {"text": thinking, "delta": delta}, "ts": now}
+            self._send("agent", run, seq, thought, since=4, drop_if_slow=True)
+        if delta := text[told.characters :]:
+            newer = {"deltaText": delta} | ({"replace": True} if told.replace else {})
+            told.characters, told.at, told.replace = len(text), time.monotonic(), False
+            said = {"stream": "assistant", "data": {"text": text, "delta": delta}, "ts": now}
+            self._send("agent", run, seq, said, drop_if_slow=True)
+            self._send("chat", run, seq, {"state": "delta", "message": _message(text, now)}, newer, drop_if_slow=True)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -124,9 +160,10 @@ class Telling:
             data |= {"aborted": True, "stopReason": "aborted"} if run.state == "aborted" else {}
         self._send("agent", run, run.seq, {"stream": "lifecycle", "data": data, "ts": _now()})
 
-    def _agent(self, run: Run, event: Event, stream: str, data: dict[str, Any], since: int = 3) -> None:
-        wanted = _wants_tools if stream == "tool" else None
-        self._send("agent", run, event.seq, {"stream": stream, "data": data, "ts": event.ts}, since=since, only=wanted)
+    def _agent(self, told: _Told, event: Event, stream: str, data: dict[str, Any], since: int = 3) -> None:
+        fields = {"stream": stream, "data": data, "ts": event.ts}
+        wants = _wants_tools(told.verbose) if stream == "tool" else None
+        self._send("agent", told.live.run, event.seq, fields, since=since, only=wants)
 
     def _send(
         self,
@@ -185,7 +222,8 @@ def _ending(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
         case "aborted":
             return {"state": "aborted", "stopReason": "rpc"}, said
         case _:
-            return {"state": "error", "errorMessage": _why(run)}, said
+            kind = KINDS.get(run.failure.kind) if run.failure else None
+            return {"state": "error", "errorMessage": _why(run)}, said | ({"errorKind": kind} if kind else {})
 
 
 def _message(text: str, now: int) -> Message:
@@ -196,8 +234,12 @@ def _why(run: Run) -> str:
     return run.failure.message if run.failure else "the run ended without an answer"
 
 
-def _wants_tools(connection: Connection) -> bool:
-    return connection.peer is not None and connection.peer.protocol >= 4 and TOOL_EVENTS in connection.peer.caps
+def _wants_tools(verbose: bool) -> Wants:
+    def wants(connection: Connection) -> bool:
+        peer = connection.peer
+        return peer is not None and (TOOL_EVENTS in peer.caps if peer.protocol >= 4 else verbose)
+
+    return wants
 
 
 def _now() -> int:

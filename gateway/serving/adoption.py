@@ -77,8 +77,8 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
             _dismiss(left.fd, verdict.closable)
             if left.found is not None:
                 keeper.discard(left.found.entry)
-    for fd in keeper.take_http():
-        await server.adopt(fd, partial(HttpProtocol, adopted=True))
+    for fd, answer in keeper.take_http():
+        await server.adopt(fd, partial(HttpProtocol, adopted=True, left=answer))
         tally.http += 1
     await asyncio.sleep(0)  # in which the WebSockets are taken
     if tally.closed:

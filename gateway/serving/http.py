@@ -6,7 +6,9 @@ for a moment: closing with unread data would reset the connection before the cli
 """
 
 import asyncio
+import json
 import socket
+import sys
 from collections import deque
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from gateway.handover.parting import Answer
+from gateway.serving.answering import EXTENSION, Answering, resume
 from gateway.serving.state import GatewayState, canonical
 
 SLICE = 2048
@@ -33,10 +37,11 @@ class _Refused(Exception):
 class HttpProtocol(HttpToolsProtocol):
     server_state: GatewayState
 
-    def __init__(self, *args: Any, adopted: bool = False, **kwargs: Any) -> None:
-        """`adopted`: another process has accepted it, and answered what had come."""
+    def __init__(self, *args: Any, adopted: bool = False, left: Answer | None = None, **kwargs: Any) -> None:
+        """`adopted`: another process has accepted it, and answered what had come, but for what it has `left`."""
         super().__init__(*args, **kwargs)
         self._adopted = adopted
+        self._left = left
         self.limits = self.server_state.limits()
         self.timeout_keep_alive = self.limits.keep_alive_ms / 1000  # type: ignore[assignment]
         self.received = 0
@@ -49,11 +54,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._body_bytes = 0
+        self._api = False
+        """The request that is being received is one to an API, as far as its head has said so."""
+        self._max_body = self.limits.max_body_bytes
         self._held = b""
         self._own: RequestResponseCycle | None = None
         """Of the request that is being received, once its head is complete."""
         self._running: RequestResponseCycle | None = None
         """Of the request that is being served."""
+        self._answering: Answering | None = None
+        """The same, where it is one to an API."""
         self._refusal: tuple[int, str] | None = None
         self._refused = False
         self._upgraded = False
@@ -68,11 +78,23 @@ class HttpProtocol(HttpToolsProtocol):
             self.server_state.waits.observe(transport, self.loop.time())
         if self.client is not None:
             address = canonical(self.client[0])
-            if not self.server_state.admission.admit(address, self.limits.max_connections_per_address):
+            # In the middle of an answer it is in no state to be refused.
+            most = self.limits.max_connections_per_address if self._left is None else sys.maxsize
+            if not self.server_state.admission.admit(address, most):
                 self._refuse(503, "Too many connections from your address")
                 return
             self._address = address
-        self._arm(self.limits.head_timeout_ms)
+        if self._left is None:
+            self._arm(self.limits.head_timeout_ms)
+        else:
+            self._go_on(self._left)
+
+    def _go_on(self, left: Answer) -> None:
+        self._left = None
+        self._answering = resume(self, left)
+        self.cycle = self._answering.cycle
+        self.transport.write(left.unsent)
+        self._start_asgi_task(self.cycle, self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -135,6 +157,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.requests += 1
         self._receiving = self._in_head = True
+        self._api = False
+        self._max_body = self.limits.max_body_bytes
         self._own = None
         self._body_bytes = 0
 
@@ -147,9 +171,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_bytes > self.limits.max_head_bytes and self._head_size() > self.limits.max_head_bytes:
             self._give_up(431, f"Request head over {self.limits.max_head_bytes} bytes")
         self._head_bytes = 0
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        self._api = path in self.server_state.apis
+        self._max_body = max(self.limits.max_body_bytes, self.server_state.apis.get(path, 0))
         for name, value in self.headers:
-            if name == b"content-length" and int(value) > self.limits.max_body_bytes:
-                self._give_up(413, f"Request body over {self.limits.max_body_bytes} bytes")
+            if name == b"content-length" and int(value) > self._max_body:
+                self._give_up(413, f"Request body over {self._max_body} bytes")
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:  # an upgrade has none
@@ -158,13 +185,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        if self._answering is None or self._answering.cycle is not cycle:
+            self._answering = Answering(cycle) if cycle.scope["path"] in self.server_state.apis else None
+        if self._answering is not None:
+            cycle.scope["extensions"] = {EXTENSION: {"answering": self._answering}}
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
         self._body_bytes += len(body)
-        if self._body_bytes > self.limits.max_body_bytes:
-            self._give_up(413, f"Request body over {self.limits.max_body_bytes} bytes")
+        if self._body_bytes > self._max_body:
+            self._give_up(413, f"Request body over {self._max_body} bytes")
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -198,14 +229,14 @@ class HttpProtocol(HttpToolsProtocol):
             earlier[-1].keep_alive = False
             self.flow.pause_reading()
         else:
-            self._close_with(self._own, status, text)
+            self._close_with(self._own, status, text, self._api)
 
     def _unanswered_before(self) -> list[RequestResponseCycle]:
         """Cycles of earlier requests without a whole answer, oldest first."""
         known = [self._running, *(cycle for cycle, _ in reversed(self.pipeline))]
         return [cycle for cycle in known if cycle and cycle is not self._own and not cycle.response_complete]
 
-    def _close_with(self, cycle: RequestResponseCycle | None, status: int, text: str) -> None:
+    def _close_with(self, cycle: RequestResponseCycle | None, status: int, text: str, api: bool) -> None:
         """Answer `status` instead of what the application says of `cycle`, if it has not begun; close gently."""
         begun = False
         if cycle is not None and not cycle.response_complete:
@@ -215,7 +246,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if not begun:
-            self.transport.write(_response(status, text))
+            self.transport.write(_response(status, text, api))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()
@@ -296,7 +327,7 @@ class HttpProtocol(HttpToolsProtocol):
         A request that has arrived but is unread is not idleness: closing now would reset it. Where the next process
         goes on with the connection, it will read it.
         """
-        if self.busy:
+        if self.busy and not self.portable:
             if self.cycle is not None and not self._carried:
                 self.cycle.keep_alive = False
             return True
@@ -317,19 +348,28 @@ class HttpProtocol(HttpToolsProtocol):
     def _carried(self) -> bool:
         return self.server_state.carry and self.client is not None  # the control socket's clients have no address
 
-    def idle_fd(self) -> int | None:
-        """The descriptor, if there is nothing but the connection to pass on."""
-        if self.busy or self._refused or self._upgraded or self.transport.is_closing():
+    @property
+    def portable(self) -> bool:
+        """Its answer is not whole, and the next process goes on with it."""
+        if self._answering is None or not self._answering.portable or not self._carried:
+            return False
+        return not (self._receiving or self.pipeline or self._held or self._refused or self.transport.is_closing())
+
+    def part(self) -> tuple[int, Answer | None] | None:
+        """The descriptor, and what is to be passed on beside it; None for a connection that cannot be."""
+        if not self.portable and (self.busy or self._refused or self._upgraded or self.transport.is_closing()):
             return None
         number: int = self.transport.get_extra_info("socket").fileno()
-        return number
+        return number, self._answering.left() if self._answering is not None and self.portable else None
 
     def give_up_on(self) -> None:
         """The budget is spent: whoever still waits for the beginning of an answer is told to try again."""
-        if self.busy:
+        if self.busy and not self.portable:
             self._refused = True
             self._disarm()
-            self._close_with(self._running, 503, "The gateway is restarting")
+            if self._answering is not None and not self.transport.is_closing():
+                self.transport.write(self._answering.give_up())
+            self._close_with(self._running, 503, "The gateway is restarting", self._answering is not None)
 
     def _unread(self) -> bool:
         sock: socket.socket | None = self.transport.get_extra_info("socket")
@@ -365,11 +405,14 @@ class HttpProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
 
-def _response(status: int, text: str) -> bytes:
-    body = f"{HTTPStatus(status).phrase}: {text}\n".encode()
+def _response(status: int, text: str, api: bool) -> bytes:
+    body, kind = f"{HTTPStatus(status).phrase}: {text}\n".encode(), b"text/plain; charset=utf-8"
+    if api:
+        why = {"message": text, "type": "invalid_request_error" if status < 500 else "api_error"}
+        body, kind = json.dumps({"error": why}).encode(), b"application/json"
     head = [
         STATUS_LINE[status],
-        b"content-type: text/plain; charset=utf-8\r\n",
+        b"content-type: %b\r\n" % kind,
         b"content-length: %d\r\n" % len(body),
         b"retry-after: 1\r\n" if status == 503 else b"",
         b"connection: close\r\n\r\n",

@@ -14,13 +14,14 @@ tests/serving/test_server.py holds that contract.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import uvicorn
 
 from gateway.config.schema import Limits
+from gateway.handover.parting import Answer
 from gateway.lifecycle.phases import Budgets
 from gateway.lifecycle.sockets import BACKLOG, HTTP
 from gateway.serving.http import HttpProtocol
@@ -39,7 +40,8 @@ Worth = Callable[[HttpProtocol, float], bool]
 
 
 class GatewayServer(uvicorn.Server):
-    def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits]) -> None:
+    def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits], apis: Mapping[str, int] = {}) -> None:
+        """`apis`: paths whose requests may be larger than others', and whose refusals are JSON; see GatewayState."""
         config = uvicorn.Config(
             app,
             interface="asgi3",
@@ -57,7 +59,7 @@ class GatewayServer(uvicorn.Server):
             backlog=BACKLOG,
         )
         super().__init__(config)
-        self.server_state: GatewayState = GatewayState(limits)
+        self.server_state: GatewayState = GatewayState(limits, apis)
         self._date: asyncio.Task[None] | None = None
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
@@ -90,10 +92,14 @@ class GatewayServer(uvicorn.Server):
         return sum(getattr(each, "client", None) is not None for each in self.server_state.connections)
 
     async def drain(self, budgets: Budgets) -> None:
-        """Finish the requests that have begun, while newcomers are served as ever."""
+        """Finish the requests that have begun, while newcomers are served as ever.
+
+        As soon as it is known that another process comes (`server_state.carry`), those are left to it that it can
+        finish as well.
+        """
         begun = {connection: connection.requests for connection in self.http if connection.begun}
         await self._wait(
-            lambda: [c for c, request in begun.items() if c.busy and c.requests == request],
+            lambda: [c for c, request in begun.items() if c.busy and c.requests == request and not c.portable],
             budgets.drain,
             while_it_moves(budgets.stall),
         )
@@ -130,18 +136,29 @@ class GatewayServer(uvicorn.Server):
         if self._date is not None:
             self._date.cancel()
 
-    async def _drop_the_rest(self, carry: bool) -> None:
+    async def give_up(self) -> None:
+        """Tell whoever still waits."""
         for connection in self.http:
             connection.give_up_on()
         await asyncio.sleep(0)  # uvloop writes at the end of a turn
+
+    async def _drop_the_rest(self, carry: bool) -> None:
+        await self.give_up()
         if not carry:  # else what is not carried ends with the process
             for remaining in list(self.server_state.connections):
                 remaining.transport.abort()
 
-    def carried(self) -> dict[str, int]:
-        """The idle HTTP connections, as names and descriptors."""
-        fds = (each.idle_fd() for each in self.http if each.client is not None)
-        return {f"{HTTP}{number}": fd for number, fd in enumerate(fds) if fd is not None}
+    def carried(self) -> tuple[dict[str, int], dict[str, Answer]]:
+        """The HTTP connections to pass on, as names and descriptors, and by name the answers that are not whole yet.
+
+        Those with an answer come first. Nothing may be written after this.
+        """
+        found = [part for each in self.http if each.client is not None and (part := each.part()) is not None]
+        named = {f"{HTTP}{number}": each for number, each in enumerate(sorted(found, key=lambda each: each[1] is None))}
+        return (
+            {name: fd for name, (fd, _) in named.items()},
+            {name: answer for name, (_, answer) in named.items() if answer is not None},
+        )
 
     def stop_accepting(self) -> None:
         self.server_state.leaving = not self.server_state.carry

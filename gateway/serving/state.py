@@ -6,7 +6,7 @@ import logging
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from uvicorn.server import ServerState
@@ -25,10 +25,12 @@ WAITERS_FOR_S = 2.0
 class GatewayState(ServerState):
     """uvicorn's shared state, with ours."""
 
-    def __init__(self, limits: Callable[[], Limits]) -> None:
+    def __init__(self, limits: Callable[[], Limits], apis: Mapping[str, int] = {}) -> None:
         super().__init__()
         self.limits = limits
         """Read for each new connection, so that a changed limit needs no restart."""
+        self.apis = apis
+        """Paths of APIs, each with the bytes that a body may have there. What is refused there is so in JSON."""
         self.leaving = False
         """Once true, each response is the last on its connection."""
         self.carry = False

@@ -10,6 +10,7 @@ from gateway.sessions.transcripts import SESSION, find_session, read_row, rows, 
 Connection = sqlite3.Connection
 
 _SEARCHED = ("key", "id", *(f"json_extract(entry, '$.{name}')" for name in ("displayName", "label", "subject")))
+_ENDS_WITH_UUID = f"%{'-'.join('_' * length for length in (8, 4, 4, 4, 12))}"
 _DAY = "date((at + ?) / 1000, 'unixepoch')"
 _SPENT = (
     "count(*), min(at), max(at), sum(input), sum(output), sum(cache_read), sum(cache_write), total(cost),"
@@ -55,6 +56,9 @@ def _where(which: Filter) -> tuple[str, list[Any]]:
     for part in which.without:
         parts.append("instr(key, ?) = 0")
         values.append(part)
+    if which.short is not None:
+        parts.append("key LIKE ? AND substr(replace(key, '-', ''), -32) LIKE ?")
+        values += [_ENDS_WITH_UUID, f"{which.short}%"]
     for name, value in which.entry.items():
         parts.append("coalesce(json_extract(entry, ?), 0) = ?")
         values += [f'$."{name}"', value]

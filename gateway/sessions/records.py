@@ -75,6 +75,8 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Who asked: chat, agent, http."""
     keeps: bool = True
     """Whether prompt and answer become part of the session's transcript."""
+    mark: str = ""
+    """A fingerprint of what was asked: whoever asks for something else under the same id has made a mistake."""
 
 
 class Run(Struct, frozen=True):
@@ -97,6 +99,8 @@ class Run(Struct, frozen=True):
     """What is written of the message that is not complete yet."""
     answer: str = ""
     """The text of its last complete message of an assistant."""
+    complete: bool = False
+    """Whether the last thing stored is such a message that asks for no tool: then only its end is missing."""
     acted: bool = False
     """Whether a tool has been called: then it cannot be begun anew."""
     attempts: int = 0
@@ -115,15 +119,19 @@ class Run(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """What of a run's events is to be stored up to `seq`. `said` is appended to the transcript."""
+    """What of a run's events is to be stored up to `seq`; what of it is on disk already is left out."""
 
     run: str
     seq: int
     text: str
-    said: list[Message] = []
+    said: dict[int, Message] = {}
+    """What is appended to the transcript, by the numbers of the events that brought it."""
     acted: bool = False
+    complete: bool = False
     provider: str | None | UnsetType = UNSET
     model: str | None | UnsetType = UNSET
+    attempt: int = 1
+    """Of which these are the events: those of an earlier one are worth nothing."""
 
 
 class Filter(Struct, frozen=True):
@@ -144,6 +152,8 @@ class Filter(Struct, frozen=True):
     """Whose sessions are meant, beside those that are nobody's."""
     without: tuple[str, ...] = ()
     """Parts of keys that are not meant, such as `:cron:`."""
+    short: str | None = None
+    """How the UUID begins with which the key ends, without dashes."""
     pinned_first: bool = False
     """The order in which they come."""
 

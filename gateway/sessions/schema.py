@@ -48,6 +48,7 @@ MIGRATIONS = (
         seq INTEGER NOT NULL DEFAULT 0,
         text TEXT NOT NULL DEFAULT '',
         answer TEXT NOT NULL DEFAULT '',
+        complete INTEGER NOT NULL DEFAULT 0,
         acted INTEGER NOT NULL DEFAULT 0,
         attempts INTEGER NOT NULL DEFAULT 0,
         provider TEXT,

@@ -80,6 +80,7 @@ def entry(session: Session, protocol: int) -> dict[str, Any]:
     }
     if protocol >= 4:
         found |= {"createdVia": "operator", "createdAt": session.created, "totalTokensFresh": session.total > 0}
+        found["lifecycleRevision"] = session.id  # a reset gives the session another id, too
         found |= {"modelOverrideSource": "user"} if model else {}
     return found
 

@@ -24,8 +24,8 @@ KEPT_MS = 30 * 24 * 3600 * 1000
 """For so long after its end a run is known by its idempotency key."""
 
 RUN = (
-    "id, session, agent, state, body, accepted, started, ended, seq, text, answer, acted, attempts, provider, "
-    "model, stop_reason, failure, usage, waiting"
+    "id, session, agent, state, body, accepted, started, ended, seq, text, answer, complete, acted, attempts, "
+    "provider, model, stop_reason, failure, usage, waiting"
 )
 RUNS = f"SELECT {RUN} FROM runs JOIN requests USING (number)"
 _decode_request = msgspec.json.Decoder(Request).decode
@@ -108,8 +108,8 @@ def begin(id: str, now: int, db: Connection) -> Run | None:
 
 def again(id: str, db: Connection) -> Run | None:
     found = db.execute(
-        "UPDATE runs SET attempts = attempts + 1, seq = 0, text = '', answer = '' WHERE id = ? AND state = 'running'"
-        " RETURNING transcript",
+        "UPDATE runs SET attempts = attempts + 1, seq = 0, text = '', answer = '', complete = 0"
+        " WHERE id = ? AND state = 'running' RETURNING transcript",
         (id,),
     ).fetchone()
     if found is None:
@@ -120,23 +120,25 @@ def again(id: str, db: Connection) -> Run | None:
 
 
 def progress(news: Progress, db: Connection) -> bool:
-    """False if the run has ended, or has got further already."""
-    query = f"SELECT {', '.join(_Going.__struct_fields__)} FROM runs WHERE id = ? AND state = 'running'"
-    row = db.execute(query, (news.run,)).fetchone()
+    """False if the run has ended, has begun anew, or has got further already."""
+    fields = ", ".join(_Going.__struct_fields__)
+    query = f"SELECT {fields} FROM runs WHERE id = ? AND state = 'running' AND attempts = ?"
+    row = db.execute(query, (news.run, news.attempt)).fetchone()
     if row is None or news.seq < (run := _Going(*row)).seq:
         return False
     if news.seq > run.seq:
         answer = run.answer
-        for message in news.said:
+        for message in (said for seq, said in sorted(news.said.items()) if seq > run.seq):
             if message.get("role") == "assistant":
                 answer = text_of(message) or answer
                 _count(run, message, db)
             if run.transcript is not None:
                 say(run.transcript, message, news.run, int(message["timestamp"]), db)
         db.execute(
-            "UPDATE runs SET seq = ?, text = ?, answer = ?, acted = acted OR ?, provider = ?, model = ? WHERE id = ?",
+            "UPDATE runs SET seq = ?, text = ?, answer = ?, complete = ?, acted = acted OR ?, provider = ?, model = ?"
+            " WHERE id = ?",
             (
-                *(news.seq, news.text, answer, news.acted),
+                *(news.seq, news.text, answer, news.complete, news.acted),
                 *(run.provider if news.provider is UNSET else news.provider,),
                 *(run.model if news.model is UNSET else news.model, news.run),
             ),
@@ -203,6 +205,7 @@ def _run(row: Sequence[Any]) -> Run:
     fields["failure"] = _decode_failure(fields["failure"]) if fields["failure"] else None
     fields["usage"] = _decode_usage(fields["usage"])
     fields["waiting"] = _decode_waiting(fields["waiting"])
+    fields["complete"] = bool(fields["complete"])
     fields["acted"] = bool(fields["acted"])
     return Run(**fields)
 

@@ -10,6 +10,8 @@ from starlette.types import Scope
 from gateway.core import Core
 from gateway.lockout import Lockout
 from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
+from gateway.protocol.scopes import READ
+from gateway.protocol.scopes import Scope as Right
 from gateway.protocol.visitor import Visitor, origin_refusal
 from gateway.web.visit import visit
 
@@ -28,11 +30,16 @@ UNATTRIBUTED = msgspec.json.encode(
 )
 
 
-def refuse(core: Core, lockout: Lockout, scope: Scope) -> Response | None:
-    """None lets the request on. A locked address is not heard, whether its secret is right or not."""
-    if core.auth.mode == "none":
+def refuse(core: Core, lockout: Lockout, scope: Scope, needed: Right = READ) -> Response | None:
+    """None lets the request on. A locked address is not heard, whether its secret is right or not.
+
+    `needed`: what a device must be allowed to do; the secret lets do everything.
+    """
+    if core.auth.mode == "none" and needed == READ:
         return None
     secret, (who, identity) = _presented(scope), visit(core, scope)
+    if core.auth.mode == "none":
+        return None if _may_ask(core, who) else _unauthorized()
     if core.auth.mode == TRUSTED_PROXY:
         if identity == ATTRIBUTION:
             return Response(UNATTRIBUTED, 403, media_type="application/json")
@@ -44,17 +51,25 @@ def refuse(core: Core, lockout: Lockout, scope: Scope) -> Response | None:
     if core.auth.admits(secret, direct_local=who.direct_local):
         lockout.succeeded(who, "shared-secret")
         return None
-    if core.devices.token_reads(secret):  # 2026.9.6 tries the one that it was given before it tries the secret
+    if core.devices.token_covers(secret, needed):  # 2026.9.6 tries the one that it was given before it tries the secret
         return None
+    if core.devices.token_covers(secret, READ):
+        return _forbidden(needed)
     if secret:
         lockout.failed(who, "shared-secret")
     return _unauthorized()
 
 
 def _may_ask(core: Core, who: Visitor) -> bool:
-    """A browser sends what the proxy takes for its user's proof with the requests of any page, so the page counts."""
+    """A browser sends what the proxy takes for its user's proof with the requests of any page, so the page counts; as
+    it does where no proof is asked for."""
     allowed = core.config.gateway.control_ui.allowed_origins
     return who.origin is None or origin_refusal(who, "", "", allowed, 4) is None
+
+
+def _forbidden(needed: Right) -> Response:
+    error = {"type": "forbidden", "message": f"missing scope: {needed}"}
+    return Response(msgspec.json.encode({"ok": False, "error": error}), 403, media_type="application/json")
 
 
 def _unauthorized() -> Response:

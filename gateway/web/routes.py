@@ -17,6 +17,7 @@ from gateway.core import Core
 from gateway.lockout import Lockout
 from gateway.protocol.visitor import origin_refusal, visitor
 from gateway.web.bearer import refuse
+from gateway.web.openai import openai_routes
 from gateway.web.page import page
 
 _NOT_FOUND = PlainTextResponse("Not Found", 404)
@@ -36,6 +37,7 @@ _AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
 
 def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     """All of them; a path that is none of them is not found, with a secret or without."""
+    api = openai_routes(core, lockout)
     config_paths = _config_paths(base_path)
     config = _shared(core, guarded_routes(core, base_path, lockout))
     avatar = _shared(core, _avatar)
@@ -55,7 +57,7 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
         return avatar if avatar_path.fullmatch(path) else _NOT_FOUND
 
     async def routes(scope: Scope, receive: Receive, send: Send) -> None:
-        await find(scope["path"])(scope, receive, send)
+        await (api(scope) or find(scope["path"]))(scope, receive, send)
 
     return routes
 

@@ -10,7 +10,7 @@ from gateway.handover import keeper as module
 from gateway.handover import parting
 from gateway.handover.keeper import Keeper, Who
 from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
-from gateway.handover.parting import MAX_BYTES, Parting
+from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
 from gateway.hub import Connection
 from gateway.lifecycle.notify import Notifier
@@ -251,6 +251,22 @@ def test_http_connections_get_the_room_that_is_left(keeper: Keeper, monkeypatch:
     assert names == ["conn-1", "conn-2", "http-0", "http-1", "http-2", "ledger", "parting"]
 
 
+def answer(size: int) -> Answer:
+    return Answer("/v1/x", b"s" * (size - size // 2), True, True, b"u" * (size // 2))
+
+
+def test_answers_go_with_their_connections_as_far_as_there_is_room(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 100)
+    kept(keeper, 0, Held(0, 0, 0, b"t" * 40, b""))
+    answers = {"http-0": answer(50), "http-1": answer(11), "http-2": answer(10)}
+    passed = dict(keeper.part(5.0, dict.fromkeys(["http-0", "http-1", "http-2", "http-3"], 0), answers))
+    assert sorted(name for name in passed if name.startswith("http")) == ["http-0", "http-2", "http-3"]
+    said = parting.read(passed["parting"])
+    assert said is not None and sorted(said.answers) == ["http-0", "http-2"]
+
+
 # -- coming ------------------------------------------------------------------------------------------------------------
 
 
@@ -258,12 +274,14 @@ def test_a_successor_finds_them_with_what_was_said(keeper: Keeper, store: Store)
     held = Held(1, 2, 3, b"tail", b"")
     kept(keeper, 0)
     kept(keeper, 1, held)
-    keeper.part(5.0, {"http-0": NOTHING})
+    keeper.part(5.0, {"http-0": NOTHING, "http-1": NOTHING}, {"http-0": answer(9)})
     after = Keeper(Voice(store), store.inherited())
     assert after.before is not None and after.before.left_at == 5.0
     assert [(left.found is not None, left.held) for left in after.left()] == [(True, None), (True, held)]
     assert after.left() == [] and after.gone == 0
-    assert len(list(after.take_http())) == 1
+    assert sorted(after.inherited.http) == ["http-0", "http-1"]
+    taken = {name: left for (_, left), name in zip(after.take_http(), after.inherited.http, strict=True)}
+    assert taken == {"http-0": answer(9), "http-1": None} and after.before.answers == {}
     assert store.names() == ["conn-1", "conn-2", "ledger"]
     assert kept(after, 7)[0].kept and store.names()[-2:] == ["conn-3", "ledger"]
 

@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.handover import parting
-from gateway.handover.parting import VERSION, Parting
+from gateway.handover.parting import VERSION, Answer, Parting
 from gateway.handover.verdict import Held
 from tests.tcp import descriptors
 
 NUMBER = st.integers(0, 2**63 - 1)
 HELD = st.builds(Held, NUMBER, NUMBER, NUMBER, st.binary(), st.binary())
+NAME = st.text("http-1", max_size=6)
+ANSWER = st.builds(Answer, NAME, st.binary(), st.booleans(), st.booleans(), st.binary())
+SAID = (st.floats(0, 1e9), st.dictionaries(NUMBER, HELD, max_size=4), st.dictionaries(NAME, ANSWER, max_size=3))
 
 
 def memfd(data: bytes) -> int:
@@ -21,7 +24,7 @@ def memfd(data: bytes) -> int:
     return fd
 
 
-@given(st.builds(Parting, st.floats(0, 1e9), st.dictionaries(NUMBER, HELD, max_size=4)))
+@given(st.builds(Parting, *SAID))
 def test_what_is_written_is_read(said: Parting) -> None:
     fd = parting.write(said)
     assert not os.get_inheritable(fd)
@@ -49,6 +52,12 @@ def test_what_another_version_has_written_is_not_guessed_at(content: bytes) -> N
     before = descriptors()
     assert parting.read(memfd(content)) is None
     assert descriptors() == before
+
+
+def test_what_was_written_before_there_were_answers_is_read() -> None:
+    before = msgspec.msgpack.encode({"left_at": 1.0, "held": {1: [1, 2, 3, b"tail", b""]}, "version": 1})
+    said = parting.read(memfd(before))
+    assert said is not None and said.held == {1: Held(1, 2, 3, b"tail", b"")} and said.answers == {}
 
 
 @given(st.builds(Parting, st.just(1.0), st.dictionaries(NUMBER, HELD, min_size=1, max_size=2)), st.data())

@@ -367,7 +367,7 @@ class Image:
         for _ in range(SIGNAL_TURNS):
             await asyncio.sleep(0)
         if not self.dead:
-            passed = self.keeper.part(time.monotonic(), self.server.carried())
+            passed = self.keeper.part(time.monotonic(), *self.server.carried())
             os.close(dict(passed)[PARTING])
             if not self.dead:
                 assert sorted(name for name, _ in passed) == self.world.store.names()

@@ -68,9 +68,11 @@ def test_changes_that_come_close_together_are_told_as_one(tmp_path: Path) -> Non
         async with talking(tmp_path) as talk:
             ear = talk.listen(EAR)
             await talk.store.patch(KEY, "main", lambda _: {}, NOW)
+            talk.core.conversations.changes.tell(KEY, "patch", catalogChanged=True)
             for _ in range(50):
-                talk.core.conversations.changes.tell(KEY, "patch")
-            assert summary(await talk.told(ear)) == [("sessions.changed", "patch")]
+                talk.core.conversations.changes.tell(KEY, "compact")
+            (frame,) = await talk.told(ear)
+            assert (frame["payload"]["reason"], frame["payload"]["catalogChanged"]) == ("compact", True)
 
     run(scenario())
 
@@ -187,3 +189,23 @@ def test_what_is_still_to_be_told_is_told_when_the_process_leaves(tmp_path: Path
             assert summary(await talk.told(ear)) == [("sessions.changed", "patch")]
 
     run(scenario())
+
+
+def test_an_error_of_ours_keeps_nobody_else_from_hearing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(key: str) -> None:
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            ear = talk.listen(EAR)
+            with monkeypatch.context() as broken:
+                broken.setattr(talk.store, "session", fail)
+                talk.core.conversations.changes.tell(KEY, "patch")
+                assert await talk.told(ear) == []
+            await talk.get("sessions.patch", {"key": "work", "label": "x"})
+            assert len(await talk.told(ear)) == 1
+
+    run(scenario())
+    assert "ZeroDivisionError" in caplog.text

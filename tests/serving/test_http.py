@@ -440,3 +440,56 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(keep_alive_ms: int
             assert taken == BIG
 
     run(scene)
+
+
+APIS = {"/v1/x": 4096}
+
+
+@asynccontextmanager
+async def serving_apis(**limits: int) -> AsyncIterator[Scene]:
+    async with serving(**limits) as it:
+        it.server.server_state.apis = APIS
+        yield it
+
+
+def test_an_api_has_a_bound_of_its_own_on_bodies_and_refuses_in_json() -> None:
+    async def scene() -> None:
+        async with serving_apis(max_body_bytes=1024) as it:
+            for body, status in ((b"x" * 4096, 200), (b"x" * 4097, 413)):
+                client = await it.client()
+                await client.send(request(body=body, path="/v1/x?y=1"))
+                assert await client.status() == status
+                if status == 413:
+                    why = {"message": "Request body over 4096 bytes", "type": "invalid_request_error"}
+                    assert msgspec.json.decode(await client.rest()) == {"error": why}
+            other = await it.client()
+            await other.send(request(body=b"x" * 1025, path="/v1/y"))
+            assert await other.status() == 413
+            assert (await other.rest()).endswith(b": Request body over 1024 bytes\n")
+
+    run(scene)
+
+
+def test_the_bound_holds_for_a_body_without_a_length_and_not_for_what_comes_after_it() -> None:
+    async def scene() -> None:
+        async with serving_apis(max_body_bytes=1024) as it:
+            client = await it.client()
+            chunked = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n800\r\n%b\r\n0\r\n\r\n"
+            await client.send(chunked % (b"/v1/x", b"x" * 2048))
+            assert await client.status() == 200
+            assert await client.reader.readexactly(4) == b"2048"
+            await client.send(chunked % (b"/v1/y", b"x" * 2048))
+            assert await client.status() == 413
+            assert (await client.rest()).endswith(b": Request body over 1024 bytes\n")
+
+    run(scene)
+
+
+def test_the_configs_bound_holds_where_it_is_the_wider_one() -> None:
+    async def scene() -> None:
+        async with serving_apis(max_body_bytes=8192) as it:
+            client = await it.client()
+            await client.send(request(body=b"x" * 8192, path="/v1/x"))
+            assert await client.status() == 200
+
+    run(scene)

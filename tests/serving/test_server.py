@@ -262,7 +262,7 @@ QUICK = Budgets(drain=0.0, stall=0.0, breath=0.0, finish=0.3, patience=0.05, clo
 async def leave_carrying(it: Scene) -> dict[str, int]:
     """Duplicates of what the successor gets; ours are closed, as the end of the process does it."""
     await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
-    carried = {name: os.dup(fd) for name, fd in it.server.carried().items()}
+    carried = {name: os.dup(fd) for name, fd in it.server.carried()[0].items()}
     for connection in it.server.http:
         connection.transport.abort()
     return carried
@@ -361,8 +361,8 @@ def test_a_carried_connection_is_not_ended_for_what_its_process_could_not_see() 
         await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
         writer.write(GET)
         await asyncio.sleep(0.05)
-        assert len(it.server.carried()) == 1
-        server = await go_on({name: os.dup(fd) for name, fd in it.server.carried().items()})
+        assert len(it.server.carried()[0]) == 1
+        server = await go_on({name: os.dup(fd) for name, fd in it.server.carried()[0].items()})
         assert NINE in await reader.readuntil(b"\r\n\r\n")
         await end(server)
 

@@ -67,4 +67,4 @@ async def converse(
     """One run from its acceptance to its good end."""
     await store.accept(run, session, agent, Request(user(question, now)), now)
     await store.begin(run, now)
-    return await store.end(Progress(run, len(answers) + 1, "", list(answers)), "done", now)
+    return await store.end(Progress(run, len(answers) + 1, "", dict(enumerate(answers, 1))), "done", now)

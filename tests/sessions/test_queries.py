@@ -199,6 +199,20 @@ def test_filters_by_key_and_agent(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_how_the_end_of_a_key_begins(tmp_path: Path) -> None:
+    long = "agent:main:dashboard:fb6eb1d4-d3ed-461f-af95-356981151111"
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            for key in (long, "agent:main:fb6eb1d4", "agent:main:x:fb6eb1d4d3ed461faf95356981151111"):
+                await store.patch(key, "main", lambda _: {}, NOW)
+            for short in ("f", "fb6eb1d4", "fb6eb1d4d3ed46", "fb6eb1d4d3ed461faf95356981151111"):
+                assert [each.key for each in (await store.sessions(Filter(short=short))).sessions] == [long], short
+            assert (await store.sessions(Filter(short="d3ed"))).total == 0
+
+    asyncio.run(scenario())
+
+
 def test_pinned_sessions_come_first_on_request(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:

@@ -26,14 +26,11 @@ from tests.rpc.calls import answer, make_peer
 from tests.rpc.methods.configured import CONFIG
 
 LATER = {
-    "commands.list",
     "cron.add",
     "cron.remove",
     "cron.run",
     "cron.update",
     "gateway.identity.get",
-    "sessions.delete",
-    "sessions.patch",
     "tools.catalog",
     "tts.status",
     "voicewake.get",

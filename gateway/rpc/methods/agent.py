@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.conversations import Outcome, outcome
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params, cut
 from gateway.protocol.scopes import WRITE
@@ -13,6 +12,7 @@ from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
 from gateway.rpc.methods.conversation import prompt, session_key, stored
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
+from gateway.runs.outcome import Outcome, outcome
 from gateway.sessions.records import Request
 
 

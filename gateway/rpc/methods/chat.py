@@ -11,9 +11,9 @@ from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands
 from gateway.rpc.methods.conversation import prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
+from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, RpcError, method
-from gateway.runs.telling import tell_injected
 from gateway.sessions import shown
 from gateway.sessions.records import Request, Row, Run
 from gateway.sessions.shown import RUNTIME
@@ -147,10 +147,17 @@ async def chat_history(call: Call, params: HistoryParams) -> History:
 
 @method("chat.startup", StartupParams, History, scope=READ, since=4)
 async def chat_startup(call: Call, params: StartupParams) -> History:
-    """What a page needs to open a chat: `chat.history` of a session, by its key. No short link leads anywhere."""
-    if params.session_key is None:
-        raise RpcError("session not found" if params.short_id else "sessionKey required")
-    return await _history(call, params.session_key, params)
+    """What a page needs to open a chat: `chat.history` of a session, by its key or by the short id of an address."""
+    key = params.session_key
+    if key is None:
+        if params.short_id is None:
+            raise RpcError("sessionKey required")
+        await stored(call.core.conversations.ready())
+        found = await with_short_id(call, params.short_id, params.agent_id)
+        if len(found) != 1:
+            raise RpcError("session not found")
+        key = found[0].key
+    return await _history(call, key, params)
 
 
 @method("chat.metadata", MetadataParams, Metadata, scope=READ, since=4)
@@ -205,21 +212,16 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
     """Add a message of the assistant's to a session that exists, without asking a model."""
     key = session_key(call, params.session_key)
     text = f"[{params.label}]\n\n{params.message}" if params.label else params.message
-    now = int(time.time() * 1000)
     message = {
         "role": "assistant",
         "content": [{"type": "text", "text": text}],
-        "timestamp": now,
+        "timestamp": int(time.time() * 1000),
         "stopReason": "injected",
         "usage": {"input": 0, "output": 0, "totalTokens": 0},
     }
-    conversations = call.core.conversations
-    await stored(conversations.ready())
-    row = await stored(conversations.store.append(key, message, now))
+    row = await stored(call.core.conversations.inject(key, message))
     if row is None:
         raise RpcError("session not found")
-    tell_injected(call.core.hub, row.id, key, conversations.agent(key), message)
-    conversations.changes.tell(key, "chat.inject")
     return Injected(True, row.id)
 
 

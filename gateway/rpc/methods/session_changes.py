@@ -41,7 +41,7 @@ class DeleteParams(Params, frozen=True, kw_only=True):
     archived_only: bool = False
     """Protocol 4: only if it is archived, which whoever may write may do."""
     expected_session_id: Key | None = None
-    expected_lifecycle_revision: str | None = None
+    expected_lifecycle_revision: Key | None = None
     expected_session_updated_at: float | None = None
     emit_lifecycle_hooks: bool = True
 
@@ -190,7 +190,8 @@ async def sessions_delete(call: Call, params: DeleteParams) -> Deleted:
         session = await stored(conversations.store.session(key))
         if session is not None and not session.entry.get("archived"):
             raise RpcError(f"Session {key} is not archived. Archive it first, then delete it.")
-    work = conversations.delete(key, transcript=params.delete_transcript, expected=params.expected_session_id)
+    expected = params.expected_session_id or params.expected_lifecycle_revision
+    work = conversations.delete(key, transcript=params.delete_transcript, expected=expected)
     gone = await changing(key, "delete", work)
     return Deleted(True, key, gone is not None, [])
 

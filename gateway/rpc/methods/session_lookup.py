@@ -1,5 +1,6 @@
 """Sessions, to look up: how they end, and which one a name means."""
 
+import re
 import time
 from typing import Annotated, Any
 
@@ -11,10 +12,13 @@ from gateway.rpc.methods.conversation import stored
 from gateway.rpc.methods.sessions import MAX_ROWS, Count, Key, Label, plain
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.sessions.keys import BadKey
-from gateway.sessions.records import Filter, Row, text_of
+from gateway.sessions.records import Filter, Row, Session, text_of
 
 MAX_PREVIEW_CHARS = 20_000
 """Of one message, whatever is asked for."""
+MAX_CANDIDATES = 10
+"""Sessions that a short id may mean, of which an answer tells."""
+_SHORT = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)
 
 
 class PreviewParams(Params, frozen=True):
@@ -28,6 +32,11 @@ class Previews(Struct):
     previews: list[dict[str, Any]]
 
 
+class Reference(Params, frozen=True):
+    key: Key
+    slug: Key | None = None
+
+
 class ResolveParams(Params, frozen=True):
     key: Key | None = None
     session_id: Key | None = None
@@ -38,15 +47,18 @@ class ResolveParams(Params, frozen=True):
     include_unknown: bool = False
     allow_missing: bool = False
     """Protocol 4: nothing found is an answer and no error."""
-    reference: dict[str, Any] | None = None
-    short_id: str | None = None
-    slug_hint: str | None = None
+    reference: Reference | None = None
+    short_id: Key | None = None
+    """In the address of a page: how the UUID begins with which a session's key ends, 8 to 32 digits of it."""
+    slug_hint: Key | None = None
 
 
 class Resolved(Struct, rename="camel"):
     ok: bool
     key: str | UnsetType = UNSET
     agent_id: str | UnsetType = UNSET
+    candidates: list[dict[str, str]] | UnsetType = UNSET
+    """Where a short id means several."""
 
 
 class BranchesParams(Params, frozen=True):
@@ -82,13 +94,13 @@ async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
 
 @method("sessions.resolve", ResolveParams, Resolved, scope=READ)
 async def sessions_resolve(call: Call, params: ResolveParams) -> Resolved:
-    """The canonical key of a session that is there, by its key, its id or its label."""
+    """The canonical key of a session that is there, by its key, its id, its label, or the short id of an address."""
     conversations = call.core.conversations
     await stored(conversations.ready())
-    if params.key is not None:
-        key = _maybe_key(call, params.key)
+    if (named := params.reference.key if params.reference else params.key) is not None:
+        key = _maybe_key(call, named)
         found = await stored(conversations.store.session(key)) if key else None
-        missing = f"No session found: {cut(params.key)}"
+        missing = f"No session found: {cut(named)}"
     elif params.session_id is not None:
         found = await stored(conversations.store.session_by_id(params.session_id))
         missing = f"No session found: {cut(params.session_id)}"
@@ -100,13 +112,27 @@ async def sessions_resolve(call: Call, params: ResolveParams) -> Resolved:
             raise RpcError(f"Multiple sessions found with label: {cut(params.label)} ({keys})")
         found = next(iter(page.sessions), None)
         missing = f"No session found with label: {cut(params.label)}"
+    elif params.short_id is not None:
+        several = await with_short_id(call, params.short_id, params.agent_id)
+        if len(several) > 1:
+            return Resolved(False, candidates=[{"key": each.key, "agentId": each.agent} for each in several])
+        found = next(iter(several), None)
+        missing = f"No session found: {cut(params.short_id)}"
     else:
-        raise RpcError("Either key, sessionId, or label is required")
+        raise RpcError("Either key, sessionId, label, shortId, or reference is required")
     if found is None:
         if params.allow_missing and call.peer.protocol >= 4:
             return Resolved(False)
         raise RpcError(missing)
     return Resolved(True, found.key, found.agent if call.peer.protocol >= 4 else UNSET)
+
+
+async def with_short_id(call: Call, short: str, agent: str | None) -> list[Session]:
+    """At most MAX_CANDIDATES; refused if it is no short id."""
+    if not _SHORT.fullmatch(short):
+        raise RpcError("shortId must be 8-32 hexadecimal characters")
+    which = Filter(agent=plain(agent), short=short.lower())
+    return (await stored(call.core.conversations.store.sessions(which, MAX_CANDIDATES))).sessions
 
 
 @method("sessions.branches.list", BranchesParams, Branches, scope=READ, since=4)

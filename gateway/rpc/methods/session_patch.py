@@ -65,7 +65,8 @@ class PatchParams(Params, frozen=True, kw_only=True):
     key: Key
     agent_id: str | None = None
     expected_session_id: Key | None = None
-    expected_lifecycle_revision: str | None = None
+    expected_lifecycle_revision: Key | None = None
+    """The same: a reset changes both."""
     expected_permission_mode: Any = None
     expected_sandbox_mode: Any = None
     expected_native_runtime_consent: Any = None
@@ -131,7 +132,8 @@ async def sessions_patch(call: Call, params: PatchParams) -> Patched:
     await stored(conversations.ready())
     if "archived" in wanted:
         await _may_archive(call, key, params)
-    work = conversations.patch(key, change_of(wanted), expected=params.expected_session_id)
+    expected = params.expected_session_id or params.expected_lifecycle_revision
+    work = conversations.patch(key, change_of(wanted), expected=expected)
     changed = await changing(key, "patch", work)
     answer = Patched(True, str(call.core.paths.database), key, shown.entry(changed, call.peer.protocol))
     if modern:

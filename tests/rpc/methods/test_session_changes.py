@@ -34,6 +34,8 @@ def test_deleting(tmp_path: Path) -> None:
         async with talking(tmp_path) as talk:
             await converse(talk.store, "r1", KEY, "hello", assistant("Hi."))
             gone = {"ok": True, "key": KEY, "deleted": True, "archived": []}
+            another = {"key": "work", "expectedLifecycleRevision": "other"}
+            assert await talk.refusal("sessions.delete", another) == f"Session {KEY} changed before delete. Retry."
             assert await talk.get("sessions.delete", {"key": "work"}, OLD) == gone
             assert await talk.store.session(KEY) is None
             assert await talk.get("sessions.delete", {"key": "work"}, OLD) == gone | {"deleted": False}

@@ -65,9 +65,34 @@ def test_a_name_that_means_none(tmp_path: Path) -> None:
                 ({"sessionId": "none"}, "No session found: none"),
                 ({"label": "none"}, "No session found with label: none"),
                 ({"label": "twice"}, "Multiple sessions found with label: twice (agent:a:x, agent:b:x)"),
-                ({}, "Either key, sessionId, or label is required"),
+                ({}, "Either key, sessionId, label, shortId, or reference is required"),
             ):
                 assert await talk.refusal("sessions.resolve", ask, NEW) == sentence
+
+    run(scenario())
+
+
+def test_the_short_id_of_an_address(tmp_path: Path) -> None:
+    ends = ("356981151111", "356981152222")
+    first, second = (f"agent:main:dashboard:fb6eb1d4-d3ed-461f-af95-{end}" for end in ends)
+
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            for key in (first, second):
+                await talk.store.patch(key, "main", lambda _: {}, NOW)
+            whole = {"shortId": "FB6EB1D4D3ED461FAF95356981152222", "slugHint": "delta"}
+            assert await talk.get("sessions.resolve", whole) == {"ok": True, "key": second, "agentId": "main"}
+            assert (await talk.get("chat.startup", whole))["sessionKey"] == second
+            several = await talk.get("sessions.resolve", {"shortId": "fb6eb1d4", "agentId": "Main"})
+            assert not several["ok"]
+            assert {each["key"] for each in several["candidates"]} == {first, second}
+            assert await talk.refusal("chat.startup", {"shortId": "fb6eb1d4"}) == "session not found"
+            assert await talk.refusal("sessions.resolve", {"shortId": "fb6eb1d5"}) == "No session found: fb6eb1d5"
+            assert not (await talk.get("sessions.resolve", {"shortId": "fb6eb1d5", "allowMissing": True}))["ok"]
+            for bad in ("fb6eb1d", "f" * 33, "fb6eb1d%", "main"):
+                assert "8-32 hexadecimal" in await talk.refusal("sessions.resolve", {"shortId": bad})
+            by_key = {"reference": {"key": first, "slug": "delta"}}
+            assert (await talk.get("sessions.resolve", by_key))["key"] == first
 
     run(scenario())
 

@@ -1,0 +1,41 @@
+"""Who gets what comes over the gateway's end of the link, and is asked there what is waited for."""
+
+from typing import Protocol
+
+from gateway.errors import GatewayError
+from gateway.link.messages import Event, Refused
+
+
+class Unreachable(GatewayError):
+    """No agent answers, or one that speaks another version of the link."""
+
+
+class Heir(Protocol):
+    """Who gets what comes. Nothing here may raise, except for an event that leaves others out."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is a run that goes on, as far as is known here."""
+        ...
+
+    def awaited(self) -> dict[str, int]:
+        """Runs that an agent was asked for, until their end is stored, with the number of the last event stored."""
+        ...
+
+    def aborted(self) -> list[str]:
+        """Those of them that are to end."""
+        ...
+
+    def happened(self, event: Event) -> None:
+        """Raises ValueError if others must come before it."""
+        ...
+
+    def lost(self, run: str) -> None:
+        """The agent that had it is gone."""
+        ...
+
+    def refused(self, refusal: Refused) -> None: ...
+
+    def unreachable(self, why: Unreachable) -> None:
+        """Of all that are awaited nothing can be known."""
+        ...

@@ -1,0 +1,202 @@
+"""What a client of OpenAI's API asks, and what of it a run is begun with. Pure.
+
+The last message of a user, or result of a tool, is the prompt; what system and developer say goes into the system
+prompt; the rest comes before the prompt where the session has no messages of its own. As in OpenClaw 2026.9.6, calls of
+tools and their results are told in words. What a client asks for and would not get is refused; what only tunes the
+model (`temperature`, `max_tokens`, …) is checked and not passed on.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.link.messages import Message
+from gateway.protocol.params import cut, explain
+
+MAX_IMAGES = 20
+"""In all messages together."""
+MAX_IMAGE = 10 * 1024 * 1024
+"""Bytes of one image, as OpenClaw has it."""
+IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Tokens = Annotated[int, Meta(ge=1)]
+
+
+class Refused(Exception):
+    """`str()` tells the client what to change."""
+
+
+class Url(Struct):
+    url: str
+
+
+class Part(Struct):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: Url | str | None = None
+
+
+class Function(Struct):
+    name: str
+    arguments: Any = ""
+
+
+class Called(Struct):
+    function: Function
+    id: str = ""
+
+
+class Said(Struct):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    tool_calls: list[Called] | None = None
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class Format(Struct):
+    type: str
+
+
+class Asked(Struct):
+    """A request for a chat completion. Fields that are not here are not looked at."""
+
+    model: str = "openclaw"
+    messages: list[Said] = []
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    user: str | None = None
+    n: Literal[1] | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    response_format: Format | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    seed: int | None = None
+    stop: str | Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=4)] | None = None
+
+    @property
+    def wants_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class Prompt(Struct, frozen=True):
+    system: str
+    prompt: Message
+    context: list[Message]
+
+
+def decode(body: bytes) -> Asked:
+    """Raises Refused."""
+    try:
+        asked = msgspec.json.decode(body, type=Asked)
+    except msgspec.ValidationError as error:
+        raise Refused(f"Invalid request body: {explain(error)}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Refused("Invalid request body: it must be JSON in UTF-8") from None
+    if (asked.tools or asked.functions) and asked.tool_choice != "none":
+        raise Refused("`tools` of a client cannot be called: an agent has the tools of the gateway's config")
+    if asked.response_format is not None and asked.response_format.type != "text":
+        raise Refused(f"`response_format` {cut(asked.response_format.type)} is not supported, only text is")
+    return asked
+
+
+def prompt(asked: Asked, now: int) -> Prompt:
+    """`now`: milliseconds since 1970, of the messages. Raises Refused."""
+    active = max((at for at, each in enumerate(asked.messages) if _is_turn(each)), default=-1)
+    system = [text for each in asked.messages if each.role in ("system", "developer") if (text := _text(each).strip())]
+    said = [_message(each, now) for each in asked.messages[: active + 1] if each.role not in ("system", "developer")]
+    if active < 0 or not said[-1]["content"]:
+        raise Refused("Missing user message in `messages`.")
+    if sum(block["type"] == "image" for each in said for block in each["content"]) > MAX_IMAGES:
+        raise Refused(f"Too many image_url parts: at most {MAX_IMAGES}")
+    return Prompt("\n\n".join(system), said[-1], [each for each in said[:-1] if each["content"]])
+
+
+def fingerprint(asked: Prompt, *more: str | None) -> str:
+    """The same for the same question, whenever it is asked."""
+    said = [(each["role"], each["content"]) for each in (*asked.context, asked.prompt)]
+    return hashlib.sha256(msgspec.json.encode((asked.system, said, more))).hexdigest()[:32]
+
+
+def _is_turn(said: Said) -> bool:
+    return said.role in ("user", "tool", "function")
+
+
+def _message(said: Said, now: int) -> Message:
+    text = _text(said)
+    calls = [f"tool_call id={each.id} name={each.function.name} arguments={_arguments(each)}" for each in _calls(said)]
+    text = "\n".join(part for part in (text, *calls) if part.strip())
+    if said.role in ("tool", "function"):
+        by = said.tool_call_id or said.name
+        text = f"Tool:{by}: {text}" if by else text and f"Tool: {text}"
+    content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    images = [_image(part.image_url) for part in _parts(said) if part.type == "image_url"]
+    if images and said.role != "user":
+        raise Refused("image_url parts are taken of messages of the user only")
+    return {"role": "assistant" if said.role == "assistant" else "user", "content": content + images, "timestamp": now}
+
+
+def _text(said: Said) -> str:
+    if isinstance(said.content, str):
+        return said.content
+    texts: list[str] = []
+    for part in _parts(said):
+        match part.type:
+            case "text" | "input_text" | "refusal":
+                texts.append(part.text or part.refusal or "")
+            case "image_url":
+                continue
+            case other:
+                raise Refused(f"content parts of type {cut(other)} are not supported, only text and image_url are")
+    return "\n".join(filter(None, texts))
+
+
+def _parts(said: Said) -> Sequence[Part]:
+    return said.content if isinstance(said.content, list) else ()
+
+
+def _calls(said: Said) -> Sequence[Called]:
+    return said.tool_calls or () if said.role == "assistant" else ()
+
+
+def _arguments(called: Called) -> str:
+    given = called.function.arguments
+    return given if isinstance(given, str) else msgspec.json.encode(given).decode()
+
+
+def _image(given: Url | str | None) -> dict[str, Any]:
+    url = (given.url if isinstance(given, Url) else given or "").strip()
+    if url.lower().startswith(("http:", "https:")):
+        raise Refused(
+            "Images are not fetched from the web: send an image_url with a data URL (data:image/png;base64,…)"
+        )
+    head, _, data = url.partition(",")
+    kind, *more = head.removeprefix("data:").lower().split(";") if head.startswith("data:") else ("",)
+    if "base64" not in more:
+        raise Refused("Invalid image_url content in `messages`: not a data URL in base64")
+    if kind not in IMAGES:
+        raise Refused(f"Images of type {cut(kind) or 'unknown'} are not supported: {', '.join(IMAGES)} are")
+    try:
+        size = len(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError):
+        raise Refused("Invalid image_url content in `messages`: not base64") from None
+    if not 0 < size <= MAX_IMAGE:
+        raise Refused(f"An image has {size} bytes, and at most {MAX_IMAGE} are taken" if size else "An image is empty")
+    return {"type": "image", "data": data, "mimeType": kind}

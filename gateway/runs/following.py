@@ -1,0 +1,241 @@
+"""What a run says, for whoever reads it at a pace of his own: its text in one place, and how far each reader is in it.
+
+An answer that breaks off and is begun anew (`Void`, or another agent) cannot be taken back from whoever has read it. As
+long as it says the same again its readers wait; where it says something else, those who have read further are `Broken`.
+
+A reader can go on in another process, from the `Place` that he has left: the text that is there begins with what is
+stored of the run, and what he has not read of it goes with him.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from gateway.flag import Flag
+from gateway.link.messages import Event, Said, Text, Void
+from gateway.runs.live import Live
+from gateway.sessions.records import Run
+
+GAP = "\n\n"
+"""Between two messages of one run, with tools in between."""
+
+
+class Broken(Exception):
+    """What was read does not hold: the answer began anew and says something else."""
+
+
+class Place(Struct, frozen=True, omit_defaults=True):
+    """Where a reader is."""
+
+    since: int = 0
+    """The run's event up to which the rest is true; 0 is the beginning."""
+    rest: str = ""
+    """What he has not read until there."""
+    ahead: str = ""
+    """What he has read beyond it, of an answer that has begun anew since."""
+    broken: bool = False
+    """What he has read does not hold."""
+
+
+BEGINNING = Place()
+
+
+class Script:
+    """The text of one run, all its messages one behind the other."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.seq: int | None = None
+        """Of the last event that is in it; None while nothing is known of the run."""
+        self.over = False
+        self.run: Run | None = None
+        """As it ended."""
+        self.readers: set[Reader] = set()
+        self.changed = Flag()
+        self._begin = 0
+        """Where the message begins that is being written, the gap before it included."""
+        self._open = False
+        """Whether one is."""
+        self._told = ""
+        """What was told of it before it began anew, as long as it says the same again."""
+
+    def seed(self, live: Live) -> None:
+        """Begin with what is known of the run. Of its earlier messages that is only the last one."""
+        for text in filter(None, (live.answer, live.text)):
+            self._close()
+            self._add(text)
+        if not live.text:
+            self._close()
+        self._now(live.seq)
+
+    def take(self, event: Event) -> None:
+        match event.what:
+            case Text(delta=delta):
+                self._add(delta)
+            case Void():
+                self._void(self._begin)
+            case Said(message=message) if message.get("role") == "assistant":
+                self._close()
+        self._now(event.seq)
+
+    def again(self, live: Live) -> None:
+        """The run as a whole begins anew."""
+        for reader in self.readers:
+            reader.broken |= reader.position is None  # nobody knows what it was that he has read
+        self._void(0)
+        self._now(live.seq)
+
+    def end(self, run: Run | None) -> None:
+        """None: nobody has ever heard of it."""
+        self.over, self.run = True, run
+        if run is not None and self.seq is None:
+            self._add(run.answer)
+        for reader in self.readers:
+            reader.align(surely=True)
+        self._close()
+        self._now(self.seq or 0)
+
+    def expect(self, ahead: str) -> None:
+        """Somebody has read so much beyond what is there."""
+        self._told = max(self._told, self.text[self._begin :] + ahead, key=len)
+
+    def beyond(self, position: int) -> str:
+        """What somebody has read beyond what is there."""
+        return self._told[len(self.text) - self._begin : max(0, position - self._begin)]
+
+    def _add(self, delta: str) -> None:
+        if not self._open:
+            delta = GAP + delta if self.text else delta
+            self._begin, self._open = len(self.text), True
+        start = len(self.text)
+        self.text += delta
+        if self._told:
+            before = self._told[start - self._begin :][: len(delta)]
+            if not delta.startswith(before):
+                self._break(start + _common(before, delta))
+            elif len(self.text) - self._begin >= len(self._told):
+                self._told = ""
+
+    def _void(self, begin: int) -> None:
+        """What is written from there on never was."""
+        self._told = self.text[begin : self._begin] + max(self._told, self.text[self._begin :], key=len)
+        self.text, self._begin, self._open = self.text[:begin], begin, False
+
+    def _close(self) -> None:
+        """The message is complete."""
+        if self._told:
+            self._break(len(self.text))
+        self._begin, self._open = len(self.text), False
+
+    def _break(self, at: int) -> None:
+        self._told = ""
+        for reader in self.readers:
+            reader.broken |= reader.position is not None and reader.position > at
+
+    def _now(self, seq: int) -> None:
+        self.seq = seq
+        for reader in self.readers:
+            reader.align()
+        self.changed.set()
+        self.changed.clear()
+
+
+class Reader:
+    """You must `close` it."""
+
+    def __init__(self, script: Script, place: Place) -> None:
+        self.broken = place.broken
+        self.position: int | None = 0 if place == BEGINNING else None
+        """Characters of the script that were read, or are in the rest; None as long as it is not that far."""
+        self._script = script
+        self._place = place
+        self._rest = place.rest
+        script.readers.add(self)
+        self.align()
+
+    def align(self, *, surely: bool = False) -> None:
+        seq = self._script.seq
+        if self.position is None and (surely or (seq is not None and seq >= self._place.since)):
+            self.position = len(self._script.text) + len(self._place.ahead)
+            if self._place.ahead:
+                self._script.expect(self._place.ahead)
+
+    async def read(self, most: int) -> str:
+        """What comes next, at most so many characters; nothing at the end. Raises Broken."""
+        while not (piece := self._take(most)) and not self._script.over:
+            await self._script.changed.wait()
+        return piece
+
+    async def ended(self) -> Run | None:
+        """The run once it is over; None for one that nobody knows."""
+        while not self._script.over:
+            await self._script.changed.wait()
+        return self._script.run
+
+    def place(self) -> Place:
+        """Where he is now."""
+        if self.position is None:
+            return Place(self._place.since, self._rest, self._place.ahead, self.broken)
+        script, rest = self._script, self._rest + self._script.text[self.position :]
+        return Place(script.seq or 0, rest, script.beyond(self.position), self.broken)
+
+    def close(self) -> None:
+        self._script.readers.discard(self)
+
+    def _take(self, most: int) -> str:
+        if self.broken:
+            raise Broken
+        if self._rest:
+            piece, self._rest = self._rest[:most], self._rest[most:]
+        elif self.position is None:
+            piece = ""
+        else:
+            piece = self._script.text[self.position : self.position + most]
+            self.position += len(piece)
+        return piece
+
+
+class Following:
+    """Implements `runs.service.Audience`. Keeps the script of a run that somebody reads until the run is over."""
+
+    def __init__(self, live: Callable[[str], Live | None]) -> None:
+        self._live = live
+        self._scripts: dict[str, Script] = {}
+
+    def read(self, id: str, place: Place = BEGINNING) -> Reader:
+        """You must `settle` a run that may be over already."""
+        script = self._scripts.get(id)
+        if script is None:
+            script = self._scripts[id] = Script()
+            if (live := self._live(id)) is not None:
+                script.seed(live)
+        return Reader(script, place)
+
+    def settle(self, id: str, run: Run | None) -> None:
+        """What is stored of it, for those who came too late to hear of its end."""
+        if (run is None or not run.unfinished) and (script := self._scripts.pop(id, None)) is not None:
+            script.end(run)
+
+    def begun(self, live: Live) -> None:
+        if (script := self._scripts.get(live.run.id)) is not None:
+            script.seed(live)
+
+    def happened(self, live: Live, event: Event) -> None:
+        if (script := self._scripts.get(live.run.id)) is not None:
+            script.take(event)
+
+    def anew(self, live: Live) -> None:
+        if (script := self._scripts.get(live.run.id)) is None:
+            return
+        if script.seq is None:
+            script.seed(live)
+        else:
+            script.again(live)
+
+    def ended(self, run: Run, live: Live | None) -> None:
+        self.settle(run.id, run)
+
+
+def _common(one: str, other: str) -> int:
+    """Characters that both begin with."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

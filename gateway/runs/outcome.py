@@ -1,0 +1,61 @@
+"""What came of a run, as the second answer to `agent` says it: to whoever asks, and to those who were promised one."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.hub import Hub
+from gateway.link.messages import Event
+from gateway.protocol.frames import WireError, encode_error, encode_response
+from gateway.runs.live import Live
+from gateway.sessions.records import Run
+
+
+class Outcome(Struct, rename="camel"):
+    run_id: str
+    status: str
+    summary: str
+    result: dict[str, Any]
+
+
+def outcome(run: Run) -> Outcome | WireError:
+    if run.state in ("failed", "interrupted"):
+        message = run.failure.message if run.failure else "the run was interrupted"
+        retryable = run.failure is not None and run.failure.retryable
+        details = {"runId": run.id, "status": "error", "summary": message}
+        return WireError("UNAVAILABLE", message, details, retryable=retryable)
+    used, started = run.usage, run.started or run.accepted
+    usage = {"input": used.input, "output": used.output, "cacheRead": used.cache_read, "cacheWrite": used.cache_write}
+    result = {
+        "payloads": [{"text": run.answer, "mediaUrl": None}] if run.answer else [],
+        "meta": {
+            "durationMs": (run.ended or started) - started,
+            "agentMeta": {
+                "sessionId": run.session,
+                "provider": run.provider,
+                "model": run.model,
+                "usage": {**usage, "total": used.total},
+            },
+            "aborted": run.state == "aborted",
+        },
+    }
+    return Outcome(run.id, "ok", "aborted" if run.state == "aborted" else "completed", result)
+
+
+class Owed:
+    """Implements `runs.owner.Audience`: answers the requests that were told only that their run is accepted."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def begun(self, live: Live) -> None: ...
+
+    def happened(self, live: Live, event: Event) -> None: ...
+
+    def anew(self, live: Live) -> None: ...
+
+    def ended(self, run: Run, live: Live | None) -> None:
+        what = outcome(run)
+        for connection, id in run.waiting:
+            text = encode_error(id, what) if isinstance(what, WireError) else encode_response(id, what)
+            self._hub.answer(connection, text)

@@ -1,0 +1,270 @@
+"""Runs that go on: each is asked of an agent, and what comes of it is told, stored, and ended once.
+
+What an agent has said is told at once and stored a moment later; an end is stored before it is told. Who is gone leaves
+the others knowing how far it was: for the gateway see `resume`, for the agent `lost`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Protocol
+
+from gateway.config.providers import Unusable
+from gateway.link.client import Dial, Link
+from gateway.link.heir import Unreachable
+from gateway.link.messages import Ended, Event, Failure, Refused, Spec
+from gateway.runs.live import INTERRUPTED, Live
+from gateway.runs.storing import Patience, Storing, Times
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Run, RunState
+from gateway.sessions.store import Store
+from gateway.tasks import Tasks
+
+log = logging.getLogger("gateway.runs")
+
+MAX_ASKING = 8
+"""Runs for which an agent is asked at once: what it must know of one may be megabytes of history."""
+MAX_ATTEMPTS = 2
+"""Agents that are asked for one run."""
+BROKEN = "the gateway has an error; its log has the details"
+_STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
+
+Specify = Callable[[Run], Awaitable[Spec]]
+"""Raises Unusable and StorageFailed."""
+
+
+class Audience(Protocol):
+    """Who hears of runs. Nothing here may raise or wait."""
+
+    def begun(self, live: Live) -> None: ...
+
+    def happened(self, live: Live, event: Event) -> None:
+        """After the run has taken it; of an `Ended`, `ended` comes afterwards."""
+        ...
+
+    def anew(self, live: Live) -> None:
+        """What was told of its text may be more or less than what it now has."""
+        ...
+
+    def ended(self, run: Run, live: Live | None) -> None:
+        """`live` is None for one that had not begun."""
+        ...
+
+
+Tell = Callable[[Callable[[Audience], None]], None]
+
+
+class Owner:
+    """Implements `link.heir.Heir`."""
+
+    def __init__(
+        self,
+        store: Store,
+        dial: Dial,
+        specify: Specify,
+        *,
+        tell: Tell,
+        over: Callable[[Run, Live], None],
+        now: Callable[[], int],
+        times: Times,
+        patience: Patience,
+    ) -> None:
+        """`over` is called with each run that has ended here, once its end is stored; `now`: milliseconds."""
+        self.lives: dict[str, Live] = {}
+        self._store = store
+        self._specify = specify
+        self._tell = tell
+        self._over = over
+        self._now = now
+        self._times = times
+        self._patiently = patience
+        self._link = Link(self, dial, time.monotonic)
+        self._storing = Storing(store, self._link.ack, times)
+        self._asking = asyncio.Semaphore(MAX_ASKING)
+        self._asks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(log)
+        self._closed = False
+
+    def resume(self, runs: Iterable[Run]) -> None:
+        """Go on with what another process has left."""
+        for run in runs:
+            live = self.lives[run.id] = Live.resumed(run)
+            self._tell(partial(_anew, live))
+        self._link.wake()
+
+    def begin(self, run: Run, *, aborting: bool) -> None:
+        """It has just begun on disk."""
+        live = self.lives[run.id] = Live(run)
+        self._tell(lambda each: each.begun(live))
+        if aborting:
+            self.abort(live)
+        else:
+            self._ask_soon(live)
+
+    def abort(self, live: Live) -> None:
+        if live.aborting or live.ending:
+            return
+        live.aborting = True
+        if live.asked:
+            self._link.abort(live.run.id)
+            asyncio.get_running_loop().call_later(self._times.abort, self._insist, live)
+        else:
+            self._end_soon(live, "aborted")
+
+    async def settle(self) -> None:
+        """Store what has come. Raises StorageFailed."""
+        await self._storing.now()
+
+    async def close(self) -> None:
+        """Hear no more, and store what was heard. Runs go on without us. Raises StorageFailed."""
+        self._closed = True
+        await self._link.close()
+        self._storing.stop()
+        for ask in self._asks:
+            ask.cancel()
+        await self._tasks.finish()
+        await self._storing.now()
+
+    # -- asking an agent -------------------------------------------------------------------------------------------
+
+    def _ask_soon(self, live: Live) -> None:
+        ask = self._tasks.spawn(self._ask(live), f"asking for run {live.run.id}")
+        self._asks.add(ask)
+        ask.add_done_callback(self._asks.discard)
+
+    async def _ask(self, live: Live) -> None:
+        try:
+            while self._wanted(live) and not live.asked:
+                await self._link.ready()
+                async with self._asking:
+                    await self._start(live, await self._specify(live.run))
+        except Unusable as error:
+            self._end_soon(live, "failed", Failure("config", str(error)))
+        except StorageFailed as error:
+            self._end_soon(live, "failed", Failure("internal", str(error), retryable=True))
+        except Unreachable as error:
+            self._end_soon(live, "failed", Failure("network", str(error), retryable=True))
+        except Exception:
+            log.exception("no agent can be asked for run %s", live.run.id)
+            self._end_soon(live, "failed", Failure("internal", BROKEN))
+
+    async def _start(self, live: Live, spec: Spec) -> None:
+        if not self._wanted(live):
+            return
+        try:
+            live.asked = self._link.start(live.run.id, spec)
+        except ValueError as error:
+            self._end_soon(live, "failed", Failure("limit", str(error)))
+        else:
+            await self._link.taken()
+
+    def _wanted(self, live: Live) -> bool:
+        """Whether it is still to be asked for, or to be ended."""
+        return self.lives.get(live.run.id) is live and not live.ending
+
+    # -- link.heir.Heir --------------------------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        return any(live.goes_on for live in self.lives.values())
+
+    def awaited(self) -> dict[str, int]:
+        return {id: live.stored for id, live in self.lives.items() if live.asked}
+
+    def aborted(self) -> list[str]:
+        return [id for id, live in self.lives.items() if live.asked and live.aborting]
+
+    def happened(self, event: Event) -> None:
+        live = self.lives.get(event.run)
+        if live is None:
+            self._link.ack(event.run, event.seq)  # of one that was ended without the agent
+        elif live.goes_on and live.take(event):
+            self._tell(lambda each: each.happened(live, event))
+            if isinstance(event.what, Ended):
+                self._end_as(live, event.what)
+            else:
+                self._storing.soon(live)
+
+    def lost(self, run: str) -> None:
+        live = self.lives.get(run)
+        if live is None or not live.goes_on:
+            return
+        if live.aborting or live.complete or live.acted or live.run.attempts >= MAX_ATTEMPTS:
+            why = "the agent ended in the middle of this answer"
+            acted = "; a tool had been called, so it was not asked again" if live.acted else " twice"
+            self._end_without_agent(live, why + acted)
+        else:
+            log.warning("the agent that had run %s is gone; another one is asked", run)
+            live.asked = False
+            self._storing.drop(live)
+            self._tasks.spawn(self._ask_again(live), f"beginning run {run} anew")
+
+    def refused(self, refusal: Refused) -> None:
+        if (live := self.lives.get(refusal.run)) is not None and live.goes_on:
+            self._end_soon(live, "failed", refusal.failure)
+
+    def unreachable(self, why: Unreachable) -> None:
+        for live in self.lives.values():
+            if live.goes_on:
+                self._end_without_agent(live, str(why))
+
+    async def _ask_again(self, live: Live) -> None:
+        run = await self._patiently(lambda: self._store.again(live.run.id))
+        if run is not None and self._wanted(live):
+            live.again(run)
+            self._tell(partial(_anew, live))
+            self._ask_soon(live)
+
+    # -- ends ------------------------------------------------------------------------------------------------------
+
+    def _insist(self, live: Live) -> None:
+        if self._wanted(live) and not self._closed:
+            log.warning("the agent does not end run %s; it is over all the same", live.run.id)
+            self._end_soon(live, "aborted")
+
+    def _end_as(self, live: Live, ended: Ended) -> None:
+        self._end_soon(live, _STATES[ended.status], ended.failure, ended)
+
+    def _end_without_agent(self, live: Live, why: str) -> None:
+        if live.aborting:
+            self._end_soon(live, "aborted")
+        elif live.complete:
+            self._end_soon(live, "done")
+        else:
+            self._end_soon(live, "interrupted", Failure("internal", why, retryable=True))
+
+    def _end_soon(
+        self, live: Live, state: RunState, failure: Failure | None = None, ended: Ended | None = None
+    ) -> None:
+        """The first end is the one that holds: from here on nothing more is heard of it."""
+        if self._wanted(live) and not self._closed:
+            live.ending = True
+            self._storing.drop(live)
+            self._tasks.spawn(self._end(live, state, failure, ended), f"ending run {live.run.id}")
+
+    async def _end(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
+        reasons = {"done": "stop", "aborted": "aborted", "interrupted": INTERRUPTED}
+        rest, at = live.partial(self._now()), self._now()
+        run = await self._patiently(
+            lambda: self._store.end(
+                live.progress(),
+                state,
+                at,
+                rest=rest,
+                stop_reason=ended.stop_reason if ended else reasons.get(state, "error"),
+                failure=failure,
+                usage=ended.usage if ended else None,
+            )
+        )
+        del self.lives[run.id]
+        if live.over:
+            self._link.ack(run.id, live.seq)
+        elif live.asked:
+            self._link.forget(run.id)
+        self._over(run, live)
+
+
+def _anew(live: Live, audience: Audience) -> None:
+    audience.anew(live)

@@ -1,0 +1,115 @@
+"""What runs have said, on its way to the disk: a moment after they have said it, all of them in one commit.
+
+A disk that refuses loses nothing: it is tried again, and until then the agents keep what is not acknowledged.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.runs.live import Live
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.store import Store
+
+log = logging.getLogger("gateway.runs")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds."""
+
+    store: float = 1.0
+    """From an event to the disk. The agent keeps it meanwhile, so it is lost only if both die."""
+    again: float = 1.0
+    """After the disk has refused."""
+    abort: float = 5.0
+    """In which an agent ends what it was told to; then it is ended without it."""
+
+
+class Storing:
+    def __init__(self, store: Store, acknowledge: Callable[[str, int], None], times: Times) -> None:
+        """`acknowledge` is called with a run and the number of its last event that is on disk."""
+        self._store = store
+        self._acknowledge = acknowledge
+        self._times = times
+        self._due: dict[str, Live] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    def soon(self, live: Live) -> None:
+        self._due[live.run.id] = live
+        if self._task is None and not self._stopped:
+            self._task = asyncio.get_running_loop().create_task(self._keep_storing(), name="storing runs")
+
+    def drop(self, live: Live) -> None:
+        """Its end brings the rest, or it begins anew."""
+        self._due.pop(live.run.id, None)
+
+    async def now(self) -> None:
+        """Raises StorageFailed, and then it is still to be stored; so it is for whoever is cancelled here."""
+        due, self._due = self._due, {}
+        news = [(live, live.progress()) for live in due.values() if live.goes_on]
+        if not news:
+            return
+        try:
+            await self._store.progress([progress for _, progress in news])
+        except BaseException:
+            self._due = {**due, **self._due}
+            raise
+        for live, progress in news:
+            if live.keep(progress):
+                self._acknowledge(live.run.id, progress.seq)
+
+    def stop(self) -> None:
+        """Nothing is stored any more but by `now`."""
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _keep_storing(self) -> None:
+        refused = False
+        try:
+            while self._due:
+                await asyncio.sleep(self._times.again if refused else self._times.store)
+                try:
+                    await self.now()
+                    refused = False
+                except StorageFailed as error:
+                    if not refused:
+                        log.error("%s; what runs say is kept in memory until it can be stored", error)
+                    refused = True
+        finally:
+            self._task = None
+
+
+class Patience:
+    """Tries until the disk takes it: what it is about has happened, whether it can be written or not."""
+
+    def __init__(self, again_s: float) -> None:
+        self._again_s = again_s
+        self._over = asyncio.Event()
+
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Raises StorageFailed once the patience is over."""
+        refused = False
+        while True:
+            try:
+                return await work()
+            except StorageFailed as error:
+                if self._over.is_set():
+                    raise
+                if not refused:
+                    log.error("%s; it is tried again until it can be stored", error)
+                refused = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._again_s):
+                    await self._over.wait()
+
+    def end(self) -> None:
+        """Whoever waits tries once more."""
+        self._over.set()

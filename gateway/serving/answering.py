@@ -1,0 +1,123 @@
+"""What an API's request offers to the application beside ASGI: an answer that outlives the process, written in pieces.
+
+The ASGI scope gets an `Answering` under `extensions["openclaw.answering"]["answering"]`. A piece is written at once and
+waits until the client has taken it, so at most one is on its way. When the process leaves, what the application says of
+its answer goes to the next one, which goes on with `resumed`; where nobody comes after us, the client is told so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from gateway.handover.parting import Answer
+
+if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
+
+    from gateway.serving.http import HttpProtocol
+
+EXTENSION = "openclaw.answering"
+
+
+class Answering:
+    def __init__(self, cycle: RequestResponseCycle, left: Answer | None = None) -> None:
+        self.resumed = left.state if left else None
+        """What another process's application has said of this answer; the request itself is not there any more."""
+        self.given_up = False
+        """That the client is gone is the gateway's own doing."""
+        self._cycle = cycle
+        # As long as nothing is written, what was said of it holds.
+        self._describe = (lambda: left.state) if left else None
+        self._last = left.unsent if left else b""
+        self._farewell = b""
+
+    @property
+    def cycle(self) -> RequestResponseCycle:
+        return self._cycle
+
+    @property
+    def begun(self) -> bool:
+        """The head has been sent."""
+        return self._cycle.response_started
+
+    async def offer(self, describe: Callable[[], bytes], farewell: bytes = b"") -> None:
+        """From now on another process can go on, with what `describe` says then: of all that was given to `write`.
+
+        A head that is sent must be before this, and no piece of the body may be. `farewell` is the end of a body that
+        has begun, for a client that nobody goes on with.
+        """
+        self._cycle.transport.set_write_buffer_limits(0)
+        await self._cycle.flow.drain()
+        self._describe, self._farewell = describe, farewell
+
+    def withdraw(self) -> None:
+        """The rest is written now, by ASGI."""
+        self._describe = None
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body; returns once it is taken, or the client is gone."""
+        if not self._cycle.disconnected:
+            self._last = _chunk(data)
+            self._cycle.transport.write(self._last)
+        await self._cycle.flow.drain()
+
+    @property
+    def portable(self) -> bool:
+        return self._describe is not None and not self._cycle.response_complete and not self._cycle.disconnected
+
+    def left(self) -> Answer:
+        """Nothing may be written after this."""
+        assert self._describe is not None
+        cycle = self._cycle
+        unsent = cycle.transport.get_write_buffer_size()
+        rest = self._last[-unsent:] if unsent else b""
+        return Answer(cycle.scope["path"], self._describe(), cycle.response_started, cycle.keep_alive, rest)
+
+    def give_up(self) -> bytes:
+        """What is to be written before the end."""
+        self.given_up = True
+        begun = self._farewell and self._cycle.response_started and not self._cycle.response_complete
+        return _chunk(self._farewell) + _chunk(b"") if begun else b""
+
+
+def resume(protocol: "HttpProtocol", left: Answer) -> Answering:
+    """The answer as if its request had come to this process."""
+    scope: HTTPScope = {
+        "type": "http",
+        "asgi": {"version": protocol.asgi_version, "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": protocol.server,
+        "client": protocol.client,
+        "scheme": "http",
+        "method": "POST",
+        "root_path": protocol.root_path,
+        "path": left.path,
+        "raw_path": left.path.encode(),
+        "query_string": b"",
+        "headers": [],
+        "state": protocol.app_state.copy(),
+        "extensions": {},
+    }
+    cycle = RequestResponseCycle(
+        scope=scope,
+        transport=protocol.transport,
+        flow=protocol.flow,
+        logger=protocol.logger,
+        access_logger=protocol.access_logger,
+        access_log=False,
+        default_headers=protocol.server_state.default_headers,
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=left.keep_alive,
+        on_response=protocol.on_response_complete,
+    )
+    cycle.more_body = False
+    cycle.response_started = left.begun
+    cycle.chunked_encoding = True if left.begun else None
+    return Answering(cycle, left)
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,0 +1,258 @@
+"""`POST /v1/chat/completions`: a run for each request, answered when it is over or, as a stream, while it goes on.
+
+The run is the service's, not the connection's: it goes on when the gateway restarts, and so does the answer, in the
+next process on the same connection. Whoever asks again under the same `Idempotency-Key` gets the answer from its
+beginning. A client that goes away ends the run that its request began.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+
+import msgspec
+from msgspec import Struct
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.core import Core
+from gateway.protocol.openai_answers import (
+    API,
+    FORBIDDEN,
+    ID,
+    INVALID,
+    NOTHING,
+    RATE,
+    SILENCE,
+    Chunks,
+    Error,
+    broken,
+    completion,
+    error,
+    failure,
+)
+from gateway.protocol.openai_requests import Refused, decode, fingerprint, prompt
+from gateway.runs.following import BEGINNING, Broken, Place, Reader
+from gateway.serving.answering import EXTENSION, Answering
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Request
+from gateway.sessions.transactions import QueueFull
+from gateway.web.targets import target
+
+log = logging.getLogger("gateway.http")
+
+SILENCE_S = 15.0
+"""After which a stream that says nothing says so: proxies cut a connection on which nothing moves for a minute."""
+MAX_PIECE = 16 * 1024
+"""Characters of one chunk, where a client reads more slowly than the model writes."""
+MAX_KEY = 256
+"""Characters of an idempotency key."""
+RESTARTING = Error(
+    "The gateway is restarting. Ask again; with the same Idempotency-Key the answer goes on.", API, "restarting"
+)
+ANEW = Error("The answer broke off and began anew; what was sent of it does not hold. Ask again.", API, "began_anew")
+_SSE = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class _Gone(Exception):
+    """The client, before it has sent its request."""
+
+
+class Going(Struct):
+    """An answer that is not whole yet: what another process needs to go on with it."""
+
+    run: str
+    session: str
+    accepted: int
+    """Milliseconds since 1970."""
+    owned: bool
+    """This request has begun the run."""
+    model: str
+    """As the client named it."""
+    stream: bool
+    usage: bool
+    """Whether a stream ends with it."""
+    said: bool = False
+    """Whether a stream has said something."""
+    place: Place = BEGINNING
+
+
+def is_resumed(scope: Scope) -> bool:
+    """Whether another process has let the request in."""
+    offered = scope.get("extensions", {}).get(EXTENSION)
+    return offered is not None and offered["answering"].resumed is not None
+
+
+async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
+    answering: Answering = scope["extensions"][EXTENSION]["answering"]
+    try:
+        if answering.resumed is not None:
+            going = msgspec.msgpack.decode(answering.resumed, type=Going)
+        else:
+            going = await _accept(core, Headers(scope=scope), await _body(receive))
+        reader = await core.conversations.follow(going.run, going.place)
+    except _Gone:
+        return
+    except Refused as refusal:
+        answer = _refusal(400, str(refusal), INVALID)
+    except _Denied as denied:
+        answer = denied.answer
+    except QueueFull as full:
+        answer = _refusal(429, f"{full}; wait for an answer, or stop one", RATE, {"retry-after": "2"})
+    except StorageFailed as failed:
+        if answering.begun:
+            await send({"type": "http.response.body", "body": broken(Error(str(failed), API)), "more_body": False})
+            return
+        answer = _refusal(503, str(failed), API, {"retry-after": "2"})
+    else:
+        await _Answer(core, going, reader, scope, receive, send).give()
+        return
+    await answer(scope, receive, send)
+
+
+class _Denied(Exception):
+    def __init__(self, status: int, message: str, type: str) -> None:
+        self.answer = _refusal(status, message, type)
+
+
+def _refusal(status: int, message: str, type: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(error(message, type), status, headers, media_type="application/json")
+
+
+async def _body(receive: Receive) -> bytes:
+    """Of a size that the server has bounded."""
+    parts: list[bytes] = []
+    while (message := await receive())["type"] == "http.request":
+        parts.append(message["body"])
+        if not message["more_body"]:
+            return b"".join(parts)
+    raise _Gone
+
+
+async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
+    asked = decode(body)
+    whom, what = target(core, headers, asked.model, asked.user), prompt(asked, int(time.time() * 1000))
+    mark = fingerprint(what, whom.agent, whom.model, whom.session if whom.keeps else None)
+    request = Request(
+        what.prompt,
+        model=whom.model,
+        system=what.system,
+        context=what.context,
+        lane="http",
+        keeps=whom.keeps,
+        mark=mark,
+    )
+    conversations = core.conversations
+    await conversations.ready()
+    session = await conversations.store.session(whom.session) if whom.keeps else None
+    if session is not None and session.entry.get("sendPolicy") == "deny":
+        raise _Denied(403, "send blocked by session policy", FORBIDDEN)
+    run, fresh = await conversations.submit(_run_id(headers), whom.session, request)
+    if run.request.mark != mark:
+        raise _Denied(422, "This Idempotency-Key was used for another request.", INVALID)
+    return Going(run.id, run.session, run.accepted, fresh, asked.model, bool(asked.stream), asked.wants_usage)
+
+
+def _run_id(headers: Headers) -> str:
+    key = headers.get("idempotency-key")
+    if key is None:
+        return f"{ID}{uuid.uuid4()}"
+    if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise Refused(f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters")
+    return key
+
+
+class _Answer:
+    """One answer, until it is whole or nobody is there to take it."""
+
+    def __init__(self, core: Core, going: Going, reader: Reader, scope: Scope, receive: Receive, send: Send) -> None:
+        self._core = core
+        self._going = going
+        self._reader = reader
+        self._answering: Answering = scope["extensions"][EXTENSION]["answering"]
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._chunks = Chunks(going.run, going.accepted, going.model)
+
+    async def give(self) -> None:
+        loop = asyncio.get_running_loop()
+        work = loop.create_task(self._stream() if self._going.stream else self._whole())
+        gone = loop.create_task(self._until_gone())
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                await self._abandon()
+        finally:
+            work.cancel()
+            gone.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+            self._reader.close()
+        if not work.cancelled():
+            work.result()
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _abandon(self) -> None:
+        """The client has gone, or the gateway must: then the run is not the worse for it."""
+        run = self._going.run
+        if self._going.owned and not self._answering.given_up:
+            log.info("the client of run %s has gone", run)
+            try:
+                await self._core.conversations.abort(self._going.session, run)
+            except StorageFailed as problem:
+                log.error("run %s goes on although its client has gone: %s", run, problem)
+
+    def _state(self) -> bytes:
+        return msgspec.msgpack.encode(msgspec.structs.replace(self._going, place=self._reader.place()))
+
+    async def _whole(self) -> None:
+        await self._answering.offer(self._state)
+        run = await self._reader.ended()
+        if run is not None and run.state in ("done", "aborted"):
+            answer = Response(completion(run, self._going.model), media_type="application/json")
+        else:
+            status, why = failure(run)
+            # The agent has tried again as often as it is worth it; the client's next try would be another message.
+            headers = {"x-should-retry": "false"}
+            answer = Response(error(why.message, why.type, why.code), status, headers, media_type="application/json")
+        self._answering.withdraw()
+        await answer(self._scope, self._receive, self._send)
+
+    async def _stream(self) -> None:
+        if self._answering.resumed is None:
+            await self._send({"type": "http.response.start", "status": 200, "headers": _SSE})
+            await self._send({"type": "http.response.body", "body": self._chunks.role(), "more_body": True})
+        await self._answering.offer(self._state, broken(RESTARTING))
+        end = await self._pieces()
+        self._answering.withdraw()
+        await self._send({"type": "http.response.body", "body": end, "more_body": False})
+
+    async def _pieces(self) -> bytes:
+        """Write what is said; returns what the stream ends with."""
+        try:
+            while piece := await self._next():
+                self._going.said = True
+                await self._answering.write(self._chunks.content(piece))
+        except Broken:
+            return broken(ANEW)
+        run = await self._reader.ended()
+        if run is None or run.state not in ("done", "aborted"):
+            return broken(failure(run)[1])
+        nothing = b"" if self._going.said else self._chunks.content(NOTHING)
+        return nothing + self._chunks.end(run, with_usage=self._going.usage)
+
+    async def _next(self) -> str:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    return await self._reader.read(MAX_PIECE)
+            except TimeoutError:
+                await self._answering.write(SILENCE)

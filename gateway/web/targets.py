@@ -1,0 +1,94 @@
+"""Whom a request of OpenAI's API is for: the agent, the model and the session that its head and `model` name."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from gateway.config import catalog, models
+from gateway.config.providers import Unusable
+from gateway.core import Core
+from gateway.protocol.openai_requests import Refused
+from gateway.protocol.params import cut
+from gateway.sessions.keys import BadKey
+
+DEFAULTS = ("openclaw", "openclaw/default")
+INVALID_MODEL = "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`."
+_AGENT = re.compile(r"(?:openclaw[:/]|agent:)([a-z0-9][a-z0-9_-]{0,63})", re.I)
+_RESERVED = re.compile(r"(agent:[^:]*:)?(subagent|cron|acp):", re.I)
+
+
+@dataclass(frozen=True)
+class Target:
+    agent: str
+    model: str | None
+    """`provider/model`, where another one is wanted than the agent's."""
+    session: str
+    keeps: bool
+    """Whether the session stays, with what is said in it."""
+
+
+def target(core: Core, headers: Headers, model: str, user: str | None) -> Target:
+    """Raises Refused."""
+    named, wanted = _named(core, model)
+    named = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or named
+    agent = _known(core.tree, named) if named else catalog.default_id(core.tree)
+    asked, user = headers.get("x-openclaw-session-key", "").strip(), (user or "").strip()
+    if asked:
+        session = _session(core, asked, agent)
+        owner = core.conversations.agent(session)
+        if named and owner != agent:
+            raise Refused(f"`x-openclaw-session-key` names a session of agent '{cut(owner)}'.")
+        agent = owner
+    else:
+        session = _key(core, f"agent:{agent}:" + (f"openai-user:{user}" if user else f"openai:{uuid.uuid4()}"))
+    wanted = headers.get("x-openclaw-model", "").strip() or wanted
+    if wanted:
+        try:
+            models.chain(core.tree, core.env, agent, wanted)
+        except Unusable as error:
+            raise Refused(f"Invalid model: {error}") from None
+    return Target(agent, wanted, session, keeps=bool(asked or user))
+
+
+def names(core: Core) -> list[tuple[str, str]]:
+    """What `model` may be, and whose that is: the agents, then the models that the config has and that can be used."""
+    agents = [f"openclaw/{each.id}" for each in catalog.agents(core.tree)]
+    found = [(name, "openclaw") for name in dict.fromkeys((*DEFAULTS, *agents))]
+    return found + [(str(each.ref), each.ref.provider) for each in models.listed(core.tree, core.env) if each.available]
+
+
+def _named(core: Core, model: str) -> tuple[str | None, str | None]:
+    """Agent and model of the name, None for what the config decides."""
+    name = model.strip()
+    if not name or name.lower() in DEFAULTS:
+        return None, None
+    if found := _AGENT.fullmatch(name):
+        return found[1], None
+    if name in (each for each, _ in names(core)):
+        return None, name
+    raise Refused(INVALID_MODEL)
+
+
+def _known(tree: dict[str, Any], id: str) -> str:
+    found = catalog.find(tree, id)
+    if found is None:
+        raise Refused(f"Unknown agent '{cut(id)}'.")
+    return found.id
+
+
+def _session(core: Core, asked: str, agent: str) -> str:
+    """A key without an agent's name is one of `agent`'s."""
+    if _RESERVED.match(asked):
+        raise Refused("`x-openclaw-session-key` cannot use reserved internal session namespaces.")
+    whole = asked.lower().startswith("agent:") or agent == catalog.default_id(core.tree)
+    return _key(core, asked if whole else f"agent:{agent}:{asked}")
+
+
+def _key(core: Core, text: str) -> str:
+    try:
+        return core.conversations.key(text)
+    except BadKey as error:
+        raise Refused(f"Invalid session: {error}") from None

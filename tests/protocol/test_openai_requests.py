@@ -1,0 +1,219 @@
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.protocol.openai_requests import (
+    IMAGES,
+    MAX_IMAGE,
+    MAX_IMAGES,
+    Prompt,
+    Refused,
+    decode,
+    fingerprint,
+    prompt,
+)
+
+PNG = "data:image/png;base64,aGk="
+
+
+def asked(*messages: Any, **more: Any) -> bytes:
+    return json.dumps({"model": "openclaw", "messages": list(messages), **more}).encode()
+
+
+def said(role: str, content: Any, **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": content, **more}
+
+
+def parsed(*messages: Any) -> Prompt:
+    return prompt(decode(asked(*messages)), 7)
+
+
+def told(message: Any) -> tuple[str, Any]:
+    return message["role"], [block.get("text", block.get("data")) for block in message["content"]]
+
+
+def image(url: Any) -> dict[str, Any]:
+    return said("user", [{"type": "image_url", "image_url": {"url": url}}])
+
+
+def test_the_last_message_of_the_user_is_the_prompt_and_the_rest_comes_before_it() -> None:
+    found = parsed(
+        said("system", "Be brief."),
+        said("user", "one"),
+        said("assistant", [{"type": "text", "text": "two"}, {"type": "refusal", "refusal": "no"}]),
+        said("developer", [{"type": "text", "text": "Be kind."}]),
+        said("user", [{"type": "text", "text": "three"}, {"type": "input_text", "text": "four"}]),
+        said("assistant", "an answer that nobody has asked to go on with"),
+    )
+    assert found.system == "Be brief.\n\nBe kind."
+    assert told(found.prompt) == ("user", ["three\nfour"]) and found.prompt["timestamp"] == 7
+    assert [told(each) for each in found.context] == [("user", ["one"]), ("assistant", ["two\nno"])]
+
+
+def test_calls_of_tools_and_their_results_are_told_in_words() -> None:
+    calls = [{"id": "c1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}]
+    found = parsed(
+        said("user", "add"),
+        said("assistant", None, tool_calls=calls),
+        said("tool", "2", tool_call_id="c1"),
+        said("function", "3", name="sum"),
+    )
+    assert told(found.prompt) == ("user", ["Tool:sum: 3"])
+    assert [told(each)[1] for each in found.context] == [
+        ["add"],
+        ['tool_call id=c1 name=sum arguments={"a": 1}'],
+        ["Tool:c1: 2"],
+    ]
+
+
+def test_images_are_passed_on_where_they_were() -> None:
+    found = parsed(
+        image(PNG), said("user", [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": PNG}])
+    )
+    assert found.context[0]["content"] == [{"type": "image", "data": "aGk=", "mimeType": "image/png"}]
+    assert [block["type"] for block in found.prompt["content"]] == ["text", "image"]
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_kinds_of_images(kind: str) -> None:
+    content = parsed(image(f"data:{kind.upper()};charset=x;base64,aGk=")).prompt["content"]
+    assert content == [{"type": "image", "data": "aGk=", "mimeType": kind}]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://example.com/a.png", "not fetched from the web"),
+        ("HTTP://example.com/a.png", "not fetched from the web"),
+        ("file:///etc/passwd", "not a data URL"),
+        ("data:image/png,hi", "not a data URL in base64"),
+        ("", "not a data URL"),
+        ("data:image/svg+xml;base64,aGk=", r"of type image/svg\+xml are not supported"),
+        ("data:;base64,aGk=", "of type unknown"),
+        ("data:image/png;base64,a$k=", "not base64"),
+        ("data:image/png;base64,", "is empty"),
+    ],
+)
+def test_images_that_cannot_be_shown_to_a_model(url: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        parsed(image(url))
+
+
+def test_bounds_of_images() -> None:
+    def of(size: int) -> Any:
+        return image("data:image/png;base64," + base64.b64encode(bytes(size)).decode())
+
+    assert parsed(of(MAX_IMAGE)).prompt["content"]
+    with pytest.raises(Refused, match=str(MAX_IMAGE)):
+        parsed(of(MAX_IMAGE + 1))
+    assert parsed(*[image(PNG)] * MAX_IMAGES).prompt["content"]
+    with pytest.raises(Refused, match=f"at most {MAX_IMAGES}"):
+        parsed(*[image(PNG)] * (MAX_IMAGES + 1))
+
+
+@pytest.mark.parametrize(
+    ("messages", "why"),
+    [
+        ([], "Missing user message"),
+        ([said("system", "x")], "Missing user message"),
+        ([said("user", " \n")], "Missing user message"),
+        ([said("user", "before"), said("user", None)], "Missing user message"),
+        ([said("user", [{"type": "input_audio", "input_audio": {}}])], "type input_audio are not supported"),
+        ([said("assistant", image(PNG)["content"]), said("user", "x")], "of the user only"),
+    ],
+)
+def test_messages_without_a_question(messages: list[Any], why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        parsed(*messages)
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("n", [1, None], [0, 2]),
+        ("temperature", [0, 2, 0.5], [-0.1, 2.1, "hot"]),
+        ("top_p", [0, 1], [-0.1, 1.1]),
+        ("frequency_penalty", [-2, 2], [-2.1, 2.1]),
+        ("presence_penalty", [-2, 2], [-2.1, 2.1]),
+        ("seed", [0, -1], [0.5]),
+        ("max_tokens", [1], [0, -1, 1.5]),
+        ("max_completion_tokens", [1], [0]),
+        ("stop", ["x", ["a", "b", "c", "d"]], [["a", "b", "c", "d", "e"], [""], [1]]),
+        ("stream", [True, False], ["yes"]),
+        ("user", ["u"], [5]),
+        ("response_format", [{"type": "text"}], [{"type": "json_object"}, {"type": "json_schema"}]),
+        ("tools", [[]], [[{"type": "function", "function": {"name": "f"}}]]),
+        ("functions", [[]], [[{"name": "f"}]]),
+    ],
+)
+def test_fields_at_their_bounds(field: str, good: list[Any], bad: list[Any]) -> None:
+    for value in [*good, None]:
+        decode(asked(said("user", "x"), **{field: value}))
+    for value in bad:
+        with pytest.raises(Refused, match=field if field != "functions" else "tools"):
+            decode(asked(said("user", "x"), **{field: value}))
+
+
+def test_tools_that_shall_not_be_called_are_no_hindrance() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    assert decode(asked(said("user", "x"), tools=tools, tool_choice="none")).tools == tools
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b'{"messages": "x"}', b"[" * 100_000, b'{"messages":[{"role":1}]}']
+)
+def test_what_is_no_request(body: bytes) -> None:
+    with pytest.raises(Refused, match="^Invalid request body: "):
+        decode(body)
+
+
+def test_unknown_roles_are_named() -> None:
+    with pytest.raises(Refused, match="at /messages/0/role"):
+        decode(asked(said("robot", "x")))
+
+
+def test_the_same_question_has_the_same_fingerprint_whenever_it_is_asked() -> None:
+    one = decode(asked(said("system", "s"), said("user", "a"), said("user", "b")))
+    other = decode(asked(said("system", "s"), said("user", "a"), said("assistant", "b"), said("user", "b")))
+    assert fingerprint(prompt(one, 1), "main") == fingerprint(prompt(one, 2), "main")
+    assert len({fingerprint(prompt(one, 1), "main"), fingerprint(prompt(other, 1), "main")}) == 2
+    assert fingerprint(prompt(one, 1), "main") != fingerprint(prompt(one, 1), "other")
+
+
+TEXT = st.text("ab \n\xff", max_size=5)
+PARTS = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["text", "image_url", "refusal", "x"])},
+        optional={"text": TEXT, "image_url": st.sampled_from([PNG, {"url": PNG}, "http://x", {}])},
+    )
+)
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "developer", "user", "assistant", "tool", "function", "no"])},
+        optional={"content": st.none() | TEXT | PARTS, "name": TEXT, "tool_call_id": TEXT},
+    )
+)
+
+
+@given(MESSAGES)
+def test_any_messages_are_a_prompt_or_refused(messages: list[Any]) -> None:
+    try:
+        found = parsed(*messages)
+    except Refused:
+        return
+    assert found.prompt["role"] == "user"
+    for each in (*found.context, found.prompt):
+        assert each["content"] and each["role"] in ("user", "assistant")
+        assert all(block["type"] == "image" or block["text"].strip() for block in each["content"])
+
+
+@given(st.binary())
+def test_any_bytes_are_a_request_or_refused(body: bytes) -> None:
+    try:
+        decode(body)
+    except Refused:
+        pass
