@@ -31,7 +31,7 @@ def make(folder: Path) -> Path:
             id = f"r{number}"
             transactions.accept(id, MAIN, "main", Request(user("?"), keeps=False), NOW, None, db)
             transactions.begin(id, NOW, db)
-            transactions.end(Progress(id, 1, "", [assistant("!")]), None, "done", NOW, None, None, Usage(), db)
+            transactions.end(Progress(id, 1, "", {1: assistant("!")}), None, "done", NOW, None, None, Usage(), db)
         db.execute("COMMIT")
     return path
 
