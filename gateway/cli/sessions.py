@@ -132,7 +132,7 @@ def _tell_list(payload: Any) -> None:
         right=("AGE", "TOKENS"),
     )
     if (more := payload.get("totalCount", 0) - len(rows)) > 0:
-        click.secho(f"{more} more: --limit {payload['totalCount']}", dim=True)
+        click.echo(f"{more} more: --limit {payload['totalCount']}")
 
 
 def title_of(row: Any) -> str:
@@ -143,7 +143,7 @@ def title_of(row: Any) -> str:
 def _tell_messages(payload: Any) -> None:
     from gateway.cli.chat import coloured, columns
     from gateway.cli.conversation.paper import Paper
-    from gateway.cli.conversation.view import read_row
+    from gateway.cli.conversation.pieces import read_row
 
     tty = sys.stdout.isatty()
     paper = Paper(columns if tty else lambda: sys.maxsize, tty and coloured())
