@@ -13,6 +13,7 @@ from gateway.cli.status import duration
 from gateway.cli.suggest import session_keys
 from gateway.cli.table import print_table
 from gateway.cli.target import target_options
+from gateway.cli.upkeep import backup, check, import_, recover
 
 DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000
@@ -29,6 +30,10 @@ def sessions() -> None:
 
     Exit code 0: done · 1: refused or failed · 3: not running · 14: no answer in time.
     """
+
+
+for command in (import_, backup, check, recover):
+    sessions.add_command(command)
 
 
 @sessions.command("list")
