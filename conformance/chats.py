@@ -1,6 +1,6 @@
-"""Conversations in the Control UIs of both releases: what is done in them, and one walk through it in a headless Chromium."""
+"""Conversations in the Control UIs of both releases: what is done in them, and a walk through it in a headless browser."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -24,9 +24,7 @@ def with_echo(modern: bool) -> tuple[Act, ...]:
     """In an agent's main session."""
     long, middle = _words("stop", 150), _words("restart", 90)
     first, second = _words("first", 30), "and then the second"
-    reset: tuple[Message, ...] = (
-        () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
-    )
+    reset = () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
     return (
         _said("send", "alpha beta gamma"),
         Act("reload", "reload", ends=_exchange("alpha beta gamma"), whole=_echo("alpha beta gamma")),
@@ -92,11 +90,6 @@ def _scene(version: str, act: Act, row: dict[str, Any]) -> Scene:
     )
 
 
-def _said(label: str, text: str, answer: Any = None) -> Act:
-    answer = answer or _echo
-    return Act("send", label, (text,), (_user(text), _assistant(answer(text))), answer(text))
-
-
 def _exchange(text: str) -> tuple[Message, Message]:
     return _user(text), _assistant(_echo(text))
 
@@ -115,6 +108,10 @@ def _echo(text: str) -> str:
 
 def _provided(text: str) -> str:
     return f"You said: {text}"
+
+
+def _said(label: str, text: str, answer: Callable[[str], str] = _echo) -> Act:
+    return Act("send", label, (text,), (_user(text), _assistant(answer(text))), answer(text))
 
 
 def _words(stem: str, number: int) -> str:
