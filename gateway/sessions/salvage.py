@@ -38,9 +38,10 @@ def recover(path: Path, now: int) -> Salvage:
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now / 1000))}")
     try:
         fresh.unlink(missing_ok=True)
-        with closing(visitor(path)) as damaged, closing(writable(fresh, MIGRATIONS)) as new:
-            form(damaged, path, len(MIGRATIONS))
-            rows, found = _copy(damaged, new, now)
+        with closing(visitor(path)) as damaged:
+            same = MIGRATIONS[: form(damaged, path, len(MIGRATIONS))]  # the gateway brings it up to date
+            with closing(writable(fresh, same)) as new:
+                rows, found = _copy(damaged, new)
         for old, name in ((path, aside), (wal_of(path), wal_of(aside))):
             if old.exists():
                 old.rename(name)
@@ -54,7 +55,7 @@ def recover(path: Path, now: int) -> Salvage:
     return Salvage(rows, str(aside), found)
 
 
-def _copy(damaged: sqlite3.Connection, new: sqlite3.Connection, now: int) -> tuple[dict[str, int], int]:
+def _copy(damaged: sqlite3.Connection, new: sqlite3.Connection) -> tuple[dict[str, int], int]:
     new.execute("PRAGMA foreign_keys=0")
     new.execute("BEGIN")
     counts = dict.fromkeys(TABLES, 0)
@@ -87,7 +88,9 @@ def _rows(damaged: sqlite3.Connection, table: str, names: list[str]) -> Iterator
     while last is not None:
         try:
             row = damaged.execute(query, (last,)).fetchone()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                raise  # not of the file: of what was asked
             last = _beyond(damaged, table, last)
             continue
         if row is None:

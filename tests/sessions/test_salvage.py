@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.link.messages import Usage
-from gateway.sessions import transactions
+from gateway.sessions import salvage, transactions
 from gateway.sessions.checkup import look
 from gateway.sessions.connections import StorageFailed, writable
 from gateway.sessions.records import Progress, Request
@@ -61,11 +61,11 @@ def there(path: Path) -> list[int]:
 
 def test_a_good_database_is_whole_afterwards(tmp_path: Path) -> None:
     path = make(tmp_path)
-    salvage = recover(path, NOW)
-    assert salvage.rows == {"sessions": 1, "messages": MESSAGES, "runs": 20, "requests": 20, "usage": 20}
-    assert salvage.found == 0
+    done = recover(path, NOW)
+    assert done.rows == {"sessions": 1, "messages": MESSAGES, "runs": 20, "requests": 20, "usage": 20}
+    assert done.found == 0
     assert there(path) == list(range(MESSAGES))
-    assert sorted(os.listdir(tmp_path)) == ["a.sqlite", Path(salvage.aside).name]
+    assert sorted(os.listdir(tmp_path)) == ["a.sqlite", Path(done.aside).name]
     with closing(writable(path, MIGRATIONS)) as db:
         (run, fresh) = transactions.accept("r7", MAIN, "main", Request(user("?")), NOW, None, db)
         assert (run.state, run.answer, fresh) == ("done", "!", False)
@@ -90,20 +90,20 @@ def test_what_lies_on_damaged_pages_is_lost_and_nothing_else(
     damage(path, *which(pages(path, "messages", kind)))
     found = look(path)
     assert found is not None and found.damages
-    salvage = recover(path, NOW)
+    done = recover(path, NOW)
     numbers = there(path)
-    assert len(numbers) == salvage.rows["messages"] and least <= len(numbers) < MESSAGES
+    assert len(numbers) == done.rows["messages"] and least <= len(numbers) < MESSAGES
     assert numbers == sorted(set(numbers))
     after = look(path, deep=True)
     assert after is not None and (after.damages, after.messages) == ((), len(numbers))
-    assert salvage.rows["usage"] == 20
+    assert done.rows["usage"] == 20
 
 
 def test_messages_whose_session_is_lost_get_one(tmp_path: Path) -> None:
     path = make(tmp_path)
     damage(path, *pages(path, "sessions", "leaf"))
-    salvage = recover(path, NOW)
-    assert (salvage.rows["sessions"], salvage.rows["messages"], salvage.found) == (0, MESSAGES, 1)
+    done = recover(path, NOW)
+    assert (done.rows["sessions"], done.rows["messages"], done.found) == (0, MESSAGES, 1)
     with closing(sqlite3.connect(path)) as db:
         (key,) = db.execute("SELECT key FROM sessions").fetchone()
         session = find_session(key, db)
@@ -122,6 +122,25 @@ def test_a_run_without_its_request_is_none(tmp_path: Path) -> None:
     with closing(writable(path, MIGRATIONS)) as db:
         assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
         assert transactions.accept("r7", MAIN, "main", Request(user("?")), NOW, None, db)[1]
+
+
+def test_a_file_of_an_older_form_stays_one_until_the_gateway_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, newer = make(tmp_path), (*MIGRATIONS, "ALTER TABLE messages ADD COLUMN later TEXT NOT NULL DEFAULT 'x';")
+    monkeypatch.setattr(salvage, "MIGRATIONS", newer)
+    assert recover(path, NOW).rows["messages"] == MESSAGES
+    with closing(writable(path, newer)) as db:
+        assert db.execute("SELECT count(*) FROM messages WHERE later = 'x'").fetchone() == (MESSAGES,)
+
+
+def test_a_file_that_lacks_what_its_form_has_is_left_alone(tmp_path: Path) -> None:
+    path = make(tmp_path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE messages DROP COLUMN tool")
+    with pytest.raises(StorageFailed, match="no such column: tool"):
+        recover(path, NOW)
+    assert os.listdir(tmp_path) == ["a.sqlite"]
 
 
 def test_the_damaged_file_is_kept(tmp_path: Path) -> None:
