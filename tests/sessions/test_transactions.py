@@ -38,6 +38,8 @@ class Model:
     transcript: int | None = None
     """Which of its session's transcripts it speaks in."""
     sent: list[Progress] = field(default_factory=list)
+    before: list[Progress] = field(default_factory=list)
+    """What was sent before it began anew."""
 
 
 class Runs(RuleBasedStateMachine):
@@ -107,28 +109,33 @@ class Runs(RuleBasedStateMachine):
     def progress(self, data: st.DataObject, said: int, events: int) -> None:
         id, run = self.pick(data, "running")
         seq = run.seq + said + events
-        texts = [f"{id} {next(self.numbers)}" for _ in range(said)]
-        news = Progress(id, seq, f"writing {seq}", [assistant(text) for text in texts], provider="mock", model="m1")
+        known = {number: message for old in run.sent for number, message in old.said.items()}
+        fresh = {run.seq + 1 + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
+        told = {**known, **fresh} if data.draw(st.booleans()) else fresh
+        news = Progress(id, seq, f"writing {seq}", told, provider="mock", model="m1", attempt=max(1, run.attempts))
         run.sent.append(news)
         self.take(id, run, news)
         assert transactions.progress(news, self.db) == (run.state == "running")
 
     def take(self, id: str, run: Model, news: Progress) -> None:
         if run.state == "running" and news.seq > run.seq:
+            for number, message in sorted(news.said.items()):
+                if number > run.seq:
+                    self.tokens += 10
+                    self.say(id, run, text_of(message))
             run.seq, run.text = news.seq, news.text
-            for message in news.said:
-                self.tokens += 10
-                self.say(id, run, text_of(message))
 
     @precondition(lambda self: any(run.sent for run in self.runs.values()))
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        """What is sent again changes nothing, unless the run has begun anew: then nothing of before is sent."""
+        """What is sent again changes nothing, and what was sent before a run has begun anew never does."""
         id, run = self.pick(data, "running")
         for old in run.sent:
             if old.seq <= run.seq:
                 taken = transactions.progress(old, self.db)
                 assert taken == (run.state == "running" and old.seq == run.seq)
+        for old in run.before:
+            assert not transactions.progress(old, self.db)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
@@ -138,6 +145,7 @@ class Runs(RuleBasedStateMachine):
         assert (found is not None) == (run.state == "running")
         if found is not None:
             run.seq, run.text, run.attempts = 0, "", run.attempts + 1
+            run.before += run.sent
             run.sent.clear()
             said = self.transcripts.get(run.session)
             if said is not None and run.transcript == self.generation.get(run.session, 0):
@@ -154,8 +162,9 @@ class Runs(RuleBasedStateMachine):
     )
     def end(self, data: st.DataObject, state: RunState, said: int, rest: bool, behind: int) -> None:
         id, run = self.pick(data, "running")
-        texts = [f"{id} {next(self.numbers)}" for _ in range(said)]
-        last = Progress(id, run.seq + said - behind, "", [assistant(text) for text in texts])
+        first = run.seq + 1 - behind
+        told = {first + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
+        last = Progress(id, first + said - 1, "", told, attempt=max(1, run.attempts))
         left = assistant(f"{id} {next(self.numbers)}") if rest else None
         ended = transactions.end(last, left, state, NOW, "stop", None, Usage(), self.db)
         if run.state in UNFINISHED:
@@ -226,7 +235,9 @@ def accept(db: sqlite3.Connection, id: str, session: str = MAIN, now: int = NOW,
 
 
 def end(db: sqlite3.Connection, id: str, state: RunState = "done", now: int = NOW, *said: Message) -> Run:
-    return transactions.end(Progress(id, len(said), "", list(said)), None, state, now, None, None, Usage(), db)
+    return transactions.end(
+        Progress(id, len(said), "", dict(enumerate(said, 1))), None, state, now, None, None, Usage(), db
+    )
 
 
 def test_a_session_has_a_bound_on_what_waits(db: sqlite3.Connection) -> None:
@@ -304,7 +315,7 @@ def test_an_end_says_what_came_of_it(db: sqlite3.Connection) -> None:
     accept(db, "r")
     transactions.begin("r", NOW + 1, db)
     tool = tool_result("clock", "12:00", NOW + 2)
-    transactions.progress(Progress("r", 3, "It", [tool], True, "mock", "m1"), db)
+    transactions.progress(Progress("r", 3, "It", {2: tool}, acted=True, provider="mock", model="m1"), db)
     failure, usage = Failure("network", "gone", retryable=True), Usage(input=7)
     rest = assistant("It is", NOW + 3)
     run = transactions.end(Progress("r", 4, ""), rest, "interrupted", NOW + 4, "interrupted", failure, usage, db)

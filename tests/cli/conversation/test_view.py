@@ -1,5 +1,6 @@
 """Whatever is told again, or is missed: each word is shown once, in order."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -325,7 +326,7 @@ class World:
                 self.telling.happened(self.live, event)
 
     def store(self) -> None:
-        for message in self.live.said:
+        for message in self.live.said.values():
             self.rows.append(read_row({**message, "__openclaw": {"id": str(len(self.rows)), "runId": "r"}}))
         progress = self.live.progress()
         self.live.keep(progress)
@@ -385,6 +386,14 @@ class World:
         return [text for text in shown if text]
 
 
+async def live_through(texts: list[list[str]], steps: list[tuple[str, int]]) -> World:
+    world = World(texts)
+    for name, count in steps:
+        world.step(name, count)
+    assert world.end() == world.expected
+    return world
+
+
 @given(
     st.lists(words, min_size=1, max_size=3),
     st.lists(st.tuples(st.sampled_from(["go on", "store", "crash", "lose", "miss"]), st.integers(0, 4)), max_size=12),
@@ -395,10 +404,7 @@ def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, 
     pace = telling.PACE_S
     telling.PACE_S = 0
     try:
-        world = World(marked)
-        for name, count in steps:
-            world.step(name, count)
-        assert world.end() == world.expected
+        world = asyncio.run(live_through(marked, steps))
     finally:
         telling.PACE_S = pace
     assert isinstance(world.pieces[-1], Over)
