@@ -31,7 +31,7 @@ def outcome(run: Run) -> Outcome | WireError:
         "meta": {
             "durationMs": (run.ended or started) - started,
             "agentMeta": {
-                "sessionId": run.session,
+                "sessionId": run.transcript or run.session,
                 "provider": run.provider,
                 "model": run.model,
                 "usage": {**usage, "total": used.total},

@@ -38,8 +38,6 @@ class Model:
     transcript: int | None = None
     """Which of its session's transcripts it speaks in."""
     sent: list[Progress] = field(default_factory=list)
-    before: list[Progress] = field(default_factory=list)
-    """What was sent before it began anew."""
 
 
 class Runs(RuleBasedStateMachine):
@@ -105,37 +103,34 @@ class Runs(RuleBasedStateMachine):
             assert begun.request.prompt == user(f"? {id}")
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), said=st.integers(0, 2), events=st.integers(0, 2))
-    def progress(self, data: st.DataObject, said: int, events: int) -> None:
+    @rule(data=st.data(), said=st.integers(0, 2), events=st.integers(0, 2), again=st.booleans())
+    def progress(self, data: st.DataObject, said: int, events: int, again: bool) -> None:
         id, run = self.pick(data, "running")
         seq = run.seq + said + events
-        known = {number: message for old in run.sent for number, message in old.said.items()}
-        fresh = {run.seq + 1 + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
-        told = {**known, **fresh} if data.draw(st.booleans()) else fresh
-        news = Progress(id, seq, f"writing {seq}", told, provider="mock", model="m1", attempt=max(1, run.attempts))
+        messages = {run.seq + 1 + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
+        if again and run.sent and run.sent[-1].attempt == run.attempts:
+            messages |= run.sent[-1].said  # as if nobody had heard that they are stored
+        news = Progress(id, seq, f"writing {seq}", messages, attempt=run.attempts)
         run.sent.append(news)
         self.take(id, run, news)
         assert transactions.progress(news, self.db) == (run.state == "running")
 
     def take(self, id: str, run: Model, news: Progress) -> None:
         if run.state == "running" and news.seq > run.seq:
-            for number, message in sorted(news.said.items()):
-                if number > run.seq:
-                    self.tokens += 10
-                    self.say(id, run, text_of(message))
+            for _, message in sorted((seq, said) for seq, said in news.said.items() if seq > run.seq):
+                self.tokens += 10
+                self.say(id, run, text_of(message))
             run.seq, run.text = news.seq, news.text
 
     @precondition(lambda self: any(run.sent for run in self.runs.values()))
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        """What is sent again changes nothing, and what was sent before a run has begun anew never does."""
+        """What is sent again changes nothing, also when the run has begun anew meanwhile."""
         id, run = self.pick(data, "running")
         for old in run.sent:
-            if old.seq <= run.seq:
-                taken = transactions.progress(old, self.db)
-                assert taken == (run.state == "running" and old.seq == run.seq)
-        for old in run.before:
-            assert not transactions.progress(old, self.db)
+            taken = transactions.progress(old, self.db)
+            current = old.attempt == run.attempts and old.seq == run.seq
+            assert taken == (run.state == "running" and current)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
@@ -145,8 +140,6 @@ class Runs(RuleBasedStateMachine):
         assert (found is not None) == (run.state == "running")
         if found is not None:
             run.seq, run.text, run.attempts = 0, "", run.attempts + 1
-            run.before += run.sent
-            run.sent.clear()
             said = self.transcripts.get(run.session)
             if said is not None and run.transcript == self.generation.get(run.session, 0):
                 said[:] = [each for each in said if each[0] != id or each[1] == f"? {id}"]
@@ -162,9 +155,8 @@ class Runs(RuleBasedStateMachine):
     )
     def end(self, data: st.DataObject, state: RunState, said: int, rest: bool, behind: int) -> None:
         id, run = self.pick(data, "running")
-        first = run.seq + 1 - behind
-        told = {first + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
-        last = Progress(id, first + said - 1, "", told, attempt=max(1, run.attempts))
+        messages = {run.seq + 1 + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
+        last = Progress(id, run.seq + said - behind, "", messages, attempt=run.attempts)
         left = assistant(f"{id} {next(self.numbers)}") if rest else None
         ended = transactions.end(last, left, state, NOW, "stop", None, Usage(), self.db)
         if run.state in UNFINISHED:
