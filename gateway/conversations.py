@@ -42,6 +42,8 @@ log = logging.getLogger("gateway.conversations")
 
 AGAIN_S = 5.0
 """After the database could not be opened."""
+CLOSE_S = 10.0
+"""In which what runs have said is stored, where nobody waits for us to leave."""
 QUIET_S = 15.0
 """In which a session's runs are over that were told to end."""
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -97,7 +99,7 @@ class Conversations:
         """Whoever waits for the end of a run gets what there is."""
         self.runs.release()
 
-    async def close(self, limit_s: float, *, for_good: bool = True) -> None:
+    async def close(self, limit_s: float = CLOSE_S, *, for_good: bool = True) -> None:
         """Store what runs have said, which go on without us: what is not stored in time, the agent keeps.
 
         `for_good`: nobody comes after us, so the files of the database are put in order too.

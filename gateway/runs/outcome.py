@@ -58,4 +58,4 @@ class Owed:
         what = outcome(run)
         for connection, id in run.waiting:
             text = encode_error(id, what) if isinstance(what, WireError) else encode_response(id, what)
-            self._hub.answer(connection, text)
+            self._hub.answer(connection, id, text)

@@ -37,7 +37,7 @@ class Specifier:
         session = await self._store.session(run.session) if request.keeps else None
         entry: Mapping[str, Any] = session.entry if session else {}
         models = chain(tree, self._environment, run.agent, request.model or entry.get("model"))
-        history = await self._store.history(run.session, run.id) if session is not None else request.context
+        history = await self._store.history(run.session, run.id) if session is not None else []
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
         limits = bounds(tree, run.agent)
@@ -49,7 +49,7 @@ class Specifier:
             agent=run.agent,
             prompt=request.prompt,
             models=models,
-            history=[message for message in history if not message.get("command")],
+            history=[message for message in history or request.context if not message.get("command")],
             system="\n\n".join(part for part in system if part),
             thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
             servers=servers(tree),

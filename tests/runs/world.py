@@ -63,6 +63,7 @@ class Agents:
         self._runs: agent_runs.Runs | None = None
         self._link: Link | None = None
         self._server: asyncio.Server | None = None
+        self._served: set[asyncio.Task[Any]] = set()
 
     async def listen(self) -> None:
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
@@ -93,12 +94,17 @@ class Agents:
         assert self._server is not None
         self._server.close()
         await self.crash()
+        await asyncio.gather(*self._served, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._link is None:
             self.born += 1
             self._runs = agent_runs.Runs(lambda run: link.happened(run), lambda: None)
             self._link = link = Link(self._runs)
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._served.add(serving)
+        serving.add_done_callback(self._served.discard)
         await self._link.serve(reader, writer)
 
 

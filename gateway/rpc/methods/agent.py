@@ -9,7 +9,7 @@ from gateway.protocol.params import Params, cut
 from gateway.protocol.scopes import WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
-from gateway.rpc.methods.conversation import prompt, session_key, stored
+from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.runs.outcome import Outcome, outcome
@@ -18,7 +18,7 @@ from gateway.sessions.records import Request
 
 class AgentParams(Params, frozen=True, kw_only=True):
     message: Key
-    idempotency_key: Key
+    idempotency_key: RunId
     agent_id: Key | None = None
     provider: str | None = None
     model: str | None = None
@@ -63,7 +63,7 @@ class Accepted(Struct, rename="camel"):
 
 
 class WaitParams(Params, frozen=True, kw_only=True):
-    run_id: Key
+    run_id: RunId
     timeout_ms: Annotated[int, Meta(ge=0)] = 30_000
 
 
