@@ -105,14 +105,17 @@ def make_home(client: Client, folder: Path, port: int) -> Path:
     return home
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Of a client; nothing of what is set here reaches it."""
+    return {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
+
+
 def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -> Run:
     """`enter` are words before the command that lead to where the gateway is."""
-    environment = {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
-    environment |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
     began = time.monotonic()
     process = subprocess.Popen(
         [*enter, *client.words(command)],
-        env=environment,
+        env=environment(home) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
