@@ -26,7 +26,10 @@ COMMANDS = (
     "logs",
     "channels status",
     "devices list",
+    "openai",
 )
+OPENAI = "openai"
+"""No command of OpenClaw's: the client of OpenAI that each release brings, asking for completions."""
 LIMIT_SECONDS = 60.0
 """For one command. The clients' own limits are 3 to 10 s; the rest is Node reading its files on a cold machine."""
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
@@ -64,6 +67,8 @@ class Client:
         return self.stamp.exists()
 
     def words(self, command: str) -> list[str]:
+        if command == OPENAI:
+            return [str(self.interpreter), str(PROJECT / "conformance" / "openai.mjs"), str(self.folder)]
         return [str(self.interpreter), str(self.package / "openclaw.mjs"), *command.split()]
 
 

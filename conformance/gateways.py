@@ -50,7 +50,9 @@ class Gateway(Protocol):
 
 def config_text(extra: dict[str, Any], **sections: Any) -> str:
     """`extra` goes into the `gateway` section."""
-    return json.dumps({"gateway": {"auth": {"mode": "token", "token": TOKEN}, **extra}, **sections})
+    http = {"endpoints": {"chatCompletions": {"enabled": True}}}
+    gateway = {"auth": {"mode": "token", "token": TOKEN}, "http": http, **extra}
+    return json.dumps({"gateway": gateway, **sections})
 
 
 def client_ports(table: str, port: int) -> set[int]:

@@ -12,7 +12,7 @@ something else, and that thread would take what the client sends. Names tell wha
     ledger    the memfd that tells of the clients' connections (as the record)
     parting   what the predecessor left half done, if it left on purpose (as the record)
     conn-<n>  a WebSocket (as the record); n is its id in the ledger
-    http-<n>  an idle HTTP connection (only over a planned restart)
+    http-<n>  an HTTP connection, idle or with an answer under way (only over a planned restart)
     agent-<p> the socket pair with a child that is our agent (only over a re-exec); p is its pid
 """
 
@@ -55,7 +55,7 @@ class Inherited:
     connections: Mapping[str, int] = field(default_factory=dict)
     """WebSockets by name."""
     http: Mapping[str, int] = field(default_factory=dict)
-    """Idle HTTP connections by name."""
+    """HTTP connections by name."""
 
 
 def inherit(environ: MutableMapping[str, str]) -> Inherited:

@@ -130,6 +130,8 @@ class Owner:
     # -- asking an agent -------------------------------------------------------------------------------------------
 
     def _ask_soon(self, live: Live) -> None:
+        if self._closed:
+            return  # whoever comes after us finds that no agent has it
         ask = self._tasks.spawn(self._ask(live), f"asking for run {live.run.id}")
         self._asks.add(ask)
         ask.add_done_callback(self._asks.discard)

@@ -48,7 +48,8 @@ class Answering:
         A head that is sent must be before this, and no piece of the body may be. `farewell` is the end of a body that
         has begun, for a client that nobody goes on with.
         """
-        self._cycle.transport.set_write_buffer_limits(0)
+        if not self._cycle.transport.is_closing():
+            self._cycle.transport.set_write_buffer_limits(0)
         await self._cycle.flow.drain()
         self._describe, self._farewell = describe, farewell
 

@@ -6,7 +6,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+
+import pytest
+import uvloop
 
 from gateway.config.schema import Limits
 from gateway.handover.parting import Answer
@@ -31,6 +34,10 @@ class Application:
     answering: Answering | None = None
     offers: bool = True
     written: int = 0
+    looks: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.looks.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] != "/v1/x":
@@ -40,6 +47,7 @@ class Application:
         self.answering = answering = scope["extensions"][EXTENSION]["answering"]
         self.resumed.append(answering.resumed)
         self.written = int(answering.resumed or 0)
+        await self.looks.wait()
         if self.streams and not answering.begun:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         if self.offers:
@@ -109,36 +117,48 @@ class World:
         return answers
 
 
-def play(scene: Callable[[World], Awaitable[None]], buffer: int | None = None, **app: Any) -> None:
-    async def whole() -> None:
-        application = Application(**app)
-        server = GatewayServer(application, lambda: Limits(), APIS)
-        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as sock:
-            if buffer:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-            await server.start([listener])
-            sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, listener.getsockname())
-            reader, writer = await asyncio.open_connection(sock=sock)
-            world = World(server, application, reader, writer, sock)
-            try:
-                async with asyncio.timeout(10):
-                    await scene(world)
-            finally:
-                for task in world.server.server_state.tasks:
-                    task.cancel()
-                writer.close()
-                while world.server.server_state.connections:
-                    await asyncio.sleep(0)
-                for each in (server, world.server):
-                    await each.leave(Budgets(0, 0, 0, 0, 0), lambda: None, go)
-                await asyncio.sleep(0.01)
-
-    asyncio.run(whole())
+Scene = Callable[[World], Awaitable[None]]
 
 
-def test_an_answer_is_written_and_the_next_request_served() -> None:
+class Play(Protocol):
+    def __call__(self, scene: Scene, buffer: int | None = None, **app: Any) -> None: ...
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def play(request: pytest.FixtureRequest) -> Play:
+    def run(scene: Scene, buffer: int | None = None, **app: Any) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(whole(scene, buffer, Application(**app)))
+
+    return run
+
+
+async def whole(scene: Scene, buffer: int | None, application: Application) -> None:
+    server = GatewayServer(application, lambda: Limits(), APIS)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as sock:
+        if buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        await server.start([listener])
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, listener.getsockname())
+        reader, writer = await asyncio.open_connection(sock=sock)
+        world = World(server, application, reader, writer, sock)
+        try:
+            async with asyncio.timeout(10):
+                await scene(world)
+        finally:
+            for task in world.server.server_state.tasks:
+                task.cancel()
+            writer.close()
+            while world.server.server_state.connections:
+                await asyncio.sleep(0)
+            for each in (server, world.server):
+                await each.leave(Budgets(0, 0, 0, 0, 0), lambda: None, go)
+            await asyncio.sleep(0.01)
+
+
+def test_an_answer_is_written_and_the_next_request_served(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         assert b"transfer-encoding: chunked" in await it.head()
@@ -150,7 +170,7 @@ def test_an_answer_is_written_and_the_next_request_served() -> None:
     play(scene)
 
 
-def test_it_goes_on_in_the_next_process_and_in_the_one_after_that() -> None:
+def test_it_goes_on_in_the_next_process_and_in_the_one_after_that(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.head()
@@ -168,7 +188,7 @@ def test_it_goes_on_in_the_next_process_and_in_the_one_after_that() -> None:
     play(scene)
 
 
-def test_one_that_has_not_begun_is_answered_by_the_next_process() -> None:
+def test_one_that_has_not_begun_is_answered_by_the_next_process(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask(ASK.replace(b"host: x", b"host: x\r\nconnection: close"))
         await it.say(b"one")
@@ -182,7 +202,7 @@ def test_one_that_has_not_begun_is_answered_by_the_next_process() -> None:
     play(scene, streams=False)
 
 
-def test_a_process_that_leaves_before_its_application_has_looked_passes_on_what_it_got() -> None:
+def test_a_process_that_leaves_before_its_application_has_looked_passes_on_what_it_got(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.say(b"one")
@@ -196,7 +216,7 @@ def test_a_process_that_leaves_before_its_application_has_looked_passes_on_what_
     play(scene)
 
 
-def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_before_it_has() -> None:
+def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_before_it_has(play: Play) -> None:
     async def scene(it: World) -> None:
         it.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await it.ask()
@@ -222,7 +242,7 @@ def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_befo
     play(scene, buffer=4096)
 
 
-def test_leaving_does_not_wait_for_what_the_next_process_can_finish() -> None:
+def test_leaving_does_not_wait_for_what_the_next_process_can_finish(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         draining = asyncio.ensure_future(it.server.drain(Budgets()))
@@ -239,7 +259,7 @@ def test_leaving_does_not_wait_for_what_the_next_process_can_finish() -> None:
     play(scene)
 
 
-def test_where_nobody_comes_after_us_the_client_is_told() -> None:
+def test_where_nobody_comes_after_us_the_client_is_told(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.say(b"one")
@@ -252,7 +272,7 @@ def test_where_nobody_comes_after_us_the_client_is_told() -> None:
     play(scene)
 
 
-def test_a_stop_that_comes_when_all_is_put_away_tells_the_client() -> None:
+def test_a_stop_that_comes_when_all_is_put_away_tells_the_client(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.server.leave(QUICK, lambda: None, go, carry=True)
@@ -265,7 +285,7 @@ def test_a_stop_that_comes_when_all_is_put_away_tells_the_client() -> None:
     play(scene)
 
 
-def test_an_answer_behind_which_another_request_has_come_ends_here() -> None:
+def test_an_answer_behind_which_another_request_has_come_ends_here(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask(ASK + b"GET / HTTP/1.1\r\n")
         await it.say(b"one")
@@ -276,7 +296,7 @@ def test_an_answer_behind_which_another_request_has_come_ends_here() -> None:
     play(scene)
 
 
-def test_what_is_whole_or_was_never_offered_is_not_passed_on_as_an_answer() -> None:
+def test_what_is_whole_or_was_never_offered_is_not_passed_on_as_an_answer(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.head()
@@ -284,7 +304,7 @@ def test_what_is_whole_or_was_never_offered_is_not_passed_on_as_an_answer() -> N
 
     play(scene, offers=False)
 
-    async def whole(it: World) -> None:
+    async def idle(it: World) -> None:
         await it.ask()
         await it.head()
         await it.say(b"")
@@ -293,10 +313,10 @@ def test_what_is_whole_or_was_never_offered_is_not_passed_on_as_an_answer() -> N
         assert (list(fds), answers) == (["http-0"], {}), "it is idle"
         os.close(fds["http-0"])
 
-    play(whole)
+    play(idle)
 
 
-def test_the_next_process_does_not_refuse_it_however_many_its_address_has() -> None:
+def test_the_next_process_does_not_refuse_it_however_many_its_address_has(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.succeed(Application(), Limits(max_connections_per_address=1, head_timeout_ms=100))
@@ -310,7 +330,28 @@ def test_the_next_process_does_not_refuse_it_however_many_its_address_has() -> N
     play(scene)
 
 
-def test_a_client_that_has_gone_is_not_passed_on() -> None:
+def test_a_client_may_go_before_the_next_process_has_offered_its_answer(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(it: World) -> None:
+        await it.ask()
+        app = Application()
+        wait, app.looks = app.looks, asyncio.Event()
+        await it.succeed(app)
+        it.writer.close()
+        while it.server.http:
+            await asyncio.sleep(0)
+        caplog.clear()
+        app.looks.set()
+        await it.say(b"to nobody", b"")
+        while it.server.server_state.tasks:
+            await asyncio.sleep(0)
+        assert wait.is_set() and not caplog.records
+
+    play(scene)
+
+
+def test_a_client_that_has_gone_is_not_passed_on(play: Play) -> None:
     async def scene(it: World) -> None:
         await it.ask()
         await it.head()

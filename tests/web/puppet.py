@@ -122,7 +122,7 @@ class Scene:
         core, before = self.core, self.server
         core.conversations.runs.release()
         await before.leave(Budgets(0, 0, 0, 0.3, 0.05), lambda: None, nothing, carry=True)
-        await core.conversations.close()
+        await core.conversations.close(5.0)
         fds, answers = before.carried()
         fds = {name: os.dup(fd) for name, fd in fds.items()}
         for connection in before.http:
