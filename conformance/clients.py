@@ -15,6 +15,13 @@ PROJECT = Path(__file__).parents[1]
 CACHE = PROJECT / ".cache" / "conformance"
 TOKEN = "a-token-of-the-conformance-run"
 
+PRINTED = {
+    "agent --agent main --message Hello": "You said: Hello",
+    "agent --agent main --message Hello --json": "You said: Hello",
+    "agent --session-id conformance --message Hello": "You said: Hello",
+    "models list": "builtin/echo",
+}
+"""Commands, and what they must print among other things."""
 COMMANDS = (
     "gateway call health",
     "gateway call status",
@@ -27,6 +34,7 @@ COMMANDS = (
     "channels status",
     "devices list",
     "openai",
+    *PRINTED,
 )
 OPENAI = "openai"
 """No command of OpenClaw's: the client of OpenAI that each release brings, asking for completions."""
@@ -65,6 +73,11 @@ class Client:
     @property
     def installed(self) -> bool:
         return self.stamp.exists()
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Those of `COMMANDS` that ask a gateway."""
+        return tuple(each for each in COMMANDS if self.protocol >= 4 or each != "models list")
 
     def words(self, command: str) -> list[str]:
         if command == OPENAI:
@@ -110,14 +123,17 @@ def make_home(client: Client, folder: Path, port: int) -> Path:
     return home
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Of a client; nothing of what is set here reaches it."""
+    return {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
+
+
 def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -> Run:
     """`enter` are words before the command that lead to where the gateway is."""
-    environment = {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
-    environment |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
-    began = time.monotonic()
+    began, printed = time.monotonic(), PRINTED.get(command, "")
     process = subprocess.Popen(
         [*enter, *client.words(command)],
-        env=environment,
+        env=environment(home) | _told(command, home) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -131,11 +147,19 @@ def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            return Run(client.version, command, TIMED_OUT, time.monotonic() - began, out, err)
+            return Run(client.version, command, TIMED_OUT, time.monotonic() - began, out, err, printed=printed)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    return Run(client.version, command, process.returncode, time.monotonic() - began, out, err)
+    return Run(client.version, command, process.returncode, time.monotonic() - began, out, err, printed=printed)
+
+
+def _told(command: str, home: Path) -> dict[str, str]:
+    """`models list` looks for a lock of OpenClaw's own gateway, unless it is told that there is one."""
+    if command != "models list":
+        return {}
+    config = json.loads((home / "openclaw.json").read_text())
+    return {"OPENCLAW_GATEWAY_PORT": str(config["gateway"]["port"])}
 
 
 def _node_package() -> str:

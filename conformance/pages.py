@@ -54,6 +54,8 @@ MODEL: dict[str, Any] = {
     },
     "agents": {"defaults": {"model": {"primary": "local/small"}}},
 }
+_SESSIONS = ("chat/", "dashboard/")
+"""Below these are the sessions, each at the same page."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LIMIT_SECONDS = 40.0
 """For one page on average, its restart counted."""
@@ -103,13 +105,9 @@ def walk(
     if pages == PAGES[client.version]:
         yield from (
             Sight(client.version, link, False, faults=("a page links to it, and nothing walks it",))
-            for link in sorted(links - set(pages) - _aliases(client.version))
+            for link in sorted(links - set(pages) - {""})
+            if not link.startswith(_SESSIONS)
         )
-
-
-def _aliases(version: str) -> set[str]:
-    """Paths that lead to a page of the list: the session that a chat opens by itself, and the root."""
-    return {"", "chat/main", "dashboard/main"} if version != "2026.2.1" else {""}
 
 
 def played(
