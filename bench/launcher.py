@@ -80,6 +80,15 @@ class Launched:
         self._notify.close()
         self._temporary.cleanup()
 
+    def replace(self, number: int) -> tuple[float, float]:
+        """Has a signal end it, however long it takes, and starts another one. When it was told, and when it ended."""
+        told = time.monotonic()
+        os.kill(self.pid, number)
+        os.waitpid(self.pid, 0)
+        ended = time.monotonic()
+        self.start()
+        return told, ended
+
     def hear(self, word: str) -> tuple[float, str]:
         """When the next message that has the line `word` arrived, and the message."""
         deadline = time.monotonic() + PATIENCE_S

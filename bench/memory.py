@@ -51,10 +51,10 @@ def _idle(program: Program, config: Callable[[Path], str] | None, idle: float) -
         with client:
             client.recv(65536)
         time.sleep(idle)
-        return _sizes(process.pid)
+        return sizes_of(process.pid)
 
 
-def _sizes(pid: int) -> dict[str, float]:
+def sizes_of(pid: int) -> dict[str, float]:
     """Megabytes, from the kernel's sums over all mappings."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kibibytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}

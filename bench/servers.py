@@ -33,13 +33,13 @@ def set_up(manager: UserManager) -> list[Server]:
     """All of them, started."""
     for script in ("app.py", "newcomers.py"):
         manager.write(f"{FOLDER}/{script}", (BENCH / script).read_text(), mode=0o644)
-    _install_gateway(manager)
+    gateway = install_gateway(manager)
     _install_rival(manager, "bench-by-socket", BY_SOCKET_PORT, "--fd 3", with_socket=True)
     _install_rival(manager, "bench-by-itself", BY_ITSELF_PORT, f"--port {BY_ITSELF_PORT}", with_socket=False)
     manager.systemctl("daemon-reload")
     manager.systemctl("start", "bench-by-socket.socket", "bench-by-socket.service", "bench-by-itself.service")
     return [
-        Server("gateway", SERVICE, PORT, {"hot": _hot, **_from_outside(SERVICE)}, _forget_restarts),
+        gateway,
         Server(
             "uvicorn --fd 3, same socket unit",
             "bench-by-socket.service",
@@ -67,12 +67,14 @@ def started(manager: UserManager, service: str) -> float:
     return int(manager.show(service, name)[name]) / 1e6
 
 
-def _install_gateway(manager: UserManager) -> None:
+def install_gateway(manager: UserManager, config: str | None = None) -> Server:
+    """Started; `config` is the text of its file, else the smallest one."""
     gateway = Gateway(manager)
-    gateway.configure()
+    gateway.configure(config)
     gateway.command("install")
     gateway.start()
     manager.systemctl("start", SERVICE)
+    return Server("gateway", SERVICE, PORT, {"hot": _hot, **_from_outside(SERVICE)}, _forget_restarts)
 
 
 def _install_rival(manager: UserManager, name: str, port: int, listen: str, *, with_socket: bool) -> None:

@@ -6,10 +6,11 @@ Light on purpose: frames are made beforehand, and of what comes only the length 
 import argparse
 import asyncio
 import json
+import os
 import struct
 import sys
 import time
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import uvloop
 
@@ -30,8 +31,14 @@ def frame(text: str, opcode: int = 1) -> bytes:
     return struct.pack("!BBH", first, 0x80 | 126, len(body)) + UNMASKED + body
 
 
-def request(method: str, params: dict[str, Any]) -> bytes:
-    return frame(json.dumps({"type": "req", "id": "1", "method": method, "params": params}))
+def request(method: str, params: dict[str, Any], id: str = "1") -> bytes:
+    return frame(json.dumps({"type": "req", "id": id, "method": method, "params": params}))
+
+
+def give_up(why: str) -> NoReturn:
+    """From inside a protocol, where uvloop only prints a SystemExit."""
+    print(why, file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 HELLO = request(
@@ -49,6 +56,9 @@ HELLO = request(
 
 
 class Client(asyncio.Protocol):
+    seen = 160
+    """Bytes of a message that are looked at."""
+
     def __init__(self, echo: bool) -> None:
         self.answers = self.events = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -66,7 +76,7 @@ class Client(asyncio.Protocol):
         if not self.ready.done():
             self.ready.set_exception(ConnectionError("closed before it was ready"))
         elif self.again is not None:
-            sys.exit("the server closed a connection")
+            give_up("the server closed a connection")
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -82,7 +92,7 @@ class Client(asyncio.Protocol):
                 self.transport.write(HELLO)
         while (length := self._whole()) is not None:
             start, size = length
-            self._take(self._buffer[0] & 15, bytes(self._buffer[start : min(start + 160, start + size)]))
+            self._take(self._buffer[0] & 15, bytes(self._buffer[start : min(start + self.seen, start + size)]))
             del self._buffer[: start + size]
 
     def _whole(self) -> tuple[int, int] | None:
@@ -103,10 +113,10 @@ class Client(asyncio.Protocol):
         elif body.startswith(b'{"type":"event"'):
             self.events += 1
         elif not self.ready.done():
-            self.ready.set_result(None) if b'"ok":true' in body else sys.exit(f"refused: {body!r}")
+            self.ready.set_result(None) if b'"ok":true' in body else give_up(f"refused: {body!r}")
         elif opcode == 1:
             if not self._echo and b'"ok":true' not in body:
-                sys.exit(f"refused: {body!r}")
+                give_up(f"refused: {body!r}")
             self.answers += 1
             if self.again is not None:
                 self.transport.write(self.again)

@@ -62,10 +62,11 @@ function serve({ port, gateway, elsewhere }, root) {
   return new Promise((resolve) => server.listen(port, "127.0.0.1", () => resolve(server)));
 }
 
-// What happens behind a page, from now on.
+// What happens behind a page, from now on. `forget` begins anew; with the connections that it is given, on the same page.
 function watch(page) {
   let seen;
-  const forget = () => (seen = { errors: [], faults: [], refused: {}, asked: new Map(), greeted: new Set(), last: 0 });
+  const forget = (greeted = new Set()) =>
+    (seen = { errors: [], faults: [], refused: {}, asked: new Map(), greeted, last: 0 });
   forget();
   page.on("pageerror", (error) => seen.faults.push(error.message));
   page.on("console", (line) => {

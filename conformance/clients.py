@@ -15,6 +15,13 @@ PROJECT = Path(__file__).parents[1]
 CACHE = PROJECT / ".cache" / "conformance"
 TOKEN = "a-token-of-the-conformance-run"
 
+PRINTED = {
+    "agent --agent main --message Hello": "You said: Hello",
+    "agent --agent main --message Hello --json": "You said: Hello",
+    "agent --session-id conformance --message Hello": "You said: Hello",
+    "models list": "builtin/echo",
+}
+"""Commands, and what they must print among other things."""
 COMMANDS = (
     "gateway call health",
     "gateway call status",
@@ -27,6 +34,7 @@ COMMANDS = (
     "channels status",
     "devices list",
     "openai",
+    *PRINTED,
 )
 OPENAI = "openai"
 """No command of OpenClaw's: the client of OpenAI that each release brings, asking for completions."""
@@ -41,6 +49,7 @@ class Client:
 
     version: str
     node: str
+    protocol: int
     overrides: tuple[tuple[str, str], ...] = ()
     """Dependencies whose newest release does not go with this one."""
 
@@ -65,6 +74,11 @@ class Client:
     def installed(self) -> bool:
         return self.stamp.exists()
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Those of `COMMANDS` that ask a gateway."""
+        return tuple(each for each in COMMANDS if self.protocol >= 4 or each != "models list")
+
     def words(self, command: str) -> list[str]:
         if command == OPENAI:
             return [str(self.interpreter), str(PROJECT / "conformance" / "openai.mjs"), str(self.folder)]
@@ -72,8 +86,8 @@ class Client:
 
 
 CLIENTS = (
-    Client("2026.2.1", "22", (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
-    Client("2026.9.6", "24"),
+    Client("2026.2.1", "22", 3, (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
+    Client("2026.9.6", "24", 4),
 )
 
 
@@ -109,14 +123,17 @@ def make_home(client: Client, folder: Path, port: int) -> Path:
     return home
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Of a client; nothing of what is set here reaches it."""
+    return {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
+
+
 def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -> Run:
     """`enter` are words before the command that lead to where the gateway is."""
-    environment = {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
-    environment |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
-    began = time.monotonic()
+    began, printed = time.monotonic(), PRINTED.get(command, "")
     process = subprocess.Popen(
         [*enter, *client.words(command)],
-        env=environment,
+        env=environment(home) | _told(command, home) | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -130,11 +147,19 @@ def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            return Run(client.version, command, TIMED_OUT, time.monotonic() - began, out, err)
+            return Run(client.version, command, TIMED_OUT, time.monotonic() - began, out, err, printed=printed)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    return Run(client.version, command, process.returncode, time.monotonic() - began, out, err)
+    return Run(client.version, command, process.returncode, time.monotonic() - began, out, err, printed=printed)
+
+
+def _told(command: str, home: Path) -> dict[str, str]:
+    """`models list` looks for a lock of OpenClaw's own gateway, unless it is told that there is one."""
+    if command != "models list":
+        return {}
+    config = json.loads((home / "openclaw.json").read_text())
+    return {"OPENCLAW_GATEWAY_PORT": str(config["gateway"]["port"])}
 
 
 def _node_package() -> str:

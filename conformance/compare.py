@@ -36,14 +36,13 @@ def main() -> None:
     options = _options()
     client = next(each for each in CLIENTS if each.version == options.version)
     install(client)
-    protocol = 3 if client.version == CLIENTS[0].version else 4
     with tempfile.TemporaryDirectory(prefix="compare-", dir="/tmp") as place, provider() as port:
         models = config(port)
         with _real(client, Path(place), models) as theirs:
-            first = converse(theirs, TOKEN, protocol, SLOW)
+            first = converse(theirs, TOKEN, client.protocol, SLOW)
         with running(Path(place), foreground=True) as gateway:
             gateway.configure(**models)
-            second = converse(gateway.port, TOKEN, protocol, SLOW)
+            second = converse(gateway.port, TOKEN, client.protocol, SLOW)
     for step in first:
         if not options.step or step in options.step:
             _show(step, first[step], second.get(step, []), options)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -53,10 +54,11 @@ MODEL: dict[str, Any] = {
     },
     "agents": {"defaults": {"model": {"primary": "local/small"}}},
 }
+_SESSIONS = ("chat/", "dashboard/")
+"""Below these are the sessions, each at the same page."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LIMIT_SECONDS = 40.0
 """For one page on average, its restart counted."""
-_SCRIPT = Path(__file__).with_name("pages.mjs")
 
 
 def find_browser() -> str:
@@ -95,37 +97,25 @@ def walk(
         "restart": restart,
         "pages": pages,
     }
-    words = [*gateway.enter, str(client.interpreter), str(_SCRIPT), json.dumps(job)]
     links: set[str] = set()
-    with closing(_rows(words, LIMIT_SECONDS * (len(pages) + 1), gateway.restart)) as rows:
+    with closing(played("pages.mjs", client, gateway, job, LIMIT_SECONDS * (len(pages) + 1))) as rows:
         for row in rows:
             links |= {path.strip("/") for path in row["links"]} | {row["at"].strip("/")}
-            yield _sight(client.version, row, model)
+            yield replace(Sight.of(client.version, row["page"], row), with_model=model, elsewhere=model)
     if pages == PAGES[client.version]:
         yield from (
             Sight(client.version, link, False, faults=("a page links to it, and nothing walks it",))
-            for link in sorted(links - set(pages) - _aliases(client.version))
+            for link in sorted(links - set(pages) - {""})
+            if not link.startswith(_SESSIONS)
         )
 
 
-def _aliases(version: str) -> set[str]:
-    """Paths that lead to a page of the list: the session that a chat opens by itself, and the root."""
-    return {"", "chat/main", "dashboard/main"} if version != "2026.2.1" else {""}
-
-
-def _sight(version: str, row: dict[str, Any], model: bool) -> Sight:
-    return Sight(
-        version=version,
-        page=row["page"],
-        connected=row["connected"],
-        console=tuple(row["console"]),
-        faults=tuple(row["faults"]),
-        refused=tuple(row["refused"].items()),
-        alerts=tuple(row["alerts"]),
-        lines=tuple(row["lines"]),
-        with_model=model,
-        elsewhere=model,
-    )
+def played(
+    script: str, client: Client, gateway: Gateway, job: dict[str, Any], seconds: float
+) -> Iterator[dict[str, Any]]:
+    """The rows that a script beside this file prints, run by the client's Node where the gateway can be reached."""
+    place = Path(__file__).with_name(script)
+    return _rows([*gateway.enter, str(client.interpreter), str(place), json.dumps(job)], seconds, gateway.restart)
 
 
 def _rows(words: list[str], seconds: float, restart: Callable[[], None]) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 from conformance.clients import PROJECT
 
 PORT = 18890
-MODEL, NAME = "m1", "Mock One"
-OTHER_MODEL, OTHER_NAME = "m2", "Mock Two"
+MODEL, NAME = "m1", "Swift"
+OTHER_MODEL, OTHER_NAME = "m2", "Thorough"
 
 
 def config(port: int = PORT) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""`make conformance`: OpenClaw's own command lines and Control UIs against this gateway; fails when one shows an error.
+"""`make conformance`: OpenClaw's own command lines, terminals and Control UIs against this gateway.
+
+It fails when one of them shows an error, or not what it should.
 
 The first run installs both releases and their Node into .cache/conformance (about 2 GB). What each command printed and
 how each page looked is kept in .cache/conformance/out.
@@ -19,9 +21,11 @@ from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from conformance import chats, providing, tui
 from conformance.clients import CLIENTS, COMMANDS, Client, install, make_home, run
 from conformance.gateways import OUT, Gateway, running
 from conformance.pages import MODEL, PAGES, WITH_MODEL, allow, free_port, walk
+from conformance.scene import Scene
 from conformance.sight import Sight
 from conformance.verdict import Run
 
@@ -43,8 +47,11 @@ def main() -> int:
         running(Path(place), options.foreground, allow(port)) as gateway,
     ):
         try:
+            homes = {client.version: make_home(client, Path(place), gateway.port) for client in clients}
             for each in chain(
-                _commands(options, clients, gateway, Path(place)), _pages(options, clients, gateway, port)
+                _commands(options, clients, gateway, homes),
+                _chats(options, clients, gateway, homes, port),
+                _pages(options, clients, gateway, port),
             ):
                 done.append(each)
                 _show(each, sys.stderr if options.json else sys.stdout)
@@ -58,20 +65,39 @@ def main() -> int:
     return 1 if bad or not done else 0
 
 
-def _commands(options: argparse.Namespace, clients: list[Client], gateway: Gateway, place: Path) -> Iterator[Run]:
-    if options.pages or options.page:
+def _commands(
+    options: argparse.Namespace, clients: list[Client], gateway: Gateway, homes: dict[str, Path]
+) -> Iterator[Run]:
+    if options.chats or options.pages or options.page:
         return
-    homes = {client.version: make_home(client, place, gateway.port) for client in clients}
     for client in clients:
         run(client, "--version", homes[client.version])  # its files are read from the disk for the first time
     for client in clients:
-        for command in COMMANDS:
+        for command in client.commands:
             if not options.only or command in options.only:
                 yield _one(client, command, homes[client.version], gateway, options.restart)
 
 
+def _chats(
+    options: argparse.Namespace, clients: list[Client], gateway: Gateway, homes: dict[str, Path], port: int
+) -> Iterator[Run | Scene]:
+    if options.commands or options.only or options.pages or options.page:
+        return
+    gateway.configure(**chats.ECHO)
+    for client in clients:
+        for done in tui.talk(client, homes[client.version], gateway):
+            _keep(done)
+            yield done
+        yield from chats.converse(client, gateway, port, chats.with_echo(client.protocol >= 4), "echo")
+    with providing.provider(gateway.enter) as provider:
+        gateway.configure(**providing.config(provider))
+        for client in clients:
+            yield from chats.converse(client, gateway, port, chats.with_provider(client.protocol >= 4), "provider")
+    gateway.configure()
+
+
 def _pages(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Sight]:
-    if options.commands or options.only:
+    if options.commands or options.chats or options.only:
         return
 
     def seen(pages: dict[str, tuple[str, ...]], model: bool) -> Iterator[Sight]:
@@ -96,9 +122,13 @@ def _one(client: Client, command: str, home: Path, gateway: Gateway, restart: bo
             ended.set()
         if not restarted.result():
             done = replace(done, note="it ended without a connection, so there was no restart in the middle")
-    name = f"{client.version} {command}".replace(" ", "_")
-    (OUT / f"{name}.txt").write_text(f"{done.stdout}\n--- stderr\n{done.stderr}\n--- exit {done.exit}\n")
+    _keep(done)
     return done
+
+
+def _keep(done: Run) -> None:
+    name = f"{done.version} {done.command}".replace(" ", "_")
+    (OUT / f"{name}.txt").write_text(f"{done.stdout}\n--- stderr\n{done.stderr}\n--- exit {done.exit}\n")
 
 
 def _restart_at_connection(gateway: Gateway, before: set[int], ended: Event) -> bool:
@@ -110,10 +140,12 @@ def _restart_at_connection(gateway: Gateway, before: set[int], ended: Event) -> 
     return True
 
 
-def _show(done: Run | Sight, to: TextIO) -> None:
+def _show(done: Run | Scene | Sight, to: TextIO) -> None:
     mark = "good" if done.good else "BAD"
     if isinstance(done, Run):
         what = f"{done.command:22} exit {done.exit:<3} {done.seconds:5.1f} s"
+    elif isinstance(done, Scene):
+        what = done.sight.page
     else:
         what = f"page {done.page}{' with a model' if done.with_model else ''}"
     print(f"{mark:4}  {done.version:9} {what}", file=to, flush=True)
@@ -121,9 +153,12 @@ def _show(done: Run | Sight, to: TextIO) -> None:
         print(f"        {line}", file=to, flush=True)
 
 
-def _row(done: Run | Sight) -> dict[str, object]:
+def _row(done: Run | Scene | Sight) -> dict[str, object]:
+    own: dict[str, object]
     if isinstance(done, Run):
         own = {"command": done.command, "exit": done.exit, "seconds": round(done.seconds, 2)}
+    elif isinstance(done, Scene):
+        own = {"chat": done.act.label, "refused": dict(done.sight.refused)}
     else:
         own = {"page": done.page, "withModel": done.with_model, "refused": dict(done.refused)}
     return {"version": done.version, **own, "good": done.good, "trouble": done.trouble}
@@ -136,8 +171,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="the table as JSON; progress goes to standard error")
     parser.add_argument("--version", choices=[client.version for client in CLIENTS], help="this release alone")
     part = parser.add_mutually_exclusive_group()
-    part.add_argument("--commands", action="store_true", help="without the pages")
-    part.add_argument("--pages", action="store_true", help="without the command lines")
+    part.add_argument("--commands", action="store_true", help="the command lines alone")
+    part.add_argument("--chats", action="store_true", help="the conversations alone, in terminals and pages")
+    part.add_argument("--pages", action="store_true", help="the pages alone")
     part.add_argument("--only", action="append", choices=COMMANDS, help="this command alone; may be repeated")
     every = sorted({page for pages in PAGES.values() for page in pages})
     part.add_argument("--page", action="append", choices=every, metavar="PAGE", help="this page alone; may be repeated")

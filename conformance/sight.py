@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 HARMLESS = {
     "config.schema.lookup": "Memory asks for settings that are not ours",
@@ -66,6 +67,20 @@ class Sight:
     with_model: bool = False
     elsewhere: bool = False
     """Whether the page came from another place than the gateway."""
+
+    @classmethod
+    def of(cls, version: str, page: str, row: dict[str, Any]) -> "Sight":
+        """From what `look` in browser.mjs saw."""
+        return cls(
+            version=version,
+            page=page,
+            connected=row["connected"],
+            console=tuple(row["console"]),
+            faults=tuple(row["faults"]),
+            refused=tuple(row["refused"].items()),
+            alerts=tuple(row["alerts"]),
+            lines=tuple(row["lines"]),
+        )
 
     @property
     def good(self) -> bool:

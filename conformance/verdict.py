@@ -40,6 +40,8 @@ class Run:
     stderr: str
     note: str = ""
     """What made the run itself worthless, if anything did."""
+    printed: str = ""
+    """What had to be on standard output."""
 
     @property
     def errors(self) -> list[str]:
@@ -61,6 +63,8 @@ class Run:
             reasons.append(f"exit {self.exit}")
         if not self.stdout.strip():
             reasons.append("printed nothing")
+        elif self.printed not in self.stdout:
+            reasons.append(f"did not print: {self.printed}")
         return reasons
 
 

@@ -22,6 +22,7 @@ from gateway.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.messages import Message
 from gateway.paths import Paths
+from gateway.protocol.scopes import READ
 from gateway.runs.changes import Changes
 from gateway.runs.following import BEGINNING, Following, Place, Reader
 from gateway.runs.outcome import Owed
@@ -42,6 +43,8 @@ log = logging.getLogger("gateway.conversations")
 
 AGAIN_S = 5.0
 """After the database could not be opened."""
+CLOSE_S = 10.0
+"""In which what runs have said is stored, where nobody waits for us to leave."""
 QUIET_S = 15.0
 """In which a session's runs are over that were told to end."""
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -53,11 +56,12 @@ class Conversations:
         self, paths: Paths, hub: Hub, tree: Callable[[], dict[str, Any]], environment: Lookup, dial: Dial
     ) -> None:
         """`tree`: the config that runs, with what stands in the environment put in."""
+        self._hub = hub
+        self._owing = partial(hub.owing, READ)
         self.store = Store(paths.database)
-        self.runs = Runs(self.store, dial, Specifier(self.store, paths.state, tree, environment))
+        self.runs = Runs(self.store, dial, Specifier(self.store, paths.state, tree, environment), owing=self._owing)
         self.problem: str | None = None
         """Why the database cannot be used."""
-        self._hub = hub
         self.tree = tree
         self.environment = environment
         self._opening: asyncio.Task[None] | None = None
@@ -97,7 +101,7 @@ class Conversations:
         """Whoever waits for the end of a run gets what there is."""
         self.runs.release()
 
-    async def close(self, limit_s: float, *, for_good: bool = True) -> None:
+    async def close(self, limit_s: float = CLOSE_S, *, for_good: bool = True) -> None:
         """Store what runs have said, which go on without us: what is not stored in time, the agent keeps.
 
         `for_good`: nobody comes after us, so the files of the database are put in order too.
@@ -272,19 +276,21 @@ class Conversations:
             return known, False
         text = await commands.carry_out(self, key, command)
         asked = replace(request, prompt=request.prompt | COMMAND)
-        run, fresh = await self.store.answer(id, key, self.agent(key), asked, _spoken(text), _now())
-        if fresh:
-            self.runs.tell_ended(run)
+        with self._owing():
+            run, fresh = await self.store.answer(id, key, self.agent(key), asked, _spoken(text), _now())
+            if fresh:
+                self.runs.tell_ended(run)
         return run, fresh
 
     @whole
     async def inject(self, key: str, message: Message) -> Row | None:
         """Add a message that nobody was asked for; None if there is no such session. Raises StorageFailed."""
         await self.ready()
-        row = await self.store.append(key, message, _now())
-        if row is not None:
-            tell_injected(self._hub, row.id, key, self.agent(key), message)
-            self.changes.tell(key, "chat.inject")
+        with self._owing():
+            row = await self.store.append(key, message, _now())
+            if row is not None:
+                tell_injected(self._hub, row.id, key, self.agent(key), message)
+                self.changes.tell(key, "chat.inject")
         return row
 
     async def _is_verbose(self, key: str) -> bool:

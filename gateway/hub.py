@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from gateway.lag import LoopLag
@@ -281,11 +282,15 @@ class Hub:
                 frames[protocol] = EventFrame(event, make(protocol), state_version)
             connection.offer(frames[protocol], drop_if_slow)
 
-    def answer(self, id: str, text: str) -> bool:
-        """A late answer for the client of this connection; False if it is not here any more."""
+    def answer(self, id: str, request: str, text: str) -> bool:
+        """A second answer to a client's request, after its first; False if the client is not here any more."""
         for connection in self._connections:
             if connection.id == id and connection.peer is not None:
-                connection.outbox.put(text)
+                first = next((task for task, served in connection.requests.items() if served == request), None)
+                if first is None:
+                    connection.outbox.put(text)
+                else:
+                    first.add_done_callback(partial(_put, connection.outbox, text))
                 return True
         return False
 
@@ -371,3 +376,7 @@ class Hub:
                 self.tick()
             if self.on_refresh and number % (steps * REFRESH_TICKS) == 0:
                 self.on_refresh()
+
+
+def _put(outbox: Outbox, text: str, first: asyncio.Task[str]) -> None:
+    outbox.put(text)

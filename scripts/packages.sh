@@ -29,6 +29,7 @@ probe() {
     if [ "$1" = conformance ]; then
         need npm "installs OpenClaw's own command lines and pages" command -v npm
         need chromium "shows OpenClaw's pages" has_browser
+        need tmux "the terminal in which OpenClaw's own interface is talked to" command -v tmux
     fi
     [ "$1" = test ] || return 0
     need systemd 'the end-to-end tests boot a real user manager' test -x /lib/systemd/systemd

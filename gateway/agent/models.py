@@ -39,7 +39,7 @@ from gateway.agent.answer import Answer, Call
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.failures import explain
 from gateway.agent.history import result_content, to_models, tool_return
-from gateway.agent.providers import model_of, settings_of
+from gateway.agent.providers import closing_responses, model_of, settings_of
 from gateway.agent.source import Tool
 from gateway.link.messages import Failure, Model, Spec, Text, Thinking, Usage
 
@@ -66,12 +66,13 @@ class Models:
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
             settings = settings_of(answer.model, self._spec.thinking, self._spec.bounds.silence_ms / 1000)
-            async with model_request_stream(
+            request = model_request_stream(
                 model,
                 [*before, *self._since],
                 model_settings=settings,
                 model_request_parameters=self._parameters,
-            ) as stream:
+            )
+            async with closing_responses(), request as stream:
                 try:
                     async for event in stream:
                         for piece in _pieces(event, answer):

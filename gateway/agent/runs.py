@@ -29,7 +29,7 @@ class Run:
         self.id = run
         self.backlog = Backlog(run)
         self._happened = happened
-        self._left = False
+        self._left = self._aborted = False
         self._begun = time.monotonic()
         self._conversation = Conversation(spec, self._emit, leave_behind)
         log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
@@ -37,6 +37,7 @@ class Run:
         self.work.add_done_callback(self._finish)
 
     def abort(self) -> None:
+        self._aborted = True
         self.work.cancel()
 
     async def leave(self) -> None:
@@ -67,9 +68,9 @@ class Run:
         log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, tokens, why)
 
     def _ended(self, work: asyncio.Task[Ended]) -> Ended:
-        if work.cancelled():
+        error = None if work.cancelled() else work.exception()
+        if work.cancelled() or (self._aborted and error is not None):
             return Ended("aborted", "aborted")
-        error = work.exception()
         if error is None:
             return work.result()
         if isinstance(error, Failed):

@@ -123,8 +123,8 @@ async def _stream(line: "Lasting", key: str, params: dict[str, Any]) -> Any:
     """Print the answer as it comes; what is still missing of it at the end is in the payload."""
     from gateway.cli.conversation.once import watched
     from gateway.cli.conversation.paper import Paper
+    from gateway.cli.conversation.pieces import Over, Piece
     from gateway.cli.conversation.sign import Sign
-    from gateway.cli.conversation.view import Over, Piece
 
     paper, sign = Paper(columns, coloured()), Sign()
 

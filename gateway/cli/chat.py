@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.cli.conversation.lasting import Lasting
-    from gateway.cli.conversation.view import Over, Piece
+    from gateway.cli.conversation.pieces import Over, Piece
 
 CAPS = ("tool-events",)
 MAX_COLUMNS = 100

@@ -14,6 +14,7 @@ class Listing(click.Group):
         super().__init__(*args, **{**options, "no_args_is_help": False})
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        named = args and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        if not named and not ctx.resilient_parsing:  # a shell that completes has not got to the name yet
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)

@@ -13,6 +13,7 @@ from gateway.cli.status import duration
 from gateway.cli.suggest import session_keys
 from gateway.cli.table import print_table
 from gateway.cli.target import target_options
+from gateway.cli.upkeep import backup, check, import_, recover
 
 DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000
@@ -29,6 +30,10 @@ def sessions() -> None:
 
     Exit code 0: done · 1: refused or failed · 3: not running · 14: no answer in time.
     """
+
+
+for command in (import_, backup, check, recover):
+    sessions.add_command(command)
 
 
 @sessions.command("list")
@@ -127,7 +132,7 @@ def _tell_list(payload: Any) -> None:
         right=("AGE", "TOKENS"),
     )
     if (more := payload.get("totalCount", 0) - len(rows)) > 0:
-        click.secho(f"{more} more: --limit {payload['totalCount']}", dim=True)
+        click.echo(f"{more} more: --limit {payload['totalCount']}")
 
 
 def title_of(row: Any) -> str:
@@ -138,7 +143,7 @@ def title_of(row: Any) -> str:
 def _tell_messages(payload: Any) -> None:
     from gateway.cli.chat import coloured, columns
     from gateway.cli.conversation.paper import Paper
-    from gateway.cli.conversation.view import read_row
+    from gateway.cli.conversation.pieces import read_row
 
     tty = sys.stdout.isatty()
     paper = Paper(columns if tty else lambda: sys.maxsize, tty and coloured())

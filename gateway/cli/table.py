@@ -1,5 +1,6 @@
 """Rows in columns: as wide as the terminal at most, whole in a pipe."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
         line = GAP.join(cells).rstrip()
         if room is not None and cell_len(line) > room:
             line = set_cell_size(line, room - 1).rstrip() + "…"
-        click.secho(line, dim=number == 0)
+        click.echo(click.style(line, dim=True) if number == 0 and not os.environ.get("NO_COLOR") else line)
 
 
 def _set(cell: str, width: int, right: bool) -> str:

@@ -55,3 +55,17 @@ READ: dict[str, frozenset[str] | None] = {
 
 They are read when they are needed (`catalog`, `models`, `servers`), so nothing in them is an error of the config.
 """
+
+
+def is_read(path: str) -> bool:
+    """Whether what stands at a dotted path is used though it has no type in `schema`."""
+    keys = path.split(".")
+    if keys[0] not in READ:
+        return False
+    for length in range(1, len(keys)):
+        used = READ.get(".".join(keys[:length]))
+        if used is None:  # whatever stands there
+            return True
+        if keys[length] not in used:
+            return False
+    return True

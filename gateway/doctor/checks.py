@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from gateway.doctor import config, machine, port, units
+from gateway.doctor import config, database, machine, port, units
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
 
@@ -25,6 +25,8 @@ CHECKS: tuple[Check, ...] = (
     port.moved_without_restart,
     config.errors,
     machine.state_folder,
+    database.unreadable,
+    database.damaged,
     units.not_enabled,
     units.outdated,
     units.other_state,
@@ -33,10 +35,13 @@ CHECKS: tuple[Check, ...] = (
     config.not_in_force,
     config.exposed,
     config.proxy,
+    database.exposed,
+    database.wal,
     machine.version_skew,
     machine.linger,
     machine.inotify_limits,
     machine.polling,
+    database.unexamined,
 )
 
 _ORDER = ("problem", "warning", "note")

@@ -17,10 +17,14 @@ from gateway.lifecycle import holders
 from gateway.lifecycle.holders import Holder
 from gateway.paths import Paths
 from gateway.report import StatusReport
+from gateway.sessions.checkup import Checkup, look
 from gateway.units import SERVICE, SOCKET, installation, rivals, state
 from gateway.units.addresses import Address
 from gateway.units.places import lingers, unit_folder
 from gateway.units.systemctl import NoManager, Systemctl
+
+CHECK_S = 10.0
+"""The longest look into the database."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Evidence:
     holders: tuple[Holder, ...] = ()
     linger: bool | None = None
     inotify: Usage = Usage()
+    database: Checkup | None = None
+    """None when there is none yet."""
     storage: Room | None = None
     """None when the state folder is not there yet."""
 
@@ -88,6 +94,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         holders=tuple({holder: None for found in held.values() for holder in found}),
         linger=lingers(user),
         inotify=usage(),
+        database=look(paths.database, CHECK_S),
         storage=room(paths.state),
     )
 

@@ -112,7 +112,7 @@ class Link:
 
     def wake(self) -> None:
         """There are runs to wait for."""
-        if self._living is None and not self._closed and self._needed:
+        if self._living is None and self._needed:
             self._living = asyncio.get_running_loop().create_task(self._live(), name="agent link")
             self._living.add_done_callback(self._ended)
 
@@ -133,7 +133,7 @@ class Link:
 
     @property
     def _needed(self) -> bool:
-        return bool(self._waiters) or self._heir.waits
+        return not self._closed and (bool(self._waiters) or self._heir.waits)
 
     # -- the connection --------------------------------------------------------------------------------------------
 
@@ -239,10 +239,9 @@ class Link:
             if not line:
                 log.info("the agent has gone")
                 return
-            if self._closed:
-                return
             greeted = False
-            self._pass_on(line)
+            if not self._closed:
+                self._pass_on(line)
 
     def _pass_on(self, line: bytes) -> None:
         message = decode_to_gateway(line)

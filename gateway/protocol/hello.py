@@ -26,6 +26,8 @@ EVENTS = [
 """What this gateway sends."""
 NEWER_EVENTS = ["chat.metadata.changed", "session.message", "sessions.changed"]
 """What it sends from protocol 4 on beside that."""
+CAPABILITIES = ["published-model-catalog"]
+"""That `models.list` tells what can be used, for which OpenClaw's command line asks before it believes it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None
         "policy": _policy(peer),
     }
     if peer.protocol >= 4:
+        payload["features"]["capabilities"] = CAPABILITIES
         payload["snapshot"]["authMode"] = peer.gateway_mode
         payload["auth"] = {"method": peer.auth_mode} | _auth(peer, granted)
     elif granted is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.config.fields import FIELDS
+from gateway.config.openclaw import is_read
 from gateway.config.schema import ACTIONS, Config
 from gateway.report import Change
 
@@ -78,7 +79,7 @@ def _changes(old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, ne
         if rule and path in meant:
             yield Change(path, rule.effect.value, rule.action)
         else:
-            yield Change(path, "none")
+            yield Change(path, "hot" if is_read(path) else "none")  # a run, or whoever asks, reads it as it is then
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -60,6 +60,7 @@ class Reloader:
         self.active = active
         self.snapshot = snapshot
         """The file as it was last read, good or bad."""
+        self._warned = snapshot.warnings
         self.last: ReloadResult | None = None
         self._host = host
         self._read = read
@@ -144,6 +145,7 @@ class Reloader:
             return ReloadResult("invalid", f"{snapshot.path} not found; the running config stays")
         if snapshot.config is None:
             return self._refuse(snapshot)
+        self._warn(snapshot)
         if snapshot.digest == self._avoid and trigger == "watch":
             return ReloadResult("unchanged", "this config failed when it was applied; it is not taken until it changes")
         if self._runs_already(snapshot):
@@ -166,6 +168,13 @@ class Reloader:
             await asyncio.sleep(MISSING_RETRY_S)
             snapshot = await asyncio.to_thread(self._read)
         return snapshot
+
+    def _warn(self, snapshot: Snapshot) -> None:
+        """Of what is new only: a watched folder is read at each edit in it."""
+        for warning in snapshot.warnings:
+            if warning not in self._warned:
+                log.warning("%s", warning)
+        self._warned = snapshot.warnings
 
     def _refuse(self, snapshot: Snapshot) -> ReloadResult:
         for issue in snapshot.issues:

@@ -31,7 +31,7 @@ def outcome(run: Run) -> Outcome | WireError:
         "meta": {
             "durationMs": (run.ended or started) - started,
             "agentMeta": {
-                "sessionId": run.session,
+                "sessionId": run.transcript or run.session,
                 "provider": run.provider,
                 "model": run.model,
                 "usage": {**usage, "total": used.total},
@@ -58,4 +58,4 @@ class Owed:
         what = outcome(run)
         for connection, id in run.waiting:
             text = encode_error(id, what) if isinstance(what, WireError) else encode_response(id, what)
-            self._hub.answer(connection, text)
+            self._hub.answer(connection, id, text)

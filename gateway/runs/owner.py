@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
@@ -33,6 +34,8 @@ _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "
 
 Specify = Callable[[Run], Awaitable[Spec]]
 """Raises Unusable and StorageFailed."""
+Owing = Callable[[], AbstractContextManager[None]]
+"""Around what is stored and then told, such as `Hub.owing`: a process that dies in between must leave a sign."""
 
 
 class Audience(Protocol):
@@ -70,6 +73,7 @@ class Owner:
         now: Callable[[], int],
         times: Times,
         patience: Patience,
+        owing: Owing,
     ) -> None:
         """`over` is called with each run that has ended here, once its end is stored; `now`: milliseconds."""
         self.lives: dict[str, Live] = {}
@@ -80,6 +84,7 @@ class Owner:
         self._now = now
         self._times = times
         self._patiently = patience
+        self._owing = owing
         self._link = Link(self, dial, time.monotonic)
         self._storing = Storing(store, self._link.ack, times)
         self._asking = asyncio.Semaphore(MAX_ASKING)
@@ -130,6 +135,8 @@ class Owner:
     # -- asking an agent -------------------------------------------------------------------------------------------
 
     def _ask_soon(self, live: Live) -> None:
+        if self._closed:
+            return  # whoever comes after us finds that no agent has it
         ask = self._tasks.spawn(self._ask(live), f"asking for run {live.run.id}")
         self._asks.add(ask)
         ask.add_done_callback(self._asks.discard)
@@ -247,23 +254,24 @@ class Owner:
     async def _end(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
         reasons = {"done": "stop", "aborted": "aborted", "interrupted": INTERRUPTED}
         rest, at = live.partial(self._now()), self._now()
-        run = await self._patiently(
-            lambda: self._store.end(
-                live.progress(),
-                state,
-                at,
-                rest=rest,
-                stop_reason=ended.stop_reason if ended else reasons.get(state, "error"),
-                failure=failure,
-                usage=ended.usage if ended else None,
+        with self._owing():
+            run = await self._patiently(
+                lambda: self._store.end(
+                    live.progress(),
+                    state,
+                    at,
+                    rest=rest,
+                    stop_reason=ended.stop_reason if ended else reasons.get(state, "error"),
+                    failure=failure,
+                    usage=ended.usage if ended else None,
+                )
             )
-        )
-        del self.lives[run.id]
-        if live.over:
-            self._link.ack(run.id, live.seq)
-        elif live.asked:
-            self._link.forget(run.id)
-        self._over(run, live)
+            del self.lives[run.id]
+            if live.over:
+                self._link.ack(run.id, live.seq)
+            elif live.asked:
+                self._link.forget(run.id)
+            self._over(run, live)
 
 
 def _anew(live: Live, audience: Audience) -> None:

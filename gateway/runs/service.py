@@ -8,10 +8,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from gateway.link.client import Dial
 from gateway.runs.live import Live
-from gateway.runs.owner import Audience, Owner, Specify
+from gateway.runs.owner import Audience, Owing, Owner, Specify
 from gateway.runs.queues import Queues
 from gateway.runs.storing import Patience, Times
 from gateway.sessions.database import StorageFailed
@@ -37,7 +38,9 @@ class Runs:
         specify: Specify,
         clock: Callable[[], float] = time.time,
         times: Times | None = None,
+        owing: Owing = nullcontext,
     ) -> None:
+        """`owing`: around what is stored and then told to clients."""
         self.audience: list[Audience] = []
         self._store = store
         self._clock = clock
@@ -52,7 +55,9 @@ class Runs:
             now=self._now,
             times=times,
             patience=self._patiently,
+            owing=owing,
         )
+        self._owing = owing
         self._queues = Queues(MAX_RUNNING)
         self._doomed: set[str] = set()
         """Runs that were aborted while they began."""
@@ -101,8 +106,10 @@ class Runs:
         `owed`: connection and id of a request that gets another answer when the run is over.
         """
         run, fresh = await self._store.accept(id, session, agent, request, self._now(), owed)
-        if fresh:
-            self._queues.add(session, id)
+        # One that is known and in no queue was stored by a commit that had been said to fail.
+        missed = run.state == "queued" and id not in (self.running(run.session), *self.waiting(run.session))
+        if fresh or missed:
+            self._queues.add(run.session, id)
             self._advance()
         return run, fresh
 
@@ -194,9 +201,10 @@ class Runs:
             self._queues.hold(id)
         try:
             for id in ids:
-                run = await self._store.end(Progress(id, 0, ""), "aborted", self._now(), stop_reason="aborted")
-                self._queues.remove(session, id)
-                self.tell_ended(run)
+                with self._owing():
+                    run = await self._store.end(Progress(id, 0, ""), "aborted", self._now(), stop_reason="aborted")
+                    self._queues.remove(session, id)
+                    self.tell_ended(run)
         finally:
             for id in ids:
                 self._queues.release(id)

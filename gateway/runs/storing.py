@@ -38,6 +38,7 @@ class Storing:
         self._acknowledge = acknowledge
         self._times = times
         self._due: dict[str, Live] = {}
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -52,6 +53,10 @@ class Storing:
 
     async def now(self) -> None:
         """Raises StorageFailed, and then it is still to be stored; so it is for whoever is cancelled here."""
+        async with self._writing:  # whoever asks for it now may read the transcript next
+            await self._write()
+
+    async def _write(self) -> None:
         due, self._due = self._due, {}
         news = [(live, live.progress()) for live in due.values() if live.goes_on]
         if not news:

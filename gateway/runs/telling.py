@@ -35,6 +35,8 @@ TOOL_EVENTS = "tool-events"
 KINDS = {"timeout": "timeout", "rate_limit": "rate_limit", "context": "context_length", "refused": "refusal"}
 """Kinds of failures by their names in protocol 4."""
 Wants = Callable[[Connection], bool]
+Verbose = Callable[[str], Awaitable[bool]]
+"""Whether a session shows its tools to clients of protocol 3. Raises StorageFailed."""
 
 
 @dataclass
@@ -56,8 +58,7 @@ class _Told:
 class Telling:
     """Implements `runs.owner.Audience`."""
 
-    def __init__(self, hub: Hub, verbose: Callable[[str], Awaitable[bool]]) -> None:
-        """`verbose`: whether a session shows its tools. Raises StorageFailed."""
+    def __init__(self, hub: Hub, verbose: Verbose | None = None) -> None:
         self._hub = hub
         self._verbose = verbose
         self._told: dict[str, _Told] = {}
@@ -112,12 +113,13 @@ class Telling:
     def _know(self, live: Live) -> _Told:
         if (told := self._told.get(live.run.id)) is None:
             told = self._told[live.run.id] = _Told(live)
-            self._tasks.spawn(self._look(told), "looking how verbose a session is")
+            if self._verbose is not None:
+                self._tasks.spawn(self._look(told, self._verbose), "looking how verbose a session is")
         return told
 
-    async def _look(self, told: _Told) -> None:
+    async def _look(self, told: _Told, verbose: Verbose) -> None:
         try:
-            told.verbose = await self._verbose(told.live.run.session)
+            told.verbose = await verbose(told.live.run.session)
         except StorageFailed as error:
             log.debug("%s", error)  # whoever needs the session says so
 

@@ -33,6 +33,8 @@ class Checkup(Struct, frozen=True):
     """Why it cannot be read, with the way out."""
     newer: bool = False
     """That is because a later version has changed its form."""
+    ruined: bool = False
+    """That is because not even its beginning is a database's."""
     damages: tuple[str, ...] = ()
     complete: bool = True
     """False when the time was over before all of it was looked at."""
@@ -56,7 +58,8 @@ def look(path: Path, limit_s: float | None = None, *, deep: bool = False) -> Che
     except StorageFailed as error:
         return replace(found, problem=str(error), newer=isinstance(error, NewerDatabase))
     except (sqlite3.Error, OSError) as error:
-        return replace(found, problem=f"cannot read {path}: {explain(error)}")
+        ruined = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        return replace(found, problem=f"cannot read {path}: {explain(error)}", ruined=ruined)
 
 
 def _examine(connection: sqlite3.Connection, path: Path, found: Checkup, limit_s: float | None, deep: bool) -> Checkup:

@@ -121,7 +121,7 @@ _CODES = {
     sqlite3.SQLITE_READONLY: _ALLOW,
     sqlite3.SQLITE_CANTOPEN: _ALLOW,
     sqlite3.SQLITE_IOERR: "see what the kernel says of the disk: journalctl -k",
-    sqlite3.SQLITE_CORRUPT: "`openclaw-gateway doctor` says what can be saved",
+    sqlite3.SQLITE_CORRUPT: "`openclaw-gateway doctor` says what can be done",
     sqlite3.SQLITE_NOTADB: "it is something else: move it away",
     sqlite3.SQLITE_BUSY: "another program holds it",
     sqlite3.SQLITE_LOCKED: "another program holds it",

@@ -112,6 +112,8 @@ class Run(Struct, frozen=True):
     usage: Usage = Usage()
     waiting: list[tuple[str, str]] = []
     """Connection and id of requests that get another answer at its end."""
+    transcript: str | None = None
+    """The id that its session had when it began; None before, and if it says nothing there."""
 
     @property
     def unfinished(self) -> bool:

@@ -127,6 +127,12 @@ class Store:
         """The first messages that a run has brought to its session, oldest first; none after a reset."""
         return await self.database.read(partial(queries.of_run, session, run, most))
 
+    async def page(self, session: str, limit: int) -> tuple[Session | None, list[Row]]:
+        """A session and its newest messages, oldest first, all as of one moment."""
+        return await self.database.read(
+            lambda db: (transcripts.find_session(session, db), transcripts.rows(session, limit, None, db))
+        )
+
     async def append(self, session: str, message: Message, now: int) -> Row | None:
         """Add what nobody was asked for. None if there is no such session."""
         return await self.database.write(partial(transcripts.append, session, message, now))

@@ -25,7 +25,7 @@ KEPT_MS = 30 * 24 * 3600 * 1000
 
 RUN = (
     "id, session, agent, state, body, accepted, started, ended, seq, text, answer, complete, acted, attempts, "
-    "provider, model, stop_reason, failure, usage, waiting"
+    "provider, model, stop_reason, failure, usage, waiting, transcript"
 )
 RUNS = f"SELECT {RUN} FROM runs JOIN requests USING (number)"
 _decode_request = msgspec.json.Decoder(Request).decode

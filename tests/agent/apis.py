@@ -11,6 +11,10 @@ from tests.agent.script import Heard, Script
 Json = dict[str, Any]
 
 
+OPENCLAWS_OWN = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"
+"""How a message begins that OpenClaw puts behind the user's, in the user's name."""
+
+
 class Dialect(Protocol):
     def hear(self, path: str, body: Json) -> Heard: ...
     def pieces(self, model: str, script: Script) -> Iterator[bytes]: ...
@@ -42,15 +46,13 @@ class Completions:
     def hear(self, path: str, body: Json) -> Heard:
         messages = body["messages"]
         last = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
-        first = last
-        while first and messages[first - 1]["role"] == "user":  # OpenClaw puts one of its own behind the user's
-            first -= 1
-        prompt = "\n".join(text_of(message["content"]) for message in messages[first : last + 1])
+        while last and text_of(messages[last]["content"]).startswith(OPENCLAWS_OWN):
+            last -= 1
         content = messages[last]["content"]
         images = 0 if isinstance(content, str) else sum(block["type"] == "image_url" for block in content)
         results = [text_of(message["content"]) for message in messages[last + 1 :] if message["role"] == "tool"]
         tools = [tool["function"]["name"] for tool in body.get("tools", [])]
-        return Heard(body["model"], prompt, results, tools, images)
+        return Heard(body["model"], text_of(content), results, tools, images)
 
     def pieces(self, model: str, script: Script) -> Iterator[bytes]:
         head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": int(time.time()), "model": model}

@@ -79,7 +79,7 @@ class Heard:
 
     model: str
     prompt: str
-    """What the user has said last, without what tools gave."""
+    """The last message of the user, without what tools gave."""
     results: list[str]
     """What tools gave since then."""
     tools: list[str]

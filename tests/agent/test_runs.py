@@ -62,6 +62,26 @@ def test_an_aborted_run_says_so_even_if_it_had_not_begun_to_work() -> None:
     asyncio.run(test())
 
 
+def test_an_aborted_run_is_aborted_whatever_it_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hold(self: Scripted) -> Ended:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise RuntimeError("a generator is already running") from None
+        raise AssertionError
+
+    monkeypatch.setattr(Scripted, "hold", hold)
+
+    async def test() -> None:
+        run, _ = begin(make())
+        await settle(turns=3)
+        run.abort()
+        await settle()
+        assert events(run) == [Ended("aborted", "aborted")]
+
+    asyncio.run(test())
+
+
 def test_what_was_left_over_is_said_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scripted, "leftovers", lambda self, ended: [Said({"role": ended.stop_reason})])
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.cli.terminal import Terminal
 from tests.program import Program
+from tests.terminal import ENVIRON, Terminal
 
 ECHO = "You said: "
 PACE_MS = 10
@@ -40,7 +40,8 @@ class Talking(Program):
         )
 
     def terminal(self, *words: str, **environ: str) -> Terminal:
-        return Terminal(self.words(*words), {**self.environ, **environ})
+        env = {**self.environ, **ENVIRON, **environ}
+        return Terminal(lambda **options: subprocess.Popen(self.words(*words), env=env, **options))
 
     def call(self, method: str, **params: Any) -> Any:
         done = self.cli("call", method, json.dumps(params))

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
-from tests.cli.terminal import CTRL_C
+from tests.terminal import CTRL_C
 
 
 def test_the_answer_is_printed_whole(talking: Talking) -> None:

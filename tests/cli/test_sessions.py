@@ -7,7 +7,7 @@ import pytest
 
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, Talking
-from tests.cli.terminal import ENTER
+from tests.terminal import ENTER
 
 
 @pytest.fixture

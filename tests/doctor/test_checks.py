@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.config import files
 from gateway.config.schema import Auth, Config, DeviceAutoApprove, Gateway, TrustedProxy
 from gateway.doctor.checks import CHECKS, examine
+from gateway.doctor.database import LARGE_WAL
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
 from gateway.doctor.inotify import Usage
@@ -19,6 +20,7 @@ from gateway.doctor.storage import Room
 from gateway.lifecycle.holders import Holder
 from gateway.paths import Paths
 from gateway.report import ConfigReport, Issue, Restarts, StatusReport
+from gateway.sessions.checkup import Checkup
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address, resolve
 from gateway.units.installation import Change
@@ -67,6 +69,7 @@ HEALTHY = Evidence(
     holders=(MANAGER, MAIN),
     linger=True,
     inotify=Usage(10, 128, 10, 65_536),
+    database=Checkup("/h/.openclaw/gateway/conversations.sqlite", wal=LARGE_WAL),
     storage=Room(True, LITTLE_ROOM, FEW_INODES),
 )
 
@@ -89,6 +92,10 @@ def agent(**more: Any) -> UnitStates:
 
 def config(**more: Any) -> files.Snapshot:
     return replace(HEALTHY.config, **more)
+
+
+def checkup(**more: Any) -> Checkup:
+    return Checkup("/h/a b.sqlite", **more)
 
 
 def report(**more: Any) -> StatusReport:
@@ -374,6 +381,31 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("read-only", {"storage": Room(False, 0, None)}, "problem", "cannot be written", "ls -ld /h/.openclaw"),
     ("full", {"storage": Room(True, LITTLE_ROOM - 1, None)}, "warning", "99 MB free", "df -h /h/.openclaw"),
     ("inodes", {"storage": Room(True, LITTLE_ROOM, FEW_INODES - 1)}, "warning", "999 inodes", "df -i /h/.openclaw"),
+    ("newer database", {"database": checkup(problem="form 9", newer=True)}, "problem", "newer version form 9", ""),
+    ("locked database", {"database": checkup(problem="locked; wait")}, "problem", "cannot be read locked; wait", ""),
+    (
+        "no database",
+        {"database": checkup(problem="not a database", ruined=True)},
+        "problem",
+        "cannot be read not a database",
+        "mv '/h/a b.sqlite' '/h/a b.sqlite.aside'; ls -t /h/.openclaw/backups",
+    ),
+    (
+        "damaged database",
+        {"database": checkup(damages=("page 7", "page 8", "page 9"))},
+        "problem",
+        "/h/a b.sqlite: page 7 and 2 more",
+        "openclaw-gateway stop && openclaw-gateway sessions recover && openclaw-gateway start",
+    ),
+    ("open database", {"database": checkup(mode=0o640)}, "warning", "mode 640", "chmod 600 '/h/a b.sqlite'*"),
+    ("wal", {"database": checkup(wal=LARGE_WAL + 1)}, "warning", "has 256 MB", "fuser -v '/h/a b.sqlite'"),
+    (
+        "large database",
+        {"database": checkup(complete=False, size=5_000_000_000)},
+        "note",
+        "has 4768 MB",
+        "openclaw-gateway sessions check --deep",
+    ),
 ]
 
 
@@ -439,11 +471,11 @@ def test_problems_come_first() -> None:
 
 
 def test_every_check_is_in_the_table() -> None:
-    from gateway.doctor import config, machine, port, units
+    from gateway.doctor import config, database, machine, port, units
 
     names = {
         f"{module.__name__}.{name}"
-        for module in (config, machine, port, units)
+        for module in (config, database, machine, port, units)
         for name, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
     }

@@ -9,6 +9,8 @@ import pytest
 from gateway.control import Control
 from gateway.doctor.evidence import gather
 from gateway.errors import TimedOut
+from gateway.sessions.connections import writable
+from gateway.sessions.schema import MIGRATIONS
 from gateway.units import AGENT_SOCKET, SERVICE, SOCKET, installation
 from gateway.units.addresses import Address, resolve
 from gateway.units.places import unit_folder
@@ -25,6 +27,7 @@ def test_an_empty_home(env: dict[str, str]) -> None:
     assert (found.report, found.frozen, found.units, found.installed, found.outdated) == (None, False, None, False, ())
     assert found.listen == resolve("loopback", 18789)
     assert found.storage is None
+    assert found.database is None
     assert found.inotify.max_instances is not None
 
 
@@ -87,3 +90,12 @@ def test_a_frozen_gateway(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
     found = gather(env)
     assert found.frozen
     assert found.report is None
+
+
+def test_the_database_that_the_gateway_has(env: dict[str, str]) -> None:
+    path = Path(env["HOME"]) / ".openclaw" / "gateway" / "conversations.sqlite"
+    writable(path, MIGRATIONS).close()
+    found = gather(env).database
+    assert found is not None
+    assert (found.path, found.form, found.problem, found.damages) == (str(path), len(MIGRATIONS), None, ())
+    assert os.listdir(path.parent) == [path.name]

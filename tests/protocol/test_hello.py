@@ -65,6 +65,7 @@ def test_protocol_4_has_auth_and_boot_id() -> None:
     assert payload["policy"] == {"maxPayload": 26214400, "maxBufferedBytes": 52428800, "tickIntervalMs": 30000}
     assert payload["snapshot"]["authMode"] == "token"
     assert payload["features"]["methods"] == ["health"]
+    assert payload["features"]["capabilities"] == ["published-model-catalog"]
     events = [set(made(protocol)["features"]["events"]) for protocol in (3, 4)]
     assert {"tick", "chat", "agent"} <= events[0]
     assert events[1] - events[0] == {"sessions.changed", "session.message", "chat.metadata.changed"}

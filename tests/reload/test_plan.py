@@ -44,6 +44,31 @@ def test_a_change_without_meaning_for_us_does_nothing(old: dict[str, Any], new: 
     assert made.changes and {change.effect for change in made.changes} == {"none"}
 
 
+@pytest.mark.parametrize(
+    ("path", "effect"),
+    [
+        ("agents.defaults.model.primary", "hot"),
+        ("agents.list", "hot"),
+        ("agents.entries.helper.name", "hot"),
+        ("models.providers.mock.apiKey", "hot"),
+        ("mcp.servers.files.command", "hot"),
+        ("env.vars.KEY", "hot"),
+        ("session.mainKey", "hot"),
+        ("agents.defaults.heartbeat.every", "none"),
+        ("models.mode", "none"),
+        ("mcp.apps", "none"),
+        ("modelsX.providers", "none"),
+    ],
+)
+def test_what_is_read_without_types_is_taken_on_use(path: str, effect: str) -> None:
+    tree: Any = "x"
+    for key in reversed(path.split(".")):
+        tree = {key: tree}
+    made = plan({}, tree, "hybrid")
+    assert [(change.path, change.effect, change.action) for change in made.changes] == [(path, effect, None)]
+    assert (made.outcome, made.restart) == ("hot" if effect == "hot" else "nothing", False)
+
+
 def test_hot_actions_run_once_each_and_in_their_order() -> None:
     made = plan({}, {**gateway(auth={"token": "a", "password": "b"}), "logging": {"level": "debug", "file": "/l"}})
     assert made.outcome == "hot"

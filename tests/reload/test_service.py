@@ -116,6 +116,28 @@ def test_a_hot_change_is_swapped_applied_and_kept(path: Path, caplog: pytest.Log
     assert "new" not in caplog.text.replace("news", "")  # paths, never values
 
 
+def test_what_is_wrong_with_a_model_is_said_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    named = '{agents: {defaults: {model: "nobody/x"}}}'
+
+    def told() -> list[str]:
+        found = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        caplog.clear()
+        return [line for line in found if "nobody" in line]
+
+    async def scene(it: Scene) -> None:
+        result = await it.edit(named)
+        assert (result.outcome, it.reloader.active.tree["agents"]["defaults"]["model"]) == ("hot", "nobody/x")
+        (warning,) = told()
+        assert warning.startswith("agents.defaults.model: models.providers.nobody") and warning in result.warnings
+        await it.edit(named + " // the same")
+        assert told() == []
+        await it.edit("{}")
+        await it.edit(named)
+        assert len(told()) == 1
+
+    play(path, "{}", scene)
+
+
 def test_a_change_that_nobody_uses_does_nothing(path: Path) -> None:
     async def scene(it: Scene) -> None:
         result = await it.edit('{"meta": {"lastTouchedAt": "2"}, "agents": {"x": 1}}')

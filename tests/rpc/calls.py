@@ -42,7 +42,7 @@ def answer(core: FakeCore, peer: Peer, request: Request, methods: tuple[Method, 
         try:
             return said if isinstance(said, str) else await said()
         finally:
-            await core.conversations.close(10)
+            await core.conversations.close()
 
     frame: dict[str, Any] = json.loads(asyncio.run(life()))
     return frame

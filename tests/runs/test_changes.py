@@ -112,7 +112,7 @@ def test_messages_of_a_run_each_once(tmp_path: Path) -> None:
             said = frames[0]["payload"]
             assert (said["messageSeq"], said["message"]["idempotencyKey"]) == (3, "r1:user")
             assert said["messageId"] == said["message"]["__openclaw"]["id"]
-            await talk.store.end(Progress("r1", 2, "", [assistant("Hi.")]), "done", NOW)
+            await talk.store.end(Progress("r1", 2, "", {2: assistant("Hi.")}), "done", NOW)
             await ended(talk, "r1")
             rest = (await talk.told(ear))[len(frames) :]
             assert summary(rest) == [("session.message", "assistant"), ("sessions.changed", "end")]
@@ -152,7 +152,7 @@ def test_how_a_run_ended(tmp_path: Path, state: Any, phase: str) -> None:
             ear = talk.listen(EAR)
             await talk.store.accept("r1", KEY, "main", Request(user("hello")), NOW)
             await talk.store.begin("r1", NOW)
-            await talk.store.end(Progress("r1", 1, "", []), state, NOW)
+            await talk.store.end(Progress("r1", 1, ""), state, NOW)
             await ended(talk, "r1")
             assert summary(await talk.told(ear))[-1] == ("sessions.changed", phase)
 

@@ -1,5 +1,6 @@
 """What a client hears of a run, as frames."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -35,12 +36,15 @@ def hear(monkeypatch: pytest.MonkeyPatch) -> Hear:
     """Let things happen in one run; the payloads of the `chat` events that a client hears."""
     monkeypatch.setattr("gateway.runs.telling.PACE_S", 0)
 
-    def happen(*happenings: Happening) -> list[dict[str, Any]]:
+    async def quiet(session: str) -> bool:
+        return False
+
+    async def happen(*happenings: Happening) -> list[dict[str, Any]]:
         hub, live = Hub(), Live(RUN)
         connection = Connection("c", "r", FakeCarrier())
         with hub.hold(connection):
             hub.greet(connection, Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "cli")), 0)
-            telling = Telling(hub)
+            telling = Telling(hub, quiet)
             for seq, what in enumerate(happenings, 1):
                 event = Event(RUN.id, seq, 1, what)
                 assert live.take(event)
@@ -48,7 +52,7 @@ def hear(monkeypatch: pytest.MonkeyPatch) -> Hear:
             frames, _ = drained(connection)
         return [frame["payload"] for frame in frames if frame["event"] == "chat"]
 
-    return happen
+    return lambda *happenings: asyncio.run(happen(*happenings))
 
 
 def test_a_message_that_only_calls_a_tool_tells_no_text_again(hear: Hear) -> None:

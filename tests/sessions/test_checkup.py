@@ -79,7 +79,7 @@ def test_a_damaged_schema_is_damage_too(tmp_path: Path) -> None:
         file.seek(100)
         file.write(b"\xff" * 2000)
     assert looked(path).problem == f"cannot read {path}: database disk image is malformed; " + (
-        "`openclaw-gateway doctor` says what can be saved"
+        "`openclaw-gateway doctor` says what can be done"
     )
 
 
@@ -113,6 +113,7 @@ def test_a_form_that_is_not_known_is_a_problem(tmp_path: Path, script: str, prob
 def test_what_is_no_database_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     path.write_text("a diary" * 1000)
+    assert looked(path).ruined
     assert looked(path).problem == f"cannot read {path}: file is not a database; it is something else: move it away"
 
 

@@ -13,9 +13,11 @@ from gateway.sessions.connections import (
     NewerDatabase,
     StorageFailed,
     explain,
+    foreign,
     form,
     lonely_reader,
     reader,
+    visitor,
     writable,
 )
 from tests.sessions.disks import fill, on_a_small_disk, remount
@@ -170,6 +172,40 @@ def test_a_wal_that_has_grown_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyP
     backup.close()
     connection.close()
     assert not wal.exists()
+
+
+def test_a_visitor_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = writable(path, (FIRST,))
+    beside = visitor(path)
+    assert rows(beside) == [("a;b",)]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        beside.execute("DELETE FROM t")
+    beside.close()
+    connection.close()
+    alone = visitor(path)
+    assert rows(alone) == [("a;b",)]
+    alone.close()
+    assert os.listdir(tmp_path) == ["a.sqlite"]
+    with pytest.raises(sqlite3.OperationalError):
+        visitor(tmp_path / "none.sqlite")
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_foreign_database_is_left_as_it_is(tmp_path: Path, used: bool) -> None:
+    path = tmp_path / "a.sqlite"
+    connection = writable(path, (FIRST,))
+    connection.execute("INSERT INTO t VALUES ('more')")
+    if not used:
+        connection.close()
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir() if not each.name.endswith("-shm")}
+    reading = foreign(path)
+    assert rows(reading) == [("a;b",), ("more",)]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reading.execute("DELETE FROM t")
+    reading.close()
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir() if not each.name.endswith("-shm")} == before
+    connection.close()
 
 
 def without_room(folder: Path) -> None:

@@ -346,7 +346,7 @@ def test_a_damaged_page_costs_what_lies_on_it(tmp_path: Path) -> None:
             file.write(b"\xff" * 4096)
         async with opened(tmp_path) as database:
             error = await refused(database.read(texts))
-            assert error.endswith("malformed; `openclaw-gateway doctor` says what can be saved")
+            assert error.endswith("malformed; `openclaw-gateway doctor` says what can be done")
             (first,) = await database.read(lambda db: db.execute("SELECT x FROM t").fetchone())
             assert first == "x" * 3000
 

@@ -26,7 +26,7 @@ def test_a_conversation_is_there_after_a_restart(tmp_path: Path) -> None:
             await store.progress([Progress("r1", 1, "on"), Progress("nobody", 1, "")])
             again = await store.again("r1")
             assert again is not None and again.attempts == 2
-            await store.progress([Progress("r1", 2, "", [assistant("one")])])
+            await store.progress([Progress("r1", 2, "", {2: assistant("one")}, attempt=2)])
             owed, fresh = await store.accept("r1", MAIN, "main", Request(user("?")), NOW, ("c1", "q1"))
             assert not fresh and owed.waiting == [("c1", "q1")]
 
@@ -34,7 +34,12 @@ def test_a_conversation_is_there_after_a_restart(tmp_path: Path) -> None:
         async with opened(tmp_path) as store:
             assert [run.id for run in await store.unfinished()] == ["r1", "r2"]
             ended = await store.end(
-                Progress("r1", 3, ""), "done", NOW, rest=assistant("two"), stop_reason="stop", usage=Usage(input=1)
+                Progress("r1", 3, "", attempt=2),
+                "done",
+                NOW,
+                rest=assistant("two"),
+                stop_reason="stop",
+                usage=Usage(input=1),
             )
             assert await store.run("r1") == ended
             assert (ended.waiting, ended.answer, ended.usage) == ([("c1", "q1")], "two", Usage(input=1))
@@ -124,7 +129,7 @@ async def talk(store, session):
         await store.begin(id, NOW)
         print("begun", id, flush=True)
         for seq in (1, 2):
-            await store.progress([Progress(id, seq, "", [assistant(f"{id} {seq}")])])
+            await store.progress([Progress(id, seq, "", {seq: assistant(f"{id} {seq}")})])
         print("said", id, flush=True)
         await store.end(Progress(id, 3, ""), "done", NOW)
         print("ended", id, flush=True)

@@ -103,32 +103,34 @@ class Runs(RuleBasedStateMachine):
             assert begun.request.prompt == user(f"? {id}")
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), said=st.integers(0, 2), events=st.integers(0, 2))
-    def progress(self, data: st.DataObject, said: int, events: int) -> None:
+    @rule(data=st.data(), said=st.integers(0, 2), events=st.integers(0, 2), again=st.booleans())
+    def progress(self, data: st.DataObject, said: int, events: int, again: bool) -> None:
         id, run = self.pick(data, "running")
         seq = run.seq + said + events
-        texts = [f"{id} {next(self.numbers)}" for _ in range(said)]
-        news = Progress(id, seq, f"writing {seq}", [assistant(text) for text in texts], provider="mock", model="m1")
+        messages = {run.seq + 1 + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
+        if again and run.sent and run.sent[-1].attempt == run.attempts:
+            messages |= run.sent[-1].said  # as if nobody had heard that they are stored
+        news = Progress(id, seq, f"writing {seq}", messages, attempt=run.attempts)
         run.sent.append(news)
         self.take(id, run, news)
         assert transactions.progress(news, self.db) == (run.state == "running")
 
     def take(self, id: str, run: Model, news: Progress) -> None:
         if run.state == "running" and news.seq > run.seq:
-            run.seq, run.text = news.seq, news.text
-            for message in news.said:
+            for _, message in sorted((seq, said) for seq, said in news.said.items() if seq > run.seq):
                 self.tokens += 10
                 self.say(id, run, text_of(message))
+            run.seq, run.text = news.seq, news.text
 
     @precondition(lambda self: any(run.sent for run in self.runs.values()))
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        """What is sent again changes nothing, unless the run has begun anew: then nothing of before is sent."""
+        """What is sent again changes nothing, also when the run has begun anew meanwhile."""
         id, run = self.pick(data, "running")
         for old in run.sent:
-            if old.seq <= run.seq:
-                taken = transactions.progress(old, self.db)
-                assert taken == (run.state == "running" and old.seq == run.seq)
+            taken = transactions.progress(old, self.db)
+            current = old.attempt == run.attempts and old.seq == run.seq
+            assert taken == (run.state == "running" and current)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
@@ -138,7 +140,6 @@ class Runs(RuleBasedStateMachine):
         assert (found is not None) == (run.state == "running")
         if found is not None:
             run.seq, run.text, run.attempts = 0, "", run.attempts + 1
-            run.sent.clear()
             said = self.transcripts.get(run.session)
             if said is not None and run.transcript == self.generation.get(run.session, 0):
                 said[:] = [each for each in said if each[0] != id or each[1] == f"? {id}"]
@@ -154,8 +155,8 @@ class Runs(RuleBasedStateMachine):
     )
     def end(self, data: st.DataObject, state: RunState, said: int, rest: bool, behind: int) -> None:
         id, run = self.pick(data, "running")
-        texts = [f"{id} {next(self.numbers)}" for _ in range(said)]
-        last = Progress(id, run.seq + said - behind, "", [assistant(text) for text in texts])
+        messages = {run.seq + 1 + number: assistant(f"{id} {next(self.numbers)}") for number in range(said)}
+        last = Progress(id, run.seq + said - behind, "", messages, attempt=run.attempts)
         left = assistant(f"{id} {next(self.numbers)}") if rest else None
         ended = transactions.end(last, left, state, NOW, "stop", None, Usage(), self.db)
         if run.state in UNFINISHED:
@@ -226,7 +227,9 @@ def accept(db: sqlite3.Connection, id: str, session: str = MAIN, now: int = NOW,
 
 
 def end(db: sqlite3.Connection, id: str, state: RunState = "done", now: int = NOW, *said: Message) -> Run:
-    return transactions.end(Progress(id, len(said), "", list(said)), None, state, now, None, None, Usage(), db)
+    return transactions.end(
+        Progress(id, len(said), "", dict(enumerate(said, 1))), None, state, now, None, None, Usage(), db
+    )
 
 
 def test_a_session_has_a_bound_on_what_waits(db: sqlite3.Connection) -> None:
@@ -304,7 +307,7 @@ def test_an_end_says_what_came_of_it(db: sqlite3.Connection) -> None:
     accept(db, "r")
     transactions.begin("r", NOW + 1, db)
     tool = tool_result("clock", "12:00", NOW + 2)
-    transactions.progress(Progress("r", 3, "It", [tool], True, "mock", "m1"), db)
+    transactions.progress(Progress("r", 3, "It", {2: tool}, acted=True, provider="mock", model="m1"), db)
     failure, usage = Failure("network", "gone", retryable=True), Usage(input=7)
     rest = assistant("It is", NOW + 3)
     run = transactions.end(Progress("r", 4, ""), rest, "interrupted", NOW + 4, "interrupted", failure, usage, db)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.sessions import transcripts
 from gateway.sessions.connections import writable
-from gateway.sessions.records import HEAD
+from gateway.sessions.records import HEAD, SUMMARY
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.transcripts import LabelTaken, SessionChanged, encode
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user
@@ -53,6 +53,14 @@ def test_a_history_does_not_begin_with_the_result_of_a_call_that_is_cut_off(db: 
     size = sum(len(encode(message)) for message in said)
     assert transcripts.history(MAIN, "r", size - 1, db) == said[1:]
     assert transcripts.history(MAIN, "r", size - len(encode(said[0])) - 1, db) == said[4:]
+
+
+def test_a_history_begins_with_a_summary_of_what_is_before(db: sqlite3.Connection) -> None:
+    said = [user("one"), {**user("They met."), SUMMARY: True}, user("two")]
+    for message in said:
+        transcripts.append(MAIN, message, NOW, db)
+    assert transcripts.history(MAIN, "r", ALL, db) == said[1:]
+    assert len(transcripts.rows(MAIN, 10, None, db)) == 3
 
 
 def test_rows_go_back_page_by_page(db: sqlite3.Connection) -> None:

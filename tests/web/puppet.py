@@ -115,14 +115,14 @@ class Scene:
         while self.server.server_state.tasks or self.server.server_state.connections:
             await asyncio.sleep(0)
         await self.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
-        await self.core.conversations.close(1.0)
+        await self.core.conversations.close()
 
     async def restart(self, while_gone: Callable[[], None] = lambda: None) -> None:
         """On purpose, as `Process` does it: the next process gets all connections."""
         core, before = self.core, self.server
         core.conversations.runs.release()
         await before.leave(Budgets(0, 0, 0, 0.3, 0.05), lambda: None, nothing, carry=True)
-        await core.conversations.close(1.0)
+        await core.conversations.close(5.0)
         fds, answers = before.carried()
         fds = {name: os.dup(fd) for name, fd in fds.items()}
         for connection in before.http:

@@ -17,8 +17,6 @@ class Exchange:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         self._left: asyncio.Future[None] = loop.create_future()
-        self.abort: asyncio.Task[Any] | None = None
-        """Goes on when nobody waits: the gateway may be away."""
 
     async def hold(self, text: str, thinking: str | None) -> str | None:
         """Return when it is over, with a remark if there is no answer to be seen. Raises as `Lasting.call`."""
@@ -43,11 +41,14 @@ class Exchange:
         if not self._over.done():
             self._over.set_result(None)
 
-    def interrupt(self) -> None:
-        """End the answer. Once more, or as long as the gateway does not have the question: do not wait for it."""
+    def interrupt(self) -> "asyncio.Future[Any] | None":
+        """End the answer. Once more, or as long as the gateway does not have the question: do not wait for it.
+
+        The first time, what tells the gateway: it goes on when nobody waits, because the gateway may be away.
+        """
         self._interrupts += 1
-        if self.abort is None:
-            params = {"sessionKey": self._key, "runId": self.run}
-            self.abort = asyncio.ensure_future(self._line.call("chat.abort", params))
         if (self._interrupts > 1 or not self._accepted) and not self._left.done():
             self._left.set_result(None)
+        if self._interrupts > 1:
+            return None
+        return asyncio.ensure_future(self._line.call("chat.abort", {"sessionKey": self._key, "runId": self.run}))

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gateway.cli.conversation.lasting import BACK, Lasting
-from gateway.cli.conversation.view import Ended, Piece, Row, View, read_row
+from gateway.cli.conversation.pieces import Ended, Piece, Row, read_row
+from gateway.cli.conversation.view import View
 from gateway.client import CallFailed
 from gateway.errors import TimedOut
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from gateway.cli.conversation.following import Following
 from gateway.cli.conversation.lasting import Lasting
-from gateway.cli.conversation.view import Over, Piece, View
+from gateway.cli.conversation.pieces import Over, Piece
+from gateway.cli.conversation.view import View
 
 ABORT_S = 5.0
 """For the gateway to take note that nobody waits any more."""

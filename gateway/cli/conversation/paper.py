@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from gateway.cli.conversation.view import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.pieces import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
 from gateway.cli.conversation.wrap import BOLD, CYAN, DIM, RESET, Wrap, plain
 
 MARK = "› "
@@ -89,7 +89,12 @@ class Paper:
 
     def recall(self, rows: Sequence[Row], lines: int | None = RECALLED_LINES) -> str:
         """Messages that were said before; of a long one the first `lines`."""
-        return self._answer.rest() + "".join(self._recalled(row, lines) for row in rows)
+        text, before = self._answer.rest(), ""
+        for row in rows:
+            said = self._recalled(row, lines)
+            text += ("\n" if before == "tools" and row.text and said else "") + said
+            before = ("tools" if row.tools else row.role) if said else before
+        return text
 
     def _recalled(self, row: Row, lines: int | None) -> str:
         if row.role == "user":

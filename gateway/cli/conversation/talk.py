@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from gateway.cli.conversation.editor import Editor
@@ -12,15 +12,18 @@ from gateway.cli.conversation.keys import signals
 from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.offers import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.paper import Paper
+from gateway.cli.conversation.pieces import Over, Row
 from gateway.cli.conversation.screen import Screen
-from gateway.cli.conversation.view import Over, View
+from gateway.cli.conversation.view import View
 from gateway.cli.sessions import title_of
 from gateway.cli.status import duration
 from gateway.client import CallFailed
 from gateway.errors import GatewayError, TimedOut
 
-RECALLED = 6
-"""Messages that are shown of what was said before."""
+RECALLED = 3
+"""Questions that are shown of what was said before, with their answers."""
+READ = 40
+"""Messages in which they are looked for."""
 HISTORY = 20
 MAX_HISTORY = 1000
 SESSIONS = 20
@@ -117,17 +120,20 @@ class Talk:
         finally:
             self._exchange = None
             self._screen.sign.off()
-            if exchange.abort is not None and not exchange.abort.done():
-                self._aborts.add(exchange.abort)
-                exchange.abort.add_done_callback(self._aborts.discard)
         if remark is not None:
             await self._print(self._paper.aside(remark) + "\n")
         if text.startswith("/"):
             await self._learn()
 
     def _interrupt(self) -> None:
-        if self._exchange is not None:
-            self._exchange.interrupt()
+        if self._exchange is not None and (abort := self._exchange.interrupt()) is not None:
+            self._aborts.add(abort)
+            abort.add_done_callback(self._aborted)
+
+    def _aborted(self, abort: "asyncio.Future[Any]") -> None:
+        self._aborts.discard(abort)
+        if not abort.cancelled() and (error := abort.exception()) is not None:
+            self._note(f"not stopped: {error}")
 
     # -- what happens in the session -------------------------------------------------------------------------------
 
@@ -180,18 +186,30 @@ class Talk:
         """Show a session, and hear what happens in it from now on."""
         history = await self._line.call("chat.history", {"sessionKey": key, "limit": 1})
         following = Following(self._line, View(str(history.get("sessionKey") or key)))
-        if self._hearing is not None:
-            self._hearing.cancel()
+        before = await self._stop_hearing()
+        try:
+            rows, pieces = await following.catch_up(READ)
+        except (CallFailed, TimedOut):
+            if before is not None:
+                self._hearing = asyncio.ensure_future(self._hear(Following(self._line, before.view)))
+            raise
         self._following = following
         await self._print(self._paper.header(_model(history), self._key, self._line.url) + "\n")
-        rows, pieces = await following.catch_up(RECALLED)
         still = set(following.view.open)
-        await self._print(self._paper.recall([row for row in rows if row.run not in still]))
+        await self._print(self._paper.recall([row for row in _recent(rows) if row.run not in still]))
         for piece in pieces:
             if piece.run in still:
                 await self._print(self._paper.show(piece))
         self._hearing = asyncio.ensure_future(self._hear(following))
         await self._learn()
+
+    async def _stop_hearing(self) -> Following | None:
+        """What was heard until now."""
+        if self._hearing is None:
+            return None
+        self._hearing.cancel()
+        await asyncio.gather(self._hearing, return_exceptions=True)
+        return self._following
 
     async def _switch(self, key: str) -> None:
         if key:
@@ -236,6 +254,12 @@ Enter       say it; a backslash before it, or Alt-Enter, begins another line
 Ctrl-C      end the answer; at the prompt: clear the line, or leave
 Ctrl-R, ↑   what was typed before
 """
+
+
+def _recent(rows: Sequence[Row]) -> Sequence[Row]:
+    """From the last questions on."""
+    questions = [number for number, row in enumerate(rows) if row.role == "user"]
+    return rows[questions[-RECALLED] if len(questions) >= RECALLED else 0 :]
 
 
 def _model(history: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ from gateway.rpc.methods.sessions import (
 )
 from gateway.rpc.methods.skills import skills_library_list, skills_proposals_list, skills_search, skills_status
 from gateway.rpc.methods.system import last_heartbeat, set_heartbeats, system_event, system_presence, wake
-from gateway.rpc.methods.update import system_info, update_status, users_self
+from gateway.rpc.methods.update import system_info, update_status, users_list, users_self
 from gateway.rpc.methods.usage import sessions_usage, usage_cost, usage_status
 from gateway.rpc.methods.work import diagnostics_lanes, environments_list, tasks_list, worktrees_list
 
@@ -162,6 +162,7 @@ METHODS = (
     update_status,
     system_info,
     users_self,
+    users_list,
     gateway_reload,
     gateway_restart_preflight,
     gateway_restart_request,

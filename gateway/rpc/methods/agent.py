@@ -9,7 +9,7 @@ from gateway.protocol.params import Params, cut
 from gateway.protocol.scopes import WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
-from gateway.rpc.methods.conversation import prompt, session_key, stored
+from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.runs.outcome import Outcome, outcome
@@ -18,7 +18,7 @@ from gateway.sessions.records import Request
 
 class AgentParams(Params, frozen=True, kw_only=True):
     message: Key
-    idempotency_key: Key
+    idempotency_key: RunId
     agent_id: Key | None = None
     provider: str | None = None
     model: str | None = None
@@ -63,7 +63,7 @@ class Accepted(Struct, rename="camel"):
 
 
 class WaitParams(Params, frozen=True, kw_only=True):
-    run_id: Key
+    run_id: RunId
     timeout_ms: Annotated[int, Meta(ge=0)] = 30_000
 
 
@@ -83,8 +83,7 @@ async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
     tree = call.core.snapshot.merged
     chosen = find(tree, params.agent_id).id if params.agent_id else call.core.snapshot.defaults.agent
     conversations = call.core.conversations
-    text = params.session_key or f"agent:{chosen}:main"
-    key = session_key(call, text)
+    key = await _session(call, params, chosen)
     if params.agent_id and conversations.agent(key) != chosen:
         raise RpcError(f'agent "{cut(chosen)}" does not match session key agent "{cut(conversations.agent(key))}"')
     model = params.model if not params.provider or not params.model else f"{params.provider}/{params.model}"
@@ -104,6 +103,16 @@ async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
     if isinstance(what := outcome(run), WireError):
         raise RpcError(what)
     return what
+
+
+async def _session(call: Call, params: AgentParams, agent: str) -> str:
+    """The one of the key, or of the id; an id that no session has makes one of its own, as 2026.9.6 names it."""
+    if params.session_key or not params.session_id:
+        return session_key(call, params.session_key or f"agent:{agent}:main")
+    conversations = call.core.conversations
+    await stored(conversations.ready())
+    found = await stored(conversations.store.session_by_id(params.session_id))
+    return found.key if found else session_key(call, f"agent:{agent}:explicit:{params.session_id}")
 
 
 @method("agent.wait", WaitParams, Waited, scope=WRITE)

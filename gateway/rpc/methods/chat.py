@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands
-from gateway.rpc.methods.conversation import prompt, session_key, stored
+from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
@@ -60,6 +60,8 @@ class History(Struct, rename="camel"):
     next_offset: int | UnsetType = UNSET
     defaults: dict[str, Any] | UnsetType = UNSET
     session_info: dict[str, Any] | UnsetType = UNSET
+    in_flight_run: dict[str, Any] | UnsetType = UNSET
+    """The run that goes on: its id, when it began, and what it has written of the message that is not complete."""
 
 
 class MetadataParams(Params, frozen=True):
@@ -75,7 +77,7 @@ class Metadata(Struct):
 class SendParams(Params, frozen=True, kw_only=True):
     session_key: Key
     message: str
-    idempotency_key: Key
+    idempotency_key: RunId
     thinking: str | None = None
     deliver: bool | None = None
     attachments: list[Any] | None = None
@@ -116,7 +118,7 @@ class Sent(Struct, rename="camel"):
 
 class AbortParams(Params, frozen=True, kw_only=True):
     session_key: Key
-    run_id: Key | None = None
+    run_id: RunId | None = None
     agent_id: str | None = None
     preserve_side_runs: bool = False
 
@@ -236,10 +238,12 @@ async def _history(call: Call, text: str, page: Page) -> History:
     key = session_key(call, text)
     conversations = call.core.conversations
     await stored(conversations.ready())
-    if conversations.runs.running(key) is not None:
+    live = conversations.runs.live(conversations.runs.running(key) or "")
+    if live is not None:
         await conversations.runs.settle()
-    session = await stored(conversations.store.session(key))
-    rows = await stored(conversations.store.rows(key, page.limit + page.offset)) if session else []
+        # Before the rows are read: a message that is completed meanwhile is told twice, and not left out.
+        under_way = {"runId": live.run.id, "startedAt": live.run.started, "text": live.text}
+    session, rows = await stored(conversations.store.page(key, page.limit + page.offset))
     first = (session.messages if session else 0) - len(rows) + 1
     chosen = rows[: len(rows) - page.offset] if page.offset else rows
     known = [_message(row, number, call.peer.protocol) for number, row in enumerate(chosen, max(first, 1))]
@@ -260,6 +264,8 @@ async def _history(call: Call, text: str, page: Page) -> History:
     model = defaults(call.core)
     answer.defaults = {**model, "agentRuntime": RUNTIME, "modelSelectionTarget": "session"}
     answer.session_info = shown_row(call, key, session)
+    if live is not None and not live.aborting:
+        answer.in_flight_run = under_way
     return answer
 
 

@@ -4,7 +4,9 @@ import base64
 import binascii
 import time
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta
 
 from gateway.link.messages import Message
 from gateway.protocol.frames import WireError
@@ -17,6 +19,8 @@ from gateway.sessions.transactions import QueueFull
 MAX_IMAGE = 5_000_000
 """Bytes of one attached image."""
 MAX_IMAGES = 20
+RunId = Annotated[str, Meta(min_length=1, max_length=512)]
+"""Of a run: the client's idempotency key."""
 T = TypeVar("T")
 
 
@@ -41,9 +45,9 @@ async def stored(work: Awaitable[T]) -> T:
 
 def prompt(text: str, attachments: Sequence[Any] | None) -> Message:
     """A message of a user's. Raises RpcError for what no model could be shown."""
-    images = [_image(each, number) for number, each in enumerate(attachments or (), 1)]
-    if len(images) > MAX_IMAGES:
+    if len(attachments or ()) > MAX_IMAGES:
         raise RpcError(f"at most {MAX_IMAGES} attachments")
+    images = [_image(each, number) for number, each in enumerate(attachments or (), 1)]
     if not text.strip() and not images:
         raise RpcError("message or attachment required")
     content: list[dict[str, Any]] = [{"type": "text", "text": text}, *images] if text else images

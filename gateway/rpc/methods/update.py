@@ -52,6 +52,10 @@ class SystemInfo(Struct, rename="camel"):
     disk_available_bytes: int | UnsetType = UNSET
 
 
+class Users(Struct):
+    profiles: list[dict[str, Any]]
+
+
 @method("update.status", UpdateParams, Update, scope=ADMIN, since=4)
 def update_status(call: Call, params: UpdateParams) -> Update:
     """No update is looked for and none is installed by the gateway: packages come from your package manager."""
@@ -92,3 +96,9 @@ def system_info(call: Call, params: NoParams) -> SystemInfo:
 def users_self(call: Call, params: NoParams) -> None:
     """Who the user is: always refused, because this gateway knows clients and no users."""
     raise RpcError(WireError("FORBIDDEN", "users.self requires an authenticated user"))
+
+
+@method("users.list", NoParams, Users, scope=READ, since=4)
+def users_list(call: Call, params: NoParams) -> Users:
+    """To whom a session could be assigned: nobody, because this gateway knows clients and no users."""
+    return Users([])

@@ -1,62 +1,14 @@
 """A connection that breaks, against a scripted gateway."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
 
 from gateway.cli.conversation.lasting import BACK, SOON_S, Lasting
 from gateway.client import CallFailed, Disconnected, GatewayClient, Refused, TimedOut
 from gateway.errors import GatewayError, NotRunning
-
-Respond = Callable[[int, dict[str, Any]], dict[str, Any] | str | None]
-
-
-class Gateway:
-    """`respond` is given the number of the connection and a request; a response, or `break`, or None to be silent."""
-
-    def __init__(self, respond: Respond) -> None:
-        self.respond = respond
-        self.seen: list[tuple[int, str]] = []
-        self.count = 0
-
-    async def serve(self, ws: ServerConnection) -> None:
-        self.count += 1
-        number = self.count
-        async for text in ws:
-            request = json.loads(text)
-            self.seen.append((number, request["method"]))
-            said = self.respond(number, request)
-            if said == "break":
-                ws.transport.abort()
-            elif isinstance(said, dict):
-                events = said.pop("events", [])
-                await ws.send(json.dumps({"type": "res", "id": request["id"], "ok": True, **said}))
-                for name in events:
-                    await ws.send(json.dumps({"type": "event", "event": name, "payload": {}}))
-
-
-@asynccontextmanager
-async def serving(gateway: Gateway) -> AsyncIterator[Callable[[], GatewayClient]]:
-    async with serve(gateway.serve, "127.0.0.1", 0) as server:
-        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
-        yield lambda: GatewayClient(url, token="t", timeout_s=5)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(10):
-            await test()
-
-    asyncio.run(limited())
-
-
-def refuse(**error: Any) -> dict[str, Any]:
-    return {"ok": False, "error": {"code": "UNAVAILABLE", "message": "no", **error}}
+from tests.cli.conversation.scripted import Gateway, Respond, refuse, run, serving
 
 
 def breaking(times: int) -> Respond:

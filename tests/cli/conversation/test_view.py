@@ -1,5 +1,6 @@
 """Whatever is told again, or is missed: each word is shown once, in order."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,20 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.conversation.view import (
-    Anew,
-    Asked,
-    Begun,
-    Ended,
-    Next,
-    Over,
-    Piece,
-    Row,
-    Tool,
-    View,
-    Words,
-    read_row,
-)
+from gateway.cli.conversation.pieces import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
+from gateway.cli.conversation.view import View
 from gateway.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
@@ -251,20 +240,16 @@ def test_what_others_said_while_nobody_listened() -> None:
     ]  # fmt: skip
 
 
-def test_a_message_as_the_history_has_it() -> None:
-    content = [{"type": "text", "text": "a"}, {"type": "toolCall", "name": "look"}, {"type": "text", "text": "b"}]
-    marks = {"id": "1", "runId": "r"}
-    message = {"role": "assistant", "content": content, "stopReason": "toolUse", "__openclaw": marks}
-    assert read_row(message) == Row("assistant", "ab", "1", "r", "toolUse", tools=("look",))
-    assert read_row({"role": "user", "content": "hi"}) == Row("user", "hi")
-    assert read_row({"content": None, "__openclaw": 5}) == Row("", "")
-
-
 # -- a gateway that dies, and connections that break -------------------------------------------------------------------
 
+STEPS = ["go on", "store", "crash", "lose", "miss", "wait"]
 words = st.lists(st.sampled_from(["a", "b", "ab", " ", "a b"]), max_size=4)
 QUESTION = {"role": "user", "content": "?"}
 RUN = Run("r", KEY, "main", "running", Request(QUESTION), 1)
+
+
+async def quiet(session: str) -> bool:
+    return False
 
 
 class World:
@@ -300,7 +285,7 @@ class World:
         self.hub._connections.add(self.connection)
         client = ClientInfo("cli", "1", "linux", "cli")
         self.hub.greet(self.connection, Peer(4, "operator", ("operator.admin",), client, caps=("tool-events",)), 0)
-        self.telling = Telling(self.hub)
+        self.telling = Telling(self.hub, quiet)
         self.live = Live.resumed(self.run)
         if tell:
             self.telling.anew(self.live)
@@ -325,7 +310,7 @@ class World:
                 self.telling.happened(self.live, event)
 
     def store(self) -> None:
-        for message in self.live.said:
+        for message in self.live.said.values():
             self.rows.append(read_row({**message, "__openclaw": {"id": str(len(self.rows)), "runId": "r"}}))
         progress = self.live.progress()
         self.live.keep(progress)
@@ -345,6 +330,10 @@ class World:
         self.go_on(count)
         self._read()
 
+    def wait(self, count: int) -> None:
+        """What waits for its time is told."""
+        self.telling.close()
+
     def miss(self, count: int) -> None:
         """Only the connection is lost, for a while."""
         self.go_on(count)
@@ -360,9 +349,8 @@ class World:
         self.hear()
 
     def step(self, name: str, count: int) -> None:
-        {"go on": self.go_on, "crash": self.crash, "lose": self.lose, "miss": self.miss}.get(
-            name, lambda count: self.store()
-        )(count)
+        steps = {"go on": self.go_on, "crash": self.crash, "lose": self.lose, "miss": self.miss, "wait": self.wait}
+        steps.get(name, lambda count: self.store())(count)
 
     def end(self) -> list[str]:
         """The messages that were shown."""
@@ -387,18 +375,25 @@ class World:
 
 @given(
     st.lists(words, min_size=1, max_size=3),
-    st.lists(st.tuples(st.sampled_from(["go on", "store", "crash", "lose", "miss"]), st.integers(0, 4)), max_size=12),
+    st.lists(
+        st.tuples(st.sampled_from(["go on", "store", "crash", "lose", "miss", "wait"]), st.integers(0, 4)), max_size=12
+    ),
 )
 def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, int]]) -> None:
     marked = [[f"{number}{piece}" if not place else piece for place, piece in enumerate(pieces)]
               for number, pieces in enumerate(texts)]  # fmt: skip
-    pace = telling.PACE_S
-    telling.PACE_S = 0
-    try:
+
+    async def live() -> World:
         world = World(marked)
         for name, count in steps:
             world.step(name, count)
         assert world.end() == world.expected
+        return world
+
+    pace = telling.PACE_S
+    telling.PACE_S = 0
+    try:
+        world = asyncio.run(live())
     finally:
         telling.PACE_S = pace
     assert isinstance(world.pieces[-1], Over)

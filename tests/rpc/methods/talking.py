@@ -78,7 +78,7 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None) -> AsyncIter
         try:
             yield Talk(core, stack)
         finally:
-            await core.conversations.close()
+            await core.conversations.close(5.0)
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:

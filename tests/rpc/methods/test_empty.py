@@ -149,3 +149,4 @@ def test_the_machine(tmp_path: Path) -> None:
 def test_there_are_no_users() -> None:
     error = call(FakeCore(), NEW, "users.self")["error"]
     assert error == {"code": "FORBIDDEN", "message": "users.self requires an authenticated user"}
+    assert call(FakeCore(), NEW, "users.list")["payload"] == {"profiles": []}

@@ -7,16 +7,18 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from subprocess import Popen
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 SECONDS = 30.0
 """For what is waited for to be shown."""
 CTRL_C, CTRL_D, ENTER, ALT_ENTER, UP = "\x03", "\x04", "\r", "\x1b\r", "\x1b[A"
+ENVIRON = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+"""Nobody here answers where the cursor is."""
 SIGN = re.compile(r"\r[^\r\n]? thinking[^\r\n]*?(?=\r)")
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>])")
 
@@ -24,18 +26,14 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>])")
 class Terminal:
     """Use it as a context manager: at its end the command is killed."""
 
-    def __init__(self, words: Sequence[str], environ: Mapping[str, str], columns: int = 80, lines: int = 40) -> None:
+    def __init__(self, start: Callable[..., Popen[Any]], columns: int = 80, lines: int = 40) -> None:
+        """`start` gets what `subprocess.Popen` shall have beside command and variables; `ENVIRON` is among these."""
         self.raw = ""
         """All that was shown, with what steers the terminal."""
         self._seen = 0
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        # Nobody here answers where the cursor is.
-        env = {**environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        self.process = subprocess.Popen(
-            words, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+        self.process = start(stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=_own)
         os.close(slave)
 
     def __enter__(self) -> Self:
@@ -61,6 +59,12 @@ class Terminal:
         begun, self._seen = self._seen, place + len(text)
         return self.shown[begun : self._seen]
 
+    def until_waiting(self) -> None:
+        """Wait until the sign shows that an answer is waited for."""
+        seen, deadline = len(self.raw), time.monotonic() + SECONDS
+        while " thinking" not in self.raw[seen:]:
+            assert self._read(deadline - time.monotonic()), "it has ended, or it does not wait"
+
     def end(self) -> int:
         """Wait for the end of the command; its exit code."""
         deadline = time.monotonic() + SECONDS
@@ -70,6 +74,12 @@ class Terminal:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    @property
+    def echoes(self) -> bool:
+        """What is typed is shown, as a shell wants it."""
+        flags: int = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ECHO)
 
     @property
     def shown(self) -> str:
@@ -86,3 +96,8 @@ class Terminal:
             return False
         self.raw += data.decode(errors="replace")
         return bool(data)
+
+
+def _own() -> None:
+    """Make the terminal that of the session which begins with the command."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,0 +1,118 @@
+"""Conversations in the Control UIs of both releases: what is done in them, and a walk in a headless browser."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+from conformance.clients import TOKEN, Client
+from conformance.gateways import OUT, Gateway
+from conformance.pages import find_browser, played
+from conformance.providing import MODEL, NAME, OTHER_MODEL, OTHER_NAME
+from conformance.scene import Act, Message, Scene
+from conformance.sight import Sight
+from gateway.agent.echo import INTRODUCTION
+
+ECHO: dict[str, Any] = {"models": {"providers": {"builtin": {"paceMs": 80}}}}
+"""No model of a provider; the built-in one takes its time, so that there is a middle of an answer."""
+LIMIT_SECONDS = 90.0
+"""For one act on average, its restart counted."""
+REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json"
+NAMED = "A name for it"
+
+
+def with_echo(modern: bool) -> tuple[Act, ...]:
+    """In an agent's main session."""
+    long, middle = _words("stop", 150), _words("restart", 90)
+    first, second = _words("first", 30), "and then the second"
+    reset = () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
+    return (
+        _said("send", "alpha beta gamma"),
+        Act("reload", "reload", ends=_exchange("alpha beta gamma"), whole=_echo("alpha beta gamma")),
+        # v21 takes what an aborted answer had from the page, also beside OpenClaw's own gateway; it is in the history.
+        Act("stop", "stop", (long,), ((_user(long), ("assistant", "…")) if modern else (_user(long),)), _echo(long)),
+        Act("reload", "reload after stop", ends=(_user(long), ("assistant", "…")), whole=_echo(long)),
+        Act("queue", "queue", (first, second), (*_exchange(first), *_exchange(second))),
+        Act("restart", "restart", (middle,), _exchange(middle), _echo(middle)),
+        Act("reload", "reload after restart", ends=_exchange(middle), whole=_echo(middle)),
+        Act("send", "/status", ("/status",), shows=("Model: builtin/echo",)),
+        Act("send", "/new", ("/new",), ends=reset),
+        _said("send after /new", "delta epsilon"),
+    )
+
+
+def with_provider(modern: bool) -> tuple[Act, ...]:
+    """In a session of its own."""
+    first, then = "zeta eta theta", "iota kappa"
+    picked = (
+        Act("choose", "choose a model", (NAME, OTHER_NAME), shows=(OTHER_NAME,)),
+        _said("send to the chosen model", then, _provided),
+    )
+    listed = Act("models", "models", shows=(f'"id": "{MODEL}"', f'"id": "{OTHER_MODEL}"'))
+    return (
+        Act("begin", "new session"),
+        _said("send to a provider", first, _provided),
+        *(picked if modern else ()),
+        Act("sessions", "sessions", shows=(first,) if modern else ("agent:main:conformance",)),
+        Act("rename", "rename", (NAMED,), shows=(NAMED,)),
+        Act("remove", "delete", hides=(NAMED,)),
+        Act("begin", "another session"),
+        Act("send", "refused", ("!401 lambda",), (_user("!401 lambda"),), error=REFUSAL),
+        *(() if modern else (listed,)),
+    )
+
+
+def converse(client: Client, gateway: Gateway, port: int, acts: tuple[Act, ...], place: str) -> Iterator[Scene]:
+    """The acts in their order, in one browser."""
+    out = OUT / f"chats-{client.version}-{place}"
+    out.mkdir(parents=True, exist_ok=True)
+    job = {
+        "package": str(client.package),
+        "modern": client.protocol >= 4,
+        "browser": find_browser(),
+        "port": port,
+        "gateway": gateway.port,
+        "token": TOKEN,
+        "out": str(out),
+        "acts": [{"name": act.name, "label": act.label, "texts": act.texts} for act in acts],
+    }
+    with closing(played("chats.mjs", client, gateway, job, LIMIT_SECONDS * len(acts))) as rows:
+        for act, row in zip(acts, rows, strict=True):
+            yield _scene(client.version, act, row)
+
+
+def _scene(version: str, act: Act, row: dict[str, Any]) -> Scene:
+    return Scene(
+        act,
+        Sight.of(version, f"chat, {act.label}", row),
+        tuple((who, text) for who, text in row["messages"]),
+        grown=tuple(row.get("grown", ())) if act.whole else (),
+        broken=tuple(name for name in ("began", "stopped", "usable", "renamed", "chosen") if row.get(name) is False),
+    )
+
+
+def _exchange(text: str) -> tuple[Message, Message]:
+    return _user(text), _assistant(_echo(text))
+
+
+def _user(text: str) -> Message:
+    return "user", text
+
+
+def _assistant(text: str) -> Message:
+    return "assistant", text
+
+
+def _echo(text: str) -> str:
+    return f"{INTRODUCTION}\n\n{_provided(text)}"
+
+
+def _provided(text: str) -> str:
+    return f"You said: {text}"
+
+
+def _said(label: str, text: str, answer: Callable[[str], str] = _echo) -> Act:
+    return Act("send", label, (text,), (_user(text), _assistant(answer(text))), answer(text))
+
+
+def _words(stem: str, number: int) -> str:
+    return " ".join(f"{stem}{each}" for each in range(number))

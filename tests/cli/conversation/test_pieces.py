@@ -1,0 +1,28 @@
+import msgspec
+import pytest
+
+from gateway.cli.conversation.pieces import Asked, Begun, Over, Piece, Row, Tool, Words, read_row
+
+
+@pytest.mark.parametrize(
+    ("piece", "json"),
+    [
+        (Begun("r"), '{"event":"begin","run":"r"}'),
+        (Asked("r", "Why?"), '{"event":"question","run":"r","text":"Why?"}'),
+        (Words("r", "é"), '{"event":"text","run":"r","text":"é"}'),
+        (Tool("r", "look", {"q": 1}), '{"event":"tool","run":"r","name":"look","args":{"q":1}}'),
+        (Tool("r", "look", error="no"), '{"event":"tool","run":"r","name":"look","error":"no"}'),
+        (Over("r", "final", "So."), '{"event":"end","run":"r","state":"final","text":"So.","error":null}'),
+    ],
+)
+def test_as_json(piece: Piece, json: str) -> None:
+    assert msgspec.json.encode(piece).decode() == json
+
+
+def test_a_message_as_the_history_has_it() -> None:
+    content = [{"type": "text", "text": "a"}, {"type": "toolCall", "name": "look"}, {"type": "text", "text": "b"}]
+    marks = {"id": "1", "runId": "r"}
+    message = {"role": "assistant", "content": content, "stopReason": "toolUse", "__openclaw": marks}
+    assert read_row(message) == Row("assistant", "ab", "1", "r", "toolUse", tools=("look",))
+    assert read_row({"role": "user", "content": "hi"}) == Row("user", "hi")
+    assert read_row({"content": None, "__openclaw": 5}) == Row("", "")

@@ -1,0 +1,255 @@
+"""A gateway's runs on a real database and a real Unix socket, with the agent's own link server at its other end.
+
+Processes follow each other in one event loop: `crash` is a kill -9. What a run says is the test's (`Scripted`).
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.agent import runs as agent_runs
+from gateway.agent.link import Link
+from gateway.link.client import Stream, by_path
+from gateway.link.messages import Event, Message, Model, Spec
+from gateway.runs.live import Live
+from gateway.runs.service import Runs
+from gateway.runs.storing import Times
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Request, Run
+from gateway.sessions.store import Store
+from tests.agent.scripted import Scripted
+
+MAIN = "agent:main:main"
+SOON = Times(store=0.01, again=0.01, abort=0.2)
+PATIENCE_S = 10.0
+
+
+def user(text: str) -> Message:
+    return {"role": "user", "content": [{"type": "text", "text": text}], "timestamp": 1}
+
+
+def assistant(text: str, **more: Any) -> Message:
+    return {
+        "role": "assistant",
+        "content": [{"type": "text", "text": text}],
+        "timestamp": 2,
+        "stopReason": "stop",
+    } | more
+
+
+async def specify(run: Run) -> Spec:
+    """The session's name in it is the run's: by that the test finds its script."""
+    return Spec(run.id, run.agent, run.request.prompt, [Model("builtin", "echo", "builtin")])
+
+
+async def until(true: Callable[[], object], what: str = "it") -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+class Agents:
+    """Whoever connects finds an agent, as with a socket unit: a new one if the last one is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.down = False
+        """Nobody can be reached."""
+        self.born = 0
+        self._runs: agent_runs.Runs | None = None
+        self._link: Link | None = None
+        self._server: asyncio.Server | None = None
+        self._served: set[asyncio.Task[Any]] = set()
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path))
+
+    async def dial(self) -> Stream:
+        if self.down:
+            raise ConnectionRefusedError("nobody is here")
+        return await by_path(str(self.path))
+
+    @property
+    def runs(self) -> list[str]:
+        return [] if self._runs is None else self._runs.ids()
+
+    def cut(self) -> None:
+        """The connection breaks; the agent lives on."""
+        assert self._link is not None
+        for connection in list(self._link._connections):
+            connection.cut()
+
+    async def crash(self) -> None:
+        if self._link is not None and self._runs is not None:
+            link, runs = self._link, self._runs
+            self._link = self._runs = None
+            link.close()
+            await runs.leave()
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self.crash()
+        await asyncio.gather(*self._served, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._link is None:
+            self.born += 1
+            self._runs = agent_runs.Runs(lambda run: link.happened(run), lambda: None)
+            self._link = link = Link(self._runs)
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._served.add(serving)
+        serving.add_done_callback(self._served.discard)
+        await self._link.serve(reader, writer)
+
+
+@dataclass
+class Heard:
+    """An audience that sees to it that nothing is told after the end of a run, and each word once."""
+
+    begun_: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, Run] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def begun(self, live: Live) -> None:
+        self._check(live)
+        self.begun_.append(live.run.id)
+
+    def happened(self, live: Live, event: Event) -> None:
+        self._check(live)
+        self.texts[live.run.id] = live.text
+
+    def anew(self, live: Live) -> None:
+        self._check(live)
+        self.texts[live.run.id] = live.text
+
+    def ended(self, run: Run, live: Live | None) -> None:
+        if run.id in self.ends:
+            self.wrong.append(f"{run.id} has ended twice")
+        self.ends[run.id] = run
+
+    def _check(self, live: Live) -> None:
+        if live.run.id in self.ends:
+            self.wrong.append(f"something was told of {live.run.id} after its end")
+
+
+class Disk:
+    """Between the store and its database."""
+
+    def __init__(self, store: Store) -> None:
+        self.full = False
+        self._write = store.database.write
+        store.database.write = self.write  # type: ignore[method-assign]
+
+    async def write(self, work: Any) -> Any:
+        await asyncio.sleep(0)
+        if self.full:
+            raise StorageFailed("the disk is full; make room on the disk")
+        return await self._write(work)
+
+
+class Gateway:
+    """One process."""
+
+    def __init__(self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: Times, heard: Heard) -> None:
+        self.store = Store(folder / "conversations.sqlite")
+        self.disk = Disk(self.store)
+        self.runs = Runs(self.store, dial, specify, times=times)
+        self.runs.audience.append(heard)
+
+    async def start(self) -> None:
+        await self.store.open(1)
+        await self.runs.start()
+
+    async def crash(self) -> None:
+        """What is under way never comes to its end; what the disk has been told may be written or not."""
+        runs, owner, link = self.runs, self.runs._owner, self.runs._owner._link
+        runs._closed = owner._closed = link._closed = owner._storing._stopped = True
+        if link._writer is not None:
+            link._writer.transport.abort()
+        tasks = [*runs._tasks._running, *owner._tasks._running, owner._storing._task, link._living]
+        for task in filter(None, tasks):
+            task.cancel()
+        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+        await self.store.close()
+
+    async def leave(self) -> None:
+        with contextlib.suppress(StorageFailed):
+            await self.runs.close()
+        await self.store.close()
+
+
+class World:
+    def __init__(self, folder: Path, times: Times = SOON) -> None:
+        self.folder = folder
+        self.times = times
+        self.heard = Heard()
+        # The address of a Unix socket is short (unix(7)), and pytest's folders are not.
+        self._short = tempfile.TemporaryDirectory(prefix="oc-")
+        self.agents = Agents(Path(self._short.name) / "agent.sock")
+        self.gateway = Gateway(folder, self.agents.dial, times, self.heard)
+
+    @property
+    def runs(self) -> Runs:
+        return self.gateway.runs
+
+    @property
+    def store(self) -> Store:
+        return self.gateway.store
+
+    async def begin(self) -> None:
+        await self.agents.listen()
+        await self.gateway.start()
+
+    async def end(self) -> None:
+        await self.gateway.leave()
+        await self.agents.close()
+        self._short.cleanup()
+
+    async def next_gateway(self) -> None:
+        self.gateway = Gateway(self.folder, self.agents.dial, self.times, self.heard)
+        await self.gateway.start()
+
+    async def submit(self, id: str, session: str = MAIN, text: str = "hello", **more: Any) -> bool:
+        return (await self.runs.submit(id, session, "main", Request(user(text)), **more))[1]
+
+    async def script(self, id: str) -> Scripted:
+        """Once an agent has begun the run."""
+        await until(lambda: id in Scripted.by_session, f"an agent for {id}")
+        return Scripted.by_session.pop(id)
+
+    async def over(self, id: str) -> Run:
+        await until(lambda: id in self.heard.ends, f"the end of {id}")
+        return self.heard.ends[id]
+
+    async def transcript(self, session: str = MAIN) -> list[str]:
+        """`role: text` of each message."""
+        rows = await self.store.rows(session, 1000)
+        return [f"{row.message['role']}: {row.message['content'][0]['text']}" for row in rows]
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path, times: Times = SOON) -> AsyncIterator[World]:
+    """With `Scripted` in place of an agent's conversations, which is the caller's to see to."""
+    made = World(folder, times)
+    await made.begin()
+    try:
+        yield made
+        assert made.heard.wrong == []
+    finally:
+        await made.end()
+
+
+def in_a_world(folder: Path, test: Callable[[World], Awaitable[None]], times: Times = SOON) -> None:
+    async def life() -> None:
+        async with asyncio.timeout(30), world(folder, times) as made:
+            await test(made)
+
+    Scripted.by_session.clear()
+    asyncio.run(life())
