@@ -79,7 +79,7 @@ async def rehearse() -> str | None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            "import gateway.runtime",
+            "import gateway.runtime, gateway.conversations",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -26,7 +26,9 @@ class Core(Protocol):
     hub: "Hub"
     paths: "Paths"
     devices: "Devices"
-    conversations: "Conversations"
+
+    @property
+    def conversations(self) -> "Conversations": ...
 
     @property
     def phase(self) -> "Phase": ...

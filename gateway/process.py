@@ -4,6 +4,7 @@ Nothing is decided here; the parts decide.
 
 import asyncio
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway import __version__
@@ -22,7 +23,6 @@ from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
-from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
 from gateway.handover.keeper import Keeper
@@ -33,8 +33,6 @@ from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
-from gateway.link.child import Child
-from gateway.link.client import Stream, by_path
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
@@ -47,7 +45,9 @@ from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
+    from gateway.conversations import Conversations
     from gateway.handover.keeper import Keepable
+    from gateway.link.dialer import Dialer
     from gateway.serving.adoption import Tally
 
 log = logging.getLogger("gateway")
@@ -123,14 +123,6 @@ class Process:
             status=self._status_line,
             request_restart=self.request_restart,
         )
-        self._child = Child(os.environ, start.inherited.others)
-        self.conversations = Conversations(
-            start.paths,
-            self.hub,
-            tree=lambda: self._configuration.tree,
-            environment=self._configuration.env,
-            dial=self._dial_agent,
-        )
         self._coordinator = self._take_turns()
 
     def _take_turns(self) -> Coordinator:
@@ -144,6 +136,34 @@ class Process:
             allowance=Allowance() if before is None or tokens is None else Allowance(tokens, before.tokens_at),
             rehearse=self._rehearse,
         )
+
+    # -- conversations ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def conversations(self) -> "Conversations":
+        """Imported by whoever asks first, at the latest in the quiet after READY."""
+        from gateway.conversations import Conversations
+
+        return Conversations(
+            self.paths,
+            self.hub,
+            tree=lambda: self._configuration.tree,
+            environment=self._configuration.env,
+            dial=self._dialer,
+        )
+
+    @cached_property
+    def _dialer(self) -> "Dialer":
+        from gateway.link.dialer import Dialer
+
+        start = self._start
+        unit = self.paths.agent_socket if self._unit and start.notifier.connected else None
+        return Dialer(unit, os.environ, start.inherited.others)
+
+    async def _converse(self) -> None:
+        """Go on with the runs that another process has left."""
+        await asyncio.to_thread(importlib.import_module, "gateway.conversations")
+        self.conversations.begin()
 
     # -- core.Core -------------------------------------------------------------------------------------------------
 
@@ -205,7 +225,7 @@ class Process:
             config=self._configuration.report(),
             restarts=start.record.memory.restarts,
             restart_problem=self._coordinator.problem,
-            conversations_problem=self.conversations.degraded,
+            conversations_problem=self._conversations_problem,
             log_file=start.logs.file,
             watching=self._configuration.watching,
         )
@@ -216,9 +236,14 @@ class Process:
             "config": self._configuration.degraded,
             "auth": self._configuration.nobody_can_connect,
             "restart": self._coordinator.problem is not None,
-            "conversations": self.conversations.degraded is not None,
+            "conversations": self._conversations_problem is not None,
         }
         return (*(name for name, wrong in found.items() if wrong), *self._problems)
+
+    @property
+    def _conversations_problem(self) -> str | None:
+        """None also while nobody has asked for them: a report is no reason to import them."""
+        return self.conversations.degraded if "conversations" in self.__dict__ else None
 
     @property
     def watching(self) -> bool:
@@ -319,7 +344,7 @@ class Process:
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
-        self.conversations.begin()
+        self._spawn(self._converse(), "conversations")
         self._spawn(self._settle_in(), "settling in")
 
     def _count_restart(self) -> None:
@@ -362,13 +387,6 @@ class Process:
 
     def _announce_pairing(self, event: str, payload: dict[str, Any]) -> None:
         self.hub.broadcast(event, payload, drop_if_slow=True, scope=PAIRING)
-
-    async def _dial_agent(self) -> Stream:
-        """systemd's agent where it has one for this gateway, else a child of our own."""
-        path = self.paths.agent_socket
-        if self._unit and self._start.notifier.connected and path is not None and path.exists():
-            return await by_path(str(path))
-        return await self._child.dial()
 
     def _changed(self) -> None:
         self._status_wanted.set()
@@ -419,7 +437,7 @@ class Process:
             await asyncio.sleep(0)
         coordinator.left()
         if carry:  # nothing is read or written from here on
-            self.passed = self.keeper.part(left_at, *self._server.carried()) + self._child.passed
+            self.passed = self.keeper.part(left_at, *self._server.carried()) + self._dialer.passed
         stopping = coordinator.state.way is Way.STOP
         self._start.record.update(
             ended="stop" if stopping else "restart",

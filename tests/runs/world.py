@@ -144,14 +144,20 @@ class Disk:
 
     def __init__(self, store: Store) -> None:
         self.full = False
+        self.full_for: tuple[str, ...] = ()
+        """Names of the store's methods that fail."""
         self._write = store.database.write
         store.database.write = self.write  # type: ignore[method-assign]
 
     async def write(self, work: Any) -> Any:
         await asyncio.sleep(0)
-        if self.full:
+        if self.full or _name(work) in self.full_for:
             raise StorageFailed("the disk is full; make room on the disk")
         return await self._write(work)
+
+
+def _name(work: Any) -> str:
+    return str(getattr(getattr(work, "func", work), "__name__", ""))
 
 
 class Gateway:
@@ -160,7 +166,7 @@ class Gateway:
     def __init__(self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: Times, heard: Heard) -> None:
         self.store = Store(folder / "conversations.sqlite")
         self.disk = Disk(self.store)
-        self.runs = Runs(self.store, dial, specify, times=times)
+        self.runs = Runs(self.store, dial, lambda run: specify(run), times=times)
         self.runs.audience.append(heard)
 
     async def start(self) -> None:

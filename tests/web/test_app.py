@@ -9,6 +9,7 @@ PROGRAM = """
 import sys
 import gateway.runtime
 late = ["starlette.routing", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
+late += ["sqlite3", "gateway.conversations", "gateway.link.client"]
 print([name for name in late if name in sys.modules])
 from gateway.web.app import warm_up
 warm_up()
@@ -27,4 +28,4 @@ def test_a_start_imports_only_what_a_probe_needs_and_the_rest_comes_later() -> N
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
     before, missing = done.stdout.splitlines()
     assert before == "[]"
-    assert missing == "['watchdog.observers']"  # the watcher imports it for itself
+    assert missing == "['watchdog.observers', 'gateway.conversations']"  # who needs them imports them

@@ -1,0 +1,322 @@
+"""What becomes of runs that no agent begins, or whose agent is gone: each way to lose one, at each point."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.providers import Unusable
+from gateway.link import client
+from gateway.link.messages import VERSION, Said, Spec, Started, Text, Thinking, ToolStarted, Void
+from gateway.runs import owner
+from gateway.runs.owner import BROKEN
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Run
+from tests.runs.world import MAIN, World, assistant, in_a_world, specify, until
+
+pytestmark = pytest.mark.usefixtures("scripted")
+
+
+async def said(world: World, *what: Any) -> None:
+    """A run whose agent has said this, all of which has come."""
+    await world.submit("r1")
+    script = await world.script("r1")
+    script.happen(*what)
+    await until(lambda: (live := world.runs.live("r1")) and live.seq == len(what))
+
+
+# -- an agent that dies ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_another_agent_is_asked_from_the_beginning(tmp_path: Path, stored: bool) -> None:
+    async def test(world: World) -> None:
+        await said(world, Started("p", "m", 1), Thinking("hm"), Text("Once "), Said(assistant("Once ")), Text("upon"))
+        if stored:
+            await world.runs.settle()
+        await world.agents.crash()
+        script = await world.script("r1")
+        assert world.heard.texts["r1"] == ""
+        script.happen(Text("Twice"), Said(assistant("Twice")))
+        script.end()
+        run = await world.over("r1")
+        assert (run.state, run.answer, run.attempts, run.provider) == ("done", "Twice", 2, None)
+        assert await world.transcript() == ["user: hello", "assistant: Twice"]
+        assert world.heard.begun_ == ["r1"]
+
+    in_a_world(tmp_path, test)
+
+
+def test_an_agent_that_crashes_each_time_is_asked_twice(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await said(world, Text("Once"))
+        await world.agents.crash()
+        script = await world.script("r1")
+        script.happen(Text("Twice"))
+        await until(lambda: world.heard.texts["r1"] == "Twice")
+        await world.agents.crash()
+        run = await world.over("r1")
+        assert run.state == "interrupted" and run.failure is not None
+        assert run.failure.message == "the agent ended in the middle of this answer twice" and run.failure.retryable
+        rows = await world.store.rows(MAIN, 10)
+        assert [row.message["content"][0]["text"] for row in rows] == ["hello", "Twice"]
+        assert rows[-1].message["stopReason"] == "interrupted"
+        await world.submit("r2")
+        (await world.script("r2")).end()
+        await world.over("r2")
+
+    in_a_world(tmp_path, test)
+
+
+def test_what_has_called_a_tool_is_not_asked_again(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        call = assistant("Let me look.")
+        call["content"].append({"type": "toolCall", "id": "c", "name": "look", "arguments": {}})
+        await said(world, Text("Let me look."), Said(call), ToolStarted("c", "look", {}))
+        await world.agents.crash()
+        run = await world.over("r1")
+        assert run.state == "interrupted" and run.failure is not None
+        assert "a tool had been called" in run.failure.message
+        assert await world.transcript() == ["user: hello", "assistant: Let me look."]
+
+    in_a_world(tmp_path, test)
+
+
+@pytest.mark.parametrize("gateway_too", [True, False])
+@pytest.mark.parametrize("tools", [True, False])
+def test_an_answer_that_only_lacks_its_end_is_done(tmp_path: Path, gateway_too: bool, tools: bool) -> None:
+    async def test(world: World) -> None:
+        first = (
+            [Said(assistant("", content=[{"type": "text", "text": ""}])), ToolStarted("c", "look", {})] if tools else []
+        )
+        await said(world, *first, Text("All."), Said(assistant("All.")))
+        if gateway_too:
+            await world.runs.settle()
+            await world.gateway.crash()
+        await world.agents.crash()
+        if gateway_too:
+            await world.next_gateway()
+        run = await world.over("r1")
+        assert (run.state, run.answer, run.stop_reason) == ("done", "All.", "stop")
+
+    in_a_world(tmp_path, test)
+
+
+@pytest.mark.parametrize("reason", ["aborted", "error"])
+def test_a_message_that_broke_off_is_not_an_answer(tmp_path: Path, reason: str) -> None:
+    async def test(world: World) -> None:
+        await said(world, ToolStarted("c", "look", {}), Text("All"), Said(assistant("All", stopReason=reason)))
+        await world.agents.crash()
+        assert (await world.over("r1")).state == "interrupted"
+
+    in_a_world(tmp_path, test)
+
+
+def test_one_that_was_to_end_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+
+    async def test(world: World) -> None:
+        await said(world, Text("Once"))
+        await world.runs.abort(MAIN)
+        await world.agents.crash()
+        assert (await world.over("r1")).state == "aborted"
+
+    in_a_world(tmp_path, test)
+
+
+def test_a_run_that_its_agent_never_saw_is_asked_for_again(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        await until(lambda: (live := world.runs.live("r1")) and live.asked)
+        await world.agents.crash()
+        script = await world.script("r1")
+        while script is None or "r1" not in world.agents.runs:
+            script = await world.script("r1")
+        script.end()
+        assert (await world.over("r1")).state == "done"
+
+    in_a_world(tmp_path, test)
+
+
+def test_both_die_before_anything_was_stored(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await said(world, Text("Once"), Void("it broke off"), Text("Anew"))
+        await world.gateway.crash()
+        await world.agents.crash()
+        await world.next_gateway()
+        script = await world.script("r1")
+        script.happen(Text("Twice"), Said(assistant("Twice")))
+        script.end()
+        assert (await world.over("r1")).answer == "Twice"
+        assert await world.transcript() == ["user: hello", "assistant: Twice"]
+
+    in_a_world(tmp_path, test)
+
+
+# -- nobody to ask -----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PATIENCE_S", 0.05)
+
+    async def test(world: World) -> None:
+        world.agents.down = True
+        await world.submit("r1")
+        await world.submit("r2")
+        for id in ("r1", "r2"):
+            run = await world.over(id)
+            assert (run.state, run.answer) == ("failed", "") and run.failure is not None
+            assert run.failure.message == "no agent answers: nobody is here" and run.failure.retryable
+        world.agents.down = False
+        await world.submit("r3")
+        (await world.script("r3")).end()
+        assert (await world.over("r3")).state == "done"
+
+    in_a_world(tmp_path, test)
+
+
+def test_nobody_can_be_reached_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PATIENCE_S", 0.05)
+
+    async def test(world: World) -> None:
+        await said(world, Text("Once"))
+        world.agents.down = True
+        world.agents.cut()
+        run = await world.over("r1")
+        assert (run.state, run.answer) == ("interrupted", "Once")
+
+    in_a_world(tmp_path, test)
+
+
+def test_an_agent_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(world: World) -> None:
+        monkeypatch.setattr("gateway.agent.link.VERSION", VERSION + 1)
+        await world.submit("r1")
+        run = await world.over("r1")
+        assert run.state == "failed" and run.failure is not None
+        assert f"speaks version {VERSION + 1} of the link" in run.failure.message
+        assert "restart openclaw-agent" in run.failure.message
+
+    in_a_world(tmp_path, test)
+
+
+def test_an_agent_that_has_too_many_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.agent.runs.MAX_RUNS", 1)
+
+    async def test(world: World) -> None:
+        await said(world, Text("Once"))
+        await world.submit("r2", "agent:main:other")
+        run = await world.over("r2")
+        assert run.state == "failed" and run.failure is not None and run.failure.kind == "limit"
+
+    in_a_world(tmp_path, test)
+
+
+# -- what an agent cannot be told --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (Unusable("models", "no key", "set one"), "config", "models: no key; set one"),
+        (StorageFailed("cannot read it"), "internal", "cannot read it"),
+        (KeyError("oh"), "internal", BROKEN),
+    ],
+)
+def test_a_run_that_cannot_be_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str, message: str
+) -> None:
+    async def refuse(run: Run) -> Spec:
+        if run.id == "r1":
+            raise error
+        return await specify(run)
+
+    monkeypatch.setattr("tests.runs.world.specify", refuse)
+
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        await world.submit("r2")
+        run = await world.over("r1")
+        assert run.state == "failed" and run.failure is not None
+        assert (run.failure.kind, run.failure.message) == (kind, message)
+        (await world.script("r2")).end()
+        assert (await world.over("r2")).state == "done"
+
+    in_a_world(tmp_path, test)
+
+
+def test_a_run_that_is_too_large_for_the_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.link.messages.MAX_LINE", 2000)
+
+    async def test(world: World) -> None:
+        await world.submit("r1", text="x" * 3000)
+        run = await world.over("r1")
+        assert run.state == "failed" and run.failure is not None and run.failure.kind == "limit"
+        assert "longer than the link's 2000" in run.failure.message
+
+    in_a_world(tmp_path, test)
+
+
+def test_only_so_many_are_described_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "MAX_ASKING", 2)
+    at_once: list[int] = []
+    described = 0
+
+    async def slowly(run: Run) -> Spec:
+        nonlocal described
+        described += 1
+        at_once.append(described)
+        await asyncio.sleep(0.005)
+        described -= 1
+        return await specify(run)
+
+    monkeypatch.setattr("tests.runs.world.specify", slowly)
+
+    async def test(world: World) -> None:
+        for number in range(6):
+            await world.submit(f"r{number}", f"agent:main:{number}")
+        for number in range(6):
+            (await world.script(f"r{number}")).end()
+            await world.over(f"r{number}")
+
+    in_a_world(tmp_path, test)
+    assert max(at_once) == 2
+
+
+# -- what comes too late -----------------------------------------------------------------------------------------------
+
+
+def test_what_an_agent_says_of_a_run_that_is_over_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        script = await world.script("r1")
+        script.happen(Text("Once"))
+        await until(lambda: world.heard.texts.get("r1"))
+        await world.runs.abort(MAIN)
+        await world.over("r1")
+        script.happen(Text(" more"), Said(assistant("Once more")))
+        script.end()
+        await until(lambda: world.agents.runs == [])
+        assert await world.transcript() == ["user: hello", "assistant: Once"]
+
+    in_a_world(tmp_path, test)
+
+
+def test_a_replay_says_nothing_twice(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        script = await world.script("r1")
+        for number in range(20):
+            script.happen(Text(f"{number} "))
+            await until(lambda number=number: world.heard.texts.get("r1", "").endswith(f"{number} "))  # type: ignore[misc]
+            world.agents.cut()
+        script.happen(Said(assistant("".join(f"{number} " for number in range(20)))))
+        script.end()
+        run = await world.over("r1")
+        assert run.answer.split() == [str(number) for number in range(20)]
+        assert len(await world.transcript()) == 2
+
+    in_a_world(tmp_path, test)
