@@ -23,6 +23,7 @@ NAMED = "A name for it"
 def with_echo(modern: bool) -> tuple[Act, ...]:
     """In an agent's main session."""
     long, middle = _words("stop", 150), _words("restart", 90)
+    while_written = _words("opened", 60)
     first, second = _words("first", 30), "and then the second"
     reset = () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
     return (
@@ -32,6 +33,7 @@ def with_echo(modern: bool) -> tuple[Act, ...]:
         Act("stop", "stop", (long,), ((_user(long), ("assistant", "…")) if modern else (_user(long),)), _echo(long)),
         Act("reload", "reload after stop", ends=(_user(long), ("assistant", "…")), whole=_echo(long)),
         Act("queue", "queue", (first, second), (*_exchange(first), *_exchange(second))),
+        Act("reopen", "reload in the middle", (while_written,), _exchange(while_written), _echo(while_written)),
         Act("restart", "restart", (middle,), _exchange(middle), _echo(middle)),
         Act("reload", "reload after restart", ends=_exchange(middle), whole=_echo(middle)),
         Act("send", "/status", ("/status",), shows=("Model: builtin/echo",)),
