@@ -12,12 +12,17 @@ from conformance.scene import Act, Message, Scene
 from conformance.sight import Sight
 from gateway.agent.echo import INTRODUCTION
 
-ECHO: dict[str, Any] = {"models": {"providers": {"builtin": {"paceMs": 80}}}}
-"""No model of a provider; the built-in one takes its time, so that there is a middle of an answer."""
+PACE_MS = 80
+"""Of a word of the built-in model: then an answer has a middle."""
 LIMIT_SECONDS = 90.0
 """For one act on average, its restart counted."""
 REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json"
 NAMED = "A name for it"
+
+
+def echo(pace_ms: int) -> dict[str, Any]:
+    """Sections of a config without a model of a provider, whose built-in one takes its time."""
+    return {"models": {"providers": {"builtin": {"paceMs": pace_ms}}}}
 
 
 def with_echo(modern: bool) -> tuple[Act, ...]:

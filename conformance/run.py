@@ -29,6 +29,8 @@ from conformance.scene import Scene
 from conformance.sight import Sight
 from conformance.verdict import Run
 
+PACE_MS = 5
+"""Of a word of an answer that a command awaits; one of minutes can be left, as `openai` does."""
 LOOK_SECONDS = 0.005
 """Between two looks for a connection; a whole exchange of a client takes 20 ms and more."""
 
@@ -72,6 +74,7 @@ def _commands(
         return
     for client in clients:
         run(client, "--version", homes[client.version])  # its files are read from the disk for the first time
+    gateway.configure(**chats.echo(PACE_MS))
     for client in clients:
         for command in client.commands:
             if not options.only or command in options.only:
@@ -83,7 +86,7 @@ def _chats(
 ) -> Iterator[Run | Scene]:
     if options.commands or options.only or options.pages or options.page:
         return
-    gateway.configure(**chats.ECHO)
+    gateway.configure(**chats.echo(chats.PACE_MS))
     for client in clients:
         for done in tui.talk(client, homes[client.version], gateway):
             _keep(done)
