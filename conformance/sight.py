@@ -11,8 +11,6 @@ HARMLESS = {
 }
 """Methods that 2026.9.6 calls whatever the hello lists, and whose refusal it keeps to itself. A new one is an error."""
 
-NO_PROVIDER = "No AI provider configured"
-"""A notice, not an error, but only while the config has no model."""
 ABSENT = frozenset(
     {
         "Host memory search is unavailable",
@@ -37,7 +35,7 @@ _ERROR = re.compile(
     r"\berrors?\b|\bfail(ed|ure)\b|\bunreachable\b|\bunavailable\b|\bnot available\b|\btimed ?out\b|\brefused\b"
     r"|\bunknown method\b|\binvalid\b|\bmissing scope\b|\bunauthori[sz]ed\b|\bforbidden\b|\bdenied\b|\bmismatch\b"
     r"|\bdisconnected\b|\breconnecting(…|\.{3})|\boffline\b|\bcould(n.t| not)\b|\bunable to\b"
-    r"|\bwent wrong\b|\bunsupported\b"
+    r"|\bwent wrong\b|\bunsupported\b|\bNo AI provider configured\b"
     r"|\b(Type|Reference|Syntax)Error\b|\bundefined\b|\bNaN\b|\[object Object\]",
     re.IGNORECASE,
 )
@@ -93,8 +91,8 @@ class Sight:
         reasons += [f"console: {text}" for text in self.console if not self._is_elsewhere(text)]
         reasons += [f"fault: {text}" for text in self.faults]
         reasons += [f"refused: {name}: {said}" for name, said in self.refused if name not in HARMLESS]
-        reasons += [f"alert: {_one_line(text)}" for text in self.alerts if not self._is_notice(text)]
-        reasons += [f"on the page: {line}" for line in self.lines if self._is_error(line)]
+        reasons += [f"alert: {_one_line(text)}" for text in self.alerts if text not in ABSENT]
+        reasons += [f"on the page: {line}" for line in self.lines if _is_error(line)]
         if not self.lines:
             reasons.append("nothing on the page")
         return list(dict.fromkeys(reasons))
@@ -102,13 +100,9 @@ class Sight:
     def _is_elsewhere(self, text: str) -> bool:
         return bool(_FONT.search(text) or (self.elsewhere and _ITS_CONFIG.search(text)))
 
-    def _is_notice(self, text: str) -> bool:
-        return text in ABSENT or (text.startswith(NO_PROVIDER) and not self.with_model)
 
-    def _is_error(self, line: str) -> bool:
-        if line == NO_PROVIDER:
-            return self.with_model
-        return bool(_ERROR.search(line)) and line not in ABSENT and not _NO_ERROR.search(line)
+def _is_error(line: str) -> bool:
+    return bool(_ERROR.search(line)) and line not in ABSENT and not _NO_ERROR.search(line)
 
 
 def _one_line(text: str) -> str:

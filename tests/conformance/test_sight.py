@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from conformance.sight import ABSENT, HARMLESS, NO_PROVIDER, Sight
+from conformance.sight import ABSENT, HARMLESS, Sight
 
 FINE = Sight("2026.9.6", "logs", True, lines=("Logs", "Refresh"))
 
@@ -23,6 +23,7 @@ FINE = Sight("2026.9.6", "logs", True, lines=("Logs", "Refresh"))
         "Could not load transcripts",
         "missing scope: operator.read",
         "Updated NaN ago",
+        "No AI provider configured",
     ],
 )
 def test_a_line_that_a_reader_would_take_for_an_error(line: str) -> None:
@@ -48,12 +49,6 @@ def test_a_line_that_is_no_error(line: str) -> None:
 def test_every_alert_is_an_error_but_what_says_that_something_is_not_here() -> None:
     assert replace(FINE, alerts=("Saved.\nReload?",)).trouble == ["alert: Saved. · Reload?"]
     assert replace(FINE, alerts=tuple(ABSENT)).good
-
-
-def test_a_missing_provider_is_a_notice_until_there_is_one() -> None:
-    sight = replace(FINE, lines=(NO_PROVIDER,), alerts=(f"{NO_PROVIDER}\n\nConnect a provider.",))
-    assert sight.good
-    assert len(replace(sight, with_model=True).trouble) == 2
 
 
 def test_a_refusal_counts_unless_its_method_is_known_to_be_harmless() -> None:
