@@ -52,8 +52,9 @@ def main() -> int:
             homes = {client.version: make_home(client, Path(place), gateway.port) for client in clients}
             for each in chain(
                 _commands(options, clients, gateway, homes),
-                _chats(options, clients, gateway, homes, port),
+                _talks(options, clients, gateway, homes, port),
                 _pages(options, clients, gateway, port),
+                _chats(options, clients, gateway, port),
             ):
                 done.append(each)
                 _show(each, sys.stderr if options.json else sys.stdout)
@@ -81,10 +82,10 @@ def _commands(
                 yield _one(client, command, homes[client.version], gateway, options.restart)
 
 
-def _chats(
+def _talks(
     options: argparse.Namespace, clients: list[Client], gateway: Gateway, homes: dict[str, Path], port: int
 ) -> Iterator[Run | Scene]:
-    if options.commands or options.only or options.pages or options.page:
+    if not _with_chats(options):
         return
     gateway.configure(**chats.echo(chats.PACE_MS))
     for client in clients:
@@ -92,11 +93,21 @@ def _chats(
             _keep(done)
             yield done
         yield from chats.converse(client, gateway, port, chats.with_echo(client.protocol >= 4), "echo")
+    gateway.configure()
+
+
+def _chats(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Scene]:
+    """After the pages: what fails here on purpose would stand in their log."""
+    if not _with_chats(options):
+        return
     with providing.provider(gateway.enter) as provider:
         gateway.configure(**providing.config(provider))
         for client in clients:
             yield from chats.converse(client, gateway, port, chats.with_provider(client.protocol >= 4), "provider")
-    gateway.configure()
+
+
+def _with_chats(options: argparse.Namespace) -> bool:
+    return not (options.commands or options.only or options.pages or options.page)
 
 
 def _pages(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Sight]:

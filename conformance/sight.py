@@ -28,6 +28,7 @@ ABSENT = frozenset(
 _NO_ERROR = re.compile(
     r"^(errors?|error: off|offline|failed|0 (failed|errors?))$"  # a filter, a legend, a level
     r'|^"\w+": (0|\[\]),?$'  # a counter or list that is empty
+    r"|^(error rate|errors) \?$|^peak error (days|hours)$|^no error data$|^0 errors · "  # of how much was used
     r"|^Applied when the UI prompt is unavailable\.$",  # the help of a setting
     re.IGNORECASE,
 )
@@ -43,6 +44,9 @@ _FONT = re.compile(r" https://fonts\.googleapis\.com/")
 """2026.2.1 takes it from the Internet, which is not there in every place where this runs."""
 _ITS_CONFIG = re.compile(r" http://127\.0\.0\.1:\d+/control-ui-config\.json$")
 """2026.9.6 asks the place that it came from for what only a gateway has, even when it goes to a gateway elsewhere."""
+
+_PICTURE = re.compile(r" 404 .* http://127\.0\.0\.1:\d+/avatar/\w+$")
+"""Of an agent that has none: OpenClaw's gateway answers the same."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Sight:
     def trouble(self) -> list[str]:
         """Why it is not good; empty for a good one."""
         reasons = [] if self.connected else ["not connected"]
-        reasons += [f"console: {text}" for text in self.console if not self._is_elsewhere(text)]
+        reasons += [f"console: {text}" for text in self.console if not self._is_no_matter(text)]
         reasons += [f"fault: {text}" for text in self.faults]
         reasons += [f"refused: {name}: {said}" for name, said in self.refused if name not in HARMLESS]
         reasons += [f"alert: {_one_line(text)}" for text in self.alerts if text not in ABSENT]
@@ -97,8 +101,9 @@ class Sight:
             reasons.append("nothing on the page")
         return list(dict.fromkeys(reasons))
 
-    def _is_elsewhere(self, text: str) -> bool:
-        return bool(_FONT.search(text) or (self.elsewhere and _ITS_CONFIG.search(text)))
+    def _is_no_matter(self, text: str) -> bool:
+        shared = _FONT.search(text) or _PICTURE.search(text)
+        return bool(shared or (self.elsewhere and _ITS_CONFIG.search(text)))
 
 
 def _is_error(line: str) -> bool:

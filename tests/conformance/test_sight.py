@@ -37,6 +37,7 @@ def test_a_line_that_a_reader_would_take_for_an_error(line: str) -> None:
         '"errors": [],',
         '"failures": 0,',
         "Applied when the UI prompt is unavailable.",
+        *("ERROR RATE ?", "ERRORS ?", "0 errors · 47s avg session", "PEAK ERROR DAYS", "No error data"),
         "Save the session to open in this browser without reconnecting.",
         "Overnight issues, PRs, and CI failures, ranked by urgency.",
         *sorted(ABSENT),
@@ -62,7 +63,9 @@ def test_a_refusal_counts_unless_its_method_is_known_to_be_harmless() -> None:
 def test_errors_of_the_console_and_faults() -> None:
     font = "Failed to load resource: net::ERR_NAME_NOT_RESOLVED https://fonts.googleapis.com/css2?family=X"
     config = "Failed to load resource: 404 http://127.0.0.1:4711/control-ui-config.json"
-    assert replace(FINE, console=(font,)).good
+    missing = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+    picture = f"{missing} http://127.0.0.1:1/avatar/main"
+    assert replace(FINE, console=(font, picture)).good
     assert replace(FINE, console=(config,)).trouble == [f"console: {config}"]
     assert replace(FINE, console=(config,), elsewhere=True).good
     assert replace(FINE, faults=("x is undefined",)).trouble == ["fault: x is undefined"]

@@ -70,7 +70,7 @@ from gateway.rpc.methods.skills import skills_library_list, skills_proposals_lis
 from gateway.rpc.methods.system import last_heartbeat, set_heartbeats, system_event, system_presence, wake
 from gateway.rpc.methods.update import system_info, update_status, users_list, users_self
 from gateway.rpc.methods.usage import sessions_usage, usage_cost, usage_status
-from gateway.rpc.methods.work import diagnostics_lanes, environments_list, tasks_list, worktrees_list
+from gateway.rpc.methods.work import artifacts_list, diagnostics_lanes, environments_list, tasks_list, worktrees_list
 
 METHODS = (
     health,
@@ -148,6 +148,7 @@ METHODS = (
     approval_history,
     question_list,
     tasks_list,
+    artifacts_list,
     diagnostics_lanes,
     environments_list,
     worktrees_list,
