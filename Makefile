@@ -23,7 +23,7 @@ check: install-tools ## style, types, layers, documentation
 bench: install-tools ## measure restarts, start-up, memory and throughput; writes bench/results.md
 	$(PYTHON) bench/run.py $(ARGS)
 
-conformance: install-tools ## run OpenClaw's own command lines and pages against the gateway (first use: npm, Chromium)
+conformance: install-tools ## run OpenClaw's own command lines, terminals and pages against the gateway (first use: npm, Chromium, tmux)
 	@scripts/packages.sh conformance
 	$(PYTHON) conformance/run.py $(ARGS)
 

@@ -95,6 +95,11 @@ const common = {
     await page.reload();
     await settle(view);
   },
+  async reopen({ texts }) {
+    const { before, began } = await toTheMiddle(texts[0]);
+    await page.reload();
+    return { began, grown: await over(before) };
+  },
   async restart({ name, texts }) {
     const { before, began } = await toTheMiddle(texts[0]);
     await ask({ restart: name });

@@ -12,17 +12,23 @@ from conformance.scene import Act, Message, Scene
 from conformance.sight import Sight
 from gateway.agent.echo import INTRODUCTION
 
-ECHO: dict[str, Any] = {"models": {"providers": {"builtin": {"paceMs": 80}}}}
-"""No model of a provider; the built-in one takes its time, so that there is a middle of an answer."""
+PACE_MS = 80
+"""Of a word of the built-in model: then an answer has a middle."""
 LIMIT_SECONDS = 90.0
 """For one act on average, its restart counted."""
 REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json"
 NAMED = "A name for it"
 
 
+def echo(pace_ms: int) -> dict[str, Any]:
+    """Sections of a config without a model of a provider, whose built-in one takes its time."""
+    return {"models": {"providers": {"builtin": {"paceMs": pace_ms}}}}
+
+
 def with_echo(modern: bool) -> tuple[Act, ...]:
     """In an agent's main session."""
     long, middle = _words("stop", 150), _words("restart", 90)
+    while_written = _words("opened", 60)
     first, second = _words("first", 30), "and then the second"
     reset = () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
     return (
@@ -32,6 +38,7 @@ def with_echo(modern: bool) -> tuple[Act, ...]:
         Act("stop", "stop", (long,), ((_user(long), ("assistant", "…")) if modern else (_user(long),)), _echo(long)),
         Act("reload", "reload after stop", ends=(_user(long), ("assistant", "…")), whole=_echo(long)),
         Act("queue", "queue", (first, second), (*_exchange(first), *_exchange(second))),
+        Act("reopen", "reload in the middle", (while_written,), _exchange(while_written), _echo(while_written)),
         Act("restart", "restart", (middle,), _exchange(middle), _echo(middle)),
         Act("reload", "reload after restart", ends=_exchange(middle), whole=_echo(middle)),
         Act("send", "/status", ("/status",), shows=("Model: builtin/echo",)),

@@ -29,7 +29,7 @@ from conformance.providing import config, provider
 from conformance.wire import Frame, converse, order, shape
 
 START_SECONDS = 90.0
-SLOW = "!words=20 !slow=150"
+SLOW = "please !words=20 !slow=150"
 
 
 def main() -> None:

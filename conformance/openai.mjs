@@ -42,6 +42,15 @@ assert.equal(echoed(text), words);
 assert.equal(reason, "stop");
 assert.equal(typeof usage.total_tokens, "number");
 
+// Who goes away ends the run: the next message of the conversation does not wait for minutes of words.
+const endless = { ...asked, user: "conformance", messages: [{ role: "user", content: words.repeat(200) }], stream: true };
+const left = await client.chat.completions.create(endless);
+for await (const chunk of left) if (chunk.choices[0]?.delta.content) break;
+left.controller.abort();
+const hello = [{ role: "user", content: "hello" }];
+const next = await client.chat.completions.create({ ...asked, user: "conformance", messages: hello });
+assert.equal(echoed(next.choices[0].message.content), "hello");
+
 const stranger = new OpenAI({ baseURL, apiKey: "a-wrong-one", maxRetries: 0 });
 await assert.rejects(stranger.models.list(), AuthenticationError);
 await assert.rejects(client.chat.completions.create({ ...asked, model: "gpt-5" }), BadRequestError);

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from conformance.clients import PROJECT
+from conformance.pages import free_port
 
-PORT = 18890
 MODEL, NAME = "m1", "Swift"
 OTHER_MODEL, OTHER_NAME = "m2", "Thorough"
 
 
-def config(port: int = PORT) -> dict[str, Any]:
+def config(port: int) -> dict[str, Any]:
     """Sections of a config whose default model is `MODEL`; a second one can be chosen."""
     rows = [_model(MODEL, NAME), _model(OTHER_MODEL, OTHER_NAME)]
     local = {"baseUrl": f"http://127.0.0.1:{port}/v1", "apiKey": "a-key", "api": "openai-completions", "models": rows}
@@ -24,8 +24,9 @@ def config(port: int = PORT) -> dict[str, Any]:
 
 
 @contextmanager
-def provider(enter: tuple[str, ...] = (), port: int = PORT) -> Iterator[int]:
+def provider(enter: tuple[str, ...] = ()) -> Iterator[int]:
     """`enter` are words before the command that lead to where the gateway is. Its port, once it serves."""
+    port = free_port()
     words = [*enter, sys.executable, "-u", "-m", "tests.agent.provider", "--port", str(port)]
     with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         try:

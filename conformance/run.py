@@ -29,6 +29,8 @@ from conformance.scene import Scene
 from conformance.sight import Sight
 from conformance.verdict import Run
 
+PACE_MS = 5
+"""Of a word of an answer that a command awaits; one of minutes can be left, as `openai` does."""
 LOOK_SECONDS = 0.005
 """Between two looks for a connection; a whole exchange of a client takes 20 ms and more."""
 
@@ -50,8 +52,9 @@ def main() -> int:
             homes = {client.version: make_home(client, Path(place), gateway.port) for client in clients}
             for each in chain(
                 _commands(options, clients, gateway, homes),
-                _chats(options, clients, gateway, homes, port),
+                _talks(options, clients, gateway, homes, port),
                 _pages(options, clients, gateway, port),
+                _chats(options, clients, gateway, port),
             ):
                 done.append(each)
                 _show(each, sys.stderr if options.json else sys.stdout)
@@ -72,28 +75,39 @@ def _commands(
         return
     for client in clients:
         run(client, "--version", homes[client.version])  # its files are read from the disk for the first time
+    gateway.configure(**chats.echo(PACE_MS))
     for client in clients:
         for command in client.commands:
             if not options.only or command in options.only:
                 yield _one(client, command, homes[client.version], gateway, options.restart)
 
 
-def _chats(
+def _talks(
     options: argparse.Namespace, clients: list[Client], gateway: Gateway, homes: dict[str, Path], port: int
 ) -> Iterator[Run | Scene]:
-    if options.commands or options.only or options.pages or options.page:
+    if not _with_chats(options):
         return
-    gateway.configure(**chats.ECHO)
+    gateway.configure(**chats.echo(chats.PACE_MS))
     for client in clients:
         for done in tui.talk(client, homes[client.version], gateway):
             _keep(done)
             yield done
         yield from chats.converse(client, gateway, port, chats.with_echo(client.protocol >= 4), "echo")
+    gateway.configure()
+
+
+def _chats(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Scene]:
+    """After the pages: what fails here on purpose would stand in their log."""
+    if not _with_chats(options):
+        return
     with providing.provider(gateway.enter) as provider:
         gateway.configure(**providing.config(provider))
         for client in clients:
             yield from chats.converse(client, gateway, port, chats.with_provider(client.protocol >= 4), "provider")
-    gateway.configure()
+
+
+def _with_chats(options: argparse.Namespace) -> bool:
+    return not (options.commands or options.only or options.pages or options.page)
 
 
 def _pages(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Sight]:

@@ -11,8 +11,6 @@ HARMLESS = {
 }
 """Methods that 2026.9.6 calls whatever the hello lists, and whose refusal it keeps to itself. A new one is an error."""
 
-NO_PROVIDER = "No AI provider configured"
-"""A notice, not an error, but only while the config has no model."""
 ABSENT = frozenset(
     {
         "Host memory search is unavailable",
@@ -30,6 +28,7 @@ ABSENT = frozenset(
 _NO_ERROR = re.compile(
     r"^(errors?|error: off|offline|failed|0 (failed|errors?))$"  # a filter, a legend, a level
     r'|^"\w+": (0|\[\]),?$'  # a counter or list that is empty
+    r"|^(error rate|errors) \?$|^peak error (days|hours)$|^no error data$|^0 errors · "  # of how much was used
     r"|^Applied when the UI prompt is unavailable\.$",  # the help of a setting
     re.IGNORECASE,
 )
@@ -37,7 +36,7 @@ _ERROR = re.compile(
     r"\berrors?\b|\bfail(ed|ure)\b|\bunreachable\b|\bunavailable\b|\bnot available\b|\btimed ?out\b|\brefused\b"
     r"|\bunknown method\b|\binvalid\b|\bmissing scope\b|\bunauthori[sz]ed\b|\bforbidden\b|\bdenied\b|\bmismatch\b"
     r"|\bdisconnected\b|\breconnecting(…|\.{3})|\boffline\b|\bcould(n.t| not)\b|\bunable to\b"
-    r"|\bwent wrong\b|\bunsupported\b"
+    r"|\bwent wrong\b|\bunsupported\b|\bNo AI provider configured\b"
     r"|\b(Type|Reference|Syntax)Error\b|\bundefined\b|\bNaN\b|\[object Object\]",
     re.IGNORECASE,
 )
@@ -45,6 +44,9 @@ _FONT = re.compile(r" https://fonts\.googleapis\.com/")
 """2026.2.1 takes it from the Internet, which is not there in every place where this runs."""
 _ITS_CONFIG = re.compile(r" http://127\.0\.0\.1:\d+/control-ui-config\.json$")
 """2026.9.6 asks the place that it came from for what only a gateway has, even when it goes to a gateway elsewhere."""
+
+_PICTURE = re.compile(r" 404 .* http://127\.0\.0\.1:\d+/avatar/\w+$")
+"""Of an agent that has none: OpenClaw's gateway answers the same."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +92,22 @@ class Sight:
     def trouble(self) -> list[str]:
         """Why it is not good; empty for a good one."""
         reasons = [] if self.connected else ["not connected"]
-        reasons += [f"console: {text}" for text in self.console if not self._is_elsewhere(text)]
+        reasons += [f"console: {text}" for text in self.console if not self._is_no_matter(text)]
         reasons += [f"fault: {text}" for text in self.faults]
         reasons += [f"refused: {name}: {said}" for name, said in self.refused if name not in HARMLESS]
-        reasons += [f"alert: {_one_line(text)}" for text in self.alerts if not self._is_notice(text)]
-        reasons += [f"on the page: {line}" for line in self.lines if self._is_error(line)]
+        reasons += [f"alert: {_one_line(text)}" for text in self.alerts if text not in ABSENT]
+        reasons += [f"on the page: {line}" for line in self.lines if _is_error(line)]
         if not self.lines:
             reasons.append("nothing on the page")
         return list(dict.fromkeys(reasons))
 
-    def _is_elsewhere(self, text: str) -> bool:
-        return bool(_FONT.search(text) or (self.elsewhere and _ITS_CONFIG.search(text)))
+    def _is_no_matter(self, text: str) -> bool:
+        shared = _FONT.search(text) or _PICTURE.search(text)
+        return bool(shared or (self.elsewhere and _ITS_CONFIG.search(text)))
 
-    def _is_notice(self, text: str) -> bool:
-        return text in ABSENT or (text.startswith(NO_PROVIDER) and not self.with_model)
 
-    def _is_error(self, line: str) -> bool:
-        if line == NO_PROVIDER:
-            return self.with_model
-        return bool(_ERROR.search(line)) and line not in ABSENT and not _NO_ERROR.search(line)
+def _is_error(line: str) -> bool:
+    return bool(_ERROR.search(line)) and line not in ABSENT and not _NO_ERROR.search(line)
 
 
 def _one_line(text: str) -> str:

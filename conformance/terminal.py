@@ -27,7 +27,7 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run([*self._tmux, "kill-server"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*self._tmux, "kill-server"], check=False, stderr=subprocess.DEVNULL)  # it may have ended
 
     def type(self, text: str) -> None:
         self._run("send-keys", "-l", text)

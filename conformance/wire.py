@@ -123,7 +123,7 @@ def _steps(talk: Talk, protocol: int, slow: str) -> Iterator[tuple[str, Any]]:
             over("run-4")
 
     def fail() -> None:
-        say("!401 six", "run-5")
+        say("six !401", "run-5")
         over("run-5")
 
     def other() -> None:

@@ -32,7 +32,7 @@ from gateway.runs.spec import COMMAND, Specifier
 from gateway.runs.telling import Telling, tell_injected
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request, Row, Run, Session, Summary, text_of
+from gateway.sessions.records import Request, Row, Run, Session, Summary
 from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
 from gateway.sessions.transcripts import SessionChanged
@@ -299,12 +299,10 @@ class Conversations:
         chosen = session.entry.get("verboseLevel") if session else None
         return (chosen or catalog.section(self.tree(), "agents", "defaults").get("verboseDefault")) == "on"
 
-    async def pending(self, key: str) -> list[dict[str, Any]]:
-        """Messages that wait for their turn, as the pages of 2026.9.6 list them."""
+    async def pending(self, key: str) -> list[Run]:
+        """Runs of messages that wait for their turn."""
         runs = [await self.store.run(id) for id in self.runs.waiting(key)]
-        return [
-            {"runId": run.id, "text": text_of(run.request.prompt), "createdAt": run.accepted} for run in runs if run
-        ]
+        return [run for run in runs if run is not None and run.state == "queued"]
 
     async def abort(self, key: str, id: str | None = None) -> list[str]:
         """Raises StorageFailed."""

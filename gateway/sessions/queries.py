@@ -10,6 +10,8 @@ from gateway.sessions.transcripts import SESSION, find_session, read_row, rows, 
 Connection = sqlite3.Connection
 
 _SEARCHED = ("key", "id", *(f"json_extract(entry, '$.{name}')" for name in ("displayName", "label", "subject")))
+_NO_COMMAND = "(head NOT LIKE '/%' OR json_extract(body, '$.command') IS NULL)"
+"""Nobody would call a session by it. A body that may have pictures is not read for this."""
 _ENDS_WITH_UUID = f"%{'-'.join('_' * length for length in (8, 4, 4, 4, 12))}"
 _DAY = "date((at + ?) / 1000, 'unixepoch')"
 _SPENT = (
@@ -71,7 +73,7 @@ def _where(which: Filter) -> tuple[str, list[Any]]:
 def summaries(keys: Sequence[str], db: Connection) -> dict[str, Summary]:
     head = "SELECT head FROM messages WHERE session = sessions.id AND head <> ''"
     query = (
-        f"SELECT key, coalesce(({head} AND role = 'user' ORDER BY position LIMIT 1), ''),"
+        f"SELECT key, coalesce(({head} AND role = 'user' AND {_NO_COMMAND} ORDER BY position LIMIT 1), ''),"
         f" coalesce(({head} AND role IN ('user', 'assistant') ORDER BY position DESC LIMIT 1), '')"
         f" FROM sessions WHERE key IN ({', '.join('?' * len(keys))})"
     )

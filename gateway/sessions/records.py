@@ -173,7 +173,7 @@ class Summary(Struct, frozen=True):
     """How the texts of a session begin, `HEAD` characters of each; "" where there is none."""
 
     first: str
-    """What the user said first."""
+    """What the user said first, commands apart."""
     last: str
     """What user or assistant said last."""
 

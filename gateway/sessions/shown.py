@@ -13,7 +13,7 @@ from gateway.config import models
 from gateway.config.catalog import GLOBAL
 from gateway.config.models import Ref
 from gateway.link.messages import Message
-from gateway.sessions.records import Row, Session, Summary
+from gateway.sessions.records import Row, Run, Session, Summary
 
 TITLE = 60
 """Characters of a title that is made of a message."""
@@ -106,6 +106,12 @@ def message(row: Row, number: int) -> Message:
         key = f"{row.run}:user"
         return {**row.message, "idempotencyKey": key, "__openclaw": {**known, "idempotencyKey": key}}
     return {**row.message, "__openclaw": known}
+
+
+def pending(run: Run) -> dict[str, Any]:
+    """A message that waits for its turn, as protocol 4 lists it beside the transcript."""
+    message = {**run.request.prompt, "timestamp": run.accepted, "__openclaw": {"id": f"pending:{run.id}"}}
+    return {"id": run.id, "runId": run.id, "message": message, "acceptedAt": run.accepted, "state": "queued"}
 
 
 def thinking_levels(tree: dict[str, Any], ref: Ref, agent: str | None = None) -> dict[str, Any]:

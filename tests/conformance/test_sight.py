@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from conformance.sight import ABSENT, HARMLESS, NO_PROVIDER, Sight
+from conformance.sight import ABSENT, HARMLESS, Sight
 
 FINE = Sight("2026.9.6", "logs", True, lines=("Logs", "Refresh"))
 
@@ -23,6 +23,7 @@ FINE = Sight("2026.9.6", "logs", True, lines=("Logs", "Refresh"))
         "Could not load transcripts",
         "missing scope: operator.read",
         "Updated NaN ago",
+        "No AI provider configured",
     ],
 )
 def test_a_line_that_a_reader_would_take_for_an_error(line: str) -> None:
@@ -36,6 +37,7 @@ def test_a_line_that_a_reader_would_take_for_an_error(line: str) -> None:
         '"errors": [],',
         '"failures": 0,',
         "Applied when the UI prompt is unavailable.",
+        *("ERROR RATE ?", "ERRORS ?", "0 errors · 47s avg session", "PEAK ERROR DAYS", "No error data"),
         "Save the session to open in this browser without reconnecting.",
         "Overnight issues, PRs, and CI failures, ranked by urgency.",
         *sorted(ABSENT),
@@ -50,12 +52,6 @@ def test_every_alert_is_an_error_but_what_says_that_something_is_not_here() -> N
     assert replace(FINE, alerts=tuple(ABSENT)).good
 
 
-def test_a_missing_provider_is_a_notice_until_there_is_one() -> None:
-    sight = replace(FINE, lines=(NO_PROVIDER,), alerts=(f"{NO_PROVIDER}\n\nConnect a provider.",))
-    assert sight.good
-    assert len(replace(sight, with_model=True).trouble) == 2
-
-
 def test_a_refusal_counts_unless_its_method_is_known_to_be_harmless() -> None:
     known = tuple((name, f"unknown method: {name}") for name in HARMLESS)
     assert replace(FINE, refused=known).good
@@ -67,7 +63,9 @@ def test_a_refusal_counts_unless_its_method_is_known_to_be_harmless() -> None:
 def test_errors_of_the_console_and_faults() -> None:
     font = "Failed to load resource: net::ERR_NAME_NOT_RESOLVED https://fonts.googleapis.com/css2?family=X"
     config = "Failed to load resource: 404 http://127.0.0.1:4711/control-ui-config.json"
-    assert replace(FINE, console=(font,)).good
+    missing = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+    picture = f"{missing} http://127.0.0.1:1/avatar/main"
+    assert replace(FINE, console=(font, picture)).good
     assert replace(FINE, console=(config,)).trouble == [f"console: {config}"]
     assert replace(FINE, console=(config,), elsewhere=True).good
     assert replace(FINE, faults=("x is undefined",)).trouble == ["fault: x is undefined"]

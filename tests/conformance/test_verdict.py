@@ -60,5 +60,10 @@ def test_an_exit_status_no_end_and_no_output_are_bad() -> None:
     assert run().good and run().trouble == []
 
 
+def test_what_has_to_be_printed() -> None:
+    assert replace(run(stdout="You said: hi\n"), printed="You said: hi").good
+    assert replace(run(), printed="You said: hi").trouble == ["did not print: You said: hi"]
+
+
 def test_a_worthless_run_is_bad_whatever_it_printed() -> None:
     assert not replace(run(), note="there was no restart").good

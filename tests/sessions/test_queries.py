@@ -65,6 +65,7 @@ def test_summaries_show_the_first_question_and_the_last_words(tmp_path: Path) ->
             result, call = tool_result("clock", "12:00"), assistant("", stopReason="toolUse")
             await converse(store, "r1", MAIN, f"  {'q' * 300}", assistant("one"), call, result)
             await store.append(MAIN, {"role": "system", "content": "unseen", "timestamp": NOW}, NOW)
+            await store.append(OTHER, user("/new") | {"command": True}, NOW)
             await converse(store, "r2", OTHER, "lunch?")
             await store.patch("agent:main:empty", "main", lambda entry: entry, NOW)
             found = await store.summaries([MAIN, OTHER, "agent:main:empty", "agent:main:none"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config.models import Ref
 from gateway.sessions import shown
-from gateway.sessions.records import Row, Session, Summary
+from gateway.sessions.records import Request, Row, Run, Session, Summary
 from gateway.sessions.shown import TITLE, Moment
 from tests.sessions.talk import MAIN, NOW, assistant, user
 
@@ -120,6 +120,17 @@ def test_a_message_carries_by_what_it_is_known_again() -> None:
     said = assistant("Hi.")
     assert shown.message(Row(8, "b", said, "r1"), 4) == {**said, "__openclaw": {"id": "b", "seq": 4, "runId": "r1"}}
     assert shown.message(Row(9, "c", said), 5)["__openclaw"] == {"id": "c", "seq": 5}
+
+
+def test_a_message_that_waits() -> None:
+    waiting = shown.pending(Run("r2", MAIN, "main", "queued", Request(user("And?")), NOW + 5))
+    assert waiting == {
+        "id": "r2",
+        "runId": "r2",
+        "message": {**user("And?"), "timestamp": NOW + 5, "__openclaw": {"id": "pending:r2"}},
+        "acceptedAt": NOW + 5,
+        "state": "queued",
+    }
 
 
 def test_how_much_a_model_may_think() -> None:

@@ -14,7 +14,7 @@ from gateway.rpc.methods.approvals import (
     question_list,
 )
 from gateway.rpc.methods.channels import channels_pairing_list, channels_status
-from gateway.rpc.methods.chat import chat_abort, chat_history, chat_inject, chat_metadata, chat_send, chat_startup
+from gateway.rpc.methods.chat import chat_abort, chat_inject, chat_metadata, chat_send
 from gateway.rpc.methods.commands import commands_list
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_schema import config_schema, config_schema_lookup
@@ -40,6 +40,7 @@ from gateway.rpc.methods.features import (
     web_search_status,
 )
 from gateway.rpc.methods.health import health, status
+from gateway.rpc.methods.history import chat_history, chat_startup
 from gateway.rpc.methods.lifecycle import gateway_reload, gateway_restart_preflight, gateway_restart_request
 from gateway.rpc.methods.logs import logs_tail
 from gateway.rpc.methods.models import models_auth_status, models_list
@@ -69,7 +70,7 @@ from gateway.rpc.methods.skills import skills_library_list, skills_proposals_lis
 from gateway.rpc.methods.system import last_heartbeat, set_heartbeats, system_event, system_presence, wake
 from gateway.rpc.methods.update import system_info, update_status, users_list, users_self
 from gateway.rpc.methods.usage import sessions_usage, usage_cost, usage_status
-from gateway.rpc.methods.work import diagnostics_lanes, environments_list, tasks_list, worktrees_list
+from gateway.rpc.methods.work import artifacts_list, diagnostics_lanes, environments_list, tasks_list, worktrees_list
 
 METHODS = (
     health,
@@ -147,6 +148,7 @@ METHODS = (
     approval_history,
     question_list,
     tasks_list,
+    artifacts_list,
     diagnostics_lanes,
     environments_list,
     worktrees_list,

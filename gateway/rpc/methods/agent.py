@@ -60,6 +60,9 @@ class Accepted(Struct, rename="camel"):
     status: str
     """accepted; in_flight for a key that has come before."""
     accepted_at: int
+    session_key: str | UnsetType = UNSET
+    """From protocol 4 on, with whose it is: by these a client ends the run when the user ends the client."""
+    agent_id: str | UnsetType = UNSET
 
 
 class WaitParams(Params, frozen=True, kw_only=True):
@@ -99,7 +102,10 @@ async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
     owed = (call.connection.id, call.request_id)
     run, fresh = await stored(conversations.submit(params.idempotency_key, key, request, owed))
     if run.unfinished:
-        return Accepted(run.id, "accepted" if fresh else "in_flight", run.accepted)
+        answer = Accepted(run.id, "accepted" if fresh else "in_flight", run.accepted)
+        if call.peer.protocol >= 4:
+            answer.session_key, answer.agent_id = run.session, run.agent
+        return answer
     if isinstance(what := outcome(run), WireError):
         raise RpcError(what)
     return what

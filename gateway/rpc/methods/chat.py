@@ -1,9 +1,8 @@
-"""Chats: a session's messages, a new one, and the end of an answer."""
+"""Chats: a new message, and the end of an answer."""
 
 import time
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.protocol.params import Params
@@ -11,57 +10,12 @@ from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands
 from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
-from gateway.rpc.methods.session_lookup import with_short_id
-from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
+from gateway.rpc.methods.sessions import Count, Key
 from gateway.rpc.registry import Call, RpcError, method
-from gateway.sessions import shown
-from gateway.sessions.records import Request, Row, Run
-from gateway.sessions.shown import RUNTIME
+from gateway.sessions.records import Request, Run
 from gateway.slash import parse
 
-MAX_HISTORY_BYTES = 6 * 1024 * 1024
-"""Of JSON; the oldest messages are left out."""
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
-
-
-class Page(Params, frozen=True):
-    """Which part of a session's messages."""
-
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
-    agent_id: str | None = None
-    cursor: str | None = None
-    max_bytes: Annotated[int, Meta(ge=1024)] | None = None
-    offset: Offset = 0
-    pending_before: Count | None = None
-    input_run_ids: Annotated[list[str], Meta(max_length=50)] | None = None
-    message_id: str | None = None
-    session_id: str | None = None
-    max_chars: Annotated[int, Meta(ge=1, le=500_000)] | None = None
-
-
-class HistoryParams(Page, frozen=True, kw_only=True):
-    session_key: Key
-
-
-class StartupParams(Page, frozen=True, kw_only=True):
-    session_key: Key | None = None
-    short_id: str | None = None
-    slug_hint: str | None = None
-
-
-class History(Struct, rename="camel"):
-    session_key: str
-    messages: list[dict[str, Any]]
-    session_id: str | UnsetType = UNSET
-    thinking_level: str | UnsetType = UNSET
-    pending_inputs: dict[str, Any] | UnsetType = UNSET
-    has_more: bool | UnsetType = UNSET
-    total_messages: int | UnsetType = UNSET
-    next_offset: int | UnsetType = UNSET
-    defaults: dict[str, Any] | UnsetType = UNSET
-    session_info: dict[str, Any] | UnsetType = UNSET
-    in_flight_run: dict[str, Any] | UnsetType = UNSET
-    """The run that goes on: its id, when it began, and what it has written of the message that is not complete."""
 
 
 class MetadataParams(Params, frozen=True):
@@ -141,27 +95,6 @@ class Injected(Struct, rename="camel"):
     message_id: str
 
 
-@method("chat.history", HistoryParams, History, scope=READ)
-async def chat_history(call: Call, params: HistoryParams) -> History:
-    """A session's messages, the newest `limit` of them, oldest first; in JSON they have at most 6 MiB."""
-    return await _history(call, params.session_key, params)
-
-
-@method("chat.startup", StartupParams, History, scope=READ, since=4)
-async def chat_startup(call: Call, params: StartupParams) -> History:
-    """What a page needs to open a chat: `chat.history` of a session, by its key or by the short id of an address."""
-    key = params.session_key
-    if key is None:
-        if params.short_id is None:
-            raise RpcError("sessionKey required")
-        await stored(call.core.conversations.ready())
-        found = await with_short_id(call, params.short_id, params.agent_id)
-        if len(found) != 1:
-            raise RpcError("session not found")
-        key = found[0].key
-    return await _history(call, key, params)
-
-
 @method("chat.metadata", MetadataParams, Metadata, scope=READ, since=4)
 def chat_metadata(call: Call, params: MetadataParams) -> Metadata:
     """The models that the config names, and the commands of a chat."""
@@ -232,53 +165,3 @@ def _status(run: Run) -> str:
     if run.unfinished:
         return "in_flight"
     return "error" if run.state in ("failed", "interrupted") else "ok"
-
-
-async def _history(call: Call, text: str, page: Page) -> History:
-    key = session_key(call, text)
-    conversations = call.core.conversations
-    await stored(conversations.ready())
-    live = conversations.runs.live(conversations.runs.running(key) or "")
-    if live is not None:
-        await conversations.runs.settle()
-        # Before the rows are read: a message that is completed meanwhile is told twice, and not left out.
-        under_way = {"runId": live.run.id, "startedAt": live.run.started, "text": live.text}
-    session, rows = await stored(conversations.store.page(key, page.limit + page.offset))
-    first = (session.messages if session else 0) - len(rows) + 1
-    chosen = rows[: len(rows) - page.offset] if page.offset else rows
-    known = [_message(row, number, call.peer.protocol) for number, row in enumerate(chosen, max(first, 1))]
-    messages = _within(known, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
-    answer = History(key, messages)
-    if session is not None:
-        answer.session_id = session.id
-    if call.peer.protocol < 4:
-        answer.thinking_level = (session.entry.get("thinkingLevel") if session else None) or "off"
-        return answer
-    total = session.messages if session else 0
-    seen = page.offset + len(messages)
-    answer.total_messages, answer.has_more = total, seen < total
-    if answer.has_more:
-        answer.next_offset = seen
-    pending = await stored(conversations.pending(key))
-    answer.pending_inputs = {"items": pending, "total": len(pending)}
-    model = defaults(call.core)
-    answer.defaults = {**model, "agentRuntime": RUNTIME, "modelSelectionTarget": "session"}
-    answer.session_info = shown_row(call, key, session)
-    if live is not None and not live.aborting:
-        answer.in_flight_run = under_way
-    return answer
-
-
-def _message(row: Row, number: int, protocol: int) -> dict[str, Any]:
-    return shown.message(row, number) if protocol >= 4 else row.message
-
-
-def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The newest that have so many bytes together."""
-    kept: list[dict[str, Any]] = []
-    for message in reversed(messages):
-        most -= len(msgspec.json.encode(message))
-        if most < 0:
-            break
-        kept.append(message)
-    return kept[::-1]

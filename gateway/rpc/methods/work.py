@@ -1,4 +1,4 @@
-"""What agents work on and where: nothing and nowhere, because no agent runs here yet."""
+"""What agents work on beside conversations, where, and what they make: nothing and nowhere."""
 
 import time
 from typing import Annotated, Any, Literal
@@ -26,6 +26,20 @@ class Tasks(Struct):
     tasks: list[dict[str, Any]]
 
 
+class ArtifactsParams(Params, frozen=True):
+    session_key: Text | None = None
+    run_id: Text | None = None
+    task_id: Text | None = None
+    agent_id: Text | None = None
+    type: Text | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    cursor: Text | None = None
+
+
+class Artifacts(Struct):
+    artifacts: list[dict[str, Any]]
+
+
 class Lanes(Struct):
     ts: int
     lanes: list[dict[str, Any]]
@@ -50,6 +64,12 @@ class Worktrees(Struct):
 def tasks_list(call: Call, params: TasksParams) -> Tasks:
     """Tasks that agents were given, done or not: none, whatever the filter."""
     return Tasks([])
+
+
+@method("artifacts.list", ArtifactsParams, Artifacts, scope=READ, since=4)
+def artifacts_list(call: Call, params: ArtifactsParams) -> Artifacts:
+    """What an agent has made in a session: nothing is kept beside the transcript."""
+    return Artifacts([])
 
 
 @method("diagnostics.lanes", NoParams, Lanes, scope=READ, since=4)

@@ -41,7 +41,8 @@ def test_which_session_is_meant(tmp_path: Path) -> None:
                     ({"sessionId": "5f0c-1", "agentId": "main"}, "agent:main:explicit:5f0c-1"),
                 ]
             ):
-                await talk.get("agent", {"message": "x", "idempotencyKey": f"k{number}", **ask})
+                accepted = await talk.get("agent", {"message": "x", "idempotencyKey": f"k{number}", **ask})
+                assert (accepted["sessionKey"], accepted["agentId"]) == (key, "main")
                 found = await talk.store.run(f"k{number}")
                 assert found is not None and found.session == key, ask
 

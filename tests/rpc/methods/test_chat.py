@@ -11,34 +11,11 @@ from tests.rpc.methods.configured import configured
 
 OLD, NEW = make_peer(3, ADMIN), make_peer(4, ADMIN)
 KEY = "agent:main:main"
-DEFAULTS = {"modelProvider": "mock", "model": "m1", "contextTokens": 200000}
 
 
 @pytest.fixture
 def core(tmp_path: Path) -> FakeCore:
     return configured(folder=tmp_path)
-
-
-def test_history_for_protocol_3(core: FakeCore) -> None:
-    payload = call(core, OLD, "chat.history", {"sessionKey": KEY, "limit": 10})["payload"]
-    assert payload == {"sessionKey": KEY, "messages": [], "thinkingLevel": "off"}
-
-
-@pytest.mark.parametrize("name", ["chat.history", "chat.startup"])
-def test_history_for_protocol_4(core: FakeCore, name: str) -> None:
-    payload = call(core, NEW, name, {"sessionKey": KEY, "limit": 80, "maxBytes": 4096})["payload"]
-    assert payload["messages"] == [] and payload["pendingInputs"] == {"items": [], "total": 0}
-    assert (payload["hasMore"], payload["totalMessages"]) == (False, 0)
-    assert payload["defaults"].items() > DEFAULTS.items()
-    info = payload["sessionInfo"]
-    assert (info["key"], info["agentId"], info["isMain"], info["classification"]) == (KEY, "main", True, "main")
-    assert info["updatedAt"] is None and info.items() > DEFAULTS.items()
-    other = call(core, NEW, name, {"sessionKey": "agent:main:x"})["payload"]["sessionInfo"]
-    assert (other["isMain"], other["classification"]) == (False, "direct")
-
-
-def test_a_chat_is_opened_by_its_key() -> None:
-    assert call(configured(), NEW, "chat.startup")["error"]["message"] == "sessionKey required"
 
 
 def test_metadata_of_a_chat() -> None:

@@ -17,6 +17,7 @@ NEW = make_peer(4, READ)
         ("environments.list", {"includeDesktopSetup": True}, {"environments": []}),
         ("environments.list", {"projection": "profiles", "runtimeId": "x"}, {"environments": []}),
         ("worktrees.list", {}, {"worktrees": []}),
+        ("artifacts.list", {"sessionKey": "main", "type": "image", "limit": 4}, {"artifacts": []}),
     ],
 )
 def test_there_is_none(name: str, params: dict[str, object], payload: dict[str, object]) -> None:
