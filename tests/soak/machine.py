@@ -1,0 +1,129 @@
+"""The machine of the soak: gateway and agent under a real user manager, what disturbs them, and what they take."""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance import providing
+from gateway.units import AGENT_SERVICE
+from tests.e2e.gateway import SERVICE, TOKEN, Gateway
+from tests.e2e.manager import SCRIPTS, VENV, UserManager
+
+BOX = Path(__file__).parents[1] / "agent" / "box.py"
+"""An MCP server."""
+DATABASE = ".openclaw/gateway/conversations.sqlite"
+UNRATIONED = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n"
+PACES_MS = (5, 15)
+"""Of the built-in echo: what the edits of the config change."""
+Disturbance = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """At rest: nobody is connected, nothing is asked."""
+
+    gateway_pid: int
+    gateway_mb: float
+    gateway_fds: int
+    stored_fds: int
+    """Of systemd's store for the gateway."""
+    agent_pid: int
+    """0 when it is not there; then its other numbers are 0 too."""
+    agent_mb: float
+    agent_fds: int
+    agent_processes: int
+    """With those of tools."""
+    database_mb: float
+
+
+class Machine:
+    def __init__(self, manager: UserManager) -> None:
+        self.manager = manager
+        self.gateway = Gateway(manager)
+        self.enter = ("nsenter", f"--net={manager.path('/proc/1/ns/net')}", "--")
+        """Words before a command that lead into its network."""
+
+    def set_up(self) -> None:
+        self.manager.write("box.py", BOX.read_text())
+        self._configure(PACES_MS[0])
+        self.gateway.command("install")
+        self.gateway.drop_in(SERVICE, UNRATIONED)
+        self.gateway.start()
+        self.manager.systemctl("start", SERVICE)
+
+    def _configure(self, pace_ms: int) -> None:
+        config = providing.config()
+        config["models"]["providers"]["builtin"] = {"paceMs": pace_ms}
+        box = {"command": f"{VENV}/bin/python", "args": [f"{self.manager.inner_home}/box.py"]}
+        config["mcp"] = {"servers": {"box": box}}
+        http = {"endpoints": {"chatCompletions": {"enabled": True}}}
+        self.gateway.configure(json.dumps({"gateway": {"auth": {"token": TOKEN}, "http": http}, **config}))
+
+    # -- what disturbs ---------------------------------------------------------------------------------------------
+
+    def disturb(self, chance: random.Random) -> str:
+        """One of them; returns its name."""
+        kinds: dict[str, tuple[Disturbance, int]] = {
+            "hot restart": (lambda: self.gateway.command("restart"), 4),
+            "cold restart": (lambda: self.manager.systemctl("restart", SERVICE), 4),
+            "kill -9 of the gateway": (self._kill_gateway, 3),
+            "edit of the config": (lambda: self._configure(chance.choice(PACES_MS)), 2),
+            "kill -9 of the agent": (self._kill_agent, 2),
+            "stop of the agent": (lambda: self.manager.systemctl("stop", AGENT_SERVICE), 1),
+            "retirement of the agent": (lambda: self._kill_agent("USR1"), 1),
+            "kill -9 of both": (self._kill_both, 1),
+        }
+        (name,) = chance.choices([*kinds], [weight for _, weight in kinds.values()])
+        kinds[name][0]()
+        return name
+
+    def _kill_gateway(self) -> None:
+        pid = self.gateway.pid()
+        self.gateway.kill()
+        self.gateway.until_ready(other_than=pid)
+
+    def _kill_agent(self, signal: str = "KILL") -> None:
+        # Its tools are left to systemd, as they are when the kernel kills it alone.
+        words = ("kill", "--kill-whom=main", f"--signal={signal}", AGENT_SERVICE)
+        self.manager.systemctl(*words, check=False)
+
+    def _kill_both(self) -> None:
+        self._kill_agent()
+        self._kill_gateway()
+
+    # -- what it takes ---------------------------------------------------------------------------------------------
+
+    def measure(self) -> Measures:
+        gateway, agent = self.gateway.pid(), int(self.manager.show(AGENT_SERVICE, "MainPID")["MainPID"])
+        stored = int(self.manager.show(SERVICE, "NFileDescriptorStore")["NFileDescriptorStore"])
+        files = [self.manager.home / (DATABASE + ending) for ending in ("", "-wal")]
+        return Measures(
+            gateway_pid=gateway,
+            gateway_mb=self._megabytes(gateway),
+            gateway_fds=self._descriptors(gateway),
+            stored_fds=stored,
+            agent_pid=agent,
+            agent_mb=self._megabytes(agent),
+            agent_fds=self._descriptors(agent),
+            agent_processes=len(self._processes(AGENT_SERVICE)),
+            database_mb=sum(file.stat().st_size for file in files if file.exists()) / 1e6,
+        )
+
+    def _megabytes(self, pid: int) -> float:
+        if not pid:
+            return 0.0
+        pages = int(self.manager.path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def _descriptors(self, pid: int) -> int:
+        return len(list(self.manager.path(f"/proc/{pid}/fd").iterdir())) if pid else 0
+
+    def _processes(self, service: str) -> list[int]:
+        """In its cgroup."""
+        cgroup = self.manager.show(service, "ControlGroup")["ControlGroup"]
+        if not cgroup:
+            return []
+        return [int(line) for line in self.manager.path(f"/sys/fs/cgroup{cgroup}/cgroup.procs").read_text().split()]
