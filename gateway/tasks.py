@@ -27,13 +27,18 @@ class Tasks:
         """Who waits for it must `shield` it, and is told its errors."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._done)
         return task
 
     async def finish(self) -> None:
         """Wait for all that is under way."""
         while self._running:
             await asyncio.wait(self._running)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited may have gone, and asyncio would log what nobody has looked at
 
     def _look(self, task: "asyncio.Task[Any]") -> None:
         if task.cancelled() or (error := task.exception()) is None:

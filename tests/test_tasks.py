@@ -1,0 +1,91 @@
+import asyncio
+import logging
+
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.tasks import Tasks, whole
+
+log = logging.getLogger("gateway.test")
+
+
+class Shop:
+    def __init__(self) -> None:
+        self._tasks = Tasks(log)
+        self.done: list[str] = []
+
+    @whole
+    async def work(self, what: str, *, seconds: float = 0.01) -> str:
+        """Do it."""
+        await asyncio.sleep(seconds)
+        if what == "break":
+            raise KeyError(what)
+        self.done.append(what)
+        return what.upper()
+
+
+def test_what_is_whole_is_done_although_nobody_waits() -> None:
+    async def test() -> None:
+        shop = Shop()
+        assert await shop.work("a") == "A"
+        waiting = asyncio.create_task(shop.work("b"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert shop.done == ["a"]
+        await shop._tasks.finish()
+        assert shop.done == ["a", "b"]
+
+    asyncio.run(test())
+    assert Shop.work.__doc__ == "Do it."
+
+
+def test_its_errors_are_told_to_who_waits_and_to_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        shop = Shop()
+        with pytest.raises(KeyError):
+            await shop.work("break")
+        waiting = asyncio.create_task(shop.work("break"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await shop._tasks.finish()
+
+    asyncio.run(test())
+    assert caplog.text == ""
+
+
+async def fail(error: Exception) -> None:
+    raise error
+
+
+def test_what_nobody_waits_for_fails_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        tasks = Tasks(log)
+        tasks.spawn(fail(GatewayError("the disk is full")), "ending a run")
+        tasks.spawn(fail(KeyError("oh")), "thinking")
+        tasks.spawn(asyncio.sleep(60), "sleeping").cancel()
+        await tasks.finish()
+
+    asyncio.run(test())
+    assert "ending a run failed: the disk is full\n" in caplog.text and "thinking failed\nTraceback" in caplog.text
+    assert caplog.text.count("Traceback") == 1 and "sleeping" not in caplog.text
+
+
+def test_finishing_waits_for_what_begins_meanwhile() -> None:
+    async def test() -> None:
+        tasks, done = Tasks(log), []
+
+        async def first() -> None:
+            await asyncio.sleep(0)
+            tasks.spawn(second(), "second")
+
+        async def second() -> None:
+            await asyncio.sleep(0)
+            done.append(2)
+
+        tasks.spawn(first(), "first")
+        await tasks.finish()
+        assert done == [2]
+
+    asyncio.run(test())
