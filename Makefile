@@ -1,7 +1,8 @@
 # Everything sets itself up: Debian packages that are missing (it says which and why), then .venv. See `make help`.
 .DEFAULT_GOAL := help
-.PHONY: run test check e2e bench conformance install-tools clean help
+.PHONY: run test check e2e bench soak conformance install-tools clean help
 PYTHON := .venv/bin/python
+MINUTES := 60
 
 run: ## install the gateway for this user and start it (in the foreground where no systemd user manager answers)
 	@scripts/packages.sh run
@@ -23,7 +24,14 @@ check: install-tools ## style, types, layers, documentation
 bench: install-tools ## measure restarts, start-up, memory and throughput; writes bench/results.md
 	$(PYTHON) bench/run.py $(ARGS)
 
+<<<<<<< ours
 conformance: install-tools ## run OpenClaw's own command lines, terminals and pages against the gateway (first use: npm, Chromium, tmux)
+=======
+soak: install-tools ## MINUTES=60 of a crowd talking to a gateway that is restarted, killed and edited all the time
+	$(PYTHON) -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+conformance: install-tools ## run OpenClaw's own command lines and pages against the gateway (first use: npm, Chromium)
+>>>>>>> theirs
 	@scripts/packages.sh conformance
 	$(PYTHON) conformance/run.py $(ARGS)
 

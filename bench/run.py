@@ -1,6 +1,6 @@
 """`make bench`: measures what the gateway promises, each beside something that a reader knows, on this machine.
 
-A full run takes about a quarter of an hour and writes bench/results.md; --quick and --only print without writing.
+A full run takes about twenty minutes and writes bench/results.md; --quick and --only print without writing.
 """
 
 import argparse

@@ -5,60 +5,17 @@ last quarter nothing is disturbed: what grows then in gateway and agent is a lea
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from conformance import providing
-from tests.e2e.gateway import TOKEN
 from tests.e2e.installation import install, interpreter
 from tests.e2e.machine import obstacle
 from tests.e2e.manager import UserManager
-from tests.soak.machine import Machine
+from tests.soak.machine import Machine, crowd
 from tests.soak.soak import Soak, summary
-
-PROJECT = Path(__file__).parents[2]
-
-
-class Crowd:
-    """crowd.py, on this machine and in the network of the gateway."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def go(self) -> None:
-        self._say("go")
-
-    def rest(self) -> dict[str, Any]:
-        self._say("rest")
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the crowd has ended; what it wrote says why")
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def _say(self, word: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{word}\n")
-        self._process.stdin.flush()
-
-
-@contextmanager
-def crowd(machine: Machine, seed: int) -> Iterator[Crowd]:
-    words = [sys.executable, "-m", "tests.soak.crowd", f"--token={TOKEN}", f"--seed={seed}"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen([*machine.enter, *words], cwd=PROJECT, stdin=pipe, stdout=pipe, text=True) as process:
-        try:
-            yield Crowd(process)
-        finally:
-            process.kill()
 
 
 def main() -> int:

@@ -3,16 +3,21 @@
 import json
 import os
 import random
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from conformance import providing
 from gateway.units import AGENT_SERVICE
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.manager import SCRIPTS, VENV, UserManager
 
-BOX = Path(__file__).parents[1] / "agent" / "box.py"
+PROJECT = Path(__file__).parents[2]
+BOX = PROJECT / "tests" / "agent" / "box.py"
 """An MCP server."""
 DATABASE = ".openclaw/gateway/conversations.sqlite"
 UNRATIONED = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n"
@@ -127,3 +132,38 @@ class Machine:
         if not cgroup:
             return []
         return [int(line) for line in self.manager.path(f"/sys/fs/cgroup{cgroup}/cgroup.procs").read_text().split()]
+
+
+class Crowd:
+    """crowd.py, on this machine and in the network of the gateway."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def go(self) -> None:
+        self._say("go")
+
+    def rest(self) -> dict[str, Any]:
+        self._say("rest")
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the crowd has ended; what it wrote says why")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _say(self, word: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+
+
+@contextmanager
+def crowd(machine: Machine, seed: int) -> Iterator[Crowd]:
+    words = [sys.executable, "-m", "tests.soak.crowd", f"--token={TOKEN}", f"--seed={seed}"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*machine.enter, *words], cwd=PROJECT, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            yield Crowd(process)
+        finally:
+            process.kill()

@@ -9,14 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.units import AGENT_SERVICE
 from tests.e2e.gateway import SERVICE
 from tests.e2e.manager import until
 from tests.soak.book import Question
 from tests.soak.ledger import compare, read
-from tests.soak.machine import DATABASE, Machine, Measures
+from tests.soak.machine import DATABASE, Crowd, Machine, Measures
 
 ROUND_S = 60.0
 CALM = 0.25
@@ -38,13 +38,6 @@ MOST_KB = 8.0
 """Of the database, for one message of this crowd's."""
 
 
-class Crowd(Protocol):
-    def go(self) -> None: ...
-
-    def rest(self) -> dict[str, Any]:
-        """Ends it all, and what crowd.py reports of it."""
-
-
 class Soak:
     def __init__(self, machine: Machine, crowd: Crowd, seed: int) -> None:
         self.problems: dict[str, None] = {}
@@ -62,12 +55,12 @@ class Soak:
         self._chance = random.Random(seed)
 
     def last(self, seconds: float) -> None:
-        rounds = max(math.ceil(seconds / ROUND_S), LEAST_CALM)
+        rounds = max(math.ceil(seconds / ROUND_S), LEAST_CALM + 1)
         calm = max(round(rounds * CALM), LEAST_CALM)
         for number in range(rounds):
             is_calm = number >= rounds - calm
             self._crowd.go()
-            self._wait(min(ROUND_S, seconds / rounds), disturbing=not is_calm)
+            self._wait(seconds / rounds, disturbing=not is_calm)
             self.told = self._crowd.rest()
             self._look()
             how = "calm" if is_calm else "disturbed"
