@@ -24,14 +24,10 @@ check: install-tools ## style, types, layers, documentation
 bench: install-tools ## measure restarts, start-up, memory and throughput; writes bench/results.md
 	$(PYTHON) bench/run.py $(ARGS)
 
-<<<<<<< ours
-conformance: install-tools ## run OpenClaw's own command lines, terminals and pages against the gateway (first use: npm, Chromium, tmux)
-=======
 soak: install-tools ## MINUTES=60 of a crowd talking to a gateway that is restarted, killed and edited all the time
 	$(PYTHON) -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 conformance: install-tools ## run OpenClaw's own command lines and pages against the gateway (first use: npm, Chromium)
->>>>>>> theirs
 	@scripts/packages.sh conformance
 	$(PYTHON) conformance/run.py $(ARGS)
 
