@@ -27,7 +27,7 @@ bench: install-tools ## measure restarts, start-up, memory and throughput; write
 soak: install-tools ## MINUTES=60 of a crowd talking to a gateway that is restarted, killed and edited all the time
 	$(PYTHON) -m tests.soak --minutes $(MINUTES) $(ARGS)
 
-conformance: install-tools ## run OpenClaw's own command lines and pages against the gateway (first use: npm, Chromium)
+conformance: install-tools ## run OpenClaw's own command lines, terminals and pages against the gateway (first use: npm, Chromium, tmux)
 	@scripts/packages.sh conformance
 	$(PYTHON) conformance/run.py $(ARGS)
 
