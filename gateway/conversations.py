@@ -106,6 +106,7 @@ class Conversations:
 
         `for_good`: nobody comes after us, so the files of the database are put in order too.
         """
+        self.release()
         if self._again is not None:
             self._again.cancel()
         if self._opening is None:
@@ -116,8 +117,10 @@ class Conversations:
                 if self.open:
                     self._overview.close()
                     await self._tasks.finish()
-                    await self.runs.close()
-                    self._telling.close()
+                    try:
+                        await self.runs.close()
+                    finally:
+                        self._telling.close()
                     await self.changes.close()
                     if for_good:
                         await self.store.close()

@@ -11,7 +11,7 @@ from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
-from gateway.link.client import Stream
+from gateway.link.client import Dial, Stream
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
@@ -39,6 +39,8 @@ class FakeCore:
     asked: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     """Of the environment."""
+    dial: Dial = field(default_factory=lambda: nobody)
+    """Of an agent."""
     conversations: Conversations = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +49,7 @@ class FakeCore:
     def begin(self) -> None:
         """As another process would. A test that needs a database gives `paths` a folder of its own."""
         paths = replace(PATHS, state=Path("/dev/null")) if self.paths is PATHS else self.paths
-        self.conversations = Conversations(paths, self.hub, lambda: self.tree, self.env, nobody)
+        self.conversations = Conversations(paths, self.hub, lambda: self.tree, self.env, self.dial)
 
     @property
     def tree(self) -> dict[str, Any]:

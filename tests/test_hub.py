@@ -446,3 +446,24 @@ def test_settling_waits_for_answers_to_the_kept_for_so_long(late: bool, caplog: 
             forever.cancel()
 
     asyncio.run(scene())
+
+
+def test_a_second_answer_comes_after_the_first() -> None:
+    async def test() -> None:
+        hub = Hub()
+        with held(hub, peer()) as (connection,):
+
+            async def slow() -> str:
+                await asyncio.sleep(0.01)
+                return "first"
+
+            task = asyncio.create_task(slow())
+            connection.requests[task] = "7"
+            task.add_done_callback(lambda done: connection.outbox.put(f'"{done.result()}"'))
+            assert hub.answer(connection.id, "7", '"second"') and hub.answer(connection.id, "8", '"other"')
+            assert not hub.answer("nobody", "7", '"second"')
+            await task
+            await asyncio.sleep(0)
+            assert [frame for frame in drained(connection)[0] if isinstance(frame, str)] == ["other", "first", "second"]
+
+    asyncio.run(test())

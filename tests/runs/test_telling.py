@@ -1,16 +1,30 @@
 """What a client hears of a run, as frames."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.hub import Connection, Hub
-from gateway.link.messages import Event, Happening, Message, Said, Started, Text, ToolEnded, ToolStarted
+from gateway.link.messages import (
+    Event,
+    Failure,
+    Happening,
+    Message,
+    Said,
+    Started,
+    Text,
+    Thinking,
+    ToolEnded,
+    ToolStarted,
+    Void,
+)
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.runs.live import Live
-from gateway.runs.telling import Telling
+from gateway.runs.telling import TOOL_EVENTS, Telling, tell_injected
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 
@@ -74,3 +88,309 @@ def test_a_message_that_only_calls_a_tool_tells_no_text_again(hear: Hear) -> Non
         ("There", "There"),
         (" it is.", "There it is."),
     ]
+
+
+# -- each protocol -----------------------------------------------------------------------------------------------------
+
+OLD = Peer(3, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "cli"))
+NEW = Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "cli"))
+WATCHING = Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "cli"), caps=(TOOL_EVENTS,))
+STRANGER = Peer(4, "operator", (), ClientInfo("cli", "1", "linux", "cli"))
+
+
+class Room:
+    """A hub with clients, and what is told there."""
+
+    def __init__(self, *peers: Peer, verbose: bool = False) -> None:
+        self.hub = Hub()
+        self.stack = ExitStack()
+        self.ears: list[Connection] = []
+        for number, peer in enumerate(peers):
+            ear = Connection(f"c{number}", "r", FakeCarrier())
+            self.stack.enter_context(self.hub.hold(ear))
+            self.hub.greet(ear, peer, 0)
+            self.ears.append(ear)
+        self.heard()
+
+        async def shows(session: str) -> bool:
+            assert session == RUN.session
+            return verbose
+
+        self.telling = Telling(self.hub, shows)
+        self.live = Live(RUN)
+
+    def happen(self, *happenings: Happening) -> None:
+        for what in happenings:
+            event = Event(RUN.id, self.live.seq + 1, 7, what)
+            assert self.live.take(event)
+            self.telling.happened(self.live, event)
+
+    def heard(self, ear: int = 0) -> list[dict[str, Any]]:
+        """What is new, without what the time makes."""
+        connection = self.ears[ear]
+        frames, _ = drained(connection)
+        connection.carrier.texts.clear()  # type: ignore[attr-defined]
+        events = [frame for frame in frames if frame.get("event") in ("chat", "agent")]
+        for event in events:
+            event["payload"].pop("ts", None)
+            event["payload"].get("message", {}).pop("timestamp", None)
+        return [{"event": event["event"], **event["payload"]} for event in events]
+
+
+def in_a_room(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+HEAD = {"runId": "r1", "sessionKey": "agent:main:main"}
+
+
+def test_a_piece_in_the_form_of_each_protocol() -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW, STRANGER)
+        room.happen(Text("Hel"))
+        message = {"role": "assistant", "content": [{"type": "text", "text": "Hel"}]}
+        assistant = {"stream": "assistant", "data": {"text": "Hel", "delta": "Hel"}}
+        delta = {"state": "delta", "message": message}
+        assert room.heard(0) == [
+            {"event": "agent", **HEAD, "seq": 1, **assistant},
+            {"event": "chat", **HEAD, "seq": 1, **delta},
+        ]
+        assert room.heard(1) == [
+            {"event": "agent", **HEAD, "seq": 1, **assistant, "agentId": "main", "isHeartbeat": False},
+            {"event": "chat", **HEAD, "seq": 1, **delta, "agentId": "main", "deltaText": "Hel"},
+        ]
+        assert room.heard(2) == []
+
+    in_a_room(test)
+
+
+def test_the_beginning_and_the_models_that_are_asked() -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW)
+        room.telling.begun(room.live)
+        room.happen(Started("p", "m", 1), Started("p", "n", 2))
+        assert [each["data"] for each in room.heard(0)] == [{"phase": "start", "startedAt": None}]
+        status, start, model = room.heard(1)
+        assert (status["state"], status["phase"]) == ("status", "starting_model")
+        assert start["data"]["phase"] == "start"
+        assert model["data"] == {"phase": "model", "provider": "p", "model": "n"}
+
+    in_a_room(test)
+
+
+def test_thinking_is_told_to_protocol_4() -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW)
+        room.happen(Thinking("let me "))
+        assert room.heard(0) == []
+        (heard,) = room.heard(1)
+        assert (heard["stream"], heard["data"]) == ("thinking", {"text": "let me ", "delta": "let me "})
+        room.happen(Thinking("see"), said({"type": "thinking", "thinking": "let me see"}, text("Yes")))
+        thinking, assistant, _ = room.heard(1)
+        assert thinking["data"] == {"text": "let me see", "delta": "see"} and assistant["data"]["delta"] == "Yes"
+
+    in_a_room(test)
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_who_hears_of_tools(verbose: bool) -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW, WATCHING, verbose=verbose)
+        room.telling.begun(room.live)
+        await asyncio.sleep(0)
+        for ear in range(3):
+            room.heard(ear)
+        room.happen(ToolStarted("1", "look", {"at": "it"}), ToolEnded("1", "look", False, "gone"))
+        assert room.heard(1) == []
+        begun, done = room.heard(2)
+        assert begun["data"] == {"phase": "start", "name": "look", "toolCallId": "1", "args": {"at": "it"}}
+        assert done["data"] == {
+            **{"phase": "result", "name": "look", "toolCallId": "1"},
+            **{"isError": True, "result": "gone"},
+        }
+        assert len(room.heard(0)) == (2 if verbose else 0)
+
+    in_a_room(test)
+
+
+# -- the pace ----------------------------------------------------------------------------------------------------------
+
+
+def test_pieces_between_two_tellings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.runs.telling.PACE_S", 0.03)
+
+    async def test() -> None:
+        room = Room(NEW)
+        room.happen(Text("a"), Text("b"), Text("c"))
+        assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["a"]
+        await asyncio.sleep(0.05)
+        assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["bc"]
+        room.telling._told["r1"].at = float("-inf")
+        room.happen(Text("d"), Text("e"), said(text("abcde")))
+        assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["d", "e"]
+
+    in_a_room(test)
+
+
+def test_a_long_text_is_told_at_a_slower_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.runs.telling.RATE", 1000)
+
+    async def test() -> None:
+        room = Room(NEW)
+        room.happen(Text("x" * 10_000), Text("y"))
+        (told,) = room.telling._told.values()
+        assert told.timer is not None
+        assert 9 < told.timer.when() - asyncio.get_running_loop().time() < 10.1
+        room.telling.close()
+        assert [len(each["deltaText"]) for each in room.heard() if each["event"] == "chat"] == [10_000, 1]
+
+    in_a_room(test)
+
+
+def test_what_begins_anew_replaces_what_was_told() -> None:
+    async def test() -> None:
+        room = Room(NEW)
+        room.happen(Text("Once"), Void("it broke off"), Void("again"))
+        room.telling._told["r1"].at = float("-inf")
+        room.heard()
+        room.happen(Text("Twice"))
+        _, chat = room.heard()
+        assert (chat["deltaText"], chat["replace"]) == ("Twice", True)
+        room.telling._told["r1"].at = float("-inf")
+        room.happen(Text("!"))
+        assert "replace" not in room.heard()[-1]
+
+    in_a_room(test)
+
+
+# -- another process ---------------------------------------------------------------------------------------------------
+
+
+def test_after_a_restart_the_first_piece_says_all() -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW)
+        room.live = Live.resumed(replace(RUN, seq=3, text="Once upon"))
+        room.telling.anew(room.live)
+        assert room.heard(1) == [], "what comes by itself in a moment needs no word before it"
+        room.happen(Text(" a time"))
+        _, chat = room.heard(1)
+        assert (chat["deltaText"], chat["replace"], chat["seq"]) == ("Once upon a time", True, 4)
+        assert room.heard(0)[-1]["message"]["content"][0]["text"] == "Once upon a time"
+        assert room.telling._told["r1"].timer is None
+
+    in_a_room(test)
+
+
+def test_after_a_restart_it_is_told_although_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.runs.telling.ANEW_S", 0.01)
+
+    async def test() -> None:
+        room = Room(NEW)
+        room.telling.anew(Live.resumed(replace(RUN, seq=3, text="Once upon")))
+        await asyncio.sleep(0.03)
+        assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["Once upon"]
+        room.telling.anew(Live.resumed(replace(RUN, id="r2", seq=3)))
+        await asyncio.sleep(0.03)
+        assert room.heard() == [], "nothing is written of its message"
+
+    in_a_room(test)
+
+
+def test_what_waits_for_its_time_is_told_by_who_leaves() -> None:
+    async def test() -> None:
+        room = Room(NEW)
+        room.happen(Text("a"), Text("b"))
+        room.heard()
+        room.telling.close()
+        assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["b"]
+        room.telling.close()
+        assert room.heard() == []
+
+    in_a_room(test)
+
+
+# -- ends --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "older", "newer", "life"),
+    [
+        (
+            replace(RUN, state="done", answer="Yes.", stop_reason="stop"),
+            {"state": "final", "text": "Yes."},
+            {"state": "final", "text": "Yes.", "stopReason": "stop"},
+            "end",
+        ),
+        (
+            replace(RUN, state="done", stop_reason="stop"),
+            {"state": "final"},
+            {"state": "final", "stopReason": "stop"},
+            "end",
+        ),
+        (
+            replace(RUN, state="aborted", answer="Y"),
+            {"state": "aborted", "stopReason": "rpc"},
+            {"state": "aborted", "stopReason": "rpc", "text": "Y"},
+            "end",
+        ),
+        (
+            replace(RUN, state="failed", failure=Failure("rate_limit", "too fast")),
+            {"state": "error", "errorMessage": "too fast"},
+            {"state": "error", "errorMessage": "too fast", "errorKind": "rate_limit"},
+            "error",
+        ),
+        (
+            replace(RUN, state="interrupted", answer="Y", failure=Failure("internal", "it died")),
+            {"state": "error", "errorMessage": "it died"},
+            {"state": "error", "errorMessage": "it died", "text": "Y"},
+            "error",
+        ),
+    ],
+)
+def test_an_end_in_the_form_of_each_protocol(run: Run, older: dict[str, str], newer: dict[str, str], life: str) -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW)
+        room.happen(Text("Y"), Text("e"))
+        for ear in (0, 1):
+            room.heard(ear)
+        room.telling.ended(run, room.live)
+        for ear, expected in enumerate((older, newer)):
+            agent, chat = room.heard(ear)
+            assert (agent["stream"], agent["data"]["phase"]) == ("lifecycle", life)
+            for name in ("event", "runId", "sessionKey", "seq", "agentId"):
+                chat.pop(name, None)
+            if "message" in chat:
+                chat["text"] = chat.pop("message")["content"][0]["text"]
+            assert chat == expected
+        assert room.telling._told == {}
+        room.telling.ended(replace(run, id="r2"), None)
+        assert [each["event"] for each in room.heard()] == ["chat"], "one that had not begun has no life to end"
+
+    in_a_room(test)
+
+
+def test_an_injected_message_is_a_run_of_its_own() -> None:
+    async def test() -> None:
+        room = Room(OLD, NEW)
+        tell_injected(room.hub, "0a1b", "agent:main:main", "main", {"role": "assistant", "content": []})
+        (old,), (new,) = room.heard(0), room.heard(1)
+        assert (old["runId"], old["seq"], old["state"]) == ("inject-0a1b", 0, "final") and new["agentId"] == "main"
+
+    in_a_room(test)
+
+
+def test_a_client_that_never_reads_loses_pieces_and_no_end() -> None:
+    async def test() -> None:
+        room = Room(NEW)
+        (ear,) = room.ears
+        ear.outbox.max_bytes = 2000
+        for number in range(200):
+            room.happen(Text(f"{number} "))
+            room.telling._told["r1"].at = float("-inf")
+        assert ear.outbox.queued <= 2000 and not ear.outbox.closing
+        before = room.heard()
+        assert 0 < len(before) < 400
+        room.telling.ended(replace(RUN, state="done", answer="all of it"), room.live)
+        assert room.heard()[-1]["message"]["content"][0]["text"] == "all of it"
+
+    in_a_room(test)

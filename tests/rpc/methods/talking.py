@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.hub import Connection
+from gateway.link.client import Dial
 from gateway.protocol.frames import decode_request
 from gateway.protocol.handshake import Peer
 from gateway.protocol.scopes import ADMIN
@@ -18,7 +19,7 @@ from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry
 from gateway.sessions.store import Store
 from tests.carrier import FakeCarrier, drained
-from tests.core_fake import PATHS, FakeCore
+from tests.core_fake import PATHS, FakeCore, nobody
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.configured import CONFIG
 
@@ -69,10 +70,10 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(folder: Path, tree: dict[str, Any] | None = None) -> AsyncIterator[Talk]:
+async def talking(folder: Path, tree: dict[str, Any] | None = None, dial: Dial = nobody) -> AsyncIterator[Talk]:
     paths = replace(PATHS, config=folder / "openclaw.json", state=folder)
     found = CONFIG if tree is None else tree
-    core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=found, tree=found))
+    core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=found, tree=found), dial=dial)
     await core.conversations.ready()
     with ExitStack() as stack:
         try:

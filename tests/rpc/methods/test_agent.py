@@ -1,9 +1,21 @@
+import asyncio
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from gateway.link.messages import Said
+from gateway.protocol.params import decode_params
 from gateway.protocol.scopes import WRITE
+from gateway.rpc.methods.agent import agent
+from gateway.rpc.registry import Call
+from tests.agent.scripted import Scripted
+from tests.conversing import agents
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 from tests.rpc.methods.talking import run, talking
+from tests.runs.world import assistant as said
+from tests.runs.world import until
 from tests.sessions.talk import MAIN, NOW, assistant, converse
 
 OLD = make_peer(3, WRITE)
@@ -58,5 +70,60 @@ def test_what_came_of_a_run_names_its_session_by_the_id(tmp_path: Path) -> None:
             assert session is not None
             assert answer["result"]["payloads"] == [{"text": "there", "mediaUrl": None}]
             assert answer["result"]["meta"]["agentMeta"]["sessionId"] == session.id
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_request_is_answered_twice(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            ear = talk.listen(OLD)
+            call = Call(talk.core, ear, OLD, request_id="7")
+            accepted = await agent.handler(
+                call, decode_params(msgspec.Raw(b'{"message": "hi", "idempotencyKey": "k1"}'), agent.params)
+            )
+            assert (accepted.run_id, accepted.status) == ("k1", "accepted")
+            waiting = asyncio.create_task(talk.get("agent.wait", {"runId": "k1"}))
+            await until(lambda: Scripted.by_session)
+            script = Scripted.by_session.popitem()[1]
+            script.happen(Said(said("Yes")))
+            script.end()
+            waited = await waiting
+            assert (waited["status"], waited["startedAt"] <= waited["endedAt"]) == ("ok", True)
+            (second,) = [frame for frame in await talk.told(ear) if frame["type"] == "res"]
+            assert (second["id"], second["ok"], second["payload"]["status"]) == ("7", True, "ok")
+            assert second["payload"]["result"]["payloads"][0]["text"] == "Yes"
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_what_went_wrong_is_told_both_ways(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            await talk.get("agent", {"message": "hi", "idempotencyKey": "k1"})
+            await until(lambda: Scripted.by_session)
+            Scripted.by_session.popitem()[1].fail()
+            waited = await talk.get("agent.wait", {"runId": "k1"})
+            assert (waited["status"], waited["error"]) == ("error", "no")
+            frame = await talk.ask("agent", {"message": "hi", "idempotencyKey": "k1"})
+            assert frame["error"]["code"] == "UNAVAILABLE" and frame["error"]["message"] == "no"
+
+    run(scenario())
+
+
+def test_who_waits_holds_up_no_restart(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            talk.core.hub.begin()
+            await talk.get("agent", {"message": "hi", "idempotencyKey": "k1"})
+            waiting = asyncio.create_task(talk.get("agent.wait", {"runId": "k1"}))
+            await until(lambda: talk.core.conversations.runs._waiters)
+            assert talk.core.hub.busy == 0
+            talk.core.conversations.release()
+            assert await waiting == {"runId": "k1", "status": "timeout"} and talk.core.hub.busy == 1
+            talk.core.hub.end()
+            await talk.core.conversations.abort(MAIN)
 
     run(scenario())

@@ -1,13 +1,20 @@
-"""What `chat.*` reads and writes, each call by another process on the same database."""
+"""What `chat.*` reads and writes: each call by another process on the same database, or by one with an agent."""
 
 from pathlib import Path
 
 import pytest
 
+from gateway.link.messages import Said, Text
 from gateway.protocol.scopes import ADMIN
+from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
+from tests.agent.scripted import Scripted
+from tests.conversing import agents
 from tests.core_fake import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
+from tests.rpc.methods.talking import run, talking
+from tests.runs.world import assistant, until
+from tests.sessions.talk import MAIN
 
 OLD, NEW = make_peer(3, ADMIN), make_peer(4, ADMIN)
 KEY = "agent:main:main"
@@ -65,3 +72,164 @@ def test_without_a_database_a_message_is_refused() -> None:
     error = call(configured(), NEW, "chat.send", {"sessionKey": KEY, "message": "x", "idempotencyKey": "k"})["error"]
     assert error["code"] == "UNAVAILABLE" and error["retryable"]
     assert "cannot open /dev/null/gateway/conversations.sqlite" in error["message"]
+
+
+# -- with an agent -----------------------------------------------------------------------------------------------------
+
+
+def send(id: str, text: str = "hello", **more: object) -> dict[str, object]:
+    return {"sessionKey": "main", "message": text, "idempotencyKey": id, **more}
+
+
+async def script() -> Scripted:
+    """Of the one run that an agent has begun."""
+    await until(lambda: Scripted.by_session)
+    return Scripted.by_session.popitem()[1]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_message_is_answered(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            ear = talk.listen(OLD)
+            assert await talk.get("chat.send", send("k1")) == {"runId": "k1", "status": "started"}
+            says = await script()
+            says.happen(Text("Yes"), Said(assistant("Yes")))
+            says.end()
+            await until(lambda: not talk.core.conversations.runs.busy)
+            assert await talk.get("chat.send", send("k1")) == {"runId": "k1", "status": "ok"}
+            assert await talk.get("chat.abort", {"sessionKey": "main", "runId": "k1"}) == {
+                **{"ok": True, "aborted": False, "runIds": []}
+            }
+            states = [each["payload"]["state"] for each in await talk.told(ear) if each["event"] == "chat"]
+            assert states == ["delta", "final"]
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize("stop", ["/stop", "stop", "chat.abort"])
+def test_an_answer_is_stopped(tmp_path: Path, stop: str) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            ear = talk.listen(OLD)
+            await talk.get("chat.send", send("k1"))
+            await talk.get("chat.send", send("k2"))
+            (await script()).happen(Text("Once"))
+            runs = talk.core.conversations.runs
+            await until(lambda: (live := runs.live("k1")) and live.text)
+            if stop == "chat.abort":
+                answer = await talk.get("chat.abort", {"sessionKey": "main"})
+            else:
+                answer = await talk.get("chat.send", send("k3", stop))
+            assert answer == {"ok": True, "aborted": True, "runIds": ["k1", "k2"]}
+            await until(lambda: not runs.busy)
+            ends = [each["payload"] for each in await talk.told(ear) if each["payload"].get("state") == "aborted"]
+            assert {each["runId"] for each in ends} == {"k1", "k2"} and ends[0]["stopReason"] == "rpc"
+            texts = [
+                each["content"][0]["text"]
+                for each in (await talk.get("chat.history", {"sessionKey": "main"}))["messages"]
+            ]
+            assert texts == ["hello", "Once"], "k2 never began, and `stop` was no message"
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_page_that_is_opened_in_mid_answer(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            await talk.get("chat.send", send("k1"))
+            says = await script()
+            says.happen(Text("Let me look. "), Said(assistant("Let me look. ")), Text("Here it"))
+            await until(lambda: (live := talk.core.conversations.runs.live("k1")) and live.text == "Here it")
+            page = await talk.get("chat.history", {"sessionKey": "main"})
+            assert [each["content"][0]["text"] for each in page["messages"]] == ["hello", "Let me look. "]
+            under_way = page["inFlightRun"]
+            assert under_way["startedAt"] > 0 and (under_way["runId"], under_way["text"]) == ("k1", "Here it")
+            assert page["sessionInfo"]["hasActiveRun"] and page["sessionInfo"]["activeRunIds"] == ["k1"]
+            old = await talk.get("chat.history", {"sessionKey": "main"}, OLD)
+            assert "inFlightRun" not in old and len(old["messages"]) == 2
+            await talk.get("chat.abort", {"sessionKey": "main"})
+            await until(lambda: not talk.core.conversations.runs.busy)
+            assert "inFlightRun" not in await talk.get("chat.history", {"sessionKey": "main"})
+
+    run(scenario())
+
+
+def test_commands_are_answered_by_the_gateway(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            ear = talk.listen(NEW)
+            assert await talk.get("chat.send", send("k1", "/status")) == {"runId": "k1", "status": "started"}
+            (final,) = [each["payload"] for each in await talk.told(ear) if each["event"] == "chat"]
+            assert final["state"] == "final" and "Model: mock/m1" in final["message"]["content"][0]["text"]
+            assert (await talk.get("chat.send", send("k1", "/status")))["status"] == "ok"
+            sent = await talk.get("chat.send", send("k2", "/status", suppressCommandInterpretation=True))
+            assert sent["status"] == "started" and talk.core.conversations.active(MAIN) == ["k2"]
+
+    run(scenario())
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            assert await talk.refusal("chat.send", send("k1", "  ")) == "message or attachment required"
+            assert await talk.refusal("chat.send", send("k1", sessionKey="")) != ""
+            many = [{"content": "", "mimeType": "image/png"}] * 21
+            assert await talk.refusal("chat.send", send("k1", attachments=many)) == "at most 20 attachments"
+            too_long = await talk.refusal("chat.send", send("k" * 513))
+            assert too_long == "invalid chat.send params: at /idempotencyKey: must NOT have more than 512 characters"
+            await talk.get("chat.send", send("k" * 512))
+            await talk.store.patch(MAIN, "main", lambda _: {"sendPolicy": "deny"}, 1)
+            assert await talk.refusal("chat.send", send("k2")) == "send blocked by session policy"
+            assert await talk.core.conversations.abort(MAIN) == ["k" * 512]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("attached", "fault"),
+    [
+        ({"content": 5}, "attachment 1: content must be base64 string"),
+        ({"content": "aGk=", "fileName": "a.txt", "mimeType": "text/plain"}, "a.txt: only images can be attached"),
+        ({"content": "aGk=", "fileName": "a"}, "attachment a: only images can be attached, and this is unknown"),
+        ({"content": "%%", "mimeType": "image/png"}, "attachment 1: invalid base64 content"),
+        ({"content": "AAAA" * 1_666_667, "mimeType": "image/png"}, "exceeds size limit (5000001 > 5000000 bytes)"),
+        ("text", "attachment 1: content must be base64 string"),
+    ],
+)
+def test_attachments_that_no_model_could_be_shown(core: FakeCore, attached: object, fault: str) -> None:
+    error = call(core, NEW, "chat.send", send("k1", attachments=[attached]))["error"]
+    assert fault in error["message"]
+
+
+def test_an_image_is_attached(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            bare = {"content": "aGk=", "mimeType": "image/png"}
+            url = {"content": "data:image/gif;base64,aGk="}
+            await talk.get("chat.send", send("k1", "", attachments=[bare, url], timeoutMs=0))
+            found = await talk.store.run("k1")
+            assert found is not None and found.request.timeout_ms == MAX_TIMEOUT_MS
+            assert found.request.prompt["content"] == [
+                {"type": "image", "data": "aGk=", "mimeType": "image/png"},
+                {"type": "image", "data": "aGk=", "mimeType": "image/gif"},
+            ]
+            await talk.core.conversations.abort(MAIN)
+
+    run(scenario())
+
+
+def test_so_many_messages_wait_and_the_next_is_told_to_come_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            for number in range(21):
+                await talk.get("chat.send", send(f"k{number}"))
+            frame = await talk.ask("chat.send", send("one too many"))
+            assert frame["error"]["code"] == "UNAVAILABLE" and frame["error"]["retryable"]
+            assert frame["error"]["message"] == "20 messages wait in this session; wait for an answer, or stop one"
+            assert frame["error"]["retryAfterMs"] == 2000
+            await talk.core.conversations.abort(MAIN)
+
+    run(scenario())

@@ -1,0 +1,133 @@
+"""What commands in a chat do to a session, and what they answer."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.commands import KEPT, LEVELS, carry_out
+from gateway.link.messages import Text
+from gateway.sessions.records import Request
+from gateway.slash import COMMANDS, Slash
+from tests.agent.scripted import Scripted
+from tests.conversing import agents
+from tests.rpc.methods.talking import Talk, run, talking
+from tests.runs.world import until
+from tests.sessions.talk import MAIN, assistant, converse, user
+
+
+async def say(talk: Talk, name: str, argument: str = "", key: str = MAIN) -> str:
+    return await carry_out(talk.core.conversations, key, Slash(name, argument))
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            told = await say(talk, "help")
+            assert [line.split(":")[0] for line in told.splitlines()[1:]] == [f"- /{name}" for name in COMMANDS]
+
+    run(scenario())
+
+
+def test_status_before_and_after_something_was_said(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            assert await say(talk, "status") == f"Session: {MAIN}\nModel: mock/m1"
+            await converse(talk.store, "r1", MAIN, "Hello", assistant("there"))
+            told = (await say(talk, "status")).splitlines()
+            assert told[2:] == [
+                "Context: 18 tokens of 200000 (0 %)",
+                "Tokens: 10 in, 5 out; 2 messages",
+                "Thinking: off",
+            ]
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_status_says_what_goes_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            for id in ("r1", "r2", "r3"):
+                await talk.core.conversations.submit(id, MAIN, Request(user("?")))
+            await until(lambda: Scripted.by_session)
+            assert (await say(talk, "status")).splitlines()[-1] == "Running: r1; 2 wait"
+            await talk.core.conversations.abort(MAIN)
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_new_session_ends_what_goes_on_and_forgets_what_was_said(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            await converse(talk.store, "r1", MAIN, "Hello", assistant("there"))
+            await talk.store.patch(MAIN, "main", lambda _: {"model": "mock/m1"}, 1)
+            before = await talk.store.session(MAIN)
+            await talk.core.conversations.submit("r2", MAIN, Request(user("?")))
+            await until(lambda: Scripted.by_session)
+            (script,) = Scripted.by_session.values()
+            script.happen(Text("Once"))
+            assert await say(talk, "new") == "New session. What was said before is forgotten."
+            after = await talk.store.session(MAIN)
+            assert before is not None and after is not None and before.id != after.id
+            assert after.entry == {"model": "mock/m1"} and after.messages == 0
+            ended = await talk.store.run("r2")
+            assert ended is not None and ended.state == "aborted"
+
+    run(scenario())
+
+
+def test_a_new_session_waits_for_no_answer_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.conversations.QUIET_S", 0.05)
+
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            await talk.store.accept("r1", MAIN, "main", Request(user("?")), 1)
+            monkeypatch.setattr(talk.core.conversations.runs, "abort", stubborn)
+            assert "does not end" in await say(talk, "new")
+
+    async def stubborn(key: str, id: str | None = None) -> list[str]:
+        return ["r1"]
+
+    run(scenario())
+
+
+def test_a_model_is_shown_chosen_refused_and_given_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            assert "Model: mock/m1" in await say(talk, "model")
+            assert await say(talk, "model", "builtin/echo") == "Model: builtin/echo"
+            session = await talk.store.session(MAIN)
+            assert session is not None and session.entry == {"model": "builtin/echo"}
+            assert (await say(talk, "model", "nobody/m9")).startswith("Not changed: ")
+            assert await say(talk, "model", "default") == "The model is the config's again."
+            session = await talk.store.session(MAIN)
+            assert session is not None and session.entry == {}
+            assert "- mock/m1 (default)" in await say(talk, "models")
+
+    run(scenario())
+
+
+def test_how_long_it_thinks(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            assert await say(talk, "think", "HIGH") == "Thinking: high"
+            assert "Thinking: high" in await say(talk, "status")
+            assert await say(talk, "think", "off") == "Thinking: off"
+            assert await say(talk, "think") == await say(talk, "think", "a lot") == f"Levels: {', '.join(LEVELS)}"
+
+    run(scenario())
+
+
+def test_the_older_messages_are_forgotten(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            assert await say(talk, "compact") == "Forgotten: 0 messages"
+            for number in range(KEPT):
+                await converse(talk.store, f"r{number}", MAIN, "?", assistant("!"))
+            assert await say(talk, "compact") == f"Forgotten: {KEPT} messages"
+            assert await say(talk, "compact", "1") == f"Forgotten: {KEPT - 1} messages"
+            for argument in ("0", "many", "-1", "10001"):
+                assert "How many" in await say(talk, "compact", argument)
+
+    run(scenario())
