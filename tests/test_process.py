@@ -140,7 +140,7 @@ def test_a_stop_ends_the_agent_and_the_next_start_the_answer(program: Program) -
             program.signal(signal.SIGTERM)
             assert program.process is not None
             await asyncio.to_thread(program.process.wait)
-        while alive(agents(program)[0]):  # noqa: ASYNC110
+        while alive(agents(program)[0]):
             await asyncio.sleep(0.01)
         await asyncio.to_thread(program.start)
         async with client(program) as connected:

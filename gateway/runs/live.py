@@ -34,6 +34,8 @@ class Live:
     """The last thing that happened is a message of the model that asks for no tool: only the end is missing."""
     asked: bool = False
     """An agent was told to begin it, and is not known to be gone."""
+    tries: int = 0
+    """How often this process has told one to, since it last began."""
     aborting: bool = False
     over: bool = False
     """Its end has come, which is stored as one and never as progress: the agent forgets what is acknowledged."""
@@ -94,7 +96,7 @@ class Live:
 
     def again(self, run: Run) -> None:
         """It begins anew: what was said never was."""
-        self.run, self.seq, self.stored = run, 0, 0
+        self.run, self.seq, self.stored, self.tries = run, 0, 0, 0
         self.text = self.thinking = self.answer = ""
         self.provider = self.model = None
         self.said = {}

@@ -28,7 +28,7 @@ log = logging.getLogger("gateway.runs")
 MAX_ASKING = 8
 """Runs for which an agent is asked at once: what it must know of one may be megabytes of history."""
 MAX_ATTEMPTS = 2
-"""Agents that are asked for one run."""
+"""Agents that may begin a run; so many are asked each time, because one that says nothing may not have seen it."""
 BROKEN = "the gateway has an error; its log has the details"
 _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
 
@@ -162,6 +162,7 @@ class Owner:
             return
         try:
             live.asked = self._link.start(live.run.id, spec)
+            live.tries += live.asked
         except ValueError as error:
             self._end_soon(live, "failed", Failure("limit", str(error)))
         else:
@@ -198,14 +199,17 @@ class Owner:
         live = self.lives.get(run)
         if live is None or not live.goes_on:
             return
-        if live.aborting or live.complete or live.acted or live.run.attempts >= MAX_ATTEMPTS:
+        unseen = live.seq == 0 and live.tries < MAX_ATTEMPTS
+        if live.aborting or live.complete or live.acted or not (unseen or live.run.attempts < MAX_ATTEMPTS):
             why = "the agent ended in the middle of this answer"
             acted = "; a tool had been called, so it was not asked again" if live.acted else " twice"
             self._end_without_agent(live, why + acted)
+            return
+        log.warning("the agent that had run %s is gone; another one is asked", run)
+        live.asked = False
+        if unseen:
+            self._ask_soon(live)
         else:
-            log.warning("the agent that had run %s is gone; another one is asked", run)
-            live.asked = False
-            self._storing.drop(live)
             self._tasks.spawn(self._ask_again(live), f"beginning run {run} anew")
 
     def refused(self, refusal: Refused) -> None:
@@ -248,7 +252,6 @@ class Owner:
         """The first end is the one that holds: from here on nothing more is heard of it."""
         if self._wanted(live) and not self._closed:
             live.ending = True
-            self._storing.drop(live)
             self._tasks.spawn(self._end(live, state, failure, ended), f"ending run {live.run.id}")
 
     async def _end(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> None:

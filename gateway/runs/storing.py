@@ -47,10 +47,6 @@ class Storing:
         if self._task is None and not self._stopped:
             self._task = asyncio.get_running_loop().create_task(self._keep_storing(), name="storing runs")
 
-    def drop(self, live: Live) -> None:
-        """Its end brings the rest, or it begins anew."""
-        self._due.pop(live.run.id, None)
-
     async def now(self) -> None:
         """Raises StorageFailed, and then it is still to be stored; so it is for whoever is cancelled here."""
         async with self._writing:  # whoever asks for it now may read the transcript next

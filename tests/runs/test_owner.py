@@ -10,7 +10,7 @@ from gateway.config.providers import Unusable
 from gateway.link import client
 from gateway.link.messages import VERSION, Said, Spec, Started, Text, Thinking, ToolStarted, Void
 from gateway.runs import owner
-from gateway.runs.owner import BROKEN
+from gateway.runs.owner import BROKEN, MAX_ATTEMPTS
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run
 from tests.runs.world import MAIN, World, assistant, in_a_world, specify, until
@@ -139,6 +139,20 @@ def test_a_run_that_its_agent_never_saw_is_asked_for_again(tmp_path: Path) -> No
     in_a_world(tmp_path, test)
 
 
+def test_agents_that_die_before_they_say_a_word_are_not_asked_for_ever(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        asked = 0
+        while "r1" not in world.heard.ends:
+            await until(lambda: "r1" in world.agents.runs or "r1" in world.heard.ends)
+            asked += "r1" in world.agents.runs
+            await world.agents.crash()
+        run = world.heard.ends["r1"]
+        assert (run.state, run.attempts, asked) == ("interrupted", MAX_ATTEMPTS, 2 * MAX_ATTEMPTS)
+
+    in_a_world(tmp_path, test)
+
+
 def test_both_die_before_anything_was_stored(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await said(world, Text("Once"), Void("it broke off"), Text("Anew"))
@@ -260,28 +274,29 @@ def test_a_run_that_is_too_large_for_the_link(tmp_path: Path, monkeypatch: pytes
 
 def test_only_so_many_are_described_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, "MAX_ASKING", 2)
-    at_once: list[int] = []
-    described = 0
-
-    async def slowly(run: Run) -> Spec:
-        nonlocal described
-        described += 1
-        at_once.append(described)
-        await asyncio.sleep(0.005)
-        described -= 1
-        return await specify(run)
-
-    monkeypatch.setattr("tests.runs.world.specify", slowly)
+    described: list[str] = []
 
     async def test(world: World) -> None:
+        gate = asyncio.Event()
+
+        async def slowly(run: Run) -> Spec:
+            described.append(run.id)
+            await gate.wait()
+            return await specify(run)
+
+        monkeypatch.setattr("tests.runs.world.specify", slowly)
         for number in range(6):
             await world.submit(f"r{number}", f"agent:main:{number}")
+        await until(lambda: len(described) == 2)
+        await until(lambda: world.runs.busy == 6)
+        await asyncio.sleep(0.02)
+        assert len(described) == 2
+        gate.set()
         for number in range(6):
             (await world.script(f"r{number}")).end()
             await world.over(f"r{number}")
 
     in_a_world(tmp_path, test)
-    assert max(at_once) == 2
 
 
 # -- what comes too late -----------------------------------------------------------------------------------------------
@@ -301,6 +316,29 @@ def test_what_an_agent_says_of_a_run_that_is_over_is_let_go(tmp_path: Path, monk
         script.end()
         await until(lambda: world.agents.runs == [])
         assert await world.transcript() == ["user: hello", "assistant: Once"]
+
+    in_a_world(tmp_path, test)
+
+
+def test_a_run_that_ends_while_its_end_without_it_is_stored_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        script = await world.script("r1")
+        script.happen(Text("Once"))
+        await until(lambda: world.heard.texts.get("r1"))
+        world.gateway.disk.full = True
+        await world.runs.abort(MAIN)
+        await until(lambda: (live := world.runs.live("r1")) and live.ending)
+        script.happen(Text(" more"), Said(assistant("Once more")))
+        script.end()
+        await asyncio.sleep(0.02)
+        world.gateway.disk.full = False
+        assert (await world.over("r1")).answer == "Once"
+        await until(lambda: world.agents.runs == [])
 
     in_a_world(tmp_path, test)
 

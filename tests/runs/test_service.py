@@ -130,6 +130,23 @@ def test_one_that_waits_is_aborted_and_never_begins(tmp_path: Path) -> None:
     in_a_world(tmp_path, test)
 
 
+def test_one_that_is_being_aborted_does_not_begin_meanwhile(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        for number in range(3):
+            await world.submit(f"r{number}", text=f"q{number}")
+        world.gateway.disk.slow["end r1"] = asyncio.Event()
+        aborting = asyncio.create_task(world.runs.abort(MAIN, "r1"))
+        await finish(world, "r0")
+        await asyncio.sleep(0.02)
+        assert world.runs.running(MAIN) is None and world.runs.waiting(MAIN) == ["r1", "r2"]
+        world.gateway.disk.slow["end r1"].set()
+        assert await aborting == ["r1"]
+        await finish(world, "r2")
+        assert world.heard.begun_ == ["r0", "r2"]
+
+    in_a_world(tmp_path, test)
+
+
 def test_all_of_a_session_are_aborted_and_no_other(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         for number in range(3):
@@ -363,6 +380,46 @@ def test_a_leaving_gateway_begins_nothing_and_hears_nothing(tmp_path: Path) -> N
         script.end()
         await world.over("r1")
         await finish(world, "r2")
+
+    in_a_world(tmp_path, test)
+
+
+def test_a_run_is_not_begun_anew_because_gateway_and_connection_broke(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        script = await world.script("r1")
+        world.runs._owner._storing.stop()
+        script.happen(Text("Once "))
+        await until(lambda: world.heard.texts.get("r1"))
+        world.agents.cut()
+        script.happen(Text("upon"))
+        await until(lambda: world.heard.texts.get("r1") == "Once upon")
+        await world.gateway.crash()
+        await world.next_gateway()
+        script.happen(Said(assistant("Once upon")))
+        script.end()
+        run = await world.over("r1")
+        assert (run.answer, run.attempts) == ("Once upon", 1)
+
+    in_a_world(tmp_path, test)
+
+
+def test_a_gateway_leaves_while_another_agent_is_to_be_asked(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await world.submit("r1")
+        script = await world.script("r1")
+        script.happen(Text("Once"))
+        await until(lambda: world.heard.texts.get("r1"))
+        world.gateway.disk.slow["again"] = asyncio.Event()
+        await world.agents.crash()
+        await until(lambda: (live := world.runs.live("r1")) and not live.asked)
+        leaving = asyncio.create_task(world.gateway.leave())
+        await asyncio.sleep(0.01)
+        world.gateway.disk.slow["again"].set()
+        async with asyncio.timeout(2):
+            await leaving
+        await world.next_gateway()
+        await finish(world, "r1")
 
     in_a_world(tmp_path, test)
 

@@ -80,12 +80,11 @@ def test_what_the_disk_refuses_is_kept_and_told_once(caplog: pytest.LogCaptureFi
 def test_what_is_over_is_not_stored_as_progress() -> None:
     async def test() -> None:
         desk = Desk()
-        over, ending, lost, dropped = (desk.live(name) for name in ("over", "ending", "lost", "dropped"))
-        for live in (over, ending, lost, dropped):
+        over, ending, lost = (desk.live(name) for name in ("over", "ending", "lost"))
+        for live in (over, ending, lost):
             desk.say(live, "a")
         over.over = ending.ending = True
         lost.asked = False
-        desk.storing.drop(dropped)
         await desk.storing.now()
         assert desk.store.commits == [] and desk.acked == {}
         desk.storing.stop()

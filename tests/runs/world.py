@@ -146,6 +146,8 @@ class Disk:
         self.full = False
         self.full_for: tuple[str, ...] = ()
         """Names of the store's methods that fail."""
+        self.slow: dict[str, asyncio.Event] = {}
+        """What waits until it is let go: a method, or `method run`."""
         self._write = store.database.write
         store.database.write = self.write  # type: ignore[method-assign]
 
@@ -153,11 +155,19 @@ class Disk:
         await asyncio.sleep(0)
         if self.full or _name(work) in self.full_for:
             raise StorageFailed("the disk is full; make room on the disk")
+        for name in (_name(work), f"{_name(work)} {_run(work)}"):
+            if name in self.slow:
+                await self.slow[name].wait()
         return await self._write(work)
 
 
 def _name(work: Any) -> str:
     return str(getattr(getattr(work, "func", work), "__name__", ""))
+
+
+def _run(work: Any) -> str:
+    first = (*getattr(work, "args", ()), "")[0]
+    return str(getattr(first, "run", first))
 
 
 class Gateway:
