@@ -49,7 +49,7 @@ class _Due:
 
 
 class Changes:
-    """Implements `runs.service.Audience`."""
+    """Implements `runs.owner.Audience`."""
 
     def __init__(self, hub: Hub, store: Store, look: Look) -> None:
         self._hub = hub
@@ -61,7 +61,7 @@ class Changes:
         self.telling: asyncio.Task[None] | None = None
         """Under way while something is still to be told."""
 
-    # -- runs.service.Audience -------------------------------------------------------------------------------------
+    # -- runs.owner.Audience ---------------------------------------------------------------------------------------
 
     def begun(self, live: Live) -> None:
         self._soon(live.run.session, {"phase": "start", "runId": live.run.id}, live.run)

@@ -196,7 +196,7 @@ class Reader:
 
 
 class Following:
-    """Implements `runs.service.Audience`. Keeps the script of a run that somebody reads until the run is over."""
+    """Implements `runs.owner.Audience`. Keeps the script of a run that somebody reads until the run is over."""
 
     def __init__(self, live: Callable[[str], Live | None]) -> None:
         self._live = live
