@@ -11,8 +11,8 @@ COLUMNS, LINES = 120, 100
 """So many lines that a conversation stays on the screen."""
 
 
-_THEN = r"""trap : INT; "$@"; printf '\nended with %d\n' $?; exec sleep infinity"""
-"""tmux 3.3 does not always know how a program ended."""
+_THEN = r"""trap : INT; "$@"; printf '\nended with %d\n' $?; trap '' INT; exec sleep infinity"""
+"""tmux 3.3 does not always know how a program ended. A Ctrl-C that comes after its end must not end the session."""
 _ENDED = re.compile(r"^ended with (\d+)$", re.MULTILINE)
 
 
