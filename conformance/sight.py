@@ -28,7 +28,8 @@ ABSENT = frozenset(
 _NO_ERROR = re.compile(
     r"^(errors?|error: off|offline|failed|0 (failed|errors?))$"  # a filter, a legend, a level
     r'|^"\w+": (0|\[\]),?$'  # a counter or list that is empty
-    r"|^(error rate|errors) \?$|^peak error (days|hours)$|^no error data$|^0 errors · "  # of how much was used
+    r"|^(error rate|errors) \?$|^peak error (days|hours)$|^no error data$|^0 errors · "
+    r"|^provider:\S+ · .* · errors:0 · dur:"  # of how much was used
     r"|^Applied when the UI prompt is unavailable\.$",  # the help of a setting
     re.IGNORECASE,
 )

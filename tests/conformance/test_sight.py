@@ -24,6 +24,7 @@ FINE = Sight("2026.9.6", "logs", True, lines=("Logs", "Refresh"))
         "missing scope: operator.read",
         "Updated NaN ago",
         "No AI provider configured",
+        "provider:mock · model:m1 · msgs:2 · tools:0 · errors:1 · dur:3s",
     ],
 )
 def test_a_line_that_a_reader_would_take_for_an_error(line: str) -> None:
@@ -38,6 +39,7 @@ def test_a_line_that_a_reader_would_take_for_an_error(line: str) -> None:
         '"failures": 0,',
         "Applied when the UI prompt is unavailable.",
         *("ERROR RATE ?", "ERRORS ?", "0 errors · 47s avg session", "PEAK ERROR DAYS", "No error data"),
+        "provider:builtin · model:echo · msgs:2 · tools:0 · errors:0 · dur:3s",
         "Save the session to open in this browser without reconnecting.",
         "Overnight issues, PRs, and CI failures, ranked by urgency.",
         *sorted(ABSENT),
