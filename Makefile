@@ -21,7 +21,7 @@ check: install-tools ## style, types, layers, documentation
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -q tests/test_layers.py tests/test_docs.py
 
-bench: install-tools ## measure restarts, start-up, memory and throughput; writes bench/results.md
+bench: install-tools ## measure restarts, start-up, memory, throughput and answers; writes bench/results.md
 	$(PYTHON) bench/run.py $(ARGS)
 
 soak: install-tools ## MINUTES=60 of a crowd talking to a gateway that is restarted, killed and edited all the time

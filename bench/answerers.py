@@ -5,7 +5,6 @@ All of them with the fake provider of the tests behind them, which is a process 
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 from bench.launcher import Launched
 from bench.programs import CONFIG, PROJECT, Installation, Program, openclaw
 from conformance import providing
+from conformance.pages import free_port
 
 TOKEN = "bench"
 READY = "/readyz"
@@ -61,7 +61,7 @@ def over_http(token: str = TOKEN, model: str = providing.MODEL) -> Way:
 
 @contextmanager
 def provider() -> Iterator[Answerer]:
-    with providing.provider(port=_free_port()) as port:
+    with providing.provider() as port:
         yield Answerer("the provider", port, [over_http()])
 
 
@@ -91,7 +91,7 @@ def litellm(model: Answerer, cpu: int | None) -> Iterator[Answerer | str]:
         "api_key": "none",
     }
     config = json.dumps({"model_list": [{"model_name": providing.MODEL, "litellm_params": parameters}]})
-    port = _free_port()
+    port = free_port()
     command = [str(LITELLM_VENV / "bin" / "python"), "-c", "from litellm import run_server; run_server()"]
     options = ["--config", CONFIG, "--host", "127.0.0.1", "--port", str(port)]
     # It asks its authors' server for prices at each start unless told not to.
@@ -109,7 +109,7 @@ def real(model: Answerer, cpu: int | None) -> Iterator[Answerer | str]:
     if program is None:
         yield "OpenClaw is not installed: make conformance does that"
         return
-    port = _free_port()
+    port = free_port()
     program = replace(program, words=[word.replace("$PORT", str(port)) for word in program.words])
     config = _config(model, mode="local", port=port, bind="loopback")
     config["agents"]["defaults"]["maxConcurrent"] = 100  # sessions that are answered at once; ours has 256
@@ -144,11 +144,6 @@ def _call(*command: str) -> str:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise OSError(f"{' '.join(command[:4])} failed: {last}")
     return done.stdout
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def until_up(process: Launched, port: int, path: str) -> None:

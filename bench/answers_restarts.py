@@ -163,8 +163,8 @@ def measure(installation: Installation, quick: bool) -> Section:
 def _restart_ours(installation: Installation, manager: UserManager, repeats: int, tallies: Tallies) -> None:
     enter = ("nsenter", f"--net={manager.path('/proc/1/ns/net')}", "--")
     gateway = {"auth": {"token": TOKEN}, "http": {"endpoints": {"chatCompletions": {"enabled": True}}}}
-    server = install_gateway(manager, json.dumps({"gateway": gateway, **providing.config()}))
-    with providing.provider(enter):
+    with providing.provider(enter) as port:
+        server = install_gateway(manager, json.dumps({"gateway": gateway, **providing.config(port)}))
         for kind in KINDS:
             server.rest(manager)
             for _ in range(repeats):

@@ -30,8 +30,8 @@ def main() -> int:
     os.umask(0o022)
     with tempfile.TemporaryDirectory() as folder, UserManager(Path(folder), install(python)) as manager:
         machine = Machine(manager)
-        machine.set_up()
-        with providing.provider(machine.enter), crowd(machine, options.seed) as people:
+        with providing.provider(machine.enter) as port, crowd(machine, options.seed) as people:
+            machine.set_up(port)
             soak = Soak(machine, people, options.seed)
             soak.last(options.minutes * 60)
         print(summary(soak))

@@ -31,8 +31,9 @@ class Question:
     end: End | None = None
     """As it was told. None for one whose end came while nobody listened."""
     over: bool = False
-    text: str = ""
     error: str | None = None
+    tries: int = 0
+    """Over HTTP."""
 
     def may_end(self, end: End) -> None:
         self.ends |= {end}
@@ -61,6 +62,10 @@ class Ear:
     """The pieces together; None until it is known how far the answer was when the connection was made."""
     over: bool = False
 
+    def miss(self) -> None:
+        """Events were left out, because this client was too slow for them."""
+        self.heard = None
+
     def hear(self, told: dict[str, Any]) -> str | None:
         """A `chat` event; returns what is wrong with it."""
         state = told["state"]
@@ -79,6 +84,24 @@ class Ear:
             return None
         begun_anew = bool(self.question.first) and told["deltaText"] == whole
         return None if begun_anew or before + told["deltaText"] == whole else f"came to {whole!r} from {before!r}"
+
+
+@dataclass
+class Ears:
+    """What one connection hears."""
+
+    of: dict[str, Ear] = field(default_factory=dict)
+    """By the ids of runs."""
+    seq: int = 0
+
+    def count(self, seq: int | None) -> bool:
+        """Note an event by its number; False if some before it were left out."""
+        missed = seq is not None and 0 < self.seq < seq - 1
+        self.seq = seq or self.seq
+        if missed:
+            for ear in self.of.values():
+                ear.miss()
+        return not missed
 
 
 @dataclass
@@ -114,12 +137,12 @@ class Stored:
 
 
 ENDED = ("done", "failed", "aborted", "interrupted")
+# What the database calls the ends of `chat` events.
 STATES: dict[End | None, tuple[str, ...]] = {
     "final": ("done",),
     "aborted": ("aborted",),
     "error": ("failed", "interrupted"),
 }
-"""What the database calls the ends of `chat` events."""
 
 
 def same(text: str, other: str) -> bool:

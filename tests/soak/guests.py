@@ -9,7 +9,7 @@ from openai import APIError, AsyncOpenAI
 
 from gateway.client import GatewayClient
 from gateway.errors import GatewayError
-from tests.soak.book import LOST, Ear, End, Question
+from tests.soak.book import LOST, Ear, Ears, End, Question
 from tests.soak.questions import Questions
 from tests.soak.talker import AGAIN_S, PATIENCE_S, Crowd
 
@@ -54,10 +54,11 @@ class Onlooker:
             await client.close()
 
     async def _look(self, client: GatewayClient) -> None:
-        ears: dict[str, Ear] = {}
+        ears = Ears()
         async for event in client.events():
+            self._crowd.counts["events left out"] += not ears.count(event.seq)
             if event.name == "chat" and (question := self._crowd.asked.get(event.payload["runId"])):
-                ear = ears.setdefault(question.id, Ear(question))
+                ear = ears.of.setdefault(question.id, Ear(question))
                 self._crowd.blame(question, ear.hear(event.payload))
 
 
@@ -89,6 +90,7 @@ class Reader:
             question.over = True
 
     async def _try(self, question: Question, whole: bool, leaves: bool) -> None:
+        question.tries += 1
         try:
             if whole:
                 await self._read_whole(question)

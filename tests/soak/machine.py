@@ -50,8 +50,11 @@ class Machine:
         self.gateway = Gateway(manager)
         self.enter = ("nsenter", f"--net={manager.path('/proc/1/ns/net')}", "--")
         """Words before a command that lead into its network."""
+        self._model_port = 0
 
-    def set_up(self) -> None:
+    def set_up(self, model_port: int) -> None:
+        """`model_port`: of the provider of the tests, in that network."""
+        self._model_port = model_port
         self.manager.write("box.py", BOX.read_text())
         self._configure(PACES_MS[0])
         self.gateway.command("install")
@@ -60,7 +63,7 @@ class Machine:
         self.manager.systemctl("start", SERVICE)
 
     def _configure(self, pace_ms: int) -> None:
-        config = providing.config()
+        config = providing.config(self._model_port)
         config["models"]["providers"]["builtin"] = {"paceMs": pace_ms}
         box = {"command": f"{VENV}/bin/python", "args": [f"{self.manager.inner_home}/box.py"]}
         config["mcp"] = {"servers": {"box": box}}

@@ -27,8 +27,10 @@ PAUSE_S = (0.5, 8.0)
 """Between two disturbances."""
 SETTLE_S = 30.0
 """In which gateway and agent notice that nobody is there any more."""
-SHOWN = 40
-"""Problems and warnings that are printed; all are counted."""
+SHOWN, SHOWN_LENGTH = 40, 2000
+"""Problems and warnings that are printed, and characters of each; all are counted."""
+TRACEBACK = 40
+"""Lines of one."""
 OURS = 2
 """Descriptors of systemd's store that are no client's: the record and the ledger."""
 MORE_FDS = 4
@@ -129,18 +131,22 @@ class Soak:
         place = f"{self._machine.manager.inner_home}/.soak-journal"
         units = [word for unit in (SERVICE, AGENT_SERVICE) for word in ("--unit", unit)]
         words = ("journalctl", "--user", *units, "--cursor-file", place, "--output=json", "--quiet")
+        tracebacks: list[list[str]] = []
         for line in self._machine.manager.run(*words).stdout.splitlines():
             entry = json.loads(line)
             message, priority = str(entry.get("MESSAGE", "")), int(entry.get("PRIORITY", 6))
             if "Traceback" in message:
-                self._blame([f"the journal has a traceback: {message[-300:]}"])
+                tracebacks.append([])
+            if tracebacks and len(tracebacks[-1]) < TRACEBACK:
+                tracebacks[-1].append(message)
             if priority <= 4:
                 self.warnings[re.sub(r"\w*\d\w*", "…", message)[:160]] += 1
+        self._blame(["the journal has a traceback: " + "\n".join(lines) for lines in tracebacks])
 
     def _blame(self, problems: list[str]) -> None:
         for problem in problems:
             if problem not in self.problems:
-                print(f"  {problem[:400]}", file=sys.stderr, flush=True)
+                print(f"  {problem[:SHOWN_LENGTH]}", file=sys.stderr, flush=True)
                 self.problems[problem] = None
 
     # -- at the end ------------------------------------------------------------------------------------------------
@@ -180,4 +186,4 @@ def _lines(soak: Soak) -> Iterator[str]:
     yield f"Warnings and errors in the journal, by their words ({soak.warnings.total()}):"
     yield from (f"  {count:6} {what}" for what, count in soak.warnings.most_common(SHOWN))
     yield f"Problems: {len(soak.problems)}"
-    yield from (f"  {problem[:400]}" for problem in list(soak.problems)[:SHOWN])
+    yield from (f"  {problem[:SHOWN_LENGTH]}" for problem in list(soak.problems)[:SHOWN])

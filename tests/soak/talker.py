@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.client import CallFailed, Event, GatewayClient
 from gateway.errors import GatewayError
-from tests.soak.book import Ear, Question
+from tests.soak.book import Ear, Ears, Question
 from tests.soak.questions import FORGETTING, Questions
 
 PATIENCE_S = 120.0
@@ -47,8 +47,9 @@ class Crowd:
 
     def blame(self, question: Question, problem: str | None) -> None:
         if problem is not None:
-            when = time.strftime("%X")
-            self.problems.append(f"{when} {question.kind} {question.id} in {question.session} {problem}")
+            who = f"{question.kind} {question.id} in {question.session or 'no session'}"
+            tries = f" at the try {question.tries}" if question.tries else ""
+            self.problems.append(f"{time.strftime('%X')} {who} {problem}{tries}")
 
     def client(self, protocol: int = 4) -> GatewayClient:
         address = self.url.replace("http", "ws", 1)
@@ -70,7 +71,7 @@ class Talker:
         self._connections = 0
         self._since: dict[str, int] = {}
         """On which connection a question was asked first."""
-        self._ears: dict[str, Ear] = {}
+        self._ears = Ears()
         """Of this connection."""
         self._heard: dict[str, float] = {}
         """When the last piece of an answer came."""
@@ -156,12 +157,13 @@ class Talker:
             await asyncio.sleep(AGAIN_S)
 
     async def _listen(self, client: GatewayClient) -> None:
-        self._client, self._ears = client, {}
+        self._client, self._ears = client, Ears()
         self._connections += 1
         self._there.set()
         catching_up = asyncio.create_task(self._catch_up())
         try:
             async for event in client.events():
+                self._crowd.counts["events left out"] += not self._ears.count(event.seq)
                 if event.name == "chat" and (question := self._mine.get(event.payload["runId"])):
                     self._hear(question, event)
         finally:
@@ -179,9 +181,9 @@ class Talker:
 
     def _hear(self, question: Question, event: Event) -> None:
         told, now = event.payload, time.monotonic()
-        if (ear := self._ears.get(question.id)) is None:
+        if (ear := self._ears.of.get(question.id)) is None:
             heard_all = self._since.get(question.id) == self._connections
-            ear = self._ears[question.id] = Ear(question, "" if heard_all else None)
+            ear = self._ears.of[question.id] = Ear(question, "" if heard_all else None)
         self._crowd.blame(question, ear.hear(told))
         if told["state"] == "delta":
             if question.kind == "plain" and question.id in self._heard:

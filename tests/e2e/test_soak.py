@@ -1,0 +1,18 @@
+"""Half a minute of `make soak`, so that it still says what it is to say."""
+
+from conformance import providing
+from tests.e2e.manager import UserManager
+from tests.soak.machine import Machine, crowd
+from tests.soak.soak import Soak, summary
+
+
+def test_a_short_soak_finds_nothing(manager: UserManager) -> None:
+    machine = Machine(manager)
+    with providing.provider(machine.enter) as port, crowd(machine, seed=1) as people:
+        machine.set_up(port)
+        soak = Soak(machine, people, seed=1)
+        soak.last(30)
+    told = summary(soak)
+    assert not soak.problems, told
+    assert soak.disturbances.total() > 0
+    assert "asked: plain" in told
