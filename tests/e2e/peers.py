@@ -331,9 +331,9 @@ class Watched(GatewayClient):
         super().__init__(f"ws://{options.host}:{options.port}", token=options.token, timeout_s=ANSWER_S)
         self._ear = ear
 
-    async def _request(self, method: str, params: object) -> dict[str, Any]:
+    async def _request(self, method: str, params: object, final: bool = False) -> dict[str, Any]:
         self._ear.asks(str(self._last_id + 1))
-        return await super()._request(method, params)
+        return await super()._request(method, params, final)
 
     def _take(self, text: str | bytes) -> None:
         self._ear.hear(str(text))

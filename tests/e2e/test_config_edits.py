@@ -179,7 +179,10 @@ def test_bad_config_at_run_time(gateway: Gateway) -> None:
 
 
 def test_bad_config_at_start_runs_on_the_last_good_one(gateway: Gateway) -> None:
-    until(lambda: gateway.manager.home.joinpath(".openclaw/gateway").exists(), "the last good config to be kept")
+    until(
+        lambda: gateway.manager.home.joinpath(".openclaw/gateway/last-good.json").exists(),
+        "the last good config to be kept",
+    )
     gateway.configure(BAD)
     gateway.manager.systemctl("restart", SERVICE)
     report = gateway.report()

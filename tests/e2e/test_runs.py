@@ -142,7 +142,10 @@ def test_an_agent_that_dies_twice_leaves_what_was_written(talking: Gateway) -> N
         pid = talking.manager.show(AGENT_SERVICE, "MainPID")["MainPID"]
         agent_crash(talking)
         until(lambda: talking.manager.show(AGENT_SERVICE, "MainPID")["MainPID"] not in (pid, "0"), "another agent")
-        until(lambda: any("begins anew" in line for line in talking.manager.messages(SERVICE)), "a second attempt")
+        until(
+            lambda: any("another one is asked" in line for line in talking.manager.messages(SERVICE)),
+            "a second attempt",
+        )
         agent_crash(talking)
     (talk,) = talks.found
     assert talk["state"] == "error"

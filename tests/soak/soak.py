@@ -38,6 +38,8 @@ MORE_FDS = 4
 MORE_MB = 12.0
 MOST_KB = 8.0
 """Of the database, for one message of this crowd's."""
+ENOUGH = 5_000
+"""Messages beside which the log that SQLite keeps, some 4 MB, no longer counts."""
 
 
 class Soak:
@@ -164,7 +166,7 @@ class Soak:
             if begin and end > begin + MORE_FDS:
                 self._blame([f"{name} grew from {begin} to {end}"])
         kilobytes = 1000 * last.database_mb / max(self.messages, 1)
-        if self.messages > 500 and kilobytes > MOST_KB:
+        if self.messages > ENOUGH and kilobytes > MOST_KB:
             self._blame([f"the database has {kilobytes:.1f} KB for each of {self.messages} messages"])
 
 
