@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0
 MAX_EVENTS = 1000
-"""Events kept for `events()`; whoever does not iterate loses the oldest, and sees it in `seq`."""
+"""Events kept for `events()`; who does not iterate, or waits between two of them, loses the oldest: `seq` shows it."""
 MAX_FRAME = 64 * 1024 * 1024
 CLOSE_S = 1.0
 """For the other side to answer the close frame."""
@@ -245,6 +245,8 @@ class GatewayClient:
         try:
             async for text in socket:
                 self._take(text)
+                if len(self._events) > MAX_EVENTS // 2:
+                    await asyncio.sleep(0)  # what has come already comes without a pause: let whoever iterates take it
         except Exception:
             # ConnectionClosedError, or a frame that no gateway sends: either way the connection is over.
             await socket.close(1002)

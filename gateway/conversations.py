@@ -141,6 +141,7 @@ class Conversations:
     async def _open(self) -> None:
         try:
             await self.store.open(_now())
+            await self._hub.complete()  # what runs say is told once
             await self.runs.start()
         except Exception as error:
             self.problem = str(error)

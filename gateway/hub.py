@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from gateway.flag import Flag
 from gateway.lag import LoopLag
 from gateway.outbox import Outbox, Pipe
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
@@ -104,18 +105,20 @@ class Connection:
                 del self.requests[task]
                 self.outbox.put(encode_error(id, error))
 
-    def offer(self, event: EventFrame, drop_if_slow: bool) -> None:
-        """Queue an event. A client that is too slow for it loses the event, or the connection."""
+    def offer(self, event: EventFrame, drop_if_slow: bool) -> bool:
+        """Queue an event; False if it is not. A client that is too slow for it loses the event, or the connection."""
         if self.peer is None or self.outbox.closing:
-            return
+            return False
         text = event.text(self.seq + 1)
         if self.outbox.fits(text):
             self.seq += 1
             self.outbox.put(text)
-        elif drop_if_slow:
+            return True
+        if drop_if_slow:
             self.seq += self.peer.protocol >= _ADVANCING
         else:
             self.drop_slow(f"{self.outbox.queued} bytes unread")
+        return False
 
     def may_hear(self, scope: Scope) -> bool:
         return self.peer is not None and not refuse(self.peer.protocol, self.peer.role, self.peer.scopes, scope)
@@ -154,6 +157,9 @@ class Hub:
         self.busy = 0
         """Requests that have been read and not answered yet."""
         self._connections: set[Connection] = set()
+        self._complete = Flag(is_set=True)
+        self._missed: list[Callable[[Connection], None]] = []
+        """What was broadcast while clients were still to come."""
         self._closing: Close | None = None
         self._versions = {"presence": first_version, "health": first_version}
 
@@ -195,6 +201,23 @@ class Hub:
         connection.answered = True
         if tracked(peer):
             self.roster.come(peer, connection.id, since_ms)
+
+    def expect(self) -> None:
+        """Clients that another process has greeted are about to come; say `all_came` when they have."""
+        self._complete.clear()
+
+    def catch_up(self, connection: Connection) -> None:
+        """Tell an adopted client what the others have been told before it was its turn."""
+        for tell in self._missed:
+            tell(connection)
+
+    def all_came(self) -> None:
+        self._missed.clear()
+        self._complete.set()
+
+    async def complete(self) -> None:
+        """Return when nobody is missing: what is told by other ways than `broadcast` is told to those who are here."""
+        await self._complete.wait()
 
     def _changed(
         self, connection: Connection, peer: Peer, enter: Callable[[Peer, str, int], None], now_ms: int
@@ -262,9 +285,10 @@ class Hub:
         Who does not get the event does not see a gap either.
         """
         frame = EventFrame(event, payload, state_version)
+        if not self._complete.is_set():
+            self._missed.append(partial(_tell, frame, drop_if_slow, scope, since))
         for connection in self._connections:
-            if connection.speaks(since) and (scope is None or connection.may_hear(scope)):
-                connection.offer(frame, drop_if_slow)
+            _tell(frame, drop_if_slow, scope, since, connection)
 
     def heard(self, scope: Scope, since: int) -> bool:
         """Whether there is anybody for such an event."""
@@ -376,6 +400,11 @@ class Hub:
                 self.tick()
             if self.on_refresh and number % (steps * REFRESH_TICKS) == 0:
                 self.on_refresh()
+
+
+def _tell(frame: EventFrame, drop_if_slow: bool, scope: Scope | None, since: int, connection: Connection) -> None:
+    if connection.speaks(since) and (scope is None or connection.may_hear(scope)):
+        connection.offer(frame, drop_if_slow)
 
 
 def _put(outbox: Outbox, text: str, first: asyncio.Task[str]) -> None:

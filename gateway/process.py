@@ -98,6 +98,8 @@ class Process:
         # Versions of presence and health that clients have seen must not come again over a restart; the monotonic
         # clock is all processes' and no jump of the time of day turns it back.
         self.hub = Hub(self._changed, self._idle, first_version=int(time.monotonic() * 1000))
+        if start.inherited.connections:
+            self.hub.expect()
         self.keeper = Keeper(start.notifier, start.inherited)
         self.devices = Devices(start.paths.state, self._announce_pairing)
         self.devices.on_revoked = self._device_changed

@@ -357,6 +357,22 @@ def test_a_client_that_is_not_connected() -> None:
         asyncio.run(GatewayClient("ws://127.0.0.1:1").call("health"))
 
 
+def test_who_iterates_loses_nothing_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_EVENTS", 10)
+
+    async def script(peer: Gateway) -> None:
+        await peer.greet()
+        for seq in range(1, 501):
+            await peer.send({"type": "event", "event": "tick", "seq": seq})
+
+    async def test() -> None:
+        async with gateway(script) as url, GatewayClient(url) as client:
+            events = client.events()
+            assert [(await anext(events)).seq for _ in range(500)] == list(range(1, 501))
+
+    run(test)
+
+
 def test_events_are_bounded_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_EVENTS", 3)
 

@@ -43,6 +43,20 @@ def test_it_is_opened_once_for_all_who_ask(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_runs_go_on_when_all_who_may_hear_of_them_are_here(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        found = made(tmp_path)
+        found._hub.expect()
+        ready = asyncio.create_task(found.ready())
+        await asyncio.sleep(0.05)
+        assert not ready.done()
+        found._hub.all_came()
+        await ready
+        await found.close()
+
+    run(scenario())
+
+
 def test_who_leaves_for_another_leaves_the_files_as_they_are(tmp_path: Path) -> None:
     async def scenario() -> None:
         found = made(tmp_path)

@@ -348,6 +348,46 @@ def test_one_that_another_process_has_greeted_comes_without_a_word() -> None:
     assert hub.state_version.presence == version + 1
 
 
+def test_who_comes_late_is_told_what_the_others_were_told_meanwhile() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        hub.expect()
+        complete = asyncio.create_task(hub.complete())
+        reader = replace(peer(), scopes=(READ,))
+        with held(hub, None, None, None) as (early, late, deaf):
+            hub.adopt(early, reader, 0, seq=7)
+            hub.catch_up(early)
+            hub.broadcast("a", {}, scope=READ)
+            hub.broadcast("b", {})
+            for connection, who in ((late, reader), (deaf, peer())):
+                hub.adopt(connection, who, 0, seq=4)
+                hub.catch_up(connection)
+            await asyncio.sleep(0)
+            assert not complete.done()
+            hub.all_came()
+            hub.broadcast("c", {})
+            await asyncio.wait_for(complete, 1)
+            await hub.complete()
+            heard = [[(each["event"], each["seq"]) for each in drained(ear)[0]] for ear in (early, late, deaf)]
+            assert heard == [[("a", 8), ("b", 9), ("c", 10)], [("a", 5), ("b", 6), ("c", 7)], [("b", 5), ("c", 6)]]
+
+    asyncio.run(scene())
+
+
+def test_whom_something_is_owed_is_not_at_rest_until_it_is_told() -> None:
+    hub = Hub()
+    with held(hub, replace(peer(), scopes=(READ,)), peer(), None) as connections:
+        reader, blind, stranger = connections
+        settled = [carrier_of(each) for each in connections]
+        with hub.owing(READ):
+            assert [each.settled for each in settled] == [False, True, True]
+            assert (reader.seq_at_rest(), blind.seq_at_rest(), stranger.owed) == (None, 0, 0)
+            with hub.owing(READ):
+                pass
+            assert reader.seq_at_rest() is None, "one of two is still owed"
+        assert reader.seq_at_rest() == 0 and settled[0].settled
+
+
 def test_an_adopted_client_is_no_newcomer_to_be_waited_for() -> None:
     async def scene() -> None:
         hub = Hub()

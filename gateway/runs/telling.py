@@ -1,15 +1,15 @@
 """What clients hear of a run: the `agent` and `chat` events of OpenClaw, in the form of each protocol.
 
 A piece of an answer is told at once, then at most every `PACE_S`: what comes in between is told together. Each `chat`
-event carries the whole text so far, so a client that has missed one needs nothing else. After a restart the first piece
-says `replace`: nobody knows here how far each client had heard.
+event carries the whole text so far, so a client that has missed one needs nothing else. Whoever did not get the piece
+before is told to `replace` what it has; after a restart that is everybody: nobody knows how far each client had heard.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.hub import Connection, Hub
@@ -50,9 +50,24 @@ class _Told:
     at: float = float("-inf")
     replace: bool = False
     """What was told before is not the beginning of what is written now."""
+    heard: set[Connection] = field(default_factory=set)
+    """Who got the latest piece."""
     timer: asyncio.TimerHandle | None = None
     verbose: bool = False
     """Whether clients of protocol 3 hear of its tools."""
+
+    def restart(self) -> None:
+        """All of it is told from its beginning."""
+        self.characters = self.thought = 0
+        self.heard = set()
+
+
+@dataclass(frozen=True)
+class _Others:
+    """Clients for whom the beginning is missing, and what they get."""
+
+    than: set[Connection]
+    newer: dict[str, Any]
 
 
 class Telling:
@@ -80,10 +95,10 @@ class Telling:
                 self._soon(told)
             case Void():
                 told.replace |= told.characters > 0
-                told.characters = told.thought = 0
+                told.restart()
             case Said(message=message) if message.get("role") == "assistant":
                 self._flush(told, text_of(message), thoughts(message))
-                told.characters = told.thought = 0
+                told.restart()
             case ToolStarted(call=call, name=name, args=args):
                 begun: dict[str, Any] = {"phase": "start", "name": name, "toolCallId": call, "args": args}
                 self._agent(told, event, "tool", begun)
@@ -93,7 +108,8 @@ class Telling:
 
     def anew(self, live: Live) -> None:
         told = self._know(live)
-        told.characters, told.thought, told.replace = 0, 0, True
+        told.replace = True
+        told.restart()
         if told.timer is None:
             told.timer = asyncio.get_running_loop().call_later(ANEW_S, self._flush_now, told)
 
@@ -146,11 +162,13 @@ class Telling:
             thought = {"stream": "thinking", "data": {"text": thinking, "delta": delta}, "ts": now}
             self._send("agent", run, seq, thought, since=4, drop_if_slow=True)
         if delta := text[told.characters :]:
-            newer = {"deltaText": delta} | ({"replace": True} if told.replace else {})
-            told.characters, told.at, told.replace = len(text), time.monotonic(), False
             said = {"stream": "assistant", "data": {"text": text, "delta": delta}, "ts": now}
             self._send("agent", run, seq, said, drop_if_slow=True)
-            self._send("chat", run, seq, {"state": "delta", "message": _message(text, now)}, newer, drop_if_slow=True)
+            piece, newer = {"state": "delta", "message": _message(text, now)}, {"deltaText": delta}
+            all_of_it = _Others(told.heard, {"deltaText": text, "replace": True})
+            others = all_of_it if told.characters or told.replace else None
+            told.heard = self._send("chat", run, seq, piece, newer, drop_if_slow=True, others=others)
+            told.characters, told.at, told.replace = len(text), time.monotonic(), False
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -178,10 +196,11 @@ class Telling:
         since: int = 3,
         drop_if_slow: bool = False,
         only: Wants | None = None,
-    ) -> None:
-        """`newer`: what protocol 4 gets beside the rest."""
+        others: _Others | None = None,
+    ) -> set[Connection]:
+        """Returns who got it. `newer`: what protocol 4 gets beside the rest, unless it is one of the `others`."""
         known = {"runId": run.id, "sessionKey": run.session, "seq": seq, **fields}
-        _broadcast(self._hub, name, run.agent, known, newer or {}, since, drop_if_slow, only)
+        return _broadcast(self._hub, name, run.agent, known, newer or {}, since, drop_if_slow, only, others)
 
 
 def tell_injected(hub: Hub, id: str, session: str, agent: str, message: Message) -> None:
@@ -199,20 +218,26 @@ def _broadcast(
     since: int,
     drop_if_slow: bool,
     only: Wants | None,
-) -> None:
-    frames: dict[int, EventFrame] = {}
+    others: _Others | None = None,
+) -> set[Connection]:
+    frames: dict[tuple[int, bool], EventFrame] = {}
+    reached: set[Connection] = set()
     for connection in hub.clients:
         assert connection.peer is not None
         protocol = connection.peer.protocol
         if protocol < since or not connection.may_hear(READ) or (only and not only(connection)):
             continue
-        if protocol not in frames:
+        other = protocol >= 4 and others is not None and connection not in others.than
+        kind = protocol, other
+        if kind not in frames:
             payload = fields
             if protocol >= 4:
-                payload = {**fields, "agentId": agent, **newer}
+                payload = {**fields, "agentId": agent, **(others.newer if others and other else newer)}
                 payload |= {"isHeartbeat": False} if name == "agent" else {}
-            frames[protocol] = EventFrame(name, payload)
-        connection.offer(frames[protocol], drop_if_slow)
+            frames[kind] = EventFrame(name, payload)
+        if connection.offer(frames[kind], drop_if_slow):
+            reached.add(connection)
+    return reached
 
 
 def _ending(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -59,7 +59,8 @@ class Tally:
 
 async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
     """Everything that came with this process."""
-    tally = Tally()
+    tally, hub = Tally(), core.hub
+    known = hub.state_version.presence
     if keeper.gone:
         tally.closed["gone"] = keeper.gone
     for left in _in_turn(keeper.left()):
@@ -81,8 +82,9 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
         await server.adopt(fd, partial(HttpProtocol, adopted=True, left=answer))
         tally.http += 1
     await asyncio.sleep(0)  # in which the WebSockets are taken
-    if tally.closed:
-        core.hub.presence_changed()  # those who went on do not know of it yet
+    hub.all_came()
+    if tally.closed or hub.state_version.presence != known:
+        hub.presence_changed()  # of who did not go on nobody knows yet, and who came meanwhile knows some of the others
     if keeper.before is not None:
         tally.silence_ms = round((time.monotonic() - keeper.before.left_at) * 1000, 1)
     return tally

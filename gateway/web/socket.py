@@ -135,6 +135,7 @@ class Conversation:
         self._call = Call(self._core, self._connection, client.peer)
         self._core.hub.adopt(self._connection, client.peer, client.since_ms, client.seq)
         client.take(self._connection)
+        self._core.hub.catch_up(self._connection)
 
     async def _read(self) -> None:
         """Until the transport says that it is over, which it also does after our own close."""

@@ -28,7 +28,7 @@ def test_frozen_process_is_replaced(watched: Gateway, sig: str, replaced_in: flo
         frozen = time.monotonic()
         watched.until_ready(other_than=pid, seconds=30)
         assert time.monotonic() - frozen < replaced_in
-    assert set(clients.lost) <= {"reset"}, "only what the frozen process had accepted may be lost"
+    assert set(clients.lost) <= {"reset", "short"}, "only what the frozen process had accepted may be lost"
     assert all(failure["began"] <= frozen + WATCHDOG for failure in clients.failures)
     assert clients.slowest < replaced_in + 1
     assert watched.restarts() == 1
@@ -75,5 +75,5 @@ def test_whole_unit_killed_like_by_the_kernel(watched: Gateway) -> None:
         pid = watched.pid()
         watched.manager.systemctl("kill", "--kill-whom=all", "--signal=KILL", SERVICE)
         watched.until_ready(other_than=pid)
-    assert set(clients.lost) <= {"reset"}
+    assert set(clients.lost) <= {"reset", "short"}
     assert watched.restarts() == 1

@@ -281,6 +281,8 @@ class Image:
         self.keeper = Keeper(Voice(self, world.store), world.store.inherited())
         self.keeper.ledger.image = self  # type: ignore[attr-defined]
         self.core = Core(auth=world.auth, devices=world.devices, keeper=self.keeper)
+        if self.keeper.inherited.connections:
+            self.core.hub.expect()
         self.server = GatewayServer(websocket_endpoint(self.core, Registry(self._methods())), Limits)
         self.server.config.load()
         self.server.config.ws_ping_interval = None

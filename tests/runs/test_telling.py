@@ -379,6 +379,33 @@ def test_an_injected_message_is_a_run_of_its_own() -> None:
     in_a_room(test)
 
 
+def test_the_pieces_of_each_client_add_up_whatever_it_has_missed() -> None:
+    async def test() -> None:
+        room = Room(NEW, NEW, NEW)
+        room.telling.begun(room.live)
+        _, slow, late = room.ears
+        late.peer, came = None, late.peer
+        for number in range(12):
+            slow.outbox.max_bytes = 0 if number in (3, 4, 8) else 1_000_000
+            if number == 6:
+                room.happen(Void("it broke off"))
+            if number == 9:
+                late.peer = came
+            room.telling._told["r1"].at = float("-inf")
+            room.happen(Text(f"{number} "))
+        told = [(12, ["6 "]), (9, ["0 1 2 3 4 5 ", "6 ", "6 7 8 9 "]), (3, ["6 7 8 9 "])]
+        for ear, (pieces, replaced) in enumerate(told):
+            deltas = [each for each in room.heard(ear) if each["event"] == "chat" and each["state"] == "delta"]
+            assert len(deltas) == pieces
+            together = ""
+            for each in deltas:
+                together = each["deltaText"] if each.get("replace") else together + each["deltaText"]
+                assert together == each["message"]["content"][0]["text"]
+            assert [each["deltaText"] for each in deltas if each.get("replace")] == replaced
+
+    in_a_room(test)
+
+
 def test_a_client_that_never_reads_loses_pieces_and_no_end() -> None:
     async def test() -> None:
         room = Room(NEW)

@@ -16,7 +16,7 @@ from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import MAX_IN_FLIGHT
 from gateway.protocol.scopes import READ
 from gateway.serving.adoption import Tally
-from gateway.serving.websocket import Adopted
+from gateway.serving.websocket import Adopted, WebSocketProtocol
 from gateway.web.socket import Resumed
 from tests.handover.world import PEER, Client, World, mortals
 from tests.tcp import descriptors
@@ -216,6 +216,39 @@ def test_those_who_went_on_are_told_who_did_not(monkeypatch: pytest.MonkeyPatch)
         assert len(second.texts()) == 1, "nothing has changed"
 
     play(scene, clients=2)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_an_event_in_the_middle_of_the_adoption_reaches_those_who_come_after_it(
+    planned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.rpc.presence.SOON_S", 0.0)
+    events: list[str] = []
+
+    async def scene(world: World) -> None:
+        adopt = WebSocketProtocol._go_on
+
+        def go_on(protocol: WebSocketProtocol, adopted: Adopted) -> None:
+            adopt(protocol, adopted)
+            if not events:
+                hub = world.image.core.hub
+                asyncio.get_running_loop().call_soon(hub.broadcast, "health", {"n": 1})
+                asyncio.get_running_loop().call_soon(hub.presence_changed)
+            events.append("adopted")
+
+        monkeypatch.setattr(WebSocketProtocol, "_go_on", go_on)
+        await (world.restart() if planned else world.crash())
+        monkeypatch.undo()
+        while any(len(client.texts()) < 2 for client in world.clients):
+            await world.calm()
+        for client in world.clients:
+            assert sorted(text["event"] for text in client.texts()) == ["health", "presence"]
+            (presence,) = [text for text in client.texts() if text["event"] == "presence"]
+            assert len(presence["payload"]["presence"]) == 1 + len(world.clients)
+            assert [seq for seq, _ in client.events()] == [1, 2]
+
+    play(scene, clients=5)
+    assert len(events) == 5
 
 
 @pytest.mark.parametrize("planned", [True, False])
