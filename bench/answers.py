@@ -17,8 +17,8 @@ from bench.launcher import on_processor
 from bench.programs import Installation
 from bench.report import Goal, Section, milliseconds
 
-ROUNDS, QUICK_ROUNDS = 5, 1
-QUESTIONS, QUICK_QUESTIONS = 40, 20
+ROUNDS, QUICK_ROUNDS = 3, 1
+QUESTIONS, QUICK_QUESTIONS = 60, 20
 """In a round; the first token of each is timed."""
 STARTS, QUICK_STARTS = 5, 1
 """Of the agent."""

@@ -24,6 +24,8 @@ PATIENCE_S = 60.0
 """For one answer."""
 PAUSE_S = 0.01
 """Between two questions: what follows an answer is no part of the next one's time."""
+TOGETHER = 10
+"""Connects under way at once; OpenClaw's own gateway closes some of 50."""
 SHORT = 20
 """Words of an answer of which only the first one matters."""
 CHAT = b'{"type":"event","event":"chat"'
@@ -154,7 +156,7 @@ def numbered(count: int) -> list[str]:
 
 async def connect(options: argparse.Namespace) -> list[Asker]:
     if options.via == "ws":
-        return [*await wire_load.connect(options.port, options.clients, False, Chatter)]
+        return [*await wire_load.connect(options.port, options.clients, False, Chatter, TOGETHER)]
     loop = asyncio.get_running_loop()
     return [
         (await loop.create_connection(lambda: Poster(options), "127.0.0.1", options.port))[1]

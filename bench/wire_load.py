@@ -125,7 +125,7 @@ class Client(asyncio.Protocol):
 Kind = TypeVar("Kind", bound=Client)
 
 
-async def connect(port: int, count: int, echo: bool, kind: type[Kind] = Client) -> list[Kind]:
+async def connect(port: int, count: int, echo: bool, kind: type[Kind] = Client, together: int = TOGETHER) -> list[Kind]:
     loop = asyncio.get_running_loop()
     clients: list[Kind] = []
     numbers = iter(range(count))
@@ -136,7 +136,7 @@ async def connect(port: int, count: int, echo: bool, kind: type[Kind] = Client) 
             await client.ready
             clients.append(client)
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(min(TOGETHER, count))))
+    await asyncio.gather(*(one_after_the_other() for _ in range(min(together, count))))
     return clients
 
 

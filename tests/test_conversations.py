@@ -19,7 +19,7 @@ from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.core_fake import nobody
 from tests.rpc.methods.talking import NEW, run, talking
-from tests.runs.world import assistant, until
+from tests.runs.world import assistant, name_of, until
 from tests.sessions.talk import MAIN, user
 
 
@@ -143,6 +143,35 @@ def test_what_waits_for_its_time_is_told_before_it_leaves_also_on_a_full_disk(tm
             await conversations.close(1.0)
             deltas = [each["payload"] for each in await talk.told(ear) if each["event"] == "chat"]
             assert deltas[-1]["message"]["content"][0]["text"] == "Once upon"
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> None:
+    """A process that dies in between leaves the client to be closed, and so to ask."""
+
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            conversations, ear, owed = talk.core.conversations, talk.listen(NEW), dict[str, list[int]]()
+            write = talk.store.database.write
+
+            async def watched(work: Any) -> Any:
+                owed.setdefault(name_of(work), []).append(ear.owed)
+                return await write(work)
+
+            talk.store.database.write = watched  # type: ignore[method-assign]
+            for id in ("r1", "r2"):
+                await conversations.submit(id, MAIN, Request(user(id)))
+            await until(lambda: Scripted.by_session)
+            await conversations.abort(MAIN, "r2")
+            (script,) = Scripted.by_session.values()
+            script.end()
+            await until(lambda: conversations.active(MAIN) == [])
+            await conversations.command("c1", MAIN, Request(user("/help")), Slash("help"))
+            assert await conversations.inject(MAIN, assistant("By the way")) is not None
+            assert (owed["end"], owed["answer"], owed["append"]) == ([1, 1], [1], [1])
+            assert (owed["accept"], owed["begin"], ear.owed) == ([0, 0], [0], 0)
 
     run(scenario())
 

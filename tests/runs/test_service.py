@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -244,6 +245,30 @@ def test_a_full_disk_refuses_messages_and_loses_nothing_of_what_goes_on(tmp_path
         world.gateway.disk.full = False
         assert (await world.over("r1")).answer == "Yes"
         await finish(world, "r2")
+
+    in_a_world(tmp_path, test)
+
+
+def test_one_that_was_stored_although_it_was_said_to_have_failed_begins_when_it_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    async def test(world: World) -> None:
+        write = world.store.database.write
+
+        async def lie(work: Any) -> Any:
+            await write(work)
+            raise StorageFailed("the disk has gone")
+
+        world.store.database.write = lie  # type: ignore[method-assign]
+        with pytest.raises(StorageFailed):
+            await world.submit("r1")
+        world.store.database.write = write  # type: ignore[method-assign]
+        assert world.runs.sessions == ()
+        assert not await world.submit("r1")
+        assert not await world.submit("r1"), "and only once"
+        await finish(world, "r1")
+        assert world.heard.begun_ == ["r1"]
+        assert await world.transcript() == ["user: hello", "assistant: Yes."]
 
     in_a_world(tmp_path, test)
 

@@ -153,15 +153,15 @@ class Disk:
 
     async def write(self, work: Any) -> Any:
         await asyncio.sleep(0)
-        if self.full or _name(work) in self.full_for:
+        if self.full or name_of(work) in self.full_for:
             raise StorageFailed("the disk is full; make room on the disk")
-        for name in (_name(work), f"{_name(work)} {_run(work)}"):
+        for name in (name_of(work), f"{name_of(work)} {_run(work)}"):
             if name in self.slow:
                 await self.slow[name].wait()
         return await self._write(work)
 
 
-def _name(work: Any) -> str:
+def name_of(work: Any) -> str:
     return str(getattr(getattr(work, "func", work), "__name__", ""))
 
 
