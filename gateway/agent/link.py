@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -43,10 +44,14 @@ HELLO_S = 10.0
 
 
 class Link:
-    """Serves connections, one after another or several at a time, of which one is the gateway's."""
+    """Serves connections, one after another or several at a time, of which one is the gateway's.
 
-    def __init__(self, runs: Runs) -> None:
+    `outdated` is called with the gateway's version when that is another one than ours.
+    """
+
+    def __init__(self, runs: Runs, outdated: Callable[[str], None] | None = None) -> None:
         self.runs = runs
+        self.outdated = outdated
         self.gateway: Connection | None = None
         self._connections: set[Connection] = set()
         self._closed = False
@@ -154,6 +159,8 @@ class Connection:
         runs = self._link.runs
         self._version = hello.version
         self._link.take_over(self)
+        if self._link.outdated is not None and hello.program not in ("", __version__):
+            self._link.outdated(hello.program)
         self._sent.clear()
         self._waiting.clear()
         await self._say(Welcome(VERSION, os.getpid(), __version__, runs.ids()))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from gateway import __version__
 from gateway.agent.link import Link
 from gateway.agent.notify import Notifier
 from gateway.agent.runs import Run, Runs
@@ -28,7 +29,7 @@ class Service:
         self._notifier = notifier
         self._idle_s = idle_s
         self._runs = Runs(self._happened, self._changed)
-        self._link = Link(self._runs)
+        self._link = Link(self._runs, self._outdated)
         self._idle: asyncio.TimerHandle | None = None
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -38,7 +39,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave, f"{number.name} was received")
-        loop.add_signal_handler(signal.SIGUSR1, self._retire)
+        loop.add_signal_handler(signal.SIGUSR1, self._retire, "SIGUSR1 was received")
         if listener is not None:
             # Not start_unix_server: from Python 3.13 on it removes the path at its end, and the path is systemd's.
             server = await asyncio.start_server(self._link.serve, sock=listener)
@@ -80,9 +81,13 @@ class Service:
             why = f"nothing to do for {self._idle_s:g} s"
             self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave, why)
 
-    def _retire(self) -> None:
+    def _outdated(self, gateway: str) -> None:
+        self._retire(f"the gateway is of version {gateway} and this agent of {__version__}")
+
+    def _retire(self, why: str) -> None:
         """Another program or unit file waits to take its place. No run is ended for that, and none has to wait."""
-        log.info("SIGUSR1 was received: leaving when no run is left")
+        if self._idle_s:
+            log.info("%s: leaving when no run is left", why)
         self._idle_s = 0.0
         self._changed()
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
+from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.link.heir import Heir, Unreachable
 from gateway.link.messages import (
@@ -215,7 +216,7 @@ class Link:
 
     def _greet(self, writer: asyncio.StreamWriter) -> None:
         # The line that another image of this process has not finished must not swallow ours.
-        writer.write(b"\n" + encode(Hello(VERSION, self._heir.awaited())))
+        writer.write(b"\n" + encode(Hello(VERSION, self._heir.awaited(), __version__)))
 
     def _dismiss(self, welcome: Welcome) -> None:
         """End the runs that nobody waits for, and those that were to end while nobody was connected."""

@@ -1,7 +1,7 @@
 """What the gateway and the agent say to each other: one JSON object a line, over a Unix socket or a socket pair.
 
     gateway                                             agent
-    hello {version, runs: {run: seq}}  ─────────────▶
+    hello {version, runs: {run: seq}, program}  ────▶
                                        ◀─────────────   welcome {version, runs}
                                        ◀─────────────   event, event, …  of each run after its seq; or lost {run}
     start {run, spec}                  ─────────────▶
@@ -244,6 +244,8 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     version: int
     runs: dict[str, int] = {}
     """Those that the gateway waits for, with the number of the last event that it has stored."""
+    program: str = ""
+    """The gateway's own version. An agent of another one leaves when no run is left: so an upgrade reaches it."""
 
 
 class Start(Struct, frozen=True, tag_field="type", tag="start"):

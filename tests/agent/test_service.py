@@ -14,7 +14,7 @@ import pytest
 
 from gateway.agent.notify import Notifier
 from gateway.agent.service import IDLE_S, LEAVE_S, Service, idle_s
-from gateway.link.messages import Ended, Hello, Lost, Model, Text, ToolStarted
+from gateway.link.messages import VERSION, Ended, Hello, Lost, Model, Text, ToolStarted
 from tests.agent.peer import ECHO, Peer, spec
 from tests.agent.process import Agent, activate, as_child, listening
 from tests.agent.provider import Provider
@@ -226,19 +226,25 @@ def children(pid: int) -> list[int]:
     return [*found, *(inner for child in found for inner in children(child))]
 
 
-def test_who_shall_be_replaced_leaves_when_no_run_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "why"), [("signal", "SIGUSR1 was received"), ("hello", "the gateway is of version 9.9")]
+)
+def test_who_shall_be_replaced_leaves_when_no_run_is_left(tmp_path: Path, asked: str, why: str) -> None:
     async def test() -> None:
         async with activated(tmp_path) as (agent, _):
             peer = await agent.connect()
             await peer.greet()
             await peer.start("r", spec("x", Model("builtin", "echo", "builtin", pace_ms=5)))
             await peer.until(Text)
-            agent.process.send_signal(signal.SIGUSR1)
+            if asked == "signal":
+                agent.process.send_signal(signal.SIGUSR1)
+            else:
+                await peer.send(Hello(VERSION, {"r": len(peer.store.events["r"])}, "9.9"))
             assert (await peer.until_ended("r")).status == "done"
             assert agent.process.returncode is None
             await peer.ack("r")
             await peer.until_closed()
-            assert await agent.exit_code() == 0 and "SIGUSR1 was received" in agent.log
+            assert await agent.exit_code() == 0 and agent.log.count(why) == 1
             peer.sock.close()
 
     run(test)

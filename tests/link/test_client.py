@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway import __version__
 from gateway.link import client
 from gateway.link.client import ALL, Link
 from gateway.link.heir import Unreachable
@@ -37,7 +38,7 @@ def test_who_wants_to_start_a_run_waits_for_an_agent() -> None:
             assert not link.start("r", SPEC)
             ready = asyncio.create_task(link.ready())
             connection = await agent.accept()
-            assert (await connection.greet()).runs == {}
+            assert await connection.greet() == Hello(VERSION, {}, __version__)
             await ready
             assert link.agent is not None and link.agent.program == "test"
             await asked(link, connection)
