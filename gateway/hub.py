@@ -203,7 +203,8 @@ class Hub:
             self.roster.come(peer, connection.id, since_ms)
 
     def expect(self) -> None:
-        """Clients that another process has greeted are about to come; say `all_came` when they have."""
+        """Those whom another process has let in are about to come, by WebSocket or for the rest of an answer; say
+        `all_came` when they have."""
         self._complete.clear()
 
     def catch_up(self, connection: Connection) -> None:

@@ -98,8 +98,6 @@ class Process:
         # Versions of presence and health that clients have seen must not come again over a restart; the monotonic
         # clock is all processes' and no jump of the time of day turns it back.
         self.hub = Hub(self._changed, self._idle, first_version=int(time.monotonic() * 1000))
-        if start.inherited.connections:
-            self.hub.expect()
         self.keeper = Keeper(start.notifier, start.inherited)
         self.devices = Devices(start.paths.state, self._announce_pairing)
         self.devices.on_revoked = self._device_changed
@@ -266,6 +264,8 @@ class Process:
         self.listeners = self._listen()
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()
+        if self._start.inherited.has_clients:
+            self.hub.expect()  # before anybody can ask
         await self._server.start([*self.listeners, *control])
         await self._adopt()
         self._handle_signals()
@@ -275,8 +275,7 @@ class Process:
         return self._coordinator.state.way or Way.STOP
 
     async def _adopt(self) -> None:
-        inherited = self._start.inherited
-        if not (inherited.connections or inherited.http):
+        if not self._start.inherited.has_clients:
             return
         from gateway.serving.adoption import adopt  # what it imports, a start without clients need not wait for
 

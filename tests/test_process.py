@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from gateway.client import GatewayClient
 from tests.program import Program
@@ -20,7 +21,12 @@ PACE_MS = 20
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
     made = Program(tmp_path)
-    made.write({"gateway": {"auth": {"token": "t0k"}}, "models": {"providers": {"builtin": {"paceMs": PACE_MS}}}})
+    made.write(
+        {
+            "gateway": {"auth": {"token": "t0k"}, "http": {"endpoints": {"chatCompletions": {"enabled": True}}}},
+            "models": {"providers": {"builtin": {"paceMs": PACE_MS}}},
+        }
+    )
     yield made.start()
     assert made.process is not None
     made.process.kill()
@@ -106,6 +112,29 @@ def test_an_answer_goes_on_over_restarts_in_place(program: Program) -> None:
 
     run(test())
     assert len(agents(program)) == 1, "the child outlives the image that has started it"
+
+
+def test_answers_over_http_go_on_over_restarts_in_place(program: Program) -> None:
+    """Many: a run must not go on before everybody who reads it is there again."""
+
+    async def read(openai: AsyncOpenAI, number: int) -> str:
+        question: Any = {"role": "user", "content": " ".join(f"{word}x{number}" for word in WORDS)}
+        pieces = await openai.chat.completions.create(model="openclaw", messages=[question], stream=True)
+        return "".join([piece.choices[0].delta.content or "" async for piece in pieces if piece.choices])
+
+    async def test() -> None:
+        async with AsyncOpenAI(
+            base_url=f"http://127.0.0.1:{program.port}/v1", api_key="t0k", max_retries=0, timeout=30
+        ) as openai:
+            answers = asyncio.gather(*(read(openai, number) for number in range(24)))
+            await asyncio.to_thread(program.until, lambda: program.status()["connections"] >= 24)
+            for count in (1, 2, 3):
+                await asyncio.to_thread(restart, program, count)
+            for number, answer in enumerate(await answers):
+                assert answer.split()[-len(WORDS) :] == [f"{word}x{number}" for word in WORDS]
+
+    run(test())
+    assert len(agents(program)) == 1
 
 
 def test_an_answer_is_begun_anew_after_a_crash_of_both(program: Program) -> None:

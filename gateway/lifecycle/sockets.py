@@ -57,6 +57,11 @@ class Inherited:
     http: Mapping[str, int] = field(default_factory=dict)
     """HTTP connections by name."""
 
+    @property
+    def has_clients(self) -> bool:
+        """Whether there are connections that another process has accepted."""
+        return bool(self.connections or self.http)
+
 
 def inherit(environ: MutableMapping[str, str]) -> Inherited:
     """Take the descriptors that `LISTEN_FDS` describes, and its variables out of `environ`.

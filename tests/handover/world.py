@@ -281,7 +281,7 @@ class Image:
         self.keeper = Keeper(Voice(self, world.store), world.store.inherited())
         self.keeper.ledger.image = self  # type: ignore[attr-defined]
         self.core = Core(auth=world.auth, devices=world.devices, keeper=self.keeper)
-        if self.keeper.inherited.connections:
+        if self.keeper.inherited.has_clients:
             self.core.hub.expect()
         self.server = GatewayServer(websocket_endpoint(self.core, Registry(self._methods())), Limits)
         self.server.config.load()
