@@ -38,11 +38,12 @@ class Child:
         self._sock: socket.socket | None = None
         self._pid = 0
         self._dialled = False
-        self._dead: set[int] = set()
+        self._children: set[int] = set()
         """Those whose end the kernel has not told yet."""
         for name, fd in inherited.items():
             if name.startswith(NAME):
                 self._sock, self._pid = socket.socket(fileno=fd), int(name.removeprefix(NAME))
+                self._watch(self._pid)
 
     async def dial(self) -> Stream:
         """The caller lets go of a stream only when the child is of no use: the next is another one. Raises OSError."""
@@ -78,6 +79,7 @@ class Child:
                 raise
         process.returncode = 0  # it is ours to wait for, as it is after a re-exec
         log.info("agent started (pid %d)", process.pid)
+        self._watch(process.pid)
         return ours, process.pid
 
     def _bury(self, sock: socket.socket) -> None:
@@ -87,17 +89,27 @@ class Child:
                 os.killpg(self._pid, signal.SIGKILL)
         sock.close()
         self._sock, self._dialled = None, False
-        self._dead.add(self._pid)
+        self._reap()
+
+    def _watch(self, pid: int) -> None:
+        self._children.add(pid)
+        with contextlib.suppress(OSError):  # a kernel before 5.3: it is waited for when another one is started
+            fd = os.pidfd_open(pid)
+            asyncio.get_running_loop().add_reader(fd, self._exited, fd)
+
+    def _exited(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
         self._reap()
 
     def _reap(self) -> None:
-        for pid in list(self._dead):
+        for pid in list(self._children):
             try:
                 found, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 found, status = pid, 0  # somebody else has waited for it
             if found:
-                self._dead.discard(pid)
+                self._children.discard(pid)
                 if code := os.waitstatus_to_exitcode(status):
                     log.warning("the agent (pid %d) ended with %d", pid, code)
 

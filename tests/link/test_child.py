@@ -36,6 +36,11 @@ def lives(pid: int) -> bool:
     return False
 
 
+def gone(pid: int) -> bool:
+    """Not even a zombie is left."""
+    return not Path(f"/proc/{pid}").exists()
+
+
 def kill(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -119,12 +124,30 @@ def test_one_that_has_died_is_replaced(caplog: pytest.LogCaptureFixture) -> None
                 await hear(stream, Event)
             stream[1].close()
             again = await made.dial()
-            assert (await greet(again)).pid != pid
-            await until(lambda: _reaped(made))
+            assert (await greet(again)).pid != pid and gone(pid)
             again[1].close()
 
     run(test)
     assert "ended with -9" in caplog.text and "killed" not in caplog.text
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_one_that_leaves_leaves_no_zombie(inherited: bool) -> None:
+    async def test() -> None:
+        async with child() as made:
+            stream = await made.dial()
+            pid = (await greet(stream)).pid
+            after = made
+            if inherited:
+                ((name, fd),) = made.passed
+                made._children.clear()  # the image that has started it is not there any more
+                after = Child(os.environ, {name: os.dup(fd)})
+            os.kill(pid, signal.SIGTERM)
+            await until(lambda: gone(pid))
+            stream[1].close()
+            after._sock.close()  # type: ignore[union-attr]
+
+    run(test)
 
 
 def test_one_that_does_not_answer_is_killed_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
@@ -136,17 +159,11 @@ def test_one_that_does_not_answer_is_killed_and_replaced(caplog: pytest.LogCaptu
             stream[1].close()
             again = await made.dial()
             assert (await greet(again)).pid != pid
-            await until(lambda: not lives(pid))
-            await until(lambda: _reaped(made))
+            await until(lambda: gone(pid))
             again[1].close()
 
     run(test)
     assert "does not answer as it should; it is killed" in caplog.text
-
-
-def _reaped(made: Child) -> bool:
-    made._reap()
-    return not made._dead
 
 
 def test_one_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
