@@ -19,7 +19,9 @@ talk() {
     port=$("$gateway" config get gateway.port 2>/dev/null || echo 18789)
     cat <<TEXT
 
-Talk to it:   curl -s http://localhost:$port/healthz
+Talk to it:   $gateway chat
+              $gateway agent --message 'hello'
+Ask for it:   curl -s http://localhost:$port/healthz
               $gateway call health
 WebSocket:    ws://localhost:$port (OpenClaw's protocol)
 The token:    gateway.auth.token in ~/.openclaw/openclaw.json; without one, ~/.openclaw/gateway/token is made for you
