@@ -12,6 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from gateway.client import GatewayClient
+from tests.processes import alive
 from tests.program import Program
 
 WORDS = [f"word{number}" for number in range(80)]
@@ -36,13 +37,6 @@ def program(tmp_path: Path) -> Iterator[Program]:
 def agents(program: Program) -> list[int]:
     """The pids of all that were started."""
     return [int(pid) for pid in re.findall(r"agent started \(pid (\d+)\)", program.stderr.read_text())]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 class Listener:

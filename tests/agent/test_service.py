@@ -18,8 +18,8 @@ from gateway.link.messages import VERSION, Ended, Hello, Lost, Model, Text, Tool
 from tests.agent.peer import ECHO, Peer, spec
 from tests.agent.process import Agent, activate, as_child, listening
 from tests.agent.provider import Provider
-from tests.agent.test_stdio import alive
 from tests.agent.test_tools import box
+from tests.processes import alive
 
 SLOW_ECHO = Model("builtin", "echo", "builtin", pace_ms=1000)
 

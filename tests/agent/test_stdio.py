@@ -13,6 +13,7 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from gateway.agent import stdio
 from gateway.link.messages import Server
+from tests.processes import alive
 
 PING = SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
 
@@ -34,14 +35,6 @@ async def conversation(server: Server, workspace: str | None = None) -> tuple[li
     words: list[str] = []
     async with stdio.connect(server, workspace, words) as (incoming, _):
         return [message async for message in incoming], words
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 async def until_gone(*pids: int) -> None:

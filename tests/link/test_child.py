@@ -14,6 +14,7 @@ from gateway.link.child import NAME, Child
 from gateway.link.client import Stream
 from gateway.link.messages import VERSION, Event, Hello, Start, ToGateway, Welcome, decode_to_gateway, encode
 from tests.link.ends import SPEC, run, until
+from tests.processes import alive, gone
 
 
 async def hear(stream: Stream, kind: type[Any]) -> Any:
@@ -28,17 +29,6 @@ async def greet(stream: Stream, **runs: int) -> Welcome:
     stream[1].write(b"\n" + encode(Hello(VERSION, runs)))
     welcome: Welcome = await hear(stream, Welcome)
     return welcome
-
-
-def lives(pid: int) -> bool:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def gone(pid: int) -> bool:
-    """Not even a zombie is left."""
-    return not Path(f"/proc/{pid}").exists()
 
 
 def kill(pid: int) -> None:
@@ -108,7 +98,7 @@ def test_the_end_of_the_pair_is_its_end() -> None:
         pid = (await greet(stream)).pid
         stream[1].close()
         made._sock.close()  # type: ignore[union-attr]
-        await until(lambda: not lives(pid))
+        await until(lambda: not alive(pid))
         kill(pid)
 
     run(test)
