@@ -133,7 +133,7 @@ def _from_outside(service: str) -> dict[str, Callable[[UserManager], float]]:
     def kill(manager: UserManager) -> float:
         pid = until(lambda: int(manager.show(service, "MainPID")["MainPID"]), f"a process of {service}")
         began = time.monotonic()
-        manager.root_run("kill", "-KILL", str(pid))
+        manager.kill(pid)
         return began
 
     return {"cold": cold, KILL: kill}

@@ -100,7 +100,7 @@ class Agent:
         return self.state(AGENT_SOCKET), self.state()
 
     def kill(self, sig: str = "KILL") -> None:
-        self.manager.root_run("kill", f"-{sig}", str(self.pid()))
+        self.manager.kill(self.pid(), sig)
 
     def until_gone(self, pid: int) -> None:
         until(lambda: self.pid() != pid, f"the end of the agent {pid}")

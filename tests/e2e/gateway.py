@@ -74,7 +74,7 @@ class Gateway:
         return int(self.manager.show(SERVICE, "NRestarts")["NRestarts"])
 
     def kill(self, sig: str = "KILL") -> None:
-        self.manager.root_run("kill", f"-{sig}", str(self.pid()))
+        self.manager.kill(self.pid(), sig)
 
     def until_ready(self, other_than: int = 0, seconds: float = 15.0) -> int:
         """Waits until the service is active in another process than the one given, and returns its pid."""

@@ -133,6 +133,11 @@ class UserManager:
     def root_run(self, *command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         return _complete(self._enter(*command), command, check, timeout)
 
+    def kill(self, pid: int, sig: str = "KILL", check: bool = True) -> None:
+        """`pid` as it is inside. Nothing runs under 0, which `kill` takes for its own process group."""
+        assert pid > 0, f"no process to send SIG{sig} to"
+        self.root_run("kill", f"-{sig}", str(pid), check=check)
+
     def systemctl(self, *words: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         return self.run("systemctl", "--user", "--no-pager", *words, check=check, timeout=timeout)
 
@@ -184,7 +189,9 @@ class UserManager:
     def _enter(self, *command: str, cgroup: str = "session-1.scope", **options: Any) -> Inside:
         procs = f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice/{cgroup}/cgroup.procs"
         namespaces = ["nsenter", f"--target={self._init}", "--mount", "--cgroup", "--pid", "--net", "--"]
-        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # A process group reaches through the namespaces: what is sent to one inside must not come to us.
+        options = {**pipes, "start_new_session": True, **options}
         words = [*namespaces, "sh", "-c", 'echo 0 > "$0" && exec "$@"', procs, *command]
         return self._started.enter_context(Inside(words, text=True, **options))
 

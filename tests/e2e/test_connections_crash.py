@@ -72,7 +72,7 @@ def test_crashes_while_the_next_process_adopts(unrationed: Gateway, how: str) ->
                 pid = unrationed.pid()
             for _ in range(CRASHES // 4):
                 time.sleep(chance.random() * STARTS_S)
-                manager.root_run("kill", "-KILL", str(pid), check=False)
+                manager.kill(pid, check=False)
                 pid = until_another(unrationed, pid)
             unrationed.until_ready()
         same &= links(unrationed)
@@ -90,9 +90,9 @@ def test_crashes_while_a_process_leaves(unrationed: Gateway, how: str) -> None:
             words = ["openclaw-gateway", "restart", *(["--cold"] if how == "cold" else [])]
             asked = manager.popen(*words)
             time.sleep(chance.random() * 2 * STARTS_S)
-            manager.root_run("kill", "-KILL", str(pid), check=False)
+            manager.kill(pid, check=False)
             asked.wait(timeout=30)
-            unrationed.until_ready()
+            unrationed.until_ready(other_than=pid)
     assert_at_rest_stayed(found)
 
 
@@ -114,7 +114,7 @@ def test_sigterm_while_starting(unrationed: Gateway) -> None:
             unrationed.kill()
             pid = until_another(unrationed, pid)
             time.sleep(chance.random() * STARTS_S)
-            manager.root_run("kill", "-TERM", str(pid), check=False)
+            manager.kill(pid, "TERM", check=False)
             unrationed.until_ready(other_than=pid)
     assert_at_rest_stayed(found)
 

@@ -1,5 +1,6 @@
 """The harness itself, with a socket-activated server of twenty lines: what it reports as lost must be lost."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def test_signals_reach_the_process_inside(manager: UserManager) -> None:
     process = start_sleep(manager)
     process.terminate()
     assert process.wait(timeout=5) == -signal.SIGTERM
+
+
+def test_a_signal_to_all_inside_does_not_reach_the_tests(manager: UserManager) -> None:
+    """`kill 0` is for the process group, and that does not end at a namespace."""
+    assert os.getpgid(start_sleep(manager).pid) != os.getpgrp()
+    manager.root_run("sh", "-c", "kill -TERM 0; sleep 60", check=False)
+    with pytest.raises(AssertionError, match="no process"):
+        manager.kill(0)
 
 
 def test_two_managers_hold_the_same_port(server: UserManager, installation: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_killed_child_is_not_the_end(watched: Gateway) -> None:
     pid = watched.pid()
     watched.kill("RTMIN+1")
     orphan = watched.orphan()
-    watched.manager.root_run("kill", "-KILL", str(orphan.pid))
+    watched.manager.kill(orphan.pid)
     assert watched.get().status == 200
     assert (watched.pid(), watched.state(), watched.restarts()) == (pid, "active", 0)
 
