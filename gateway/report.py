@@ -10,6 +10,8 @@ from typing import Literal
 from msgspec import Struct
 
 RestartKind = Literal["hot", "cold", "crash"]
+DEGRADED = ("config", "auth", "restart", "conversations", "state", "control")
+"""The reasons why a gateway that serves does not do all that it should; docs/operations.md explains them."""
 
 
 class Issue(Struct, frozen=True, omit_defaults=True):
@@ -132,7 +134,7 @@ class StatusReport(Struct, frozen=True):
     phase: Literal["starting", "running", "deferred", "leaving"]
     ready: bool
     degraded: tuple[str, ...]
-    """Reasons, each one word: `config`, `auth`, `restart`, `state`, `control`; docs/operations.md explains them."""
+    """Those of `DEGRADED` that hold."""
     started_at: int
     """Of this process image (a hot restart begins a new one in the same pid)."""
     uptime_ms: int

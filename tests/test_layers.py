@@ -28,6 +28,7 @@ HOMES = {
     "mcp": ["agent/*"],
     "mcp_types": ["agent/*"],
     "openai": ["agent/*"],
+    "prometheus_client": ["web/metrics"],
     "prompt_toolkit": ["cli/*"],
     "pydantic_ai": ["agent/*"],
     "rich": ["cli/*"],

@@ -22,6 +22,11 @@ class Queues:
         """Those in which a run goes on or waits."""
         return tuple(dict.fromkeys((*self._claimed, *self._waiting)))
 
+    @property
+    def total(self) -> int:
+        """Runs that go on or wait."""
+        return len(self._claimed) + sum(map(len, self._waiting.values()))
+
     def claimed(self, session: str) -> str | None:
         return self._claimed.get(session)
 

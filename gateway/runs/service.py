@@ -155,6 +155,11 @@ class Runs:
         return len(self._owner.lives)
 
     @property
+    def queued(self) -> int:
+        """Runs that wait for their turn."""
+        return self._queues.total - self.busy
+
+    @property
     def sessions(self) -> tuple[str, ...]:
         """Those in which a run goes on, or waits."""
         return self._queues.sessions

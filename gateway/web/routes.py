@@ -1,8 +1,11 @@
-"""The HTTP paths that are no probes: our page for everyone, and what OpenClaw's Control UI fetches from its gateway.
+"""The HTTP paths that are no probes: our page for everyone, and behind a bearer what OpenClaw's Control UI fetches from
+its gateway, and the metrics.
 
 The Control UI may be served from elsewhere: an origin that may open the WebSocket may read these answers too, no other.
 """
 
+import asyncio
+import importlib
 import re
 from typing import Any
 
@@ -32,6 +35,8 @@ _PREFLIGHT = Response(
 )
 _JSON_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 _CONFIG = "/control-ui-config.json"
+_METRICS = ("/metrics", "/api/diagnostics/prometheus")
+"""The second is OpenClaw's."""
 _AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
 
 
@@ -39,13 +44,16 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     """All of them; a path that is none of them is not found, with a secret or without."""
     api = openai_routes(core, lockout)
     config_paths = _config_paths(base_path)
-    config = _shared(core, guarded_routes(core, base_path, lockout))
+    guarded = guarded_routes(core, base_path, lockout)
+    config = _shared(core, guarded)
     avatar = _shared(core, _avatar)
     avatar_path = re.compile(f"({re.escape(base_path)})?{_AVATAR}", re.ASCII)
     front = page(core)
     to_front = RedirectResponse(f"{base_path}/", 302)
 
     def find(path: str) -> ASGIApp:
+        if path in _METRICS:
+            return guarded
         if not core.config.gateway.control_ui.enabled:
             return _NOT_FOUND
         if path in config_paths:
@@ -78,7 +86,14 @@ def _routes(core: Core, base_path: str) -> Router:
         body = msgspec.json.encode(_control_ui_config(core, base_path))
         return Response(body, headers=_JSON_HEADERS, media_type="application/json")
 
-    return Router(routes=[Route(path, control_ui_config) for path in _config_paths(base_path)])
+    async def metrics(request: Request) -> Response:
+        await asyncio.to_thread(importlib.import_module, "gateway.web.metrics")  # not on the event loop
+        from gateway.web.metrics import expose
+
+        return expose(core, request.headers.get("accept", ""))
+
+    routes = dict.fromkeys(_config_paths(base_path), control_ui_config) | dict.fromkeys(_METRICS, metrics)
+    return Router(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
 
 
 def _config_paths(base_path: str) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import json
 from subprocess import CompletedProcess
 from typing import Any, NamedTuple
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.e2e.manager import UserManager, until
 
 SOCKET = "openclaw-gateway.socket"
@@ -61,6 +63,12 @@ class Gateway:
     def report(self) -> dict[str, Any]:
         """What the running process says of itself: gateway/report.py's StatusReport."""
         return dict(self.status()["gateway"])
+
+    def metrics(self) -> dict[tuple[str, ...], float]:
+        """By name without our prefix, and values of labels."""
+        text = self.get("/metrics", "--header", f"Authorization: Bearer {TOKEN}").body
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return {(each.name.removeprefix("openclaw_gateway_"), *each.labels.values()): each.value for each in samples}
 
     def pid(self) -> int:
         """Main process of the service, 0 when there is none."""

@@ -133,6 +133,19 @@ def test_restarts_of_all_kinds_in_any_order(unrationed: Gateway) -> None:
     assert_closed_by(crashes, found)
 
 
+def test_metrics_count_over_restarts(unrationed: Gateway) -> None:
+    with peers(unrationed.manager, "--return", listens=5):
+        for restart in RESTARTERS.values():
+            restart(unrationed)
+        metrics, restarts = unrationed.metrics(), unrationed.report()["restarts"]
+        assert metrics["websockets",] == 5
+    counted = {kind: metrics["restarts_total", kind] for kind in RESTARTERS}
+    assert counted == {kind: restarts[kind] for kind in RESTARTERS} == {"hot": 1, "cold": 2, "crash": 1}
+    assert metrics["websockets_adopted_total",] == restarts["adopted"] == 15
+    assert metrics["longest_silence_seconds",] == pytest.approx(restarts["longest_silence_ms"] / 1000)
+    assert metrics["ready",] == 1
+
+
 def assert_closed_by(crashes: Spans, found: Peers) -> None:
     """Only a crash closes, and only with 1012; a request is lost only with its connection."""
     for kind, book in found.books.items():

@@ -13,9 +13,11 @@ def test_one_of_a_session_at_a_time_and_in_order() -> None:
     for run in ("r1", "r2", "r3"):
         queues.add("a", run)
     assert queues.claim() == ("a", "r1") and queues.claim() is None
+    assert queues.total == 3
     assert (queues.claimed("a"), queues.waiting("a"), queues.sessions) == ("r1", ["r2", "r3"], ("a",))
     queues.free("a")
     assert queues.claim() == ("a", "r2")
+    assert queues.total == 2
 
 
 def test_so_many_places_and_no_more() -> None:

@@ -89,6 +89,7 @@ def test_so_many_go_on_at_once_and_sessions_take_turns(tmp_path: Path, monkeypat
         for session in ("a", "b", "c"):
             for number in range(2):
                 await world.submit(f"{session}{number}", f"agent:main:{session}")
+        await until(lambda: (world.runs.busy, world.runs.queued) == (2, 4))
         await finish(world, "a0")
         for id in ("c0", "b0", "a1", "c1", "b1"):
             assert world.runs.busy <= 2
