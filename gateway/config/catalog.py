@@ -153,9 +153,11 @@ def _part(entry: dict[str, Any], key: str) -> str | None:
 
 
 def _models(own: Any, shared: Any) -> tuple[str, ...]:
-    """A model is written as a name, or as an object with `primary` and `fallbacks`; each of them is inherited."""
+    """A model is written as a name, or as an object with `primary` and `fallbacks`. An agent's own primary is strict:
+    it has its own fallbacks or none (OpenClaw's docs/concepts/model-failover.md). Else each of the two is inherited."""
     first = _primary(own) or _primary(shared)
-    listed = [value["fallbacks"] for value in (own, shared) if isinstance(value, dict) and "fallbacks" in value]
+    sources = (own,) if _primary(own) else (own, shared)
+    listed = [value["fallbacks"] for value in sources if isinstance(value, dict) and "fallbacks" in value]
     names = [first, *(text(each) for each in rows(next(iter(listed), None)))]
     return tuple(dict.fromkeys(name for name in names if name))
 

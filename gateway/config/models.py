@@ -39,11 +39,13 @@ class Ref:
 def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None = None) -> list[Model]:
     """The models to try, in this order; at least one. Raises Unusable.
 
-    What is `wanted` must be usable. Of what the config names, that which cannot be used is passed over as long as
-    something is left: `problems` tells of it.
+    What is `wanted` answers, or nothing does: whoever chose a model shall not hear another one. Of what the config
+    names, that which cannot be used is passed over as long as something is left: `problems` tells of it.
     """
     agent, lookup = _agent(tree, agent_id), environment(tree, env)
-    found = [_resolve(tree, parse(tree, "model", wanted, agent), lookup)] if wanted else []
+    if wanted:
+        return [_resolve(tree, parse(tree, "model", wanted, agent), lookup)]
+    found: list[Model] = []
     failed: list[Unusable] = []
     for place, name in _names(tree, agent):
         try:

@@ -61,8 +61,11 @@ def test_models_in_the_order_of_trying() -> None:
     shared = {"primary": "p/1", "fallbacks": ["p/2", 5, "p/1", " p/3 "]}
     for own, models in (
         (None, ("p/1", "p/2", "p/3")),
-        ("q/1", ("q/1", "p/2", "p/1", "p/3")),
+        ("q/1", ("q/1",)),
+        ({"primary": "q/1"}, ("q/1",)),
         ({"primary": "q/1", "fallbacks": []}, ("q/1",)),
+        ({"primary": "q/1", "fallbacks": ["q/2"]}, ("q/1", "q/2")),
+        ({"fallbacks": []}, ("p/1",)),
         ({"fallbacks": ["q/2"]}, ("p/1", "q/2")),
     ):
         tree = {"agents": {"defaults": {"model": shared}, "list": [{"id": "a", "model": own}]}}
