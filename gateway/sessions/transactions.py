@@ -166,10 +166,12 @@ def end(
         " RETURNING number, transcript",
         (state, now, stop_reason, encode(failure).decode() if failure else None, encode(usage).decode(), run.id),
     ).fetchone()
-    if current and rest is not None:
+    if not current:
+        rest = None
+    if rest is not None:
         db.execute("UPDATE runs SET answer = ? WHERE id = ?", (text_of(rest), run.id))
-        if transcript is not None:
-            say(transcript, rest, run.id, now, db)
+    if transcript is not None and (word := _last_word(run, transcript, rest, stop_reason, failure, now, db)):
+        say(transcript, word, run.id, now, db)
     kept = replace(run.request, prompt={}, context=[], system="")
     db.execute("UPDATE requests SET body = ? WHERE number = ?", (encode(kept).decode(), number))
     db.execute(
@@ -178,6 +180,29 @@ def end(
         (now, state == "aborted", run.provider, run.model, transcript),
     )
     return _there(run.id, db)
+
+
+def _last_word(
+    run: Run,
+    transcript: str,
+    rest: Message | None,
+    stop_reason: str | None,
+    failure: Failure | None,
+    now: int,
+    db: Connection,
+) -> Message | None:
+    """What the transcript lacks of a run that has ended: if it failed, also why, as in OpenClaw's transcripts."""
+    if failure is None:
+        return rest
+    if rest is None:
+        said = (
+            "SELECT 1 FROM messages WHERE session = ? AND run = ? AND json_extract(body, '$.errorMessage') IS NOT NULL"
+        )
+        if db.execute(said, (transcript, run.id)).fetchone():
+            return None  # with what the agent had of the answer
+        model = {"provider": run.provider, "model": run.model} if run.model else {}
+        rest = {"role": "assistant", "content": [], **model, "stopReason": stop_reason, "timestamp": now}
+    return {**rest, "errorMessage": failure.message}
 
 
 def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:

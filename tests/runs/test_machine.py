@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.agent import runs as agent_runs
 from gateway.link.messages import Happening, Message, Said, Text, ToolEnded, ToolStarted, Void
 from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import text_of
 from tests.agent.scripted import Scripted
 from tests.runs.world import World, assistant, until
 
@@ -259,7 +260,11 @@ class Machine(RuleBasedStateMachine):
                 assert run is not None and not run.unfinished
                 if (told := self.world.heard.ends.get(id)) is not None:
                     assert told.state == run.state
-                said = [f"{r.message['role']}: {r.message['content'][0]['text']}" for r in rows if r.run == id][1:]
+                messages = [row.message for row in rows if row.run == id][1:]
+                if run.failure:
+                    assert messages[-1]["errorMessage"] == run.failure.message, "and a session says so"
+                assert sum("errorMessage" in message for message in messages) == (run.failure is not None)
+                said = [f"{each['role']}: {text_of(each)}" for each in messages if each["content"]]
                 if run.state == "done":
                     assert any(each.fits(said, whole=True) for each in self.asked[id].words), (id, said)
                 elif said:

@@ -78,7 +78,9 @@ def test_what_has_called_a_tool_is_not_asked_again(tmp_path: Path) -> None:
         run = await world.over("r1")
         assert run.state == "interrupted" and run.failure is not None
         assert "a tool had been called" in run.failure.message
-        assert await world.transcript() == ["user: hello", "assistant: Let me look."]
+        assert await world.transcript() == ["user: hello", "assistant: Let me look.", "assistant: "]
+        last = (await world.store.rows(MAIN, 1))[-1].message
+        assert (last["stopReason"], last["errorMessage"]) == ("interrupted", run.failure.message)
 
     in_a_world(tmp_path, test)
 

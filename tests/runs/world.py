@@ -19,7 +19,7 @@ from gateway.runs.live import Live
 from gateway.runs.service import Runs
 from gateway.runs.storing import Times
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Request, Run, text_of
 from gateway.sessions.store import Store
 from tests.agent.scripted import Scripted
 
@@ -247,7 +247,7 @@ class World:
     async def transcript(self, session: str = MAIN) -> list[str]:
         """`role: text` of each message."""
         rows = await self.store.rows(session, 1000)
-        return [f"{row.message['role']}: {row.message['content'][0]['text']}" for row in rows]
+        return [f"{row.message['role']}: {text_of(row.message)}" for row in rows]
 
 
 @contextlib.asynccontextmanager

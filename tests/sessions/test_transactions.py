@@ -315,10 +315,35 @@ def test_an_end_says_what_came_of_it(db: sqlite3.Connection) -> None:
     assert (run.acted, run.provider, run.model) == (True, "mock", "m1")
     assert (run.stop_reason, run.failure, run.usage) == ("interrupted", failure, usage)
     said = [row.message for row in transcripts.rows(MAIN, 10, None, db)]
-    assert said == [user("?"), tool, rest]
+    assert said == [user("?"), tool, {**rest, "errorMessage": "gone"}]
     session = transcripts.find_session(MAIN, db)
     assert session is not None
     assert (session.provider, session.model, session.aborted, session.updated) == ("mock", "m1", False, NOW + 4)
+
+
+def test_a_run_that_failed_before_it_said_anything_says_why(db: sqlite3.Connection) -> None:
+    accept(db, "r")
+    transactions.begin("r", NOW, db)
+    failure = Failure("auth", "no key")
+    transactions.end(Progress("r", 0, ""), None, "failed", NOW + 1, "error", failure, Usage(), db)
+    last = transcripts.rows(MAIN, 1, None, db)[-1].message
+    assert last == {
+        "role": "assistant",
+        "content": [],
+        "stopReason": "error",
+        "timestamp": NOW + 1,
+        "errorMessage": "no key",
+    }
+
+
+def test_why_a_run_failed_is_said_once(db: sqlite3.Connection) -> None:
+    """The agent says it with what it had of the answer."""
+    accept(db, "r")
+    transactions.begin("r", NOW, db)
+    partial = {**assistant("It", NOW + 1), "stopReason": "error", "errorMessage": "gone"}
+    last = Progress("r", 1, "", {1: partial}, provider="mock", model="m1")
+    transactions.end(last, None, "failed", NOW + 2, "error", Failure("network", "gone"), Usage(), db)
+    assert [row.message for row in transcripts.rows(MAIN, 10, None, db)] == [user("?"), partial]
 
 
 def test_a_second_end_changes_nothing(db: sqlite3.Connection) -> None:
