@@ -415,6 +415,8 @@ class Process:
         drained = asyncio.gather(self._server.drain(budgets), self._answer_calls(budgets.drain))
         way = coordinator.state.way
         carry = self._server.server_state.carry = await self._comes_back()
+        if carry:
+            await self.keeper.caught_up(budgets.drain)
         await drained
         self.conversations.release()
         await self._server.leave(

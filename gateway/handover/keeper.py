@@ -201,6 +201,10 @@ class Keeper:
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 
+    async def caught_up(self, limit_s: float) -> None:
+        """Return when systemd has everybody, or after the limit: `part` would wait for it, and clients with us."""
+        await self._store.caught_up(limit_s)
+
     def stop_reading(self) -> None:
         """What clients send from here on is for the successor."""
         for _, carrier in self._kept.values():

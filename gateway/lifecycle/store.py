@@ -5,6 +5,7 @@ The manager compares each new descriptor with all that it has, so a thousand cli
 
 import asyncio
 import logging
+import time
 
 from gateway.lifecycle.notify import Notifier
 
@@ -46,6 +47,12 @@ class Store:
                 self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._speak)
                 return
             del self._pending[name, stored]
+
+    async def caught_up(self, limit_s: float) -> None:
+        """Return when the manager has taken all that there is to say, or after the limit."""
+        deadline = time.monotonic() + limit_s
+        while self._pending and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(RETRY_S)
 
     def finish(self) -> None:
         """Say all that is left, and wait for the manager: the process ends."""

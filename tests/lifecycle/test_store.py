@@ -73,6 +73,32 @@ def test_what_it_has_room_for_is_said_at_once_and_in_order() -> None:
     play(scene)
 
 
+def test_one_can_wait_until_it_has_caught_up() -> None:
+    async def scene() -> None:
+        manager = Manager(room=1)
+        kept = Store(manager)
+        await kept.caught_up(0)
+        kept.put("a", 1)
+        kept.put("b", 2)
+        waiting = asyncio.create_task(kept.caught_up(60))
+        await turns()
+        assert not waiting.done()
+        manager.room = 5
+        await waiting
+        assert manager.heard == ["+a", "+b"]
+
+    play(scene)
+
+
+def test_a_manager_that_does_not_listen_is_not_waited_for() -> None:
+    async def scene() -> None:
+        kept = Store(Manager(room=0))
+        kept.put("a", 1)
+        await kept.caught_up(0.01)
+
+    play(scene)
+
+
 def test_what_it_has_no_room_for_is_said_later_in_order() -> None:
     async def scene() -> None:
         manager = Manager(room=1)
