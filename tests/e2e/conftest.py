@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.e2e.faults import UNRATIONED, cold
+from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.installation import install, interpreter
 from tests.e2e.machine import obstacle
 from tests.e2e.manager import UserManager
@@ -82,3 +83,11 @@ def gateway(installed: Gateway) -> Gateway:
     assert installed.get().status == 200
     installed.until_ready()
     return installed
+
+
+@pytest.fixture
+def unrationed(gateway: Gateway) -> Gateway:
+    """With hot restarts that may follow each other at once."""
+    gateway.drop_in(SERVICE, UNRATIONED)
+    cold(gateway)
+    return gateway

@@ -2,29 +2,26 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from gateway.units import AGENT_SERVICE
-from tests.e2e.gateway import SERVICE, TOKEN, Gateway
-from tests.e2e.manager import SCRIPTS
+from tests.e2e.faults import RESTARTERS, agent_crash, cold, crash
+from tests.e2e.gateway import TOKEN, Gateway
 from tests.terminal import CTRL_D, ENTER, ENVIRON, Terminal
 
 PACE_MS = 40
 WORDS = [f"w{number}" for number in range(80)]
 PROMPT, ECHO = "› ", "You said: "
-UNRATIONED = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n"
 
 
 @pytest.fixture
-def talking(gateway: Gateway) -> Gateway:
+def talking(unrationed: Gateway) -> Gateway:
     config = {"gateway": {"auth": {"token": TOKEN}}, "models": {"providers": {"builtin": {"paceMs": PACE_MS}}}}
-    gateway.configure(json.dumps(config))
-    gateway.drop_in(SERVICE, UNRATIONED)
-    gateway.manager.systemctl("restart", SERVICE)
-    return gateway
+    unrationed.configure(json.dumps(config))
+    unrationed.command("reload")
+    return unrationed
 
 
 @contextmanager
@@ -44,25 +41,7 @@ def notes(terminal: Terminal) -> list[str]:
     return [line for line in terminal.shown.splitlines() if line.startswith("· ")]
 
 
-def hot(gateway: Gateway) -> None:
-    gateway.command("restart")
-
-
-def cold(gateway: Gateway) -> None:
-    gateway.manager.systemctl("restart", SERVICE)
-
-
-def crash(gateway: Gateway) -> None:
-    pid = gateway.pid()
-    gateway.kill()
-    gateway.until_ready(other_than=pid)
-
-
-def agent_crash(gateway: Gateway) -> None:
-    gateway.manager.systemctl("kill", "--signal=KILL", AGENT_SERVICE)
-
-
-FAULTS: dict[str, Callable[[Gateway], None]] = {"hot": hot, "cold": cold, "crash": crash, "agent": agent_crash}
+FAULTS = {**RESTARTERS, "agent": agent_crash}
 
 
 @pytest.mark.parametrize("fault", FAULTS)

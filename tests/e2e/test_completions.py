@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.faults import cold, crash, hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.manager import SCRIPTS, VENV, until
-from tests.e2e.test_connections import cold, hot
 
 PACE_MS = 40
 WORDS = " ".join(f"w{number}" for number in range(150))
@@ -59,9 +59,7 @@ def test_nobody_notices_a_restart_in_the_middle_of_an_answer(talking: Gateway, r
 
 def test_after_a_crash_the_runs_go_on_and_whoever_asks_again_has_it_all(talking: Gateway) -> None:
     with answers(talking) as broken:
-        pid = talking.pid()
-        talking.kill()
-        talking.until_ready(other_than=pid)
+        crash(talking)
     assert all(each["error"] and each["words"] != WORDS for each in broken)
     with answers(talking) as again:
         pass

@@ -7,13 +7,14 @@ run. SEED sets their order.
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 
+from tests.e2e.faults import RESTARTERS, cold
 from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.load import Peers, load, peers
-from tests.e2e.manager import SCRIPTS, until
+from tests.e2e.manager import until
 
 PEERS = int(os.environ.get("PEERS", "40"))
 RESTARTS = int(os.environ.get("RESTARTS", "4"))
@@ -22,40 +23,14 @@ PATIENCE = 2.0
 """Seconds. No request may wait longer over a restart, on a machine that is busy with tests."""
 SHARES = {"ours": 5, "library": 5, "pings": 5, "listens": 10, "pipelines": 5, "trickles": 5, "never_reads": 2}
 """Of 40 clients; the rest comes and goes."""
-INJECT = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n"
 BEHIND = 1.0
 """Seconds after a crash in which a client may learn that its request is lost."""
 Spans = list[tuple[float, float]]
 
 
-@pytest.fixture
-def unrationed(gateway: Gateway) -> Gateway:
-    """Hot restarts without a pause; by itself the gateway waits when they follow each other too fast."""
-    gateway.drop_in(SERVICE, INJECT)
-    gateway.manager.systemctl("restart", SERVICE)
-    return gateway
-
-
 def crowd() -> dict[str, int]:
     counts = {kind: max(1, share * PEERS // 40) for kind, share in SHARES.items()}
     return counts | {"speaks": 1, "comes_and_goes": max(1, PEERS - 1 - sum(counts.values()))}
-
-
-def hot(gateway: Gateway) -> None:
-    gateway.command("restart")
-
-
-def cold(gateway: Gateway) -> None:
-    gateway.manager.systemctl("restart", SERVICE)
-
-
-def crash(gateway: Gateway) -> None:
-    pid = gateway.pid()
-    gateway.kill()
-    gateway.until_ready(other_than=pid)
-
-
-RESTARTERS: dict[str, Callable[[Gateway], None]] = {"hot": hot, "cold": cold, "crash": crash}
 
 
 def links(gateway: Gateway) -> set[str]:

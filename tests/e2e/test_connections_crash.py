@@ -10,24 +10,19 @@ import time
 
 import pytest
 
+from tests.e2e.faults import RESTARTERS, crash, hot
 from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.load import Peers, peers
 from tests.e2e.manager import SCRIPTS, until
 from tests.e2e.test_connections import (
     PATIENCE,
-    RESTARTERS,
     SEED,
     assert_nobody_noticed,
     assert_true_to_the_wire,
-    crash,
-    hot,
     links,
     stored,
-    unrationed,
 )
 from tests.e2e.test_connections_end import CROWD, OURS, assert_told_of_the_end
-
-__all__ = ["unrationed"]
 
 LEAKS = int(os.environ.get("LEAKS", "20"))
 CRASHES = 8

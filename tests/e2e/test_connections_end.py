@@ -3,16 +3,16 @@
 import json
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.faults import Fault, cold, crash, hot
 from tests.e2e.gateway import SERVICE, SOCKET, TOKEN, Gateway
 from tests.e2e.installation import changed_copy, install_into
 from tests.e2e.load import Peers, peers
 from tests.e2e.manager import UserManager, until
-from tests.e2e.test_connections import assert_nobody_noticed, assert_true_to_the_wire, cold, crash, hot, links, stored
+from tests.e2e.test_connections import assert_nobody_noticed, assert_true_to_the_wire, links, stored
 
 CROWD = {"ours": 3, "library": 3, "pings": 3, "listens": 3, "trickles": 3, "pipelines": 3}
 AWAY_S = 1
@@ -179,9 +179,7 @@ def installation(installation: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("how", [cold, hot])
-def test_upgrade_keeps_everybody(
-    gateway: Gateway, installation: Path, tmp_path: Path, how: Callable[[Gateway], None]
-) -> None:
+def test_upgrade_keeps_everybody(gateway: Gateway, installation: Path, tmp_path: Path, how: Fault) -> None:
     version = gateway.report()["version"]
     with peers(gateway.manager, **CROWD) as found:
         before = links(gateway)
@@ -194,7 +192,7 @@ def test_upgrade_keeps_everybody(
 
 @pytest.mark.parametrize("how", [cold, hot, crash])
 def test_version_that_cannot_read_the_ledger_closes(
-    gateway: Gateway, installation: Path, tmp_path: Path, how: Callable[[Gateway], None]
+    gateway: Gateway, installation: Path, tmp_path: Path, how: Fault
 ) -> None:
     """With 1012 where the predecessor had time to finish its messages; after a crash nobody knows whether it had."""
     with peers(gateway.manager, **CROWD) as found:

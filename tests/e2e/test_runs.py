@@ -4,7 +4,7 @@ What is asserted is what the clients heard and what the database has: each word 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.units import AGENT_SERVICE
+from tests.e2e.faults import RESTARTERS, agent_crash, agent_stop, both_crash, cold, crash, hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.manager import SCRIPTS, VENV, Inside, until
 
@@ -19,18 +20,16 @@ PACE_MS = 25
 WORDS = 30
 STEPS = ("ready", "first", "middle", "last")
 """The question is accepted; the first, the middle and the last of its words have been told."""
-UNRATIONED = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n"
 SILENCE = 2.0
 """Seconds, on a machine that is busy with tests; the bench measures it."""
 
 
 @pytest.fixture
-def talking(gateway: Gateway) -> Gateway:
+def talking(unrationed: Gateway) -> Gateway:
     config = {"gateway": {"auth": {"token": TOKEN}}, "models": {"providers": {"builtin": {"paceMs": PACE_MS}}}}
-    gateway.configure(json.dumps(config))
-    gateway.drop_in(SERVICE, UNRATIONED)
-    gateway.manager.systemctl("restart", SERVICE)
-    return gateway
+    unrationed.configure(json.dumps(config))
+    unrationed.command("reload")
+    return unrationed
 
 
 @dataclass
@@ -63,35 +62,7 @@ def talkers(gateway: Gateway, name: str, count: int = 3) -> Iterator[Talks]:
         process.wait()
 
 
-def hot(gateway: Gateway) -> None:
-    gateway.command("restart")
-
-
-def cold(gateway: Gateway) -> None:
-    gateway.manager.systemctl("restart", SERVICE)
-
-
-def crash(gateway: Gateway) -> None:
-    pid = gateway.pid()
-    gateway.kill()
-    gateway.until_ready(other_than=pid)
-
-
-def agent_crash(gateway: Gateway) -> None:
-    gateway.manager.systemctl("kill", "--signal=KILL", AGENT_SERVICE, check=False)
-
-
-def agent_stop(gateway: Gateway) -> None:
-    gateway.manager.systemctl("stop", AGENT_SERVICE)
-
-
-def both_crash(gateway: Gateway) -> None:
-    agent_crash(gateway)
-    crash(gateway)
-
-
-GATEWAY_FAULTS: dict[str, Callable[[Gateway], None]] = {"hot": hot, "cold": cold, "crash": crash}
-AGENT_FAULTS: dict[str, Callable[[Gateway], None]] = {"crash": agent_crash, "stop": agent_stop, "both": both_crash}
+AGENT_FAULTS = {"crash": agent_crash, "stop": agent_stop, "both": both_crash}
 
 
 def assert_each_word_once(talks: Talks) -> None:
@@ -104,12 +75,12 @@ def assert_each_word_once(talks: Talks) -> None:
         assert talk["history"] == [f"user: {question}", f"assistant: {talk['text']}"]
 
 
-@pytest.mark.parametrize("how", GATEWAY_FAULTS)
+@pytest.mark.parametrize("how", RESTARTERS)
 def test_the_gateway_is_lost(talking: Gateway, how: str) -> None:
     for step in STEPS:
         with talkers(talking, f"{how}-{step}") as talks:
             talks.until(step)
-            GATEWAY_FAULTS[how](talking)
+            RESTARTERS[how](talking)
         assert_each_word_once(talks)
         for talk in talks.found:
             assert talk["silence"] < SILENCE, talk

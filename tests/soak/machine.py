@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,16 @@ from typing import Any
 
 from conformance import providing
 from gateway.units import AGENT_SERVICE
+from tests.e2e import faults
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
-from tests.e2e.manager import SCRIPTS, VENV, UserManager
+from tests.e2e.manager import VENV, UserManager
 
 PROJECT = Path(__file__).parents[2]
 BOX = PROJECT / "tests" / "agent" / "box.py"
 """An MCP server."""
 DATABASE = ".openclaw/gateway/conversations.sqlite"
-UNRATIONED = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n"
 PACES_MS = (5, 15)
 """Of the built-in echo: what the edits of the config change."""
-Disturbance = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Machine:
         self.manager.write("box.py", BOX.read_text())
         self._configure(PACES_MS[0])
         self.gateway.command("install")
-        self.gateway.drop_in(SERVICE, UNRATIONED)
+        self.gateway.drop_in(SERVICE, faults.UNRATIONED)
         self.gateway.start()
         self.manager.systemctl("start", SERVICE)
 
@@ -74,33 +73,19 @@ class Machine:
 
     def disturb(self, chance: random.Random) -> str:
         """One of them; returns its name."""
-        kinds: dict[str, tuple[Disturbance, int]] = {
-            "hot restart": (lambda: self.gateway.command("restart"), 4),
-            "cold restart": (lambda: self.manager.systemctl("restart", SERVICE), 4),
-            "kill -9 of the gateway": (self._kill_gateway, 3),
-            "edit of the config": (lambda: self._configure(chance.choice(PACES_MS)), 2),
-            "kill -9 of the agent": (self._kill_agent, 2),
-            "stop of the agent": (lambda: self.manager.systemctl("stop", AGENT_SERVICE), 1),
-            "retirement of the agent": (lambda: self._kill_agent("USR1"), 1),
-            "kill -9 of both": (self._kill_both, 1),
+        kinds: dict[str, tuple[faults.Fault, int]] = {
+            "hot restart": (faults.hot, 4),
+            "cold restart": (faults.cold, 4),
+            "kill -9 of the gateway": (faults.crash, 3),
+            "edit of the config": (lambda _: self._configure(chance.choice(PACES_MS)), 2),
+            "kill -9 of the agent": (faults.agent_crash, 2),
+            "stop of the agent": (faults.agent_stop, 1),
+            "retirement of the agent": (faults.agent_retirement, 1),
+            "kill -9 of both": (faults.both_crash, 1),
         }
         (name,) = chance.choices([*kinds], [weight for _, weight in kinds.values()])
-        kinds[name][0]()
+        kinds[name][0](self.gateway)
         return name
-
-    def _kill_gateway(self) -> None:
-        pid = self.gateway.pid()
-        self.gateway.kill()
-        self.gateway.until_ready(other_than=pid)
-
-    def _kill_agent(self, signal: str = "KILL") -> None:
-        # Its tools are left to systemd, as they are when the kernel kills it alone.
-        words = ("kill", "--kill-whom=main", f"--signal={signal}", AGENT_SERVICE)
-        self.manager.systemctl(*words, check=False)
-
-    def _kill_both(self) -> None:
-        self._kill_agent()
-        self._kill_gateway()
 
     # -- what it takes ---------------------------------------------------------------------------------------------
 
