@@ -36,10 +36,11 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
 from gateway.agent.answer import Answer, Call
+from gateway.agent.closing import closing
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.failures import explain
 from gateway.agent.history import result_content, to_models, tool_return
-from gateway.agent.providers import closing_responses, model_of, settings_of
+from gateway.agent.providers import model_of, settings_of
 from gateway.agent.source import Tool
 from gateway.link.messages import Failure, Model, Spec, Text, Thinking, Usage
 
@@ -72,7 +73,7 @@ class Models:
                 model_settings=settings,
                 model_request_parameters=self._parameters,
             )
-            async with closing_responses(), request as stream:
+            async with closing(), request as stream:
                 try:
                     async for event in stream:
                         for piece in _pieces(event, answer):

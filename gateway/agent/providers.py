@@ -1,9 +1,6 @@
 """A model of the link's `Model` in pydantic-ai, and what is asked of it. Each provider's library is imported on its
 first use: Anthropic's alone takes half a second."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +10,7 @@ from pydantic_ai.models import Model as ProviderModel
 from pydantic_ai.models import create_async_httpx2_client
 from pydantic_ai.settings import ModelSettings
 
+from gateway.agent.closing import note_response
 from gateway.agent.failed import Failed
 from gateway.link.messages import Api, Failure, Model
 
@@ -99,27 +97,10 @@ def http_client() -> httpx2.AsyncClient:
     return client
 
 
-_opened: ContextVar[list[httpx2.Response]] = ContextVar("opened")
-
-
-@asynccontextmanager
-async def closing_responses() -> AsyncIterator[None]:
-    """Closes what a task opens inside, if it ends in an error or is cancelled. The libraries leave some of it to the
-    garbage collector, and the provider would go on writing until that comes by."""
-    opened: list[httpx2.Response] = []
-    _opened.set(opened)
-    try:
-        yield
-    except BaseException:
-        for response in opened:
-            await response.aclose()
-        raise
-
-
 async def _bound(response: httpx2.Response) -> None:
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     response.stream = _Bounded(response.stream)
-    _opened.get().append(response)
+    note_response(response)
 
 
 class _Bounded(httpx2.AsyncByteStream):

@@ -1,7 +1,9 @@
 """Real requests to a provider over HTTP, in all its protocols and with all its faults."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+from types import AsyncGeneratorType
 from typing import Any
 
 import pytest
@@ -308,6 +310,32 @@ def test_an_abort_closes_the_connection_to_the_provider(api: Api, turns: int) ->
             await asyncio.sleep(0.005)
 
     with_provider(test)
+
+
+def unfinished() -> set[int]:
+    """Generators that nobody has brought to their end."""
+    return {id(each) for each in gc.get_objects() if isinstance(each, AsyncGeneratorType) and each.ag_frame is not None}
+
+
+@every_api
+@pytest.mark.parametrize("words", ["!words=3 !hang=2", "!words=3", "!words=3 !break=2"])
+def test_no_generator_is_left_to_the_garbage_collector(api: Api, words: str) -> None:
+    async def test(provider: Provider) -> None:
+        before = unfinished()
+        asked = Asked(spec(model(provider, api), words))
+        task = asyncio.create_task(asked.ask())
+        while len(asked.pieces) < 2:
+            await asyncio.sleep(0)
+        if "hang" in words:
+            task.cancel()
+        await asyncio.wait({task})
+        assert unfinished() <= before
+
+    gc.disable()
+    try:
+        with_provider(test)
+    finally:
+        gc.enable()
 
 
 def test_a_provider_that_does_not_listen_cannot_be_reached() -> None:

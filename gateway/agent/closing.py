@@ -1,0 +1,81 @@
+"""Ends what a request leaves open in the libraries of the providers: responses, and generators in the middle of them.
+
+Left to the garbage collector, the provider would go on writing until that comes by; and it comes by in any thread,
+where it finalises generators that the loop is just closing ("async generator already executing", once in thousands).
+"""
+
+import asyncio
+import logging
+import sys
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+log = logging.getLogger("agent.models")
+
+Generator = AsyncGenerator[Any, Any]
+
+
+@dataclass
+class _Opened:
+    """By the libraries, since a request began."""
+
+    task: asyncio.Task[Any] | None
+    responses: list[httpx2.Response] = field(default_factory=list)
+    generators: list[weakref.ref[Generator]] = field(default_factory=list)
+    """In the order in which they began: the outer ones first."""
+
+
+_opened: ContextVar[_Opened] = ContextVar("opened")
+
+
+@asynccontextmanager
+async def closing() -> AsyncIterator[None]:
+    """Ends all that this task opens inside, however it leaves."""
+    _note_generators()
+    opened = _Opened(asyncio.current_task())
+    _opened.set(opened)
+    try:
+        yield
+    finally:
+        for generator in [alive for each in opened.generators if (alive := each()) is not None]:
+            await _close(generator)
+        for response in opened.responses:
+            await response.aclose()
+
+
+def note_response(response: httpx2.Response) -> None:
+    """Of a request within `closing`."""
+    _opened.get().responses.append(response)
+
+
+async def _close(generator: Generator) -> None:
+    try:
+        await generator.aclose()
+    except RuntimeError as error:  # one that will not end so, or is ending already
+        log.debug("%s: %s", generator, error)
+
+
+def _note_generators() -> None:
+    hook = sys.get_asyncgen_hooks().firstiter
+    if not isinstance(hook, _Noting):
+        sys.set_asyncgen_hooks(firstiter=_Noting(hook))
+
+
+class _Noting:
+    """Is told of each generator that begins in this thread, and tells the event loop, whose place it has taken."""
+
+    def __init__(self, loops: Callable[[Generator], None] | None) -> None:
+        self._loops = loops
+
+    def __call__(self, generator: Generator) -> None:
+        opened = _opened.get(None)
+        if opened is not None and opened.task is asyncio.current_task():
+            opened.generators.append(weakref.ref(generator))
+        if self._loops is not None:
+            self._loops(generator)
