@@ -16,7 +16,7 @@ PACE_MS = 80
 """Of a word of the built-in model: then an answer has a middle."""
 LIMIT_SECONDS = 90.0
 """For one act on average, its restart counted."""
-REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json"
+REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json (HTTP 401): no, because of 401"
 NAMED = "A name for it"
 
 
@@ -54,6 +54,8 @@ def with_provider(modern: bool) -> tuple[Act, ...]:
         Act("choose", "choose a model", (NAME, OTHER_NAME), shows=(OTHER_NAME,)),
         _said("send to the chosen model", then, _provided),
     )
+    refused = "!401 lambda"
+    with_reason = (_user(refused), _assistant(REFUSAL))
     listed = Act("models", "models", shows=(f'"id": "{MODEL}"', f'"id": "{OTHER_MODEL}"'))
     return (
         Act("begin", "new session"),
@@ -63,7 +65,10 @@ def with_provider(modern: bool) -> tuple[Act, ...]:
         Act("rename", "rename", (NAMED,), shows=(NAMED,)),
         Act("remove", "delete", hides=(NAMED,)),
         Act("begin", "another session"),
-        Act("send", "refused", ("!401 lambda",), (_user("!401 lambda"),), error=REFUSAL),
+        # v21 hears of it by the event alone, and sees the reason among the messages when it looks again.
+        Act("send", "refused", (refused,), with_reason if modern else with_reason[:1], error=REFUSAL),
+        Act("reload", "reload after refused", ends=with_reason),
+        _said("send after refused", "mu nu", _provided),
         *(() if modern else (listed,)),
     )
 

@@ -99,13 +99,19 @@ def resolved(session: Session, tree: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def spoken(message: Message) -> Message:
+    """As pages show it: of one without words, as of a run that failed before it had any, they would show nothing."""
+    why = message.get("errorMessage")
+    return {**message, "content": [{"type": "text", "text": why}]} if why and not message.get("content") else message
+
+
 def message(row: Row, number: int) -> Message:
     """A message of a transcript as protocol 4 has it: with the id and the number by which a page knows it again."""
     known: dict[str, Any] = {"id": row.id, "seq": number, **({"runId": row.run} if row.run else {})}
     if row.run and row.message.get("role") == "user":
         key = f"{row.run}:user"
         return {**row.message, "idempotencyKey": key, "__openclaw": {**known, "idempotencyKey": key}}
-    return {**row.message, "__openclaw": known}
+    return {**spoken(row.message), "__openclaw": known}
 
 
 def pending(run: Run) -> dict[str, Any]:

@@ -122,6 +122,15 @@ def test_a_message_carries_by_what_it_is_known_again() -> None:
     assert shown.message(Row(9, "c", said), 5)["__openclaw"] == {"id": "c", "seq": 5}
 
 
+def test_a_message_without_words_says_why() -> None:
+    failed = {"role": "assistant", "content": [], "stopReason": "error", "errorMessage": "no key"}
+    words = {**failed, "content": [{"type": "text", "text": "no key"}]}
+    assert shown.spoken(failed) == words
+    assert shown.message(Row(7, "a", failed), 1) == {**words, "__openclaw": {"id": "a", "seq": 1}}
+    partial = {**assistant("Half"), "errorMessage": "gone"}
+    assert shown.spoken(partial) is partial
+
+
 def test_a_message_that_waits() -> None:
     waiting = shown.pending(Run("r2", MAIN, "main", "queued", Request(user("And?")), NOW + 5))
     assert waiting == {

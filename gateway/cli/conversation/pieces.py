@@ -89,13 +89,14 @@ def read_row(message: Any) -> Row:
     marks = marks if isinstance(marks, Mapping) else {}
     content = message.get("content")
     calls = [block for block in content if block.get("type") == "toolCall"] if isinstance(content, list) else []
+    text, error = text_of(message), message.get("errorMessage")
     return Row(
         role=str(message.get("role", "")),
-        text=text_of(message),
+        text="" if text == error else text,  # a run that failed before it had any words
         id=marks.get("id"),
         run=marks.get("runId"),
         stop=message.get("stopReason"),
-        error=message.get("errorMessage"),
+        error=error,
         tools=tuple(str(call.get("name", "tool")) for call in calls),
     )
 

@@ -129,7 +129,7 @@ async def _history(call: Call, text: str, page: Page) -> History:
 
 
 def _message(row: Row, number: int, protocol: int) -> dict[str, Any]:
-    return shown.message(row, number) if protocol >= 4 else row.message
+    return shown.message(row, number) if protocol >= 4 else shown.spoken(row.message)
 
 
 async def _receipts(call: Call, key: str, ids: list[str]) -> AsyncIterator[dict[str, str]]:

@@ -26,3 +26,9 @@ def test_a_message_as_the_history_has_it() -> None:
     assert read_row(message) == Row("assistant", "ab", "1", "r", "toolUse", tools=("look",))
     assert read_row({"role": "user", "content": "hi"}) == Row("user", "hi")
     assert read_row({"content": None, "__openclaw": 5}) == Row("", "")
+
+
+def test_a_run_that_failed_before_it_had_any_words() -> None:
+    words = [{"type": "text", "text": "no key"}]
+    message = {"role": "assistant", "content": words, "stopReason": "error", "errorMessage": "no key"}
+    assert read_row(message) == Row("assistant", "", stop="error", error="no key")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.link.messages import Said, Text
+from gateway.protocol.handshake import Peer
 from gateway.protocol.scopes import ADMIN
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
 from tests.agent.scripted import Scripted
@@ -103,6 +104,21 @@ def test_a_message_is_answered(tmp_path: Path) -> None:
             }
             states = [each["payload"]["state"] for each in await talk.told(ear) if each["event"] == "chat"]
             assert states == ["delta", "final"]
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize("peer", [OLD, NEW])
+def test_a_page_that_is_opened_after_a_failure_shows_why(tmp_path: Path, peer: Peer) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            await talk.get("chat.send", send("k1"))
+            (await script()).fail()
+            await until(lambda: not talk.core.conversations.runs.busy)
+            last = (await talk.get("chat.history", {"sessionKey": "main"}, peer))["messages"][-1]
+            assert (last["role"], last["stopReason"]) == ("assistant", "error")
+            assert last["content"] == [{"type": "text", "text": last["errorMessage"]}]
 
     run(scenario())
 
