@@ -31,10 +31,6 @@ class _Gateway(Collector):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def describe(self) -> list[Metric]:
-        """Nothing: asked when it is registered, a collector without this would be read an extra time."""
-        return []
-
     def collect(self) -> Iterator[Metric]:
         core, report = self._core, self._core.report()
         build = {"version": report.version, "process_instance_id": report.boot_id}
