@@ -3,12 +3,12 @@
 import asyncio
 import importlib
 import time
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from gateway.agent import results
 from gateway.agent.answer import Answer, Call, add
 from gateway.agent.asking import Asking, Emit
+from gateway.agent.behind import Behind
 from gateway.agent.echo import Echo
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.results import Result
@@ -34,12 +34,10 @@ NO_RESULT = "There is no result: the run ended before."
 
 
 class Conversation:
-    """`leave_behind` gets what still has to end when the run has ended: its tools."""
-
-    def __init__(self, spec: Spec, emit: Emit, leave_behind: Callable[[Iterable[asyncio.Task[None]]], None]) -> None:
+    def __init__(self, spec: Spec, emit: Emit, behind: Behind) -> None:
         self._spec = spec
         self._emit = emit
-        self._leave_behind = leave_behind
+        self._behind = behind
         self._asking = Asking(spec, emit, self._source)
         self._models: Models | None = None
         self._tools: Toolbox | None = None
@@ -61,7 +59,7 @@ class Conversation:
             raise Failed(Failure("timeout", f"the run has taken longer than its {seconds:g} s.")) from None
         finally:
             if self._tools is not None:
-                self._leave_behind(self._tools.close())
+                self._tools.close()
 
     def leftovers(self, ended: Ended) -> list[Happening]:
         """What has to be said before the end, so that nothing said is lost and no call is without a result."""
@@ -117,7 +115,7 @@ class Conversation:
     async def _open_tools(self) -> str:
         """What the model must know of servers that are missing; the user sees it as a tool's failure."""
         module = await asyncio.to_thread(importlib.import_module, "gateway.agent.tools")
-        self._tools = tools = module.Toolbox(self._spec, self.secrets)
+        self._tools = tools = module.Toolbox(self._spec, self.secrets, self._behind)
         await tools.open()
         notes = ""
         for server, why in tools.missing:

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
 from gateway.agent.backlog import Backlog
+from gateway.agent.behind import Behind
 from gateway.agent.conversation import Conversation
 from gateway.agent.failed import Failed
 from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Spec, Started
@@ -24,14 +24,14 @@ class Run:
         run: str,
         spec: Spec,
         happened: Callable[["Run"], None],
-        leave_behind: Callable[[Iterable[asyncio.Task[None]]], None],
+        behind: Behind,
     ) -> None:
         self.id = run
         self.backlog = Backlog(run)
         self._happened = happened
         self._left = self._aborted = False
         self._begun = time.monotonic()
-        self._conversation = Conversation(spec, self._emit, leave_behind)
+        self._conversation = Conversation(spec, self._emit, behind)
         log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
         self.work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
         self.work.add_done_callback(self._finish)
@@ -89,8 +89,7 @@ class Runs:
 
     def __init__(self, happened: Callable[[Run], None], changed: Callable[[], None]) -> None:
         self._runs: dict[str, Run] = {}
-        self._left_behind: set[asyncio.Task[Any]] = set()
-        """What still ends: tools, and runs that nobody waits for."""
+        self._behind = Behind()
         self._happened = happened
         self._changed = changed
 
@@ -109,7 +108,7 @@ class Runs:
             return there
         if len(self._runs) >= MAX_RUNS:
             raise TooMany
-        self._runs[run] = begun = Run(run, spec, self._happened, self._leave_behind)
+        self._runs[run] = begun = Run(run, spec, self._happened, self._behind)
         self._changed()
         return begun
 
@@ -123,19 +122,13 @@ class Runs:
     def discard(self, run: str) -> None:
         """End a run that nobody waits for, and keep nothing of it."""
         self._runs[run].abort()
-        self._leave_behind([self._runs[run].work])
+        self._behind.end(self._runs[run].work)
         self._forget(run)
 
     async def leave(self) -> None:
         """End them all without a word, and wait for what they leave behind."""
         await asyncio.gather(*(run.leave() for run in self._runs.values()))
-        while self._left_behind:
-            await asyncio.wait(self._left_behind)
-
-    def _leave_behind(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        for task in tasks:
-            self._left_behind.add(task)
-            task.add_done_callback(self._left_behind.discard)
+        await self._behind.gone()
 
     def _forget(self, run: str) -> None:
         del self._runs[run]

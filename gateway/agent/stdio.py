@@ -31,7 +31,7 @@ TERM_S = 1.0
 """For leaving on SIGTERM, all that it has started included."""
 POLL_S = 0.01
 MAX_STDERR_LINES = 200
-"""Of one server in one run; what comes then is read and forgotten."""
+"""Of one server; what comes then is read and forgotten."""
 MAX_STDERR_LINE = 500
 """Characters."""
 INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
@@ -93,7 +93,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await _become(lambda: process.returncode is not None, EXIT_S)
     if _signal(process.pid, signal.SIGTERM):
         await _become(lambda: not _signal(process.pid, 0), TERM_S)
-        _signal(process.pid, signal.SIGKILL)
+        if _signal(process.pid, signal.SIGKILL):
+            await _become(lambda: process.returncode is not None, TERM_S)
     _groups.discard(process.pid)
 
 

@@ -1,4 +1,5 @@
-"""The MCP servers of one run: started with its first question to a real model, ended with the run.
+"""The MCP servers of one run: started with its first question to a real model, and left for the next run of the same
+conversation, if there is one.
 
 Through the MCP SDK's own client, on which pydantic-ai's toolset stands as well (through one more library, which would
 cost a second and 40 MB at its import and keep the processes out of reach). A server that cannot be started leaves a
@@ -13,13 +14,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from mcp import Client
+from mcp import Client, MCPError
+from mcp.client.caching import CacheMode
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import Tool as McpTool
 
 from gateway.agent import results, stdio
 from gateway.agent.answer import Call
+from gateway.agent.behind import Behind, Key
 from gateway.agent.failed import Secrets, quote
 from gateway.agent.results import Result
 from gateway.agent.source import Tool
@@ -29,6 +32,8 @@ log = logging.getLogger("agent.tools")
 
 START_S = 60.0
 """For one server; `npx` may have to download it."""
+AGAIN_S = 5.0
+"""For one that runs already, to list its tools again; if it does not, another one is started."""
 MAX_TOOLS = 128
 """In one run: OpenAI takes no more."""
 MAX_PAGES = 20
@@ -53,25 +58,27 @@ class Missing(NamedTuple):
 
 
 class Toolbox:
-    def __init__(self, spec: Spec, secrets: Secrets) -> None:
+    def __init__(self, spec: Spec, secrets: Secrets, behind: Behind) -> None:
+        self._spec = spec
         self._call_s = spec.bounds.tool_ms / 1000
         self._secrets = secrets
-        self._running = [_Running(server, spec.workspace) for server in spec.servers]
+        self._behind = behind
+        self._running: list[_Running] = []
         self._places: dict[str, _Place] = {}
         self.tools: list[Tool] = []
         self.missing: list[Missing] = []
 
     async def open(self) -> None:
-        """Returns when each server has started, or has failed to."""
-        for running in self._running:
-            running.start()
-        for running in self._running:
-            try:
-                self._add(running, await running.listed)
-            except Exception as error:
-                why = self._secrets.hide(_explain(error))
-                log.warning("MCP server %s is not to be had: %s", running.server.name, why)
-                self.missing.append(Missing(running.server.name, why))
+        """Returns when each server is there, or has failed to start."""
+        servers = self._spec.servers
+        found = await asyncio.gather(*map(self._open, servers), return_exceptions=True)
+        for server, listed in zip(servers, found, strict=True):
+            if isinstance(listed, BaseException):
+                why = self._secrets.hide(_explain(listed))
+                log.warning("MCP server %s is not to be had: %s", server.name, why)
+                self.missing.append(Missing(server.name, why))
+            else:
+                self._add(*listed)
 
     async def call(self, call: Call) -> Result:
         """Never raises: what goes wrong is a result that the model reads."""
@@ -91,9 +98,38 @@ class Toolbox:
         content = [block.model_dump(mode="json", by_alias=True) for block in given.content]
         return results.of_content(content, given.structured_content, ok=not given.is_error)
 
-    def close(self) -> list[asyncio.Task[None]]:
-        """Ends the servers. Returns what there is to wait for."""
-        return [task for running in self._running if (task := running.close()) is not None]
+    def close(self) -> None:
+        """Leave the servers to the next run, and end those that cannot be left."""
+        for running in self._running:
+            if self._spec.conversation and running.good:
+                self._behind.keep(self._key(running.server), running)
+            else:
+                self._behind.end(running.close())
+
+    async def _open(self, server: Server) -> tuple["_Running", list[McpTool]]:
+        """Raises what keeps it from starting."""
+        if (running := self._behind.take(self._key(server))) is not None:
+            assert isinstance(running, _Running)
+            if running.suits(server, self._spec.workspace) and (listed := await self._list_again(running)) is not None:
+                return running, listed
+            self._behind.end(running.close())
+        self._running.append(running := _Running(server, self._spec.workspace))
+        running.start()
+        return running, await running.listed
+
+    async def _list_again(self, running: "_Running") -> list[McpTool] | None:
+        """The tools of one that another run has left, which may have ended since: None."""
+        self._running.append(running)
+        try:
+            async with asyncio.timeout(AGAIN_S):
+                return await running.list_again()
+        except Exception as error:
+            log.info("MCP server %s is started anew: %s", running.server.name, self._secrets.hide(_explain(error)))
+            self._running.remove(running)
+            return None
+
+    def _key(self, server: Server) -> Key:
+        return self._spec.conversation, server.name
 
     def _add(self, running: "_Running", listed: list[McpTool]) -> None:
         for tool in listed:
@@ -117,6 +153,8 @@ class _Running:
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
+        self._unanswered = False
+        """A call has been given up: what it does, or its answer, may come yet."""
         self._words: list[str] = []
 
     def start(self) -> None:
@@ -128,10 +166,33 @@ class _Running:
             self._task.cancel()
         return self._task
 
+    @property
+    def good(self) -> bool:
+        """For another run."""
+        return self._client is not None and not self._unanswered
+
+    def suits(self, server: Server, workspace: str | None) -> bool:
+        """Whether it is what a run wants that starts now."""
+        return (self.server, self._workspace) == (server, workspace)
+
     async def call(self, name: str, args: dict[str, Any]) -> Any:
+        client = self._connected()
+        self._unanswered = True
+        try:
+            given = await client.call_tool(name, args)
+        except MCPError:  # which is an answer
+            self._unanswered = False
+            raise
+        self._unanswered = False
+        return given
+
+    async def list_again(self) -> list[McpTool]:
+        return await _list(self._connected(), "refresh")
+
+    def _connected(self) -> Client:
         if self._client is None:
             raise ConnectionError(f"MCP server {self.server.name} has ended")
-        return await self._client.call_tool(name, args)
+        return self._client
 
     async def _live(self) -> None:
         try:
@@ -166,13 +227,13 @@ class _Running:
         return f"{why}; its last words: {self._words[-1]}" if self._words else why
 
 
-async def _list(client: Client) -> list[McpTool]:
-    listed = await client.list_tools()
+async def _list(client: Client, cache: CacheMode = "use") -> list[McpTool]:
+    listed = await client.list_tools(cache_mode=cache)
     tools = list(listed.tools)
     for _ in range(MAX_PAGES):
         if listed.next_cursor is None:
             break
-        listed = await client.list_tools(cursor=listed.next_cursor)
+        listed = await client.list_tools(cursor=listed.next_cursor, cache_mode=cache)
         tools += listed.tools
     return tools
 

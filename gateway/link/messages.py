@@ -105,7 +105,7 @@ class Bounds(Struct, frozen=True, omit_defaults=True):
 
 
 class Spec(Struct, frozen=True, omit_defaults=True):
-    """Everything that a run needs: the agent keeps nothing between runs and reads no config."""
+    """Everything that a run needs: the agent reads no config, and keeps nothing between runs but MCP servers."""
 
     session: str
     agent: str
@@ -120,6 +120,8 @@ class Spec(Struct, frozen=True, omit_defaults=True):
     servers: list[Server] = []
     workspace: str | None = None
     """The folder in which tools start."""
+    conversation: str = ""
+    """Whose servers wait for its next run; none if there is no next one, and another one after a reset."""
     bounds: Bounds = Bounds()
 
 

@@ -54,5 +54,6 @@ class Specifier:
             thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
             servers=servers(tree),
             workspace=str(place) if place.is_dir() else None,
+            conversation=run.transcript or "",
             bounds=limits,
         )

@@ -15,7 +15,11 @@ from typing import Any
 
 WORDS = sys.argv[1:]
 SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}}
-TOOLS = ["look", "big", "picture", "fail", "refuse", "die", "slow", "environment"]
+TOOLS = ["look", "big", "picture", "fail", "refuse", "die", "slow", "environment", "count"]
+
+
+counted: list[str] = []
+"""A state: what `count` was called with."""
 
 
 def text(words: str) -> dict[str, Any]:
@@ -36,6 +40,9 @@ def call(name: str, args: dict[str, Any]) -> dict[str, Any]:
             sys.exit(3)
         case "slow":
             time.sleep(60)
+        case "count":
+            counted.append("")
+            return text(str(len(counted)))
         case "environment":
             # The descriptor of the folder that is listed is among them, and gone when it is looked at.
             links = {fd: os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}

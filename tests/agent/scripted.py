@@ -18,7 +18,7 @@ class Scripted:
 
     by_session: dict[str, "Scripted"] = {}
 
-    def __init__(self, spec: Spec, emit: Any, leave_behind: Any) -> None:
+    def __init__(self, spec: Spec, emit: Any, behind: Any) -> None:
         self._emit = emit
         self._queue: asyncio.Queue[Happening | Exception] = asyncio.Queue()
         self.usage = Usage()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.agent import backoff, conversation, providers
+from gateway.agent.behind import Behind
 from gateway.agent.conversation import NO_RESULT, Conversation
 from gateway.agent.failed import Failed
 from gateway.link.messages import (
@@ -33,14 +34,25 @@ from tests.agent.provider import Provider
 from tests.agent.test_tools import box
 
 
+class Watched(Behind):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tasks: list[asyncio.Task[None]] = []
+        """What was told to end."""
+
+    def end(self, task: asyncio.Task[None] | None) -> None:
+        super().end(task)
+        self.tasks += [task] if task else []
+
+
 class Held:
     """A run that is at work in this loop, told to a store as the gateway's."""
 
     def __init__(self, spec: Spec) -> None:
         self.store = Store()
         self.store.events["r"] = []
-        self.left: list[asyncio.Task[None]] = []
-        self.conversation = Conversation(spec, self._emit, self.left.extend)
+        self.behind = Watched()
+        self.conversation = Conversation(spec, self._emit, self.behind)
         self._task = asyncio.create_task(self.conversation.hold())
 
     async def end(self) -> Ended:
@@ -53,7 +65,7 @@ class Held:
             ended = Ended("failed", "error", error.failure)
         for what in self.conversation.leftovers(ended):
             await self._emit(what)
-        await asyncio.gather(*self.left, return_exceptions=True)
+        await self.behind.gone()
         return ended
 
     async def abort(self) -> Ended:
@@ -247,7 +259,7 @@ def test_an_abort_in_a_tool_ends_it_and_its_call_has_a_result() -> None:
         await held.abort()
         assert held.found(ToolEnded) == [ToolEnded("call_1", "box__slow", False, NO_RESULT)]
         assert [message["role"] for message in held.messages] == ["assistant", "toolResult"]
-        assert held.messages[1]["isError"] and all(task.done() for task in held.left)
+        assert held.messages[1]["isError"] and all(task.done() for task in held.behind.tasks)
 
     run(test)
 
@@ -259,7 +271,7 @@ def test_an_abort_while_servers_start_ends_them() -> None:
         while held.conversation._tools is None:
             await asyncio.sleep(0.005)
         await held.abort()
-        assert held.left and all(task.done() for task in held.left)
+        assert held.behind.tasks and all(task.done() for task in held.behind.tasks)
 
     run(test)
 

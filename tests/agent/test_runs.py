@@ -175,7 +175,7 @@ def test_who_leaves_waits_for_what_the_runs_left_behind() -> None:
             await asyncio.sleep(0.01)
             done.append("tool")
 
-        runs._leave_behind([asyncio.create_task(tool())])
+        runs._behind.end(asyncio.create_task(tool()))
         await runs.leave()
         assert done == ["tool"]
 

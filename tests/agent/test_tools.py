@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +14,10 @@ import pytest
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 
+from gateway.agent import stdio
 from gateway.agent import tools as module
 from gateway.agent.answer import Call
+from gateway.agent.behind import Behind
 from gateway.agent.failed import Secrets
 from gateway.agent.results import Result
 from gateway.agent.tools import MAX_NAME, MAX_TOOLS, Toolbox, unique_name
@@ -29,14 +33,28 @@ def box(*words: str, name: str = "box", **more: Any) -> Server:
 
 
 @asynccontextmanager
-async def opened(*servers: Server, tool_ms: int = 10_000, workspace: str | None = None) -> AsyncIterator[Toolbox]:
-    told = spec("x", servers=list(servers), bounds=Bounds(tool_ms=tool_ms), workspace=workspace)
-    toolbox = Toolbox(told, Secrets(told))
+async def opened(*servers: Server, **more: Any) -> AsyncIterator[Toolbox]:
+    behind = Behind()
+    try:
+        async with lent(behind, *servers, **more) as toolbox:
+            yield toolbox
+    finally:
+        await behind.gone()
+
+
+@asynccontextmanager
+async def lent(
+    behind: Behind, *servers: Server, tool_ms: int = 10_000, workspace: str | None = None, conversation: str = ""
+) -> AsyncIterator[Toolbox]:
+    """For one run; what it leaves behind is the test's to end."""
+    bounds = Bounds(tool_ms=tool_ms)
+    told = spec("x", servers=list(servers), bounds=bounds, workspace=workspace, conversation=conversation)
+    toolbox = Toolbox(told, Secrets(told), behind)
     try:
         await toolbox.open()
         yield toolbox
     finally:
-        await asyncio.gather(*toolbox.close())
+        toolbox.close()
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -150,6 +168,98 @@ def test_a_server_gets_none_of_our_descriptors_and_a_session_of_its_own(tmp_path
             found = json.loads((await call(toolbox, "box__environment")).text)
             assert set(found["sockets"]) <= {"0", "1", "2"}  # asyncio's pipes may be socket pairs
             assert found["session"] and found["folder"] == str(tmp_path) and "MINE" in found["names"]
+
+    run(test)
+
+
+@asynccontextmanager
+async def left() -> AsyncIterator[Behind]:
+    behind = Behind()
+    try:
+        yield behind
+    finally:
+        await behind.gone()
+
+
+async def count(behind: Behind, *servers: Server, conversation: str = "c", **more: Any) -> str:
+    """The answer of a server that counts how often it was asked."""
+    async with lent(behind, *(servers or [box()]), conversation=conversation, **more) as toolbox:
+        return (await call(toolbox, "box__count")).text
+
+
+def test_the_next_run_of_a_conversation_has_the_same_server() -> None:
+    async def test() -> None:
+        async with left() as behind:
+            assert [await count(behind) for _ in range(3)] == ["1", "2", "3"]
+            assert await count(behind, conversation="another") == "1"
+            assert await count(behind, box(), box(name="more")) == "4"
+            assert len(behind) == 3
+        assert len(behind) == 0
+
+    run(test)
+
+
+def test_a_server_that_is_another_in_the_config_is_started_anew(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with left() as behind:
+            assert [await count(behind), await count(behind, box("loud"))] == ["1", "1"]
+            assert [await count(behind, box("loud")), await count(behind, workspace=str(tmp_path))] == ["2", "1"]
+            assert len(behind) == 1
+
+    run(test)
+
+
+def test_without_a_next_run_nothing_is_kept() -> None:
+    async def test() -> None:
+        async with left() as behind:
+            assert [await count(behind, conversation=""), await count(behind, conversation="")] == ["1", "1"]
+            assert len(behind) == 0
+
+    run(test)
+
+
+def test_a_server_that_has_ended_meanwhile_is_started_anew() -> None:
+    async def test() -> None:
+        async with left() as behind:
+            async with lent(behind, box(), conversation="c") as toolbox:
+                assert (await call(toolbox, "box__count")).text == "1"
+                (group,) = stdio._groups
+                os.killpg(group, signal.SIGKILL)
+            assert len(behind) == 1
+            assert await count(behind) == "1"
+
+    run(test)
+
+
+def test_a_server_that_does_not_list_its_tools_again_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+
+    async def test() -> None:
+        async with left() as behind:
+            assert await count(behind) == "1"
+            (group,) = stdio._groups
+            os.killpg(group, signal.SIGSTOP)
+            assert await count(behind) == "1"
+
+    run(test)
+
+
+def test_a_server_that_owes_an_answer_is_not_kept() -> None:
+    async def test() -> None:
+        async with left() as behind:
+            async with lent(behind, box(), conversation="c", tool_ms=100) as toolbox:
+                assert "has given nothing in 0.1 s" in (await call(toolbox, "box__slow")).text
+            assert len(behind) == 0
+
+    run(test)
+
+
+def test_one_that_refuses_a_call_is_kept() -> None:
+    async def test() -> None:
+        async with left() as behind:
+            async with lent(behind, box(), conversation="c") as toolbox:
+                assert not (await call(toolbox, "box__refuse")).ok
+            assert len(behind) == 1
 
     run(test)
 

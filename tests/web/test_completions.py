@@ -154,6 +154,7 @@ def test_a_run_gets_system_context_agent_and_prompt(play: Play) -> None:
         assert spec.session.startswith("agent:research:openai:")
         stored = await it.core.conversations.store.run(run)
         assert (stored.request.lane, stored.request.keeps) == ("http", False)
+        assert spec.conversation == "", "its servers are for nobody after it"
 
     play(scene)
 
@@ -168,6 +169,7 @@ def test_a_user_has_a_conversation_that_goes_on(play: Play) -> None:
             assert (await asked.json())["choices"][0]["message"]["content"] == f"Hello {number}"
         first, second = it.puppet.specs.values()
         assert first.session == second.session == "agent:main:openai-user:ann"
+        assert first.conversation == second.conversation != ""
         assert [each["content"][0]["text"] for each in first.history] == ["from elsewhere"]
         assert [each["content"][0]["text"] for each in second.history] == ["hi", "Hello 1"]
 
