@@ -200,7 +200,8 @@ class _Running:
                 tools = await _list(client)
                 patience.reschedule(None)
                 self._client = client
-                self.listed.set_result(tools)
+                if not self.listed.done():  # whoever waited may have been cancelled
+                    self.listed.set_result(tools)
                 await self._stop.wait()
         except Exception as error:
             if self.listed.done():
