@@ -39,7 +39,7 @@ from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
 from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
-from gateway.report import ReloadResult, RestartTicket, StatusReport
+from gateway.report import Degradation, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
@@ -107,7 +107,7 @@ class Process:
         self._start = start
         self._unit = holders.unit(os.getpid())
         self._started_at = int(time.time() * 1000)
-        self._problems = {"state": start.lease.problem} if start.lease.problem else {}
+        self._problems: dict[Degradation, str] = {"state": start.lease.problem} if start.lease.problem else {}
         self._status_wanted = asyncio.Event()
         self._calls_answered = asyncio.Event()
         self._adopted: Tally | None = None
@@ -231,8 +231,8 @@ class Process:
         )
 
     @property
-    def degraded(self) -> tuple[str, ...]:
-        found = {
+    def degraded(self) -> tuple[Degradation, ...]:
+        found: dict[Degradation, bool] = {
             "config": self._configuration.degraded,
             "auth": self._configuration.nobody_can_connect,
             "restart": self._coordinator.problem is not None,

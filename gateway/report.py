@@ -5,13 +5,14 @@ Times are milliseconds; `*At` are Unix time in milliseconds. An old command meet
 fields are only ever added, each with a default.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 RestartKind = Literal["hot", "cold", "crash"]
-DEGRADED = ("config", "auth", "restart", "conversations", "state", "control")
-"""The reasons why a gateway that serves does not do all that it should; docs/operations.md explains them."""
+Degradation = Literal["config", "auth", "restart", "conversations", "state", "control"]
+"""Why a gateway that serves does not do all that it should; docs/operations.md explains them."""
+DEGRADED: tuple[Degradation, ...] = get_args(Degradation)
 
 
 class Issue(Struct, frozen=True, omit_defaults=True):

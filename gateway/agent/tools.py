@@ -110,8 +110,10 @@ class Toolbox:
         """Raises what keeps it from starting."""
         if (running := self._behind.take(self._key(server))) is not None:
             assert isinstance(running, _Running)
+            self._running.append(running)
             if running.suits(server, self._spec.workspace) and (listed := await self._list_again(running)) is not None:
                 return running, listed
+            self._running.remove(running)
             self._behind.end(running.close())
         self._running.append(running := _Running(server, self._spec.workspace))
         running.start()
@@ -119,13 +121,11 @@ class Toolbox:
 
     async def _list_again(self, running: "_Running") -> list[McpTool] | None:
         """The tools of one that another run has left, which may have ended since: None."""
-        self._running.append(running)
         try:
             async with asyncio.timeout(AGAIN_S):
                 return await running.list_again()
         except Exception as error:
             log.info("MCP server %s is started anew: %s", running.server.name, self._secrets.hide(_explain(error)))
-            self._running.remove(running)
             return None
 
     def _key(self, server: Server) -> Key:

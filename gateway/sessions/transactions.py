@@ -170,7 +170,8 @@ def end(
         rest = None
     if rest is not None:
         db.execute("UPDATE runs SET answer = ? WHERE id = ?", (text_of(rest), run.id))
-    if transcript is not None and (word := _last_word(run, transcript, rest, stop_reason, failure, now, db)):
+    over = replace(run, stop_reason=stop_reason, failure=failure)
+    if transcript is not None and (word := _last_word(over, rest, now, db)) is not None:
         say(transcript, word, run.id, now, db)
     kept = replace(run.request, prompt={}, context=[], system="")
     db.execute("UPDATE requests SET body = ? WHERE number = ?", (encode(kept).decode(), number))
@@ -182,27 +183,19 @@ def end(
     return _there(run.id, db)
 
 
-def _last_word(
-    run: Run,
-    transcript: str,
-    rest: Message | None,
-    stop_reason: str | None,
-    failure: Failure | None,
-    now: int,
-    db: Connection,
-) -> Message | None:
+def _last_word(run: Run, rest: Message | None, now: int, db: Connection) -> Message | None:
     """What the transcript lacks of a run that has ended: if it failed, also why, as in OpenClaw's transcripts."""
-    if failure is None:
+    if run.failure is None:
         return rest
     if rest is None:
         said = (
             "SELECT 1 FROM messages WHERE session = ? AND run = ? AND json_extract(body, '$.errorMessage') IS NOT NULL"
         )
-        if db.execute(said, (transcript, run.id)).fetchone():
+        if db.execute(said, (run.transcript, run.id)).fetchone():
             return None  # with what the agent had of the answer
         model = {"provider": run.provider, "model": run.model} if run.model else {}
-        rest = {"role": "assistant", "content": [], **model, "stopReason": stop_reason, "timestamp": now}
-    return {**rest, "errorMessage": failure.message}
+        rest = {"role": "assistant", "content": [], **model, "stopReason": run.stop_reason, "timestamp": now}
+    return {**rest, "errorMessage": run.failure.message}
 
 
 def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:

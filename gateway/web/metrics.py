@@ -4,7 +4,7 @@ Counts of restarts and of what they did to clients go on over restarts; `systemc
 the first scrape: the library costs 60 ms and 5 MB, and most gateways are never scraped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -37,10 +37,8 @@ class _Gateway(Collector):
         # OpenClaw's name and label, so that its dashboards see when another process image begins.
         yield InfoMetricFamily(f"{PREFIX}build", "Of the process image that answers.", value=build)
         yield _gauge("ready", "Whether it serves.", report.ready)
-        yield _labelled(
-            GaugeMetricFamily(f"{PREFIX}degraded", "What is wrong while it serves.", labels=["reason"]),
-            {reason: int(reason in report.degraded) for reason in DEGRADED},
-        )
+        wrong: dict[str, int] = {reason: int(reason in report.degraded) for reason in DEGRADED}
+        yield _labelled(GaugeMetricFamily, "degraded", "What is wrong while it serves.", "reason", wrong)
         yield _gauge("websockets", "Clients that have said who they are.", report.websockets)
         yield _gauge("connections", "Established connections, WebSockets among them.", report.connections)
         yield _gauge("requests", "Requests of WebSocket clients that are not answered yet.", core.hub.busy)
@@ -50,10 +48,8 @@ class _Gateway(Collector):
             core.hub.lag.latest.delay_max_ms / 1000,
         )
         runs = core.conversations.runs
-        yield _labelled(
-            GaugeMetricFamily(f"{PREFIX}runs", "Runs that are not over.", labels=["state"]),
-            {"running": runs.busy, "queued": runs.queued},
-        )
+        states = {"running": runs.busy, "queued": runs.queued}
+        yield _labelled(GaugeMetricFamily, "runs", "Runs that are not over.", "state", states)
         yield from _restarts(report.restarts)
         if reload := report.config.last_reload:
             yield _gauge("config_last_reload_successful", "Whether the file as it was then runs.", reload.ok)
@@ -61,19 +57,13 @@ class _Gateway(Collector):
 
 
 def _restarts(restarts: Restarts) -> Iterator[Metric]:
-    yield _labelled(
-        CounterMetricFamily(f"{PREFIX}restarts", "Starts that another process came before, by kind.", labels=["kind"]),
-        {"hot": restarts.hot, "cold": restarts.cold, "crash": restarts.crash},
-    )
+    kinds = {"hot": restarts.hot, "cold": restarts.cold, "crash": restarts.crash}
+    yield _labelled(CounterMetricFamily, "restarts", "Starts that another process came before, by kind.", "kind", kinds)
     yield CounterMetricFamily(
         f"{PREFIX}websockets_adopted", "WebSockets that went on in the next process.", value=restarts.adopted
     )
-    yield _labelled(
-        CounterMetricFamily(
-            f"{PREFIX}websockets_not_adopted", "WebSockets that did not, by why: docs/handover.md.", labels=["why"]
-        ),
-        restarts.closed,
-    )
+    how = "WebSockets that did not, by why: docs/handover.md."
+    yield _labelled(CounterMetricFamily, "websockets_not_adopted", how, "why", restarts.closed)
     yield _gauge("longest_silence_seconds", "Of any client over a planned restart.", restarts.longest_silence_ms / 1000)
     yield _gauge(
         "longest_wait_seconds", "Of any new connection in the kernel's queue.", restarts.longest_wait_ms / 1000
@@ -94,7 +84,10 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(PREFIX + name, text, value=float(value))
 
 
-def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str, int]) -> Metric:
-    for label, value in values.items():
-        family.add_metric([label], value)
+def _labelled(
+    kind: type[CounterMetricFamily | GaugeMetricFamily], name: str, text: str, label: str, values: Mapping[str, int]
+) -> Metric:
+    family = kind(PREFIX + name, text, labels=[label])
+    for each, value in values.items():
+        family.add_metric([each], value)
     return family

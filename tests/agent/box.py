@@ -5,6 +5,7 @@ behind when it leaves), `mute` (never answers), `many=N` (has N tools), `pages` 
 `die` (ends at once, with a word on stderr), `loud` (writes a lot to stderr).
 """
 
+import itertools
 import json
 import os
 import signal
@@ -16,10 +17,8 @@ from typing import Any
 WORDS = sys.argv[1:]
 SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}}
 TOOLS = ["look", "big", "picture", "fail", "refuse", "die", "slow", "environment", "count"]
-
-
-counted: list[str] = []
-"""A state: what `count` was called with."""
+calls = itertools.count(1)
+"""A state: how often `count` was called."""
 
 
 def text(words: str) -> dict[str, Any]:
@@ -41,8 +40,7 @@ def call(name: str, args: dict[str, Any]) -> dict[str, Any]:
         case "slow":
             time.sleep(60)
         case "count":
-            counted.append("")
-            return text(str(len(counted)))
+            return text(str(next(calls)))
         case "environment":
             # The descriptor of the folder that is listed is among them, and gone when it is looked at.
             links = {fd: os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}

@@ -33,13 +33,18 @@ def box(*words: str, name: str = "box", **more: Any) -> Server:
 
 
 @asynccontextmanager
-async def opened(*servers: Server, **more: Any) -> AsyncIterator[Toolbox]:
+async def left() -> AsyncIterator[Behind]:
     behind = Behind()
     try:
-        async with lent(behind, *servers, **more) as toolbox:
-            yield toolbox
+        yield behind
     finally:
         await behind.gone()
+
+
+@asynccontextmanager
+async def opened(*servers: Server, **more: Any) -> AsyncIterator[Toolbox]:
+    async with left() as behind, lent(behind, *servers, **more) as toolbox:
+        yield toolbox
 
 
 @asynccontextmanager
@@ -170,15 +175,6 @@ def test_a_server_gets_none_of_our_descriptors_and_a_session_of_its_own(tmp_path
             assert found["session"] and found["folder"] == str(tmp_path) and "MINE" in found["names"]
 
     run(test)
-
-
-@asynccontextmanager
-async def left() -> AsyncIterator[Behind]:
-    behind = Behind()
-    try:
-        yield behind
-    finally:
-        await behind.gone()
 
 
 async def count(behind: Behind, *servers: Server, conversation: str = "c", **more: Any) -> str:

@@ -92,9 +92,11 @@ def test_one_can_wait_until_it_has_caught_up() -> None:
 
 def test_a_manager_that_does_not_listen_is_not_waited_for() -> None:
     async def scene() -> None:
-        kept = Store(Manager(room=0))
+        manager = Manager(room=0)
+        kept = Store(manager)
         kept.put("a", 1)
         await kept.caught_up(0.01)
+        assert manager.heard == []
 
     play(scene)
 
