@@ -1,6 +1,6 @@
 # Everything sets itself up: Debian packages that are missing (it says which and why), then .venv. See `make help`.
 .DEFAULT_GOAL := help
-.PHONY: run test check e2e bench soak conformance install-tools clean help
+.PHONY: run test test-fast test-of test-all check e2e bench soak conformance install-tools clean help
 PYTHON := .venv/bin/python
 MINUTES := 60
 
@@ -9,11 +9,20 @@ run: ## install the gateway for this user and start it (in the foreground where 
 	@scripts/venv.sh run
 	@scripts/run.sh
 
-test: install-tools ## all tests; the end-to-end ones need root and cgroup v2 and say so where they cannot run
-	$(PYTHON) -m pytest $(ARGS)
+test: install-tools ## everything that a change can break; the end-to-end ones need root and cgroup v2 and say so where they cannot run
+	@scripts/test.sh most $(ARGS)
+
+test-fast: install-tools ## what needs no process but pytest's, with few examples: for the inner loop
+	@scripts/test.sh fast $(ARGS)
+
+test-of: install-tools ## FILE=gateway/runs/owner.py: only the tests of that file, with all examples
+	@EFFORT=1 scripts/test.sh of "$(FILE)" $(ARGS)
+
+test-all: install-tools ## all tests, each example and step of them, the soak, other releases of Debian: an hour
+	@scripts/test.sh all $(ARGS)
 
 e2e: install-tools ## only the end-to-end tests, under a real systemd user manager; fails where they cannot run
-	E2E=required $(PYTHON) -m pytest tests/e2e $(ARGS)
+	@scripts/test.sh e2e $(ARGS)
 
 check: install-tools ## style, types, layers, documentation
 	$(PYTHON) -m ruff check

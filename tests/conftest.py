@@ -1,11 +1,32 @@
-"""The quick tests first, so that a mistake shows before any manager is booted."""
+"""What holds for every test: how many examples there are, who may start a process, and what runs where."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from tests.effort import EFFORT, examples
+
+pytest_plugins = ["tests.guard"]
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+# Below the full effort a run is the same each time: who breaks something sees it, and nobody else does. At the full
+# effort the examples are drawn anew, and each worker remembers those that failed.
+settings.register_profile("same", max_examples=examples(), derandomize=True, database=None, print_blob=True)
+settings.register_profile(
+    "new",
+    max_examples=examples(),
+    database=DirectoryBasedExampleDatabase(f".hypothesis/{WORKER}"),
+    print_blob=True,
+)
+settings.load_profile("new" if EFFORT >= 1 else "same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tests first, so that a mistake shows before any manager is booted."""
     items.sort(key=lambda item: item.path.parent.name == "e2e")
 
 

@@ -110,10 +110,12 @@ def test_status_is_sent_when_it_changes_and_only_then(monkeypatch: pytest.Monkey
     assert [line.split(" | ")[1] for line in manager.said] == ["3 clients", "4 clients"]
 
 
+@pytest.mark.process
 def test_the_installed_program_can_start() -> None:
     assert asyncio.run(rehearse()) is None
 
 
+@pytest.mark.process
 def test_a_program_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "msgspec.py").write_text("raise ImportError('half installed')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -125,6 +127,7 @@ def test_an_interpreter_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert asyncio.run(rehearse()) == "/nonexistent/python: No such file or directory"
 
 
+@pytest.mark.process
 def test_a_program_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "msgspec.py").write_text("import signal\nsignal.pause()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -133,6 +136,7 @@ def test_a_program_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch,
     assert problem is not None and "took over" in problem
 
 
+@pytest.mark.process
 def test_of_a_program_that_says_much_the_last_words_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "msgspec.py").write_text(
         "import sys\nsys.stderr.write('x' * 5_000_000)\nraise ImportError('last words')"
@@ -141,6 +145,7 @@ def test_of_a_program_that_says_much_the_last_words_count(monkeypatch: pytest.Mo
     assert asyncio.run(rehearse()) == "ImportError: last words"
 
 
+@pytest.mark.process
 def test_a_rehearsal_that_is_called_off_leaves_no_child_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "msgspec.py").write_text(
         f"import os, signal\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nsignal.pause()"
@@ -178,13 +183,14 @@ def systemctl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str]
     return answer
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "stopped"),
     [
         (f"echo '77 {UNIT} stop running'", True),
         (f"echo '76 other.service stop running'; echo '77 {UNIT} stop waiting'", True),
-        (f"case $1 in --system) echo '77 {UNIT} stop running';; esac", True),
-        (f"case $1 in --user) exit 1;; esac; echo '77 {UNIT} stop running'", True),
+        ("case $1 in --system) echo '77 {UNIT} stop running' ;; esac", True),
+        ("case $1 in --user) exit 1 ;; esac; echo '77 {UNIT} stop running'", True),
         (f"echo '77 {UNIT} restart running'", False),
         (f"echo '77 {UNIT} start waiting'; echo '78 other.service stop running'", False),
         (f"echo '77 {UNIT} stop running'; exit 1", False),
@@ -199,13 +205,14 @@ def test_systemds_jobs_tell_a_stop_from_a_restart(systemctl: Any, script: str, s
     assert sorted(asked.read_text().splitlines()) == [f"--system {question}", f"--user {question}"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "size"),
     [
-        (f"echo MainPID={os.getpid()}; echo FileDescriptorStoreMax=8192", 8192),
-        (f"case $1 in --system) echo FileDescriptorStoreMax=0; echo MainPID={os.getpid()};; esac", 0),
+        ("echo MainPID=$PPID; echo FileDescriptorStoreMax=8192", 8192),
+        ("case $1 in --system) echo FileDescriptorStoreMax=0; echo MainPID=$PPID;; esac", 0),
         ("echo MainPID=1; echo FileDescriptorStoreMax=8192", None),
-        (f"echo MainPID={os.getpid()}; echo FileDescriptorStoreMax=", None),
+        ("echo MainPID=$PPID; echo FileDescriptorStoreMax=", None),
         ("exit 1", None),
     ],
 )
@@ -216,6 +223,7 @@ def test_the_size_of_the_store_is_that_of_the_unit_we_are_the_main_process_of(
     assert asyncio.run(store_size(UNIT)) == size
 
 
+@pytest.mark.process
 def test_a_systemd_that_does_not_answer_is_taken_for_a_restart(systemctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "ASK_S", 0.05)
     systemctl("exec sleep 60")

@@ -108,9 +108,9 @@ def test_status(gateway: Gateway) -> None:
     assert gateway.requests == ["GET /control/status"]
 
 
-def test_the_place_comes_from_the_environment(tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    assert Control.from_env(env).path.parent == tmp_path / "openclaw-gateway"
+def test_the_place_comes_from_the_environment() -> None:
+    env = {"HOME": "/home/u", "XDG_RUNTIME_DIR": "/run/user/77"}
+    assert Control.from_env(env).path.parent == Path("/run/user/77/openclaw-gateway")
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -190,6 +190,7 @@ def test_tokens_that_are_not_understood_are_never_overwritten(tmp_path: Path) ->
     assert tokens(tmp_path).read_text() == '{"version":9}'
 
 
+@pytest.mark.process
 def test_who_shows_no_device_imports_nothing_for_it() -> None:
     code = "import sys, gateway.cli.call, gateway.client, gateway.identity; print('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

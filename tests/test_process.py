@@ -15,6 +15,9 @@ from gateway.client import GatewayClient
 from tests.processes import alive
 from tests.program import Program
 
+pytestmark = pytest.mark.process
+
+
 WORDS = [f"word{number}" for number in range(80)]
 PACE_MS = 20
 

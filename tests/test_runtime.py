@@ -19,6 +19,8 @@ from gateway.client import Disconnected, GatewayClient, Refused
 from gateway.paths import Paths
 from tests.program import Program
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:

@@ -50,6 +50,7 @@ def verify(folder: Path, tmp_path: Path) -> str:
     return f"{done.stdout}{done.stderr}" + (f"exit {done.returncode}" if done.returncode else "")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_has_nothing_to_say_about_the_shipped_units(tmp_path: Path) -> None:
     for name in UNITS:
@@ -57,6 +58,7 @@ def test_systemd_has_nothing_to_say_about_the_shipped_units(tmp_path: Path) -> N
     assert verify(tmp_path, tmp_path) == ""
 
 
+@pytest.mark.process
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_has_nothing_to_say_about_what_install_writes(tmp_path: Path) -> None:
     folder = tmp_path / "a folder with spaces, 100% $HOME"

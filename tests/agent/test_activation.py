@@ -109,6 +109,7 @@ def test_one_end_of_a_pair_is_adopted(listener: socket.socket) -> None:
             adopt_connection(fd)
 
 
+@pytest.mark.process
 def test_children_get_neither_the_words_nor_the_descriptor(listener: socket.socket) -> None:
     program = """
 import os, subprocess, sys

@@ -33,6 +33,8 @@ from tests.agent.peer import ECHO, Store
 from tests.agent.provider import Provider
 from tests.agent.test_tools import box
 
+pytestmark = pytest.mark.process
+
 
 class Watched(Behind):
     def __init__(self) -> None:

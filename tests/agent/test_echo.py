@@ -48,6 +48,7 @@ def test_it_has_no_tools() -> None:
         Echo({}).add_result(Call("1", "t", {}), [], ok=True)
 
 
+@pytest.mark.process
 def test_a_run_with_it_imports_no_models_and_no_tools() -> None:
     program = """
 import asyncio, sys

@@ -30,6 +30,7 @@ from gateway.link.messages import (
 )
 from tests.agent.peer import Peer, Store, spec
 from tests.agent.scripted import Scripted, Side, settle, side
+from tests.effort import examples
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -411,7 +412,7 @@ async def tell(agent: Side, peer: Peer) -> Scripted:
 
 
 @given(st.integers(0, 420))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_the_connection_may_break_at_any_byte_from_the_agent(size: int) -> None:
     async def test() -> None:
         async with side() as agent:
@@ -589,6 +590,6 @@ class Model(RuleBasedStateMachine):
 
 
 Model.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(150), stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestModel = Model.TestCase

@@ -48,6 +48,7 @@ def lines(**environ: str) -> list[str]:
     return [line.partition(" ")[2].strip() for line in done.stderr.splitlines()]
 
 
+@pytest.mark.process
 def test_ours_is_told_from_the_level_on_and_others_only_when_they_warn() -> None:
     assert lines()[:2] == ["info    agent/link: hello", "warning mcp: theirs"]
     assert lines(OPENCLAW_LOG_LEVEL="debug")[0] == "debug   agent/link: quiet"
@@ -55,6 +56,7 @@ def test_ours_is_told_from_the_level_on_and_others_only_when_they_warn() -> None
     assert lines(OPENCLAW_LOG_LEVEL="nonsense")[0] == "info    agent/link: hello"
 
 
+@pytest.mark.process
 def test_the_journal_is_known_by_its_device_and_inode(tmp_path: Path) -> None:
     with (tmp_path / "journal").open("w") as file:
         found = os.fstat(file.fileno())

@@ -11,6 +11,9 @@ import pytest
 from gateway import __version__
 from gateway.exits import ExitCode
 
+pytestmark = pytest.mark.process
+
+
 PROJECT = Path(__file__).parents[2]
 
 

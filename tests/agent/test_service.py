@@ -21,6 +21,9 @@ from tests.agent.provider import Provider
 from tests.agent.test_tools import box
 from tests.processes import alive
 
+pytestmark = pytest.mark.process
+
+
 SLOW_ECHO = Model("builtin", "echo", "builtin", pace_ms=1000)
 
 

@@ -15,6 +15,9 @@ from gateway.agent import stdio
 from gateway.link.messages import Server
 from tests.processes import alive
 
+pytestmark = pytest.mark.process
+
+
 PING = SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
 
 

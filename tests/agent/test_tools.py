@@ -24,6 +24,9 @@ from gateway.agent.tools import MAX_NAME, MAX_TOOLS, Toolbox, unique_name
 from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Server
 from tests.agent.peer import spec
 
+pytestmark = pytest.mark.process
+
+
 BOX = Path(__file__).with_name("box.py")
 CONFORMANCE = Path(__file__).parents[2] / ".cache" / "conformance"
 

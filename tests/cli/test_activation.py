@@ -13,6 +13,8 @@ from gateway.lifecycle.holders import Holder
 from gateway.units import SOCKET
 from gateway.units.systemctl import Systemctl, SystemctlFailed
 
+pytestmark = pytest.mark.process
+
 
 def failing(manager: Any, words: Any, port: int) -> Systemctl:
     manager.says(words.socket_off.replace("18789", str(port)), words.service_off)

@@ -9,6 +9,8 @@ from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.terminal import CTRL_C
 
+pytestmark = pytest.mark.process
+
 
 def test_the_answer_is_printed_whole(talking: Talking) -> None:
     done = talking.cli("agent", "-m", "one two", "--session", "a1")

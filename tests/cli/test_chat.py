@@ -8,6 +8,8 @@ import pytest
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
 
+pytestmark = pytest.mark.process
+
 
 def test_the_answer_is_all_that_is_printed(talking: Talking) -> None:
     done = talking.cli("chat", "--session", "pipe", input="one  two\n")

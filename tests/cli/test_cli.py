@@ -33,6 +33,7 @@ def test_the_help_in_the_list_is_the_commands_own(name: str) -> None:
     assert COMMANDS[name][1] == summary
 
 
+@pytest.mark.process
 def test_help_lists_every_command_and_imports_none(invoke: Invoke) -> None:
     result = invoke("--help")
     assert result.exit_code == 0
@@ -78,6 +79,7 @@ def test_how_a_command_ends(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.process
 def test_a_closed_pipe_is_quiet() -> None:
     script = "import sys, gateway.cli\nsys.stdin.read()\ngateway.cli.cli(['--help'])"
     pipe = subprocess.PIPE

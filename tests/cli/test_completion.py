@@ -19,6 +19,7 @@ def test_each_shell_gets_a_script_for_our_name(invoke: Invoke, shell: str) -> No
     assert "_OPENCLAW_GATEWAY_COMPLETE" in result.stdout
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 def test_bash_completes_a_command_with_it(invoke: Invoke, tmp_path: Path) -> None:
     program = tmp_path / "openclaw-gateway"

@@ -41,6 +41,7 @@ def test_a_note_needs_no_mending(invoke: Invoke, findings: list[Finding]) -> Non
     assert "note: good to know" in result.stdout
 
 
+@pytest.mark.process
 def test_for_real_it_changes_nothing(invoke: Invoke, manager: Any, gateway: Any, home: Any) -> None:
     result = invoke("doctor")
     assert result.exit_code == ExitCode.UNHEALTHY

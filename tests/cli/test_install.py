@@ -13,6 +13,9 @@ from gateway.report import StatusReport
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, MARK, SERVICE, SOCKET, rivals
 from gateway.units.syntax import environment
 
+pytestmark = pytest.mark.process
+
+
 Invoke = Callable[..., Result]
 Report = Callable[..., StatusReport]
 

@@ -3,8 +3,12 @@
 import json
 from typing import Any
 
+import pytest
+
 from gateway.exits import ExitCode
 from tests.cli.talking import Talking
+
+pytestmark = pytest.mark.process
 
 
 def test_without_a_config_there_is_the_echo(talking: Talking) -> None:

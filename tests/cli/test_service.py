@@ -15,6 +15,7 @@ Invoke = Callable[..., Result]
 Report = Callable[..., StatusReport]
 
 
+@pytest.mark.process
 def test_start_starts_the_gateway_and_waits(
     invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
 ) -> None:
@@ -27,6 +28,7 @@ def test_start_starts_the_gateway_and_waits(
     assert result.stderr == ""
 
 
+@pytest.mark.process
 def test_start_says_that_the_config_is_not_in_force(
     invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
 ) -> None:
@@ -35,6 +37,7 @@ def test_start_says_that_the_config_is_not_in_force(
     assert "config check" in invoke("start").stderr
 
 
+@pytest.mark.process
 def test_start_that_systemd_refuses(
     invoke: Invoke, manager: Any, gateway: Any, words: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,6 +49,7 @@ def test_start_that_systemd_refuses(
     assert "Job failed: resources" in result.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["start", "stop"])
 def test_without_units_or_manager_it_says_what_to_do(invoke: Invoke, manager: Any, gateway: Any, command: str) -> None:
     result = invoke(command)
@@ -57,6 +61,7 @@ def test_without_units_or_manager_it_says_what_to_do(invoke: Invoke, manager: An
     assert "openclaw-gateway run" in result.stderr
 
 
+@pytest.mark.process
 def test_stop_stops_all_the_gateway_first(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
     manager.says(words.socket_up, words.service_up)
     result = invoke("stop")
@@ -65,6 +70,7 @@ def test_stop_stops_all_the_gateway_first(invoke: Invoke, manager: Any, gateway:
     assert msgspec.json.decode(invoke("stop", "--json").stdout) == {"stopped": list(UNITS)}
 
 
+@pytest.mark.process
 def test_stop_where_no_agent_is_installed(invoke: Invoke, manager: Any, gateway: Any, words: Any) -> None:
     manager.says(words.socket_up, words.service_up)
     manager.says_of_agent(words.missing, words.missing)
@@ -72,6 +78,7 @@ def test_stop_where_no_agent_is_installed(invoke: Invoke, manager: Any, gateway:
     assert manager.calls == [f"stop {SERVICE} {SOCKET}"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("load", "active", "said"),
     [("loaded", "failed", "is failed"), ("masked", "inactive", "is masked"), ("not-found", "inactive", "is not-found")],
@@ -165,6 +172,7 @@ def test_restart_as_json(invoke: Invoke, gateway: Any, report: Report) -> None:
     assert msgspec.json.decode(invoke("restart", "--json").stdout, type=StatusReport) == gateway.next
 
 
+@pytest.mark.process
 def test_a_cold_restart_goes_through_systemd(
     invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any
 ) -> None:
@@ -176,6 +184,7 @@ def test_a_cold_restart_goes_through_systemd(
     assert gateway.asked == [("wait", "one")]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("error", [NotRunning("nobody"), TimedOut("frozen")])
 def test_a_gateway_that_does_not_answer_is_restarted_by_systemd(
     invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, error: Exception
@@ -188,6 +197,7 @@ def test_a_gateway_that_does_not_answer_is_restarted_by_systemd(
     assert gateway.asked[-1] == ("wait", None)
 
 
+@pytest.mark.process
 def test_from_inside_the_unit_a_cold_restart_does_not_wait_for_its_own_end(
     invoke: Invoke, manager: Any, gateway: Any, report: Report, words: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

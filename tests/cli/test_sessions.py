@@ -9,6 +9,8 @@ from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, Talking
 from tests.terminal import ENTER
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def key(talking: Talking, request: pytest.FixtureRequest) -> Iterator[str]:

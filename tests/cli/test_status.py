@@ -13,6 +13,9 @@ from gateway.exits import ExitCode
 from gateway.lifecycle.holders import Holder
 from gateway.report import ConfigReport, Issue, ReloadResult, RestartRecord, Restarts, StatusReport
 
+pytestmark = pytest.mark.process
+
+
 Invoke = Callable[..., Result]
 Report = Callable[..., StatusReport]
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.cli.talking import Talking
 
+pytestmark = pytest.mark.process
+
 
 def completed(talking: Talking, *words: str, **environ: str) -> list[str]:
     """What click says to a shell that completes the last of these words."""

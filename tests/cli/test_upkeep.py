@@ -100,6 +100,7 @@ def test_import_refuses_to_change_the_form_under_a_gateway_of_another_version(
     assert invoke("sessions", "import").exit_code == ExitCode.OK
 
 
+@pytest.mark.process
 def test_import_beside_a_gateway_that_runs(talking: Talking, tmp_path: Path) -> None:
     done = talking.cli("sessions", "import", "--from", str(openclaw(tmp_path)))
     assert done.stdout.startswith("imported 1 session with 2 messages")
@@ -143,6 +144,7 @@ def test_backup_of_nothing_says_so(database: Path, invoke: Invoke, tmp_path: Pat
     assert done.stderr.startswith(f"error: cannot copy {database} to ") and "unable to open" in done.stderr
 
 
+@pytest.mark.process
 def test_backup_beside_a_gateway_that_runs(talking: Talking, tmp_path: Path) -> None:
     assert talking.cli("chat", "--session", "backed", "keep this").returncode == 0
     target = tmp_path / "copy.sqlite"
@@ -193,6 +195,7 @@ def test_check_of_nothing(database: Path, invoke: Invoke) -> None:
     assert done.stderr == f"error: there is no {database}; a gateway makes it when it begins\n"
 
 
+@pytest.mark.process
 def test_check_beside_a_gateway_that_runs(talking: Talking) -> None:
     done = talking.cli("sessions", "check", "--deep")
     assert done.returncode == 0, done.stdout
@@ -233,6 +236,7 @@ def test_recover_of_nothing_says_so(database: Path, invoke: Invoke) -> None:
     assert invoke("sessions", "recover").stderr.startswith(f"error: there is no {database}")
 
 
+@pytest.mark.process
 def test_recover_leaves_a_gateway_that_runs_alone(talking: Talking) -> None:
     done = talking.cli("sessions", "recover")
     assert done.returncode == ExitCode.ALREADY_RUNNING

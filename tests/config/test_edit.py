@@ -8,6 +8,7 @@ from gateway.config import json5
 from gateway.config.edit import Refused, rewrite, set_value
 from gateway.config.patch import merge_patch
 from gateway.reload.plan import same
+from tests.effort import examples
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ TREES = st.recursive(
 @given(
     st.dictionaries(KEYS, TREES, max_size=3), st.lists(KEYS, min_size=1, max_size=3), TREES, st.sampled_from([None, 2])
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_setting_a_value_is_what_it_says(tree: dict[str, object], path: list[str], value: object, indent: int) -> None:
     text = json.dumps(tree, indent=indent, ensure_ascii=False)
     try:
@@ -121,7 +122,7 @@ def texts(draw: st.DrawFn, tree: st.SearchStrategy[object] = TREES) -> str:
 
 
 @given(texts(), TREES)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_a_rewritten_text_means_what_was_asked(text: str, value: object) -> None:
     edited = rewrite(text, value)
     assert same(json5.parse(edited, 64).root.value, value)
@@ -129,7 +130,7 @@ def test_a_rewritten_text_means_what_was_asked(text: str, value: object) -> None
 
 
 @given(st.dictionaries(KEYS, TREES, max_size=3), st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_a_patch_on_the_text_is_the_patch_on_the_value(patch: dict[str, object], data: st.DataObject) -> None:
     text = data.draw(texts(st.dictionaries(KEYS, TREES, max_size=3)))
     merged = merge_patch(json5.parse(text, 64).root.value, patch)

@@ -8,6 +8,7 @@ from gateway.config.fields import FIELDS
 from gateway.config.parse import Path, Place
 from gateway.config.schema import Config
 from gateway.config.validate import MAX_FOUND, Verdict, nearest, shorten, validate
+from tests.effort import examples
 
 
 def locate(path: Path, *, key: bool = False) -> Place:
@@ -193,7 +194,7 @@ ANY = st.recursive(
 
 
 @given(ANY)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_any_tree_has_a_verdict(tree: Any) -> None:
     verdict = check(tree)
     assert (verdict.config is None) == bool(verdict.issues)

@@ -211,6 +211,7 @@ def real(program: str, command: list[str], path: Path) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, cwd=path.parent)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("program", "command"),
     [
@@ -237,6 +238,7 @@ def test_the_real_program(program: str, command: list[str], config: Path, start:
     calls.expect()
 
 
+@pytest.mark.process
 def test_the_real_nano(config: Path, start: Start) -> None:
     if shutil.which("nano") is None or shutil.which("script") is None:
         pytest.skip("nano needs a terminal, which script (util-linux) gives; one of them is not installed here")
@@ -447,6 +449,7 @@ watch.stop()
 """
 
 
+@pytest.mark.process
 def test_the_real_limit_of_inotify_instances(config: Path) -> None:
     """In a user namespace of its own, whose limit is nobody else's."""
     machine = Path("/proc/sys/fs/inotify/max_user_instances").read_text()

@@ -7,6 +7,9 @@ import pytest
 
 from conformance.pages import PAGES, WITH_MODEL, _rows
 
+pytestmark = pytest.mark.process
+
+
 LIMIT = 30.0
 
 

@@ -3,8 +3,12 @@
 import json
 import urllib.request
 
+import pytest
+
 from conformance import providing
 from gateway.config import models
+
+pytestmark = pytest.mark.process
 
 
 def test_a_provider_that_serves_and_is_ended() -> None:

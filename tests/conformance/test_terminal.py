@@ -9,7 +9,7 @@ import pytest
 
 from conformance.terminal import Terminal, plain
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")]
 ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 LIMIT = 10.0
 

@@ -10,7 +10,7 @@ import pytest
 from conformance import tui
 from conformance.verdict import Run
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")]
 PROGRAM = """
 import os, select, signal, sys, textwrap, tty
 tty.setcbreak(0)

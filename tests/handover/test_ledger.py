@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.handover.ledger import MAX_WHO, SLOT_BYTES, SLOTS, VERSION, Entry, Found, Ledger, Unreadable
 from gateway.handover.verdict import Point
+from tests.effort import examples
 
 HEADER = 4096
 
@@ -219,7 +220,7 @@ def test_no_torn_byte_leads_to_a_false_point(places: range) -> None:
 
 
 @given(st.integers(0, HEADER + 3 * SLOT_BYTES), st.binary(min_size=1, max_size=64), st.booleans())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_no_garbage_leads_to_a_false_point(at: int, garbage: bytes, truncated: bool) -> None:
     with closing(with_three()) as ledger:
         fd = copy_of(ledger)

@@ -155,6 +155,7 @@ def test_the_sentence(found: list[Holder], sentence: str) -> None:
     assert "--port" in said
 
 
+@pytest.mark.process
 def test_a_real_listener_and_a_child_that_inherited_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()

@@ -19,6 +19,7 @@ def test_the_first_gets_it_and_creates_the_folder_for_the_user_alone(tmp_path: P
     os.close(lease.fd)
 
 
+@pytest.mark.process
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
     holder = subprocess.Popen(
         [

@@ -131,6 +131,7 @@ def test_an_abstract_address_is_reached() -> None:
         notifier.close()
 
 
+@pytest.mark.process
 def test_children_cannot_speak_for_the_service(manager: Manager) -> None:
     program = (
         "import os, subprocess\nfrom gateway.lifecycle.notify import Notifier\nNotifier(os.environ)\n"

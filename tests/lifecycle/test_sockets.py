@@ -15,6 +15,9 @@ from gateway.errors import BadDescriptors, PortBusy
 from gateway.handover.ledger import SLOTS
 from gateway.lifecycle import sockets
 
+pytestmark = pytest.mark.process
+
+
 CHILD = """
 import json, os, subprocess, sys
 from gateway.errors import GatewayError

@@ -16,6 +16,8 @@ from gateway.link.messages import VERSION, Event, Hello, Start, ToGateway, Welco
 from tests.link.ends import SPEC, run, until
 from tests.processes import alive, gone
 
+pytestmark = pytest.mark.process
+
 
 async def hear(stream: Stream, kind: type[Any]) -> Any:
     while line := await stream[0].readline():

@@ -167,6 +167,7 @@ def test_near_is_this_machine(url: str, near: bool) -> None:
     assert is_near(url) is near
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("code", "message", "details", "words"),
     [

@@ -9,6 +9,7 @@ from gateway.config.fields import FIELDS
 from gateway.config.schema import ACTIONS, Config
 from gateway.reload.plan import MAX_PATHS_SHOWN, Plan, describe, differences, make_plan, same
 from gateway.report import Change
+from tests.effort import examples
 
 
 def plan(old: dict[str, Any], new: dict[str, Any], mode: str = "hybrid", systemd: bool = True) -> Plan:
@@ -200,13 +201,13 @@ def shuffled(tree: Any) -> Any:
 
 
 @given(TREES, MODES, st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_same_tree_is_no_change_however_its_keys_are_ordered(tree: Any, mode: str, systemd: bool) -> None:
     assert plan(tree, shuffled(tree), mode, systemd) == Plan((), False, (), (), (), "nothing")
 
 
 @given(TREES, TREES, MODES, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_laws_of_a_plan(old: Any, new: Any, mode: str, systemd: bool) -> None:
     made, back = plan(old, new, mode, systemd), plan(new, old, mode, systemd)
     paths = [change.path for change in made.changes]
@@ -226,7 +227,7 @@ def test_laws_of_a_plan(old: Any, new: Any, mode: str, systemd: bool) -> None:
 
 
 @given(TREES, UNKNOWN, UNKNOWN, MODES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_key_that_we_do_not_use_never_does_anything(tree: Any, old: Any, new: Any, mode: str) -> None:
     made = plan({**tree, "meta": old}, {**tree, "meta": new}, mode)
     assert not made.restart and not made.actions and made.outcome in ("nothing", "off")

@@ -14,6 +14,7 @@ from gateway.link.messages import Ended, Event, Happening, Said, Text, ToolEnded
 from gateway.runs.following import GAP, Broken, Following, Place, Reader
 from gateway.runs.live import Live
 from gateway.sessions.records import Request, Run
+from tests.effort import examples
 
 RUN = Run("r", "agent:main:main", "main", "running", Request({"role": "user", "content": "hi"}), 0)
 
@@ -271,7 +272,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(STEPS, max_size=30))
 def test_whatever_happens_each_reader_has_each_word_once_or_is_told(steps: list[tuple[str, Any]]) -> None:
     async def scene() -> None:

@@ -21,6 +21,7 @@ from gateway.link.messages import Happening, Message, Said, Text, ToolEnded, Too
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import text_of
 from tests.agent.scripted import Scripted
+from tests.effort import examples
 from tests.runs.world import World, assistant, until
 
 T = TypeVar("T")
@@ -272,6 +273,9 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=examples(40),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 TestMachine = Machine.TestCase

@@ -18,6 +18,7 @@ from gateway.protocol.scopes import READ
 from gateway.serving.adoption import Tally
 from gateway.serving.websocket import Adopted, WebSocketProtocol
 from gateway.web.socket import Resumed
+from tests.effort import examples, some
 from tests.handover.world import PEER, Client, World, mortals
 from tests.tcp import descriptors
 
@@ -461,8 +462,8 @@ def live(steps: list[Step], *lives: int, deaf: bool = False) -> int:
     return lived
 
 
-def model(examples: int) -> Any:
-    return settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+def model(full: int) -> Any:
+    return settings(deadline=None, max_examples=examples(full), suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(st.lists(TRAFFIC | LEAVE, max_size=30))
@@ -536,7 +537,7 @@ def test_a_story_may_end_at_any_step(story: str) -> None:
     """The process dies at each of its steps, in the middle of adopting too; and so does, a few steps on, the next."""
     whole = live(STORIES[story])
     for again in (None, 1, 2, 6):
-        for life in range(1, whole + 1):
+        for life in some(range(1, whole + 1)):
             live(STORIES[story], life, *([again] if again else []), deaf=bool(again) or life % 2 == 0)
 
 

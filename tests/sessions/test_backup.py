@@ -133,6 +133,7 @@ def from_a_full_disk_after_a_crash(folder: Path) -> None:
         assert db.execute("SELECT key FROM sessions").fetchall() == [(MAIN,)]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scenario", [full_in_the_middle, from_a_read_only_folder, from_a_full_disk_after_a_crash])
 def test_a_disk_in_need_can_be_copied_from(tmp_path: Path, scenario: object) -> None:
     (tmp_path / "small").mkdir()

@@ -129,5 +129,6 @@ def on_a_full_disk(folder: Path) -> None:
     assert looked(path).messages == 3
 
 
+@pytest.mark.process
 def test_a_full_disk_can_be_looked_at(tmp_path: Path) -> None:
     on_a_small_disk(on_a_full_disk, tmp_path)

@@ -257,6 +257,7 @@ def without_leave(folder: Path) -> None:
     assert [each.name for each in folder.iterdir()] == ["a.sqlite"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scenario", [without_room, without_room_after_a_crash, without_leave])
 def test_a_lonely_reader_reads_what_no_other_can(tmp_path: Path, scenario: object) -> None:
     on_a_small_disk(scenario, tmp_path)  # type: ignore[arg-type]

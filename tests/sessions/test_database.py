@@ -466,6 +466,7 @@ def nothing_there_and_read_only(folder: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "scenario",
     [
@@ -500,6 +501,7 @@ asyncio.run(write())
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("acknowledged", [1, 30, 300])
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, acknowledged: int) -> None:
     path = tmp_path / "a.sqlite"
@@ -550,6 +552,7 @@ asyncio.run((second if "again" in sys.argv else first)(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.process
 def test_a_process_that_replaces_itself_in_a_transaction_leaves_no_lock(tmp_path: Path) -> None:
     began = time.monotonic()
     run([sys.executable, "-c", REPLACES_ITSELF, tmp_path / "a.sqlite"], cwd=PROJECT, check=True, timeout=30)

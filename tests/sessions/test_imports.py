@@ -281,6 +281,7 @@ imports.Import(Path(sys.argv[1]), Path(sys.argv[2]), naming).run(lambda key: pri
 """
 
 
+@pytest.mark.process
 def test_an_import_that_is_killed_leaves_nothing_that_shows_and_is_done_again(source: Path, tmp_path: Path) -> None:
     large(source, 2000)
     command = [sys.executable, "-c", IMPORTS, source, database(tmp_path)]
@@ -306,6 +307,7 @@ def without_room(folder: Path) -> None:
     assert counts(folder)[0] == 0
 
 
+@pytest.mark.process
 def test_a_full_disk_says_so(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     on_a_small_disk(without_room, tmp_path / "small")

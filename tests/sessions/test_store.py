@@ -111,6 +111,7 @@ def on_a_full_disk(folder: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.process
 def test_a_full_disk_refuses_a_message_and_shows_what_there_is(tmp_path: Path) -> None:
     on_a_small_disk(on_a_full_disk, tmp_path)
 
@@ -148,6 +149,7 @@ ACKNOWLEDGED = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("lines", [3, 50, 200])
 def test_after_a_kill_each_run_is_as_it_was_told_or_further(tmp_path: Path, lines: int) -> None:
     with Popen([sys.executable, "-c", TALKS_UNTIL_KILLED, tmp_path], cwd=PROJECT, stdout=PIPE, text=True) as child:

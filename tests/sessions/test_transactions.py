@@ -20,6 +20,7 @@ from gateway.sessions.queries import spent
 from gateway.sessions.records import UNFINISHED, Progress, Request, Run, RunState, text_of
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.transactions import KEPT_MS, MAX_OWED, MAX_QUEUED, MAX_WAITING, QueueFull
+from tests.effort import examples
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user
 
 SESSIONS = [MAIN, "agent:work:lunch"]
@@ -210,7 +211,7 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestRuns.settings = settings(max_examples=examples(50), stateful_step_count=40, deadline=None)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.web.asgi import UNIX, Core, ask
 
 PROGRAM = """
@@ -24,6 +26,7 @@ def test_the_same_path_means_another_thing_over_the_control_socket() -> None:
     assert ask(Core(), "/healthz", **UNIX).status == 404
 
 
+@pytest.mark.process
 def test_a_start_imports_only_what_a_probe_needs_and_the_rest_comes_later() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
     before, missing = done.stdout.splitlines()

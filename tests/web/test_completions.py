@@ -656,6 +656,7 @@ def echoed(program: Program) -> Iterator[str]:
             yield chunk.choices[0].delta.content or ""
 
 
+@pytest.mark.process
 def test_openais_client_does_not_notice_restarts_in_the_middle_of_an_answer(program: Program) -> None:
     answer = ""
     for number, text in enumerate(echoed(program)):
@@ -673,6 +674,7 @@ def is_another(program: Program, before: str) -> bool:
     return bool(status["ready"] and status["boot_id"] != before)
 
 
+@pytest.mark.process
 def test_a_stop_waits_for_an_answer_that_comes_to_its_end(program: Program) -> None:
     answer = ""
     for number, text in enumerate(echoed(program)):

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.rpc.methods import METHODS
+from tests.effort import examples
 from tests.wire.raw import CLOSE, PING, PONG, Client, Scene, close, connect_request, faults, frame, request, run, text
 
 DOCUMENTED = {None, 1000, 1002, 1003, 1007, 1008, 1009}
@@ -16,7 +17,9 @@ DOCUMENTED = {None, 1000, 1002, 1003, 1007, 1008, 1009}
 NEVER = {"gateway.restart.request"}
 """Would be obeyed."""
 few = settings(
-    max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=400)

@@ -10,6 +10,9 @@ from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
 
+pytestmark = pytest.mark.process
+
+
 PROMPT = "› "
 WORDS = [f"w{number}" for number in range(60)]
 

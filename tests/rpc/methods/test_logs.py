@@ -20,6 +20,7 @@ from gateway.rpc.methods.logs import TailParams, logs_tail, read_tail
 from gateway.rpc.registry import Call, Registry
 from tests.carrier import FakeCarrier
 from tests.core_fake import FakeCore
+from tests.effort import examples
 from tests.rpc.calls import call, make_peer
 
 
@@ -211,7 +212,7 @@ def test_never_more_than_max_bytes_are_read(tmp_path: Path, monkeypatch: pytest.
     assert max(asked) == 4096
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     chunks=st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\x00", b"\n")), max_size=8),
     limit=st.integers(1, 4),

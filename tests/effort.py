@@ -1,0 +1,33 @@
+"""How much of the repeated work one run of the tests does.
+
+`EFFORT` is the share of the full work: 0.05 in `make test-fast`, 0.25 in `make test`, 1 in `make test-all`. Whatever
+repeats the same claim over many inputs takes its number from here: examples of property tests, the steps at which a
+story may end, rounds of restarts. What is left out is chosen by number and not by chance, so that a run below 1 does
+the same each time.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+EFFORT = float(os.environ.get("EFFORT", "0.25"))
+
+
+def share(full: int, least: int = 1) -> int:
+    """That part of `full` rounds or examples which this run does; never fewer than `least`, never more than `full`."""
+    return min(full, max(least, round(full * EFFORT)))
+
+
+def examples(full: int = 100) -> int:
+    """For `max_examples=` of hypothesis: fewer than five would hardly leave the trivial ones."""
+    return share(full, 5)
+
+
+def some(items: Sequence[T]) -> Sequence[T]:
+    """Evenly spread ones of `items`, always with the first and the last."""
+    if len(items) < 3:
+        return items
+    count = share(len(items), 2)
+    return [items[round(index * (len(items) - 1) / (count - 1))] for index in range(count)]
