@@ -53,6 +53,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+MAIN_THREAD_ONLY = (*SIGNALS, signal.SIGABRT)
+"""A signal goes to any thread that does not block it, so every thread but the main one blocks these.
+
+With SIGABRT the watchdog ends a process that was stopped, and SIGCONT, which follows it, wakes all threads: if another
+one took the signal, the loop would read requests while that one writes the stacks, and they would die with it."""
 _REPORTED: dict[Phase, Literal["starting", "running", "deferred", "leaving"]] = {
     Phase.STARTING: "starting",
     Phase.RUNNING: "running",
@@ -257,8 +262,8 @@ class Process:
     async def serve(self) -> Way:
         """Serve until it is time to leave, then leave; returns how."""
         asyncio.get_running_loop().set_default_executor(
-            # A signal goes to any thread that does not block it, and only the main thread may have it.
-            ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, SIGNALS))
+            # Threads that these start, such as the watcher's, inherit what they block.
+            ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, MAIN_THREAD_ONLY))
         )
         self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits, MAX_BODY)
         self.listeners = self._listen()

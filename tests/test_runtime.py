@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from gateway.client import Disconnected, GatewayClient, Refused
 from gateway.paths import Paths
+from gateway.process import MAIN_THREAD_ONLY
 from tests.program import Program
 
 pytestmark = pytest.mark.process
@@ -211,6 +213,25 @@ def test_a_websocket_stays_over_restarts(program: Program) -> None:
     program.write(TOKEN)
     program.start()
     asyncio.run(scene())
+
+
+def test_only_the_main_thread_takes_signals(program: Program, tmp_path: Path) -> None:
+    """So a process that the watchdog aborts after a SIGSTOP reads nothing more: SIGCONT wakes the other threads too."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "more.json").write_text("{}")
+    program.write(TOKEN)
+    program.start()
+    program.until(lambda: program.status()["watching"] == "inotify")
+    assert program.process is not None
+    tasks = Path(f"/proc/{program.process.pid}/task")
+    before = len(list(tasks.iterdir()))
+    program.write(TOKEN | {"$include": str(elsewhere / "more.json")})
+    program.until(lambda: len(list(tasks.iterdir())) > before)  # the threads of another watched folder
+    for task in tasks.iterdir():
+        blocked = int(re.findall(r"^SigBlk:\s*(\w+)", (task / "status").read_text(), re.M)[0], 16)
+        free = {number for number in MAIN_THREAD_ONLY if not blocked >> number - 1 & 1}
+        assert free == (set(MAIN_THREAD_ONLY) if task.name == tasks.parent.name else set()), (task / "comm").read_text()
 
 
 def test_an_http_connection_stays_over_a_restart(program: Program) -> None:

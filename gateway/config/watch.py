@@ -94,12 +94,15 @@ class Watch(FileSystemEventHandler):
         self._thread.start()
 
     def retarget(self, files: Iterable[Path]) -> None:
-        """Watch these files from now on, such as the includes of the config just read."""
+        """Watch these files from now on, such as the includes of the config just read.
+
+        Our own thread arms the watches, and then looks whether anything has changed since this call.
+        """
         with self._arming:
             self._files = tuple(files)
             now, before = self._look(), self._states
             self._states = {file: before.get(file, state) for file, state in now.items()}
-            self._arm()
+        self._wake.set()
 
     def stop(self) -> None:
         """Waits for the threads, so that no call comes after it. Not from within `on_change`."""
