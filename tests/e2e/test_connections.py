@@ -72,8 +72,8 @@ def test_planned_restart_is_not_noticed(unrationed: Gateway, how: str) -> None:
         for _ in range(RESTARTS):
             RESTARTERS[how](unrationed)
         lasting = PEERS - counts["comes_and_goes"]
-        assert len(before & links(unrationed)) >= lasting
-        restarts = unrationed.report()["restarts"]
+        after, restarts = links(unrationed), unrationed.report()["restarts"]
+        assert len(before & after) >= lasting, restarts
         assert restarts["adopted"] >= RESTARTS * lasting
         # Those that come and go may leave while the gateway is away; that none of the others did, they say themselves.
         assert set(restarts["closed"]) <= {"gone"}
