@@ -162,6 +162,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._own = None
         self._body_bytes = 0
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # The parser tells of trailers by the same callback. They are no headers (RFC 9110, 6.5.1): a proxy that decides
+        # by the head who a client is passes them on unseen.
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._deadline is not None:

@@ -341,6 +341,32 @@ def test_a_client_that_outruns_every_pause_is_dropped() -> None:
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000], ids=lambda size: f"{size} bytes at once")
+def test_a_trailer_is_no_header(size: int) -> None:
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        await echo(scope, receive, send)
+        seen.append(scope["headers"])
+
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nx-user: ann\r\ntransfer-encoding: chunked\r\n\r\n"
+    data = head + b"1\r\na\r\n0\r\nx-user: eve\r\nx-forwarded-for: 1.2.3.4\r\nexpect: 100-continue\r\n\r\n"
+
+    async def scene() -> None:
+        async with serving(app) as it:
+            client = await it.client()
+            for start in range(0, len(data), size):
+                await client.send(data[start : start + size])
+                await asyncio.sleep(0)
+            assert await client.status() == 200
+            await client.send(request())
+            assert await client.status() == 200
+
+    run(scene)
+    assert seen[0] == [(b"host", b"x"), (b"x-user", b"ann"), (b"transfer-encoding", b"chunked")]
+    assert seen[1] == [(b"host", b"x"), (b"content-length", b"0")]
+
+
 @pytest.mark.parametrize("endless", [b"0\r\nX-Trailer: ", b"5;ext="], ids=["trailer", "chunk extension"])
 def test_what_leads_to_no_callback_counts_as_head(endless: bytes) -> None:
     async def scene() -> None:
