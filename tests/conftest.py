@@ -1,6 +1,8 @@
 """What holds for every test: how many examples there are, who may start a process, and what runs where."""
 
+import gc
 import os
+import platform
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from tests.effort import EFFORT, examples
 
 pytest_plugins = ["tests.guard"]
+
+# OpenAI's library asks on its first request, whichever test makes it, and Python runs `uname -p` for it once.
+platform.platform()
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
@@ -28,6 +33,12 @@ settings.load_profile("new" if EFFORT >= 1 else "same")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The quick tests first, so that a mistake shows before any manager is booted."""
     items.sort(key=lambda item: item.path.parent.name == "e2e")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -1,14 +1,10 @@
 """Each test of the agent has an event loop of its own, and connections of the last one's would be dead in it."""
 
-import platform
 import ssl
 import sys
 from collections.abc import Iterator
 
 import pytest
-
-platform.platform()  # OpenAI's library asks on its first request, and Python runs `uname -p` for it once
-
 
 @pytest.fixture(autouse=True, scope="session")
 def no_certificates() -> Iterator[None]:

@@ -201,6 +201,13 @@ def test_a_body_that_trickles_is_answered_408() -> None:
     run(scene)
 
 
+@pytest.fixture
+def accepting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that says nothing is accepted at once, not after the second that the kernel keeps it for."""
+    monkeypatch.setattr("gateway.serving.server.DEFER_ACCEPT_S", 0)
+
+
+@pytest.mark.usefixtures("accepting")
 def test_a_client_that_says_nothing_is_closed_without_a_word() -> None:
     async def scene() -> None:
         async with serving(head_timeout_ms=100) as it:
@@ -221,6 +228,7 @@ def test_an_idle_connection_is_closed_after_its_time() -> None:
     run(scene)
 
 
+@pytest.mark.usefixtures("accepting")
 def test_one_address_gets_its_connections_and_not_one_more() -> None:
     async def scene() -> None:
         async with serving(max_connections_per_address=2) as it:

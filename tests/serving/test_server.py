@@ -85,11 +85,14 @@ def run(play: Callable[[Scene], Awaitable[None]]) -> None:
                 writer.close()
             await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, it.close_websockets)
             it.listener.close()
-            await asyncio.sleep(0.01)  # transports report their end in the next turns of the loop
+            for _ in range(5):  # transports report their end in the next turns of the loop
+                await asyncio.sleep(0)
 
     asyncio.run(scene())
 
 
+FOREVER = 900.0
+"""Who waits for this is cut off by the limit of `run`."""
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -173,26 +176,20 @@ def test_a_client_that_never_ends_its_request_is_waited_for_no_longer_than_it_st
         _, writer = await it.client()
         writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
         await it.app.begun.wait()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await it.leave(Budgets(drain=9.0, stall=0.05, finish=9.0))
-        assert loop.time() - began < 5.0
+        await it.leave(Budgets(drain=FOREVER, stall=0.05, finish=FOREVER))
 
     run(play)
 
 
 def test_a_client_that_never_reads_is_waited_for_no_longer_than_it_stands_still() -> None:
     async def play(it: Scene) -> None:
-        it.app.size = 50_000_000
+        it.app.size = 20_000_000
         it.app.go.set()
         reader, writer = await it.client()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET)
         await it.app.begun.wait()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await it.leave(Budgets(drain=9.0, stall=0.05, finish=9.0))
-        assert loop.time() - began < 5.0
+        await it.leave(Budgets(drain=FOREVER, stall=0.05, finish=FOREVER))
 
     run(play)
 
@@ -244,10 +241,7 @@ def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
         trickling = asyncio.ensure_future(forever())
         while not it.server.http or not it.server.http[0].received:
             await asyncio.sleep(0)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await it.leave(Budgets(drain=9.0, stall=9.0, finish=9.0, patience=0.05))
-        assert loop.time() - began < 5.0
+        await it.leave(Budgets(drain=FOREVER, stall=FOREVER, finish=FOREVER, patience=0.05))
         trickling.cancel()
 
     run(play)

@@ -190,7 +190,8 @@ def run(play: Callable[[Scene], Awaitable[None]], limit: float = 10) -> None:
                 client.leave()
             await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, _nothing)
             it.listener.close()
-            await asyncio.sleep(0.01)  # transports report their end in the next turns of the loop
+            for _ in range(5):  # transports report their end in the next turns of the loop
+                await asyncio.sleep(0)
 
     asyncio.run(scene())
 

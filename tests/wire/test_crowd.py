@@ -6,10 +6,11 @@ import socket
 import pytest
 
 from gateway.protocol.limits import MIB
+from tests.effort import share
 from tests.wire.raw import CLOSE, PING, Client, Scene, frame, many_files, request, run, text
 
-CROWD = 1000
-SLOW, QUICK = 50, 20
+CROWD = share(1000, 200)
+SLOW, QUICK = share(50, 10), share(20, 5)
 ROUNDS = 40
 BIG = "x" * (64 * 1024)
 """Larger than what the kernel holds for a client that does not read, after a few."""
