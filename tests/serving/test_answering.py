@@ -156,7 +156,8 @@ async def whole(scene: Scene, buffer: int | None, application: Application) -> N
                 await asyncio.sleep(0)
             for each in (server, world.server):
                 await each.leave(Budgets(0, 0, 0, 0, 0), lambda: None, go)
-            await asyncio.sleep(0.01)
+            for _ in range(5):
+                await asyncio.sleep(0)
 
 
 def test_an_answer_is_written_and_the_next_request_served(play: Play) -> None:
@@ -217,27 +218,35 @@ def test_a_process_that_leaves_before_its_application_has_looked_passes_on_what_
     play(scene)
 
 
+def piece(number: int) -> bytes:
+    """More than the kernel ever takes for a client whose buffers are small."""
+    return b"%06d" % number * 20_000
+
+
 def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_before_it_has(play: Play) -> None:
     async def scene(it: World) -> None:
         it.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await it.ask()
         count = 0
         while not it.server.http[0].transport.get_write_buffer_size():
-            it.app.pieces.put_nowait(b"%06d" % count * 500)
+            it.app.pieces.put_nowait(piece(count))
             count += 1
             await asyncio.sleep(0)
         it.app.pieces.put_nowait(b"too early")
-        await asyncio.sleep(0.01)
+        for _ in range(20):
+            await asyncio.sleep(0)
         assert it.app.written == count and it.app.pieces.qsize() == 1
         unsent = it.server.http[0].transport.get_write_buffer_size()
         for _ in range(2):
             (answer,) = (await it.succeed(Application())).values()
-            assert len(answer.unsent) == unsent and answer.unsent.endswith(b"\r\n")
+            # A busy kernel may still take some of it; that nothing is lost shows in the end.
+            assert 0 < len(answer.unsent) <= unsent and answer.unsent.endswith(b"\r\n")
+            unsent = len(answer.unsent)
         it.app.pieces.put_nowait(b"")
         it.writer.transport.resume_reading()  # type: ignore[attr-defined]
         await it.head()
         for number in range(count):
-            assert await it.chunk() == b"%06d" % number * 500
+            assert await it.chunk() == piece(number)
         assert await it.chunk() == b"%d pieces" % count
 
     play(scene, buffer=4096)
@@ -247,7 +256,8 @@ def test_leaving_does_not_wait_for_what_the_next_process_can_finish(play: Play) 
     async def scene(it: World) -> None:
         await it.ask()
         draining = asyncio.ensure_future(it.server.drain(Budgets()))
-        await asyncio.sleep(0.03)
+        for _ in range(20):
+            await asyncio.sleep(0)
         assert not draining.done(), "as long as it is not known that there is one"
         it.server.server_state.carry = True
         async with asyncio.timeout(1):
