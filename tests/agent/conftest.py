@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+
 @pytest.fixture(autouse=True, scope="session")
 def no_certificates() -> Iterator[None]:
     """Nobody here speaks TLS, and a client of a provider's library reads a hundred certificates up to three times."""

@@ -316,8 +316,8 @@ def test_an_abort_closes_the_connection_to_the_provider(api: Api, turns: int) ->
 
 
 def unfinished() -> set[int]:
-    """Generators that nobody has brought to their end. By `type`: the libraries have objects that load half of themselves
-    when they are asked whether they are an instance of something."""
+    """Generators that nobody has brought to their end."""
+    # By `type`: the libraries have objects that load half of themselves when asked what they are an instance of.
     return {id(each) for each in gc.get_objects() if type(each) is AsyncGeneratorType and each.ag_frame is not None}
 
 

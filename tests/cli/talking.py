@@ -1,13 +1,17 @@
 """A gateway to talk to: a real process with the built-in echo, its commands, and a terminal for them."""
 
-import json
-import subprocess
-import sys
+import asyncio
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gateway.client import GatewayClient
+from tests.cli.forked import Forked, run
 from tests.program import Program
 from tests.terminal import ENVIRON, Terminal
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 ECHO = "You said: "
 PACE_MS = 10
@@ -24,29 +28,24 @@ class Talking(Program):
         self.environ.pop("NO_COLOR", None)
         self.write({"models": {"providers": {"builtin": {"paceMs": pace_ms}}}})
 
-    def words(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "gateway", *words]
+    def cli(self, *words: str, input: str = "", **environ: str) -> "CompletedProcess[str]":
+        return run(words, {**self.environ, **environ}, input)
 
-    def cli(self, *words: str, input: str = "", **environ: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            self.words(*words), input=input, env={**self.environ, **environ}, capture_output=True, text=True, timeout=60
-        )
-
-    def open(self, *words: str) -> "subprocess.Popen[str]":
+    def open(self, *words: str) -> Forked:
         """A command that goes on; nothing comes from its pipe."""
-        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-        return subprocess.Popen(
-            self.words(*words), stdin=nothing, stdout=pipe, stderr=pipe, env=self.environ, text=True
-        )
+        return Forked(words, self.environ)
 
     def terminal(self, *words: str, **environ: str) -> Terminal:
         env = {**self.environ, **ENVIRON, **environ}
-        return Terminal(lambda **options: subprocess.Popen(self.words(*words), env=env, **options))
+        return Terminal(partial(Forked, words, env))
 
     def call(self, method: str, **params: Any) -> Any:
-        done = self.cli("call", method, json.dumps(params))
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return asyncio.run(self._call(method, params))
+
+    async def _call(self, method: str, params: dict[str, Any]) -> Any:
+        token = (self.state / "gateway" / "token").read_text().strip()
+        async with GatewayClient(self.environ["OPENCLAW_GATEWAY_URL"], token=token) as client:
+            return await client.call(method, params)
 
     def said(self, session: str) -> list[str]:
         """The transcript: `role: text` of each message."""

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -16,6 +18,20 @@ def test_the_answer_is_all_that_is_printed(talking: Talking) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"\n\n{ECHO}one  two\n")
     assert talking.said("pipe") == ["user: one  two", f"assistant: {done.stdout.strip()}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "end"),
+    [
+        (["chat", "--session", "started", "hi"], f"{ECHO}hi\n"),
+        (["agent", "--session", "started", "-m", "hi"], f"{ECHO}hi\n"),
+        (["sessions", "--search", "no such thing"], "no session\n"),
+    ],
+)
+def test_started_as_a_user_starts_it(talking: Talking, words: list[str], end: str) -> None:
+    command = [sys.executable, "-m", "gateway", *words]
+    done = subprocess.run(command, env=talking.environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith(end)
 
 
 def test_a_message_and_what_is_piped_are_one_question(talking: Talking) -> None:
