@@ -1,5 +1,5 @@
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -34,7 +34,8 @@ def test_at_a_glance(
     monkeypatch.setattr(module.holders, "holders", lambda address: asked.append(address) or [systemd])
     monkeypatch.setattr(module, "lingers", lambda user: True)
     manager.says(words.socket_up, words.service_up + "NRestarts=3\n")
-    last = RestartRecord(kind="hot", at=int(time.time() * 1000) - 5000, reason="config")
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 1005.0))
+    last = RestartRecord(kind="hot", at=1_000_000, reason="config")
     gateway.report = report(restarts=Restarts(hot=2, cold=1, longest_wait_ms=120.4, last=last))
     result = invoke("status")
     assert result.exit_code == 0, result.output

@@ -1,6 +1,4 @@
-import shutil
 import sys
-from os import terminal_size
 
 import pytest
 
@@ -28,10 +26,10 @@ def test_the_head_is_dim(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 def test_a_terminal_has_an_edge(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: terminal_size((34, 24)))
+    monkeypatch.setenv("COLUMNS", "34")
     print_table(("KEY", "N", "TITLE"), ROWS)
     assert capsys.readouterr().out.splitlines()[-1] == "日本  12,345  a title that is long"
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: terminal_size((33, 24)))
+    monkeypatch.setenv("COLUMNS", "33")
     print_table(("KEY", "N", "TITLE"), ROWS)
     assert capsys.readouterr().out.splitlines()[-1] == "日本  12,345  a title that is lo…"
 
