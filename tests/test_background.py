@@ -9,27 +9,10 @@ from msgspec.structs import replace
 
 from gateway import background
 from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
-from gateway.report import ConfigReport, Issue, ReloadResult, Restarts, StatusReport
+from gateway.report import ConfigReport, Issue, ReloadResult
+from tests.fakes.report import make_report
 
-REPORT = StatusReport(
-    pid=1,
-    boot_id="b",
-    version="1",
-    phase="running",
-    ready=True,
-    degraded=(),
-    started_at=0,
-    uptime_ms=0,
-    listeners=("127.0.0.1:18789", "[::1]:18789"),
-    port_owner="systemd",
-    unit=None,
-    executable="",
-    state_dir="",
-    websockets=3,
-    connections=5,
-    config=ConfigReport("/home/u/.openclaw/openclaw.json", "good", "file"),
-    restarts=Restarts(),
-)
+REPORT = make_report(websockets=3, connections=5)
 
 
 def test_status_says_address_clients_and_config() -> None:
@@ -189,8 +172,8 @@ def systemctl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str]
     [
         (f"echo '77 {UNIT} stop running'", True),
         (f"echo '76 other.service stop running'; echo '77 {UNIT} stop waiting'", True),
-        ("case $1 in --system) echo '77 {UNIT} stop running' ;; esac", True),
-        ("case $1 in --user) exit 1 ;; esac; echo '77 {UNIT} stop running'", True),
+        (f"case $1 in --system) echo '77 {UNIT} stop running' ;; esac", True),
+        (f"case $1 in --user) exit 1 ;; esac; echo '77 {UNIT} stop running'", True),
         (f"echo '77 {UNIT} restart running'", False),
         (f"echo '77 {UNIT} start waiting'; echo '78 other.service stop running'", False),
         (f"echo '77 {UNIT} stop running'; exit 1", False),

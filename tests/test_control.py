@@ -12,32 +12,15 @@ import pytest
 
 from gateway.control import AWAY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
-from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
+from gateway.report import ReloadResult, RestartTicket, StatusReport
+from tests.fakes.clock import Clock
+from tests.fakes.report import make_report
 
 HANG_UP = b""
 
 
 def report(boot_id: str = "one", ready: bool = True, **more: Any) -> StatusReport:
-    facts: dict[str, Any] = {
-        "pid": 7,
-        "boot_id": boot_id,
-        "version": "0.1.0",
-        "phase": "running",
-        "ready": ready,
-        "degraded": (),
-        "started_at": 0,
-        "uptime_ms": 0,
-        "listeners": ("127.0.0.1:18789",),
-        "port_owner": "systemd",
-        "unit": None,
-        "executable": "",
-        "state_dir": "",
-        "websockets": 0,
-        "connections": 0,
-        "config": ConfigReport("/c", "good", "file"),
-        "restarts": Restarts(),
-    }
-    return StatusReport(**{**facts, **more})
+    return make_report(pid=7, boot_id=boot_id, ready=ready, **more)
 
 
 def answer(value: Any, status: int = 200) -> bytes:
@@ -89,17 +72,6 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     server = Gateway(tmp_path / "control.sock")
     yield server
     server.close()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 def test_status(gateway: Gateway) -> None:

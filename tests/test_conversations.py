@@ -17,7 +17,7 @@ from gateway.sessions.records import Request
 from gateway.slash import Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
-from tests.core_fake import nobody
+from tests.fakes.core import nobody
 from tests.rpc.methods.talking import NEW, run, talking
 from tests.runs.world import assistant, name_of, until
 from tests.sessions.talk import MAIN, user

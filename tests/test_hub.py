@@ -15,13 +15,7 @@ from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
 from gateway.protocol.scopes import READ
 from tests.carrier import FakeCarrier, drained
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.clock import Clock
 
 
 def peer(protocol: int = 4, generation: int = 1, mode: str = "token") -> Peer:

@@ -4,7 +4,9 @@ import pytest
 from gateway.lag import LoopLag, Times
 
 
-class Clock:
+class Clocks:
+    """Monotonic time, and what this thread and the process have used."""
+
     times = Times(0, 0, 0)
 
     def __call__(self) -> Times:
@@ -12,13 +14,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clocks() -> Clocks:
+    return Clocks()
 
 
-def test_a_loop_that_is_in_time(clock: Clock) -> None:
-    lag = LoopLag(clock)
-    clock.times = Times(1.25, 0.25, 0.5)
+def test_a_loop_that_is_in_time(clocks: Clocks) -> None:
+    lag = LoopLag(clocks)
+    clocks.times = Times(1.25, 0.25, 0.5)
     lag.sample(1)
     found = msgspec.to_builtins(lag.latest)
     breakdown = found.pop("cpuBreakdown")
@@ -36,14 +38,14 @@ def test_a_loop_that_is_in_time(clock: Clock) -> None:
     }
 
 
-def test_a_late_loop_says_since_when_and_recovers(clock: Clock) -> None:
-    lag = LoopLag(clock)
-    clock.times = Times(3, 0, 0)
+def test_a_late_loop_says_since_when_and_recovers(clocks: Clocks) -> None:
+    lag = LoopLag(clocks)
+    clocks.times = Times(3, 0, 0)
     lag.sample(1)
-    clock.times = Times(6, 0, 0)
+    clocks.times = Times(6, 0, 0)
     lag.sample(1)
     late = lag.latest
     assert (late.degraded, late.degraded_since_ms, late.reasons) == (True, 6000, ("event_loop_delay",))
-    clock.times = Times(7, 0, 0)
+    clocks.times = Times(7, 0, 0)
     lag.sample(1)
     assert (lag.latest.degraded, lag.latest.degraded_since_ms, lag.latest.delay_max_ms) == (False, None, 0)

@@ -2,13 +2,7 @@ import pytest
 
 from gateway.lockout import LOCKED_S, MAX_ENTRIES, MAX_FAILURES, WINDOW_S, Lockout, too_many
 from gateway.protocol.visitor import Visitor
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.clock import Clock
 
 
 def at(ip: str, *, origin: str | None = None, forwarded: bool = False) -> Visitor:
@@ -21,7 +15,7 @@ def fail(lockout: Lockout, who: Visitor, times: int = MAX_FAILURES) -> None:
 
 
 def test_the_tenth_failure_in_a_minute_locks_for_five_minutes() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     lockout = Lockout(clock)
     fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
     assert lockout.wait_ms(at("203.0.113.9"), "shared-secret") == 0
@@ -35,7 +29,7 @@ def test_the_tenth_failure_in_a_minute_locks_for_five_minutes() -> None:
 
 
 def test_slower_failures_do_not_lock() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     lockout = Lockout(clock)
     for _ in range(50):
         fail(lockout, at("203.0.113.9"), 1)
@@ -44,14 +38,14 @@ def test_slower_failures_do_not_lock() -> None:
 
 
 def test_nobody_locks_another_one() -> None:
-    lockout = Lockout(Clock())
+    lockout = Lockout(Clock(1000.0))
     fail(lockout, at("203.0.113.9"))
     assert lockout.wait_ms(at("203.0.113.10"), "shared-secret") == 0
     assert lockout.wait_ms(at("203.0.113.9"), "device-token") == 0
 
 
 def test_a_success_resets_the_count() -> None:
-    lockout = Lockout(Clock())
+    lockout = Lockout(Clock(1000.0))
     fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
     lockout.succeeded(at("203.0.113.9"), "shared-secret")
     fail(lockout, at("203.0.113.9"), MAX_FAILURES - 1)
@@ -59,7 +53,7 @@ def test_a_success_resets_the_count() -> None:
 
 
 def test_the_count_begins_anew_after_a_lockout() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     lockout = Lockout(clock)
     fail(lockout, at("203.0.113.9"))
     clock.now += LOCKED_S
@@ -78,14 +72,14 @@ def test_the_count_begins_anew_after_a_lockout() -> None:
     ],
 )
 def test_only_a_program_of_this_machine_is_exempt(who: Visitor, counted: bool) -> None:
-    lockout = Lockout(Clock())
+    lockout = Lockout(Clock(1000.0))
     fail(lockout, who)
     assert bool(lockout.wait_ms(who, "shared-secret")) is counted
     assert lockout.wait_ms(at("127.0.0.1"), "shared-secret") == 0
 
 
 def test_an_ipv6_client_counts_by_its_64() -> None:
-    lockout = Lockout(Clock())
+    lockout = Lockout(Clock(1000.0))
     for number in range(MAX_FAILURES):
         fail(lockout, at(f"2001:db8::{number:x}"), 1)
     assert lockout.wait_ms(at("2001:db8::ffff"), "shared-secret") > 0
@@ -93,7 +87,7 @@ def test_an_ipv6_client_counts_by_its_64() -> None:
 
 
 def test_the_table_is_bounded_and_forgets_the_idlest() -> None:
-    lockout = Lockout(Clock())
+    lockout = Lockout(Clock(1000.0))
     first, second = at("192.0.2.1"), at("192.0.2.2")
     fail(lockout, first)
     fail(lockout, second)

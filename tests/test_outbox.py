@@ -8,15 +8,9 @@ from hypothesis import strategies as st
 from gateway.outbox import BATCH, EAGER, LOW_WATER, Outbox, size
 from gateway.protocol.closing import SLOW_CONSUMER, Close
 from tests.carrier import FakeCarrier
+from tests.fakes.clock import Clock
 
 BYE = Close(1000, "bye")
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def make(max_bytes: int = 100, *, reads: bool = False, clock: Clock | None = None) -> tuple[Outbox, FakeCarrier]:

@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 from gateway.cli import cli
 from gateway.control import Control
 from gateway.errors import GatewayError, NotRunning
-from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
+from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from tests.cli.talking import Talking
+from tests.fakes.report import make_report
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -99,27 +100,10 @@ class FakeGateway:
         return what
 
 
-def make_report(**more: Any) -> StatusReport:
-    facts: dict[str, Any] = {
-        "pid": 77,
-        "boot_id": "one",
-        "version": "0.1.0",
-        "phase": "running",
-        "ready": True,
-        "degraded": (),
-        "started_at": 0,
-        "uptime_ms": 65_000,
-        "listeners": ("127.0.0.1:18789", "[::1]:18789"),
-        "port_owner": "systemd",
-        "unit": SERVICE,
-        "executable": "/usr/bin/python3",
-        "state_dir": "/home/u/.openclaw",
-        "websockets": 2,
-        "connections": 3,
-        "config": ConfigReport("/home/u/.openclaw/openclaw.json", "good", "file"),
-        "restarts": Restarts(),
-    }
-    return StatusReport(**{**facts, **more})
+def up(**more: Any) -> StatusReport:
+    """What a gateway says that systemd has started."""
+    facts = {"uptime_ms": 65_000, "unit": SERVICE, "executable": "/usr/bin/python3", "websockets": 2, "connections": 3}
+    return make_report(**{**facts, **more})
 
 
 @pytest.fixture
@@ -167,7 +151,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
 
 @pytest.fixture
 def report() -> Callable[..., StatusReport]:
-    return make_report
+    return up
 
 
 @pytest.fixture

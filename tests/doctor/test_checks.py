@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from gateway.doctor.machine import FEW_INODES, LITTLE_ROOM
 from gateway.doctor.storage import Room
 from gateway.lifecycle.holders import Holder
 from gateway.paths import Paths
-from gateway.report import ConfigReport, Issue, Restarts, StatusReport
+from gateway.report import ConfigReport, Issue
 from gateway.sessions.checkup import Checkup
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address, resolve
 from gateway.units.installation import Change
 from gateway.units.rivals import OpenClawUnit, SystemUnit
 from gateway.units.state import UnitState, UnitStates
+from tests.fakes.report import make_report
 
 UP = UnitStates(
     socket=UnitState(SOCKET, "loaded", "active", "running", enabled="enabled", listen=resolve("loopback", 18789)),
@@ -36,24 +38,13 @@ UP = UnitStates(
 ME = os.getuid()
 MANAGER = Holder(12, ME, "u", "/lib/systemd/systemd --user", "init.scope")
 MAIN = Holder(77, ME, "u", "openclaw-gateway run", SERVICE)
-REPORT = StatusReport(
-    pid=77,
-    boot_id="one",
+report = partial(
+    make_report,
     version=__version__,
-    phase="running",
-    ready=True,
-    degraded=(),
-    started_at=0,
-    uptime_ms=0,
     listeners=("127.0.0.1:18789",),
-    port_owner="systemd",
     unit=SERVICE,
-    executable="",
     state_dir="/h/.openclaw",
-    websockets=0,
-    connections=0,
     config=ConfigReport("/h/.openclaw/openclaw.json", "good", "file"),
-    restarts=Restarts(),
     watching="inotify",
 )
 HERE = Paths(Path("/h/.openclaw/openclaw.json"), Path("/h/.openclaw"), Path("/run/user/1"))
@@ -62,7 +53,7 @@ HEALTHY = Evidence(
     paths=HERE,
     service_paths=HERE,
     config=files.Snapshot(Path("/h/.openclaw/openclaw.json"), True, (), config=Config()),
-    report=REPORT,
+    report=report(),
     units=UP,
     installed=True,
     listen=resolve("loopback", 18789),
@@ -96,10 +87,6 @@ def config(**more: Any) -> files.Snapshot:
 
 def checkup(**more: Any) -> Checkup:
     return Checkup("/h/a b.sqlite", **more)
-
-
-def report(**more: Any) -> StatusReport:
-    return StatusReport(**{name: getattr(REPORT, name) for name in REPORT.__struct_fields__} | more)
 
 
 def test_a_healthy_gateway_has_nothing_to_mend() -> None:

@@ -38,7 +38,7 @@ from gateway.serving.adoption import Tally
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import WebSocketProtocol
 from gateway.web.socket import websocket_endpoint
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.tcp import connected
 
 BULK = 40_000
@@ -260,7 +260,7 @@ class Client:
 
 
 @dataclass
-class Core(FakeCore):
+class KeepingCore(FakeCore):
     keeper: Keeper | None = None
 
     def keep(self, connection: Connection) -> None:
@@ -280,7 +280,7 @@ class Image:
         self.unadopted: set[int] = set()
         self.keeper = Keeper(Voice(self, world.store), world.store.inherited())
         self.keeper.ledger.image = self  # type: ignore[attr-defined]
-        self.core = Core(auth=world.auth, devices=world.devices, keeper=self.keeper)
+        self.core = KeepingCore(auth=world.auth, devices=world.devices, keeper=self.keeper)
         if self.keeper.inherited.has_clients:
             self.core.hub.expect()
         self.server = GatewayServer(websocket_endpoint(self.core, Registry(self._methods())), Limits)

@@ -11,7 +11,7 @@ from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry
 from tests.carrier import FakeCarrier
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 
 
 def make_peer(protocol: int = 4, *scopes: str, role: str = "operator", mode: str = "backend") -> Peer:

@@ -14,15 +14,9 @@ from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry, method
 from tests.carrier import FakeCarrier
-from tests.core_fake import FakeCore
+from tests.fakes.clock import Clock
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import make_peer
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def caller(remote: str = "192.0.2.7:5", device: str | None = None, id: str = "conn") -> Call:
@@ -36,7 +30,7 @@ def spend(budget: Budget, who: Call, times: int, name: str = "m") -> int:
 
 
 def test_at_the_limit() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     budget = Budget(clock)
     assert spend(budget, caller(), LIMIT + 5) == LIMIT
     clock.now += 30.5
@@ -61,26 +55,26 @@ def test_at_the_limit() -> None:
     ],
 )
 def test_who_shares_a_budget(one: Call, other: Call, apart: bool) -> None:
-    budget = Budget(Clock())
+    budget = Budget(Clock(1000.0))
     spend(budget, one, LIMIT)
     assert (budget.spend("m", other) is None) is apart
 
 
 def test_each_method_has_its_own() -> None:
-    budget = Budget(Clock())
+    budget = Budget(Clock(1000.0))
     spend(budget, caller(), LIMIT)
     assert spend(budget, caller(), LIMIT, "other") == LIMIT
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    budget = Budget(Clock())
+    budget = Budget(Clock(1000.0))
     for number in range(MAX_ENTRIES + 3):
         budget.spend("m", caller(f"{number}:5"))
     assert len(budget) == MAX_ENTRIES
 
 
 def test_it_is_logged_once_in_a_window(caplog: pytest.LogCaptureFixture) -> None:
-    spend(Budget(Clock()), caller(), LIMIT + 10)
+    spend(Budget(Clock(1000.0)), caller(), LIMIT + 10)
     assert len(caplog.messages) == 1 and "too many calls of m" in caplog.text
     assert module.log.name == "gateway.rpc"
 
@@ -92,7 +86,7 @@ def write(who: Call, params: NoParams) -> str:
 
 
 def test_the_dispatcher_holds_it_for_those_that_may_call() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     dispatcher = Dispatcher(Registry((write,)), clock)
 
     def ask(who: Call, params: str = "{}") -> dict[str, Any]:

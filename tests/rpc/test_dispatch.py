@@ -4,7 +4,7 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.registry import Call, RpcError, method
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 

@@ -6,7 +6,7 @@ from gateway.hub import Connection
 from gateway.rpc import presence
 from gateway.rpc.methods.connect import attach
 from tests.carrier import FakeCarrier, drained
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import make_peer
 
 

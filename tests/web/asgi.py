@@ -1,71 +1,19 @@
 """Asks the application over ASGI, with a core that is only looked at."""
 
 import asyncio
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from starlette.types import ASGIApp
 
-from gateway.config.files import Snapshot
-from gateway.config.schema import Config
-from gateway.devices import Devices
-from gateway.lifecycle.phases import Phase
-from gateway.protocol.auth import AuthPolicy
-from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
 from gateway.web.app import create_app
-from tests.core_fake import PATHS
+from tests.fakes.core import FakeCore
 
 LOCAL, REMOTE = ("127.0.0.1", 5), ("203.0.113.9", 5)
 
 
-class Core:
-    def __init__(self) -> None:
-        self.phase = Phase.RUNNING
-        self.version = "1.2.3"
-        self.started = 0.0
-        self.boot_id = "boot"
-        self.config = Config()
-        self.snapshot = Snapshot(PATHS.config, False, ())
-        self.auth = AuthPolicy("token", token="t0k")
-        self.devices = Devices(Path("/dev/null"))
-        self.degraded: tuple[str, ...] = ()
-        self.result = ReloadResult("hot", "applied")
-        self.reasons: list[str] = []
-
-    def report(self) -> StatusReport:
-        config = ConfigReport("/c", "good", "file")
-        return StatusReport(
-            1,
-            "boot",
-            "1.2.3",
-            "running",
-            True,
-            self.degraded,
-            0,
-            0,
-            (),
-            "systemd",
-            None,
-            "",
-            "",
-            0,
-            0,
-            config,
-            Restarts(),
-        )
-
-    async def reload(self, trigger: str) -> ReloadResult:
-        self.reasons.append(trigger)
-        return self.result
-
-    def request_restart(self, reason: str) -> RestartTicket:
-        self.reasons.append(reason)
-        return RestartTicket("scheduled", "boot")
-
-
 def ask(
-    core: Core,
+    core: FakeCore,
     path: str,
     method: str = "GET",
     *,
@@ -97,7 +45,7 @@ def ask(
         "scheme": "http",
         "http_version": "1.1",
     }
-    asyncio.run((app or create_app(core))(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run((app or create_app(core))(scope, receive, send))
     start = sent[0]
     return SimpleNamespace(
         status=start["status"],

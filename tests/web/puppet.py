@@ -36,7 +36,7 @@ from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer
 from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 
 TOKEN = "t0k"
 

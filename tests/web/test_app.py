@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.web.asgi import UNIX, Core, ask
+from tests.fakes.core import FakeCore
+from tests.web.asgi import UNIX, ask
 
 PROGRAM = """
 import sys
@@ -20,10 +21,10 @@ print([name for name in late if name not in sys.modules])
 
 
 def test_the_same_path_means_another_thing_over_the_control_socket() -> None:
-    assert ask(Core(), "/control/status", **UNIX).status == 200
-    assert ask(Core(), "/control/status").status == 404
-    assert ask(Core(), "/healthz").status == 200
-    assert ask(Core(), "/healthz", **UNIX).status == 404
+    assert ask(FakeCore(), "/control/status", **UNIX).status == 200
+    assert ask(FakeCore(), "/control/status").status == 404
+    assert ask(FakeCore(), "/healthz").status == 200
+    assert ask(FakeCore(), "/healthz", **UNIX).status == 404
 
 
 @pytest.mark.process

@@ -10,7 +10,7 @@ from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.proxy import Rules
 from gateway.protocol.scopes import READ
 from gateway.web.bearer import refuse
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 
 KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"
 

@@ -6,12 +6,13 @@ import pytest
 
 from gateway.lifecycle.phases import Phase
 from gateway.web.health import PROBES, is_local
-from tests.web.asgi import REMOTE, Core, ask
+from tests.fakes.core import FakeCore
+from tests.web.asgi import REMOTE, ask
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz"])
 def test_live(path: str) -> None:
-    answer = ask(Core(), path)
+    answer = ask(FakeCore(), path)
     assert answer.status == 200 and json.loads(answer.body) == {"ok": True, "status": "live"}
 
 
@@ -26,7 +27,7 @@ def test_live(path: str) -> None:
     ],
 )
 def test_ready_in_each_phase(path: str, phase: Phase, status: int, failing: list[str]) -> None:
-    core = Core()
+    core = FakeCore()
     core.phase = phase
     answer = ask(core, path)
     told = json.loads(answer.body)
@@ -34,7 +35,7 @@ def test_ready_in_each_phase(path: str, phase: Phase, status: int, failing: list
 
 
 def test_ready_tells_a_local_client_that_it_runs_degraded() -> None:
-    core = Core()
+    core = FakeCore()
     core.degraded = ("config",)
     answer = ask(core, "/readyz")
     assert answer.status == 200 and json.loads(answer.body)["degraded"] == ["config"]
@@ -46,20 +47,20 @@ def test_ready_tells_a_local_client_that_it_runs_degraded() -> None:
     [(Phase.STARTING, 503, "starting"), (Phase.RUNNING, 200, "started"), (Phase.LEAVING, 503, "draining")],
 )
 def test_started_in_each_phase(path: str, phase: Phase, status: int, word: str) -> None:
-    core = Core()
+    core = FakeCore()
     core.phase = phase
     answer = ask(core, path)
     assert answer.status == status and json.loads(answer.body)["status"] == word
 
 
 def test_a_remote_client_learns_yes_or_no_and_nothing_else() -> None:
-    assert json.loads(ask(Core(), "/readyz", client=REMOTE).body) == {"ready": True}
-    assert json.loads(ask(Core(), "/startupz", client=REMOTE).body) == {"ok": True, "status": "started"}
+    assert json.loads(ask(FakeCore(), "/readyz", client=REMOTE).body) == {"ready": True}
+    assert json.loads(ask(FakeCore(), "/startupz", client=REMOTE).body) == {"ok": True, "status": "started"}
 
 
 @pytest.mark.parametrize("header", [b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-forwarded-host"])
 def test_who_comes_through_a_proxy_is_not_local(header: bytes) -> None:
-    assert "version" not in json.loads(ask(Core(), "/startupz", headers=[(header, b"127.0.0.1")]).body)
+    assert "version" not in json.loads(ask(FakeCore(), "/startupz", headers=[(header, b"127.0.0.1")]).body)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,6 @@ def test_local_is_the_address_of_the_peer(host: str, local: bool) -> None:
 
 @pytest.mark.parametrize("path", list(PROBES))
 def test_probes_take_head_and_refuse_the_rest(path: str) -> None:
-    assert ask(Core(), path, "HEAD").status == 200
-    refused = ask(Core(), path, "POST")
+    assert ask(FakeCore(), path, "HEAD").status == 200
+    refused = ask(FakeCore(), path, "POST")
     assert refused.status == 405 and refused.headers[b"allow"] == b"GET, HEAD"

@@ -1,7 +1,7 @@
 """What Prometheus is told, read by its own library's parser."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +9,8 @@ from msgspec.structs import replace as changed
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from gateway.report import DEGRADED, ReloadResult, RestartRecord, Restarts, StatusReport
-from tests.core_fake import FakeCore
+from gateway.report import DEGRADED, ReloadResult, RestartRecord, Restarts
+from tests.fakes.core import FakeCore
 from tests.web.asgi import ask, bearer
 
 PREFIX = "openclaw_gateway_"
@@ -26,18 +26,9 @@ RESTARTS = Restarts(
 )
 
 
-@dataclass
-class Core(FakeCore):
-    shown: dict[str, Any] = field(default_factory=dict)
-    """Of the report, what differs."""
-
-    def report(self) -> StatusReport:
-        return changed(super().report(), **self.shown)
-
-
-def scrape(core: Core, path: str = "/metrics") -> Mapping[str, float]:
+def scrape(core: FakeCore, path: str = "/metrics") -> Mapping[str, float]:
     """By name, with the labels in braces."""
-    answer = ask(core, path, headers=bearer("t0k"))  # type: ignore[arg-type]
+    answer = ask(core, path, headers=bearer("t0k"))
     assert answer.status == 200
     assert answer.headers[b"content-type"].startswith(b"text/plain; version=")
     samples = [sample for family in parse_text(answer.body.decode()) for sample in family.samples]
@@ -49,7 +40,7 @@ def scrape(core: Core, path: str = "/metrics") -> Mapping[str, float]:
 
 
 def test_what_status_says() -> None:
-    found = scrape(Core(shown={"restarts": RESTARTS, "websockets": 7, "connections": 9, "degraded": ("auth",)}))
+    found = scrape(FakeCore(shown={"restarts": RESTARTS, "websockets": 7, "connections": 9, "degraded": ("auth",)}))
     assert (found["ready"], found["websockets"], found["connections"], found["requests"]) == (1, 7, 9, 0)
     assert {reason: found[f"degraded{{{reason}}}"] for reason in DEGRADED} == dict.fromkeys(DEGRADED, 0) | {"auth": 1}
     assert [found[f"restarts_total{{{kind}}}"] for kind in ("hot", "cold", "crash")] == [3, 2, 1]
@@ -63,19 +54,19 @@ def test_what_status_says() -> None:
 
 
 def test_what_has_not_happened_is_left_out() -> None:
-    found = scrape(Core())
+    found = scrape(FakeCore())
     assert not [name for name in found if name.startswith(("last_restart", "config_last_reload", "websockets_not"))]
     assert found["restarts_total{hot}"] == found["longest_silence_seconds"] == 0
 
 
 def test_a_crash_says_nothing_of_a_silence() -> None:
-    found = scrape(Core(shown={"restarts": Restarts(crash=1, last=RestartRecord("crash", at=1))}))
+    found = scrape(FakeCore(shown={"restarts": Restarts(crash=1, last=RestartRecord("crash", at=1))}))
     assert [name for name in found if name.startswith("last_restart")] == ["last_restart_timestamp_seconds"]
 
 
 @pytest.mark.parametrize(("outcome", "good"), [("hot", 1), ("unchanged", 1), ("invalid", 0), ("failed", 0)])
 def test_the_last_reload(outcome: Any, good: int) -> None:
-    core = Core()
+    core = FakeCore()
     result = ReloadResult(outcome, "", at=1_700_000_000_000)
     core.shown = {"config": changed(core.report().config, last_reload=result)}
     found = scrape(core)
@@ -84,13 +75,13 @@ def test_the_last_reload(outcome: Any, good: int) -> None:
 
 
 def test_the_process_itself() -> None:
-    found = scrape(Core())
+    found = scrape(FakeCore())
     assert found["process_resident_memory_bytes"] > 1_000_000
     assert 0 < found["process_open_fds"] <= found["process_max_fds"]
 
 
 def test_each_scrape_reads_anew() -> None:
-    core = Core()
+    core = FakeCore()
     before = scrape(core)
     core.hub.begin()
     core.shown = {"phase": "leaving", "ready": False}
@@ -100,9 +91,9 @@ def test_each_scrape_reads_anew() -> None:
 
 
 def test_openclaws_path_and_openmetrics() -> None:
-    assert scrape(Core(), "/api/diagnostics/prometheus").keys() == scrape(Core()).keys()
+    assert scrape(FakeCore(), "/api/diagnostics/prometheus").keys() == scrape(FakeCore()).keys()
     headers = [*bearer("t0k"), (b"accept", b"application/openmetrics-text; version=1.0.0")]
-    answer = ask(Core(shown={"restarts": RESTARTS}), "/metrics", headers=headers)  # type: ignore[arg-type]
+    answer = ask(FakeCore(shown={"restarts": RESTARTS}), "/metrics", headers=headers)
     assert answer.headers[b"content-type"].startswith(b"application/openmetrics-text")
     families = [*parse_openmetrics(answer.body.decode())]
     assert len(families) > 15
@@ -111,7 +102,7 @@ def test_openclaws_path_and_openmetrics() -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/api/diagnostics/prometheus"])
 def test_who_may_scrape(path: str) -> None:
-    core = replace(Core(), config=Core().config)
-    assert ask(core, path).status == 401  # type: ignore[arg-type]
-    assert ask(core, path, headers=bearer("wrong")).status == 401  # type: ignore[arg-type]
-    assert ask(core, path, "POST", headers=bearer("t0k")).status == 405  # type: ignore[arg-type]
+    core = replace(FakeCore(), config=FakeCore().config)
+    assert ask(core, path).status == 401
+    assert ask(core, path, headers=bearer("wrong")).status == 401
+    assert ask(core, path, "POST", headers=bearer("t0k")).status == 405

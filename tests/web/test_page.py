@@ -11,11 +11,12 @@ import pytest
 
 from gateway.config.schema import Config
 from gateway.lifecycle.phases import Phase
-from tests.web.asgi import REMOTE, Core, ask
+from tests.fakes.core import FakeCore
+from tests.web.asgi import REMOTE, ask
 
 
-def visit(core: Core | None = None, host: str = "gw.example:18789", **more: object) -> SimpleNamespace:
-    return ask(core or Core(), "/", headers=[(b"host", host.encode())], **more)  # type: ignore[arg-type]
+def visit(core: FakeCore | None = None, host: str = "gw.example:18789", **more: object) -> SimpleNamespace:
+    return ask(core or FakeCore(), "/", headers=[(b"host", host.encode())], **more)  # type: ignore[arg-type]
 
 
 def text(answer: SimpleNamespace) -> str:
@@ -82,7 +83,7 @@ def test_it_is_only_read(method: str) -> None:
     ],
 )  # fmt: skip
 def test_health(phase: Phase, degraded: tuple[str, ...], local: tuple[str, ...], remote: tuple[str, ...]) -> None:
-    core = Core()
+    core = FakeCore()
     core.phase, core.degraded = phase, degraded
     for client, expected in ((("127.0.0.1", 1), local), (REMOTE, remote)):
         found = re.search(
@@ -92,7 +93,7 @@ def test_health(phase: Phase, degraded: tuple[str, ...], local: tuple[str, ...],
 
 
 def test_a_stranger_learns_nothing_of_the_machine() -> None:
-    core = Core()
+    core = FakeCore(version="1.2.3")
     core.degraded = ("config",)
     page = text(visit(core, client=REMOTE)).split("</style>")[1]
     assert not [word for word in ("t0k", "1.2.3", "boot", "Degraded", "/home", ".json") if word in page]
@@ -123,7 +124,7 @@ def test_every_blank_is_filled_and_a_shell_variable_stays() -> None:
 
 
 def test_the_base_path_has_it_too() -> None:
-    core = Core()
+    core = FakeCore()
     core.config = msgspec.convert({"gateway": {"controlUi": {"basePath": "/ui"}}}, Config)
     assert ask(core, "/ui/").body == ask(core, "/").body
     there = ask(core, "/ui")
@@ -131,6 +132,6 @@ def test_the_base_path_has_it_too() -> None:
 
 
 def test_it_can_be_turned_off() -> None:
-    core = Core()
+    core = FakeCore()
     core.config = msgspec.convert({"gateway": {"controlUi": {"enabled": False}}}, Config)
     assert visit(core).status == 404

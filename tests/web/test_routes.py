@@ -11,16 +11,16 @@ from gateway.config.schema import Config
 from gateway.lockout import MAX_FAILURES
 from gateway.protocol.auth import AuthPolicy
 from gateway.web.app import create_app
-from tests.core_fake import PATHS
-from tests.web.asgi import LOCAL, REMOTE, Core, ask, bearer
+from tests.fakes.core import PATHS, FakeCore
+from tests.web.asgi import LOCAL, REMOTE, ask, bearer
 
 CONFIG = "/__openclaw/control-ui-config.json"
 AVATAR = "/avatar/main"
 UI = "https://ui.example"
 
 
-def make_core(**control_ui: Any) -> Core:
-    core = Core()
+def make_core(**control_ui: Any) -> FakeCore:
+    core = FakeCore()
     core.config = msgspec.convert({"gateway": {"controlUi": control_ui}}, Config)
     return core
 
@@ -31,7 +31,7 @@ def from_page(origin: str, host: str = "127.0.0.1:18789") -> list[tuple[bytes, b
 
 @pytest.mark.parametrize("headers", [[], bearer("wrong"), bearer(""), [(b"authorization", b"Basic dDBr")]])
 def test_the_config_of_the_page_needs_the_bearer(headers: list[tuple[bytes, bytes]]) -> None:
-    answer = ask(Core(), CONFIG, headers=headers)
+    answer = ask(FakeCore(), CONFIG, headers=headers)
     assert answer.status == 401 and answer.headers[b"www-authenticate"] == b"Bearer"
     assert json.loads(answer.body) == {"error": {"message": "Unauthorized", "type": "unauthorized"}}
 
@@ -39,12 +39,12 @@ def test_the_config_of_the_page_needs_the_bearer(headers: list[tuple[bytes, byte
 @pytest.mark.parametrize("path", ["/nothing", "/healthz/", "/control/status", "//", "/avatar/", "/avatar/a/b", "/ui"])
 @pytest.mark.parametrize("headers", [[], bearer("t0k")])
 def test_what_there_is_not_is_not_found(path: str, headers: list[tuple[bytes, bytes]]) -> None:
-    answer = ask(Core(), path, headers=headers)
+    answer = ask(FakeCore(), path, headers=headers)
     assert (answer.status, answer.body) == (404, b"Not Found")
 
 
 def test_the_bearer_opens_it_with_every_key_of_the_captured_answer() -> None:
-    answer = ask(Core(), CONFIG, headers=bearer("t0k"))
+    answer = ask(FakeCore(version="1.2.3"), CONFIG, headers=bearer("t0k"))
     assert answer.status == 200 and answer.headers[b"content-type"] == b"application/json"
     assert json.loads(answer.body) == {
         "basePath": "",
@@ -68,12 +68,12 @@ def test_the_bearer_opens_it_with_every_key_of_the_captured_answer() -> None:
 
 
 def test_a_page_without_a_base_path_asks_at_the_root() -> None:
-    assert ask(Core(), "/control-ui-config.json").status == 401
-    assert ask(Core(), "/control-ui-config.json", headers=bearer("t0k")).status == 200
+    assert ask(FakeCore(), "/control-ui-config.json").status == 401
+    assert ask(FakeCore(), "/control-ui-config.json", headers=bearer("t0k")).status == 200
 
 
 def test_the_page_is_told_of_the_agent_that_answers_it() -> None:
-    core = Core()
+    core = FakeCore()
     identity = {"name": "Bea", "emoji": "🐝"}
     tree = {"agents": {"list": [{"id": "a"}, {"id": "b", "default": True, "identity": identity}]}}
     core.snapshot = Snapshot(PATHS.config, True, (), merged=tree)
@@ -82,7 +82,7 @@ def test_the_page_is_told_of_the_agent_that_answers_it() -> None:
 
 
 def test_mode_none_needs_no_bearer_and_password_takes_the_password() -> None:
-    core = Core()
+    core = FakeCore()
     core.auth = AuthPolicy("none")
     assert ask(core, CONFIG).status == 200
     core.auth = AuthPolicy("password", token="t0k", password="pw")
@@ -91,7 +91,7 @@ def test_mode_none_needs_no_bearer_and_password_takes_the_password() -> None:
 
 
 def test_it_is_only_read() -> None:
-    answer = ask(Core(), CONFIG, "POST", headers=bearer("t0k"))
+    answer = ask(FakeCore(), CONFIG, "POST", headers=bearer("t0k"))
     assert answer.status == 405 and set(answer.headers[b"allow"].split(b", ")) == {b"GET", b"HEAD"}
 
 
@@ -110,10 +110,10 @@ def test_a_page_that_is_disabled_has_nothing() -> None:
 
 
 def test_no_agent_has_a_picture_and_nobody_needs_a_secret_to_hear_it() -> None:
-    answer = ask(Core(), AVATAR, query=b"meta=1", client=REMOTE)
+    answer = ask(FakeCore(), AVATAR, query=b"meta=1", client=REMOTE)
     assert (answer.status, json.loads(answer.body)) == (200, {"avatarUrl": None})
-    assert ask(Core(), AVATAR).status == 404
-    assert ask(Core(), AVATAR, "POST", query=b"meta=1").status == 405
+    assert ask(FakeCore(), AVATAR).status == 404
+    assert ask(FakeCore(), AVATAR, "POST", query=b"meta=1").status == 405
 
 
 @pytest.mark.parametrize(

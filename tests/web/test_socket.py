@@ -33,7 +33,7 @@ from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving.server import GatewayServer
 from gateway.web import socket as face
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 
 LIMIT_S = 20.0
 

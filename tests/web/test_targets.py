@@ -9,7 +9,7 @@ from gateway.conversations import Conversations
 from gateway.link.client import by_path
 from gateway.protocol.openai_requests import Refused
 from gateway.web.targets import INVALID_MODEL, Target, names, target
-from tests.core_fake import PATHS, FakeCore
+from tests.fakes.core import PATHS, FakeCore
 
 MODELS = {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "x", "models": [{"id": "m1"}, {"id": "m2"}]}
 TREE: dict[str, Any] = {

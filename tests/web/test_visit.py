@@ -4,7 +4,7 @@ from gateway.config.schema import Gateway
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.proxy import ATTRIBUTION, Identity, Rules
 from gateway.web.visit import visit
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 
 PROXIES = ("203.0.113.50", "127.0.0.1")
 HEADERS = [(b"host", b"h"), (b"x-forwarded-for", b"203.0.113.9"), (b"x-user", b"ann")]

@@ -14,7 +14,7 @@ from gateway.lifecycle.phases import Budgets
 from gateway.protocol.auth import AuthPolicy
 from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MASK = b"\x37\xfa\x21\x3d"

@@ -21,7 +21,7 @@ from gateway.protocol.handshake import Accepted, Refused, receive_connect
 from gateway.protocol.session import Answer, Session
 from gateway.protocol.visitor import visitor
 from gateway.rpc.methods import METHODS
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import answer, make_peer
 from tests.rpc.methods.configured import CONFIG
 

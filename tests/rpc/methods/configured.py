@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.paths import Paths
-from tests.core_fake import PATHS, FakeCore
+from tests.fakes.core import PATHS, FakeCore
 
 MODEL = {"id": "m1", "name": "Mock 1", "reasoning": False, "input": ["text"], "contextWindow": 200000}
 CONFIG: dict[str, Any] = {

@@ -19,7 +19,7 @@ from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry
 from gateway.sessions.store import Store
 from tests.carrier import FakeCarrier, drained
-from tests.core_fake import PATHS, FakeCore, nobody
+from tests.fakes.core import PATHS, FakeCore, nobody
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.configured import CONFIG
 

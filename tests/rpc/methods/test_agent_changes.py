@@ -8,7 +8,7 @@ import pytest
 from gateway.config import files
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.report import ReloadResult
-from tests.core_fake import PATHS, FakeCore
+from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.talking import talking
 from tests.sessions.talk import NOW

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.workspace import MAX_FILE_BYTES
-from tests.core_fake import PATHS, FakeCore
+from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 

@@ -10,7 +10,7 @@ from gateway.protocol.scopes import ADMIN
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 from tests.rpc.methods.talking import run, talking

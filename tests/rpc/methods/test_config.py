@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config import files
 from gateway.protocol.scopes import READ
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 

@@ -6,7 +6,7 @@ import pytest
 from gateway.config.fields import FIELDS, SECTIONS
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.config_schema import config_schema, config_schema_lookup
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 METHODS = (config_schema, config_schema_lookup)

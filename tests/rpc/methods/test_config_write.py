@@ -14,7 +14,7 @@ from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_write import ApplyParams, SetParams, config_apply, config_patch, config_set
 from gateway.rpc.registry import Call, RpcError
 from tests.carrier import FakeCarrier
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 METHODS = (config_get, config_set, config_apply, config_patch)

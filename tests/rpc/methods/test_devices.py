@@ -9,7 +9,7 @@ from gateway.devices import Asking, Devices, Granted
 from gateway.hub import Connection
 from gateway.protocol.scopes import ADMIN, PAIRING, READ
 from tests.carrier import FakeCarrier
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 CHIEF = make_peer(4, ADMIN)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.protocol.scopes import ADMIN, READ
-from tests.core_fake import PATHS, FakeCore
+from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 

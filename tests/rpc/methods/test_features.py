@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol.scopes import ADMIN, READ
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 

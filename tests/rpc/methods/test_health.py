@@ -5,7 +5,7 @@ import msgspec
 
 from gateway.config.schema import Config
 from gateway.protocol.scopes import READ
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 from tests.rpc.methods.talking import OLD, run, talking

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.protocol.scopes import ADMIN
 from gateway.sessions.records import Request
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 from tests.rpc.methods.talking import run, talking

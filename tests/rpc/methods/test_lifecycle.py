@@ -2,7 +2,7 @@ import pytest
 
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.report import Change, Issue, ReloadResult
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 CHIEF = make_peer(4, ADMIN)

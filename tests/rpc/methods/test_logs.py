@@ -14,31 +14,18 @@ from gateway.hub import Connection
 from gateway.logs import JsonlHandler
 from gateway.protocol.frames import decode_request
 from gateway.protocol.scopes import READ
-from gateway.report import StatusReport
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods.logs import TailParams, logs_tail, read_tail
 from gateway.rpc.registry import Call, Registry
 from tests.carrier import FakeCarrier
-from tests.core_fake import FakeCore
 from tests.effort import examples
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 
-class Core(FakeCore):
-    """Logs to `file`."""
-
-    file: Path | None = None
-
-    def report(self) -> StatusReport:
-        import msgspec
-
-        return msgspec.structs.replace(super().report(), log_file=str(self.file) if self.file else None)
-
-
-def make_core(file: Path | None) -> Core:
-    core = Core()
-    core.file = file
-    return core
+def make_core(file: Path | None) -> FakeCore:
+    """It logs to `file`."""
+    return FakeCore(shown={"log_file": str(file) if file else None})
 
 
 def ask(file: Path | None, protocol: int = 4, **params: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from gateway.protocol.scopes import ADMIN, READ
 from gateway.roster import MAX_ENTRIES
 from gateway.rpc import presence
 from tests.carrier import FakeCarrier
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 

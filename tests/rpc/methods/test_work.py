@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.protocol.scopes import READ
-from tests.core_fake import FakeCore
+from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
 NEW = make_peer(4, READ)

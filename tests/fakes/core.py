@@ -14,7 +14,8 @@ from gateway.lifecycle.phases import Phase
 from gateway.link.client import Dial, Stream
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
-from gateway.report import ConfigReport, ReloadResult, Restarts, RestartTicket, StatusReport
+from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
+from tests.fakes.report import make_report
 
 PATHS = Paths(config=Path("/home/u/.openclaw/openclaw.json"), state=Path("/home/u/.openclaw"), runtime=Path("/run/u"))
 
@@ -41,6 +42,8 @@ class FakeCore:
     """Of the environment."""
     dial: Dial = field(default_factory=lambda: nobody)
     """Of an agent."""
+    shown: dict[str, Any] = field(default_factory=dict)
+    """Of the report, what differs."""
     conversations: Conversations = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,26 +62,20 @@ class FakeCore:
         return self.variables.get(name)
 
     def report(self) -> StatusReport:
-        return StatusReport(
-            pid=1,
-            boot_id=self.boot_id,
-            version=self.version,
-            phase="running",
-            ready=True,
-            degraded=self.degraded,
-            started_at=0,
-            uptime_ms=0,
-            listeners=(),
-            port_owner="self",
-            unit=None,
-            executable="python",
-            state_dir=str(self.paths.state),
-            websockets=self.hub.count,
-            connections=0,
-            config=ConfigReport(str(self.paths.config), "good", "file"),
-            restarts=Restarts(),
-            watching="inotify",
-        )
+        facts = {
+            "pid": 1,
+            "boot_id": self.boot_id,
+            "version": self.version,
+            "degraded": self.degraded,
+            "listeners": (),
+            "port_owner": "self",
+            "executable": "python",
+            "state_dir": str(self.paths.state),
+            "websockets": self.hub.count,
+            "config": ConfigReport(str(self.paths.config), "good", "file"),
+            "watching": "inotify",
+        }
+        return make_report(**{**facts, **self.shown})
 
     async def reload(self, trigger: str) -> ReloadResult:
         self.asked.append(f"reload {trigger}")
