@@ -11,6 +11,7 @@ from gateway import background
 from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
 from gateway.report import ConfigReport, Issue, ReloadResult
 from tests.fakes.report import make_report
+from tests.fakes.service_manager import FakeNotifier
 
 REPORT = make_report(websockets=3, connections=5)
 
@@ -41,18 +42,6 @@ def test_status_of_a_missing_config() -> None:
     assert line.endswith("no config at /c, defaults")
 
 
-class Manager:
-    def __init__(self, interval: float | None) -> None:
-        self.watchdog_interval = interval
-        self.said: list[str] = []
-
-    def watchdog(self) -> None:
-        self.said.append("WATCHDOG")
-
-    def status(self, line: str) -> None:
-        self.said.append(line)
-
-
 def for_a_moment(coroutine: Any, until: Any) -> None:
     async def scene() -> None:
         task = asyncio.ensure_future(coroutine)
@@ -65,24 +54,24 @@ def for_a_moment(coroutine: Any, until: Any) -> None:
 
 
 def test_the_watchdog_is_fed_again_and_again() -> None:
-    manager = Manager(0.001)
-    for_a_moment(feed_watchdog(manager), lambda: len(manager.said) >= 3)  # type: ignore[arg-type]
+    manager = FakeNotifier(watchdog_interval=0.001)
+    for_a_moment(feed_watchdog(manager), lambda: len(manager.said) >= 3)
     assert set(manager.said) == {"WATCHDOG"}
 
 
 def test_nobody_watches_nobody_is_fed() -> None:
-    manager = Manager(None)
-    asyncio.run(feed_watchdog(manager))  # type: ignore[arg-type]
+    manager = FakeNotifier()
+    asyncio.run(feed_watchdog(manager))
     assert manager.said == []
 
 
 def test_status_is_sent_when_it_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "STATUS_EVERY_S", 0)
-    manager = Manager(None)
+    manager = FakeNotifier()
 
     async def scene() -> None:
         wanted, reports = asyncio.Event(), [REPORT, REPORT, replace(REPORT, websockets=4)]
-        task = asyncio.ensure_future(tell_status(manager, wanted, lambda: reports.pop(0)))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(tell_status(manager, wanted, lambda: reports.pop(0)))
         async with asyncio.timeout(5):
             while reports:
                 wanted.set()

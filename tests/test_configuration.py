@@ -15,19 +15,7 @@ from gateway.lifecycle.record import Record
 from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.report import ReloadResult, RestartTicket
-
-
-class Manager:
-    """Stands for the notifier."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def reloading(self) -> None:
-        self.said.append("RELOADING")
-
-    def ready(self, status: str) -> None:
-        self.said.append(f"READY {status}")
+from tests.fakes.service_manager import FakeNotifier
 
 
 class Logs:
@@ -58,7 +46,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(config=folder / "openclaw.json", state=folder / "state", runtime=folder / "run")
         self.record = Record()
-        self.manager, self.logs, self.hub = Manager(), Logs(), Hub()
+        self.manager, self.logs, self.hub = FakeNotifier(), Logs(), Hub()
         self.restarts: list[str] = []
         self.reachable: tuple[str, ...] = ()
 
@@ -70,7 +58,7 @@ class Scene:
             self.paths,
             self.record,
             self.logs,  # type: ignore[arg-type]
-            self.manager,  # type: ignore[arg-type]
+            self.manager,
             self.hub,  # type: ignore[arg-type]
             held_by_systemd=True,
             reachable=self.reachable,

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.agent.peer import Peer, Store
+from tests.fakes.service_manager import ServiceManager
 
 PROJECT = Path(__file__).parents[2]
 
 
 class Agent:
-    def __init__(self, process: asyncio.subprocess.Process, path: Path | None, manager: socket.socket | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, path: Path | None, manager: ServiceManager | None) -> None:
         self.process = process
         self.log = ""
         self._path = path
@@ -30,7 +31,7 @@ class Agent:
     async def told(self) -> str:
         """The next that it tells the service manager."""
         assert self._manager is not None
-        return (await asyncio.get_running_loop().sock_recv(self._manager, 4096)).decode()
+        return await self._manager.heard()
 
     async def exit_code(self) -> int:
         code = await self.process.wait()
@@ -55,12 +56,10 @@ async def listening(path: Path, **environ: str) -> AsyncIterator[socket.socket]:
 async def activate(listener: socket.socket, *, idle_s: float = 60, watchdog: bool = False) -> Agent:
     """As systemd does on the first connection: descriptor 3, and the words that describe it."""
     path = Path(listener.getsockname())
-    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify = path.with_suffix(".notify")
     notify.unlink(missing_ok=True)
-    manager.bind(str(notify))
-    manager.setblocking(False)
-    environ = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "agent", "NOTIFY_SOCKET": str(notify)}
+    manager = ServiceManager(notify)
+    environ = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "agent", "NOTIFY_SOCKET": manager.address}
     if watchdog:
         environ["WATCHDOG_USEC"] = "300000"
     fd = listener.fileno()

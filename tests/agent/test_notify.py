@@ -1,5 +1,4 @@
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,27 +6,16 @@ import pytest
 
 from gateway.agent import notify
 from gateway.agent.notify import Notifier
-
-
-class Manager:
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(5)
-        self.environ = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}
-
-    def receive(self) -> str:
-        return self.socket.recv(4096).decode()
+from tests.fakes.service_manager import WATCHDOGS, ServiceManager
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    manager = Manager(tmp_path / "notify")
-    yield manager
-    manager.socket.close()
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    with ServiceManager(tmp_path / "notify") as manager:
+        yield manager
 
 
-def test_it_says_what_there_is_to_say_and_its_variables_are_gone(manager: Manager) -> None:
+def test_it_says_what_there_is_to_say_and_its_variables_are_gone(manager: ServiceManager) -> None:
     environ = {**manager.environ, "OTHER": "stays"}
     notifier = Notifier(environ)
     assert environ == {"OTHER": "stays"}
@@ -35,7 +23,7 @@ def test_it_says_what_there_is_to_say_and_its_variables_are_gone(manager: Manage
     notifier.status("1 run")
     notifier.watchdog()
     notifier.stopping("Ending 1 run")
-    assert [manager.receive() for _ in range(4)] == [
+    assert [manager.hear() for _ in range(4)] == [
         "READY=1\nSTATUS=0 runs",
         "STATUS=1 run",
         "WATCHDOG=1",
@@ -44,18 +32,9 @@ def test_it_says_what_there_is_to_say_and_its_variables_are_gone(manager: Manage
     notifier.close()
 
 
-@pytest.mark.parametrize(
-    ("change", "interval"),
-    [
-        ({}, 1.0),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({"WATCHDOG_PID": "1"}, None),
-        ({"WATCHDOG_PID": "me"}, None),
-    ],
-)
+@pytest.mark.parametrize(("change", "interval"), WATCHDOGS)
 def test_the_watchdog_is_fed_three_times_in_its_time(
-    manager: Manager, change: dict[str, str], interval: float | None
+    manager: ServiceManager, change: dict[str, str], interval: float | None
 ) -> None:
     notifier = Notifier(manager.environ | change)
     assert notifier.watchdog_interval == interval
@@ -72,7 +51,7 @@ def test_without_a_manager_nothing_happens(tmp_path: Path, caplog: pytest.LogCap
 
 
 def test_a_manager_that_does_not_read_holds_up_only_what_it_must_hear(
-    manager: Manager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manager: ServiceManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notify, "MUST_ARRIVE_S", 0.01)
     notifier = Notifier(manager.environ)
@@ -85,11 +64,8 @@ def test_a_manager_that_does_not_read_holds_up_only_what_it_must_hear(
 
 
 def test_an_abstract_address_is_reached() -> None:
-    name = f"openclaw-agent-test-{os.getpid()}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind("\0" + name)
-        receiver.settimeout(5)
-        notifier = Notifier({"NOTIFY_SOCKET": "@" + name})
+    with ServiceManager(f"@openclaw-agent-test-{os.getpid()}") as manager:
+        notifier = Notifier(manager.environ)
         notifier.watchdog()
-        assert receiver.recv(100) == b"WATCHDOG=1"
+        assert manager.hear() == "WATCHDOG=1"
         notifier.close()

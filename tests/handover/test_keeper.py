@@ -19,7 +19,7 @@ from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import Close
 from gateway.protocol.handshake import ClientInfo, Peer
 from tests.carrier import FakeCarrier
-from tests.handover.world import Store
+from tests.fakes.service_manager import FakeNotifier, FdStore
 
 NOTHING = os.open("/dev/null", os.O_RDONLY)
 """Nobody looks into what is passed on."""
@@ -57,34 +57,16 @@ class Carrier(FakeCarrier):
         self.forget()
 
 
-class Voice(Notifier):
-    def __init__(self, store: Store) -> None:
-        super().__init__({})
-        self.fds = store
-
-    @property
-    def connected(self) -> bool:
-        return True
-
-    def try_store(self, name: str, fd: int) -> bool:
-        self.fds.put(name, fd)
-        return True
-
-    def try_remove(self, name: str) -> bool:
-        self.fds.remove(name)
-        return True
-
-
 @pytest.fixture
-def store() -> Iterator[Store]:
-    made = Store()
+def store() -> Iterator[FdStore]:
+    made = FdStore()
     yield made
     made.close()
 
 
 @pytest.fixture
-def keeper(store: Store) -> Iterator[Keeper]:
-    made = Keeper(Voice(store), Inherited())
+def keeper(store: FdStore) -> Iterator[Keeper]:
+    made = Keeper(FakeNotifier(store), Inherited())
     yield made
     made.ledger.close()
 
@@ -109,7 +91,7 @@ def entries(keeper: Keeper) -> int:
     return len(list(keeper.ledger.found()))
 
 
-def test_a_client_is_kept_until_it_is_forgotten(keeper: Keeper, store: Store) -> None:
+def test_a_client_is_kept_until_it_is_forgotten(keeper: Keeper, store: FdStore) -> None:
     connection, carrier = kept(keeper)
     assert connection.kept and store.names() == ["conn-1", "ledger"]
     (found,) = keeper.ledger.found()
@@ -122,7 +104,7 @@ def test_a_client_is_kept_until_it_is_forgotten(keeper: Keeper, store: Store) ->
 
 
 def test_what_the_kernel_does_not_count_is_served_and_not_kept(
-    keeper: Keeper, store: Store, caplog: pytest.LogCaptureFixture
+    keeper: Keeper, store: FdStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     carrier = Carrier()
     carrier.uncounted = True
@@ -132,7 +114,7 @@ def test_what_the_kernel_does_not_count_is_served_and_not_kept(
     assert "client-1 cannot be kept" in caplog.text
 
 
-def test_what_is_no_tcp_connection_or_ends_is_not_kept(keeper: Keeper, store: Store) -> None:
+def test_what_is_no_tcp_connection_or_ends_is_not_kept(keeper: Keeper, store: FdStore) -> None:
     carrier = Carrier()
     carrier.keepable = False
     connection = client(1, carrier)
@@ -140,7 +122,7 @@ def test_what_is_no_tcp_connection_or_ends_is_not_kept(keeper: Keeper, store: St
     assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
 
 
-def test_one_that_ends_before_it_is_resumed_leaves_nothing(keeper: Keeper, store: Store) -> None:
+def test_one_that_ends_before_it_is_resumed_leaves_nothing(keeper: Keeper, store: FdStore) -> None:
     carrier = Carrier()
     connection = client(1, carrier)
     entry = keeper.ledger.enter(b"{}")
@@ -181,7 +163,7 @@ def test_a_secret_is_known_by_its_fingerprint_alone(keeper: Keeper) -> None:
     assert not stranger.knows_secret(who, POLICY), "each ledger has a key of its own"
 
 
-def test_leaving_passes_everything_on(keeper: Keeper, store: Store) -> None:
+def test_leaving_passes_everything_on(keeper: Keeper, store: FdStore) -> None:
     held = Held(1, 2, 3, b"tail", b"unsent")
     _, resting = kept(keeper, 0)
     _, busy = kept(keeper, 1, held)
@@ -194,7 +176,7 @@ def test_leaving_passes_everything_on(keeper: Keeper, store: Store) -> None:
 
 
 @pytest.mark.parametrize("why", ["closing", "ending", "asking"])
-def test_who_is_being_closed_or_unanswered_is_dropped_at_leaving(keeper: Keeper, store: Store, why: str) -> None:
+def test_who_is_being_closed_or_unanswered_is_dropped_at_leaving(keeper: Keeper, store: FdStore, why: str) -> None:
     async def scene() -> None:
         connection, carrier = Connection("a", "r", Carrier()), Carrier()
         connection.greet(PEER, 0)
@@ -229,7 +211,7 @@ def test_what_is_under_way_has_a_bound(keeper: Keeper, monkeypatch: pytest.Monke
 
 
 def test_no_memory_at_leaving_costs_only_those_with_something_under_way(
-    keeper: Keeper, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    keeper: Keeper, store: FdStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, resting = kept(keeper, 0)
     _, busy = kept(keeper, 1, Held(1, 2, 3, b"tail", b""))
@@ -270,12 +252,12 @@ def test_answers_go_with_their_connections_as_far_as_there_is_room(
 # -- coming ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_successor_finds_them_with_what_was_said(keeper: Keeper, store: Store) -> None:
+def test_a_successor_finds_them_with_what_was_said(keeper: Keeper, store: FdStore) -> None:
     held = Held(1, 2, 3, b"tail", b"")
     kept(keeper, 0)
     kept(keeper, 1, held)
     keeper.part(5.0, {"http-0": NOTHING, "http-1": NOTHING}, {"http-0": answer(9)})
-    after = Keeper(Voice(store), store.inherited())
+    after = Keeper(FakeNotifier(store), store.inherited())
     assert after.before is not None and after.before.left_at == 5.0
     assert [(left.found is not None, left.held) for left in after.left()] == [(True, None), (True, held)]
     assert after.left() == [] and after.gone == 0
@@ -286,44 +268,46 @@ def test_a_successor_finds_them_with_what_was_said(keeper: Keeper, store: Store)
     assert kept(after, 7)[0].kept and store.names()[-2:] == ["conn-3", "ledger"]
 
 
-def test_idle_http_connections_of_one_that_died_are_closed(keeper: Keeper, store: Store) -> None:
+def test_idle_http_connections_of_one_that_died_are_closed(keeper: Keeper, store: FdStore) -> None:
     """It may have read half a request from them, or have sent half an answer."""
     keeper.part(5.0, {"http-0": NOTHING})
     taken, dying = store.inherited(), store.inherited()
     parting.read(taken.others["parting"])
-    after = Keeper(Voice(store), dying)
+    after = Keeper(FakeNotifier(store), dying)
     assert after.before is None and list(after.take_http()) == []
     with pytest.raises(OSError):
         os.fstat(dying.http["http-0"])
     assert store.names() == ["ledger"]
 
 
-def test_entries_whose_connection_did_not_come_are_freed_even_if_nobody_else_came(keeper: Keeper, store: Store) -> None:
+def test_entries_whose_connection_did_not_come_are_freed_even_if_nobody_else_came(
+    keeper: Keeper, store: FdStore
+) -> None:
     for number in range(3):
         kept(keeper, number)
     for number in range(1, 4):
         store.remove(f"conn-{number}")
-    after = Keeper(Voice(store), store.inherited())
+    after = Keeper(FakeNotifier(store), store.inherited())
     assert after.gone == 3 and not entries(after) and len(after.ledger._free) == SLOTS
 
 
-def test_a_newcomer_is_not_taken_for_one_that_was_left(keeper: Keeper, store: Store) -> None:
+def test_a_newcomer_is_not_taken_for_one_that_was_left(keeper: Keeper, store: FdStore) -> None:
     """It may be served before the predecessor's connections are looked at."""
     kept(keeper)
-    after = Keeper(Voice(store), store.inherited())
+    after = Keeper(FakeNotifier(store), store.inherited())
     newcomer, _ = kept(after, 1)
     assert len(after.left()) == 1 and newcomer.kept and entries(after) == 2
 
 
 def test_connections_in_no_ledger_are_taken_out_of_the_store(
-    store: Store, keeper: Keeper, caplog: pytest.LogCaptureFixture
+    store: FdStore, keeper: Keeper, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = Held(1, 2, 3, b"", b"unsent")
     kept(keeper, 0, held)
     kept(keeper, 1)
     keeper.part(5.0, {})
     keeper.ledger.memory[8] = 99
-    after = Keeper(Voice(store), store.inherited())
+    after = Keeper(FakeNotifier(store), store.inherited())
     assert [(left.found, left.held) for left in after.left()] == [(None, held), (None, None)]
     assert "version 99" in caplog.text and store.names() == ["ledger"]
     Ledger(dict(store.fds)["ledger"])  # the new one

@@ -28,8 +28,7 @@ from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.ledger import Entry
 from gateway.hub import Connection
-from gateway.lifecycle.notify import Notifier
-from gateway.lifecycle.sockets import CONNECTION, HTTP, PARTING, Inherited
+from gateway.lifecycle.sockets import CONNECTION, PARTING
 from gateway.process import RESTARTING, SIGNAL_TURNS
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method
@@ -39,6 +38,7 @@ from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import WebSocketProtocol
 from gateway.web.socket import websocket_endpoint
 from tests.fakes.core import FakeCore
+from tests.fakes.service_manager import FakeNotifier, FdStore
 from tests.tcp import connected
 
 BULK = 40_000
@@ -50,46 +50,12 @@ class Died(BaseException):
     """The process is no more; whoever sees this is not either."""
 
 
-class Store:
-    """systemd's, with its duplicates."""
+class Voice(FakeNotifier):
+    """What one process says to systemd, as long as it lives."""
 
-    def __init__(self) -> None:
-        self.fds: list[tuple[str, int]] = []
-
-    def names(self) -> list[str]:
-        return sorted(name for name, _ in self.fds)
-
-    def put(self, name: str, fd: int) -> None:
-        self.fds.append((name, os.dup(fd)))
-
-    def remove(self, name: str) -> None:
-        for _, fd in [each for each in self.fds if each[0] == name]:
-            os.close(fd)
-        self.fds = [each for each in self.fds if each[0] != name]
-
-    def inherited(self) -> Inherited:
-        assert len({name for name, _ in self.fds}) == len(self.fds)
-        fds = {name: os.dup(fd) for name, fd in self.fds}
-        connections = {name: fd for name, fd in fds.items() if name.startswith(CONNECTION)}
-        http = {name: fd for name, fd in fds.items() if name.startswith(HTTP)}
-        others = {name: fd for name, fd in fds.items() if name not in connections and name not in http}
-        return Inherited(others=others, connections=connections, http=http)
-
-    def close(self) -> None:
-        for name in self.names():
-            self.remove(name)
-
-
-class Voice(Notifier):
-    """What one process says to the store, as long as it lives."""
-
-    def __init__(self, image: "Image", store: Store) -> None:
-        super().__init__({})
-        self._image, self._store = image, store
-
-    @property
-    def connected(self) -> bool:
-        return True
+    def __init__(self, image: "Image", fds: FdStore) -> None:
+        super().__init__(fds)
+        self._image = image
 
     def try_store(self, name: str, fd: int) -> bool:
         return not self._image.world.deaf and self.store(name, fd)
@@ -98,14 +64,10 @@ class Voice(Notifier):
         return not self._image.world.deaf and self.remove(name)
 
     def store(self, name: str, fd: int) -> bool:
-        if not self._image.dead:
-            self._store.put(name, fd)
-        return True
+        return self._image.dead or super().try_store(name, fd)
 
     def remove(self, name: str) -> bool:
-        if not self._image.dead:
-            self._store.remove(name)
-        return True
+        return self._image.dead or super().try_remove(name)
 
 
 class Mortal(WebSocketProtocol):
@@ -397,7 +359,7 @@ def _waiting(fd: int, what: int) -> int:
 
 @dataclass
 class World:
-    store: Store = field(default_factory=Store)
+    store: FdStore = field(default_factory=FdStore)
     deaf: bool = False
     """The service manager has no time to listen to a process unless it is waited for."""
     auth: Any = field(default_factory=lambda: FakeCore().auth)

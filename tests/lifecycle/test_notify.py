@@ -1,6 +1,4 @@
-import array
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,58 +8,41 @@ import pytest
 
 from gateway.lifecycle import notify
 from gateway.lifecycle.notify import Notifier
-
-
-class Manager:
-    """The receiving end of NOTIFY_SOCKET, as systemd has it."""
-
-    def __init__(self, path: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.settimeout(5)
-        self.environ = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}
-
-    def receive(self) -> tuple[dict[str, str], list[int]]:
-        data, rights, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(64))
-        fds = array.array("i")
-        for _, _, passed in rights:
-            fds.frombytes(passed[: len(passed) - len(passed) % fds.itemsize])
-        return dict(line.split("=", 1) for line in data.decode().split("\n")), list(fds)
+from tests.fakes.service_manager import WATCHDOGS, ServiceManager
 
 
 @pytest.fixture
-def notifier(manager: Manager) -> Iterator[Notifier]:
+def notifier(manager: ServiceManager) -> Iterator[Notifier]:
     notifier = Notifier(dict(manager.environ))
     yield notifier
     notifier.close()
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    manager = Manager(tmp_path / "notify")
-    yield manager
-    manager.socket.close()
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    with ServiceManager(tmp_path / "notify") as manager:
+        yield manager
 
 
-def test_the_variables_are_taken_out_and_kept_for_the_next_image(manager: Manager) -> None:
+def test_the_variables_are_taken_out_and_kept_for_the_next_image(manager: ServiceManager) -> None:
     environ = dict(manager.environ)
     notifier = Notifier(environ)
     assert environ == {} and notifier.environment() == manager.environ
     notifier.close()
 
 
-def test_ready_carries_its_status_on_one_line(manager: Manager, notifier: Notifier) -> None:
+def test_ready_carries_its_status_on_one_line(manager: ServiceManager, notifier: Notifier) -> None:
     notifier.ready("two\nlines  READY=0")
     assert manager.receive()[0] == {"READY": "1", "STATUS": "two lines READY=0"}
 
 
-def test_reloading_carries_the_monotonic_clock(manager: Manager, notifier: Notifier) -> None:
+def test_reloading_carries_the_monotonic_clock(manager: ServiceManager, notifier: Notifier) -> None:
     notifier.reloading()
     message, _ = manager.receive()
     assert message["RELOADING"] == "1" and int(message["MONOTONIC_USEC"]) > 0
 
 
-def test_stopping_status_and_watchdog(manager: Manager, notifier: Notifier) -> None:
+def test_stopping_status_and_watchdog(manager: ServiceManager, notifier: Notifier) -> None:
     notifier.stopping("bye")
     notifier.status("busy")
     notifier.watchdog()
@@ -72,7 +53,7 @@ def test_stopping_status_and_watchdog(manager: Manager, notifier: Notifier) -> N
     ]
 
 
-def test_a_descriptor_is_stored_under_its_name(manager: Manager, notifier: Notifier) -> None:
+def test_a_descriptor_is_stored_under_its_name(manager: ServiceManager, notifier: Notifier) -> None:
     memfd = os.memfd_create("x")
     os.write(memfd, b"kept")
     notifier.store("record", memfd)
@@ -83,18 +64,9 @@ def test_a_descriptor_is_stored_under_its_name(manager: Manager, notifier: Notif
     os.close(fds[0])
 
 
-@pytest.mark.parametrize(
-    ("change", "interval"),
-    [
-        ({}, 1.0),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({"WATCHDOG_PID": "1"}, None),
-        ({"WATCHDOG_PID": "me"}, None),
-    ],
-)
+@pytest.mark.parametrize(("change", "interval"), WATCHDOGS)
 def test_the_watchdog_is_fed_three_times_in_its_time(
-    manager: Manager, change: dict[str, str], interval: float | None
+    manager: ServiceManager, change: dict[str, str], interval: float | None
 ) -> None:
     notifier = Notifier(manager.environ | change)
     assert notifier.watchdog_interval == interval
@@ -114,25 +86,22 @@ def test_a_manager_that_is_gone_is_no_end(tmp_path: Path) -> None:
     assert not notifier.connected
 
 
-def test_a_manager_that_does_not_read_does_not_hold_up_the_loop(manager: Manager, notifier: Notifier) -> None:
+def test_a_manager_that_does_not_read_does_not_hold_up_the_loop(manager: ServiceManager, notifier: Notifier) -> None:
     for _ in range(10_000):  # more than any queue takes
         notifier.watchdog()
     assert manager.receive()[0] == {"WATCHDOG": "1"}
 
 
 def test_an_abstract_address_is_reached() -> None:
-    name = f"openclaw-gateway-test-{os.getpid()}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind("\0" + name)
-        receiver.settimeout(5)
-        notifier = Notifier({"NOTIFY_SOCKET": "@" + name})
+    with ServiceManager(f"@openclaw-gateway-test-{os.getpid()}") as manager:
+        notifier = Notifier(manager.environ)
         notifier.watchdog()
-        assert receiver.recv(100) == b"WATCHDOG=1"
+        assert manager.hear() == "WATCHDOG=1"
         notifier.close()
 
 
 @pytest.mark.process
-def test_children_cannot_speak_for_the_service(manager: Manager) -> None:
+def test_children_cannot_speak_for_the_service(manager: ServiceManager) -> None:
     program = (
         "import os, subprocess\nfrom gateway.lifecycle.notify import Notifier\nNotifier(os.environ)\n"
         "print(subprocess.run(['env'], capture_output=True, text=True).stdout)"
@@ -142,7 +111,7 @@ def test_children_cannot_speak_for_the_service(manager: Manager) -> None:
     assert "NOTIFY_SOCKET" not in done.stdout and "WATCHDOG" not in done.stdout and done.returncode == 0
 
 
-def test_a_descriptor_is_forgotten_by_its_name(manager: Manager, notifier: Notifier) -> None:
+def test_a_descriptor_is_forgotten_by_its_name(manager: ServiceManager, notifier: Notifier) -> None:
     assert notifier.remove("conn-7") and notifier.try_remove("conn-8")
     assert [manager.receive() for _ in range(2)] == [
         ({"FDSTOREREMOVE": "1", "FDNAME": "conn-7"}, []),
@@ -151,7 +120,7 @@ def test_a_descriptor_is_forgotten_by_its_name(manager: Manager, notifier: Notif
 
 
 def test_a_manager_without_room_is_not_waited_for_unless_it_must_hear(
-    manager: Manager, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    manager: ServiceManager, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(notify, "MUST_ARRIVE_S", 0.01)
     memfd = os.memfd_create("x")

@@ -1,6 +1,5 @@
 import asyncio
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from hypothesis import strategies as st
 from gateway.lifecycle import notify, store
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.store import Store
+from tests.fakes.service_manager import ServiceManager
 
 
-class Manager(Notifier):
+class BusyManager(Notifier):
     """systemd, with room for so many messages until it is given its turn."""
 
     def __init__(self, room: int = 1_000) -> None:
@@ -63,7 +63,7 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 
 def test_what_it_has_room_for_is_said_at_once_and_in_order() -> None:
     async def scene() -> None:
-        manager = Manager()
+        manager = BusyManager()
         kept = Store(manager)
         kept.put("a", 1)
         kept.put("b", 2)
@@ -75,7 +75,7 @@ def test_what_it_has_room_for_is_said_at_once_and_in_order() -> None:
 
 def test_one_can_wait_until_it_has_caught_up() -> None:
     async def scene() -> None:
-        manager = Manager(room=1)
+        manager = BusyManager(room=1)
         kept = Store(manager)
         await kept.caught_up(0)
         kept.put("a", 1)
@@ -92,7 +92,7 @@ def test_one_can_wait_until_it_has_caught_up() -> None:
 
 def test_a_manager_that_does_not_listen_is_not_waited_for() -> None:
     async def scene() -> None:
-        manager = Manager(room=0)
+        manager = BusyManager(room=0)
         kept = Store(manager)
         kept.put("a", 1)
         await kept.caught_up(0.01)
@@ -103,7 +103,7 @@ def test_a_manager_that_does_not_listen_is_not_waited_for() -> None:
 
 def test_what_it_has_no_room_for_is_said_later_in_order() -> None:
     async def scene() -> None:
-        manager = Manager(room=1)
+        manager = BusyManager(room=1)
         kept = Store(manager)
         for number, name in enumerate("abc"):
             kept.put(name, number)
@@ -122,7 +122,7 @@ def test_what_it_has_no_room_for_is_said_later_in_order() -> None:
 
 def test_what_is_removed_before_it_was_said_is_never_said() -> None:
     async def scene() -> None:
-        manager = Manager(room=0)
+        manager = BusyManager(room=0)
         kept = Store(manager)
         kept.put("a", 1)
         kept.put("b", 2)
@@ -138,7 +138,7 @@ def test_a_name_that_is_used_again_loses_the_old_descriptor_first() -> None:
     """Else the manager had two of that name, and the successor one of them by chance."""
 
     async def scene() -> None:
-        manager = Manager()
+        manager = BusyManager()
         kept = Store(manager)
         kept.put("parting", 1)
         manager.room = 0
@@ -155,7 +155,7 @@ def test_a_name_that_is_used_again_loses_the_old_descriptor_first() -> None:
 
 def test_at_the_end_all_that_is_left_is_said() -> None:
     async def scene() -> None:
-        manager = Manager(room=0)
+        manager = BusyManager(room=0)
         kept = Store(manager)
         kept.put("a", 1)
         kept.remove("gone")
@@ -172,7 +172,7 @@ def test_at_the_end_all_that_is_left_is_said() -> None:
 
 def test_at_the_end_a_manager_that_does_not_listen_is_waited_for_once(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        manager = Manager(room=0)
+        manager = BusyManager(room=0)
         kept = Store(manager)
         for number in range(100):
             kept.put(str(number), number)
@@ -204,7 +204,7 @@ def test_without_a_manager_nothing_is_kept_for_later() -> None:
 )
 def test_in_the_end_the_manager_has_what_was_put_last(steps: list[tuple[str, str, int]]) -> None:
     async def scene() -> None:
-        manager = Manager(room=0)
+        manager = BusyManager(room=0)
         kept = Store(manager)
         expected: dict[str, int] = {}
         for fd, (what, name, room) in enumerate(steps):
@@ -229,9 +229,9 @@ def test_a_real_manager_that_is_busy_gets_everything(tmp_path: Path, monkeypatch
     monkeypatch.setattr(notify, "MUST_ARRIVE_S", 0.01)
 
     async def scene() -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.bind(str(tmp_path / "notify"))
-            notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        with ServiceManager(tmp_path / "notify") as manager:
+            manager.socket.setblocking(False)
+            notifier = Notifier(manager.environ)
             kept = Store(notifier)
             memfd = os.memfd_create("x")
             names = [f"conn-{number}" for number in range(600)]  # more than a socket holds
@@ -240,12 +240,11 @@ def test_a_real_manager_that_is_busy_gets_everything(tmp_path: Path, monkeypatch
             heard: list[str] = []
             while len(heard) < len(names):
                 await asyncio.sleep(0.001)
-                manager.setblocking(False)
                 try:
                     while True:
-                        data, fds, _, _ = socket.recv_fds(manager, 4096, 1)
+                        message, fds = manager.receive()
                         os.close(fds[0])
-                        heard.append(data.decode().partition("FDNAME=")[2])
+                        heard.append(message["FDNAME"])
                 except BlockingIOError:
                     pass
             assert heard == names
