@@ -1,14 +1,12 @@
 import asyncio
-import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 
 from gateway import client as module
 from gateway.client import CallFailed, Disconnected, Event, GatewayClient, Refused
@@ -17,9 +15,9 @@ from gateway.exits import ExitCode
 from gateway.identity import Identity
 from gateway.protocol import approach
 from gateway.protocol.device import DeviceProof, Signed, verify
+from tests.fakes.gateway import CHALLENGE, FakeGateway, scripted
 
 Behaviour = Callable[[ServerConnection], Awaitable[None]]
-CHALLENGE = {"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1}}
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -30,47 +28,10 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(limited())
 
 
-class Gateway:
-    """One scripted connection at a time."""
-
-    def __init__(self, ws: ServerConnection) -> None:
-        self.ws = ws
-
-    async def send(self, frame: dict[str, Any]) -> None:
-        await self.ws.send(json.dumps(frame))
-
-    async def request(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await self.ws.recv())
-        return frame
-
-    async def answer(self, request: dict[str, Any], payload: object) -> None:
-        await self.send({"type": "res", "id": request["id"], "ok": True, "payload": payload})
-
-    async def refuse(self, request: dict[str, Any], **error: object) -> None:
-        await self.send({"type": "res", "id": request["id"], "ok": False, "error": error})
-
-    async def greet(self) -> dict[str, Any]:
-        await self.send(CHALLENGE)
-        request = await self.request()
-        await self.answer(request, {"type": "hello-ok", "protocol": 4})
-        params: dict[str, Any] = request["params"]
-        return params
-
-
-@asynccontextmanager
-async def gateway(script: Callable[[Gateway], Awaitable[None]]) -> AsyncIterator[str]:
-    async def handler(ws: ServerConnection) -> None:
-        await script(Gateway(ws))
-        await ws.wait_closed()
-
-    async with serve(handler, "127.0.0.1", 0) as server:
-        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
-
-
 def test_calls_and_events() -> None:
     seen: list[dict[str, Any]] = []
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         seen.append(await peer.greet())
         request = await peer.request()
         await peer.send({"type": "event", "event": "tick", "payload": {"ts": 1}, "seq": 1})
@@ -78,7 +39,7 @@ def test_calls_and_events() -> None:
 
     async def test() -> None:
         secrets = {"token": "t", "password": "p"}
-        async with gateway(script) as url, GatewayClient(url, **secrets, scopes=["a"], caps=["c"]) as client:
+        async with scripted(script) as url, GatewayClient(url, **secrets, scopes=["a"], caps=["c"]) as client:
             assert client.hello["protocol"] == 4
             assert await client.call("health") == {"asked": "health", "with": {}}
             events = client.events()
@@ -93,11 +54,11 @@ def test_calls_and_events() -> None:
 def test_without_a_secret_none_is_sent() -> None:
     seen: list[dict[str, Any]] = []
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         seen.append(await peer.greet())
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url, protocols=(3,)):
+        async with scripted(script) as url, GatewayClient(url, protocols=(3,)):
             pass
 
     run(test)
@@ -113,7 +74,7 @@ def state_with_token(state: Path, url: str) -> Identity:
 def test_the_device_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
     seen: list[dict[str, Any]] = []
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.send(CHALLENGE)
         request = await peer.request()
         seen.append(request["params"])
@@ -124,7 +85,7 @@ def test_the_device_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
             await peer.answer(request, {"type": "hello-ok", "auth": auth})
 
     async def test() -> None:
-        async with gateway(script) as url:
+        async with scripted(script) as url:
             identity = state_with_token(tmp_path, url)
             async with GatewayClient(url, identity=identity, client_id="cli", mode="cli"):
                 pass
@@ -142,7 +103,7 @@ def test_the_device_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_an_older_gateway_is_spoken_to_in_its_protocol() -> None:
     seen: list[int] = []
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.send(CHALLENGE)
         request = await peer.request()
         seen.append(request["params"]["maxProtocol"])
@@ -155,7 +116,7 @@ def test_an_older_gateway_is_spoken_to_in_its_protocol() -> None:
             await peer.answer(await peer.request(), 5)
 
     async def test() -> None:
-        async with gateway(script) as url:
+        async with scripted(script) as url:
             async with GatewayClient(url) as client:
                 assert (client.hello["protocol"], await client.call("health")) == (3, 5)
             seen.clear()
@@ -169,11 +130,11 @@ def test_an_older_gateway_is_spoken_to_in_its_protocol() -> None:
 def test_a_challenge_that_is_none(challenge: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approach, "is_near", lambda url: False)
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.send({**CHALLENGE, "payload": challenge})
 
     async def test() -> None:
-        async with gateway(script) as url:
+        async with scripted(script) as url:
             with pytest.raises(Disconnected):
                 await GatewayClient(url, identity=Identity(tmp_path)).connect()
 
@@ -187,7 +148,7 @@ def test_a_refusal_names_the_way_out() -> None:
 
 
 def test_answers_may_come_in_another_order() -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         first, second = await peer.request(), await peer.request()
         await peer.answer(second, second["method"])
@@ -195,7 +156,7 @@ def test_answers_may_come_in_another_order() -> None:
         await peer.answer(first, first["method"])
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             assert list(await asyncio.gather(client.call("a"), client.call("b"))) == ["a", "b"]
 
     run(test)
@@ -203,7 +164,7 @@ def test_answers_may_come_in_another_order() -> None:
 
 @pytest.mark.parametrize("first", ["accepted", "in_flight"])
 def test_what_came_of_a_run_is_its_second_answer(first: str) -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         plain, final = await peer.request(), await peer.request()
         for request in (plain, final):
@@ -214,7 +175,7 @@ def test_what_came_of_a_run_is_its_second_answer(first: str) -> None:
         await peer.answer(await peer.request(), {"status": "ok"})
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             plain, final = client.call("agent"), client.call("agent", final=True)
             assert await asyncio.gather(plain, final) == [{"status": first}, {"status": "ok"}]
             with pytest.raises(CallFailed, match="no model"):
@@ -225,13 +186,13 @@ def test_what_came_of_a_run_is_its_second_answer(first: str) -> None:
 
 
 def test_a_refused_handshake() -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.send(CHALLENGE)
         await peer.refuse(await peer.request(), code="NOT_PAIRED", message="device identity required", details={"a": 1})
         await peer.ws.close(1008, "device identity required")
 
     async def test() -> None:
-        async with gateway(script) as url:
+        async with scripted(script) as url:
             with pytest.raises(Refused, match=r"device identity required \(NOT_PAIRED\)") as caught:
                 await GatewayClient(url).connect()
         assert (caught.value.code, caught.value.details, caught.value.retryable) == ("NOT_PAIRED", {"a": 1}, False)
@@ -241,14 +202,14 @@ def test_a_refused_handshake() -> None:
 
 
 def test_a_failed_call_leaves_the_connection_usable() -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         later = {"code": "UNAVAILABLE", "message": "later", "retryable": True, "retryAfterMs": 500}
         await peer.refuse(await peer.request(), **later)
         await peer.answer(await peer.request(), 5)
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             with pytest.raises(CallFailed) as caught:
                 await client.call("a")
             assert (caught.value.code, caught.value.retryable) == ("UNAVAILABLE", True)
@@ -260,7 +221,7 @@ def test_a_failed_call_leaves_the_connection_usable() -> None:
 
 @pytest.mark.parametrize(("code", "text"), [(1012, "1012 service restart"), (None, "broke the connection off")])
 def test_the_end_reaches_calls_and_events(code: int | None, text: str) -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         await peer.request()
         if code is None:
@@ -269,7 +230,7 @@ def test_the_end_reaches_calls_and_events(code: int | None, text: str) -> None:
             await peer.ws.close(code, "service restart")
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             with pytest.raises(Disconnected, match=text) as caught:
                 await client.call("a")
             assert caught.value.code == code
@@ -284,12 +245,12 @@ def test_the_end_reaches_calls_and_events(code: int | None, text: str) -> None:
 
 @pytest.mark.parametrize("nonsense", ["{", "[]", '{"type":"res"}', "[" * 100_000])
 def test_a_peer_that_talks_nonsense_is_left(nonsense: str) -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         await peer.ws.send(nonsense)
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             with pytest.raises(Disconnected):
                 await client.call("a")
 
@@ -297,13 +258,13 @@ def test_a_peer_that_talks_nonsense_is_left(nonsense: str) -> None:
 
 
 def test_a_call_has_its_time() -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         await peer.request()
         await peer.answer(await peer.request(), 1)
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             with pytest.raises(TimedOut, match=r"slow: no answer within 0\.01 s"):
                 await client.call("slow", timeout_s=0.01)
             assert await client.call("quick") == 1
@@ -312,11 +273,11 @@ def test_a_call_has_its_time() -> None:
 
 
 def test_a_gateway_that_never_answers_connect() -> None:
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.request()
 
     async def test() -> None:
-        async with gateway(script) as url:
+        async with scripted(script) as url:
             with pytest.raises(TimedOut):
                 await GatewayClient(url, timeout_s=0.1).connect()
 
@@ -360,13 +321,13 @@ def test_a_client_that_is_not_connected() -> None:
 def test_who_iterates_loses_nothing_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_EVENTS", 10)
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         for seq in range(1, 501):
             await peer.send({"type": "event", "event": "tick", "seq": seq})
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             events = client.events()
             assert [(await anext(events)).seq for _ in range(500)] == list(range(1, 501))
 
@@ -376,7 +337,7 @@ def test_who_iterates_loses_nothing_of_a_burst(monkeypatch: pytest.MonkeyPatch) 
 def test_events_are_bounded_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_EVENTS", 3)
 
-    async def script(peer: Gateway) -> None:
+    async def script(peer: FakeGateway) -> None:
         await peer.greet()
         request = await peer.request()
         for seq in range(1, 6):
@@ -384,7 +345,7 @@ def test_events_are_bounded_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> No
         await peer.answer(request, None)
 
     async def test() -> None:
-        async with gateway(script) as url, GatewayClient(url) as client:
+        async with scripted(script) as url, GatewayClient(url) as client:
             await client.call("a")
             events = client.events()
             assert [(await anext(events)).seq for _ in range(3)] == [3, 4, 5]

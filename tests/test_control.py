@@ -28,8 +28,8 @@ def answer(value: Any, status: int = 200) -> bytes:
     return b"HTTP/1.1 %d x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body)
 
 
-class Gateway:
-    """Gives one prepared answer to each connection, and keeps what was asked."""
+class ControlSocket:
+    """A gateway that gives one prepared answer to each connection, and keeps what was asked."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,13 +68,13 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    server = Gateway(tmp_path / "control.sock")
+def gateway(tmp_path: Path) -> Iterator[ControlSocket]:
+    server = ControlSocket(tmp_path / "control.sock")
     yield server
     server.close()
 
 
-def test_status(gateway: Gateway) -> None:
+def test_status(gateway: ControlSocket) -> None:
     gateway.will_answer(answer(report()))
     assert Control(gateway.path).status() == report()
     assert gateway.requests == ["GET /control/status"]
@@ -98,7 +98,7 @@ def test_a_socket_that_nobody_listens_on(tmp_path: Path) -> None:
         Control(left_behind).status()
 
 
-def test_the_moment_between_two_images_is_bridged(gateway: Gateway) -> None:
+def test_the_moment_between_two_images_is_bridged(gateway: ControlSocket) -> None:
     gateway.will_answer(HANG_UP, HANG_UP, answer(report("two")))
     clock = Clock()
     assert Control(gateway.path, clock=clock, sleep=clock.sleep).steady_status().boot_id == "two"
@@ -126,18 +126,18 @@ def test_a_path_that_no_socket_can_have(tmp_path: Path) -> None:
         Control(tmp_path / ("x" * 200)).status()
 
 
-def test_a_frozen_gateway(gateway: Gateway) -> None:
+def test_a_frozen_gateway(gateway: ControlSocket) -> None:
     with pytest.raises(TimedOut, match="frozen"):
         Control(gateway.path).status(timeout=0.05)
 
 
-def test_a_config_with_errors_is_an_answer(gateway: Gateway) -> None:
+def test_a_config_with_errors_is_an_answer(gateway: ControlSocket) -> None:
     invalid = ReloadResult(outcome="invalid", message="kept the old one")
     gateway.will_answer(answer(invalid, 422))
     assert Control(gateway.path).reload() == invalid
 
 
-def test_a_reload_that_a_restart_cuts_off_is_asked_again(gateway: Gateway) -> None:
+def test_a_reload_that_a_restart_cuts_off_is_asked_again(gateway: ControlSocket) -> None:
     gateway.will_answer(HANG_UP, HANG_UP, answer(ReloadResult(outcome="nothing", message="same")))
     clock = Clock()
     result = Control(gateway.path, clock=clock, sleep=clock.sleep).reload()
@@ -152,38 +152,38 @@ def test_a_reload_gives_up_where_no_gateway_comes(tmp_path: Path) -> None:
     assert clock.now == pytest.approx(AWAY_LIMIT, abs=0.05)
 
 
-def test_a_reload_that_is_cut_off_for_ever_times_out(gateway: Gateway) -> None:
+def test_a_reload_that_is_cut_off_for_ever_times_out(gateway: ControlSocket) -> None:
     gateway.will_answer(*[HANG_UP] * 6)
     clock = Clock()
     with pytest.raises(TimedOut, match="no answer to the reload within 0.1 s"):
         Control(gateway.path, clock=clock, sleep=clock.sleep).reload(timeout=0.1)
 
 
-def test_restart(gateway: Gateway) -> None:
+def test_restart(gateway: ControlSocket) -> None:
     ticket = RestartTicket(state="scheduled", boot_id="one")
     gateway.will_answer(answer(report()), answer(ticket, 202))
     assert Control(gateway.path).restart("because") == ticket
     assert json.loads(gateway.requests[1].removeprefix("POST /control/restart ")) == {"reason": "because"}
 
 
-def test_a_gateway_that_leaves_before_it_answers_was_leaving(gateway: Gateway) -> None:
+def test_a_gateway_that_leaves_before_it_answers_was_leaving(gateway: ControlSocket) -> None:
     gateway.will_answer(answer(report("old")), HANG_UP)
     ticket = Control(gateway.path).restart("because")
     assert (ticket.state, ticket.boot_id) == ("leaving", "old")
 
 
-def test_waiting_for_another_boot(gateway: Gateway) -> None:
+def test_waiting_for_another_boot(gateway: ControlSocket) -> None:
     gateway.will_answer(answer(report("one")), HANG_UP, answer(report("two", ready=False)), answer(report("two")))
     clock = Clock()
     assert Control(gateway.path, clock=clock, sleep=clock.sleep).wait_for_boot("one", 10).boot_id == "two"
 
 
-def test_waiting_for_any_boot(gateway: Gateway) -> None:
+def test_waiting_for_any_boot(gateway: ControlSocket) -> None:
     gateway.will_answer(answer(report("one")))
     assert Control(gateway.path).wait_for_boot(None, 1).boot_id == "one"
 
 
-def test_waiting_ends_when_the_restart_that_was_asked_for_does_not_happen(gateway: Gateway) -> None:
+def test_waiting_ends_when_the_restart_that_was_asked_for_does_not_happen(gateway: ControlSocket) -> None:
     unfit = report("one", restart_problem="ImportError: half installed")
     gateway.will_answer(answer(report("one", phase="deferred")), answer(unfit))
     clock = Clock()
@@ -204,28 +204,30 @@ def test_waiting_ends_when_the_restart_that_was_asked_for_does_not_happen(gatewa
         (True, report("two", ready=False, restart_problem="next")),
     ],
 )
-def test_a_problem_of_another_restart_is_not_this_ones(gateway: Gateway, asked: bool, before: StatusReport) -> None:
+def test_a_problem_of_another_restart_is_not_this_ones(
+    gateway: ControlSocket, asked: bool, before: StatusReport
+) -> None:
     gateway.will_answer(answer(before), answer(report("two")))
     clock = Clock()
     control = Control(gateway.path, clock=clock, sleep=clock.sleep)
     assert control.wait_for_boot("one", 10, asked=asked).boot_id == "two"
 
 
-def test_waiting_has_an_end_and_says_what_was_seen(gateway: Gateway) -> None:
+def test_waiting_has_an_end_and_says_what_was_seen(gateway: ControlSocket) -> None:
     gateway.will_answer(*[answer(report("one", phase="deferred"))] * 6)
     clock = Clock()
     with pytest.raises(TimedOut, match=r"not ready again after 0.1 s: pid 7 is deferred"):
         Control(gateway.path, clock=clock, sleep=clock.sleep).wait_for_boot("one", 0.1)
 
 
-def test_a_newer_gateways_fields_are_ignored(gateway: Gateway) -> None:
+def test_a_newer_gateways_fields_are_ignored(gateway: ControlSocket) -> None:
     known = json.loads(msgspec.json.encode(report()))
     gateway.will_answer(answer({**known, "invented_later": 1}))
     assert Control(gateway.path).status() == report()
 
 
 @pytest.mark.parametrize(("data", "status", "sentence"), [(b"{}", 200, "another version"), (b"oops", 500, "500: oops")])
-def test_an_answer_that_makes_no_sense(gateway: Gateway, data: bytes, status: int, sentence: str) -> None:
+def test_an_answer_that_makes_no_sense(gateway: ControlSocket, data: bytes, status: int, sentence: str) -> None:
     gateway.will_answer(answer(data, status))
     with pytest.raises(GatewayError, match=sentence):
         Control(gateway.path).status()

@@ -81,7 +81,7 @@ class Manager:
         return calls.read_text().splitlines() if calls.exists() else []
 
 
-class FakeGateway:
+class FakeControl:
     """What the control socket answers; an exception is raised instead."""
 
     def __init__(self) -> None:
@@ -128,8 +128,8 @@ def manager(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mana
 
 
 @pytest.fixture
-def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
-    fake = FakeGateway()
+def gateway(monkeypatch: pytest.MonkeyPatch) -> FakeControl:
+    fake = FakeControl()
 
     def wait(_: Control, not_boot_id: str | None, timeout: float, *, asked: bool = False) -> StatusReport:
         fake.asked.append(("wait", not_boot_id))

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from websockets.sync.server import ServerConnection, serve
 
 from gateway.cli import call as module
 from gateway.cli import cli
@@ -21,8 +20,7 @@ from gateway.client import Disconnected
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.protocol import approach
-
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+from tests.fakes.gateway import CHALLENGE, FakeGateway, answering, beside
 
 
 @pytest.fixture(autouse=True)
@@ -34,33 +32,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def invoke(command: click.Command, *args: str) -> Result:
     return CliRunner().invoke(command, args, standalone_mode=False)
-
-
-@contextmanager
-def websocket(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A gateway that lets everyone in and answers one request; and what it was sent."""
-    seen: list[dict[str, Any]] = []
-
-    def handle(ws: ServerConnection) -> None:
-        for respond in (lambda request: {"ok": True, "payload": {"protocol": 4}}, answer):
-            seen.append(json.loads(ws.recv()))
-            ws.send(json.dumps({"type": "res", "id": seen[-1]["id"], **respond(seen[-1])}))
-        ws.recv()
-
-    with served(handle) as url:
-        yield url, seen
-
-
-@contextmanager
-def served(handle: Callable[[ServerConnection], None]) -> Iterator[str]:
-    with serve(handle, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
@@ -99,7 +70,7 @@ LIVE = (200, b'{"ok":true,"status":"live"}')
 
 
 def test_call_prints_what_is_answered() -> None:
-    with websocket(lambda request: {"ok": True, "payload": {"a": [1, "é"]}}) as (url, seen):
+    with answering(lambda request: {"ok": True, "payload": {"a": [1, "é"]}}) as (url, seen):
         result = invoke(module.call, "some.method", "{probe: true, /* JSON5 */}", "--url", url, "--token", "t")
     assert result.return_value == ExitCode.OK, result.exception
     assert json.loads(result.stdout) == {"a": [1, "é"]}
@@ -110,23 +81,18 @@ def test_call_prints_what_is_answered() -> None:
 
 
 def test_call_in_json_is_one_line() -> None:
-    with websocket(lambda request: {"ok": True, "payload": {"a": 1}}) as (url, _):
+    with answering(lambda request: {"ok": True, "payload": {"a": 1}}) as (url, _):
         result = invoke(module.call, "m", "--url", url, "--json")
     assert result.stdout == '{"ok": true, "payload": {"a": 1}}\n'
 
 
-def following(close: int) -> Callable[[ServerConnection], None]:
-    """A gateway that has two events to tell, and then closes."""
-
-    def handle(ws: ServerConnection) -> None:
-        for payload in ({"protocol": 4}, {"ts": 1}):
-            request = json.loads(ws.recv())
-            ws.send(json.dumps({"type": "res", "id": request["id"], "ok": True, "payload": payload}))
-        for seq in (1, 2):
-            ws.send(json.dumps({"type": "event", "event": "tick", "payload": {"ts": "é"}, "seq": seq}))
-        ws.close(close, "service restart")
-
-    return handle
+async def following(gateway: FakeGateway) -> None:
+    """It has two events to tell, and then closes."""
+    for payload in ({"protocol": 4}, {"ts": 1}):
+        await gateway.answer(await gateway.request(), payload)
+    for seq in (1, 2):
+        await gateway.tell("tick", {"ts": "é"}, seq=seq)
+    await gateway.ws.close(1012, "service restart")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +104,7 @@ def following(close: int) -> Callable[[ServerConnection], None]:
     ],
 )  # fmt: skip
 def test_follow_prints_events_until_the_gateway_closes(words: list[str], lines: list[str]) -> None:
-    with served(following(1012)) as url:
+    with beside(following) as url:
         result = invoke(module.call, "health", "--follow", *words, "--url", url)
     assert result.stdout.splitlines() == lines
     assert isinstance(result.exception, Disconnected)
@@ -150,7 +116,7 @@ def test_follow_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_tell_event", interrupt)
-    with served(following(1012)) as url:
+    with beside(following) as url:
         result = CliRunner().invoke(cli, ["call", "health", "-f", "--url", url])
     assert result.exit_code == 130
 
@@ -160,13 +126,13 @@ def test_a_call_from_elsewhere_shows_this_machines_device(tmp_path: Path, monkey
     monkeypatch.setattr(approach, "is_near", lambda url: False)
     seen: list[dict[str, Any]] = []
 
-    def handle(ws: ServerConnection) -> None:
-        ws.send(json.dumps({"type": "event", "event": "connect.challenge", "payload": {"nonce": "n", "ts": 1}}))
-        seen.append(json.loads(ws.recv()))
-        error = {"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "r1"}}
-        ws.send(json.dumps({"type": "res", "id": seen[-1]["id"], "ok": False, "error": error}))
+    async def script(gateway: FakeGateway) -> None:
+        await gateway.send(CHALLENGE)
+        seen.append(await gateway.request())
+        details = {"requestId": "r1"}
+        await gateway.refuse(seen[-1], code="NOT_PAIRED", message="pairing required", details=details)
 
-    with served(handle) as url:
+    with beside(script) as url:
         result = invoke(module.call, "health", "--url", url, "--token", "t")
         assert str(result.exception) == (
             "pairing required (NOT_PAIRED); on the gateway's machine: openclaw-gateway devices approve r1"
@@ -178,7 +144,7 @@ def test_a_call_from_elsewhere_shows_this_machines_device(tmp_path: Path, monkey
 
 
 def test_a_call_on_this_machine_writes_nothing_and_needs_no_key(tmp_path: Path) -> None:
-    with websocket(lambda request: {"ok": True, "payload": {}}) as (url, seen):
+    with answering(lambda request: {"ok": True, "payload": {}}) as (url, seen):
         invoke(module.call, "health", "--url", url, "--token", "t")
     assert "device" not in seen[0]["params"]
     assert list(tmp_path.iterdir()) == []
@@ -188,7 +154,7 @@ ERROR = {"ok": False, "error": {"code": "FORBIDDEN", "message": "missing scope: 
 
 
 def test_a_refusal_is_a_sentence() -> None:
-    with websocket(lambda request: ERROR) as (url, _):
+    with answering(lambda request: ERROR) as (url, _):
         result = invoke(module.call, "m", "--url", url)
     assert isinstance(result.exception, GatewayError)
     assert str(result.exception) == "missing scope: x (FORBIDDEN)"
@@ -196,7 +162,7 @@ def test_a_refusal_is_a_sentence() -> None:
 
 
 def test_a_refusal_in_json_keeps_its_code() -> None:
-    with websocket(lambda request: ERROR) as (url, _):
+    with answering(lambda request: ERROR) as (url, _):
         result = invoke(module.call, "m", "--url", url, "--json")
     assert result.return_value == ExitCode.FAILURE
     assert json.loads(result.stdout) == ERROR
@@ -268,7 +234,7 @@ def test_another_server_is_not_taken_for_a_gateway(body: bytes) -> None:
     ],
 )
 def test_health_over_the_websocket(payload: dict[str, Any], code: ExitCode, text: str) -> None:
-    with websocket(lambda request: {"ok": True, "payload": payload}) as (url, seen):
+    with answering(lambda request: {"ok": True, "payload": payload}) as (url, seen):
         result = invoke(module.health, "--ws", "--url", url)
     assert (result.return_value, result.stdout) == (code, text + "\n")
     assert seen[1]["method"] == "health"

@@ -1,6 +1,5 @@
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from websockets.sync.server import ServerConnection, serve
 
 from gateway.cli.devices import devices
 from gateway.errors import GatewayError, NotRunning
 from gateway.exits import ExitCode
+from tests.fakes.gateway import answering
 
 ROW = {"deviceId": "abc", "publicKey": "k", "clientId": "cli", "roles": ["operator"], "scopes": ["operator.admin"]}
 LISTING = {
@@ -23,34 +22,23 @@ TOKEN = {"deviceId": "abc", "role": "operator"}
 REFUSAL = {"code": "INVALID_REQUEST", "message": "unknown requestId"}
 
 
-class Gateway:
-    def __init__(self) -> None:
-        self.url = ""
-        self.answer: dict[str, Any] = {"ok": True, "payload": {}}
-        self.seen: list[dict[str, Any]] = []
+class Answering:
+    """A gateway; what it answers is set by the test."""
 
-    def handle(self, ws: ServerConnection) -> None:
-        for answer in ({"ok": True, "payload": {"protocol": 4}}, self.answer):
-            self.seen.append(json.loads(ws.recv()))
-            ws.send(json.dumps({"type": "res", "id": self.seen[-1]["id"], **answer}))
-        ws.recv()
+    def __init__(self) -> None:
+        self.answer: dict[str, Any] = {"payload": {}}
+        self.url = ""
+        self.seen: list[dict[str, Any]] = []
 
 
 @pytest.fixture
-def fake(home: Path) -> Iterator[Gateway]:
-    fake = Gateway()
-    with serve(fake.handle, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        fake.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        try:
-            yield fake
-        finally:
-            server.shutdown()
-            thread.join()
+def fake(home: Path) -> Iterator[Answering]:
+    fake = Answering()
+    with answering(lambda request: fake.answer) as (fake.url, fake.seen):
+        yield fake
 
 
-def run(fake: Gateway, *words: str) -> Result:
+def run(fake: Answering, *words: str) -> Result:
     result = CliRunner().invoke(devices, [*words, "--url", fake.url], standalone_mode=False)
     assert isinstance(result, Result)
     return result
@@ -72,7 +60,7 @@ def run(fake: Gateway, *words: str) -> Result:
     ],
 )  # fmt: skip
 def test_each_command_is_one_call(
-    fake: Gateway, words: str, method: str, params: dict[str, Any], payload: dict[str, Any], text: str
+    fake: Answering, words: str, method: str, params: dict[str, Any], payload: dict[str, Any], text: str
 ) -> None:
     fake.answer = {"ok": True, "payload": payload}
     result = run(fake, *words.split())
@@ -82,7 +70,7 @@ def test_each_command_is_one_call(
     assert json.loads(run(fake, *words.split(), "--json").stdout) == fake.answer
 
 
-def test_list(fake: Gateway) -> None:
+def test_list(fake: Answering) -> None:
     fake.answer = {"ok": True, "payload": LISTING}
     lines = run(fake, "list").stdout.splitlines()
     assert lines[0] == "waiting  request r1"
@@ -93,7 +81,7 @@ def test_list(fake: Gateway) -> None:
     assert run(fake, "list").stdout == "no device waits or is paired\n"
 
 
-def test_a_refusal(fake: Gateway) -> None:
+def test_a_refusal(fake: Answering) -> None:
     fake.answer = {"ok": False, "error": REFUSAL}
     result = run(fake, "approve", "r1")
     assert isinstance(result.exception, GatewayError)

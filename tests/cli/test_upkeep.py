@@ -17,7 +17,7 @@ from gateway.exits import ExitCode
 from gateway.sessions import imports
 from gateway.sessions.connections import writable
 from gateway.sessions.schema import MIGRATIONS
-from tests.cli.conftest import FakeGateway
+from tests.cli.conftest import FakeControl
 from tests.cli.talking import ECHO, Talking
 from tests.sessions.openclaw.state import ANSWERED, LINES, SESSION, event, write_files
 
@@ -27,7 +27,7 @@ ENTRY = {"sessionId": SESSION, "updatedAt": ANSWERED, "label": "Trip"}
 
 
 @pytest.fixture
-def database(home: Path, gateway: FakeGateway) -> Path:
+def database(home: Path, gateway: FakeControl) -> Path:
     """Of a gateway that does not run, and has not yet."""
     return home / ".openclaw" / "gateway" / "conversations.sqlite"
 
@@ -88,7 +88,7 @@ def test_import_refuses_what_is_not_openclaws(database: Path, invoke: Invoke, tm
 
 
 def test_import_refuses_to_change_the_form_under_a_gateway_of_another_version(
-    database: Path, invoke: Invoke, gateway: FakeGateway, report: Any
+    database: Path, invoke: Invoke, gateway: FakeControl, report: Any
 ) -> None:
     openclaw(database.parents[1])
     gateway.report = report(version="0.0.1")

@@ -46,7 +46,7 @@ while True:
 STEPS = ("message", "Escape", "restart", "Ctrl-C")
 
 
-class Client:
+class FakeTui:
     version, protocol = "2026.9.6", 4
 
     def __init__(self, more: str) -> None:
@@ -57,7 +57,9 @@ class Client:
         return [sys.executable, "-c", self._program]
 
 
-class Gateway:
+class Restarted:
+    """A gateway that counts its restarts."""
+
     enter: tuple[str, ...] = ()
     restarts = 0
 
@@ -66,13 +68,13 @@ class Gateway:
 
 
 def talk(more: str, gateway: Any) -> list[Run]:
-    client: Any = Client(more)
+    client: Any = FakeTui(more)
     return list(tui.talk(client, Path("/"), gateway))
 
 
 def test_a_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tui, "PAUSE_SECONDS", 0.05)
-    gateway = Gateway()
+    gateway = Restarted()
     runs = talk("", gateway)
     assert [each.command for each in runs] == ["tui", *(f"tui, {step}" for step in STEPS)]
     assert [each.trouble for each in runs] == [[]] * 5
@@ -81,4 +83,4 @@ def test_a_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_words_that_come_twice_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tui, "PAUSE_SECONDS", 0.05)
-    assert "not twice: said3" in talk(" said3", Gateway())[1].trouble
+    assert "not twice: said3" in talk(" said3", Restarted())[1].trouble

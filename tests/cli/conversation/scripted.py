@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
-
 from gateway.client import GatewayClient
+from tests.fakes.gateway import FakeGateway, scripted
 
 Respond = Callable[[int, dict[str, Any]], dict[str, Any] | str | None]
 
 
-class Gateway:
+class ScriptedGateway:
     """`respond` is given the number of the connection and a request; a response, or `break`, or None to be silent.
 
     A response may have `events`, which are told after it: names, or names with payloads.
@@ -24,27 +23,25 @@ class Gateway:
         self.seen: list[tuple[int, str]] = []
         self.count = 0
 
-    async def serve(self, ws: ServerConnection) -> None:
+    async def serve(self, peer: FakeGateway) -> None:
         self.count += 1
         number = self.count
-        async for text in ws:
+        async for text in peer.ws:
             request = json.loads(text)
             self.seen.append((number, request["method"]))
             said = self.respond(number, request)
             if said == "break":
-                ws.transport.abort()
+                peer.ws.transport.abort()
             elif isinstance(said, dict):
                 events = said.pop("events", [])
-                await ws.send(json.dumps({"type": "res", "id": request["id"], "ok": True, **said}))
+                await peer.respond(request, said)
                 for event in events:
-                    name, payload = (event, {}) if isinstance(event, str) else event
-                    await ws.send(json.dumps({"type": "event", "event": name, "payload": payload}))
+                    await peer.tell(*((event, {}) if isinstance(event, str) else event))
 
 
 @asynccontextmanager
-async def serving(gateway: Gateway) -> AsyncIterator[Callable[[], GatewayClient]]:
-    async with serve(gateway.serve, "127.0.0.1", 0) as server:
-        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+async def serving(gateway: ScriptedGateway) -> AsyncIterator[Callable[[], GatewayClient]]:
+    async with scripted(gateway.serve) as url:
         yield lambda: GatewayClient(url, token="t", timeout_s=5)
 
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.conversation.exchange import Exchange
 from gateway.cli.conversation.lasting import Lasting
 from gateway.client import CallFailed
-from tests.cli.conversation.scripted import Gateway, Session, refuse, run, serving
+from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 ACCEPTED: dict[str, Any] = {"payload": {"runId": "r", "status": "started"}}
 
@@ -19,7 +19,7 @@ def held(session: Session, *steps: str) -> str | None:
     aborts: list[asyncio.Future[Any]] = []
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line = Lasting(make)
             await line.open()
             exchange = Exchange(line, session.key)

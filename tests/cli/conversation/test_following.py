@@ -11,7 +11,7 @@ from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.pieces import Asked, Begun, Over, Piece, Words
 from gateway.cli.conversation.view import View
 from gateway.client import CallFailed
-from tests.cli.conversation.scripted import Gateway, Session, refuse, run, serving
+from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 
 async def some(pieces: AsyncIterator[Piece], count: int) -> list[Piece]:
@@ -31,7 +31,7 @@ def test_somebody_elses_question_and_its_answer() -> None:
     session.answers["ask"] = [{"payload": {}, "events": told}]
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line, following = await opened(make, session)
             await line.call("ask")
             assert await some(following.pieces(), 5) == [
@@ -52,7 +52,7 @@ def test_an_answer_comes_without_its_question() -> None:
     }
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line, following = await opened(make, session)
             await line.call("ask")
             assert await some(following.pieces(), 3) == [Begun("r"), Words("r", "So."), Over("r", "final", "So.")]
@@ -80,7 +80,7 @@ def test_what_was_missed_is_read_again(monkeypatch: pytest.MonkeyPatch, ended: d
     }
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line, following = await opened(make, session)
             following.view.expect("r")
             pieces = following.pieces()
@@ -100,7 +100,7 @@ def test_a_gateway_that_will_never_tell() -> None:
     session.answers = {"break": ["break"], "chat.history": [refuse()]}
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line, following = await opened(make, session)
             await line.call("break")
             with pytest.raises(CallFailed):
@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_is_not_ended() -> None:
     session.say("assistant", "Let me look.", "r", stopReason="toolUse")
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line, following = await opened(make, session)
             rows, pieces = await following.catch_up(2)
             assert [row.role for row in rows] == ["user", "assistant"]

@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.conversation.lasting import BACK, SOON_S, Lasting
 from gateway.client import CallFailed, Disconnected, GatewayClient, Refused, TimedOut
 from gateway.errors import GatewayError, NotRunning
-from tests.cli.conversation.scripted import Gateway, Respond, refuse, run, serving
+from tests.cli.conversation.scripted import Respond, ScriptedGateway, refuse, run, serving
 
 
 def breaking(times: int) -> Respond:
@@ -21,7 +21,7 @@ def breaking(times: int) -> Respond:
 
 
 def test_what_was_asked_is_asked_again() -> None:
-    gateway = Gateway(breaking(2))
+    gateway = ScriptedGateway(breaking(2))
 
     async def test() -> None:
         async with serving(gateway) as make:
@@ -35,7 +35,7 @@ def test_what_was_asked_is_asked_again() -> None:
 
 
 def test_requests_at_once_make_one_connection_anew() -> None:
-    gateway = Gateway(breaking(1))
+    gateway = ScriptedGateway(breaking(1))
 
     async def test() -> None:
         async with serving(gateway) as make:
@@ -55,7 +55,7 @@ def test_events_tell_that_something_was_missed() -> None:
         return "break" if number == 1 else {"payload": number}
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make)
             await line.open()
             events = line.events()
@@ -75,7 +75,7 @@ def test_a_break_while_catching_up_is_told_again() -> None:
         return {"payload": number} if number == 3 else "break"
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make)
             await line.open()
             events = line.events()
@@ -100,7 +100,7 @@ def test_a_gateway_that_is_away_is_waited_for_and_said_to_be_away() -> None:
         return "break" if number == 1 else {"payload": "there"}
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make, lost=told.append, found=told.append, pauses=(0.0,))
             await line.open()
             assert await line.call("ask") == "there"
@@ -116,7 +116,7 @@ def test_nobody_waits_longer_than_his_patience() -> None:
         return {"payload": {}} if (number, request["method"]) == (1, "connect") else "break"
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make, patience_s=0, pauses=(0.0,))
             await line.open()
             with pytest.raises(Disconnected):
@@ -143,7 +143,7 @@ def test_a_gateway_that_lets_nobody_in_any_more(again: bool) -> None:
         return {"payload": number} if number == 3 else "break"
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make, pauses=(0.0,))
             await line.open()
             if again:
@@ -175,7 +175,7 @@ def test_a_refusal_for_a_moment_is_no_answer(error: dict[str, Any], asked: int) 
         return refuse(**error) if len(asking) == 1 else {"payload": "yes"}
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make)
             await line.open()
             if asked == 2:
@@ -194,7 +194,7 @@ def test_no_answer_is_no_broken_connection() -> None:
         return {"payload": {}} if request["method"] == "connect" else None
 
     async def test() -> None:
-        async with serving(Gateway(respond)) as make:
+        async with serving(ScriptedGateway(respond)) as make:
             line = Lasting(make)
             await line.open()
             with pytest.raises(TimedOut):

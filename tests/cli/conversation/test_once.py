@@ -10,7 +10,7 @@ from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.once import abort, say, watched
 from gateway.cli.conversation.pieces import Begun, Over, Piece, Words
 from gateway.client import CallFailed
-from tests.cli.conversation.scripted import Gateway, Session, refuse, run, serving
+from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 
 class Talking(Session):
@@ -35,7 +35,7 @@ def test_pieces_and_the_end() -> None:
     told: list[Piece] = []
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line = Lasting(make)
             await line.open()
             over = await say(line, "main", "Why?", None, told.append)
@@ -51,7 +51,7 @@ def test_whoever_is_cancelled_ends_the_answer() -> None:
     session = Talking()
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line = Lasting(make)
             await line.open()
             saying = asyncio.ensure_future(say(line, "main", "Why?", "low", lambda piece: None))
@@ -73,7 +73,7 @@ def test_nobody_waits_for_a_gateway_that_does_not_take_note(monkeypatch: pytest.
     session.answers["chat.abort"] = [None, refuse()]
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line = Lasting(make)
             await line.open()
             await abort(line, "main", "r")
@@ -88,7 +88,7 @@ def test_what_was_not_told_is_told_at_the_end() -> None:
     told: list[Piece] = []
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line = Lasting(make)
             await line.open()
 
@@ -114,7 +114,7 @@ def test_what_fails_has_told_what_there_was() -> None:
             heard.set()
 
     async def test() -> None:
-        async with serving(Gateway(session.respond)) as make:
+        async with serving(ScriptedGateway(session.respond)) as make:
             line = Lasting(make)
             await line.open()
 
