@@ -42,7 +42,7 @@ class Hub:
         return 1
 
 
-class Scene:
+class Starts:
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(config=folder / "openclaw.json", state=folder / "state", runtime=folder / "run")
         self.record = Record()
@@ -78,11 +78,11 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starts]:
     for name in list(os.environ):
         if name.startswith("OPENCLAW_"):
             monkeypatch.delenv(name)
-    yield Scene(tmp_path)
+    yield Starts(tmp_path)
 
 
 def reload(configuration: Configuration) -> ReloadResult:
@@ -104,7 +104,7 @@ def run_for_a_while(configuration: Configuration) -> None:
     asyncio.run(bounded())
 
 
-def test_a_good_file_runs(scene: Scene) -> None:
+def test_a_good_file_runs(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "t"}}, "logging": {"level": "debug"}})
     it = scene.start()
     assert (it.auth.mode, it.auth.token, it.auth.generation) == ("token", "t", 1)
@@ -113,20 +113,20 @@ def test_a_good_file_runs(scene: Scene) -> None:
     assert (report.state, report.source) == ("good", "file") and not it.degraded
 
 
-def test_no_file_is_no_fault(scene: Scene) -> None:
+def test_no_file_is_no_fault(scene: Starts) -> None:
     it = scene.start()
     assert (it.report().state, it.report().source) == ("missing", "defaults") and not it.degraded
     assert it.auth.token == (scene.paths.state / "gateway" / "token").read_text().strip()
 
 
-def test_a_bad_file_at_the_first_start_runs_on_defaults_that_let_nobody_in(scene: Scene) -> None:
+def test_a_bad_file_at_the_first_start_runs_on_defaults_that_let_nobody_in(scene: Starts) -> None:
     scene.write('{"gateway": {"auth": {"mode": "none", "tokn": 1}}}')
     it = scene.start()
     assert it.degraded and it.report().source == "defaults" and it.report().issues
     assert it.auth.mode == "token" and it.auth.token
 
 
-def test_a_bad_file_later_runs_on_the_last_good_one(scene: Scene) -> None:
+def test_a_bad_file_later_runs_on_the_last_good_one(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}}})
     run_for_a_while(scene.start())
     scene.write("{")
@@ -136,7 +136,7 @@ def test_a_bad_file_later_runs_on_the_last_good_one(scene: Scene) -> None:
     assert reload(it).ok and not it.degraded and it.report().source == "file"
 
 
-def test_a_config_on_which_a_process_died_while_starting_is_not_taken_again(scene: Scene) -> None:
+def test_a_config_on_which_a_process_died_while_starting_is_not_taken_again(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}}})
     run_for_a_while(scene.start())
     scene.write({"gateway": {"auth": {"token": "deadly"}}})
@@ -145,7 +145,7 @@ def test_a_config_on_which_a_process_died_while_starting_is_not_taken_again(scen
     assert it.auth.token == "good" and it.degraded and it.report().source == "last-good"
 
 
-def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Scene) -> None:
+def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}}})
     run_for_a_while(scene.start())
     scene.write({"gateway": {"auth": {"token": "new"}}})
@@ -153,7 +153,7 @@ def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Scene) -> Non
     assert scene.next_start("running").auth.token == "new"
 
 
-def test_a_config_whose_action_failed_is_not_taken_by_the_restart_that_follows(scene: Scene) -> None:
+def test_a_config_whose_action_failed_is_not_taken_by_the_restart_that_follows(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}}})
     run_for_a_while(scene.start())
     it = scene.next_start("stop")
@@ -168,7 +168,7 @@ def test_a_config_whose_action_failed_is_not_taken_by_the_restart_that_follows(s
     assert reload(it).outcome == "hot" and not it.degraded
 
 
-def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Scene) -> None:
+def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "old"}}})
     it = scene.start()
     scene.write({"gateway": {"auth": {"token": "new"}}})
@@ -176,7 +176,7 @@ def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Scene) -> Non
     assert scene.hub.closed == [1] and (it.auth.token, it.auth.generation) == ("new", 2)
 
 
-def test_a_change_that_leaves_the_secret_closes_nobody(scene: Scene) -> None:
+def test_a_change_that_leaves_the_secret_closes_nobody(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "same"}}})
     it = scene.start()
     scene.write({"gateway": {"auth": {"token": "same", "mode": "token"}}})
@@ -184,7 +184,7 @@ def test_a_change_that_leaves_the_secret_closes_nobody(scene: Scene) -> None:
     assert scene.hub.closed == [] and it.auth.generation == 1
 
 
-def test_operators_who_may_read_hear_of_a_new_file(scene: Scene) -> None:
+def test_operators_who_may_read_hear_of_a_new_file(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "t"}}})
     it = scene.start()
     reload(it)
@@ -205,7 +205,7 @@ def test_operators_who_may_read_hear_of_a_new_file(scene: Scene) -> None:
     assert len(scene.hub.told) == 2
 
 
-def test_readiness_is_told_after_each_reload(scene: Scene) -> None:
+def test_readiness_is_told_after_each_reload(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "old"}}})
     it = scene.start()
     reload(it)
@@ -214,13 +214,13 @@ def test_readiness_is_told_after_each_reload(scene: Scene) -> None:
     assert scene.manager.said == ["RELOADING", "READY fine"] * 2
 
 
-def test_a_log_file_that_cannot_be_opened_does_not_keep_it_from_starting(scene: Scene) -> None:
+def test_a_log_file_that_cannot_be_opened_does_not_keep_it_from_starting(scene: Starts) -> None:
     scene.logs.broken = True
     scene.write({"gateway": {"auth": {"token": "t"}}})
     assert scene.start().auth.token == "t"
 
 
-def test_an_edit_between_reading_and_watching_is_seen(scene: Scene) -> None:
+def test_an_edit_between_reading_and_watching_is_seen(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "old"}, "reload": {"debounceMs": 0}}})
     it = scene.start()
     scene.write({"gateway": {"auth": {"token": "new"}, "reload": {"debounceMs": 0}}})
@@ -236,7 +236,7 @@ def test_an_edit_between_reading_and_watching_is_seen(scene: Scene) -> None:
     assert it.watching == "off"
 
 
-def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keeping(scene: Scene) -> None:
+def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keeping(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}, "reload": {"debounceMs": 0}}})
     it = scene.start()
     scene.write("{bad")
@@ -256,7 +256,7 @@ def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keepin
     assert scene.next_start("stop").auth.token in ("good", "better")
 
 
-def test_without_a_secret_and_a_place_for_one_nobody_can_connect_and_that_is_told(scene: Scene) -> None:
+def test_without_a_secret_and_a_place_for_one_nobody_can_connect_and_that_is_told(scene: Starts) -> None:
     scene.paths.state.write_text("a file in the place of the folder")
     assert scene.start().nobody_can_connect
 
@@ -265,7 +265,7 @@ LAN = ("0.0.0.0:18789",)
 
 
 @pytest.mark.parametrize("config", [None, {"gateway": {"auth": {"mode": "none"}}}, {"gateway": {}}])
-def test_where_others_can_connect_a_config_without_a_secret_is_one_with_an_error(scene: Scene, config: Any) -> None:
+def test_where_others_can_connect_a_config_without_a_secret_is_one_with_an_error(scene: Starts, config: Any) -> None:
     """Whatever made it reachable, a drop-in of the socket unit or --bind; the config's own bind is validated."""
     if config is not None:
         scene.write(config)
@@ -281,7 +281,7 @@ def test_where_others_can_connect_a_config_without_a_secret_is_one_with_an_error
     assert (it.auth.secret, it.nobody_can_connect, it.degraded) == ("set", False, False)
 
 
-def test_an_edit_that_would_let_others_in_is_not_taken(scene: Scene) -> None:
+def test_an_edit_that_would_let_others_in_is_not_taken(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "t"}}})
     it = scene.start()
     it.reachable = LAN
@@ -291,7 +291,7 @@ def test_an_edit_that_would_let_others_in_is_not_taken(scene: Scene) -> None:
         assert it.auth.token == "t" and scene.hub.closed == []
 
 
-def test_a_last_good_config_is_guarded_too(scene: Scene) -> None:
+def test_a_last_good_config_is_guarded_too(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"mode": "none"}}})
     run_for_a_while(scene.start())
     scene.write("{")
@@ -300,7 +300,7 @@ def test_a_last_good_config_is_guarded_too(scene: Scene) -> None:
     assert it.report().source == "defaults" and it.nobody_can_connect
 
 
-def test_the_generated_token_is_for_this_machine(scene: Scene) -> None:
+def test_the_generated_token_is_for_this_machine(scene: Starts) -> None:
     assert scene.start().auth.secret
     scene.reachable = LAN
     assert scene.start().auth.secret is None
@@ -309,7 +309,7 @@ def test_the_generated_token_is_for_this_machine(scene: Scene) -> None:
 PROXY = {"trustedProxies": ["10.0.0.1"], "auth": {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}}}
 
 
-def test_a_trusted_proxy_is_a_guard(scene: Scene) -> None:
+def test_a_trusted_proxy_is_a_guard(scene: Starts) -> None:
     scene.reachable = LAN
     scene.write({"gateway": PROXY})
     it = scene.start()
@@ -337,7 +337,7 @@ def test_a_trusted_proxy_is_a_guard(scene: Scene) -> None:
     ],
 )
 def test_a_change_of_whom_a_proxy_may_name_closes_those_who_came_in_before(
-    scene: Scene, change: dict[str, Any], closes: bool
+    scene: Starts, change: dict[str, Any], closes: bool
 ) -> None:
     scene.write({"gateway": PROXY})
     it = scene.start()
@@ -357,13 +357,13 @@ def test_a_change_of_whom_a_proxy_may_name_closes_those_who_came_in_before(
     ],
 )
 def test_what_the_devices_of_a_proxys_users_are_given(
-    scene: Scene, asked: dict[str, Any], given: tuple[str, ...] | None
+    scene: Starts, asked: dict[str, Any], given: tuple[str, ...] | None
 ) -> None:
     scene.write({"gateway": merge(PROXY, {"auth": {"trustedProxy": {"deviceAutoApprove": asked}}})})
     assert scene.start().auth.proxy.auto_approve == given
 
 
-def test_proxies_are_no_credential_in_another_mode(scene: Scene) -> None:
+def test_proxies_are_no_credential_in_another_mode(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "t"}, "trustedProxies": ["10.0.0.1"]}})
     it = scene.start()
     scene.write({"gateway": {"auth": {"token": "t"}, "trustedProxies": ["10.0.0.2"]}})

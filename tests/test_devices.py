@@ -19,7 +19,7 @@ ADMIN = "operator.admin"
 START = 1_795_340_000_000
 
 
-class World:
+class Paired:
     """The service on a folder, with a clock in hand and ears open."""
 
     def __init__(self, state: Path) -> None:
@@ -43,8 +43,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Paired:
+    return Paired(tmp_path)
 
 
 def ask(
@@ -74,7 +74,7 @@ def request_id(outcome: Granted | WireError) -> str:
     return str(error.details["requestId"])
 
 
-def test_a_local_device_is_paired_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_local_device_is_paired_at_once(world: Paired, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     grant = granted(world.devices.pair(ask()))
     assert len(grant.token) == 32 and grant.scopes == (ADMIN,) and grant.issued_at_ms == START
@@ -92,7 +92,7 @@ def test_a_local_device_is_paired_at_once(world: World, caplog: pytest.LogCaptur
     assert world.file().parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_token_stays_over_connects_and_restarts(world: World) -> None:
+def test_the_token_stays_over_connects_and_restarts(world: Paired) -> None:
     first = granted(world.devices.pair(ask()))
     world.now += 5
     assert granted(world.devices.pair(ask())) == first
@@ -101,7 +101,7 @@ def test_the_token_stays_over_connects_and_restarts(world: World) -> None:
     assert world.devices.token_admits("d1", "operator", (ADMIN,), first.token)
 
 
-def test_which_tokens_let_a_page_read(world: World) -> None:
+def test_which_tokens_let_a_page_read(world: Paired) -> None:
     reader = granted(world.devices.pair(ask("d1", scopes=("operator.read",)))).token
     clerk = granted(world.devices.pair(ask("d2", scopes=("operator.pairing",)))).token
     writer = granted(world.devices.pair(ask("d4", scopes=("operator.write",)))).token
@@ -130,7 +130,7 @@ def test_which_tokens_let_a_page_read(world: World) -> None:
     ],
 )
 def test_whom_a_token_admits(
-    world: World, device_id: str, role: str, scopes: tuple[str, ...], change: Callable[[str], str], admits: bool
+    world: Paired, device_id: str, role: str, scopes: tuple[str, ...], change: Callable[[str], str], admits: bool
 ) -> None:
     token = "a" + granted(world.devices.pair(ask(scopes=("operator.read",)))).token[1:]
     device = world.devices.device("d1")
@@ -155,7 +155,7 @@ def test_covers(held: tuple[str, ...], wanted: tuple[str, ...], covered: bool) -
     assert covers(held, wanted) is covered
 
 
-def test_use_is_written_every_ten_minutes(world: World) -> None:
+def test_use_is_written_every_ten_minutes(world: Paired) -> None:
     world.devices.pair(ask())
     world.now += 2 * SAVE_USE_MS
     world.devices.pair(ask())
@@ -170,7 +170,7 @@ def test_use_is_written_every_ten_minutes(world: World) -> None:
     assert world.read()["d1"]["tokens"]["operator"]["lastUsedAtMs"] == world.now
 
 
-def test_a_remote_device_waits_for_an_operator(world: World) -> None:
+def test_a_remote_device_waits_for_an_operator(world: Paired) -> None:
     id = request_id(world.devices.pair(ask(local=False)))
     (event, payload), = world.heard  # fmt: skip
     assert event == "device.pair.requested"
@@ -190,7 +190,7 @@ def test_a_remote_device_waits_for_an_operator(world: World) -> None:
         world.devices.approve(id)
 
 
-def test_a_rejected_device_asks_again(world: World) -> None:
+def test_a_rejected_device_asks_again(world: Paired) -> None:
     id = request_id(world.devices.pair(ask(local=False)))
     assert world.devices.reject(id).device_id == "d1"
     assert world.heard[1][1]["decision"] == "rejected"
@@ -199,7 +199,7 @@ def test_a_rejected_device_asks_again(world: World) -> None:
         world.devices.reject(id)
 
 
-def test_asking_again_refreshes_without_a_word(world: World) -> None:
+def test_asking_again_refreshes_without_a_word(world: Paired) -> None:
     id = request_id(world.devices.pair(ask(local=False)))
     inode = world.file("pending").stat().st_ino
     world.now += PENDING_MS - 1
@@ -213,7 +213,7 @@ def test_asking_again_refreshes_without_a_word(world: World) -> None:
         world.devices.approve(id)
 
 
-def test_asking_for_more_is_another_request(world: World) -> None:
+def test_asking_for_more_is_another_request(world: Paired) -> None:
     """Else it would slip past the operator who has seen the smaller one."""
     small = request_id(world.devices.pair(ask(local=False, scopes=("operator.read",))))
     large = request_id(world.devices.pair(ask(local=False)))
@@ -222,7 +222,7 @@ def test_asking_for_more_is_another_request(world: World) -> None:
     assert len(world.heard) == 2
 
 
-def test_not_too_many_wait(world: World) -> None:
+def test_not_too_many_wait(world: Paired) -> None:
     for number in range(MAX_PENDING):
         request_id(world.devices.pair(ask(f"d{number}", local=False)))
     error = refused(world.devices.pair(ask("more", local=False)))
@@ -242,7 +242,7 @@ def test_not_too_many_wait(world: World) -> None:
         ({"key": "A" * 43}, "not-paired"),
     ],
 )
-def test_more_than_the_record_has_needs_approval(world: World, more: dict[str, Any], reason: str) -> None:
+def test_more_than_the_record_has_needs_approval(world: Paired, more: dict[str, Any], reason: str) -> None:
     world.devices.pair(ask(scopes=("operator.write",)))
     error = refused(world.devices.pair(ask(**{"scopes": ("operator.read",), "local": False, "protocol": 4, **more})))
     assert error.details is not None
@@ -252,7 +252,7 @@ def test_more_than_the_record_has_needs_approval(world: World, more: dict[str, A
     assert world.devices.listing()[0][0].is_repair is (reason != "not-paired" or "key" in more)
 
 
-def test_an_upgrade_keeps_what_was(world: World) -> None:
+def test_an_upgrade_keeps_what_was(world: Paired) -> None:
     operator = granted(world.devices.pair(ask(scopes=("operator.read",))))
     node = granted(world.devices.pair(ask(role="node", scopes=())))
     more = granted(world.devices.pair(ask(scopes=("operator.pairing",))))
@@ -264,7 +264,7 @@ def test_an_upgrade_keeps_what_was(world: World) -> None:
     assert not world.devices.token_admits("d1", "operator", (), operator.token)
 
 
-def test_another_key_inherits_nothing(world: World) -> None:
+def test_another_key_inherits_nothing(world: Paired) -> None:
     old = granted(world.devices.pair(ask()))
     new = granted(world.devices.pair(ask(key="A" * 43, scopes=("operator.read",))))
     assert world.devices.device("d1").scopes == ("operator.read",)
@@ -272,7 +272,7 @@ def test_another_key_inherits_nothing(world: World) -> None:
     assert world.devices.token_admits("d1", "operator", (), new.token)
 
 
-def test_rotate(world: World) -> None:
+def test_rotate(world: Paired) -> None:
     old = granted(world.devices.pair(ask()))
     world.now += 5
     token = world.devices.rotate("d1", "operator", ("operator.read",))
@@ -283,7 +283,7 @@ def test_rotate(world: World) -> None:
     assert world.gone == ["d1", "d1"]
 
 
-def test_rotate_gives_no_more_than_was_approved(world: World) -> None:
+def test_rotate_gives_no_more_than_was_approved(world: Paired) -> None:
     world.devices.pair(ask(scopes=("operator.read",)))
     with pytest.raises(RpcError, match="exceed"):
         world.devices.rotate("d1", "operator", (ADMIN,))
@@ -295,7 +295,7 @@ def test_rotate_gives_no_more_than_was_approved(world: World) -> None:
     assert world.gone == []
 
 
-def test_revoke(world: World) -> None:
+def test_revoke(world: Paired) -> None:
     old = granted(world.devices.pair(ask()))
     world.now += 5
     assert world.devices.revoke("d1", "operator") == world.now
@@ -306,7 +306,7 @@ def test_revoke(world: World) -> None:
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
-def test_with_its_token_a_device_loses_the_role_until_that_is_approved_anew(world: World, protocol: int) -> None:
+def test_with_its_token_a_device_loses_the_role_until_that_is_approved_anew(world: Paired, protocol: int) -> None:
     """As in OpenClaw 2026.9.6: the secret alone is not enough."""
     old = granted(world.devices.pair(ask()))
     world.devices.revoke("d1", "operator")
@@ -322,7 +322,9 @@ def test_with_its_token_a_device_loses_the_role_until_that_is_approved_anew(worl
     assert not world.devices.token_admits("d1", "operator", (), old.token)
 
 
-def test_a_revoked_node_is_asked_for_even_on_this_machine_and_its_other_roles_are_not_touched(world: World) -> None:
+def test_a_revoked_node_is_asked_for_even_on_this_machine_and_its_other_roles_are_not_touched(
+    world: Paired,
+) -> None:
     operator = granted(world.devices.pair(ask()))
     granted(world.devices.pair(ask(role="node", scopes=())))
     world.devices.revoke("d1", "node")
@@ -340,7 +342,7 @@ def offered(*offer: str, scopes: tuple[str, ...] = (ADMIN, READ), role: str = "o
     return replace(ask(local=False, scopes=scopes, role=role, protocol=4), offer=offer)
 
 
-def test_the_word_of_a_proxy_pairs_a_new_device_for_what_is_offered_and_no_more(world: World) -> None:
+def test_the_word_of_a_proxy_pairs_a_new_device_for_what_is_offered_and_no_more(world: Paired) -> None:
     grant = granted(world.devices.pair(offered(READ)))
     assert (grant.scopes, grant.session) == ((READ,), (READ,))
     assert world.devices.device("d1").scopes == (READ,)
@@ -352,7 +354,7 @@ def test_the_word_of_a_proxy_pairs_a_new_device_for_what_is_offered_and_no_more(
     assert granted(world.devices.pair(offered(scopes=(READ,)))).session is None
 
 
-def test_it_does_not_pair_a_node_nor_give_a_revoked_role_back_nor_speak_for_another_key(world: World) -> None:
+def test_it_does_not_pair_a_node_nor_give_a_revoked_role_back_nor_speak_for_another_key(world: Paired) -> None:
     assert refused(world.devices.pair(offered(role="node"))).message == "pairing required"
     granted(world.devices.pair(offered(READ)))
     other = replace(offered(READ), public_key=OTHER_KEY)
@@ -362,21 +364,21 @@ def test_it_does_not_pair_a_node_nor_give_a_revoked_role_back_nor_speak_for_anot
 
 
 @pytest.mark.parametrize(("protocol", "silent"), [(3, True), (4, False)])
-def test_a_known_device_that_would_be_a_node_too(world: World, protocol: int, silent: bool) -> None:
+def test_a_known_device_that_would_be_a_node_too(world: Paired, protocol: int, silent: bool) -> None:
     granted(world.devices.pair(ask()))
     answer = world.devices.pair(ask(role="node", scopes=(), protocol=protocol))
     assert isinstance(answer, Granted) is silent
     assert isinstance(world.devices.pair(ask("d2", role="node", scopes=(), protocol=protocol)), Granted)
 
 
-def test_a_rotated_token_gives_the_role_back(world: World) -> None:
+def test_a_rotated_token_gives_the_role_back(world: Paired) -> None:
     granted(world.devices.pair(ask()))
     world.devices.revoke("d1", "operator")
     token = world.devices.rotate("d1", "operator")
     assert granted(world.devices.pair(ask(local=False))).token == token.token
 
 
-def test_remove(world: World) -> None:
+def test_remove(world: Paired) -> None:
     old = granted(world.devices.pair(ask()))
     world.devices.remove("d1")
     assert (world.gone, world.read()) == (["d1"], {})
@@ -386,7 +388,7 @@ def test_remove(world: World) -> None:
         world.devices.remove("d1")
 
 
-def test_what_others_wrote_stays(world: World) -> None:
+def test_what_others_wrote_stays(world: Paired) -> None:
     world.devices.pair(ask())
     record = world.read()
     record["d1"] |= {"theirs": [1], "displayName": "Me"}
@@ -402,7 +404,7 @@ def test_what_others_wrote_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"", b"[]", b'{"a": 5}', b"\xff\xfe", b"[" * 5000])
-def test_a_corrupt_file_is_set_aside(world: World, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_corrupt_file_is_set_aside(world: Paired, text: bytes, caplog: pytest.LogCaptureFixture) -> None:
     world.file().parent.mkdir()
     world.file().write_bytes(text)
     granted(world.devices.pair(ask()))
@@ -411,7 +413,7 @@ def test_a_corrupt_file_is_set_aside(world: World, text: bytes, caplog: pytest.L
     assert "is corrupt" in caplog.text and world.read().keys() == {"d1"}
 
 
-def test_a_disk_that_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_takes_nothing(world: Paired, monkeypatch: pytest.MonkeyPatch) -> None:
     grant = granted(world.devices.pair(ask()))
     waiting = request_id(world.devices.pair(ask("d2", local=False)))
     before = world.read(), world.read("pending"), world.devices.listing()
@@ -445,7 +447,7 @@ def test_a_disk_that_takes_nothing(world: World, monkeypatch: pytest.MonkeyPatch
     assert granted(world.devices.pair(ask())) == grant
 
 
-def test_a_file_that_cannot_be_read_is_not_written(world: World) -> None:
+def test_a_file_that_cannot_be_read_is_not_written(world: Paired) -> None:
     world.file().mkdir(parents=True)
     error = refused(world.devices.pair(ask()))
     assert error.code == "UNAVAILABLE" and str(world.file()) in error.message
@@ -454,7 +456,7 @@ def test_a_file_that_cannot_be_read_is_not_written(world: World) -> None:
     granted(world.devices.pair(ask()))
 
 
-def test_the_listing_has_the_newest_first(world: World) -> None:
+def test_the_listing_has_the_newest_first(world: Paired) -> None:
     for number in range(2):
         world.devices.pair(ask(f"p{number}"))
         world.devices.pair(ask(f"w{number}", local=False))

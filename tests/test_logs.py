@@ -11,6 +11,7 @@ import pytest
 
 from gateway import logs
 from gateway.logs import JsonlHandler, Logs, PrefixHandler, TerminalHandler
+from tests.fakes.tty import FakeTerminal
 
 NOON = 1_795_348_800.0
 
@@ -111,14 +112,9 @@ def test_a_message_has_a_bound() -> None:
     assert stream.getvalue().count("x") == logs.MAX_MESSAGE
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(
     ("stream", "environ", "coloured"),
-    [(io.StringIO, {}, False), (Terminal, {}, True), (Terminal, {"NO_COLOR": "1"}, False)],
+    [(io.StringIO, {}, False), (FakeTerminal, {}, True), (FakeTerminal, {"NO_COLOR": "1"}, False)],
 )
 def test_colours_only_on_a_terminal(
     stream: type[io.StringIO], environ: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch

@@ -40,7 +40,7 @@ class Fake:
     def add_result(self, *_: Any, **__: Any) -> None: ...
 
 
-class Listener:
+class Attempts:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fake: Fake, *models: Model, retries: int = 2) -> None:
         self.events: list[Happening] = []
         self.pauses: list[float] = []
@@ -66,19 +66,19 @@ class Listener:
 
 
 def test_an_answer_comes_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    listener = Listener(monkeypatch, Fake(["a", "b"]), ONE)
+    listener = Attempts(monkeypatch, Fake(["a", "b"]), ONE)
     assert listener.answers() == ["ab"]
     assert listener.events == [Started("p", "one", 1), Text("a"), Text("b")] and listener.asking.partial is None
 
 
 def test_the_same_model_is_not_announced_again_for_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    listener = Listener(monkeypatch, Fake(["a"], ["b"]), ONE)
+    listener = Attempts(monkeypatch, Fake(["a"], ["b"]), ONE)
     assert listener.answers(2) == ["a", "b"]
     assert listener.events == [Started("p", "one", 1), Text("a"), Text("b")]
 
 
 def test_what_broke_off_is_void_and_asked_for_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    listener = Listener(monkeypatch, Fake(["a", BUSY], [BUSY], ["b"]), ONE)
+    listener = Attempts(monkeypatch, Fake(["a", BUSY], [BUSY], ["b"]), ONE)
     assert listener.answers() == ["b"]
     assert listener.events == [
         Started("p", "one", 1),
@@ -95,7 +95,7 @@ def test_what_broke_off_is_void_and_asked_for_again_after_a_pause(monkeypatch: p
 
 def test_after_the_last_try_what_was_said_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(["a", BUSY], ["b", BUSY], ["c", BUSY])
-    listener = Listener(monkeypatch, fake, ONE)
+    listener = Attempts(monkeypatch, fake, ONE)
     with pytest.raises(Failed) as failed:
         listener.answers()
     assert failed.value.failure == BUSY and len(fake.asked) == 3
@@ -105,31 +105,31 @@ def test_after_the_last_try_what_was_said_is_kept(monkeypatch: pytest.MonkeyPatc
 def test_what_is_not_retryable_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(["a", NO])
     with pytest.raises(Failed):
-        Listener(monkeypatch, fake, ONE).answers()
+        Attempts(monkeypatch, fake, ONE).answers()
     assert fake.asked == ["one"]
 
 
 def test_without_retries_there_is_one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake([BUSY])
     with pytest.raises(Failed):
-        Listener(monkeypatch, fake, ONE, retries=0).answers()
+        Attempts(monkeypatch, fake, ONE, retries=0).answers()
     assert fake.asked == ["one"]
 
 
 def test_a_provider_says_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    listener = Listener(monkeypatch, Fake([BUSY], ["a"], retry_after=7.0), ONE)
+    listener = Attempts(monkeypatch, Fake([BUSY], ["a"], retry_after=7.0), ONE)
     assert listener.answers() == ["a"] and listener.pauses == [pytest.approx(7.7)]
 
 
 def test_a_provider_that_wants_to_be_left_alone_for_long_is(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake([BUSY], ["from two"], retry_after=3600.0)
-    listener = Listener(monkeypatch, fake, ONE, TWO)
+    listener = Attempts(monkeypatch, fake, ONE, TWO)
     assert listener.answers() == ["from two"] and fake.asked == ["one", "two"]
 
 
 def test_the_next_model_answers_and_goes_on_answering(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake(["a", NO], ["b"], ["c"])
-    listener = Listener(monkeypatch, fake, ONE, TWO)
+    listener = Attempts(monkeypatch, fake, ONE, TWO)
     assert listener.answers(2) == ["b", "c"] and fake.asked == ["one", "two", "two"]
     assert listener.events == [
         Started("p", "one", 1),
@@ -144,12 +144,12 @@ def test_the_next_model_answers_and_goes_on_answering(monkeypatch: pytest.Monkey
 
 def test_each_model_has_its_own_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake([BUSY], [BUSY], [BUSY], [BUSY], ["a"])
-    assert Listener(monkeypatch, fake, ONE, TWO, retries=2).answers() == ["a"]
+    assert Attempts(monkeypatch, fake, ONE, TWO, retries=2).answers() == ["a"]
     assert fake.asked == ["one"] * 3 + ["two"] * 2
 
 
 def test_when_all_have_given_up_each_has_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    listener = Listener(monkeypatch, Fake([NO], [BUSY]), ONE, TWO, retries=0)
+    listener = Attempts(monkeypatch, Fake([NO], [BUSY]), ONE, TWO, retries=0)
     with pytest.raises(Failed) as failed:
         listener.answers()
     assert failed.value.failure == Failure(
@@ -177,7 +177,7 @@ def test_an_abort_keeps_what_was_said_and_ends_the_question(monkeypatch: pytest.
             finally:
                 ended.append("closed")
 
-    listener = Listener(monkeypatch, Slow(), ONE)
+    listener = Attempts(monkeypatch, Slow(), ONE)
 
     async def abort() -> None:
         task = asyncio.create_task(listener.asking.answer())

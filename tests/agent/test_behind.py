@@ -9,7 +9,7 @@ from gateway.agent import behind as module
 from gateway.agent.behind import Behind
 
 
-class Server:
+class Closing:
     def __init__(self) -> None:
         self.closed = 0
         self.ended = asyncio.Event()
@@ -32,7 +32,7 @@ def play(scene: Callable[[Behind], Awaitable[None]]) -> None:
 
 def test_what_is_kept_can_be_taken_once() -> None:
     async def scene(behind: Behind) -> None:
-        server = Server()
+        server = Closing()
         behind.keep(("c", "s"), server)
         assert behind.take(("c", "t")) is None and behind.take(("d", "s")) is None
         assert behind.take(("c", "s")) is server and behind.take(("c", "s")) is None
@@ -44,7 +44,7 @@ def test_what_is_kept_can_be_taken_once() -> None:
 
 def test_another_one_takes_its_place() -> None:
     async def scene(behind: Behind) -> None:
-        first, second = Server(), Server()
+        first, second = Closing(), Closing()
         behind.keep(("c", "s"), first)
         behind.keep(("c", "s"), second)
         await first.ended.wait()
@@ -57,7 +57,7 @@ def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatc
     monkeypatch.setattr(module, "MAX_KEPT", 2)
 
     async def scene(behind: Behind) -> None:
-        servers = [Server() for _ in range(3)]
+        servers = [Closing() for _ in range(3)]
         behind.keep(("c", "0"), servers[0])
         behind.keep(("c", "1"), servers[1])
         again = behind.take(("c", "0"))
@@ -76,7 +76,7 @@ def test_what_nobody_takes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.01)
 
     async def scene(behind: Behind) -> None:
-        kept, taken = Server(), Server()
+        kept, taken = Closing(), Closing()
         behind.keep(("c", "s"), kept)
         behind.keep(("c", "t"), taken)
         assert behind.take(("c", "t")) is taken
@@ -88,7 +88,7 @@ def test_what_nobody_takes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_leaves_waits_for_the_end_of_all() -> None:
     async def scene(behind: Behind) -> None:
-        kept, ending = Server(), Server()
+        kept, ending = Closing(), Closing()
         behind.keep(("c", "s"), kept)
         behind.end(ending.close())
         behind.end(None)

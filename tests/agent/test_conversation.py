@@ -36,7 +36,7 @@ from tests.agent.test_tools import box
 pytestmark = pytest.mark.process
 
 
-class Watched(Behind):
+class WatchedBehind(Behind):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: list[asyncio.Task[None]] = []
@@ -53,7 +53,7 @@ class Held:
     def __init__(self, spec: Spec) -> None:
         self.store = Store()
         self.store.events["r"] = []
-        self.behind = Watched()
+        self.behind = WatchedBehind()
         self.conversation = Conversation(spec, self._emit, self.behind)
         self._task = asyncio.create_task(self.conversation.hold())
 

@@ -4,11 +4,7 @@ import sys
 import pytest
 
 from gateway.cli.progress import waiting
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.fakes.tty import FakeTerminal
 
 
 def test_nothing_is_shown_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +16,7 @@ def test_nothing_is_shown_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_short_wait_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Terminal()
+    screen = FakeTerminal()
     monkeypatch.setattr(sys, "stderr", screen)
     with waiting("starting", quiet_for=60):
         pass
@@ -28,7 +24,7 @@ def test_a_short_wait_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_wait_shows_itself_and_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = Terminal()
+    screen = FakeTerminal()
     monkeypatch.setattr(sys, "stderr", screen)
     with waiting("starting", quiet_for=0):
         while "starting" not in screen.getvalue():

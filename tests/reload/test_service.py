@@ -35,7 +35,7 @@ class Host:
         return RestartTicket("scheduled", "boot", "restarting now")
 
 
-class Scene:
+class Edited:
     def __init__(self, path: Path, text: str | None, held_by_systemd: bool = True, avoid: str = "") -> None:
         self.path = path
         if text is not None:
@@ -74,10 +74,10 @@ class Scene:
         return await self.reloader.reload(trigger)
 
 
-def play(path: Path, text: str | None, scene: Callable[[Scene], Awaitable[None]], **options: Any) -> None:
+def play(path: Path, text: str | None, scene: Callable[[Edited], Awaitable[None]], **options: Any) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(10):
-            await scene(Scene(path, text, **options))
+            await scene(Edited(path, text, **options))
 
     asyncio.run(bounded())
 
@@ -94,7 +94,7 @@ def visible_logs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixtu
 
 
 def test_the_same_meaning_is_unchanged(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit("{ // a comment\n gateway: {port: 18789,},}")
         assert result.outcome == "unchanged" and it.applied == [] and it.kept == []
         assert it.host.events == ["begin", "end"]
@@ -103,7 +103,7 @@ def test_the_same_meaning_is_unchanged(path: Path) -> None:
 
 
 def test_a_hot_change_is_swapped_applied_and_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit('{"gateway": {"auth": {"token": "new"}}, "logging": {"level": "debug"}}')
         assert result.outcome == "hot" and result.ok
         assert it.applied == ["logging", "auth"]  # each once, in their order
@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_model_is_said_once(path: Path, caplog: pytest.LogC
         caplog.clear()
         return [line for line in found if "nobody" in line]
 
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit(named)
         assert (result.outcome, it.reloader.active.tree["agents"]["defaults"]["model"]) == ("hot", "nobody/x")
         (warning,) = told()
@@ -139,7 +139,7 @@ def test_what_is_wrong_with_a_model_is_said_once(path: Path, caplog: pytest.LogC
 
 
 def test_a_change_that_nobody_uses_does_nothing(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit('{"meta": {"lastTouchedAt": "2"}, "agents": {"x": 1}}')
         assert result.outcome == "nothing" and it.applied == [] and it.host.restarts == []
         assert it.reloader.snapshot.tree["meta"] == {"lastTouchedAt": "2"}
@@ -148,7 +148,7 @@ def test_a_change_that_nobody_uses_does_nothing(path: Path) -> None:
 
 
 def test_a_change_that_needs_it_asks_for_a_restart_after_its_hot_part(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit('{"gateway": {"controlUi": {"basePath": "/ui"}, "auth": {"token": "t"}}}')
         assert result.outcome == "restart"
         [(reason, avoid)] = it.host.restarts
@@ -160,7 +160,7 @@ def test_a_change_that_needs_it_asks_for_a_restart_after_its_hot_part(path: Path
 
 
 def test_a_port_under_systemd_is_the_socket_units(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit('{"gateway": {"port": 20000}}')
         assert it.host.restarts == [] and "openclaw-gateway install" in result.message
 
@@ -168,7 +168,7 @@ def test_a_port_under_systemd_is_the_socket_units(path: Path) -> None:
 
 
 def test_a_port_of_our_own_is_a_restart(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         assert (await it.edit('{"gateway": {"port": 20000}}')).outcome == "restart"
 
     play(path, "{}", scene, held_by_systemd=False)
@@ -176,7 +176,7 @@ def test_a_port_of_our_own_is_a_restart(path: Path) -> None:
 
 @pytest.mark.parametrize("bad", ["{", '{"gateway": {"port": "x"}}', "[]", "", "\x00", '{"gateway": {"prot": 1}}'])
 def test_a_bad_config_changes_nothing_and_its_repair_is_taken(path: Path, bad: str) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         before = it.reloader.active
         result = await it.edit(bad)
         assert result.outcome == "invalid" and not result.ok and result.issues
@@ -189,7 +189,7 @@ def test_a_bad_config_changes_nothing_and_its_repair_is_taken(path: Path, bad: s
 def test_a_file_that_vanishes_keeps_what_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MISSING_RETRY_S", 0)
 
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         it.path.unlink()
         result = await it.reloader.reload("watch")
         assert result.outcome == "invalid" and "not found" in result.message
@@ -201,7 +201,7 @@ def test_a_file_that_vanishes_keeps_what_runs(path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_file_that_appears_is_taken(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         assert (await it.reloader.reload("watch")).outcome == "unchanged"
         assert (await it.edit('{"gateway": {"auth": {"token": "t"}}}')).outcome == "hot"
         assert it.reloader.active.source == "file"
@@ -210,7 +210,7 @@ def test_a_file_that_appears_is_taken(path: Path) -> None:
 
 
 def test_a_failing_action_goes_back_and_restarts_on_the_last_known_good(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         it.fail = {"auth"}
         before = it.reloader.active
         result = await it.edit('{"gateway": {"auth": {"token": "new"}}}')
@@ -227,7 +227,7 @@ def test_a_failing_action_goes_back_and_restarts_on_the_last_known_good(path: Pa
 
 
 def test_mode_off_ignores_edits_and_obeys_commands(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         text = '{"gateway": {"reload": {"mode": "off"}, "auth": {"token": "new"}}}'
         assert (await it.edit(text)).outcome == "off"
         assert it.reloader.active.config.gateway.auth.token is None
@@ -239,7 +239,7 @@ def test_mode_off_ignores_edits_and_obeys_commands(path: Path, caplog: pytest.Lo
 
 
 def test_mode_hot_never_restarts(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit('{"gateway": {"reload": {"mode": "hot"}, "controlUi": {"basePath": "/ui"}}}')
         assert result.outcome == "ignored" and it.host.restarts == []
         both = await it.edit('{"gateway": {"reload": {"mode": "hot"}, "auth": {"token": "t"}, "controlUi": {}}}')
@@ -249,7 +249,7 @@ def test_mode_hot_never_restarts(path: Path) -> None:
 
 
 def test_mode_restart_always_restarts(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         result = await it.edit('{"gateway": {"reload": {"mode": "restart"}, "auth": {"token": "new"}}}')
         assert result.outcome == "restart" and len(it.host.restarts) == 1
 
@@ -257,7 +257,7 @@ def test_mode_restart_always_restarts(path: Path) -> None:
 
 
 def test_a_burst_of_edits_is_read_once(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         for n in range(10):
             it.path.write_text(f'{{"gateway": {{"reload": {{"debounceMs": 20}}, "auth": {{"token": "t{n}"}}}}}}')
             it.reloader.changed()
@@ -271,7 +271,7 @@ def test_a_burst_of_edits_is_read_once(path: Path) -> None:
 def test_an_edit_that_never_rests_is_read_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "LONGEST_BURST_S", 0.05)
 
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         while not it.host.results:
             it.reloader.changed()
             await asyncio.sleep(0.005)
@@ -282,7 +282,7 @@ def test_an_edit_that_never_rests_is_read_all_the_same(path: Path, monkeypatch: 
 
 
 def test_those_who_ask_while_one_waits_share_its_answer(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         results = await asyncio.gather(*(it.reloader.reload("command") for _ in range(20)))
         assert it.reads == 1
         assert all(result is results[0] for result in results)
@@ -291,7 +291,7 @@ def test_those_who_ask_while_one_waits_share_its_answer(path: Path) -> None:
 
 
 def test_a_caller_that_gives_up_does_not_stop_the_reload(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         it.path.write_text('{"gateway": {"auth": {"token": "new"}}}')
         asking = asyncio.ensure_future(it.reloader.reload("command"))
         await asyncio.sleep(0)
@@ -304,7 +304,7 @@ def test_a_caller_that_gives_up_does_not_stop_the_reload(path: Path) -> None:
 
 
 def test_a_bug_in_reading_is_a_failed_reload_and_readiness_is_told_again(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         def broken() -> Snapshot:
             raise RuntimeError("bug")
 
@@ -319,7 +319,7 @@ def test_a_bug_in_reading_is_a_failed_reload_and_readiness_is_told_again(path: P
 def test_a_restart_that_did_not_happen_is_asked_for_again(path: Path) -> None:
     """The hot part is in force, so the file means what runs; but not all of it runs."""
 
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         text = '{"gateway": {"controlUi": {"basePath": "/ui"}}}'
         await it.edit(text)
         again = await it.edit(text)
@@ -330,7 +330,7 @@ def test_a_restart_that_did_not_happen_is_asked_for_again(path: Path) -> None:
 
 
 def test_after_a_stop_no_reload_begins_and_the_running_one_has_ended(path: Path) -> None:
-    async def scene(it: Scene) -> None:
+    async def scene(it: Edited) -> None:
         it.path.write_text('{"gateway": {"auth": {"token": "t"}}}')
         running = asyncio.ensure_future(it.reloader.reload("command"))
         await asyncio.sleep(0.001)

@@ -30,7 +30,7 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == render(), "run: .venv/bin/python -m scripts.methods_doc"
 
 
-class Inner(Struct, rename="camel"):
+class Row(Struct, rename="camel"):
     some_name: str | None
     rest: dict[str, int]
 
@@ -41,14 +41,14 @@ class Given(Params, frozen=True):
     keys: list[str | int] = []
 
 
-class Answer(Struct, rename="camel"):
-    rows: list[Inner]
+class Done(Struct, rename="camel"):
+    rows: list[Row]
     pair: tuple[float, bool]
     later: Any | UnsetType = UNSET
 
 
-@method("do.it", Given, Answer, scope=READ, since=4)
-def do_it(call: Call, params: Given) -> Answer:
+@method("do.it", Given, Done, scope=READ, since=4)
+def do_it(call: Call, params: Given) -> Done:
     """Do it."""
     raise AssertionError("only its types are looked at")
 

@@ -60,12 +60,12 @@ class Words:
 
 
 @dataclass
-class Asked:
+class AskedRun:
     session: str
     words: list[Words] = field(default_factory=list)
 
 
-class Machine(RuleBasedStateMachine):
+class RunsMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
         Scripted.by_session.clear()
         self.folder = tempfile.TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
-        self.asked: dict[str, Asked] = {}
+        self.asked: dict[str, AskedRun] = {}
         self.words = 0
         self.world = self.go(self._begin())
 
@@ -113,7 +113,7 @@ class Machine(RuleBasedStateMachine):
         except StorageFailed:
             assert self.world.gateway.disk.full
         else:
-            self.asked[id] = Asked(session)
+            self.asked[id] = AskedRun(session)
 
     @precondition(lambda self: self.asked)
     @rule(pick=PICK)
@@ -232,7 +232,7 @@ class Machine(RuleBasedStateMachine):
         self.world.gateway.disk.full = self.world.agents.down = False
         await self._finish_all()
         # An agent may have a run of which we know the end and could not tell it so. Whoever connects next does.
-        self.asked["last"] = Asked(SESSIONS[0])
+        self.asked["last"] = AskedRun(SESSIONS[0])
         await self.world.submit("last", SESSIONS[0], "last")
         await self._finish_all()
         await until(lambda: not self.world.agents.runs, "the agent to forget all")
@@ -272,10 +272,10 @@ class Machine(RuleBasedStateMachine):
                     assert any(each.fits(said, whole=False) for each in self.asked[id].words), (id, said)
 
 
-Machine.TestCase.settings = settings(
+RunsMachine.TestCase.settings = settings(
     max_examples=examples(40),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestMachine = Machine.TestCase
+TestMachine = RunsMachine.TestCase

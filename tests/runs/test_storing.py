@@ -13,7 +13,7 @@ from gateway.sessions.records import Progress, Request, Run
 TIMES = Times(store=0.01, again=0.02)
 
 
-class Store:
+class Commits:
     def __init__(self) -> None:
         self.commits: list[list[Progress]] = []
         self.full = False
@@ -29,7 +29,7 @@ class Store:
 
 class Desk:
     def __init__(self) -> None:
-        self.store = Store()
+        self.store = Commits()
         self.acked: dict[str, int] = {}
         store: Any = self.store
         self.storing = Storing(store, self.acked.__setitem__, TIMES)

@@ -25,7 +25,7 @@ BYE = b"bye"
 
 
 @dataclass
-class Application:
+class Writing:
     """Writes what it is given, and says of itself how many pieces that were."""
 
     streams: bool = True
@@ -67,11 +67,11 @@ async def go(grace: float) -> None: ...
 
 
 @dataclass
-class World:
+class Conversing:
     """A client, and the process that it talks to."""
 
     server: GatewayServer
-    app: Application
+    app: Writing
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     sock: socket.socket
@@ -108,7 +108,7 @@ class World:
             await asyncio.sleep(0)
         return fds, answers
 
-    async def succeed(self, app: Application, limits: Limits | None = None) -> dict[str, Answer]:
+    async def succeed(self, app: Writing, limits: Limits | None = None) -> dict[str, Answer]:
         fds, answers = await self.part()
         self.app = app
         self.server = GatewayServer(app, lambda: limits or Limits(), APIS)
@@ -118,7 +118,7 @@ class World:
         return answers
 
 
-Scene = Callable[[World], Awaitable[None]]
+Scene = Callable[[Conversing], Awaitable[None]]
 
 
 class Play(Protocol):
@@ -129,12 +129,12 @@ class Play(Protocol):
 def play(request: pytest.FixtureRequest) -> Play:
     def run(scene: Scene, buffer: int | None = None, **app: Any) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(whole(scene, buffer, Application(**app)))
+            runner.run(whole(scene, buffer, Writing(**app)))
 
     return run
 
 
-async def whole(scene: Scene, buffer: int | None, application: Application) -> None:
+async def whole(scene: Scene, buffer: int | None, application: Writing) -> None:
     server = GatewayServer(application, lambda: Limits(), APIS)
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as sock:
         if buffer:
@@ -144,7 +144,7 @@ async def whole(scene: Scene, buffer: int | None, application: Application) -> N
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, listener.getsockname())
         reader, writer = await asyncio.open_connection(sock=sock)
-        world = World(server, application, reader, writer, sock)
+        world = Conversing(server, application, reader, writer, sock)
         try:
             async with asyncio.timeout(10):
                 await scene(world)
@@ -161,7 +161,7 @@ async def whole(scene: Scene, buffer: int | None, application: Application) -> N
 
 
 def test_an_answer_is_written_and_the_next_request_served(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         assert b"transfer-encoding: chunked" in await it.head()
         await it.say(b"one", b"two", b"")
@@ -173,12 +173,12 @@ def test_an_answer_is_written_and_the_next_request_served(play: Play) -> None:
 
 
 def test_it_goes_on_in_the_next_process_and_in_the_one_after_that(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         await it.head()
         await it.say(b"one")
         for number in range(2, 5):
-            answers = await it.succeed(Application())
+            answers = await it.succeed(Writing())
             assert answers == {"http-0": Answer("/v1/x", b"%d" % (number - 1), True, True, b"")}
             await it.say(b"next")
             assert it.app.resumed == [b"%d" % (number - 1)]
@@ -191,10 +191,10 @@ def test_it_goes_on_in_the_next_process_and_in_the_one_after_that(play: Play) ->
 
 
 def test_one_that_has_not_begun_is_answered_by_the_next_process(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask(ASK.replace(b"host: x", b"host: x\r\nconnection: close"))
         await it.say(b"one")
-        answers = await it.succeed(Application(streams=False))
+        answers = await it.succeed(Writing(streams=False))
         assert answers == {"http-0": Answer("/v1/x", b"1", False, False, b"")}
         await it.say(b"two", b"")
         assert b"connection: close" in await it.head()
@@ -205,11 +205,11 @@ def test_one_that_has_not_begun_is_answered_by_the_next_process(play: Play) -> N
 
 
 def test_a_process_that_leaves_before_its_application_has_looked_passes_on_what_it_got(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         await it.say(b"one")
-        await it.succeed(Application(offers=False))
-        await it.succeed(Application())
+        await it.succeed(Writing(offers=False))
+        await it.succeed(Writing())
         await it.say(b"")
         await it.head()
         assert it.app.resumed == [b"1"]
@@ -224,7 +224,7 @@ def piece(number: int) -> bytes:
 
 
 def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_before_it_has(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         it.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await it.ask()
         count = 0
@@ -238,7 +238,7 @@ def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_befo
         assert it.app.written == count and it.app.pieces.qsize() == 1
         unsent = it.server.http[0].transport.get_write_buffer_size()
         for _ in range(2):
-            (answer,) = (await it.succeed(Application())).values()
+            (answer,) = (await it.succeed(Writing())).values()
             # A busy kernel may still take some of it; that nothing is lost shows in the end.
             assert 0 < len(answer.unsent) <= unsent and answer.unsent.endswith(b"\r\n")
             unsent = len(answer.unsent)
@@ -253,7 +253,7 @@ def test_what_a_slow_client_has_not_taken_goes_along_and_no_more_is_written_befo
 
 
 def test_leaving_does_not_wait_for_what_the_next_process_can_finish(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         draining = asyncio.ensure_future(it.server.drain(Budgets()))
         for _ in range(20):
@@ -262,7 +262,7 @@ def test_leaving_does_not_wait_for_what_the_next_process_can_finish(play: Play) 
         it.server.server_state.carry = True
         async with asyncio.timeout(1):
             await draining
-            await it.succeed(Application())
+            await it.succeed(Writing())
         await it.say(b"")
         await it.head()
         assert await it.chunk() == b"0 pieces"
@@ -271,7 +271,7 @@ def test_leaving_does_not_wait_for_what_the_next_process_can_finish(play: Play) 
 
 
 def test_where_nobody_comes_after_us_the_client_is_told(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         await it.say(b"one")
         await it.server.leave(QUICK, lambda: None, go)
@@ -284,7 +284,7 @@ def test_where_nobody_comes_after_us_the_client_is_told(play: Play) -> None:
 
 
 def test_a_stop_that_comes_when_all_is_put_away_tells_the_client(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         await it.server.leave(QUICK, lambda: None, go, carry=True)
         it.server.server_state.carry = False
@@ -297,7 +297,7 @@ def test_a_stop_that_comes_when_all_is_put_away_tells_the_client(play: Play) -> 
 
 
 def test_an_answer_behind_which_another_request_has_come_ends_here(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask(ASK + b"GET / HTTP/1.1\r\n")
         await it.say(b"one")
         assert await it.part() == ({}, {})
@@ -308,14 +308,14 @@ def test_an_answer_behind_which_another_request_has_come_ends_here(play: Play) -
 
 
 def test_what_is_whole_or_was_never_offered_is_not_passed_on_as_an_answer(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         await it.head()
         assert await it.part() == ({}, {}), "it has not been offered"
 
     play(scene, offers=False)
 
-    async def idle(it: World) -> None:
+    async def idle(it: Conversing) -> None:
         await it.ask()
         await it.head()
         await it.say(b"")
@@ -328,11 +328,11 @@ def test_what_is_whole_or_was_never_offered_is_not_passed_on_as_an_answer(play: 
 
 
 def test_the_next_process_does_not_refuse_it_however_many_its_address_has(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
-        await it.succeed(Application(), Limits(max_connections_per_address=1, head_timeout_ms=100))
+        await it.succeed(Writing(), Limits(max_connections_per_address=1, head_timeout_ms=100))
         it.server.server_state.admission.admit("127.0.0.1", 9)
-        await it.succeed(Application(), Limits(max_connections_per_address=1, head_timeout_ms=100))
+        await it.succeed(Writing(), Limits(max_connections_per_address=1, head_timeout_ms=100))
         await asyncio.sleep(0.15)
         await it.say(b"")
         await it.head()
@@ -344,9 +344,9 @@ def test_the_next_process_does_not_refuse_it_however_many_its_address_has(play: 
 def test_a_client_may_go_before_the_next_process_has_offered_its_answer(
     play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
-        app = Application()
+        app = Writing()
         wait, app.looks = app.looks, asyncio.Event()
         await it.succeed(app)
         it.writer.close()
@@ -363,7 +363,7 @@ def test_a_client_may_go_before_the_next_process_has_offered_its_answer(
 
 
 def test_a_client_that_has_gone_is_not_passed_on(play: Play) -> None:
-    async def scene(it: World) -> None:
+    async def scene(it: Conversing) -> None:
         await it.ask()
         await it.head()
         it.writer.close()

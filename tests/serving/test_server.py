@@ -22,7 +22,7 @@ from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
 Scope = dict[str, Any]
 
 
-class Application:
+class Gate:
     """Answers when it is let go."""
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class Application:
         await send({"type": "http.response.body", "body": b"o" * self.size})
 
 
-class Scene:
+class Leaving:
     def __init__(self) -> None:
-        self.app = Application()
+        self.app = Gate()
         self.server = GatewayServer(self.app, Limits)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.stopped = asyncio.Event()
@@ -72,9 +72,9 @@ class Scene:
         await self.server.leave(budgets, self.stopped.set, self.close_websockets)
 
 
-def run(play: Callable[[Scene], Awaitable[None]]) -> None:
+def run(play: Callable[[Leaving], Awaitable[None]]) -> None:
     async def scene() -> None:
-        it = Scene()
+        it = Leaving()
         await it.server.start([it.listener])
         try:
             async with asyncio.timeout(10):
@@ -97,7 +97,7 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 def test_nobody_there_means_gone_in_a_breath() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         await it.leave(Budgets(breath=0.0))
         assert it.stopped.is_set() and it.closed_with == Budgets().close
 
@@ -105,7 +105,7 @@ def test_nobody_there_means_gone_in_a_breath() -> None:
 
 
 def test_a_request_that_had_begun_is_answered_while_newcomers_are_served() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.client()
         writer.write(GET)
         await it.app.begun.wait()
@@ -123,7 +123,7 @@ def test_a_request_that_had_begun_is_answered_while_newcomers_are_served() -> No
 
 
 def test_after_the_last_accept_newcomers_wait_in_the_kernels_queue() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         it.app.go.set()
         await it.leave()
         reader, writer = await it.client()  # not refused: the listener itself is still open
@@ -138,7 +138,7 @@ def test_after_the_last_accept_newcomers_wait_in_the_kernels_queue() -> None:
 
 
 def test_the_last_answer_says_that_the_connection_closes() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         it.app.go.set()
         reader, writer = await it.client()
         writer.write(GET)
@@ -152,7 +152,7 @@ def test_the_last_answer_says_that_the_connection_closes() -> None:
 
 
 def test_a_request_that_is_here_but_unread_is_answered() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.answered_client()
         [connection] = it.server.http
         writer.transport.write(GET)  # in the kernel at once; the server's loop has not turned since
@@ -163,7 +163,7 @@ def test_a_request_that_is_here_but_unread_is_answered() -> None:
 
 
 def test_an_idle_connection_is_closed_at_once() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.answered_client()
         await it.leave(Budgets(breath=0.0))
         assert await reader.read() == b""
@@ -172,7 +172,7 @@ def test_an_idle_connection_is_closed_at_once() -> None:
 
 
 def test_a_client_that_never_ends_its_request_is_waited_for_no_longer_than_it_stands_still() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         _, writer = await it.client()
         writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
         await it.app.begun.wait()
@@ -182,7 +182,7 @@ def test_a_client_that_never_ends_its_request_is_waited_for_no_longer_than_it_st
 
 
 def test_a_client_that_never_reads_is_waited_for_no_longer_than_it_stands_still() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         it.app.size = 20_000_000
         it.app.go.set()
         reader, writer = await it.client()
@@ -195,7 +195,7 @@ def test_a_client_that_never_reads_is_waited_for_no_longer_than_it_stands_still(
 
 
 def test_work_of_ours_is_waited_for_until_the_budget_is_spent() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.client()
         writer.write(GET)
         await it.app.begun.wait()
@@ -229,7 +229,7 @@ def test_in_the_gap_a_client_gets_its_time_and_no_more() -> None:
 
 @pytest.mark.parametrize("trickle", [b"X-Slow: aaaa", b"x"])
 def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         _, writer = await it.client()
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
 
@@ -253,7 +253,7 @@ def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
 QUICK = Budgets(drain=0.0, stall=0.0, breath=0.0, finish=0.3, patience=0.05, close=0.0)
 
 
-async def leave_carrying(it: Scene) -> dict[str, int]:
+async def leave_carrying(it: Leaving) -> dict[str, int]:
     """Duplicates of what the successor gets; ours are closed, as the end of the process does it."""
     await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
     carried = {name: os.dup(fd) for name, fd in it.server.carried()[0].items()}
@@ -264,7 +264,7 @@ async def leave_carrying(it: Scene) -> dict[str, int]:
 
 async def go_on(carried: dict[str, int], limits: Limits | None = None) -> GatewayServer:
     """A successor that answers at once."""
-    app = Application()
+    app = Gate()
     app.go.set()
     app.size = 9
     server = GatewayServer(app, lambda: limits or Limits())
@@ -285,7 +285,7 @@ NINE = b"content-length: 9"
 
 
 def test_an_idle_connection_goes_on_in_the_successor() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.answered_client()
         carried = await leave_carrying(it)
         assert list(carried) == ["http-0"]
@@ -299,7 +299,7 @@ def test_an_idle_connection_goes_on_in_the_successor() -> None:
 
 
 def test_a_request_that_comes_meanwhile_is_answered_by_the_successor() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.answered_client()
         leaving = asyncio.ensure_future(leave_carrying(it))
         await it.stopped.wait()
@@ -314,7 +314,7 @@ def test_a_request_that_comes_meanwhile_is_answered_by_the_successor() -> None:
 
 
 def test_a_request_under_way_is_answered_and_its_connection_goes_on() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, writer = await it.client()
         writer.write(GET)
         await it.app.begun.wait()
@@ -336,7 +336,7 @@ def test_a_request_under_way_is_answered_and_its_connection_goes_on() -> None:
     "sent", [b"GET / HT", GET + GET + b"GE", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhal"]
 )
 def test_half_a_request_is_not_carried_but_refused(sent: bytes) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         it.app.go.set()
         reader, writer = await it.client()
         writer.write(sent)
@@ -349,7 +349,7 @@ def test_half_a_request_is_not_carried_but_refused(sent: bytes) -> None:
 
 
 def test_a_carried_connection_is_not_ended_for_what_its_process_could_not_see() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         it.server.server_state.limits = lambda: Limits(keep_alive_ms=20)
         reader, writer = await it.answered_client()
         await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
@@ -364,7 +364,7 @@ def test_a_carried_connection_is_not_ended_for_what_its_process_could_not_see() 
 
 
 def test_an_adopted_connection_has_its_place_and_its_time() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         reader, _ = await it.answered_client()
         second, _ = await it.answered_client()
         carried = await leave_carrying(it)
@@ -379,12 +379,12 @@ def test_an_adopted_connection_has_its_place_and_its_time() -> None:
 
 
 def test_the_control_sockets_clients_are_not_carried(tmp_path: Path) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Leaving) -> None:
         path = str(tmp_path / "control")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path)
             listener.listen()
-            control = Scene()
+            control = Leaving()
             control.listener.close()
             control.app.go.set()
             await control.server.start([listener])

@@ -28,7 +28,7 @@ from gateway.serving.websocket import EXTENSION, STRANGER_MESSAGE_BYTES, Adopted
 from tests import tcp
 
 
-class Application:
+class Accepting:
     """Accepts, then does what it is told with the connection; tells the size of what it receives."""
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ class Application:
         await scope["extensions"][EXTENSION]["connection"].wait_closed()
 
 
-class Scene:
+class Accepted:
     def __init__(self) -> None:
-        self.app = Application()
+        self.app = Accepting()
         self.server = GatewayServer(self.app, Limits)
         self.listener = socket.create_server(("127.0.0.1", 0))
 
@@ -71,9 +71,9 @@ class Scene:
 async def nothing(grace: float) -> None: ...
 
 
-def run(play: Callable[[Scene], Awaitable[None]]) -> None:
+def run(play: Callable[[Accepted], Awaitable[None]]) -> None:
     async def scene() -> None:
-        it = Scene()
+        it = Accepted()
         await it.server.start([it.listener])
         try:
             async with asyncio.timeout(10):
@@ -88,7 +88,7 @@ def run(play: Callable[[Scene], Awaitable[None]]) -> None:
 
 
 def test_a_client_is_a_stranger_until_it_has_said_who_it_is() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url):
             await it.app.open.wait()
             assert it.strangers == 1 and it.app.connection is not None
@@ -102,7 +102,7 @@ def test_a_client_is_a_stranger_until_it_has_said_who_it_is() -> None:
 
 
 def test_a_stranger_that_goes_gives_its_place_back() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url):
             await it.app.open.wait()
         await it.app.ended.wait()
@@ -112,7 +112,7 @@ def test_a_stranger_that_goes_gives_its_place_back() -> None:
 
 
 def test_what_a_stranger_can_make_us_buffer_has_a_bound() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url) as client:
             await client.send("x" * STRANGER_MESSAGE_BYTES)
             assert await it.app.received.get() == STRANGER_MESSAGE_BYTES
@@ -125,7 +125,7 @@ def test_what_a_stranger_can_make_us_buffer_has_a_bound() -> None:
 
 
 def test_a_known_client_may_send_what_its_protocol_allows() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url) as client:
             await it.app.open.wait()
             assert it.app.connection is not None
@@ -137,7 +137,7 @@ def test_a_known_client_may_send_what_its_protocol_allows() -> None:
 
 
 def test_abort_drops_the_client_at_once() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url) as client:
             await it.app.open.wait()
             assert it.app.connection is not None
@@ -152,7 +152,7 @@ def test_abort_drops_the_client_at_once() -> None:
 def test_a_client_that_does_not_answer_pings_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "ABORT_S", 0.01)
 
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         it.server.config.ws_ping_interval = it.server.config.ws_ping_timeout = 0.05
         client = await connect(it.url)
         client.transport.pause_reading()  # frozen: neither pongs nor an answer to the close frame
@@ -167,7 +167,7 @@ def test_a_client_that_does_not_answer_pings_is_dropped(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("version", ["7", "13, 8", "x"])
 def test_another_version_of_the_protocol_is_refused_and_counts_no_more(version: str) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         reader, writer = await asyncio.open_connection(*it.listener.getsockname())
         writer.write(
             b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
@@ -184,7 +184,7 @@ def test_another_version_of_the_protocol_is_refused_and_counts_no_more(version: 
 
 
 def test_nothing_is_compressed() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url) as client:
             assert client.response is not None and "Sec-WebSocket-Extensions" not in client.response.headers
 
@@ -192,7 +192,7 @@ def test_nothing_is_compressed() -> None:
 
 
 def test_an_upgrade_without_a_key_is_refused() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(it.url, additional_headers={"Sec-WebSocket-Key": "second"})
         assert refused.value.response.status_code == 400
@@ -216,7 +216,7 @@ HANDSHAKE = (
     ids=["body", "chunked body", "long cookie"],
 )
 def test_a_handshake_that_cannot_be_is_answered(more: bytes) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         reader, writer = await asyncio.open_connection(*it.listener.getsockname())
         writer.write(HANDSHAKE + more)
         assert (await reader.read()).split()[1] == b"400"
@@ -232,7 +232,7 @@ def masked(opcode: int, payload: bytes = b"", fin: bool = True) -> bytes:
 
 
 def test_a_client_that_floods_pings_and_reads_nothing_is_dropped() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         _, writer = await asyncio.open_connection(*it.listener.getsockname())
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(HANDSHAKE + b"\r\n")
@@ -248,7 +248,7 @@ def test_a_client_that_floods_pings_and_reads_nothing_is_dropped() -> None:
 
 
 def test_fragments_at_the_bound_are_a_message_and_one_more_is_not() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         for fragments in (websocket.MAX_FRAGMENTS, websocket.MAX_FRAGMENTS + 1):
             reader, writer = await asyncio.open_connection(*it.listener.getsockname())
             writer.write(HANDSHAKE + b"\r\n")
@@ -266,7 +266,7 @@ def test_fragments_at_the_bound_are_a_message_and_one_more_is_not() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536, 100_000])
 def test_a_message_of_any_length_arrives_as_it_is(length: int) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url) as client:
             await it.app.open.wait()
             assert it.app.connection is not None
@@ -278,7 +278,7 @@ def test_a_message_of_any_length_arrives_as_it_is(length: int) -> None:
 
 
 def test_writing_is_paused_from_the_first_byte_that_is_not_taken() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         resumed = asyncio.Event()
         async with connect(it.url, max_size=None) as client:
             await it.app.open.wait()
@@ -299,7 +299,7 @@ def test_writing_is_paused_from_the_first_byte_that_is_not_taken() -> None:
 
 
 def test_nothing_is_written_after_the_end_and_the_end_resumes() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: Accepted) -> None:
         async with connect(it.url):
             await it.app.open.wait()
             connection = it.app.connection
@@ -650,7 +650,7 @@ def test_bytes_that_trickle_in_cost_no_more_than_bytes(ours: socket.socket, book
     asyncio.run(asyncio.wait_for(play(), 30))
 
 
-class Keeping(Application):
+class Keeping(Accepting):
     """Keeps its connection as soon as it is open; somebody else has a duplicate of the descriptor, as systemd has."""
 
     def __init__(self, book: Ledger) -> None:
@@ -778,7 +778,7 @@ def test_at_its_end_the_descriptor_is_still_ours(
         for how in ("close", "abort"):
             ours, theirs = tcp.connected()
             number = ours.fileno()
-            server = GatewayServer(Application(), Limits)
+            server = GatewayServer(Accepting(), Limits)
             server.config.load()
             made: list[WebSocketProtocol] = []
 
@@ -796,7 +796,7 @@ def test_at_its_end_the_descriptor_is_still_ours(
             seen.clear()
             theirs.close()
 
-    monkeypatch.setattr(Application, "__call__", Application.never, raising=False)
+    monkeypatch.setattr(Accepting, "__call__", Accepting.never, raising=False)
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(asyncio.wait_for(play(), 10))
 
@@ -806,7 +806,7 @@ def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
 
     async def play() -> None:
         ours, theirs = tcp.connected()
-        server = GatewayServer(Application(), Limits)
+        server = GatewayServer(Accepting(), Limits)
         server.config.load()
         made: list[WebSocketProtocol] = []
 
@@ -827,13 +827,13 @@ def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
         theirs.close()
 
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        patch.setattr(Application, "__call__", Application.never, raising=False)
+        patch.setattr(Accepting, "__call__", Accepting.never, raising=False)
         runner.run(asyncio.wait_for(play(), 10))
 
 
 def test_the_control_sockets_clients_cannot_be_kept(tmp_path: Path) -> None:
     async def play() -> None:
-        app = Application()
+        app = Accepting()
         server = GatewayServer(app, Limits)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(tmp_path / "control"))

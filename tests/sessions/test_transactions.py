@@ -27,7 +27,7 @@ SESSIONS = [MAIN, "agent:work:lunch"]
 
 
 @dataclass
-class Model:
+class KnownRun:
     """A run as whoever uses the store knows it."""
 
     session: str
@@ -49,7 +49,7 @@ class Runs(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.db = writable(Path(self.folder.name) / "a.sqlite", MIGRATIONS)
         self.db.execute("PRAGMA synchronous=OFF")  # nobody pulls the plug here
-        self.runs: dict[str, Model] = {}
+        self.runs: dict[str, KnownRun] = {}
         self.transcripts: dict[str, list[tuple[str, str]]] = {}
         """Session -> (run, text) of each message."""
         self.generation: dict[str, int] = {}
@@ -61,14 +61,14 @@ class Runs(RuleBasedStateMachine):
         self.db.close()
         self.folder.cleanup()
 
-    def pick(self, data: st.DataObject, likely: str) -> tuple[str, Model]:
+    def pick(self, data: st.DataObject, likely: str) -> tuple[str, KnownRun]:
         """Most often one in the state in which it makes a difference."""
         fitting = [id for id, run in self.runs.items() if run.state == likely]
         ids = fitting if fitting and data.draw(st.integers(0, 5)) else list(self.runs)
         id = data.draw(st.sampled_from(ids))
         return id, self.runs[id]
 
-    def say(self, id: str, run: Model, text: str) -> None:
+    def say(self, id: str, run: KnownRun, text: str) -> None:
         if run.transcript is not None and run.transcript == self.generation.get(run.session, 0):
             self.transcripts[run.session].append((id, text))
 
@@ -85,7 +85,7 @@ class Runs(RuleBasedStateMachine):
         run, fresh = transactions.accept(id, session, "main", request, NOW, None, self.db)
         assert fresh == (id not in self.runs)
         if fresh:
-            self.runs[id] = Model(session, keeps)
+            self.runs[id] = KnownRun(session, keeps)
             if keeps:
                 self.transcripts.setdefault(session, [])
         assert (run.id, run.state) == (id, self.runs[id].state)
@@ -116,7 +116,7 @@ class Runs(RuleBasedStateMachine):
         self.take(id, run, news)
         assert transactions.progress(news, self.db) == (run.state == "running")
 
-    def take(self, id: str, run: Model, news: Progress) -> None:
+    def take(self, id: str, run: KnownRun, news: Progress) -> None:
         if run.state == "running" and news.seq > run.seq:
             for _, message in sorted((seq, said) for seq, said in news.said.items() if seq > run.seq):
                 self.tokens += 10

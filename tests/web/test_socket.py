@@ -38,7 +38,7 @@ from tests.fakes.core import FakeCore
 LIMIT_S = 20.0
 
 
-class Server:
+class Uvicorn:
     """A real uvicorn with the endpoint, in this loop."""
 
     def __init__(self, core: FakeCore, url: str) -> None:
@@ -47,14 +47,14 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[Server]:
+async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[Uvicorn]:
     server = GatewayServer(face.websocket_endpoint(core, Registry([*METHODS, *more])), Limits)
     # It comes some time after each hello, so on a busy machine in the middle of anything that a test counts.
     core.hub.on_presence = None
     listener = socket.create_server(("127.0.0.1", 0))
     await server.start([listener])
     try:
-        yield Server(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
+        yield Uvicorn(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
     finally:
         await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, lambda grace: core.hub.close_all(1012, "bye", 0.2))
         await until(lambda: not server.server_state.connections)
@@ -105,7 +105,7 @@ async def call(ws: ClientConnection, method: str, params: object = None) -> dict
 
 
 @asynccontextmanager
-async def client(server: Server, protocol: int = 4, **params: Any) -> AsyncIterator[ClientConnection]:
+async def client(server: Uvicorn, protocol: int = 4, **params: Any) -> AsyncIterator[ClientConnection]:
     async with connect(server.url, compression=None, max_size=None) as ws:
         assert (await receive(ws))["event"] == "connect.challenge"
         await ws.send(connect_frame(protocol, **params))
@@ -403,7 +403,7 @@ class Deaf:
         self.reader = reader
         self.writer = writer
 
-    async def shake_hands(self, server: Server, protocol: int) -> None:
+    async def shake_hands(self, server: Uvicorn, protocol: int) -> None:
         head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         self.writer.write(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
         await self.reader.readuntil(b"\r\n\r\n")
@@ -427,7 +427,7 @@ class Deaf:
 
 
 @asynccontextmanager
-async def deaf_client(server: Server, protocol: int) -> AsyncIterator[Deaf]:
+async def deaf_client(server: Uvicorn, protocol: int) -> AsyncIterator[Deaf]:
     host, port = server.url.split("/")[2].split(":")
     deaf = Deaf(*await asyncio.open_connection(host, int(port), limit=1024))
     try:

@@ -13,7 +13,7 @@ from gateway.client import CallFailed
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 
-class Talking(Session):
+class TalkingSession(Session):
     """Answers a message with events of its run, of which it does not know the id before."""
 
     def __init__(self, *events: tuple[str, dict[str, Any]]) -> None:
@@ -30,7 +30,7 @@ class Talking(Session):
 
 
 def test_pieces_and_the_end() -> None:
-    session = Talking()
+    session = TalkingSession()
     session.events = (session.event("delta", "So", deltaText="So"), session.event("final", "So."))
     told: list[Piece] = []
 
@@ -48,7 +48,7 @@ def test_pieces_and_the_end() -> None:
 
 
 def test_whoever_is_cancelled_ends_the_answer() -> None:
-    session = Talking()
+    session = TalkingSession()
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:

@@ -252,7 +252,7 @@ async def quiet(session: str) -> bool:
     return False
 
 
-class World:
+class OneRun:
     """One run in an agent that remembers everything, a gateway that does not, and a client that shows what it hears."""
 
     def __init__(self, texts: list[list[str]]) -> None:
@@ -383,8 +383,8 @@ def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, 
     marked = [[f"{number}{piece}" if not place else piece for place, piece in enumerate(pieces)]
               for number, pieces in enumerate(texts)]  # fmt: skip
 
-    async def live() -> World:
-        world = World(marked)
+    async def live() -> OneRun:
+        world = OneRun(marked)
         for name, count in steps:
             world.step(name, count)
         assert world.end() == world.expected

@@ -23,7 +23,7 @@ TEXT = """// mine
 """
 
 
-class Place:
+class AgentsFile:
     """A config file, and a gateway that reads it."""
 
     def __init__(self, folder: Path, text: str | None = TEXT) -> None:
@@ -58,7 +58,7 @@ class Place:
 
 
 def test_another_agent_beside_the_one_that_needs_no_words(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = AgentsFile(tmp_path)
     answer = place.ok("agents.create", name=" My Helper ", emoji="🦊")
     workspace = str(tmp_path / "workspace-my-helper")
     assert answer == {"ok": True, "agentId": "my-helper", "name": "My Helper", "workspace": workspace}
@@ -77,7 +77,7 @@ def test_another_agent_beside_the_one_that_needs_no_words(tmp_path: Path) -> Non
 
 
 def test_where_the_file_has_a_list_it_is_lengthened(tmp_path: Path) -> None:
-    place = Place(tmp_path, f'{{agents: {{list: [{{id: "a"}}], defaults: {{workspace: "{tmp_path}/ws"}}}}}}')
+    place = AgentsFile(tmp_path, f'{{agents: {{list: [{{id: "a"}}], defaults: {{workspace: "{tmp_path}/ws"}}}}}}')
     answer = place.ok("agents.create", name="b", workspace=str(tmp_path / "b"), model="builtin/echo")
     assert (answer["model"], answer["workspace"]) == ("builtin/echo", str(tmp_path / "b"))
     assert [each["id"] for each in place.agents["list"]] == ["a", "b"]
@@ -85,7 +85,7 @@ def test_where_the_file_has_a_list_it_is_lengthened(tmp_path: Path) -> None:
 
 
 def test_without_a_file_there_is_one_then(tmp_path: Path) -> None:
-    place = Place(tmp_path, None)
+    place = AgentsFile(tmp_path, None)
     place.ok("agents.create", name="x")
     assert list(place.agents["entries"]) == ["main", "x"]
 
@@ -98,25 +98,25 @@ def test_without_a_file_there_is_one_then(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_that_gives_no_agent(tmp_path: Path, params: dict[str, Any], sentence: str) -> None:
-    assert Place(tmp_path).refused("agents.create", **params) == sentence
+    assert AgentsFile(tmp_path).refused("agents.create", **params) == sentence
 
 
 def test_a_model_must_be_usable(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = AgentsFile(tmp_path)
     for name, params in (("agents.create", {"name": "x"}), ("agents.update", {"agentId": "main"})):
         assert place.refused(name, **params, model="x").startswith('invalid model: model: "x" names no provider')
 
 
 def test_agents_in_another_file_are_left_to_their_owner(tmp_path: Path) -> None:
     (tmp_path / "agents.json").write_text("{}")
-    place = Place(tmp_path, '{agents: {$include: "./agents.json"}}')
+    place = AgentsFile(tmp_path, '{agents: {$include: "./agents.json"}}')
     assert place.refused("agents.create", name="x") == (
         "the agents stand in a file that the config includes, or are no object; edit that by hand"
     )
 
 
 def test_other_words_for_an_agent(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = AgentsFile(tmp_path)
     assert place.ok("agents.update", agentId="MAIN", name="Sam", model="builtin/echo", emoji="🦥") == {
         "ok": True,
         "agentId": "main",
@@ -138,7 +138,7 @@ def test_other_words_for_an_agent(tmp_path: Path) -> None:
 
 def test_one_agent_less(tmp_path: Path) -> None:
     text = '{agents: {list: [{id: "a"}, {id: "B"}]}, bindings: [{agentId: "b"}, {agentId: "a"}, 5]}'
-    place = Place(tmp_path, text)
+    place = AgentsFile(tmp_path, text)
     answer = place.ok("agents.delete", agentId="b")
     assert answer == {"ok": True, "agentId": "b", "removedBindings": 1, "removed": [], "failed": []}
     parsed = files.read(place.path, {}, tmp_path).parsed
@@ -150,7 +150,7 @@ def test_one_agent_less(tmp_path: Path) -> None:
 def test_its_sessions_go_only_on_request(tmp_path: Path) -> None:
     async def scenario() -> None:
         text = "{agents: {entries: {a: {}, b: {}, c: {}}}}"
-        place = Place(tmp_path, text)
+        place = AgentsFile(tmp_path, text)
         async with talking(tmp_path) as talk:
             for agent in ("b", "c"):
                 await talk.store.patch(f"agent:{agent}:x", agent, lambda _: {}, NOW)
@@ -165,14 +165,14 @@ def test_its_sessions_go_only_on_request(tmp_path: Path) -> None:
 
 
 def test_changing_agents_is_for_administrators(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = AgentsFile(tmp_path)
     for name, params in (("agents.create", {"name": "x"}), ("agents.delete", {"agentId": "x"})):
         error = call(place.core, make_peer(4, READ), name, params)["error"]
         assert error["message"] == "missing scope: operator.admin"
 
 
 def test_what_was_not_applied_is_said(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = AgentsFile(tmp_path)
     core = replace(place.core, reloaded=ReloadResult("failed", "it cannot be"))
     error = call(core, NEW, "agents.create", {"name": "x"})["error"]
     assert error["message"] == f"{place.path} was written, but not applied: it cannot be"

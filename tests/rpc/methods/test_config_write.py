@@ -33,7 +33,7 @@ HOT = ReloadResult("hot", "applied hot: logging.level")
 RESTART = ReloadResult("restart", "config change requires gateway restart (gateway.port): as soon as it is idle")
 
 
-class Place:
+class Written:
     """A config file, and a gateway that reads it."""
 
     def __init__(self, folder: Path, text: str | None = TEXT) -> None:
@@ -73,11 +73,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path) -> Written:
+    return Written(tmp_path)
 
 
-def test_a_patch_changes_what_it_names_and_nothing_else(place: Place) -> None:
+def test_a_patch_changes_what_it_names_and_nothing_else(place: Written) -> None:
     answer = place.ok("config.patch", "{gateway: {port: 18900}, logging: {level: 'debug'}}")
     wanted = TEXT.replace("18800", "18900").replace('"y"],\n', '"y"],\n  logging: {\n    "level": "debug"\n  },\n')
     assert place.text == wanted
@@ -104,7 +104,7 @@ BIG = "{gateway: {mode: 'local'}, env: {vars: {" + ", ".join(f"V{n}: 'value'" fo
 def test_a_write_that_loses_much_is_refused_and_kept(
     tmp_path: Path, name: str, raw: str, lost: str, protocol: int
 ) -> None:
-    place = Place(tmp_path, BIG)
+    place = Written(tmp_path, BIG)
     error = place.refused(name, raw, protocol)
     (aside,) = tmp_path.glob("openclaw.json.rejected.*")
     assert error["code"] == "UNAVAILABLE"
@@ -122,7 +122,7 @@ def test_a_refused_write_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest
     def full(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    place = Place(tmp_path, BIG)
+    place = Written(tmp_path, BIG)
     monkeypatch.setattr(clobber, "set_aside", full)
     error = place.refused("config.patch", "{env: null}")
     assert "Rejected payload could not be saved: No space left on device." in error["message"]
@@ -131,14 +131,14 @@ def test_a_refused_write_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("name", ["config.set", "config.apply", "config.patch"])
 @pytest.mark.parametrize("protocol", [3, 4])
-def test_both_conflicts(place: Place, name: str, protocol: int) -> None:
+def test_both_conflicts(place: Written, name: str, protocol: int) -> None:
     missing = place.refused(name, "{a: 1}", protocol, baseHash=None)
     assert missing == {"code": "INVALID_REQUEST", "message": "config base hash required; re-run config.get and retry"}
     other = place.refused(name, "{a: 1}", protocol, baseHash="deadbeef")
     assert other["message"] == "config changed since last load; re-run config.get and retry"
 
 
-def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     read = files.read
 
     def slow(*args: Any, text: str | None = None) -> files.Snapshot:
@@ -153,7 +153,7 @@ def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Place, monke
     assert place.text == "{by: 'hand'}" and place.core.asked == []
 
 
-def test_a_port_that_is_open_to_others_keeps_its_secret(place: Place) -> None:
+def test_a_port_that_is_open_to_others_keeps_its_secret(place: Written) -> None:
     place.core.reachable = ("192.0.2.7:18789",)
     error = place.refused("config.patch", "{gateway: {auth: {mode: 'none'}}}")
     assert error["details"]["issues"][0]["path"] == "gateway.auth.mode"
@@ -163,7 +163,7 @@ def test_a_port_that_is_open_to_others_keeps_its_secret(place: Place) -> None:
 
 
 def test_a_first_file_needs_no_hash(tmp_path: Path) -> None:
-    place = Place(tmp_path, None)
+    place = Written(tmp_path, None)
     place.ok("config.patch", "{gateway: {port: 18801}}")
     assert place.text == '{\n  "gateway": {\n    "port": 18801\n  }\n}\n'
     assert place.path.stat().st_mode & 0o777 == 0o600
@@ -178,40 +178,40 @@ def test_a_first_file_needs_no_hash(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["config.set", "config.patch"])
-def test_a_syntax_error(place: Place, name: str, raw: str, message: str) -> None:
+def test_a_syntax_error(place: Written, name: str, raw: str, message: str) -> None:
     assert place.refused(name, raw)["message"] == message
 
 
-def test_a_patch_is_an_object(place: Place) -> None:
+def test_a_patch_is_an_object(place: Written) -> None:
     assert place.refused("config.patch", "[1]")["message"] == "config.patch raw must be an object"
 
 
 @pytest.mark.parametrize(("protocol", "message"), [(3, "invalid config"), (4, "invalid config: gateway.port: ")])
-def test_an_invalid_config_is_not_written(place: Place, protocol: int, message: str) -> None:
+def test_an_invalid_config_is_not_written(place: Written, protocol: int, message: str) -> None:
     error = place.refused("config.patch", "{gateway: {port: 0}, logging: {level: 'loud'}}", protocol)
     assert error["message"].startswith(message) and (protocol == 4 or error["message"] == message)
     assert [each["path"] for each in error["details"]["issues"]] == ["gateway.port", "logging.level"]
 
 
 def test_a_file_with_a_fault_in_its_syntax_takes_no_patch_but_a_new_text(tmp_path: Path) -> None:
-    place = Place(tmp_path, "{a: }")
+    place = Written(tmp_path, "{a: }")
     assert "not valid JSON5" in place.refused("config.patch", "{a: 1}")["message"]
     place.ok("config.set", "{a: 1}")
     assert place.text == "{a: 1}"
 
 
-def test_an_empty_patch_needs_no_hash_and_writes_nothing(place: Place) -> None:
+def test_an_empty_patch_needs_no_hash_and_writes_nothing(place: Written) -> None:
     answer = place.ok("config.patch", "{}", baseHash=None)
     assert (answer["ok"], answer["noop"], answer["changedPaths"]) == (True, True, [])
     assert place.core.asked == [] and not place.path.with_name("openclaw.json.bak").exists()
 
 
-def test_a_patch_to_what_is_there_already_writes_nothing(place: Place) -> None:
+def test_a_patch_to_what_is_there_already_writes_nothing(place: Written) -> None:
     assert place.ok("config.patch", "{gateway: {port: 18800}}")["noop"] is True
     assert place.text == TEXT and place.core.asked == []
 
 
-def test_placeholders_are_the_secrets_of_the_file(place: Place) -> None:
+def test_placeholders_are_the_secrets_of_the_file(place: Written) -> None:
     shown = call(place.core, make_peer(4, READ), "config.get", {}, METHODS)["payload"]["parsed"]
     shown["agents"]["list"].reverse()
     shown["gateway"]["port"] = 18900
@@ -222,7 +222,7 @@ def test_placeholders_are_the_secrets_of_the_file(place: Place) -> None:
     assert place.text.startswith("// new\n") and REDACTED not in place.text
 
 
-def test_a_placeholder_in_a_patch_changes_nothing(place: Place) -> None:
+def test_a_placeholder_in_a_patch_changes_nothing(place: Written) -> None:
     entry = {"id": "b", "apiKey": REDACTED, "n": 1}
     place.ok("config.patch", json.dumps({"gateway": {"auth": {"token": REDACTED}}, "agents": {"list": [entry]}}))
     assert files.read(place.path, {}).parsed["agents"]["list"] == [
@@ -232,7 +232,7 @@ def test_a_placeholder_in_a_patch_changes_nothing(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.set", "config.patch"])
-def test_a_placeholder_without_a_secret_is_refused_with_its_path(place: Place, name: str) -> None:
+def test_a_placeholder_without_a_secret_is_refused_with_its_path(place: Written, name: str) -> None:
     error = place.refused(name, json.dumps({"talk": {"apiKey": REDACTED}}))
     assert error["message"].startswith("invalid config: talk.apiKey: ")
     assert [each["path"] for each in error["details"]["issues"]] == ["talk.apiKey"]
@@ -240,13 +240,13 @@ def test_a_placeholder_without_a_secret_is_refused_with_its_path(place: Place, n
 
 def test_a_secret_from_the_environment_stays_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "from-outside")
-    place = Place(tmp_path, "{}")
+    place = Written(tmp_path, "{}")
     answer = place.ok("config.set", json.dumps({"gateway": {"auth": {"token": REDACTED}, "port": 18801}}))
     assert json.loads(place.text) == {"gateway": {"auth": {}, "port": 18801}}
     assert answer["config"]["gateway"]["auth"]["token"] == REDACTED
 
 
-def test_a_new_protocol_keeps_entries_and_an_old_one_replaces(place: Place) -> None:
+def test_a_new_protocol_keeps_entries_and_an_old_one_replaces(place: Written) -> None:
     error = place.refused("config.patch", '{hosts: ["x"]}')
     assert error["message"].startswith("invalid config: hosts: ") and "replacePaths" in error["message"]
     assert place.ok("config.patch", '{hosts: ["x"]}', replacePaths=["hosts"])["changedPaths"] == ["hosts"]
@@ -254,7 +254,7 @@ def test_a_new_protocol_keeps_entries_and_an_old_one_replaces(place: Place) -> N
     assert files.read(place.path, {}).parsed["hosts"] == []
 
 
-def test_protocol_4_is_told_whether_a_restart_is_due(place: Place) -> None:
+def test_protocol_4_is_told_whether_a_restart_is_due(place: Written) -> None:
     answer = place.ok("config.patch", "{logging: {level: 'debug'}}", note="n1", sessionKey="agent:main:main")
     assert answer["reload"] == {"outcome": "hot", "message": HOT.message}
     payload = answer["sentinel"]["payload"]
@@ -266,7 +266,7 @@ def test_protocol_4_is_told_whether_a_restart_is_due(place: Place) -> None:
     assert "restart" not in answer
 
 
-def test_protocol_3_is_told_of_the_restart(place: Place) -> None:
+def test_protocol_3_is_told_of_the_restart(place: Written) -> None:
     assert place.ok("config.patch", "{logging: {level: 'debug'}}", 3)["restart"] is None
     place.core.reloaded = RESTART
     answer = place.ok("config.apply", "{gateway: {port: 18801}}", 3, restartDelayMs=500)
@@ -278,13 +278,13 @@ def test_protocol_3_is_told_of_the_restart(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "keys"), [(3, set()), (4, {"hash", "changedPaths"})])
-def test_set_answers_with_little(place: Place, protocol: int, keys: set[str]) -> None:
+def test_set_answers_with_little(place: Written, protocol: int, keys: set[str]) -> None:
     answer = place.ok("config.set", "{gateway: {port: 18801} /* c */}", protocol)
     assert answer.keys() == {"ok", "path", "config", "reload"} | keys
     assert place.text == "{gateway: {port: 18801} /* c */}"
 
 
-def test_a_disk_that_refuses_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_is_named(place: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
@@ -296,7 +296,7 @@ def test_a_disk_that_refuses_is_named(place: Place, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_a_config_that_could_not_be_applied_is_no_success(place: Place) -> None:
+def test_a_config_that_could_not_be_applied_is_no_success(place: Written) -> None:
     place.core.reloaded = ReloadResult("failed", "logging: no such folder", issues=(Issue("x"),))
     error = place.call("config.patch", "{logging: {level: 'debug'}}")["error"]
     assert error["code"] == "UNAVAILABLE"
@@ -304,12 +304,12 @@ def test_a_config_that_could_not_be_applied_is_no_success(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.set", "config.apply", "config.patch"])
-def test_writing_needs_the_scope(place: Place, name: str) -> None:
+def test_writing_needs_the_scope(place: Written, name: str) -> None:
     frame = call(place.core, make_peer(4, "operator.write"), name, {"raw": "{}"}, METHODS)
     assert frame["error"]["message"] == "missing scope: operator.admin"
 
 
-def test_writers_take_turns_and_one_that_leaves_still_writes(place: Place) -> None:
+def test_writers_take_turns_and_one_that_leaves_still_writes(place: Written) -> None:
     peer = make_peer(4, ADMIN)
     who = Call(place.core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
 
