@@ -20,7 +20,8 @@ def tests_of(file: Path) -> list[Path]:
     place = file.relative_to(PROJECT)
     if place.parts[0] == "tests":
         return [place]
-    if place.parts[0] == "scripts" and (script := Path("tests/scripts") / f"test_{place.stem}.py").exists():
+    script = Path("tests/scripts", f"test_{place.stem}.py")
+    if place.parts[0] == "scripts" and (PROJECT / script).exists():
         return [script]
     if place.parts[0] != "gateway" or file.is_dir():
         raise ValueError(f"{place} is neither a file below gateway/ nor a test")

@@ -25,6 +25,12 @@ def _children() -> tuple[int, frozenset[str]]:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt, frozenset(listed)
 
 
+def _started(before: tuple[int, frozenset[str]], after: tuple[int, frozenset[str]]) -> bool:
+    """A fixture of a wide scope may wait, at its end, for what it had started for another test: that is no start."""
+    waited_for = after[0] > before[0] and before[1] <= after[1]
+    return waited_for or not after[1] <= before[1]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Compare after each phase: what a fixture of a wider scope starts counts for the test that asked first."""
@@ -32,7 +38,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     before, after = item.stash.get(_seen, None), _children()
     item.stash[_seen] = after
     marked = any(item.get_closest_marker(mark) for mark in MARKS)
-    if before is None or marked or report.failed or (after[0] == before[0] and after[1] <= before[1]):
+    if before is None or marked or report.failed or not _started(before, after):
         return report
     report.outcome = "failed"
     report.longrepr = f"{item.nodeid} starts a process in its {call.when}: mark it with pytest.mark.process"
