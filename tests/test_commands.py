@@ -10,12 +10,12 @@ from gateway.sessions.records import Request
 from gateway.slash import COMMANDS, Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
-from tests.rpc.methods.talking import Talk, run, talking
+from tests.rpc.methods.talking import Caller, run, talking
 from tests.runs.world import until
 from tests.sessions.talk import MAIN, assistant, converse, user
 
 
-async def say(talk: Talk, name: str, argument: str = "", key: str = MAIN) -> str:
+async def say(talk: Caller, name: str, argument: str = "", key: str = MAIN) -> str:
     return await carry_out(talk.core.conversations, key, Slash(name, argument))
 
 

@@ -44,7 +44,7 @@ class Gone(Exception):
     """The connection is to be closed as it is."""
 
 
-class Caller:
+class Asker:
     """Who has asked."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,14 +98,14 @@ class Provider:
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
-                await self._answer(request, Caller(reader, writer))
+                await self._answer(request, Asker(reader, writer))
         except (Gone, ConnectionError, asyncio.IncompleteReadError):
             pass  # as the script wants it, or the client
         finally:
             self.open -= 1
             writer.close()
 
-    async def _answer(self, request: Request, client: Caller) -> None:
+    async def _answer(self, request: Request, client: Asker) -> None:
         path = request.path.partition("?")[0]
         dialect = next((dialect for ending, dialect in DIALECTS.items() if path.endswith(ending)), None)
         if path.endswith("/models"):
@@ -125,7 +125,7 @@ class Provider:
         self._asked[heard.model] += "times" in wishes
         return "times" in wishes and self._asked[heard.model] > int(wishes["times"])
 
-    async def _fail(self, dialect: apis.Dialect, plan: Script, client: Caller) -> bool:
+    async def _fail(self, dialect: apis.Dialect, plan: Script, client: Asker) -> bool:
         """Answer without a stream, if the script wants it."""
         wishes = plan.wishes
         if "silent" in wishes:
@@ -167,14 +167,14 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     return Request(method, path, headers, json.loads(body) if body else None)
 
 
-async def _whole(client: Caller, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+async def _whole(client: Asker, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(content)), **(headers or {})}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     await client.send(f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode() + content)
 
 
-async def _stream(dialect: apis.Dialect, model: str, plan: Script, client: Caller) -> None:
+async def _stream(dialect: apis.Dialect, model: str, plan: Script, client: Asker) -> None:
     kind = "text/plain" if "type" in plan.wishes else "text/event-stream"
     await client.send(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
     for number, piece in enumerate(dialect.pieces(model, plan)):
@@ -186,7 +186,7 @@ async def _stream(dialect: apis.Dialect, model: str, plan: Script, client: Calle
     await client.send(b"0\r\n\r\n")
 
 
-async def _spoil(wish: str, dialect: apis.Dialect, piece: bytes, client: Caller) -> bytes:
+async def _spoil(wish: str, dialect: apis.Dialect, piece: bytes, client: Asker) -> bytes:
     """What comes instead of a piece."""
     match wish:
         case "hang":
@@ -206,7 +206,7 @@ async def _spoil(wish: str, dialect: apis.Dialect, piece: bytes, client: Caller)
     return piece
 
 
-async def _completion(dialect: apis.Dialect, model: str, plan: Script, client: Caller) -> None:
+async def _completion(dialect: apis.Dialect, model: str, plan: Script, client: Asker) -> None:
     """A chat completion that does not stream."""
     await asyncio.sleep(plan.number("slow") * len(plan.text) / 1000)
     message = {"role": "assistant", "content": "".join(plan.text)}

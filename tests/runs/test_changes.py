@@ -10,7 +10,7 @@ from gateway.runs.changes import MAX_MESSAGES
 from gateway.sessions.connections import StorageFailed
 from gateway.sessions.records import Progress, Request
 from tests.rpc.calls import make_peer
-from tests.rpc.methods.talking import Talk, run, talking
+from tests.rpc.methods.talking import Caller, run, talking
 from tests.sessions.talk import MAIN, NOW, assistant, converse, user
 
 KEY = "agent:main:work"
@@ -27,7 +27,7 @@ def summary(frames: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [each for each in found if each[0].startswith("session")]
 
 
-async def ended(talk: Talk, id: str) -> None:
+async def ended(talk: Caller, id: str) -> None:
     stored = await talk.store.run(id)
     assert stored is not None
     talk.core.conversations.changes.ended(stored, None)

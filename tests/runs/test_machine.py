@@ -22,7 +22,7 @@ from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import text_of
 from tests.agent.scripted import Scripted
 from tests.effort import examples
-from tests.runs.world import World, assistant, until
+from tests.runs.world import RunsWorld, assistant, until
 
 T = TypeVar("T")
 SESSIONS = [f"agent:main:s{number}" for number in range(3)]
@@ -77,8 +77,8 @@ class RunsMachine(RuleBasedStateMachine):
         self.words = 0
         self.world = self.go(self._begin())
 
-    async def _begin(self) -> World:
-        world = World(Path(self.folder.name))
+    async def _begin(self) -> RunsWorld:
+        world = RunsWorld(Path(self.folder.name))
         await world.begin()
         return world
 

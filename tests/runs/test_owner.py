@@ -13,12 +13,12 @@ from gateway.runs import owner
 from gateway.runs.owner import BROKEN, MAX_ATTEMPTS
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run
-from tests.runs.world import MAIN, World, assistant, in_a_world, specify, until
+from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, specify, until
 
 pytestmark = pytest.mark.usefixtures("scripted")
 
 
-async def said(world: World, *what: Any) -> None:
+async def said(world: RunsWorld, *what: Any) -> None:
     """A run whose agent has said this, all of which has come."""
     await world.submit("r1")
     script = await world.script("r1")
@@ -31,7 +31,7 @@ async def said(world: World, *what: Any) -> None:
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_another_agent_is_asked_from_the_beginning(tmp_path: Path, stored: bool) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, Started("p", "m", 1), Thinking("hm"), Text("Once "), Said(assistant("Once ")), Text("upon"))
         if stored:
             await world.runs.settle()
@@ -49,7 +49,7 @@ def test_another_agent_is_asked_from_the_beginning(tmp_path: Path, stored: bool)
 
 
 def test_an_agent_that_crashes_each_time_is_asked_twice(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, Text("Once"))
         await world.agents.crash()
         script = await world.script("r1")
@@ -70,7 +70,7 @@ def test_an_agent_that_crashes_each_time_is_asked_twice(tmp_path: Path) -> None:
 
 
 def test_what_has_called_a_tool_is_not_asked_again(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         call = assistant("Let me look.")
         call["content"].append({"type": "toolCall", "id": "c", "name": "look", "arguments": {}})
         await said(world, Text("Let me look."), Said(call), ToolStarted("c", "look", {}))
@@ -88,7 +88,7 @@ def test_what_has_called_a_tool_is_not_asked_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gateway_too", [True, False])
 @pytest.mark.parametrize("tools", [True, False])
 def test_an_answer_that_only_lacks_its_end_is_done(tmp_path: Path, gateway_too: bool, tools: bool) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         first = (
             [Said(assistant("", content=[{"type": "text", "text": ""}])), ToolStarted("c", "look", {})] if tools else []
         )
@@ -107,7 +107,7 @@ def test_an_answer_that_only_lacks_its_end_is_done(tmp_path: Path, gateway_too: 
 
 @pytest.mark.parametrize("reason", ["aborted", "error"])
 def test_a_message_that_broke_off_is_not_an_answer(tmp_path: Path, reason: str) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, ToolStarted("c", "look", {}), Text("All"), Said(assistant("All", stopReason=reason)))
         await world.agents.crash()
         assert (await world.over("r1")).state == "interrupted"
@@ -118,7 +118,7 @@ def test_a_message_that_broke_off_is_not_an_answer(tmp_path: Path, reason: str) 
 def test_one_that_was_to_end_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, Text("Once"))
         await world.runs.abort(MAIN)
         await world.agents.crash()
@@ -128,7 +128,7 @@ def test_one_that_was_to_end_has_ended(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_run_that_its_agent_never_saw_is_asked_for_again(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         await until(lambda: (live := world.runs.live("r1")) and live.asked)
         await world.agents.crash()
@@ -142,7 +142,7 @@ def test_a_run_that_its_agent_never_saw_is_asked_for_again(tmp_path: Path) -> No
 
 
 def test_agents_that_die_before_they_say_a_word_are_not_asked_for_ever(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         asked = 0
         while "r1" not in world.heard.ends:
@@ -156,7 +156,7 @@ def test_agents_that_die_before_they_say_a_word_are_not_asked_for_ever(tmp_path:
 
 
 def test_both_die_before_anything_was_stored(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, Text("Once"), Void("it broke off"), Text("Anew"))
         await world.gateway.crash()
         await world.agents.crash()
@@ -176,7 +176,7 @@ def test_both_die_before_anything_was_stored(tmp_path: Path) -> None:
 def test_nobody_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         world.agents.down = True
         await world.submit("r1")
         await world.submit("r2")
@@ -195,7 +195,7 @@ def test_nobody_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_nobody_can_be_reached_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, Text("Once"))
         world.agents.down = True
         world.agents.cut()
@@ -206,7 +206,7 @@ def test_nobody_can_be_reached_any_more(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_agent_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         monkeypatch.setattr("gateway.agent.link.VERSION", VERSION + 1)
         await world.submit("r1")
         run = await world.over("r1")
@@ -220,7 +220,7 @@ def test_an_agent_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_agent_that_has_too_many_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.agent.runs.MAX_RUNS", 1)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await said(world, Text("Once"))
         await world.submit("r2", "agent:main:other")
         run = await world.over("r2")
@@ -250,7 +250,7 @@ def test_a_run_that_cannot_be_described(
 
     monkeypatch.setattr("tests.runs.world.specify", refuse)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         await world.submit("r2")
         run = await world.over("r1")
@@ -265,7 +265,7 @@ def test_a_run_that_cannot_be_described(
 def test_a_run_that_is_too_large_for_the_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.link.messages.MAX_LINE", 2000)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1", text="x" * 3000)
         run = await world.over("r1")
         assert run.state == "failed" and run.failure is not None and run.failure.kind == "limit"
@@ -278,7 +278,7 @@ def test_only_so_many_are_described_at_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(owner, "MAX_ASKING", 2)
     described: list[str] = []
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         gate = asyncio.Event()
 
         async def slowly(run: Run) -> Spec:
@@ -307,7 +307,7 @@ def test_only_so_many_are_described_at_once(tmp_path: Path, monkeypatch: pytest.
 def test_what_an_agent_says_of_a_run_that_is_over_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         script.happen(Text("Once"))
@@ -327,7 +327,7 @@ def test_a_run_that_ends_while_its_end_without_it_is_stored_is_let_go(
 ) -> None:
     monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         script.happen(Text("Once"))
@@ -346,7 +346,7 @@ def test_a_run_that_ends_while_its_end_without_it_is_stored_is_let_go(
 
 
 def test_a_replay_says_nothing_twice(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         for number in range(20):

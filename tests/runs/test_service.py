@@ -11,13 +11,13 @@ from gateway.runs import service
 from gateway.runs.live import Live
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.transactions import MAX_QUEUED, QueueFull
-from tests.runs.world import MAIN, World, assistant, in_a_world, until
+from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, until
 
 pytestmark = pytest.mark.usefixtures("scripted")
 OTHER = "agent:main:other"
 
 
-async def finish(world: World, id: str, text: str = "Yes.") -> None:
+async def finish(world: RunsWorld, id: str, text: str = "Yes.") -> None:
     script = await world.script(id)
     script.happen(Text(text), Said(assistant(text)))
     script.end()
@@ -25,7 +25,7 @@ async def finish(world: World, id: str, text: str = "Yes.") -> None:
 
 
 def test_a_run_is_answered(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         assert await world.submit("r1")
         script = await world.script("r1")
         assert (world.runs.running(MAIN), world.runs.waiting(MAIN), world.runs.busy) == ("r1", [], 1)
@@ -41,7 +41,7 @@ def test_a_run_is_answered(tmp_path: Path) -> None:
 
 
 def test_the_same_id_again_is_the_same_run_at_each_point(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         one, two = await asyncio.gather(world.submit("r1"), world.submit("r1"))
         assert [one, two] == [True, False]
         script = await world.script("r1")
@@ -55,7 +55,7 @@ def test_the_same_id_again_is_the_same_run_at_each_point(tmp_path: Path) -> None
 
 
 def test_one_at_a_time_and_the_others_in_order(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         for number in range(4):
             await world.submit(f"r{number}", text=f"q{number}")
         await world.submit("elsewhere", OTHER)
@@ -71,7 +71,7 @@ def test_one_at_a_time_and_the_others_in_order(tmp_path: Path) -> None:
 
 
 def test_so_many_wait_in_a_session_and_no_more(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         for number in range(MAX_QUEUED + 1):
             await world.submit(f"r{number}")
         with pytest.raises(QueueFull):
@@ -85,7 +85,7 @@ def test_so_many_wait_in_a_session_and_no_more(tmp_path: Path) -> None:
 def test_so_many_go_on_at_once_and_sessions_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MAX_RUNNING", 2)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         for session in ("a", "b", "c"):
             for number in range(2):
                 await world.submit(f"{session}{number}", f"agent:main:{session}")
@@ -103,7 +103,7 @@ def test_so_many_go_on_at_once_and_sessions_take_turns(tmp_path: Path, monkeypat
 
 
 def test_a_run_that_goes_on_is_aborted_and_keeps_what_was_written(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         script.happen(Text("Once upon"))
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_is_aborted_and_keeps_what_was_written(tmp_path: Path
 
 
 def test_one_that_waits_is_aborted_and_never_begins(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         for number in range(3):
             await world.submit(f"r{number}", text=f"q{number}")
         assert await world.runs.abort(MAIN, "r1") == ["r1"]
@@ -133,7 +133,7 @@ def test_one_that_waits_is_aborted_and_never_begins(tmp_path: Path) -> None:
 
 
 def test_one_that_is_being_aborted_does_not_begin_meanwhile(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         for number in range(3):
             await world.submit(f"r{number}", text=f"q{number}")
         world.gateway.disk.slow["end r1"] = asyncio.Event()
@@ -150,7 +150,7 @@ def test_one_that_is_being_aborted_does_not_begin_meanwhile(tmp_path: Path) -> N
 
 
 def test_all_of_a_session_are_aborted_and_no_other(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         for number in range(3):
             await world.submit(f"r{number}")
         await world.submit("elsewhere", OTHER)
@@ -164,7 +164,7 @@ def test_all_of_a_session_are_aborted_and_no_other(tmp_path: Path) -> None:
 
 
 def test_one_that_is_just_beginning_is_aborted(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         assert world.runs.running(MAIN) is None and world.runs.waiting(MAIN) == ["r1"]
         assert await world.runs.abort(MAIN) == ["r1"]
@@ -175,7 +175,7 @@ def test_one_that_is_just_beginning_is_aborted(tmp_path: Path) -> None:
 
 
 def test_one_that_has_no_agent_yet_is_aborted_at_once(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         world.agents.down = True
         await world.submit("r1")
         await until(lambda: world.runs.running(MAIN))
@@ -187,7 +187,7 @@ def test_one_that_has_no_agent_yet_is_aborted_at_once(tmp_path: Path) -> None:
 
 
 def test_an_abort_that_the_agent_could_not_be_told_is_told_when_it_can(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         script.happen(Text("Once"))
@@ -208,7 +208,7 @@ def test_an_agent_that_does_not_end_a_run_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         script.happen(Text("Once"))
@@ -228,7 +228,7 @@ def test_an_agent_that_does_not_end_a_run_is_not_waited_for(
 
 
 def test_a_full_disk_refuses_messages_and_loses_nothing_of_what_goes_on(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         await world.submit("r2")
         script = await world.script("r1")
@@ -253,7 +253,7 @@ def test_a_full_disk_refuses_messages_and_loses_nothing_of_what_goes_on(tmp_path
 def test_one_that_was_stored_although_it_was_said_to_have_failed_begins_when_it_is_asked_for_again(
     tmp_path: Path,
 ) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         write = world.store.database.write
 
         async def lie(work: Any) -> Any:
@@ -275,7 +275,7 @@ def test_one_that_was_stored_although_it_was_said_to_have_failed_begins_when_it_
 
 
 def test_one_whose_beginning_cannot_be_stored_waits_for_the_disk(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         await world.submit("r2")
         script = await world.script("r1")
@@ -292,7 +292,7 @@ def test_one_whose_beginning_cannot_be_stored_waits_for_the_disk(tmp_path: Path)
 
 
 def test_what_was_told_is_stored_when_asked_for(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         world.runs._owner._storing.stop()
@@ -318,7 +318,7 @@ def test_what_was_told_is_stored_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_waiting_for_the_end_of_a_run(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         assert await world.runs.wait("nobody", 10) is None
         await world.submit("r1")
         run = await world.runs.wait("r1", 0.01)
@@ -334,7 +334,7 @@ def test_waiting_for_the_end_of_a_run(tmp_path: Path) -> None:
 
 
 def test_who_leaves_lets_nobody_wait(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         waiting = asyncio.create_task(world.runs.wait("r1", 10))
         await until(lambda: world.runs._waiters)
@@ -350,7 +350,7 @@ def test_who_leaves_lets_nobody_wait(tmp_path: Path) -> None:
 
 
 def test_a_client_that_goes_while_it_asks_has_asked_all_the_same(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         asking = asyncio.create_task(world.submit("r1"))
         await asyncio.sleep(0)
         asking.cancel()
@@ -368,7 +368,7 @@ def test_a_client_that_goes_while_it_asks_has_asked_all_the_same(tmp_path: Path)
 
 
 def test_a_run_goes_on_with_the_next_gateway_where_it_was(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         await world.submit("r2", text="then")
         script = await world.script("r1")
@@ -393,7 +393,7 @@ def test_a_run_goes_on_with_the_next_gateway_where_it_was(tmp_path: Path) -> Non
 
 
 def test_a_leaving_gateway_begins_nothing_and_hears_nothing(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         await world.runs.close()
@@ -411,7 +411,7 @@ def test_a_leaving_gateway_begins_nothing_and_hears_nothing(tmp_path: Path) -> N
 
 
 def test_a_run_is_not_begun_anew_because_gateway_and_connection_broke(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         world.runs._owner._storing.stop()
@@ -431,7 +431,7 @@ def test_a_run_is_not_begun_anew_because_gateway_and_connection_broke(tmp_path: 
 
 
 def test_a_gateway_leaves_while_another_agent_is_to_be_asked(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         script.happen(Text("Once"))
@@ -451,7 +451,7 @@ def test_a_gateway_leaves_while_another_agent_is_to_be_asked(tmp_path: Path) -> 
 
 
 def test_an_end_that_could_not_be_stored_comes_again(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         await world.submit("r1")
         script = await world.script("r1")
         world.gateway.disk.full = True
@@ -474,7 +474,7 @@ def test_an_audience_that_fails_is_not_everybodys(tmp_path: Path, caplog: pytest
 
         happened = anew = ended = begun  # type: ignore[assignment]
 
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         world.runs.audience.insert(0, Broken())  # type: ignore[arg-type]
         await world.submit("r1")
         await finish(world, "r1")
@@ -484,7 +484,7 @@ def test_an_audience_that_fails_is_not_everybodys(tmp_path: Path, caplog: pytest
 
 
 def test_a_hundred_sessions_at_once(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
+    async def test(world: RunsWorld) -> None:
         ids = [f"r{number}" for number in range(100)]
         await asyncio.gather(*(world.submit(id, f"agent:main:{id}") for id in ids))
         scripts = [await world.script(id) for id in ids]

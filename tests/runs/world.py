@@ -109,7 +109,7 @@ class Agents:
 
 
 @dataclass
-class Heard:
+class Audience:
     """An audience that sees to it that nothing is told after the end of a run, and each word once."""
 
     begun_: list[str] = field(default_factory=list)
@@ -170,10 +170,10 @@ def _run(work: Any) -> str:
     return str(getattr(first, "run", first))
 
 
-class Gateway:
+class RunsGateway:
     """One process."""
 
-    def __init__(self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: Times, heard: Heard) -> None:
+    def __init__(self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: Times, heard: Audience) -> None:
         self.store = Store(folder / "conversations.sqlite")
         self.disk = Disk(self.store)
         self.runs = Runs(self.store, dial, lambda run: specify(run), times=times)
@@ -201,15 +201,15 @@ class Gateway:
         await self.store.close()
 
 
-class World:
+class RunsWorld:
     def __init__(self, folder: Path, times: Times = SOON) -> None:
         self.folder = folder
         self.times = times
-        self.heard = Heard()
+        self.heard = Audience()
         # The address of a Unix socket is short (unix(7)), and pytest's folders are not.
         self._short = tempfile.TemporaryDirectory(prefix="oc-")
         self.agents = Agents(Path(self._short.name) / "agent.sock")
-        self.gateway = Gateway(folder, self.agents.dial, times, self.heard)
+        self.gateway = RunsGateway(folder, self.agents.dial, times, self.heard)
 
     @property
     def runs(self) -> Runs:
@@ -229,7 +229,7 @@ class World:
         self._short.cleanup()
 
     async def next_gateway(self) -> None:
-        self.gateway = Gateway(self.folder, self.agents.dial, self.times, self.heard)
+        self.gateway = RunsGateway(self.folder, self.agents.dial, self.times, self.heard)
         await self.gateway.start()
 
     async def submit(self, id: str, session: str = MAIN, text: str = "hello", **more: Any) -> bool:
@@ -251,9 +251,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, times: Times = SOON) -> AsyncIterator[World]:
+async def world(folder: Path, times: Times = SOON) -> AsyncIterator[RunsWorld]:
     """With `Scripted` in place of an agent's conversations, which is the caller's to see to."""
-    made = World(folder, times)
+    made = RunsWorld(folder, times)
     await made.begin()
     try:
         yield made
@@ -262,7 +262,7 @@ async def world(folder: Path, times: Times = SOON) -> AsyncIterator[World]:
         await made.end()
 
 
-def in_a_world(folder: Path, test: Callable[[World], Awaitable[None]], times: Times = SOON) -> None:
+def in_a_world(folder: Path, test: Callable[[RunsWorld], Awaitable[None]], times: Times = SOON) -> None:
     async def life() -> None:
         async with asyncio.timeout(30), world(folder, times) as made:
             await test(made)

@@ -27,7 +27,7 @@ OLD, NEW = make_peer(3, ADMIN), make_peer(4, ADMIN)
 
 
 @dataclass
-class Talk:
+class Caller:
     core: FakeCore
     stack: ExitStack
 
@@ -70,14 +70,14 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(folder: Path, tree: dict[str, Any] | None = None, dial: Dial = nobody) -> AsyncIterator[Talk]:
+async def talking(folder: Path, tree: dict[str, Any] | None = None, dial: Dial = nobody) -> AsyncIterator[Caller]:
     paths = replace(PATHS, config=folder / "openclaw.json", state=folder)
     found = CONFIG if tree is None else tree
     core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=found, tree=found), dial=dial)
     await core.conversations.ready()
     with ExitStack() as stack:
         try:
-            yield Talk(core, stack)
+            yield Caller(core, stack)
         finally:
             await core.conversations.close(5.0)
 

@@ -7,14 +7,14 @@ from gateway.protocol.scopes import READ
 from gateway.sessions.records import Filter
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
-from tests.rpc.methods.talking import NEW, OLD, Talk, run, talking
+from tests.rpc.methods.talking import NEW, OLD, Caller, run, talking
 from tests.sessions.talk import MAIN, NOW, assistant, converse
 
 WORK = "agent:main:work"
 DEFAULTS = {"modelProvider": "mock", "model": "m1", "contextTokens": 200000}
 
 
-async def two(talk: Talk) -> None:
+async def two(talk: Caller) -> None:
     """A main session and a later one."""
     await converse(talk.store, "r1", MAIN, "Plan my trip\nto Vienna", assistant("Gladly."))
     await converse(talk.store, "r2", WORK, "second", assistant("It is."), now=NOW + 1000)

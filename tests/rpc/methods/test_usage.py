@@ -6,7 +6,7 @@ import pytest
 
 from tests.rpc.calls import call
 from tests.rpc.methods.configured import configured
-from tests.rpc.methods.talking import NEW, OLD, Talk, run, talking
+from tests.rpc.methods.talking import NEW, OLD, Caller, run, talking
 from tests.sessions.talk import MAIN, NOW, assistant, converse, tool_result
 
 DAY = 86_400_000
@@ -14,7 +14,7 @@ RANGE = {"startDate": "2026-11-21", "endDate": "2026-11-22"}
 """NOW is in the second of these days."""
 
 
-async def used(talk: Talk) -> None:
+async def used(talk: Caller) -> None:
     tool = [tool_result("look", "x", NOW), tool_result("look", "y", NOW, error=True)]
     await converse(talk.store, "r1", MAIN, "hello", *tool, assistant("Hi."))
     await converse(talk.store, "r2", "agent:main:work", "yes", assistant("No.", NOW - DAY, model="m2"), now=NOW - DAY)
