@@ -134,7 +134,7 @@ def mortals() -> Iterator[None]:
 
 
 @dataclass
-class Client:
+class SteppedClient:
     """One end of a connection, by what it has sent and received; it does not go on by itself."""
 
     sock: socket.socket
@@ -364,7 +364,7 @@ class World:
     """The service manager has no time to listen to a process unless it is waited for."""
     auth: Any = field(default_factory=lambda: FakeCore().auth)
     devices: Any = field(default_factory=lambda: FakeCore().devices)
-    clients: list[Client] = field(default_factory=list)
+    clients: list[SteppedClient] = field(default_factory=list)
     served: int = 0
     told: int = 0
     """Events."""
@@ -380,7 +380,7 @@ class World:
         for number in range(clients):
             ours, theirs = connected(BUFFER)
             theirs.setblocking(False)
-            self.clients.append(Client(theirs, (theirs.getsockname(), theirs.getpeername())))
+            self.clients.append(SteppedClient(theirs, (theirs.getsockname(), theirs.getpeername())))
             peer = replace((peers or {}).get(number, PEER), client=replace(PEER.client, instance_id=str(number)))
             who = Who(f"client-{number}", peer, 1_000, first.keeper._fingerprint(self.auth))
             entry = first.keeper.ledger.enter(msgspec.json.encode(who))
@@ -426,7 +426,7 @@ class World:
                     if client.read(1_000_000) or self._moving(client):
                         still = 0
 
-    def _moving(self, client: Client) -> bool:
+    def _moving(self, client: SteppedClient) -> bool:
         """Whether something is on its way between it and the process."""
         if client.ended:
             return False

@@ -19,11 +19,11 @@ from gateway.serving.adoption import Tally
 from gateway.serving.websocket import Adopted, WebSocketProtocol
 from gateway.web.socket import Resumed
 from tests.effort import examples, some
-from tests.handover.world import PEER, Client, World, mortals
+from tests.handover.world import PEER, SteppedClient, World, mortals
 from tests.tcp import descriptors
 
 
-class Book:
+class OneDevice:
     """Knows one device."""
 
     def still_admits(self, device_id: str, role: str) -> bool:
@@ -32,7 +32,7 @@ class Book:
 
 def play(scene: Callable[[World], Awaitable[None]], clients: int = 1, peers: Mapping[int, Peer] | None = None) -> None:
     async def limited() -> None:
-        world = World(devices=Book())
+        world = World(devices=OneDevice())
         world.begin(clients, peers)
         async with asyncio.timeout(20):
             await world.succeed()
@@ -47,7 +47,7 @@ def play(scene: Callable[[World], Awaitable[None]], clients: int = 1, peers: Map
     assert descriptors() == before
 
 
-def assert_true(world: World, client: Client) -> None:
+def assert_true(world: World, client: SteppedClient) -> None:
     """Nothing twice, nothing lost while the connection stays, no gap."""
     frames, rest = client.frames()
     answers, close = client.answers(), client.close()
@@ -219,7 +219,7 @@ def test_those_who_went_on_are_told_who_did_not(monkeypatch: pytest.MonkeyPatch)
     play(scene, clients=2)
 
 
-def presence(client: Client) -> int:
+def presence(client: SteppedClient) -> int:
     """How many the latest event of that name lists."""
     told = [text["payload"]["presence"] for text in client.texts() if text["event"] == "presence"]
     return len(told[-1]) if told else 0

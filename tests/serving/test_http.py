@@ -55,7 +55,7 @@ class Client:
 
 
 @dataclass
-class Scene:
+class HttpScene:
     server: GatewayServer
     address: tuple[str, int]
     clients: list[Client]
@@ -67,12 +67,12 @@ class Scene:
 
 
 @asynccontextmanager
-async def serving(app: Any = echo, **limits: int) -> AsyncIterator[Scene]:
+async def serving(app: Any = echo, **limits: int) -> AsyncIterator[HttpScene]:
     bounds = msgspec.structs.replace(Limits(), **limits)
     server = GatewayServer(app, lambda: bounds)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         await server.start([listener])
-        scene = Scene(server, listener.getsockname(), [])
+        scene = HttpScene(server, listener.getsockname(), [])
         try:
             async with asyncio.timeout(10):
                 yield scene
@@ -480,7 +480,7 @@ APIS = {"/v1/x": 4096}
 
 
 @asynccontextmanager
-async def serving_apis(**limits: int) -> AsyncIterator[Scene]:
+async def serving_apis(**limits: int) -> AsyncIterator[HttpScene]:
     async with serving(**limits) as it:
         it.server.server_state.apis = APIS
         yield it

@@ -20,9 +20,9 @@ from tests.wire.raw import (
     PING,
     PONG,
     TEXT,
-    Client,
     Frame,
-    Scene,
+    RawClient,
+    RawScene,
     close,
     connect_request,
     faults,
@@ -81,7 +81,7 @@ ANSWERED = {
 @pytest.mark.parametrize("bytewise", [False, True], ids=["at once", "byte by byte"])
 @pytest.mark.parametrize("case", ANSWERED)
 def test_what_is_allowed_is_answered(case: str, bytewise: bool) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         data = ANSWERED[case]
         for start in range(0, len(data), 1) if bytewise and len(data) < 2000 else [0]:
@@ -94,7 +94,7 @@ def test_what_is_allowed_is_answered(case: str, bytewise: bool) -> None:
 
 
 def test_every_ping_gets_its_own_words_back() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         await client.upgrade()
         assert (await client.next()) is not None  # the challenge
@@ -149,7 +149,7 @@ REFUSED = {
 def test_what_is_not_allowed_ends_the_connection(case: str, greeted: bool) -> None:
     data, code = REFUSED[case]
 
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         await client.upgrade()
         if greeted:
@@ -170,7 +170,7 @@ INVALID = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 6553
 @pytest.mark.parametrize("code", ECHOED)
 @pytest.mark.parametrize("reason", [b"", "grüß dich".encode(), b"r" * 123], ids=["bare", "reason", "longest"])
 def test_a_close_is_answered_with_its_code(code: int, reason: bytes) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         client.send(close(code, reason))
         assert await client.end() == code
@@ -181,7 +181,7 @@ def test_a_close_is_answered_with_its_code(code: int, reason: bytes) -> None:
 
 @pytest.mark.parametrize("code", INVALID)
 def test_a_close_with_a_code_that_cannot_be_is_a_protocol_error(code: int) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         client.send(close(code))
         assert await client.end() == 1002
@@ -191,7 +191,7 @@ def test_a_close_with_a_code_that_cannot_be_is_a_protocol_error(code: int) -> No
 
 
 def test_a_close_without_a_code_is_answered_without_one() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         client.send(frame(CLOSE))
         while (got := await client.next()) is not None and got.opcode != CLOSE:
@@ -204,7 +204,7 @@ def test_a_close_without_a_code_is_answered_without_one() -> None:
 
 
 def test_what_follows_a_close_is_not_read() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         client.send(close(1000) + text(request(method="gateway.restart.request")) + frame(PING, b"p") + close(1002))
         assert await client.end() == 1000
@@ -216,7 +216,7 @@ def test_what_follows_a_close_is_not_read() -> None:
 
 @pytest.mark.parametrize("code", [1000, 999], ids=["right", "wrong"])
 def test_our_own_close_ends_with_the_clients_answer_right_or_wrong(code: int) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         client.send(frame(BINARY, b"x"))
         while (got := await client.next()) is not None and got.opcode != CLOSE:
@@ -232,7 +232,7 @@ def test_our_own_close_ends_with_the_clients_answer_right_or_wrong(code: int) ->
 
 @pytest.mark.parametrize("greeted", [False, True], ids=["before hello", "after hello"])
 def test_a_client_that_shuts_its_half_is_gone(greeted: bool) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         await client.upgrade()
         if greeted:
@@ -246,7 +246,7 @@ def test_a_client_that_shuts_its_half_is_gone(greeted: bool) -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 6, 10])
 def test_a_frame_that_breaks_off_leaves_nothing(cut: int) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted()
         client.send(frame(TEXT, b"x" * 300)[:cut])
         client.shut_half()
@@ -270,7 +270,7 @@ def fragments(data: bytes, size: int) -> bytes:
 @pytest.mark.parametrize("split", [False, True], ids=["one frame", "fragments"])
 @pytest.mark.parametrize("over", [0, 1])
 def test_the_largest_frame_before_hello(over: int, split: bool) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         await client.upgrade()
         data = padded(connect_request(), 64 * KIB + over)
@@ -287,7 +287,7 @@ def test_the_largest_frame_before_hello(over: int, split: bool) -> None:
 @pytest.mark.parametrize("over", [0, 1])
 @pytest.mark.parametrize(("protocol", "size"), [(3, 512 * KIB), (4, 25 * KIB * KIB)])
 def test_the_largest_frame_after_hello(protocol: int, size: int, over: int, split: bool) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.greeted(protocol)
         data = padded(request(), size + over)
         client.send(fragments(data, size // 7) if split else text(data))
@@ -300,7 +300,7 @@ def test_the_largest_frame_after_hello(protocol: int, size: int, over: int, spli
 
 
 def test_a_length_that_nobody_can_send_is_refused_by_its_head_alone() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         for size, code in ((2**62, 1009), (2**63, 1009), (2**64 - 1, 1009)):
             client = await it.greeted()
             client.send(bytes([0x81, 0xFF]) + size.to_bytes(8, "big") + b"\0\0\0\0")
@@ -342,7 +342,7 @@ HANDSHAKES = {
 def test_a_handshake_gets_its_answer(case: str) -> None:
     head, status = HANDSHAKES[case]
 
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         client.send(head + b"\r\n" + (b"abc" if case == "a body" else b""))
         answer = (await client.reader.readuntil(b"\r\n\r\n")).lower()
@@ -362,7 +362,7 @@ def test_a_handshake_gets_its_answer(case: str) -> None:
 
 @pytest.mark.parametrize("header", ["upgrade: websocket\r\n", "connection: upgrade\r\n"])
 def test_half_an_upgrade_is_a_request_for_a_page(header: str) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         client.send(GET + header.encode() + KEY + V13 + b"\r\n")
         answer = await client.reader.readuntil(b"\r\n\r\n")
@@ -376,7 +376,7 @@ def test_half_an_upgrade_is_a_request_for_a_page(header: str) -> None:
 def test_a_client_that_does_not_wait_for_the_answer_to_its_upgrade(early: str, delay: bool) -> None:
     """It may not; the connection ends or goes on all the same."""
 
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         frames = text(connect_request()) if early == "right" else frame(3, b"x")
         if delay:
@@ -393,14 +393,14 @@ def test_a_client_that_does_not_wait_for_the_answer_to_its_upgrade(early: str, d
     run(play)
 
 
-async def ended_or_answering(client: Client) -> None:
+async def ended_or_answering(client: RawClient) -> None:
     client.send(text(connect_request()) + frame(PING, b"alive"))
     while (got := await client.next()) is not None and got.payload != b"alive":
         pass
 
 
 def test_a_wrong_frame_that_comes_before_the_upgrade_is_answered_ends_the_connection() -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         answer = it.server.config.loaded_app
         begun, go = asyncio.Event(), asyncio.Event()
 

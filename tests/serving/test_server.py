@@ -22,7 +22,7 @@ from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
 Scope = dict[str, Any]
 
 
-class Gate:
+class LetGo:
     """Answers when it is let go."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Gate:
 
 class Leaving:
     def __init__(self) -> None:
-        self.app = Gate()
+        self.app = LetGo()
         self.server = GatewayServer(self.app, Limits)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.stopped = asyncio.Event()
@@ -264,7 +264,7 @@ async def leave_carrying(it: Leaving) -> dict[str, int]:
 
 async def go_on(carried: dict[str, int], limits: Limits | None = None) -> GatewayServer:
     """A successor that answers at once."""
-    app = Gate()
+    app = LetGo()
     app.go.set()
     app.size = 9
     server = GatewayServer(app, lambda: limits or Limits())

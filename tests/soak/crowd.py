@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tests.soak.guests import Onlooker, Reader
 from tests.soak.questions import ECHO, FORGETFUL, Questions
-from tests.soak.talker import Crowd, Talker
+from tests.soak.talker import CrowdNotes, Talker
 
 TALKERS, ONLOOKERS, READERS = 10, 6, 3
 KINDS = ("", "", FORGETFUL, "", ECHO)
@@ -26,7 +26,7 @@ class Person(Protocol):
         """Until the crowd rests, and what was begun has ended."""
 
 
-def people(crowd: Crowd, seed: int) -> list[Person]:
+def people(crowd: CrowdNotes, seed: int) -> list[Person]:
     everybody: list[Person] = []
     for number in range(TALKERS):
         chance = random.Random(f"{seed} talker {number}")
@@ -38,14 +38,14 @@ def people(crowd: Crowd, seed: int) -> list[Person]:
     return everybody
 
 
-def report(crowd: Crowd) -> str:
+def report(crowd: CrowdNotes) -> str:
     asked = [{**dataclasses.asdict(question), "ends": sorted(question.ends)} for question in crowd.asked.values()]
     told = {"asked": asked, "problems": crowd.problems, "counts": crowd.counts, "silence": crowd.silence}
     return json.dumps(told)
 
 
 async def main(options: argparse.Namespace) -> None:
-    crowd = Crowd(options.url, options.token)
+    crowd = CrowdNotes(options.url, options.token)
     everybody = people(crowd, options.seed)
     loop = asyncio.get_running_loop()
     while (await loop.run_in_executor(None, sys.stdin.readline)) == "go\n":

@@ -11,7 +11,7 @@ from gateway.client import GatewayClient
 from gateway.errors import GatewayError
 from tests.soak.book import LOST, Ear, Ears, End, Question
 from tests.soak.questions import Questions
-from tests.soak.talker import AGAIN_S, PATIENCE_S, Crowd
+from tests.soak.talker import AGAIN_S, PATIENCE_S, CrowdNotes
 
 STAY_S = 10.0
 """The longest that an onlooker stays."""
@@ -26,7 +26,7 @@ PAUSE_S = 2.0
 
 
 class Onlooker:
-    def __init__(self, crowd: Crowd, chance: random.Random) -> None:
+    def __init__(self, crowd: CrowdNotes, chance: random.Random) -> None:
         self._crowd = crowd
         self._chance = chance
 
@@ -65,7 +65,7 @@ class Onlooker:
 class Reader:
     """With OpenAI's own client. Whose connection ends asks again under the same key."""
 
-    def __init__(self, crowd: Crowd, questions: Questions, chance: random.Random) -> None:
+    def __init__(self, crowd: CrowdNotes, questions: Questions, chance: random.Random) -> None:
         self._crowd = crowd
         self._questions = questions
         self._chance = chance

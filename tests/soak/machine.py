@@ -122,7 +122,7 @@ class Machine:
         return [int(line) for line in self.manager.path(f"/sys/fs/cgroup{cgroup}/cgroup.procs").read_text().split()]
 
 
-class Crowd:
+class CrowdProcess:
     """crowd.py, on this machine and in the network of the gateway."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
@@ -147,11 +147,11 @@ class Crowd:
 
 
 @contextmanager
-def crowd(machine: Machine, seed: int) -> Iterator[Crowd]:
+def crowd(machine: Machine, seed: int) -> Iterator[CrowdProcess]:
     words = [sys.executable, "-m", "tests.soak.crowd", f"--token={TOKEN}", f"--seed={seed}"]
     pipe = subprocess.PIPE
     with subprocess.Popen([*machine.enter, *words], cwd=PROJECT, stdin=pipe, stdout=pipe, text=True) as process:
         try:
-            yield Crowd(process)
+            yield CrowdProcess(process)
         finally:
             process.kill()

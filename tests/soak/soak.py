@@ -17,7 +17,7 @@ from tests.e2e.gateway import SERVICE
 from tests.e2e.manager import until
 from tests.soak.book import Question
 from tests.soak.ledger import compare, read
-from tests.soak.machine import DATABASE, Crowd, Machine, Measures
+from tests.soak.machine import DATABASE, CrowdProcess, Machine, Measures
 
 ROUND_S = 60.0
 CALM = 0.25
@@ -44,7 +44,7 @@ ENOUGH = 5_000
 
 
 class Soak:
-    def __init__(self, machine: Machine, crowd: Crowd, seed: int) -> None:
+    def __init__(self, machine: Machine, crowd: CrowdProcess, seed: int) -> None:
         self.problems: dict[str, None] = {}
         """In order, each once."""
         self.disturbances: Counter[str] = Counter()

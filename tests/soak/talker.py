@@ -23,7 +23,7 @@ PAUSE_S = 2.0
 
 
 @dataclass
-class Crowd:
+class CrowdNotes:
     """What everybody in it shares."""
 
     url: str
@@ -57,7 +57,7 @@ class Crowd:
 
 
 class Talker:
-    def __init__(self, crowd: Crowd, questions: Questions, chance: random.Random) -> None:
+    def __init__(self, crowd: CrowdNotes, questions: Questions, chance: random.Random) -> None:
         self._crowd = crowd
         self._questions = questions
         self._chance = chance

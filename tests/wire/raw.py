@@ -85,7 +85,7 @@ def connect_request(protocol: int = 4, secret: str = SECRET) -> dict[str, Any]:
 
 
 @dataclass
-class Client:
+class RawClient:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     shut: bool = False
@@ -144,26 +144,26 @@ class Client:
 
 
 @dataclass
-class Scene:
+class RawScene:
     core: FakeCore = field(default_factory=lambda: FakeCore(auth=AuthPolicy("token", token=SECRET, generation=1)))
 
     def __post_init__(self) -> None:
         self.core.config = Config()
         self.server = GatewayServer(create_app(self.core), lambda: Limits(max_connections_per_address=5000))
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self.clients: list[Client] = []
+        self.clients: list[RawClient] = []
 
-    async def client(self, receive_buffer: int | None = None) -> Client:
+    async def client(self, receive_buffer: int | None = None) -> RawClient:
         """A small buffer lets the server feel soon that nothing is read."""
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, self.listener.getsockname())
-        self.clients.append(Client(*await asyncio.open_connection(sock=sock)))
+        self.clients.append(RawClient(*await asyncio.open_connection(sock=sock)))
         return self.clients[-1]
 
-    async def greeted(self, protocol: int = 4, receive_buffer: int | None = None) -> Client:
+    async def greeted(self, protocol: int = 4, receive_buffer: int | None = None) -> RawClient:
         client = await self.client(receive_buffer)
         await client.upgrade()
         await client.hello(protocol)
@@ -178,9 +178,9 @@ class Scene:
 async def _nothing(grace: float) -> None: ...
 
 
-def run(play: Callable[[Scene], Awaitable[None]], limit: float = 10) -> None:
+def run(play: Callable[[RawScene], Awaitable[None]], limit: float = 10) -> None:
     async def scene() -> None:
-        it = Scene()
+        it = RawScene()
         await it.server.start([it.listener])
         try:
             async with asyncio.timeout(limit):

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.protocol.limits import MIB
 from tests.effort import share
-from tests.wire.raw import CLOSE, PING, Client, Scene, frame, many_files, request, run, text
+from tests.wire.raw import CLOSE, PING, RawClient, RawScene, frame, many_files, request, run, text
 
 CROWD = share(1000, 200)
 SLOW, QUICK = share(50, 10), share(20, 5)
@@ -20,7 +20,7 @@ def test_a_crowd_that_comes_at_once_is_all_greeted() -> None:
     if many_files() < CROWD:
         pytest.skip("this process may not open enough files")
 
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         clients = await asyncio.gather(*(it.greeted(3 + number % 2) for number in range(CROWD)))
         assert it.core.hub.count == CROWD
         for client in clients:
@@ -31,7 +31,7 @@ def test_a_crowd_that_comes_at_once_is_all_greeted() -> None:
     run(play, limit=30)
 
 
-async def count_events(client: Client, name: bytes) -> int:
+async def count_events(client: RawClient, name: bytes) -> int:
     """The events of this name before the pong."""
     seen = 0
     client.send(frame(PING, b"end"))
@@ -43,7 +43,7 @@ async def count_events(client: Client, name: bytes) -> int:
 
 @pytest.mark.parametrize("drop_if_slow", [False, True], ids=["closed", "skipped"])
 def test_clients_that_do_not_read_cost_the_others_nothing(drop_if_slow: bool) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         it.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)  # what the kernel would hold is not ours
         slow = [await it.greeted(3, receive_buffer=4096) for _ in range(SLOW)]
         for client in slow:

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 
 from gateway.rpc.methods import METHODS
 from tests.effort import examples
-from tests.wire.raw import CLOSE, PING, PONG, Client, Scene, close, connect_request, faults, frame, request, run, text
+from tests.wire.raw import (
+    CLOSE,
+    PING,
+    PONG,
+    RawClient,
+    RawScene,
+    close,
+    connect_request,
+    faults,
+    frame,
+    request,
+    run,
+    text,
+)
 
 DOCUMENTED = {None, 1000, 1002, 1003, 1007, 1008, 1009}
 """The codes with which a connection may end that is the client's fault; None: it asked for the end without a code."""
@@ -61,7 +74,7 @@ def loud(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "uvicorn")
 
 
-async def ends_well(client: Client) -> None:
+async def ends_well(client: RawClient) -> None:
     """It answers a ping after all that, or has closed with a code of ours."""
     client.send(frame(PING, b"alive"))
     while (got := await client.next()) is not None:
@@ -73,7 +86,7 @@ async def ends_well(client: Client) -> None:
 
 
 def attack(caplog: pytest.LogCaptureFixture, data: list[bytes], greeted: bool) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         await client.upgrade()
         if greeted:
@@ -106,7 +119,7 @@ def test_any_frames(caplog: pytest.LogCaptureFixture, greeted: bool, data: list[
 @given(data=st.binary(min_size=1, max_size=2000))
 @pytest.mark.parametrize("greeted", [False, True], ids=["before hello", "after hello"])
 def test_any_bytes(caplog: pytest.LogCaptureFixture, greeted: bool, data: bytes) -> None:
-    async def play(it: Scene) -> None:
+    async def play(it: RawScene) -> None:
         client = await it.client()
         await client.upgrade()
         if greeted:
