@@ -62,9 +62,13 @@ class Gate:
         return client_id == CONTROL_UI and (self.allow_insecure_ui or self.ignore_ui_device)
 
     def vouches(self, claim: Claim) -> bool:
-        """Whether this client without a device keeps the scopes that it asks for, in protocol 4."""
+        """Whether this client without a device keeps the scopes that it asks for.
+
+        From elsewhere none does: the secret is handed out, to scrapers and scripts, and pairing is what an operator
+        is asked for. On this machine protocol 3 asks no client for a device, protocol 4 only its own.
+        """
         own = claim.client_id == "cli" or (claim.client_id, claim.client_mode) == ("gateway-client", "backend")
-        return self.excuses(claim.client_id) or (self.visitor.local and own)
+        return self.excuses(claim.client_id) or (self.visitor.local and (own or claim.protocol < 4))
 
 
 def refuse_without_device(gate: Gate, policy: AuthPolicy, claim: Claim, role: str) -> WireError | None:

@@ -24,9 +24,9 @@ PAIRING: Scope = "operator.pairing"
 def granted(protocol: int, role: str, requested: list[str], *, vouched: bool = True) -> tuple[str, ...]:
     """Protocol 3 reads no scopes as all of them; protocol 4 reads none as none.
 
-    Protocol 4 lets an operator in for whom nothing vouches but the secret, and then lets it do nothing.
+    An operator for whom nothing vouches but the secret is let in, and may do nothing (CVE-2026-22172).
     """
-    if protocol >= 4 and role == "operator" and not vouched:
+    if role == "operator" and not vouched:
         return ()
     if protocol < 4 and role == "operator" and not requested:
         return (ADMIN,)

@@ -12,6 +12,7 @@ from gateway.lockout import Lockout
 from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
 from gateway.protocol.scopes import READ
 from gateway.protocol.scopes import Scope as Right
+from gateway.protocol.scopes import refuse as missing
 from gateway.protocol.visitor import Visitor, origin_refusal
 from gateway.web.visit import visit
 
@@ -33,18 +34,20 @@ UNATTRIBUTED = msgspec.json.encode(
 def refuse(core: Core, lockout: Lockout, scope: Scope, needed: Right = READ) -> Response | None:
     """None lets the request on. A locked address is not heard, whether its secret is right or not.
 
-    `needed`: what a device must be allowed to do; the secret lets do everything.
+    `needed`: what a device, or the user whom a proxy names, must be allowed to do; the secret lets do everything.
     """
-    if core.auth.mode == "none" and needed == READ:
-        return None
     secret, (who, identity) = _presented(scope), visit(core, scope)
     if core.auth.mode == "none":
-        return None if _may_ask(core, who) else _unauthorized()
+        # Nothing but the place protects: the same place as on the WebSocket, where others are let do nothing.
+        return None if who.local and _may_ask(core, who) else _unauthorized()
     if core.auth.mode == TRUSTED_PROXY:
         if identity == ATTRIBUTION:
             return Response(UNATTRIBUTED, 403, media_type="application/json")
         if isinstance(identity, Identity):
-            return None if _may_ask(core, who) else _unauthorized()
+            if not _may_ask(core, who):
+                return _unauthorized()
+            rights = identity.bound(core.auth.proxy.scopes_of(identity.user))
+            return None if missing(4, "operator", rights, needed) is None else _forbidden(needed)
     wait = lockout.wait_ms(who, "shared-secret") if secret else 0
     if wait:
         return Response(TOO_MANY, 429, {"retry-after": str(ceil(wait / 1000))}, media_type="application/json")

@@ -144,7 +144,7 @@ class Scene:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         self.opened.append(writer)
-        lines = [f"{method} {path} HTTP/1.1", "host: x", f"content-length: {len(data)}", *headers]
+        lines = [f"{method} {path} HTTP/1.1", "host: localhost", f"content-length: {len(data)}", *headers]
         if not any(line.lower().startswith("authorization:") for line in headers):
             lines.append(f"authorization: Bearer {TOKEN}")
         writer.write("\r\n".join([*lines, "", ""]).encode() + data)

@@ -8,7 +8,7 @@ from gateway.devices import Asking, Devices, Granted
 from gateway.lockout import LOCKED_S, MAX_FAILURES, Lockout
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.proxy import Rules
-from gateway.protocol.scopes import READ
+from gateway.protocol.scopes import ADMIN, READ, WRITE, Scope
 from gateway.web.bearer import refuse
 from tests.fakes.core import FakeCore
 
@@ -75,7 +75,11 @@ RIGHT = [(b"authorization", b"Bearer right")]
 def test_behind_a_trusted_proxy(ip: str, headers: list[tuple[bytes, bytes]], status: int) -> None:
     proxies = ("203.0.113.50",)
     core = FakeCore(
-        auth=AuthPolicy("trusted-proxy", password="right", proxy=Rules(user_header="x-user", proxies=proxies))
+        auth=AuthPolicy(
+            "trusted-proxy",
+            password="right",
+            proxy=Rules(user_header="x-user", proxies=proxies, identity_scopes={"ann": (READ,)}),
+        )
     )
     ui = ControlUi(allowed_origins=("https://claw.example",))
     core.config = replace(core.config, gateway=Gateway(trusted_proxies=proxies, control_ui=ui))
@@ -83,6 +87,63 @@ def test_behind_a_trusted_proxy(ip: str, headers: list[tuple[bytes, bytes]], sta
     assert (response.status_code if response else 0) == status
     if response and status == 403:
         assert b'"type":"proxy_attribution_required"' in bytes(response.body)
+
+
+@pytest.mark.parametrize(
+    ("user", "bound", "needed", "status"),
+    [
+        ("ann", None, READ, 0),
+        ("ann", None, WRITE, 403),
+        ("ann", b"", READ, 403),
+        ("bob", None, READ, 0),
+        ("bob", None, WRITE, 0),
+        ("bob", b"operator.read", WRITE, 403),
+        ("bob", b"operator.write", READ, 0),
+        ("eve", None, READ, 403),
+        ("eve", b"operator.admin", READ, 403),
+        ("root", None, WRITE, 0),
+    ],
+)
+def test_a_user_whom_a_proxy_names_may_do_what_the_config_and_the_proxy_let_them(
+    user: str, bound: bytes | None, needed: Scope, status: int
+) -> None:
+    proxies = ("203.0.113.50",)
+    scopes = {"ann": (READ,), "bob": (WRITE,), "root": (ADMIN,)}
+    rules = Rules(user_header="x-user", proxies=proxies, identity_scopes=scopes)
+    core = FakeCore(auth=AuthPolicy("trusted-proxy", proxy=rules))
+    core.config = replace(core.config, gateway=Gateway(trusted_proxies=proxies))
+    headers = [*WAY, (b"x-user", user.encode())] + ([] if bound is None else [(b"x-openclaw-scopes", bound)])
+    scope = {"type": "http", "client": (proxies[0], 1), "headers": headers}
+    response = refuse(core, Lockout(lambda: 0.0), scope, needed)
+    assert (response.status_code if response else 0) == status
+    assert status != 403 or f"missing scope: {needed}".encode() in bytes(response.body)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("needed", [READ, WRITE])
+@pytest.mark.parametrize(
+    ("ip", "headers", "status"),
+    [
+        ("127.0.0.1", HERE, 0),
+        ("::1", [(b"host", b"[::1]:18789")], 0),
+        ("127.0.0.1", [*HERE, (b"origin", b"http://localhost:5173")], 0),
+        ("127.0.0.1", [*HERE, (b"origin", b"https://claw.example")], 0),
+        ("127.0.0.1", [*HERE, (b"origin", b"https://evil.example")], 401),
+        ("127.0.0.1", [*HERE, (b"x-forwarded-for", b"203.0.113.9")], 401),
+        ("127.0.0.1", [(b"host", b"claw.example"), (b"x-forwarded-for", b"203.0.113.9")], 401),
+        ("127.0.0.1", [(b"host", b"evil.example")], 401),
+        ("127.0.0.1", [(b"host", b"evil.local"), (b"origin", b"http://evil.local")], 401),
+        ("127.0.0.1", [], 401),
+        ("192.168.1.9", [(b"host", b"192.168.1.5:18789")], 401),
+    ],
+)
+def test_without_a_secret_only_this_machine_is_served(
+    ip: str, headers: list[tuple[bytes, bytes]], status: int, needed: Scope
+) -> None:
+    """As on the WebSocket, where others are let do nothing: tunnels, rebound names, pages of the network."""
+    core = FakeCore(auth=AuthPolicy("none"))
+    core.config = replace(core.config, gateway=Gateway(control_ui=ControlUi(allowed_origins=("https://claw.example",))))
+    response = refuse(core, Lockout(lambda: 0.0), {"type": "http", "client": (ip, 1), "headers": headers}, needed)
+    assert (response.status_code if response else 0) == status
 
 
 def test_the_token_of_a_paired_device_lets_its_page_read_and_is_no_guess(tmp_path: Path) -> None:

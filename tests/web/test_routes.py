@@ -84,7 +84,8 @@ def test_the_page_is_told_of_the_agent_that_answers_it() -> None:
 def test_mode_none_needs_no_bearer_and_password_takes_the_password() -> None:
     core = FakeCore()
     core.auth = AuthPolicy("none")
-    assert ask(core, CONFIG).status == 200
+    assert ask(core, CONFIG, headers=[(b"host", b"localhost:18789")]).status == 200
+    assert ask(core, CONFIG, headers=[(b"host", b"rebound.example")]).status == 401
     core.auth = AuthPolicy("password", token="t0k", password="pw")
     assert ask(core, CONFIG, headers=bearer("pw")).status == 200
     assert ask(core, CONFIG, headers=bearer("t0k")).status == 401
