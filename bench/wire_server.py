@@ -53,7 +53,7 @@ def hub() -> Callable[..., Awaitable[None]]:
     from gateway.rpc.methods import METHODS
     from gateway.rpc.registry import Call, Registry, method
     from gateway.web.socket import websocket_endpoint
-    from tests.core_fake import FakeCore
+    from tests.fakes.core import FakeCore
 
     class Burst(Params, frozen=True):
         count: int
