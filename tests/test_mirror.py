@@ -3,7 +3,7 @@
 Both lists of exceptions are to become empty: whoever mends one takes it out, and nobody adds to them.
 """
 
-import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -26,15 +26,10 @@ UNTESTED = {
     "link/dialer",
     "link/heir",
     "protocol/limits",
-    "rpc/methods/approvals",
-    "rpc/methods/channels",
     "rpc/methods/config_file",
     "rpc/methods/config_text",
     "rpc/methods/connect",
     "rpc/methods/conversation",
-    "rpc/methods/cron",
-    "rpc/methods/nodes",
-    "rpc/methods/update",
     "runs/spec",
     "sessions/openclaw/transcript",
     "web/apis",
@@ -61,9 +56,8 @@ def test_a_class_of_the_tests_has_a_name_of_its_own() -> None:
     """A reader who meets it in two files would take them for the same thing."""
     places = defaultdict(set)
     for path in TESTS.rglob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                places[node.name].add(str(path.relative_to(TESTS)))
+        for name in re.findall(r"^class (\w+)", path.read_text(), flags=re.MULTILINE):
+            places[name].add(str(path.relative_to(TESTS)))
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in twice.items() if name not in TWICE} == {}
     assert TWICE - twice.keys() == set(), "take it out of the list"
