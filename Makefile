@@ -19,6 +19,7 @@ test-of: install-tools ## FILE=gateway/runs/owner.py: only the tests of that fil
 	@EFFORT=1 scripts/test.sh of "$(FILE)" $(ARGS)
 
 test-all: install-tools ## all tests, each example and step of them, the soak, other releases of Debian: an hour
+	@scripts/packages.sh distros || echo "So the tests run on this release alone." >&2
 	@scripts/test.sh all $(ARGS)
 
 e2e: install-tools ## only the end-to-end tests, under a real systemd user manager; fails where they cannot run

@@ -1,5 +1,5 @@
 #!/bin/bash
-# packages.sh run|test|conformance: installs the Debian packages that are missing, and says which and why. Probes for what
+# packages.sh run|test|conformance|distros: installs the Debian packages that are missing, and says which and why. Probes for what
 # is used and not for package names, so that a Python or a compiler from elsewhere counts. Touches the network only if something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,6 +30,9 @@ probe() {
         need npm "installs OpenClaw's own command lines and pages" command -v npm
         need chromium "shows OpenClaw's pages" has_browser
         need tmux "the terminal in which OpenClaw's own interface is talked to" command -v tmux
+    fi
+    if [ "$1" = distros ]; then
+        need debootstrap 'makes the other releases of Debian that the tests run on' command -v debootstrap
     fi
     [ "$1" = test ] || return 0
     need systemd 'the end-to-end tests boot a real user manager' test -x /lib/systemd/systemd
