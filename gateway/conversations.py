@@ -119,6 +119,8 @@ class Conversations:
                     await self._tasks.finish()
                     try:
                         await self.runs.close()
+                    except StorageFailed as error:
+                        log.error("%s; the agent keeps what could not be stored", error)
                     finally:
                         self._telling.close()
                     await self.changes.close()
@@ -126,8 +128,6 @@ class Conversations:
                         await self.store.close()
         except TimeoutError:
             log.warning("what runs have said is not stored after %g s; the agent keeps the rest", limit_s)
-        except StorageFailed as error:
-            log.error("%s; the agent keeps what could not be stored", error)
 
     def _open_soon(self) -> None:
         if self._opening is None or (self._opening.done() and not self.open):

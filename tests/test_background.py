@@ -94,6 +94,7 @@ def test_a_program_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, t
     assert asyncio.run(rehearse()) == "ImportError: half installed"
 
 
+@pytest.mark.process
 def test_an_interpreter_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.sys, "executable", "/nonexistent/python")
     assert asyncio.run(rehearse()) == "/nonexistent/python: No such file or directory"
