@@ -95,6 +95,7 @@ class Root:
             "HOME": "/root",
             "LANG": "C.UTF-8",
             "TERM": "dumb",
+            "PYTHONUNBUFFERED": "1",
             NESTED: self.suite,
             **(environment or {}),
         }
