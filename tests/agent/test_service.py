@@ -202,6 +202,7 @@ def test_told_to_stop_it_says_nothing_of_the_end_and_is_gone(tmp_path: Path) -> 
     run(test)
 
 
+@pytest.mark.serial
 def test_told_to_stop_it_takes_its_tools_with_it_within_five_seconds(tmp_path: Path) -> None:
     async def test() -> None:
         async with Provider() as provider, activated(tmp_path) as (agent, _):
@@ -317,6 +318,7 @@ def test_as_a_child_it_leaves_when_idle_and_when_it_hears_nonsense() -> None:
 # -- while a model is loaded ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_the_link_is_alive_while_the_models_are_imported(tmp_path: Path) -> None:
     async def test() -> None:
         async with Provider() as provider, activated(tmp_path) as (agent, _):

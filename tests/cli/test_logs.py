@@ -22,7 +22,7 @@ def log(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     now = datetime.now(UTC)
     with path.open("w") as file:
         for minute in range(100, 0, -1):
-            moment = (now - timedelta(minutes=minute, seconds=-5)).isoformat()
+            moment = (now - timedelta(minutes=minute, seconds=-30)).isoformat()
             entry = {"0": '{"subsystem":"x"}', "1": f"m{minute}", "_meta": {"logLevelName": "INFO"}, "time": moment}
             file.write(json.dumps(entry) + "\n")
     monkeypatch.setattr(module, "find", lambda env: path)

@@ -115,6 +115,7 @@ def test_every_node_knows_its_span() -> None:
     ["[" * 200_000, '"\\"' * 100_000, "{a:1" * 50_000, "/*" * 100_000, "'\\\n" * 50_000, "1" * 200_000, "/" * 200_000]
     + ["[" + "//\n" * 60_000, "/*" + "*" * 200_000, "{" + "a" * 200_000, "[" + " " * 200_000 + "@"],
 )
+@pytest.mark.serial
 def test_hostile_text_takes_linear_time(text: str) -> None:
     start = time.process_time()
     with pytest.raises(json5.Fault):

@@ -9,6 +9,7 @@ from gateway.runs.live import Live
 from gateway.runs.storing import Patience, Storing, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Request, Run
+from tests.runs.world import until
 
 TIMES = Times(store=0.01, again=0.02)
 
@@ -49,13 +50,13 @@ def test_what_runs_say_in_a_moment_is_one_commit() -> None:
         for live in lives:
             desk.say(live, "a")
             desk.say(live, "b")
-        await asyncio.sleep(0.05)
+        await until(lambda: desk.acked)
         (commit,) = desk.store.commits
         assert [(each.run, each.text) for each in commit] == [("r0", "ab"), ("r1", "ab"), ("r2", "ab")]
         assert desk.acked == {"r0": 2, "r1": 2, "r2": 2}
         desk.say(lives[0], "c")
-        await asyncio.sleep(0.05)
-        assert len(desk.store.commits) == 2 and desk.storing._task is None
+        await until(lambda: desk.storing._task is None)
+        assert len(desk.store.commits) == 2
 
     asyncio.run(test())
 
@@ -66,11 +67,11 @@ def test_what_the_disk_refuses_is_kept_and_told_once(caplog: pytest.LogCaptureFi
         live = desk.live("r")
         desk.store.full = True
         desk.say(live, "a")
-        await asyncio.sleep(0.1)
+        await until(lambda: "the disk is full" in caplog.text)
         assert desk.acked == {}
         desk.say(live, "b")
         desk.store.full = False
-        await asyncio.sleep(0.1)
+        await until(lambda: desk.acked)
         assert desk.acked == {"r": 2}
 
     asyncio.run(test())

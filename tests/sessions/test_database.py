@@ -553,6 +553,7 @@ asyncio.run((second if "again" in sys.argv else first)(Path(sys.argv[1])))
 
 
 @pytest.mark.process
+@pytest.mark.serial
 def test_a_process_that_replaces_itself_in_a_transaction_leaves_no_lock(tmp_path: Path) -> None:
     began = time.monotonic()
     run([sys.executable, "-c", REPLACES_ITSELF, tmp_path / "a.sqlite"], cwd=PROJECT, check=True, timeout=30)

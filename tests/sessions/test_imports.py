@@ -249,6 +249,7 @@ def large(source: Path, messages: int) -> None:
     write_files(source, {MAIN: ENTRY}, {f"{SESSION}.jsonl": lines})
 
 
+@pytest.mark.serial
 def test_nobody_waits_for_long_while_a_large_session_comes(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
