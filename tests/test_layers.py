@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ MODULES = {
 WITH_CODE = sorted(name for name, path in MODULES.items() if path.read_text().strip())
 
 
+@cache
 def layer_of(module: str) -> int | None:
     """An exact name wins over a pattern; a package is in the layer of what it holds."""
     exact = [layer for pattern, layer in TABLE if pattern == module]
@@ -85,6 +87,11 @@ def imported(node: ast.AST) -> Iterator[str]:
         yield from imported(child)
 
 
+@cache
+def imports(module: str) -> frozenset[str]:
+    return frozenset(imported(ast.parse(MODULES[module].read_text())))
+
+
 def resolve(dotted: str) -> str | None:
     """The module of ours that a dotted name belongs to, None for other people's."""
     parts = dotted.split(".")
@@ -98,7 +105,7 @@ def resolve(dotted: str) -> str | None:
 def test_module_imports_its_own_layer_or_below(module: str) -> None:
     layer = layer_of(module)
     assert layer is not None, f"{module} has no layer: name it in docs/architecture.md"
-    ours = {found for name in imported(ast.parse(MODULES[module].read_text())) if (found := resolve(name))}
+    ours = {found for name in imports(module) if (found := resolve(name))}
     if layer == APART:
         ours -= {name for name in ours if layer_of(name) == APART}
         assert ours <= set(SHARED_WITH_APART), f"{module} is the other process's and imports {ours}"
@@ -110,14 +117,14 @@ def test_module_imports_its_own_layer_or_below(module: str) -> None:
 
 @pytest.mark.parametrize("module", WITH_CODE)
 def test_third_parties_stay_at_home(module: str) -> None:
-    roots = {name.split(".")[0] for name in imported(ast.parse(MODULES[module].read_text()))}
+    roots = {name.split(".")[0] for name in imports(module)}
     strangers = {root for root in roots & HOMES.keys() if not any(fnmatch(module, home) for home in HOMES[root])}
     assert not strangers, f"{module} imports {strangers}; their homes: { {root: HOMES[root] for root in strangers} }"
 
 
 @pytest.mark.parametrize("module", [name for name in WITH_CODE if layer_of(name) == PURE])
 def test_pure_module_touches_nothing(module: str) -> None:
-    roots = {name.split(".")[0] for name in imported(ast.parse(MODULES[module].read_text()))}
+    roots = {name.split(".")[0] for name in imports(module)}
     assert not roots & IMPURE
 
 
