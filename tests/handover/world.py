@@ -130,6 +130,8 @@ def mortals() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adoption, "WebSocketProtocol", Mortal)
         patch.setattr(Entry, "rest", rest)
+        # A world lives for milliseconds, and one of them would be for the list of 8,176 slots.
+        patch.setattr("gateway.handover.ledger.SLOTS", 64)
         yield
 
 
