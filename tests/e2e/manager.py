@@ -21,7 +21,10 @@ VENV = "/run/e2e/venv"
 SCRIPTS = "/run/e2e/scripts"
 """Where the folder of this file lies inside."""
 USER = "gateway"
-UID = 47000
+UIDS = 10
+"""User ids of each process of the tests."""
+UID = 47000 + UIDS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""The first of them. The kernel counts inotify instances for each id of the machine, and a test takes them all."""
 BOOT_SECONDS = 30.0
 BOOT = Path(__file__).with_name("boot.sh")
 

@@ -237,7 +237,7 @@ def test_sigusr1_restarts(gateway: Gateway) -> None:
 
 @pytest.fixture
 def crowded(installation: Path, tmp_path: Path) -> Iterator[Gateway]:
-    """A user of its own, because inotify instances are counted for each user of the machine."""
+    """Has a user of its own, because inotify instances are counted for each user of the machine."""
     with UserManager(tmp_path, installation, uid=UID + 1) as manager:
         gateway = Gateway(manager)
         gateway.configure()
