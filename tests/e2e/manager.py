@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.e2e.inside import PIPE, Door, Inside
 from tests.e2e.machine import make_cgroup, remove_cgroup
 
 VENV = "/run/e2e/venv"
@@ -42,15 +43,6 @@ def until(condition: Callable[[], T], what: str, seconds: float = 10.0) -> T:
     return value
 
 
-class Inside(subprocess.Popen[str]):
-    """A process in the namespaces. Signals go to it, not to the `nsenter` that waits for it and hands on its status."""
-
-    def send_signal(self, sig: int) -> None:
-        if self.poll() is None:
-            for child in _children(self.pid):
-                os.kill(child, sig)
-
-
 class UserManager:
     """`start()` it before anything else and `stop()` it at the end, or use it as a context manager."""
 
@@ -66,6 +58,7 @@ class UserManager:
         self._cgroup: Path | None = None
         self._outer: subprocess.Popen[bytes] | None = None
         self._init = 0
+        self._door: Door | None = None
         self._started = ExitStack()
 
     def __enter__(self) -> "UserManager":
@@ -92,6 +85,7 @@ class UserManager:
             )
         try:
             until(self._booted, "a user manager", BOOT_SECONDS)
+            self._door = Door(self._init)
             self.systemctl("is-system-running", "--wait", check=False)
         except AssertionError as error:
             error.add_note(self.full_log())
@@ -103,23 +97,24 @@ class UserManager:
             self._outer.stdin.close()
             self._outer.wait(timeout=10)
         self._started.close()
+        if self._door is not None:
+            self._door.close()
         if (cgroup := self._cgroup) is not None:
             until(lambda: remove_cgroup(cgroup), f"{cgroup} is empty")
-        self._outer = self._cgroup = None
+        self._outer = self._cgroup = self._door = None
 
     def popen(
-        self, *command: str, env: Mapping[str, str] | None = None, unit: str | None = None, **options: Any
+        self, *command: str, env: Mapping[str, str] | None = None, unit: str | None = None, **standard: int
     ) -> Inside:
         """Starts a command as the user, as a login shell would: in his home and in the cgroup of his session.
 
         With `unit`, in the cgroup of that service, as a process that the service had started. It ends with the
-        manager at the latest.
+        manager at the latest. `standard` may have stdin, stdout and stderr, which are pipes else; a terminal as its
+        standard input becomes its own.
         """
-        as_user = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups", "--pdeathsig=KILL"]
-        words = [f"{name}={value}" for name, value in {**self._environment(), **(env or {})}.items()]
-        command = (*as_user, "env", "-i", f"--chdir={self.inner_home}", *words, *command)
         cgroup = f"user@{self.uid}.service/app.slice/{unit}" if unit else "session-1.scope"
-        return self._enter(*command, cgroup=cgroup, **options)
+        environment = {**self._environment(), **(env or {})}
+        return self._enter(*command, cgroup=cgroup, uid=self.uid, folder=self.inner_home, env=environment, **standard)
 
     def run(
         self,
@@ -128,10 +123,9 @@ class UserManager:
         unit: str | None = None,
         check: bool = True,
         timeout: float = 60.0,
-        input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command as the user; a failing one fails the test with its output unless `check` is false."""
-        return _complete(self.popen(*command, env=env, unit=unit), command, check, timeout, input)
+        return _complete(self.popen(*command, env=env, unit=unit), command, check, timeout)
 
     def root_run(self, *command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         return _complete(self._enter(*command), command, check, timeout)
@@ -189,14 +183,21 @@ class UserManager:
             "XDG_RUNTIME_DIR": self.runtime,
         }
 
-    def _enter(self, *command: str, cgroup: str = "session-1.scope", **options: Any) -> Inside:
-        procs = f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice/{cgroup}/cgroup.procs"
-        namespaces = ["nsenter", f"--target={self._init}", "--mount", "--cgroup", "--pid", "--net", "--"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        # A process group reaches through the namespaces: what is sent to one inside must not come to us.
-        options = {**pipes, "start_new_session": True, **options}
-        words = [*namespaces, "sh", "-c", 'echo 0 > "$0" && exec "$@"', procs, *command]
-        return self._started.enter_context(Inside(words, text=True, **options))
+    def _enter(
+        self,
+        *command: str,
+        cgroup: str = "session-1.scope",
+        uid: int = 0,
+        folder: str = "/",
+        env: Mapping[str, str] = os.environ,
+        stdin: int = PIPE,
+        stdout: int = PIPE,
+        stderr: int = PIPE,
+    ) -> Inside:
+        assert self._door is not None, "the manager does not run"
+        path = f"/sys/fs/cgroup/user.slice/user-{self.uid}.slice/{cgroup}"
+        place = {"cgroup": path, "uid": uid, "folder": folder, "env": dict(env)}
+        return self._started.enter_context(Inside(self._door, command, place, stdin, stdout, stderr))
 
     def _booted(self) -> bool:
         assert self._outer is not None
@@ -214,14 +215,14 @@ def _children(pid: int) -> list[int]:
 
 
 def _complete(
-    process: Inside, command: tuple[str, ...], check: bool, timeout: float, input: str | None = None
+    process: Inside, command: tuple[str, ...], check: bool, timeout: float
 ) -> subprocess.CompletedProcess[str]:
     with process:
         try:
-            out, err = process.communicate(input, timeout)
+            out, err = process.communicate(timeout)
         except BaseException:
             process.kill()
             raise
     if check and process.returncode != 0:
         raise AssertionError(f"{' '.join(command)} ended with {process.returncode}\n{out}{err}")
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    return subprocess.CompletedProcess(command, process.wait(), out, err)

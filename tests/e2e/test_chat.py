@@ -26,8 +26,9 @@ def talking(unrationed: Gateway) -> Gateway:
 
 @contextmanager
 def chat(gateway: Gateway, *words: str) -> Iterator[Terminal]:
-    def start(**options: object) -> object:
-        return gateway.manager.popen("openclaw-gateway", "chat", *words, env=ENVIRON, **options)
+    def start(stdin: int, stdout: int, stderr: int, **_: object) -> object:
+        standard = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        return gateway.manager.popen("openclaw-gateway", "chat", *words, env=ENVIRON, **standard)
 
     with Terminal(start) as terminal:  # type: ignore[arg-type]
         yield terminal

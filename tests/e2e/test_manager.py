@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,39 @@ def test_nothing_is_left_behind(installation: Path, tmp_path: Path) -> None:
         folder = manager.path("/")
     assert process.wait(timeout=5) == -signal.SIGKILL
     assert not folder.exists()
+
+
+def test_what_a_process_inside_is_given(manager: UserManager) -> None:
+    """Its place, its user, its variables, and nothing of the machine's own."""
+    told = manager.run(
+        "sh", "-c", "id -u; id -G; pwd; grep ^0:: /proc/self/cgroup; ls /proc/self/fd; env", env={"MINE": "1"}
+    )
+    uid, groups, folder, cgroup, *rest = told.stdout.splitlines()
+    assert (uid, groups, folder) == (str(manager.uid), str(manager.uid), manager.inner_home)
+    assert cgroup == f"0::/user.slice/user-{uid}.slice/session-1.scope"
+    assert rest[:4] == ["0", "1", "2", "3"], "and 3 is how `ls` reads the folder"
+    assert {"MINE=1", f"HOME={folder}"} <= {*rest[4:]}
+    assert not any(line.startswith("PYTEST") for line in rest)
+    caught = manager.run("sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/self/status").stdout
+    assert {line.split()[1] for line in caught.splitlines()} == {"0" * 16}
+
+
+def test_what_a_process_inside_says_is_heard_whole(manager: UserManager) -> None:
+    script = "echo first; read word; echo $word; yes | head -c 300000; yes | head -c 300000 >&2; exit 3"
+    with manager.popen("sh", "-c", script) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == "first\n"
+        process.stdin.write("second\n")
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out[:7], len(out)) == (3, "second\n", 300007)
+    assert len(err) == 300000
+
+
+def test_a_process_inside_that_lasts_is_given_up(manager: UserManager) -> None:
+    process = start_sleep(manager)
+    for ask in (process.wait, process.communicate):
+        with pytest.raises(subprocess.TimeoutExpired):
+            ask(timeout=0.05)
+    assert process.poll() is None
+    with pytest.raises(AssertionError, match="ended with 127\nno-such-command cannot be started"):
+        manager.run("no-such-command")
