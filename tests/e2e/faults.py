@@ -11,8 +11,13 @@ UNRATIONED = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject UNRATIONED=1\n
 Fault = Callable[[Gateway], None]
 
 
+HOT_SECONDS = 60.0
+
+
 def hot(gateway: Gateway) -> None:
-    gateway.command("restart")
+    """As `openclaw-gateway restart` does it, without a start of the command."""
+    ticket = gateway.control.restart("a test")
+    gateway.control.wait_for_boot(ticket.boot_id, HOT_SECONDS, asked=ticket.state != "leaving")
 
 
 def cold(gateway: Gateway) -> None:

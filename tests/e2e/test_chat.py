@@ -20,7 +20,7 @@ PROMPT, ECHO = "› ", "You said: "
 def talking(unrationed: Gateway) -> Gateway:
     config = {"gateway": {"auth": {"token": TOKEN}}, "models": {"providers": {"builtin": {"paceMs": PACE_MS}}}}
     unrationed.configure(json.dumps(config))
-    unrationed.command("reload")
+    unrationed.reload()
     return unrationed
 
 

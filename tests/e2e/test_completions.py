@@ -26,7 +26,7 @@ CONFIG: dict[str, Any] = {
 @pytest.fixture
 def talking(gateway: Gateway) -> Gateway:
     gateway.configure(json.dumps(CONFIG))
-    gateway.command("reload")
+    gateway.reload()
     return gateway
 
 

@@ -25,10 +25,6 @@ def text(token: str = TOKEN, **gateway: Any) -> str:
     return json.dumps({"gateway": {"auth": {"token": token}, **gateway}}, indent=2)
 
 
-def lets_in(gateway: Gateway, token: str) -> bool:
-    return gateway.command("call", "health", "--token", token, check=False).returncode == 0
-
-
 def applied(gateway: Gateway) -> list[str]:
     return [message for message in gateway.manager.messages(SERVICE) if message.startswith("config hot reload applied")]
 
@@ -61,8 +57,8 @@ def test_editor(gateway: Gateway, editor: str) -> None:
     boot = gateway.report()["boot_id"]
     gateway.manager.run("sh", "-c", EDITORS[editor])
     until_applied(gateway)
-    assert lets_in(gateway, NEW_TOKEN)
-    assert not lets_in(gateway, TOKEN)
+    assert gateway.lets_in(NEW_TOKEN)
+    assert not gateway.lets_in(TOKEN)
     assert gateway.report()["boot_id"] == boot
 
 
@@ -82,16 +78,16 @@ def test_config_that_is_a_link(gateway: Gateway, edit: str) -> None:
     gateway.manager.systemctl("restart", SERVICE)
     gateway.manager.run("sh", "-c", LINKED[edit])
     until_applied(gateway)
-    assert lets_in(gateway, NEW_TOKEN)
+    assert gateway.lets_in(NEW_TOKEN)
 
 
 def test_included_file(gateway: Gateway) -> None:
     gateway.manager.write(".openclaw/auth.json5", f"{{ token: '{TOKEN}' }} // included")
     gateway.configure('{"gateway": {"auth": {"$include": "./auth.json5"}}}')
-    gateway.command("reload")
+    gateway.reload()
     gateway.manager.run("sed", "-i", SWAP, ".openclaw/auth.json5")
     until_applied(gateway)
-    assert lets_in(gateway, NEW_TOKEN)
+    assert gateway.lets_in(NEW_TOKEN)
 
 
 def touch(gateway: Gateway) -> None:
@@ -138,7 +134,7 @@ def test_ten_saves_in_a_second_are_one_reload(gateway: Gateway) -> None:
         time.sleep(0.08)
     until_applied(gateway)
     assert sum(message.startswith(DETECTED) for message in gateway.manager.messages(SERVICE)) == 1
-    assert lets_in(gateway, "token-9")
+    assert gateway.lets_in("token-9")
 
 
 def test_change_that_needs_a_restart_gets_one_that_nobody_notices(gateway: Gateway) -> None:
@@ -166,7 +162,7 @@ def test_bad_config_at_run_time(gateway: Gateway) -> None:
         gateway.configure(BAD)
         until(lambda: gateway.report()["degraded"], "the error to be seen")
         assert gateway.get("/readyz").json()["degraded"] == ["config"]
-        assert lets_in(gateway, TOKEN)
+        assert gateway.lets_in(TOKEN)
     report = gateway.report()
     assert {issue["path"] for issue in report["config"]["issues"]} == BAD_PATHS
     assert all(issue["line"] for issue in report["config"]["issues"])
@@ -187,11 +183,11 @@ def test_bad_config_at_start_runs_on_the_last_good_one(gateway: Gateway) -> None
     gateway.manager.systemctl("restart", SERVICE)
     report = gateway.report()
     assert (report["config"]["source"], report["degraded"]) == ("last-good", ["config"])
-    assert lets_in(gateway, TOKEN)
+    assert gateway.lets_in(TOKEN)
     assert gateway.restarts() == 0
     assert (gateway.manager.home / CONFIG).read_text() == BAD
     gateway.configure(text(NEW_TOKEN))
-    until(lambda: lets_in(gateway, NEW_TOKEN), "the good file to be taken")
+    until(lambda: gateway.lets_in(NEW_TOKEN), "the good file to be taken")
 
 
 @pytest.mark.parametrize("content", [BAD, "{", "\0\1\2", ""])
@@ -200,17 +196,17 @@ def test_bad_config_at_the_very_first_start(installed: Gateway, content: str) ->
     installed.start()
     assert installed.get("/healthz").status == 200
     assert installed.get("/readyz").json()["degraded"] == ["config"]
-    assert not lets_in(installed, TOKEN)
+    assert not installed.lets_in(TOKEN)
     assert installed.report()["config"]["source"] == "defaults"
     assert installed.restarts() == 0
     installed.configure()
-    until(lambda: lets_in(installed, TOKEN), "the good file to be taken")
+    until(lambda: installed.lets_in(TOKEN), "the good file to be taken")
 
 
 def test_systemctl_reload_waits_and_tells(gateway: Gateway) -> None:
     gateway.configure(text(NEW_TOKEN))
     gateway.manager.systemctl("reload", SERVICE)
-    assert lets_in(gateway, NEW_TOKEN)
+    assert gateway.lets_in(NEW_TOKEN)
     gateway.configure(BAD)
     assert gateway.manager.systemctl("reload", SERVICE, check=False).returncode != 0
     assert any("gateway.port" in message for message in gateway.manager.messages(SERVICE))
@@ -223,9 +219,9 @@ def test_sighup_reloads(gateway: Gateway) -> None:
     gateway.command("reload")
     gateway.configure(text(NEW_TOKEN, reload={"mode": "off"}))
     time.sleep(3 * DEBOUNCE)
-    assert lets_in(gateway, TOKEN), "mode off leaves an edit alone"
+    assert gateway.lets_in(TOKEN), "mode off leaves an edit alone"
     gateway.kill("HUP")
-    until(lambda: lets_in(gateway, NEW_TOKEN), "the reload that was asked for")
+    until(lambda: gateway.lets_in(NEW_TOKEN), "the reload that was asked for")
 
 
 def test_sigusr1_restarts(gateway: Gateway) -> None:

@@ -154,7 +154,7 @@ def test_in_the_foreground(manager: UserManager) -> None:
     gateway = Gateway(manager)
     gateway.configure()
     process = manager.popen("openclaw-gateway", "run")
-    until(lambda: gateway.command("status", check=False).returncode == 0, "a gateway in the foreground")
+    until(gateway.runs, "a gateway in the foreground")
     with peers(manager, **CROWD) as found:
         before = links(gateway)
         for _ in range(3):

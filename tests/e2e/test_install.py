@@ -138,7 +138,7 @@ def test_openclaws_own_unit_is_taken_over_only_when_asked(bare: Gateway) -> None
     backups = [text for name, (text, _) in unit_files(bare).items() if "backup" in name]
     assert backups == [OPENCLAW_UNIT]
     assert "secret-in-a-unit" not in unit.read_text()
-    assert bare.report()["state_dir"] == f"{bare.manager.inner_home}/claw"
+    assert bare.status()["gateway"]["state_dir"] == f"{bare.manager.inner_home}/claw"
     assert bare.get().status == 200
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.e2e.faults import hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.load import Clients, load
 from tests.e2e.manager import UserManager, until
@@ -55,7 +56,7 @@ def test_hot_restart(gateway: Gateway) -> None:
                 gateway.manager.systemctl("stop", SERVICE)
                 pid = gateway.until_ready()
             before = gateway.report()
-            gateway.command("restart")
+            hot(gateway)
             after = gateway.report()
             assert after["boot_id"] != before["boot_id"]
             assert after["pid"] == pid == gateway.pid()
@@ -108,7 +109,7 @@ def test_websocket_clients_are_told_of_a_stop(gateway: Gateway) -> None:
     with load(gateway.manager, "ws", token=TOKEN, workers=workers, pace=0.05) as clients:
         until(lambda: gateway.report()["websockets"] == workers, "all clients connected")
         gateway.manager.systemctl("stop", SERVICE)
-        until(lambda: (gateway.status()["gateway"] or {}).get("websockets") == workers, "all clients connected again")
+        until(lambda: gateway.runs() and gateway.report()["websockets"] == workers, "all clients connected again")
     assert clients.closes == {"1012": workers}
     assert clients.events["shutdown"] == workers
 

@@ -28,7 +28,7 @@ SILENCE = 2.0
 def talking(unrationed: Gateway) -> Gateway:
     config = {"gateway": {"auth": {"token": TOKEN}}, "models": {"providers": {"builtin": {"paceMs": PACE_MS}}}}
     unrationed.configure(json.dumps(config))
-    unrationed.command("reload")
+    unrationed.reload()
     return unrationed
 
 
