@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.faults import UNRATIONED, cold
-from tests.e2e.gateway import SERVICE, Gateway
+from tests.e2e.gateway import SERVICE, Gateway, installed_on, keep_units
 from tests.e2e.installation import install, interpreter
 from tests.e2e.machine import obstacle
 from tests.e2e.manager import UserManager
@@ -59,21 +59,42 @@ def installation() -> Path:
     return install(python)
 
 
+@pytest.fixture(scope="session")
+def units(installation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one run of the real `install` has left."""
+    folder = tmp_path_factory.mktemp("install")
+    with UserManager(folder, installation) as manager:
+        gateway = Gateway(manager)
+        gateway.configure()
+        gateway.command("install")
+        return keep_units(gateway, folder / "units")
+
+
 @pytest.fixture
-def manager(installation: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[UserManager]:
-    with UserManager(tmp_path, installation) as manager:
+def venv(installation: Path) -> Path:
+    """The virtual environment that the test's machine has."""
+    return installation
+
+
+@pytest.fixture
+def manager(venv: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[UserManager]:
+    with UserManager(tmp_path, venv) as manager:
         yield manager
-        if request.node.stash.get(failed, False):
-            print(manager.full_log())
+        tell(manager, request)
 
 
 @pytest.fixture
-def installed(manager: UserManager) -> Gateway:
+def installed(venv: Path, units: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Gateway]:
     """The gateway after `install`: nothing runs yet."""
-    gateway = Gateway(manager)
-    gateway.configure()
-    gateway.command("install")
-    return gateway
+    manager = UserManager(tmp_path, venv)
+    with installed_on(manager, units) as gateway:
+        yield gateway
+        tell(manager, request)
+
+
+def tell(manager: UserManager, request: pytest.FixtureRequest) -> None:
+    if request.node.stash.get(failed, False):
+        print(manager.full_log())
 
 
 @pytest.fixture

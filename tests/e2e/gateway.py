@@ -5,6 +5,11 @@ outside: that costs milliseconds, and a start of the command a third of a second
 """
 
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, NamedTuple
 
@@ -19,6 +24,7 @@ from tests.e2e.manager import UserManager, until
 SOCKET = "openclaw-gateway.socket"
 SERVICE = "openclaw-gateway.service"
 CONFIG = ".openclaw/openclaw.json"
+UNIT_FOLDER = ".config/systemd/user"
 TOKEN = "a-token-of-the-tests"
 PORT = 18789
 
@@ -51,7 +57,7 @@ class Gateway:
         self.manager.write(CONFIG, text or json.dumps({"gateway": {"auth": {"token": TOKEN}}}))
 
     def drop_in(self, unit: str, text: str) -> None:
-        self.manager.write(f".config/systemd/user/{unit}.d/test.conf", text, mode=0o644)
+        self.manager.write(f"{UNIT_FOLDER}/{unit}.d/test.conf", text, mode=0o644)
         self.manager.systemctl("daemon-reload")
 
     def start(self) -> None:
@@ -131,3 +137,29 @@ class Gateway:
         """The child that one of inject/sitecustomize.py's signals has started."""
         path = until(lambda: next(self.manager.home.glob("orphan-*.json"), None), "a child that tells what it has")
         return Orphan(int(path.stem.removeprefix("orphan-")), **json.loads(path.read_text()))
+
+
+def keep_units(gateway: Gateway, folder: Path) -> Path:
+    """Copies what `install` has written to a new folder, which it returns."""
+    return Path(shutil.copytree(gateway.manager.home / UNIT_FOLDER, folder, symlinks=True))
+
+
+@contextmanager
+def installed_on(manager: UserManager, units: Path) -> Iterator[Gateway]:
+    """Boots the manager with those units in it, and a config file, as they are after `install`.
+
+    The links that enable them come after the boot, which would start them. So no command runs for all this; the
+    manager reads the links with its next reload.
+    """
+    gateway = Gateway(manager)
+    manager.home.mkdir(parents=True)
+    gateway.configure()
+    for path in (path for path in units.iterdir() if path.is_file()):
+        manager.write(f"{UNIT_FOLDER}/{path.name}", path.read_text(), mode=path.stat().st_mode & 0o777)
+    with manager:
+        for path in sorted(units.glob("*.wants/*")):
+            link = manager.write(f"{UNIT_FOLDER}/{path.relative_to(units)}", "")
+            link.unlink()
+            link.symlink_to(path.readlink())
+            os.lchown(link, manager.uid, manager.uid)
+        yield gateway

@@ -10,10 +10,9 @@ import pytest
 from gateway.link.messages import Model, Server, Spec, Start
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET, UNITS
 from tests.e2e.agent import Agent, Link
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import UNIT_FOLDER, Gateway
 from tests.e2e.manager import UserManager, until
 
-UNIT_FOLDER = ".config/systemd/user"
 QUICK = 100
 """Activations; systemd's own limit would be 20 in 2 s."""
 AT_ONCE = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/{}\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.exits import ExitCode
-from tests.e2e.gateway import CONFIG, SERVICE, TOKEN, Gateway
+from tests.e2e.gateway import CONFIG, SERVICE, TOKEN, Gateway, installed_on
 from tests.e2e.load import load
 from tests.e2e.manager import SCRIPTS, UID, VENV, UserManager, until
 
@@ -232,13 +232,10 @@ def test_sigusr1_restarts(gateway: Gateway) -> None:
 
 
 @pytest.fixture
-def crowded(installation: Path, tmp_path: Path) -> Iterator[Gateway]:
+def crowded(venv: Path, units: Path, tmp_path: Path) -> Iterator[Gateway]:
     """Has a user of its own, because inotify instances are counted for each user of the machine."""
-    with UserManager(tmp_path, installation, uid=UID + 1) as manager:
-        gateway = Gateway(manager)
-        gateway.configure()
-        gateway.command("install")
-        greedy = manager.popen(f"{VENV}/bin/python", f"{SCRIPTS}/inject/greedy.py")
+    with installed_on(UserManager(tmp_path, venv, uid=UID + 1), units) as gateway:
+        greedy = gateway.manager.popen(f"{VENV}/bin/python", f"{SCRIPTS}/inject/greedy.py")
         assert greedy.stdout is not None
         assert greedy.stdout.readline() == "none left\n"
         yield gateway

@@ -173,17 +173,17 @@ def test_in_the_foreground(manager: UserManager) -> None:
 
 
 @pytest.fixture
-def installation(installation: Path, tmp_path: Path) -> Path:
+def venv(installation: Path, tmp_path: Path) -> Path:
     """A virtual environment of the test's own, so that it can install another version into it."""
     return changed_copy(installation, tmp_path / "venv")
 
 
 @pytest.mark.parametrize("how", [cold, hot])
-def test_upgrade_keeps_everybody(gateway: Gateway, installation: Path, tmp_path: Path, how: Fault) -> None:
+def test_upgrade_keeps_everybody(gateway: Gateway, venv: Path, tmp_path: Path, how: Fault) -> None:
     version = gateway.report()["version"]
     with peers(gateway.manager, **CROWD) as found:
         before = links(gateway)
-        install_into(installation, tmp_path, {"gateway/__init__.py": (version, "99.1.2")})
+        install_into(venv, tmp_path, {"gateway/__init__.py": (version, "99.1.2")})
         how(gateway)
         assert gateway.report()["version"] == "99.1.2"
         assert len(before & links(gateway)) == sum(CROWD.values())
@@ -191,12 +191,10 @@ def test_upgrade_keeps_everybody(gateway: Gateway, installation: Path, tmp_path:
 
 
 @pytest.mark.parametrize("how", [cold, hot, crash])
-def test_version_that_cannot_read_the_ledger_closes(
-    gateway: Gateway, installation: Path, tmp_path: Path, how: Fault
-) -> None:
+def test_version_that_cannot_read_the_ledger_closes(gateway: Gateway, venv: Path, tmp_path: Path, how: Fault) -> None:
     """With 1012 where the predecessor had time to finish its messages; after a crash nobody knows whether it had."""
     with peers(gateway.manager, **CROWD) as found:
-        install_into(installation, tmp_path, {"gateway/handover/ledger.py": ("\nVERSION = 1\n", "\nVERSION = 99\n")})
+        install_into(venv, tmp_path, {"gateway/handover/ledger.py": ("\nVERSION = 1\n", "\nVERSION = 99\n")})
         how(gateway)
         until(lambda: not links(gateway), "nobody connected")
         until(lambda: stored(gateway) == OURS, "a store without them")

@@ -6,11 +6,10 @@ import pytest
 
 from gateway.exits import ExitCode
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, UNITS
-from tests.e2e.gateway import CONFIG, PORT, SERVICE, SOCKET, TOKEN, Gateway
+from tests.e2e.gateway import CONFIG, PORT, SERVICE, SOCKET, TOKEN, UNIT_FOLDER, Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import VENV, UserManager, until
 
-UNIT_FOLDER = ".config/systemd/user"
 OTHER_PORT = PORT + 11
 OPENCLAW_UNIT = """\
 [Unit]
@@ -35,6 +34,13 @@ def bare(manager: UserManager) -> Gateway:
     gateway = Gateway(manager)
     gateway.configure()
     return gateway
+
+
+@pytest.fixture
+def installed(bare: Gateway) -> Gateway:
+    """By the command itself, in each test."""
+    bare.command("install")
+    return bare
 
 
 def unit_files(gateway: Gateway) -> dict[str, tuple[str, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.units import ENABLED, UNITS
 from tests.e2e.gateway import Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import Inside, UserManager, until
@@ -152,3 +153,11 @@ def test_a_process_inside_that_lasts_is_given_up(manager: UserManager) -> None:
     assert process.poll() is None
     with pytest.raises(AssertionError, match="ended with 127\nno-such-command cannot be started"):
         manager.run("no-such-command")
+
+
+def test_what_install_left_is_as_a_run_of_it_would_leave_it(installed: Gateway) -> None:
+    """Nothing runs, and a run of `install` finds nothing to do."""
+    assert [installed.state(unit) for unit in UNITS] == ["inactive"] * len(UNITS)
+    assert installed.manager.systemctl("is-enabled", *ENABLED).stdout.split() == ["enabled"] * len(ENABLED)
+    assert "nothing to change" in installed.command("install").stdout
+    assert [installed.state(unit) for unit in UNITS] == ["inactive"] * len(UNITS)
