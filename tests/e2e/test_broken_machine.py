@@ -80,6 +80,7 @@ def test_state_folder_of_somebody_else(installed: Gateway) -> None:
     assert installed.get("/readyz").json()["degraded"]
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("jump", ["RTMIN+4", "RTMIN+5"], ids=["a day forth", "a day back"])
 def test_clock_jump(gateway: Gateway, jump: str) -> None:
     """The wall clock of the process moves by a day; monotonic time, as in a real jump, does not."""

@@ -9,10 +9,12 @@ import pytest
 
 from tests.e2e.faults import RESTARTERS, agent_crash, cold, crash
 from tests.e2e.gateway import TOKEN, Gateway
+from tests.effort import share
 from tests.terminal import CTRL_D, ENTER, ENVIRON, Terminal
 
 PACE_MS = 40
 WORDS = [f"w{number}" for number in range(80)]
+QUESTIONS = share(5, 2)
 PROMPT, ECHO = "› ", "You said: "
 
 
@@ -71,7 +73,7 @@ def test_a_question_while_the_gateway_dies(talking: Gateway) -> None:
     """Whichever of the two comes first: it is asked once, and answered once."""
     with chat(talking) as terminal:
         terminal.until(PROMPT)
-        for number in range(5):
+        for number in range(QUESTIONS):
             terminal.type(f"question{number} again{number}" + ENTER)
             crash(talking)
             terminal.until(f"{ECHO}question{number} again{number}\n")
@@ -80,6 +82,6 @@ def test_a_question_while_the_gateway_dies(talking: Gateway) -> None:
         assert terminal.end() == 0
     told = talking.command("sessions", "show", "main", "--json").stdout
     messages = json.loads(told)["payload"]["messages"]
-    assert [each["role"] for each in messages] == ["user", "assistant"] * 5
-    for number in range(5):
+    assert [each["role"] for each in messages] == ["user", "assistant"] * QUESTIONS
+    for number in range(QUESTIONS):
         assert terminal.shown.count(f"{ECHO}question{number} again{number}\n") == 1

@@ -18,17 +18,16 @@ from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.load import Peers, peers
 from tests.e2e.manager import SCRIPTS, until
 from tests.e2e.test_connections import (
-    PATIENCE,
     SEED,
-    assert_nobody_noticed,
     assert_true_to_the_wire,
     links,
     stored,
 )
 from tests.e2e.test_connections_end import CROWD, OURS, assert_told_of_the_end
+from tests.effort import share
 
-LEAKS = int(os.environ.get("LEAKS", "20"))
-CRASHES = 8
+LEAKS = int(os.environ.get("LEAKS", share(20, 8)))
+CRASHES = share(8, 4)
 STARTS_S = 0.3
 """About how long a start takes here: a crash comes at any moment of it."""
 WATCHDOG = 2
@@ -217,12 +216,3 @@ def test_nothing_is_left_behind(unrationed: Gateway) -> None:
     assert held(unrationed) == before
     assert resident_pages(unrationed) < pages + PAGES
     assert stored(unrationed) == OURS
-
-
-def test_a_restart_is_short(unrationed: Gateway) -> None:
-    """200 connections that ask all the time."""
-    with peers(unrationed.manager, library=200, pace=0.5) as found:
-        for how in ("cold", "hot"):
-            RESTARTERS[how](unrationed)
-    assert_nobody_noticed(found)
-    assert found["library"]["slowest"] < PATIENCE

@@ -1,4 +1,7 @@
-"""Restarts under load: nothing refused, nothing reset, and the right process answers afterwards."""
+"""Restarts under load: nothing refused, nothing reset, and the right process answers afterwards.
+
+How long anybody waits is in test_patience.py.
+"""
 
 import time
 from collections.abc import Iterator
@@ -10,16 +13,13 @@ from tests.e2e.faults import hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.load import Clients, load
 from tests.e2e.manager import UserManager, until
+from tests.effort import share
 
-TIMES = 20
+TIMES = share(20, 6)
 BURST = 5
 """Hot restarts that may follow each other at once (lifecycle/phases.py); a stop of the service begins a new count."""
 WORKERS = 4
 """Clients of each kind."""
-LEAVING = 5.0
-"""Seconds that a restart may take beside clients that read nothing or trickle a request in: half the drain budget."""
-PATIENCE = 2.0
-"""Seconds. No request may wait longer over a restart, on a machine that is busy with tests."""
 
 
 @contextmanager
@@ -32,7 +32,6 @@ def assert_nothing_lost(loads: list[Clients]) -> None:
     for clients in loads:
         assert clients.lost == {}, clients.failures[:5]
         assert clients.outcomes["ok"] > TIMES * 10
-        assert clients.slowest < PATIENCE
         assert clients.outcomes.get("closed_racing", 0) == 0
 
 
@@ -80,7 +79,6 @@ def test_sigkill(gateway: Gateway) -> None:
         assert [failure for failure in clients.failures if not overlaps(failure, kills)] == []
         assert len(clients.failures) <= TIMES * WORKERS
         assert clients.outcomes["ok"] > TIMES * 10
-        assert clients.slowest < PATIENCE
     assert gateway.restarts() == TIMES
     assert gateway.report()["restarts"]["crash"] == TIMES
     assert gateway.report()["pid"] == gateway.pid()
@@ -114,26 +112,13 @@ def test_websocket_clients_are_told_of_a_stop(gateway: Gateway) -> None:
     assert clients.events["shutdown"] == workers
 
 
-@pytest.mark.parametrize("kind", ["never-reads", "slowloris"])
-@pytest.mark.parametrize("how", ["cold", "hot"])
-def test_bad_clients_delay_nobody(gateway: Gateway, kind: str, how: str) -> None:
-    with load(gateway.manager, kind, workers=20, pace=0.05), load(gateway.manager, "fresh") as clients:
-        begun = time.monotonic()
-        gateway.command("restart", *(["--cold"] if how == "cold" else []))
-        took = time.monotonic() - begun
-    assert clients.lost == {}
-    assert clients.slowest < PATIENCE
-    assert took < LEAVING
-    assert gateway.restarts() == 0
-
-
 def test_restart_says_how_long_clients_waited(gateway: Gateway) -> None:
     with load(gateway.manager, "fresh"):
         told = gateway.command("restart").stdout
     assert "hot restart, ready after" in told
     last = gateway.report()["restarts"]["last"]
     assert last["kind"] == "hot"
-    assert 0 < last["gap_ms"] < PATIENCE * 1000
+    assert last["gap_ms"] > 0
 
 
 def test_restart_from_inside_the_unit(gateway: Gateway) -> None:

@@ -1,11 +1,14 @@
 """Half a minute of `make soak`, so that it still says what it is to say."""
 
+import pytest
+
 from conformance import providing
 from tests.e2e.manager import UserManager
 from tests.soak.machine import Machine, crowd
 from tests.soak.soak import Soak, summary
 
 
+@pytest.mark.exhaustive
 def test_a_short_soak_finds_nothing(manager: UserManager) -> None:
     machine = Machine(manager)
     with providing.provider(machine.enter) as port, crowd(machine, seed=1) as people:

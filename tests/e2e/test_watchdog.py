@@ -19,6 +19,7 @@ def watched(gateway: Gateway) -> Gateway:
     return gateway
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("sig", "replaced_in"), [("RTMIN", WATCHDOG + 3), ("STOP", WATCHDOG + 5 + 3)])
 def test_frozen_process_is_replaced(watched: Gateway, sig: str, replaced_in: float) -> None:
     """RTMIN blocks the event loop; STOP the whole process, so that SIGABRT has no effect and SIGKILL must follow."""
