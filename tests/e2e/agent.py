@@ -91,10 +91,10 @@ class Agent:
             return self.pid()
 
     def pid(self) -> int:
-        return int(self.manager.show(AGENT_SERVICE, "MainPID")["MainPID"])
+        return int(*self.manager.ask(AGENT_SERVICE, "MainPID"))
 
     def state(self, unit: str = AGENT_SERVICE) -> str:
-        return self.manager.show(unit, "ActiveState")["ActiveState"]
+        return str(*self.manager.ask(unit, "ActiveState"))
 
     def states(self) -> tuple[str, str]:
         return self.state(AGENT_SOCKET), self.state()

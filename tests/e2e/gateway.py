@@ -6,9 +6,11 @@ outside: that costs milliseconds, and a start of the command a third of a second
 
 import json
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, NamedTuple
@@ -107,14 +109,14 @@ class Gateway:
 
     def pid(self) -> int:
         """Main process of the service, 0 when there is none."""
-        return int(self.manager.show(SERVICE, "MainPID")["MainPID"])
+        return int(*self.manager.ask(SERVICE, "MainPID"))
 
     def state(self, unit: str = SERVICE) -> str:
-        return self.manager.show(unit, "ActiveState")["ActiveState"]
+        return str(*self.manager.ask(unit, "ActiveState"))
 
     def restarts(self) -> int:
         """How often systemd itself started the service again."""
-        return int(self.manager.show(SERVICE, "NRestarts")["NRestarts"])
+        return int(*self.manager.ask(SERVICE, "NRestarts"))
 
     def kill(self, sig: str = "KILL") -> None:
         self.manager.kill(self.pid(), sig)
@@ -123,11 +125,26 @@ class Gateway:
         """Waits until the service is active in another process than the one given, and returns its pid."""
 
         def ready() -> int:
-            shown = self.manager.show(SERVICE, "MainPID", "ActiveState")
-            pid = int(shown["MainPID"])
-            return pid if shown["ActiveState"] == "active" and pid not in (0, other_than) else 0
+            pid, state = self.manager.ask(SERVICE, "MainPID", "ActiveState")
+            return int(pid) if state == "active" and pid not in (0, other_than) else 0
 
         return until(ready, f"a ready gateway other than pid {other_than}", seconds)
+
+    def descriptors(self) -> Counter[str]:
+        """Of the process, by what they lead to, without numbers."""
+        found: Counter[str] = Counter()
+        for link in (self.manager.path(f"/proc/{self.pid()}") / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                found[re.sub(r"\d+", "", os.readlink(link))] += 1
+        return found
+
+    def until_settled(self) -> None:
+        """Waits until what a process does in the quiet after READY is done; other threads of it import until then."""
+        pid = self.pid()
+        children = self.manager.path(f"/proc/{pid}/task/{pid}/children")
+        for sign in ("inotify", "sqlite"):  # the config is watched, the database is open
+            until(lambda sign=sign: any(sign in name for name in self.descriptors()), sign, 30)  # type: ignore[misc]
+        until(lambda: not children.read_text(), "no systemctl that is asked for the size of the store", 30)
 
     def until_boot(self, other_than: str) -> None:
         """Waits for another process image that serves."""

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.e2e import asking
 from tests.e2e.inside import PIPE, Door, Inside
 from tests.e2e.machine import make_cgroup, remove_cgroup
 
@@ -59,6 +60,7 @@ class UserManager:
         self._outer: subprocess.Popen[bytes] | None = None
         self._init = 0
         self._door: Door | None = None
+        self._asked: asking.Manager | None = None
         self._started = ExitStack()
 
     def __enter__(self) -> "UserManager":
@@ -97,6 +99,7 @@ class UserManager:
             self._outer.stdin.close()
             self._outer.wait(timeout=10)
         self._started.close()
+        self._forget_asked()
         if self._door is not None:
             self._door.close()
         if (cgroup := self._cgroup) is not None:
@@ -141,6 +144,25 @@ class UserManager:
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         out = self.systemctl("show", unit, *(f"--property={name}" for name in properties)).stdout
         return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+
+    def ask(self, unit: str, *properties: str) -> list[str | int]:
+        """What `show` says of simple ones, for those who ask often. They are read in this order, not in one moment."""
+        try:
+            return self._ask(unit, properties)
+        except ConnectionError:  # systemd has executed itself anew since the last question
+            self._forget_asked()
+            return self._ask(unit, properties)
+
+    def _ask(self, unit: str, properties: tuple[str, ...]) -> list[str | int]:
+        assert self._door is not None, "the manager does not run"
+        if self._asked is None:
+            self._asked = asking.Manager(self._door.connect(f"{self.runtime}/systemd/private"))
+        return [self._asked.get(unit, name) for name in properties]
+
+    def _forget_asked(self) -> None:
+        if self._asked is not None:
+            self._asked.close()
+        self._asked = None
 
     def journal(self, unit: str) -> list[dict[str, Any]]:
         """What the unit's processes logged and what systemd said of it, oldest first."""

@@ -77,11 +77,12 @@ def serve_manager(asker: socket.socket) -> None:
                 told.close()
             else:
                 if pid == 0:
-                    become(command, standard)
+                    connect(command["connect"], told) if "connect" in command else become(command, standard)
                 process = os.pidfd_open(pid)
                 running[process] = pid, told
                 poll.register(process, select.POLLIN)
-                tell(told, {"pid": pid}, process)
+                if "connect" not in command:
+                    tell(told, {"pid": pid}, process)
             for descriptor in standard:
                 os.close(descriptor)
 
@@ -91,6 +92,16 @@ def tell(told: socket.socket, message: dict, *descriptors: int) -> None:
         socket.send_fds(told, [json.dumps(message).encode()], descriptors)
     except OSError:
         pass  # nobody wants to know any more
+
+
+def connect(path: str, told: socket.socket) -> None:
+    """Hands over a connection that was made from inside: systemd wants to know the process that asks it."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            tell(told, {"connected": path}, connection.fileno())
+    finally:
+        os._exit(0)
 
 
 def become(command: dict, standard: list[int]) -> None:

@@ -178,7 +178,7 @@ def test_one_that_cannot_start_is_tried_at_a_pace_and_whoever_waits_is_served_on
     gateway.drop_in(AGENT_SERVICE, AT_ONCE.format("false"))
     begun = time.monotonic()
     with agent.connect() as link:
-        until(lambda: int(gateway.manager.show(AGENT_SERVICE, "NRestarts")["NRestarts"]) >= 4, "some attempts")
+        until(lambda: int(*gateway.manager.ask(AGENT_SERVICE, "NRestarts")) >= 4, "some attempts")
         assert time.monotonic() - begun > 4 * 0.5
         assert agent.state(AGENT_SOCKET) == "active"
         told = gateway.command("doctor", check=False).stdout

@@ -20,7 +20,7 @@ from tests.effort import share
 PEERS = int(os.environ.get("PEERS", "40"))
 RESTARTS = int(os.environ.get("RESTARTS", share(4, 2)))
 SEED = int(os.environ.get("SEED", "1"))
-SHARES = {"ours": 5, "library": 5, "pings": 5, "listens": 10, "pipelines": 5, "trickles": 5, "never_reads": 2}
+SHARES = {"ours": 5, "library": 5, "pings": 5, "listens": 10, "pipelines": 5, "trickles": 5, "never_reads": share(2)}
 """Of 40 clients; the rest comes and goes."""
 BEHIND = 1.0
 """Seconds after a crash in which a client may learn that its request is lost."""
@@ -39,8 +39,7 @@ def links(gateway: Gateway) -> set[str]:
 
 
 def stored(gateway: Gateway) -> int:
-    name = "NFileDescriptorStore"
-    return int(gateway.manager.show(SERVICE, name)[name])
+    return int(*gateway.manager.ask(SERVICE, "NFileDescriptorStore"))
 
 
 def assert_true_to_the_wire(found: Peers) -> None:

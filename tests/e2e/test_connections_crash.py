@@ -6,7 +6,6 @@ LEAKS sets how many restarts the clients come and go over.
 import contextlib
 import os
 import random
-import re
 import signal
 import time
 from collections import Counter
@@ -159,26 +158,14 @@ def test_watchdog_replaces_a_frozen_process_and_nobody_is_closed(gateway: Gatewa
 
 def held(gateway: Gateway) -> Counter[str]:
     """What the process and its manager hold, by what it is, as soon as nothing is on its way any more."""
-    return Counter({**_descriptors(gateway), "stored": stored(gateway), "manager's": _managers_descriptors(gateway)})
+    return Counter({**gateway.descriptors(), "stored": stored(gateway), "manager's": _managers_descriptors(gateway)})
 
 
 def until_settled(gateway: Gateway) -> None:
     """Nobody is connected, and what a process does in the quiet after READY is done."""
     until(lambda: not links(gateway), "nobody connected")
     until(lambda: stored(gateway) <= OURS, "an empty store")
-    children = gateway.manager.path(f"/proc/{gateway.pid()}/task/{gateway.pid()}/children")
-    for sign in ("inotify", "sqlite"):  # the config is watched, the database is open
-        until(lambda sign=sign: any(sign in name for name in _descriptors(gateway)), sign, 30)  # type: ignore[misc]
-    until(lambda: not children.read_text(), "no systemctl that is asked for the size of the store", 30)
-
-
-def _descriptors(gateway: Gateway) -> Counter[str]:
-    """Of the process, by what they lead to, without numbers."""
-    found: Counter[str] = Counter()
-    for link in (gateway.manager.path(f"/proc/{gateway.pid()}") / "fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-            found[re.sub(r"\d+", "", os.readlink(link))] += 1
-    return found
+    gateway.until_settled()
 
 
 def _managers_descriptors(gateway: Gateway) -> int:

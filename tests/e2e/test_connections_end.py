@@ -65,7 +65,7 @@ def begin(gateway: Gateway, how: str) -> int:
         gateway.kill()
     else:
         gateway.manager.systemctl("--no-block", "restart", SERVICE)
-    until(lambda: gateway.manager.show(SERVICE, "ControlPID")["ControlPID"] != "0", "a gateway that is away")
+    until(lambda: gateway.manager.ask(SERVICE, "ControlPID") != [0], "a gateway that is away")
     return pid
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.units import ENABLED, UNITS
+from tests.e2e.asking import INTERFACES
 from tests.e2e.gateway import Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import Inside, UserManager, until
@@ -82,6 +83,15 @@ def test_journal_and_properties(server: UserManager) -> None:
     server.systemctl("start", "toy.service")
     assert server.show("toy.service", "ActiveState", "SubState") == {"ActiveState": "active", "SubState": "running"}
     until(lambda: "serving" in server.messages("toy.service"), "what the service printed, in the journal")
+
+
+def test_what_is_asked_is_what_systemctl_shows(server: UserManager) -> None:
+    for change in ("start", "kill --signal=KILL", "start", "stop"):
+        server.systemctl(*change.split(), "toy.service")
+        until(lambda: server.ask("toy.service", "ActiveState") != ["deactivating"], "a state that lasts")
+        shown = server.show("toy.service", *INTERFACES)
+        assert {name: str(*server.ask("toy.service", name)) for name in INTERFACES} == shown
+    assert server.ask("nowhere.service", "LoadState", "MainPID") == ["not-found", 0]
 
 
 def start_sleep(manager: UserManager) -> Inside:

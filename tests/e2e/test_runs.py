@@ -116,9 +116,9 @@ def test_three_restarts_during_one_answer(talking: Gateway) -> None:
 def test_an_agent_that_dies_twice_leaves_what_was_written(talking: Gateway) -> None:
     with talkers(talking, "twice", count=1) as talks:
         talks.until("first")
-        pid = talking.manager.show(AGENT_SERVICE, "MainPID")["MainPID"]
+        pid = talking.manager.ask(AGENT_SERVICE, "MainPID")
         agent_crash(talking)
-        until(lambda: talking.manager.show(AGENT_SERVICE, "MainPID")["MainPID"] not in (pid, "0"), "another agent")
+        until(lambda: talking.manager.ask(AGENT_SERVICE, "MainPID") not in (pid, [0]), "another agent")
         until(
             lambda: any("another one is asked" in line for line in talking.manager.messages(SERVICE)),
             "a second attempt",

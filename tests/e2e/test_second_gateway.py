@@ -75,8 +75,7 @@ def test_foreign_program_on_the_port_is_named_and_left_alone(installed: Gateway)
 def misled(gateway: Gateway) -> Gateway:
     gateway.drop_in(SERVICE, f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\n")
     gateway.manager.systemctl("restart", SERVICE)
-    # Until then another thread imports, and a fork in the middle of that may never come to its exec.
-    until(lambda: gateway.report()["watching"] != "off", "a gateway that has settled in")
+    gateway.until_settled()  # a fork in the middle of another thread's import may never come to its exec
     return gateway
 
 

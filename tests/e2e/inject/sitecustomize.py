@@ -20,16 +20,27 @@ DAY = 86400.0
 CHILD = [sys.executable, os.path.join(os.path.dirname(__file__), "orphan.py")]
 
 
+def between(start):
+    """In the next turn of the event loop: within a fork, where a signal may come, another one waits for ever."""
+
+    def handle(*_: object) -> None:
+        import asyncio  # which the gateway has long done
+
+        asyncio.get_running_loop().call_soon_threadsafe(start)
+
+    return handle
+
+
 def freeze(*_: object) -> None:
     while True:
         time.sleep(3600)
 
 
-def spawn(*_: object) -> None:
+def spawn() -> None:
     subprocess.Popen(CHILD, close_fds=False)
 
 
-def daemonise(*_: object) -> None:
+def daemonise() -> None:
     if os.fork():
         return
     os.setsid()
@@ -38,7 +49,7 @@ def daemonise(*_: object) -> None:
     os.execv(CHILD[0], CHILD)
 
 
-def escape(*_: object) -> None:
+def escape() -> None:
     subprocess.Popen(["systemd-run", "--user", "--scope", "--quiet", *CHILD], close_fds=False)
 
 
@@ -57,7 +68,7 @@ def jump_back(*_: object) -> None:
 
 
 time.time = lambda: real_time() + offset
-for number, handler in enumerate((freeze, spawn, daemonise, escape, jump_forth, jump_back)):
+for number, handler in enumerate((freeze, between(spawn), between(daemonise), between(escape), jump_forth, jump_back)):
     signal.signal(signal.SIGRTMIN + number, handler)
 if "UNRATIONED" in os.environ:
     from gateway.lifecycle import phases
