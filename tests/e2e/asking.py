@@ -27,7 +27,7 @@ FIXED_HEAD = 16
 WAIT_S = 20.0
 
 
-class Manager:
+class Systemd:
     def __init__(self, connection: socket.socket) -> None:
         self._serials = itertools.count(1)
         self._socket = connection

@@ -60,7 +60,7 @@ class UserManager:
         self._outer: subprocess.Popen[bytes] | None = None
         self._init = 0
         self._door: Door | None = None
-        self._asked: asking.Manager | None = None
+        self._asked: asking.Systemd | None = None
         self._started = ExitStack()
 
     def __enter__(self) -> "UserManager":
@@ -156,7 +156,7 @@ class UserManager:
     def _ask(self, unit: str, properties: tuple[str, ...]) -> list[str | int]:
         assert self._door is not None, "the manager does not run"
         if self._asked is None:
-            self._asked = asking.Manager(self._door.connect(f"{self.runtime}/systemd/private"))
+            self._asked = asking.Systemd(self._door.connect(f"{self.runtime}/systemd/private"))
         return [self._asked.get(unit, name) for name in properties]
 
     def _forget_asked(self) -> None:

@@ -10,6 +10,9 @@ from tests.soak.soak import Soak, summary
 
 @pytest.mark.exhaustive
 def test_a_short_soak_finds_nothing(manager: UserManager) -> None:
+    """What it disturbs is disturbed one by one in test_connections, test_runs and test_chat; how it compares
+    what was asked with what is there has its tests in tests/soak.
+    """
     machine = Machine(manager)
     with providing.provider(machine.enter) as port, crowd(machine, seed=1) as people:
         machine.set_up(port)
