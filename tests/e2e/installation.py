@@ -66,16 +66,26 @@ def _build(venv: Path, python: str, wheels: Path) -> None:
 
 
 def changed_copy(venv: Path, place: Path) -> Path:
-    """A virtual environment like this one, to `install_into`."""
-    shutil.copytree(venv, place, symlinks=True)
+    """A virtual environment like this one, to `install_into`. Both share their files, which pip replaces and never
+    changes."""
+    shutil.copytree(venv, place, symlinks=True, copy_function=_share)
     return place
 
 
-def install_into(venv: Path, folder: Path, changes: Mapping[str, tuple[str, str]]) -> None:
-    """As an upgrade does, also while the gateway runs: the project's wheel with changes.
+def _share(file: str, place: str) -> None:
+    try:
+        os.link(file, place)
+    except OSError:  # on another file system
+        shutil.copy2(file, place)
 
-    Each change is a file's old and new text; `folder` is for the sources and the wheel.
-    """
+
+def install_into(venv: Path, wheel: Path) -> None:
+    """As an upgrade does, also while the gateway runs."""
+    _inside(venv, f"{_PIP_INSIDE} --no-index --no-deps --force-reinstall {wheel}")
+
+
+def changed_wheel(folder: Path, changes: Mapping[str, tuple[str, str]]) -> Path:
+    """The project's, in `folder`. Each change is a file's old and new text."""
     project = folder / "project"
     shutil.rmtree(project, ignore_errors=True)
     for source in SOURCES:
@@ -86,8 +96,7 @@ def install_into(venv: Path, folder: Path, changes: Mapping[str, tuple[str, str]
         text = (project / name).read_text()
         assert old in text, f"{name} has no {old!r}"
         (project / name).write_text(text.replace(old, new))
-    wheel = _wheel(project, folder / "wheel")
-    _inside(venv, f"{_PIP_INSIDE} --no-index --no-deps --force-reinstall {wheel}")
+    return _wheel(project, folder / "wheel")
 
 
 def _wheel(project: Path, folder: Path) -> Path:

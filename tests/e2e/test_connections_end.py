@@ -3,13 +3,11 @@
 import json
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.faults import Fault, cold, crash, hot
+from tests.e2e.faults import cold, hot
 from tests.e2e.gateway import SERVICE, SOCKET, TOKEN, Gateway
-from tests.e2e.installation import changed_copy, install_into
 from tests.e2e.load import Peers, peers
 from tests.e2e.manager import UserManager, until
 from tests.e2e.test_connections import assert_nobody_noticed, assert_true_to_the_wire, links, stored
@@ -167,41 +165,3 @@ def test_in_the_foreground(manager: UserManager) -> None:
         assert process.wait(timeout=10) == 0
         assert links(gateway) == set()
     assert_told_of_the_end(found)
-
-
-# -- another version ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def venv(installation: Path, tmp_path: Path) -> Path:
-    """A virtual environment of the test's own, so that it can install another version into it."""
-    return changed_copy(installation, tmp_path / "venv")
-
-
-@pytest.mark.parametrize("how", [cold, hot])
-def test_upgrade_keeps_everybody(gateway: Gateway, venv: Path, tmp_path: Path, how: Fault) -> None:
-    version = gateway.report()["version"]
-    with peers(gateway.manager, **CROWD) as found:
-        before = links(gateway)
-        install_into(venv, tmp_path, {"gateway/__init__.py": (version, "99.1.2")})
-        how(gateway)
-        assert gateway.report()["version"] == "99.1.2"
-        assert len(before & links(gateway)) == sum(CROWD.values())
-    assert_nobody_noticed(found)
-
-
-@pytest.mark.parametrize("how", [cold, hot, crash])
-def test_version_that_cannot_read_the_ledger_closes(gateway: Gateway, venv: Path, tmp_path: Path, how: Fault) -> None:
-    """With 1012 where the predecessor had time to finish its messages; after a crash nobody knows whether it had."""
-    with peers(gateway.manager, **CROWD) as found:
-        install_into(venv, tmp_path, {"gateway/handover/ledger.py": ("\nVERSION = 1\n", "\nVERSION = 99\n")})
-        how(gateway)
-        until(lambda: not links(gateway), "nobody connected")
-        until(lambda: stored(gateway) == OURS, "a store without them")
-        assert gateway.report()["restarts"]["last"]["closed"] == {"unreadable": sum(CROWD.values())}
-    code = "1006" if how is crash else "1012"
-    for kind, book in found.books.items():
-        assert book["closes"] == {code: book["clients"]}, kind
-    with peers(gateway.manager, **CROWD) as found:
-        how(gateway)
-    assert_true_to_the_wire(found)
