@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -38,15 +39,15 @@ def values(name: str) -> dict[str, list[str]]:
     return found
 
 
-def verify(folder: Path, tmp_path: Path) -> str:
-    runtime = tmp_path / "runtime"
-    runtime.mkdir()
-    done = subprocess.run(
-        [str(ANALYZE), "--user", "verify", "--man=no", *(str(folder / name) for name in UNITS)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), "HOME": str(tmp_path)},
-    )
+def verify(folder: Path, home: Path) -> str:
+    # Sockets of systemd's own lie in there, and the path of a socket has to be short.
+    with tempfile.TemporaryDirectory() as runtime:
+        done = subprocess.run(
+            [str(ANALYZE), "--user", "verify", "--man=no", *(str(folder / name) for name in UNITS)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "XDG_RUNTIME_DIR": runtime, "HOME": str(home)},
+        )
     return f"{done.stdout}{done.stderr}" + (f"exit {done.returncode}" if done.returncode else "")
 
 
