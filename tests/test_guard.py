@@ -13,6 +13,15 @@ STARTS = {
     "uvloop": "uvloop.run(start())",
     "on a thread": "one = threading.Thread(target=subprocess.run, args=(['true'],)); one.start(); one.join()",
 }
+INI = """
+[pytest]
+markers =
+    process: it starts one
+    e2e: under systemd
+filterwarnings =
+    ignore:.*use of fork:DeprecationWarning
+"""
+"""Since Python 3.12 whoever forks beside threads, as a worker has them, is warned."""
 HEAD = """
 import asyncio, os, subprocess, threading
 import pytest, uvloop
@@ -33,7 +42,7 @@ def over():
 
 def outcomes(pytester: pytest.Pytester, text: str) -> tuple[dict[str, int], str]:
     """What became of the tests in this file, and what was said of them."""
-    pytester.makeini("[pytest]\nmarkers =\n    process: it starts one\n    e2e: under systemd")
+    pytester.makeini(INI)
     pytester.makepyfile(HEAD + text)
     done = pytester.runpytest_inprocess("-p", "tests.guard", "-p", "no:cacheprovider")
     return done.parseoutcomes(), done.stdout.str()
