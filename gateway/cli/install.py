@@ -4,7 +4,6 @@ Only files that we wrote are changed or removed; users' drop-ins, config and sta
 """
 
 import os
-import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from gateway.cli.activation import activate, stop
 from gateway.cli.listening import choose, refuse_open_port
 from gateway.cli.progress import waiting
 from gateway.errors import UnitConflict
+from gateway.lifecycle import holders
 from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals
 from gateway.units.addresses import HIGHEST_PORT
 from gateway.units.places import drop_ins, lingers, read, unit_folder
@@ -111,7 +111,7 @@ def _without_manager(now: bool) -> None:
 
 def _ensure_linger() -> bool:
     """Lingering is a favour, not a condition: it never fails the installation. Whether something changed."""
-    user = pwd.getpwuid(os.getuid()).pw_name
+    user = holders.user_name(os.getuid())
     if lingers(user):
         return False
     reason = enable_linger(os.environ, user)

@@ -4,7 +4,6 @@ It only looks: systemd is asked with `show` and the gateway over its control soc
 """
 
 import os
-import pwd
 import time
 from collections.abc import Iterator
 from typing import Literal
@@ -81,7 +80,7 @@ def look() -> View:
         units=units,
         port=address.port,
         holders=found,
-        linger=lingers(pwd.getpwuid(os.getuid()).pw_name),
+        linger=lingers(holders.user_name(os.getuid())),
     )
 
 
@@ -166,7 +165,7 @@ def _holder(holder: PortHolder) -> str:
         return f"systemd (pid {holder.pid})"
     if holder.pid is None:
         return f"a process of user {holder.user}"
-    whose = "" if holder.user == pwd.getpwuid(os.getuid()).pw_name else f" of user {holder.user}"
+    whose = "" if holder.user == holders.user_name(os.getuid()) else f" of user {holder.user}"
     return f"pid {holder.pid}{whose} ({holder.command})"
 
 

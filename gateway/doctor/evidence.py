@@ -1,7 +1,6 @@
 """Everything that the checks look at, gathered once. It starts nothing, changes nothing and needs no D-Bus."""
 
 import os
-import pwd
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     folder = unit_folder(env)
     unsaid = {name: value for name, value in shell.items() if name not in installation.KEPT}
     service = installation.service_environment(unsaid)
-    user = pwd.getpwuid(os.getuid()).pw_name
+    user = holders.user_name(os.getuid())
     report, frozen = _ask(Control(paths.control))
     units = _units(env)
     listen = units.socket.listen if units and units.socket.listen else None

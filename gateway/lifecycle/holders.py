@@ -70,7 +70,7 @@ def _owners(inodes: dict[int, int], proc: Path) -> list[Holder]:
             found[pid] = _holder(pid, proc)
     hidden = {uid for inode, uid in inodes.items() if inode not in seen}
     # Another user's process: /proc/net shows its uid, /proc/<pid>/fd is closed to us.
-    unseen = [Holder(None, uid, _user(uid), "", None) for uid in sorted(hidden)]
+    unseen = [Holder(None, uid, user_name(uid), "", None) for uid in sorted(hidden)]
     return [found[pid] for pid in sorted(found)] + unseen
 
 
@@ -134,10 +134,11 @@ def _holder(pid: int, proc: Path) -> Holder:
         uid = process.stat().st_uid
     except OSError:
         uid = os.getuid()
-    return Holder(pid, uid, _user(uid), command(pid, proc), unit(pid, proc))
+    return Holder(pid, uid, user_name(uid), command(pid, proc), unit(pid, proc))
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The number where the machine has no name for it, as in a container."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

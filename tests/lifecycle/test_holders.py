@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.lifecycle.holders import COMMAND_LIMIT, Holder, command, describe, holders, unit
+from gateway.lifecycle.holders import COMMAND_LIMIT, Holder, command, describe, holders, unit, user_name
 
 ME = os.getuid()
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -168,3 +168,8 @@ def test_a_real_listener_and_a_child_that_inherited_it() -> None:
             assert child.stdin is not None
             child.stdin.close()
     assert holders(address) == []
+
+
+def test_a_user_without_a_name_is_his_number() -> None:
+    assert user_name(0) == "root"
+    assert user_name(4_000_000) == "4000000"
