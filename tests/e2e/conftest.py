@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 TEST_SECONDS = 180
 """The first test of a run also builds the installation."""
 
+NO_MANAGER = "no systemd user manager here"
+
 failed = pytest.StashKey[bool]()
 
 
@@ -27,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
         if reason:
-            item.add_marker(pytest.mark.skip(reason=f"no systemd user manager here: {reason}"))
+            item.add_marker(pytest.mark.skip(reason=f"{NO_MANAGER}: {reason}"))
 
 
 def required() -> bool:
@@ -47,6 +49,8 @@ def why_not() -> str | None:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     item.stash[failed] = item.stash.get(failed, False) or report.failed
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_MANAGER in (reason := report.longrepr[2]):
+        report.longrepr = (str(HERE), None, reason)  # one place, and so one line at the end
     return report
 
 
