@@ -102,6 +102,7 @@ class Watch(FileSystemEventHandler):
             self._files = tuple(files)
             now, before = self._look(), self._states
             self._states = {file: before.get(file, state) for file, state in now.items()}
+            self._names = merge([follow(file) for file in self._files])
         self._wake.set()
 
     def stop(self) -> None:

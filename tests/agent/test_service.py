@@ -131,12 +131,12 @@ def test_it_leaves_when_it_has_nothing_to_do_even_if_a_gateway_is_connected(tmp_
 
 def test_it_stays_as_long_as_a_run_is_not_acknowledged(tmp_path: Path) -> None:
     async def test() -> None:
-        async with activated(tmp_path, idle_s=0.1) as (agent, _):
+        async with activated(tmp_path, idle_s=0.5) as (agent, _):
             peer = await agent.connect()
             await peer.greet()
             await peer.start("r", spec("x"))
             await peer.until_ended("r")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.8)
             assert agent.process.returncode is None
             await peer.ack("r")
             await peer.until_closed()

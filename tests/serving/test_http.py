@@ -463,15 +463,17 @@ def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
 @pytest.mark.parametrize("keep_alive_ms", [0, 50])
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(keep_alive_ms: int) -> None:
     async def scene() -> None:
-        async with serving(big, body_timeout_ms=100, keep_alive_ms=keep_alive_ms) as it:
+        async with serving(big, body_timeout_ms=1000, keep_alive_ms=keep_alive_ms) as it:
             client = await it.client()
             await client.send(request())
             assert await client.status() == 200
-            taken = 0
+            loop, taken = asyncio.get_running_loop(), 0
+            begun = loop.time()
             while part := await client.reader.read(64_000):
                 taken += len(part)
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.012)
             assert taken == BIG
+            assert loop.time() - begun > 1, "or it was not slow"
 
     run(scene)
 
