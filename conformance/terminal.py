@@ -1,5 +1,6 @@
 """A program in a terminal that a script types into and looks at: a session of tmux, with a server of its own."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -13,12 +14,14 @@ COLUMNS, LINES = 120, 100
 
 _THEN = r"""trap : INT; "$@"; printf '\nended with %d\n' $?; trap '' INT; exec sleep infinity"""
 """tmux 3.3 does not always know how a program ended. A Ctrl-C that comes after its end must not end the session."""
+_numbers = itertools.count()
 _ENDED = re.compile(r"^ended with (\d+)$", re.MULTILINE)
 
 
 class Terminal:
     def __init__(self, name: str, words: list[str], environment: dict[str, str]) -> None:
-        self._tmux = ["tmux", "-L", f"{name}-{os.getpid()}", "-f", "/dev/null"]
+        # No name twice: the server of the terminal before may not be gone yet.
+        self._tmux = ["tmux", "-L", f"{name}-{os.getpid()}-{next(_numbers)}", "-f", "/dev/null"]
         size = ["-x", str(COLUMNS), "-y", str(LINES)]
         start = ["new-session", "-d", *size, "--", "sh", "-c", _THEN, "sh", *words]
         subprocess.run([*self._tmux, *start], env=environment | {"TERM": "xterm-256color"}, check=True)
