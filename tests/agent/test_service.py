@@ -20,6 +20,7 @@ from tests.agent.process import Agent, activate, as_child, listening
 from tests.agent.provider import Provider
 from tests.agent.test_tools import box
 from tests.processes import alive
+from tests.slack import slack
 
 pytestmark = pytest.mark.process
 
@@ -217,7 +218,7 @@ def test_told_to_stop_it_takes_its_tools_with_it_within_five_seconds(tmp_path: P
             begun = time.monotonic()
             agent.process.send_signal(signal.SIGTERM)
             assert await agent.exit_code() == 0
-            assert time.monotonic() - begun < 5 and LEAVE_S < 5
+            assert time.monotonic() - begun < slack(5) and LEAVE_S < 5
             assert not [pid for pid in pids if alive(pid)]
             peer.sock.close()
 
@@ -335,7 +336,7 @@ def test_the_link_is_alive_while_the_models_are_imported(tmp_path: Path) -> None
                     await peer.read()
                 longest = max(longest, time.monotonic() - begun)
                 await asyncio.sleep(0.01)
-            assert longest < 1.0, "an import in the loop takes longer than this"
+            assert longest < slack(1.0), "an import in the loop takes longer than this"
             peer.sock.close()
 
     run(test)

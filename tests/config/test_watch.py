@@ -15,6 +15,7 @@ import pytest
 
 from gateway.config import watch as module
 from gateway.config.watch import Watch
+from tests.slack import slack
 
 PROMPT_S = 0.25
 """An edit has to be told within this; typically it takes a few milliseconds. watchdog's own delay would be 0.5 s."""
@@ -187,7 +188,7 @@ def test_a_save_is_told_twice_in_a_row(edit: Callable[[Path], None], config: Pat
 def test_it_is_told_sooner_than_watchdog_would(config: Path, start: Start) -> None:
     _, calls = start(config)
     save(config, "longer than before")
-    calls.expect(PROMPT_S)
+    calls.expect(slack(PROMPT_S))
 
 
 @pytest.mark.parametrize("edit", EDITORS)

@@ -1,6 +1,6 @@
 """How long a client waits at most over what happens to the gateway. What it hears is in the files of each matter.
 
-These run alone: their figures are of a machine that has nothing else to do.
+These run alone. On a machine that has other work the bounds are loose (`tests.slack`).
 """
 
 import json
@@ -17,6 +17,7 @@ from tests.e2e.test_connections import assert_nobody_noticed
 from tests.e2e.test_connections_end import CROWD
 from tests.e2e.test_restarts import all_loads
 from tests.e2e.test_runs import talkers
+from tests.slack import slack
 
 pytestmark = pytest.mark.serial
 
@@ -36,7 +37,7 @@ def test_started_means_serving(installed: Gateway) -> None:
     assert installed.state(SOCKET) == "active"
     with load(installed.manager, "fresh", workers=1) as clients:
         pass
-    assert clients.slowest < AT_ONCE
+    assert clients.slowest < slack(AT_ONCE)
 
 
 @pytest.mark.parametrize("how", ["hot", "cold"])
@@ -44,17 +45,17 @@ def test_a_planned_restart(unrationed: Gateway, how: str) -> None:
     with all_loads(unrationed.manager) as loads, peers(unrationed.manager, **CROWD) as found:
         for _ in range(TIMES):
             RESTARTERS[how](unrationed)
-            assert 0 < unrationed.report()["restarts"]["last"]["gap_ms"] < PATIENCE * 1000
+            assert 0 < unrationed.report()["restarts"]["last"]["gap_ms"] < slack(PATIENCE) * 1000
     assert_nobody_noticed(found)
     waits = {kind: book["slowest"] for kind, book in found.books.items()}
-    assert max([*waits.values(), *(clients.slowest for clients in loads)]) < PATIENCE, waits
+    assert max([*waits.values(), *(clients.slowest for clients in loads)]) < slack(PATIENCE), waits
 
 
 def test_a_crash(gateway: Gateway) -> None:
     with all_loads(gateway.manager) as loads:
         for _ in range(TIMES):
             crash(gateway)
-    assert max(clients.slowest for clients in loads) < PATIENCE
+    assert max(clients.slowest for clients in loads) < slack(PATIENCE)
 
 
 def test_a_crowd_that_asks_all_the_time(unrationed: Gateway) -> None:
@@ -63,7 +64,7 @@ def test_a_crowd_that_asks_all_the_time(unrationed: Gateway) -> None:
         for how in ("cold", "hot"):
             RESTARTERS[how](unrationed)
     assert_nobody_noticed(found)
-    assert found["library"]["slowest"] < PATIENCE
+    assert found["library"]["slowest"] < slack(PATIENCE)
 
 
 @pytest.mark.parametrize("kind", ["never-reads", "slowloris"])
@@ -74,8 +75,8 @@ def test_bad_clients_delay_nobody(gateway: Gateway, kind: str, how: str) -> None
         gateway.command("restart", *(["--cold"] if how == "cold" else []))
         took = time.monotonic() - begun
     assert clients.lost == {}
-    assert clients.slowest < PATIENCE
-    assert took < LEAVING
+    assert clients.slowest < slack(PATIENCE)
+    assert took < slack(LEAVING)
     assert gateway.restarts() == 0
 
 
@@ -90,5 +91,6 @@ def test_an_answer_is_not_silent_for_long(unrationed: Gateway, how: str) -> None
         talks = stack.enter_context(talkers(unrationed, "silence"))
         talks.until("middle")
         RESTARTERS[how](unrationed)
-    assert max(talk["silence"] for talk in talks.found) < PATIENCE
-    assert all(each["longest"] < PATIENCE for found in streams for each in found)
+    patience = slack(PATIENCE)
+    assert max(talk["silence"] for talk in talks.found) < patience
+    assert all(each["longest"] < patience for found in streams for each in found)

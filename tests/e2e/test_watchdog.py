@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import SCRIPTS
+from tests.slack import slack
 
 WATCHDOG = 2
 INJECT = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\nWatchdogSec={WATCHDOG}\n"
@@ -28,10 +29,10 @@ def test_frozen_process_is_replaced(watched: Gateway, sig: str, replaced_in: flo
         watched.kill(sig)
         frozen = time.monotonic()
         watched.until_ready(other_than=pid, seconds=30)
-        assert time.monotonic() - frozen < replaced_in
+        assert time.monotonic() - frozen < slack(replaced_in)
     assert set(clients.lost) <= {"reset", "short"}, "only what the frozen process had accepted may be lost"
     assert all(failure["began"] <= frozen + WATCHDOG for failure in clients.failures)
-    assert clients.slowest < replaced_in + 1
+    assert clients.slowest < slack(replaced_in + 1)
     assert watched.restarts() == 1
     assert watched.report()["restarts"]["crash"] == 1
     assert watched.get("/readyz").status == 200
