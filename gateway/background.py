@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from gateway.lifecycle.notify import Notifier
 from gateway.report import StatusReport
@@ -88,16 +88,11 @@ async def rehearse() -> str | None:
         return f"{sys.executable}: {error.strerror}"
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(REHEARSAL_S):
+        async with _ended_with(process), asyncio.timeout(REHEARSAL_S):
             errors = await _tail(process.stderr)
             await process.wait()
     except TimeoutError:
         return f"importing it took over {REHEARSAL_S:.0f} s"
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it ended just now
-                process.kill()
-            await process.wait()
     if process.returncode == 0:
         return None
     lines = errors.decode(errors="replace").strip().splitlines()
@@ -134,14 +129,23 @@ async def _ask_manager(manager: str, *words: str) -> list[str]:
     except OSError:
         return []
     try:
-        async with asyncio.timeout(ASK_S):
+        async with _ended_with(process), asyncio.timeout(ASK_S):
             out, _ = await process.communicate()
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):  # it ended just now
-            process.kill()
-        await process.wait()
         return []
     return out.decode(errors="replace").splitlines() if process.returncode == 0 else []
+
+
+@contextlib.asynccontextmanager
+async def _ended_with(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """No child outlives the block, whether it took too long or nobody wants its answer any more: we may be leaving."""
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                process.kill()
+            await process.wait()
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:

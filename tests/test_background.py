@@ -12,6 +12,7 @@ from gateway.background import feed_watchdog, is_being_stopped, rehearse, status
 from gateway.report import ConfigReport, Issue, ReloadResult
 from tests.fakes.report import make_report
 from tests.fakes.service_manager import FakeNotifier
+from tests.processes import alive
 
 REPORT = make_report(websockets=3, connections=5)
 
@@ -203,6 +204,26 @@ def test_a_systemd_that_does_not_answer_is_taken_for_a_restart(systemctl: Any, m
     systemctl("exec sleep 60")
     monkeypatch.setattr(background, "ASK_S", 0.05)
     assert asyncio.run(asyncio.wait_for(is_being_stopped(UNIT), 5)) is False
+
+
+@pytest.mark.process
+def test_a_question_to_systemd_that_is_called_off_leaves_no_child_behind(systemctl: Any, tmp_path: Path) -> None:
+    systemctl(f"echo $$ >> {tmp_path / 'pids'}; exec sleep 60")
+
+    def pids() -> list[int]:
+        file = tmp_path / "pids"
+        return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    async def scene() -> None:
+        task = asyncio.ensure_future(store_size(UNIT))
+        while len(pids()) < 2:  # one of each manager
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        while any(map(alive, pids())):
+            await asyncio.sleep(0.005)
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
 
 
 def test_a_machine_without_systemctl_is_taken_for_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
