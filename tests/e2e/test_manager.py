@@ -65,7 +65,8 @@ def test_restart_without_a_socket_unit_refuses(server: UserManager) -> None:
     with load(server, "fresh") as clients:
         server.systemctl("restart", "toy.service")
     assert clients.lost["refused"] > 0
-    assert {failure["outcome"] for failure in clients.failures} == {"refused"}
+    # Whoever stood in its queue is reset with it.
+    assert {failure["outcome"] for failure in clients.failures} <= {"refused", "reset"}
 
 
 def test_unanswered_request_is_told_from_a_refused_one(server: UserManager) -> None:
