@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 
 from gateway.lifecycle.notify import Notifier
@@ -75,24 +76,16 @@ async def rehearse() -> str | None:
     It keeps a half-installed version from ending the service, and it compiles what an upgrade brought while we still
     serve, so that the real start finds it compiled.
     """
+    words = (sys.executable, "-c", "import gateway.runtime, gateway.conversations")
     try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "import gateway.runtime, gateway.conversations",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as error:
-        return f"{sys.executable}: {error.strerror}"
-    assert process.stderr is not None
-    try:
-        async with _ended_with(process), asyncio.timeout(REHEARSAL_S):
+        async with _child(*words, out=DEVNULL, err=PIPE) as process, asyncio.timeout(REHEARSAL_S):
+            assert process.stderr is not None
             errors = await _tail(process.stderr)
             await process.wait()
     except TimeoutError:
         return f"importing it took over {REHEARSAL_S:.0f} s"
+    except OSError as error:
+        return f"{sys.executable}: {error.strerror}"
     if process.returncode == 0:
         return None
     lines = errors.decode(errors="replace").strip().splitlines()
@@ -101,15 +94,15 @@ async def rehearse() -> str | None:
 
 async def is_being_stopped(unit: str) -> bool:
     """Whether systemd is stopping this unit for good, and not to start it again. False where it does not say."""
-    asked = (_ask_manager(manager, "list-jobs", "--plain", "--no-legend", unit) for manager in MANAGERS)
-    jobs = [line.split() for answer in await asyncio.gather(*asked) for line in answer]
+    answers = await _ask_managers("list-jobs", "--plain", "--no-legend", unit)
+    jobs = [line.split() for answer in answers for line in answer]
     return any(job[1:3] == [unit, "stop"] for job in jobs)
 
 
 async def store_size(unit: str) -> int | None:
     """How many descriptors systemd keeps for this unit, in which we are the main process. None if it does not say."""
     names = ("--property=MainPID", "--property=FileDescriptorStoreMax")
-    for answer in await asyncio.gather(*(_ask_manager(manager, "show", unit, *names) for manager in MANAGERS)):
+    for answer in await _ask_managers("show", unit, *names):
         shown = dict(line.split("=", 1) for line in answer if "=" in line)
         size = shown.get("FileDescriptorStoreMax", "")
         if shown.get("MainPID") == str(os.getpid()) and size.isdecimal():
@@ -117,31 +110,35 @@ async def store_size(unit: str) -> int | None:
     return None
 
 
+async def _ask_managers(*words: str) -> list[list[str]]:
+    """Both at once. Not by `gather`, which is over when the first is called off."""
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(_ask_manager(manager, *words)) for manager in MANAGERS]
+    return [each.result() for each in asked]
+
+
 async def _ask_manager(manager: str, *words: str) -> list[str]:
     """The lines of its answer, none where there is no answer. At most `ASK_S`."""
+    words = ("systemctl", manager, "--no-pager", *words)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *("systemctl", manager, "--no-pager", *words),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError:
-        return []
-    try:
-        async with _ended_with(process), asyncio.timeout(ASK_S):
+        async with _child(*words, out=PIPE, err=DEVNULL) as process, asyncio.timeout(ASK_S):
             out, _ = await process.communicate()
-    except TimeoutError:
+    except OSError:  # no systemctl, or no answer in time
         return []
     return out.decode(errors="replace").splitlines() if process.returncode == 0 else []
 
 
 @contextlib.asynccontextmanager
-async def _ended_with(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
-    """No child outlives the block, whether it took too long or nobody wants its answer any more: we may be leaving."""
+async def _child(*words: str, out: int, err: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that does not outlive the block: it takes too long, or nobody wants its answer any more, as we leave.
+
+    Raise OSError if it cannot be started.
+    """
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*words, stdin=DEVNULL, stdout=out, stderr=err))
     try:
-        yield
+        yield await asyncio.shield(starting)
     finally:
+        process = await starting  # who is called off while it starts has a child all the same
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):  # it ended just now
                 process.kill()
