@@ -95,7 +95,8 @@ def test_ctrl_c_ends_the_answer(talking: Talking) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     talking.until(lambda: not talking.busy("interrupted"))
-    assert not talking.said("interrupted")[-1].endswith(LONG)
+    answers = [text for text in talking.said("interrupted") if text.startswith("assistant: ")]
+    assert not any(text.endswith(LONG) for text in answers), "of which there is none yet on a busy machine"
 
 
 @pytest.mark.parametrize("fault", ["restart", "crash"])
