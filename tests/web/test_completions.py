@@ -454,8 +454,10 @@ def test_who_still_waits_when_the_gateway_goes_is_told_and_the_run_goes_on(
     play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene(it: Scene) -> None:
-        streaming, waiting = await stream(it), await it.ask({"user": "u", "messages": QUESTION})
-        first, _ = await it.puppet.begun(2)
+        streaming = await stream(it)
+        (first,) = await it.puppet.begun()
+        waiting = await it.ask({"user": "u", "messages": QUESTION})
+        await it.puppet.begun(2)
         it.puppet.say(first, Text("Hel"))
         assert piece(await streaming.event()) == "Hel"
         await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
