@@ -65,11 +65,11 @@ class Devices:
         held = device.tokens.get(role) if device else None
         return held is not None and held.revoked_at_ms is None
 
-    def token_covers(self, token: str, scope: str) -> bool:
-        """Whether it is the operator token of any device that may do this: who asks over HTTP names none."""
+    def token_scopes(self, token: str) -> tuple[str, ...] | None:
+        """What the operator token of any device is good for; who asks over HTTP names none. None: it is no token."""
         held = [device.tokens.get("operator") for device in self._paired.records.values()]
         same = [each for each in held if each and hmac.compare_digest(_bytes(each.token), _bytes(token))]
-        return bool(token) and any(each.revoked_at_ms is None and covers(each.scopes, (scope,)) for each in same)
+        return next((each.scopes for each in same if token and each.revoked_at_ms is None), None)
 
     def pair(self, asking: Asking) -> Granted | WireError:
         """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""

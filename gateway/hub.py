@@ -16,9 +16,9 @@ from typing import Protocol
 from gateway.flag import Flag
 from gateway.lag import LoopLag
 from gateway.outbox import Outbox, Pipe
+from gateway.protocol.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventFrame, StateVersion, WireError, encode_error
-from gateway.protocol.gate import DEVICE_TOKEN
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
 from gateway.protocol.scopes import Scope, refuse

@@ -6,15 +6,16 @@ this machine itself is not counted, unless a page in its browser may be the one 
 
 import ipaddress
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal
+from typing import Literal, get_args
 
 from gateway.protocol.frames import WireError
 from gateway.protocol.visitor import Visitor, parse_address
 
 Kind = Literal["shared-secret", "device-token"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MAX_FAILURES = 10
 WINDOW_S = 60.0
@@ -43,6 +44,15 @@ class Lockout:
         """How long this client is not heard yet; 0 for one that is. Ask before its secret is looked at."""
         entry = None if is_exempt(visitor) else self._entries.get((_site(visitor), kind))
         return ceil(max(entry.locked_until - self._clock(), 0.0) * 1000) if entry else 0
+
+    def waits(self, visitor: Visitor) -> dict[Kind, int]:
+        """`wait_ms` of each kind."""
+        return {kind: self.wait_ms(visitor, kind) for kind in KINDS}
+
+    def settle(self, visitor: Visitor, guesses: Mapping[Kind, bool]) -> None:
+        """Count what was tried: True was right."""
+        for kind, right in guesses.items():
+            (self.succeeded if right else self.failed)(visitor, kind)
 
     def failed(self, visitor: Visitor, kind: Kind) -> None:
         if is_exempt(visitor):

@@ -101,17 +101,15 @@ def test_the_token_stays_over_connects_and_restarts(world: Paired) -> None:
     assert world.devices.token_admits("d1", "operator", (ADMIN,), first.token)
 
 
-def test_which_tokens_let_a_page_read(world: Paired) -> None:
+def test_what_a_token_is_good_for(world: Paired) -> None:
     reader = granted(world.devices.pair(ask("d1", scopes=("operator.read",)))).token
     clerk = granted(world.devices.pair(ask("d2", scopes=("operator.pairing",)))).token
     writer = granted(world.devices.pair(ask("d4", scopes=("operator.write",)))).token
     node = granted(world.devices.pair(ask("d3", role="node", scopes=("operator.read",)))).token
-    assert [world.devices.token_covers(each, WRITE) for each in (writer, reader)] == [True, False]
-    assert world.devices.token_covers(writer, READ)
-    assert world.devices.token_covers(reader, READ)
-    assert not any(world.devices.token_covers(each, READ) for each in ("", "no", clerk, node, reader[:-1]))
+    assert [world.devices.token_scopes(each) for each in (writer, reader, clerk)] == [(WRITE,), (READ,), (PAIRING,)]
+    assert not any(world.devices.token_scopes(each) for each in ("", "no", node, reader[:-1]))
     world.devices.revoke("d1", "operator")
-    assert not world.devices.token_covers(reader, READ)
+    assert world.devices.token_scopes(reader) is None
 
 
 @pytest.mark.parametrize(
@@ -335,7 +333,7 @@ def test_a_revoked_node_is_asked_for_even_on_this_machine_and_its_other_roles_ar
     granted(world.devices.pair(ask(role="node", scopes=())))
 
 
-READ, WRITE = "operator.read", "operator.write"
+READ, WRITE, PAIRING = "operator.read", "operator.write", "operator.pairing"
 
 
 def offered(*offer: str, scopes: tuple[str, ...] = (ADMIN, READ), role: str = "operator") -> Asking:

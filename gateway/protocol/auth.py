@@ -5,12 +5,13 @@ Comparison is constant-time.
 """
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.protocol.frames import WireError
-from gateway.protocol.proxy import ATTRIBUTION, Rules
-from gateway.protocol.visitor import UI_CLIENTS
+from gateway.protocol.proxy import ATTRIBUTION, Identity, Rules
+from gateway.protocol.visitor import UI_CLIENTS, Visitor
 
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 
@@ -48,14 +49,6 @@ class AuthPolicy:
         """Two policies that have the same let the same clients in."""
         return (self.mode, self.secret, self.proxy if self.mode == "trusted-proxy" else None)
 
-    def admits(self, presented: str, *, direct_local: bool) -> bool:
-        """For bearer auth over HTTP. In mode `trusted-proxy` the secret counts on this machine alone."""
-        if self.mode == "none":
-            return True
-        if self.mode == "trusted-proxy" and not direct_local:
-            return False
-        return self.secret is not None and same_secret(presented, self.secret)
-
 
 @dataclass(frozen=True)
 class Credentials:
@@ -68,13 +61,22 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Claim:
-    """The client as far as the answer depends on it."""
+    """One request to be let in, as far as the answer depends on it."""
 
-    protocol: int
-    client_id: str
-    client_mode: str
-    has_device: bool
-    credentials: Credentials
+    face: Literal["websocket", "http"]
+    visitor: Visitor
+    credentials: Credentials = Credentials()
+    """Over HTTP the bearer stands in the field of the token and in that of the password: it may be either."""
+    identity: Identity | str = ATTRIBUTION
+    """In mode `trusted-proxy`: the user, or why nobody is."""
+    protocol: int = 4
+    client_id: str = ""
+    client_mode: str = ""
+    role: str = "operator"
+    scopes: Sequence[str] = ()
+    """The scopes that it asks for."""
+    device: str | WireError | None = None
+    """The id of the device that has proved itself, or what is wrong with its proof."""
 
 
 def same_secret(presented: str, secret: str) -> bool:
@@ -86,7 +88,7 @@ def check(policy: AuthPolicy, claim: Claim) -> WireError | None:
     if policy.mode == "none":
         return None
     given = presented(policy.mode, claim)
-    if not given and not claim.has_device and not claim.credentials.token:
+    if not given and claim.device is None and not claim.credentials.token:
         return device_required(claim.protocol)
     kind: Literal["token", "password"] = "token" if policy.mode == "token" else "password"
     if policy.secret is None:

@@ -17,21 +17,22 @@ connect                           hello-ok (`hello`)        stays open
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.protocol import scopes
-from gateway.protocol.auth import AuthPolicy, Claim, Credentials
+from gateway.lockout import Lockout
+from gateway.protocol.admission import Refusal, Terms, Tokens, admit
+from gateway.protocol.auth import Claim, Credentials
 from gateway.protocol.closing import SILENT, Close
 from gateway.protocol.device import DeviceProof, Signed, normalise_key, verify
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
-from gateway.protocol.gate import Gate, authenticate, refuse_without_device
 from gateway.protocol.negotiation import mismatch, negotiate
-from gateway.protocol.pairing import Asking, Granted, union
+from gateway.protocol.pairing import Asking, Granted
 from gateway.protocol.params import InvalidParams, decode_params
-from gateway.protocol.visitor import CONTROL_UI, origin_refusal
+from gateway.protocol.proxy import ATTRIBUTION, Identity
+from gateway.protocol.visitor import CONTROL_UI, Visitor
 
 ROLES = ("operator", "node")
 CAPABILITIES = ["model-catalog-snapshot"]
@@ -115,7 +116,28 @@ def challenge(nonce: str, now_ms: int) -> str:
     return EventFrame("connect.challenge", payload).text(seq=None)
 
 
-def receive_connect(text: str, policy: AuthPolicy, gate: Gate) -> Accepted | Refused:
+class Book(Tokens, Protocol):
+    """The devices that are known."""
+
+    def pair(self, asking: Asking) -> Granted | WireError: ...
+
+
+@dataclass(frozen=True)
+class Door:
+    """What stands at the door for one connection."""
+
+    terms: Terms
+    visitor: Visitor
+    book: Book
+    lockout: Lockout
+    identity: Identity | str = ATTRIBUTION
+    """In mode `trusted-proxy`: the user, or why nobody is."""
+    challenge: str = ""
+    """The nonce that this connection was given."""
+    now_ms: int = 0
+
+
+def receive_connect(text: str, door: Door) -> Accepted | Refused:
     """Judge the first frame. Nothing is raised, whatever it holds.
 
     In this order: frame, protocol, role, origin, device, secret, pairing. Who fails early learns nothing of what is
@@ -137,58 +159,45 @@ def receive_connect(text: str, policy: AuthPolicy, gate: Gate) -> Accepted | Ref
     protocol = negotiate(*spoken)
     if protocol is None:
         return _refuse(request, mismatch(*spoken), code=1002)
-    return _admit(request, connect, protocol, policy, gate)
+    return _admit(request, connect, protocol, door)
 
 
-def _admit(request: Request, connect: _Connect, protocol: int, policy: AuthPolicy, gate: Gate) -> Accepted | Refused:
+def _admit(request: Request, connect: _Connect, protocol: int, door: Door) -> Accepted | Refused:
     role, client = connect.role or "operator", connect.client
     if role not in ROLES:
         return _refuse(request, _invalid("invalid role"))
-    foreign = origin_refusal(gate.visitor, client.id, client.mode, gate.allowed_origins, protocol)
-    if foreign is not None:
-        return _refuse(request, foreign)
-    device = None if gate.ignores_device(client.id) else connect.device
-    claim = _claim(connect, protocol, has_device=device is not None)
-    if device is None:
-        error = refuse_without_device(gate, policy, claim, role)
-    else:
-        error = _verify(device, connect, role, protocol, gate)
-    if error is not None:
-        return _refuse(request, error)
-    vouched = device is not None or gate.vouches(claim)
-    allowed = scopes.granted(protocol, role, connect.scopes or [], vouched=vouched)
-    how = authenticate(gate, policy, claim, device.id if device else None, role, allowed)
-    if isinstance(how, WireError):
-        return _refuse(request, how)
-    user, offer = gate.user(how), None
-    if user is not None:
-        allowed = user.bound(allowed) if device else ()  # nobody has approved what one without a device asks for
-        offer = policy.proxy.offer(user, client.id, client.mode, connect.scopes)
+    device = None if door.terms.ignores_device(client.id) else connect.device
+    claim = _claim(connect, role, protocol, device, door)
+    admission = admit(claim, door.terms, door.book, door.lockout.waits(door.visitor))
+    door.lockout.settle(door.visitor, admission.guesses)
+    if isinstance(admission, Refusal):
+        return _refuse(request, admission.error)
+    policy, user = door.terms.auth, admission.user
     granted: Granted | None = None
-    if device is not None and gate.book is not None:
-        paired = gate.book.pair(_asking(device, client, role, allowed, protocol, gate, offer))
+    approved = admission.asked
+    if device is not None:
+        offer = policy.proxy.offer(user, client.id, client.mode, connect.scopes) if user else None
+        paired = door.book.pair(_asking(device, client, role, approved, protocol, door.visitor, offer))
         if isinstance(paired, WireError):
             return _refuse(request, paired)
-        granted, allowed = paired, allowed if paired.session is None else paired.session
-    if user is not None and role == "operator":
-        allowed = user.bound(union(allowed, policy.proxy.scopes_of(user.user)))
+        granted, approved = paired, approved if paired.session is None else paired.session
     peer = Peer(
         protocol=protocol,
         role=role,
-        scopes=allowed,
+        scopes=admission.scopes(approved),
         client=client,
         caps=tuple(connect.caps or ()),
-        auth_mode=how,
+        auth_mode=admission.how,
         auth_generation=policy.generation,
         gateway_mode=policy.mode,
         device_id=device.id if device else None,
         user=user.user if user else None,
     )
-    # A page behind a proxy proves its user each time: a token would outlive the proxy's word for him.
+    # A page behind a proxy proves its user each time: a token would outlive the proxy's word for them.
     return Accepted(request.id, peer, None if user and client.id == CONTROL_UI else granted)
 
 
-def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, gate: Gate) -> WireError | None:
+def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, door: Door) -> WireError | None:
     auth, client = connect.auth or _Auth(), connect.client
     tokens = (auth.token, auth.device_token, auth.bootstrap_token)
     signed = Signed(
@@ -201,12 +210,12 @@ def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, ga
         device_family=client.device_family or "",
     )
     return verify(
-        device, signed, protocol=protocol, challenge=gate.challenge, now_ms=gate.now_ms, local=gate.visitor.local
+        device, signed, protocol=protocol, challenge=door.challenge, now_ms=door.now_ms, local=door.visitor.local
     )
 
 
 def _asking(
-    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, gate: Gate,
+    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, visitor: Visitor,
     offer: tuple[str, ...] | None,
 ) -> Asking:  # fmt: skip
     return Asking(
@@ -220,21 +229,26 @@ def _asking(
         role=role,
         roles=(role,),
         scopes=allowed,
-        remote_ip=None if gate.visitor.local else gate.visitor.remote_ip or None,
-        local=gate.visitor.local,
+        remote_ip=None if visitor.local else visitor.remote_ip or None,
+        local=visitor.local,
         protocol=protocol,
         offer=offer,
     )
 
 
-def _claim(connect: _Connect, protocol: int, *, has_device: bool) -> Claim:
+def _claim(connect: _Connect, role: str, protocol: int, device: DeviceProof | None, door: Door) -> Claim:
     auth = connect.auth or _Auth()
     return Claim(
+        face="websocket",
+        visitor=door.visitor,
+        credentials=Credentials(auth.token, auth.password, auth.device_token),
+        identity=door.identity,
         protocol=protocol,
         client_id=connect.client.id,
         client_mode=connect.client.mode,
-        has_device=has_device,
-        credentials=Credentials(auth.token, auth.password, auth.device_token),
+        role=role,
+        scopes=connect.scopes or (),
+        device=None if device is None else _verify(device, connect, role, protocol, door) or device.id,
     )
 
 

@@ -1,5 +1,6 @@
 """Roles and scopes: what a connected client may call, and the refusal each version expects."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from gateway.protocol.frames import WireError
@@ -21,7 +22,7 @@ QUESTIONS: Scope = "operator.questions"
 PAIRING: Scope = "operator.pairing"
 
 
-def granted(protocol: int, role: str, requested: list[str], *, vouched: bool = True) -> tuple[str, ...]:
+def granted(protocol: int, role: str, requested: Sequence[str], *, vouched: bool = True) -> tuple[str, ...]:
     """Protocol 3 reads no scopes as all of them; protocol 4 reads none as none.
 
     An operator for whom nothing vouches but the secret is let in, and may do nothing (CVE-2026-22172).

@@ -21,15 +21,14 @@ from gateway.hub import Carrier, Connection
 from gateway.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_BIG, Close
 from gateway.protocol.frames import Request
-from gateway.protocol.gate import Gate
-from gateway.protocol.handshake import Peer, Refused, challenge, describe, receive_connect
+from gateway.protocol.handshake import Door, Peer, Refused, challenge, describe, receive_connect
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.protocol.session import Answer, Ignored, Session, exceeds
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
-from gateway.web.visit import visit
+from gateway.web.visit import terms, visit
 
 log = logging.getLogger("gateway.ws")
 
@@ -154,7 +153,7 @@ class Conversation:
         if exceeds(text, MAX_HANDSHAKE_FRAME):
             self._outbox.finish(TOO_BIG)
             return
-        outcome = receive_connect(text, self._core.auth, self._gate())
+        outcome = receive_connect(text, self._door())
         if isinstance(outcome, Refused):
             close, why = outcome.close, outcome.why and f" ({outcome.why})"
             log.info("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
@@ -171,19 +170,16 @@ class Conversation:
         self._core.keep(self._connection)
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
 
-    def _gate(self) -> Gate:
-        gateway = self._core.config.gateway
+    def _door(self) -> Door:
         visitor, identity = visit(self._core, self._scope)
-        return Gate(
+        return Door(
+            terms=terms(self._core),
             visitor=visitor,
-            identity=identity,
+            book=self._core.devices,
             lockout=self._lockout,
+            identity=identity,
             challenge=self._nonce,
             now_ms=int(time.time() * 1000),
-            allowed_origins=gateway.control_ui.allowed_origins,
-            allow_insecure_ui=gateway.control_ui.allow_insecure_auth,
-            ignore_ui_device=gateway.control_ui.dangerously_disable_device_auth,
-            book=self._core.devices,
         )
 
     async def _serve(self, text: str, session: Session) -> None:

@@ -1,9 +1,10 @@
-"""Who asks, as far as the connection and the head of the request say it: for WebSocket and HTTP alike."""
+"""Who asks, as far as the connection and the head of the request say it, and on which terms: for both faces alike."""
 
 from starlette.types import Scope
 
 from gateway.core import Core
 from gateway.interfaces import is_own
+from gateway.protocol.admission import Terms
 from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity, identify
 from gateway.protocol.visitor import Visitor, visitor
 
@@ -15,3 +16,13 @@ def visit(core: Core, scope: Scope) -> tuple[Visitor, Identity | str]:
     if core.auth.mode != TRUSTED_PROXY:
         return who, ATTRIBUTION
     return who, identify(core.auth.proxy, who, headers, own=is_own(who.address))
+
+
+def terms(core: Core) -> Terms:
+    ui = core.config.gateway.control_ui
+    return Terms(
+        core.auth,
+        allowed_origins=ui.allowed_origins,
+        allow_insecure_ui=ui.allow_insecure_auth,
+        ignore_ui_device=ui.dangerously_disable_device_auth,
+    )

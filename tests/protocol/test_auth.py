@@ -2,7 +2,6 @@ import pytest
 
 from gateway.protocol.auth import (
     ATTRIBUTION_REQUIRED,
-    AuthMode,
     AuthPolicy,
     Claim,
     Credentials,
@@ -10,7 +9,9 @@ from gateway.protocol.auth import (
     not_by_proxy,
 )
 from gateway.protocol.proxy import ATTRIBUTION
+from gateway.protocol.visitor import Visitor
 
+HERE = Visitor("127.0.0.1", "127.0.0.1:18789", None, False, True, "127.0.0.1")
 TOKEN = AuthPolicy("token", token="right")
 PASSWORD = AuthPolicy("password", password="right")
 
@@ -23,7 +24,15 @@ def claim(
     device: bool = False,
     client: tuple[str, str] = ("gateway-client", "backend"),
 ) -> Claim:
-    return Claim(protocol, *client, device, Credentials(token, password))
+    return Claim(
+        "websocket",
+        HERE,
+        Credentials(token, password),
+        protocol=protocol,
+        client_id=client[0],
+        client_mode=client[1],
+        device="d" if device else None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,25 +159,6 @@ def test_why_a_proxy_is_not_believed(reason: str, code: str, message: str) -> No
         "recommendedNextStep": "review_auth_configuration",
     }
     assert not_by_proxy(claim(3), reason).details is None
-
-
-@pytest.mark.parametrize(
-    ("mode", "presented", "admitted"),
-    [("token", "t", True), ("token", "p", False), ("password", "p", True), ("none", "", True),
-     ("trusted-proxy", "t", False), ("token", "", False)],
-)  # fmt: skip
-def test_bearer(mode: AuthMode, presented: str, admitted: bool) -> None:
-    assert AuthPolicy(mode, token="t", password="p").admits(presented, direct_local=False) is admitted
-
-
-def test_behind_a_proxy_the_password_is_for_this_machine() -> None:
-    policy = AuthPolicy("trusted-proxy", password="p")
-    assert policy.admits("p", direct_local=True) and not policy.admits("p", direct_local=False)
-    assert not AuthPolicy("trusted-proxy").admits("", direct_local=True)
-
-
-def test_nobody_is_admitted_by_an_empty_secret() -> None:
-    assert not AuthPolicy("token", token="").admits("", direct_local=True)
 
 
 def test_a_secret_does_not_show() -> None:

@@ -6,17 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.lockout import Lockout
+from gateway.protocol.admission import Terms
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import Close
-from gateway.protocol.gate import Gate
-from gateway.protocol.handshake import Accepted, Peer, Refused, challenge, describe, receive_connect
+from gateway.protocol.handshake import Accepted, Door, Peer, Refused, challenge, describe, receive_connect
 from gateway.protocol.visitor import visitor
+from tests.doors import FakeBook
 
 POLICY = AuthPolicy("token", token="t0k", generation=7)
 
 
-def gate() -> Gate:
-    return Gate(visitor("127.0.0.1", [(b"host", b"127.0.0.1:18789")], ()), Lockout(lambda: 0.0))
+def door(policy: AuthPolicy) -> Door:
+    here = visitor("127.0.0.1", [(b"host", b"127.0.0.1:18789")], ())
+    return Door(Terms(policy), here, FakeBook(), Lockout(lambda: 0.0))
 
 
 def connect(low: int = 4, high: int = 4, **params: Any) -> str:
@@ -26,14 +28,14 @@ def connect(low: int = 4, high: int = 4, **params: Any) -> str:
 
 
 def accepted(text: str, policy: AuthPolicy = POLICY) -> Peer:
-    outcome = receive_connect(text, policy, gate())
+    outcome = receive_connect(text, door(policy))
     assert isinstance(outcome, Accepted), outcome
     assert outcome.request_id == "c1"
     return outcome.peer
 
 
 def refused(text: str) -> tuple[dict[str, Any] | None, Close]:
-    outcome = receive_connect(text, POLICY, gate())
+    outcome = receive_connect(text, door(POLICY))
     assert isinstance(outcome, Refused), outcome
     return (json.loads(outcome.text)["error"] if outcome.text else None), outcome.close
 
@@ -182,7 +184,7 @@ FRAMES = st.fixed_dictionaries(
     st.sampled_from([POLICY, AuthPolicy("none"), AuthPolicy("password"), AuthPolicy("trusted-proxy")]),
 )
 def test_any_first_frame_has_a_documented_outcome(text: str, policy: AuthPolicy) -> None:
-    outcome = receive_connect(text, policy, gate())
+    outcome = receive_connect(text, door(policy))
     if isinstance(outcome, Accepted):
         assert outcome.peer.protocol in (3, 4)
         return

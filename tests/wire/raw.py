@@ -13,6 +13,7 @@ from gateway.config.schema import Config, Limits
 from gateway.lifecycle.phases import Budgets
 from gateway.protocol.auth import AuthPolicy
 from gateway.serving.server import GatewayServer
+from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app
 from tests.fakes.core import FakeCore
 
@@ -149,7 +150,7 @@ class RawScene:
 
     def __post_init__(self) -> None:
         self.core.config = Config()
-        self.server = GatewayServer(create_app(self.core), lambda: Limits(max_connections_per_address=5000))
+        self.server = GatewayServer(create_app(self.core), lambda: Limits(max_connections_per_address=5000), MAX_BODY)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.clients: list[RawClient] = []
 

@@ -14,13 +14,14 @@ import pytest
 from gateway.config.files import Snapshot
 from gateway.lockout import Lockout
 from gateway.paths import Paths
+from gateway.protocol.admission import Terms
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.frames import Request
-from gateway.protocol.gate import Gate
-from gateway.protocol.handshake import Accepted, Refused, receive_connect
+from gateway.protocol.handshake import Accepted, Door, Refused, receive_connect
 from gateway.protocol.session import Answer, Session
 from gateway.protocol.visitor import visitor
 from gateway.rpc.methods import METHODS
+from tests.doors import FakeBook
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import answer, make_peer
 from tests.rpc.methods.configured import CONFIG
@@ -156,9 +157,10 @@ POLICY = AuthPolicy("token", token="t0k", generation=1)
 HOST = "127.0.0.1:18789"
 
 
-def gate(nonce: str = "", now_ms: int = 0, origin: str | None = None) -> Gate:
+def door(nonce: str = "", now_ms: int = 0, origin: str | None = None) -> Door:
     headers = [(b"host", HOST.encode()), *([(b"origin", origin.encode())] if origin else [])]
-    return Gate(visitor("127.0.0.1", headers, ()), Lockout(lambda: 0.0), challenge=nonce, now_ms=now_ms)
+    here, lockout = visitor("127.0.0.1", headers, ()), Lockout(lambda: 0.0)
+    return Door(Terms(POLICY), here, FakeBook(), lockout, challenge=nonce, now_ms=now_ms)
 
 
 @pytest.mark.parametrize("name", ["cli-v3", "cli-v4", "control-ui-v3", "control-ui-v4"])
@@ -167,7 +169,7 @@ def test_a_captured_client_is_let_in(name: str) -> None:
     challenged, connect, answered = (row["frame"] for row in rows(name)[:3])
     nonce, now_ms = challenged["payload"]["nonce"], challenged["payload"]["ts"]
     origin = f"http://{HOST}" if name.startswith("control-ui") else None
-    outcome = receive_connect(json.dumps(connect), POLICY, gate(nonce, now_ms, origin))
+    outcome = receive_connect(json.dumps(connect), door(nonce, now_ms, origin))
     assert isinstance(outcome, Accepted), outcome
     hello = answered["payload"]
     assert outcome.request_id == answered["id"]
@@ -193,7 +195,7 @@ def test_a_captured_proof_holds_for_nothing_else(name: str, change: str) -> None
         params["scopes"] = params["scopes"][:1]
     else:
         params["auth"]["token"] = "other"
-    outcome = receive_connect(json.dumps(connect), POLICY, gate(nonce, now_ms, origin))
+    outcome = receive_connect(json.dumps(connect), door(nonce, now_ms, origin))
     assert isinstance(outcome, Refused) and outcome.text is not None
     assert json.loads(outcome.text)["error"]["message"].startswith("device "), outcome.text
 
@@ -238,7 +240,7 @@ def test_a_captured_refusal_is_ours(row: dict[str, Any]) -> None:
     params = {"minProtocol": protocol, "maxProtocol": protocol, "auth": {"token": "t0k"}, **case, "client": client}
     origin = params.pop("origin", None)
     frame = {"type": "req", "id": row["frame"]["id"], "method": "connect", "params": params}
-    outcome = receive_connect(json.dumps(frame), POLICY, gate(origin=origin))
+    outcome = receive_connect(json.dumps(frame), door(origin=origin))
     if (protocol, row["case"]) in LET_IN:
         assert isinstance(outcome, Accepted)
         return

@@ -1,22 +1,19 @@
-"""Who gets in, as one table: mode, credential, address, origin, role and device to the answer; for both protocols."""
+"""Who gets in, as one table: mode, credential, place, origin, client, role and device to the answer of each face."""
 
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.config.catalog import defaults
-from gateway.lockout import MAX_FAILURES, Lockout
+from gateway.lockout import Lockout
+from gateway.protocol.admission import Terms
 from gateway.protocol.auth import ATTRIBUTION_REQUIRED, AuthPolicy
-from gateway.protocol.frames import StateVersion, WireError
-from gateway.protocol.gate import Gate
-from gateway.protocol.handshake import Accepted, Refused, receive_connect
-from gateway.protocol.hello import Facts, hello
+from gateway.protocol.frames import WireError
+from gateway.protocol.handshake import Accepted, Door, Refused, receive_connect
 from gateway.protocol.pairing import Asking, Granted
 from gateway.protocol.proxy import Rules, identify
 from gateway.protocol.visitor import ORIGIN_REFUSED, visitor
@@ -78,6 +75,9 @@ class FakeBook:
     def token_admits(self, device_id: str, role: str, scopes: tuple[str, ...], token: str) -> bool:
         return (self.known, device_id, role, token) == (True, DEVICE_ID, "operator", ISSUED) and set(scopes) <= {*ASKED}
 
+    def token_scopes(self, token: str) -> tuple[str, ...] | None:
+        return ASKED if self.known and token == ISSUED else None
+
     def pair(self, asking: Asking) -> Granted | WireError:
         self.asked.append(asking)
         if self.known or asking.local:
@@ -85,14 +85,32 @@ class FakeBook:
         return WireError("NOT_PAIRED", "pairing required", {"requestId": "r"})
 
 
-def make_gate(place: str = "here", origin: str | None = None, **more: Any) -> Gate:
+def head(place: str, origin: str | None) -> tuple[str, dict[str, str]]:
+    """The address of the peer, and what its request says."""
     address, headers = PLACES[place]
-    sent = headers | ({"origin": origin} if origin is not None else {})
+    return address, headers | ({"origin": origin} if origin is not None else {})
+
+
+def make_door(
+    place: str = "here",
+    origin: str | None = None,
+    *,
+    book: FakeBook | None = None,
+    lockout: Lockout | None = None,
+    **terms: Any,
+) -> Door:
+    address, sent = head(place, origin)
     raw = [(name.encode(), value.encode()) for name, value in sent.items()]
     who = visitor(address, raw, PROXIES)
-    identity = identify(RULES, who, raw, own=False)
-    given = {"visitor": who, "identity": identity, "lockout": Lockout(lambda: 0.0), "challenge": "nonce", "now_ms": NOW}
-    return Gate(**{**given, **more})
+    return Door(
+        terms=Terms(AuthPolicy("none"), **terms),
+        visitor=who,
+        book=book or FakeBook(),
+        lockout=Lockout(lambda: 0.0) if lockout is None else lockout,
+        identity=identify(RULES, who, raw, own=False),
+        challenge="nonce",
+        now_ms=NOW,
+    )
 
 
 def spell(raw: bytes) -> str:
@@ -100,7 +118,15 @@ def spell(raw: bytes) -> str:
 
 
 def frame(
-    protocol: int, client: str, auth: dict[str, str], *, role: str = "operator", device: str = "", asked: Any = ASKED
+    protocol: int,
+    client: str,
+    auth: dict[str, str],
+    *,
+    role: str = "operator",
+    device: str = "",
+    asked: Any = ASKED,
+    nonce: str = "nonce",
+    now_ms: int = NOW,
 ) -> str:
     """`device` is "" for none, "good", or "false" for one that signed something else."""
     id, mode = CLIENTS[client]
@@ -114,17 +140,21 @@ def frame(
     }
     if device:
         token = auth.get("token", auth.get("deviceToken", "")) + ("x" if device == "false" else "")
-        text = "|".join(["v2", DEVICE_ID, id, mode, role, ",".join(asked), str(NOW), token, "nonce"])
+        text = "|".join(["v2", DEVICE_ID, id, mode, role, ",".join(asked), str(now_ms), token, nonce])
         signature = spell(KEY.sign(text.encode()))
         params["device"] = {
-            "id": DEVICE_ID, "publicKey": spell(RAW), "signature": signature, "signedAt": NOW, "nonce": "nonce"
+            "id": DEVICE_ID, "publicKey": spell(RAW), "signature": signature, "signedAt": now_ms, "nonce": nonce
         }  # fmt: skip
     return json.dumps({"type": "req", "id": "c", "method": "connect", "params": params})
 
 
-def answer(text: str, mode: str, gate: Gate) -> str:
+def knock(text: str, mode: str, door: Door) -> Accepted | Refused:
+    return receive_connect(text, replace(door, terms=replace(door.terms, auth=POLICIES[mode])))
+
+
+def answer(text: str, mode: str, door: Door) -> str:
     """ "<how>: <scopes>" for who is let in, else the message."""
-    outcome = receive_connect(text, POLICIES[mode], gate)
+    outcome = knock(text, mode, door)
     if isinstance(outcome, Accepted):
         return f"{outcome.peer.auth_mode}: {' '.join(outcome.peer.scopes)}".strip()
     assert isinstance(outcome, Refused) and outcome.text is not None
@@ -225,141 +255,57 @@ MATRIX = [
     )],
 ]  # fmt: skip
 
+OVER_HTTP = [
+    ("none", NOTHING, "here", PAGE, "write"),
+    ("none", NOTHING, "here", EVIL, "401"),
+    ("none", NOTHING, "here", None, "write"),
+    ("none", NOTHING, "lan", None, "401"),
+    ("none", NOTHING, "proxied", None, "401"),
+    ("none", NOTHING, "rebound", None, "401"),
+    ("password", PASSWORD, "here", None, "write"),
+    ("proxy", PASSWORD, "here", None, "401"),
+    ("proxy", {"token": ISSUED}, "forged", None, "401"),
+    ("proxy", TOKEN, "eve", None, "401"),
+    ("proxy", TOKEN, "forged here", None, "401"),
+    ("proxy", TOKEN, "forged", None, "401"),
+    ("proxy", TOKEN, "forged, forwarded", None, "403"),
+    ("proxy", TOKEN, "here", None, "401"),
+    ("proxy", TOKEN, "nobody", None, "401"),
+    ("proxy", TOKEN, "proxied", None, "403"),
+    ("proxy", TOKEN, "unattributed", None, "403"),
+    ("proxy", TOKEN, "unproved", None, "401"),
+    ("proxy", WRONG, "bob", None, "403"),
+    ("proxy", NOTHING, "ann", "https://claw.example", "401"),
+    ("proxy", NOTHING, "ann", EVIL, "401"),
+    ("proxy", NOTHING, "ann", None, "write"),
+    ("proxy", NOTHING, "ann, bound", None, "403"),
+    ("proxy", NOTHING, "bob", None, "403"),
+    ("proxy", NOTHING, "eve", None, "401"),
+    ("proxy", NOTHING, "here", PAGE, "401"),
+    ("proxy+password", PASSWORD, "bob", None, "403"),
+    ("proxy+password", PASSWORD, "here", None, "write"),
+    ("proxy+password", PASSWORD, "lan", None, "401"),
+    ("proxy+password", PASSWORD, "nobody", None, "401"),
+    ("proxy+password", PASSWORD, "proxied", None, "403"),
+    ("proxy+password", PASSWORD, "rebound", None, "401"),
+    ("proxy+password", {"password": "wrong"}, "here", None, "401"),
+    ("proxy+password", TOKEN, "here", None, "write"),
+    ("token", PASSWORD, "here", None, "write"),
+    ("token", {"token": ISSUED}, "here", None, "401"),
+    ("token", TOKEN, "here", PAGE, "write"),
+    ("token", TOKEN, "here", EVIL, "write"),
+    ("token", TOKEN, "here", "null", "write"),
+    ("token", TOKEN, "here", None, "write"),
+    ("token", TOKEN, "lan", "http://192.168.1.5:18789", "write"),
+    ("token", TOKEN, "lan", None, "write"),
+    ("token", TOKEN, "proxied", None, "write"),
+    ("token", TOKEN, "rebound", "http://evil.example:18789", "write"),
+    ("token", TOKEN, "rebound", None, "write"),
+    ("token", WRONG, "here", EVIL, "401"),
+    ("token", WRONG, "here", None, "401"),
+    ("token", WRONG, "lan", None, "401"),
+    ("token", NOTHING, "here", None, "401"),
+]
+"""The same over HTTP, where neither client, role nor device is named: what may be done, or the status of the refusal.
 
-@pytest.mark.parametrize("row", MATRIX, ids=lambda row: " ".join(str(cell) for cell in row[:7]))
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_matrix(protocol: int, row: tuple[Any, ...]) -> None:
-    mode, auth, place, origin, client, role, device, *wanted = row
-    text = frame(protocol, client, auth, role=role, device=device)
-    assert answer(text, mode, make_gate(place, origin, book=FakeBook())) == wanted[protocol - 3]
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_a_page_behind_a_proxy(protocol: int) -> None:
-    """Its origin must be named; without a device it may do what its user may, with one what is approved, and more."""
-    origin = "https://claw.example"
-    known = FakeBook(known=True)
-    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
-    for place, device, wanted in (
-        ("ann", "", ("operator.write",)),
-        ("bob", "", ()),
-        ("ann", "good", (READ, "operator.write")),
-        ("bob", "good", (READ,)),
-        ("bob, bound", "good", ()),
-        ("ann, bound", "good", ()),
-    ):
-        gate = make_gate(place, origin, allowed_origins=(origin,), book=known)
-        outcome = receive_connect(frame(protocol, "ui", NOTHING, device=device), POLICIES["proxy"], gate)
-        assert isinstance(outcome, Accepted)
-        assert (outcome.peer.scopes, outcome.peer.auth_mode) == (wanted, "trusted-proxy")
-        assert outcome.peer.user == place.split(",")[0].replace("ann", "ann@x.example")
-        assert "deviceToken" not in hello(outcome.peer, "c", facts, outcome.granted).get("auth", {})
-    assert [asking.scopes for asking in known.asked] == [ASKED, ASKED, (), ()]
-    assert not any(asking.local for asking in known.asked)
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_a_device_token_is_good_beside_a_proxy_but_not_for_what_nobody_answers_for(protocol: int) -> None:
-    text = frame(protocol, "cli", {"deviceToken": ISSUED}, device="good")
-    for place, wanted in (("lan", f"device-token: {READ}"), ("here", f"device-token: {READ}"),
-                          ("eve", f"device-token: {READ}"), ("proxied", ATTRIBUTION_REQUIRED)):  # fmt: skip
-        assert answer(text, "proxy", make_gate(place, book=FakeBook(known=True))) == wanted
-
-
-def test_the_reason_is_for_the_log_and_for_protocol_4() -> None:
-    for place, reason in (("eve", "trusted_proxy_user_not_allowed"), ("forged", "trusted_proxy_untrusted_source"),
-                          ("unproved", "trusted_proxy_missing_header_x-proof")):  # fmt: skip
-        outcome = receive_connect(frame(4, "cli", TOKEN), POLICIES["proxy"], make_gate(place))
-        assert isinstance(outcome, Refused) and outcome.text
-        assert outcome.why == json.loads(outcome.text)["error"]["details"]["authReason"] == reason
-
-
-def test_a_guess_at_the_password_beside_a_proxy_is_counted_only_where_it_is_heard() -> None:
-    lockout = Lockout(lambda: 0.0)
-    page = make_gate("here", PAGE, lockout=lockout)
-    for _ in range(MAX_FAILURES):
-        assert "password mismatch" in answer(frame(4, "lib", {"password": "no"}), "proxy+password", page)
-        answer(frame(4, "lib", {"password": "no"}), "proxy+password", make_gate("lan", lockout=lockout))
-    assert len(lockout) == 1
-    assert "too many failed" in answer(frame(4, "lib", PASSWORD), "proxy+password", page)
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-@pytest.mark.parametrize(
-    ("flags", "auth", "device", "wanted"),
-    [
-        ({"allow_insecure_ui": True}, TOKEN, "", f"token: {READ}"),
-        ({"ignore_ui_device": True}, TOKEN, "", f"token: {READ}"),
-        ({"ignore_ui_device": True}, TOKEN, "false", f"token: {READ}"),
-        ({"allow_insecure_ui": True}, TOKEN, "false", UNSIGNED),
-        ({"allow_insecure_ui": True}, NOTHING, "", NO_DEVICE),
-        ({"ignore_ui_device": True}, NOTHING, "good", NO_DEVICE),
-    ],
-)
-def test_a_control_ui_may_be_excused_from_its_device_but_not_from_the_secret(
-    protocol: int, flags: dict[str, bool], auth: dict[str, str], device: str, wanted: str
-) -> None:
-    gate = make_gate("lan", "http://192.168.1.5:18789", book=FakeBook(), **flags)
-    assert answer(frame(protocol, "ui", auth, device=device), "token", gate) == wanted
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-@pytest.mark.parametrize("auth", [{"token": ISSUED}, {"deviceToken": ISSUED}, {"token": "old", "deviceToken": ISSUED}])
-def test_a_device_token_stands_in_for_the_secret_and_survives_its_change(protocol: int, auth: dict[str, str]) -> None:
-    gate = make_gate("lan", book=FakeBook(known=True))
-    outcome = receive_connect(frame(protocol, "cli", auth, device="good"), POLICIES["token"], gate)
-    assert isinstance(outcome, Accepted)
-    assert (outcome.peer.auth_mode, outcome.peer.device_id) == ("device-token", DEVICE_ID)
-    assert outcome.peer.gateway_mode == "token"
-    assert len(gate.lockout) == 0
-    wider = frame(protocol, "lib", auth, device="good", asked=("operator.admin",))
-    assert answer(wider, "token", gate).startswith("unauthorized: ")
-    unproved = frame(protocol, "lib", {"token": ISSUED})
-    assert answer(unproved, "token", gate) == MISMATCH
-
-
-def test_a_wrong_device_token_alone_is_named() -> None:
-    gate = make_gate("lan", book=FakeBook(known=True))
-    text = frame(4, "cli", {"deviceToken": "no"}, device="good")
-    outcome = receive_connect(text, POLICIES["token"], gate)
-    assert isinstance(outcome, Refused) and outcome.text
-    error = json.loads(outcome.text)["error"]
-    assert error["message"] == "unauthorized: device token mismatch (rotate/reissue device token)"
-    assert error["details"]["code"] == "AUTH_DEVICE_TOKEN_MISMATCH"
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_who_guesses_is_not_heard_even_when_right_and_nobody_else_suffers(protocol: int) -> None:
-    lockout = Lockout(lambda: 0.0)
-    gate, other = make_gate("lan", lockout=lockout), make_gate("here", lockout=lockout)
-    for _ in range(MAX_FAILURES):
-        assert answer(frame(protocol, "lib", WRONG), "token", gate) == MISMATCH
-    outcome = receive_connect(frame(protocol, "lib", TOKEN), POLICIES["token"], gate)
-    assert isinstance(outcome, Refused) and outcome.text
-    error = json.loads(outcome.text)["error"]
-    assert error["message"] == "unauthorized: too many failed authentication attempts (retry later)"
-    assert error["retryAfterMs"] == 300_000
-    assert error.get("details", {}).get("code") == ("AUTH_RATE_LIMITED" if protocol == 4 else None)
-    assert answer(frame(protocol, "lib", TOKEN), "token", other) == f"token: {READ}"
-    known = make_gate("lan", lockout=lockout, book=FakeBook(known=True))
-    assert answer(frame(protocol, "lib", {"token": ISSUED}, device="good"), "token", known) == f"device-token: {READ}"
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_what_the_book_is_asked_and_what_hello_says(protocol: int) -> None:
-    book = FakeBook()
-    gate = make_gate(book=book)
-    outcome = receive_connect(frame(protocol, "cli", TOKEN, device="good"), POLICIES["token"], gate)
-    assert isinstance(outcome, Accepted)
-    asking = Asking(
-        device_id=DEVICE_ID, public_key=spell(RAW), platform="linux", client_id="cli", client_mode="cli",
-        role="operator", roles=("operator",), scopes=ASKED, local=True, protocol=protocol,
-    )  # fmt: skip
-    assert book.asked == [asking]
-    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
-    auth = hello(outcome.peer, "conn", facts, outcome.granted)["auth"]
-    assert auth.pop("method", None) == ("token" if protocol == 4 else None)
-    assert auth == {"deviceToken": ISSUED, "role": "operator", "scopes": ASKED, "issuedAtMs": 77}
-    bare = receive_connect(frame(protocol, "cli", TOKEN), POLICIES["token"], gate)
-    assert isinstance(bare, Accepted)
-    assert ("auth" in hello(bare.peer, "conn", facts, bare.granted)) is (protocol == 4)
+The bearer is whatever credential there is."""
