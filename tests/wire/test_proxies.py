@@ -37,6 +37,7 @@ def behind(name: str, folder: Path, policy: AuthPolicy, play: Callable[["Behind"
         raw.core.config = replace(raw.core.config, gateway=Gateway(trusted_proxies=RULES.proxies, http=http))
         with proxying(name, raw.listener.getsockname()[1], folder) as port:
             await play(Behind(raw, port))
+        await raw.empty()
         await raw.core.conversations.close()
 
     run(scene, limit=30)
