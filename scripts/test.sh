@@ -56,6 +56,8 @@ run "${marks:+$marks and }not serial" --numprocesses="$WORKERS" --dist=worksteal
 # Interrupted: nobody waits for the rest.
 [ $failed -eq 2 ] && exit 2
 if [ -n "$serial" ]; then
+    # To read the files of which none is selected would cost as much as the tests of some.
+    [ ${#places[@]} -gt 0 ] || mapfile -t places < <(grep -rl --include='test_*.py' 'mark\.serial' tests)
     run "${marks:+$marks and }serial" --durations=5 "$@" || failed=$?
 else
     empty=$((empty + 1))

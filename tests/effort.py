@@ -6,9 +6,12 @@ story may end, rounds of restarts. What is left out is chosen by number and not 
 the same each time.
 """
 
+import itertools
 import os
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -31,3 +34,21 @@ def some(items: Sequence[T]) -> Sequence[T]:
         return items
     count = share(len(items), 2)
     return [items[round(index * (len(items) - 1) / (count - 1))] for index in range(count)]
+
+
+def daily(items: Iterable[T], *chosen: T) -> list[Any]:
+    """Parameters of which only the chosen ones run in `make test`, the others in `make test-all` too."""
+    found = list(items)
+    assert set(chosen) <= set(found), chosen
+    return [item if item in chosen else pytest.param(item, marks=pytest.mark.exhaustive) for item in found]
+
+
+def pairs(first: Collection[T], second: Collection[T]) -> list[Any]:
+    """Each of `first` with each of `second`; in `make test` so many that each of both is there."""
+    longer = max(len(first), len(second))
+    kept = {(index % len(first), index % len(second)) for index in range(longer)}
+    product = itertools.product(enumerate(first), enumerate(second))
+    return [
+        pytest.param(one, other, marks=() if (row, column) in kept else pytest.mark.exhaustive)
+        for (row, one), (column, other) in product
+    ]

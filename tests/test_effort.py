@@ -1,5 +1,8 @@
 """How much a run does at each effort."""
 
+import itertools
+from typing import Any
+
 import pytest
 
 from tests import effort
@@ -38,3 +41,23 @@ def test_some_are_spread_from_the_first_to_the_last(monkeypatch: pytest.MonkeyPa
 def test_at_the_full_effort_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effort, "EFFORT", 1.0)
     assert effort.some(range(1000)) == list(range(1000))
+
+
+def daily_ones(params: list[Any]) -> list[Any]:
+    return [getattr(param, "values", param) for param in params if not getattr(param, "marks", ())]
+
+
+def test_what_is_not_chosen_is_exhaustive() -> None:
+    params = effort.daily(["a", "b", "c"], "b")
+    assert daily_ones(params) == ["b"] and len(params) == 3
+    with pytest.raises(AssertionError):
+        effort.daily(["a"], "z")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 2), (2, 3), (3, 2), (4, 3)])
+def test_of_pairs_each_of_both_is_there(rows: int, columns: int) -> None:
+    params = effort.pairs(range(rows), range(columns))
+    assert [param.values for param in params] == list(itertools.product(range(rows), range(columns)))
+    chosen = daily_ones(params)
+    assert len(chosen) == max(rows, columns)
+    assert {row for row, _ in chosen} == set(range(rows)) and {column for _, column in chosen} == set(range(columns))

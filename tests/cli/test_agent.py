@@ -7,6 +7,7 @@ import pytest
 
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
+from tests.effort import daily
 from tests.terminal import CTRL_C
 
 pytestmark = pytest.mark.process
@@ -103,7 +104,7 @@ def test_a_terminal_is_told_of_a_failure_once(talking: Talking) -> None:
         assert terminal.shown.count("error:") == 1
 
 
-@pytest.mark.parametrize("fault", ["restart", "crash"])
+@pytest.mark.parametrize("fault", daily(["restart", "crash"], "crash"))
 def test_an_answer_over_a_restart(mortal: Talking, fault: str) -> None:
     question = " ".join(f"w{number}" for number in range(60))
     with mortal.terminal("agent", "-m", question) as terminal:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
+from tests.effort import daily
 
 pytestmark = pytest.mark.process
 
@@ -99,7 +100,7 @@ def test_ctrl_c_ends_the_answer(talking: Talking) -> None:
     assert not any(text.endswith(LONG) for text in answers), "of which there is none yet on a busy machine"
 
 
-@pytest.mark.parametrize("fault", ["restart", "crash"])
+@pytest.mark.parametrize("fault", daily(["restart", "crash"], "restart"))
 def test_an_answer_over_a_restart(mortal: Talking, fault: str) -> None:
     question = " ".join(f"w{number}" for number in range(60))
     with mortal.open("chat", "--json", question) as process:

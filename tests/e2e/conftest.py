@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.faults import UNRATIONED, cold
+from tests.e2e.faults import UNRATIONED
 from tests.e2e.gateway import SERVICE, Gateway, installed_on, keep_units
 from tests.e2e.installation import install, interpreter
 from tests.e2e.machine import obstacle
@@ -104,15 +104,11 @@ def tell(manager: UserManager, request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def gateway(installed: Gateway) -> Gateway:
     """The gateway after its socket was started and a first connection has started the service."""
-    installed.start()
-    assert installed.get().status == 200
-    installed.until_ready()
-    return installed
+    return installed.begin()
 
 
 @pytest.fixture
-def unrationed(gateway: Gateway) -> Gateway:
+def unrationed(installed: Gateway) -> Gateway:
     """With hot restarts that may follow each other at once."""
-    gateway.drop_in(SERVICE, UNRATIONED)
-    cold(gateway)
-    return gateway
+    installed.drop_in(SERVICE, UNRATIONED)
+    return installed.begin()

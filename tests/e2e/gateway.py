@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -65,6 +65,13 @@ class Gateway:
     def start(self) -> None:
         """Starts the socket only: the service comes with the first connection."""
         self.manager.systemctl("start", SOCKET)
+
+    def begin(self) -> Self:
+        """The same, and the first connection; returns once the service is ready."""
+        self.start()
+        assert self.get().status == 200
+        self.until_ready()
+        return self
 
     def get(self, path: str = "/healthz", *options: str, host: str = "127.0.0.1", port: int = PORT) -> Answer:
         """One request by curl; a request without an answer fails the test with curl's words."""

@@ -62,6 +62,7 @@ class UserManager:
         self._door: Door | None = None
         self._asked: asking.Systemd | None = None
         self._started = ExitStack()
+        self._forgotten: dict[str, int] = {}
 
     def __enter__(self) -> "UserManager":
         self.start()
@@ -165,9 +166,12 @@ class UserManager:
         self._asked = None
 
     def journal(self, unit: str) -> list[dict[str, Any]]:
-        """What the unit's processes logged and what systemd said of it, oldest first."""
+        """What the unit's processes logged and what systemd said of it since `forget_journal`, oldest first."""
         out = self.run("journalctl", "--user", "--unit", unit, "--output=json", "--no-pager", "--quiet").stdout
-        return [json.loads(line) for line in out.splitlines()]
+        return [json.loads(line) for line in out.splitlines()][self._forgotten.get(unit, 0) :]
+
+    def forget_journal(self, unit: str) -> None:
+        self._forgotten[unit] = self._forgotten.get(unit, 0) + len(self.journal(unit))
 
     def messages(self, unit: str) -> list[str]:
         return [str(entry.get("MESSAGE", "")) for entry in self.journal(unit)]

@@ -12,6 +12,7 @@ from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET, UNITS
 from tests.e2e.agent import Agent, Link
 from tests.e2e.gateway import UNIT_FOLDER, Gateway
 from tests.e2e.manager import UserManager, until
+from tests.effort import daily
 
 QUICK = 100
 """Activations; systemd's own limit would be 20 in 2 s."""
@@ -142,7 +143,9 @@ def test_a_tool_can_build_a_sandbox_of_its_own(gateway: Gateway, agent: Agent) -
     assert agent.greet()
 
 
-@pytest.mark.parametrize("how", ["kill -9", "leaves", "stop", "openclaw-gateway stop"])
+@pytest.mark.parametrize(
+    "how", daily(["kill -9", "leaves", "stop", "openclaw-gateway stop"], "kill -9", "openclaw-gateway stop")
+)
 def test_what_tools_have_started_ends_with_it(gateway: Gateway, agent: Agent, how: str) -> None:
     gateway.drop_in(AGENT_SERVICE, "[Service]\nTimeoutStopSec=1\n")
     with agent.connect() as link:

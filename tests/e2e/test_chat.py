@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.faults import RESTARTERS, agent_crash, cold, crash
 from tests.e2e.gateway import TOKEN, Gateway
-from tests.effort import share
+from tests.effort import daily, share
 from tests.terminal import CTRL_D, ENTER, ENVIRON, Terminal
 
 PACE_MS = 40
@@ -47,7 +47,7 @@ def notes(terminal: Terminal) -> list[str]:
 FAULTS = {**RESTARTERS, "agent": agent_crash}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", daily(FAULTS, "agent", "crash"))
 def test_an_answer_over_it(talking: Gateway, fault: str) -> None:
     with chat(talking, " ".join(WORDS)) as terminal:
         terminal.until(f"{ECHO}w0")

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.faults import cold, crash, hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.manager import SCRIPTS, VENV, until
+from tests.effort import daily
 
 PACE_MS = 40
 WORDS = " ".join(f"w{number}" for number in range(150))
@@ -42,7 +43,7 @@ def answers(gateway: Gateway, words: str = WORDS, key: str = "k") -> Iterator[li
         found += json.loads(out)
 
 
-@pytest.mark.parametrize("restart", [hot, cold])
+@pytest.mark.parametrize("restart", daily([hot, cold], cold))
 def test_nobody_notices_a_restart_in_the_middle_of_an_answer(talking: Gateway, restart: Any) -> None:
     with answers(talking) as found:
         for _ in range(2):

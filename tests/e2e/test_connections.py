@@ -15,7 +15,7 @@ from tests.e2e.faults import RESTARTERS, cold
 from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.load import Peers, load, peers
 from tests.e2e.manager import until
-from tests.effort import share
+from tests.effort import daily, share
 
 PEERS = int(os.environ.get("PEERS", "40"))
 RESTARTS = int(os.environ.get("RESTARTS", share(4, 2)))
@@ -98,7 +98,7 @@ def test_restarts_of_all_kinds_in_any_order(unrationed: Gateway) -> None:
         same = before & links(unrationed)
         restarts = unrationed.report()["restarts"]
     tell(found, restarts)
-    assert {kind: restarts[kind] for kind in RESTARTERS} == dict.fromkeys(RESTARTERS, RESTARTS) | {"cold": RESTARTS + 1}
+    assert {kind: restarts[kind] for kind in RESTARTERS} == dict.fromkeys(RESTARTERS, RESTARTS)
     assert_true_to_the_wire(found)
     assert len(same) >= found["listens"]["clients"]
     assert found["listens"]["closes"] == {}
@@ -112,7 +112,7 @@ def test_metrics_count_over_restarts(unrationed: Gateway) -> None:
         metrics, restarts = unrationed.metrics(), unrationed.report()["restarts"]
         assert metrics["websockets",] == 5
     counted = {kind: metrics["restarts_total", kind] for kind in RESTARTERS}
-    assert counted == {kind: restarts[kind] for kind in RESTARTERS} == {"hot": 1, "cold": 2, "crash": 1}
+    assert counted == {kind: restarts[kind] for kind in RESTARTERS} == {"hot": 1, "cold": 1, "crash": 1}
     assert metrics["websockets_adopted_total",] == restarts["adopted"] == 15
     assert metrics["longest_silence_seconds",] == pytest.approx(restarts["longest_silence_ms"] / 1000)
     assert metrics["ready",] == 1
@@ -142,7 +142,7 @@ def tell(found: Peers, restarts: dict[str, object]) -> None:
         print(kind, {name: value for name, value in book.items() if value and name not in ("slow", "ended", "kind")})
 
 
-@pytest.mark.parametrize("how", ["hot", "cold"])
+@pytest.mark.parametrize("how", daily(["hot", "cold"], "cold"))
 def test_idle_http_connections_stay(unrationed: Gateway, how: str) -> None:
     workers = 8
     with load(unrationed.manager, "keepalive", workers=workers) as clients:

@@ -23,7 +23,7 @@ from tests.e2e.test_connections import (
     stored,
 )
 from tests.e2e.test_connections_end import CROWD, OURS, assert_told_of_the_end
-from tests.effort import share
+from tests.effort import daily, share
 
 LEAKS = int(os.environ.get("LEAKS", share(20, 8)))
 CRASHES = share(8, 4)
@@ -48,7 +48,7 @@ def assert_at_rest_stayed(found: Peers) -> None:
         assert book["lost"] == 0 or book["closes"], kind
 
 
-@pytest.mark.parametrize("how", ["cold", "crash", "hot"])
+@pytest.mark.parametrize("how", daily(["cold", "crash", "hot"], "cold", "hot"))
 def test_crashes_while_the_next_process_adopts(unrationed: Gateway, how: str) -> None:
     """In a row, each at another moment of the start."""
     chance = random.Random(SEED)
@@ -115,7 +115,7 @@ def test_sigterm_while_starting(unrationed: Gateway) -> None:
     assert_at_rest_stayed(found)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3, 0.45, 0.6])
+@pytest.mark.parametrize("delay", daily([0.0, 0.15, 0.3, 0.45, 0.6], 0.0, 0.3, 0.6))
 def test_stop_during_a_hot_restart(unrationed: Gateway, delay: float) -> None:
     with peers(unrationed.manager, **CROWD) as found:
         unrationed.manager.popen("openclaw-gateway", "restart")
@@ -141,10 +141,10 @@ def test_stop_while_starting(unrationed: Gateway) -> None:
 
 
 @pytest.mark.parametrize("sig", ["RTMIN", "STOP"])
-def test_watchdog_replaces_a_frozen_process_and_nobody_is_closed(gateway: Gateway, sig: str) -> None:
+def test_watchdog_replaces_a_frozen_process_and_nobody_is_closed(installed: Gateway, sig: str) -> None:
     """What it had not read is answered by the next process."""
-    gateway.drop_in(SERVICE, f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\nWatchdogSec={WATCHDOG}\n")
-    gateway.manager.systemctl("restart", SERVICE)
+    installed.drop_in(SERVICE, f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\nWatchdogSec={WATCHDOG}\n")
+    gateway = installed.begin()
     with peers(gateway.manager, listens=5, ours=5, library=5, pace=0.5) as found:
         before = links(gateway)
         pid = gateway.pid()

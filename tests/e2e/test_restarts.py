@@ -13,7 +13,7 @@ from tests.e2e.faults import hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.load import Clients, load
 from tests.e2e.manager import UserManager, until
-from tests.effort import share
+from tests.effort import daily, share
 
 TIMES = share(20, 6)
 BURST = 5
@@ -88,7 +88,7 @@ def overlaps(failure: dict[str, float], spans: list[tuple[float, float]]) -> boo
     return any(failure["began"] <= end and failure["ended"] >= begin for begin, end in spans)
 
 
-@pytest.mark.parametrize("how", ["cold", "hot"])
+@pytest.mark.parametrize("how", daily(["cold", "hot"], "cold"))
 def test_websocket_clients_stay(gateway: Gateway, how: str) -> None:
     workers = 10
     cold = ["--cold"] if how == "cold" else []

@@ -15,7 +15,7 @@ from gateway.units import AGENT_SERVICE
 from tests.e2e.faults import RESTARTERS, agent_crash, agent_stop, both_crash, cold, crash, hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
 from tests.e2e.manager import SCRIPTS, VENV, Inside, until
-from tests.effort import share
+from tests.effort import daily, share
 
 PACE_MS = 25
 WORDS = 30
@@ -82,7 +82,7 @@ def assert_each_word_once(talks: Talks) -> None:
         assert talk["history"] == [f"user: {question}", f"assistant: {talk['text']}"]
 
 
-@pytest.mark.parametrize("how", RESTARTERS)
+@pytest.mark.parametrize("how", daily(RESTARTERS, "cold", "crash"))
 def test_the_gateway_is_lost(talking: Gateway, how: str) -> None:
     for step in steps(how, RESTARTERS):
         with talkers(talking, f"{how}-{step}") as talks:
@@ -95,7 +95,7 @@ def test_the_gateway_is_lost(talking: Gateway, how: str) -> None:
     assert talking.manager.show(AGENT_SERVICE, "NRestarts")["NRestarts"] == "0"
 
 
-@pytest.mark.parametrize("how", AGENT_FAULTS)
+@pytest.mark.parametrize("how", daily(AGENT_FAULTS, "crash", "both"))
 def test_the_agent_is_lost(talking: Gateway, how: str) -> None:
     for step in steps(how, AGENT_FAULTS):
         with talkers(talking, f"{how}-{step}") as talks:

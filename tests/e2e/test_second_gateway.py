@@ -8,6 +8,7 @@ from gateway.exits import ExitCode
 from tests.e2e.gateway import PORT, SERVICE, SOCKET, Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import SCRIPTS, VENV, until
+from tests.effort import daily, pairs
 
 HANDED_BY_SYSTEMD = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 LEFT_BEHIND = {"child": "RTMIN+1", "daemon": "RTMIN+2", "outside the unit": "RTMIN+3"}
@@ -72,14 +73,14 @@ def test_foreign_program_on_the_port_is_named_and_left_alone(installed: Gateway)
 
 
 @pytest.fixture
-def misled(gateway: Gateway) -> Gateway:
-    gateway.drop_in(SERVICE, f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\n")
-    gateway.manager.systemctl("restart", SERVICE)
+def misled(installed: Gateway) -> Gateway:
+    installed.drop_in(SERVICE, f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\n")
+    gateway = installed.begin()
     gateway.until_settled()  # a fork in the middle of another thread's import may never come to its exec
     return gateway
 
 
-@pytest.mark.parametrize("how", LEFT_BEHIND)
+@pytest.mark.parametrize("how", daily(LEFT_BEHIND, "daemon"))
 def test_child_is_handed_nothing(misled: Gateway, how: str) -> None:
     misled.kill(LEFT_BEHIND[how])
     orphan = misled.orphan()
@@ -87,8 +88,7 @@ def test_child_is_handed_nothing(misled: Gateway, how: str) -> None:
     assert [name for name in HANDED_BY_SYSTEMD if name in orphan.environment] == []
 
 
-@pytest.mark.parametrize("how", LEFT_BEHIND)
-@pytest.mark.parametrize("event", ["hot", "cold", "kill"])
+@pytest.mark.parametrize(("how", "event"), pairs(LEFT_BEHIND, ["hot", "cold", "kill"]))
 def test_child_left_behind_answers_nobody(misled: Gateway, how: str, event: str) -> None:
     misled.kill(LEFT_BEHIND[how])
     orphan = misled.orphan()

@@ -12,6 +12,7 @@ from tests.e2e.load import peers
 from tests.e2e.manager import until
 from tests.e2e.test_connections import assert_nobody_noticed, assert_true_to_the_wire, links, stored
 from tests.e2e.test_connections_end import CROWD, OURS
+from tests.effort import daily
 
 NEWER = "99.1.2"
 
@@ -46,7 +47,7 @@ def test_upgrade_keeps_everybody(gateway: Gateway, venv: Path, newer: Path, how:
     assert_nobody_noticed(found)
 
 
-@pytest.mark.parametrize("how", [cold, hot, crash])
+@pytest.mark.parametrize("how", daily([cold, hot, crash], cold, crash))
 def test_version_that_cannot_read_the_ledger_closes(gateway: Gateway, venv: Path, unreadable: Path, how: Fault) -> None:
     """With 1012 where the predecessor had time to finish its messages; after a crash nobody knows whether it had."""
     with peers(gateway.manager, **CROWD) as found:

@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.gateway import SERVICE, Gateway
 from tests.e2e.load import load
 from tests.e2e.manager import SCRIPTS
+from tests.effort import daily
 from tests.slack import slack
 
 WATCHDOG = 2
@@ -14,10 +15,9 @@ INJECT = f"[Service]\nEnvironment=PYTHONPATH={SCRIPTS}/inject\nWatchdogSec={WATC
 
 
 @pytest.fixture
-def watched(gateway: Gateway) -> Gateway:
-    gateway.drop_in(SERVICE, INJECT)
-    gateway.manager.systemctl("restart", SERVICE)
-    return gateway
+def watched(installed: Gateway) -> Gateway:
+    installed.drop_in(SERVICE, INJECT)
+    return installed.begin()
 
 
 @pytest.mark.serial
@@ -48,7 +48,7 @@ def test_stacks_of_a_frozen_loop_are_in_the_journal(watched: Gateway) -> None:
     assert "sitecustomize.py" in messages
 
 
-@pytest.mark.parametrize("idle", [True, False])
+@pytest.mark.parametrize("idle", daily([True, False], False))
 def test_watchdog_is_fed(watched: Gateway, idle: bool) -> None:
     pid = watched.pid()
     if idle:
