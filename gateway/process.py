@@ -114,6 +114,7 @@ class Process:
         self._started_at = int(time.time() * 1000)
         self._problems: dict[Degradation, str] = {"state": start.lease.problem} if start.lease.problem else {}
         self._status_wanted = asyncio.Event()
+        self._settled = False
         self._calls_answered = asyncio.Event()
         self._adopted: Tally | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -233,6 +234,7 @@ class Process:
             conversations_problem=self._conversations_problem,
             log_file=start.logs.file,
             watching=self._configuration.watching,
+            settled=self._settled,
         )
 
     @property
@@ -376,6 +378,7 @@ class Process:
         await self._configuration.settle_in()
         if self._unit and self._start.notifier.connected:
             self.keeper.store_size = await store_size(self._unit)
+        self._settled = True
         self._changed()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:

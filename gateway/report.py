@@ -156,3 +156,5 @@ class StatusReport(Struct, frozen=True):
     """Why sessions cannot be read, or not be written."""
     log_file: str | None = None
     watching: Literal["inotify", "polling", "off"] = "off"
+    settled: bool = False
+    """Whether what follows READY in the quiet is done: imports for later, the watch on the config, the store's size."""

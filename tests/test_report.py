@@ -41,7 +41,7 @@ def test_a_report_comes_back_as_it_was() -> None:
 
 def test_an_older_programs_report_lacks_what_was_added_since() -> None:
     told = msgspec.to_builtins(make_report(watching="polling"))
-    for later in ("restart_problem", "conversations_problem", "log_file", "watching"):
+    for later in ("restart_problem", "conversations_problem", "log_file", "watching", "settled"):
         del told[later]
     found = msgspec.convert({**told, "of_a_newer_one": 1}, StatusReport)
     assert found == make_report(watching="off")

@@ -147,11 +147,8 @@ class Gateway:
 
     def until_settled(self) -> None:
         """Waits until what a process does in the quiet after READY is done; other threads of it import until then."""
-        pid = self.pid()
-        children = self.manager.path(f"/proc/{pid}/task/{pid}/children")
-        for sign in ("inotify", "sqlite"):  # the config is watched, the database is open
-            until(lambda sign=sign: any(sign in name for name in self.descriptors()), sign, 30)  # type: ignore[misc]
-        until(lambda: not children.read_text(), "no systemctl that is asked for the size of the store", 30)
+        until(lambda: self.report()["settled"], "quiet after READY", 30)
+        until(lambda: any("sqlite" in name for name in self.descriptors()), "an open database", 30)
 
     def until_boot(self, other_than: str) -> None:
         """Waits for another process image that serves."""
