@@ -20,7 +20,20 @@ from msgspec.structs import replace
 from gateway.devicebook import Book
 from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import Asking as Asking
-from gateway.protocol.pairing import Device, Pending, Token, covers, extend, is_silent, lack, merge, union, with_token
+from gateway.protocol.pairing import (
+    Device,
+    Pending,
+    Token,
+    covers,
+    extend,
+    is_revoked,
+    is_silent,
+    lack,
+    merge,
+    union,
+    with_token,
+    without,
+)
 from gateway.protocol.pairing import Granted as Granted
 from gateway.rpc.registry import RpcError
 
@@ -181,9 +194,13 @@ class Devices:
             raise RpcError("unknown deviceId")
         return found
 
-    def approve(self, request_id: str) -> Device:
+    def approval(self, request_id: str) -> Device:
+        """The device as it would be, once the request is approved."""
         request = self.pending(request_id)
-        device = merge(self._paired.records.get(request.device_id), request, self._clock_ms())
+        return merge(self._paired.records.get(request.device_id), request, self._clock_ms())
+
+    def approve(self, request_id: str) -> Device:
+        request, device = self.pending(request_id), self.approval(request_id)
         self._save(self._paired, {**self._paired.records, device.device_id: device})
         self._resolve(request, "approved")
         return device
@@ -202,6 +219,8 @@ class Devices:
     def rotation(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """The scopes that the token would have; None: those of the old one, else all that the device has."""
         device, held = self._held(device_id, role)
+        if is_revoked(device, role):
+            raise RpcError(f"the role {role} of this device was revoked; it must ask for it and be approved anew")
         wanted = scopes if scopes is not None else held.scopes if held else device.scopes
         if not covers(device.scopes, wanted):
             raise RpcError("scopes exceed what the device is approved for")
@@ -220,12 +239,12 @@ class Devices:
 
     def revoke(self, device_id: str, role: str) -> int:
         """When the token was revoked, in milliseconds. The secret alone does not get the device another one: the role
-        must be approved anew, which on this machine happens by itself for an operator, as in OpenClaw 2026.9.6."""
+        must be approved anew, which on this machine happens by itself for an operator, as in OpenClaw 2026.9.6. It is
+        then no more than what was asked for: the scopes go with the role."""
         device, held = self._held(device_id, role)
-        if held is None:
-            raise RpcError("unknown deviceId/role")
         now = self._clock_ms()
-        device = with_token(device, replace(held, revoked_at_ms=now))
+        held = held or _make_token(role, (), now)  # approved, and not come yet: it carries the mark
+        device = with_token(without(device, role), replace(held, revoked_at_ms=now))
         self._save(self._paired, {**self._paired.records, device_id: device})
         log.info("device token revoked device=%s role=%s", device_id, role)
         self.on_revoked(device_id)

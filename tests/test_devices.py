@@ -369,11 +369,43 @@ def test_a_known_device_that_would_be_a_node_too(world: Paired, protocol: int, s
     assert isinstance(world.devices.pair(ask("d2", role="node", scopes=(), protocol=protocol)), Granted)
 
 
-def test_a_rotated_token_gives_the_role_back(world: Paired) -> None:
+@pytest.mark.parametrize("scopes", [None, (), (ADMIN,)])
+def test_no_rotation_gives_a_revoked_role_back(world: Paired, scopes: tuple[str, ...] | None) -> None:
     granted(world.devices.pair(ask()))
     world.devices.revoke("d1", "operator")
-    token = world.devices.rotate("d1", "operator")
-    assert granted(world.devices.pair(ask(local=False))).token == token.token
+    with pytest.raises(RpcError, match="the role operator of this device was revoked"):
+        world.devices.rotate("d1", "operator", scopes)
+    request_id(world.devices.pair(ask(local=False, scopes=())))
+
+
+def test_what_was_revoked_comes_back_only_as_it_is_asked_for(world: Paired) -> None:
+    granted(world.devices.pair(ask()))
+    world.devices.revoke("d1", "operator")
+    assert world.devices.device("d1").scopes == ()
+    id = request_id(world.devices.pair(ask(local=False, scopes=())))
+    assert world.devices.approval(id).scopes == ()
+    world.devices.approve(id)
+    assert granted(world.devices.pair(ask(local=False, scopes=()))).scopes == ()
+    request_id(world.devices.pair(ask(local=False)))
+
+
+def test_neither_does_it_come_back_by_a_record_that_still_has_it(world: Paired) -> None:
+    """As an earlier version left it, or OpenClaw 2026.2.1."""
+    granted(world.devices.pair(ask()))
+    world.devices.revoke("d1", "operator")
+    record = world.read()
+    record["d1"]["scopes"] = [ADMIN]
+    world.file().write_text(json.dumps(record))
+    id = request_id(world.restart().pair(ask(local=False, scopes=("operator.read",))))
+    assert world.devices.approve(id).scopes == ("operator.read",)
+    assert granted(world.devices.pair(ask(scopes=("operator.read",)))).scopes == ("operator.read",)
+
+
+def test_a_role_that_has_no_token_yet_is_revoked_too(world: Paired) -> None:
+    world.devices.approve(request_id(world.devices.pair(ask(local=False))))
+    world.devices.revoke("d1", "operator")
+    assert request_id(world.devices.pair(ask(local=False, scopes=())))
+    assert world.devices.device("d1").scopes == ()
 
 
 def test_remove(world: Paired) -> None:

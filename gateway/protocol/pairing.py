@@ -126,11 +126,29 @@ def is_silent(device: Device | None, asking: Asking) -> bool:
     return asking.local and asking.protocol < 4 and not is_revoked(device, asking.role)
 
 
+def without(device: Device, role: str) -> Device:
+    """The device once `role` is revoked: what is left are the scopes of its other roles, in its tokens too.
+
+    A scope belongs to the role that it begins with. One that begins with none of them goes as well: nothing says who
+    gave it.
+    """
+    others = tuple(f"{each}." for each in (*device.roles, device.role, *device.tokens) if each and each != role)
+
+    def left(scopes: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(scope for scope in scopes if scope.startswith(others))
+
+    tokens = {each: replace(held, scopes=left(held.scopes)) for each, held in device.tokens.items()}
+    return replace(device, scopes=left(device.scopes), tokens=tokens)
+
+
 def merge(device: Device | None, request: Pending, now: int) -> Device:
-    """The device with what it asked for added, and what was revoked of that forgotten. Another key makes it another
-    device, which inherits nothing."""
+    """The device with what it asked for added. What it had of a role that was revoked is forgotten, so that it has no
+    more than was approved since. Another key makes it another device, which inherits nothing."""
     if device and device.public_key != request.public_key:
         device = None
+    for role in request.roles:
+        if device and is_revoked(device, role):
+            device = without(device, role)  # also here: a record of before, or another program's, still has its scopes
     tokens = device.tokens if device else {}
     return extend(
         Device,

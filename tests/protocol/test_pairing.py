@@ -20,6 +20,7 @@ from gateway.protocol.pairing import (
     merge,
     union,
     with_token,
+    without,
 )
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 
@@ -143,6 +144,22 @@ def test_what_was_revoked_is_forgotten_where_it_was_approved_anew() -> None:
     tokens = {"operator": token("operator", revoked_at_ms=7), "node": token("node", revoked_at_ms=7)}
     made = merge(device(roles=("operator", "node"), tokens=tokens), pending(roles=("node",)), 50)
     assert is_revoked(made, "operator") and not is_revoked(made, "node") and made.tokens.keys() == {"operator"}
+
+
+def test_a_role_that_is_revoked_takes_its_scopes_with_it() -> None:
+    tokens = {"operator": token("operator", scopes=(ADMIN,)), "node": token("node", scopes=(ADMIN, "node.exec", "x"))}
+    before = device(roles=("operator", "node"), scopes=(ADMIN, "node.exec", "operatorial", "x"), tokens=tokens)
+    after = without(before, "operator")
+    assert after.scopes == after.tokens["node"].scopes == ("node.exec",)
+    after = without(before, "node")
+    assert after.scopes == after.tokens["operator"].scopes == (ADMIN,)
+    assert without(device(scopes=(ADMIN, "")), "operator").scopes == ()
+
+
+def test_what_is_approved_after_a_revocation_replaces_what_was() -> None:
+    before = device(scopes=(ADMIN,), tokens={"operator": token("operator", revoked_at_ms=7, scopes=(ADMIN,))})
+    assert merge(before, pending(scopes=(READ,)), 50).scopes == (READ,)
+    assert merge(before, pending(), 50).scopes == ()
 
 
 def test_another_key_inherits_nothing() -> None:

@@ -87,9 +87,9 @@ def device_pair_list(call: Call, params: NoParams) -> Listing:
 
 @method("device.pair.approve", RequestParams, Approved, scope=PAIRING)
 def device_pair_approve(call: Call, params: RequestParams) -> Approved:
-    """Let a waiting device in. You must have each scope that it asks for."""
+    """Let a waiting device in. You must have each scope that it will have then."""
     devices = call.core.devices
-    _must_cover(call, devices.pending(params.request_id).scopes)
+    _must_cover(call, devices.approval(params.request_id).scopes)
     return Approved(params.request_id, _row(devices.approve(params.request_id)))
 
 
@@ -119,7 +119,7 @@ def device_token_rotate(call: Call, params: RotateParams) -> Rotated:
 
 @method("device.token.revoke", TokenParams, Revoked, scope=PAIRING)
 def device_token_revoke(call: Call, params: TokenParams) -> Revoked:
-    """End a device's token for a role. With the gateway's secret the device gets another one."""
+    """End a device's token for a role, and take the role and its scopes from it until both are approved anew."""
     return Revoked(params.device_id, params.role, call.core.devices.revoke(params.device_id, params.role))
 
 

@@ -4,11 +4,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.devices import Asking, Devices, Granted
 from gateway.hub import Connection
-from gateway.protocol.scopes import ADMIN, PAIRING, READ
+from gateway.protocol.frames import Request
+from gateway.protocol.pairing import covers
+from gateway.protocol.scopes import ADMIN, PAIRING, READ, WRITE
+from gateway.rpc.dispatch import Dispatcher
+from gateway.rpc.methods import METHODS
+from gateway.rpc.registry import Call, Registry
 from tests.carrier import FakeCarrier
+from tests.effort import examples
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
@@ -141,3 +150,108 @@ def test_bad_params(core: FakeCore, name: str, params: dict[str, str]) -> None:
         missing = {other: value for other, value in params.items() if other != key}
         assert f"must have required property '{key}'" in failure(call(core, CHIEF, name, missing))
         assert "at /" in failure(call(core, CHIEF, name, {**params, key: "x" * 300}))
+
+
+some_scopes = st.sampled_from([[ADMIN], [], [READ], [ADMIN, READ, WRITE], [WRITE, PAIRING], ["node.exec", "odd"]])
+an_id = st.sampled_from(["d1", "d1", "d1", "d2"])
+a_role = st.sampled_from(["operator", "operator", "node"])
+
+
+DISPATCHER = Dispatcher(Registry(METHODS))
+
+
+class InMemory(Devices):
+    def _save(self, book: Any, records: Any) -> None:
+        book.records = records
+
+    def _note_use(self, records: Any, now: int) -> None:
+        self._paired.records = records
+
+
+class Revocation(RuleBasedStateMachine):
+    """Operators with any scopes ask, approve, revoke, rotate and remove in any order. Who gave what is written down
+    beside them, without looking at the records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = FakeCore(devices=InMemory(Path("nowhere"), clock_ms=lambda: NOW))
+        self.given: dict[str, set[str]] = {}
+        """Scopes that somebody who held them has given to a device, since they were last revoked."""
+        self.revoked: set[tuple[str, str]] = set()
+
+    def call(self, mine: list[str], name: str, **params: Any) -> bool:
+        """Whether it was done."""
+        peer = make_peer(4, *mine, PAIRING)
+        who = Call(self.core, Connection("c", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
+        said = DISPATCHER.answer(who, Request("1", name, msgspec.Raw(json.dumps(params).encode())))
+        assert isinstance(said, str)
+        return bool(json.loads(said)["ok"])
+
+    @rule(id=an_id, role=a_role, scopes=some_scopes)
+    def connect(self, id: str, role: str, scopes: list[str]) -> None:
+        asking = Asking(device_id=id, public_key=KEY, role=role, roles=(role,), scopes=tuple(scopes), remote_ip="x",
+                        local=False, protocol=4)  # fmt: skip
+        if isinstance(self.core.devices.pair(asking), Granted):
+            assert covers(self.given.get(id, set()), scopes)
+            assert (id, role) not in self.revoked
+
+    @precondition(lambda self: self.core.devices.listing()[0])
+    @rule(mine=some_scopes, number=st.integers(0, 1))
+    def approve(self, mine: list[str], number: int) -> None:
+        waiting, _ = self.core.devices.listing()
+        asked = waiting[number % len(waiting)]
+        if self.call(mine, "device.pair.approve", requestId=asked.request_id):
+            assert covers([*mine, PAIRING], asked.scopes)
+            self.given.setdefault(asked.device_id, set()).update(asked.scopes)
+            self.revoked.discard((asked.device_id, str(asked.role)))
+
+    @rule(mine=some_scopes, id=an_id, role=a_role)
+    def revoke(self, mine: list[str], id: str, role: str) -> None:
+        if self.call(mine, "device.token.revoke", deviceId=id, role=role):
+            other = "node." if role == "operator" else "operator."
+            self.given[id] = {scope for scope in self.given.get(id, set()) if scope.startswith(other)}
+            self.revoked.add((id, role))
+
+    @rule(mine=some_scopes, id=an_id, role=a_role, scopes=st.none() | some_scopes)
+    def rotate(self, mine: list[str], id: str, role: str, scopes: list[str] | None) -> None:
+        if self.call(mine, "device.token.rotate", deviceId=id, role=role, scopes=scopes):
+            assert (id, role) not in self.revoked
+
+    @rule(mine=some_scopes, id=an_id)
+    def remove(self, mine: list[str], id: str) -> None:
+        if self.call(mine, "device.pair.remove", deviceId=id):
+            self.given.pop(id, None)
+            self.revoked -= {(id, "operator"), (id, "node")}
+
+    @invariant()
+    def nobody_holds_what_nobody_gave(self) -> None:
+        for device in self.core.devices.listing()[1]:
+            given = self.given.get(device.device_id, set())
+            assert covers(given, device.scopes), device
+            for held in device.tokens.values():
+                assert held.revoked_at_ms is not None or covers(given, held.scopes), device
+
+
+Revocation.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=30, deadline=None)
+TestRevocation = Revocation.TestCase
+
+
+@pytest.mark.parametrize("scopes", [[], [READ]])
+def test_a_clerk_gives_no_revoked_admin_back(core: FakeCore, scopes: list[str]) -> None:
+    """CVE-2026-53843, GHSA-8mg9-j9cf-54cj."""
+    ask(core, "d1", ADMIN, local=True)
+    operator = {"deviceId": "d1", "role": "operator"}
+    assert call(core, CHIEF, "device.token.revoke", operator)["ok"]
+    assert "was revoked" in failure(call(core, CLERK, "device.token.rotate", {**operator, "scopes": scopes}))
+    id = ask(core, "d1", *scopes)
+    approved = call(core, CLERK, "device.pair.approve", {"requestId": id})["payload"]
+    assert approved["device"].get("scopes", []) == scopes
+    assert len(ask(core, "d1", *scopes)) == 32
+    assert len(ask(core, "d1", ADMIN)) == 36, "it waits for an approval"
+
+
+def test_who_approves_must_have_what_the_device_has_then(core: FakeCore) -> None:
+    ask(core, "d1", ADMIN, local=True)
+    id = ask(core, "d1", "node.exec", role="node")
+    for clerk in (CLERK, make_peer(4, PAIRING, "node.exec")):
+        assert failure(call(core, clerk, "device.pair.approve", {"requestId": id})).startswith("missing scope: ")
