@@ -30,6 +30,7 @@ from gateway.protocol.pairing import (
     is_silent,
     lack,
     merge,
+    roles_of,
     union,
     with_token,
     without,
@@ -188,8 +189,11 @@ class Devices:
             raise RpcError("unknown requestId")
         return found
 
+    def find(self, device_id: str) -> Device | None:
+        return self._paired.records.get(device_id)
+
     def device(self, device_id: str) -> Device:
-        found = self._paired.records.get(device_id)
+        found = self.find(device_id)
         if found is None:
             raise RpcError("unknown deviceId")
         return found
@@ -252,7 +256,7 @@ class Devices:
 
     def _held(self, device_id: str, role: str) -> tuple[Device, Token | None]:
         device = self._paired.records.get(device_id)
-        if device is None or role not in (*device.roles, device.role):
+        if device is None or role not in roles_of(device):
             raise RpcError("unknown deviceId/role")
         return device, device.tokens.get(role)
 

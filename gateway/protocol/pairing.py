@@ -107,9 +107,14 @@ def lack(device: Device | None, public_key: str, role: str, scopes: Iterable[str
     """Why the device needs an approval, in OpenClaw's words; None: it needs none."""
     if device is None or device.public_key != public_key:
         return "not-paired"
-    if role not in (*device.roles, device.role) or is_revoked(device, role):
+    if role not in roles_of(device) or is_revoked(device, role):
         return "role-upgrade"
     return None if covers(device.scopes, scopes) else "scope-upgrade"
+
+
+def roles_of(device: DeviceFacts) -> tuple[str, ...]:
+    """All that it has, or asks for."""
+    return union(device.roles, (device.role,) if device.role else ())
 
 
 def is_revoked(device: Device, role: str) -> bool:
@@ -132,7 +137,7 @@ def without(device: Device, role: str) -> Device:
     A scope belongs to the role that it begins with. One that begins with none of them goes as well: nothing says who
     gave it.
     """
-    others = tuple(f"{each}." for each in (*device.roles, device.role, *device.tokens) if each and each != role)
+    others = tuple(f"{each}." for each in (*roles_of(device), *device.tokens) if each != role)
 
     def left(scopes: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(scope for scope in scopes if scope.startswith(others))

@@ -1,4 +1,7 @@
-"""Pairing of devices and their tokens. Nobody gives by it what he does not have, and no list shows a token."""
+"""Pairing of devices and their tokens. Nobody gives by it what they do not have, and no list shows a token.
+
+Who is no admin manages their own device alone, as an operator, as in OpenClaw 2026.9.6.
+"""
 
 from collections.abc import Iterable
 from typing import Annotated, cast
@@ -7,9 +10,10 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gateway.protocol import scopes
-from gateway.protocol.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend
+from gateway.protocol.gate import DEVICE_TOKEN
+from gateway.protocol.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend, roles_of
 from gateway.protocol.params import NoParams, Params
-from gateway.protocol.scopes import PAIRING, Scope
+from gateway.protocol.scopes import ADMIN, PAIRING, Scope
 from gateway.rpc.registry import Call, RpcError, method
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -78,6 +82,9 @@ class Revoked(Struct, rename="camel"):
 def device_pair_list(call: Call, params: NoParams) -> Listing:
     """Devices that wait for an approval, and those that are paired; the newest first."""
     pending, paired = call.core.devices.listing()
+    if not _manages_all(call):
+        pending = [each for each in pending if each.device_id == call.peer.device_id]
+        paired = [each for each in paired if each.device_id == call.peer.device_id]
     rows = [_row(each) for each in paired]
     if call.peer.protocol >= 4:
         here = {each.peer.device_id for each in call.core.hub.clients if each.peer}
@@ -89,6 +96,7 @@ def device_pair_list(call: Call, params: NoParams) -> Listing:
 def device_pair_approve(call: Call, params: RequestParams) -> Approved:
     """Let a waiting device in. You must have each scope that it will have then."""
     devices = call.core.devices
+    _must_manage(call, *_asked(call, params.request_id), "pairing approval")
     _must_cover(call, devices.approval(params.request_id).scopes)
     return Approved(params.request_id, _row(devices.approve(params.request_id)))
 
@@ -96,12 +104,15 @@ def device_pair_approve(call: Call, params: RequestParams) -> Approved:
 @method("device.pair.reject", RequestParams, Rejected, scope=PAIRING)
 def device_pair_reject(call: Call, params: RequestParams) -> Rejected:
     """Drop a device's request. It may ask again."""
+    _must_manage(call, *_asked(call, params.request_id), "pairing rejection")
     return Rejected(params.request_id, call.core.devices.reject(params.request_id).device_id)
 
 
 @method("device.pair.remove", DeviceParams, Removed, scope=PAIRING, since=4)
 def device_pair_remove(call: Call, params: DeviceParams) -> Removed:
     """Forget a device: its connections are closed and its tokens are worth nothing."""
+    known = call.core.devices.find(params.device_id)
+    _must_manage(call, params.device_id, roles_of(known) if known else (), "pairing removal")
     call.core.devices.remove(params.device_id)
     return Removed(params.device_id)
 
@@ -110,6 +121,7 @@ def device_pair_remove(call: Call, params: DeviceParams) -> Removed:
 def device_token_rotate(call: Call, params: RotateParams) -> Rotated:
     """Give a device another token for a role, and close what uses the old one. You must have each scope of it."""
     devices = call.core.devices
+    _must_manage(call, params.device_id, (params.role,), "token rotation")
     wanted = tuple(params.scopes) if params.scopes is not None else None
     _must_cover(call, devices.rotation(params.device_id, params.role, wanted))
     token = devices.rotate(params.device_id, params.role, wanted)
@@ -120,7 +132,34 @@ def device_token_rotate(call: Call, params: RotateParams) -> Rotated:
 @method("device.token.revoke", TokenParams, Revoked, scope=PAIRING)
 def device_token_revoke(call: Call, params: TokenParams) -> Revoked:
     """End a device's token for a role, and take the role and its scopes from it until both are approved anew."""
+    _must_manage(call, params.device_id, (params.role,), "token revocation")
     return Revoked(params.device_id, params.role, call.core.devices.revoke(params.device_id, params.role))
+
+
+def _manages_all(call: Call) -> bool:
+    """Admins do, and who came by the gateway's own secret and could have asked to be one: OpenClaw's commands ask for
+    no more than `operator.pairing`. Whose device's token or whose proxy let them in cannot."""
+    peer = call.peer
+    if covers(peer.scopes, (ADMIN,)):
+        return True
+    if peer.auth_mode == DEVICE_TOKEN or peer.user is not None:
+        return False
+    own = call.core.devices.find(peer.device_id) if peer.device_id is not None else None
+    return peer.device_id is None or (own is not None and covers(own.scopes, (ADMIN,)))
+
+
+def _must_manage(call: Call, device_id: str | None, roles: Iterable[str], what: str) -> None:
+    if _manages_all(call):
+        return
+    if device_id is None or device_id != call.peer.device_id or any(role != "operator" for role in roles):
+        # The same for one that is not there: who may not see it does not learn of it.
+        raise RpcError(f"device {what} denied")
+
+
+def _asked(call: Call, request_id: str) -> tuple[str | None, Iterable[str]]:
+    """Whose request it is, and for which roles."""
+    waiting, _ = call.core.devices.listing()
+    return next(((each.device_id, roles_of(each)) for each in waiting if each.request_id == request_id), (None, ()))
 
 
 def _must_cover(call: Call, wanted: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.devices import Asking, Devices, Granted
 from gateway.hub import Connection
 from gateway.protocol.frames import Request
+from gateway.protocol.gate import DEVICE_TOKEN
 from gateway.protocol.pairing import covers
 from gateway.protocol.scopes import ADMIN, PAIRING, READ, WRITE
 from gateway.rpc.dispatch import Dispatcher
@@ -255,3 +256,69 @@ def test_who_approves_must_have_what_the_device_has_then(core: FakeCore) -> None
     id = ask(core, "d1", "node.exec", role="node")
     for clerk in (CLERK, make_peer(4, PAIRING, "node.exec")):
         assert failure(call(core, clerk, "device.pair.approve", {"requestId": id})).startswith("missing scope: ")
+
+
+def came(core: FakeCore, scope: str, how: str, device_id: str | None = "d1", user: str | None = None) -> Any:
+    """One with pairing alone, whose device is paired for `scope`."""
+    for id in ("d1", "d2"):
+        ask(core, id, scope, PAIRING, local=True)
+    return msgspec.structs.replace(make_peer(4, PAIRING), auth_mode=how, device_id=device_id, user=user)
+
+
+SELF_ONLY = [
+    (READ, DEVICE_TOKEN, "d1", None),
+    (ADMIN, DEVICE_TOKEN, "d1", None),
+    (READ, "token", "d1", None),
+    (READ, "none", "d1", None),
+    (ADMIN, "trusted-proxy", "d1", "me@example.com"),
+]
+
+
+@pytest.mark.parametrize(("scope", "how", "id", "user"), SELF_ONLY)
+def test_without_admin_a_device_manages_itself_alone(
+    core: FakeCore, scope: str, how: str, id: str, user: str | None
+) -> None:
+    """CVE-2026-41909."""
+    peer = came(core, scope, how, id, user)
+    own, other = {"deviceId": "d1", "role": "operator"}, {"deviceId": "d2", "role": "operator"}
+    mine, theirs = ask(core, "d1", ADMIN, READ, "x"), ask(core, "d2", ADMIN, "x")
+    listed = call(core, peer, "device.pair.list")["payload"]
+    assert {each["deviceId"] for each in (*listed["paired"], *listed["pending"])} == {"d1"}
+    for request in (theirs, "none at all"):
+        denied = failure(call(core, peer, "device.pair.approve", {"requestId": request}))
+        assert denied == "device pairing approval denied"
+        denied = failure(call(core, peer, "device.pair.reject", {"requestId": request}))
+        assert denied == "device pairing rejection denied"
+    for whose in (other, {**other, "deviceId": "d3"}, {**own, "role": "node"}):
+        denied = failure(call(core, peer, "device.token.rotate", {**whose, "scopes": []}))
+        assert denied == "device token rotation denied"
+        assert failure(call(core, peer, "device.token.revoke", whose)) == "device token revocation denied"
+    assert failure(call(core, peer, "device.pair.remove", {"deviceId": "d2"})) == "device pairing removal denied"
+    assert call(core, peer, "device.token.rotate", {**own, "scopes": [PAIRING]})["ok"]
+    assert call(core, peer, "device.pair.reject", {"requestId": mine})["ok"]
+    assert call(core, peer, "device.token.revoke", own)["ok"]
+    assert call(core, peer, "device.pair.remove", {"deviceId": "d1"})["ok"]
+    assert [each.device_id for each in core.devices.listing()[1]] == ["d2"]
+
+
+def test_a_device_that_is_a_node_too_is_an_admins_to_manage(core: FakeCore) -> None:
+    peer = came(core, READ, DEVICE_TOKEN)
+    id = ask(core, "d1", role="node")
+    assert failure(call(core, peer, "device.pair.approve", {"requestId": id})) == "device pairing approval denied"
+    assert call(core, CHIEF, "device.pair.approve", {"requestId": id})["ok"]
+    assert failure(call(core, peer, "device.pair.remove", {"deviceId": "d1"})) == "device pairing removal denied"
+
+
+def test_whom_a_proxy_names_without_a_device_manages_none(core: FakeCore) -> None:
+    peer = came(core, READ, "trusted-proxy", None, "me@example.com")
+    assert call(core, peer, "device.pair.list")["payload"] == {"pending": [], "paired": []}
+    assert failure(call(core, peer, "device.pair.remove", {"deviceId": "d1"})) == "device pairing removal denied"
+
+
+@pytest.mark.parametrize(("how", "id"), [("token", None), ("password", None), ("token", "d1")])
+def test_who_has_the_secret_and_could_be_admin_manages_all(core: FakeCore, how: str, id: str | None) -> None:
+    """OpenClaw's command line asks for `operator.pairing` alone, and brings a device when it is elsewhere."""
+    peer = came(core, ADMIN, how, id)
+    assert len(call(core, peer, "device.pair.list")["payload"]["paired"]) == 2
+    assert call(core, peer, "device.pair.reject", {"requestId": ask(core, "d2", ADMIN, "x")})["ok"]
+    assert call(core, peer, "device.pair.remove", {"deviceId": "d2"})["ok"]
