@@ -51,6 +51,13 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 """From a session's entry to its new one."""
 
 
+class SendDenied(Exception):
+    """The session's policy takes no message, whoever brings it."""
+
+    def __init__(self) -> None:
+        super().__init__("send blocked by session policy")
+
+
 class Conversations:
     def __init__(
         self, paths: Paths, hub: Hub, tree: Callable[[], dict[str, Any]], environment: Lookup, dial: Dial
@@ -248,15 +255,22 @@ class Conversations:
     async def submit(
         self, id: str, key: str, request: Request, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
-        """A message for a session, by its canonical key; False if the id is known. Raises QueueFull, StorageFailed.
+        """A message for a session, by its canonical key; False if the id is known. Raises SendDenied, QueueFull and
+        StorageFailed.
 
         `owed`: connection and id of a request that gets another answer when the run is over.
         """
-        await self.ready()
+        await self._must_take(key)
         run, fresh = await self.runs.submit(id, key, self.agent(key), request, owed)
         if fresh and request.keeps:
             self.changes.tell(key, "send")
         return run, fresh
+
+    async def _must_take(self, key: str) -> None:
+        await self.ready()
+        session = await self.store.session(key)
+        if session is not None and session.entry.get("sendPolicy") == "deny":
+            raise SendDenied
 
     def follow(self, id: str, place: Place = BEGINNING) -> Reader:
         """What a run says, from its beginning, or from where a reader in another process was, if nothing has been heard
@@ -269,7 +283,11 @@ class Conversations:
         self._following.settle(id, await self.store.run(id))
 
     async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
-        """Do what a chat's command says, and answer it. Raises QueueFull, StorageFailed."""
+        """Do what a chat's command says, and answer it; the caller has asked whether the client may.
+
+        Raises SendDenied, QueueFull and StorageFailed.
+        """
+        await self._must_take(key)
         if (doing := self._commands.get(id)) is None:
             doing = self._commands[id] = self._tasks.begin(self._command(id, key, request, command), f"command {id}")
             doing.add_done_callback(lambda _: self._commands.pop(id))

@@ -42,7 +42,8 @@ def _anchor(each: Method) -> str:
 
 
 def _scope(each: Method) -> str:
-    return f"`{each.scope}`" if each.scope else "any"
+    other = f" (`{each.old_scope}` in protocol 3)" if each.old_scope != each.scope else ""
+    return f"`{each.scope}`{other}" if each.scope else "any"
 
 
 def _section(each: Method) -> str:

@@ -9,7 +9,7 @@ import gateway
 from gateway.exits import ExitCode
 
 PROJECT = Path(__file__).parents[1]
-PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("gateway/units/*.md")])
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("gateway/units/*.md")])
 
 
 def target_exists(page: Path, link: str) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from gateway.protocol import scopes
 from gateway.protocol.frames import Request, WireError, encode_error, encode_response
 from gateway.protocol.params import InvalidParams, Params, cut, decode_params
 from gateway.rpc.budget import Budget
@@ -39,8 +38,7 @@ class Dispatcher:
         found = self.registry.find(name, call.peer.protocol)
         if found is None:
             raise RpcError(f"unknown method: {cut(name)}")
-        error = scopes.refuse(call.peer.protocol, call.peer.role, call.peer.scopes, found.scope)
-        if error is not None:
+        if error := found.refuse(call.peer):
             raise RpcError(error)
         if found.budgeted and (error := self._budget.spend(name, call)):
             raise RpcError(error)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gateway.core import Core
 from gateway.hub import Connection
+from gateway.protocol import scopes
 from gateway.protocol.frames import WireError
 from gateway.protocol.handshake import Peer
 from gateway.protocol.params import Params
@@ -49,12 +50,19 @@ class Method:
     """The type of the payload, as the documentation shows it."""
     scope: Scope | None
     """None: any operator may call it, even one without a scope."""
+    old_scope: Scope | None
+    """The same in protocol 3."""
     since: int
     """The first protocol that has it; to older clients it is an unknown method."""
     handler: Callable[[Call, Any], Any]
     asynchronous: bool
     budgeted: bool
     """Whether a client may call it only so often (`rpc/budget`)."""
+
+    def refuse(self, peer: Peer) -> WireError | None:
+        """Why this client may not call it; None: it may. What does the same by another way asks here too."""
+        needed = self.scope if peer.protocol >= 4 else self.old_scope
+        return scopes.refuse(peer.protocol, peer.role, peer.scopes, needed)
 
     @property
     def doc(self) -> str:
@@ -65,10 +73,20 @@ Handler = Callable[[Call, P], Any] | Callable[[Call, P], Awaitable[Any]]
 
 
 def method(
-    name: str, params: type[P], result: Any, *, scope: Scope | None, since: int = 3, budgeted: bool = False
+    name: str,
+    params: type[P],
+    result: Any,
+    *,
+    scope: Scope | None,
+    old_scope: Scope | None = None,
+    since: int = 3,
+    budgeted: bool = False,
 ) -> Callable[[Handler[P]], Method]:
+    """`old_scope`: where protocol 3 has another one."""
+
     def declare(handler: Handler[P]) -> Method:
-        return Method(name, params, result, scope, since, handler, inspect.iscoroutinefunction(handler), budgeted)
+        is_async = inspect.iscoroutinefunction(handler)
+        return Method(name, params, result, scope, old_scope or scope, since, handler, is_async, budgeted)
 
     return declare
 

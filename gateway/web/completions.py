@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.conversations import SendDenied
 from gateway.core import Core
 from gateway.protocol.openai_answers import (
     API,
@@ -148,11 +149,10 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
         mark=mark,
     )
     conversations = core.conversations
-    await conversations.ready()
-    session = await conversations.store.session(whom.session) if whom.keeps else None
-    if session is not None and session.entry.get("sendPolicy") == "deny":
-        raise _Denied(403, "send blocked by session policy", FORBIDDEN)
-    run, fresh = await conversations.submit(_run_id(headers), whom.session, request)
+    try:
+        run, fresh = await conversations.submit(_run_id(headers), whom.session, request)
+    except SendDenied as error:
+        raise _Denied(403, str(error), FORBIDDEN) from None
     if run.request.mark != mark:
         raise _Denied(422, "This Idempotency-Key was used for another request.", INVALID)
     return Going(run.id, run.session, run.accepted, fresh, asked.model, bool(asked.stream), asked.wants_usage)

@@ -10,6 +10,7 @@ from gateway.protocol.scopes import WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
 from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
+from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.runs.outcome import Outcome, outcome
@@ -89,6 +90,8 @@ async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
     key = await _session(call, params, chosen)
     if params.agent_id and conversations.agent(key) != chosen:
         raise RpcError(f'agent "{cut(chosen)}" does not match session key agent "{cut(conversations.agent(key))}"')
+    if params.model and (error := sessions_patch.refuse(call.peer)):
+        raise RpcError(error)  # it chooses the model as `sessions.patch` does: in protocol 3 that is an admin's
     model = params.model if not params.provider or not params.model else f"{params.provider}/{params.model}"
     timeout = None if params.timeout is None else min(params.timeout * 1000 or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
     request = Request(

@@ -7,13 +7,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
-from gateway.rpc.methods.commands import commands
+from gateway.rpc.methods.commands import commands, commands_list
 from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
-from gateway.rpc.methods.sessions import Count, Key
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.methods.session_changes import sessions_compact, sessions_reset
+from gateway.rpc.methods.session_patch import sessions_patch
+from gateway.rpc.methods.sessions import Count, Key, sessions_describe
+from gateway.rpc.registry import Call, Method, RpcError, method
 from gateway.sessions.records import Request, Run
-from gateway.slash import parse
+from gateway.slash import Slash, parse
 
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 
@@ -106,19 +108,19 @@ async def chat_send(call: Call, params: SendParams) -> Sent:
     """Give a session a message; the answer comes as `chat` events of the run whose id is the idempotency key.
 
     The same key again tells how far that run is. `/stop`, or a bare word that means it, ends what goes on; other
-    commands are answered by the gateway itself. One run goes on in a session at a time, at most 20 wait.
+    commands are answered by the gateway itself, and need the scope of the method that they stand for. One run goes on
+    in a session at a time, at most 20 wait.
     """
     key = session_key(call, params.session_key)
     message = prompt(params.message, params.attachments)
     command = None if params.suppress_command_interpretation else parse(params.message)
+    if command is not None and (error := stands_for(command).refuse(call.peer)):
+        raise RpcError(error)
     conversations = call.core.conversations
     await stored(conversations.ready())
     if command is not None and command.name == "stop":
         ids = await stored(conversations.abort(key))
         return Sent(ok=True, aborted=bool(ids), run_ids=ids)
-    session = await stored(conversations.store.session(key))
-    if session is not None and session.entry.get("sendPolicy") == "deny":
-        raise RpcError("send blocked by session policy")
     timeout = None if params.timeout_ms is None else min(params.timeout_ms or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
     request = Request(message, thinking=params.thinking or None, timeout_ms=timeout)
     if command is not None:
@@ -158,6 +160,24 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
     if row is None:
         raise RpcError("session not found")
     return Injected(True, row.id)
+
+
+STANDS_FOR: dict[str, Method] = {
+    "help": commands_list,
+    "status": sessions_describe,
+    "new": sessions_reset,
+    "model": sessions_patch,
+    "models": models_list,
+    "think": sessions_patch,
+    "compact": sessions_compact,
+    "stop": chat_abort,
+}
+"""For each command that can be typed the method that does the same: who may not call it may not type it."""
+
+
+def stands_for(command: Slash) -> Method:
+    """`/model` alone only tells."""
+    return STANDS_FOR["status" if command == Slash("model") else command.name]
 
 
 def _status(run: Run) -> str:

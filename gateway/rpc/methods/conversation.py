@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
+from gateway.conversations import SendDenied
 from gateway.link.messages import Message
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import cut
@@ -38,6 +39,8 @@ async def stored(work: Awaitable[T]) -> T:
         return await work
     except StorageFailed as error:
         raise RpcError(WireError("UNAVAILABLE", str(error), retryable=True)) from None
+    except SendDenied as error:
+        raise RpcError(str(error)) from None
     except QueueFull as error:
         refusal = f"{error}; wait for an answer, or stop one"
         raise RpcError(WireError("UNAVAILABLE", refusal, retryable=True, retry_after_ms=2000)) from None

@@ -173,13 +173,13 @@ async def sessions_reset(call: Call, params: ResetParams) -> Reset:
     return answer
 
 
-@method("sessions.delete", DeleteParams, Deleted, scope=WRITE)
+@method("sessions.delete", DeleteParams, Deleted, scope=WRITE, old_scope=ADMIN)
 async def sessions_delete(call: Call, params: DeleteParams) -> Deleted:
     """Forget a session and its transcript; what goes on is ended first. An agent's main session stays.
 
     It needs `operator.admin`, but for archived sessions in protocol 4 with `archivedOnly`.
     """
-    if call.peer.protocol < 4 or not params.archived_only:
+    if not params.archived_only:
         require(call, ADMIN)
     key = session_key(call, params.key)
     conversations = call.core.conversations

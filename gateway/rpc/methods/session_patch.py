@@ -116,7 +116,7 @@ class Patched(Struct, rename="camel"):
     resolved: dict[str, Any] | UnsetType = UNSET
 
 
-@method("sessions.patch", PatchParams, Patched, scope=WRITE)
+@method("sessions.patch", PatchParams, Patched, scope=WRITE, old_scope=ADMIN)
 async def sessions_patch(call: Call, params: PatchParams) -> Patched:
     """Set what a session is called, which model it has and how that answers; the session is made if there is none.
 
@@ -125,7 +125,7 @@ async def sessions_patch(call: Call, params: PatchParams) -> Patched:
     """
     conversations, modern = call.core.conversations, call.peer.protocol >= 4
     asked = _asked(params)
-    if not modern or any(name not in _ORGANISING for name in asked):
+    if any(name not in _ORGANISING for name in asked):
         require(call, ADMIN)
     key = session_key(call, params.key)
     wanted = checked(call, key, asked)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.link.messages import Said
 from gateway.protocol.params import decode_params
-from gateway.protocol.scopes import WRITE
+from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.agent import agent
 from gateway.rpc.registry import Call
 from tests.agent.scripted import Scripted
@@ -127,3 +127,12 @@ def test_who_waits_holds_up_no_restart(tmp_path: Path) -> None:
             await talk.core.conversations.abort(MAIN)
 
     run(scenario())
+
+
+def test_a_model_is_chosen_by_who_may_set_it_of_a_session(tmp_path: Path) -> None:
+    """Protocol 3 leaves that to an admin, by `sessions.patch` and so here too."""
+    core = configured(folder=tmp_path)
+    ask = {"message": "hello", "idempotencyKey": "k1", "model": "mock/m1"}
+    assert call(core, OLD, "agent", ask)["error"]["message"] == f"missing scope: {ADMIN}"
+    for number, peer in enumerate((make_peer(3, ADMIN), make_peer(4, WRITE))):
+        assert call(core, peer, "agent", {**ask, "idempotencyKey": f"n{number}"})["ok"]

@@ -6,8 +6,9 @@ import pytest
 
 from gateway.link.messages import Said, Text
 from gateway.protocol.handshake import Peer
-from gateway.protocol.scopes import ADMIN
-from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
+from gateway.protocol.scopes import ADMIN, WRITE
+from gateway.rpc.methods.chat import MAX_TIMEOUT_MS, STANDS_FOR, stands_for
+from gateway.slash import ALIASES, COMMANDS, Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.fakes.core import FakeCore
@@ -249,3 +250,48 @@ def test_so_many_messages_wait_and_the_next_is_told_to_come_again(tmp_path: Path
             await talk.core.conversations.abort(MAIN)
 
     run(scenario())
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_needs_what_its_method_needs(core: FakeCore, name: str, protocol: int) -> None:
+    """CVE-2026-35660, GHSA-jf6w-m8jw-jfxc. Asked of the method itself, so that no table can differ from it."""
+    writer, admin = make_peer(protocol, WRITE), make_peer(protocol, ADMIN)
+    method, argument = STANDS_FOR[name], {"model": " mock/m1", "think": " high"}.get(name, "")
+    stems = {"sessions.patch": {"key": KEY, "model": "mock/m1"}, "chat.abort": {"sessionKey": KEY}}
+    params = stems.get(method.name, {"key": KEY} if method.name.startswith("sessions.") else {})
+    direct = call(core, writer, method.name, params) if method.since <= protocol else {"ok": True}
+    for word in (name, *(alias for alias, meant in ALIASES.items() if meant == name)):
+        send = {"sessionKey": KEY, "message": f"/{word}{argument}", "idempotencyKey": word}
+        typed = call(core, writer, "chat.send", send)
+        assert typed.get("error") == direct.get("error") and typed["ok"] is direct["ok"], word
+        assert call(core, admin, "chat.send", send)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "forbidden"),
+    [(3, {"new", "compact", "model", "think"}), (4, {"new", "compact"})],
+)
+def test_which_commands_a_writer_may_not_type(core: FakeCore, protocol: int, forbidden: set[str]) -> None:
+    writer = make_peer(protocol, WRITE)
+    call(core, make_peer(4, ADMIN), "chat.send", {"sessionKey": KEY, "message": "hello", "idempotencyKey": "k"})
+    refused = {name for name in COMMANDS if stands_for(Slash(name, "x")).refuse(writer)}
+    assert refused == forbidden
+    send = {"sessionKey": KEY, "message": "/compact 1", "idempotencyKey": "k1"}
+    assert call(core, writer, "chat.send", send)["error"]["message"] == f"missing scope: {ADMIN}"
+    assert call(core, writer, "chat.history", {"sessionKey": KEY})["payload"]["messages"], "nothing is forgotten"
+    assert stands_for(Slash("model")).refuse(writer) is None
+
+
+def test_a_session_that_takes_nothing_takes_it_by_no_way(core: FakeCore) -> None:
+    call(core, NEW, "sessions.patch", {"key": KEY, "sendPolicy": "deny"})
+    ways = {
+        "chat.send": {"sessionKey": KEY, "message": "hello", "idempotencyKey": "k1"},
+        "agent": {"sessionKey": KEY, "message": "hello", "idempotencyKey": "k2"},
+    }
+    for name, params in ways.items():
+        assert call(core, NEW, name, params)["error"]["message"] == "send blocked by session policy"
+    command = {"sessionKey": KEY, "message": "/help", "idempotencyKey": "k3"}
+    assert call(core, NEW, "chat.send", command)["error"]["message"] == "send blocked by session policy"
+    created = call(core, NEW, "sessions.create", {"key": KEY, "message": "hello"})["payload"]
+    assert created["runError"]["message"] == "send blocked by session policy"
