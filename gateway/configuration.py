@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
+from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.schema import Config, DeviceAutoApprove
 from gateway.hub import Hub
@@ -212,7 +213,8 @@ class Configuration:
         if snapshot.config is None or not snapshot.exists or snapshot.raw_hash == self._told_hash:
             return
         self._told_hash = snapshot.raw_hash
-        facts = {"path": str(snapshot.path), "hash": snapshot.raw_hash, "ts": int(time.time() * 1000)}
+        hash = fingerprint(self._paths.state, snapshot.raw_hash)
+        facts = {"path": str(snapshot.path), "hash": hash, "ts": int(time.time() * 1000)}
         self._hub.broadcast("config.changed", facts, drop_if_slow=True, scope=READ)
         # Models and commands of a chat come from the config, and this is what a page asks for them anew on.
         self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, since=4)

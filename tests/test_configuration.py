@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.config.fingerprint import fingerprint
 from gateway.configuration import Configuration
 from gateway.lifecycle.record import Record
 from gateway.paths import Paths
@@ -195,9 +196,10 @@ def test_operators_who_may_read_hear_of_a_new_file(scene: Starts) -> None:
     scene.write(text)
     reload(it)
     reload(it)
+    raw_hash = hashlib.sha256(text.encode()).hexdigest()
     (event, payload, how), chats = scene.hub.told
     assert event == "config.changed" and payload.pop("ts") > 0
-    assert payload == {"path": str(scene.paths.config), "hash": hashlib.sha256(text.encode()).hexdigest()}
+    assert payload == {"path": str(scene.paths.config), "hash": fingerprint(scene.paths.state, raw_hash)}
     assert how == {"scope": READ, "drop_if_slow": True}
     assert chats == ("chat.metadata.changed", {}, {"scope": READ, "drop_if_slow": True, "since": 4})
     scene.paths.config.unlink()

@@ -41,7 +41,7 @@ class Snapshot:
     digest: str = ""
     """SHA-256 over all texts read; of nothing when there was nothing to read."""
     raw_hash: str = ""
-    """SHA-256 of the main file's text: what OpenClaw's `config.get` calls the hash."""
+    """SHA-256 of the main file's text. Clients know it by its `fingerprint`."""
     parsed: dict[str, Any] = field(default_factory=dict, repr=False)
     """The main file alone."""
     merged: dict[str, Any] = field(default_factory=dict, repr=False)

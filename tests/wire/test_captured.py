@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.config.files import Snapshot
+from gateway.config.fingerprint import fingerprint
 from gateway.lockout import Lockout
 from gateway.paths import Paths
 from gateway.protocol.admission import Terms
@@ -109,7 +110,9 @@ def missing(theirs: object, ours: object, path: str = "") -> set[str]:
 def exchange(protocol: int, request: dict[str, Any], folder: Path) -> dict[str, Any]:
     (folder / "openclaw.json").write_text("{}")
     if request["params"].get("baseHash") == RIGHT_HASH:
-        request = request | {"params": request["params"] | {"baseHash": hashlib.sha256(b"{}").hexdigest()}}
+        request = request | {
+            "params": request["params"] | {"baseHash": fingerprint(folder, hashlib.sha256(b"{}").hexdigest())}
+        }
     paths = Paths(config=folder / "openclaw.json", state=folder, runtime=folder)
     core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=CONFIG))
     peer = make_peer(protocol, "operator.admin")

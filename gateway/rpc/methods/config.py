@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from gateway.config.fields import overlay
 from gateway.config.files import Snapshot
+from gateway.config.fingerprint import fingerprint
 from gateway.protocol.params import NoParams
 from gateway.protocol.scopes import READ
 from gateway.rpc.redaction import redact
@@ -24,7 +25,7 @@ class ConfigSnapshot(Struct, rename="camel"):
     config: dict[str, Any]
     """After includes, with the defaults of what this gateway uses."""
     hash: str
-    """SHA-256 of the file's text: the `baseHash` of a write."""
+    """A keyed hash of the file's text: the `baseHash` of a write."""
     issues: list[dict[str, str]]
     warnings: list[dict[str, str]]
     legacy_issues: list[dict[str, str]]
@@ -46,7 +47,7 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
         parsed=parsed,
         valid=not found.issues,
         config=shown_config(found),
-        hash=found.raw_hash,
+        hash=fingerprint(call.core.paths.state, found.raw_hash),
         issues=[{"path": each.path, "message": each.message} for each in found.issues],
         warnings=[{"path": "", "message": text} for text in found.warnings],
         legacy_issues=[],

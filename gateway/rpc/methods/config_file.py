@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway.config import clobber, edit, files
 from gateway.config.files import Snapshot
+from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.patch import EntriesLost
 from gateway.core import Core
@@ -64,7 +65,8 @@ async def _run(core: Core, protocol: int, make: Make) -> Changed:
             return changed
         result = await core.reload("rpc")
     if not result.ok:
-        details = {"outcome": result.outcome, "hash": changed.after.raw_hash}
+        told = fingerprint(core.paths.state, changed.after.raw_hash)
+        details = {"outcome": result.outcome, "hash": told}
         message = f"{changed.after.path} was written, but not applied: {result.message}"
         raise RpcError(WireError("UNAVAILABLE", message, details))
     return Changed(changed.before, changed.after, result)

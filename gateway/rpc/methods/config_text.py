@@ -55,7 +55,7 @@ def refusal(protocol: int, issues: tuple[Issue, ...]) -> WireError:
 
 
 def hash_on_disk(path: Path) -> str | None:
-    """The `hash` of `config.get` as the file is now; None if there is none. Raises OSError."""
+    """`Snapshot.raw_hash` as the file is now; None if there is none. Raises OSError."""
     try:
         text = path.read_bytes().decode("utf-8", "replace")
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import edit
 from gateway.config.files import Snapshot
+from gateway.config.fingerprint import fingerprint
 from gateway.config.patch import merge_careful, merge_patch
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
@@ -132,11 +133,14 @@ class _Write:
                 return before.raw  # it cannot undo what another client wrote, so that it needs no hash
         if before.exists and self.params.base_hash is None:
             raise RpcError(HASH_REQUIRED)
-        if before.exists and self.params.base_hash != before.raw_hash:
+        if before.exists and self.params.base_hash != self._hash(before):
             raise RpcError(HASH_DIFFERS)
         if isinstance(self.params, PatchParams) and before.raw is not None:
             parse_raw(before.raw, before.path, before.issues)
         return self.make(before, value)
+
+    def _hash(self, found: Snapshot) -> str:
+        return fingerprint(self.call.core.paths.state, found.raw_hash)
 
     def _answer(self, done: Changed) -> Written:
         path, result = str(done.after.path), done.result
@@ -145,7 +149,7 @@ class _Write:
             answer.reload = Applied(result.outcome, result.message)
         modern, restarts = self.call.peer.protocol >= 4, result is not None and result.outcome == "restart"
         if modern:
-            answer.hash = done.after.raw_hash
+            answer.hash = self._hash(done.after)
             answer.changed_paths = sorted(differences(done.before.parsed, done.after.parsed)) if result else []
             answer.noop = result is None
         if not isinstance(self.params, ApplyParams):

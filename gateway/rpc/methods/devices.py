@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gateway.protocol import scopes
-from gateway.protocol.gate import DEVICE_TOKEN
+from gateway.protocol.admission import DEVICE_TOKEN
 from gateway.protocol.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend, roles_of
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, PAIRING, Scope

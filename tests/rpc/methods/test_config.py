@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.config import files
+from gateway.config.fingerprint import fingerprint
 from gateway.protocol.scopes import READ
-from tests.fakes.core import FakeCore
+from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 
 
@@ -27,7 +28,7 @@ def test_a_config_without_secrets_is_shown_as_it_is(tmp_path: Path) -> None:
     payload = get(tmp_path, text)
     assert payload["raw"] == text
     assert payload["parsed"] == {"gateway": {"port": 18800}, "agents": {"x": 1}}
-    assert payload["hash"] == hashlib.sha256(text.encode()).hexdigest()
+    assert payload["hash"] == fingerprint(PATHS.state, hashlib.sha256(text.encode()).hexdigest())
     assert (payload["exists"], payload["valid"], payload["issues"]) == (True, True, [])
     assert payload["config"]["gateway"]["port"] == 18800
     assert payload["config"]["gateway"]["reload"]["mode"] == "hybrid"
@@ -44,7 +45,7 @@ def test_secrets_are_redacted_everywhere(tmp_path: Path) -> None:
     everything = str(payload)
     assert not any(secret in everything for secret in ("t0k-t0k", "b-b-b", "s3cret"))
     assert payload["sourceConfig"]["gateway"]["auth"] == {"token": "__OPENCLAW_REDACTED__"}
-    assert payload["hash"] == hashlib.sha256(text.encode()).hexdigest()
+    assert payload["hash"] == fingerprint(PATHS.state, hashlib.sha256(text.encode()).hexdigest())
 
 
 def test_a_file_that_cannot_be_parsed_may_hold_a_secret(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_file_that_cannot_be_parsed_may_hold_a_secret(tmp_path: Path) -> None:
 def test_no_file(tmp_path: Path) -> None:
     payload = get(tmp_path, None)
     assert (payload["exists"], payload["raw"], payload["parsed"], payload["valid"]) == (False, None, {}, True)
-    assert payload["hash"] == hashlib.sha256(b"").hexdigest()
+    assert payload["hash"] == fingerprint(PATHS.state, hashlib.sha256(b"").hexdigest())
 
 
 def test_faults_are_listed(tmp_path: Path) -> None:

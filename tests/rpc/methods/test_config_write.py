@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config import clobber, files
+from gateway.config.fingerprint import fingerprint
 from gateway.hub import Connection
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.report import Issue, ReloadResult
@@ -49,7 +50,7 @@ class Written:
 
     @property
     def hash(self) -> str:
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return fingerprint(self.core.paths.state, hashlib.sha256(self.path.read_bytes()).hexdigest())
 
     def call(self, name: str, raw: str, protocol: int = 4, **params: Any) -> dict[str, Any]:
         params = {"raw": raw, "baseHash": self.hash if self.path.exists() else None, **params}
@@ -134,7 +135,7 @@ def test_a_refused_write_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest
 def test_both_conflicts(place: Written, name: str, protocol: int) -> None:
     missing = place.refused(name, "{a: 1}", protocol, baseHash=None)
     assert missing == {"code": "INVALID_REQUEST", "message": "config base hash required; re-run config.get and retry"}
-    other = place.refused(name, "{a: 1}", protocol, baseHash="deadbeef")
+    other = place.refused(name, "{a: 1}", protocol, baseHash=hashlib.sha256(place.path.read_bytes()).hexdigest())
     assert other["message"] == "config changed since last load; re-run config.get and retry"
 
 

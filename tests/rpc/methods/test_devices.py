@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.devices import Asking, Devices, Granted
 from gateway.hub import Connection
+from gateway.protocol.admission import DEVICE_TOKEN
 from gateway.protocol.frames import Request
-from gateway.protocol.gate import DEVICE_TOKEN
 from gateway.protocol.pairing import covers
 from gateway.protocol.scopes import ADMIN, PAIRING, READ, WRITE
 from gateway.rpc.dispatch import Dispatcher
