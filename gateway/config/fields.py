@@ -22,6 +22,8 @@ class Field:
     effect: Effect
     action: str | None
     secret: bool
+    closed: bool
+    """Whether its values are known beforehand or bounded numbers: none of them is a secret."""
     allowed: str
     """In words, for an error and for `config schema`."""
 
@@ -63,7 +65,18 @@ def _field(dotted: str, hint: Any, default: Any) -> Field:
         raise TypeError(f"{dotted} has no doc and effect beside it in config/schema.py")
     rule = meta.extra or {}
     allowed = rule["allowed"] or _describe(hint)
-    return Field(dotted, hint, default, meta.description, rule["effect"], rule["action"], rule["secret"], allowed)
+    closed = _is_closed(hint)
+    return Field(
+        dotted, hint, default, meta.description, rule["effect"], rule["action"], rule["secret"], closed, allowed
+    )
+
+
+def _is_closed(hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin in (Annotated, Union, UnionType):
+        parts = get_args(hint)[:1] if origin is Annotated else get_args(hint)
+        return all(_is_closed(part) for part in parts)
+    return origin is Literal or hint in (bool, int, NoneType)
 
 
 def _describe(hint: Any, meta: Meta | None = None) -> str:

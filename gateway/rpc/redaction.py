@@ -1,7 +1,8 @@
-"""Config values without their secrets, for everyone who asks over the wire.
+"""Config values without their secrets, for who may write them: on a page, on a screen that others see.
 
-What counts is the name of the key; where names say nothing (`env`, `headers`) every text is taken for a secret. A
-reference such as `${TOKEN}` is none, and stays readable.
+What counts is the name of the key; where names say nothing (`env`, `headers`) every text is taken for a secret, and so
+is one with an address that carries a user or a query. A reference such as `${TOKEN}` is none, and stays readable. Who
+may only read does not depend on names: `visibility`.
 """
 
 import re
@@ -13,35 +14,84 @@ _SECRET_KEY = re.compile(
     r"token|passw(or)?d|passphrase|secret|credential|cookie|bearer|authorization|(api|access|private|encrypt\w*)[_-]?key",
     re.IGNORECASE,
 )
+_SECRET_WORDS = {
+    *("dsn", "hmac", "mnemonic", "nsec", "otp", "pass", "passcode", "pat", "pin", "signing", "webhook"),
+}
+"""Words of a key, as `webhookUrl` has two."""
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_COUNTS = re.compile(
+    r"^(max|min)|(tokens|chars|bytes|limit|count|size|ms|seconds|minutes|hours|days|port)$", re.IGNORECASE
+)
+"""Keys whose numbers are no secrets, though their names may have the word."""
 _ALL_SECRET = frozenset({"env", "vars", "headers"})
+_FLAG = re.compile(r"--?[\w-]+")
 _PLAIN_KEY = re.compile(r"(file|path|mode|provider|source)$", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
-_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]*:[^/\s]*@", re.IGNORECASE)
 
 
 def redact(value: Any, *, secret: bool = False) -> Any:
-    """A copy in which every secret text is `REDACTED`; equal to `value` when there was none."""
+    """A copy in which every secret is `REDACTED`; equal to `value` when there was none."""
     if isinstance(value, dict):
-        return {key: redact(child, secret=_hides(key, child, secret)) for key, child in value.items()}
+        return {
+            key: _redact_args(child) if key == "args" and isinstance(child, list) else _redact_at(key, child, secret)
+            for key, child in value.items()
+        }
     if isinstance(value, list):
         return [redact(child, secret=secret) for child in value]
     if isinstance(value, str) and value and _is_secret(value, secret):
         return REDACTED
+    if secret and isinstance(value, int | float) and not isinstance(value, bool):
+        return REDACTED
     return value
+
+
+def _redact_at(key: str, child: Any, inherited: bool) -> Any:
+    if isinstance(child, int | float) and _COUNTS.search(key):
+        return child
+    return redact(child, secret=_hides(key, child, inherited))
+
+
+def _redact_args(args: list[Any]) -> list[Any]:
+    """Of a command: what a flag with a secret's name says, in the same argument or in the next."""
+    shown: list[Any] = []
+    secret = False
+    for each in args:
+        flag, equals, _ = each.partition("=") if isinstance(each, str) else ("", "", "")
+        named = bool(_FLAG.fullmatch(flag)) and _names_secret(flag.lstrip("-"))
+        shown.append(redact(each, secret=secret or (named and bool(equals))))
+        secret = named and not equals
+    return shown
 
 
 def _hides(key: str, child: Any, inherited: bool) -> bool:
     """A table under a secret's name describes where the secret is (`{source, id}`); its own keys decide."""
     if key in _ALL_SECRET and isinstance(child, dict):
         return True
-    named = bool(_SECRET_KEY.search(key)) and not _PLAIN_KEY.search(key)
-    return named and not isinstance(child, dict) or inherited
+    return _names_secret(key) and not isinstance(child, dict) or inherited
+
+
+def _names_secret(key: str) -> bool:
+    if _PLAIN_KEY.search(key):
+        return False
+    words = {word.lower() for word in _WORD.findall(key)}
+    return bool(_SECRET_KEY.search(key)) or key.lower() == "key" or not words.isdisjoint(_SECRET_WORDS)
+
+
+def is_reference(text: str) -> bool:
+    return bool(_REFERENCE.fullmatch(text))
 
 
 def _is_secret(text: str, named: bool) -> bool:
-    if _REFERENCE.fullmatch(text):
-        return False
-    return named or bool(_URL_WITH_PASSWORD.match(text))
+    return not is_reference(text) and (named or tells_of_url(text))
+
+
+def tells_of_url(text: str) -> bool:
+    """Whether an address in it has a user, a query or a fragment: there keys are put. Each letter is looked at once."""
+    for behind in text.split("://")[1:]:
+        address = behind.split(maxsplit=1)[0] if behind[:1].strip() else ""
+        if "?" in address or "#" in address or "@" in address.partition("/")[0]:
+            return True
+    return False
 
 
 class Unrestorable(ValueError):
@@ -77,7 +127,7 @@ def _restore(value: Any, file: Any, views: tuple[Any, Any], path: tuple[str | in
     if not isinstance(value, str) or REDACTED not in value:
         return value
     if value == REDACTED and REDACTED in views and file != REDACTED:
-        return file if isinstance(file, str) and file else _ELSEWHERE
+        return file if isinstance(file, str | int | float) and file != "" else _ELSEWHERE
     raise Unrestorable(path)
 
 

@@ -9,9 +9,13 @@ from gateway.config.fields import overlay
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.protocol.params import NoParams
-from gateway.protocol.scopes import READ
+from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.redaction import redact
 from gateway.rpc.registry import Call, method
+from gateway.rpc.visibility import visible
+
+UNSAID = "said to operator.admin, by config check and in the log"
+"""For a fault: its words may repeat a value."""
 
 
 class ConfigSnapshot(Struct, rename="camel"):
@@ -37,31 +41,35 @@ class ConfigSnapshot(Struct, rename="camel"):
 
 @method("config.get", NoParams, ConfigSnapshot, scope=READ)
 def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
-    """The config file: text, values, faults and hash. Secrets are `__OPENCLAW_REDACTED__` for everyone."""
-    found = call.core.snapshot
-    parsed = redact(found.parsed)
+    """The config file: text, values, faults and hash. Secrets are `__OPENCLAW_REDACTED__` for everyone.
+
+    Without `operator.admin` so is all that is not known to be harmless; there is no text then, and no words of faults.
+    """
+    found, is_admin = call.core.snapshot, ADMIN in call.peer.scopes
+    show = redact if is_admin else visible
+    parsed = show(found.parsed)
     answer = ConfigSnapshot(
         path=str(found.path),
         exists=found.exists,
-        raw=found.raw if found.parsed and parsed == found.parsed else None,
+        raw=found.raw if is_admin and found.parsed and parsed == found.parsed else None,
         parsed=parsed,
         valid=not found.issues,
-        config=shown_config(found),
+        config=show(_with_defaults(found)),
         hash=fingerprint(call.core.paths.state, found.raw_hash),
-        issues=[{"path": each.path, "message": each.message} for each in found.issues],
-        warnings=[{"path": "", "message": text} for text in found.warnings],
+        issues=[{"path": each.path, "message": each.message if is_admin else UNSAID} for each in found.issues],
+        warnings=[{"path": "", "message": text if is_admin else UNSAID} for text in found.warnings],
         legacy_issues=[],
     )
     if call.peer.protocol >= 4:
         answer.included_paths = [str(file) for file in found.files if file != found.path]
-        answer.source_config = redact(found.merged)
+        answer.source_config = show(found.merged)
         answer.resolved = answer.config
-        answer.runtime_config = redact(_built(call.core.config))
+        answer.runtime_config = show(_built(call.core.config))
     return answer
 
 
 def shown_config(found: Snapshot) -> dict[str, Any]:
-    """The config after includes, with defaults and without secrets."""
+    """The config after includes, with defaults and without secrets, for who may write it."""
     shown: dict[str, Any] = redact(_with_defaults(found))
     return shown
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config import files
 from gateway.config.fingerprint import fingerprint
-from gateway.protocol.scopes import READ
+from gateway.protocol.scopes import ADMIN
 from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 
@@ -19,7 +19,7 @@ def get(tmp_path: Path, text: str | None, protocol: int = 3, **included: str) ->
     for name, content in included.items():
         (tmp_path / f"{name}.json").write_text(content)
     core = FakeCore(snapshot=files.read(path, {"OWN": "s3cret"}, tmp_path))
-    payload: dict[str, Any] = call(core, make_peer(protocol, READ), "config.get")["payload"]
+    payload: dict[str, Any] = call(core, make_peer(protocol, ADMIN), "config.get")["payload"]
     return payload
 
 

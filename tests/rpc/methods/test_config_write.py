@@ -9,7 +9,7 @@ import pytest
 from gateway.config import clobber, files
 from gateway.config.fingerprint import fingerprint
 from gateway.hub import Connection
-from gateway.protocol.scopes import ADMIN, READ
+from gateway.protocol.scopes import ADMIN
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_write import ApplyParams, SetParams, config_apply, config_patch, config_set
@@ -213,7 +213,7 @@ def test_a_patch_to_what_is_there_already_writes_nothing(place: Written) -> None
 
 
 def test_placeholders_are_the_secrets_of_the_file(place: Written) -> None:
-    shown = call(place.core, make_peer(4, READ), "config.get", {}, METHODS)["payload"]["parsed"]
+    shown = call(place.core, make_peer(4, ADMIN), "config.get", {}, METHODS)["payload"]["parsed"]
     shown["agents"]["list"].reverse()
     shown["gateway"]["port"] = 18900
     place.ok("config.set", "// new\n" + json.dumps(shown))
