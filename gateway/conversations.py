@@ -41,6 +41,8 @@ from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.conversations")
 
+MAX_MODEL = 512
+"""Characters of a model's name: a session's row keeps it, and every list of sessions carries it."""
 AGAIN_S = 5.0
 """After the database could not be opened."""
 CLOSE_S = 10.0
@@ -243,6 +245,8 @@ class Conversations:
 
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model."""
+        if len(wanted) > MAX_MODEL:
+            return f"its name is too long (max {MAX_MODEL})"
         try:
             chain(self.tree(), self.environment, self.agent(key), wanted)
         except Unusable as error:

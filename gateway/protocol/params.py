@@ -1,17 +1,28 @@
 """Params against their Struct, and faults told in the words that OpenClaw's clients know."""
 
 import re
-from typing import TypeVar
+from functools import cache
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct, inspect
+
+from gateway.protocol.limits import MAX_FRAME
 
 MAX_NAME = 120
 """Characters of a client's own text that an error repeats."""
+MAX_NUMBER = 2**53 - 1
+"""Of any number, up and down: what every client can say exactly, and what a database takes."""
+MAX_TEXT = 4096
+"""Characters of a text whose type says nothing else."""
+MAX_ITEMS = 1000
+"""Of a list whose type says nothing else."""
+Body = Annotated[str, Meta(max_length=MAX_FRAME)]
+"""A text that is as long as it is: a message, a file. The frame bounds it."""
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Base of every method's params: closed objects, camelCase on the wire."""
+    """Base of every method's params: closed objects, camelCase on the wire, and no value without a bound."""
 
 
 class NoParams(Params, frozen=True):
@@ -38,11 +49,62 @@ def decode_params(raw: Raw, shape: type[P]) -> P:
     if data == b"null":
         data = b"{}"
     try:
-        return msgspec.json.decode(data, type=shape)
+        found = msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError as error:
         raise InvalidParams(explain(error)) from None
     except (msgspec.DecodeError, RecursionError):
         raise InvalidParams("at root: must be JSON") from None
+    if isinstance(found, Params) and (fault := _beyond(found, "")):
+        raise InvalidParams(fault)
+    return found
+
+
+def _beyond(params: Params, path: str) -> str | None:
+    """The first value without a bound of its own that is beyond the bound of all."""
+    for attribute, name, texts_bounded, items_bounded in _fields(type(params)):
+        value = getattr(params, attribute)
+        place = f"{path}/{name}"
+        if not isinstance(value, list):
+            fault = _fault_of(value, place, texts_bounded)
+        elif len(value) > MAX_ITEMS and not items_bounded:
+            fault = f"at {place}: must NOT have more than {MAX_ITEMS} items"
+        else:
+            faults = (_fault_of(each, f"{place}/{index}", texts_bounded) for index, each in enumerate(value))
+            fault = next((each for each in faults if each), None)
+        if fault:
+            return fault
+    return None
+
+
+def _fault_of(value: object, place: str, text_bounded: bool) -> str | None:
+    if isinstance(value, str):
+        return (
+            None
+            if text_bounded or len(value) <= MAX_TEXT
+            else f"at {place}: must NOT have more than {MAX_TEXT} characters"
+        )
+    if isinstance(value, int | float):
+        return None if abs(value) <= MAX_NUMBER else f"at {place}: must be {'<= ' if value > 0 else '>= -'}{MAX_NUMBER}"
+    return _beyond(value, place) if isinstance(value, Params) else None
+
+
+@cache
+def _fields(shape: type[Params]) -> tuple[tuple[str, str, bool, bool], ...]:
+    """Attribute and wire name of each field, and whether its type bounds its texts, and its items."""
+    return tuple(
+        (each.name, each.encode_name, *_bounds(inspect.type_info(each.type))) for each in msgspec.structs.fields(shape)
+    )
+
+
+def _bounds(type: inspect.Type) -> tuple[bool, bool]:
+    if isinstance(type, inspect.UnionType):
+        texts, items = zip(*map(_bounds, type.types), strict=True)
+        return any(texts), any(items)
+    if isinstance(type, inspect.Metadata):
+        return _bounds(type.type)
+    if isinstance(type, inspect.ListType):
+        return _bounds(type.item_type)[0], type.max_length is not None
+    return isinstance(type, inspect.StrType) and type.max_length is not None, False
 
 
 def explain(error: msgspec.ValidationError) -> str:

@@ -1,9 +1,21 @@
+import json
 from typing import Annotated, Literal
 
 import pytest
 from msgspec import Meta, Raw
 
-from gateway.protocol.params import MAX_NAME, InvalidParams, NoParams, Params, cut, decode_params
+from gateway.protocol.params import (
+    MAX_ITEMS,
+    MAX_NAME,
+    MAX_NUMBER,
+    MAX_TEXT,
+    Body,
+    InvalidParams,
+    NoParams,
+    Params,
+    cut,
+    decode_params,
+)
 
 
 class Inner(Params, frozen=True):
@@ -58,3 +70,46 @@ def test_cut_at_the_bound(length: int, kept: int) -> None:
     text = cut("x" * length)
     assert len(text) == kept
     assert text.endswith("…") is (length > kept)
+
+
+class Loose(Params, frozen=True):
+    text: str | None = None
+    body: Body | None = None
+    count: int | None = None
+    share: float | bool | None = None
+    texts: list[str] = []
+    few: Annotated[list[str], Meta(max_length=2000)] = []
+    short: list[Annotated[str, Meta(max_length=5000)]] = []
+    inner: "Loose | None" = None
+    rows: list["Loose"] = []
+
+
+@pytest.mark.parametrize(
+    ("params", "fault"),
+    [
+        ({"text": "é" * MAX_TEXT, "count": MAX_NUMBER, "share": -MAX_NUMBER, "texts": ["a"] * MAX_ITEMS}, None),
+        ({"text": "x" * (MAX_TEXT + 1)}, f"at /text: must NOT have more than {MAX_TEXT} characters"),
+        ({"body": "x" * (MAX_TEXT + 1)}, None),
+        ({"count": MAX_NUMBER + 1}, f"at /count: must be <= {MAX_NUMBER}"),
+        ({"count": 2**64}, f"at /count: must be <= {MAX_NUMBER}"),
+        ({"count": -MAX_NUMBER - 1}, f"at /count: must be >= -{MAX_NUMBER}"),
+        ({"share": 1e300}, f"at /share: must be <= {MAX_NUMBER}"),
+        ({"share": True}, None),
+        ({"texts": ["a"] * (MAX_ITEMS + 1)}, f"at /texts: must NOT have more than {MAX_ITEMS} items"),
+        ({"texts": ["a", "x" * (MAX_TEXT + 1)]}, f"at /texts/1: must NOT have more than {MAX_TEXT} characters"),
+        ({"few": ["a"] * (MAX_ITEMS + 1)}, None),
+        ({"few": ["x" * (MAX_TEXT + 1)]}, f"at /few/0: must NOT have more than {MAX_TEXT} characters"),
+        ({"short": ["x" * 5000]}, None),
+        ({"short": ["x"] * (MAX_ITEMS + 1)}, f"at /short: must NOT have more than {MAX_ITEMS} items"),
+        ({"inner": {"count": 2**63}}, f"at /inner/count: must be <= {MAX_NUMBER}"),
+        ({"rows": [{}, {"count": 2**63}]}, f"at /rows/1/count: must be <= {MAX_NUMBER}"),
+    ],
+)
+def test_no_value_is_without_a_bound(params: dict[str, object], fault: str | None) -> None:
+    raw = Raw(json.dumps(params).encode())
+    if fault is None:
+        decode_params(raw, Loose)
+    else:
+        with pytest.raises(InvalidParams) as caught:
+            decode_params(raw, Loose)
+        assert str(caught.value) == fault

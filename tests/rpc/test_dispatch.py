@@ -1,11 +1,17 @@
+import re
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from gateway.protocol.frames import WireError
-from gateway.protocol.params import NoParams, Params
+from gateway.protocol.params import MAX_NUMBER, NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.methods import METHODS as OURS
+from gateway.rpc.registry import Call, Method, RpcError, method
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
+from tests.rpc.methods.configured import configured
 
 
 class Named(Params, frozen=True):
@@ -106,3 +112,40 @@ def test_scope_comes_before_params() -> None:
 def test_a_node_calls_nothing() -> None:
     error = call(FakeCore(), make_peer(3, role="node"), "greet", {}, METHODS)["error"]
     assert error["message"] == "unauthorized role: node"
+
+
+NUMBERS = [
+    (each, field.encode_name)
+    for each in OURS
+    for field in msgspec.structs.fields(each.params)
+    if re.search(r"\b(int|float)\b", str(field.type))
+]
+FILLED = {
+    "sessionKey": "main",
+    "key": "main",
+    "message": "hello",
+    "idempotencyKey": "k",
+    "runId": "r",
+    "raw": "{}",
+    "text": "x",
+    "keys": ["main"],
+}
+
+
+def test_there_are_numbers_to_try() -> None:
+    assert len(NUMBERS) > 20
+
+
+@pytest.mark.parametrize(("each", "name"), NUMBERS, ids=lambda value: value if isinstance(value, str) else value.name)
+def test_no_number_is_too_much_for_a_method(tmp_path: Path, each: Method, name: str) -> None:
+    core = configured(folder=tmp_path)
+    peer = make_peer(4, ADMIN)
+    required = {field.encode_name for field in msgspec.structs.fields(each.params) if field.required}
+    known = {field.encode_name for field in msgspec.structs.fields(each.params)}
+    params = {key: value for key, value in FILLED.items() if key in required or (key == "sessionKey" and key in known)}
+    if each.name.startswith("chat."):
+        call(core, peer, "chat.send", {"sessionKey": "main", "message": "hello", "idempotencyKey": "first"}, OURS)
+    for number in (-(2**64), -1, 0, 1, MAX_NUMBER, MAX_NUMBER + 1, 2**63 - 1, 2**63, 2**64, 10**30):
+        answer = call(core, peer, each.name, {**params, name: number}, OURS)
+        assert answer["ok"] or "internal error" not in answer["error"]["message"], number
+        assert abs(number) <= MAX_NUMBER or "must be" in answer["error"]["message"], answer

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.protocol.frames import WireError
-from gateway.protocol.params import Params, cut
+from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
@@ -18,7 +18,7 @@ from gateway.sessions.records import Request
 
 
 class AgentParams(Params, frozen=True, kw_only=True):
-    message: Key
+    message: Annotated[Body, Meta(min_length=1)]
     idempotency_key: RunId
     agent_id: Key | None = None
     provider: str | None = None
@@ -47,7 +47,7 @@ class AgentParams(Params, frozen=True, kw_only=True):
     cleanup_bundle_mcp_on_run_end: bool | None = None
     model_run: bool | None = None
     prompt_mode: str | None = None
-    extra_system_prompt: str | None = None
+    extra_system_prompt: Body | None = None
     bootstrap_context_mode: str | None = None
     bootstrap_context_run_kind: str | None = None
     input_provenance: dict[str, Any] | None = None

@@ -2,9 +2,9 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import agent_edit, catalog, models
 from gateway.config.agent_edit import Unfit
@@ -21,13 +21,17 @@ from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.sessions.records import Filter
 
+MAX_AVATAR = 3_000_000
+"""Characters: a picture of 2 MiB as a data URL."""
+Avatar = Annotated[str, Meta(max_length=MAX_AVATAR)]
+
 
 class CreateParams(Params, frozen=True, kw_only=True):
     name: Key
     workspace: Key | None = None
     model: Key | None = None
     emoji: str | None = None
-    avatar: str | None = None
+    avatar: Avatar | None = None
 
 
 class Created(Struct, rename="camel"):
@@ -46,7 +50,7 @@ class UpdateParams(Params, frozen=True, kw_only=True):
     """null: that of all agents."""
     agent_runtime: str | None = None
     emoji: str | None = None
-    avatar: str | None = None
+    avatar: Avatar | None = None
 
 
 class Updated(Struct, rename="camel"):

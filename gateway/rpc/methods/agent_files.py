@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway import workspace
 from gateway.config import catalog
 from gateway.protocol.frames import WireError
-from gateway.protocol.params import Params, cut
+from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
@@ -29,7 +29,7 @@ class GetParams(ListParams, frozen=True, kw_only=True):
 
 
 class SetParams(GetParams, frozen=True, kw_only=True):
-    content: str
+    content: Body
     expected_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """SHA-256 of what the file is believed to hold; it stays as it is if it holds something else."""
 

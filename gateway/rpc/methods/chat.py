@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.protocol.params import Params
+from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands, commands_list
 from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
@@ -32,7 +32,7 @@ class Metadata(Struct):
 
 class SendParams(Params, frozen=True, kw_only=True):
     session_key: Key
-    message: str
+    message: Body
     idempotency_key: RunId
     thinking: str | None = None
     deliver: bool | None = None
@@ -87,7 +87,7 @@ class Aborted(Struct, rename="camel"):
 
 class InjectParams(Params, frozen=True, kw_only=True):
     session_key: Key
-    message: Key
+    message: Annotated[Body, Meta(min_length=1)]
     label: Annotated[str, Meta(max_length=100)] | None = None
     agent_id: str | None = None
 

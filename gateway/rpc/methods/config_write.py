@@ -17,7 +17,7 @@ from gateway.config import edit
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.patch import merge_careful, merge_patch
-from gateway.protocol.params import Params
+from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
 from gateway.reload.plan import differences
 from gateway.rpc.methods.config import shown_config
@@ -32,7 +32,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class SetParams(Params, frozen=True):
-    raw: Text
+    raw: Annotated[Body, Meta(min_length=1)]
     """JSON5."""
     base_hash: Text | None = None
     """The `hash` of `config.get`; needed when the file exists."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
-from gateway.protocol.params import Params
+from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.conversation import prompt, session_key, stored
@@ -81,8 +81,8 @@ class CreateParams(Params, frozen=True, kw_only=True):
     model: Key | None = None
     thinking_level: Key | None = None
     fast_mode: bool | str | None = None
-    message: str | None = None
-    task: str | None = None
+    message: Body | None = None
+    task: Body | None = None
     attachments: list[Any] | None = None
     mentions: list[Any] | None = None
     timeout_ms: Annotated[int, Meta(ge=0)] | None = None

@@ -23,6 +23,8 @@ from gateway.sessions.transcripts import LabelTaken, SessionChanged
 T = TypeVar("T")
 MAX_LABEL = {3: 64, 4: 512}
 """Characters, by protocol."""
+MAX_SETTING = 512
+"""Characters of any other text in a session's row: each list carries all of them, to everybody who may read."""
 Text = Key | UnsetType | None
 Flag = bool | UnsetType
 
@@ -170,13 +172,13 @@ def checked(call: Call, key: str, asked: dict[str, Any]) -> dict[str, Any]:
         elif name in _LEVELS:
             found[name] = _level(name, value)
         elif name == "label":
-            found[name] = _label(value, call.peer.protocol)
+            found[name] = _short(name, value, MAX_LABEL[4 if call.peer.protocol >= 4 else 3])
         elif name == "model":
             found[name] = _model(call, key, value)
         elif name == "spawnedBy" and ":subagent:" not in key:
             raise RpcError("spawnedBy is only supported for subagent:* sessions")
         else:
-            found[name] = value.strip() if isinstance(value, str) else value
+            found[name] = _short(name, value, MAX_SETTING) if isinstance(value, str) else value
         if found[name] == "":
             raise RpcError(f"invalid {name}: empty")
     return found
@@ -190,11 +192,11 @@ def _level(name: str, value: str) -> str | None:
     return None if level == "off" and name in _NOTHING else level
 
 
-def _label(value: str, protocol: int) -> str:
-    label, most = value.strip(), MAX_LABEL[4 if protocol >= 4 else 3]
-    if len(label) > most:
-        raise RpcError(f"invalid label: too long (max {most})")
-    return label
+def _short(name: str, value: str, most: int) -> str:
+    text = value.strip()
+    if len(text) > most:
+        raise RpcError(f"invalid {name}: too long (max {most})")
+    return text
 
 
 def _model(call: Call, key: str, value: str) -> str:

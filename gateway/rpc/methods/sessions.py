@@ -202,7 +202,7 @@ def _filter(call: Call, params: SessionsListParams, now: int) -> Filter | None:
     tree, runs = call.core.tree, call.core.conversations.runs
     return Filter(
         agent=plain(params.agent_id),
-        since=now - params.active_minutes * 60_000 if params.active_minutes else None,
+        since=max(0, now - params.active_minutes * 60_000) if params.active_minutes else None,
         search=(params.search or "").strip() or None,
         entry=entry,
         but=tuple(hidden),

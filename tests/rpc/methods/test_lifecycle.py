@@ -13,7 +13,7 @@ def test_a_restart_is_asked_for_with_its_reason() -> None:
     payload = call(core, CHIEF, "gateway.restart.request", {"reason": "new\nlook"})["payload"]
     assert payload == {"ok": True, "state": "scheduled", "bootId": "boot-1", "message": "as soon as it is idle"}
     call(core, CHIEF, "gateway.restart.request")
-    call(core, CHIEF, "gateway.restart.request", {"reason": "x" * 5000})
+    call(core, CHIEF, "gateway.restart.request", {"reason": "x" * 4000})
     assert core.asked[:2] == ["restart rpc: 'new\\nlook'", "restart rpc"]
     assert len(core.asked[2]) < 250
 

@@ -1,9 +1,13 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.conversations import MAX_MODEL
+from gateway.protocol.params import MAX_TEXT
 from gateway.protocol.scopes import ADMIN, WRITE
+from gateway.rpc.methods.session_patch import _ABSENT, _LEVELS, MAX_SETTING, PatchParams
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.talking import NEW, OLD, run, talking
 from tests.sessions.talk import MAIN, NOW
@@ -157,5 +161,42 @@ def test_a_refusal_says_that_the_session_is_another_one(tmp_path: Path) -> None:
         async with talking(tmp_path) as talk:
             frame = await talk.ask("sessions.patch", {"key": "work", "label": "x", "expectedSessionId": "o"}, NEW)
             assert frame["error"]["details"] == {"reason": "session-changed"}
+
+    run(scenario())
+
+
+TEXTS = sorted(
+    each.encode_name
+    for each in msgspec.structs.fields(PatchParams)
+    if each.default is msgspec.UNSET and "str" in str(each.type) and each.encode_name not in (*_LEVELS, *_ABSENT)
+)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_text_of_a_row_has_a_length(tmp_path: Path, name: str) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            key = "agent:main:subagent:x"
+            for length in (MAX_SETTING + 1, MAX_TEXT + 1, 8_000_000):
+                refusal = await talk.refusal("sessions.patch", {"key": key, name: "x" * length})
+                assert "too long (max 512)" in refusal or f"at /{name}: must NOT have more than" in refusal
+            if name != "model":
+                await talk.get("sessions.patch", {"key": key, name: "é" * MAX_SETTING})
+                session = await talk.store.session(key)
+                assert session is not None and session.entry[name] == "é" * MAX_SETTING
+
+    run(scenario())
+
+
+def test_a_model_is_no_longer_by_any_way(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            conversations = talk.core.conversations
+            assert "too long" not in (conversations.refuse_model(MAIN, "mock/" + "x" * (MAX_MODEL - 5)) or "")
+            assert conversations.refuse_model(MAIN, "mock/" + "x" * (MAX_MODEL - 4)) == "its name is too long (max 512)"
+            send = {"sessionKey": MAIN, "message": "/model mock/" + "x" * 9000, "idempotencyKey": "k"}
+            await talk.get("chat.send", send)
+            session = await talk.store.session(MAIN)
+            assert session is not None and "model" not in session.entry
 
     run(scenario())

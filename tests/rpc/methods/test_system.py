@@ -71,9 +71,12 @@ def test_a_system_event_is_entered_in_the_presence() -> None:
     ("event", "message"),
     [
         ({"text": "  "}, "text required"),
-        ({"text": "x" * 4097}, "invalid system-event params: at /text: is too long"),
-        ({"text": "x", "tags": ["a"] * 65}, "invalid system-event params: at /tags: is too long"),
-        ({"text": "x", "tags": ["a" * 5000]}, "invalid system-event params: at /tags: is too long"),
+        ({"text": "x" * 4097}, "invalid system-event params: at /text: must NOT have more than 4096 characters"),
+        ({"text": "x", "tags": ["a"] * 65}, "invalid system-event params: at /tags: must NOT have more than 64 items"),
+        (
+            {"text": "x", "tags": ["a" * 5000]},
+            "invalid system-event params: at /tags/0: must NOT have more than 4096 characters",
+        ),
     ],
 )
 def test_a_system_event_that_nobody_should_see(event: dict[str, object], message: str) -> None:
