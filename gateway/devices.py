@@ -18,6 +18,7 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from gateway.devicebook import Book
+from gateway.lockout import site
 from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import Asking as Asking
 from gateway.protocol.pairing import (
@@ -42,6 +43,8 @@ log = logging.getLogger("gateway.devices")
 
 PENDING_MS = 5 * 60_000
 MAX_PENDING = 64
+MAX_PENDING_SITE = 8
+"""From one address, or one IPv6 network, so that none keeps the others from asking."""
 SAVE_USE_MS = 10 * 60_000
 """How often it is written down when tokens were last used: seldom, because nobody is served meanwhile."""
 
@@ -162,8 +165,11 @@ class Devices:
         else:
             # Another id when it asks for something else: nobody approves what he has not seen.
             rest = {id: each for id, each in waiting.items() if each is not before}
-            if len(rest) >= MAX_PENDING:
-                raise RpcError(WireError("UNAVAILABLE", "too many devices wait for approval", retryable=True))
+            here = site(asking.remote_ip or "")
+            from_here = [each for each in rest.values() if site(each.remote_ip or "") == here]
+            if len(rest) >= MAX_PENDING or len(from_here) >= MAX_PENDING_SITE:
+                where = "from your address " if len(rest) < MAX_PENDING else ""
+                raise RpcError(WireError("UNAVAILABLE", f"too many devices {where}wait for approval", retryable=True))
             self._save(self._pending, {**rest, request.request_id: request})
             log.info("device pairing requested device=%s request=%s", request.device_id, request.request_id)
             self.announce("device.pair.requested", to_builtins(request))

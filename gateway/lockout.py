@@ -42,7 +42,7 @@ class Lockout:
 
     def wait_ms(self, visitor: Visitor, kind: Kind) -> int:
         """How long this client is not heard yet; 0 for one that is. Ask before its secret is looked at."""
-        entry = None if is_exempt(visitor) else self._entries.get((_site(visitor), kind))
+        entry = None if is_exempt(visitor) else self._entries.get((site(visitor.remote_ip), kind))
         return ceil(max(entry.locked_until - self._clock(), 0.0) * 1000) if entry else 0
 
     def waits(self, visitor: Visitor) -> dict[Kind, int]:
@@ -57,7 +57,7 @@ class Lockout:
     def failed(self, visitor: Visitor, kind: Kind) -> None:
         if is_exempt(visitor):
             return
-        key, now = (_site(visitor), kind), self._clock()
+        key, now = (site(visitor.remote_ip), kind), self._clock()
         entry = self._entries.setdefault(key, _Entry())
         self._entries.move_to_end(key)
         entry.failures.append(now)
@@ -69,7 +69,7 @@ class Lockout:
 
     def succeeded(self, visitor: Visitor, kind: Kind) -> None:
         if self._entries:
-            self._entries.pop((_site(visitor), kind), None)
+            self._entries.pop((site(visitor.remote_ip), kind), None)
 
 
 def is_exempt(visitor: Visitor) -> bool:
@@ -96,8 +96,9 @@ def too_many(protocol: int, retry_after_ms: int) -> WireError:
     )
 
 
-def _site(visitor: Visitor) -> str:
-    address = parse_address(visitor.remote_ip)
+def site(remote_ip: str) -> str:
+    """What counts as one place: an address, of IPv6 the network of one household."""
+    address = parse_address(remote_ip)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, SITE_BITS), strict=False))
-    return visitor.remote_ip
+    return remote_ip

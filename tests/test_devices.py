@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from msgspec.structs import replace as swap
 
-from gateway.devices import MAX_PENDING, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
+from gateway.devices import MAX_PENDING, MAX_PENDING_SITE, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
 from gateway.protocol.frames import WireError
 from gateway.protocol.pairing import covers
 from gateway.rpc.registry import RpcError
@@ -49,11 +49,11 @@ def world(tmp_path: Path) -> Paired:
 
 def ask(
     device_id: str = "d1", *, local: bool = True, role: str = "operator", scopes: tuple[str, ...] = (ADMIN,),
-    protocol: int = 3, key: str = KEY,
+    protocol: int = 3, key: str = KEY, ip: str = "192.0.2.7",
 ) -> Asking:  # fmt: skip
     return Asking(
         device_id=device_id, public_key=key, platform="linux", client_id="cli", client_mode="cli", role=role,
-        roles=(role,), scopes=scopes, remote_ip=None if local else "192.0.2.7", local=local, protocol=protocol,
+        roles=(role,), scopes=scopes, remote_ip=None if local else ip, local=local, protocol=protocol,
     )  # fmt: skip
 
 
@@ -222,13 +222,32 @@ def test_asking_for_more_is_another_request(world: Paired) -> None:
 
 def test_not_too_many_wait(world: Paired) -> None:
     for number in range(MAX_PENDING):
-        request_id(world.devices.pair(ask(f"d{number}", local=False)))
+        request_id(world.devices.pair(ask(f"d{number}", local=False, ip=f"192.0.2.{number}")))
     error = refused(world.devices.pair(ask("more", local=False)))
     assert (error.code, error.retryable) == ("UNAVAILABLE", True)
-    request_id(world.devices.pair(ask("d0", local=False, scopes=())))
+    request_id(world.devices.pair(ask("d0", local=False, scopes=(), ip="192.0.2.0")))
     world.now += PENDING_MS
     request_id(world.devices.pair(ask("more", local=False)))
     assert len(world.read("pending")) == 1
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (["192.0.2.7"], "192.0.2.8"),
+        (["::ffff:192.0.2.7", "192.0.2.7"], "2001:db8::1"),
+        ([f"2001:db8:0:1::{number:x}" for number in range(8)], "2001:db8:0:2::1"),
+        (["unknown"], "192.0.2.7"),
+    ],
+)
+def test_one_place_does_not_keep_the_others_from_asking(world: Paired, mine: list[str], theirs: str) -> None:
+    for number in range(MAX_PENDING_SITE):
+        ip = mine[number % len(mine)] if len(mine) == 8 else mine[0]
+        request_id(world.devices.pair(ask(f"d{number}", local=False, ip=ip)))
+    error = refused(world.devices.pair(ask("more", local=False, ip=mine[0])))
+    assert error.message == "too many devices from your address wait for approval" and error.retryable
+    request_id(world.devices.pair(ask("d0", local=False, ip=mine[0], scopes=())))
+    request_id(world.devices.pair(ask("other", local=False, ip=theirs)))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,17 @@ KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 SKEW_MS = {3: 10 * 60_000, 4: 2 * 60_000}
 """How far a client's clock may be from ours."""
+_PRIME = 2**255 - 19
+_SMALL_ORDER = {
+    0,
+    1,
+    _PRIME - 1,
+    *(int.from_bytes(bytes.fromhex(text), "little") for text in (
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    )),
+}  # fmt: skip
+"""The y of the eight points whose order divides 8. For such a key there is a signature that fits every message."""
 _SPKI = bytes.fromhex("302a300506032b6570032100")
 """What an Ed25519 key in PEM has before its 32 bytes."""
 
@@ -71,7 +82,7 @@ def verify(
         return _refuse(protocol, "device nonce required", "NONCE_REQUIRED", "device-nonce-missing")
     if nonce and not hmac.compare_digest(_bytes(nonce), _bytes(challenge)):
         return _refuse(protocol, "device nonce mismatch", "NONCE_MISMATCH", "device-nonce-mismatch")
-    if len(key) != KEY_BYTES:
+    if not is_key(key):
         return _refuse(protocol, "device public key invalid", "PUBLIC_KEY_INVALID", "device-public-key")
     if not _signs_any(key, proof.signature, payloads(proof, signed, nonce, protocol)):
         return _refuse(protocol, "device signature invalid", "SIGNATURE_INVALID", "device-signature")
@@ -146,9 +157,13 @@ class Key:
 def normalise_key(text: str) -> str | None:
     """The one spelling of a public key that records hold: base64url without padding. None: it is no key."""
     key = decode(_unwrap(text))
-    if key is None or len(key) != KEY_BYTES:
-        return None
-    return _spell(key)
+    return _spell(key) if key is not None and is_key(key) else None
+
+
+def is_key(raw: bytes) -> bool:
+    """Whether it is an Ed25519 key that stands for one holder: one spelling of a point that is not of small order."""
+    y = int.from_bytes(raw, "little") & ((1 << 255) - 1)
+    return len(raw) == KEY_BYTES and y < _PRIME and y not in _SMALL_ORDER
 
 
 def decode(text: str) -> bytes | None:

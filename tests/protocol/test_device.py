@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.device import DeviceProof, Key, Signed, decode, normalise_key, payloads, verify
+from gateway.protocol.device import DeviceProof, Key, Signed, decode, is_key, normalise_key, payloads, verify
 from gateway.protocol.frames import WireError
 
 CAPTURED = json.loads((Path(__file__).parent / "data" / "device_proofs.json").read_text())
@@ -192,3 +192,62 @@ ENCRYPTED = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEn
 def test_a_pem_that_holds_no_private_key(text: str) -> None:
     with pytest.raises(ValueError):
         Key.from_pem(text)
+
+
+def points(order: int = 8) -> set[bytes]:
+    """All spellings of the points of the curve whose order divides this, from the curve's equation alone."""
+    prime = 2**255 - 19
+    d = -121665 * pow(121666, -1, prime) % prime
+
+    def add(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        t = d * a[0] * b[0] * a[1] * b[1]
+        x = (a[0] * b[1] + a[1] * b[0]) * pow(1 + t, -1, prime)
+        return x % prime, (a[1] * b[1] + a[0] * b[0]) * pow(1 - t, -1, prime) % prime
+
+    def times(count: int, point: tuple[int, int]) -> tuple[int, int]:
+        found = (0, 1)
+        while count:
+            found, point, count = add(found, point) if count & 1 else found, add(point, point), count >> 1
+        return found
+
+    group = 2**252 + 27742317777372353535851937790883648493
+    found: set[tuple[int, int]] = set()
+    y = 2
+    while len(found) < order:
+        square = (y * y - 1) * pow(d * y * y + 1, -1, prime) % prime
+        x = pow(square, (prime + 3) // 8, prime)
+        x = x if x * x % prime == square else x * pow(2, (prime - 1) // 4, prime) % prime
+        if x * x % prime == square:
+            base = times(group, (x, y))
+            found |= {times(number, base) for number in range(order)}
+        y += 1
+    spellings = {(sign, y + prime * wrapped) for _, y in found for sign in (0, 1) for wrapped in (0, 1)}
+    return {(y | sign << 255).to_bytes(32, "little") for sign, y in spellings if y < 2**255}
+
+
+def test_a_key_for_which_anybody_can_sign_is_none() -> None:
+    weak = points()
+    assert {bytes([1, *[0] * 31]), bytes(32), bytes([*[0xEE], *[0xFF] * 30, 0x7F])} <= weak and len(weak) > 10
+    for raw in weak:
+        assert not is_key(raw) and normalise_key(spell(raw)) is None
+
+
+@pytest.mark.parametrize("y", [2**255 - 19, 2**255 - 18, 2**255 - 16, 2**255 - 1])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_a_key_has_one_spelling(y: int, sign: int) -> None:
+    assert not is_key((y | sign << 255).to_bytes(32, "little"))
+    assert is_key((2**255 - 21 | sign << 255).to_bytes(32, "little"))
+
+
+def test_the_signature_that_fits_every_message_fits_none() -> None:
+    """R and A are the identity, S is 0: S·B = R + h·A, whatever h is. libcrypto takes it."""
+    raw = bytes([1, *[0] * 31])
+    Ed25519PublicKey.from_public_bytes(raw).verify(raw + bytes(32), b"whatever")
+    proof = DeviceProof(hashlib.sha256(raw).hexdigest(), spell(raw), spell(raw + bytes(32)), NOW, "n")
+    refused = verify(proof, SIGNED, protocol=4, challenge="n", now_ms=NOW, local=True)
+    assert refused is not None and refused.message == "device public key invalid"
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_the_key_of_whoever_made_one_is_taken(seed: bytes) -> None:
+    assert is_key(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
