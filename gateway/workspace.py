@@ -61,7 +61,8 @@ def read(place: Path, names: Iterable[str] = FILES) -> dict[str, str]:
 
 
 def read_one(place: Path, name: str) -> str:
-    """Raises OSError. A link is followed as long as it stays in the folder; what is not a plain file is not read."""
+    """Raises OSError. A symbolic link is followed as long as it stays in the folder; what is not a plain file, or has
+    another name (a hard link), is not read."""
     return _bytes(place, name)[0].decode("utf-8", "replace")
 
 
@@ -97,6 +98,9 @@ def _bytes(place: Path, name: str) -> tuple[bytes, os.stat_result]:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
+        if status.st_nlink > 1:
+            # Nothing says that its other name lies in the folder too, as for a symbolic link.
+            raise OSError(errno.EMLINK, "it has another name (a hard link)")
         return stream.read(MAX_FILE_BYTES), status
 
 

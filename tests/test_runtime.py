@@ -221,12 +221,12 @@ def test_a_websocket_stays_over_restarts(program: Program) -> None:
     asyncio.run(scene())
 
 
-def test_only_the_main_thread_takes_signals(program: Program, tmp_path: Path) -> None:
+def test_only_the_main_thread_takes_signals(program: Program) -> None:
     """So a process that the watchdog aborts after a SIGSTOP reads nothing more: SIGCONT wakes the other threads too."""
-    elsewhere = tmp_path / "elsewhere"
+    program.write(TOKEN)
+    elsewhere = program.state / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "more.json").write_text("{}")
-    program.write(TOKEN)
     program.start()
     program.until(lambda: program.status()["watching"] == "inotify")
     assert program.process is not None

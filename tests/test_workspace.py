@@ -55,3 +55,16 @@ def test_what_is_no_file_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "SOUL.md")
     (tmp_path / "USER.md").mkdir()
     assert read(tmp_path) == {}
+
+
+def test_a_file_with_another_name_is_not_read(tmp_path: Path) -> None:
+    """GHSA-3jx4: a hard link says nothing of where its other name lies."""
+    inside = tmp_path / "workspace"
+    inside.mkdir()
+    (tmp_path / "secret").write_text("s3cret")
+    os.link(tmp_path / "secret", inside / "SOUL.md")
+    assert workspace.read(inside) == {} and workspace.look(inside, "SOUL.md", text=True) is None
+    with pytest.raises(OSError, match="another name"):
+        workspace.read_one(inside, "SOUL.md")
+    workspace.write(inside, "SOUL.md", "mine")
+    assert (tmp_path / "secret").read_text() == "s3cret" and workspace.read(inside) == {"SOUL.md": "mine"}

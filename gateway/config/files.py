@@ -26,6 +26,8 @@ MAX_TOTAL_BYTES = 4 * MAX_BYTES
 """Of the config file and everything it includes."""
 MAX_BACKUPS = 5
 DOTENV_NAME = ".env"
+INCLUDE_ROOTS = "OPENCLAW_INCLUDE_ROOTS"
+"""Folders beside the config's own from which `$include` may read, as in PATH."""
 _SECRET_NAME = re.compile(r"(token|password|passphrase|secret|api[_-]?key|private[_-]?key)$", re.IGNORECASE)
 
 
@@ -71,6 +73,7 @@ def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None, *, t
     """
     disk = _Disk()
     dotenv = disk.dotenv((state_dir or path.parent) / DOTENV_NAME)
+    disk.roots = _roots(path, chain(env, dotenv)(INCLUDE_ROOTS) or "")
     main = disk.load(str(path)) if text is None else disk.pretend(str(path), text)
     if main is None:
         found = evaluate(Snapshot(path, False, ()), lambda *_, **__: Place(""), env, dotenv)
@@ -143,6 +146,17 @@ def write(path: Path, text: str) -> None:
     replace_text(target, text)
 
 
+def _roots(config: Path, more: str) -> tuple[str, ...]:
+    """The folder of the config, that of what it is a link to, and those that somebody names, if they are absolute."""
+    named = (os.path.expanduser(each) for each in more.split(os.pathsep))
+    folders = (config.absolute().parent, os.path.dirname(os.path.realpath(config)), *filter(os.path.isabs, named))
+    return tuple(dict.fromkeys(os.path.realpath(each) for each in folders))
+
+
+def _lies_in(file: str, roots: tuple[str, ...]) -> bool:
+    return any(os.path.commonpath((root, file)) == root for root in roots)
+
+
 def _rotate(path: Path) -> None:
     for number in range(MAX_BACKUPS - 1, 0, -1):
         older = _backup(path, number - 1)
@@ -164,6 +178,8 @@ class _Disk:
         self.raw: str | None = None
         self.warnings: list[str] = []
         self.exposed: list[Path] = []
+        self.roots: tuple[str, ...] = ()
+        """Where included files may lie, links resolved."""
 
     def load(self, file: str) -> Document | Issue | None:
         """The main file; None if there is none."""
@@ -185,6 +201,10 @@ class _Disk:
 
     def include(self, name: str, base: str) -> Document | Issue:
         file = os.path.normpath(os.path.join(os.path.dirname(base), name))
+        if "\0" not in file and not _lies_in(os.path.realpath(file), self.roots):
+            # Not opened: who may change the config would have its readers shown any other program's files.
+            hint = f"move it there, or add its folder to {INCLUDE_ROOTS}"
+            return issue(Place(file), f"{file} does not lie in the folder of the config", hint=hint)
         try:
             data, mode = self.fetch(Path(file))
         except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.config.parse import MAX_DEPTH, Document, Path, Place, issue
+from gateway.config.parse import MAX_DEPTH, Document, Path, Place, dotted, issue
 from gateway.report import Issue
 
 KEY = "$include"
@@ -114,7 +114,8 @@ class _Resolver:
         found = self.read(name, document.file)
         if isinstance(found, Issue):
             # A file that cannot be opened has no line: the line that asks for it is what the user has to look at.
-            self.issues.append(found if found.line else issue(document.locate(at), found.message))
+            where = issue(document.locate(at), found.message, dotted((*mount, KEY)), hint=found.hint)
+            self.issues.append(found if found.line else where)
             return {}
         if found.file in chain:
             return self.fail(document, at, f"$include goes in a circle: {' → '.join((*chain, found.file))}", {})

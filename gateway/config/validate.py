@@ -143,6 +143,11 @@ class _Check:
         if auth.mode == "password" and auth.password is None:
             way_out = f"set gateway.auth.password or {SECRET_VARIABLES['gateway.auth.password']}"
             self.add(("gateway", "auth", "mode"), "password needs a password", hint=way_out)
+        if auth.mode == "none" and "*" in gateway.control_ui.allowed_origins:
+            hint = "name the origins, or set gateway.auth.mode to token"
+            self.add(
+                ("gateway", "controlUi", "allowedOrigins"), "with auth mode none every page would be admin", hint=hint
+            )
         if auth.mode == "trusted-proxy":
             self.proxy(gateway)
 

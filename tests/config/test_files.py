@@ -127,7 +127,7 @@ def test_a_missing_include_is_watched_for(config: Path) -> None:
 def test_what_a_missing_include_would_have_set_is_not_called_missing(config: Path) -> None:
     text = "{gateway: {port: 0, auth: {mode: 'password', $include: 'secrets.json'}}}"
     found = read(save(config, text), {})
-    assert [issue.path for issue in found.issues] == ["", "gateway.port"]
+    assert [issue.path for issue in found.issues] == ["gateway.auth.$include", "gateway.port"]
 
 
 def test_the_whole_must_be_an_object(config: Path) -> None:
@@ -241,3 +241,63 @@ def test_any_bytes_give_a_snapshot(tmp_path: Path, data: bytes) -> None:
     (tmp_path / ".env").write_bytes(data)
     found = read(tmp_path / "openclaw.json", {})
     assert (found.config is None) == bool(found.issues)
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> tuple[Path, Path]:
+    """A config's folder, and one beside it whose name begins alike, with a file of another program's."""
+    home, other = tmp_path / "home", tmp_path / "home-of-another"
+    home.mkdir()
+    other.mkdir()
+    save(other / "more.json", "{secret: 'theirs'}")
+    return home, other
+
+
+OUTSIDE = "does not lie in the folder of the config (move it there, or add its folder to OPENCLAW_INCLUDE_ROOTS)"
+
+
+@pytest.mark.parametrize("name", ["{other}/more.json", "../home-of-another/more.json", "link.json", "d/more.json",
+                                  "../home/../home-of-another/more.json", "{other}/none.json"])  # fmt: skip
+def test_an_included_file_lies_where_the_config_does(apart: tuple[Path, Path], name: str) -> None:
+    """OC-06, CVE-2026-32061."""
+    home, other = apart
+    (home / "link.json").symlink_to(other / "more.json")
+    (home / "d").symlink_to(other)
+    text = "{\n gateway: {$include: '" + name.format(other=other) + "'}}"
+    found = read(save(home / "openclaw.json", text), {})
+    (issue,) = found.issues
+    assert str(issue).endswith(OUTSIDE) and (issue.line, issue.path) == (2, "gateway.$include")
+    assert str(issue).startswith(f"{home}/openclaw.json:2:22: gateway.$include: ")
+    assert "theirs" not in str(found.merged)
+    # The message stays the same whether the file is there or not.
+    assert "cannot be read" not in issue.message
+
+
+@pytest.mark.parametrize("roots", ["{other}", "/nowhere:{other}", "relative:{other}/", "{link}", "/", ":{other}:"])
+@pytest.mark.parametrize("by_dotenv", [False, True])
+def test_folders_that_somebody_names_are_read_too(apart: tuple[Path, Path], roots: str, by_dotenv: bool) -> None:
+    home, other = apart
+    link = home.parent / "link"
+    link.symlink_to(other)
+    named = roots.format(other=other, link=link)
+    if by_dotenv:
+        (home / ".env").write_text(f"OPENCLAW_INCLUDE_ROOTS={named}\n")
+    config = save(home / "openclaw.json", f"{{$include: '{other}/more.json'}}")
+    assert read(config, {} if by_dotenv else {"OPENCLAW_INCLUDE_ROOTS": named}).merged == {"secret": "theirs"}
+
+
+@pytest.mark.parametrize("roots", ["", ".", "..", "home-of-another", "/nowhere"])
+def test_what_is_no_absolute_folder_opens_nothing(
+    apart: tuple[Path, Path], roots: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, other = apart
+    monkeypatch.chdir(home.parent)
+    config = save(home / "openclaw.json", f"{{$include: '{other}/more.json'}}")
+    assert OUTSIDE in only(read(config, {"OPENCLAW_INCLUDE_ROOTS": roots}))
+
+
+def test_a_config_that_is_a_link_brings_the_files_beside_it(apart: tuple[Path, Path]) -> None:
+    home, other = apart
+    (home / "openclaw.json").symlink_to(save(other / "openclaw.json", "{$include: './more.json'}"))
+    (home / "more.json").symlink_to(other / "more.json")
+    assert read(home / "openclaw.json", {}).merged == {"secret": "theirs"}

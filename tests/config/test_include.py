@@ -65,7 +65,7 @@ def test_an_included_value_may_be_anything_where_it_has_no_siblings() -> None:
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({"main": "{\n $include: 'none'}"}, "main:2:12: none cannot be read: No such file"),
+        ({"main": "{\n $include: 'none'}"}, "main:2:12: $include: none cannot be read: No such file"),
         ({"main": "{$include: 1}"}, "main:1:12: $include takes a file name or an array of file names"),
         ({"main": "{$include: []}"}, "main:1:12: $include takes a file name or an array of file names"),
         (

@@ -200,3 +200,19 @@ def test_any_tree_has_a_verdict(tree: Any) -> None:
     assert (verdict.config is None) == bool(verdict.issues)
     assert all(issue.path and issue.message for issue in verdict.issues)
     assert not set(verdict.unused) & FIELDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("mode", "origins", "refused"),
+    [
+        ("none", ["*"], True),
+        ("none", ["https://a.example", "*"], True),
+        ("none", ["https://a.example"], False),
+        ("token", ["*"], False),
+        ("password", ["*"], False),
+    ],
+)
+def test_without_auth_not_every_page_may_come(mode: str, origins: list[str], refused: bool) -> None:
+    tree = {"gateway": {"auth": {"mode": mode, "password": "p"}, "controlUi": {"allowedOrigins": origins}}}
+    path = "gateway.controlUi.allowedOrigins"
+    assert issues(tree) == ([(path, "with auth mode none every page would be admin")] if refused else [])
