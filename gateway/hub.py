@@ -21,7 +21,7 @@ from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUM
 from gateway.protocol.frames import EventFrame, StateVersion, WireError, encode_error
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
-from gateway.protocol.scopes import Scope, refuse
+from gateway.protocol.scopes import READ, Scope, refuse
 from gateway.roster import Roster, tracked
 
 log = logging.getLogger("gateway.ws")
@@ -295,17 +295,23 @@ class Hub:
         """Whether there is anybody for such an event."""
         return any(each.speaks(since) and each.may_hear(scope) for each in self.clients)
 
-    def broadcast_by_protocol(
-        self, event: str, make: Callable[[int], object], *, drop_if_slow: bool = False, state_version: StateVersion
+    def broadcast_by_kind(
+        self,
+        event: str,
+        make: Callable[[int, bool], object],
+        *,
+        drop_if_slow: bool = False,
+        state_version: StateVersion,
     ) -> None:
-        """For a payload that differs by version: made and serialised once for each that is connected."""
-        frames: dict[int, EventFrame] = {}
+        """For a payload that differs by version, and by whether its hearer may read: made and serialised once for each
+        kind that is connected."""
+        frames: dict[tuple[int, bool], EventFrame] = {}
         for connection in self.clients:
             assert connection.peer is not None
-            protocol = connection.peer.protocol
-            if protocol not in frames:
-                frames[protocol] = EventFrame(event, make(protocol), state_version)
-            connection.offer(frames[protocol], drop_if_slow)
+            kind = connection.peer.protocol, connection.may_hear(READ)
+            if kind not in frames:
+                frames[kind] = EventFrame(event, make(*kind), state_version)
+            connection.offer(frames[kind], drop_if_slow)
 
     def answer(self, id: str, request: str, text: str) -> bool:
         """A second answer to a client's request, after its first; False if the client is not here any more."""

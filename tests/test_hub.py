@@ -291,15 +291,16 @@ def test_only_those_with_the_scope_hear_it_and_the_others_see_no_gap() -> None:
 
 def test_a_payload_that_differs_by_version_is_made_once_for_each() -> None:
     hub = Hub()
-    made: list[int] = []
+    made: list[tuple[int, bool]] = []
 
-    def make(protocol: int) -> dict[str, int]:
-        made.append(protocol)
+    def make(protocol: int, may_read: bool) -> dict[str, int]:
+        made.append((protocol, may_read))
         return {"protocol": protocol}
 
-    with held(hub, *[peer(3), peer(4)] * 3, None) as connections:
-        hub.broadcast_by_protocol("health", make, state_version=hub.next_health())
-        assert sorted(made) == [3, 4]
+    reader = msgspec.structs.replace(peer(4), scopes=("operator.write",))
+    with held(hub, *[peer(3), peer(4), reader] * 3, None) as connections:
+        hub.broadcast_by_kind("health", make, state_version=hub.next_health())
+        assert sorted(made) == [(3, False), (4, False), (4, True)]
         for connection in connections[:-1]:
             assert connection.peer is not None
             [frame] = drained(connection)[0]

@@ -149,7 +149,8 @@ def write(path: Path, text: str) -> None:
 def _roots(config: Path, more: str) -> tuple[str, ...]:
     """The folder of the config, that of what it is a link to, and those that somebody names, if they are absolute."""
     named = (os.path.expanduser(each) for each in more.split(os.pathsep))
-    folders = (config.absolute().parent, os.path.dirname(os.path.realpath(config)), *filter(os.path.isabs, named))
+    own = (str(config.absolute().parent), os.path.dirname(os.path.realpath(config)))
+    folders = [*own, *(each for each in named if os.path.isabs(each))]
     return tuple(dict.fromkeys(os.path.realpath(each) for each in folders))
 
 

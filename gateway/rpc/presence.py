@@ -1,7 +1,8 @@
 """Who is here: the gateway itself first, then clients, as `system-presence`, the hello and the event list them.
 
 A change is told soon, not at once: many clients that come together are one event. Its cost grows with those who hear
-it, so the pace does too (`PACE_S` a client, so a thousand clients hear it once a second).
+it, so the pace does too (`PACE_S` a client, so a thousand clients hear it once a second). Who may not read hears of the
+gateway alone, in the hello.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any
 from msgspec import Raw
 
 from gateway.core import Core
+from gateway.protocol.scopes import READ
 from gateway.roster import encode
 
 SOON_S = 0.1
@@ -22,6 +24,11 @@ PACE_S = 0.001
 def presence(core: Core) -> Raw:
     """A JSON list of entries."""
     return Raw(b"[" + b",".join([encode(_gateway(core)), *core.hub.roster.entries(_now_ms())]) + b"]")
+
+
+def alone(core: Core) -> Raw:
+    """The list for who may not read: of the gateway, and of nobody else."""
+    return Raw(b"[" + encode(_gateway(core)) + b"]")
 
 
 def note(core: Core, fields: Mapping[str, Any]) -> None:
@@ -46,7 +53,11 @@ class Announcer:
         self._timer = None
         hub = self._core.hub
         hub.broadcast(
-            "presence", {"presence": presence(self._core)}, drop_if_slow=True, state_version=hub.state_version
+            "presence",
+            {"presence": presence(self._core)},
+            drop_if_slow=True,
+            state_version=hub.state_version,
+            scope=READ,
         )
 
 

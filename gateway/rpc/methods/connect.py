@@ -5,14 +5,16 @@ Not in the list of methods, because it is valid only as the first request.
 
 import os
 import time
+from functools import partial
 
 from gateway.core import Core
 from gateway.hub import Connection
 from gateway.protocol.frames import EventFrame, encode_response
 from gateway.protocol.handshake import Accepted, Peer
 from gateway.protocol.hello import Facts, hello
+from gateway.protocol.scopes import READ
 from gateway.rpc.methods.health import measure
-from gateway.rpc.presence import Announcer, presence
+from gateway.rpc.presence import Announcer, alone, presence
 from gateway.rpc.registry import Registry
 
 
@@ -20,9 +22,10 @@ def greet(core: Core, registry: Registry, connection: Connection, accepted: Acce
     """From here on the connection is a client: it gets its hello, and events."""
     peer = accepted.peer
     core.hub.greet(connection, peer, int(time.time() * 1000))
-    facts = _facts(core, registry, peer)
+    may_read = connection.may_hear(READ)
+    facts = _facts(core, registry, peer, may_read)
     connection.outbox.put(encode_response(accepted.request_id, hello(peer, connection.id, facts, accepted.granted)))
-    health = EventFrame("health", measure(core, peer.protocol), core.hub.next_health())
+    health = EventFrame("health", measure(core, peer.protocol, may_read), core.hub.next_health())
     connection.offer(health, drop_if_slow=True)
 
 
@@ -30,19 +33,19 @@ def attach(core: Core) -> None:
     """What clients get without asking, beside the tick: presence when it changes, health every minute."""
     hub = core.hub
     hub.on_presence = Announcer(core).soon
-    hub.on_refresh = lambda: hub.broadcast_by_protocol(
-        "health", lambda protocol: measure(core, protocol), drop_if_slow=True, state_version=hub.next_health()
+    hub.on_refresh = lambda: hub.broadcast_by_kind(
+        "health", partial(measure, core), drop_if_slow=True, state_version=hub.next_health()
     )
 
 
-def _facts(core: Core, registry: Registry, peer: Peer) -> Facts:
+def _facts(core: Core, registry: Registry, peer: Peer, may_read: bool) -> Facts:
     return Facts(
         version=core.version,
         boot_id=core.boot_id,
         host=os.uname().nodename,
         methods=registry.names(peer.protocol),
-        presence=presence(core),
-        health=measure(core, peer.protocol),
+        presence=presence(core) if may_read else alone(core),
+        health=measure(core, peer.protocol, may_read),
         state_version=core.hub.state_version,
         uptime_ms=int((time.monotonic() - core.started) * 1000),
         config_path=str(core.paths.config),

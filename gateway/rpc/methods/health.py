@@ -73,8 +73,9 @@ class Status(Struct, rename="camel"):
 
 @method("health", HealthParams, Health, scope=None)
 def health(call: Call, params: HealthParams) -> Raw:
-    """A summary of everything that runs; `probe` is accepted, there is nothing to probe yet."""
-    return measure(call.core, call.peer.protocol)
+    """A summary of everything that runs; `probe` is accepted, there is nothing to probe yet. Without `operator.read` it
+    names no sessions."""
+    return measure(call.core, call.peer.protocol, call.connection.may_hear(READ))
 
 
 @method("status", StatusParams, Status, scope=READ)
@@ -111,15 +112,16 @@ async def status(call: Call, params: StatusParams) -> Status:
     return answer
 
 
-def measure(core: Core, protocol: int) -> Raw:
-    """The payload of the method and of the `health` event, as JSON.
+def measure(core: Core, protocol: int, may_read: bool) -> Raw:
+    """The payload of the method and of the `health` event, as JSON; without sessions for who may not read.
 
     Everything in it but the time is serialised once for as long as it is the same: it depends on nothing that is not
     an argument of `_rest`. `durationMs` is 0, because nothing is probed.
     """
     hot = core.watching and core.config.gateway.reload.mode != "off"
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
-    rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, core.conversations.picture(), newer)
+    picture = core.conversations.picture() if may_read else Picture()
+    rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, picture, newer)
     return Raw(b'{"ts":%d,' % int(time.time() * 1000) + rest)
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from pathlib import Path
 
 import msgspec
@@ -118,6 +119,10 @@ def test_sessions_in_health_without_waiting_for_them(tmp_path: Path) -> None:
             assert found["count"] == 1
             (row,) = found["recent"]
             assert (row["key"], row["updatedAt"], row["age"] >= 0) == ("agent:main:main", NOW, True)
+            for stranger in (make_peer(4), make_peer(3, "operator.pairing")):
+                told = await talk.get("health", peer=stranger)
+                assert "agent:main:main" not in json.dumps(told), "who may not read"
+                assert (told["sessions"]["count"], told["sessions"]["recent"]) == (0, [])
 
     run(scenario())
 
