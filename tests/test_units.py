@@ -19,10 +19,12 @@ from gateway.units import (
     ENABLED,
     MARK,
     PROGRAMS,
+    SANDBOX_DROP_IN,
     SERVICE,
     SHIPPED_COMMANDS,
     SOCKET,
     UNITS,
+    sandbox,
     shipped,
 )
 from gateway.units.addresses import resolve
@@ -74,6 +76,8 @@ def test_systemd_has_nothing_to_say_about_what_install_writes(tmp_path: Path) ->
         (tmp_path / name).write_text(socket(name))
     (tmp_path / f"{SOCKET}.d").mkdir()
     (tmp_path / f"{SOCKET}.d/10-listen.conf").write_text(listen(resolve("lan", 19000)))
+    (tmp_path / f"{SERVICE}.d").mkdir()
+    (tmp_path / SANDBOX_DROP_IN).write_text(sandbox.text(None))
     assert verify(tmp_path, tmp_path) == ""
 
 
@@ -148,3 +152,11 @@ def test_the_shipped_commands_are_what_install_replaces() -> None:
     assert text.startswith(MARK)
     text = service(AGENT_SERVICE, ("/opt/x/bin/openclaw-agent",), {})
     assert "ExecStart=/opt/x/bin/openclaw-agent\n" in text
+
+
+def test_every_line_of_the_sandbox_has_its_reason() -> None:
+    readme = resources.files("gateway.units").joinpath("README.md").read_text()
+    section = readme.split("\nIn the drop-in.")[1].split("\nLeft out")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    explained = {key for cell in cells for key in re.findall(r"`([A-Za-z0-9]+)=", cell)}
+    assert {setting.key for setting in parse(sandbox.text(None))} == explained

@@ -14,7 +14,7 @@ from gateway.cli.listening import choose, refuse_open_port
 from gateway.cli.progress import waiting
 from gateway.errors import UnitConflict
 from gateway.lifecycle import holders
-from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals
+from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals, sandbox
 from gateway.units.addresses import HIGHEST_PORT
 from gateway.units.places import drop_ins, lingers, read, unit_folder
 from gateway.units.systemctl import NoManager, Systemctl, SystemctlFailed, enable_linger
@@ -45,11 +45,13 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     choice = choose(env, port, bind, replaced_port=openclaw.port if openclaw else None)
     refuse_open_port(choice)
     systemctl = Systemctl.available(env)
-    wanted = installation.plan(env, choice.addresses)
+    refusal = sandbox.find_refusal(systemctl, unit_folder(env), env, installation.program(SERVICE))
+    wanted = installation.plan(env, choice.addresses, refusal)
     wanted.refuse_directories()  # before anything is stopped or moved
     _take_aside(systemctl, openclaw, in_the_way)
     changes = wanted.apply()
-    for note in choice.notes:
+    notes = [*choice.notes, *([f"the sandbox is without namespaces: {refusal}"] if refusal and systemctl else [])]
+    for note in notes:
         click.echo(f"note: {note}")
     for change in changes:
         click.echo(f"{change.kind}: {change.path}")

@@ -15,6 +15,7 @@ CHECKS: tuple[Check, ...] = (
     units.installed,
     units.agent_missing,
     units.not_loaded,
+    units.namespaces,
     port.foreign_listener,
     units.socket_down,
     units.agent_socket_down,

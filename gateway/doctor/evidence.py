@@ -17,7 +17,7 @@ from gateway.lifecycle.holders import Holder
 from gateway.paths import Paths
 from gateway.report import StatusReport
 from gateway.sessions.checkup import Checkup, look
-from gateway.units import SERVICE, SOCKET, installation, rivals, state
+from gateway.units import SERVICE, SOCKET, installation, rivals, sandbox, state
 from gateway.units.addresses import Address
 from gateway.units.places import lingers, unit_folder
 from gateway.units.systemctl import NoManager, Systemctl
@@ -41,6 +41,8 @@ class Evidence:
     """Whether the gateway's unit files that `install` wrote are there."""
     outdated: tuple[installation.Change, ...] = ()
     """What `install` would change now."""
+    sandbox_refusal: str | None = None
+    """Why `install` left the namespaces out of the gateway's sandbox."""
     service_paths: Paths | None = None
     """Where the installed service's files lie, which is not where this shell looks if it says otherwise."""
     system_units: tuple[rivals.SystemUnit, ...] = ()
@@ -83,6 +85,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         units=units,
         installed=len([p for p in installation.written_files(folder) if p.name in (SOCKET, SERVICE)]) == 2,
         outdated=_outdated(service, folder),
+        sandbox_refusal=sandbox.refusal_on_disk(folder),
         service_paths=Paths.from_env(service),
         system_units=tuple(rivals.system_units()),
         openclaw_unit=rivals.openclaw_unit(env),
@@ -115,9 +118,10 @@ def _units(env: Mapping[str, str]) -> state.UnitStates | None:
 
 
 def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.Change, ...]:
-    """Against the addresses and variables that are installed: those are choices, and no sign of age."""
+    """Against what is installed of addresses, variables and namespaces: those are choices, and no sign of age."""
     addresses = installation.installed_addresses(folder)
-    return () if addresses is None else tuple(installation.plan(env, addresses).changes())
+    refusal = sandbox.refusal_on_disk(folder)
+    return () if addresses is None else tuple(installation.plan(env, addresses, refusal).changes())
 
 
 def _is_absent(address: Address) -> bool:

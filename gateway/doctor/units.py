@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding, Severity
-from gateway.units import SOCKET
+from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SOCKET
+from gateway.units.installation import Change
+from gateway.units.sandbox import FAILURES
 from gateway.units.state import UnitState
 
 JOURNAL = "journalctl --user -u {unit} -n 50"
@@ -33,7 +35,7 @@ def installed(evidence: Evidence) -> Iterator[Finding]:
 
 def outdated(evidence: Evidence) -> Iterator[Finding]:
     """After an upgrade, or after the environment or the file was changed by hand."""
-    changes = [change for change in evidence.outdated if change.kind != "write"]
+    changes = [change for change in evidence.outdated if not _is_agent_missing(change)]
     if evidence.installed and changes:
         names = ", ".join(change.path.name for change in changes)
         detail = f"differs from what this version writes: {names}"
@@ -42,10 +44,25 @@ def outdated(evidence: Evidence) -> Iterator[Finding]:
 
 def agent_missing(evidence: Evidence) -> Iterator[Finding]:
     """After an upgrade from a version without an agent."""
-    missing = [change.path.name for change in evidence.outdated if change.kind == "write"]
+    missing = [change.path.name for change in evidence.outdated if _is_agent_missing(change)]
     if evidence.installed and missing:
         detail = f"{', '.join(missing)}: {_NO_AGENT}"
         yield Finding("problem", "the agent is not installed", detail, "openclaw-gateway install --now")
+
+
+def _is_agent_missing(change: Change) -> bool:
+    return change.kind == "write" and change.unit in (AGENT_SERVICE, AGENT_SOCKET)
+
+
+def namespaces(evidence: Evidence) -> Iterator[Finding]:
+    """The drop-in was written where it worked; another kernel, or a container, may not be able to do it."""
+    unit = evidence.units.service if evidence.units else None
+    if unit and unit.exit_status in FAILURES and not unit.main_pid:
+        detail = f"{unit.name} ends with {unit.exit_status}/{FAILURES[unit.exit_status]}; install tries what can be made"
+        yield Finding("problem", "the gateway's sandbox cannot be made here", detail, "openclaw-gateway install --now")
+    elif evidence.sandbox_refusal and evidence.installed:
+        title = "the gateway's sandbox is without namespaces"
+        yield Finding("note", title, evidence.sandbox_refusal, "openclaw-gateway install")
 
 
 def not_loaded(evidence: Evidence) -> Iterator[Finding]:

@@ -18,6 +18,8 @@ PROGRAMS = {SERVICE: "openclaw-gateway", AGENT_SERVICE: "openclaw-agent"}
 """The console scripts behind the services."""
 LISTEN_DROP_IN = f"{SOCKET}.d/10-listen.conf"
 """Where `install --port/--bind` puts its addresses, below the unit folder; the user's drop-ins sort after it."""
+SANDBOX_DROP_IN = f"{SERVICE}.d/10-sandbox.conf"
+"""Where `install` puts the part of the sandbox that not every user manager can make."""
 
 MARK = "# Written by `openclaw-gateway install`"
 """How a file that we may change or remove begins; a file without it belongs to somebody else."""

@@ -19,10 +19,12 @@ from gateway.units import (
     LISTEN_DROP_IN,
     MARK,
     PROGRAMS,
+    SANDBOX_DROP_IN,
     SERVICE,
     SOCKET,
     UNITS,
     render,
+    sandbox,
     shipped,
 )
 from gateway.units.addresses import Address, parse
@@ -87,7 +89,7 @@ class Wanted:
         return done
 
 
-def plan(env: Mapping[str, str], addresses: Iterable[Address]) -> Wanted:
+def plan(env: Mapping[str, str], addresses: Iterable[Address], sandbox_refusal: str | None = None) -> Wanted:
     """`env` decides where the service's files lie: give it `service_environment()`."""
     listen = tuple(addresses)
     return Wanted(
@@ -95,6 +97,7 @@ def plan(env: Mapping[str, str], addresses: Iterable[Address]) -> Wanted:
         {
             SOCKET: render.socket(SOCKET),
             SERVICE: _service(SERVICE, {name: env[name] for name in KEPT if env.get(name)}),
+            SANDBOX_DROP_IN: sandbox.text(sandbox_refusal),
             AGENT_SOCKET: render.socket(AGENT_SOCKET),
             AGENT_SERVICE: _service(AGENT_SERVICE, {}),
             LISTEN_DROP_IN: None if listen == shipped_addresses() else render.listen(listen),
@@ -186,7 +189,7 @@ def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
 
 def written_files(folder: Path) -> list[Path]:
     """Our files that are there, for `uninstall`."""
-    paths = [folder / name for name in (LISTEN_DROP_IN, *UNITS)]
+    paths = [folder / name for name in (LISTEN_DROP_IN, SANDBOX_DROP_IN, *UNITS)]
     return [path for path in paths if (read(path) or "").startswith(MARK)]
 
 

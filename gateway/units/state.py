@@ -20,6 +20,7 @@ _PROPERTIES = (
     "DropInPaths",
     "NeedDaemonReload",
     "MainPID",
+    "ExecMainStatus",
     "NRestarts",
     "ControlGroup",
     "MemoryCurrent",
@@ -44,6 +45,8 @@ class UnitState:
     drop_ins: tuple[str, ...] = ()
     needs_daemon_reload: bool = False
     main_pid: int = 0
+    exit_status: int = 0
+    """What its last main process ended with: the program's own, or from 200 on what systemd could not set up for it."""
     restarts: int = 0
     """Automatic restarts since it was last started by hand."""
     control_group: str = ""
@@ -92,6 +95,7 @@ def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
         drop_ins=tuple(told.get("DropInPaths", "").split()),
         needs_daemon_reload=told.get("NeedDaemonReload") == "yes",
         main_pid=main_pid,
+        exit_status=_number(told.get("ExecMainStatus")),
         restarts=_number(told.get("NRestarts")),
         control_group=told.get("ControlGroup", ""),
         memory=_memory(told.get("MemoryCurrent"), main_pid, proc),

@@ -6,7 +6,7 @@ Asking (`show`) never starts anything. Without a user manager, `version()` is No
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError
@@ -82,6 +82,16 @@ class Systemctl:
         if outcome.code != 0:
             reason = outcome.err.strip() or f"exit code {outcome.code}"
             raise SystemctlFailed(f"systemctl --user {' '.join(words)}: {reason}")
+
+    def try_out(self, properties: Iterable[str], command: Sequence[str]) -> bool:
+        """Whether a unit with these properties can run a command. Nothing of it stays."""
+        options = ("--quiet", "--collect", "--property=Type=oneshot", "--property=StandardOutput=null")
+        # Not --wait: that needs D-Bus. Starting a oneshot takes until it has ended.
+        words = ["systemd-run", "--user", *options, *(f"--property={each}" for each in properties), "--", *command]
+        try:
+            return self._run(words, self.env, ASK_LIMIT).code == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False
 
     def _call(self, *words: str, limit: float) -> Outcome:
         command = ["systemctl", "--user", "--no-pager", "--no-ask-password", *words]

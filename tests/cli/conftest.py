@@ -34,6 +34,13 @@ show*) answering; cat "$here/$2.show" ;;
 esac
 """
 
+SYSTEMD_RUN = """\
+#!/bin/sh
+here=$(dirname "$0")
+echo "$*" > "$here/tried"
+[ ! -e "$here/sandbox.fails" ]
+"""
+
 LISTEN = "Listen=127.0.0.1:18789 (Stream)\nListen=[::1]:18789 (Stream)\n"
 SOCKET_UP = f"LoadState=loaded\nActiveState=active\nSubState=listening\nUnitFileState=enabled\n{LISTEN}"
 SOCKET_OFF = f"LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n{LISTEN}"
@@ -48,9 +55,9 @@ MISSING = "LoadState=not-found\nActiveState=inactive\nSubState=dead\n"
 class Manager:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        script = folder / "systemctl"
-        script.write_text(SYSTEMCTL)
-        script.chmod(0o755)
+        for name, text in (("systemctl", SYSTEMCTL), ("systemd-run", SYSTEMD_RUN)):
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
         self.says(MISSING, MISSING)
         self.says_of_agent(MISSING, MISSING)
 
@@ -71,6 +78,10 @@ class Manager:
 
     def refuses(self, verb: str, reason: str) -> None:
         (self.folder / f"{verb}.fails").write_text(reason)
+
+    def makes_no_namespaces(self, fails: bool = True) -> None:
+        place = self.folder / "sandbox.fails"
+        place.touch() if fails else place.unlink()
 
     def is_absent(self) -> None:
         (self.folder / "absent").touch()

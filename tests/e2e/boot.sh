@@ -38,6 +38,9 @@ printf '[Journal]\nStorage=persistent\nReadKMsg=no\nAudit=no\nRateLimitIntervalS
     > /run/systemd/journald.conf.d/e2e.conf
 /lib/systemd/systemd-journald &
 
+# Where systemd puts together what a unit with a mount namespace sees (252; later versions). Pid 1 makes them.
+mkdir -p /run/systemd/unit-root /run/systemd/mount-rootfs
+
 # The cgroups that logind would make, by the names that systemd and journald look for.
 mkdir -p "$slice/user@$uid.service" "$slice/session-1.scope" "/run/user/$uid"
 chown -R "$uid:$uid" "$slice/user@$uid.service" "/run/user/$uid"
