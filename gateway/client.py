@@ -8,9 +8,12 @@
 A gateway on another machine gives rights only to devices that it has paired. Hand in an `identity`: the first attempt
 is Refused with the id of a request, and when that is approved there, the next one gets in, later without the secret.
 
+Secrets and device proofs go over TLS, or to a socket on this machine that is the user's own or root's; see `peer`.
+
 GatewayError
 ├── NotRunning          nothing listens there
 ├── TimedOut            no answer in the time given
+├── Untrusted           nothing was sent: in clear to another machine, or to another user's socket
 ├── Refused             it did not let us in; carries the wire's code
 ├── CallFailed          a method answered with an error; carries the wire's code
 └── Disconnected        the connection ended; carries the close code
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gateway import __version__
 from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.lifecycle import peer
 from gateway.protocol.approach import Approach, remedy
 
 if TYPE_CHECKING:
@@ -104,11 +108,13 @@ class GatewayClient:
         client_id: str = "gateway-client",
         mode: str = "backend",
         timeout_s: float = TIMEOUT_S,
+        plaintext: bool = False,
     ) -> None:
         """`timeout_s` bounds connecting and, unless a call says otherwise, each call.
 
         `identity` is shown to a gateway on another machine, and to one that asks for it. Of the `protocols`, the first
-        that the gateway speaks is used. With `tool-events` among the `caps`, `agent` events tell of tools.
+        that the gateway speaks is used. With `tool-events` among the `caps`, `agent` events tell of tools. `plaintext`
+        lets secrets go in clear through a private network, and to another user's gateway on this machine.
         """
         self.url = url
         self.hello: dict[str, Any] = {}
@@ -117,6 +123,7 @@ class GatewayClient:
         shared = {key: value for key, value in (("token", token), ("password", password)) if value}
         self._approach = Approach(url, client, scopes, shared, identity, protocols, caps)
         self._timeout_s = timeout_s
+        self._plaintext = plaintext
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -187,9 +194,16 @@ class GatewayClient:
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidURI
 
+        class Direct(connect):
+            """Whoever may not have the secret may not say who gets it either."""
+
+            def process_redirect(self, exc: Exception) -> Exception | str:
+                return exc
+
+        peer.refuse_user_info(self.url)
         try:
             # A proxy in the environment is for the world outside, not for a gateway on this machine.
-            return await connect(
+            return await Direct(
                 self.url, compression=None, max_size=MAX_FRAME, open_timeout=None, close_timeout=CLOSE_S, proxy=None
             )
         except InvalidURI:
@@ -209,7 +223,10 @@ class GatewayClient:
         self._socket = await self._open()
         self._reader = asyncio.create_task(self._read(self._socket))
         challenge = await self._answers[CHALLENGE] if signs else {}
-        answer = await self._request("connect", self._approach.params(challenge, int(time.time() * 1000)))
+        params = self._approach.params(challenge, int(time.time() * 1000))
+        if "auth" in params or "device" in params:
+            self._refuse_untrusted(self._socket)
+        answer = await self._request("connect", params)
         if answer.get("ok"):
             hello: dict[str, Any] = answer.get("payload") or {}
             self._approach.accepted(hello)
@@ -218,6 +235,10 @@ class GatewayClient:
         if not self._approach.refused(refusal.message, refusal.details):
             raise refusal
         return None
+
+    def _refuse_untrusted(self, socket: "ClientConnection") -> None:
+        if socket.transport.get_extra_info("ssl_object") is None:
+            peer.refuse_untrusted(self.url, socket.local_address[:2], socket.remote_address[:2], self._plaintext)
 
     async def _request(self, method: str, params: object, final: bool = False) -> dict[str, Any]:
         if self._socket is None:

@@ -13,6 +13,7 @@ from gateway.client import CallFailed, Disconnected, Event, GatewayClient, Refus
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.identity import Identity
+from gateway.lifecycle import peer
 from gateway.protocol import approach
 from gateway.protocol.device import DeviceProof, Signed, verify
 from tests.fakes.gateway import CHALLENGE, FakeGateway, scripted
@@ -351,3 +352,74 @@ def test_events_are_bounded_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> No
             assert [(await anext(events)).seq for _ in range(3)] == [3, 4, 5]
 
     run(test)
+
+
+@pytest.mark.parametrize("secrets", [{"token": "t0k"}, {"password": "pass"}, {}])
+def test_to_another_users_socket_no_secret_goes(secrets: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "owners", lambda near, far, proc: {54321})
+    seen: list[dict[str, Any]] = []
+
+    async def script(gateway: FakeGateway) -> None:
+        seen.append(await gateway.greet())
+
+    async def test() -> None:
+        async with scripted(script) as url:
+            if secrets:
+                with pytest.raises(peer.Untrusted, match="uid 54321"):
+                    await GatewayClient(url, **secrets).connect()
+                assert seen == []
+            async with GatewayClient(url, plaintext=True, **secrets):
+                assert seen[0].get("auth", {}) == secrets
+            # What is no secret may go anywhere.
+            async with GatewayClient(url):
+                assert "auth" not in seen[1]
+
+    run(test)
+
+
+def test_to_another_users_socket_no_device_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approach, "is_near", lambda url: False)
+    monkeypatch.setattr(peer, "owners", lambda near, far, proc: {54321})
+    seen: list[str] = []
+
+    async def script(gateway: FakeGateway) -> None:
+        await gateway.send(CHALLENGE)
+        seen.extend([str(message) async for message in gateway.ws])
+
+    async def test() -> None:
+        async with scripted(script) as url:
+            with pytest.raises(peer.Untrusted):
+                await GatewayClient(url, identity=state_with_token(tmp_path, url)).connect()
+        assert seen == []
+
+    run(test)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """Whoever listens where the gateway should could send the secret anywhere, by TLS too."""
+    asked: list[str] = []
+
+    async def elsewhere(gateway: FakeGateway) -> None:
+        asked.append("elsewhere")
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 307 T\r\nLocation: {target[0]}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    target: list[str] = []
+
+    async def test() -> None:
+        async with scripted(elsewhere) as url, await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+            target.append(url)
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(GatewayError, match="is no gateway.*307"):
+                await GatewayClient(f"ws://127.0.0.1:{port}", token="t").connect()
+
+    run(test)
+    assert asked == []
+
+
+def test_a_password_in_the_address_is_not_sent_in_clear() -> None:
+    with pytest.raises(peer.Untrusted):
+        asyncio.run(GatewayClient("ws://u:p@127.0.0.1:1").connect())

@@ -143,6 +143,7 @@ def client_of(target: Target, timeout: float, caps: Sequence[str] = ()) -> "Gate
     """How this command line introduces itself."""
     from gateway.client import GatewayClient
     from gateway.identity import Identity
+    from gateway.lifecycle.peer import PLAINTEXT
 
     return GatewayClient(
         with_scheme(target.url, {"http": "ws", "https": "wss"}),
@@ -153,6 +154,7 @@ def client_of(target: Target, timeout: float, caps: Sequence[str] = ()) -> "Gate
         client_id="cli",
         mode="cli",
         timeout_s=timeout,
+        plaintext=os.environ.get(PLAINTEXT) == "1",
     )
 
 

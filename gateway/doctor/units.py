@@ -58,7 +58,9 @@ def namespaces(evidence: Evidence) -> Iterator[Finding]:
     """The drop-in was written where it worked; another kernel, or a container, may not be able to do it."""
     unit = evidence.units.service if evidence.units else None
     if unit and unit.exit_status in FAILURES and not unit.main_pid:
-        detail = f"{unit.name} ends with {unit.exit_status}/{FAILURES[unit.exit_status]}; install tries what can be made"
+        detail = (
+            f"{unit.name} ends with {unit.exit_status}/{FAILURES[unit.exit_status]}; install tries what can be made"
+        )
         yield Finding("problem", "the gateway's sandbox cannot be made here", detail, "openclaw-gateway install --now")
     elif evidence.sandbox_refusal and evidence.installed:
         title = "the gateway's sandbox is without namespaces"

@@ -13,11 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 PROC = Path("/proc")
 COMMAND_LIMIT = 120
 """Longest command line in a sentence, in characters."""
 
-_LISTEN = "0A"
+LISTEN = "0A"
+"""The state of a listener in /proc/net/tcp."""
 _MANAGER_SCOPE = "init.scope"
 _MANAGERS = ("systemd", "init")
 _SERVICE, _SOCKET = "openclaw-gateway.service", "openclaw-gateway.socket"
@@ -78,19 +81,24 @@ def _listeners(address: tuple[str, int], proc: Path) -> dict[int, int]:
     """Inode -> uid of each listening TCP socket that conflicts with `address`."""
     host, port = ipaddress.ip_address(address[0]), address[1]
     found: dict[int, int] = {}
+    for fields in tcp_sockets(proc):
+        local_host, local_port = endpoint(fields[1])
+        if fields[3] == LISTEN and local_port == port and conflict(local_host, host):
+            found[int(fields[9])] = int(fields[7])
+    return found
+
+
+def tcp_sockets(proc: Path) -> Iterator[list[str]]:
+    """The kernel's tables, in fields: 1 the local endpoint, 2 the remote one, 3 the state, 7 the uid, 9 the inode."""
     for name in ("net/tcp", "net/tcp6"):
         try:
             lines = (proc / name).read_text().splitlines()[1:]
         except FileNotFoundError:
             continue  # a kernel without IPv6
-        for fields in map(str.split, lines):
-            local_host, local_port = _endpoint(fields[1])
-            if fields[3] == _LISTEN and local_port == port and _conflict(local_host, host):
-                found[int(fields[9])] = int(fields[7])
-    return found
+        yield from map(str.split, lines)
 
 
-def _endpoint(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+def endpoint(text: str) -> tuple[IPAddress, int]:
     """`0100007F:4965`: the address in 32-bit words of the machine's byte order, the port in plain hexadecimal."""
     digits, _, port = text.partition(":")
     words = [int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8)]
@@ -100,9 +108,8 @@ def _endpoint(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address,
     return address, int(port, 16)
 
 
-def _conflict(
-    held: ipaddress.IPv4Address | ipaddress.IPv6Address, wanted: ipaddress.IPv4Address | ipaddress.IPv6Address
-) -> bool:
+def conflict(held: IPAddress, wanted: IPAddress) -> bool:
+    """Whether a listener on `held` has what is meant for `wanted`, or stands in its way."""
     if held.version == wanted.version:
         return held == wanted or held.is_unspecified or wanted.is_unspecified
     # `::` may have both families; 0.0.0.0 never stands in the way of IPv6, which we bind for IPv6 only.

@@ -15,7 +15,9 @@ from gateway.units.systemctl import Systemctl
 FAILURES = {217: "USER", 218: "CAPABILITIES", 226: "NAMESPACE", 228: "SECCOMP"}
 """Exit statuses of a unit whose sandbox could not be made; systemd's names for them."""
 NEVER_TRIED = "no user manager answered when it was installed, so nobody knows whether it can make namespaces"
-FAILED = "this user manager cannot make user and mount namespaces (a container, WSL, AppArmor, user.max_user_namespaces)"
+FAILED = (
+    "this user manager cannot make user and mount namespaces (a container, WSL, AppArmor, user.max_user_namespaces)"
+)
 
 _SHIPPED = "sandbox.conf"
 _REFUSED = f"{MARK}, without the namespaces: "
@@ -34,7 +36,9 @@ def refusal_on_disk(folder: Path) -> str | None:
     return first.removeprefix(_REFUSED).removesuffix(".") if first.startswith(_REFUSED) else None
 
 
-def find_refusal(systemctl: Systemctl | None, folder: Path, env: Mapping[str, str], program: Sequence[str]) -> str | None:
+def find_refusal(
+    systemctl: Systemctl | None, folder: Path, env: Mapping[str, str], program: Sequence[str]
+) -> str | None:
     """Try it, with the program that will run in it. None: it works."""
     if systemctl is None:
         return refusal_on_disk(folder) if (folder / SANDBOX_DROP_IN).exists() else NEVER_TRIED

@@ -19,6 +19,7 @@ from gateway.cli import cli
 from gateway.client import Disconnected
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.lifecycle import peer
 from gateway.protocol import approach
 from tests.fakes.gateway import CHALLENGE, FakeGateway, answering, beside
 
@@ -249,3 +250,13 @@ def test_an_address_that_is_none() -> None:
 def test_help_names_the_exit_codes(command: click.Command) -> None:
     result = CliRunner().invoke(command, ["--help"])
     assert "not running" in result.stdout and "14" in result.stdout
+
+
+def test_to_another_users_socket_only_with_openclaws_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "owners", lambda near, far, proc: {54321})
+    with answering(lambda request: {"ok": True, "payload": {}}) as (url, seen):
+        result = invoke(module.call, "health", "--url", url, "--token", "t")
+        assert isinstance(result.exception, peer.Untrusted)
+        assert seen == []
+        monkeypatch.setenv(peer.PLAINTEXT, "1")
+        assert invoke(module.call, "health", "--url", url, "--token", "t").exit_code == 0

@@ -175,8 +175,8 @@ def installed_on(manager: UserManager, units: Path) -> Iterator[Gateway]:
     gateway = Gateway(manager)
     manager.home.mkdir(parents=True)
     gateway.configure()
-    for path in (path for path in units.iterdir() if path.is_file()):
-        manager.write(f"{UNIT_FOLDER}/{path.name}", path.read_text(), mode=path.stat().st_mode & 0o777)
+    for path in (path for path in units.rglob("*") if path.is_file() and not path.is_symlink()):
+        manager.write(f"{UNIT_FOLDER}/{path.relative_to(units)}", path.read_text(), mode=path.stat().st_mode & 0o777)
     with manager:
         for path in sorted(units.glob("*.wants/*")):
             link = manager.write(f"{UNIT_FOLDER}/{path.relative_to(units)}", "")
