@@ -58,7 +58,7 @@ def test_where_it_cannot_be_made_any_more_doctor_names_the_way_out(gateway: Gate
     for place in ROOTS:
         gateway.manager.root_run("rmdir", place, check=False)
     gateway.kill()
-    until(lambda: gateway.manager.ask(SERVICE, "ExecMainStatus") == [226], "a start that fails")
+    until(lambda: gateway.manager.show(SERVICE, "ExecMainStatus") == {"ExecMainStatus": "226"}, "a start that fails")
     found = gateway.command("doctor", check=False)
     assert found.returncode == ExitCode.UNHEALTHY
     assert "226/NAMESPACE" in found.stdout
