@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 
-from gateway.protocol.visitor import parse_address
+from gateway.protocol.visitor import Address, parse_address
 
 _LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)[^|+]*?/32 host LOCAL")
 
@@ -15,9 +15,24 @@ def is_own(address: str, proc: Path = Path("/proc/net")) -> bool | None:
     if wanted is None:
         return None
     try:
-        if isinstance(wanted, ipaddress.IPv4Address):
-            return str(wanted) in _LOCAL_V4.findall((proc / "fib_trie").read_text())
-        lines = (proc / "if_inet6").read_text().splitlines()
+        return wanted in _addresses(wanted.version, proc)
     except OSError:
         return None
-    return any(line.split()[0] == wanted.packed.hex() for line in lines if line.strip())
+
+
+def public_addresses(proc: Path = Path("/proc/net")) -> list[str]:
+    """Addresses of this machine that the internet can reach, if nothing stands between; none where it does not say."""
+    found: list[str] = []
+    for version in (4, 6):
+        try:
+            found += [str(address) for address in _addresses(version, proc) if address.is_global]
+        except OSError:
+            pass
+    return found
+
+
+def _addresses(version: int, proc: Path) -> list[Address]:
+    if version == 4:
+        return [*map(ipaddress.IPv4Address, dict.fromkeys(_LOCAL_V4.findall((proc / "fib_trie").read_text())))]
+    lines = (proc / "if_inet6").read_text().splitlines()
+    return [ipaddress.IPv6Address(bytes.fromhex(line.split()[0])) for line in lines if line.strip()]

@@ -1,11 +1,13 @@
 """The table of checks, the most urgent first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from gateway.doctor import config, database, machine, port, units
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
 
+F = TypeVar("F", bound=Finding)
 Check = Callable[[Evidence], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
@@ -35,7 +37,10 @@ CHECKS: tuple[Check, ...] = (
     port.absent_address,
     config.not_in_force,
     config.exposed,
-    config.proxy,
+    config.proxy_admin,
+    config.proxy_users,
+    config.proxy_loopback,
+    config.proxy_password,
     database.exposed,
     database.wal,
     machine.version_skew,
@@ -50,5 +55,8 @@ _ORDER = ("problem", "warning", "note")
 
 def examine(evidence: Evidence) -> list[Finding]:
     """All findings, problems first; within one severity in the order of the table."""
-    found = [finding for check in CHECKS for finding in check(evidence)]
+    return by_severity(finding for check in CHECKS for finding in check(evidence))
+
+
+def by_severity(found: Iterable[F]) -> list[F]:
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

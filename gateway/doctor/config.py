@@ -3,9 +3,12 @@
 import shlex
 from collections.abc import Iterator
 
+from gateway.config.schema import Auth
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
 from gateway.protocol.scopes import ADMIN
+
+_PROXY = "openclaw-gateway config set gateway.auth.trustedProxy"
 
 
 def errors(evidence: Evidence) -> Iterator[Finding]:
@@ -27,28 +30,40 @@ def not_in_force(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("warning", "the config is good but not in force", detail, "openclaw-gateway reload")
 
 
-def proxy(evidence: Evidence) -> Iterator[Finding]:
-    """What a trusted proxy is trusted with, where that is more than its owner may think."""
-    config = evidence.config.config
-    if config is None or config.gateway.auth.effective_mode != "trusted-proxy":
-        return
-    auth, trusted = config.gateway.auth, config.gateway.auth.trusted_proxy
-    approve, key = trusted.device_auto_approve, "openclaw-gateway config set gateway.auth.trustedProxy"
-    if approve.enabled and approve.scopes and ADMIN in approve.scopes:
-        remedy = f'{key}.deviceAutoApprove.scopes \'["operator.read", "operator.write"]\''
-        yield Finding("warning", "every user of the proxy can make himself an administrator", "", remedy)
-    if not trusted.allow_users:
+def proxy_admin(evidence: Evidence) -> Iterator[Finding]:
+    auth = _behind_proxy(evidence)
+    approve = auth.trusted_proxy.device_auto_approve if auth else None
+    if approve and approve.enabled and approve.scopes and ADMIN in approve.scopes:
+        remedy = f'{_PROXY}.deviceAutoApprove.scopes \'["operator.read", "operator.write"]\''
+        yield Finding("warning", "every user of the proxy can make themselves an administrator", "", remedy)
+
+
+def proxy_users(evidence: Evidence) -> Iterator[Finding]:
+    auth = _behind_proxy(evidence)
+    if auth and not auth.trusted_proxy.allow_users:
         detail = "gateway.auth.trustedProxy.allowUsers is empty"
-        yield Finding("warning", "every user of the proxy may connect", detail, f"{key}.allowUsers '[\"…\"]'")
-    if trusted.allow_loopback:
+        yield Finding("warning", "every user of the proxy may connect", detail, f"{_PROXY}.allowUsers '[\"…\"]'")
+
+
+def proxy_loopback(evidence: Evidence) -> Iterator[Finding]:
+    auth = _behind_proxy(evidence)
+    if auth and auth.trusted_proxy.allow_loopback:
         detail = "gateway.auth.trustedProxy.allowLoopback believes a process here as it believes the proxy"
-        yield Finding(
-            "warning", "every process on this machine can name any user", detail, f"{key}.allowLoopback false"
-        )
-    if auth.password is None:
+        title = "every process on this machine can name any user"
+        yield Finding("warning", title, detail, f"{_PROXY}.allowLoopback false")
+
+
+def proxy_password(evidence: Evidence) -> Iterator[Finding]:
+    auth = _behind_proxy(evidence)
+    if auth and auth.password is None:
         detail = "openclaw-gateway call and devices come from no proxy"
         remedy = "openclaw-gateway config set gateway.auth.password …"
         yield Finding("note", "commands on this machine have no secret", detail, remedy)
+
+
+def _behind_proxy(evidence: Evidence) -> Auth | None:
+    auth = evidence.config.config.gateway.auth if evidence.config.config else None
+    return auth if auth and auth.effective_mode == "trusted-proxy" else None
 
 
 def exposed(evidence: Evidence) -> Iterator[Finding]:

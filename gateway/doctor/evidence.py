@@ -2,26 +2,32 @@
 
 import os
 import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import files
 from gateway.config.guard import guard
+from gateway.config.validate import SECRET_VARIABLES
 from gateway.control import Control
 from gateway.doctor.inotify import Usage, usage
 from gateway.doctor.storage import Room, room
 from gateway.errors import NotRunning, TimedOut
+from gateway.interfaces import public_addresses
 from gateway.lifecycle import holders
 from gateway.lifecycle.holders import Holder
+from gateway.lifecycle.peer import PLAINTEXT
 from gateway.paths import Paths
 from gateway.report import StatusReport
 from gateway.sessions.checkup import Checkup, look
 from gateway.units import SERVICE, SOCKET, installation, rivals, sandbox, state
 from gateway.units.addresses import Address
-from gateway.units.places import lingers, unit_folder
+from gateway.units.places import drop_ins, lingers, read, unit_folder
+from gateway.units.syntax import environment
 from gateway.units.systemctl import NoManager, Systemctl
 
+OTHERS_READ, OTHERS_WRITE = 0o044, 0o022
 CHECK_S = 10.0
 """The longest look into the database."""
 
@@ -61,6 +67,15 @@ class Evidence:
     """None when there is none yet."""
     storage: Room | None = None
     """None when the state folder is not there yet."""
+    uid: int = 1000
+    public: tuple[str, ...] = ()
+    """Addresses of this machine that are the internet's."""
+    writable: tuple[Path, ...] = ()
+    """The state folder, the config and its folder, where others may write."""
+    told: tuple[Path, ...] = ()
+    """Drop-ins with a secret in them that others can read."""
+    plaintext: bool = False
+    """Whether commands of this shell may send a secret in clear."""
 
 
 def gather(shell: Mapping[str, str]) -> Evidence:
@@ -98,7 +113,28 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         inotify=usage(),
         database=look(paths.database, CHECK_S),
         storage=room(paths.state),
+        uid=os.getuid(),
+        public=tuple(public_addresses()),
+        writable=tuple(path for path in _ours(paths) if _mode(path) & OTHERS_WRITE),
+        told=tuple(path for path in drop_ins(folder, SERVICE) if _tells(path)),
+        plaintext=shell.get(PLAINTEXT) == "1",
     )
+
+
+def _ours(paths: Paths) -> dict[Path, None]:
+    return dict.fromkeys((paths.state, paths.config.parent, paths.config))
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0
+
+
+def _tells(path: Path) -> bool:
+    given = environment(read(path) or "")
+    return bool(_mode(path) & OTHERS_READ and any(given.get(name) for name in SECRET_VARIABLES.values()))
 
 
 def _ask(control: Control) -> tuple[StatusReport | None, bool]:

@@ -1,4 +1,7 @@
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -6,8 +9,13 @@ import pytest
 from click.testing import Result
 
 from gateway.cli import doctor as module
+from gateway.doctor import evidence
 from gateway.doctor.finding import Finding
+from gateway.doctor.security import SECURITY, Risk
 from gateway.exits import ExitCode
+from gateway.lifecycle import holders
+from gateway.units import installation
+from gateway.units.addresses import resolve
 
 Invoke = Callable[..., Result]
 
@@ -48,3 +56,51 @@ def test_for_real_it_changes_nothing(invoke: Invoke, manager: Any, gateway: Any,
     assert "openclaw-gateway install --now" in result.stdout
     assert manager.calls == []
     assert list(home.iterdir()) == []
+
+
+RECKLESS = """{gateway: {bind: "lan", auth: {token: "changeme"}, trustedProxies: ["0.0.0.0/0"],
+  controlUi: {allowedOrigins: ["*"], dangerouslyDisableDeviceAuth: true, allowInsecureAuth: true}}}"""
+PROXIED = """{gateway: {trustedProxies: ["10.0.0.1"], auth: {mode: "trusted-proxy", password: "%s", trustedProxy:
+  {userHeader: "x-user", allowUsers: ["you@example.com"]}}}}"""
+TOKEN = "{gateway: {auth: {token: '%s'}}}"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("setup", "text", "bind", "ids"),
+    [
+        ("loopback", TOKEN % ("x" * 48), "loopback", []),
+        ("lan", TOKEN % ("x" * 48), "lan", ["in-clear"]),
+        ("proxied", PROXIED % ("x" * 48), "10.0.0.7", ["in-clear"]),
+        ("mode none", "{gateway: {auth: {mode: 'none'}}}", "loopback", ["no-auth"]),
+        ("mode none in a lan", "{gateway: {auth: {mode: 'none'}}}", "lan", ["no-auth", "unknown-config", "in-clear"]),
+        (
+            "reckless",
+            RECKLESS,
+            "lan",
+            [
+                *("weak-secret", "no-device", "page-without-device", "wide-proxies", "writable-files", "any-origin"),
+                *("in-clear", "readable-secret"),
+            ],
+        ),
+    ],
+)
+def test_security_of_six_set_ups(
+    setup: str, text: str, bind: str, ids: list[str], invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "public_addresses", lambda: [])
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(holders, "holders", lambda address: [])
+    path = home / ".openclaw/openclaw.json"
+    path.parent.mkdir(mode=0o700)
+    path.write_text(text)
+    path.chmod(0o666 if setup == "reckless" else 0o600)
+    installation.plan({"HOME": str(home)}, resolve(bind, 18789)).apply()
+    result = invoke("doctor", "--security")
+    assert re.findall(r"\[([a-z-]+)\]$", result.stdout, re.MULTILINE) == ids, result.output
+    assert result.exit_code == (ExitCode.UNHEALTHY if ids else ExitCode.OK)
+    if not ids:
+        assert result.stdout == f"nothing to mend ({len(SECURITY)} checks)\n"
+    found = msgspec.json.decode(invoke("doctor", "--security", "--json").stdout, type=list[Risk])
+    assert [risk.id for risk in found] == ids
+    assert all(risk.remedy for risk in found)
