@@ -118,5 +118,5 @@ def test_what_was_shown_is_restored(value: Any) -> None:
 @pytest.mark.parametrize("piece", [":", "a://", "a://:", "a://a:", "://@", "?", " ", "a:// ", "@", "--"])
 def test_a_text_is_looked_at_once(piece: str) -> None:
     """A pattern for addresses took minutes for 100 KB. This is over in no time, or it hangs."""
-    text = "a://" + piece * 300_000
-    redact({"text": text, "args": [text], "x" + piece * 100_000: "y"})
+    text = "a://" + piece * 50_000
+    redact({"text": text, "args": [text], "x" + piece * 20_000: "y"})

@@ -112,21 +112,29 @@ HARMLESS = set(f"{' '.join(_NAMES.values())}".replace(".", " ").split()) - {"*",
 """The last keys of free texts that show: a secret there is in the wrong place."""
 
 
+_secrets = st.text(st.sampled_from("abcdefABCDEF0123456789"), min_size=12, max_size=20).map(
+    lambda text: text + "!5ecr3t"
+)
+_dresses = st.sampled_from(["{}", "a {}", "https://{}@host/", "--token={}"])
+_paths = st.sampled_from([tuple(path.split(".")) for path in (*FIELDS, *SECTIONS) if path]) | st.lists(
+    st.sampled_from(KEYS), min_size=1, max_size=5
+).map(tuple)
+_wraps = st.lists(st.sampled_from(["list", "plain", "beside"]), min_size=7, max_size=7)
+_beside = st.sampled_from(KEYS)
+
+
 @st.composite
 def somewhere(draw: st.DrawFn) -> tuple[Any, str]:
     """A config with one secret in it, at a path that is not of the harmless ones."""
-    secret = draw(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=12, max_size=40)) + "!5ecr3t"
-    value: Any = draw(st.sampled_from([secret, [secret], f"a {secret}", f"https://{secret}@host/", {"x": [secret]}]))
-    known = st.sampled_from([tuple(path.split(".")) for path in (*FIELDS, *SECTIONS)])
-    path = draw(known | st.lists(st.sampled_from(KEYS), min_size=1, max_size=5).map(tuple))
-    path = tuple(key for key in path if key) or ("x",)
+    secret = draw(_secrets)
+    value: Any = draw(_dresses).format(secret)
+    path = draw(_paths)
     if HARMLESS.intersection(path):
         path = (*(key for key in path if key not in HARMLESS), "x")
-    for key in reversed(path):
-        value = {key: value, **draw(st.dictionaries(st.sampled_from(KEYS), st.booleans() | st.integers(), max_size=2))}
-        value[key] = value.pop(key)
-        value = [value] if draw(st.integers(0, 9)) == 0 else value
-    return (value if isinstance(value, dict) else {"x": value}), secret
+    for key, wrap in zip(reversed(path), draw(_wraps), strict=False):
+        value = {key: [value] if wrap == "list" else value}
+        value = {draw(_beside): 5, **value} if wrap == "beside" else value
+    return value, secret
 
 
 @settings(max_examples=examples(400), deadline=None)
