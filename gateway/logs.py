@@ -1,7 +1,7 @@
 """Where log lines go: the journal with priority and fields, a terminal in readable lines, and OpenClaw's JSONL file.
 
 One fact is one line. Everything is logged through the standard library's `logging` under `gateway.<subsystem>`; what a
-client sent is never logged raw, and control characters are escaped here all the same.
+client sent is never logged raw, and what a terminal would obey or hide is made visible here all the same.
 """
 
 import errno
@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import platform
-import re
 import socket
 import stat
 import sys
@@ -18,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from gateway.visible import BOLD, RED, YELLOW, paint, visible
+
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
 MAX_MESSAGE = 8192
 KEEP_FILES_S = 24 * 3600
@@ -25,8 +26,7 @@ KEEP_FILES_S = 24 * 3600
 
 _PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))  # syslog(3): crit, err, warning, info, debug
 _TSLOG = {5: (1, "TRACE"), 10: (2, "DEBUG"), 20: (3, "INFO"), 30: (4, "WARN"), 40: (5, "ERROR"), 50: (6, "FATAL")}
-_COLOURS = {30: "\x1b[33m", 40: "\x1b[31m", 50: "\x1b[31;1m"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COLOURS = {30: YELLOW, 40: RED, 50: RED + BOLD}
 
 log = logging.getLogger("gateway.logs")
 
@@ -35,7 +35,7 @@ def _message(record: logging.LogRecord) -> str:
     text = record.getMessage()
     if record.exc_info and record.exc_info[0] is not None:
         text += "\n" + logging.Formatter().formatException(record.exc_info)
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text[:MAX_MESSAGE])
+    return visible(text[:MAX_MESSAGE])
 
 
 def _subsystem(record: logging.LogRecord) -> str:
@@ -53,8 +53,7 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = _tslog(record.levelno)[1].lower()
         line = f"{clock} {level:<5} {_subsystem(record):<18} {_message(record)}"
-        colour = _COLOURS.get(record.levelno) if self._colour else None
-        return f"{colour}{line}\x1b[0m" if colour else line
+        return paint(line, _COLOURS.get(record.levelno, "") if self._colour else "")
 
 
 class PrefixHandler(logging.StreamHandler[TextIO]):

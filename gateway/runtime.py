@@ -12,7 +12,7 @@ import resource
 import secrets
 import signal
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO, cast
 
 import uvloop
 
@@ -25,14 +25,17 @@ from gateway.lifecycle.record import Record
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.process import SIGNALS, Options, Process, Start
+from gateway.visible import Guard, hanging
 
 
 def main(options: Options | None = None) -> NoReturn:
     """`run` as a program: the sentence of what stands in the way on stderr, and its exit code."""
+    if sys.stderr.isatty():
+        sys.stderr = cast("TextIO", Guard(sys.stderr))
     try:
         run(options or Options())
     except GatewayError as error:
-        sys.stderr.write(f"openclaw-gateway: {error}\n")
+        sys.stderr.write(f"openclaw-gateway: {hanging(str(error), '  ')}\n")
         sys.exit(error.exit_code)
 
 

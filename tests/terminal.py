@@ -100,4 +100,4 @@ class Terminal:
 
 def _own() -> None:
     """Make the terminal that of the session which begins with the command."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    fcntl.ioctl(1, termios.TIOCSCTTY, 0)

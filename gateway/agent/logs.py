@@ -2,21 +2,21 @@
 
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping
+
+from gateway.visible import visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
 """OpenClaw's names."""
 MAX_MESSAGE = 8192
 _PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))  # syslog(3)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _clean(text: str) -> str:
-    """What others have said may be in it: no control characters, and not too long."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text[:MAX_MESSAGE])
+    """What others have said may be in it: nothing that a terminal obeys or hides, and not too long."""
+    return visible(text[:MAX_MESSAGE])
 
 
 class JournalFormatter(logging.Formatter):

@@ -3,8 +3,10 @@
 A GatewayError becomes `error: …` on stderr and its exit code; Ctrl-C is 130 and a closed pipe is quiet, as in a shell.
 """
 
+import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import click
 
 from gateway import __version__
+from gateway.cli import writer
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
 
@@ -65,26 +68,36 @@ class LazyCommands(click.Group):
     ) -> Any:
         """Run and exit with the code that the outcome has."""
         options["standalone_mode"] = False
+        with writer.guarded():
+            code = self._run(args, prog_name, *rest, **options)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def _run(self, *words: Any, **options: Any) -> Any:
+        """The exit code, or what the command returns."""
         try:
-            code = super().main(args, prog_name, *rest, **options)
-            sys.stdout.flush()
+            return super().main(*words, **options)
         except GatewayError as error:
-            click.echo(f"error: {error}", err=True)
-            code = int(error.exit_code)
+            writer.complain(str(error))
+            return int(error.exit_code)
         except click.ClickException as error:
-            error.show()
-            code = error.exit_code
+            shown = io.StringIO()
+            error.show(shown)
+            writer.page(shown.getvalue().rstrip("\n"), err=True)
+            return error.exit_code
         except (click.Abort, KeyboardInterrupt):
-            code = INTERRUPTED
+            return INTERRUPTED
         except BrokenPipeError:
             # The interpreter flushes once more on its way out, and would complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            code = int(ExitCode.FAILURE)  # what click itself says of a pipe closed earlier
+            return int(ExitCode.FAILURE)  # what click itself says of a pipe closed earlier
         except OSError as error:
             # A full disk or a folder of somebody else is the user's to mend: a sentence, not a traceback.
-            click.echo(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}", err=True)
-            code = int(ExitCode.FAILURE)
-        sys.exit(code if isinstance(code, int) else 0)
+            writer.complain(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+            return int(ExitCode.FAILURE)
+        except Exception:
+            # Ours to mend; the words in it may be anybody's.
+            writer.page(traceback.format_exc().rstrip("\n"), err=True)
+            return int(ExitCode.FAILURE)
 
 
 @click.command(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

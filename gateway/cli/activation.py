@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-import click
-
 from gateway.cli.listening import Choice
 from gateway.cli.progress import waiting
+from gateway.cli.writer import say
 from gateway.control import READY_LIMIT, Control
 from gateway.errors import PortBusy
 from gateway.lifecycle import holders
@@ -26,7 +25,7 @@ def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, chang
     after = state.read(systemctl)
     if not all(unit.is_enabled for unit in after.all if unit.name in ENABLED):
         systemctl.do("enable", *ENABLED)
-        click.echo(f"enabled: {', '.join(ENABLED[:-1])} and {ENABLED[-1]}")
+        say(f"enabled: {', '.join(ENABLED[:-1])} and {ENABLED[-1]}")
         did = True
     gateway_changed = not {SOCKET, SERVICE}.isdisjoint(changed)
     moved = before.socket.is_active and set(before.socket.listen) != set(after.socket.listen)
@@ -38,21 +37,21 @@ def activate(systemctl: Systemctl, env: Mapping[str, str], choice: Choice, chang
         did = _leave_running(systemctl, after, gateway_changed) or did
     if AGENT_SERVICE in changed and after.agent_service.is_active:
         systemctl.do("kill", "--kill-whom=main", f"--signal={RETIRE}", AGENT_SERVICE)
-        click.echo("the running agent leaves when none of its runs is on; the next run starts one that has this")
+        say("the running agent leaves when none of its runs is on; the next run starts one that has this")
     if set(after.socket.listen) != set(choice.addresses):
         listed = ", ".join(map(str, after.socket.listen))
-        click.echo(f"note: a drop-in of yours makes it listen on {listed or 'nothing'} instead ({SOCKET}.d)")
+        say(f"note: a drop-in of yours makes it listen on {listed or 'nothing'} instead ({SOCKET}.d)")
     return did or moved
 
 
 def _leave_running(systemctl: Systemctl, states: state.UnitStates, changed: bool) -> bool:
     """The gateway is not disturbed. It is given the agent's socket, for a hot restart would not bring it."""
     if changed:
-        click.echo("the running gateway takes this with its next cold start: openclaw-gateway restart --cold")
+        say("the running gateway takes this with its next cold start: openclaw-gateway restart --cold")
     if states.agent_socket.is_active:
         return False
     systemctl.do("start", AGENT_SOCKET)
-    click.echo(f"started: {AGENT_SOCKET}")
+    say(f"started: {AGENT_SOCKET}")
     return True
 
 
@@ -72,7 +71,7 @@ def start(systemctl: Systemctl, *names: str) -> None:
         raise
     if SERVICE in names and not (agent := state.read(systemctl).agent_socket).is_active:
         why = f"{AGENT_SOCKET} is {agent.active if agent.load == 'loaded' else agent.load}"
-        click.echo(f"note: {why}, so no model can be asked: openclaw-gateway doctor", err=True)
+        say(f"note: {why}, so no model can be asked: openclaw-gateway doctor", err=True)
 
 
 def stop(systemctl: Systemctl, names: Collection[str]) -> None:
@@ -87,7 +86,7 @@ def _reopen(systemctl: Systemctl, states: state.UnitStates, with_service: bool) 
     systemctl.do("stop", SERVICE, SOCKET)
     start(systemctl, SOCKET, *([SERVICE] if with_service else []))
     listed = ", ".join(map(str, states.socket.listen))
-    click.echo(f"moved: the port was closed and opened again on {listed}; clients have to connect there")
+    say(f"moved: the port was closed and opened again on {listed}; clients have to connect there")
 
 
 def _bring_up(systemctl: Systemctl, env: Mapping[str, str], states: state.UnitStates, changed: bool) -> bool:
@@ -101,5 +100,5 @@ def _bring_up(systemctl: Systemctl, env: Mapping[str, str], states: state.UnitSt
             start(systemctl, SOCKET, SERVICE)
             verb = "started"
         report = Control.from_env(env).wait_for_boot(None, READY_LIMIT)
-    click.echo(f"{verb}: ready on {' and '.join(report.listeners)} (pid {report.pid})")
+    say(f"{verb}: ready on {' and '.join(report.listeners)} (pid {report.pid})")
     return True

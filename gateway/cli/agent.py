@@ -1,7 +1,6 @@
 """`agent`: one message to an agent, and its answer."""
 
 import asyncio
-import json
 import math
 import os
 import sys
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.call import client_of
-from gateway.cli.chat import CAPS, PATIENCE_S, coloured, columns, forgive
+from gateway.cli.chat import CAPS, PATIENCE_S, columns
 from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import TIMEOUT_S, address_options, find_target
+from gateway.cli.writer import coloured, deliver, is_terminal, put, tell_json
 from gateway.errors import GatewayError, TimedOut
 from gateway.exits import ExitCode
 from gateway.units.installation import service_environment
@@ -68,7 +68,6 @@ def agent(
     params = {"message": text, "idempotencyKey": str(uuid.uuid4()), "timeout": math.ceil(timeout)}
     params |= {name: value for name, value in named.items() if value is not None}
     target = find_target(service_environment(os.environ), url, token, password)
-    forgive(sys.stdout)
     return asyncio.run(_ask(target, params, timeout, as_json))
 
 
@@ -83,7 +82,7 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
     begun = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):
-            streams = sys.stdout.isatty() and not as_json
+            streams = is_terminal() and not as_json
             payload = await (_stream(line, key, params) if streams else _call(line, params))
     except (TimeoutError, asyncio.CancelledError) as error:
         await abort(line, key, params["idempotencyKey"])
@@ -96,14 +95,14 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
         if not as_json:
             raise
         error_object = {"code": failure.code, "message": failure.message, "details": failure.details}
-        click.echo(json.dumps({"ok": False, "error": error_object}))
+        tell_json({"ok": False, "error": error_object})
         return ExitCode.FAILURE
     finally:
         await line.close()
     if as_json:
-        click.echo(json.dumps({"ok": True, "payload": payload}))
+        tell_json({"ok": True, "payload": payload})
     elif not streams and (said := _text(payload)):
-        click.echo(said)
+        deliver(said)
     if payload["result"]["meta"].get("aborted"):
         if not as_json:
             raise GatewayError("the answer was stopped")
@@ -130,8 +129,7 @@ async def _stream(line: "Lasting", key: str, params: dict[str, Any]) -> Any:
 
     def show(text: str) -> None:
         sign.off()
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        put(text)
 
     def tell(piece: Piece) -> None:
         show(paper.rest() if isinstance(piece, Over) else paper.show(piece))

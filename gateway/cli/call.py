@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from gateway.cli.target import Target, find_target, split, target_options, with_scheme
+from gateway.cli.writer import say, tell_json
 from gateway.config.parse import parse
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
@@ -73,7 +74,7 @@ def ask(
     async def talk() -> None:
         async with client_of(target, timeout) as client:
             payload = await client.call(method, params)
-            _tell_json(payload) if as_json else tell(payload)
+            tell_json({"ok": True, "payload": payload}) if as_json else tell(payload)
             if follow:
                 async for event in client.events():
                     _tell_event_json(event) if as_json else _tell_event(event)
@@ -84,25 +85,21 @@ def ask(
         if not as_json:
             raise
         error = {"code": failure.code, "message": failure.message, "details": failure.details}
-        click.echo(json.dumps({"ok": False, "error": error}))
+        tell_json({"ok": False, "error": error})
         return ExitCode.FAILURE
     return ExitCode.OK
 
 
 def _tell(payload: Any) -> None:
-    click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
-
-
-def _tell_json(payload: Any) -> None:
-    click.echo(json.dumps({"ok": True, "payload": payload}))
+    tell_json(payload, indent=2)
 
 
 def _tell_event(event: "Event") -> None:
-    click.echo(f"{event.name} {json.dumps(event.payload, ensure_ascii=False)}")
+    say(f"{event.name} {json.dumps(event.payload, ensure_ascii=False)}")
 
 
 def _tell_event_json(event: "Event") -> None:
-    click.echo(json.dumps({"event": event.name, "payload": event.payload, "seq": event.seq}))
+    tell_json({"event": event.name, "payload": event.payload, "seq": event.seq})
 
 
 @click.command()
@@ -119,9 +116,9 @@ def health(ws: bool, url: str | None, token: str | None, password: str | None, t
     reasons = [*answer.get("failing", []), *answer.get("degraded", [])]
     well = bool(answer.get("ok", True) and answer.get("ready", True) and not reasons)
     if as_json:
-        click.echo(json.dumps(answer))
+        tell_json(answer)
     else:
-        click.echo("ok" if well else f"unhealthy: {', '.join(reasons) or 'not ready'}")
+        say("ok" if well else f"unhealthy: {', '.join(reasons) or 'not ready'}")
     return ExitCode.OK if well else ExitCode.UNHEALTHY
 
 

@@ -4,13 +4,14 @@ import asyncio
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli.call import client_of
 from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import find_target, target_options
+from gateway.cli.writer import coloured, deliver, is_terminal, say, tell_json
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
 from gateway.paths import Paths
@@ -69,9 +70,7 @@ def chat(
     def make() -> Any:
         return client_of(target, timeout, CAPS)
 
-    for stream in (sys.stdout, sys.stderr):
-        forgive(stream)
-    if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
+    if sys.stdin.isatty() and is_terminal() and not as_json:
         return asyncio.run(_converse(make, text or None, **options))
     text = "\n\n".join(part for part in (text, "" if sys.stdin.isatty() and text else sys.stdin.read().strip()) if part)
     if not text:
@@ -106,7 +105,7 @@ async def _converse(
     colour = coloured()
     paper = Paper(columns, colour)
     line = Lasting(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
-    talk = Talk(line, Editor(past, offers, colour), Screen(sys.stdout, Sign()), paper, names, thinking)
+    talk = Talk(line, Editor(past, offers, colour), Screen(Sign()), paper, names, thinking)
     await line.open()
     try:
         await _choose(line, key, model)
@@ -115,7 +114,7 @@ async def _converse(
     finally:
         await line.close()
     if past.problem is not None:
-        click.echo(f"note: what was typed is not kept for the next time: {past.problem}", err=True)
+        say(f"note: what was typed is not kept for the next time: {past.problem}", err=True)
     return ExitCode.OK
 
 
@@ -146,7 +145,7 @@ async def _choose(line: "Lasting", key: str, model: str | None) -> None:
 
 def _answer(over: "Over", as_json: bool) -> int:
     if not as_json and over.text:
-        click.echo(over.text)
+        deliver(over.text)
     if over.state == "final":
         return ExitCode.OK
     if not as_json:
@@ -155,22 +154,9 @@ def _answer(over: "Over", as_json: bool) -> int:
 
 
 def _tell_json(piece: "Piece") -> None:
-    import msgspec
-
-    click.echo(msgspec.json.encode(piece).decode())
+    tell_json(piece)
 
 
 def columns() -> int:
     """How long a line in the terminal may be."""
     return min(shutil.get_terminal_size().columns, MAX_COLUMNS)
-
-
-def coloured() -> bool:
-    """Whether a terminal shall be written to in colours."""
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def forgive(stream: TextIO) -> None:
-    """A letter that the terminal's encoding does not have is no reason to end."""
-    if reconfigure := getattr(stream, "reconfigure", None):
-        reconfigure(errors="replace")

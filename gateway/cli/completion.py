@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
+from gateway.cli.writer import page
+
 PROGRAM = "openclaw-gateway"
 VARIABLE = "_OPENCLAW_GATEWAY_COMPLETE"
 
@@ -23,4 +25,4 @@ def completion(ctx: click.Context, shell: str) -> None:
         raise click.UsageError(f"no completion for {shell}")
     # `source()` would first run the shell to check its version; the text is the same.
     made = source(ctx.find_root().command, {}, PROGRAM, VARIABLE)
-    click.echo(made.source_template % made.source_vars())
+    page(made.source_template % made.source_vars())

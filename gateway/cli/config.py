@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from gateway.cli.writer import deliver, page, say, tell_json
 from gateway.config import edit, files, json5, lastgood
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
@@ -24,15 +25,16 @@ from gateway.reload.plan import Plan, make_plan
 from gateway.rpc.redaction import REDACTED, redact
 from gateway.units.installation import installed_addresses, open_addresses, service_environment
 from gateway.units.places import unit_folder
+from gateway.visible import BOLD, GREEN, RED, YELLOW, paint
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _file = click.Path(dir_okay=False, path_type=Path)
 _FATES = {
-    "hot": ("applied hot", "green"),
-    "restart": ("restart, unseen by clients", "yellow"),
-    "unit": ("socket unit: run `openclaw-gateway install` after saving", "yellow"),
-    "ignored": ("ignored: it needs a restart, and gateway.reload.mode is hot", "yellow"),
-    "none": ("nothing", None),
+    "hot": ("applied hot", GREEN),
+    "restart": ("restart, unseen by clients", YELLOW),
+    "unit": ("socket unit: run `openclaw-gateway install` after saving", YELLOW),
+    "ignored": ("ignored: it needs a restart, and gateway.reload.mode is hot", YELLOW),
+    "none": ("nothing", ""),
 }
 
 
@@ -66,7 +68,7 @@ def check(file: Path | None, as_json: bool) -> None:
             "warnings": found.warnings,
             "unused": found.unused,
         }
-        _print_json(facts)
+        tell_json(facts, indent=2)
     else:
         _tell_check(found)
     sys.exit(ExitCode.OK if found.config else ExitCode.CONFIG_INVALID)
@@ -74,18 +76,18 @@ def check(file: Path | None, as_json: bool) -> None:
 
 def _tell_check(found: Snapshot) -> None:
     for issue in found.issues:
-        click.echo(f"{click.style('error:', fg='red')} {issue}")
+        say(paint("error:", RED), f" {issue}")
     for warning in found.warnings:
-        click.echo(f"{click.style('warning:', fg='yellow')} {warning}")
+        say(paint("warning:", YELLOW), f" {warning}")
     if found.unused:
-        click.echo(f"not used by this gateway: {', '.join(found.unused)}")
+        say(f"not used by this gateway: {', '.join(found.unused)}")
     if not found.exists and found.config:
-        click.echo(f"{found.path} does not exist; the defaults are in force")
+        say(f"{found.path} does not exist; the defaults are in force")
     elif found.config:
-        click.echo(click.style(f"{found.path}: good", fg="green"))
+        say(paint(f"{found.path}: good", GREEN))
     else:
         count = len(found.issues)
-        click.echo(f"{found.path}: {count} error{'s' if count > 1 else ''}; the gateway keeps the config that it has")
+        say(f"{found.path}: {count} error{'s' if count > 1 else ''}; the gateway keeps the config that it has")
 
 
 @config.command()
@@ -103,7 +105,7 @@ def plan(file: Path, as_json: bool) -> None:
         raise GatewayError(f"{file}: no such file")
     made = _plan(_in_force(paths, file.absolute()), _valid(new))
     if as_json:
-        _print_json(_plan_facts(made))
+        tell_json(_plan_facts(made), indent=2)
     else:
         _tell_plan(made)
 
@@ -126,9 +128,9 @@ def get(path: str, raw: bool, show_secrets: bool, as_json: bool) -> None:
             raise GatewayError(f"{path} is not set")
         tree = tree[key]
     if isinstance(tree, str) and not as_json:
-        click.echo(tree)
+        deliver(tree)
     else:
-        _print_json(tree)
+        tell_json(tree, indent=2)
 
 
 @config.command("set")
@@ -160,7 +162,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         except OSError as error:
             raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
     _tell_plan(made)
-    click.echo(f"{'would write' if dry_run else 'saved'}: {paths.config}")
+    say(f"{'would write' if dry_run else 'saved'}: {paths.config}")
 
 
 @config.command()
@@ -174,15 +176,13 @@ def schema(path: str, as_json: bool) -> None:
     if path not in FIELDS and path not in SECTIONS:
         raise GatewayError(f"{path} is not a setting of this gateway; `openclaw-gateway config schema` lists them")
     if as_json:
-        _print_json(json_schema(path))
+        tell_json(json_schema(path), indent=2)
         return
     for name, rule in FIELDS.items():
         if name == path or not path or name.startswith(f"{path}."):
             default = "unset" if rule.default is None else json.dumps(rule.default)
-            click.echo(click.style(name, bold=True))
-            click.echo(
-                f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {_change(rule.effect)}"
-            )
+            say(paint(name, BOLD))
+            page(f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {_change(rule.effect)}")
 
 
 def _change(effect: str) -> str:
@@ -213,7 +213,7 @@ def _valid(found: Snapshot, remark: str = "") -> Snapshot:
 
 def _refuse(found: Snapshot, remark: str) -> NoReturn:
     for issue in found.issues:
-        click.echo(f"{click.style('error:', fg='red')} {issue}", err=True)
+        say(paint("error:", RED), f" {issue}", err=True)
     count = len(found.issues)
     raise ConfigInvalid(f"{found.path}: {count} error{'s' if count > 1 else ''}{'; ' if remark else ''}{remark}")
 
@@ -245,11 +245,11 @@ def _socket_by_systemd(env: Mapping[str, str]) -> bool:
 def _tell_plan(made: Plan) -> None:
     for change in made.changes:
         words, colour = _FATES[made.fate(change)]
-        click.echo(f"{change.path}: {click.style(words, fg=colour)}")
+        say(f"{change.path}: ", paint(words, colour))
     if made.outcome == "off":
-        click.echo("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
+        say("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
     elif not made.changes:
-        click.echo("no difference in meaning: nothing will happen")
+        say("no difference in meaning: nothing will happen")
 
 
 def _plan_facts(made: Plan) -> dict[str, Any]:
@@ -281,10 +281,6 @@ def _at(tree: Any, keys: tuple[str, ...]) -> Any:
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
 def _environment() -> dict[str, str]:

@@ -8,6 +8,8 @@ import click
 
 from gateway.cli.call import as_answer, ask
 from gateway.cli.target import target_options
+from gateway.cli.writer import say
+from gateway.visible import YELLOW, paint
 
 
 @click.group()
@@ -80,32 +82,25 @@ def revoke(device_id: str, role: str, **where: Any) -> int:
 
 
 def _sentence(template: str) -> Callable[[Any], None]:
-    return lambda payload: click.echo(template.format_map(payload))
+    return lambda payload: say(template.format_map(payload))
 
 
 def _tell_list(payload: Any) -> None:
     waiting, paired = payload["pending"], payload["paired"]
     for each in waiting:
-        click.secho(f"waiting  request {each['requestId']}", fg="yellow")
-        click.echo(
-            f"         {_describe(each)} from {_plain(each.get('remoteIp', 'this machine'))}, {_when(each['ts'])}"
-        )
+        say(paint(f"waiting  request {each['requestId']}", YELLOW))
+        say(f"         {_describe(each)} from {each.get('remoteIp', 'this machine')}, {_when(each['ts'])}")
     for each in paired:
-        tokens = [f"{_plain(token['role'])}{' (revoked)' * ('revokedAtMs' in token)}" for token in each["tokens"]]
-        click.echo(f"paired   {_describe(each)}, {_when(each['approvedAtMs'])}; tokens: {', '.join(tokens) or 'none'}")
+        tokens = [f"{token['role']}{' (revoked)' * ('revokedAtMs' in token)}" for token in each["tokens"]]
+        say(f"paired   {_describe(each)}, {_when(each['approvedAtMs'])}; tokens: {', '.join(tokens) or 'none'}")
     if not waiting and not paired:
-        click.echo("no device waits or is paired")
+        say("no device waits or is paired")
 
 
 def _describe(each: Any) -> str:
     name = each.get("displayName") or each.get("clientId") or "unnamed"
     rights = ", ".join([*each.get("roles", []), *each.get("scopes", [])])
-    return f"{_plain(each['deviceId'])} {_plain(name)} ({_plain(rights)})"
-
-
-def _plain(text: str) -> str:
-    """A device chose these words itself; a terminal shall not obey them."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return f"{each['deviceId']} {name} ({rights})"
 
 
 def _when(ms: int) -> str:

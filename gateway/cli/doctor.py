@@ -3,14 +3,15 @@
 import os
 
 import click
-import msgspec
 
+from gateway.cli.writer import page, say, tell_json
 from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.evidence import gather
 from gateway.doctor.security import SECURITY, Risk, audit
 from gateway.exits import ExitCode
+from gateway.visible import BOLD, RED, YELLOW, hanging, paint
 
-_COLOURS = {"problem": "red", "warning": "yellow", "note": None}
+_COLOURS = {"problem": RED, "warning": YELLOW, "note": ""}
 
 
 @click.command()
@@ -24,17 +25,16 @@ def doctor(security: bool, as_json: bool) -> None:
     evidence = gather(os.environ)
     findings = [*audit(evidence)] if security else examine(evidence)
     if as_json:
-        click.echo(msgspec.json.encode(findings).decode())
+        tell_json(findings)
     else:
         for finding in findings:
             row = f" [{finding.id}]" if isinstance(finding, Risk) else ""
-            severity = click.style(finding.severity, fg=_COLOURS[finding.severity], bold=True)
-            click.echo(f"{severity}: {finding.title}{row}")
+            say(paint(finding.severity, BOLD + _COLOURS[finding.severity]), f": {finding.title}{row}")
             if finding.detail:
-                click.echo(f"    {finding.detail}")
+                page(hanging(f"    {finding.detail}", "    "))
             if finding.remedy:
-                click.echo(f"    → {finding.remedy}")
+                page(hanging(f"    → {finding.remedy}", "      "))
     mend = [finding for finding in findings if finding.severity != "note"]
     if not mend and not as_json:
-        click.echo(f"nothing to mend ({len(SECURITY) if security else len(CHECKS)} checks)")
+        say(f"nothing to mend ({len(SECURITY) if security else len(CHECKS)} checks)")
     raise click.exceptions.Exit(ExitCode.UNHEALTHY if mend else ExitCode.OK)

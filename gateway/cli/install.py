@@ -12,6 +12,7 @@ import click
 from gateway.cli.activation import activate, stop
 from gateway.cli.listening import choose, refuse_open_port
 from gateway.cli.progress import waiting
+from gateway.cli.writer import say
 from gateway.errors import UnitConflict
 from gateway.lifecycle import holders
 from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals, sandbox
@@ -36,7 +37,7 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     """
     _refuse_system_units()
     if os.environ.get("SUDO_USER"):
-        click.echo("note: under sudo this installs root's own gateway; for yours, run it without sudo")
+        say("note: under sudo this installs root's own gateway; for yours, run it without sudo")
     openclaw = rivals.openclaw_unit(os.environ)
     env = (dict(openclaw.carried) if openclaw else {}) | installation.service_environment(os.environ)
     in_the_way = ([openclaw.path] if openclaw else []) + rivals.foreign_units(env)
@@ -52,9 +53,9 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     changes = wanted.apply()
     notes = [*choice.notes, *([f"the sandbox is without namespaces: {refusal}"] if refusal and systemctl else [])]
     for note in notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     for change in changes:
-        click.echo(f"{change.kind}: {change.path}")
+        say(f"{change.kind}: {change.path}")
     if systemctl is None:
         _without_manager(now)
         return
@@ -63,7 +64,7 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     lingered = _ensure_linger()
     _tell_drop_ins()
     if not (changed or activated or lingered):
-        click.echo("already installed, nothing to change")
+        say("already installed, nothing to change")
 
 
 def _refuse_system_units() -> None:
@@ -73,7 +74,7 @@ def _refuse_system_units() -> None:
                 f"{unit.path} is enabled: a system-wide gateway and yours would fight for the port. Keep that one, or "
                 f"disable it first: sudo systemctl disable --now {SOCKET} {SERVICE}"
             )
-        click.echo(f"note: {unit.path} exists but is not enabled; it would fight with this one if it were started")
+        say(f"note: {unit.path} exists but is not enabled; it would fight with this one if it were started")
 
 
 def _conflict_sentence(openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> str:
@@ -90,12 +91,12 @@ def _take_aside(systemctl: Systemctl | None, openclaw: rivals.OpenClawUnit | Non
     if paths and systemctl:
         systemctl.do("stop", *[path.name for path in paths])
     for path in paths:
-        click.echo(f"put aside: {path} -> {put_aside(path).name}")
+        say(f"put aside: {path} -> {put_aside(path).name}")
     if openclaw:
         for name, value in sorted(openclaw.carried.items()):
-            click.echo(f"carried over: {name}={value}")
+            say(f"carried over: {name}={value}")
         if openclaw.dropped:
-            click.echo(
+            say(
                 f"not carried over: {', '.join(openclaw.dropped)} (what is a secret belongs into the config file or "
                 "~/.openclaw/.env, not into a unit; the backup has the values)"
             )
@@ -108,7 +109,7 @@ def _without_manager(now: bool) -> None:
     )
     if now:
         raise NoManager(sentence)
-    click.echo(sentence)
+    say(sentence)
 
 
 def _ensure_linger() -> bool:
@@ -118,9 +119,9 @@ def _ensure_linger() -> bool:
         return False
     reason = enable_linger(os.environ, user)
     if reason is None:
-        click.echo(f"lingering enabled for {user}: the gateway starts at boot and survives logout")
+        say(f"lingering enabled for {user}: the gateway starts at boot and survives logout")
         return True
-    click.echo(
+    say(
         f"note: lingering could not be enabled ({reason}), so the gateway ends when {user} logs out. "
         f"To change that: sudo loginctl enable-linger {user}"
     )
@@ -134,7 +135,7 @@ def _tell_drop_ins() -> None:
             text = read(path) or ""
             if not text.startswith(MARK):
                 also = f"; it replaces the command of {unit}" if "ExecStart=" in text else ""
-                click.echo(f"your drop-in stays in force: {path}{also}")
+                say(f"your drop-in stays in force: {path}{also}")
 
 
 @click.command()
@@ -153,16 +154,16 @@ def uninstall() -> None:
             systemctl.do("disable", *(name for name in names if name in ENABLED))
     installation.remove(written)
     for path in written:
-        click.echo(f"removed: {path}")
+        say(f"removed: {path}")
     if systemctl and written:
         systemctl.do("daemon-reload")
         _forget_failures(systemctl, names)
     if not written:
-        click.echo(f"nothing of ours in {folder}")
+        say(f"nothing of ours in {folder}")
     for backup in backups(folder):
         original = backup.name.partition(".openclaw-backup")[0]
-        click.echo(f"put aside earlier: {backup}; to use it again: mv {backup} {folder / original}")
-    click.echo("config and state are left as they are")
+        say(f"put aside earlier: {backup}; to use it again: mv {backup} {folder / original}")
+    say("config and state are left as they are")
 
 
 def _forget_failures(systemctl: Systemctl, names: list[str]) -> None:

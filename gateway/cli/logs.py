@@ -1,11 +1,9 @@
 """`logs`: the JSONL log file, as OpenClaw writes it, in lines that a person reads."""
 
 import os
-import re
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -13,14 +11,18 @@ import click
 
 from gateway.cli.logfile import Follower, find, last_lines
 from gateway.cli.logline import Line, parse
+from gateway.cli.writer import page, relay, repeat_json
 from gateway.errors import GatewayError
+from gateway.exits import ExitCode
 from gateway.units import AGENT_SERVICE, SERVICE
 from gateway.units.installation import service_environment
+from gateway.visible import DIM, GREY, RED, YELLOW, Inked, hanging, one_line, paint
 
 DEFAULT_LINES = 50
+MARGIN = "    "
+"""Before what goes on over a line."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_COLOURS = {"fatal": "red", "error": "red", "warn": "yellow", "debug": "bright_black", "trace": "bright_black"}
+_COLOURS = {"fatal": RED, "error": RED, "warn": YELLOW, "debug": GREY, "trace": GREY}
 
 
 class When(click.ParamType[datetime]):
@@ -44,23 +46,24 @@ class When(click.ParamType[datetime]):
 @click.option("--since", type=When(), metavar="WHEN", help="From then on: 10m, 2h, 1d, or an ISO time.")
 @click.option("--json", "as_json", is_flag=True, help="The lines of the file as they are.")
 @click.option("--journal", is_flag=True, help="The units' journal instead of the file (journalctl).")
-def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool, journal: bool) -> None:
+def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool, journal: bool) -> int:
     """Show and follow the log.
 
     Reads the running gateway's log file, else the newest one in /tmp/openclaw.
     """
     if journal:
-        _exec_journalctl(count, follow, since)
+        return _relay_journal(count, follow, since)
     path = find(service_environment(os.environ))
     if path is None:
         raise GatewayError("there is no log file yet; the journal may have more: openclaw-gateway logs --journal")
     wanted = None if since and count is None else DEFAULT_LINES if count is None else count
-    show = _printer(as_json)
+    show = repeat_json if as_json else lambda text: page(render(parse(text)))
     with closing(Follower(path)) as follower:
         for text in _chosen(last_lines(path, wanted, follower.position), since):
             show(text)
         for text in follower.lines(pause=_pause) if follow else ():
             show(text)
+    return ExitCode.OK
 
 
 def _chosen(texts: Iterable[str], since: datetime | None) -> Iterator[str]:
@@ -70,37 +73,26 @@ def _chosen(texts: Iterable[str], since: datetime | None) -> Iterator[str]:
             yield text
 
 
-def _printer(as_json: bool) -> Callable[[str], None]:
-    if as_json:
-        return lambda text: click.echo(text)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return lambda text: click.echo(render(parse(text), colour))
-
-
-def render(line: Line, colour: bool) -> str:
-    """`12:03:04 info  reload: config change …`; what is no log line comes out as it is."""
-    # Whoever writes into a log must not be able to steer the terminal of the one who reads it.
-    message = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line.message)
+def render(line: Line) -> Inked:
+    """`12:03:04 info  reload: config change …`; what goes on over a line is indented, what is no log line too."""
+    message = Inked(hanging(line.message, MARGIN))
     if line.time is None:
         return message
-    moment = line.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    level = f"{line.level:<5}"
-    if colour:
-        moment = click.style(moment, dim=True)
-        level = click.style(level, fg=_COLOURS.get(line.level))
-    return f"{moment} {level} {f'{line.subsystem}: ' if line.subsystem else ''}{message}"
+    moment = paint(line.time.astimezone().strftime("%Y-%m-%d %H:%M:%S"), DIM)
+    level = paint(one_line(f"{line.level:<5}"), _COLOURS.get(line.level, ""))
+    subsystem = one_line(f"{line.subsystem}: ") if line.subsystem else ""
+    return Inked(" ").join((moment, level, subsystem + message))
 
 
 def _pause() -> None:
-    sys.stdout.flush()
     time.sleep(0.25)
 
 
-def _exec_journalctl(count: int | None, follow: bool, since: datetime | None) -> None:
+def _relay_journal(count: int | None, follow: bool, since: datetime | None) -> int:
     words = ["journalctl", "--user", "-u", SERVICE, "-u", AGENT_SERVICE]
     words += ["-n", str(DEFAULT_LINES if count is None else count)]
     words += ["-f"] if follow else []
     words += ["--since", since.astimezone().strftime("%Y-%m-%d %H:%M:%S")] if since else []
     if shutil.which(words[0]) is None:
         raise GatewayError("there is no journalctl here")
-    os.execvp(words[0], words)
+    return relay(*words)

@@ -8,6 +8,7 @@ from gateway.cli.call import as_answer, ask
 from gateway.cli.listing import Listing
 from gateway.cli.table import print_table
 from gateway.cli.target import target_options
+from gateway.cli.writer import say
 
 
 @click.group(cls=Listing)
@@ -33,7 +34,7 @@ def list_(provider: str | None, **where: Any) -> int:
 def _tell(payload: Any) -> None:
     rows = payload["models"]
     if not rows:
-        click.echo("the config names no model")
+        say("the config names no model")
         return
     print_table(
         ("", "MODEL", "CONTEXT", "USABLE", "TAKES"),

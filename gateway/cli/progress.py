@@ -1,10 +1,12 @@
 """A sign of life on stderr while a command waits: only on a terminal, and only when it takes longer than a moment."""
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from gateway.cli.writer import is_terminal, put, stream
+from gateway.visible import ERASE, RETURN
 
 QUIET_FOR = 1.0
 """Seconds before the first sign."""
@@ -13,7 +15,7 @@ QUIET_FOR = 1.0
 @contextmanager
 def waiting(what: str, quiet_for: float = QUIET_FOR) -> Iterator[None]:
     """Show `what` with the seconds passed, and take it away at the end."""
-    if not sys.stderr.isatty():
+    if not is_terminal(err=True):
         yield
         return
     done = threading.Event()
@@ -31,9 +33,7 @@ def _show(what: str, quiet_for: float, done: threading.Event) -> None:
     if done.wait(quiet_for):
         return
     while True:
-        sys.stderr.write(f"\r{what} … {time.monotonic() - begun:.0f} s")
-        sys.stderr.flush()
+        put(RETURN + f"{what} … {time.monotonic() - begun:.0f} s", stream(err=True))
         if done.wait(1.0):
             break
-    sys.stderr.write("\r\x1b[K")
-    sys.stderr.flush()
+    put(ERASE, stream(err=True))

@@ -4,6 +4,8 @@ import ipaddress
 
 import click
 
+from gateway.cli.writer import say
+
 
 def _checked_bind(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value in (None, "loopback", "lan"):
@@ -35,7 +37,7 @@ def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: boo
     A config with errors never ends it: it runs on the last good one, or on defaults that answer health alone.
     """
     if force:
-        click.echo(
+        say(
             "--force: there is nothing to force. No process is ever killed to free a port: under systemd the socket "
             "unit holds it, and otherwise you will be told who does.",
             err=True,

@@ -8,10 +8,10 @@ import os
 import time
 
 import click
-import msgspec
 
 from gateway.cli import activation
 from gateway.cli.progress import waiting
+from gateway.cli.writer import complain, say, tell_json
 from gateway.control import READY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
@@ -56,9 +56,9 @@ def stop(as_json: bool) -> None:
     with waiting("stopping"):
         activation.stop(systemctl, names)
     if as_json:
-        click.echo(msgspec.json.encode({"stopped": names}).decode())
+        tell_json({"stopped": names})
         return
-    click.echo(f"stopped {', '.join(names)}: the port is closed. Start again: openclaw-gateway start")
+    say(f"stopped {', '.join(names)}: the port is closed. Start again: openclaw-gateway start")
 
 
 def _refuse_foreign_process() -> None:
@@ -106,7 +106,7 @@ def restart(cold: bool, timeout: float, reason: str, as_json: bool) -> None:
             ticket = control.restart(reason)
             before, asked = ticket.boot_id, ticket.state != "leaving"
         except (NotRunning, TimedOut) as error:
-            click.echo(f"{error}; restarting it through systemd", err=True)
+            say(f"{error}; restarting it through systemd", err=True)
             cold = True
     if cold and _restart_cold():
         return
@@ -132,7 +132,7 @@ def _restart_cold() -> bool:
     systemctl.do("--no-block", "restart", SERVICE)
     if holders.unit(os.getpid()) != SERVICE:
         return False
-    click.echo("restart queued; this command runs inside the gateway's unit and ends with it", err=True)
+    say("restart queued; this command runs inside the gateway's unit and ends with it", err=True)
     return True
 
 
@@ -152,9 +152,9 @@ def _restart_story(report: StatusReport, waited: float) -> str:
 
 
 def _tell_ready(report: StatusReport, story: str, as_json: bool) -> None:
-    click.echo(msgspec.json.encode(report).decode() if as_json else story)
+    tell_json(report) if as_json else say(story)
     if not as_json and "config" in report.degraded:
-        click.echo("the config file has errors, so the last good one runs: openclaw-gateway config check", err=True)
+        say("the config file has errors, so the last good one runs: openclaw-gateway config check", err=True)
 
 
 @click.command()
@@ -171,7 +171,7 @@ def reload(timeout: float, as_json: bool) -> None:
     with waiting("reloading"):
         result = control.reload(timeout)
     if as_json:
-        click.echo(msgspec.json.encode(result).decode())
+        tell_json(result)
     else:
         _tell_result(result)
     if not result.ok:
@@ -182,17 +182,15 @@ def reload(timeout: float, as_json: bool) -> None:
 
 
 def _tell_result(result: ReloadResult) -> None:
-    click.echo(result.message if result.ok else f"error: {result.message}", err=not result.ok)
+    say(result.message) if result.ok else complain(result.message)
     for issue in result.issues:
-        click.echo(f"  {issue}", err=True)
+        say(f"  {issue}", err=True)
     for warning in result.warnings:
-        click.echo(f"  warning: {warning}", err=True)
+        say(f"  warning: {warning}", err=True)
     for change in result.changes:
-        click.echo(
-            f"  {change.path}: {change.effect}{f' ({change.action})' if change.action else ''}", err=not result.ok
-        )
+        say(f"  {change.path}: {change.effect}{f' ({change.action})' if change.action else ''}", err=not result.ok)
     if any(change.effect == "unit" for change in result.changes):
-        click.echo("  the socket unit holds the port; to move it: openclaw-gateway install")
+        say("  the socket unit holds the port; to move it: openclaw-gateway install")
 
 
 def _follow_restart(control: Control, before: str | None, timeout: float) -> None:
@@ -203,6 +201,6 @@ def _follow_restart(control: Control, before: str | None, timeout: float) -> Non
     except TimedOut:
         if control.status().phase != "deferred":
             raise
-        click.echo("the restart waits for an idle moment; openclaw-gateway status shows it", err=True)
+        say("the restart waits for an idle moment; openclaw-gateway status shows it", err=True)
     else:
-        click.echo(f"the new process is ready (pid {report.pid})", err=True)
+        say(f"the new process is ready (pid {report.pid})", err=True)

@@ -14,6 +14,7 @@ from gateway.cli.suggest import session_keys
 from gateway.cli.table import print_table
 from gateway.cli.target import target_options
 from gateway.cli.upkeep import backup, check, import_, recover
+from gateway.cli.writer import coloured, confirm, is_terminal, page, say
 
 DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000
@@ -80,7 +81,7 @@ def delete(key: str, yes: bool, **where: Any) -> int:
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("nobody is there to be asked: say --yes")
-        click.confirm(f"Forget {key} and all that was said in it?", abort=True)
+        confirm(f"Forget {key} and all that was said in it?")
     return ask("sessions.delete", {"key": key}, _tell_deleted, **where)
 
 
@@ -106,33 +107,31 @@ def rename(key: str, label: str, **where: Any) -> int:
 
 
 def _sentence(template: str) -> Callable[[Any], None]:
-    return lambda payload: click.echo(template.format_map(payload))
+    return lambda payload: say(template.format_map(payload))
 
 
 def _tell_list(payload: Any) -> None:
-    from gateway.cli.conversation.wrap import plain
-
     rows = payload["sessions"]
     if not rows:
-        click.echo("no session")
+        say("no session")
         return
     now = time.time() * 1000
     print_table(
         ("SESSION", "AGE", "TOKENS", "MODEL", "TITLE"),
         [
             (
-                plain(row["key"]),
+                row["key"],
                 duration(max(now - row["updatedAt"], 0) / 1000) if row.get("updatedAt") else "",
                 f"{row.get('totalTokens') or 0:,}",
-                plain("/".join(part for part in (row.get("modelProvider"), row.get("model")) if part)),
-                " ".join(plain(title_of(row)).split()),
+                "/".join(part for part in (row.get("modelProvider"), row.get("model")) if part),
+                " ".join(title_of(row).split()),
             )
             for row in rows
         ],
         right=("AGE", "TOKENS"),
     )
     if (more := payload.get("totalCount", 0) - len(rows)) > 0:
-        click.echo(f"{more} more: --limit {payload['totalCount']}")
+        say(f"{more} more: --limit {payload['totalCount']}")
 
 
 def title_of(row: Any) -> str:
@@ -141,21 +140,20 @@ def title_of(row: Any) -> str:
 
 
 def _tell_messages(payload: Any) -> None:
-    from gateway.cli.chat import coloured, columns
+    from gateway.cli.chat import columns
     from gateway.cli.conversation.paper import Paper
     from gateway.cli.conversation.pieces import read_row
 
-    tty = sys.stdout.isatty()
-    paper = Paper(columns if tty else lambda: sys.maxsize, tty and coloured())
+    paper = Paper(columns if is_terminal() else lambda: sys.maxsize, coloured())
     rows = [read_row(message) for message in payload["messages"]]
-    click.echo(paper.recall(rows, None).rstrip("\n") or "nothing was said", color=tty)
+    page(paper.recall(rows, None).rstrip("\n") or "nothing was said")
 
 
 def _tell_deleted(payload: Any) -> None:
-    click.echo(f"deleted {payload['key']}" if payload["deleted"] else f"there is no session {payload['key']}")
+    say(f"deleted {payload['key']}" if payload["deleted"] else f"there is no session {payload['key']}")
 
 
 def _tell_compacted(payload: Any) -> None:
     kept = f"{payload.get('kept', 0)} of its messages are left"
     why = {"no sessionId": "there is no such session", "no transcript": "nothing was said there"}
-    click.echo(f"{payload['key']}: {why.get(payload.get('reason'), kept)}")
+    say(f"{payload['key']}: {why.get(payload.get('reason'), kept)}")

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from gateway import __version__
+from gateway.cli.writer import say, tell_json
 from gateway.control import Control
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
@@ -23,6 +24,7 @@ from gateway.units.installation import installed_addresses, service_environment,
 from gateway.units.places import lingers, unit_folder
 from gateway.units.state import UnitStates
 from gateway.units.systemctl import NoManager, Systemctl
+from gateway.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 
 MEGABYTE = 1_000_000
 
@@ -59,10 +61,10 @@ def status(as_json: bool) -> None:
     """
     view = look()
     if as_json:
-        click.echo(msgspec.json.encode(view).decode())
+        tell_json(view)
     else:
         for label, text in lines(view):
-            click.echo(f"{click.style(f'{label:>9}', bold=True)}  {text}")
+            say(paint(f"{label:>9}", BOLD), "  ", text)
     codes = {"ok": ExitCode.OK, "not-running": ExitCode.NOT_RUNNING}
     raise click.exceptions.Exit(codes.get(view.verdict, ExitCode.UNHEALTHY))
 
@@ -139,17 +141,17 @@ def lines(view: View) -> Iterator[tuple[str, str]]:
 def _gateway_line(view: View) -> str:
     report = view.gateway
     if view.verdict == "frozen":
-        return click.style("does not answer", fg="red") + ": it has the control socket open and says nothing"
+        return paint("does not answer", RED) + ": it has the control socket open and says nothing"
     if report is None:
-        return click.style("not running", fg="red")
-    word = click.style("ready", fg="green") if report.ready else click.style(f"not ready ({report.phase})", fg="yellow")
+        return paint("not running", RED)
+    word = paint("ready", GREEN) if report.ready else paint(f"not ready ({report.phase})", YELLOW)
     if report.degraded:
-        word += click.style(f", degraded: {', '.join(report.degraded)}", fg="yellow")
+        word += paint(f", degraded: {', '.join(report.degraded)}", YELLOW)
     skew = ""
     if view.version_skew:
         skew = f"; installed is {view.installed_version}: openclaw-gateway restart"
     uptime = duration(report.uptime_ms / 1000)
-    return f"{word}, version {report.version}{skew}, pid {report.pid}, up {uptime}, phase {report.phase}"
+    return word + f", version {report.version}{skew}, pid {report.pid}, up {uptime}, phase {report.phase}"
 
 
 def _port_line(view: View) -> str:
@@ -173,8 +175,8 @@ def _unit_line(unit: state.UnitState) -> str:
     if unit.load == "not-found":
         return f"{unit.name} is not installed: openclaw-gateway install"
     word = f"{unit.active} ({unit.sub})"
-    colour = {"active": "green", "failed": "red"}.get(unit.active, "yellow")
-    parts = [f"{unit.name} {click.style(word, fg=colour)}"]
+    colour = {"active": GREEN, "failed": RED}.get(unit.active, YELLOW)
+    parts: list[str] = [f"{unit.name} " + paint(word, colour)]
     if unit.enabled != "static":  # one that only its socket starts
         parts.append(unit.enabled or "no install state")
     if unit.result != "success":
@@ -183,7 +185,7 @@ def _unit_line(unit: state.UnitState) -> str:
         parts.append(f"restarted by systemd {unit.restarts} times")
     if unit.needs_daemon_reload:
         parts.append("changed on disk: systemctl --user daemon-reload")
-    return ", ".join(parts)
+    return Inked(", ").join(parts)
 
 
 def _agent_line(socket: state.UnitState, service: state.UnitState) -> str:
@@ -191,11 +193,11 @@ def _agent_line(socket: state.UnitState, service: state.UnitState) -> str:
     if "not-found" in (socket.load, service.load) or not socket.is_active:
         return _unit_line(socket if service.load != "not-found" else service)
     if service.active == "inactive":
-        waits = f"{click.style('not running', fg='green')}, starts with the next run"
-        return f"{waits} ({socket.name} {socket.active} ({socket.sub}))"
+        waits = paint("not running", GREEN) + ", starts with the next run"
+        return waits + f" ({socket.name} {socket.active} ({socket.sub}))"
     facts = [f"pid {service.main_pid}"] if service.main_pid else []
     facts += [f"{service.memory / MEGABYTE:.0f} MB"] if service.memory is not None else []
-    return ", ".join([_unit_line(service), *facts])
+    return Inked(", ").join([_unit_line(service), *facts])
 
 
 def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
@@ -212,13 +214,13 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
             text += f"; closed: {', '.join(f'{n} {reason}' for reason, n in sorted(restarts.closed.items()))}"
         yield "carried", text
     if report.conversations_problem:
-        yield "sessions", f"{click.style('cannot be written', fg='red')}: {report.conversations_problem}"
+        yield "sessions", paint("cannot be written", RED) + f": {report.conversations_problem}"
     if report.restart_problem:
-        yield "restart", f"{click.style('did not happen', fg='red')}: {report.restart_problem}"
+        yield "restart", paint("did not happen", RED) + f": {report.restart_problem}"
     config = report.config
     runs = {"file": "", "last-good": ", so the last good one runs", "defaults": ", so defaults run"}[config.source]
-    colour = "green" if config.state == "good" else "yellow"
-    yield "config", f"{config.path}: {click.style(config.state, fg=colour)}{runs}, watching by {report.watching}"
+    colour = GREEN if config.state == "good" else YELLOW
+    yield "config", f"{config.path}: " + paint(config.state, colour) + f"{runs}, watching by {report.watching}"
     for issue in config.issues:
         yield "", f"- {issue}"
     if config.last_reload:

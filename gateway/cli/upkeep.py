@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import click
-import msgspec
 
 from gateway import __version__
 from gateway.cli.progress import waiting
+from gateway.cli.writer import say, tell_json
 from gateway.config import catalog, files
 from gateway.control import Control
 from gateway.errors import AlreadyRunning, GatewayError, NotRunning, TimedOut
@@ -49,7 +49,11 @@ def import_(source: Path | None, dry_run: bool, as_json: bool) -> None:
     work = Import(source or paths.state, paths.database, Naming(who.main_key, who.scope), dry_run=dry_run)
     with waiting("importing"):
         report = work.run()
-    click.echo(msgspec.json.encode(report).decode() if as_json else "\n".join(_told(report)))
+    if as_json:
+        tell_json(report)
+        return
+    for line in _told(report):
+        say(line)
 
 
 @click.command()
@@ -68,7 +72,7 @@ def backup(path: Path | None, as_json: bool) -> None:
     with waiting("copying"):
         size = backing.copy(paths.database, path)
     answer = {"path": str(path), "bytes": size}
-    click.echo(msgspec.json.encode(answer).decode() if as_json else f"copied {size / 1e6:.1f} MB to {path}")
+    tell_json(answer) if as_json else say(f"copied {size / 1e6:.1f} MB to {path}")
 
 
 @click.command()
@@ -84,7 +88,11 @@ def check(deep: bool, as_json: bool) -> None:
         found = look(paths.database, deep=deep)
     if found is None:
         raise GatewayError(_absent(paths.database))
-    click.echo(msgspec.json.encode(found).decode() if as_json else _verdict(found))
+    if as_json:
+        tell_json(found)
+    else:
+        for line in _verdict(found):
+            say(line)
     bad = found.problem is not None or found.damages
     raise click.exceptions.Exit(ExitCode.UNHEALTHY if bad else ExitCode.OK)
 
@@ -106,12 +114,12 @@ def recover(as_json: bool) -> None:
     with waiting("recovering"):
         salvage = salvaging.recover(paths.database, int(time.time() * 1000))
     if as_json:
-        click.echo(msgspec.json.encode(salvage).decode())
+        tell_json(salvage)
         return
     sessions, messages = (_count(salvage.rows[f"{what}s"], what) for what in ("session", "message"))
-    click.echo(f"recovered {sessions} with {messages}; the old file is {salvage.aside}")
+    say(f"recovered {sessions} with {messages}; the old file is {salvage.aside}")
     if salvage.found:
-        click.echo(f"{_count(salvage.found, 'more session')} got a new key: only what was said could be read")
+        say(f"{_count(salvage.found, 'more session')} got a new key: only what was said could be read")
 
 
 def _absent(database: Path) -> str:
@@ -147,13 +155,13 @@ def _told(report: Report) -> list[str]:
     return lines
 
 
-def _verdict(found: Checkup) -> str:
+def _verdict(found: Checkup) -> list[str]:
     if found.problem is not None:
-        return found.problem
+        return [found.problem]
     if found.damages:
-        return "\n".join(["damaged:", *(f"  {damage}" for damage in found.damages)])
+        return ["damaged:", *(f"  {damage}" for damage in found.damages)]
     held = f"{_count(found.sessions, 'session')} and {_count(found.messages, 'message')}"
-    return f"good: {held} in {found.size / 1e6:.1f} MB, {found.unused / 1e6:.1f} MB of them unused; {found.path}"
+    return [f"good: {held} in {found.size / 1e6:.1f} MB, {found.unused / 1e6:.1f} MB of them unused; {found.path}"]
 
 
 def _count(number: int, what: str) -> str:

@@ -5,9 +5,9 @@ import platform
 import sys
 
 import click
-import msgspec
 
 from gateway import __version__
+from gateway.cli.writer import say, tell_json
 from gateway.control import Control
 from gateway.errors import GatewayError
 from gateway.units.installation import service_environment
@@ -28,11 +28,11 @@ def version(as_json: bool) -> None:
             "python": platform.python_version(),
             "executable": sys.executable,
         }
-        click.echo(msgspec.json.encode(facts).decode())
+        tell_json(facts)
         return
-    click.echo(f"openclaw-gateway {__version__}")
+    say(f"openclaw-gateway {__version__}")
     if running and running != __version__:
-        click.echo(f"the running gateway is {running}; `openclaw-gateway restart` starts {__version__}")
+        say(f"the running gateway is {running}; `openclaw-gateway restart` starts {__version__}")
 
 
 def _running() -> str | None:

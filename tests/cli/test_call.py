@@ -100,7 +100,7 @@ async def following(gateway: FakeGateway) -> None:
     ("words", "lines"),
     [
         (["--json"], ['{"ok": true, "payload": {"ts": 1}}',
-                      *(f'{{"event": "tick", "payload": {{"ts": "\\u00e9"}}, "seq": {seq}}}' for seq in (1, 2))]),
+                      *(f'{{"event": "tick", "payload": {{"ts": "é"}}, "seq": {seq}}}' for seq in (1, 2))]),
         ([], ["{", '  "ts": 1', "}", *['tick {"ts": "é"}'] * 2]),
     ],
 )  # fmt: skip

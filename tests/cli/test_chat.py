@@ -1,15 +1,21 @@
 """`chat` in a pipe: one question, its answer, and nothing else."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from subprocess import DEVNULL
+from typing import Any
 
 import pytest
 
 from gateway.exits import ExitCode
+from gateway.visible import visible
+from tests.cli.forked import Forked
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.effort import daily
+from tests.terminal import ENVIRON, Terminal
 
 pytestmark = pytest.mark.process
 
@@ -39,6 +45,31 @@ def test_a_message_and_what_is_piped_are_one_question(talking: Talking) -> None:
     done = talking.cli("chat", "--session", "both", "Review", "this:", input="a diff\n")
     assert done.stdout.endswith(f"{ECHO}Review this:\n\na diff\n")
     assert talking.cli("chat", "--session", "both", "alone").stdout.endswith(f"{ECHO}alone\n")
+
+
+EVIL = "\x1b]52;c;eA==\x07\x1b]0;title\x07\x1b]8;;http://x\x07\x1b[2J\x9b2J\u202e\u2066\u2028\U000e0041"
+"""Clipboard, title, link, screen, C1, direction, line, tag."""
+OURS = re.compile(r"\x1b\[(2m|36m|0m|K)|\r")
+"""Colours, and how the sign goes away."""
+
+
+@pytest.mark.parametrize("words", [["chat"], ["chat", "--json"], ["agent", "-m"], ["agent", "--json", "-m"]])
+def test_an_answer_does_not_steer_the_terminal_at_the_end_of_a_pipe(talking: Talking, words: list[str]) -> None:
+    whole = [words[0], "--session", "evil", *words[1:], EVIL]
+
+    def start(**more: Any) -> Any:
+        return Forked(whole, {**talking.environ, **ENVIRON}, **more | {"stdin": DEVNULL})
+
+    with Terminal(start) as terminal:
+        assert terminal.end() == 0
+    assert all(letter.isprintable() or letter == "\n" for letter in OURS.sub("", terminal.raw)), terminal.raw
+    shown = json.dumps(EVIL)[1:-1].replace("\x9b", r"\u009b") if "--json" in words else visible(EVIL)
+    assert shown in terminal.raw
+
+
+def test_an_answer_goes_into_a_pipe_as_it_is(talking: Talking) -> None:
+    assert talking.cli("chat", "--session", "evil-pipe", input=EVIL).stdout.endswith(f"{EVIL}\n")
+    assert talking.cli("agent", "--session", "evil-pipe", "-m", "-", input=EVIL).stdout.endswith(f"{EVIL}\n")
 
 
 def test_nothing_to_say(talking: Talking) -> None:

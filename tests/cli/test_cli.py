@@ -46,7 +46,7 @@ def test_help_lists_every_command_and_imports_none(invoke: Invoke) -> None:
         "print(*[name for name in sys.modules if name.startswith('gateway.cli.')])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == ""
+    assert done.stdout.splitlines()[-1] == "gateway.cli.writer"
 
 
 def test_version_option(invoke: Invoke) -> None:
@@ -77,6 +77,14 @@ def test_how_a_command_ends(
     assert result.exit_code == code
     assert said is None or result.stderr == said
     assert "Traceback" not in result.output
+
+
+def test_an_unexpected_error_keeps_its_traceback(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(cli), "get_command", lambda *_: raising(ValueError("a\x1b]52;c;eA==\x07b")))
+    result = invoke("status")
+    assert result.exit_code == ExitCode.FAILURE
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert result.stderr.endswith("\nValueError: a\\x1b]52;c;eA==\\x07b\n")
 
 
 @pytest.mark.process

@@ -74,7 +74,7 @@ def test_list(fake: Answering) -> None:
     fake.answer = {"ok": True, "payload": LISTING}
     lines = run(fake, "list").stdout.splitlines()
     assert lines[0] == "waiting  request r1"
-    assert "abc Evil?[2J (operator, operator.admin) from 192.0.2.7, " in lines[1]
+    assert "abc Evil\\x1b[2J (operator, operator.admin) from 192.0.2.7, " in lines[1]
     assert lines[2].startswith("paired   abc cli (operator, operator.admin), ")
     assert lines[2].endswith("tokens: operator (revoked)")
     fake.answer = {"ok": True, "payload": {"pending": [], "paired": []}}

@@ -1,5 +1,4 @@
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +8,7 @@ from click.testing import Result
 
 from gateway.cli import logs as module
 from gateway.cli.logline import Line
-from gateway.cli.logs import DEFAULT_LINES, render
+from gateway.cli.logs import DEFAULT_LINES, MARGIN, render
 from gateway.exits import ExitCode
 
 Invoke = Callable[..., Result]
@@ -84,13 +83,13 @@ def test_no_file_yet(invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_journal_takes_over(invoke: Invoke, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 
-    def execvp(program: str, words: list[str]) -> None:
-        started.append(words)
-        raise SystemExit(0)
+    def relay(*words: str) -> int:
+        started.append(list(words))
+        return 7
 
-    monkeypatch.setattr(os, "execvp", execvp)
+    monkeypatch.setattr(module, "relay", relay)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
-    invoke("logs", "--journal", "-f", "-n", "7")
+    assert invoke("logs", "--journal", "-f", "-n", "7").exit_code == 7
     assert started == [
         ["journalctl", "--user", "-u", "openclaw-gateway.service", "-u", "openclaw-agent.service", "-n", "7", "-f"]
     ]
@@ -98,11 +97,12 @@ def test_the_journal_takes_over(invoke: Invoke, log: Path, monkeypatch: pytest.M
     assert "no journalctl" in invoke("logs", "--journal").stderr
 
 
-def test_colours_only_where_asked_for() -> None:
-    line = Line("broken", datetime(2026, 11, 22, tzinfo=UTC), "error", "gateway")
-    assert "\x1b[" not in render(line, colour=False)
-    assert "\x1b[31merror" in render(line, colour=True)
+def test_an_error_is_red() -> None:
+    assert "\x1b[31merror" in render(Line("broken", datetime(2026, 11, 22, tzinfo=UTC), "error", "gateway"))
 
 
 def test_a_log_line_cannot_steer_the_terminal() -> None:
-    assert render(Line("a\x1b]0;title\x07b\tc"), colour=True) == "a\\x1b]0;title\\x07b\tc"
+    assert render(Line("a\x1b]0;title\x07b\tc")) == "a\\x1b]0;title\\x07b\tc"
+    evil = "x\x1b[2J\n\u202e"
+    shown = render(Line(evil, datetime(2026, 11, 22, tzinfo=UTC), evil, evil)).colourless
+    assert shown.endswith(r" x\x1b[2J\n\u202e x\x1b[2J\n\u202e: x\x1b[2J" + f"\n{MARGIN}\\u202e")

@@ -7,13 +7,13 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from gateway.cli.conversation.pieces import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
-from gateway.cli.conversation.wrap import BOLD, CYAN, DIM, RESET, Wrap, plain
+from gateway.cli.conversation.wrap import Wrap
+from gateway.visible import BOLD, CYAN, DIM, RED, YELLOW, Inked, hanging, one_line, paint, visible
 
 MARK = "› "
 """Before what a person says."""
 RECALLED_LINES = 12
 """Of a message that was said before this conversation began."""
-RED, YELLOW = "\x1b[31m", "\x1b[33m"
 
 
 class Paper:
@@ -29,12 +29,12 @@ class Paper:
         """The cursor stands at the beginning of a line."""
         return self._answer.column == 0
 
-    def header(self, *parts: str) -> str:
+    def header(self, *parts: str) -> Inked:
         """Who answers, in which session, at which gateway."""
-        first, *rest = [plain(part) for part in parts if part]
-        return f"{self._in(BOLD, first)}{self._in(DIM, ''.join(f' · {part}' for part in rest))}\n"
+        first, *rest = [one_line(part) for part in parts if part]
+        return self._in(BOLD, first) + self._in(DIM, "".join(f" · {part}" for part in rest)) + "\n"
 
-    def show(self, piece: Piece) -> str:
+    def show(self, piece: Piece) -> Inked:
         match piece:
             case Words(text=text):
                 return self._answer.feed(text)
@@ -49,45 +49,45 @@ class Paper:
                     return self.aside(f"{name} failed: {error}", RED)
                 return self.aside(f"{name} {_short(args)}" if args else name)
             case Over(state=state, error=error):
-                text = self._answer.rest()
+                said = self._answer.rest()
                 if state == "error":
-                    text += self.aside(f"error: {error or 'no answer'}", RED)
-                return text + (self.aside("stopped", YELLOW) if state == "aborted" else "") + "\n"
+                    said += self.aside(f"error: {error or 'no answer'}", RED)
+                return said + (self.aside("stopped", YELLOW) if state == "aborted" else "") + "\n"
             case Begun():
-                return ""
+                return Inked()
 
-    def aside(self, text: str, colour: str = DIM) -> str:
+    def aside(self, text: str, colour: str = DIM) -> Inked:
         """One line, cut where the terminal ends; what was being written is complete, or rests."""
         return self._answer.flush() + self.note(text, colour)
 
-    def note(self, text: str, colour: str = DIM) -> str:
+    def note(self, text: str, colour: str = DIM) -> Inked:
         """As `aside`, in the middle of a word too."""
-        line = " ".join(plain(text).split())
+        line = " ".join(visible(text).split())
         room = max(self._columns() - 2, 1)
         if cell_len(line) > room:
             line = set_cell_size(line, room - 1).rstrip() + "…"
-        return f"{self.turn()}{self._in(colour, f'· {line}')}\n"
+        return self.turn() + self._in(colour, f"· {line}") + "\n"
 
-    def wrong(self, text: str) -> str:
-        return f"{self._answer.rest()}{self._in(RED, 'error:')} {plain(text)}\n\n"
+    def wrong(self, text: str) -> Inked:
+        return self._answer.rest() + self._in(RED, "error:") + f" {hanging(text, '  ')}\n\n"
 
-    def line(self, text: str) -> str:
-        return f"{self._answer.rest()}{plain(text)}\n"
+    def line(self, text: str) -> Inked:
+        return self._answer.rest() + one_line(text) + "\n"
 
-    def question(self, text: str) -> str:
+    def question(self, text: str) -> Inked:
         wrap = Wrap(self._columns, False, " " * len(MARK))
         wrap.column = len(MARK)
         return self._answer.rest() + self._in(BOLD + CYAN, MARK) + wrap.feed(text.strip("\n")) + wrap.rest()
 
-    def rest(self) -> str:
+    def rest(self) -> Inked:
         """The answer is complete."""
         return self._answer.rest()
 
-    def turn(self) -> str:
+    def turn(self) -> Inked:
         """To the beginning of a line, in the middle of an answer too."""
         return self._answer.turn()
 
-    def recall(self, rows: Sequence[Row], lines: int | None = RECALLED_LINES) -> str:
+    def recall(self, rows: Sequence[Row], lines: int | None = RECALLED_LINES) -> Inked:
         """Messages that were said before; of a long one the first `lines`."""
         text, before = self._answer.rest(), ""
         for row in rows:
@@ -96,27 +96,28 @@ class Paper:
             before = ("tools" if row.tools else row.role) if said else before
         return text
 
-    def _recalled(self, row: Row, lines: int | None) -> str:
+    def _recalled(self, row: Row, lines: int | None) -> Inked:
         if row.role == "user":
             return self._cut(self.question(row.text), lines)
         if row.role != "assistant":
-            return ""
+            return Inked()
         wrap = Wrap(self._columns, self._colour)
-        text = self._cut(wrap.feed(row.text.strip("\n")) + wrap.rest(), lines) if row.text else ""
+        text = self._cut(wrap.feed(row.text.strip("\n")) + wrap.rest(), lines) if row.text else Inked()
         for name in row.tools:
             text += self.aside(name)
         if row.error:
             text += self.aside(f"error: {row.error}", RED)
         return text if row.tools else text + "\n"
 
-    def _cut(self, text: str, lines: int | None) -> str:
+    def _cut(self, text: Inked, lines: int | None) -> Inked:
         every = text.splitlines()
         if lines is None or len(every) <= lines:
             return text
-        return "\n".join(every[:lines]) + f"\n{self._in(DIM, f'· {len(every) - lines} more lines: /history')}\n"
+        more = self._in(DIM, f"· {len(every) - lines} more lines: /history")
+        return Inked("\n").join((*every[:lines], more, ""))
 
-    def _in(self, style: str, text: str) -> str:
-        return f"{style}{text}{RESET}" if self._colour else text
+    def _in(self, style: str, text: str) -> Inked:
+        return paint(text, style if self._colour else "")
 
 
 def _short(args: Any) -> str:

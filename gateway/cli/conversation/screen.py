@@ -7,14 +7,17 @@ from typing import TextIO
 from prompt_toolkit.application import in_terminal
 
 from gateway.cli.conversation.sign import Sign
+from gateway.cli.writer import put
+from gateway.visible import Inked
 
 
 class Screen:
-    def __init__(self, out: TextIO, sign: Sign) -> None:
+    def __init__(self, sign: Sign, out: TextIO | None = None) -> None:
+        """`out`: the terminal, where it is not stdout."""
         self.sign = sign
         self._out = out
         self._prompting = False
-        self._held = ""
+        self._held = Inked()
         """A line that is not complete: it cannot stand above a prompt."""
 
     async def put(self, text: str) -> None:
@@ -35,9 +38,8 @@ class Screen:
             yield
         finally:
             self._prompting = False
-            held, self._held = self._held, ""
+            held, self._held = self._held, Inked()
             self._write(held)
 
     def _write(self, text: str) -> None:
-        self._out.write(text)
-        self._out.flush()
+        put(text, self._out)

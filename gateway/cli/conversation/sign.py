@@ -1,9 +1,11 @@
 """A sign on stderr that an answer is being waited for; gone before anything else is printed."""
 
 import asyncio
-import sys
 import time
 from typing import TextIO
+
+from gateway.cli.writer import put, stream
+from gateway.visible import ERASE, RETURN
 
 QUIET_S = 0.3
 """Before the first sign."""
@@ -12,16 +14,15 @@ LONG_S = 3.0
 """From here on the seconds are shown."""
 _STEPS = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_STEPS = "|/-\\"
-_ERASE = "\r\x1b[K"
 
 
 class Sign:
-    """Shown only where `stream` is a terminal. To be used in an event loop."""
+    """Shown only where `out`, or stderr, is a terminal. To be used in an event loop."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._shows = self._stream.isatty()
-        self._steps = _STEPS if "utf" in (self._stream.encoding or "").lower() else _PLAIN_STEPS
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or stream(err=True)
+        self._shows = self._out.isatty()
+        self._steps = _STEPS if "utf" in (self._out.encoding or "").lower() else _PLAIN_STEPS
         self._timer: asyncio.TimerHandle | None = None
         self._begun = 0.0
         self._drawn = 0
@@ -37,15 +38,14 @@ class Sign:
             self._timer.cancel()
             self._timer = None
             if self._drawn:
-                self._write(_ERASE)
+                self._write(ERASE)
 
     def _draw(self) -> None:
         seconds = time.monotonic() - self._begun
         took = f" {seconds:.0f} s" if seconds >= LONG_S else ""
-        self._write(f"\r{self._steps[self._drawn % len(self._steps)]} thinking{took}")
+        self._write(RETURN + f"{self._steps[self._drawn % len(self._steps)]} thinking{took}")
         self._drawn += 1
         self._timer = asyncio.get_running_loop().call_later(STEP_S, self._draw)
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        put(text, self._out)

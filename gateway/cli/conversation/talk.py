@@ -225,7 +225,8 @@ class Talk:
             ago = duration(max(now - (row.get("updatedAt") or now), 0) / 1000)
             mark = "*" if row["key"] == self._key else " "
             await self._print(self._paper.line(f"{mark} {row['key']}  {ago}  {title_of(row)}"))
-        await self._print(self._paper.line("" if rows else "no session yet\n"))
+        for text in ("",) if rows else ("no session yet", ""):
+            await self._print(self._paper.line(text))
         self._names.sessions = [str(row["key"]) for row in rows]
 
     async def _recall(self, count: str) -> None:
@@ -236,7 +237,8 @@ class Talk:
         width = max(map(len, KNOWN)) + 3
         for name, what in KNOWN.items():
             await self._print(self._paper.line(f"{'/' + name:<{width}}{what}"))
-        await self._print(self._paper.line(KEYS))
+        for text in KEYS:
+            await self._print(self._paper.line(text))
 
     async def _learn(self) -> None:
         """What can be offered behind commands."""
@@ -249,11 +251,13 @@ class Talk:
         self._names.models = [f"{row['provider']}/{row['id']}" for row in models["models"]]
 
 
-KEYS = """
-Enter       say it; a backslash before it, or Alt-Enter, begins another line
-Ctrl-C      end the answer; at the prompt: clear the line, or leave
-Ctrl-R, ↑   what was typed before
-"""
+KEYS = (
+    "",
+    "Enter       say it; a backslash before it, or Alt-Enter, begins another line",
+    "Ctrl-C      end the answer; at the prompt: clear the line, or leave",
+    "Ctrl-R, ↑   what was typed before",
+    "",
+)
 
 
 def _recent(rows: Sequence[Row]) -> Sequence[Row]:

@@ -9,25 +9,13 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 
+from gateway.visible import BOLD, CYAN, DIM, Inked, paint, visible
+
 TAB = 4
-_UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What steers a terminal, turns the direction of what follows, or cannot be written at all."""
 _FENCE = re.compile(r"`{3,}|~{3,}")
 _ITEM = re.compile(r"[-*+]|\d{1,3}[.)]")
 _HEADING = re.compile(r"#{1,6}")
 _TICKS = re.compile(r"(`+|\*\*)")
-RESET = "\x1b[0m"
-BOLD, DIM, CYAN = "\x1b[1m", "\x1b[2m", "\x1b[36m"
-
-
-def plain(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return _UNFIT.sub(_shown, text.replace("\r", ""))
-
-
-def _shown(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else "\N{REPLACEMENT CHARACTER}"
 
 
 class Wrap:
@@ -45,10 +33,10 @@ class Wrap:
         """Blanks before the word."""
         self._new_line()
 
-    def feed(self, text: str) -> str:
+    def feed(self, text: str) -> Inked:
         """What is to be printed now."""
         made: list[str] = []
-        for line in plain(text).splitlines(keepends=True):
+        for line in visible(text.replace("\r", "")).splitlines(keepends=True):
             place, end = 0, len(line) - line.endswith("\n")
             while place < end and not self._raw:
                 made.append(self._letter(line[place]))
@@ -57,26 +45,26 @@ class Wrap:
                 made.append(self._as_it_is(line[place:end]))
             if line.endswith("\n"):
                 made.append(self._end_of_line())
-        return "".join(made)
+        return Inked().join(made)
 
-    def flush(self) -> str:
+    def flush(self) -> Inked:
         """What was held back: the text is complete, or rests."""
-        return self._end_of_word()
+        return Inked(self._end_of_word())
 
-    def rest(self) -> str:
+    def rest(self) -> Inked:
         """Flush, and stand at the beginning of a line. The next text begins anew."""
         text = self.flush() + ("\n" if self.column else "")
         self.column, self._fence = 0, None
         self._new_line()
         return text
 
-    def turn(self) -> str:
+    def turn(self) -> Inked:
         """Stand at the beginning of a line; the text goes on there, whatever it is in the middle of."""
         text = "\n" if self.column else ""
         self.column = 0
         if not self._begins:
             self._gap = 0
-        return text
+        return Inked(text)
 
     # -- letters and words -----------------------------------------------------------------------------------------
 
@@ -171,9 +159,9 @@ class Wrap:
 
     # -- colours ---------------------------------------------------------------------------------------------------
 
-    def _painted(self, text: str, style: str) -> str:
+    def _painted(self, text: str, style: str) -> Inked:
         # Each piece ends its colour, so that an end at any place leaves the terminal as it was.
-        return f"{style}{text}{RESET}" if style and self._colour and text.strip() else text
+        return paint(text, style) if style and self._colour and text.strip() else Inked(text)
 
     def _inked(self, word: str) -> str:
         if not self._colour:
@@ -190,7 +178,7 @@ class Wrap:
                 bold = bold or self._bold
             style = self._style + (BOLD if bold else "") + (CYAN if code else "")
             made.append(self._painted(part, style))
-        return "".join(made)
+        return Inked().join(made)
 
 
 def _may_close(word: str, fence: str) -> bool:

@@ -7,7 +7,7 @@ from gateway.cli.conversation.sign import Sign
 
 def test_above_a_prompt_only_whole_lines_stand() -> None:
     out = io.StringIO()
-    screen = Screen(out, Sign(io.StringIO()))
+    screen = Screen(Sign(io.StringIO()), out)
 
     async def put(*texts: str) -> str:
         before = len(out.getvalue())
