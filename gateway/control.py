@@ -4,10 +4,12 @@ Standard library only, because `openclaw-gateway status` should cost no more tha
 socket is absent or refuses for a moment; `wait_for_boot` and `reload` know that, the rest says NotRunning.
 """
 
+import errno
 import http.client
 import json
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gateway.errors import GatewayError, NotRunning, TimedOut
+from gateway.ours import folder_refusal
 from gateway.paths import Paths
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 
@@ -33,11 +36,15 @@ AWAY_LIMIT = 2.0
 RETRY_EVERY = 0.02
 """Seconds between two tries while the socket is away."""
 
+_UCRED = struct.Struct("3i")
+"""pid, uid and gid of who listens (unix(7))."""
 _AWAY = (FileNotFoundError, ConnectionRefusedError)
 _BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.BadStatusLine, http.client.IncompleteRead)
 
 
 class _UnixConnection(http.client.HTTPConnection):
+    """To a socket of this user's: who else has put one there could make up every answer."""
+
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
@@ -45,7 +52,13 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
+        if (why := folder_refusal(self._path.parent)) is not None:
+            raise PermissionError(errno.EPERM, f"its folder is not yours alone: {why}")
         self.sock.connect(os.fspath(self._path))
+        peer = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        _, uid, _ = _UCRED.unpack(peer)
+        if uid != os.getuid():
+            raise PermissionError(errno.EPERM, f"another user (uid {uid}) answers there")
 
 
 class Control:

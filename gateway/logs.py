@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from gateway.ours import folder_refusal
+from gateway.paths import Paths
 from gateway.visible import BOLD, RED, YELLOW, paint, visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
@@ -92,8 +94,10 @@ class JournalHandler(logging.Handler):
 class JsonlHandler(logging.Handler):
     """OpenClaw's daily JSONL file, which its and our `logs` commands read. A disk that is full is said once."""
 
-    def __init__(self, file: str | None = None) -> None:
+    def __init__(self, state: Path, file: str | None = None) -> None:
+        """`file`: where the config names one. Else it is of today, in the first of `folders(state)` that is ours."""
         super().__init__()
+        self._state = state
         self._fixed = Path(file).expanduser() if file else None
         self._hostname = socket.gethostname()
         self._fd: int | None = None
@@ -125,14 +129,17 @@ class JsonlHandler(logging.Handler):
             os.close(self._fd)
             self._fd = None
         self._day = day
-        self.path = self._fixed or _folder() / f"openclaw-{day}.log"
+        self.path = self._fixed or _folder(self._state) / f"openclaw-{day}.log"
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Not blocking, because opening a FIFO waits for its reader, and all clients would wait with us.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         fd = os.open(self.path, flags, 0o600)
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        # Root may have made a file for us; anybody else would read it.
+        strange = stat.S_ISREG(found.st_mode) and found.st_uid not in (os.getuid(), 0)
+        if strange or stat.S_ISFIFO(found.st_mode):
             os.close(fd)
-            raise OSError(errno.EINVAL, "it is a FIFO", str(self.path))
+            raise OSError(errno.EINVAL, "it is another user's" if strange else "it is a FIFO", str(self.path))
         self._fd = fd
         if not self._fixed:
             _prune(self.path.parent, now)
@@ -176,7 +183,8 @@ class Logs:
         logging.raiseExceptions = False  # a broken stderr must not turn each line into a traceback
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
         self._console = _console(environ, boot_id)
-        self._file = JsonlHandler()
+        self._state = Paths.from_env(environ).state
+        self._file = JsonlHandler(self._state)
         uvicorn = logging.getLogger("uvicorn.error")
         for logger in (self._root, uvicorn):
             logger.handlers[:] = [self._console, self._file]
@@ -188,7 +196,7 @@ class Logs:
 
     def apply(self, level: str, console_level: str, file: str | None) -> None:
         """Raises OSError, and changes nothing, if `file` cannot be opened."""
-        handler = JsonlHandler(file)
+        handler = JsonlHandler(self._state, file)
         if file:
             handler._open(time.time())
         handler.setLevel(LEVELS[level])
@@ -229,17 +237,22 @@ def _tslog(level: int) -> tuple[int, str]:
     return _TSLOG[max((known for known in _TSLOG if known <= level), default=5)]
 
 
-def _folder() -> Path:
-    """`/tmp/openclaw` if it is safely ours, else `/tmp/openclaw-<uid>`: another user may have made the first one."""
-    shared = Path("/tmp/openclaw")
-    try:
-        shared.mkdir(mode=0o700, exist_ok=True)
-        found = shared.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
-            return shared
-    except OSError:
-        pass  # the private folder below is the answer to every reason
-    return Path(f"/tmp/openclaw-{os.getuid()}")
+def folders(state: Path) -> tuple[Path, ...]:
+    """Where the log may lie: as OpenClaw has it, or, where another user was there first, below the state folder."""
+    return Path("/tmp/openclaw"), Path(f"/tmp/openclaw-{os.getuid()}"), state / "logs"
+
+
+def _folder(state: Path) -> Path:
+    """The first that is ours alone."""
+    *shared, own = folders(state)
+    for folder in shared:
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder_refusal(folder) is None:
+                return folder
+        except OSError:
+            continue  # the next one is the answer to every reason
+    return own
 
 
 def _prune(folder: Path, now: float) -> None:

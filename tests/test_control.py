@@ -1,6 +1,7 @@
 """The control socket's client, against a real Unix socket that plays the gateway."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway import control
 from gateway.control import AWAY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.report import ReloadResult, RestartTicket, StatusReport
@@ -230,4 +232,18 @@ def test_a_newer_gateways_fields_are_ignored(gateway: ControlSocket) -> None:
 def test_an_answer_that_makes_no_sense(gateway: ControlSocket, data: bytes, status: int, sentence: str) -> None:
     gateway.will_answer(answer(data, status))
     with pytest.raises(GatewayError, match=sentence):
+        Control(gateway.path).status()
+
+
+def test_a_socket_in_a_folder_of_others_is_not_asked(gateway: ControlSocket) -> None:
+    gateway.path.parent.chmod(0o777)
+    with pytest.raises(NotRunning, match="others may write it"):
+        Control(gateway.path).status()
+
+
+def test_another_user_who_answers_is_not_asked(gateway: ControlSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = os.getuid()
+    monkeypatch.setattr(control, "folder_refusal", lambda path: None)
+    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
+    with pytest.raises(NotRunning, match=rf"another user \(uid {uid}\) answers there"):
         Control(gateway.path).status()

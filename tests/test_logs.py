@@ -25,13 +25,13 @@ def record(message: str, *args: object, level: int = logging.INFO, name: str = "
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(logs, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(logs, "_folder", lambda state: tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def jsonl(folder: Path) -> Iterator[JsonlHandler]:
-    handler = JsonlHandler()
+    handler = JsonlHandler(Path("unused"))
     yield handler
     handler.close()
 
@@ -80,7 +80,7 @@ def test_a_file_that_was_rotated_away_is_begun_anew(jsonl: JsonlHandler) -> None
 
 def test_a_disk_that_is_full_is_said_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("gateway").propagate = True
-    handler = JsonlHandler("/dev/full")
+    handler = JsonlHandler(Path("unused"), "/dev/full")
     with caplog.at_level(logging.WARNING, logger="gateway"):
         for _ in range(5):
             handler.emit(record("lost"))
@@ -93,7 +93,7 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(folder: Path, tmp_path:
     victim.write_text("mine")
     name = time.strftime("openclaw-%Y-%m-%d.log", time.localtime(NOON))
     (folder / name).symlink_to(victim)
-    handler = JsonlHandler()
+    handler = JsonlHandler(Path("unused"))
     handler.emit(record("x"))
     handler.close()
     assert victim.read_text() == "mine"
@@ -140,16 +140,37 @@ def test_levels_are_syslogs_priorities(level: int, priority: int) -> None:
     assert logs._priority(level) == priority
 
 
-def test_the_shared_folder_is_used_only_if_it_is_safely_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = tmp_path / "openclaw"
-    monkeypatch.setattr(logs, "Path", lambda text: shared if text == "/tmp/openclaw" else Path(text))
-    assert logs._folder() == shared and stat.S_IMODE(shared.stat().st_mode) == 0o700
-    shared.chmod(0o777)
-    assert logs._folder() == Path(f"/tmp/openclaw-{os.getuid()}")
-    shared.chmod(0o700)
-    shared.rmdir()
-    shared.symlink_to(tmp_path)
-    assert logs._folder() == Path(f"/tmp/openclaw-{os.getuid()}")
+def test_of_the_folders_in_tmp_one_is_used_that_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, own = (tmp_path / name for name in ("openclaw", "openclaw-1", "state/logs"))
+    monkeypatch.setattr(logs, "folders", lambda state: (first, second, own))
+    for folder, following in ((first, second), (second, own)):
+        assert logs._folder(tmp_path) == folder and stat.S_IMODE(folder.stat().st_mode) == 0o700
+        for mode in (0o777, 0o720, 0o702):
+            folder.chmod(mode)
+            assert logs._folder(tmp_path) == following
+            following.exists() and following.rmdir()
+        folder.chmod(0o700)
+        folder.rmdir()
+        folder.symlink_to(tmp_path)
+        assert logs._folder(tmp_path) == following
+    assert logs._folder(tmp_path) == own and not own.exists(), "it is made with the file"
+
+
+def test_where_the_folders_are() -> None:
+    assert logs.folders(Path("/s")) == (Path("/tmp/openclaw"), Path(f"/tmp/openclaw-{os.getuid()}"), Path("/s/logs"))
+
+
+def test_a_file_of_another_user_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.log"
+    file.touch()
+    if os.getuid():
+        monkeypatch.setattr(os, "getuid", lambda: file.stat().st_uid + 1)
+    else:  # root's own would do for everybody
+        os.chown(file, 65534, -1)
+    handler = JsonlHandler(tmp_path, str(file))
+    with pytest.raises(OSError, match="another user's"):
+        handler._open(NOON)
+    handler.close()
 
 
 @pytest.fixture

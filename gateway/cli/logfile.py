@@ -8,6 +8,8 @@ from pathlib import Path
 from gateway.config import files
 from gateway.control import Control
 from gateway.errors import GatewayError
+from gateway.logs import folders
+from gateway.ours import folder_refusal, open_ours
 from gateway.paths import Paths
 
 PATTERN = "openclaw-*.log"
@@ -16,13 +18,8 @@ MAX_LINE = 1024 * 1024
 """Longest line kept together, in bytes; what is longer comes in pieces."""
 
 
-def folders() -> tuple[Path, ...]:
-    """Where OpenClaw logs: the second one where the first belongs to somebody else."""
-    return Path("/tmp/openclaw"), Path(f"/tmp/openclaw-{os.getuid()}")
-
-
 def find(env: Mapping[str, str], places: Iterable[Path] | None = None) -> Path | None:
-    """The running gateway's file, else the config's, else the newest."""
+    """The running gateway's file, else the config's, else the newest of this user's own in `places`."""
     try:
         told = Control.from_env(env).status().log_file
     except GatewayError:
@@ -33,13 +30,28 @@ def find(env: Mapping[str, str], places: Iterable[Path] | None = None) -> Path |
     config = files.read(paths.config, env, paths.state).config
     if config and config.logging.file and Path(config.logging.file).exists():
         return Path(config.logging.file)
-    found = [path for folder in places or folders() for path in folder.glob(PATTERN) if os.access(path, os.R_OK)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    found = [each for folder in places or folders(paths.state) for each in _files(folder)]
+    return max(found, default=(0.0, None))[1]
+
+
+def _files(folder: Path) -> Iterator[tuple[float, Path]]:
+    """This user's own log files, each with its age: another user may have made a folder of the name first."""
+    try:
+        if folder_refusal(folder) is not None:
+            return
+    except OSError:
+        return
+    for path in folder.glob(PATTERN):
+        try:
+            with open_ours(path) as file:
+                yield os.fstat(file.fileno()).st_mtime, path
+        except OSError:
+            continue
 
 
 def last_lines(path: Path, count: int | None, end: int) -> list[str]:
     """The last `count` lines before the byte `end`; all of them for None."""
-    with path.open("rb") as file:
+    with open_ours(path) as file:
         if count is None:
             return _texts(file.read(end))
         blocks: deque[bytes] = deque()
@@ -67,7 +79,7 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("rb")
+        self._file = open_ours(path)
         self._file.seek(0, os.SEEK_END)
         self._rest = b""
 
@@ -101,14 +113,14 @@ class Follower:
         here = os.fstat(self._file.fileno())
         for path in self._successors():
             try:
-                there = path.stat()
+                file = open_ours(path)
             except OSError:
                 continue  # between the rename and the new file
-            if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+            if os.path.samestat(os.fstat(file.fileno()), here):
+                file.close()
                 continue
             self._file.close()
-            self._file = path.open("rb")
-            self.path, self._rest = path, b""
+            self._file, self.path, self._rest = file, path, b""
             return True
         return False
 

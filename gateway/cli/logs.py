@@ -49,7 +49,7 @@ class When(click.ParamType[datetime]):
 def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool, journal: bool) -> int:
     """Show and follow the log.
 
-    Reads the running gateway's log file, else the newest one in /tmp/openclaw.
+    Reads the running gateway's log file, else the newest one of yours in /tmp/openclaw.
     """
     if journal:
         return _relay_journal(count, follow, since)

@@ -110,6 +110,58 @@ def test_the_running_gateways_file_is_the_one(home: Path, gateway: Any, report: 
     assert find(os.environ, []) == Path("/var/x.log")
 
 
+def test_of_folders_in_tmp_only_what_is_ours(home: Path, gateway: Any, tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder, mode in ((ours, 0o700), (theirs, 0o777)):
+        folder.mkdir()
+        (folder / "openclaw-2999-01-01.log").touch()
+        folder.chmod(mode)
+    os.utime(ours / "openclaw-2999-01-01.log", (1, 1))
+    assert find(os.environ, [theirs, ours, tmp_path / "none"]) == ours / "openclaw-2999-01-01.log"
+    (ours / "openclaw-2999-01-01.log").chmod(0o666)
+    assert find(os.environ, [theirs, ours]) is None
+    (ours / "openclaw-2999-01-02.log").symlink_to("/etc/hostname")
+    os.mkfifo(ours / "openclaw-2999-01-03.log", 0o600)
+    assert find(os.environ, [theirs, ours]) is None
+
+
+@pytest.mark.parametrize("mode", [0o622, 0o602])
+def test_what_others_may_write_is_not_read(log: Path, mode: int) -> None:
+    log.chmod(mode)
+    with pytest.raises(PermissionError, match="others may write it"):
+        Follower(log)
+    with pytest.raises(PermissionError):
+        last_lines(log, 1, 1)
+
+
+def test_a_successor_that_is_not_ours_is_not_followed(log: Path) -> None:
+    def plant() -> None:
+        later = log.with_name("openclaw-2999-01-01.log")
+        later.write_text("evil\n")
+        later.chmod(0o666)
+
+    assert followed(log, plant, append(log, "a\n"), lambda: None) == ["a"]
+
+
+def test_the_log_of_another_user_that_an_answer_names_is_not_opened(
+    home: Path,
+    gateway: Any,
+    report: Report,
+    invoke: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    theirs = tmp_path / "theirs.log"
+    theirs.write_text("evil\n")
+    gateway.report = report(log_file=str(theirs))
+    assert invoke("logs").stdout == "evil\n"
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    result = invoke("logs")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert f"{theirs}: not read: it belongs to another user (uid {owner})" in result.stderr
+
+
 def test_else_the_configs_else_the_newest(home: Path, gateway: Any, tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

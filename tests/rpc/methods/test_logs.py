@@ -225,7 +225,7 @@ def test_whoever_comes_back_often_enough_gets_each_line_once(
 
 def test_our_lines_are_what_the_command_line_parses(tmp_path: Path) -> None:
     """OpenClaw's `logs` takes time, `_meta.logLevelName`, the subsystem in "0", and the message in "1"."""
-    handler = JsonlHandler(str(tmp_path / "x.log"))
+    handler = JsonlHandler(tmp_path, str(tmp_path / "x.log"))
     handler.emit(logging.LogRecord("gateway.ws", logging.WARNING, "f", 1, "a %s", ("word\n\x1b",), None))
     handler.close()
     entry = json.loads(ask(tmp_path / "x.log")["lines"][0])

@@ -1,0 +1,34 @@
+"""What lies where others can write, such as in `/tmp`: it is used only if it is this user's alone."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def refusal(found: os.stat_result) -> str | None:
+    """Why others have a hand in it; None if it is this user's, and nobody else may write it."""
+    if found.st_uid != os.getuid():
+        return f"it belongs to another user (uid {found.st_uid})"
+    if found.st_mode & 0o022:
+        return f"others may write it (mode {stat.S_IMODE(found.st_mode):04o}); to mend it: chmod go-w"
+    return None
+
+
+def folder_refusal(path: Path) -> str | None:
+    """Why a folder is not this user's alone. Raises OSError where it cannot be looked at."""
+    found = path.lstat()
+    return refusal(found) if stat.S_ISDIR(found.st_mode) else "it is no folder"
+
+
+def open_ours(path: Path) -> BinaryIO:
+    """Open a file to read. Raises PermissionError, naming it, for what is somebody else's, a link or no file."""
+    # Not blocking, because opening a FIFO waits for its writer.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    found = os.fstat(fd)
+    why = refusal(found) if stat.S_ISREG(found.st_mode) else "it is no file"
+    if why is not None:
+        os.close(fd)
+        raise PermissionError(errno.EPERM, f"not read: {why}", str(path))
+    return os.fdopen(fd, "rb")
