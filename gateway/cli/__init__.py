@@ -20,6 +20,8 @@ from gateway.exits import ExitCode
 
 PROGRAM = "openclaw-gateway"
 INTERRUPTED = 128 + 2
+COMPLETING = "_OPENCLAW_GATEWAY_COMPLETE"
+"""Set by a shell that wants to know how a line may go on."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("gateway.cli.run:run", "Serve until SIGTERM or Ctrl-C."),
@@ -68,6 +70,8 @@ class LazyCommands(click.Group):
     ) -> Any:
         """Run and exit with the code that the outcome has."""
         options["standalone_mode"] = False
+        if COMPLETING in os.environ:
+            import_module("gateway.cli.completion").offer_harmless()
         with writer.guarded():
             code = self._run(args, prog_name, *rest, **options)
         sys.exit(code if isinstance(code, int) else 0)

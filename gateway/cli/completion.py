@@ -1,12 +1,58 @@
-"""`completion`: the script that makes a shell complete our commands and options."""
+"""`completion`: the script that makes a shell complete our commands and options; and what may be offered to a shell."""
+
+import re
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+    get_completion_class,
+)
 
+from gateway.cli import COMPLETING, PROGRAM
 from gateway.cli.writer import page
 
-PROGRAM = "openclaw-gateway"
-VARIABLE = "_OPENCLAW_GATEWAY_COMPLETE"
+_HARMLESS = re.compile(r"[\w.@:/+-]+")
+
+
+class Harmless(ShellComplete):
+    """Offers only words that mean themselves to a shell, for bash puts them into the line unquoted.
+
+    It is decided here for all that is completed, because a session's key and a model's name are anybody's words.
+    """
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        return [item for item in super().get_completions(args, incomplete) if _is_harmless(item, incomplete)]
+
+
+def _is_harmless(item: CompletionItem, incomplete: str) -> bool:
+    if item.type != "plain":
+        return True  # the shell is asked for files, which it quotes itself
+    value = str(item.value)
+    looks_like_option = value.startswith("-") and not incomplete.startswith("-")
+    return _HARMLESS.fullmatch(value) is not None and not looks_like_option
+
+
+class Bash(Harmless, BashComplete):
+    pass
+
+
+class Zsh(Harmless, ZshComplete):
+    pass
+
+
+class Fish(Harmless, FishComplete):
+    pass
+
+
+def offer_harmless() -> None:
+    """To be called before a shell is answered."""
+    for kind in (Bash, Zsh, Fish):
+        add_completion_class(kind)
 
 
 @click.command()
@@ -24,5 +70,5 @@ def completion(ctx: click.Context, shell: str) -> None:
     if source is None:
         raise click.UsageError(f"no completion for {shell}")
     # `source()` would first run the shell to check its version; the text is the same.
-    made = source(ctx.find_root().command, {}, PROGRAM, VARIABLE)
+    made = source(ctx.find_root().command, {}, PROGRAM, COMPLETING)
     page(made.source_template % made.source_vars())

@@ -8,6 +8,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from gateway.slash import ALIASES, COMMANDS
+from gateway.visible import one_line
 
 OWN = {
     "sessions": "The sessions that were talked in last.",
@@ -47,7 +48,8 @@ class Offers(Completer):
                     yield Completion(command, -len(name), display=f"/{command}", display_meta=what)
         elif name.lower() in self._arguments:
             for word in self._arguments[name.lower()]():
-                if begun.lower() in word.lower():
+                # Whoever has named it can turn the direction of the menu; what is shown would not be what is meant.
+                if begun.lower() in word.lower() and one_line(word) == word:
                     yield Completion(word, -len(begun))
 
 

@@ -5,10 +5,17 @@ from prompt_toolkit.document import Document
 from gateway.cli.conversation.offers import KNOWN, Offers, mistyped
 from gateway.slash import ALIASES, COMMANDS
 
+SESSIONS = ["agent:main:work", "work\u202e", "work\n", "work\x1b"]
+
 
 def offered(text: str) -> list[str]:
     """The whole line after each completion."""
-    offers = Offers({"model": lambda: ["openai/gpt", "builtin/echo"], "session": lambda: ["agent:main:work"]})
+    offers = Offers(
+        {
+            "model": lambda: ["openai/gpt", "builtin/echo"],
+            "session": lambda: ["agent:main:work", "work\u202e", "work\n", "work\x1b"],
+        }
+    )
     found = offers.get_completions(Document(text), CompleteEvent())
     return [text[: len(text) + each.start_position] + each.text for each in found]
 
