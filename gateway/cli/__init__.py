@@ -17,6 +17,7 @@ from gateway import __version__
 from gateway.cli import writer
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.visible import hanging
 
 PROGRAM = "openclaw-gateway"
 INTERRUPTED = 128 + 2
@@ -84,6 +85,7 @@ class LazyCommands(click.Group):
             writer.complain(str(error))
             return int(error.exit_code)
         except click.ClickException as error:
+            error.message = hanging(error.message, "  ")
             shown = io.StringIO()
             error.show(shown)
             writer.page(shown.getvalue().rstrip("\n"), err=True)

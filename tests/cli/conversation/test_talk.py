@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from gateway.exits import ExitCode
+from gateway.visible import visible
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
 
@@ -170,6 +171,23 @@ def test_colours(talking: Talking, environ: dict[str, str]) -> None:
         terminal.until(PROMPT)
         coloured = re.search(r"\x1b\[[\d;]*3[0-7][\d;]*m", terminal.raw)
         assert (coloured is None) == bool(environ)
+
+
+def test_nothing_that_is_said_steers_the_terminal(talking: Talking) -> None:
+    evil = "\x1b]52;c;eA==\x07\x1b]0;t\x07\x1b]8;;h\x07\x1b[2J\x9b2J\u202e\u2066\u2028\U000e0041"
+    talking.call("sessions.patch", key="t13x", label=evil)
+    with talking.terminal("chat", "--session", "t13", evil) as terminal:
+        terminal.until(f"{PROMPT}{visible(evil)}\n")
+        terminal.until(f"{ECHO.strip()}\n{visible(evil)}\n")
+        terminal.until(PROMPT)
+        terminal.type("/sessions" + ENTER)
+        terminal.until(f"  {visible(evil)}\n")
+        terminal.until(PROMPT)
+        terminal.type("/session t13")
+        terminal.until("agent:main:t13")
+        terminal.type(CTRL_C + CTRL_D)
+        assert terminal.end() == 0
+    assert not re.search("\x1b][058]|\x07|[\x80-\x9f\u202e\u2066\u2028\U000e0041]", terminal.raw)
 
 
 def test_the_wait_for_the_first_word_shows(mortal: Talking) -> None:
