@@ -14,6 +14,7 @@ from gateway.agent.notify import Notifier
 from gateway.agent.service import Service, idle_s
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.visible import visible
 
 ABOUT = """\
 Runs models and tools for openclaw-gateway. It is not for starting by hand: openclaw-agent.socket starts it with the
@@ -35,7 +36,7 @@ def main() -> None:
         listener = activation.inherit_listener(os.environ)
         connection = None if options.fd is None else activation.adopt_connection(options.fd)
     except GatewayError as error:
-        sys.stderr.write(f"openclaw-agent: {error}\n")
+        sys.stderr.write(f"openclaw-agent: {visible(str(error))}\n")
         sys.exit(error.exit_code)
     if listener is None and connection is None:
         sys.stderr.write(NO_SOCKET)

@@ -20,6 +20,7 @@ from gateway.exits import ExitCode
 from gateway.paths import Paths
 from gateway.report import Issue
 from gateway.units.installation import service_environment
+from gateway.visible import visible_json
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -95,7 +96,7 @@ def _tell(payload: Any) -> None:
 
 
 def _tell_event(event: "Event") -> None:
-    say(f"{event.name} {json.dumps(event.payload, ensure_ascii=False)}")
+    say(f"{event.name} {visible_json(json.dumps(event.payload, ensure_ascii=False))}")
 
 
 def _tell_event_json(event: "Event") -> None:

@@ -53,7 +53,9 @@ OURS = re.compile(r"\x1b\[(2m|36m|0m|K)|\r")
 """Colours, and how the sign goes away."""
 
 
-@pytest.mark.parametrize("words", [["chat"], ["chat", "--json"], ["agent", "-m"], ["agent", "--json", "-m"]])
+@pytest.mark.parametrize(
+    "words", daily([["chat"], ["chat", "--json"], ["agent", "-m"], ["agent", "--json", "-m"]], ["chat"])
+)
 def test_an_answer_does_not_steer_the_terminal_at_the_end_of_a_pipe(talking: Talking, words: list[str]) -> None:
     whole = [words[0], "--session", "evil", *words[1:], EVIL]
 
