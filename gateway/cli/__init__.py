@@ -85,10 +85,10 @@ class LazyCommands(click.Group):
             writer.complain(str(error))
             return int(error.exit_code)
         except click.ClickException as error:
-            error.message = hanging(error.message, "  ")
             shown = io.StringIO()
             error.show(shown)
-            writer.page(shown.getvalue().rstrip("\n"), err=True)
+            usage, mark, message = shown.getvalue().rstrip("\n").partition("Error: ")
+            writer.page(usage + mark + hanging(message, "  "), err=True)
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return INTERRUPTED
