@@ -43,21 +43,22 @@ _BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.BadStatusLine,
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """To a socket of this user's: who else has put one there could make up every answer."""
+    """To a socket of its owner's: who else has put one there could make up every answer."""
 
-    def __init__(self, path: Path, timeout: float) -> None:
+    def __init__(self, path: Path, timeout: float, owner: int) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
+        self._owner = owner
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        if (why := folder_refusal(self._path.parent)) is not None:
-            raise PermissionError(errno.EPERM, f"its folder is not yours alone: {why}")
+        if (why := folder_refusal(self._path.parent, self._owner)) is not None:
+            raise PermissionError(errno.EPERM, f"its folder is not private: {why}")
         self.sock.connect(os.fspath(self._path))
         peer = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         _, uid, _ = _UCRED.unpack(peer)
-        if uid != os.getuid():
+        if uid != self._owner:
             raise PermissionError(errno.EPERM, f"another user (uid {uid}) answers there")
 
 
@@ -68,10 +69,13 @@ class Control:
         self,
         path: Path,
         *,
+        owner: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`owner`: the user id of whose gateway it is, if it is not this user's."""
         self.path = path
+        self._owner = owner
         self._clock = clock
         self._sleep = sleep
 
@@ -141,7 +145,7 @@ class Control:
             self._sleep(RETRY_EVERY)
 
     def _ask(self, method: str, target: str, answer: type[T], *, timeout: float, body: Any = None) -> T:
-        connection = _UnixConnection(self.path, timeout)
+        connection = _UnixConnection(self.path, timeout, os.getuid() if self._owner is None else self._owner)
         try:
             headers = {} if body is None else {"Content-Type": "application/json"}
             connection.request(method, target, None if body is None else json.dumps(body), headers)

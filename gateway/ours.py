@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def refusal(found: os.stat_result) -> str | None:
-    """Why others have a hand in it; None if it is this user's, and nobody else may write it."""
-    if found.st_uid != os.getuid():
+def refusal(found: os.stat_result, owner: int | None = None) -> str | None:
+    """Why others have a hand in it; None if it is the `owner`'s (None: this user's), and nobody else may write it."""
+    if found.st_uid != (os.getuid() if owner is None else owner):
         return f"it belongs to another user (uid {found.st_uid})"
     if found.st_mode & 0o022:
         return f"others may write it (mode {stat.S_IMODE(found.st_mode):04o}); to mend it: chmod go-w"
     return None
 
 
-def folder_refusal(path: Path) -> str | None:
-    """Why a folder is not this user's alone. Raises OSError where it cannot be looked at."""
+def folder_refusal(path: Path, owner: int | None = None) -> str | None:
+    """Why a folder is not the `owner`'s alone (None: this user's). Raises OSError where it cannot be looked at."""
     found = path.lstat()
-    return refusal(found) if stat.S_ISDIR(found.st_mode) else "it is no folder"
+    return refusal(found, owner) if stat.S_ISDIR(found.st_mode) else "it is no folder"
 
 
 def open_ours(path: Path) -> BinaryIO:

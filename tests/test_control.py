@@ -243,7 +243,7 @@ def test_a_socket_in_a_folder_of_others_is_not_asked(gateway: ControlSocket) -> 
 
 def test_another_user_who_answers_is_not_asked(gateway: ControlSocket, monkeypatch: pytest.MonkeyPatch) -> None:
     uid = os.getuid()
-    monkeypatch.setattr(control, "folder_refusal", lambda path: None)
+    monkeypatch.setattr(control, "folder_refusal", lambda path, owner: None)
     monkeypatch.setattr(os, "getuid", lambda: uid + 1)
     with pytest.raises(NotRunning, match=rf"another user \(uid {uid}\) answers there"):
         Control(gateway.path).status()

@@ -91,7 +91,7 @@ class Gateway:
     def control(self) -> Control:
         """The socket of the gateway that serves the usual state folder."""
         paths = Paths.from_env({"HOME": self.manager.inner_home, "XDG_RUNTIME_DIR": self.manager.runtime})
-        return Control(self.manager.path(str(paths.control)))
+        return Control(self.manager.path(str(paths.control)), owner=self.manager.uid)
 
     def report(self) -> dict[str, Any]:
         """What the running process says of itself: gateway/report.py's StatusReport."""
