@@ -19,6 +19,7 @@ import pytest
 from gateway import control, visible
 from gateway.cli import activation, cli, doctor, install, logs, service, status, upkeep
 from gateway.doctor.finding import Finding
+from gateway.doctor.security import Risk
 from gateway.errors import GatewayError
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.sessions.checkup import Checkup
@@ -285,6 +286,7 @@ def other_config(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 def examined(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setattr(doctor, "gather", lambda environ: None)
     monkeypatch.setattr(doctor, "examine", lambda evidence: [evil(Finding)])
+    monkeypatch.setattr(doctor, "audit", lambda evidence: [evil(Risk)])
 
 
 def database(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
@@ -342,6 +344,7 @@ MACHINE: list[tuple[str, Prepare]] = [
     ("config set ui.assistant.name EVIL --dry-run", good_config),
     ("config schema EVIL", nothing),
     ("doctor", examined),
+    ("doctor --security", examined),
     ("sessions import", database),
     ("sessions backup", database),
     ("sessions check", database),
