@@ -1,4 +1,7 @@
-"""Who gets in, as one table: mode, credential, place, origin, client, role and device to the answer of each face."""
+"""Who gets in, as one table: mode, credential, place, origin, client, role and device to the answer of each face.
+
+`python -m tests.doors` prints it.
+"""
 
 import base64
 import hashlib
@@ -309,3 +312,19 @@ OVER_HTTP = [
 """The same over HTTP, where neither client, role nor device is named: what may be done, or the status of the refusal.
 
 The bearer is whatever credential there is."""
+
+
+def table() -> str:
+    """All of it in Markdown, for a person: `python -m tests.doors`."""
+    heads = ("mode", "credential", "place", "origin", "client", "role", "device", "protocol 3", "protocol 4", "HTTP")
+    rows: list[tuple[Any, ...]] = [heads, ("---",) * len(heads)]
+    over_http = {(mode, str(auth), place, origin): answer for mode, auth, place, origin, answer in OVER_HTTP}
+    for mode, auth, place, origin, *who, three, four in MATRIX:
+        credential = " ".join(f"{name} {value[:5]}" for name, value in auth.items())
+        http = over_http[mode, str(auth), place, origin]
+        rows.append((mode, credential, place, origin or "", *who, three, four if four != three else "the same", http))
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+
+
+if __name__ == "__main__":
+    print(table())
