@@ -35,6 +35,7 @@ from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request, Row, Run, Session, Summary
 from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
+from gateway.sessions.transactions import SendDenied
 from gateway.sessions.transcripts import SessionChanged
 from gateway.slash import Slash
 from gateway.tasks import Tasks, whole
@@ -51,13 +52,6 @@ QUIET_S = 15.0
 """In which a session's runs are over that were told to end."""
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 """From a session's entry to its new one."""
-
-
-class SendDenied(Exception):
-    """The session's policy takes no message, whoever brings it."""
-
-    def __init__(self) -> None:
-        super().__init__("send blocked by session policy")
 
 
 class Conversations:

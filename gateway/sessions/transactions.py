@@ -36,6 +36,13 @@ _decode_waiting = msgspec.json.Decoder(list[tuple[str, str]]).decode
 Connection = sqlite3.Connection
 
 
+class SendDenied(Exception):
+    """The session's policy takes no message, whoever brings it."""
+
+    def __init__(self) -> None:
+        super().__init__("send blocked by session policy")
+
+
 class QueueFull(Exception):
     """So much waits that nothing more is accepted; `str()` says which bound it was."""
 

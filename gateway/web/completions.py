@@ -16,7 +16,6 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.conversations import SendDenied
 from gateway.core import Core
 from gateway.protocol.openai_answers import (
     API,
@@ -38,7 +37,7 @@ from gateway.runs.following import BEGINNING, Broken, Place, Reader
 from gateway.serving.answering import EXTENSION, Answering
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request
-from gateway.sessions.transactions import QueueFull
+from gateway.sessions.transactions import QueueFull, SendDenied
 from gateway.web.targets import target
 
 log = logging.getLogger("gateway.http")

@@ -124,7 +124,8 @@ def become(command: dict, standard: list[int]) -> None:
             os.setresuid(uid, uid, uid)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.chdir(command["folder"])
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
+        # The last two Python ignores; the others whoever runs the tests in the background.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.execvpe(command["words"][0], command["words"], command["env"])
     except BaseException as error:

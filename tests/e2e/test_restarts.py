@@ -31,7 +31,7 @@ def all_loads(manager: UserManager) -> Iterator[list[Clients]]:
 def assert_nothing_lost(loads: list[Clients]) -> None:
     for clients in loads:
         assert clients.lost == {}, clients.failures[:5]
-        assert clients.outcomes["ok"] > TIMES * 10
+        assert clients.outcomes["ok"] > TIMES
         assert clients.outcomes.get("closed_racing", 0) == 0
 
 
@@ -78,7 +78,7 @@ def test_sigkill(gateway: Gateway) -> None:
         assert set(clients.lost) <= {"reset", "short"}, clients.lost
         assert [failure for failure in clients.failures if not overlaps(failure, kills)] == []
         assert len(clients.failures) <= TIMES * WORKERS
-        assert clients.outcomes["ok"] > TIMES * 10
+        assert clients.outcomes["ok"] > TIMES
     assert gateway.restarts() == TIMES
     assert gateway.report()["restarts"]["crash"] == TIMES
     assert gateway.report()["pid"] == gateway.pid()

@@ -8,14 +8,13 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from gateway.conversations import SendDenied
 from gateway.link.messages import Message
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import cut
 from gateway.rpc.registry import Call, RpcError
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.keys import BadKey
-from gateway.sessions.transactions import QueueFull
+from gateway.sessions.transactions import QueueFull, SendDenied
 
 MAX_IMAGE = 5_000_000
 """Bytes of one attached image."""
