@@ -1,0 +1,145 @@
+"""Texts of config files: any bytes, JSON5 with everything in it, files that include each other, and changes of them.
+
+0xff ends a file; the first is the main one, the others are included as `a`, `b`, …
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway.config import json5
+from gateway.config.agent_edit import Unfit, add, change, remove
+from gateway.config.edit import Refused, rewrite, set_value
+from gateway.config.files import Snapshot, evaluate
+from gateway.config.include import resolve
+from gateway.config.parse import MAX_DEPTH, Document, parse
+from gateway.config.patch import EntriesLost, merge_careful, merge_patch
+from gateway.config.substitute import parse_dotenv
+from gateway.reload.plan import same
+from gateway.report import Issue
+from tests.fuzz.source import Source
+
+TOKENS = [
+    b"\xff",
+    b"//",
+    b"/*",
+    b"*/",
+    b'"$include"',
+    b"${HOME}",
+    b"gateway",
+    b"auth",
+    b"models",
+    b"providers",
+    b"agents",
+]
+TOKENS += [
+    b"list",
+    b"entries",
+    b"bindings",
+    b"mcp",
+    b"servers",
+    b"\\u0041",
+    b"\xe2\x80\xa8",
+    b"1e9",
+    b"0x1",
+    b"null",
+    b"'",
+]
+ENV = {"HOME": "/home/u", "EMPTY": ""}
+
+
+def one(data: bytes) -> None:
+    texts = data.split(b"\xff")
+    documents = {}
+    for name, each in zip("main abcdefgh".replace(" ", ""), texts, strict=False):
+        if isinstance(found := parse(each, name, root_object=name == "m"), Document):
+            twice_the_same(found)
+            documents[name] = found
+        else:
+            placed(found, each)
+    parse_dotenv(texts[0].decode(errors="replace"))
+    if (main := documents.get("m")) is not None:
+        read(main, documents)
+        edit(main, Source(texts[-1]))
+
+
+def placed(found: Issue, data: bytes) -> None:
+    lines = data.count(b"\n") + 1
+    assert found.line is None or (1 <= found.line <= lines and (found.column or 0) >= 1), found
+    assert len(found.message) < 200, found
+
+
+def twice_the_same(found: Document) -> None:
+    """The quick way and the way that knows places read one value, and each place holds what it says."""
+    root = found.root
+    assert same(root.value, found.value), "two readings of one text"
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        assert same(json5.parse(found.text[node.start : node.end], MAX_DEPTH).root.value, node.value), "a wrong place"
+        nodes += [*node.members.values(), *node.items][:8]
+
+
+def read(main: Document, others: dict[str, Document]) -> None:
+    def include(name: str, by: str) -> Document | Issue:
+        return others.get(name) or Issue(f"{name} is not there")
+
+    merged = resolve(main, include)
+    tree = merged.tree if isinstance(merged.tree, dict) else {}
+    start = Snapshot(Path("m"), True, (), raw=main.text, parsed=main.value, merged=tree, issues=merged.issues)
+    snapshot = evaluate(start, merged.locate, ENV, {})
+    assert (snapshot.config is None) == bool(snapshot.issues)
+    for each in snapshot.issues:
+        assert isinstance(each.message, str) and (each.line is None or each.line >= 1)
+    assert isinstance(snapshot.defaults.agents, tuple | list)
+    merged.locate(("gateway", 0, "auth"))
+
+
+def edit(main: Document, source: Source) -> None:
+    keys = (*main.value, "gateway", "new", "")
+    path = tuple(source.pick(keys) if source.chance() else source.text() for _ in range(1 + source.byte() % 3))
+    value = plain(source.json())
+    try:
+        edited = set_value(main.text, path, value)
+    except (Refused, json5.Fault):
+        pass
+    else:
+        node = json5.parse(edited, MAX_DEPTH).root
+        for key in path:
+            node = node.members[key]
+        assert same(node.value, value)
+        assert set_value(edited, path, value) == edited
+    patch = plain(source.json())
+    for wanted in (merge_patch(main.value, patch), careful(main.value, patch), *agents(main.value, source)):
+        try:
+            edited = rewrite(main.text, wanted)
+        except (Refused, json5.Fault):
+            continue
+        assert same(json5.parse(edited, MAX_DEPTH).root.value, wanted)
+        assert rewrite(edited, wanted) == edited
+
+
+def careful(base: Any, patch: Any) -> Any:
+    try:
+        return merge_careful(base, patch)
+    except EntriesLost:
+        return base
+
+
+def agents(value: dict[str, Any], source: Source) -> list[dict[str, Any]]:
+    id, found = source.text(), []
+    for step in (
+        lambda: add(value, id, {"name": id}),
+        lambda: change(value, id, lambda entry: {**(entry if isinstance(entry, dict) else {}), "name": "x"}),
+        lambda: remove(value, id)[0],
+    ):
+        try:
+            found.append(step())
+        except Unfit:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """As it comes over the wire."""
+    return json.loads(json.dumps(value))
