@@ -70,6 +70,6 @@ def read(fd: int) -> Parting | None:
         file.truncate(0)
     try:
         parting = msgspec.msgpack.decode(data, type=Parting)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return parting if parting.version in READABLE else None

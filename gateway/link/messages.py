@@ -41,6 +41,8 @@ MAX_RUNS = 512
 MAX_TOOL_RESULT = 256 * 1024
 """Bytes of text that a model gets of one tool's result; what is over is cut, and the text says so."""
 
+_TOO_DEEP = "values nested deeper than Python goes"
+
 Message = dict[str, Any]
 """`{role: user|assistant|toolResult, content: str | [block], timestamp, …}` with blocks `{type: text, text}`,
 `{type: thinking, thinking}`, `{type: image, data, mimeType}`, `{type: toolCall, id, name, arguments}`; a toolResult has
@@ -311,5 +313,21 @@ def encode(message: ToAgent | ToGateway) -> bytes:
     return line
 
 
-decode_to_agent = msgspec.json.Decoder(ToAgent).decode
-decode_to_gateway = msgspec.json.Decoder(ToGateway).decode
+_to_agent = msgspec.json.Decoder(ToAgent)
+_to_gateway = msgspec.json.Decoder(ToGateway)
+
+
+def decode_to_agent(line: bytes) -> ToAgent:
+    """Raises msgspec.DecodeError, and nothing else."""
+    try:
+        return _to_agent.decode(line)
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None
+
+
+def decode_to_gateway(line: bytes) -> ToGateway:
+    """Raises msgspec.DecodeError, and nothing else."""
+    try:
+        return _to_gateway.decode(line)
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None

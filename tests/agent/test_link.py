@@ -260,7 +260,9 @@ def test_a_run_of_many_events_does_not_hold_up_the_others() -> None:
         b"\xff\xfe\n",
         encode(Ack("r", 1)),
         b'{"type":"event"}\n',
+        b'{"type":"hello","version":1,"more":' + b"[" * 5000 + b"]" * 5000 + b"}\n",
     ],
+    ids=lambda line: line.decode(errors="replace")[:40],
 )
 def test_garbage_cuts_its_connection_only(line: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:

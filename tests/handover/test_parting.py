@@ -45,8 +45,11 @@ def test_it_is_read_from_its_beginning_wherever_the_one_before_stood() -> None:
     assert parting.read(fd) == Parting(1.0)
 
 
+DEEP = b"\x82" + msgspec.msgpack.encode("left_at") + b"\x01" + msgspec.msgpack.encode("x") + b"\x91" * 5000
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"\x00", b"garbage", msgspec.msgpack.encode({"left_at": 1.0, "version": VERSION + 1})]
+    "content", [b"", b"\x00", b"garbage", msgspec.msgpack.encode({"left_at": 1.0, "version": VERSION + 1}), DEEP]
 )
 def test_what_another_version_has_written_is_not_guessed_at(content: bytes) -> None:
     before = descriptors()

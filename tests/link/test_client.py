@@ -114,9 +114,14 @@ def test_what_was_meant_for_another_image_of_this_process_is_passed_over() -> No
     run(test)
 
 
-@pytest.mark.parametrize("line", [b"{\n", b'{"type":"event"}\n', b"x" * 4096 + b"\n"])
+DEEP = b'{"type":"lost","run":"r","more":' + b"[" * 1500 + b"]" * 1500 + b"}\n"
+
+
+@pytest.mark.parametrize(
+    "line", [b"{\n", b'{"type":"event"}\n', b"x" * 8192 + b"\n", DEEP], ids=["{", "event", "xxx", "deep"]
+)
 def test_garbage_ends_the_connection(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_LINE", 1024)
+    monkeypatch.setattr(client, "MAX_LINE", 4096)
 
     async def test() -> None:
         async with linked(stored={"a": 0}) as (link, agent, heir):

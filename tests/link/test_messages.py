@@ -92,8 +92,28 @@ NONSENSE += [b'{"type":"lost","run":"r"}', b'{"type":"ack","run":"\xff","seq":1}
 
 @pytest.mark.parametrize("line", NONSENSE)
 def test_what_cannot_be_understood_is_an_error(line: bytes) -> None:
-    with pytest.raises((msgspec.DecodeError, UnicodeError)):
+    with pytest.raises(msgspec.DecodeError):
         decode_to_agent(line)
+
+
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+@pytest.mark.parametrize(
+    ("decode", "line"),
+    [
+        (
+            decode_to_agent,
+            b'{"type":"start","run":"r","spec":{"session":"s","agent":"a","models":[],"prompt":{"x":%b}}}',
+        ),
+        (decode_to_agent, b'{"type":"ack","run":"r","seq":1,"more":%b}'),
+        (decode_to_gateway, b'{"type":"event","run":"r","seq":1,"ts":1,"what":{"kind":"said","message":{"x":%b}}}'),
+        (decode_to_gateway, b'{"type":"lost","run":"r","more":%b}'),
+    ],
+)
+def test_values_within_values_without_end_are_an_error_as_any_other(decode: Any, line: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(line % DEEP)
 
 
 def test_a_line_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
