@@ -112,6 +112,8 @@ def test_pages(tmp_path: Path) -> None:
         ({"agentId": "MAIN"}, [MAIN, WORK]),
         ({"agentId": "nobody"}, []),
         ({"activeMinutes": 1}, []),
+        ({"activeMinutes": 2**53 - 1}, [MAIN, WORK]),
+        ({"offset": 2**53 - 1}, []),
         ({"activeOnly": True}, []),
         ({"pinned": True}, [MAIN]),
         ({"pinned": False}, [WORK]),
