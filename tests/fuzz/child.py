@@ -1,4 +1,4 @@
-"""The fuzzer's own process, whose product is instrumented: `python -m tests.fuzz.child TARGET [libFuzzer's arguments]`."""
+"""The fuzzer's own process, whose product is instrumented: `python -m tests.fuzz.child TARGET [of libFuzzer…]`."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""The inputs that are kept in the repository: few, small, named by their content, each for something only it reaches."""
+"""The inputs that the repository keeps: few, small, named by their content, each for something only it reaches."""
 
 import hashlib
 import sys

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Struct, UnsetType
 
 T = TypeVar("T")
 
 DEPTH = 4
 """Of a value that is made here."""
+DEEP = (30, 200, 900)
+"""Of values within values, which recursion does not like."""
+FRACTIONS = (1e308, -1e308, 5e-324, 1e16, 0.1)
 EDGES = (0, 1, -1, 2**31, 2**53 - 1, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**30)
 WORDS = (
     "",
@@ -67,11 +70,14 @@ class Source:
             return kind % 32
         return self.pick(EDGES) if kind < 208 else int.from_bytes(self.bytes(8), "big", signed=True)
 
+    def fraction(self) -> float:
+        return self.pick(FRACTIONS) if self.chance(4) else self.number() / 8
+
     def text(self) -> str:
         return self.pick(self.words) if self.chance() else self.bytes(40).decode(errors="replace")
 
     def json(self, depth: int = DEPTH) -> Any:
-        match self.byte() % (8 if depth else 6):
+        match self.byte() % (9 if depth else 6):
             case 0:
                 return None
             case 1:
@@ -79,11 +85,16 @@ class Source:
             case 2:
                 return self.number()
             case 3:
-                return self.number() / 8
+                return self.fraction()
             case 4 | 5:
                 return self.text()
             case 6:
                 return [self.json(depth - 1) for _ in range(self.byte() % 4)]
+            case 7:
+                value: Any = []
+                for _ in range(self.pick(DEEP) if self.chance(8) else 0):
+                    value = [value]
+                return value
             case _:
                 return {self.text(): self.json(depth - 1) for _ in range(self.byte() % 4)}
 
@@ -104,7 +115,7 @@ class Source:
             return {self.text(): self.of(args[1], depth - 1) for _ in range(self.byte() % 4 if depth > 0 else 0)}
         if isinstance(shape, type) and issubclass(shape, Struct):
             return self._struct(shape, depth)
-        plain = {bool: self.chance, int: self.number, float: lambda: self.number() / 8, str: self.text}
+        plain = {bool: self.chance, int: self.number, float: self.fraction, str: self.text}
         if shape in plain:
             return plain[shape]()
         return None if shape is type(None) else self.json(max(depth, 0))
@@ -134,7 +145,3 @@ class Source:
 def compact(value: Any) -> bytes:
     """As JSON on one line."""
     return msgspec.json.encode(value)
-
-
-def spoken(raw: Raw) -> Any:
-    return msgspec.json.decode(raw)

@@ -1,4 +1,4 @@
-"""Where targets play: a loop whose clock they move, a transport that keeps what it is given, a log that may not alarm."""
+"""Where targets play: a loop whose clock they move, a transport that keeps what it gets, a log that may not alarm."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What is fuzzed: each module has `one(data)`, which raises when something is wrong; some have `TOKENS`, worth trying."""
+"""What is fuzzed: each module has `one(data)`, which raises if something is wrong; some have `TOKENS`, worth trying."""
 
 import importlib
 from collections.abc import Callable

@@ -98,7 +98,7 @@ def read(main: Document, others: dict[str, Document]) -> None:
 def edit(main: Document, source: Source) -> None:
     keys = (*main.value, "gateway", "new", "")
     path = tuple(source.pick(keys) if source.chance() else source.text() for _ in range(1 + source.byte() % 3))
-    value = plain(source.json())
+    value = taken(source.json())
     try:
         edited = set_value(main.text, path, value)
     except (Refused, json5.Fault):
@@ -109,7 +109,7 @@ def edit(main: Document, source: Source) -> None:
             node = node.members[key]
         assert same(node.value, value)
         assert set_value(edited, path, value) == edited
-    patch = plain(source.json())
+    patch = taken(source.json())
     for wanted in (merge_patch(main.value, patch), careful(main.value, patch), *agents(main.value, source)):
         try:
             edited = rewrite(main.text, wanted)
@@ -140,6 +140,7 @@ def agents(value: dict[str, Any], source: Source) -> list[dict[str, Any]]:
     return found
 
 
-def plain(value: Any) -> Any:
-    """As it comes over the wire."""
-    return json.loads(json.dumps(value))
+def taken(value: Any) -> Any:
+    """As requests and commands take it, which is no deeper than a file may be."""
+    found = parse(json.dumps(value).encode(), "raw", root_object=False)
+    return found.value if isinstance(found, Document) else None

@@ -14,10 +14,9 @@ from gateway.protocol.proxy import Identity
 from tests.doors import CLIENTS, ISSUED, PLACES, POLICIES, FakeBook, frame, make_door
 from tests.fuzz.source import WORDS, Source, compact
 
-RIGHT = {"token": "right", "password": "right"}
 SCOPES = ("operator.read", "operator.write", "operator.admin", "operator.pairing", "operator.approvals")
-PAIRS = [pair for pair in CLIENTS.values()]
-LIKELY = ("right", "wrong", ISSUED, "operator", "node", "nonce", *SCOPES, *{each for pair in PAIRS for each in pair})
+NAMES = {each for pair in CLIENTS.values() for each in pair}
+LIKELY = ("right", "wrong", ISSUED, "operator", "node", "nonce", *SCOPES, *sorted(NAMES))
 
 
 def one(data: bytes) -> None:

@@ -48,7 +48,7 @@ class Counting:
             await scope["extensions"][EXTENSION]["connection"].wait_closed()
             return
         self.begun += 1
-        number, body, more = self.begun, b"", True
+        number, body, more, headers = self.begun, b"", True, tuple(scope["headers"])
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -56,7 +56,7 @@ class Counting:
             body += message["body"]
             more = message["more_body"]
         assert len(body) <= APIS.get(scope["path"], LIMITS.max_body_bytes), "a body over the bound"
-        headers = tuple(scope["headers"])
+        assert headers == tuple(scope["headers"]), "headers that come after the head"
         assert len(headers) <= LIMITS.max_headers, "headers over the bound"
         self.asked.append(Asked(scope["method"], scope["path"], headers, body))
         answer = b"%d" % number

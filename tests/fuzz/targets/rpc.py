@@ -1,4 +1,4 @@
-"""Every method with params by its schema, nearly right, on a core with a database: an answer, and never a fault of ours."""
+"""Every method, with params nearly as its schema has them, on a core with a database: an answer, never our fault."""
 
 import json
 import tempfile
