@@ -1,6 +1,6 @@
 # Everything sets itself up: Debian packages that are missing (it says which and why), then .venv. See `make help`.
 .DEFAULT_GOAL := help
-.PHONY: run test test-fast test-of test-all check e2e bench soak conformance install-tools clean help
+.PHONY: run test test-fast test-of test-all check e2e bench fuzz soak conformance install-tools clean help
 PYTHON := .venv/bin/python
 MINUTES := 60
 
@@ -36,6 +36,10 @@ bench: install-tools ## measure restarts, start-up, memory, throughput and answe
 
 soak: install-tools ## MINUTES=60 of a crowd talking to a gateway that is restarted, killed and edited all the time
 	$(PYTHON) -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+fuzz: install-tools ## MINUTES=10 of coverage-guided fuzzing, TARGET="http rpc" for some of it; what it finds comes into tests/fuzz/corpus
+	@scripts/venv.sh fuzz
+	$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(TARGET)
 
 conformance: install-tools ## run OpenClaw's own command lines, terminals and pages against the gateway (first use: npm, Chromium, tmux)
 	@scripts/packages.sh conformance

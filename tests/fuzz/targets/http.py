@@ -18,6 +18,8 @@ from tests.fuzz.stage import Stage, Transcript, turns
 
 LIMITS = Limits(max_head_bytes=512, max_headers=12, max_body_bytes=256, head_timeout_ms=10_000, body_timeout_ms=30_000)
 APIS = {"/api": 600}
+MOST_READS = 120
+"""In which an input comes when it comes slowly: byte by byte, if it is not longer."""
 STATUSES = {200, 400, 408, 413, 431, 503, 101, 426}
 TOKENS = [b"\xff|", b"\xffw", b"\xff.", b"\xff,", b"\xffx", b"\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n", b"0\r\n\r\n"]
 TOKENS += [b"transfer-encoding: chunked\r\n", b"content-length: 5\r\n", b"POST /api HTTP/1.1\r\nhost: x\r\n"]
@@ -99,8 +101,9 @@ def one(data: bytes) -> None:
         whole = b"".join(piece for _, piece in pieces)
         if len(whole) <= 2048:
             once, _ = play([("|", whole)])
-            singly, _ = play([("|", whole[at : at + 1]) for at in range(len(whole))], 1)
-            same(once.asked, singly.asked)
+            size = len(whole) // MOST_READS + 1
+            slowly, _ = play([("|", whole[at : at + size]) for at in range(0, len(whole), size)], pace=1)
+            same(once.asked, slowly.asked)
             same(once.asked, app.asked)
 
 
