@@ -22,6 +22,8 @@ CACHE = PROJECT / ".cache" / "fuzz"
 ONE_INPUT_S = 20
 """After which an input counts as a failure."""
 MEMORY_MB = 2048
+GROWTH = 20
+"""libFuzzer's 100 is for targets that are faster: the smaller, the sooner it tries long inputs."""
 SAY_S = 15.0
 """Between two lines of progress."""
 LAST_WORDS = 60
@@ -96,7 +98,12 @@ def command(name: str, seconds: float, crashes: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
     command = [
         *(sys.executable, "-m", "tests.fuzz.child", name, str(found), str(kept)),
-        *(f"-max_total_time={seconds:.0f}", f"-max_len={MAX_BYTES}", f"-timeout={ONE_INPUT_S}"),
+        *(
+            f"-max_total_time={seconds:.0f}",
+            f"-max_len={MAX_BYTES}",
+            f"-timeout={ONE_INPUT_S}",
+            f"-len_control={GROWTH}",
+        ),
         *(f"-rss_limit_mb={MEMORY_MB}", f"-artifact_prefix={crashes}/"),
     ]
     if tokens := getattr(load(name), "TOKENS", ()):

@@ -27,7 +27,7 @@ TOKENS += [b"connection: upgrade\r\nupgrade: websocket\r\n", b"expect: 100-conti
 
 
 @dataclass(frozen=True)
-class Asked:
+class Whole:
     """A request that the application got whole."""
 
     method: str
@@ -40,7 +40,7 @@ class Asked:
 class Counting:
     """Answers each request with its number."""
 
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[Whole] = field(default_factory=list)
     begun: int = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -60,7 +60,7 @@ class Counting:
         assert len(body) <= APIS.get(scope["path"], LIMITS.max_body_bytes), "a body over the bound"
         assert headers == tuple(scope["headers"]), "headers that come after the head"
         assert len(headers) <= LIMITS.max_headers, "headers over the bound"
-        self.asked.append(Asked(scope["method"], scope["path"], headers, body))
+        self.asked.append(Whole(scope["method"], scope["path"], headers, body))
         answer = b"%d" % number
         head = [(b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -107,7 +107,7 @@ def one(data: bytes) -> None:
             same(once.asked, app.asked)
 
 
-def same(one: list[Asked], other: list[Asked]) -> None:
+def same(one: list[Whole], other: list[Whole]) -> None:
     """A refusal may come before or after an earlier answer; it never changes a request."""
     common = min(len(one), len(other))
     assert one[:common] == other[:common], (one[:common], other[:common])

@@ -23,10 +23,10 @@ def one(data: bytes) -> None:
         if source.chance():
             pass_on(source)
         else:
-            Book(source).play()
+            Tampering(source).play()
 
 
-class Book:
+class Tampering:
     """A ledger, and what is in it by our own account."""
 
     def __init__(self, source: Source) -> None:
