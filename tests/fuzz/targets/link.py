@@ -128,7 +128,6 @@ async def hear_as_gateway(stage: Stage, pieces: list[bytes]) -> None:
     for line in transport.written.split(b"\n")[:-1]:
         if line:
             decode_to_agent(line)
-    assert not any("failed" in str(why) for why in notes.given_up)
     await link.close()
 
 
