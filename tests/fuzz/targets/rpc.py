@@ -16,7 +16,7 @@ from tests.carrier import FakeCarrier
 from tests.fuzz.source import WORDS, Source, compact
 from tests.fuzz.stage import Stage
 from tests.rpc.calls import make_peer
-from tests.rpc.methods.configured import configured
+from tests.rpc.methods.configured import CONFIG, configured
 
 BY_NAME = sorted(METHODS, key=lambda each: each.name)
 MAX_ANSWER = 256 * 1024
@@ -31,7 +31,8 @@ def one(data: bytes) -> None:
 
 
 async def converse(source: Source, folder: Path) -> None:
-    core = configured(folder=folder)
+    here = {"defaults": CONFIG["agents"]["defaults"] | {"workspace": str(folder / "ws")}}
+    core = configured(CONFIG | {"agents": here}, folder)  # nothing is made but below the folder
     core.devices = Devices(folder)
     peer = make_peer(4 if source.byte() % 2 == 0 else 3, ADMIN)
     dispatcher = Dispatcher(Registry(METHODS))
@@ -57,7 +58,7 @@ def asked(source: Source, id: str, folder: Path) -> str:
     method = source.pick(BY_NAME)
     params = source.of(method.params)
     if isinstance(params, dict) and "workspace" in params:
-        params["workspace"] = str(folder / "workspace")  # it would be made wherever that is
+        params["workspace"] = str(folder / "workspace")
     return compact({"type": "req", "id": id, "method": method.name, "params": params}).decode()
 
 
