@@ -4,6 +4,7 @@ The same bytes always give the same, with or without a fuzzer. When they are use
 is, so each input ends.
 """
 
+import re
 import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -12,11 +13,12 @@ import msgspec
 from msgspec import Meta, Struct, UnsetType
 
 T = TypeVar("T")
+_DEEP = re.compile(rb'"<(\d+) deep>"')
 
 DEPTH = 4
 """Of a value that is made here."""
-DEEP = (30, 200, 900)
-"""Of values within values, which recursion does not like."""
+DEEP = ("<30 deep>", "<900 deep>", "<1500 deep>")
+"""Become arrays in arrays, which recursion does not like, in `compact`."""
 FRACTIONS = (1e308, -1e308, 5e-324, 1e16, 0.1)
 EDGES = (0, 1, -1, 2**31, 2**53 - 1, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**30)
 WORDS = (
@@ -66,9 +68,9 @@ class Source:
     def number(self) -> int:
         """Small ones mostly, and those at which something overflows."""
         kind = self.byte()
-        if kind < 160:
+        if kind < 128:
             return kind % 32
-        return self.pick(EDGES) if kind < 208 else int.from_bytes(self.bytes(8), "big", signed=True)
+        return self.pick(EDGES) if kind < 224 else int.from_bytes(self.bytes(8), "big", signed=True)
 
     def fraction(self) -> float:
         return self.pick(FRACTIONS) if self.chance(4) else self.number() / 8
@@ -91,10 +93,7 @@ class Source:
             case 6:
                 return [self.json(depth - 1) for _ in range(self.byte() % 4)]
             case 7:
-                value: Any = []
-                for _ in range(self.pick(DEEP) if self.chance(8) else 0):
-                    value = [value]
-                return value
+                return self.pick(DEEP) if self.chance(8) else []
             case _:
                 return {self.text(): self.json(depth - 1) for _ in range(self.byte() % 4)}
 
@@ -144,4 +143,4 @@ class Source:
 
 def compact(value: Any) -> bytes:
     """As JSON on one line."""
-    return msgspec.json.encode(value)
+    return _DEEP.sub(lambda found: b"[" * int(found[1]) + b"]" * int(found[1]), msgspec.json.encode(value))

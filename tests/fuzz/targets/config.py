@@ -1,6 +1,7 @@
 """Texts of config files: any bytes, JSON5 with everything in it, files that include each other, and changes of them.
 
-0xff ends a file; the first is the main one, the others are included as `a`, `b`, …
+0xff ends a file; the first is the main one, the others are included as `a`, `b`, … Where NUL comes first, what follows
+makes a text and changes of it.
 """
 
 import json
@@ -45,10 +46,17 @@ TOKENS += [
     b"null",
     b"'",
 ]
+KEYS = ("a", "b", "c-d", "é", "")
 ENV = {"HOME": "/home/u", "EMPTY": ""}
 
 
 def one(data: bytes) -> None:
+    if data[:1] == b"\0":
+        source = Source(data[1:], words=KEYS)
+        main = parse(written(source), "m")
+        if isinstance(main, Document):
+            edit(main, source)
+        return
     texts = data.split(b"\xff")
     documents = {}
     for name, each in zip("main abcdefgh".replace(" ", ""), texts, strict=False):
@@ -61,6 +69,26 @@ def one(data: bytes) -> None:
     if (main := documents.get("m")) is not None:
         read(main, documents)
         edit(main, Source(texts[-1]))
+
+
+def written(source: Source) -> bytes:
+    """JSON5 of a value, with comments, blanks and commas where they may stand."""
+
+    def write(value: Any) -> str:
+        if not isinstance(value, dict | list):
+            return json.dumps(value)
+        parts = (
+            [f"{json.dumps(key)}{noise()}:{noise()}{write(child)}" for key, child in value.items()]
+            if isinstance(value, dict)
+            else [write(child) for child in value]
+        )
+        inside = ",".join(f"{noise()}{part}{noise()}" for part in parts) + ("," if parts and source.chance() else "")
+        return ("{%s%s}" if isinstance(value, dict) else "[%s%s]") % (inside, noise())
+
+    def noise() -> str:
+        return source.pick(("", " ", "\n", " /* x */ ", " // y\n", "\n  "))
+
+    return write({source.text(): source.json() for _ in range(source.byte() % 4)}).encode()
 
 
 def placed(found: Issue, data: bytes) -> None:
@@ -101,22 +129,35 @@ def edit(main: Document, source: Source) -> None:
     value = taken(source.json())
     try:
         edited = set_value(main.text, path, value)
-    except (Refused, json5.Fault):
-        pass
+    except Refused as refusal:
+        assert "has no key" in str(refusal) or main.repeated
+    except json5.Fault as fault:
+        assert "nested deeper" in str(fault)
     else:
         node = json5.parse(edited, MAX_DEPTH).root
         for key in path:
             node = node.members[key]
         assert same(node.value, value)
         assert set_value(edited, path, value) == edited
-    patch = taken(source.json())
-    for wanted in (merge_patch(main.value, patch), careful(main.value, patch), *agents(main.value, source)):
+    patch, less = taken(source.json()), without(main.value, source)
+    for wanted in (merge_patch(main.value, patch), careful(main.value, patch), less, *agents(main.value, source)):
         try:
             edited = rewrite(main.text, wanted)
-        except (Refused, json5.Fault):
+        except Refused:
+            assert main.repeated  # without the last one the one before would count
+            continue
+        except json5.Fault as fault:
+            assert "nested deeper" in str(fault)
             continue
         assert same(json5.parse(edited, MAX_DEPTH).root.value, wanted)
         assert rewrite(edited, wanted) == edited
+
+
+def without(value: Any, source: Source) -> Any:
+    """Some of its members and items are gone."""
+    if isinstance(value, dict):
+        return {key: without(child, source) for key, child in value.items() if not source.chance(4)}
+    return [without(child, source) for child in value if not source.chance(4)] if isinstance(value, list) else value
 
 
 def careful(base: Any, patch: Any) -> Any:
