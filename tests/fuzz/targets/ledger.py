@@ -88,9 +88,11 @@ class Tampering:
             self.ledger.memory[at : at + len(junk)] = junk
 
     def succeed(self) -> None:
+        fd = os.dup(self.ledger.fd)
         try:
-            after = Ledger(os.dup(self.ledger.fd))
+            after = Ledger(fd)
         except Unreadable:
+            os.close(fd)
             assert self.damaged
             return
         self.ledger.close()
