@@ -46,8 +46,8 @@ class Carrier(Pipe, Protocol):
         """Drop it at once, with what is still unsent. Again, or after its end, it does nothing."""
         ...
 
-    def authenticated(self) -> None:
-        """The client has said who it is."""
+    def authenticated(self, max_message: int) -> None:
+        """The client has said who it is, and may send messages of so many bytes."""
         ...
 
     def unsettle(self) -> None:

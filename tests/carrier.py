@@ -27,7 +27,7 @@ class FakeCarrier:
         assert self.on_write_resumed is not None
         self.on_write_resumed()
 
-    def authenticated(self) -> None:
+    def authenticated(self, max_message: int) -> None:
         self.known = True
 
     def abort(self) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.protocol.limits import MAX_CLOSE_REASON
+from gateway.protocol.limits import MAX_CLOSE_REASON, MAX_VALUES
 
 
 class Close(Struct, frozen=True):
@@ -21,7 +21,7 @@ class Close(Struct, frozen=True):
 SILENT: Final = Close(1000)
 """Handshake timeout and unreadable JSON before hello; the existing gateway gives no reason."""
 TEXT_ONLY: Final = Close(1003, "text frames only")
-TOO_BIG: Final = Close(1009)
+TOO_MANY_VALUES: Final = Close(1009, f"more than {MAX_VALUES} values in one message")
 SLOW_CONSUMER: Final = Close(1008, "slow consumer")
 SECRET_CHANGED: Final = Close(1008, "gateway auth changed")
 DEVICE_CHANGED: Final = Close(1008, "device access changed")

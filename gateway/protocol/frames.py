@@ -14,6 +14,7 @@ from gateway.protocol.params import explain
 ErrorCode = Literal["NOT_LINKED", "NOT_PAIRED", "AGENT_TIMEOUT", "INVALID_REQUEST", "UNAVAILABLE", "FORBIDDEN"]
 
 NO_PARAMS = Raw(b"{}")
+_NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 
 class WireError(Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -50,10 +51,18 @@ class NotJson(Exception):
 
 
 class _Incoming(Struct):
-    id: Any = UNSET
-    method: Any = UNSET
+    id: str = ""
+    method: str = ""
     params: Raw = NO_PARAMS
-    type: Any = UNSET
+    type: str = ""
+
+
+class _Odd(Struct):
+    """A frame that is no request, with as little built of it as it takes to say why."""
+
+    id: Raw | UnsetType = UNSET
+    method: Raw | UnsetType = UNSET
+    type: Raw | UnsetType = UNSET
 
 
 class _Response(Struct, rename="camel", tag="res", tag_field="type"):
@@ -64,39 +73,60 @@ class _Response(Struct, rename="camel", tag="res", tag_field="type"):
 
 
 _incoming = msgspec.json.Decoder(_Incoming)
-_anything = msgspec.json.Decoder()
+_odd = msgspec.json.Decoder(_Odd)
+_skipped = msgspec.json.Decoder(Raw)
 _encoder = msgspec.json.Encoder()
 
 
-def decode_request(text: str) -> Request:
+def decode_request(text: str | bytes) -> Request:
     """Raise `NotJson` or `Malformed`; nothing else comes out, whatever goes in."""
     try:
         frame = _incoming.decode(text)
     except msgspec.ValidationError as error:
-        _check_json(text)
-        raise Malformed(explain(error), "invalid") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise _fault(text, explain(error)) from None
+    except _NOT_JSON:
         raise NotJson from None
-    id = frame.id if isinstance(frame.id, str) and frame.id else "invalid"
-    if frame.type != "req":
-        raise Malformed("at /type: must be equal to constant", id)
-    for name in ("id", "method"):
-        value = getattr(frame, name)
-        if value is UNSET:
-            raise Malformed(f"at root: must have required property '{name}'", id)
-        if not isinstance(value, str):
-            raise Malformed(f"at /{name}: must be string", id)
-        if not value:
-            raise Malformed(f"at /{name}: must NOT have fewer than 1 characters", id)
+    if frame.type != "req" or not frame.id or not frame.method:
+        raise _fault(text, "")
     return Request(frame.id, frame.method, frame.params)
 
 
-def _check_json(text: str) -> None:
+def _fault(text: str | bytes, why: str) -> Malformed | NotJson:
+    """What is wrong with JSON that is no request; `why` where the last of each key would make one."""
+    try:
+        frame = _odd.decode(text)
+        id = _text(frame.id) or "invalid"
+        if _text(frame.type) != "req":
+            return Malformed("at /type: must be equal to constant", id)
+        for name, raw in (("id", frame.id), ("method", frame.method)):
+            if raw is UNSET:
+                return Malformed(f"at root: must have required property '{name}'", id)
+            value = _text(raw)
+            if value is None:
+                return Malformed(f"at /{name}: must be string", id)
+            if not value:
+                return Malformed(f"at /{name}: must NOT have fewer than 1 characters", id)
+        return Malformed(why, id)
+    except msgspec.ValidationError as error:
+        return _unless_broken(text, Malformed(explain(error), "invalid"))
+    except _NOT_JSON:
+        return NotJson()
+
+
+def _text(raw: Raw | UnsetType) -> str | None:
+    """None for what is not there, or no string."""
+    if isinstance(raw, UnsetType) or bytes(memoryview(raw)[:1]) != b'"':
+        return None
+    return msgspec.json.decode(raw, type=str)
+
+
+def _unless_broken(text: str | bytes, fault: Malformed) -> Malformed | NotJson:
     """A decoder that stops at the first wrong type has not seen whether the rest is JSON."""
     try:
-        _anything.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise NotJson from None
+        _skipped.decode(text)
+    except _NOT_JSON:
+        return NotJson()
+    return fault
 
 
 def encode_response(id: str, payload: object) -> str:

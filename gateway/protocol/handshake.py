@@ -137,7 +137,7 @@ class Door:
     now_ms: int = 0
 
 
-def receive_connect(text: str, door: Door) -> Accepted | Refused:
+def receive_connect(text: str | bytes, door: Door) -> Accepted | Refused:
     """Judge the first frame. Nothing is raised, whatever it holds.
 
     In this order: frame, protocol, role, origin, device, secret, pairing. Who fails early learns nothing of what is

@@ -10,6 +10,7 @@ from gateway.protocol.frames import StateVersion
 from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
 from gateway.protocol.pairing import Granted
+from gateway.protocol.session import max_payload
 
 EVENTS = [
     "connect.challenge",
@@ -104,9 +105,8 @@ def _server(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
 
 
 def _policy(peer: Peer) -> dict[str, int]:
-    bounds = limits(peer.protocol)
     return {
-        "maxPayload": bounds.max_payload,
-        "maxBufferedBytes": bounds.max_buffered,
+        "maxPayload": max_payload(peer),
+        "maxBufferedBytes": limits(peer.protocol).max_buffered,
         "tickIntervalMs": TICK_INTERVAL_MS,
     }

@@ -8,7 +8,11 @@ MIB = 1024 * KIB
 MAX_HANDSHAKE_FRAME = 64 * KIB
 """Before hello, in both versions: whoever has not said who he is gets little memory."""
 MAX_FRAME = 25 * MIB
-"""The largest of any version; what the WebSocket layer itself may take in."""
+"""The largest of any version, for who may send attachments."""
+MAX_PLAIN_FRAME = MIB
+"""For a client that may call no method which takes attachments: without the right to write."""
+MAX_VALUES = 64 * KIB
+"""JSON values in one message. Each is an object in memory, however few bytes it has."""
 MAX_CLOSE_REASON = 120
 """Bytes; RFC 6455 leaves 123."""
 MAX_IN_FLIGHT = 32

@@ -45,11 +45,9 @@ _UNITS = {"array": "items", "object": "properties"}
 
 def decode_params(raw: Raw, shape: type[P]) -> P:
     """Absent and null params mean none."""
-    data = bytes(raw)
-    if data == b"null":
-        data = b"{}"
+    given = memoryview(raw)
     try:
-        found = msgspec.json.decode(data, type=shape)
+        found = msgspec.json.decode(b"{}" if bytes(given[:5]) == b"null" else given, type=shape)
     except msgspec.ValidationError as error:
         raise InvalidParams(explain(error)) from None
     except (msgspec.DecodeError, RecursionError):

@@ -6,11 +6,12 @@ time is refused, and when `full` nothing more may be read.
 
 from dataclasses import dataclass
 
-from gateway.protocol.closing import TOO_BIG, Close
+from gateway.protocol.closing import Close
 from gateway.protocol.frames import Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.handshake import Peer
-from gateway.protocol.limits import MAX_IN_FLIGHT, limits
+from gateway.protocol.limits import MAX_IN_FLIGHT, MAX_PLAIN_FRAME, limits
 from gateway.protocol.params import cut
+from gateway.protocol.scopes import WRITE, refuse
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,15 @@ Outcome = Request | Answer | Ignored | Close
 class Session:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
-        self.limits = limits(peer.protocol)
+        self.max_payload = max_payload(peer)
         self._in_flight: set[str] = set()
 
     @property
     def full(self) -> bool:
         return len(self._in_flight) >= MAX_IN_FLIGHT
 
-    def receive(self, text: str) -> Outcome:
+    def receive(self, text: str | bytes) -> Outcome:
         """A `Request` counts as in flight until you call `finish` with its id."""
-        if exceeds(text, self.limits.max_payload):
-            return TOO_BIG
         try:
             request = decode_request(text)
         except NotJson:
@@ -61,11 +60,11 @@ class Session:
         self._in_flight.discard(id)
 
 
-def exceeds(text: str, max_bytes: int) -> bool:
-    """Whether it is longer than this in UTF-8; counts the bytes only when the characters leave a doubt."""
-    if len(text) > max_bytes:
-        return True
-    return len(text) * 4 > max_bytes and len(text.encode("utf-8", "surrogatepass")) > max_bytes
+def max_payload(peer: Peer) -> int:
+    """Bytes of the largest message that this client may send."""
+    most = limits(peer.protocol).max_payload
+    writes = refuse(peer.protocol, peer.role, peer.scopes, WRITE) is None
+    return most if writes else min(most, MAX_PLAIN_FRAME)
 
 
 def _invalid(id: str, message: str) -> Answer:

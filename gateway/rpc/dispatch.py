@@ -29,10 +29,10 @@ class Dispatcher:
             method = self._find(call, request.method)
             params = _params(method, request)
             if method.asynchronous:
-                return partial(_later, replace(call, request_id=request.id), request, method, params)
+                return partial(_later, replace(call, request_id=request.id), method, params)
             return encode_response(request.id, method.handler(call, params))
         except Exception as error:
-            return _refusal(call, request, error)
+            return _refusal(call, request.id, request.method, error)
 
     def _find(self, call: Call, name: str) -> Method:
         found = self.registry.find(name, call.peer.protocol)
@@ -52,15 +52,16 @@ def _params(method: Method, request: Request) -> Params:
         raise RpcError(f"invalid {method.name} params: {fault}") from None
 
 
-async def _later(call: Call, request: Request, method: Method, params: Params) -> str:
+async def _later(call: Call, method: Method, params: Params) -> str:
+    # Nothing here holds the request: its raw params are the whole message, and the answer may be hours away.
     try:
-        return encode_response(request.id, await method.handler(call, params))
+        return encode_response(call.request_id, await method.handler(call, params))
     except Exception as error:
-        return _refusal(call, request, error)
+        return _refusal(call, call.request_id, method.name, error)
 
 
-def _refusal(call: Call, request: Request, error: Exception) -> str:
+def _refusal(call: Call, id: str, method: str, error: Exception) -> str:
     if isinstance(error, RpcError):
-        return encode_error(request.id, error.wire)
-    log.error("%s failed for %s", request.method, call.connection.id, exc_info=error)
-    return encode_error(request.id, WireError("UNAVAILABLE", "internal error; the gateway's log has the details"))
+        return encode_error(id, error.wire)
+    log.error("%s failed for %s", method, call.connection.id, exc_info=error)
+    return encode_error(id, WireError("UNAVAILABLE", "internal error; the gateway's log has the details"))

@@ -1,25 +1,31 @@
 """Single frames of RFC 6455: what one takes on the wire, and what a client or we would write. Pure."""
 
+from codecs import getincrementaldecoder
 from struct import Struct
 
 from websockets.frames import Frame, Opcode
 
 _TEXT = 0x81
 """A whole text message in one frame. What a server sends is not masked."""
+_SLICE = 64 * 1024
 _MEDIUM, _LONG = Struct("!BBH"), Struct("!BBQ")
 
 
-def wire_size(frame: Frame) -> int:
-    """Of a client's frame, which is masked. One that is longer than it need be is not at rest, and that is all."""
-    size = len(frame.data)
-    return size + (6 if size < 126 else 8 if size < 65536 else 14)
-
-
-def masked(message: str | bytes) -> bytes:
+def masked(payload: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
     """As a client would send it."""
-    if isinstance(message, str):
-        return Frame(Opcode.TEXT, message.encode()).serialize(mask=True)
-    return Frame(Opcode.BINARY, message).serialize(mask=True)
+    return Frame(opcode, payload, fin).serialize(mask=True)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Decoded in slices: a text with one emoji takes four times its size in memory."""
+    decode, view = getincrementaldecoder("utf-8")().decode, memoryview(data)
+    try:
+        for start in range(0, len(view), _SLICE):
+            decode(view[start : start + _SLICE])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def text(payload: bytes) -> bytes:

@@ -4,7 +4,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from websockets.frames import Opcode
+
 from gateway.flag import Flag
+from gateway.serving import frames
 
 
 class Inbox:
@@ -56,7 +59,10 @@ class Inbox:
         """Give out nothing more but the news of the end; what is there is for a successor."""
         self._held = True
 
-    def unread(self) -> list[str | bytes]:
-        """What the client has sent and nobody has taken."""
+    def unread(self) -> list[bytes]:
+        """What the client has sent and nobody has taken, as frames."""
         received = [message for message in self._messages or () if message["type"] == "websocket.receive"]
-        return [message["bytes"] if message.get("text") is None else message["text"] for message in received]
+        return [
+            frames.masked(message["text"]) if "text" in message else frames.masked(message["bytes"], Opcode.BINARY)
+            for message in received
+        ]

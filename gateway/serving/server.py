@@ -27,8 +27,6 @@ from gateway.lifecycle.sockets import BACKLOG, HTTP
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState
 
-MAX_MESSAGE_BYTES = 25 * 1024 * 1024
-"""The largest WebSocket message of any protocol version; the smaller bounds are the application's."""
 PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
 POLL_S = 0.01
 DEFER_ACCEPT_S = 1
@@ -47,7 +45,6 @@ class GatewayServer(uvicorn.Server):
             interface="asgi3",
             http=HttpProtocol,
             ws=_websocket_protocol,  # type: ignore[arg-type]
-            ws_max_size=MAX_MESSAGE_BYTES,
             ws_ping_interval=PING_INTERVAL_S,
             ws_ping_timeout=PING_TIMEOUT_S,
             ws_per_message_deflate=False,

@@ -27,16 +27,16 @@ from gateway.flag import Flag
 from gateway.handover.counters import count
 from gateway.handover.ledger import Entry
 from gateway.handover.verdict import Adopt, Held
+from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.serving import frames
 from gateway.serving.inbox import Inbox
+from gateway.serving.reader import FrameReader
 from gateway.serving.state import GatewayState, canonical
 
 if TYPE_CHECKING:
     from uvicorn._types import WebSocketScope
 
 EXTENSION = "openclaw.connection"
-STRANGER_MESSAGE_BYTES = 1024 * 1024
-"""What a client that has not said who it is can make us buffer; the application's own bound for it is smaller."""
 MAX_UNREAD_PONGS = 1024 * 1024
 """Bytes that wait for a client which sends pings; pongs do not ask whether they can be written."""
 MAX_FRAGMENTS = 4096
@@ -59,8 +59,8 @@ class Adopted:
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
-        *("on_write_resumed", "_state", "_adopted", "_address", "_gone", "_holding", "_shared", "_kept"),
-        *("_read", "_parsed", "_whole", "_written", "_behind", "_unsent", "_early"),
+        *("on_write_resumed", "_state", "_adopted", "_address", "_gone", "_holding", "_shared", "_kept", "_reader"),
+        *("_read", "_written", "_unsent", "_early"),
     )
 
     def __init__(self, *args: Any, adopted: Adopted | None = None, **kwargs: Any) -> None:
@@ -73,10 +73,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._address: str | None = None
         self._gone = Flag()
         self._holding = False
-        self._read = self._parsed = self._whole = self._written = 0
-        """Bytes: given to us, in frames, in whole messages; given to the transport."""
-        self._behind: bytearray | None = None
-        """What has been read behind the last whole message, if anything."""
+        self._read = self._written = 0
+        """Bytes: given to us, given to the transport."""
         self._unsent: list[bytes] = []
         """What has been written since the transport last had nothing to send."""
         self._early: bytearray | None = None
@@ -84,7 +82,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._kept: _Kept | None = None
         self._shared = False
         """systemd may have a duplicate of the descriptor."""
-        self.conn.max_message_size = STRANGER_MESSAGE_BYTES
+        self._take_frames_from(self.conn)
+        self.conn.max_message_size = MAX_HANDSHAKE_FRAME
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -97,10 +96,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # The HTTP connection that this one was had its place already, so this one is never refused.
             self._state.admission.admit(self._address, sys.maxsize)
 
+    def _take_frames_from(self, conn: ServerProtocol) -> None:
+        self._reader = conn.reader = FrameReader()
+        conn.parser = conn.parse()
+        next(conn.parser)  # the one before waits at the other reader
+
     def _go_on(self, adopted: Adopted) -> None:
         """Be what the predecessor's connection was. Nothing is read of it and written to it before it is kept."""
         self._early = bytearray(adopted.verdict.tail)
-        self.conn = ServerProtocol(state=State.OPEN, max_size=self.config.ws_max_size, logger=self.logger)
+        self.conn = ServerProtocol(state=State.OPEN, max_size=MAX_HANDSHAKE_FRAME, logger=self.logger)
+        self._take_frames_from(self.conn)
         self.handshake_initiated = self.handshake_complete = True
         scope: dict[str, Any] = {
             "type": "websocket",
@@ -164,7 +169,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self._read += len(data)
         super().data_received(data)
-        self._set_aside(data)
         self._note()
         if not self.handshake_initiated and not self.transport.is_closing():
             # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
@@ -172,26 +176,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(NO_HANDSHAKE)
             self.transport.close()
 
-    def _set_aside(self, data: bytes) -> None:
-        behind = self._read - self._whole
-        if not behind:
-            self._behind = None
-        elif self._behind is None or behind <= len(data):
-            self._behind = bytearray(data[-behind:])
-        else:
-            self._behind += data
-            del self._behind[: len(self._behind) - behind]
-
     def handle_events(self) -> None:
         for event in self.conn.events_received():
             if isinstance(event, Request):
-                self._parsed = self._whole = self._read
                 self.handle_connect(event)
             elif isinstance(event, Frame):
-                self._parsed += frames.wire_size(event)
                 self._handle_frame(event)
-                if not self.frames:
-                    self._whole = self._parsed
 
     def _handle_frame(self, frame: Frame) -> None:
         match frame.opcode:
@@ -251,12 +241,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def send_receive_event_to_app(self) -> None:
-        # uvicorn logs a traceback, with the client's bytes, for text that is no UTF-8.
-        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+        """A text is given as its UTF-8: as `str` it would take up to four times as much."""
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        if self.close_sent:
+            return
+        message: Any = {"type": "websocket.receive", self.curr_msg_data_type: data}
+        if "text" in message and not frames.is_utf8(data):
             self.conn.fail(CloseCode.INVALID_DATA, "invalid UTF-8")
             self.handle_parser_exception()
             return
-        super().send_receive_event_to_app()
+        self.queue.put_nowait(message)
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def handle_parser_exception(self) -> None:
         self._forget()
@@ -281,13 +279,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self.loop.call_later(ABORT_S, self.transport.abort)
 
-    def authenticated(self) -> None:
-        """The client has said who it is: it is no stranger any more, and may send what its protocol allows.
+    def authenticated(self, max_message: int) -> None:
+        """The client has said who it is: it is no stranger any more, and may send messages of so many bytes.
 
         Nobody looks at the head of its first request again; without it a client takes a fifth less memory.
         """
         self._leave_the_strangers()
-        self.conn.max_message_size = self.config.ws_max_size
+        self.conn.max_message_size = max_message
         self.request = self.response = None  # type: ignore[assignment]
         self.scope["headers"] = []
 
@@ -345,12 +343,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         written = kept.written + self._written + more
         # The queue is ours, not the one that uvicorn's type says.
-        rests = self._read == self._whole and self.queue.waiting and self.writable.is_set()  # type: ignore[attr-defined]
+        rests = not self._partial and self.queue.waiting and self.writable.is_set()  # type: ignore[attr-defined]
         seq = kept.seq() if rests else None
         if seq is not None:
             kept.entry.rest(kept.read + self._read, written, seq)
         elif more:
             kept.entry.busy(written)
+
+    @property
+    def _partial(self) -> bool:
+        """Something has been read behind the last whole message."""
+        return bool(self.frames or self._reader.partial)
+
+    def _behind(self) -> bytes:
+        """That, as a client may have sent it: fragments are masked anew."""
+        first = Opcode.TEXT if self.curr_msg_data_type == "text" else Opcode.BINARY
+        parts = [frames.masked(part, Opcode.CONT if n else first, fin=False) for n, part in enumerate(self.frames)]
+        return b"".join(parts) + self._reader.behind()
 
     def unsettle(self) -> None:
         """Neither of the two points that were written says that the connection is at rest."""
@@ -379,7 +388,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         assert kept is not None
         buffered = self.transport.get_write_buffer_size()
         read, written = kept.read + self._read, kept.written + self._written - buffered
-        tail = b"".join(map(frames.masked, self.queue.unread())) + (self._behind or b"")  # type: ignore[attr-defined]
+        tail = b"".join(self.queue.unread()) + self._behind()  # type: ignore[attr-defined]
         if not (tail or buffered or queued):
             kept.entry.rest(read, written, seq)
             return None
@@ -409,11 +418,3 @@ class _Kept:
     read: int
     """What the kernel had counted when our own count began."""
     written: int
-
-
-def _is_utf8(parts: list[bytes]) -> bool:
-    try:
-        (parts[0] if len(parts) == 1 else b"".join(parts)).decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,11 +20,11 @@ from gateway.core import Core
 from gateway.flag import Flag
 from gateway.hub import Carrier, Connection
 from gateway.lockout import Lockout
-from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_BIG, Close
+from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
 from gateway.protocol.frames import Request
 from gateway.protocol.handshake import Door, Peer, Refused, challenge, describe, receive_connect
-from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
-from gateway.protocol.session import Answer, Ignored, Session, exceeds
+from gateway.protocol.session import Answer, Ignored, Session, max_payload
+from gateway.protocol.values import SMALL, crowded
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
@@ -130,11 +131,15 @@ class Conversation:
 
     def _resume(self, client: Resumed) -> None:
         self._resumed = None
-        self._session = Session(client.peer)
-        self._call = Call(self._core, self._connection, client.peer)
+        self._begin(client.peer)
         self._core.hub.adopt(self._connection, client.peer, client.since_ms, client.seq)
         client.take(self._connection)
         self._core.hub.catch_up(self._connection)
+
+    def _begin(self, peer: Peer) -> None:
+        self._carrier.authenticated(max_payload(peer))
+        self._session = Session(peer)
+        self._call = Call(self._core, self._connection, peer)
 
     async def _read(self) -> None:
         """Until the transport says that it is over, which it also does after our own close."""
@@ -146,13 +151,12 @@ class Conversation:
                 self._outbox.finish(TEXT_ONLY)
             elif self._session is None:
                 self._greet(text)
+            elif len(text) > SMALL and await _is_crowded(text):
+                self._outbox.finish(TOO_MANY_VALUES)
             else:
                 await self._serve(text, self._session)
 
-    def _greet(self, text: str) -> None:
-        if exceeds(text, MAX_HANDSHAKE_FRAME):
-            self._outbox.finish(TOO_BIG)
-            return
+    def _greet(self, text: bytes) -> None:
         outcome = receive_connect(text, self._door())
         if isinstance(outcome, Refused):
             close, why = outcome.close, outcome.why and f" ({outcome.why})"
@@ -163,9 +167,7 @@ class Conversation:
             return
         if self._handshake:
             self._handshake.cancel()
-        self._carrier.authenticated()
-        self._session = Session(outcome.peer)
-        self._call = Call(self._core, self._connection, outcome.peer)
+        self._begin(outcome.peer)
         greet(self._core, self._dispatcher.registry, self._connection, outcome)
         self._core.keep(self._connection)
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
@@ -182,7 +184,7 @@ class Conversation:
             now_ms=int(time.time() * 1000),
         )
 
-    async def _serve(self, text: str, session: Session) -> None:
+    async def _serve(self, text: bytes, session: Session) -> None:
         """Returns when the next frame may be read: with a free slot, and with the answers being taken."""
         outcome = session.receive(text)
         match outcome:
@@ -213,11 +215,11 @@ class Conversation:
         self._core.hub.begin()
         task = self._loop.create_task(answer())
         self._connection.requests[task] = request.id
-        task.add_done_callback(lambda done: self._answered(done, request, session))
+        task.add_done_callback(partial(self._answered, request.id, session))
 
-    def _answered(self, task: asyncio.Task[str], request: Request, session: Session) -> None:
+    def _answered(self, id: str, session: Session, task: asyncio.Task[str]) -> None:
         owed = self._connection.requests.pop(task, None) is not None
-        session.finish(request.id)
+        session.finish(id)
         self._slot.set()
         if owed and not task.cancelled():
             self._connection.answered = True
@@ -257,6 +259,15 @@ class Conversation:
         await self._carrier.wait_closed()
         if self._abort:
             self._abort.cancel()
+
+
+async def _is_crowded(text: bytes) -> bool:
+    """The others have their turn while a large message is looked at."""
+    for found in crowded(text):
+        if found:
+            return True
+        await asyncio.sleep(0)
+    return False
 
 
 def _remote(scope: Scope) -> str:

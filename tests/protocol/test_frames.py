@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import msgspec
 import pytest
@@ -92,3 +93,36 @@ def test_an_event_frame_is_the_json_of_its_parts(name: str, payload: object, seq
     expected |= {} if seq is None else {"seq": seq}
     assert frame == expected | {"stateVersion": {"presence": 1, "health": 2}}
     assert "stateVersion" not in json.loads(EventFrame(name, payload).text(seq))
+
+
+ODD = ["[[],[],[]]", '{"a":{}}', "5", "1.5", "null", "true", '"x"', '""']
+
+
+@given(st.fixed_dictionaries({}, optional={key: st.sampled_from(ODD) for key in ("id", "method", "type")}))
+def test_of_a_frame_that_is_no_request_nothing_is_built_but_its_id(fields: dict[str, str]) -> None:
+    """The same words as if all of it were looked at: the first fault in the order type, id, method."""
+    text = "{" + ",".join(f'"{key}":{value}' for key, value in fields.items()) + "}"
+    with pytest.raises(Malformed) as caught:
+        decode_request(text.encode())
+    assert str(caught.value) == "at /type: must be equal to constant"
+    assert caught.value.id == ("x" if fields.get("id") == '"x"' else "invalid")
+
+
+@pytest.mark.parametrize("key", ["id", "method", "type"])
+def test_the_last_of_two_keys_does_not_make_a_request(key: str) -> None:
+    text = f'{{"{key}":5,"type":"req","id":"1","method":"m"}}'
+    with pytest.raises(Malformed, match="must be string"):
+        decode_request(text)
+
+
+@pytest.mark.parametrize("key", ["id", "method", "type", "more"])
+@pytest.mark.parametrize("value", ["[{}]", '{"0":0}', "[[]]"])
+def test_a_value_that_nobody_asked_for_costs_no_memory(key: str, value: str) -> None:
+    text = f'{{"{key}":[{",".join([value] * 100_000)}]}}'.encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed):
+            decode_request(text)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
+    finally:
+        tracemalloc.stop()

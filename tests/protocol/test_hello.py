@@ -62,7 +62,7 @@ def test_protocol_4_has_auth_and_boot_id() -> None:
     source = {"controlUiBuildSource": "configured"}
     assert payload["server"] == {"version": "1.2", "connId": "conn", "bootId": "b"} | source
     assert payload["auth"] == {"method": "token", "role": "operator", "scopes": ["operator.read"]}
-    assert payload["policy"] == {"maxPayload": 26214400, "maxBufferedBytes": 52428800, "tickIntervalMs": 30000}
+    assert payload["policy"] == {"maxPayload": 1048576, "maxBufferedBytes": 52428800, "tickIntervalMs": 30000}
     assert payload["snapshot"]["authMode"] == "token"
     assert payload["features"]["methods"] == ["health"]
     assert payload["features"]["capabilities"] == ["published-model-catalog"]

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.closing import TOO_BIG, Close
+from gateway.protocol.closing import Close
 from gateway.protocol.frames import Request
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import MAX_IN_FLIGHT
-from gateway.protocol.session import Answer, Ignored, Session, exceeds
+from gateway.protocol.session import Answer, Ignored, Session, max_payload
 
 
 def session(protocol: int = 4) -> Session:
@@ -66,19 +66,20 @@ def test_full_at_the_bound() -> None:
     assert not talk.full
 
 
-@pytest.mark.parametrize(("protocol", "bound"), [(3, 512 * 1024), (4, 25 * 1024 * 1024)])
-def test_the_largest_frame(protocol: int, bound: int) -> None:
-    frame = request("1", "m")
-    assert isinstance(session(protocol).receive(frame + " " * (bound - len(frame))), Request)
-    assert session(protocol).receive(frame + " " * (bound - len(frame) + 1)) == TOO_BIG
-
-
 @pytest.mark.parametrize(
-    ("text", "bound", "too_long"),
-    [("abcd", 4, False), ("abcde", 4, True), ("éé", 4, False), ("ééa", 4, True), ("😀", 4, False), ("😀a", 4, True)],
+    ("protocol", "role", "scopes", "bound"),
+    [
+        (3, "operator", ("operator.admin",), 512 * 1024),
+        (3, "operator", ("operator.read",), 512 * 1024),
+        (4, "operator", ("operator.admin",), 25 * 1024 * 1024),
+        (4, "operator", ("operator.write",), 25 * 1024 * 1024),
+        (4, "operator", ("operator.read", "operator.pairing"), 1024 * 1024),
+        (4, "operator", (), 1024 * 1024),
+        (4, "node", ("operator.write",), 1024 * 1024),
+    ],
 )
-def test_size_is_counted_in_bytes(text: str, bound: int, too_long: bool) -> None:
-    assert exceeds(text, bound) is too_long
+def test_the_largest_message(protocol: int, role: str, scopes: tuple[str, ...], bound: int) -> None:
+    assert max_payload(Peer(protocol, role, scopes, ClientInfo("cli", "1", "linux", "cli"))) == bound
 
 
 FRAMES = st.one_of(

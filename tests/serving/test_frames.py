@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
@@ -19,12 +20,20 @@ def test_a_client_reads_what_we_write(size: int) -> None:
     assert frame == Frame(Opcode.TEXT, b"x" * size)
 
 
-@given(SIZES, st.booleans())
-def test_we_read_what_a_client_would_write_and_know_its_size(size: int, binary: bool) -> None:
-    wire = frames.masked(b"x" * size if binary else "x" * size)
+@given(SIZES, st.sampled_from([Opcode.TEXT, Opcode.BINARY]), st.booleans())
+def test_we_read_what_a_client_would_write(size: int, opcode: Opcode, fin: bool) -> None:
     server = ServerProtocol(state=State.OPEN)
-    server.receive_data(wire)
+    server.receive_data(frames.masked(b"x" * size, opcode, fin=fin))
     (frame,) = server.events_received()
-    assert isinstance(frame, Frame)
-    assert (frame.opcode, bytes(frame.data)) == (Opcode.BINARY if binary else Opcode.TEXT, b"x" * size)
-    assert frames.wire_size(frame) == len(wire)
+    assert frame == Frame(opcode, b"x" * size, fin)
+
+
+@given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode), st.integers(1, 4))
+def test_text_is_utf8_wherever_it_is_cut(data: bytes, slice: int) -> None:
+    try:
+        expected = bool(data.decode()) or True
+    except UnicodeDecodeError:
+        expected = False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "_SLICE", slice)
+        assert frames.is_utf8(data) is expected

@@ -1,11 +1,21 @@
 import asyncio
 from typing import Any
 
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
 from gateway.serving.inbox import Inbox
 
 
 def message(text: str) -> dict[str, Any]:
-    return {"type": "websocket.receive", "text": text}
+    return {"type": "websocket.receive", "text": text.encode()}
+
+
+def unread(inbox: Inbox) -> list[Any]:
+    server = ServerProtocol(state=State.OPEN)
+    server.receive_data(b"".join(inbox.unread()))
+    return [(frame.opcode, frame.data) for frame in server.events_received() if isinstance(frame, Frame)]
 
 
 def test_messages_are_taken_in_order_and_the_wait_for_more_is_told() -> None:
@@ -19,8 +29,8 @@ def test_messages_are_taken_in_order_and_the_wait_for_more_is_told() -> None:
         inbox.put_nowait(message("1"))
         assert not inbox.waiting and not taking.done()
         inbox.put_nowait({"type": "websocket.receive", "bytes": b"2"})
-        assert inbox.unread() == ["1", b"2"]
-        assert (await taking)["text"] == "1" and (await inbox.get())["bytes"] == b"2"
+        assert unread(inbox) == [(Opcode.TEXT, b"1"), (Opcode.BINARY, b"2")]
+        assert (await taking)["text"] == b"1" and (await inbox.get())["bytes"] == b"2"
         assert inbox.empty() and inbox.unread() == []
 
     asyncio.run(asyncio.wait_for(test(), 5))
@@ -33,8 +43,8 @@ def test_what_is_held_is_for_the_successor_but_the_end_is_news() -> None:
         inbox.hold()
         taking = asyncio.create_task(inbox.get())
         await asyncio.sleep(0)
-        assert not taking.done() and not inbox.waiting and inbox.unread() == ["1"]
+        assert not taking.done() and not inbox.waiting and unread(inbox) == [(Opcode.TEXT, b"1")]
         inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
-        assert (await taking)["type"] == "websocket.disconnect" and inbox.unread() == ["1"]
+        assert (await taking)["type"] == "websocket.disconnect" and unread(inbox) == [(Opcode.TEXT, b"1")]
 
     asyncio.run(asyncio.wait_for(test(), 5))

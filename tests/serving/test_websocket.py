@@ -16,15 +16,18 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from gateway.config.schema import Limits
 from gateway.handover.counters import count
 from gateway.handover.ledger import Ledger
 from gateway.handover.verdict import Adopt, Counters, Point, Refuse, judge
 from gateway.lifecycle.phases import Budgets
+from gateway.protocol.limits import MAX_FRAME, MAX_HANDSHAKE_FRAME
 from gateway.serving import websocket
 from gateway.serving.server import GatewayServer
-from gateway.serving.websocket import EXTENSION, STRANGER_MESSAGE_BYTES, Adopted, WebSocketProtocol
+from gateway.serving.websocket import EXTENSION, Adopted, WebSocketProtocol
 from tests import tcp
 
 
@@ -92,8 +95,8 @@ def test_a_client_is_a_stranger_until_it_has_said_who_it_is() -> None:
         async with connect(it.url):
             await it.app.open.wait()
             assert it.strangers == 1 and it.app.connection is not None
-            it.app.connection.authenticated()
-            it.app.connection.authenticated()
+            it.app.connection.authenticated(MAX_FRAME)
+            it.app.connection.authenticated(MAX_FRAME)
             assert it.strangers == 0
         await it.app.ended.wait()
         assert it.strangers == 0
@@ -114,10 +117,10 @@ def test_a_stranger_that_goes_gives_its_place_back() -> None:
 def test_what_a_stranger_can_make_us_buffer_has_a_bound() -> None:
     async def play(it: Accepted) -> None:
         async with connect(it.url) as client:
-            await client.send("x" * STRANGER_MESSAGE_BYTES)
-            assert await it.app.received.get() == STRANGER_MESSAGE_BYTES
+            await client.send("x" * MAX_HANDSHAKE_FRAME)
+            assert await it.app.received.get() == MAX_HANDSHAKE_FRAME
             with pytest.raises(ConnectionClosedError) as closed:
-                await client.send("x" * (STRANGER_MESSAGE_BYTES + 1))
+                await client.send("x" * (MAX_HANDSHAKE_FRAME + 1))
                 await client.recv()
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
@@ -129,9 +132,9 @@ def test_a_known_client_may_send_what_its_protocol_allows() -> None:
         async with connect(it.url) as client:
             await it.app.open.wait()
             assert it.app.connection is not None
-            it.app.connection.authenticated()
-            await client.send("x" * (STRANGER_MESSAGE_BYTES + 1))
-            assert await it.app.received.get() == STRANGER_MESSAGE_BYTES + 1
+            it.app.connection.authenticated(MAX_FRAME)
+            await client.send("x" * (MAX_HANDSHAKE_FRAME + 1))
+            assert await it.app.received.get() == MAX_HANDSHAKE_FRAME + 1
 
     run(play)
 
@@ -369,6 +372,7 @@ class Kept:
         self.protocol.connection_made(self.wire)  # type: ignore[arg-type]
         self.entry = book.enter(b"{}")
         assert self.entry is not None
+        self.protocol.authenticated(MAX_FRAME)
         self.protocol.keep(self.entry, lambda: None if self.under_way else seq, self.forget)
 
     def forget(self) -> None:
@@ -379,11 +383,13 @@ class Kept:
 
     @property
     def inbox(self) -> list[str | bytes]:
-        unread: list[str | bytes] = self.protocol.queue.unread()  # type: ignore[attr-defined]
-        return unread
+        server = ServerProtocol(state=State.OPEN)
+        server.receive_data(b"".join(self.protocol.queue.unread()))  # type: ignore[attr-defined]
+        frames = [each for each in server.events_received() if isinstance(each, websockets.frames.Frame)]
+        return [bytes(each.data).decode() if each.opcode is Opcode.TEXT else bytes(each.data) for each in frames]
 
     def at_rest(self) -> bool:
-        return self.protocol._read == self.protocol._whole
+        return not self.protocol._partial
 
     @property
     def noted(self) -> list[Point]:
@@ -535,7 +541,7 @@ def test_a_message_is_under_way_from_the_moment_it_arrives(ours: socket.socket, 
         it.protocol.data_received(asked("question") + masked(9, b"ping"))
         it.protocol.write(["an event"])
         assert set(it.points) <= {rest}
-        assert (await reader)["text"] == "question"
+        assert (await reader)["text"] == b"question"
         it.under_way = True
         waiting = asyncio.ensure_future(it.protocol.receive())
         await asyncio.sleep(0)
@@ -629,7 +635,7 @@ def test_parting_at_rest_is_a_point_even_if_the_application_is_elsewhere(ours: s
     async def play() -> None:
         it = Kept(ours, book)
         it.protocol.data_received(asked("one"))
-        assert (await it.protocol.receive())["text"] == "one"
+        assert (await it.protocol.receive())["text"] == b"one"
         it.protocol.stop_reading()
         assert it.protocol.part(9, []) is None
         assert max(it.points).read == count(ours.fileno()).read + len(asked("one"))
@@ -643,9 +649,9 @@ def test_bytes_that_trickle_in_cost_no_more_than_bytes(ours: socket.socket, book
         frame = asked("x" * 60_000)
         for at in range(len(frame) - 1):
             it.protocol.data_received(frame[at : at + 1])
-        assert isinstance(it.protocol._behind, bytearray) and len(it.protocol._behind) == len(frame) - 1
+        assert it.protocol._behind() == frame[:-1]
         it.protocol.data_received(frame[-1:])
-        assert it.protocol._behind is None
+        assert it.protocol._behind() == b""
 
     asyncio.run(asyncio.wait_for(play(), 30))
 
@@ -677,9 +683,9 @@ class Keeping(Accepting):
         self.open.set()
         try:
             while (message := await receive())["type"] == "websocket.receive":
-                if message.get("text") == "end":
+                if message.get("text") == b"end":
                     await send({"type": "websocket.close", "code": 1000})
-                if message.get("text") == "fail":
+                if message.get("text") == b"fail":
                     raise RuntimeError("on purpose")
         finally:
             asyncio.get_running_loop().call_soon(self.ended.set)

@@ -27,7 +27,14 @@ from gateway.outbox import LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.device import DeviceProof, Signed, payloads
 from gateway.protocol.frames import WireError
-from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, MAX_IN_FLIGHT, limits
+from gateway.protocol.limits import (
+    MAX_FRAME,
+    MAX_HANDSHAKE_FRAME,
+    MAX_IN_FLIGHT,
+    MAX_PLAIN_FRAME,
+    MAX_VALUES,
+    limits,
+)
 from gateway.protocol.params import NoParams
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry, method
@@ -194,8 +201,7 @@ def test_refused_handshakes(frame: str, message: str, code: int) -> None:
         ("[]", 1008, "invalid request frame"),
         (b'{"type":"req"}', 1003, "text frames only"),
         ("x" * MAX_HANDSHAKE_FRAME, 1000, ""),
-        ("x" * (MAX_HANDSHAKE_FRAME + 1), 1009, ""),
-        ("x" * 2_000_000, 1009, "frame with 2000000 bytes exceeds limit of 1048576 bytes"),
+        ("x" * (MAX_HANDSHAKE_FRAME + 1), 1009, "frame with 65537 bytes exceeds limit of 65536 bytes"),
     ],
 )
 def test_first_frames_that_get_no_answer(frame: str | bytes, code: int, reason: str) -> None:
@@ -233,7 +239,43 @@ def test_a_version_3_client_may_send_less_at_once() -> None:
             await new.send(padded + " ")
             assert (await answer(new, "big"))["ok"] is True
             await old.send(padded + " ")
-            assert await closed(old) == (1009, "")
+            assert await closed(old) == (1009, "frame with 524289 bytes exceeds limit of 524288 bytes")
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "size", "reason"),
+    [
+        ([], MAX_PLAIN_FRAME, "frame with 1048577 bytes exceeds limit of 1048576 bytes"),
+        (["operator.read"], MAX_PLAIN_FRAME, "frame with 1048577 bytes exceeds limit of 1048576 bytes"),
+        (["operator.write"], MAX_FRAME, "frame with 26214401 bytes exceeds limit of 26214400 bytes"),
+    ],
+)
+def test_only_who_may_attach_may_send_much(scopes: list[str], size: int, reason: str) -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, client(server, scopes=scopes) as ws:
+            frame = request("big", "last-heartbeat")
+            await ws.send(frame + " " * (size - len(frame)))
+            assert (await answer(ws, "big"))["type"] == "res"
+            ws.transport.write(b"\x81\xff" + (size + 1).to_bytes(8, "big") + b"mask")  # a head tells it all
+            assert await closed(ws) == (1009, reason)
+
+    run(test)
+
+
+@pytest.mark.parametrize("where", ["id", "method", "type", "params", "profileRelation", "more"])
+@pytest.mark.parametrize("value", ["[]", "{}", "0", '""'])
+def test_a_message_of_many_values_is_not_decoded(where: str, value: str) -> None:
+    async def test() -> None:
+        async with serving(FakeCore()) as server, client(server) as ws, client(server) as other:
+            frame = json.loads(request("many", "sessions.list"))
+            place = frame["params"] if where == "profileRelation" else frame
+            place[where] = {"a": "MANY"} if where == "profileRelation" else "MANY"
+            many = f"[{','.join([value] * (MAX_VALUES + 1))}]"
+            await ws.send(json.dumps(frame).replace('"MANY"', many))
+            assert await closed(ws) == (1009, f"more than {MAX_VALUES} values in one message")
+            assert (await call(other, "last-heartbeat"))["ok"] is True
 
     run(test)
 
