@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import answers, answers_restarts, carry, memory, reload, restarts, startup, throughput, wire
+from bench import answers, answers_restarts, carry, doors, memory, reload, restarts, startup, throughput, wire
 from bench.facts import facts, load_average
 from bench.programs import Installation, find_installation
 from bench.report import Section, render, summary
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[Installation, bool], Section]] = {
     "reload": reload.measure,
     "throughput": throughput.measure,
     "wire": wire.measure,
+    "doors": doors.measure,
     "answers": answers.measure,
     "answers-restarts": answers_restarts.measure,
     "restarts": restarts.measure,
