@@ -23,18 +23,27 @@ def measure(installation: Installation, quick: bool) -> Section:
     rows, goals = [], []
     for load, what in LOADS.items():
         found = _under(installation, load)
-        said = ", ".join(f"{key} {value:.0f}" if isinstance(value, float) else f"{key} {value}" for key, value in found["said"].items())
-        rows.append((what, *(f"{found[size]:.0f} MB" for size in ("idle", "peak", "after")), f"{found['longest'] * 1000:.0f} ms", said))
+        said = ", ".join(
+            f"{key} {value:.0f}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in found["said"].items()
+        )
+        rows.append(
+            (
+                what,
+                *(f"{found[size]:.0f} MB" for size in ("idle", "peak", "after")),
+                f"{found['longest'] * 1000:.0f} ms",
+                said,
+            )
+        )
         goals.append(Goal(f"{what}: under {MOST_MB:.0f} MB", f"{found['peak']:.0f} MB", found["peak"] < MOST_MB))
         goals.append(Goal(f"{what}: nobody waits {MOST_S:g} s", f"{found['longest']:.3f} s", found["longest"] < MOST_S))
-        print(rows[-1])
         if load == "guesses":
             stays = (found["said"]["before"], found["said"]["after"]) == (429, 429)
             goals.append(Goal("a locked address stays locked", f"{found['said']['after']}", stays))
     how = (
-        "A gateway of its own for each; it and the others each on a processor of their own where there are two. Memory is"
-        " its RSS: before, at most, and once all have gone. Longest: the longest wait for /healthz, asked every 2 ms by"
-        " another client meanwhile."
+        "A gateway of its own for each; it and the others each on a processor of their own where there are two. Memory"
+        " is its RSS: before, at most, and once all have gone. Longest wait: for /healthz, asked every 2 ms by another"
+        " client meanwhile."
     )
     return Section("Doors", how, ("what", "before", "at most", "after", "longest wait", "seen"), rows, goals)
 
@@ -79,7 +88,9 @@ def _command(installation: Installation, server: Launched, load: str) -> list[st
 
 def _run(installation: Installation, server: Launched, load: str, given: str | None) -> dict[str, Any]:
     command = _command(installation, server, load)
-    out = subprocess.run(command, input=given, stdout=subprocess.PIPE, text=True, check=True, env={"PYTHONPATH": str(PROJECT)})
+    out = subprocess.run(
+        command, input=given, stdout=subprocess.PIPE, text=True, check=True, env={"PYTHONPATH": str(PROJECT)}
+    )
     found: dict[str, Any] = json.loads(out.stdout.splitlines()[-1])
     return found
 

@@ -97,8 +97,8 @@ def too_many(protocol: int, retry_after_ms: int) -> WireError:
 
 
 def site(remote_ip: str) -> str:
-    """What counts as one place: an address, of IPv6 the network of one household."""
+    """What counts as one place: an address, however it is written; of IPv6 the network of one household."""
     address = parse_address(remote_ip)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, SITE_BITS), strict=False))
-    return remote_ip
+    return str(address or remote_ip)

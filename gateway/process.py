@@ -267,7 +267,12 @@ class Process:
             # Threads that these start, such as the watcher's, inherit what they block.
             ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, MAIN_THREAD_ONLY))
         )
-        self._server = GatewayServer(create_app(self), lambda: self.config.gateway.http.limits, MAX_BODY)
+        self._server = GatewayServer(
+            create_app(self),
+            lambda: self.config.gateway.http.limits,
+            MAX_BODY,
+            lambda: self.config.gateway.trusted_proxies,
+        )
         self.listeners = self._listen()
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()

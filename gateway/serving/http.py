@@ -17,8 +17,10 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.handover.parting import Answer
+from gateway.protocol.visitor import is_trusted, parse_address, visitor
 from gateway.serving.answering import EXTENSION, Answering, resume
-from gateway.serving.state import GatewayState, canonical
+from gateway.serving.state import GatewayState
+from gateway.serving.strangers import Place, is_spare
 
 SLICE = 2048
 """Bytes given to the parser at a time: the requests in them are the most that wait behind the one being served."""
@@ -26,6 +28,7 @@ MAX_HELD = 1024 * 1024
 """Bytes read and not parsed yet; a chunk is read at a time, so this is met by nobody who waits for answers."""
 UNTAKEN_AGAIN_S = 0.1
 """Between two looks at an answer that is not taken yet, where `keepAliveMs` is shorter."""
+TOO_MANY = "Too many connections from your address"
 LINGER_S = 1.0
 """How long a refused client's further bytes are read and thrown away."""
 
@@ -48,7 +51,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Chunks received: a measure of progress for the one who waits for this connection."""
         self.requests = 0
         """Requests begun."""
-        self._address: str | None = None
+        self._place: Place | None = None
+        self._by_proxy = False
+        """A trusted proxy speaks for its clients on this connection."""
         self._receiving = False
         """A request has begun and is not complete."""
         self._in_head = False
@@ -76,18 +81,35 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if not self._adopted:
             self.server_state.waits.observe(transport, self.loop.time())
-        if self.client is not None:
-            address = canonical(self.client[0])
-            # In the middle of an answer it is in no state to be refused.
-            most = self.limits.max_connections_per_address if self._left is None else sys.maxsize
-            if not self.server_state.admission.admit(address, most):
-                self._refuse(503, "Too many connections from your address")
-                return
-            self._address = address
+        if self.client is not None and not self._find_place(self.client[0]):
+            return
         if self._left is None:
             self._arm(self.limits.head_timeout_ms)
         else:
             self._go_on(self._left)
+
+    def _find_place(self, address: str) -> bool:
+        if self._left is None and is_spare(self.transport.get_extra_info("socket").fileno()):
+            self.transport.abort()
+            return False
+        peer = parse_address(address)
+        self._by_proxy = peer is not None and is_trusted(peer, self.server_state.proxies())
+        # A proxy is no client; and in the middle of an answer none is in a state to be refused.
+        free = self._by_proxy or self._left is not None
+        most = sys.maxsize if free else self.limits.max_connections_per_address
+        self._place = self.server_state.strangers.enter(address, most, self.give_way)
+        if self._place is None and self._left is None:
+            self._refuse(503, TOO_MANY)
+            return False
+        return True
+
+    def give_way(self) -> bool:
+        """Go, for another client's sake; not where an answer is being made."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False
+        self._held = b""
+        self.transport.abort()
+        return True
 
     def _go_on(self, left: Answer) -> None:
         self._left = None
@@ -136,6 +158,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._receiving and not self._refused and not self._upgraded:
             self._check_progress()
+        if self._place is not None:
+            self._place.hold(self._head_bytes + len(self._held))
 
     def _check_progress(self) -> None:
         # Bytes that led to no callback are a head that goes on, or a trailer, which is one.
@@ -146,6 +170,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._by_proxy and self._place is not None and self.client is not None:
+            self._place.move(self.client[0], sys.maxsize)
         if self.pipeline:
             self.flow.pause_reading()  # uvicorn has just resumed it, with requests still waiting
         elif self._held:
@@ -180,6 +206,8 @@ class HttpProtocol(HttpToolsProtocol):
         path = self.url.partition(b"?")[0].decode("latin-1")
         self._api = path in self.server_state.apis
         self._max_body = max(self.limits.max_body_bytes, self.server_state.apis.get(path, 0))
+        if self._by_proxy:
+            self._count_client()
         for name, value in self.headers:
             if name == b"content-length" and int(value) > self._max_body:
                 self._give_up(413, f"Request body over {self._max_body} bytes")
@@ -188,6 +216,14 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not before:  # an upgrade has none
             self._own = self.cycle
             self._own.keep_alive &= not self.server_state.leaving
+
+    def _count_client(self) -> None:
+        """The client that a trusted proxy names has the place, as long as its request is being served."""
+        assert self.client is not None
+        named = visitor(self.client[0], self.headers, self.server_state.proxies()).remote_ip
+        most = sys.maxsize if named == self.client[0] else self.limits.max_connections_per_address
+        if self._place is not None and not self._place.move(named, most):
+            self._give_up(503, TOO_MANY)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -399,13 +435,17 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(400, "An upgrade needs HTTP/1.1 and a Host")
             return
         self._upgraded = True
-        super().handle_websocket_upgrade()  # the WebSocket protocol takes a place of its own,
-        self._release()  # and only then is ours given back: the address never has one too few
+        super().handle_websocket_upgrade()
+
+    def hand_over(self) -> Place | None:
+        """To the WebSocket that this connection becomes."""
+        place, self._place = self._place, None
+        return place
 
     def _release(self) -> None:
-        if self._address is not None:
-            self.server_state.admission.release(self._address)
-            self._address = None
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -38,7 +38,13 @@ Worth = Callable[[HttpProtocol, float], bool]
 
 
 class GatewayServer(uvicorn.Server):
-    def __init__(self, app: Callable[..., Any], limits: Callable[[], Limits], apis: Mapping[str, int] = {}) -> None:
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        limits: Callable[[], Limits],
+        apis: Mapping[str, int] = {},
+        proxies: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         """`apis`: paths whose requests may be larger than others', and whose refusals are JSON; see GatewayState."""
         config = uvicorn.Config(
             app,
@@ -56,7 +62,7 @@ class GatewayServer(uvicorn.Server):
             backlog=BACKLOG,
         )
         super().__init__(config)
-        self.server_state: GatewayState = GatewayState(limits, apis)
+        self.server_state: GatewayState = GatewayState(limits, apis, proxies)
         self._date: asyncio.Task[None] | None = None
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:

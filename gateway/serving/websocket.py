@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import random
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -29,18 +28,22 @@ from gateway.handover.ledger import Entry
 from gateway.handover.verdict import Adopt, Held
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.serving import frames
+from gateway.serving.http import HttpProtocol
 from gateway.serving.inbox import Inbox
 from gateway.serving.reader import FrameReader
-from gateway.serving.state import GatewayState, canonical
 
 if TYPE_CHECKING:
     from uvicorn._types import WebSocketScope
+
+    from gateway.serving.strangers import Place
 
 EXTENSION = "openclaw.connection"
 MAX_UNREAD_PONGS = 1024 * 1024
 """Bytes that wait for a client which sends pings; pongs do not ask whether they can be written."""
 MAX_FRAGMENTS = 4096
 """Fragments of one message; empty ones cost us more than the client."""
+FRAGMENT_BYTES = 128
+"""What a fragment takes beside its payload."""
 NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 OTHER_VERSION = (
     b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -59,7 +62,7 @@ class Adopted:
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
-        *("on_write_resumed", "_state", "_adopted", "_address", "_gone", "_holding", "_shared", "_kept", "_reader"),
+        *("on_write_resumed", "_adopted", "_place", "_gone", "_holding", "_shared", "_kept", "_reader"),
         *("_read", "_written", "_unsent", "_early"),
     )
 
@@ -68,9 +71,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue = Inbox(self._note)  # type: ignore[assignment]
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
-        self._state: GatewayState = kwargs["server_state"]
         self._adopted = adopted
-        self._address: str | None = None
+        self._place: Place | None = None
+        """As long as it is a stranger."""
         self._gone = Flag()
         self._holding = False
         self._read = self._written = 0
@@ -92,9 +95,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._adopted is not None:
             self._go_on(self._adopted)
         elif self.client is not None:
-            self._address = canonical(self.client[0])
-            # The HTTP connection that this one was had its place already, so this one is never refused.
-            self._state.admission.admit(self._address, sys.maxsize)
+            before = self.transport.get_protocol()
+            self._place = before.hand_over() if isinstance(before, HttpProtocol) else None
+            if self._place is not None:
+                self._place.give_way = self.give_way
 
     def _take_frames_from(self, conn: ServerProtocol) -> None:
         self._reader = conn.reader = FrameReader()
@@ -169,6 +173,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self._read += len(data)
         super().data_received(data)
+        if self._place is not None:
+            fragments = (self.conn.current_size or 0) + len(self.frames) * FRAGMENT_BYTES
+            self._place.hold(self._reader.partial + fragments)
         self._note()
         if not self.handshake_initiated and not self.transport.is_closing():
             # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
@@ -396,9 +403,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return Held(read, written, seq, tail, unsent + b"".join(frames.text(text.encode()) for text in queued))
 
     def _leave_the_strangers(self) -> None:
-        if self._address is not None:
-            self._state.admission.release(self._address)
-            self._address = None
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
+
+    def give_way(self) -> bool:
+        """Go, for another client's sake, with what was held for it: the rest goes when it is collected."""
+        self._reader.discard()
+        self.frames = []
+        self.abort()
+        return True
 
     def abort(self) -> None:
         """Drop the connection at once, with what is still unsent."""

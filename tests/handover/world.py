@@ -73,10 +73,11 @@ class Voice(FakeNotifier):
 class Mortal(WebSocketProtocol):
     """May be the last thing that its process does, before and after whatever it does."""
 
-    image: "Image"
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.image: Image = kwargs["server_state"].image
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.image = self._state.image  # type: ignore[attr-defined]
         self.image.protocols.append(self)
         if not self.image.dead:
             super().connection_made(transport)

@@ -1,6 +1,7 @@
 """Bounds of an HTTP connection, each at the bound, against a real server on a real socket."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
+from gateway.serving import strangers
 from gateway.serving.http import MAX_HELD, SLICE
 from gateway.serving.server import GatewayServer
 
@@ -229,23 +231,99 @@ def test_an_idle_connection_is_closed_after_its_time() -> None:
 
 
 @pytest.mark.usefixtures("accepting")
-def test_one_address_gets_its_connections_and_not_one_more() -> None:
+def test_at_its_bound_the_oldest_of_an_address_gives_way() -> None:
     async def scene() -> None:
         async with serving(max_connections_per_address=2) as it:
             first, second = await it.client(), await it.client()
-            await first.send(request())
             await second.send(request())
-            assert await first.status() == await second.status() == 200
+            assert await second.status() == 200
             third = await it.client()
-            head = await third.head()
+            assert await first.rest() == b""
+            for each in (second, third):
+                await each.send(request())
+                assert await each.status() == 200
+            assert it.server.server_state.strangers.at("127.0.0.1") == 2
+
+    run(scene)
+
+
+class Holding:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        self.running += 1
+        await self.go.wait()
+        await echo(scope, receive, send)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("accepting")
+def test_who_is_being_answered_does_not_give_way() -> None:
+    async def scene() -> None:
+        app = Holding()
+        async with serving(app, max_connections_per_address=1) as it:
+            first = await it.client()
+            await first.send(request())
+            await until(lambda: app.running == 1)
+            second = await it.client()
+            head = await second.head()
             assert b"503" in head and b"retry-after" in head
-            first.close()
-            await first.writer.wait_closed()
-            while it.server.server_state.admission.held("127.0.0.1") > 1:
-                await asyncio.sleep(0)
-            fourth = await it.client()
-            await fourth.send(request())
-            assert await fourth.status() == 200
+            app.go.set()
+            assert await first.status() == 200
+            third = await it.client()
+            await third.send(request())
+            assert await third.status() == 200
+
+    run(scene)
+
+
+FORWARDED = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: %b\r\n\r\n"
+
+
+@pytest.mark.usefixtures("accepting")
+def test_behind_a_trusted_proxy_its_clients_are_counted_and_it_is_not() -> None:
+    async def scene() -> None:
+        app = Holding()
+        async with serving(app, max_connections_per_address=1) as it:
+            it.server.server_state.proxies = lambda: ["127.0.0.1"]
+            clients = [await it.client() for _ in range(3)]
+            assert it.server.server_state.strangers.at("127.0.0.1") == 3
+            for number, each in enumerate(clients):
+                await each.send(FORWARDED % b"10.0.0.%d" % number)
+            await until(lambda: app.running == 3)
+            assert [it.server.server_state.strangers.at(f"10.0.0.{number}") for number in range(3)] == [1, 1, 1]
+            again = await it.client()
+            await again.send(FORWARDED % b"10.0.0.1")
+            assert b"503" in await again.head()
+            app.go.set()
+            for each in clients:
+                assert await each.status() == 200
+            await until(lambda: it.server.server_state.strangers.at("10.0.0.1") == 0)
+
+    run(scene)
+
+
+@pytest.mark.usefixtures("accepting")
+def test_at_the_descriptor_limit_only_the_port_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with serving() as it:
+            first = await it.client()
+            await first.send(request())
+            assert await first.status() == 200
+            least = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            monkeypatch.setattr(strangers, "SPARE_DESCRIPTORS", least)
+            second = await it.client()
+            assert await second.rest() == b""
+            await first.send(request())
+            assert await first.status() == 200
 
     run(scene)
 
@@ -455,7 +533,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
                 await asyncio.sleep(0.001)
             while it.server.http:
                 await asyncio.sleep(0.01)
-            assert it.server.server_state.admission.held("127.0.0.1") == 0
+            assert it.server.server_state.strangers.at("127.0.0.1") == 0
 
     run(scene)
 

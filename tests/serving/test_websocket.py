@@ -68,7 +68,7 @@ class Accepted:
 
     @property
     def strangers(self) -> int:
-        return self.server.server_state.admission.held("127.0.0.1")
+        return self.server.server_state.strangers.at("127.0.0.1")
 
 
 async def nothing(grace: float) -> None: ...
