@@ -15,12 +15,13 @@ from typing import Protocol
 
 from gateway.flag import Flag
 from gateway.lag import LoopLag
-from gateway.outbox import Outbox, Pipe
+from gateway.outbox import LOW_WATER, Outbox, Pipe
 from gateway.protocol.admission import DEVICE_TOKEN
-from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
+from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, TOO_MANY_OF_A_DEVICE, Close
 from gateway.protocol.frames import EventFrame, StateVersion, WireError, encode_error
 from gateway.protocol.handshake import Peer, describe
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
+from gateway.protocol.params import cut
 from gateway.protocol.scopes import READ, Scope, refuse
 from gateway.roster import Roster, tracked
 
@@ -28,6 +29,10 @@ log = logging.getLogger("gateway.ws")
 
 STALL_S = 60.0
 """A client that has not taken a single frame for this long is not coming back; looked at with every tick."""
+MAX_UNREAD = 64 * 1024 * 1024
+"""Bytes that wait for all clients together. Beyond it those are closed who have taken nothing for the longest time."""
+MAX_OF_A_DEVICE = 256
+"""Clients of one device; the oldest is closed for the next."""
 SAMPLE_S = 1.0
 REFRESH_TICKS = 2
 """Health is told anew every minute."""
@@ -157,6 +162,8 @@ class Hub:
         self.busy = 0
         """Requests that have been read and not answered yet."""
         self._connections: set[Connection] = set()
+        self._devices: dict[str, dict[Connection, None]] = {}
+        """Oldest first."""
         self._complete = Flag(is_set=True)
         self._missed: list[Callable[[Connection], None]] = []
         """What was broadcast while clients were still to come."""
@@ -187,20 +194,53 @@ class Hub:
         finally:
             self._connections.discard(connection)
             if connection.peer:
+                self._leave_device(connection, connection.peer.device_id)
                 self._changed(connection, connection.peer, self.roster.leave, int(time.time() * 1000))
 
     def greet(self, connection: Connection, peer: Peer, now_ms: int) -> None:
         """From here on a held connection is a client."""
         connection.greet(peer, now_ms)
+        self._join_device(connection, peer.device_id)
         self._changed(connection, peer, self.roster.come, now_ms)
 
     def adopt(self, connection: Connection, peer: Peer, since_ms: int, seq: int) -> None:
         """A held connection is a client that another process has greeted; nobody is told, because nothing changed."""
         connection.greet(peer, since_ms)
+        self._join_device(connection, peer.device_id)
         connection.seq = seq
         connection.answered = True
         if tracked(peer):
             self.roster.come(peer, connection.id, since_ms)
+
+    def _join_device(self, connection: Connection, device: str | None) -> None:
+        if device is None:
+            return
+        others = self._devices.setdefault(device, {})
+        if len(others) >= MAX_OF_A_DEVICE:
+            oldest = next(iter(others))
+            self._leave_device(oldest, device)
+            log.warning("%d clients of device %s; the oldest is closed", MAX_OF_A_DEVICE, cut(device))
+            oldest.outbox.finish(TOO_MANY_OF_A_DEVICE)
+        self._devices.setdefault(device, {})[connection] = None
+
+    def _leave_device(self, connection: Connection, device: str | None) -> None:
+        clients = self._devices.get(device or "", {})
+        clients.pop(connection, None)
+        if not clients:
+            self._devices.pop(device or "", None)
+
+    def bound_unread(self) -> None:
+        """Close the slowest readers until what waits for all together is within its bound."""
+        unread = sum(each.outbox.unread for each in self._connections)
+        if unread <= MAX_UNREAD:
+            return
+        full = (each for each in self._connections if each.outbox.unread >= LOW_WATER)
+        for slowest in sorted(full, key=lambda each: each.outbox.stalled_for(), reverse=True):
+            unread -= slowest.outbox.unread
+            slowest.drop_slow(f"{slowest.outbox.unread} bytes unread, and more than {MAX_UNREAD} of all clients")
+            slowest.carrier.abort()  # what the transport has is the most of it, and nobody takes it
+            if unread <= MAX_UNREAD:
+                return
 
     def expect(self) -> None:
         """Those whom another process has let in are about to come, by WebSocket or for the rest of an answer; say
@@ -403,6 +443,7 @@ class Hub:
         for number in itertools.count(1):
             await asyncio.sleep(step_s)
             self.lag.sample(step_s)
+            self.bound_unread()
             if number % steps == 0:
                 self.tick()
             if self.on_refresh and number % (steps * REFRESH_TICKS) == 0:

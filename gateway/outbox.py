@@ -39,7 +39,7 @@ class Outbox:
 
     __slots__ = (
         *("max_bytes", "on_close", "on_end", "queued"),
-        *("_close", "_clock", "_pipe", "_room", "_soon", "_stalled", "_texts"),
+        *("_close", "_clock", "_pipe", "_room", "_soon", "_stalled", "_texts", "_written"),
     )
 
     def __init__(self, pipe: Pipe, max_bytes: int, clock: Callable[[], float]) -> None:
@@ -50,6 +50,8 @@ class Outbox:
         """Called once, when everything has been written that shall be: it is time for the close frame."""
         self.queued = 0
         """Bytes in the queue, without what the transport has."""
+        self._written = 0
+        """Bytes of the last write, as long as the transport has not taken it."""
         self._pipe = pipe
         self._clock = clock
         self._texts = _NOTHING
@@ -63,6 +65,15 @@ class Outbox:
     def closing(self) -> bool:
         return self._close is not None
 
+    @property
+    def unread(self) -> int:
+        """Bytes that wait for the client, at most: how much the transport has taken of a write it does not say."""
+        return self.queued + self._written
+
+    @property
+    def has_room(self) -> bool:
+        return self._room.is_set()
+
     def put(self, text: str) -> None:
         """Nothing is accepted after `finish` or `cut`."""
         if self._close is not None:
@@ -71,8 +82,7 @@ class Outbox:
             self._texts = deque()
         self._texts.append(text)
         self.queued += size(text)
-        if self.queued >= LOW_WATER:
-            self._room.clear()
+        self._look()
         self._flush_soon()
 
     def fits(self, text: str) -> bool:
@@ -83,6 +93,7 @@ class Outbox:
         """Send what is queued, then close. The first reason given is the one that holds."""
         if self._close is None:
             self._close = close
+            self._room.set()
             if self.on_close:
                 self.on_close()
             self._flush_soon()
@@ -91,8 +102,8 @@ class Outbox:
         """Close without sending what is queued."""
         self._texts = _NOTHING
         self.queued = 0
-        self._room.set()
         self.finish(close)
+        self._room.set()
         self._flush_soon()
 
     def waiting(self) -> list[str]:
@@ -104,8 +115,14 @@ class Outbox:
         return 0.0 if self._stalled is None else self._clock() - self._stalled
 
     async def room(self) -> None:
-        """Wait until little is queued: whoever answers a client's requests waits here before taking the next."""
+        """Wait until the client has taken nearly all: whoever answers its requests waits here before building more."""
         await self._room.wait()
+
+    def _look(self) -> None:
+        if self.unread < LOW_WATER or self._close is not None:
+            self._room.set()
+        else:
+            self._room.clear()
 
     def _flush_soon(self) -> None:
         if self._pipe.write_paused:
@@ -123,8 +140,13 @@ class Outbox:
 
     def flush(self) -> None:
         """Write what the transport takes."""
+        if not self._pipe.write_paused:
+            self._written = 0
         while self._texts and not self._pipe.write_paused:
+            before = self.queued
             self._pipe.write(self._take())
+            self._written = before - self.queued if self._pipe.write_paused else 0
+        self._look()
         if not self._pipe.write_paused:
             self._stalled = None
         elif self._stalled is None:
@@ -143,8 +165,6 @@ class Outbox:
         if not self._texts:
             self._texts = _NOTHING
         self.queued -= taken
-        if self.queued < LOW_WATER:
-            self._room.set()
         return texts
 
 

@@ -8,8 +8,14 @@ from msgspec.structs import replace
 
 from gateway import hub as module
 from gateway.hub import STALL_S, Connection, Hub
-from gateway.outbox import Outbox
-from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, Close
+from gateway.outbox import LOW_WATER, Outbox
+from gateway.protocol.closing import (
+    DEVICE_CHANGED,
+    SECRET_CHANGED,
+    SLOW_CONSUMER,
+    TOO_MANY_OF_A_DEVICE,
+    Close,
+)
 from gateway.protocol.frames import EventFrame, StateVersion, WireError
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
@@ -502,3 +508,29 @@ def test_a_second_answer_comes_after_the_first() -> None:
             assert [frame for frame in drained(connection)[0] if isinstance(frame, str)] == ["other", "first", "second"]
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(("more", "closed"), [(0, []), (1, [1])])
+def test_beyond_the_bound_of_all_the_slowest_readers_go(
+    monkeypatch: pytest.MonkeyPatch, more: int, closed: list[int]
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNREAD", 3 * LOW_WATER + 10)
+    hub, clock = Hub(), Clock()
+    with held(hub, *[peer()] * 4) as clients:
+        for number, connection in enumerate(clients):
+            connection.outbox = Outbox(connection.carrier, 10 * LOW_WATER, clock)
+            connection.outbox.put("x" * (10 if number == 0 else LOW_WATER + more * (number == 3)))
+            clock.now += 1
+        hub.bound_unread()
+        assert [number for number, each in enumerate(clients) if each.outbox.closing] == closed
+        assert [number for number, each in enumerate(clients) if each.carrier.aborted] == closed  # type: ignore[attr-defined]
+        assert sum(each.outbox.unread for each in clients) <= module.MAX_UNREAD
+
+
+def test_of_too_many_clients_of_a_device_the_oldest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_OF_A_DEVICE", 2)
+    hub, own = Hub(), replace(peer(), device_id="d1")
+    with held(hub, own, replace(own, device_id="d2"), own, peer(), own) as clients:
+        assert [each.outbox.closing for each in clients] == [True, False, False, False, False]
+        assert drained(clients[0])[1] == TOO_MANY_OF_A_DEVICE
+    assert not hub._devices

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -173,5 +173,25 @@ def test_whenever_the_client_reads_it_gets_everything_in_order(steps: list[str |
         carrier.resume()
         assert carrier.texts == [step for step in steps if isinstance(step, str)]
         assert outbox.queued == 0
+
+    run(test)
+
+
+@pytest.mark.parametrize(("length", "room"), [(LOW_WATER - 1, True), (LOW_WATER, False)])
+def test_what_the_transport_has_not_taken_counts_as_unread(length: int, room: bool) -> None:
+    async def test() -> None:
+        outbox, carrier = make(reads=True)
+        write = carrier.write
+
+        def pausing(texts: Sequence[str]) -> None:
+            write(texts)
+            carrier.write_paused = True
+
+        carrier.write = pausing  # type: ignore[method-assign]
+        outbox.put("x" * length)
+        await asyncio.sleep(0)
+        assert (outbox.queued, outbox.unread, outbox.has_room) == (0, length, room)
+        carrier.resume()
+        assert (outbox.unread, outbox.has_room) == (0, True)
 
     run(test)

@@ -3,19 +3,29 @@
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from gateway.protocol.frames import Request, WireError, encode_error, encode_response
 from gateway.protocol.params import InvalidParams, Params, cut, decode_params
+from gateway.protocol.scopes import READ
 from gateway.rpc.budget import Budget
 from gateway.rpc.registry import Call, Method, Registry, RpcError
 
 log = logging.getLogger("gateway.rpc")
 
-Later = Callable[[], Coroutine[Any, Any, str]]
-"""Call it once, and await what it returns, to get the answer."""
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An answer that takes its time: call it once, and await what it returns, to get the text."""
+
+    begin: Callable[[], Coroutine[Any, Any, str]]
+    reads: bool
+    """It only reads, so that the answer may be large, and is there soon: build one at a time."""
+
+    def __call__(self) -> Coroutine[Any, Any, str]:
+        return self.begin()
 
 
 class Dispatcher:
@@ -29,7 +39,8 @@ class Dispatcher:
             method = self._find(call, request.method)
             params = _params(method, request)
             if method.asynchronous:
-                return partial(_later, replace(call, request_id=request.id), method, params)
+                begin = partial(_later, replace(call, request_id=request.id), method, params)
+                return Later(begin, method.scope == READ)
             return encode_response(request.id, method.handler(call, params))
         except Exception as error:
             return _refusal(call, request.id, request.method, error)

@@ -23,7 +23,7 @@ from gateway.config.schema import Limits
 from gateway.devices import Devices
 from gateway.lifecycle.phases import Budgets, Phase
 from gateway.lockout import MAX_FAILURES
-from gateway.outbox import LOW_WATER
+from gateway.outbox import BATCH, LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.device import DeviceProof, Signed, payloads
 from gateway.protocol.frames import WireError
@@ -446,7 +446,7 @@ class Deaf:
         self.writer = writer
 
     async def shake_hands(self, server: Uvicorn, protocol: int) -> None:
-        head = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        head = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         self.writer.write(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
         await self.reader.readuntil(b"\r\n\r\n")
         self.send(connect_frame(protocol))
@@ -552,13 +552,48 @@ def test_a_client_that_asks_and_never_reads_is_not_read_further() -> None:
             connection = deaf.connection
             for number in range(20_000):
                 deaf.send(request(str(number), "bulky"))
-            while not (connection.outbox.stalled_for() and connection.outbox.queued >= LOW_WATER):
+            while not (connection.outbox.stalled_for() and connection.outbox.unread >= LOW_WATER):
                 assert (await call(other, "last-heartbeat"))["ok"] is True
             before = asked
-            assert connection.outbox.queued < LOW_WATER + 2000
+            assert connection.outbox.unread < LOW_WATER + BATCH
             for _ in range(20):
                 assert (await call(other, "last-heartbeat"))["ok"] is True
             assert asked == before < 20_000
+
+    run(test)
+
+
+def test_large_answers_are_built_one_at_a_time_and_while_there_is_room() -> None:
+    begun = 0
+
+    @method("much", NoParams, str, scope="operator.read")
+    async def much(call: Call, params: NoParams) -> str:
+        """Read for a while, and answer much."""
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(0)
+        return "x" * (4 * 1024 * 1024)
+
+    @method("wait", NoParams, str, scope="operator.write")
+    async def wait(call: Call, params: NoParams) -> str:
+        """Wait for something else."""
+        await asyncio.Event().wait()
+        return ""
+
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core, [much, wait]) as server, deaf_client(server, 4) as deaf, client(server) as other:
+            for number in range(2):
+                deaf.send(request(f"w{number}", "wait"))
+            for number in range(20):
+                deaf.send(request(str(number), "much"))
+            await until(lambda: len(deaf.connection.requests) == 21 and not deaf.connection.outbox.has_room)
+            for _ in range(20):
+                assert (await call(other, "last-heartbeat"))["ok"] is True
+            assert begun == 1 and deaf.connection.outbox.unread < 5 * 1024 * 1024
+            assert core.hub.busy == 2  # who waits for a client that does not read holds up no restart
+            answers = [await call(other, "much") for _ in range(3)]
+            assert all(each["ok"] for each in answers)
 
     run(test)
 
