@@ -12,7 +12,7 @@ INTRODUCTION = (
     "No model is configured: this is the gateway's built-in echo, which only repeats what you say. "
     "To talk to a model, set agents.defaults.model.primary and its provider's key in openclaw.json."
 )
-_WORD = re.compile(r"\s*\S+\s*")
+_WORD = re.compile(r"\S+\s*")
 
 
 class Echo:

@@ -29,7 +29,7 @@ from gateway.link.messages import Failure, FailureKind, Model
 
 RETRYABLE_STATUSES = (408, 409, 425)
 """Beside those that pydantic-ai has a class for."""
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def explain(error: Exception, model: Model, secrets: Secrets, silence_s: float) -> Failed:

@@ -8,7 +8,7 @@ from gateway.config.parse import Path
 
 Lookup = Callable[[str], str | None]
 REFERENCE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)\}")
-_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(|.*\S)\s*")
 
 
 def substitute(tree: Any, lookup: Lookup) -> tuple[Any, list[tuple[Path, str]]]:

@@ -35,7 +35,7 @@ class InvalidParams(Exception):
 
 P = TypeVar("P", bound=Struct)
 
-_PATH = re.compile(r" - at `(?:key in )?\$(?P<path>.*)`$", re.S)
+_PATH = re.compile(r"`(?:key in )?\$(?P<path>[\w.\[\]]*)`$")
 _TYPE = re.compile(r"Expected `(.+?)`(?:, got `.*|$)", re.S)
 _BOUND = re.compile(r"Expected `\w+` ((?:>=|<=|>|<) \S+)$")
 _LENGTH = re.compile(r"Expected `(\w+)` of length (>=|<=) (\d+)$")
@@ -109,9 +109,10 @@ def explain(error: msgspec.ValidationError) -> str:
     """msgspec's sentence as the validator of the existing gateway says it."""
     text = str(error)
     path = ""
-    if found := _PATH.search(text):
+    rest, at, place = text.rpartition(" - at ")
+    if at and (found := _PATH.fullmatch(place)):
         path = found["path"].replace("[...]", "/*").replace("[", "/").replace("]", "").replace(".", "/")
-        text = text[: found.start()]
+        text = rest
     return f"at {path or 'root'}: {_fault(text)}"
 
 

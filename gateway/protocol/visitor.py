@@ -24,6 +24,8 @@ UI_CLIENTS = frozenset({CONTROL_UI, "webchat-ui", "webchat"})
 ORIGIN_REFUSED = (
     "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)"
 )
+MAX_HOPS = 256
+"""Proxies and what clients invent of them; a head has room for thirty thousand."""
 _FORWARDED_FOR = b"x-forwarded-for"
 _FORWARDING = frozenset({b"x-real-ip", b"forwarded"})
 _FORWARDING_PREFIXES = (b"x-forwarded-", b"tailscale-")
@@ -88,6 +90,9 @@ def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Seque
 
 
 def _hops(lines: list[str]) -> list[Address | None]:
+    """Of more than `MAX_HOPS` nobody makes sense: then who is behind them is not known."""
+    if sum(line.count(",") + 1 for line in lines) > MAX_HOPS:
+        return [None]
     return [parse_address(_name(entry.strip().lower())) for entry in ",".join(lines).split(",") if entry.strip()]
 
 

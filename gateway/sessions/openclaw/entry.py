@@ -19,7 +19,7 @@ MAX_TEXT = 4096
 ROLES = ("user", "assistant", "toolResult")
 _TRANSPORT = ("idempotencyKey", "__openclaw")
 """What OpenClaw notes in a message about how it came."""
-_ENVELOPE = re.compile(r"\A\[[^\]]*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^\]]*\]\s*")
+_ENVELOPE = re.compile(r"\A\[(?=[^\]]*\])[^\]]*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^\]]*\]\s*")
 _ID_LINE = re.compile(r"\s*\[message_id:[^\]]+\]\s*", re.IGNORECASE)
 LEAD = "Summary of the conversation before this:\n\n"
 
