@@ -7,7 +7,6 @@ this machine itself is not counted, unless a page in its browser may be the one 
 import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal, get_args
 
@@ -21,29 +20,33 @@ MAX_FAILURES = 10
 WINDOW_S = 60.0
 LOCKED_S = 300.0
 MAX_ENTRIES = 4096
-"""Addresses that are remembered, about 300 bytes each; the one that was idle longest is forgotten first."""
+"""Places that are counted, about 300 bytes each; the one that was idle longest is forgotten first."""
+MAX_LOCKED = 65_536
+"""Places that are locked, about 250 bytes each: more than can be locked in `LOCKED_S`, so none is freed by others."""
 SITE_BITS = 64
 """An IPv6 client has that much to itself, and as many addresses as it likes."""
-
-
-@dataclass
-class _Entry:
-    failures: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_FAILURES))
-    locked_until: float = 0.0
+NETWORK_BITS, MAX_OF_NETWORK = 48, 100
+"""Many have 65,536 such places: together they may fail so often in a minute."""
+_Key = tuple[str, Kind]
 
 
 class Lockout:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._entries: OrderedDict[tuple[str, Kind], _Entry] = OrderedDict()
+        self._counted: OrderedDict[_Key, deque[float]] = OrderedDict()
+        """When each failed lately."""
+        self._locked: OrderedDict[_Key, float] = OrderedDict()
+        """Until when; who is free first stands first."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._counted) + len(self._locked)
 
     def wait_ms(self, visitor: Visitor, kind: Kind) -> int:
         """How long this client is not heard yet; 0 for one that is. Ask before its secret is looked at."""
-        entry = None if is_exempt(visitor) else self._entries.get((site(visitor.remote_ip), kind))
-        return ceil(max(entry.locked_until - self._clock(), 0.0) * 1000) if entry else 0
+        if not self._locked or is_exempt(visitor):
+            return 0
+        until = max(self._locked.get((place, kind), 0.0) for place, _ in _places(visitor.remote_ip))
+        return ceil(max(until - self._clock(), 0.0) * 1000)
 
     def waits(self, visitor: Visitor) -> dict[Kind, int]:
         """`wait_ms` of each kind."""
@@ -57,19 +60,28 @@ class Lockout:
     def failed(self, visitor: Visitor, kind: Kind) -> None:
         if is_exempt(visitor):
             return
-        key, now = (site(visitor.remote_ip), kind), self._clock()
-        entry = self._entries.setdefault(key, _Entry())
-        self._entries.move_to_end(key)
-        entry.failures.append(now)
-        if len(entry.failures) == MAX_FAILURES and now - entry.failures[0] <= WINDOW_S:
-            entry.failures.clear()
-            entry.locked_until = now + LOCKED_S
-        if len(self._entries) > MAX_ENTRIES:
-            self._entries.popitem(last=False)
+        for place, most in _places(visitor.remote_ip):
+            self._count((place, kind), most, self._clock())
+
+    def _count(self, key: _Key, most: int, now: float) -> None:
+        failures = self._counted.setdefault(key, deque(maxlen=most))
+        self._counted.move_to_end(key)
+        failures.append(now)
+        if len(failures) == most and now - failures[0] <= WINDOW_S:
+            del self._counted[key]
+            self._lock(key, now)
+        if len(self._counted) > MAX_ENTRIES:
+            self._counted.popitem(last=False)
+
+    def _lock(self, key: _Key, now: float) -> None:
+        self._locked[key] = now + LOCKED_S
+        self._locked.move_to_end(key)
+        while len(self._locked) > MAX_LOCKED or next(iter(self._locked.values())) <= now:
+            self._locked.popitem(last=False)
 
     def succeeded(self, visitor: Visitor, kind: Kind) -> None:
-        if self._entries:
-            self._entries.pop((site(visitor.remote_ip), kind), None)
+        if self._counted:
+            self._counted.pop((site(visitor.remote_ip), kind), None)
 
 
 def is_exempt(visitor: Visitor) -> bool:
@@ -102,3 +114,12 @@ def site(remote_ip: str) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, SITE_BITS), strict=False))
     return str(address or remote_ip)
+
+
+def _places(remote_ip: str) -> list[tuple[str, int]]:
+    """What is counted when a client fails, each with the failures that lock it."""
+    places = [(site(remote_ip), MAX_FAILURES)]
+    address = parse_address(remote_ip)
+    if isinstance(address, ipaddress.IPv6Address):
+        places.append((str(ipaddress.ip_network((address, NETWORK_BITS), strict=False)), MAX_OF_NETWORK))
+    return places

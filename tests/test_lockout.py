@@ -1,6 +1,16 @@
 import pytest
 
-from gateway.lockout import LOCKED_S, MAX_ENTRIES, MAX_FAILURES, WINDOW_S, Lockout, too_many
+from gateway import lockout as module
+from gateway.lockout import (
+    LOCKED_S,
+    MAX_ENTRIES,
+    MAX_FAILURES,
+    MAX_LOCKED,
+    MAX_OF_NETWORK,
+    WINDOW_S,
+    Lockout,
+    too_many,
+)
 from gateway.protocol.visitor import Visitor
 from tests.fakes.clock import Clock
 
@@ -86,18 +96,47 @@ def test_an_ipv6_client_counts_by_its_64() -> None:
     assert lockout.wait_ms(at("2001:db8:0:1::1"), "shared-secret") == 0
 
 
-def test_the_table_is_bounded_and_forgets_the_idlest() -> None:
-    lockout = Lockout(Clock(1000.0))
-    first, second = at("192.0.2.1"), at("192.0.2.2")
+def test_who_is_locked_stays_so_however_many_others_fail() -> None:
+    """100,000 failures of 65,536 addresses."""
+    clock = Clock(1000.0)
+    lockout, first = Lockout(clock), at("192.0.2.1")
     fail(lockout, first)
-    fail(lockout, second)
-    for number in range(MAX_ENTRIES - 2):
-        fail(lockout, at(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"), 1)
-    assert len(lockout) == MAX_ENTRIES and lockout.wait_ms(first, "shared-secret") > 0
-    fail(lockout, at("198.51.100.1"), 1)
-    assert len(lockout) == MAX_ENTRIES
+    for number in range(100_000):
+        fail(lockout, at(f"10.7.{number >> 8 & 255}.{number & 255}"), 1)
+    assert lockout.wait_ms(first, "shared-secret") == LOCKED_S * 1000
+    assert len(lockout) <= MAX_ENTRIES + MAX_LOCKED
+
+
+def test_what_is_counted_is_bounded_and_the_idlest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRIES", 3)
+    lockout, first = Lockout(Clock(1000.0)), at("192.0.2.1")
+    fail(lockout, first, MAX_FAILURES - 1)
+    for number in range(3):
+        fail(lockout, at(f"10.0.0.{number}"), 1)
+    assert len(lockout) == 3
+    fail(lockout, first, 1)
     assert lockout.wait_ms(first, "shared-secret") == 0
-    assert lockout.wait_ms(second, "shared-secret") > 0
+
+
+def test_what_is_locked_is_bounded_and_who_is_free_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_LOCKED", 2)
+    clock = Clock(1000.0)
+    lockout, places = Lockout(clock), [at(f"10.0.0.{number}") for number in range(3)]
+    for place in places:
+        fail(lockout, place)
+    assert [lockout.wait_ms(place, "shared-secret") > 0 for place in places] == [False, True, True]
+    clock.now += LOCKED_S
+    fail(lockout, places[0])
+    assert len(lockout) == 1
+
+
+@pytest.mark.parametrize(("failures", "locked"), [(MAX_OF_NETWORK - 1, False), (MAX_OF_NETWORK, True)])
+def test_a_network_of_ipv6_is_locked_when_all_its_places_have_failed_so_often(failures: int, locked: bool) -> None:
+    lockout = Lockout(Clock(1000.0))
+    for number in range(failures):
+        fail(lockout, at(f"2001:db8:0:{number:x}::1"), 1)
+    assert bool(lockout.wait_ms(at("2001:db8:0:ffff::1"), "shared-secret")) is locked
+    assert lockout.wait_ms(at("2001:db8:1::1"), "shared-secret") == 0
 
 
 def test_each_version_has_its_refusal() -> None:
