@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.handover.parting import Answer
 from gateway.protocol.visitor import is_trusted, parse_address, visitor
+from gateway.serving import heads
 from gateway.serving.answering import EXTENSION, Answering, resume
 from gateway.serving.state import GatewayState
 from gateway.serving.strangers import Place, is_spare
@@ -206,6 +207,8 @@ class HttpProtocol(HttpToolsProtocol):
         path = self.url.partition(b"?")[0].decode("latin-1")
         self._api = path in self.server_state.apis
         self._max_body = max(self.limits.max_body_bytes, self.server_state.apis.get(path, 0))
+        if (fault := heads.fault(self.parser.get_http_version(), self.headers)) is not None:
+            self._give_up(400, fault)
         if self._by_proxy:
             self._count_client()
         for name, value in self.headers:
@@ -431,8 +434,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._unanswered_before():
             self._refuse(400, "An upgrade must be the first request that waits for an answer")
             return
-        if self.scope["http_version"] != "1.1" or not any(name == b"host" for name, _ in self.headers):
-            self._refuse(400, "An upgrade needs HTTP/1.1 and a Host")
+        if self.scope["http_version"] != "1.1":
+            self._refuse(400, "An upgrade needs HTTP/1.1")
             return
         self._upgraded = True
         super().handle_websocket_upgrade()

@@ -4,10 +4,8 @@ No auth, no secrets, and before any routing: a health check must cost nothing, a
 broken. Only a local client is told more than yes or no.
 """
 
-import ipaddress
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,6 +13,7 @@ from starlette.types import Scope
 
 from gateway.core import Core
 from gateway.lifecycle.phases import Phase
+from gateway.protocol.visitor import visitor
 
 Answer = tuple[int, dict[str, Any]]
 Probe = Callable[[Core, Scope], Answer]
@@ -87,23 +86,10 @@ def answer_probe(probe: Probe, core: Core, scope: Scope) -> Messages:
 
 
 def is_local(scope: Scope) -> bool:
-    """A client of this machine that no proxy speaks for. The control socket has no address and is local."""
+    """A client of this machine that asks for it by name or address, and no proxy speaks for anybody: who a page's
+    name was rebound for is none. The control socket has no address and is local."""
     client = scope.get("client")
-    if client is None:
-        return True
-    return _is_loopback(client[0]) and not any(
-        name in (b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded") for name, _ in scope["headers"]
-    )
-
-
-@lru_cache(maxsize=1024)
-def _is_loopback(host: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
+    return client is None or visitor(client[0], scope["headers"], ()).direct_local
 
 
 def _failing(core: Core) -> list[str]:

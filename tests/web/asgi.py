@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from gateway.web.app import create_app
 from tests.fakes.core import FakeCore
 
+HOST = (b"host", b"localhost:18789")
 LOCAL, REMOTE = ("127.0.0.1", 5), ("203.0.113.9", 5)
 
 
@@ -39,7 +40,7 @@ def ask(
         "raw_path": path.encode(),
         "query_string": query,
         "root_path": "",
-        "headers": headers or [],
+        "headers": [*([] if b"host" in dict(headers or []) else [HOST]), *(headers or [])],
         "client": client,
         "server": server,
         "scheme": "http",

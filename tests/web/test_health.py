@@ -58,18 +58,40 @@ def test_a_remote_client_learns_yes_or_no_and_nothing_else() -> None:
     assert json.loads(ask(FakeCore(), "/startupz", client=REMOTE).body) == {"ok": True, "status": "started"}
 
 
-@pytest.mark.parametrize("header", [b"x-forwarded-for", b"x-real-ip", b"forwarded", b"x-forwarded-host"])
-def test_who_comes_through_a_proxy_is_not_local(header: bytes) -> None:
-    assert "version" not in json.loads(ask(FakeCore(), "/startupz", headers=[(header, b"127.0.0.1")]).body)
+FORWARDING = [
+    *(
+        b"x-forwarded-for",
+        b"x-real-ip",
+        b"forwarded",
+        b"x-forwarded-host",
+        b"x-forwarded-user",
+        b"tailscale-user-login",
+    ),
+]
+
+
+@pytest.mark.parametrize("path", ["/startupz", "/readyz"])
+@pytest.mark.parametrize("header", [*FORWARDING, b"host"])
+def test_who_comes_through_a_proxy_or_by_another_name_is_told_no_more(path: str, header: bytes) -> None:
+    told = json.loads(ask(FakeCore(), path, headers=[(header, b"evil.example")]).body)
+    assert "version" not in told and "uptimeMs" not in told
+    assert "uptimeMs" in json.loads(ask(FakeCore(), path).body)
 
 
 @pytest.mark.parametrize(
-    ("host", "local"),
+    ("address", "local"),
     [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True), ("::ffff:8.8.8.8", False),
      ("10.0.0.1", False), ("", False), ("localhost", False)],
 )  # fmt: skip
-def test_local_is_the_address_of_the_peer(host: str, local: bool) -> None:
-    assert is_local({"client": (host, 1), "headers": []}) is local
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:18789", "[::1]:18789"])
+def test_local_is_the_address_of_the_peer(address: str, host: str, local: bool) -> None:
+    assert is_local({"client": (address, 1), "headers": [(b"host", host.encode())]}) is local
+
+
+@pytest.mark.parametrize("hosts", [[], [b"evil.example"], [b"localhost", b"localhost"], [b"localhost.evil.example"]])
+def test_local_is_a_host_of_this_machine(hosts: list[bytes]) -> None:
+    assert not is_local({"client": ("127.0.0.1", 1), "headers": [(b"host", host) for host in hosts]})
+    assert is_local({"client": None, "headers": []})
 
 
 @pytest.mark.parametrize("path", list(PROBES))

@@ -87,7 +87,8 @@ def test_health(phase: Phase, degraded: tuple[str, ...], local: tuple[str, ...],
     core.phase, core.degraded = phase, degraded
     for client, expected in ((("127.0.0.1", 1), local), (REMOTE, remote)):
         found = re.search(
-            r'<p class="health (\w+)"><strong>(.*)</strong> <span>(.*)</span></p>', text(visit(core, client=client))
+            r'<p class="health (\w+)"><strong>(.*)</strong> <span>(.*)</span></p>',
+            text(visit(core, "localhost:18789", client=client)),
         )
         assert found and found.groups() == expected
 
