@@ -100,7 +100,7 @@ class Configuration:
 
     def _start_logging(self, config: Config) -> None:
         try:
-            self._logs.apply(config.logging.level, config.logging.console_level, config.logging.file)
+            self._apply_logs(config)
         except OSError as error:
             log.warning("logging.file: %s: %s", config.logging.file, error.strerror)
 
@@ -234,7 +234,11 @@ class Configuration:
             log.warning("the last known good config cannot be kept: %s", error)
 
     async def _apply_logging(self, old: Config, new: Config) -> None:
-        self._logs.apply(new.logging.level, new.logging.console_level, new.logging.file)
+        self._apply_logs(new)
+
+    def _apply_logs(self, config: Config) -> None:
+        logging = config.logging
+        self._logs.apply(logging.level, logging.console_level, logging.file, logging.max_file_bytes)
 
     async def _apply_auth(self, old: Config, new: Config) -> None:
         before = self.auth

@@ -23,6 +23,8 @@ from gateway.visible import BOLD, RED, YELLOW, paint, visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
 MAX_MESSAGE = 8192
+MAX_FILE_BYTES = 100 * 1024 * 1024
+"""Of one log file, where `logging.maxFileBytes` says nothing else."""
 KEEP_FILES_S = 24 * 3600
 """OpenClaw prunes its daily files after a day."""
 
@@ -92,12 +94,16 @@ class JournalHandler(logging.Handler):
 
 
 class JsonlHandler(logging.Handler):
-    """OpenClaw's daily JSONL file, which its and our `logs` commands read. A disk that is full is said once."""
+    """OpenClaw's daily JSONL file, which its and our `logs` commands read. A disk that is full is said once.
 
-    def __init__(self, state: Path, file: str | None = None) -> None:
+    At `max_bytes` it is renamed to `….1`, in place of the one before, and begun anew: the newest lines are there.
+    """
+
+    def __init__(self, state: Path, file: str | None = None, max_bytes: int = MAX_FILE_BYTES) -> None:
         """`file`: where the config names one. Else it is of today, in the first of `folders(state)` that is ours."""
         super().__init__()
         self._state = state
+        self._max_bytes = max_bytes
         self._fixed = Path(file).expanduser() if file else None
         self._hostname = socket.gethostname()
         self._fd: int | None = None
@@ -106,9 +112,15 @@ class JsonlHandler(logging.Handler):
         self.path: Path | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = json.dumps(self._entry(record), ensure_ascii=False, separators=(",", ":")) + "\n"
+        text = json.dumps(self._entry(record), ensure_ascii=False, separators=(",", ":")) + "\n"
+        line = text.encode(errors="replace")
         try:
-            os.write(self._open(record.created), line.encode(errors="replace"))
+            fd = self._open(record.created)
+            if self._is_full(fd, len(line)):
+                assert self.path is not None
+                os.replace(self.path, f"{self.path}.1")
+                fd = self._open(record.created)
+            os.write(fd, line)
             self._failed = False
         except OSError as error:
             if not self._failed:
@@ -144,6 +156,10 @@ class JsonlHandler(logging.Handler):
         if not self._fixed:
             _prune(self.path.parent, now)
         return self._fd
+
+    def _is_full(self, fd: int, more: int) -> bool:
+        found = os.fstat(fd)
+        return stat.S_ISREG(found.st_mode) and 0 < found.st_size > self._max_bytes - more
 
     def _same_file(self) -> bool:
         """False after logrotate or `rm`: write to the new file, not to the one that has no name any more."""
@@ -194,9 +210,9 @@ class Logs:
     def file(self) -> str | None:
         return str(self._file.path) if self._file.path else None
 
-    def apply(self, level: str, console_level: str, file: str | None) -> None:
+    def apply(self, level: str, console_level: str, file: str | None, max_bytes: int = MAX_FILE_BYTES) -> None:
         """Raises OSError, and changes nothing, if `file` cannot be opened."""
-        handler = JsonlHandler(self._state, file)
+        handler = JsonlHandler(self._state, file, max_bytes)
         if file:
             handler._open(time.time())
         handler.setLevel(LEVELS[level])
@@ -256,7 +272,7 @@ def _folder(state: Path) -> Path:
 
 
 def _prune(folder: Path, now: float) -> None:
-    for old in folder.glob("openclaw-????-??-??.log"):
+    for old in folder.glob("openclaw-????-??-??.log*"):
         try:
             if now - old.stat().st_mtime > KEEP_FILES_S:
                 old.unlink()

@@ -46,6 +46,8 @@ def run(options: Options) -> NoReturn:
     """
     # A reload signal that comes before its handler would end the process. Held back, it is delivered later.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    # As the unit does it: memory has tokens, and a core file is read by others. What we start inherits it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the journal
     gc.freeze()  # what the imports made lives as long as the process
     uvloop.run(_live(_begin(options)))

@@ -24,7 +24,7 @@ class Logs:
         self.applied: list[tuple[str, str, str | None]] = []
         self.broken = False
 
-    def apply(self, level: str, console_level: str, file: str | None) -> None:
+    def apply(self, level: str, console_level: str, file: str | None, max_bytes: int) -> None:
         if self.broken:
             raise PermissionError(13, "Permission denied")
         self.applied.append((level, console_level, file))

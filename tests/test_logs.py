@@ -211,3 +211,28 @@ def test_a_fifo_is_refused_and_nobody_waits_for_its_reader(process_logs: Logs, t
     with pytest.raises(OSError, match="FIFO"):
         process_logs.apply("info", "silent", str(fifo))
     os.close(reader)
+
+
+def test_at_its_bound_the_file_is_begun_anew_and_the_newest_lines_stay(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.log"
+    handler = JsonlHandler(tmp_path, str(path), 2000)
+    try:
+        for number in range(50):
+            handler.emit(logging.LogRecord("gateway", logging.INFO, "f", 1, f"line {number}", None, None))
+            assert path.stat().st_size <= 2000
+    finally:
+        handler.close()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["gateway.log", "gateway.log.1"]
+    lines = "".join((tmp_path / name).read_text() for name in ("gateway.log.1", "gateway.log")).splitlines()
+    kept = [json.loads(line)["1"] for line in lines]
+    assert kept == [f"line {number}" for number in range(50 - len(kept), 50)] and len(kept) > 5
+
+
+def test_a_line_over_the_bound_is_written_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.log"
+    handler = JsonlHandler(tmp_path, str(path), 10)
+    try:
+        handler.emit(logging.LogRecord("gateway", logging.INFO, "f", 1, "line", None, None))
+    finally:
+        handler.close()
+    assert json.loads(path.read_text())["1"] == "line"

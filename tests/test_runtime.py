@@ -46,6 +46,8 @@ def test_it_serves_and_stops(program: Program) -> None:
     assert program.get("/readyz")[1]["ready"] is True
     status = program.status()
     assert status["port_owner"] == "self" and status["listeners"][0] == f"127.0.0.1:{program.port}"
+    limits = Path(f"/proc/{program.process.pid}/limits").read_text()  # type: ignore[union-attr]
+    assert re.search(r"Max core file size +0 ", limits)
     assert program.stop() == 0
     assert not program.control.exists()
     assert "listening on" in program.output()

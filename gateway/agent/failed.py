@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from gateway.link.messages import Failure, Model, Spec
+from gateway.link.messages import Failure, Model, Server, Spec
 
 MIN_SECRET = 6
 """Characters. A shorter value is found in ordinary words, and to hide those would make a message unreadable."""
@@ -24,16 +24,29 @@ class Secrets:
 
     def __init__(self, spec: Spec) -> None:
         values = [value for model in spec.models for value in _of_model(model)]
-        for server in spec.servers:
-            values += [*server.env.values(), *server.headers.values(), (server.url or "").partition("?")[2]]
-        # A header is often `Bearer <key>`, and what quotes it may leave the first word out.
-        words = {word for value in values for word in (value, *value.split())}
-        self._values = sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)
+        self._values = _words([*values, *(value for server in spec.servers for value in _of_server(server))])
+
+    @classmethod
+    def of_server(cls, server: Server) -> "Secrets":
+        """Those that an MCP server is given."""
+        secrets = cls.__new__(cls)
+        secrets._values = _words(_of_server(server))
+        return secrets
 
     def hide(self, text: str) -> str:
         for value in self._values:
             text = text.replace(value, "***")
         return text
+
+
+def _words(values: Iterable[str]) -> list[str]:
+    """Longest first. A header is often `Bearer <key>`, and what quotes it may leave the first word out."""
+    words = {word for value in values for word in (value, *value.split())}
+    return sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)
+
+
+def _of_server(server: Server) -> list[str]:
+    return [*server.env.values(), *server.headers.values(), (server.url or "").partition("?")[2]]
 
 
 def _of_model(model: Model) -> Iterable[str]:

@@ -17,6 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from gateway.agent.failed import Secrets
 from gateway.agent.lines import Lines, LineTooLong
 from gateway.link.messages import Server
 
@@ -66,7 +67,7 @@ async def connect(server: Server, workspace: str | None, words: list[str]) -> As
     pumps = [
         asyncio.create_task(_receive(process.stdout, received, server.name)),
         asyncio.create_task(_send(to_send, process.stdin)),
-        asyncio.create_task(_log(process.stderr, server.name, words)),
+        asyncio.create_task(_log(process.stderr, server, words)),
     ]
     try:
         yield incoming, outgoing
@@ -154,15 +155,15 @@ async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: async
                 return  # the end of stdout tells the session
 
 
-async def _log(stderr: asyncio.StreamReader, name: str, words: list[str]) -> None:
-    lines = Lines(MAX_LINE)
+async def _log(stderr: asyncio.StreamReader, server: Server, words: list[str]) -> None:
+    lines, secrets, name = Lines(MAX_LINE), Secrets.of_server(server), server.name
     while data := await stderr.read(READ):
         try:
             complete = lines.feed(data)
         except LineTooLong:
             continue
         for line in complete[: MAX_STDERR_LINES - len(words)]:
-            words.append(line[:MAX_STDERR_LINE].decode(errors="replace").strip())
+            words.append(secrets.hide(line.decode(errors="replace"))[:MAX_STDERR_LINE].strip())
             log.info("MCP server %s: %s", name, words[-1])
             if len(words) == MAX_STDERR_LINES:
                 log.info("MCP server %s: what it writes now is not logged", name)

@@ -33,7 +33,7 @@ OPENCLAW_KEYS: dict[str, frozenset[str]] = {
     "gateway.http.endpoints.chatCompletions": _words("images maxBodyBytes maxImageParts maxTotalImageBytes"),
     "gateway.http.limits": _words(""),
     "gateway.reload": _words(""),
-    "logging": _words("consoleStyle maxFileBytes redactPatterns redactSensitive"),
+    "logging": _words("consoleStyle redactPatterns redactSensitive"),
 }
 """By the dotted path of the object in which they stand."""
 

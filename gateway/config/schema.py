@@ -286,6 +286,16 @@ class Logging(Struct, frozen=True, rename="camel"):
     file: Annotated[
         Text | None, _rule("Path of the JSONL log file; unset: OpenClaw's place.", HOT, action="logging")
     ] = None
+    max_file_bytes: Annotated[
+        int,
+        _rule(
+            "Bytes at which the log file is renamed to `….1` and begun anew.",
+            HOT,
+            ge=65_536,
+            le=17_179_869_184,
+            action="logging",
+        ),
+    ] = 104_857_600
 
 
 class Config(Struct, frozen=True, rename="camel"):

@@ -29,10 +29,12 @@ from gateway.rpc.dispatch import Dispatcher, Later
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
+from gateway.sparing import Sparing
 from gateway.web.visit import terms, visit
 
 log = logging.getLogger("gateway.ws")
 
+_refusals = Sparing(log, "refusals")
 EXTENSION = "openclaw.connection"
 """The ASGI extension under which the server offers the client's `Carrier`, as `connection`.
 
@@ -163,7 +165,7 @@ class Conversation:
         outcome = receive_connect(text, self._door())
         if isinstance(outcome, Refused):
             close, why = outcome.close, outcome.why and f" ({outcome.why})"
-            log.info("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
+            _refusals.say("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
             if outcome.text is not None:
                 self._outbox.put(outcome.text)
             self._outbox.finish(outcome.close)

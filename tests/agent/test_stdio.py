@@ -94,6 +94,21 @@ def test_stderr_gets_into_the_log_with_a_bound(
     run(test)
 
 
+def test_what_it_was_given_secretly_is_hidden_before_it_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stdio, "MAX_STDERR_LINE", 20)
+    caplog.set_level("INFO")
+
+    async def test() -> None:
+        given = {"PATH": os.environ["PATH"], "KEY": "sk-secret-secret"}
+        _, words = await conversation(shell("echo it takes $KEY now >&2; sleep 0.05", env=given))
+        assert words == ["it takes *** now"]
+        assert caplog.messages == ["MCP server box: it takes *** now"]
+
+    run(test)
+
+
 def test_it_gets_its_own_variables_and_little_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("OPENAI_API_KEY", "LISTEN_FDS", "NOTIFY_SOCKET"):
         monkeypatch.setenv(name, "secret")

@@ -43,6 +43,7 @@ DEFAULTS = {
     "logging.level": ("info", "hot", "logging"),
     "logging.consoleLevel": ("info", "hot", "logging"),
     "logging.file": (None, "hot", "logging"),
+    "logging.maxFileBytes": (104_857_600, "hot", "logging"),
 }
 
 
