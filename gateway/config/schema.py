@@ -288,13 +288,7 @@ class Logging(Struct, frozen=True, rename="camel"):
     ] = None
     max_file_bytes: Annotated[
         int,
-        _rule(
-            "Bytes at which the log file is renamed to `….1` and begun anew.",
-            HOT,
-            ge=65_536,
-            le=17_179_869_184,
-            action="logging",
-        ),
+        _rule("Bytes at which the log file becomes `….1`.", HOT, ge=65_536, le=17_179_869_184, action="logging"),
     ] = 104_857_600
 
 
