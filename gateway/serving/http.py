@@ -90,7 +90,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._go_on(self._left)
 
     def _find_place(self, address: str) -> bool:
-        if self._left is None and is_spare(self.transport.get_extra_info("socket").fileno()):
+        sock = self.transport.get_extra_info("socket")
+        if self._left is None and sock is not None and is_spare(sock.fileno()):
             self.transport.abort()
             return False
         peer = parse_address(address)

@@ -25,7 +25,7 @@ from gateway.protocol.frames import Request
 from gateway.protocol.handshake import Door, Peer, Refused, challenge, describe, receive_connect
 from gateway.protocol.session import Answer, Ignored, Session, max_payload
 from gateway.protocol.values import SMALL, crowded
-from gateway.rpc.dispatch import Dispatcher, Later
+from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
@@ -77,7 +77,7 @@ class Conversation:
     __slots__ = (
         *("_core", "_dispatcher", "_lockout", "_scope", "_nonce", "_receive", "_send", "_loop", "_carrier"),
         *("_connection", "_outbox", "_session", "_call", "_slot", "_handshake", "_abort", "_closer", "_resumed"),
-        *("_ignored", "_served", "_builder", "_built"),
+        *("_ignored", "_served", "_reading"),
     )
 
     def __init__(
@@ -107,9 +107,8 @@ class Conversation:
         self._closer: asyncio.Task[None] | None = None
         self._ignored = 0
         self._served = 0
-        self._builder: asyncio.Task[str] | None = None
+        self._reading: asyncio.Task[str] | None = None
         """Builds what may be a large answer."""
-        self._built = Flag()
 
     async def run(self) -> None:
         if self._resumed is None:
@@ -201,7 +200,9 @@ class Conversation:
                 self._outbox.finish(outcome)
             case Ignored():
                 self._ignore(outcome.why)
-        while session.full and not self._outbox.closing:
+        # Of what may be large one answer is built at a time, and with the one before taken: 32 of 6 MiB would be there
+        # at once. The client's next frames stay unread meanwhile, so that another process can go on with them.
+        while (session.full or self._reading is not None) and not self._outbox.closing:
             self._slot.clear()
             await self._slot.wait()
         await self._outbox.room()
@@ -218,37 +219,23 @@ class Conversation:
             self._outbox.put(answer)
             return
         self._core.hub.begin()
-        task = self._loop.create_task(self._in_turn(answer) if answer.reads else answer())
+        task = self._loop.create_task(answer())
+        if answer.reads:
+            self._reading = task
         self._connection.requests[task] = request.id
         task.add_done_callback(partial(self._answered, request.id, session))
-
-    async def _in_turn(self, answer: Later) -> str:
-        """One at a time, and with the one before taken: 32 answers of 6 MiB would be built at once.
-
-        A client that does not read holds up no restart.
-        """
-        if self._builder is not None or not self._outbox.has_room:
-            with self._core.hub.unhurried():
-                while self._builder is not None or not self._outbox.has_room:
-                    if self._builder is not None:
-                        self._built.clear()
-                        await self._built.wait()
-                    await self._outbox.room()
-        self._builder = asyncio.current_task()
-        return await answer()
 
     def _answered(self, id: str, session: Session, task: asyncio.Task[str]) -> None:
         owed = self._connection.requests.pop(task, None) is not None
         session.finish(id)
+        if self._reading is task:
+            self._reading = None
         self._slot.set()
         if owed and not task.cancelled():
             self._connection.answered = True
             self._outbox.put(task.result())
             if not self._outbox.has_room:
                 self._core.hub.bound_unread()
-        if self._builder is task:
-            self._builder = None
-            self._built.set()
         self._core.hub.end()
 
     def _ignore(self, why: str) -> None:

@@ -587,11 +587,11 @@ def test_large_answers_are_built_one_at_a_time_and_while_there_is_room() -> None
                 deaf.send(request(f"w{number}", "wait"))
             for number in range(20):
                 deaf.send(request(str(number), "much"))
-            await until(lambda: len(deaf.connection.requests) == 21 and not deaf.connection.outbox.has_room)
+            await until(lambda: len(deaf.connection.requests) == 2 and not deaf.connection.outbox.has_room)
             for _ in range(20):
                 assert (await call(other, "last-heartbeat"))["ok"] is True
             assert begun == 1 and deaf.connection.outbox.unread < 5 * 1024 * 1024
-            assert core.hub.busy == 2  # who waits for a client that does not read holds up no restart
+            assert core.hub.busy == 2, "what is not read holds up no restart, and another process can go on with it"
             answers = [await call(other, "much") for _ in range(3)]
             assert all(each["ok"] for each in answers)
 

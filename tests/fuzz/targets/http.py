@@ -149,7 +149,9 @@ def play(pieces: list[tuple[str, bytes]], pace: int = 8) -> tuple[Counting, byte
             transport.protocol.connection_lost(None)
             await turns()
             assert not server.server_state.connections and not server.server_state.tasks, "something is left"
-            assert server.server_state.admission.held("127.0.0.1") == 0, "a place is not given back"
+            assert len(server.server_state.strangers) == server.server_state.strangers.bytes == 0, (
+                "a place is not given back"
+            )
 
         stage.play(talk())
     return app, transport.written

@@ -31,7 +31,7 @@ WAITS_S = (0.5, 6.0, 16.0, 26.0)
 
 def one(data: bytes) -> None:
     source = Source(data)
-    bounds = {"STRANGER_MESSAGE_BYTES": MAX_MESSAGE, "MAX_FRAGMENTS": MAX_FRAGMENTS, "MAX_UNREAD_PONGS": MAX_PONGS}
+    bounds = {"MAX_HANDSHAKE_FRAME": MAX_MESSAGE, "MAX_FRAGMENTS": MAX_FRAGMENTS, "MAX_UNREAD_PONGS": MAX_PONGS}
     with patch.multiple(websocket, **bounds), Stage() as stage:
         stage.play(Show(stage, source).play())
 
@@ -73,7 +73,7 @@ class Show:
         await turns(40)
         state = self.server.server_state
         assert not state.connections and not state.tasks and self.core.hub.count == 0, "something is left"
-        assert state.admission.held("127.0.0.1") == 0, "a place is not given back"
+        assert len(state.strangers) == state.strangers.bytes == 0, "a place is not given back"
 
     async def act(self) -> None:
         source = self.source
