@@ -94,5 +94,5 @@ def test_clock_jump(installed: Gateway, jump: str) -> None:
         assert (gateway.pid(), gateway.restarts()) == (pid, 0), "no watchdog, no restart"
         assert ws.process.poll() is None
         gateway.command("restart")
-    assert fresh.lost == {}
+    assert fresh.lost == {}, fresh.failures
     assert ws.closes == {} and set(ws.statuses) == {"ok"}
