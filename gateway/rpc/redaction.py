@@ -11,7 +11,7 @@ from typing import Any
 REDACTED = "__OPENCLAW_REDACTED__"
 
 _SECRET_KEY = re.compile(
-    r"token|passw(or)?d|passphrase|secret|credential|cookie|bearer|authorization|(api|access|private|encrypt\w*)[_-]?key",
+    r"token|passw(or)?d|passphrase|secret|credential|cookie|bearer|authorization|(api|access|private|encrypt(ion|ed)?)[_-]?key",
     re.IGNORECASE,
 )
 _SECRET_WORDS = {
