@@ -440,6 +440,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._upgraded = True
         super().handle_websocket_upgrade()
+        # Nobody tells us of the connection's end, and a circle would wait for the collector.
+        self.parser = None  # type: ignore[assignment]
 
     def hand_over(self) -> Place | None:
         """To the WebSocket that this connection becomes."""

@@ -59,6 +59,10 @@ class Inbox:
         """Give out nothing more but the news of the end; what is there is for a successor."""
         self._held = True
 
+    def end(self) -> None:
+        """Nobody wants to hear of a wait any more."""
+        self._on_wait = _nothing
+
     def unread(self) -> list[bytes]:
         """What the client has sent and nobody has taken, as frames."""
         received = [message for message in self._messages or () if message["type"] == "websocket.receive"]
@@ -66,3 +70,6 @@ class Inbox:
             frames.masked(message["text"]) if "text" in message else frames.masked(message["bytes"], Opcode.BINARY)
             for message in received
         ]
+
+
+def _nothing() -> None: ...

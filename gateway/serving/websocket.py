@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
@@ -140,6 +141,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._leave_the_strangers()
         self._gone.set()
         self._tell_resumed()
+        self._fall_apart()
+
+    def _fall_apart(self) -> None:
+        """Hold nothing that holds us: what thousands leave behind would be collected at once, and all would wait."""
+        self.on_write_resumed = None
+        self.conn.parser.close()
+        self.queue.end()  # type: ignore[attr-defined]
 
     def resume_writing(self) -> None:
         self._unsent = []
@@ -208,6 +216,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         if message["type"] == "websocket.close":
             self._forget()
+        elif message["type"] == "websocket.accept" and self.transport.is_closing():
+            raise ClientDisconnected  # gone, or refused, before its turn: uvicorn would log an error for each
         await super().send(message)
 
     def handle_close(self, event: Frame) -> None:

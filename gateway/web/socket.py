@@ -91,7 +91,7 @@ class Conversation:
         self._send = send
         self._loop = asyncio.get_running_loop()
         offered = scope["extensions"][EXTENSION]
-        self._carrier: Carrier = offered["connection"]
+        self._carrier: Carrier = offered.pop("connection")  # which has the scope
         self._resumed: Resumed | None = offered.pop("resumed", None)
         id = self._resumed.id if self._resumed else str(uuid.uuid4())
         self._nonce = "" if self._resumed else str(uuid.uuid4())
@@ -271,6 +271,7 @@ class Conversation:
         await self._carrier.wait_closed()
         if self._abort:
             self._abort.cancel()
+        self._outbox.on_close = None
 
 
 async def _is_crowded(text: bytes) -> bool:

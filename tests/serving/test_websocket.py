@@ -13,6 +13,7 @@ import uvloop
 import websockets.frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect, unix_connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Opcode
@@ -855,3 +856,15 @@ def test_the_control_sockets_clients_cannot_be_kept(tmp_path: Path) -> None:
         await asyncio.sleep(0.01)
 
     uvloop.run(asyncio.wait_for(play(), 10))
+
+
+def test_who_is_gone_before_the_accept_is_told_so_to_the_application(ours: socket.socket, book: Ledger) -> None:
+    """uvicorn would log that the application had not completed the handshake."""
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        it.wire.closing = True
+        with pytest.raises(ClientDisconnected):
+            await it.protocol.send({"type": "websocket.accept"})
+
+    asyncio.run(play())

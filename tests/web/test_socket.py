@@ -1,10 +1,12 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import hashlib
 import json
 import socket
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -701,5 +703,44 @@ def test_a_request_that_is_given_up_is_answered_once(stubborn: bool) -> None:
             assert (await answer(ws, "a"))["ok"] is not stubborn
             await answer(ws, "b")
             assert not connection.requests and not core.hub.busy
+
+    run(test)
+
+
+def test_a_client_that_is_gone_leaves_nothing_to_collect() -> None:
+    """Thousands that go, or give way, would be collected at once, and everybody would wait."""
+
+    async def test() -> None:
+        core = FakeCore()
+        async with serving(core) as server:
+            gc.collect()
+            gc.disable()
+            try:
+                async with client(server):
+                    (connection,) = core.hub.clients
+                    left = [weakref.ref(connection), weakref.ref(connection.carrier)]
+                    del connection
+                await until(lambda: not any(each() for each in left))
+            finally:
+                gc.enable()
+
+    run(test)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_client_that_goes_before_its_turn_is_no_error(turns: int, caplog: pytest.LogCaptureFixture) -> None:
+    head = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    asked = f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode()
+
+    async def test() -> None:
+        async with serving(FakeCore()) as server:
+            host, port = server.url.split("/")[2].split(":")
+            for _ in range(20):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(asked)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                writer.transport.abort()
+        assert [each for each in caplog.records if each.levelname == "ERROR"] == []
 
     run(test)
