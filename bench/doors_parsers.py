@@ -72,7 +72,6 @@ CASES: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
     "X-Forwarded-For, hops": (_visit, _of(b"1.1.1.1,")),
     "link's lines, byte by byte": (partial(_lines, step=1), _of(b"x")),
     "config, an open comment": (_config, _of(b"/* ")),
-    "config, numbers": (_config, _of(b"0,", b"[", b"0]")),
 }
 
 
