@@ -131,7 +131,7 @@ class Runs:
         self._waiters.setdefault(id, set()).add(over)
         try:
             run = await self._store.run(id)
-            if run is None or not run.unfinished or self._released:
+            if run is None or self._released or not (run.unfinished or self._holds(run)):
                 return run
             await asyncio.wait([over], timeout=limit_s)
             return await self._store.run(id)
@@ -139,6 +139,10 @@ class Runs:
             self._waiters[id].discard(over)
             if not self._waiters[id]:
                 del self._waiters[id]
+
+    def _holds(self, run: Run) -> bool:
+        """Whether its session is its own yet, or it waits: its end may be read before it is told of here."""
+        return run.id in (self._queues.claimed(run.session), *self._queues.waiting(run.session))
 
     async def settle(self) -> None:
         """Store what has been told, so that a transcript that is read now has it. A disk that refuses is not new."""

@@ -333,6 +333,35 @@ def test_waiting_for_the_end_of_a_run(tmp_path: Path) -> None:
     in_a_world(tmp_path, test)
 
 
+def test_one_that_is_over_on_disk_and_not_yet_here_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(world: RunsWorld) -> None:
+        stored, go_on = asyncio.Event(), asyncio.Event()
+        end = world.store.end
+
+        async def ends_slowly(*args: Any, **more: Any) -> Any:
+            run = await end(*args, **more)
+            stored.set()
+            await go_on.wait()
+            return run
+
+        monkeypatch.setattr(world.store, "end", ends_slowly)
+        await world.submit("r1")
+        (await world.script("r1")).end()
+        await stored.wait()
+        waiting = asyncio.create_task(world.runs.wait("r1", 10))
+        assert await asyncio.wait_for(asyncio.shield(world.store.run("r1")), 5)
+        await until(lambda: world.runs._waiters)
+        assert not waiting.done() and world.runs.running(MAIN) == "r1"
+        go_on.set()
+        run = await waiting
+        assert run is not None and run.state == "done"
+        assert world.runs.running(MAIN) is None
+
+    in_a_world(tmp_path, test)
+
+
 def test_who_leaves_lets_nobody_wait(tmp_path: Path) -> None:
     async def test(world: RunsWorld) -> None:
         await world.submit("r1")
