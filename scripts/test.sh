@@ -39,7 +39,7 @@ of)
     exit 2
     ;;
 esac
-export EFFORT=${EFFORT:-0.25}
+export EFFORT=${EFFORT:-0.15}
 : "${WORKERS:=$((cores > 1 ? cores : 2))}" "${SLOWEST:=25}"
 
 run() { # run MARKS OPTIONS...: nothing selected is no failure, the other pass may have something
@@ -50,6 +50,9 @@ run() { # run MARKS OPTIONS...: nothing selected is no failure, the other pass m
     [ $code -eq 5 ] && empty=$((empty + 1)) && return 0
     return $code
 }
+# What the end-to-end tests try is built while the others run; where it cannot be, they say why.
+case $what in most | all | e2e) .venv/bin/python -m tests.e2e.installation >/dev/null 2>&1 & ;; esac
+trap 'kill %1 2>/dev/null' EXIT
 empty=0
 failed=0
 run "${marks:+$marks and }not serial" --numprocesses="$WORKERS" --dist=worksteal --durations="$SLOWEST" "$@" || failed=$?

@@ -1,6 +1,6 @@
 """How much of the repeated work one run of the tests does.
 
-`EFFORT` is the share of the full work: 0.05 in `make test-fast`, 0.25 in `make test`, 1 in `make test-all`. Whatever
+`EFFORT` is the share of the full work: 0.05 in `make test-fast`, 0.15 in `make test`, 1 in `make test-all`. Whatever
 repeats the same claim over many inputs takes its number from here: examples of property tests, the steps at which a
 story may end, rounds of restarts. What is left out is chosen by number and not by chance, so that a run below 1 does
 the same each time.
@@ -15,7 +15,7 @@ import pytest
 
 T = TypeVar("T")
 
-EFFORT = float(os.environ.get("EFFORT", "0.25"))
+EFFORT = float(os.environ.get("EFFORT", "0.15"))
 
 
 def share(full: int, least: int = 1) -> int:
