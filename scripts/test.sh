@@ -40,7 +40,8 @@ of)
     ;;
 esac
 export EFFORT=${EFFORT:-0.15}
-: "${WORKERS:=$((cores > 1 ? cores : 2))}" "${SLOWEST:=25}"
+# End-to-end tests wait for a fifth of their time.
+: "${WORKERS:=$((cores + (cores + 1) / 2))}" "${SLOWEST:=25}"
 
 run() { # run MARKS OPTIONS...: nothing selected is no failure, the other pass may have something
     local marks=$1
