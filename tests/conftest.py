@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import find, settings, strategies
+from hypothesis import HealthCheck, find, settings, strategies
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.effort import EFFORT, examples
@@ -20,12 +20,13 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 # Below the full effort a run is the same each time: who breaks something sees it, and nobody else does. At the full
 # effort the examples are drawn anew, and each worker remembers those that failed.
-settings.register_profile("same", max_examples=examples(), derandomize=True, database=None, print_blob=True)
+# How long an example takes is the machine's matter: no test measures it but the `serial` ones.
 settings.register_profile(
-    "new",
-    max_examples=examples(),
-    database=DirectoryBasedExampleDatabase(f".hypothesis/{WORKER}"),
-    print_blob=True,
+    "both", max_examples=examples(), print_blob=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("same", settings.get_profile("both"), derandomize=True, database=None)
+settings.register_profile(
+    "new", settings.get_profile("both"), database=DirectoryBasedExampleDatabase(f".hypothesis/{WORKER}")
 )
 settings.load_profile("new" if EFFORT >= 1 else "same")
 
