@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from uvicorn.server import ServerState
 
 from gateway.config.schema import Limits
+from gateway.serving.senders import Senders
 from gateway.serving.strangers import Strangers
 
 # struct tcp_info (linux/tcp.h): eight bytes of flags, then 32-bit counters; this is tcpi_last_data_recv, in ms.
@@ -35,6 +36,7 @@ class GatewayState(ServerState):
         self.carry = False
         """Once true, whoever is idle stays connected for the next process."""
         self.strangers = Strangers()
+        self.senders = Senders()
         self.waits = Waits()
 
 

@@ -32,6 +32,7 @@ from gateway.serving import frames
 from gateway.serving.http import HttpProtocol
 from gateway.serving.inbox import Inbox
 from gateway.serving.reader import FrameReader
+from gateway.serving.state import GatewayState
 
 if TYPE_CHECKING:
     from uvicorn._types import WebSocketScope
@@ -64,11 +65,12 @@ class Adopted:
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
         *("on_write_resumed", "_adopted", "_place", "_gone", "_holding", "_shared", "_kept", "_reader"),
-        *("_read", "_written", "_unsent", "_early"),
+        *("_read", "_written", "_unsent", "_early", "_senders"),
     )
 
-    def __init__(self, *args: Any, adopted: Adopted | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, server_state: GatewayState, adopted: Adopted | None = None, **kwargs: Any) -> None:
+        super().__init__(server_state=server_state, **kwargs)
+        self._senders = server_state.senders
         self.queue = Inbox(self._note)  # type: ignore[assignment]
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
@@ -139,6 +141,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._forget()
         super().connection_lost(exc)
         self._leave_the_strangers()
+        self._senders.hold(self, 0)
         self._gone.set()
         self._tell_resumed()
         self._fall_apart()
@@ -181,15 +184,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self._read += len(data)
         super().data_received(data)
-        if self._place is not None:
-            fragments = (self.conn.current_size or 0) + len(self.frames) * FRAGMENT_BYTES
-            self._place.hold(self._reader.partial + fragments)
+        self._count_half()
         self._note()
         if not self.handshake_initiated and not self.transport.is_closing():
             # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
             # or the number of lines is over the library's bound) never will be, and would wait here for ever.
             self.transport.write(NO_HANDSHAKE)
             self.transport.close()
+
+    def _count_half(self) -> None:
+        """What is held of a message that is not whole yet."""
+        half = self._reader.partial + (self.conn.current_size or 0) + len(self.frames) * FRAGMENT_BYTES
+        if self._place is not None:
+            self._place.hold(half)
+        else:
+            self._senders.hold(self, 0 if self.transport.is_closing() else half)
+
+    def stop_sending(self) -> None:
+        self.conn.fail(CloseCode.TRY_AGAIN_LATER, "too much is being sent")
+        self.handle_parser_exception()
 
     def handle_events(self) -> None:
         for event in self.conn.events_received():
