@@ -4,6 +4,7 @@ import os
 
 import click
 
+from gateway.cli.progress import waiting
 from gateway.cli.writer import page, say, tell_json
 from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.evidence import gather
@@ -22,7 +23,8 @@ def doctor(security: bool, as_json: bool) -> None:
 
     Looks only: nothing is started, stopped or changed. Exit code 4 when something needs mending.
     """
-    evidence = gather(os.environ)
+    with waiting("looking"):
+        evidence = gather(os.environ)
     findings = [*audit(evidence)] if security else examine(evidence)
     if as_json:
         tell_json(findings)

@@ -85,8 +85,8 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     unsaid = {name: value for name, value in shell.items() if name not in installation.KEPT}
     service = installation.service_environment(unsaid)
     user = holders.user_name(os.getuid())
+    units = _units(env)  # Before the gateway is asked: this waits for one that is being started.
     report, frozen = _ask(Control(paths.control))
-    units = _units(env)
     listen = units.socket.listen if units and units.socket.listen else None
     listen = listen or installation.listening_on_disk(folder) or installation.shipped_addresses()
     known = (*map(str, listen), *(report.listeners if report else ()))
@@ -148,7 +148,7 @@ def _ask(control: Control) -> tuple[StatusReport | None, bool]:
 
 def _units(env: Mapping[str, str]) -> state.UnitStates | None:
     try:
-        return state.read(Systemctl(env))
+        return state.read_settled(Systemctl(env))
     except NoManager:
         return None
 

@@ -7,7 +7,7 @@ from gateway.doctor.finding import Finding, Severity
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SOCKET
 from gateway.units.installation import Change
 from gateway.units.sandbox import FAILURES
-from gateway.units.state import UnitState
+from gateway.units.state import START_S, UnitState
 
 JOURNAL = "journalctl --user -u {unit} -n 50"
 _NO_AGENT = "no model can be asked"
@@ -122,6 +122,9 @@ def service_down(evidence: Evidence) -> Iterator[Finding]:
         elif unit.load == "loaded" and unit.sub in ("auto-restart", "auto-restart-queued"):
             detail = f"it ends and is started again, {unit.restarts} times so far (result {unit.result})"
             yield Finding("problem", f"{unit.name} cannot start", detail, journal)
+        elif unit.load == "loaded" and unit.is_starting:
+            detail = f"for more than {START_S:g} s; automatic restarts so far: {unit.restarts}"
+            yield Finding("problem", f"{unit.name} is still starting", detail, journal)
 
 
 def system_rivals(evidence: Evidence) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """What systemd says of our units, asked without starting anything."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,10 @@ from gateway.units.addresses import Address, parse
 from gateway.units.systemctl import Systemctl
 
 PROC = Path("/proc")
+START_S = 10.0
+"""The longest wait for an attempt to start that is under way."""
+_LOOK_S = 0.02
+"""Far shorter than our services' RestartSec: between two attempts lies the only moment that shows why they fail."""
 _UNSET = 2**64 - 1
 """How systemd writes down a number that it does not have."""
 _PROPERTIES = (
@@ -59,6 +65,11 @@ class UnitState:
         return self.active in ("active", "reloading", "activating")
 
     @property
+    def is_starting(self) -> bool:
+        """While it is, systemd has forgotten how the attempt before this one ended."""
+        return self.sub.startswith("start")
+
+    @property
     def is_enabled(self) -> bool:
         return self.enabled.startswith("enabled")
 
@@ -78,6 +89,18 @@ class UnitStates:
 def read(systemctl: Systemctl, proc: Path = PROC) -> UnitStates:
     """Raises NoManager where no user manager answers."""
     return UnitStates(*(_unit(systemctl, name, proc) for name in (SOCKET, SERVICE, AGENT_SOCKET, AGENT_SERVICE)))
+
+
+def read_settled(
+    systemctl: Systemctl, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> UnitStates:
+    """As `read`, once no unit is being started; after START_S as it is then."""
+    deadline = clock() + START_S
+    states = read(systemctl)
+    while any(unit.is_starting for unit in states.all) and clock() < deadline:
+        sleep(_LOOK_S)
+        states = read(systemctl)
+    return states
 
 
 def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:

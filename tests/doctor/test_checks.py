@@ -220,6 +220,13 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "journalctl --user",
     ),
     (
+        "slow",
+        {"units": service(active="activating", sub="start", restarts=0)},
+        "problem",
+        f"{SERVICE} is still starting for more than 10 s",
+        "journalctl --user",
+    ),
+    (
         "system unit",
         {"system_units": (SystemUnit(Path("/etc/systemd/system") / SOCKET, True),)},
         "problem",

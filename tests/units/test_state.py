@@ -5,7 +5,7 @@ import pytest
 
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address
-from gateway.units.state import read
+from gateway.units.state import START_S, read, read_settled
 from gateway.units.systemctl import Outcome, Systemctl
 
 LISTENING = """\
@@ -63,3 +63,29 @@ def test_where_nobody_counts_no_memory_is_told(tmp_path: Path, pid: int) -> None
     (tmp_path / "9/status").write_text("Name:\tkthreadd\n")
     systemctl = Systemctl({}, lambda *_: Outcome(0, f"MainPID={pid}\n", ""))
     assert read(systemctl, tmp_path).service.memory is None
+
+
+def starting(times: int) -> Systemctl:
+    """A service that is looked at so often while it is started, and then in the pause before it is started again."""
+    looks = iter(range(times))
+
+    def answer(words: Sequence[str], *_: object) -> Outcome:
+        if SERVICE not in words:
+            return Outcome(0, "SubState=listening\n", "")
+        return Outcome(0, "SubState=start\n" if next(looks, None) is not None else "SubState=auto-restart\n", "")
+
+    return Systemctl({}, answer)
+
+
+def test_it_waits_for_the_end_of_an_attempt_to_start() -> None:
+    now = [0.0]
+    states = read_settled(starting(20), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    assert states.service.sub == "auto-restart"
+    assert 0 < now[0] < 1
+
+
+def test_it_does_not_wait_for_longer_than_that() -> None:
+    now = [0.0]
+    states = read_settled(starting(10**6), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    assert states.service.is_starting
+    assert START_S <= now[0] < START_S + 0.1
