@@ -1,7 +1,7 @@
 """The tested installation: the project's wheel in a virtual environment of its own, as a user would have it.
 
-Everything is kept under .cache/e2e by the hash of what it was made from: a second run builds nothing, and needs no
-network as long as the dependencies stay.
+The dependencies are those of the environment that runs the tests. The result is kept under .cache/e2e by the hash of
+what it was made from: a second run builds nothing.
 """
 
 import fcntl
@@ -15,6 +15,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
 
 from tests.e2e.manager import UID, VENV
 
@@ -28,10 +31,10 @@ _PIP_INSIDE = f"{sys.executable} -m pip --python {VENV}/bin/python install --qui
 
 
 def interpreter() -> str | None:
-    """A Python that the user of the tests, who may not look into home folders, can run; None when there is none."""
+    """This Python where the user of the tests, who may not look into home folders, can run it; None when nowhere."""
     for candidate in ("/usr/bin/python3", str(Path(sys._base_executable).resolve())):  # type: ignore[attr-defined]
         as_user = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--"]
-        probe = [*as_user, candidate, "-c", "import sys, venv; sys.exit(sys.version_info < (3, 11))"]
+        probe = [*as_user, candidate, "-c", "import sys, venv; sys.exit(sys.version != sys.argv[1])", sys.version]
         if not candidate.startswith("/home/") and subprocess.run(probe, capture_output=True).returncode == 0:
             return candidate
     return None
@@ -41,27 +44,24 @@ def install(python: str) -> Path:
     """The folder that must be bound to VENV; built when the sources have changed since the last time."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with _lock():
-        wheels = _wheels(python)
-        venv = CACHE / f"venv-{_digest(python, *_files())}"
+        pins = (f"{each.name}=={each.version}" for each in _dependencies())
+        venv = CACHE / f"venv-{_digest(python, sys.version, *pins, *_files())}"
         if not venv.exists():
-            _build(venv, python, wheels)
+            _build(venv, python)
         os.utime(venv)
         _forget_old()
     return venv
 
 
-def _build(venv: Path, python: str, wheels: Path) -> None:
+def _build(venv: Path, python: str) -> None:
     """Into a folder beside, renamed when whole: a run that was killed leaves nothing that looks finished."""
     partial = venv.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     partial.chmod(0o755)
-    wheel = _wheel(PROJECT, CACHE / "wheel")
-    _inside(
-        partial,
-        f"{python} -m venv --without-pip {VENV}",
-        f"{_PIP_INSIDE} --no-index --find-links {wheels} {wheel}",
-    )
+    _inside(partial, f"{python} -m venv --without-pip {VENV}")
+    _lay_dependencies(next(partial.glob("lib/python3*/site-packages")))
+    install_into(partial, _wheel(PROJECT, CACHE / "wheel"))
     partial.rename(venv)
 
 
@@ -77,6 +77,7 @@ def _share(file: str, place: str) -> None:
         os.link(file, place)
     except OSError:  # on another file system
         shutil.copy2(file, place)
+    os.chmod(place, os.stat(place).st_mode | 0o644)
 
 
 def install_into(venv: Path, wheel: Path) -> None:
@@ -111,27 +112,37 @@ def _inside(venv: Path, *commands: str) -> None:
     _call("unshare", "--mount", "bash", "-c", "\n".join(["set -e", mounts, *commands]), str(venv))
 
 
-def _wheels(python: str) -> Path:
-    """The dependencies in the versions that the fast tests run with; systemd-python is compiled here, once."""
-    wanted = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
-    pins = sorted(f"{dist.name}=={dist.version}" for dist in importlib.metadata.distributions())
-    folder = CACHE / f"wheels-{_digest(python, *wanted, *pins)}"
-    if not folder.exists():
-        partial = folder.with_suffix(".partial")
-        constraints = CACHE / "constraints.txt"
-        constraints.write_text("\n".join(pin for pin in pins if not pin.startswith("openclaw-gateway==")))
-        _pip(
-            "wheel",
-            "--use-pep517",
-            "--constraint",
-            str(constraints),
-            "--wheel-dir",
-            str(partial),
-            *wanted,
-        )
-        partial.rename(folder)
-    os.utime(folder)
-    return folder
+def _lay_dependencies(site: Path) -> None:
+    """What the project's metadata asks for, out of the environment that runs the tests, compiled as it lies there."""
+    made: set[str] = set()
+    for distribution in _dependencies():
+        for file in map(str, distribution.files or ()):
+            if file.startswith(".."):  # A program in bin/, which nobody starts.
+                continue
+            if (folder := os.path.dirname(file)) not in made:
+                os.makedirs(site / folder, exist_ok=True)
+                made.add(folder)
+            _share(f"{distribution.locate_file('')}/{file}", f"{site}/{file}")
+
+
+def _dependencies() -> Iterator[importlib.metadata.Distribution]:
+    asked = [Requirement(each) for each in _project()["dependencies"]]
+    seen: set[tuple[str, str]] = set()
+    copied: set[str] = set()
+    while asked:
+        requirement = asked.pop()
+        distribution = importlib.metadata.distribution(requirement.name)
+        if distribution.name not in copied:
+            copied.add(distribution.name)
+            yield distribution
+        for extra in {"", *requirement.extras} - {extra for name, extra in seen if name == distribution.name}:
+            seen.add((distribution.name, extra))
+            further = map(Requirement, distribution.requires or ())
+            asked += [each for each in further if each.marker is None or each.marker.evaluate({"extra": extra})]
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 
 
 def _files() -> Iterator[str]:
@@ -147,10 +158,8 @@ def _digest(*parts: str) -> str:
 
 
 def _forget_old() -> None:
-    for kind in ("venv-", "wheels-"):
-        folders = sorted(CACHE.glob(f"{kind}*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
-        for folder in folders[KEPT:]:
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in sorted(CACHE.glob("venv-*"), key=lambda folder: folder.stat().st_mtime, reverse=True)[KEPT:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
