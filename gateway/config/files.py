@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gateway.config import models, servers
+from gateway.config import models, promises, servers
 from gateway.config.atomic import replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.fields import FIELDS
@@ -115,6 +115,8 @@ def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Ma
     verdict = validate(tree, locate, lookup, frozenset(failed), complete=not start.issues)
     issues += verdict.issues
     if not start.issues:  # else what a name means may stand in a part that could not be read
+        issues += promises.errors(tree, locate)
+        warnings += promises.warnings(tree, locate)
         warnings += models.problems(tree, lookup)
         warnings += servers.problems(tree)
     return replace(

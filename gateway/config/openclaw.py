@@ -1,47 +1,59 @@
-"""Names of OpenClaw's config keys that this gateway does not use: accepted in silence, never taken for misspellings.
+"""What this gateway does with each key of OpenClaw's config: the one table that says it, together with `schema`.
 
-Only what stands beside keys of ours matters here: inside a section that we do not implement, every key is fine.
+A key with a type in `schema` or in `READ` is honoured. Every other one has the row of the longest path here that it
+lies under (`row`). A key that restricts or protects something that this gateway does is an error where it is not
+honoured, one that promises something is a warning. A restriction on what is never done here is passed over in silence.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gateway.config import switches
+from gateway.config.parse import Path
+from gateway.config.providers import KNOWN
+
+
+class Fate(StrEnum):
+    """What becomes of a key that is not honoured."""
+
+    RESTRICTS = "restricts"
+    """It bounds or protects something that is done here all the same: an error."""
+    LACKS = "lacks"
+    """It promises something that is not here: a warning."""
+    SILENT = "silent"
+    """It has nothing to do here, and nobody is worse off for it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    path: str
+    """Dotted; `*` is any one key or item."""
+    fate: Fate
+    says: str
+    """What is not done; of a silent one, why that is no matter."""
+    way_out: str = ""
+    """`{port}` and `{name}` are those of the config and of the key."""
+    when: Callable[[Any, dict[str, Any]], bool] = switches.on
+    """Whether this value, in this whole config, asks for anything."""
+    but: frozenset[str] = frozenset()
+    """Keys that `*` does not mean here."""
+
+    @property
+    def keys(self) -> Path:
+        return tuple(self.path.split("."))
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-OPENCLAW_KEYS: dict[str, frozenset[str]] = {
-    "": _words("""
-        $schema accessGroups acp agent agents approvals attachments audio auth bindings broadcast browser canvasHost
-        channels cloudWorkers commands cron desktop diagnostics discovery env hooks identity mcp media memory messages
-        meta models nodeHost plugins routing secrets security session skills surfaces talk telemetry tools transcripts
-        tts tui ui update web wizard worktreeAcceleration worktreeRoot
-        """),
-    "gateway": _words("""
-        allowRealIpFallback channelHealthCheckMinutes channelMaxRestartsPerHour channelStaleEventThresholdMinutes
-        cliAgents handshakeTimeoutMs host mode nodes portals publicOrigin push remote roles tailscale terminal tls
-        tools webchat
-        """),
-    "gateway.auth": _words("allowTailscale rateLimit"),
-    "gateway.auth.trustedProxy": _words("cloudflareAccessOidc"),
-    "gateway.auth.trustedProxy.deviceAutoApprove": _words(""),
-    "gateway.controlUi": _words("""
-        allowExternalEmbedUrls automaticallyFetchFavicons communityInvite
-        dangerouslyAllowHostHeaderOriginFallback embedSandbox environment experimental
-        github root sessionObserver
-        """),
-    "gateway.http": _words("securityHeaders"),
-    "gateway.http.endpoints": _words("responses"),
-    "gateway.http.endpoints.chatCompletions": _words("images maxBodyBytes maxImageParts maxTotalImageBytes"),
-    "gateway.http.limits": _words(""),
-    "gateway.reload": _words(""),
-    "logging": _words("consoleStyle redactPatterns redactSensitive"),
-}
-"""By the dotted path of the object in which they stand."""
-
 READ: dict[str, frozenset[str] | None] = {
     "agents": _words("defaults list entries"),
     "agents.defaults": _words("""
-        bootstrapMaxChars bootstrapTotalMaxChars contextInjection contextTokens model models timeoutSeconds userTimezone
-        workspace
+        bootstrapMaxChars bootstrapTotalMaxChars contextInjection contextTokens model modelPolicy models
+        thinkingDefault timeoutSeconds userTimezone verboseDefault workspace
         """),
     "agents.list": None,
     "agents.entries": None,
@@ -69,3 +81,156 @@ def is_read(path: str) -> bool:
         if keys[length] not in used:
             return False
     return True
+
+
+_R, _L, _S = Fate.RESTRICTS, Fate.LACKS, Fate.SILENT
+_LOOKS = "how something looks or is worded"
+_TUNES = "how fast, how much or how long"
+_NEVER = "bounds or allows what is never done here: shell, files, browser, plugins, skills, other agents"
+_CHANNELS = "of channels, of which there are none here"
+_NOTES = "OpenClaw's notes for itself"
+_NODES = "of nodes, of which none is ever asked for anything"
+_NO_TOOLS = "an agent's tools are those of MCP servers, and no other"
+_MCP = "add an MCP server under mcp.servers that does it, or set it to false"
+_SERVED = "OpenClaw itself has that"
+_OFF = "set enabled to false, or remove it"
+
+# fmt: off
+ROWS: tuple[Row, ...] = (
+    # What restricts or protects.
+    Row("gateway.tls", _R, "this gateway speaks no TLS, so tokens would cross the network in clear",
+        "set gateway.tls.enabled to false and gateway.bind to loopback, and let a proxy encrypt: nginx, Caddy, or "
+        "`tailscale serve --bg {port}`", switches.enabled),
+    Row("gateway.roles", _R, "roles bound nobody here: every user would have what their device has",
+        "remove gateway.roles; gateway.auth.trustedProxy.allowUsers says who may connect"),
+    Row("gateway.auth.rateLimit", _R, "guesses are bounded by fixed numbers, which are looser: 10 within 60 s lock an "
+        "address for 5 min, and this machine never", "remove it, or set none stricter than that",
+        switches.stricter_rate),
+    Row("agents.defaults.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+        'set mode to "off" and name what may be used in tools.allow and tools.deny, or add "bundle-mcp" to '
+        "tools.sandbox.tools.alsoAllow", switches.sandboxed),
+    Row("agents.entries.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+        'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed),
+    Row("agents.list.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+        'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed),
+    Row("session.sendPolicy", _R, "no session is closed to messages here",
+        "remove the rules without a channel; who may write is who has the secret", switches.denies_sending),
+    Row("logging.redactPatterns", _R, "nothing is masked by patterns in the log or in transcripts",
+        "remove it; both are readable by you alone, and hold no secret of the config"),
+    Row("secrets.egressProxy", _R, "what leaves this machine passes no proxy of OpenClaw's", _OFF, switches.enabled),
+    Row("proxy", _R, "what leaves this machine does not pass this proxy",
+        "remove it, and set HTTPS_PROXY in a drop-in of openclaw-agent.service", switches.enabled),
+    # What promises something.
+    Row("channels.*", _L, "nobody is answered on {name}: there are no channels here", f"{_OFF}; {_SERVED}",
+        but=_words("defaults modelByChannel")),
+    Row("web", _L, "nobody is answered on WhatsApp: there are no channels here", _OFF, switches.enabled),
+    Row("cron", _L, "no job runs here", "let a systemd timer run `openclaw-gateway chat MESSAGE`, and set cron.enabled "
+        "to false"),
+    Row("hooks", _L, "POST /hooks is not served", f"{_OFF}; POST /v1/chat/completions takes messages of programs",
+        switches.enabled),
+    Row("hooks.internal", _L, "hooks do not run", _OFF),
+    Row("hooks.gmail", _L, "mail is not watched", "remove it"),
+    Row("gateway.tailscale", _L, "Tailscale is not set up by this gateway",
+        "type `tailscale {mode} --bg {port}`, name 127.0.0.1 in gateway.trustedProxies, and set mode to \"off\""),
+    Row("gateway.auth.allowTailscale", _L, "Tailscale's headers let nobody in",
+        'clients send the secret; or set gateway.auth.mode to "trusted-proxy" with userHeader "tailscale-user-login"'),
+    Row("gateway.mode", _L, "this gateway serves all the same", 'set it to "local"', switches.remote),
+    Row("gateway.publicOrigin", _L, "nothing is served under that address by itself",
+        "name it in gateway.controlUi.allowedOrigins for the pages of others, and remove it"),
+    Row("gateway.allowRealIpFallback", _L, "X-Real-IP is not read",
+        "let the proxy send X-Forwarded-For, and set it to false"),
+    Row("gateway.terminal", _L, "there is no terminal in the page", _OFF, switches.enabled),
+    Row("gateway.cliAgents", _L, "command-line agents are not run", _OFF, switches.enabled),
+    Row("gateway.portals", _L, "there are no portals", "remove it"),
+    Row("gateway.push", _L, "nothing is pushed to phones", "remove it"),
+    Row("gateway.http.endpoints.responses", _L, "/v1/responses is not served", f"{_OFF}; /v1/chat/completions is",
+        switches.enabled),
+    Row("gateway.http.securityHeaders", _L, "the header is not sent", "let the proxy that speaks TLS send it"),
+    Row("gateway.auth.trustedProxy.cloudflareAccessOidc", _L, "its token is not looked at",
+        "the header named by userHeader says who the user is; remove it"),
+    Row("gateway.controlUi.root", _L, "the page is this gateway's own", "remove it"),
+    Row("gateway.controlUi.dangerouslyAllowHostHeaderOriginFallback", _L, "a page's Host header lets no page in",
+        "name its origin in gateway.controlUi.allowedOrigins, and set it to false"),
+    Row("gateway.nodes.pairing", _L, "no node is paired by itself", "pair it with `openclaw-gateway devices`"),
+    Row("discovery.mdns", _L, "the gateway is not announced on the network", 'set mode to "off"'),
+    Row("discovery.wideArea", _L, "the gateway is not announced by DNS", "remove it"),
+    Row("browser", _L, _NO_TOOLS, _MCP, switches.enabled),
+    Row("canvasHost", _L, "there is no canvas", _OFF, switches.enabled),
+    Row("acp", _L, "ACP is not spoken", _OFF, switches.enabled),
+    Row("talk.provider", _L, "there is no voice", "remove it"),
+    Row("tts", _L, "there is no voice", 'set auto to "off"', switches.spoken),
+    Row("messages.tts", _L, "there is no voice", 'set auto to "off"', switches.spoken),
+    Row("cloudWorkers.profiles", _L, "there are no cloud workers", "remove it"),
+    Row("desktop.host", _L, "there is no desktop", _OFF, switches.enabled),
+    Row("transcripts", _L, "meetings are not transcribed", _OFF, switches.enabled),
+    Row("diagnostics.otel", _L, "nothing is sent by OpenTelemetry", f"{_OFF}; /metrics is for Prometheus",
+        switches.enabled),
+    Row("logging.audit", _L, "there is no audit log", _OFF, switches.enabled),
+    Row("memory.search", _L, "the agent has no search in its memory", _OFF),
+    Row("agents.defaults.memorySearch", _L, "the agent has no search in its memory", _OFF),
+    Row("agents.defaults.heartbeat", _L, "no agent begins by itself",
+        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
+    Row("agents.entries.*.heartbeat", _L, "no agent begins by itself",
+        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
+    Row("agents.list.*.heartbeat", _L, "no agent begins by itself",
+        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
+    Row("plugins.entries.*", _L, "the plugin {name} is not loaded", _OFF, switches.enabled, but=frozenset(KNOWN)),
+    Row("plugins.load.paths", _L, "no plugin is loaded", "remove it"),
+    Row("skills.entries.*", _L, "the skill {name} is not loaded", f"{_OFF}; say in AGENTS.md what it says"),
+    Row("skills.load.extraDirs", _L, "no skill is loaded", "remove it; say in AGENTS.md what they say"),
+    Row("update.auto", _L, "nothing is updated by itself", _OFF, switches.enabled),
+    Row("env.shellEnv", _L, "no login shell is asked for variables", "put them into .env beside the state; " + _OFF,
+        switches.enabled),
+    Row("approvals.exec", _L, "nothing is asked on channels", _OFF, switches.enabled),
+    Row("approvals.plugin", _L, "nothing is asked on channels", _OFF, switches.enabled),
+    Row("session.reset", _L, "no session is begun anew by itself", "say /new in it; remove it", switches.resets),
+    Row("session.resetByType", _L, "no session is begun anew by itself", "say /new in it; remove it"),
+    Row("session.resetByChannel", _L, _CHANNELS, "remove it"),
+    Row("session.maintenance", _L, "no old session is removed by itself",
+        "remove them with `openclaw-gateway sessions`", switches.cleans),
+    Row("mcp.apps", _L, "apps of MCP servers are not shown", _OFF, switches.enabled),
+    Row("tools.web.search", _L, _NO_TOOLS, _MCP, switches.enabled),
+    Row("tools.web.fetch", _L, _NO_TOOLS, _MCP, switches.enabled),
+    Row("tools.media.*", _L, "what is attached is given to the model as it is", _OFF, switches.enabled),
+    Row("tools.links", _L, "links are not read", _OFF, switches.enabled),
+    Row("tools.agentToAgent", _L, "agents do not talk with each other", _OFF, switches.enabled),
+    Row("commands.bash", _L, "there is no /bash", "set it to false"),
+    Row("commands.config", _L, "there is no /config", "set it to false; `openclaw-gateway config set`"),
+    Row("commands.mcp", _L, "there is no /mcp", "set it to false"),
+    Row("commands.plugins", _L, "there is no /plugins", "set it to false"),
+    # What has nothing to do here.
+    *(Row(path, _S, why) for why, paths in {
+        _NOTES: "$schema meta wizard telemetry update auth.order auth.profiles auth.cooldowns",
+        _CHANNELS: "accessGroups bindings broadcast channels channels.defaults channels.modelByChannel messages "
+                   "session.dmScope session.groupScope session.identityLinks session.threadBindings surfaces approvals "
+                   "commands.allowFrom commands.ownerAllowFrom commands.useAccessGroups media audio "
+                   "gateway.channelHealthCheckMinutes",
+        _NODES: "nodeHost gateway.nodes",
+        _NEVER: "security skills plugins tools.exec tools.elevated tools.fs tools.subagents tools.sandbox "
+                "tools.message tools.sessions tools.sessions_spawn tools.github gateway.tools hooks.allowedAgentIds "
+                "browser.ssrfPolicy tools cloudWorkers desktop worktreeRoot worktreeAcceleration discovery "
+                "agents.defaults.subagents agents.defaults.embeddedAgent agents.defaults.skills "
+                "session.agentToAgent agents.ownership",
+        _TUNES: "agents session attachments diagnostics mcp models memory commands transcripts auth secrets "
+                "session.sharing logging gateway env talk",
+        _LOOKS: "ui",
+        "of clients, whose own business it is": "gateway.remote",
+    }.items() for path in paths.split()),
+)
+# fmt: on
+"""The table. docs/config.md has it for people."""
+
+
+def row(path: Path) -> Row | None:
+    """The row that decides about a key that is not honoured; None: nobody knows the key."""
+    best: Row | None = None
+    for each in ROWS:
+        keys = each.keys
+        fits = len(keys) <= len(path) and all(key in ("*", str(step)) for key, step in zip(keys, path, strict=False))
+        if fits and (best is None or _weight(keys) > _weight(best.keys)):
+            best = each
+    return best
+
+
+def _weight(keys: Path) -> tuple[int, int]:
+    return len(keys), sum(key != "*" for key in keys)

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
-from gateway.config.openclaw import OPENCLAW_KEYS, READ
+from gateway.config.openclaw import READ
 from gateway.config.parse import Path, Place, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
 from gateway.report import Issue
 
 MAX_FOUND = 60
@@ -71,6 +72,7 @@ class _Check:
     locate: Locate
     issues: list[Issue] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    known: Vocabulary = field(default_factory=lambda: Vocabulary(LATEST, FIRST))
     bad: set[str] = field(default_factory=set)
     """Fields with an error of their own: rules across fields do not pile a second one on them."""
 
@@ -104,7 +106,7 @@ class _Check:
 
     def unknown(self, key: str, path: Path, value: Any) -> None:
         section = dotted(path)
-        near = None if key in OPENCLAW_KEYS[section] else nearest(key, section)
+        near = None if self.known.knows((*path, key)) else nearest(key, section)
         if near is None:
             self.unused += unused((*path, key), value)
         else:

@@ -1,0 +1,143 @@
+"""Give a value in a config text another place, as it is written: its form and its comments go along. Pure."""
+
+import copy
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.config import edit, json5
+from gateway.config.parse import MAX_DEPTH, Path
+from gateway.reload.plan import same
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|(?P<comment>//[^\n\r\u2028\u2029]*|/\*.*?\*/)', re.DOTALL)
+_TRAIL = re.compile(r"[ \t]*,?[ \t]*(//[^\n]*)")
+_ALONE = re.compile(r"[ \t]*(?:\"[^\"\\]*\"|[\w$]+):[ \t]*")
+_HOLDER = "\ue000moved\ue000"
+"""Stands for the value until its text is put in; no config says that."""
+
+
+def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False) -> str:
+    """The text with the value of `source` at `target`, where nothing stands yet. Raises edit.Refused.
+
+    What an array has is copied (`keep`): the array goes as a whole when all its items have another place.
+    """
+    root = json5.parse(text, MAX_DEPTH).root
+    node = _at(root, source)
+    start = _start(root, source)
+    wanted = copy.deepcopy(root.value)
+    lead = _lead(text, root, source)
+    said = comments(text[lead[0] : lead[1]])
+    trail = _TRAIL.match(text, node.end)
+    if trail:
+        said.append(trail[1])
+    fragment, old_indent = text[node.start : node.end], _indent(text, start)
+    if not keep:
+        text = remove(text[: lead[0]] + text[lead[1] :], source)
+        _take(wanted, source)
+    if _HOLDER in text:
+        raise edit.Refused(edit.UNSAFE)
+    text = _put(edit.set_value(text, target, _HOLDER), fragment, node.value, said, old_indent)
+    give(wanted, target, node.value)
+    if not same(json5.parse(text, MAX_DEPTH).root.value, wanted):
+        raise edit.Refused(edit.UNSAFE)
+    return text
+
+
+def remove(text: str, path: Path) -> str:
+    """The text without a member, and without what else its line says of it. Raises edit.Refused."""
+    value = copy.deepcopy(json5.parse(text, MAX_DEPTH).root.value)
+    _take(value, path)
+    return edit.rewrite(text, value)
+
+
+def comments(text: str) -> list[str]:
+    """Those of a JSON5 text, or of what stands between two values of one."""
+    return [match["comment"] for match in _TOKEN.finditer(text) if match["comment"]]
+
+
+def with_comments_of(text: str, old: str) -> str:
+    """The text with the comments of `old` that it has no more, at its beginning: none is lost."""
+    there = Counter(map(_said, comments(text)))
+    lost = []
+    for each in comments(old):
+        there[_said(each)] -= 1
+        if there[_said(each)] < 0:
+            lost.append(each)
+    at = json5.parse(text, MAX_DEPTH).root.start + 1
+    return text[:at] + "".join(f"\n{edit.INDENT}{each}" for each in lost) + ("\n" if lost else "") + text[at:]
+
+
+def give(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Put a value into a tree, its parents made where missing."""
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
+
+
+def _take(tree: Any, path: Path) -> None:
+    for step in path[:-1]:
+        tree = tree[step]
+    del tree[path[-1]]
+
+
+def _at(node: json5.Node, path: Path) -> json5.Node:
+    for step in path:
+        node = node.members[step] if isinstance(step, str) else node.items[step]
+    return node
+
+
+def _start(root: json5.Node, path: Path) -> int:
+    """Where the member begins: with its key, where it has one."""
+    holder, last = _at(root, path[:-1]), path[-1]
+    return holder.keys[last] if isinstance(last, str) else holder.items[last].start
+
+
+def _lead(text: str, root: json5.Node, path: Path) -> tuple[int, int]:
+    """The lines above a member that say nothing but comments: they are of it."""
+    holder, start = _at(root, path[:-1]), _start(root, path)
+    before = [child.end for child in (*holder.members.values(), *holder.items) if child.end <= start]
+    gap = max([holder.start + 1, *before])
+    line = text.rfind("\n", 0, start) + 1
+    first = text.find("\n", gap, line)  # what follows on the line of the one before is of that one
+    if first < 0 or text[line:start].strip():
+        return start, start
+    return first + 1, line
+
+
+def _indent(text: str, at: int) -> str:
+    line = text.rfind("\n", 0, at) + 1
+    return text[line : line + len(text[line:]) - len(text[line:].lstrip(" \t"))]
+
+
+def _put(text: str, fragment: str, value: Any, said: Iterable[str], old_indent: str) -> str:
+    holder = json.dumps(_HOLDER, ensure_ascii=False)
+    at = text.index(holder)
+    line = text.rfind("\n", 0, at) + 1
+    alone = _ALONE.fullmatch(text, line, at) is not None
+    indent = _indent(text, at)
+    shifted = fragment.replace(f"\n{old_indent}", f"\n{indent}") if alone else fragment
+    if not _means(shifted, value):
+        shifted = fragment
+    if alone:
+        above = "".join(f"{indent}{each}\n" for each in said)
+        return text[:line] + above + text[line:at] + shifted + text[at + len(holder) :]
+    beside = "".join(f"{_block(each)} " for each in said)
+    return text[:at] + beside + shifted + text[at + len(holder) :]
+
+
+def _block(comment: str) -> str:
+    return comment if comment.startswith("/*") else f"/*{comment[2:].replace('*/', '* /')} */"
+
+
+def _said(comment: str) -> str:
+    """What it says, in either form."""
+    return comment.removesuffix("*/").strip("/* \t\r")
+
+
+def _means(text: str, value: Any) -> bool:
+    try:
+        return same(json5.parse(text, MAX_DEPTH).root.value, value)
+    except json5.Fault:
+        return False

@@ -1,0 +1,146 @@
+"""Which keys OpenClaw knows: what a client may write into its config, and what a misspelt key must have meant.
+
+One line for each section: its name, a tab, and its keys as JSON, where `*` is any key and `[]` an item of an array.
+`conformance/keys.py` writes the files from OpenClaw's own JSON Schema. A section is read when a config has it.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path as File
+from typing import Any, Final
+
+from gateway.config.fields import FIELDS, SECTIONS
+from gateway.config.parse import Path, dotted
+
+LATEST, FIRST = "2026.9.6", "2026.2.1"
+"""The releases. Clients of protocol 3 write what the first one knows."""
+NEAR = 0.75
+"""How alike (difflib's ratio) two keys must be for one to count as the other, misspelt."""
+INCLUDE = "$include"
+_PLAIN, _OPEN = 0, 1
+"""A value without keys, or one of which no release says which keys it has."""
+_ANY, _ITEM = "*", "[]"
+_OURS: Final = ("models.providers.builtin",)
+"""Of this gateway alone, beside what `schema` has."""
+
+Node = Any
+"""`_PLAIN`, `_OPEN`, or the keys of an object with their own nodes."""
+
+
+class Vocabulary:
+    """The keys of some releases together, and of this gateway."""
+
+    def __init__(self, *releases: str) -> None:
+        self._lines = [_lines(release) for release in releases]
+        self._sections: dict[str, Node] = {}
+
+    def node(self, path: Path) -> Node:
+        """What may stand at a path."""
+        if not path:
+            return {**{key: _OPEN for lines in self._lines for key in lines}, **dict.fromkeys(_first_of(SECTIONS), 1)}
+        node = self._section(str(path[0]))
+        for step in path[1:]:
+            node = _below(node, step)
+        return node
+
+    def knows(self, path: Path) -> bool:
+        name = dotted(path) if not any("." in str(step) for step in path) else ""
+        ours = name and (
+            name in FIELDS or name in SECTIONS or any(name == each or name.startswith(f"{each}.") for each in _OURS)
+        )
+        return bool(ours) or self.node(path) is not None
+
+    def strange(self, tree: Any, path: Path = ()) -> Iterator[Path]:
+        """Paths of keys that nobody knows, the highest of them only."""
+        if isinstance(tree, dict):
+            for key, child in tree.items():
+                here = (*path, key)
+                if key == INCLUDE:
+                    continue
+                if not self.knows(here):
+                    yield here
+                elif isinstance(child, dict | list):
+                    yield from self.strange(child, here)
+        elif isinstance(tree, list):
+            for index, child in enumerate(tree):
+                if isinstance(child, dict):
+                    yield from self.strange(child, (*path, index))
+
+    def nearest(self, path: Path) -> str | None:
+        """The key that an unknown one must have meant, if any."""
+        node = self.node(path[:-1])
+        beside = [key for key in node if key not in (_ANY, _ITEM)] if isinstance(node, dict) else []
+        names = {_plain(key): key for key in beside}
+        found = difflib.get_close_matches(_plain(str(path[-1])), names, n=1, cutoff=NEAR)
+        return names[found[0]] if found else None
+
+    def _section(self, name: str) -> Node:
+        if name not in self._sections:
+            nodes = [json.loads(lines[name]) for lines in self._lines if name in lines]
+            node: Node = nodes[0] if nodes else None
+            for other in nodes[1:]:
+                node = _together(node, other)
+            self._sections[name] = node
+        return self._sections[name]
+
+
+def _lines(release: str) -> dict[str, str]:
+    text = File(__file__).with_name(f"openclaw-{release}.keys").read_text()
+    return dict(line.split("\t", 1) for line in text.splitlines())
+
+
+def _first_of(sections: Any) -> list[str]:
+    return [path for path in sections if path and "." not in path]
+
+
+def _below(node: Node, step: str | int) -> Node:
+    """None where no such key is known."""
+    if not isinstance(node, dict):
+        return _OPEN if node is not None else None  # a value of the wrong kind is not a wrong key
+    if isinstance(step, int):
+        return node.get(_ITEM, _OPEN)
+    return node[step] if step in node and step != _ITEM else node.get(_ANY)
+
+
+def _together(one: Node, other: Node) -> Node:
+    """What either of two releases knows."""
+    if _OPEN in (one, other) or not isinstance(one, dict) or not isinstance(other, dict):
+        return _OPEN if _OPEN in (one, other) else one or other
+    found = {}
+    for key in one.keys() | other.keys():
+        known = [node for node in (_below(one, key), _below(other, key)) if node is not None]
+        if key in (_ANY, _ITEM):
+            known = [each[key] for each in (one, other) if key in each]
+        found[key] = known[0] if len(known) == 1 else _together(*known)
+    return found
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
+
+
+def unrecognized(paths: list[Path]) -> list[tuple[str, str]]:
+    """Where and what, in OpenClaw's words: one sentence for all keys of an object."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(dotted(path[:-1]) or "<root>", []).append(json.dumps(str(path[-1]), ensure_ascii=False))
+    return [(at, f"Unrecognized key{'s' if len(keys) > 1 else ''}: {', '.join(keys)}") for at, keys in found.items()]
+
+
+def brought(before: Any, after: Any, protocol: int = 4) -> list[Path]:
+    """The unknown keys that a write brings. Those that stood there stay editable, as do the first release's."""
+    known = Vocabulary(LATEST) if protocol >= 4 else Vocabulary(LATEST, FIRST)
+    return [path for path in known.strange(after) if not _stands(before, path)]
+
+
+def _stands(tree: Any, path: Path) -> bool:
+    for step in path:
+        if isinstance(step, int):
+            there = isinstance(tree, list) and step < len(tree)
+        else:
+            there = isinstance(tree, dict) and step in tree
+        if not there:
+            return False
+        tree = tree[step]
+    return True
