@@ -17,6 +17,7 @@ from gateway.config.files import Snapshot
 from gateway.config.guard import guard
 from gateway.config.parse import MAX_DEPTH
 from gateway.config.schema import Config
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, brought, unrecognized
 from gateway.control import Control
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
@@ -152,7 +153,12 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed)
     except (edit.Refused, json5.Fault) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
-    after = _valid(_read(text=text), "nothing was written")
+    after = _read(text=text)
+    for where, what in unrecognized(brought(before.merged, after.merged)):
+        near = Vocabulary(LATEST, FIRST).nearest(keys)
+        hint = f'; did you mean "{near}"?' if near else ""
+        raise ConfigInvalid(f"{where}: {what}{hint}; nothing was written")
+    _valid(after, "nothing was written")
     if _at(after.merged, keys) != parsed:
         raise GatewayError(f"{path} also comes from an included file, which wins here; edit that file")
     made = _plan(_in_force(paths), after)

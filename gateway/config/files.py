@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gateway.config import models, promises, servers
+from gateway.config import former, models, promises, servers
 from gateway.config.atomic import replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.fields import FIELDS
@@ -92,9 +92,15 @@ def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None, *, t
         files=tuple(dict.fromkeys(disk.files)),
         digest=disk.digest.hexdigest(),
         raw_hash=hashlib.sha256((disk.raw or "").encode()).hexdigest(),
-        warnings=(*disk.warnings, *found.warnings),
+        warnings=(*disk.warnings, *_former(path, env, dotenv, main is None), *found.warnings),
         exposed=tuple(disk.exposed),
     )
+
+
+def _former(path: Path, env: Mapping[str, str], dotenv: Mapping[str, str], absent: bool) -> list[str]:
+    """What is left of the releases of another name; their config counts as long as there is none of today."""
+    old = former.configs(path, env) if absent else []
+    return [*map(former.warning, old[:1]), *former.variables({**dotenv, **env})]
 
 
 def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Mapping[str, str]) -> Snapshot:
@@ -115,7 +121,8 @@ def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Ma
     verdict = validate(tree, locate, lookup, frozenset(failed), complete=not start.issues)
     issues += verdict.issues
     if not start.issues:  # else what a name means may stand in a part that could not be read
-        issues += promises.errors(tree, locate)
+        named = {each.path for each in issues}
+        issues += [each for each in promises.errors(tree, locate) if each.path not in named]
         warnings += promises.warnings(tree, locate)
         warnings += models.problems(tree, lookup)
         warnings += servers.problems(tree)

@@ -11,7 +11,9 @@ from gateway.config import edit, json5, move
 from gateway.config.catalog import MAIN, rows, section, text
 from gateway.config.parse import MAX_DEPTH, Path, dotted
 
-HOW = "`openclaw-gateway config migrate` writes it so"
+MAX_FOUND = 50
+"""Names that are told of one by one."""
+HOW = "openclaw-gateway config migrate"
 _CHANNELS = ("whatsapp", "telegram", "discord", "slack", "signal", "imessage", "msteams")
 
 
@@ -115,6 +117,8 @@ def found(tree: dict[str, Any], *, working: bool = False) -> list[Old]:
         if name.works and not working:
             continue
         for path in _matches(tree, name.old.split("."), ()):
+            if len(told) == MAX_FOUND:
+                return told
             if not any(path[: len(each.path)] == each.path or each.path[: len(path)] == path for each in told):
                 told.append(Old(name, path, _today(tree, name, path)))
     return told
@@ -242,7 +246,7 @@ def _sweep(done: Migration, name: Name) -> None:
         for path in list(_matches(done.tree, keys[:length], ())):
             gone = any(old.startswith(f"{dotted(path)}.") for old, _ in (*done.moved, *done.dropped))
             if gone and _value(done.tree, path) == {}:
-                done.text = move.remove(done.text, path)
+                done.text = move.remove(move.without_lead(done.text, path), path)
 
 
 def _matches(value: Any, keys: list[str], path: Path) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.config import catalog, providers
+from gateway.config import catalog, model_policy, providers
 from gateway.config.catalog import Agent, section, text, whole
 from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED, Unusable
 from gateway.config.substitute import Lookup, config_env
@@ -44,7 +44,12 @@ def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None =
     """
     agent, lookup = _agent(tree, agent_id), environment(tree, env)
     if wanted:
-        return [_resolve(tree, parse(tree, "model", wanted, agent), lookup)]
+        ref = parse(tree, "model", wanted, agent)
+        named = [str(_understood(tree, *each, agent)) for each in _names(tree, agent)]
+        model_policy.require(tree, agent, str(ref), named)
+        return [_resolve(tree, ref, lookup)]
+    if unclear := _unclear(tree, agent):
+        raise unclear
     found: list[Model] = []
     failed: list[Unusable] = []
     for place, name in _names(tree, agent):
@@ -166,6 +171,9 @@ def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
     lookup = environment(tree, env)
     found: list[str] = []
     for agent in catalog.agents(tree):
+        if unclear := _unclear(tree, agent):
+            found.append(str(unclear))
+            continue
         for place, name in _names(tree, agent):
             try:
                 _resolve(tree, parse(tree, place, name, agent), lookup)
@@ -193,6 +201,12 @@ def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
         return
     listed = (f"{each.name}/{text(row['id'])}" for each in providers.providers(tree) for row in each.models())
     yield DEFAULT, next(listed, f"{BUILTIN}/{ECHO}")
+
+
+def _unclear(tree: dict[str, Any], agent: Agent) -> Unusable | None:
+    """Why the echo must not answer where no model is named that can be understood."""
+    named = agent.models or any(row for each in providers.providers(tree) for row in each.models())
+    return None if named else model_policy.unclear(tree, agent)
 
 
 def _resolve(tree: dict[str, Any], ref: Ref, env: Lookup) -> Model:

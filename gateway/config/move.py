@@ -52,6 +52,12 @@ def remove(text: str, path: Path) -> str:
     return edit.rewrite(text, value)
 
 
+def without_lead(text: str, path: Path) -> str:
+    """The text without the comments above a member."""
+    start, end = _lead(text, json5.parse(text, MAX_DEPTH).root, path)
+    return text[:start] + text[end:]
+
+
 def comments(text: str) -> list[str]:
     """Those of a JSON5 text, or of what stands between two values of one."""
     return [match["comment"] for match in _TOKEN.finditer(text) if match["comment"]]

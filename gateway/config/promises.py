@@ -1,15 +1,20 @@
 """What a config asks for and does not get here: from the table in `openclaw`, with place and way out. Pure."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Protocol
 
+from gateway.config import legacy
 from gateway.config.openclaw import ROWS, Fate, Row
 from gateway.config.parse import Path, Place, dotted, issue
+from gateway.config.providers import cut
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
 from gateway.report import Issue
 
 MAX_UNKNOWN = 20
 """Unknown keys that are named one by one."""
+MAX_ASKED = 50
+"""What is asked for in vain, of that which is named: each takes a look through the text for its line."""
 PORT = 18_789
 
 
@@ -19,21 +24,26 @@ class Locate(Protocol):
 
 def errors(tree: dict[str, Any], locate: Locate) -> list[Issue]:
     """What restricts or protects something that is done here, and is not honoured."""
-    return [_told(tree, row, path, locate) for row, path in _asked(tree) if row.fate is Fate.RESTRICTS]
+    asked = [_told(tree, row, path, locate) for row, path in _asked(tree, Fate.RESTRICTS)]
+    return asked + [_old(each, locate) for each in legacy.found(tree) if each.name.restricts]
 
 
 def warnings(tree: dict[str, Any], locate: Locate) -> list[str]:
-    """What promises something that is not here, and keys that nobody knows."""
-    lacking = [str(_told(tree, row, path, locate)) for row, path in _asked(tree) if row.fate is Fate.LACKS]
-    return [*lacking, *_unknown(tree, locate)]
+    """What promises something that is not here, names of former days, and keys that nobody knows."""
+    lacking = [str(_told(tree, row, path, locate)) for row, path in _asked(tree, Fate.LACKS)]
+    former = [str(_old(each, locate)) for each in legacy.found(tree) if not each.name.restricts]
+    return [*lacking, *former, *_unknown(tree, locate)]
 
 
-def _asked(tree: dict[str, Any]) -> Iterator[tuple[Row, Path]]:
-    for row in ROWS:
-        if row.fate is not Fate.SILENT:
-            for path, value in _matches(tree, row.keys, ()):
-                if str(path[-1]) not in row.but and row.when(value, tree):
-                    yield row, path
+def _asked(tree: dict[str, Any], fate: Fate) -> Iterator[tuple[Row, Path]]:
+    found = (
+        (row, path)
+        for row in ROWS
+        if row.fate is fate
+        for path, value in _matches(tree, row.keys, ())
+        if str(path[-1]) not in row.but and row.when(value, tree)
+    )
+    return islice(found, MAX_ASKED)
 
 
 def _matches(value: Any, keys: Path, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -62,7 +72,7 @@ def _words_of(tree: dict[str, Any], path: Path) -> dict[str, str]:
     return {
         "port": str(port if isinstance(port, int) else PORT),
         "mode": mode if mode in ("serve", "funnel") else "serve",
-        "name": str(path[-1]),
+        "name": cut(str(path[-1])),
     }
 
 
@@ -72,9 +82,14 @@ def _fill(text: str, said: dict[str, str]) -> str:
     return text
 
 
+def _old(old: legacy.Old, locate: Locate) -> Issue:
+    return issue(locate(old.path, key=True), str(old), dotted(old.path), hint=legacy.HOW)
+
+
 def _unknown(tree: dict[str, Any], locate: Locate) -> list[str]:
     known = Vocabulary(LATEST, FIRST)
-    found = list(known.strange(tree))
+    former = {each.path[:length] for each in legacy.found(tree) for length in range(1, len(each.path) + 1)}
+    found = [path for path in known.strange(tree) if path not in former]  # the keys, and of none what stands there
     told = []
     for path in found[:MAX_UNKNOWN]:
         near = known.nearest(path)

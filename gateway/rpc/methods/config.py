@@ -27,7 +27,7 @@ class ConfigSnapshot(Struct, rename="camel"):
     """The file alone, before includes."""
     valid: bool
     config: dict[str, Any]
-    """After includes, with the defaults of what this gateway uses."""
+    """After includes, and nothing in it that nobody wrote: clients send it back as the new file."""
     hash: str
     """A keyed hash of the file's text: the `baseHash` of a write."""
     issues: list[dict[str, str]]
@@ -54,7 +54,7 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
         raw=found.raw if is_admin and found.parsed and parsed == found.parsed else None,
         parsed=parsed,
         valid=not found.issues,
-        config=show(_with_defaults(found)),
+        config=show(found.merged),
         hash=fingerprint(call.core.paths.state, found.raw_hash),
         issues=[{"path": each.path, "message": each.message if is_admin else UNSAID} for each in found.issues],
         warnings=[{"path": "", "message": text if is_admin else UNSAID} for text in found.warnings],
@@ -69,14 +69,19 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
 
 
 def shown_config(found: Snapshot) -> dict[str, Any]:
-    """The config after includes, with defaults and without secrets, for who may write it."""
-    shown: dict[str, Any] = redact(_with_defaults(found))
+    """The config after includes and without secrets, for who may write it.
+
+    From before the substitution of `${VAR}`: what stands in the environment is not ours to show.
+    """
+    shown: dict[str, Any] = redact(found.merged)
     return shown
 
 
-def _with_defaults(found: Snapshot) -> dict[str, Any]:
-    """From before the substitution of `${VAR}`: what stands in the environment is not ours to show."""
-    return found.merged if found.config is None else overlay(found.merged, _built(found.config))
+def known_config(found: Snapshot) -> dict[str, Any]:
+    """All that a client can have been shown of it, secrets of the environment too, each as a placeholder."""
+    used = {} if found.config is None else _built(found.config)
+    known: dict[str, Any] = redact(overlay(found.merged, used))
+    return known
 
 
 def _built(config: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.patch import EntriesLost
+from gateway.config.vocabulary import brought, unrecognized
 from gateway.core import Core
 from gateway.protocol.frames import WireError
 from gateway.report import Issue, ReloadResult
@@ -81,6 +82,8 @@ def _write(core: Core, protocol: int, make: Make) -> Changed:
         if text == before.raw:
             return Changed(before, before)
         after = guard(files.read(path, os.environ, state, text=text), core.reachable)
+        if unknown := unrecognized(brought(before.merged, after.merged, protocol)):
+            raise Invalid(*(Issue(what, where) for where, what in unknown))
         if after.issues:
             raise Invalid(*after.issues)
         if hash_on_disk(path) != (before.raw_hash if before.exists else None):

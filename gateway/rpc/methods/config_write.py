@@ -20,7 +20,7 @@ from gateway.config.patch import merge_careful, merge_patch
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
 from gateway.reload.plan import differences
-from gateway.rpc.methods.config import shown_config
+from gateway.rpc.methods.config import known_config, shown_config
 from gateway.rpc.methods.config_file import HASH_DIFFERS, Changed, change_file, rewritten
 from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.redaction import restore
@@ -94,7 +94,7 @@ async def config_patch(call: Call, params: PatchParams) -> Written:
     """
 
     def patched(before: Snapshot, patch: Any) -> str:
-        restored = restore(patch, before.parsed, shown_config(before))
+        restored = restore(patch, before.parsed, known_config(before))
         if call.peer.protocol < 4:
             merged = merge_patch(before.parsed, restored)
         else:
@@ -106,7 +106,7 @@ async def config_patch(call: Call, params: PatchParams) -> Written:
 
 def _taken(raw: str, before: Snapshot, value: Any) -> str:
     """The raw text as it is, but for the secrets."""
-    return edit.rewrite(raw, restore(value, before.parsed, shown_config(before)))
+    return edit.rewrite(raw, restore(value, before.parsed, known_config(before)))
 
 
 @dataclass(frozen=True)

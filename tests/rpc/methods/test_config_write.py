@@ -98,7 +98,7 @@ BIG = "{gateway: {mode: 'local'}, env: {vars: {" + ", ".join(f"V{n}: 'value'" fo
     [
         ("config.patch", "{gateway: {mode: null}}", "gateway-mode-removed"),
         ("config.patch", "{env: null}", "size-drop:1388->43"),
-        ("config.set", "{a: 's3cret'}", "size-drop:1388->20, gateway-mode-removed"),
+        ("config.set", "{worktreeRoot: 's3cret'}", "size-drop:1388->31, gateway-mode-removed"),
     ],
 )
 @pytest.mark.parametrize("protocol", [3, 4])
@@ -197,8 +197,38 @@ def test_an_invalid_config_is_not_written(place: Written, protocol: int, message
 def test_a_file_with_a_fault_in_its_syntax_takes_no_patch_but_a_new_text(tmp_path: Path) -> None:
     place = Written(tmp_path, "{a: }")
     assert "not valid JSON5" in place.refused("config.patch", "{a: 1}")["message"]
-    place.ok("config.set", "{a: 1}")
-    assert place.text == "{a: 1}"
+    place.ok("config.set", "{ui: {}}")
+    assert place.text == "{ui: {}}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "where", "what"),
+    [
+        ("{zzz: {a: 1}}", "<root>", 'Unrecognized key: "zzz"'),
+        ("{agents: {main: {tools: {deny: ['browser']}}}}", "agents", 'Unrecognized key: "main"'),
+        ("{gateway: {reload: {a: 1, b: 2}}}", "gateway.reload", 'Unrecognized keys: "a", "b"'),
+    ],
+)
+def test_a_key_that_nobody_knows_is_not_written(place: Written, raw: str, where: str, what: str) -> None:
+    for name in ("config.patch", "config.set", "config.apply"):
+        error = place.refused(name, raw)
+        assert (error["code"], error["message"]) == ("INVALID_REQUEST", f"invalid config: {where}: {what}")
+        assert error["details"]["issues"][0] == {"path": where, "message": what}
+
+
+def test_keys_that_stood_there_or_are_openclaws_or_ours_are_written(place: Written) -> None:
+    place.ok("config.patch", "{hosts: ['x', 'y', 'z']}")
+    place.ok("config.patch", "{channels: {telegram: {enabled: true}}, gateway: {reload: {debounceMs: 100}}}")
+    place.ok("config.patch", "{messages: {tts: {auto: 'off'}}}", protocol=3)
+    place.core.asked.clear()
+    assert "canvasHost" in place.refused("config.patch", "{canvasHost: {enabled: false}}")["message"]
+
+
+def test_what_a_client_was_shown_and_sends_back_brings_nothing_of_ours(place: Written) -> None:
+    """As clients' documentation tells them: `config.get`, a change, `config.set` of all of it."""
+    shown = call(place.core, make_peer(4, ADMIN), "config.get", {}, METHODS)["payload"]["config"]
+    place.ok("config.set", json.dumps(shown))
+    assert files.read(place.path, {}).parsed == place.core.snapshot.parsed
 
 
 def test_an_empty_patch_needs_no_hash_and_writes_nothing(place: Written) -> None:
@@ -244,7 +274,7 @@ def test_a_secret_from_the_environment_stays_there(tmp_path: Path, monkeypatch: 
     place = Written(tmp_path, "{}")
     answer = place.ok("config.set", json.dumps({"gateway": {"auth": {"token": REDACTED}, "port": 18801}}))
     assert json.loads(place.text) == {"gateway": {"auth": {}, "port": 18801}}
-    assert answer["config"]["gateway"]["auth"]["token"] == REDACTED
+    assert answer["config"]["gateway"] == {"auth": {}, "port": 18801}
 
 
 def test_a_new_protocol_keeps_entries_and_an_old_one_replaces(place: Written) -> None:
@@ -316,8 +346,8 @@ def test_writers_take_turns_and_one_that_leaves_still_writes(place: Written) -> 
 
     async def scenario() -> list[Any]:
         hash = place.hash
-        leaving = asyncio.create_task(config_set.handler(who, SetParams("{a: 1}", hash)))
-        late = asyncio.create_task(config_apply.handler(who, ApplyParams("{a: 2}", hash)))
+        leaving = asyncio.create_task(config_set.handler(who, SetParams("{ui: {}}", hash)))
+        late = asyncio.create_task(config_apply.handler(who, ApplyParams("{tts: {}}", hash)))
         await asyncio.sleep(0)
         leaving.cancel()
         return await asyncio.gather(leaving, late, return_exceptions=True)
@@ -325,4 +355,4 @@ def test_writers_take_turns_and_one_that_leaves_still_writes(place: Written) -> 
     left, refused = asyncio.run(scenario())
     assert isinstance(left, asyncio.CancelledError)
     assert isinstance(refused, RpcError) and refused.wire.message.startswith("config changed since last load")
-    assert place.text == "{a: 1}" and place.core.asked == ["reload rpc"]
+    assert place.text == "{ui: {}}" and place.core.asked == ["reload rpc"]

@@ -1,0 +1,56 @@
+"""Which models may be chosen beside those that the config names, and what of it nobody understands. Pure."""
+
+from typing import Any
+
+from gateway.config import legacy
+from gateway.config.catalog import Agent, rows, section, text
+from gateway.config.parse import dotted
+from gateway.config.providers import BUILTIN, Unusable, cut
+
+_SHARED = "agents.defaults"
+
+
+def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str]) -> None:
+    """Raises Unusable for a model that `modelPolicy.allow` does not let anybody choose.
+
+    A policy of the agent's own counts instead of the shared one, an empty one lets everything through. Entries are full
+    names, aliases, or beginnings such as `openai/*`.
+    """
+    place = agent.key if "modelPolicy" in agent.entry else _SHARED
+    policy = section(agent.entry if place == agent.key else section(tree, "agents", "defaults"), "modelPolicy")
+    allowed = [text(each) for each in rows(policy.get("allow"))]
+    if not allowed or name in configured:
+        return
+    aliases = _aliases(tree, agent)
+    if not any(each and _fits(aliases.get(each.lower(), each), name) for each in allowed):
+        what = f'it does not let "{cut(name)}" answer'
+        raise Unusable(f"{place}.modelPolicy.allow", what, "add it there, or choose another model")
+
+
+def unclear(tree: dict[str, Any], agent: Agent) -> Unusable | None:
+    """Why the echo must not answer for a config that names no model: it means to name one."""
+    for entry, place in ((agent.entry, agent.key), (section(tree, "agents", "defaults"), _SHARED)):
+        if entry.get("model") not in (None, "", {}):
+            return Unusable(f"{place}.model", "it names no model", 'write it as "provider/model"')
+    old = legacy.model(tree)
+    if old:
+        return Unusable(dotted(old.path), str(old), legacy.HOW)
+    for name in section(tree, "models", "providers"):
+        if name != BUILTIN:
+            way_out = f'list models there, or set {_SHARED}.model to "{cut(name)}/…"'
+            return Unusable(f"models.providers.{cut(name)}", "it lists no model", way_out)
+    return None
+
+
+def _fits(allowed: str, name: str) -> bool:
+    return name.startswith(allowed[:-1]) if allowed.endswith("/*") else allowed.lower() == name.lower()
+
+
+def _aliases(tree: dict[str, Any], agent: Agent) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for models in (section(tree, "agents", "defaults", "models"), section(agent.entry, "models")):
+        for name, entry in models.items():
+            alias = text(entry.get("alias")) if isinstance(entry, dict) else None
+            if alias:
+                found[alias.lower()] = name
+    return found
