@@ -1,4 +1,4 @@
-"""`config check | plan | get | set | schema`: the config file before, while and after it is edited."""
+"""`config check | migrate | plan | get | set | schema`: the config file before, while and after it is edited."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from gateway.cli.migrate import migrate
 from gateway.cli.writer import deliver, page, say, tell_json
 from gateway.config import edit, files, json5, lastgood
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
@@ -46,6 +47,9 @@ def config() -> None:
     The file is $OPENCLAW_CONFIG_PATH, else openclaw.json in $OPENCLAW_STATE_DIR (~/.openclaw). It may be JSON5, include
     other files and name environment variables.
     """
+
+
+config.add_command(migrate)
 
 
 @config.command()
@@ -154,10 +158,10 @@ def set_(path: str, value: str, dry_run: bool) -> None:
     except (edit.Refused, json5.Fault) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
     after = _read(text=text)
-    for where, what in unrecognized(brought(before.merged, after.merged)):
-        near = Vocabulary(LATEST, FIRST).nearest(keys)
-        hint = f'; did you mean "{near}"?' if near else ""
-        raise ConfigInvalid(f"{where}: {what}{hint}; nothing was written")
+    for strange in (unknown := brought(before.merged, after.merged))[:1]:
+        near = Vocabulary(LATEST, FIRST).nearest(strange)
+        ((where, what), *_) = unrecognized(unknown)
+        raise ConfigInvalid(f"{where}: {what}{f'; did you mean {near}?' if near else ''}; nothing was written")
     _valid(after, "nothing was written")
     if _at(after.merged, keys) != parsed:
         raise GatewayError(f"{path} also comes from an included file, which wins here; edit that file")

@@ -1,0 +1,140 @@
+"""`config migrate`: the names of older releases and other programs become today's."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from gateway.cli.writer import say, tell_json
+from gateway.config import files, former, json5, legacy
+from gateway.config.files import Snapshot
+from gateway.config.guard import guard
+from gateway.config.parse import MAX_DEPTH, Document, dotted, parse
+from gateway.config.vocabulary import LATEST, Vocabulary
+from gateway.errors import ConfigInvalid, GatewayError
+from gateway.exits import ExitCode
+from gateway.paths import Paths
+from gateway.units.installation import open_addresses, service_environment
+from gateway.units.places import unit_folder
+from gateway.visible import GREEN, RED, YELLOW, paint
+
+
+class Report(Struct, rename="camel"):
+    """All that `--json` says."""
+
+    path: str
+    """The file that has today's names now, or would have."""
+    source: str
+    """The file that was read; another one where a release of another name left it."""
+    changed: bool
+    written: bool
+    backup: str | None
+    moved: list[tuple[str, str]]
+    """Dotted, from where to where."""
+    dropped: list[tuple[str, str]]
+    """What is gone, and the key of today that has a value already."""
+    kept: list[tuple[str, str]]
+    """What stays where it is, and why."""
+    unknown: list[str]
+    """Keys that OpenClaw does not know; they stay."""
+    issues: list[str]
+    warnings: list[str]
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def migrate(dry_run: bool, as_json: bool) -> None:
+    """Give the config the names of today, where it has those of older releases or of other programs.
+
+    Comments and form stay; the version before is kept as .bak. Where there is no config yet, that of clawdbot or
+    moltbot is taken over, and stays where it is. Exit code 78 when the result has errors: `config check` lists them too.
+    """
+    env = service_environment(os.environ)
+    paths = Paths.from_env(env)
+    source = _source(paths.config, env)
+    if source is None:
+        raise GatewayError(f"{paths.config} does not exist, and no older config was found")
+    old = _text(source)
+    done = legacy.migrate(old)
+    after = _read(paths, env, done.text)
+    changed = done.text != old or source != paths.config
+    backup = None
+    if changed and not dry_run:
+        try:
+            files.write(paths.config, done.text)
+        except OSError as error:
+            raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
+        backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
+    report = Report(
+        path=str(paths.config),
+        source=str(source),
+        changed=changed,
+        written=changed and not dry_run,
+        backup=backup,
+        moved=done.moved,
+        dropped=done.dropped,
+        kept=[*done.kept, *_elsewhere(done, after)],
+        unknown=[dotted(path) for path in Vocabulary(LATEST).strange(after.merged)],
+        issues=[*map(str, after.issues)],
+        warnings=[*former.variables(env)],
+    )
+    if as_json:
+        tell_json(report, indent=2)
+    else:
+        _tell(report)
+    sys.exit(ExitCode.CONFIG_INVALID if report.issues else ExitCode.OK)
+
+
+def _source(config: Path, env: dict[str, str]) -> Path | None:
+    return config if os.path.lexists(config) else next(iter(former.configs(config, env)), None)
+
+
+def _text(path: Path) -> str:
+    try:
+        found = parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise GatewayError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(found, Document):
+        raise ConfigInvalid(f"{found}; nothing was written")
+    try:
+        json5.parse(found.text, MAX_DEPTH)
+    except json5.Fault as fault:
+        raise ConfigInvalid(f"{path}: {fault}; nothing was written") from fault
+    return found.text
+
+
+def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
+    found = files.read(paths.config, env, paths.state, text=text)
+    return guard(found, open_addresses(unit_folder(env), ()))
+
+
+def _elsewhere(done: legacy.Migration, after: Snapshot) -> list[tuple[str, str]]:
+    """Old names in files that the config includes: those are edited by hand."""
+    included = ", ".join(str(file) for file in after.files[1:] if file.name != files.DOTENV_NAME)
+    here = {old.path for old in legacy.found(done.tree, working=True)}
+    left = [old for old in legacy.found(after.merged, working=True) if old.path not in here]
+    return [(dotted(old.path), f"it stands in an included file: {included}; {old}") for old in left]
+
+
+def _tell(report: Report) -> None:
+    for was, now in report.moved:
+        say(paint(f"- {was}", RED))
+        say(paint(f"+ {now}", GREEN))
+    for was, now in report.dropped:
+        say(paint(f"- {was}", RED), f"  (dropped: {now} is set, and counts)")
+    for what, why in report.kept:
+        say(paint("kept:", YELLOW), f" {what}: {why}")
+    for key in report.unknown:
+        say(paint("kept:", YELLOW), f" {key}: OpenClaw {LATEST} does not know it")
+    for warning in report.warnings:
+        say(paint("warning:", YELLOW), f" {warning}")
+    for issue in report.issues:
+        say(paint("error:", RED), f" {issue}")
+    if not report.changed:
+        say(f"{report.path} has today's names: nothing to do")
+    else:
+        before = f"; before: {report.backup}" if report.backup else f"; from {report.source}"
+        say(f"{'saved' if report.written else 'would write'}: {report.path}{before}")
