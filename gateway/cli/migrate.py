@@ -50,7 +50,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
     """Give the config the names of today, where it has those of older releases or of other programs.
 
     Comments and form stay; the version before is kept as .bak. Where there is no config yet, that of clawdbot or
-    moltbot is taken over, and stays where it is. Exit code 78 when the result has errors: `config check` lists them too.
+    moltbot is taken over, and stays where it is. Exit code 78 when the result has errors.
     """
     env = service_environment(os.environ)
     paths = Paths.from_env(env)

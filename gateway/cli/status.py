@@ -27,6 +27,8 @@ from gateway.units.systemctl import NoManager, Systemctl
 from gateway.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 
 MEGABYTE = 1_000_000
+MAX_WARNINGS = 5
+"""Warnings of the config that are named one by one."""
 
 
 class PortHolder(msgspec.Struct, frozen=True):
@@ -223,6 +225,10 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
     yield "config", f"{config.path}: " + paint(config.state, colour) + f"{runs}, watching by {report.watching}"
     for issue in config.issues:
         yield "", f"- {issue}"
+    for warning in config.warnings[:MAX_WARNINGS]:
+        yield "", f"- warning: {warning}"
+    if len(config.warnings) > MAX_WARNINGS:
+        yield "", f"- {len(config.warnings) - MAX_WARNINGS} more: openclaw-gateway config check"
     if config.last_reload:
         yield "reload", f"{config.last_reload.outcome} {_ago(config.last_reload.at)}: {config.last_reload.message}"
     yield "state", report.state_dir

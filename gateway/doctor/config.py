@@ -8,6 +8,8 @@ from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
 from gateway.protocol.scopes import ADMIN
 
+MAX_WARNINGS = 10
+"""Warnings that have a finding each."""
 _PROXY = "openclaw-gateway config set gateway.auth.trustedProxy"
 
 
@@ -20,6 +22,24 @@ def errors(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "problem", "the config has errors, so it is not in force", detail, "openclaw-gateway config check"
         )
+
+
+def warnings(evidence: Evidence) -> Iterator[Finding]:
+    """What the config asks for in vain. Of files that others can read `exposed` tells."""
+    files = tuple(f"{path}: holds" for path in evidence.config.exposed)
+    told = [each for each in evidence.config.warnings if not each.startswith(files)]
+    for each in told[:MAX_WARNINGS]:
+        yield Finding("warning", "the config asks for what it does not get", each)
+    if len(told) > MAX_WARNINGS:
+        title = f"{len(told) - MAX_WARNINGS} more warnings of the config"
+        yield Finding("warning", title, "", "openclaw-gateway config check")
+
+
+def former(evidence: Evidence) -> Iterator[Finding]:
+    for path in evidence.former_configs:
+        if evidence.config.exists:
+            detail = f"{path} is not read; {evidence.config.path} is"
+            yield Finding("note", "a config of former days is still there", detail, f"rm {shlex.quote(str(path))}")
 
 
 def not_in_force(evidence: Evidence) -> Iterator[Finding]:

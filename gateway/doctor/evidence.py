@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config import files
+from gateway.config import files, former
 from gateway.config.guard import guard
 from gateway.config.validate import SECRET_VARIABLES
 from gateway.control import Control
@@ -54,6 +54,9 @@ class Evidence:
     system_units: tuple[rivals.SystemUnit, ...] = ()
     openclaw_unit: rivals.OpenClawUnit | None = None
     foreign_units: tuple[Path, ...] = ()
+    former_units: tuple[Path, ...] = ()
+    """Of OpenClaw's gateway under its former names."""
+    former_configs: tuple[Path, ...] = ()
     listen: tuple[Address, ...] = ()
     """Where the socket unit listens, or would."""
     absent: tuple[Address, ...] = ()
@@ -105,6 +108,8 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         system_units=tuple(rivals.system_units()),
         openclaw_unit=rivals.openclaw_unit(env),
         foreign_units=tuple(rivals.foreign_units(env)),
+        former_units=tuple(rivals.former_units(env)),
+        former_configs=tuple(former.configs(paths.config, env)),
         listen=listen,
         absent=tuple(address for address in listen if _is_absent(address)),
         silent=tuple(address for address in listen if not held[address]),

@@ -1,5 +1,6 @@
 """Checks of our units, and of other units that fight with them."""
 
+import shlex
 from collections.abc import Iterator
 
 from gateway.doctor.evidence import Evidence
@@ -26,6 +27,16 @@ def manager(evidence: Evidence) -> Iterator[Finding]:
         remedy = f"sudo loginctl enable-linger {evidence.user}" if evidence.installed else "openclaw-gateway run"
         detail = "systemctl --user gets no answer: no login session, a container, or another init system"
         yield Finding(severity, "no systemd user manager", detail, remedy)
+
+
+def former(evidence: Evidence) -> Iterator[Finding]:
+    """Also one whose program is gone: systemd may still hold the port for it, or start it again and again."""
+    for path in evidence.former_units:
+        holds = any(holder.unit == path.name for holder in evidence.holders)
+        severity: Severity = "problem" if holds else "warning"
+        detail = f"{path}{' holds the port' if holds else ' would take the port at the next login'}"
+        remedy = f"systemctl --user disable --now {path.name}; rm {shlex.quote(str(path))}"
+        yield Finding(severity, f"{path.name} is of OpenClaw's former days", detail, remedy)
 
 
 def installed(evidence: Evidence) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from gateway.units.syntax import environment, merged
 _CARRIED = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_STATE_DIR")
 """What `--take-over` keeps from OpenClaw's unit: where its files are. Never a secret: those stay in the backup."""
 
+_FORMER = ("clawdbot", "moltbot", "moldbot")
+
 
 @dataclass(frozen=True)
 class SystemUnit:
@@ -81,6 +83,11 @@ def _port(text: str, values: Mapping[str, str]) -> int | None:
         if candidate.isdigit():
             return int(candidate)
     return None
+
+
+def former_units(env: Mapping[str, str]) -> list[Path]:
+    """User unit files of OpenClaw's gateway under its former names; they want the same port."""
+    return sorted(path for name in _FORMER for path in unit_folder(env).glob(f"{name}-gateway*.service"))
 
 
 def foreign_units(env: Mapping[str, str]) -> list[Path]:
