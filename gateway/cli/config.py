@@ -11,8 +11,9 @@ import click
 import msgspec
 
 from gateway.cli.migrate import migrate
+from gateway.cli.plans import FATES, plan_facts, tell_plan
 from gateway.cli.writer import deliver, page, say, tell_json
-from gateway.config import edit, files, json5, lastgood
+from gateway.config import edit, files, json5, lastgood, owners
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
@@ -31,13 +32,6 @@ from gateway.visible import BOLD, GREEN, RED, YELLOW, paint
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _file = click.Path(dir_okay=False, path_type=Path)
-_FATES = {
-    "hot": ("applied hot", GREEN),
-    "restart": ("restart, unseen by clients", YELLOW),
-    "unit": ("socket unit: run `openclaw-gateway install` after saving", YELLOW),
-    "ignored": ("ignored: it needs a restart, and gateway.reload.mode is hot", YELLOW),
-    "none": ("nothing", ""),
-}
 
 
 @click.group()
@@ -110,9 +104,9 @@ def plan(file: Path, as_json: bool) -> None:
         raise GatewayError(f"{file}: no such file")
     made = _plan(_in_force(paths, file.absolute()), _valid(new))
     if as_json:
-        tell_json(_plan_facts(made), indent=2)
+        tell_json(plan_facts(made), indent=2)
     else:
-        _tell_plan(made)
+        tell_plan(made)
 
 
 @config.command()
@@ -154,25 +148,29 @@ def set_(path: str, value: str, dry_run: bool) -> None:
     if REDACTED in value:
         raise GatewayError(f"{REDACTED} stands for a secret that was hidden; it is not the secret")
     try:
-        text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed)
-    except (edit.Refused, json5.Fault) as error:
+        included = owners.with_value(before.layers, before.merged, keys, parsed) if before.layers else {}
+        text = included.pop(str(paths.config), before.raw) if before.layers else None
+        text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed) if text is None else text
+    except (edit.Refused, json5.Fault, owners.NotOwned) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
-    after = _read(text=text)
+    after = _read(text=text, included=included)
     for strange in (unknown := brought(before.merged, after.merged))[:1]:
         near = Vocabulary(LATEST, FIRST).nearest(strange)
         ((where, what), *_) = unrecognized(unknown)
         raise ConfigInvalid(f"{where}: {what}{f'; did you mean {near}?' if near else ''}; nothing was written")
     _valid(after, "nothing was written")
-    if _at(after.merged, keys) != parsed:
-        raise GatewayError(f"{path} also comes from an included file, which wins here; edit that file")
+    where = ", ".join(included) or str(paths.config)
+    if _at(after.merged, keys) != parsed or not all(files.is_own(paths.config, file) for file in included):
+        raise GatewayError(f"{path} stands in an included file; edit it there: {where}")
     made = _plan(_in_force(paths), after)
-    if not dry_run and text != before.raw:
-        try:
-            files.write(paths.config, text)
-        except OSError as error:
-            raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
-    _tell_plan(made)
-    say(f"{'would write' if dry_run else 'saved'}: {paths.config}")
+    texts = {**included, **({str(paths.config): text} if text != before.raw else {})}
+    try:
+        for file, new in () if dry_run else texts.items():
+            files.write(Path(file), new)
+    except OSError as error:
+        raise GatewayError(f"{where} cannot be written: {error.strerror}") from error
+    tell_plan(made)
+    say(f"{'would write' if dry_run else 'saved'}: {where}")
 
 
 @config.command()
@@ -192,17 +190,14 @@ def schema(path: str, as_json: bool) -> None:
         if name == path or not path or name.startswith(f"{path}."):
             default = "unset" if rule.default is None else json.dumps(rule.default)
             say(paint(name, BOLD))
-            page(f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {_change(rule.effect)}")
+            page(f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {FATES[rule.effect][0]}")
 
 
-def _change(effect: str) -> str:
-    return _FATES[effect][0]
-
-
-def _read(path: Path | None = None, text: str | None = None) -> Snapshot:
+def _read(path: Path | None = None, text: str | None = None, included: dict[str, str] | None = None) -> Snapshot:
     env = _environment()
     paths = Paths.from_env(env)
-    return guard(files.read(path or paths.config, env, paths.state, text=text), _open_addresses(env))
+    found = files.read(path or paths.config, env, paths.state, text=text, included=included)
+    return guard(found, _open_addresses(env))
 
 
 def _open_addresses(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -250,27 +245,6 @@ def _socket_by_systemd(env: Mapping[str, str]) -> bool:
         return Control.from_env(env).status(timeout=1.0).port_owner == "systemd"
     except GatewayError:
         return installed_addresses(unit_folder(env)) is not None
-
-
-def _tell_plan(made: Plan) -> None:
-    for change in made.changes:
-        words, colour = _FATES[made.fate(change)]
-        say(f"{change.path}: ", paint(words, colour))
-    if made.outcome == "off":
-        say("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
-    elif not made.changes:
-        say("no difference in meaning: nothing will happen")
-
-
-def _plan_facts(made: Plan) -> dict[str, Any]:
-    return {
-        "outcome": made.outcome,
-        "changes": [{**msgspec.to_builtins(change), "fate": made.fate(change)} for change in made.changes],
-        "restart": made.restart,
-        "unit": made.unit,
-        "actions": made.actions,
-        "ignored": made.ignored,
-    }
 
 
 def _keys(path: str) -> tuple[str, ...]:

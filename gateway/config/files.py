@@ -15,7 +15,7 @@ from gateway.config import former, models, promises, servers
 from gateway.config.atomic import replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.fields import FIELDS
-from gateway.config.include import resolve
+from gateway.config.include import Layer, resolve
 from gateway.config.parse import MAX_BYTES, Document, Place, dotted, issue, parse
 from gateway.config.schema import Config
 from gateway.config.substitute import REFERENCE, Lookup, chain, config_env, parse_dotenv, substitute
@@ -57,6 +57,8 @@ class Snapshot:
     issues: tuple[Issue, ...] = ()
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = field(default=(), repr=False)
+    """From which file each part came; of a config that includes none, nothing."""
     exposed: tuple[Path, ...] = ()
     """Files with a secret in them that others than their owner may read."""
 
@@ -66,12 +68,19 @@ class Snapshot:
         return defaults(self.merged)
 
 
-def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None, *, text: str | None = None) -> Snapshot:
+def read(
+    path: Path,
+    env: Mapping[str, str],
+    state_dir: Path | None = None,
+    *,
+    text: str | None = None,
+    included: Mapping[str, str] | None = None,
+) -> Snapshot:
     """Never raises for what a file contains, nor for an OSError: those are issues.
 
-    With `text`, as if the file contained that.
+    With `text`, as if the file contained that; with `included`, as if the files that it includes did.
     """
-    disk = _Disk()
+    disk = _Disk(included or {})
     dotenv = disk.dotenv((state_dir or path.parent) / DOTENV_NAME)
     disk.roots = _roots(path, chain(env, dotenv)(INCLUDE_ROOTS) or "")
     main = disk.load(str(path)) if text is None else disk.pretend(str(path), text)
@@ -85,22 +94,17 @@ def read(path: Path, env: Mapping[str, str], state_dir: Path | None = None, *, t
         if not isinstance(tree, dict):
             tree = {}
             issues = issues or (issue(main.locate(()), "the config must be an object, includes counted"),)
-        start = Snapshot(path, True, (), raw=disk.raw, parsed=main.value, merged=tree, issues=issues)
+        layers = merged.layers if len(merged.layers) > 1 else ()
+        start = Snapshot(path, True, (), raw=disk.raw, parsed=main.value, merged=tree, issues=issues, layers=layers)
         found = evaluate(start, merged.locate, env, dotenv)
     return replace(
         found,
         files=tuple(dict.fromkeys(disk.files)),
         digest=disk.digest.hexdigest(),
         raw_hash=hashlib.sha256((disk.raw or "").encode()).hexdigest(),
-        warnings=(*disk.warnings, *_former(path, env, dotenv, main is None), *found.warnings),
+        warnings=(*disk.warnings, *former.warnings(path, env, dotenv, absent=main is None), *found.warnings),
         exposed=tuple(disk.exposed),
     )
-
-
-def _former(path: Path, env: Mapping[str, str], dotenv: Mapping[str, str], absent: bool) -> list[str]:
-    """What is left of the releases of another name; their config counts as long as there is none of today."""
-    old = former.configs(path, env) if absent else []
-    return [*map(former.warning, old[:1]), *former.variables({**dotenv, **env})]
 
 
 def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Mapping[str, str]) -> Snapshot:
@@ -155,6 +159,11 @@ def write(path: Path, text: str) -> None:
     replace_text(target, text)
 
 
+def is_own(config: Path, file: str) -> bool:
+    """Whether it lies beside the config; what lies elsewhere is another program's too, and is only read."""
+    return _lies_in(os.path.realpath(file), _roots(config, ""))
+
+
 def _roots(config: Path, more: str) -> tuple[str, ...]:
     """The folder of the config, that of what it is a link to, and those that somebody names, if they are absolute."""
     named = (os.path.expanduser(each) for each in more.split(os.pathsep))
@@ -181,7 +190,8 @@ def _backup(path: Path, number: int) -> Path:
 class _Disk:
     """Reads files, and remembers what it read and what was strange about it."""
 
-    def __init__(self) -> None:
+    def __init__(self, pretended: Mapping[str, str] | None = None) -> None:
+        self.pretended = pretended or {}
         self.files: list[Path] = []
         self.digest = hashlib.sha256()
         self.total = 0
@@ -253,6 +263,9 @@ class _Disk:
 
     def fetch(self, path: Path) -> tuple[bytes, int]:
         self.files.append(path)
+        if (text := self.pretended.get(str(path))) is not None:
+            self.count(data := text.encode())
+            return data, 0
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

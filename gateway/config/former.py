@@ -29,8 +29,11 @@ def variables(env: Mapping[str, str]) -> Iterator[str]:
             yield f"the environment variable {name} is of former days and is not read; {rest}"
 
 
-def warning(path: Path) -> str:
-    return f"{path}: a config of former days, which is not read (openclaw-gateway config migrate)"
+def warnings(config: Path, env: Mapping[str, str], dotenv: Mapping[str, str], *, absent: bool) -> list[str]:
+    """A sentence for what is left of them. Their config counts as long as there is none of today."""
+    old = configs(config, env)[:1] if absent else []
+    told = [f"{path}: a config of former days, which is not read (openclaw-gateway config migrate)" for path in old]
+    return [*told, *variables({**dotenv, **env})]
 
 
 def _is_there(path: Path) -> bool:

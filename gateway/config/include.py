@@ -14,6 +14,8 @@ MAX_FILES = 64
 
 Reader = Callable[[str, str], Document | Issue]
 """(what `$include` says, the including file) to the document. Its `file` names it as the reader found it."""
+Layer = tuple[Path, Path, Document]
+"""Where in the tree, where in the document, the document."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Merged:
 
     tree: Any
     issues: tuple[Issue, ...]
-    layers: tuple[tuple[Path, Path, Document], ...]
-    """(where in the tree, where in the document, document), the winner first."""
+    layers: tuple[Layer, ...]
+    """The winner first."""
 
     def locate(self, path: Path, *, key: bool = False) -> Place:
         """The place of what is at `path`, or of its key, in the file that it came from."""
@@ -58,7 +60,7 @@ def resolve(main: Document, read: Reader) -> Merged:
 class _Resolver:
     read: Reader
     issues: list[Issue] = field(default_factory=list)
-    layers: list[tuple[Path, Path, Document]] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
     files: int = 1
 
     def document(self, document: Document, mount: Path, chain: tuple[str, ...]) -> Any:

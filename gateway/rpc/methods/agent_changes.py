@@ -13,7 +13,7 @@ from gateway.config.providers import Unusable
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
-from gateway.rpc.methods.config_file import change_file, rewritten
+from gateway.rpc.methods.config_file import Texts, change_file, meaning, rewritten
 from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.methods.conversation import stored
 from gateway.rpc.methods.session_patch import changing
@@ -136,11 +136,11 @@ async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
 
 
 async def _write(call: Call, name: str, make: Any) -> None:
-    def text(before: Snapshot) -> str:
+    def text(before: Snapshot) -> Texts:
         if before.raw is not None:
             parse_raw(before.raw, before.path, before.issues)
         try:
-            return rewritten(before, make(before.parsed))
+            return rewritten(before, make(meaning(before)))
         except Unfit as error:
             raise RpcError(str(error)) from None
 

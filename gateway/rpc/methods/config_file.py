@@ -7,12 +7,12 @@ again; so whoever is answered knows what came of it.
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.config import clobber, edit, files
+from gateway.config import clobber, edit, files, owners
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
@@ -20,6 +20,7 @@ from gateway.config.patch import EntriesLost
 from gateway.config.vocabulary import brought, unrecognized
 from gateway.core import Core
 from gateway.protocol.frames import WireError
+from gateway.reload.plan import same
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config_text import Invalid, hash_on_disk, refusal
 from gateway.rpc.redaction import Unrestorable
@@ -28,8 +29,20 @@ from gateway.rpc.registry import RpcError
 HASH_DIFFERS = "config changed since last load; re-run config.get and retry"
 EMPTY = "{\n}\n"
 
-Make = Callable[[Snapshot], str]
-"""From the file as it is to its new text. It runs in a thread, and may raise RpcError and what refuses an edit."""
+
+@dataclass(frozen=True)
+class Texts:
+    """New texts of the config's files."""
+
+    main: str
+    included: dict[str, str] = field(default_factory=dict)
+    """By file: those that change."""
+    meaning: Any = None
+    """What all of them together must mean; None where it does not matter."""
+
+
+Make = Callable[[Snapshot], Texts]
+"""From the file as it is to new texts. It runs in a thread, and may raise RpcError and what refuses an edit."""
 
 _writing = asyncio.Lock()
 _running: set[asyncio.Task["Changed"]] = set()
@@ -54,9 +67,17 @@ async def change_file(core: Core, protocol: int, name: str, make: Make) -> Chang
     return await asyncio.shield(task)
 
 
-def rewritten(before: Snapshot, value: Any) -> str:
-    """The file's text with as few edits as make it mean `value`: comments and order stay."""
-    return edit.rewrite(EMPTY if before.raw is None else before.raw, value)
+def meaning(before: Snapshot) -> dict[str, Any]:
+    """What a change begins with: the whole of the config, its includes counted."""
+    return before.merged if before.layers else before.parsed
+
+
+def rewritten(before: Snapshot, value: Any) -> Texts:
+    """As few edits as make the config mean `value`: comments and order stay, and each key stays in its file."""
+    if not before.layers:
+        return Texts(edit.rewrite(EMPTY if before.raw is None else before.raw, value))
+    texts = owners.texts(before.layers, before.merged, value)
+    return Texts(texts.pop(str(before.path), before.raw or EMPTY), texts, value)
 
 
 async def _run(core: Core, protocol: int, make: Make) -> Changed:
@@ -78,10 +99,11 @@ def _write(core: Core, protocol: int, make: Make) -> Changed:
     path, state = core.snapshot.path, core.paths.state
     before = files.read(path, os.environ, state)
     try:
-        text = make(before)
-        if text == before.raw:
+        texts = make(before)
+        if texts.main == before.raw and not texts.included:
             return Changed(before, before)
-        after = guard(files.read(path, os.environ, state, text=text), core.reachable)
+        after = guard(files.read(path, os.environ, state, text=texts.main, included=texts.included), core.reachable)
+        _require(before, after, texts)
         if unknown := unrecognized(brought(before.merged, after.merged, protocol)):
             raise Invalid(*(Issue(what, where) for where, what in unknown))
         if after.issues:
@@ -89,17 +111,35 @@ def _write(core: Core, protocol: int, make: Make) -> Changed:
         if hash_on_disk(path) != (before.raw_hash if before.exists else None):
             raise RpcError(HASH_DIFFERS)
         if lost := clobber.losses(before, after):
-            raise RpcError(_rejection(path, text, lost))
-        files.write(path, text)
+            raise RpcError(_rejection(path, texts.main, lost))
+        for file, text in texts.included.items():
+            files.write(Path(file), text)
+        if texts.main != before.raw:
+            files.write(path, texts.main)
     except Invalid as fault:
         raise RpcError(refusal(protocol, fault.issues)) from None
     except (Unrestorable, EntriesLost) as fault:
         raise RpcError(refusal(protocol, (Issue(fault.why, fault.path),))) from None
     except edit.Refused as fault:
         raise RpcError(f"{path}: {fault}") from None
+    except owners.NotOwned as fault:
+        raise RpcError(f"{fault}; edit it there") from None
     except OSError as error:
         raise RpcError(WireError("UNAVAILABLE", f"{path} cannot be written: {error.strerror}")) from error
     return Changed(before, after)
+
+
+def _require(before: Snapshot, after: Snapshot, texts: Texts) -> None:
+    """That all is written which was asked for, and nothing into the files of others. Raises NotOwned, RpcError."""
+    for file in texts.included:
+        if not files.is_own(before.path, file):
+            raise owners.NotOwned(f"what changes stands in {file}, which does not lie in the folder of the config")
+        text = next(document.text for _, _, document in before.layers if document.file == file)
+        if Path(file).read_bytes().decode().removeprefix("\ufeff") != text:
+            raise RpcError(HASH_DIFFERS)
+    if texts.meaning is not None and not same(after.merged, texts.meaning):
+        named = ", ".join([*texts.included, *([str(before.path)] if texts.main != before.raw else [])])
+        raise owners.NotOwned(f"what changes stands in {named}, and would not mean that there")
 
 
 def _rejection(path: Path, text: str, lost: list[str]) -> WireError:

@@ -16,12 +16,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.config import edit
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
+from gateway.config.owners import flattens
 from gateway.config.patch import merge_careful, merge_patch
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
 from gateway.reload.plan import differences
 from gateway.rpc.methods.config import known_config, shown_config
-from gateway.rpc.methods.config_file import HASH_DIFFERS, Changed, change_file, rewritten
+from gateway.rpc.methods.config_file import HASH_DIFFERS, Changed, Texts, change_file, meaning, rewritten
 from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.redaction import restore
 from gateway.rpc.registry import Call, RpcError, method
@@ -93,20 +94,23 @@ async def config_patch(call: Call, params: PatchParams) -> Written:
     From protocol 4 on, arrays of objects merge by `id`; others lose entries only where `replacePaths` names them.
     """
 
-    def patched(before: Snapshot, patch: Any) -> str:
-        restored = restore(patch, before.parsed, known_config(before))
+    def patched(before: Snapshot, patch: Any) -> Texts:
+        base = meaning(before)
+        restored = restore(patch, base, known_config(before))
         if call.peer.protocol < 4:
-            merged = merge_patch(before.parsed, restored)
+            merged = merge_patch(base, restored)
         else:
-            merged = merge_careful(before.parsed, restored, params.replace_paths)
+            merged = merge_careful(base, restored, params.replace_paths)
         return rewritten(before, merged)
 
     return await _Write(call, params, "config.patch", patched).run()
 
 
-def _taken(raw: str, before: Snapshot, value: Any) -> str:
-    """The raw text as it is, but for the secrets."""
-    return edit.rewrite(raw, restore(value, before.parsed, known_config(before)))
+def _taken(raw: str, before: Snapshot, value: Any) -> Texts:
+    """The raw text as it is, but for the secrets; of one that has taken in what others include, each in its file."""
+    if before.layers and flattens(before.parsed, value, before.merged):
+        return rewritten(before, restore(value, before.merged, known_config(before)))
+    return Texts(edit.rewrite(raw, restore(value, before.parsed, known_config(before))))
 
 
 @dataclass(frozen=True)
@@ -116,21 +120,21 @@ class _Write:
     call: Call
     params: SetParams
     name: str
-    make: Callable[[Snapshot, Any], str]
-    """The file's new text, of the file before and of the value of `raw`."""
+    make: Callable[[Snapshot, Any], Texts]
+    """The new texts, of the file before and of the value of `raw`."""
 
     async def run(self) -> Written:
         call = self.call
         changed = await change_file(call.core, call.peer.protocol, self.name, self._text)
         return self._answer(changed)
 
-    def _text(self, before: Snapshot) -> str:
+    def _text(self, before: Snapshot) -> Texts:
         value = parse_raw(self.params.raw, before.path)
         if isinstance(self.params, PatchParams):
             if not isinstance(value, dict):
                 raise RpcError("config.patch raw must be an object")
             if not value and before.raw is not None:
-                return before.raw  # it cannot undo what another client wrote, so that it needs no hash
+                return Texts(before.raw)  # it cannot undo what another client wrote, so that it needs no hash
         if before.exists and self.params.base_hash is None:
             raise RpcError(HASH_REQUIRED)
         if before.exists and self.params.base_hash != self._hash(before):
@@ -150,7 +154,7 @@ class _Write:
         modern, restarts = self.call.peer.protocol >= 4, result is not None and result.outcome == "restart"
         if modern:
             answer.hash = self._hash(done.after)
-            answer.changed_paths = sorted(differences(done.before.parsed, done.after.parsed)) if result else []
+            answer.changed_paths = sorted(differences(meaning(done.before), meaning(done.after))) if result else []
             answer.noop = result is None
         if not isinstance(self.params, ApplyParams):
             return answer

@@ -1,0 +1,38 @@
+"""What an edit of the config would do, in words."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.cli.writer import say
+from gateway.reload.plan import Plan
+from gateway.visible import GREEN, YELLOW, paint
+
+FATES = {
+    "hot": ("applied hot", GREEN),
+    "restart": ("restart, unseen by clients", YELLOW),
+    "unit": ("socket unit: run `openclaw-gateway install` after saving", YELLOW),
+    "ignored": ("ignored: it needs a restart, and gateway.reload.mode is hot", YELLOW),
+    "none": ("nothing", ""),
+}
+
+
+def tell_plan(made: Plan) -> None:
+    for change in made.changes:
+        words, colour = FATES[made.fate(change)]
+        say(f"{change.path}: ", paint(words, colour))
+    if made.outcome == "off":
+        say("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
+    elif not made.changes:
+        say("no difference in meaning: nothing will happen")
+
+
+def plan_facts(made: Plan) -> dict[str, Any]:
+    return {
+        "outcome": made.outcome,
+        "changes": [{**msgspec.to_builtins(change), "fate": made.fate(change)} for change in made.changes],
+        "restart": made.restart,
+        "unit": made.unit,
+        "actions": made.actions,
+        "ignored": made.ignored,
+    }

@@ -1,0 +1,122 @@
+"""Which of a config's files has a key: the texts of all of them for a new meaning of the whole. Pure."""
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gateway.config import edit
+from gateway.config.include import KEY, Layer
+from gateway.config.parse import Document, Path, dotted
+from gateway.reload.plan import same
+
+_GONE: Final = object()
+
+
+class NotOwned(ValueError):
+    """No single file can be edited for this; `str()` names those that have it."""
+
+
+def texts(layers: tuple[Layer, ...], tree: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
+    """By file, the new texts of those that change, so that together they mean `wanted`. Raises NotOwned, edit.Refused.
+
+    Whoever writes them checks first that they do: arrays of several files and files that include others may surprise.
+    """
+    values: dict[str, Any] = {}
+    documents: dict[str, Document] = {}
+    often = Counter(document.file for _, _, document in layers)
+    for path, value in _differences(tree, wanted, ()):
+        for inside, document in _places(layers, path, gone=value is _GONE):
+            if often[document.file] > 1:
+                raise NotOwned(f"{dotted(path)} stands in {document.file}, which is included more than once")
+            documents[document.file] = document
+            now = values.get(document.file, document.value)
+            values[document.file] = _with(copy.deepcopy(now), inside, value)
+    return {file: edit.rewrite(document.text, values[file]) for file, document in documents.items()}
+
+
+def with_value(layers: tuple[Layer, ...], tree: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, str]:
+    """As `texts`, for one value at a path."""
+    wanted = copy.deepcopy(tree)
+    node: Any = wanted
+    for key in path[:-1]:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise NotOwned(f"{key} of {dotted(path)} is no object")
+    node[path[-1]] = value
+    return texts(layers, tree, wanted)
+
+
+def flattens(parsed: Any, value: Any, tree: Any) -> bool:
+    """Whether a new text says itself what the file before has from others: some client sends back the whole."""
+    if not isinstance(parsed, dict) or not isinstance(value, dict):
+        return False
+    if KEY in parsed and KEY not in value:
+        included = set(tree) - set(parsed) if isinstance(tree, dict) else set()
+        return bool(included & value.keys())
+    at = tree if isinstance(tree, dict) else {}
+    return any(flattens(parsed[key], value[key], at.get(key)) for key in parsed.keys() & value.keys())
+
+
+def _differences(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """What a key becomes; arrays as a whole."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _differences(old.get(key, _GONE), new.get(key, _GONE), (*path, key))
+    elif new is _GONE or old is _GONE or not same(old, new):
+        yield path, new
+
+
+def _places(layers: tuple[Layer, ...], path: Path, *, gone: bool) -> list[tuple[Path, Document]]:
+    """Where to edit: everywhere for what goes, else where it counts."""
+    holding = _holding(layers, path)
+    if len(holding) > 1 and any(isinstance(_value(document.value, inside), list) for inside, document in holding):
+        files = " and ".join(document.file for _, document in holding)
+        raise NotOwned(f"{dotted(path)} is put together of what stands in {files}")
+    for inside, document in holding:
+        if _includes(_value(document.value, inside)):
+            raise NotOwned(f"{dotted(path)} stands in {document.file} with a $include in it")
+    if holding:
+        return holding if gone else holding[:1]
+    for length in range(len(path) - 1, -1, -1):
+        if beside := _holding(layers, path[:length]):
+            inside, document = beside[0]
+            return [((*inside, *path[length:]), document)]
+    raise NotOwned(f"{dotted(path)} stands in no file")
+
+
+def _holding(layers: tuple[Layer, ...], path: Path) -> list[tuple[Path, Document]]:
+    """The files that have it, the winner first. What does nothing but include has none of what it includes."""
+    found = []
+    for mount, inside, document in layers:
+        target = inside + path[len(mount) :]
+        if path[: len(mount)] == mount and document.has(target):
+            value = _value(document.value, target)
+            if not (isinstance(value, dict) and value.keys() == {KEY}):
+                found.append((target, document))
+    return found
+
+
+def _includes(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_includes, value))
+    return isinstance(value, dict) and (KEY in value or any(map(_includes, value.values())))
+
+
+def _value(tree: Any, path: Path) -> Any:
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+def _with(tree: Any, path: Path, value: Any) -> Any:
+    if not path:
+        return value
+    node = tree
+    for step in path[:-1]:
+        node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
+    if value is not _GONE:
+        node[path[-1]] = value
+    elif isinstance(node, dict):
+        node.pop(path[-1], None)
+    return tree
