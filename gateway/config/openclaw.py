@@ -61,6 +61,7 @@ READ: dict[str, frozenset[str] | None] = {
     "mcp": _words("servers"),
     "models": _words("providers"),
     "session": _words("mainKey scope"),
+    "tools": _words("allow alsoAllow byProvider deny profile toolsBySender"),
     "ui": _words("assistant"),
 }
 """Sections that are used though they have no types in `schema`, and their keys that are; None: whatever stands there.

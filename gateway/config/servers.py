@@ -1,80 +1,183 @@
 """MCP servers as `mcp.servers` of the config names them: what a run's tools come from.
 
-The section is not in `schema`, so nothing has validated it: a server that cannot be used is left out and told of.
+The section is not in `schema`: a server that cannot be used is left out and told of. What restricts a server
+(`toolFilter`, `sslVerify`) and cannot be honoured is an error of the config.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from gateway.config.catalog import section, text
+from gateway.config.parse import Path
 from gateway.config.providers import Unusable, cut, is_url
 from gateway.link.messages import Server
 
 MAX_SERVERS = 32
-TRANSPORTS = ("streamable-http", "http")
-"""Of those that OpenClaw knows, what is spoken here with a URL; without one it is `stdio`."""
+MAX_PREFIX = 30
+"""Characters of a server's name in the names of its tools."""
+MAX_WAIT_MS = 3_600_000
+"""The most that a config may have a server waited for."""
+TRANSPORTS: Mapping[str, str] = {"streamable-http": "streamable-http", "http": "streamable-http", "sse": "sse"}
+"""With a URL, by the words of OpenClaw and of other programs; without a URL it is `stdio`."""
+OTHERS = {
+    **dict.fromkeys(("includeTools", "allowedTools", "enabledTools", "enabled_tools"), 'toolFilter: {include: ["…"]}'),
+    **dict.fromkeys(("excludeTools", "disallowedTools", "disabledTools", "disabled_tools"), "toolFilter.exclude"),
+    **{"tool_filter": "toolFilter", "ssl_verify": "sslVerify", "client_cert": "clientCert", "client_key": "clientKey"},
+}
+"""Keys of other programs that restrict or protect, and what they are called here."""
+RENAMED = {
+    **dict.fromkeys(("timeout", "timeoutMs", "request_timeout_ms"), "requestTimeoutMs (milliseconds)"),
+    **dict.fromkeys(("connectTimeout", "connect_timeout", "startupTimeoutMs"), "connectionTimeoutMs (milliseconds)"),
+}
+"""Keys of other programs that say how long to wait."""
 _KEY = "mcp.servers"
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+
+Wrong = tuple[Path, str, str]
+"""Where, what is wrong, and the way out."""
+
+
+class _Found(NamedTuple):
+    servers: list[Server]
+    unusable: dict[str, Unusable]
+    remarks: list[str]
 
 
 def servers(tree: dict[str, Any]) -> list[Server]:
     """Those that are enabled and can be used, in the order of the file."""
-    return _read(tree)[0]
+    return _read(tree).servers
+
+
+def unusable(tree: dict[str, Any]) -> dict[str, str]:
+    """Why the others that are enabled cannot be used, by their names."""
+    return {name: str(error) for name, error in _read(tree).unusable.items()}
 
 
 def problems(tree: dict[str, Any]) -> list[str]:
-    """A sentence for each server that is enabled and cannot be used."""
-    return _read(tree)[1]
+    """A sentence for each server that is enabled and cannot be used, and for what of a server is not read."""
+    found = _read(tree)
+    return [*map(str, found.unusable.values()), *found.remarks]
 
 
-def _read(tree: dict[str, Any]) -> tuple[list[Server], list[str]]:
-    found: list[Server] = []
-    told: list[str] = []
+def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
+    """What restricts or protects, and cannot be honoured."""
     for name, entry in section(tree, "mcp", "servers").items():
-        if isinstance(entry, dict) and (entry.get("enabled") is False or entry.get("disabled") is True):
+        if isinstance(entry, dict) and _enabled(entry):
+            yield from _wrong_server(("mcp", "servers", name), entry)
+
+
+def prefixes(names: list[str]) -> dict[str, str]:
+    """What the names of a server's tools begin with, as OpenClaw makes it of the names of all that are declared."""
+    taken: dict[str, str] = {}
+    return {name: _prefix(name, taken) for name in names}
+
+
+def _read(tree: dict[str, Any]) -> _Found:
+    found = _Found([], {}, [])
+    declared = section(tree, "mcp", "servers")
+    starts = prefixes(list(declared))
+    for name, entry in declared.items():
+        if isinstance(entry, dict) and not _enabled(entry):
             continue
         try:
-            if len(found) == MAX_SERVERS:
+            if len(found.servers) == MAX_SERVERS:
                 what = f"there are more than {MAX_SERVERS} servers"
                 raise Unusable(_KEY, what, f"those from {cut(name)} on are left out; disable some")
-            found.append(_server(name, entry))
+            found.servers.append(_server(name, entry, starts[name]))
+            found.remarks.extend(_remarks(name, entry, starts[name]))
         except Unusable as error:
-            told.append(str(error))
+            found.unusable[name] = error
             if error.key == _KEY:
                 break
-    return found, told
+    return found
 
 
-def _server(name: str, entry: Any) -> Server:
+def _enabled(entry: dict[str, Any]) -> bool:
+    return entry.get("enabled") is not False and entry.get("disabled") is not True
+
+
+def _server(name: str, entry: Any, prefix: str) -> Server:
     key = f"{_KEY}.{cut(name)}"
     if not isinstance(entry, dict):
         raise Unusable(key, "not an object", "write it as {command: …} or {url: …}")
     if entry.get("auth") == "oauth":
         raise Unusable(f"{key}.auth", '"oauth" is not supported', "put a token into headers.Authorization")
     url, command = text(entry.get("url")), text(entry.get("command"))
+    limits: dict[str, Any] = {
+        "prefix": prefix,
+        "include": _patterns(entry, "include"),
+        "exclude": _patterns(entry, "exclude"),
+        "connect_ms": _milliseconds(entry.get("connectionTimeoutMs")),
+        "request_ms": _milliseconds(entry.get("requestTimeoutMs")),
+    }
     if command and not url:
         return Server(
             name,
-            command=command,
+            command=_command(f"{key}.command", command),
             args=_texts(f"{key}.args", entry.get("args")),
             env=_pairs(f"{key}.env", entry.get("env")),
             cwd=text(entry.get("cwd")) or text(entry.get("workingDirectory")),
+            **limits,
         )
     if not url:
+        if other := next((each for each in ("baseUrl", "baseURL", "serverUrl", "httpUrl") if entry.get(each)), None):
+            raise Unusable(f"{key}.{other}", "not a key of a server", "call it url")
         raise Unusable(key, "it has neither a command nor a url", "set one of them")
     if not is_url(url):
         raise Unusable(f"{key}.url", "not an address", 'set it to a URL such as "https://mcp.example/mcp"')
-    transport = text(entry.get("transport")) or text(entry.get("type")) or TRANSPORTS[0]
-    if transport not in TRANSPORTS:
-        raise Unusable(f"{key}.transport", f'"{cut(transport)}" is not supported', f'use "{TRANSPORTS[0]}"')
-    return Server(name, url=url, headers=_pairs(f"{key}.headers", entry.get("headers")))
+    return Server(
+        name,
+        url=url,
+        headers=_pairs(f"{key}.headers", entry.get("headers")),
+        transport=_transport(key, entry),
+        verify=entry.get("sslVerify") is not False,
+        client_cert=text(entry.get("clientCert")),
+        client_key=text(entry.get("clientKey")),
+        **limits,
+    )
+
+
+def _transport(key: str, entry: dict[str, Any]) -> Any:
+    """Without any, OpenClaw takes it for SSE and others for streamable HTTP: whichever the server speaks."""
+    name = next((each for each in ("transport", "type") if text(entry.get(each))), "transport")
+    written = (text(entry.get(name)) or "").lower()
+    if written and written not in TRANSPORTS:
+        raise Unusable(f"{key}.{name}", f'"{cut(written)}" is not for a url', 'use "streamable-http" or "sse"')
+    return TRANSPORTS.get(written, "")
+
+
+def _command(key: str, command: str) -> str:
+    first, *rest = command.split()
+    if rest and "/" not in first:
+        shown = ", ".join(f'"{cut(each)}"' for each in rest[:4])
+        what = "arguments stand in the command"
+        raise Unusable(key, what, f'write command: "{cut(first)}", args: [{shown}{", …" if rest[4:] else ""}]')
+    return command
+
+
+def _patterns(entry: dict[str, Any], which: str) -> list[str]:
+    written = section(entry, "toolFilter").get(which)
+    return [each for each in written if isinstance(each, str)] if isinstance(written, list) else []
+
+
+def _milliseconds(written: Any) -> int | None:
+    if not _is_wait(written):
+        return None
+    return min(math.ceil(written), MAX_WAIT_MS)
+
+
+def _is_wait(written: Any) -> bool:
+    return isinstance(written, int | float) and not isinstance(written, bool) and 0 < written < math.inf
 
 
 def _texts(key: str, written: Any) -> list[str]:
     if written is None:
         return []
-    if not isinstance(written, list) or not all(isinstance(each, str) for each in written):
+    if not isinstance(written, list):
         raise Unusable(key, "not a list of texts", 'write it as ["one", "two"]')
-    return written
+    return [_plain(f"{key}[{index}]", value) for index, value in enumerate(written)]
 
 
 def _pairs(key: str, written: Any) -> dict[str, str]:
@@ -89,6 +192,60 @@ def _pairs(key: str, written: Any) -> dict[str, str]:
 def _plain(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JavaScript, whose file this is, writes no ".0"
     if not isinstance(value, str | int | float):
         raise Unusable(key, "not a text", "write it in quotes")
     return str(value)
+
+
+def _prefix(name: str, taken: dict[str, str]) -> str:
+    plain = _NOT_IN_NAMES.sub("-", name.strip()) or "mcp"
+    plain = (plain if plain[0].isalpha() else f"mcp-{plain}")[:MAX_PREFIX]
+    found, number = plain, int(taken.get(f"{plain.lower()}#", "1"))
+    while found.lower() in taken:
+        number += 1
+        mark = f"-{number}"
+        found = f"{plain[: MAX_PREFIX - len(mark)]}{mark}"
+    taken[found.lower()] = name
+    taken[f"{plain.lower()}#"] = str(number)
+    return found
+
+
+def _remarks(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
+    """What is written and does not do what it seems to."""
+    key = f"{_KEY}.{cut(name)}"
+    for other, ours in RENAMED.items():
+        if other in entry:
+            yield f"{key}.{other}: not read; it is called {ours} here"
+    for own in ("connectionTimeoutMs", "requestTimeoutMs"):
+        if entry.get(own) is not None and not _is_wait(entry[own]):
+            yield f"{key}.{own}: not a number of milliseconds above 0; the usual time counts"
+    for pattern in _patterns(entry, "include"):
+        if pattern.lower().startswith(f"{prefix.lower()}__"):
+            way_out = f'"{cut(pattern[len(prefix) + 2 :])}"'
+            yield f'{key}.toolFilter.include: "{cut(pattern)}" matches nothing: names stand without the server\'s, {way_out}'
+
+
+def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Wrong]:
+    for other, ours in OTHERS.items():
+        if other in entry:
+            yield (*path, other), "not a key here, and it restricts or protects", f"write it as {ours}"
+    verify = entry.get("sslVerify")
+    if verify is not None and not isinstance(verify, bool):
+        yield (*path, "sslVerify"), "must be true or false", "without it certificates are verified"
+    for key in ("clientCert", "clientKey"):
+        if entry.get(key) is not None and not text(entry[key]):
+            yield (*path, key), "must be the path of a file", "write it in quotes"
+    written = entry.get("toolFilter")
+    if written is None:
+        return
+    if not isinstance(written, dict):
+        yield (*path, "toolFilter"), "must be an object", 'write it as {include: ["read_*"], exclude: ["admin_*"]}'
+        return
+    for key, value in written.items():
+        here = (*path, "toolFilter", key)
+        if key not in ("include", "exclude"):
+            yield here, "not a key of a filter", "it has include and exclude"
+        elif not isinstance(value, list) or not value or not all(text(each) for each in value):
+            yield here, "must be a list of names of tools, and not empty", f'write it as {key}: ["read_*"]'

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gateway.config import servers, tool_policy
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
 from gateway.config.openclaw import READ
 from gateway.config.parse import Path, Place, dotted, issue
@@ -64,6 +65,9 @@ def validate(
     config = msgspec.convert(_nest(values), Config)
     if complete:
         check.across(config)
+        if isinstance(tree, dict):
+            for path, what, way_out in (*tool_policy.wrong(tree), *servers.wrong(tree)):
+                check.add(path, what, hint=way_out)
     return Verdict(None if check.issues else config, tuple(check.issues), tuple(check.unused))
 
 

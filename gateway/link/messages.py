@@ -53,6 +53,17 @@ Api = Literal["builtin", "openai-completions", "openai-responses", "anthropic-me
 """The protocols of model providers, by OpenClaw's names; `builtin` is our own echo."""
 
 
+class ToolRule(Struct, frozen=True, omit_defaults=True):
+    """One layer of the config's tool policy. A tool is offered when every layer lets it pass."""
+
+    key: str
+    """Where the config has it."""
+    allow: list[str] = []
+    """Names, globs with `*`, and groups; without any, whatever is not denied passes."""
+    deny: list[str] = []
+    """Wins."""
+
+
 class Model(Struct, frozen=True, omit_defaults=True):
     """One model to try, with everything that is needed to reach it."""
 
@@ -71,13 +82,15 @@ class Model(Struct, frozen=True, omit_defaults=True):
     """Dollars for a million tokens: input, output, cacheRead, cacheWrite."""
     pace_ms: int = 0
     """Of `builtin`: milliseconds between two words."""
+    tools: list[ToolRule] = []
+    """What the config lets it call."""
 
     def __repr__(self) -> str:
         return f"Model({self.provider}/{self.id})"  # a key must not get into a log
 
 
 class Server(Struct, frozen=True, omit_defaults=True):
-    """One MCP server: a command (stdio) or a URL (streamable HTTP)."""
+    """One MCP server: a command (stdio) or a URL (streamable HTTP, or SSE as it was before)."""
 
     name: str
     command: str | None = None
@@ -86,6 +99,23 @@ class Server(Struct, frozen=True, omit_defaults=True):
     cwd: str | None = None
     url: str | None = None
     headers: dict[str, str] = {}
+    prefix: str = ""
+    """Before the names of its tools; without one it is made of `name`."""
+    transport: Literal["", "streamable-http", "sse"] = ""
+    """With a URL; without one whichever the server speaks."""
+    include: list[str] = []
+    """Names of its tools, or globs with `*`; without any, all of them."""
+    exclude: list[str] = []
+    """Wins."""
+    connect_ms: int | None = None
+    """For its start."""
+    request_ms: int | None = None
+    """For one answer."""
+    verify: bool = True
+    """Whether its certificate must be trusted."""
+    client_cert: str | None = None
+    """A file in PEM, for a server that asks who comes."""
+    client_key: str | None = None
 
     def __repr__(self) -> str:
         return f"Server({self.name})"
@@ -120,6 +150,10 @@ class Spec(Struct, frozen=True, omit_defaults=True):
     thinking: str = "off"
     """off, minimal, low, medium, high, xhigh."""
     servers: list[Server] = []
+    unusable: dict[str, str] = {}
+    """MCP servers that the config names and that cannot be used, and why."""
+    environment: dict[str, str] = {}
+    """Of the names in `gateway.inherited`, what the gateway knows and the agent's own environment may lack."""
     workspace: str | None = None
     """The folder in which tools start."""
     conversation: str = ""
@@ -203,16 +237,18 @@ class Said(Struct, frozen=True, tag_field="kind", tag="said"):
 
 
 class ToolStarted(Struct, frozen=True, tag_field="kind", tag="tool_started"):
-    """From here on the run cannot be repeated as if nothing had happened."""
+    """From here on the run cannot be repeated as if nothing had happened, if it `acts`.
+
+    One that does not is an MCP server (`name`) of which something is to be said: that it is slow, or cannot be used.
+    """
 
     call: str
     name: str
     args: dict[str, Any]
+    acts: bool = True
 
 
 class ToolEnded(Struct, frozen=True, tag_field="kind", tag="tool_ended"):
-    """One that has not begun is an MCP server (`name`) that cannot be used: the run goes on without its tools."""
-
     call: str
     name: str
     ok: bool

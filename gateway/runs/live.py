@@ -81,7 +81,7 @@ class Live:
                 self.text = self.thinking = ""
             case Said(message=message):
                 self._say(event.seq, message)
-            case ToolStarted():
+            case ToolStarted(acts=True):
                 self.acted = True
             case Ended():
                 self.over = True

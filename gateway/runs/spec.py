@@ -10,11 +10,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway import workspace
-from gateway.config.models import bounds, chain, thinking
+from gateway import inherited, workspace
+from gateway.config.models import bounds, chain, environment, thinking
 from gateway.config.prompt import system_prompt
-from gateway.config.servers import servers
+from gateway.config.servers import servers, unusable
 from gateway.config.substitute import Lookup
+from gateway.config.tool_policy import rules
 from gateway.link.messages import Spec
 from gateway.sessions.records import Run
 from gateway.sessions.store import Store
@@ -36,7 +37,11 @@ class Specifier:
         tree, request = self._tree(), run.request
         session = await self._store.session(run.session) if request.keeps else None
         entry: Mapping[str, Any] = session.entry if session else {}
-        models = chain(tree, self._environment, run.agent, request.model or entry.get("model"))
+        lookup = environment(tree, self._environment)
+        models = [
+            replace(model, tools=rules(tree, run.agent, model.provider, model.id))
+            for model in chain(tree, self._environment, run.agent, request.model or entry.get("model"))
+        ]
         history = await self._store.history(run.session, run.id) if session is not None else []
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
@@ -53,6 +58,8 @@ class Specifier:
             system="\n\n".join(part for part in system if part),
             thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
             servers=servers(tree),
+            unusable=unusable(tree),
+            environment={name: value for name in inherited.NAMES if (value := lookup(name)) is not None},
             workspace=str(place) if place.is_dir() else None,
             conversation=run.transcript or "",
             bounds=limits,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.servers import MAX_SERVERS, problems, servers
+from gateway.config.servers import MAX_SERVERS, MAX_WAIT_MS, problems, servers, unusable, wrong
 from gateway.link.messages import Server
 
 
@@ -17,14 +17,15 @@ def tree(**entries: Any) -> dict[str, Any]:
 def test_a_command() -> None:
     entry = {"command": "npx", "args": ["-y", "x"], "env": {"A": "1", "N": 2, "B": True}, "workingDirectory": "/w"}
     assert servers(tree(files=entry)) == [
-        Server("files", command="npx", args=["-y", "x"], env={"A": "1", "N": "2", "B": "true"}, cwd="/w")
+        Server("files", command="npx", args=["-y", "x"], env={"A": "1", "N": "2", "B": "true"}, cwd="/w", prefix="files")
     ]
 
 
 def test_an_address() -> None:
     entry = {"url": "https://h/mcp", "transport": "streamable-http", "headers": {"Authorization": "Bearer s3cret"}}
     (found,) = servers(tree(docs=entry))
-    assert found == Server("docs", url="https://h/mcp", headers={"Authorization": "Bearer s3cret"})
+    headers = {"Authorization": "Bearer s3cret"}
+    assert found == Server("docs", url="https://h/mcp", headers=headers, prefix="docs", transport="streamable-http")
     assert "s3cret" not in repr(found)
 
 
@@ -40,9 +41,15 @@ def test_switched_off() -> None:
         ({}, "mcp.servers.x: it has neither a command nor a url; set one of them"),
         ({"url": "h"}, 'mcp.servers.x.url: not an address; set it to a URL such as "https://mcp.example/mcp"'),
         (
-            {"url": "http://h", "transport": "sse"},
-            'mcp.servers.x.transport: "sse" is not supported; use "streamable-http"',
+            {"url": "http://h", "type": "websocket"},
+            'mcp.servers.x.type: "websocket" is not for a url; use "streamable-http" or "sse"',
         ),
+        ({"baseUrl": "https://x/mcp"}, "mcp.servers.x.baseUrl: not a key of a server; call it url"),
+        (
+            {"command": "npx -y some-server"},
+            'mcp.servers.x.command: arguments stand in the command; write command: "npx", args: ["-y", "some-server"]',
+        ),
+        ({"command": "x", "args": ["-y", {}]}, "mcp.servers.x.args[1]: not a text; write it in quotes"),
         (
             {"url": "http://h", "auth": "oauth"},
             'mcp.servers.x.auth: "oauth" is not supported; put a token into headers.Authorization',
@@ -68,7 +75,78 @@ def test_at_the_bound() -> None:
     ]
 
 
-KEYS = st.sampled_from(["mcp", "servers", "command", "args", "env", "url", "headers", "enabled", "transport", "x"])
+def test_transports_by_the_words_of_openclaw_and_of_others() -> None:
+    written: list[dict[str, Any]] = [{}, {"transport": "sse"}, {"type": "SSE"}, {"type": "http"}, {"transport": "http"}]
+    found = servers(tree(**{f"s{index}": {"url": "http://h", **each} for index, each in enumerate(written)}))
+    assert [each.transport for each in found] == ["", "sse", "sse", "streamable-http", "streamable-http"]
+
+
+def test_a_number_among_the_arguments_is_its_text_and_a_path_may_have_spaces() -> None:
+    (found,) = servers(tree(x={"command": "/opt/my tools/srv", "args": ["-y", 1, 2.0, True]}))
+    assert (found.command, found.args) == ("/opt/my tools/srv", ["-y", "1", "2", "true"])
+
+
+def test_what_restricts_and_how_long_is_waited() -> None:
+    entry = {
+        **{"url": "https://h", "connectionTimeoutMs": 2000, "requestTimeoutMs": 1500.5, "sslVerify": False},
+        **{"clientCert": "~/c.pem", "clientKey": "~/k.pem"},
+        "toolFilter": {"include": ["search_*"], "exclude": ["admin_*"]},
+    }
+    (found,) = servers(tree(x=entry))
+    assert (found.connect_ms, found.request_ms, found.verify) == (2000, 1501, False)
+    assert (found.client_cert, found.client_key) == ("~/c.pem", "~/k.pem")
+    assert (found.include, found.exclude) == (["search_*"], ["admin_*"])
+    assert not problems(tree(x=entry)) and not list(wrong(tree(x=entry)))
+    (found,) = servers(tree(x={"command": "x", "connectionTimeoutMs": 10**12}))
+    assert found.connect_ms == MAX_WAIT_MS
+
+
+@pytest.mark.parametrize(
+    ("entry", "where"),
+    [
+        ({"toolFilter": []}, "toolFilter"),
+        ({"toolFilter": {"include": "query"}}, "toolFilter.include"),
+        ({"toolFilter": {"exclude": []}}, "toolFilter.exclude"),
+        ({"toolFilter": {"exclude": [" "]}}, "toolFilter.exclude"),
+        ({"toolFilter": {"deny": ["x"]}}, "toolFilter.deny"),
+        ({"sslVerify": "false"}, "sslVerify"),
+        ({"clientCert": 1}, "clientCert"),
+        ({"excludeTools": ["x"]}, "excludeTools"),
+        ({"ssl_verify": False}, "ssl_verify"),
+    ],
+)
+def test_what_restricts_and_cannot_be_honoured_is_an_error(entry: dict[str, Any], where: str) -> None:
+    config = tree(x={"command": "x", **entry})
+    ((path, what, way_out),) = wrong(config)
+    assert ".".join(map(str, path)) == f"mcp.servers.x.{where}" and what and way_out
+    assert not list(wrong(tree(x={"command": "x", "enabled": False, **entry})))
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"timeout": 5}, "mcp.servers.x.timeout: not read; it is called requestTimeoutMs (milliseconds) here"),
+        (
+            {"connectionTimeoutMs": "2s"},
+            "mcp.servers.x.connectionTimeoutMs: not a number of milliseconds above 0; the usual time counts",
+        ),
+        (
+            {"toolFilter": {"include": ["x__query"]}},
+            'mcp.servers.x.toolFilter.include: "x__query" matches nothing: names stand without the server\'s, "query"',
+        ),
+    ],
+)
+def test_what_does_not_do_what_it_seems_to_is_a_warning(entry: dict[str, Any], sentence: str) -> None:
+    config = tree(x={"command": "y", **entry})
+    assert problems(config) == [sentence] and len(servers(config)) == 1
+
+
+KEYS = st.sampled_from(
+    [
+        *("mcp", "servers", "command", "args", "env", "url", "headers", "enabled", "transport", "x", "toolFilter"),
+        *("include", "exclude", "sslVerify", "requestTimeoutMs", "type", "baseUrl"),
+    ]
+)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just("http://h"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
@@ -81,3 +159,5 @@ def test_nothing_in_a_file_can_break_it(entries: Any) -> None:
     for config in ({"mcp": entries}, {"mcp": {"servers": entries}}, tree(a=entries, b=entries)):
         assert all(each.command or each.url for each in servers(config))
         problems(config)
+        list(wrong(config))
+        assert not set(unusable(config)) & {each.name for each in servers(config)}

@@ -1,0 +1,145 @@
+"""Which tools the config lets a model of an agent call: `tools`, an agent's own `tools`, and `byProvider` in both.
+
+The layers and their order are OpenClaw's (docs/gateway/config-tools/tool-policy.md). All tools here are those of MCP
+servers, so of groups and profiles only what they say of those counts. A value that cannot be honoured is an error of
+the config: its author believes that something is forbidden.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.config.catalog import find, section
+from gateway.config.parse import Path
+from gateway.config.providers import ALIASES
+from gateway.link.messages import ToolRule
+
+PROFILES = {"minimal": False, "coding": True, "messaging": True, "full": True}
+"""Whether a profile has the tools of MCP servers."""
+LISTS = ("allow", "alsoAllow", "deny")
+NOTHING = "session_status"
+"""Stands for OpenClaw's own tools in a list, of which none is here."""
+ANYBODY = "*"
+"""The sender that `toolsBySender` means when no channel has named one."""
+
+Wrong = tuple[Path, str, str]
+"""Where, what is wrong, and the way out."""
+
+
+def rules(tree: dict[str, Any], agent: str, provider: str, model: str) -> list[ToolRule]:
+    """All layers that say anything of tools of MCP servers."""
+    places = [("tools", section(tree, "tools")), *_own(tree, agent)]
+    each = [(key, part, *_by_provider(key, part, provider, model)) for key, part in places]
+    layers = [
+        _profile([(key, part) for key, part, _, _ in each]),
+        _profile([(key, part) for _, _, key, part in each]),
+        *(_lists(key, part) for shared, own, key, part in each for key, part in ((shared, own), (key, part))),
+        next((_of_anybody(*place) for place in reversed(places) if ANYBODY in section(place[1], "toolsBySender")), None),
+    ]
+    return [rule for rule in layers if rule is not None]
+
+
+def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
+    """What of it cannot be honoured."""
+    yield from _wrong_tools(("tools",), tree.get("tools"))
+    agents = tree.get("agents")
+    if not isinstance(agents, dict):
+        return
+    entries = agents.get("entries")
+    for id, entry in entries.items() if isinstance(entries, dict) else ():
+        yield from _wrong_tools(("agents", "entries", id, "tools"), entry.get("tools") if _is(entry) else None)
+    listed = agents.get("list")
+    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+        yield from _wrong_tools(("agents", "list", index, "tools"), entry.get("tools") if _is(entry) else None)
+    defaults = agents.get("defaults")
+    written = defaults.get("tools") if _is(defaults) else None
+    yield from _wrong_tools(("agents", "defaults", "tools"), written)
+    if written is not None and (entries or listed):
+        what = "it counts only where no agent is listed"
+        yield ("agents", "defaults", "tools"), what, "move it to tools at the root of the config"
+
+
+def _own(tree: dict[str, Any], agent: str) -> list[tuple[str, dict[str, Any]]]:
+    """Where no agent is listed, the defaults are the one's that there is."""
+    if not (section(tree, "agents", "entries") or section(tree, "agents").get("list")):
+        return [("agents.defaults.tools", section(tree, "agents", "defaults", "tools"))]
+    found = find(tree, agent)
+    return [(f"{found.key}.tools", section(found.entry, "tools"))] if found else []
+
+
+def _by_provider(key: str, part: dict[str, Any], provider: str, model: str) -> tuple[str, dict[str, Any]]:
+    """The entry of the full name of a model, else of its provider."""
+    entries = {_plain(name): name for name in reversed(section(part, "byProvider"))}
+    for wanted in (_plain(f"{provider}/{model}"), _plain(provider)):
+        if (name := entries.get(wanted)) is not None:
+            return f"{key}.byProvider.{name}", section(part, "byProvider", name)
+    return "", {}
+
+
+def _plain(name: str) -> str:
+    """A provider or a full name of a model, spelled one way."""
+    provider, slash, id = name.strip().lower().partition("/")
+    return f"{ALIASES.get(provider, provider)}{slash}{id}"
+
+
+def _profile(parts: list[tuple[str, dict[str, Any]]]) -> ToolRule | None:
+    """The profile of the narrowest place that has one, with what the narrowest that has such a list allows beside it.
+
+    A profile without the tools of MCP servers has OpenClaw's own.
+    """
+    key, profile = next(((key, part["profile"]) for key, part in reversed(parts) if part.get("profile")), ("", "full"))
+    if isinstance(profile, str) and PROFILES.get(profile):
+        return None
+    more = next((also for _, part in reversed(parts) if isinstance(also := part.get("alsoAllow"), list)), [])
+    return ToolRule(f"{key}.profile", [NOTHING, *_texts(more)])
+
+
+def _lists(key: str, part: dict[str, Any]) -> ToolRule | None:
+    allow, deny = _texts(part.get("allow")), _texts(part.get("deny"))
+    if allow:
+        allow += _texts(part.get("alsoAllow"))
+    return ToolRule(key, allow, deny) if allow or deny else None
+
+
+def _of_anybody(key: str, part: dict[str, Any]) -> ToolRule | None:
+    return _lists(f"{key}.toolsBySender.{ANYBODY}", section(part, "toolsBySender", ANYBODY))
+
+
+def _texts(written: Any) -> list[str]:
+    return [each for each in written if isinstance(each, str)] if isinstance(written, list) else []
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _wrong_tools(path: Path, written: Any) -> Iterator[Wrong]:
+    if written is None:
+        return
+    if not isinstance(written, dict):
+        yield path, "must be an object", 'write it as {deny: ["server__tool"]}'
+        return
+    yield from _wrong_scope(path, written)
+    for name in ("byProvider", "toolsBySender"):
+        inner = written.get(name)
+        if inner is not None and not isinstance(inner, dict):
+            yield (*path, name), "must be an object", 'write it as {name: {deny: ["server__tool"]}}'
+        for key, part in inner.items() if isinstance(inner, dict) else ():
+            here = (*path, name, key)
+            if isinstance(part, dict):
+                yield from _wrong_scope(here, part)
+            else:
+                yield here, "must be an object", 'write it as {deny: ["server__tool"]}'
+
+
+def _wrong_scope(path: Path, written: dict[str, Any]) -> Iterator[Wrong]:
+    for key in LISTS:
+        value = written.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            yield (*path, key), "must be a list of names of tools", f'write it as {key}: ["server__tool", "server__*"]'
+    profile = written.get("profile")
+    if profile is not None and not (isinstance(profile, str) and profile in PROFILES):
+        yield (*path, "profile"), "not a profile", f"use one of {', '.join(PROFILES)}"
+    if written.get("allow") and written.get("alsoAllow"):
+        yield (*path, "alsoAllow"), "stands beside allow", "move its names into allow, or remove allow"
