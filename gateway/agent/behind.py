@@ -10,6 +10,8 @@ IDLE_S = 600.0
 """For so long a server waits for the next run."""
 MAX_KEPT = 16
 """Servers that wait; for one more, the one that has waited longest is ended."""
+MAX_TOLD = 1024
+"""Sentences that are known to have been said."""
 
 Key = tuple[str, str]
 """A conversation, and the name of a server in it."""
@@ -26,6 +28,7 @@ class Behind:
         self._ending: set[asyncio.Task[Any]] = set()
         self._kept: dict[Key, tuple[Keepable, asyncio.TimerHandle]] = {}
         """The one that has waited longest comes first."""
+        self._told: dict[tuple[str, str], None] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -49,6 +52,16 @@ class Behind:
         server, timer = self._kept.pop(key)
         timer.cancel()
         return server
+
+    def is_new(self, conversation: str, sentence: str) -> bool:
+        """Whether it has not been said in this conversation; from now on it has."""
+        said = conversation, sentence
+        if not conversation or said not in self._told:
+            self._told[said] = None
+            if len(self._told) > MAX_TOLD:
+                del self._told[next(iter(self._told))]
+            return True
+        return False
 
     async def gone(self) -> None:
         """End all that is kept, and return when nothing is left."""

@@ -5,7 +5,7 @@ import importlib
 import time
 from typing import TYPE_CHECKING
 
-from gateway.agent import results
+from gateway.agent import environment, results
 from gateway.agent.answer import Answer, Call, add
 from gateway.agent.asking import Asking, Emit
 from gateway.agent.behind import Behind
@@ -43,8 +43,11 @@ class Conversation:
         self._tools: Toolbox | None = None
         self._calls: list[Call] = []
         """Of the last answer, those without a result."""
+        self._notes = 0
         self._running = False
         """Whether the first of them has begun."""
+        self._waiting: set[str] = set()
+        """MCP servers that are slow, of which a beginning was told and no end."""
         self.secrets = Secrets(spec)
         self.usage = Usage()
 
@@ -69,6 +72,7 @@ class Conversation:
             answer.stop_reason = ended.stop_reason
             self.usage = add(self.usage, answer.usage)
             left.append(Said(answer.message(error=ended.failure.message if ended.failure else None)))
+        left += [ToolEnded(f"mcp-{server}", server, False, NO_RESULT) for server in sorted(self._waiting)]
         if self._running:
             left.append(ToolEnded(self._calls[0].id, self._calls[0].name, False, NO_RESULT))
         left += [Said(_tool_message(call, results.error(NO_RESULT))) for call in self._calls]
@@ -92,7 +96,8 @@ class Conversation:
             call = self._calls[0]
             self._running = True
             await self._emit(ToolStarted(call.id, call.name, call.args or {}))
-            result = await self._tools.call(call) if self._tools else results.error(f"There is no tool {call.name}.")
+            tools, model = self._tools, answer.model
+            result = await tools.call(call, model) if tools else results.error(f"There is no tool {call.name}.")
             source.add_result(call, result.blocks, ok=result.ok)
             del self._calls[0]
             self._running = False
@@ -105,24 +110,43 @@ class Conversation:
         if self._models is None:
             # Seconds of work on a small machine, in which the link must stay alive.
             module = await asyncio.to_thread(importlib.import_module, "gateway.agent.models")
+            if environment.adopt(self._spec.environment):
+                module.forget_clients()
             system = self._spec.system
-            if self._spec.servers:
+            if self._spec.servers or self._spec.unusable:
                 system += await self._open_tools()
-            self._models = module.Models(self._spec, system, self._tools.tools if self._tools else [], self.secrets)
+            offered = self._tools.offered if self._tools else lambda model: []
+            self._models = module.Models(self._spec, system, offered, self.secrets, self._note)
         assert self._models is not None
         return self._models
 
     async def _open_tools(self) -> str:
         """What the model must know of servers that are missing; the user sees it as a tool's failure."""
         module = await asyncio.to_thread(importlib.import_module, "gateway.agent.tools")
-        self._tools = tools = module.Toolbox(self._spec, self.secrets, self._behind)
-        await tools.open()
+        tools = self._tools = module.Toolbox(self._spec, self.secrets, self._behind)
+        await tools.open(self._say_slow)
         notes = ""
-        for server, why in tools.missing:
-            sentence = f"The MCP server {server} could not be used: {why}."
-            await self._emit(ToolEnded(f"mcp-{server}", server, False, sentence))
-            notes += f"\n\n{sentence} If one of its tools would be needed, say so."
+        for note in tools.notes:
+            if not note.once or self._behind.is_new(self._spec.conversation, note.text):
+                await self._note(note.server, note.text, ok=note.ok)
+            if note.known:
+                notes += f"\n\n{note.text} If one of its tools would be needed, say so."
         return notes
+
+    async def _say_slow(self, server: str) -> None:
+        self._waiting.add(server)
+        await self._emit(ToolStarted(f"mcp-{server}", server, {"waiting for": "its start"}, acts=False))
+
+    async def _note(self, server: str, text: str, *, ok: bool = False) -> None:
+        """A pair of events, as of a tool: clients show what they know the beginning of."""
+        if server in self._waiting:
+            self._waiting.discard(server)
+            call = f"mcp-{server}"
+        else:
+            self._notes += 1
+            call = f"mcp-{server}-{self._notes}" if self._notes > 1 else f"mcp-{server}"
+            await self._emit(ToolStarted(call, server, {}, acts=False))
+        await self._emit(ToolEnded(call, server, ok, text))
 
 
 def _tool_message(call: Call, result: Result) -> Message:

@@ -1,5 +1,8 @@
 """Lines out of a stream of bytes, with a bound."""
 
+BEGINNING = 64
+"""Bytes of a line that is too long which say what it was."""
+
 
 class LineTooLong(ValueError):
     pass
@@ -8,10 +11,14 @@ class LineTooLong(ValueError):
 class Lines:
     """Takes bytes as they come. What is kept of an unfinished line is at most `bound` bytes."""
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, *, skip: bool = False) -> None:
+        """With `skip`, a line that is too long is passed over, and its beginning put into `skipped`."""
         self._bound = bound
+        self._skip = skip
         self._unfinished: list[bytes] = []
         self._size = 0
+        self._skipping = False
+        self.skipped: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their newlines and without empty ones.
@@ -23,14 +30,21 @@ class Lines:
         for piece in complete:
             self._add(piece, newline=1)
             lines.append(b"".join(self._unfinished))
-            self._unfinished, self._size = [], 0
+            self._unfinished, self._size, self._skipping = [], 0, False
         if rest:
             self._add(rest, newline=0)
         return [line for line in lines if line]
 
     def _add(self, piece: bytes, newline: int) -> None:
+        if self._skipping:
+            return
         self._size += len(piece)
         if self._size + newline > self._bound:
+            beginning = b"".join([*self._unfinished, piece[:BEGINNING]])[:BEGINNING]
             self._unfinished, self._size = [], 0
-            raise LineTooLong(f"a line of more than {self._bound} bytes")
+            if not self._skip:
+                raise LineTooLong(f"a line of more than {self._bound} bytes")
+            self._skipping = True
+            self.skipped.append(beginning)
+            return
         self._unfinished.append(piece)

@@ -11,7 +11,7 @@ importing them takes a second or two.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
 from pydantic_ai.direct import model_request_stream
@@ -40,30 +40,51 @@ from gateway.agent.closing import closing
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.failures import explain
 from gateway.agent.history import result_content, to_models, tool_return
-from gateway.agent.providers import model_of, settings_of
+from gateway.agent.providers import forget_clients, model_of, settings_of
+from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
 from gateway.link.messages import Failure, Model, Spec, Text, Thinking, Usage
 
+__all__ = ["Models", "forget_clients"]
+
 log = logging.getLogger("agent.models")
+
+Offered = Callable[[Model], list[Tool]]
+Note = Callable[[str, str], Awaitable[None]]
 
 
 class Models:
     """The conversation of one run as providers are told it: what came before, then what has been said in this run."""
 
-    def __init__(self, spec: Spec, system: str, tools: list[Tool], secrets: Secrets) -> None:
+    def __init__(self, spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> None:
+        """`offered`: the tools that a model gets. `note`: tells the user of one that it cannot get."""
         self._spec = spec
         self._secrets = secrets
+        self._offered = offered
+        self._note = note
+        self._refused: set[str] = set()
+        """Tools that a provider does not take."""
         self._since: list[ModelMessage] = []
         self._prepared: dict[int, tuple[ProviderModel[Any], list[ModelMessage]]] = {}
-        self._parameters = ModelRequestParameters(
-            function_tools=[
-                ToolDefinition(name=tool.name, parameters_json_schema=tool.schema, description=tool.description)
-                for tool in tools
-            ],
-            instruction_parts=[InstructionPart(system)] if system else None,
-        )
+        self._instructions = [InstructionPart(system)] if system else None
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+        """A tool that the provider does not take is left out, and it is asked again."""
+        while True:
+            tools = [tool for tool in self._offered(answer.model) if tool.name not in self._refused]
+            try:
+                async for piece in self._ask(answer, tools):
+                    yield piece
+                return
+            except Failed as failed:
+                name = None if answer.begun or failed.__cause__ is None else refused_tool(failed.__cause__, tools)
+                if name is None or len(self._refused) >= MAX_REFUSED:
+                    raise
+                self._refused.add(name)
+                log.warning("the tool %s is left out: %s", name, failed)
+                await self._note(name, f"The tool {name} is left out of this run: {failed}")
+
+    async def _ask(self, answer: Answer, tools: list[Tool]) -> AsyncGenerator[Text | Thinking, None]:
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
             settings = settings_of(answer.model, self._spec.thinking, self._spec.bounds.silence_ms / 1000)
@@ -71,7 +92,7 @@ class Models:
                 model,
                 [*before, *self._since],
                 model_settings=settings,
-                model_request_parameters=self._parameters,
+                model_request_parameters=self._parameters(tools),
             )
             async with closing(), request as stream:
                 try:
@@ -98,6 +119,13 @@ class Models:
             self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
         else:
             self._since.append(ModelRequest([part]))
+
+    def _parameters(self, tools: list[Tool]) -> ModelRequestParameters:
+        defined = [
+            ToolDefinition(name=tool.name, parameters_json_schema=tool.schema, description=tool.description)
+            for tool in tools
+        ]
+        return ModelRequestParameters(function_tools=defined, instruction_parts=self._instructions)
 
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
         """In a thread: it imports the provider's library, and a history may hold many pictures."""

@@ -92,9 +92,19 @@ def _openai(provider: str, base_url: str | None, key: str) -> Any:
 @cache
 def http_client() -> httpx2.AsyncClient:
     """One for all, so that the next run finds the connection open. Its keys are in the requests, not in it."""
-    client = create_async_httpx2_client(timeout=httpx2.Timeout(600, connect=CONNECT_S))
+    try:
+        client = create_async_httpx2_client(timeout=httpx2.Timeout(600, connect=CONNECT_S))
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        what = f"a proxy in the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) cannot be used: {error}"
+        raise Failed(Failure("config", f"{what}; set it to one of http or https.")) from error
     client.event_hooks["response"] = [_bound]
     return client
+
+
+def forget_clients() -> None:
+    """The way to the network is another one. What is under way goes on."""
+    http_client.cache_clear()
+    _make.cache_clear()
 
 
 async def _bound(response: httpx2.Response) -> None:

@@ -1,13 +1,14 @@
 """An MCP server that is a process: its pipes as the SDK's streams, and its end.
 
 Not the SDK's own `stdio_client`, because of the end: there, what a server has started itself outlives a server that
-leaves when it is told to. Here the whole process group is ended, in less time than the agent has for leaving; what the
-server writes to stderr gets into the log, with a bound; and a line has a bound too.
+leaves when it is told to. Here everything that it has started is ended, in less time than the agent has for leaving;
+what the server writes to stderr gets into the log, with a bound; and a line has a bound too.
 """
 
 import asyncio
 import logging
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,59 +16,64 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
 
+from gateway.agent import escaped
+from gateway.agent.explaining import Explained
 from gateway.agent.failed import Secrets
-from gateway.agent.lines import Lines, LineTooLong
+from gateway.agent.lines import Lines
+from gateway.agent.stdout import MAX_LINE, Stdout, Unspeakable
+from gateway.inherited import NAMES
 from gateway.link.messages import Server
 
 log = logging.getLogger("agent.tools")
 
-MAX_LINE = 32 * 1024 * 1024
-"""Bytes of one message of a server."""
 READ = 64 * 1024
 EXIT_S = 1.0
 """For leaving when its stdin is closed, which is how MCP tells it to."""
 TERM_S = 1.0
 """For leaving on SIGTERM, all that it has started included."""
+REST_S = 0.5
+"""For its last words once it has ended: what it has started may hold its pipes for ever."""
 POLL_S = 0.01
 MAX_STDERR_LINES = 200
 """Of one server; what comes then is read and forgotten."""
 MAX_STDERR_LINE = 500
 """Characters."""
-INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
-"""Of the agent's environment; the rest may hold what is none of the server's business."""
+MAX_PATH = 300
+"""Characters of PATH in a message."""
 
 Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
-_groups: set[int] = set()
-"""Of servers that have not been ended yet."""
+_groups: dict[int, str] = {}
+"""Of servers that have not been ended yet, with the mark of what they have started."""
+
+
+class Said(list[str]):
+    """What the log gets of a process's stderr, how it ended, and what makes it impossible to listen to."""
+
+    end: str | None = None
+    wrong: str | None = None
+
+    def why(self, otherwise: str) -> str:
+        """Why it is not to be had, with its last words."""
+        why = self.wrong or self.end or otherwise
+        return f"{why}; its last words: {self[-1]}" if self else why
 
 
 @asynccontextmanager
-async def connect(server: Server, workspace: str | None, words: list[str]) -> AsyncIterator[Streams]:
-    """Start the server's process, and end its group. `words` gets what the log gets of its stderr.
-
-    Raises OSError if it cannot be started.
-    """
-    assert server.command is not None
-    process = await asyncio.create_subprocess_exec(
-        server.command,
-        *server.args,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={name: os.environ[name] for name in INHERITED if name in os.environ} | server.env,
-        cwd=server.cwd or workspace,
-        start_new_session=True,
-    )
-    _groups.add(process.pid)
+async def connect(server: Server, workspace: str | None, said: Said) -> AsyncIterator[Streams]:
+    """Start the server's process, and end all that it has started. Raises Explained if it cannot be started."""
+    mark = secrets.token_hex(8)
+    process = await _start(server, workspace, mark)
+    _groups[process.pid] = mark
     received, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, to_send = anyio.create_memory_object_stream[SessionMessage](0)
     assert process.stdin and process.stdout and process.stderr
+    listening = asyncio.create_task(_receive(process.stdout, received, server, said))
     pumps = [
-        asyncio.create_task(_receive(process.stdout, received, server.name)),
+        listening,
         asyncio.create_task(_send(to_send, process.stdin)),
-        asyncio.create_task(_log(process.stderr, server, words)),
+        asyncio.create_task(_log(process.stderr, server, said)),
+        asyncio.create_task(_watch(process, said, listening)),
     ]
     try:
         yield incoming, outgoing
@@ -83,8 +89,76 @@ async def connect(server: Server, workspace: str | None, words: list[str]) -> As
 
 def kill_all() -> None:
     """For an agent that has no more time."""
-    for group in tuple(_groups):
+    for group, mark in tuple(_groups.items()):
         _signal(group, signal.SIGKILL)
+        escaped.send(mark, signal.SIGKILL)
+
+
+async def _start(server: Server, workspace: str | None, mark: str) -> asyncio.subprocess.Process:
+    assert server.command is not None
+    inherited = {name: os.environ[name] for name in NAMES if name in os.environ}
+    environment = inherited | server.env | {escaped.MARK: mark}
+    command, cwd = _home(server.command), _home(server.cwd) if server.cwd else workspace
+    try:
+        return await asyncio.create_subprocess_exec(
+            command,
+            *server.args,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Explained(_why_not(error, server, command, cwd, environment.get("PATH", os.defpath))) from error
+    except ValueError as error:  # a NUL character
+        raise Explained(f"it cannot be started: {error}") from error
+
+
+def _home(path: str) -> str:
+    return os.path.expanduser(path)
+
+
+def _why_not(error: OSError, server: Server, command: str, cwd: str | None, path: str) -> str:
+    key = f"mcp.servers.{server.name}"
+    if cwd and not os.path.isdir(cwd):
+        return f"its folder {cwd} is not there; see {key}.cwd"
+    if not isinstance(error, FileNotFoundError):
+        return f"{command} cannot be started: {error.strerror}"
+    if os.path.exists(command):
+        return f"{command} cannot be started: the interpreter in its first line is not there"
+    if len(words := command.split()) > 1 and "/" in words[0]:
+        return f"{command} is not there; if {words[0]} is the command, put the rest into {key}.args"
+    if "/" in command:
+        return f"{command} is not there"
+    shown = path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…"
+    return (
+        f"{command} is in no folder of the agent's PATH ({shown}); give its whole path, set PATH in {key}.env, or for "
+        "all: systemctl --user edit openclaw-agent, with Environment=PATH=… below [Service]"
+    )
+
+
+async def _watch(process: asyncio.subprocess.Process, said: Said, listening: "asyncio.Task[None]") -> None:
+    """Say how it ended, and stop listening to what it has left behind."""
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        descriptor = None
+    if descriptor is not None:
+        loop.add_reader(descriptor, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+    await _become(lambda: process.returncode is not None, EXIT_S)
+    code = process.returncode
+    how = "" if code is None else f" (status {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
+    said.end = f"the MCP server has ended{how}"
+    await asyncio.wait({listening}, timeout=REST_S)
+    listening.cancel()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -92,11 +166,15 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     process.stdin.close()
     # Not wait(), which would wait for whoever else holds the pipes as well.
     await _become(lambda: process.returncode is not None, EXIT_S)
-    if _signal(process.pid, signal.SIGTERM):
-        await _become(lambda: not _signal(process.pid, 0), TERM_S)
-        if _signal(process.pid, signal.SIGKILL):
+    mark, group = _groups[process.pid], process.pid
+    others = await asyncio.to_thread(escaped.send, mark, signal.SIGTERM, group)
+    if _signal(group, signal.SIGTERM) or others:
+        await _become(lambda: not _signal(group, 0) and not any(map(_is_there, others)), TERM_S)
+        if others:
+            await asyncio.to_thread(escaped.send, mark, signal.SIGKILL)
+        if _signal(group, signal.SIGKILL):
             await _become(lambda: process.returncode is not None, TERM_S)
-    _groups.discard(process.pid)
+    _groups.pop(process.pid)
 
 
 async def _become(true: Callable[[], bool], within_s: float) -> None:
@@ -104,6 +182,10 @@ async def _become(true: Callable[[], bool], within_s: float) -> None:
         if true():
             return
         await asyncio.sleep(POLL_S)
+
+
+def _is_there(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
 
 
 def _signal(group: int, number: int) -> bool:
@@ -119,29 +201,26 @@ def _signal(group: int, number: int) -> bool:
 
 
 async def _receive(
-    stdout: asyncio.StreamReader, received: MemoryObjectSendStream[SessionMessage | Exception], name: str
+    stdout: asyncio.StreamReader,
+    received: MemoryObjectSendStream[SessionMessage | Exception],
+    server: Server,
+    said: Said,
 ) -> None:
-    lines = Lines(MAX_LINE)
+    messages = Stdout(server.name, Secrets.of_server(server).hide)
     async with received:
-        while data := await stdout.read(READ):
-            try:
-                for line in lines.feed(data):
-                    await received.send(_parse(line, name))
-            except LineTooLong as error:
-                log.warning("MCP server %s has sent %s; it is not listened to any more", name, error)
-                break
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                break
+        try:
+            while data := await stdout.read(READ):
+                for message in messages.feed(data):
+                    await received.send(SessionMessage(message))
+        except Unspeakable as error:
+            said.wrong = str(error)
+            log.warning("MCP server %s is not listened to any more: %s", server.name, error)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+        finally:
+            messages.end()
     while await stdout.read(READ):
         pass  # one that is stuck in writing would not leave
-
-
-def _parse(line: bytes, name: str) -> SessionMessage | Exception:
-    try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError as error:
-        log.warning("MCP server %s writes to stdout what is no message: %r", name, line[:MAX_STDERR_LINE])
-        return error
 
 
 async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: asyncio.StreamWriter) -> None:
@@ -155,15 +234,13 @@ async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: async
                 return  # the end of stdout tells the session
 
 
-async def _log(stderr: asyncio.StreamReader, server: Server, words: list[str]) -> None:
-    lines, secrets, name = Lines(MAX_LINE), Secrets.of_server(server), server.name
+async def _log(stderr: asyncio.StreamReader, server: Server, said: Said) -> None:
+    lines, hidden, name = Lines(MAX_LINE, skip=True), Secrets.of_server(server), server.name
     while data := await stderr.read(READ):
-        try:
-            complete = lines.feed(data)
-        except LineTooLong:
-            continue
-        for line in complete[: MAX_STDERR_LINES - len(words)]:
-            words.append(secrets.hide(line.decode(errors="replace"))[:MAX_STDERR_LINE].strip())
-            log.info("MCP server %s: %s", name, words[-1])
-            if len(words) == MAX_STDERR_LINES:
+        complete = lines.feed(data)
+        lines.skipped.clear()
+        for line in complete[: MAX_STDERR_LINES - len(said)]:
+            said.append(hidden.hide(line.decode(errors="replace"))[:MAX_STDERR_LINE].strip())
+            log.info("MCP server %s: %s", name, said[-1])
+            if len(said) == MAX_STDERR_LINES:
                 log.info("MCP server %s: what it writes now is not logged", name)

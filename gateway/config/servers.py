@@ -7,7 +7,7 @@ The section is not in `schema`: a server that cannot be used is left out and tol
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from gateway.config.catalog import section, text
 from gateway.config.parse import Path
@@ -163,12 +163,10 @@ def _patterns(entry: dict[str, Any], which: str) -> list[str]:
 
 
 def _milliseconds(written: Any) -> int | None:
-    if not _is_wait(written):
-        return None
-    return min(math.ceil(written), MAX_WAIT_MS)
+    return min(math.ceil(written), MAX_WAIT_MS) if _is_wait(written) else None
 
 
-def _is_wait(written: Any) -> bool:
+def _is_wait(written: Any) -> TypeGuard[int | float]:
     return isinstance(written, int | float) and not isinstance(written, bool) and 0 < written < math.inf
 
 

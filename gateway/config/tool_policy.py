@@ -33,7 +33,7 @@ def rules(tree: dict[str, Any], agent: str, provider: str, model: str) -> list[T
         _profile([(key, part) for key, part, _, _ in each]),
         _profile([(key, part) for _, _, key, part in each]),
         *(_lists(key, part) for shared, own, key, part in each for key, part in ((shared, own), (key, part))),
-        next((_of_anybody(*place) for place in reversed(places) if ANYBODY in section(place[1], "toolsBySender")), None),
+        _of_anybody(places),
     ]
     return [rule for rule in layers if rule is not None]
 
@@ -51,7 +51,7 @@ def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
     for index, entry in enumerate(listed if isinstance(listed, list) else ()):
         yield from _wrong_tools(("agents", "list", index, "tools"), entry.get("tools") if _is(entry) else None)
     defaults = agents.get("defaults")
-    written = defaults.get("tools") if _is(defaults) else None
+    written = defaults.get("tools") if isinstance(defaults, dict) else None
     yield from _wrong_tools(("agents", "defaults", "tools"), written)
     if written is not None and (entries or listed):
         what = "it counts only where no agent is listed"
@@ -100,8 +100,12 @@ def _lists(key: str, part: dict[str, Any]) -> ToolRule | None:
     return ToolRule(key, allow, deny) if allow or deny else None
 
 
-def _of_anybody(key: str, part: dict[str, Any]) -> ToolRule | None:
-    return _lists(f"{key}.toolsBySender.{ANYBODY}", section(part, "toolsBySender", ANYBODY))
+def _of_anybody(places: list[tuple[str, dict[str, Any]]]) -> ToolRule | None:
+    """Of the narrowest place that speaks of everybody."""
+    for key, part in reversed(places):
+        if ANYBODY in section(part, "toolsBySender"):
+            return _lists(f"{key}.toolsBySender.{ANYBODY}", section(part, "toolsBySender", ANYBODY))
+    return None
 
 
 def _texts(written: Any) -> list[str]:

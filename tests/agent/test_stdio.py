@@ -35,7 +35,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 async def conversation(server: Server, workspace: str | None = None) -> tuple[list[Any], list[str]]:
     """Everything that a server says until it ends, on stdout and on stderr."""
-    words: list[str] = []
+    words = stdio.Said()
     async with stdio.connect(server, workspace, words) as (incoming, _):
         return [message async for message in incoming], words
 
@@ -147,7 +147,7 @@ def test_what_is_not_there_is_named(server: Server, missing: str) -> None:
 def test_a_server_that_leaves_when_its_stdin_ends_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         script = "trap 'echo terminated >&2' TERM; cat; echo left by itself >&2; sleep 0.02"
-        words: list[str] = []
+        words = stdio.Said()
         async with stdio.connect(shell(script), None, words):
             pass
         assert words == ["left by itself"]
@@ -163,7 +163,7 @@ async def pids_of(incoming: Any, words: list[str], count: int) -> list[int]:
 
 def test_what_a_server_leaves_behind_is_ended_with_it() -> None:
     async def test() -> None:
-        words: list[str] = []
+        words = stdio.Said()
         async with stdio.connect(shell("sleep 1000 & echo $! >&2; echo $$ >&2; cat"), None, words) as (incoming, _):
             child, leader = await pids_of(incoming, words, 2)
         await until_gone(child, leader)
@@ -177,7 +177,7 @@ def test_who_ignores_everything_is_killed(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(stdio, "TERM_S", 0.05)
 
     async def test() -> None:
-        words: list[str] = []
+        words = stdio.Said()
         script = "trap '' TERM; sleep 1000 & echo $! >&2; echo $$ >&2; while :; do sleep 1000; done"
         async with stdio.connect(shell(script), None, words) as (incoming, _):
             pids = await pids_of(incoming, words, 2)
@@ -188,7 +188,7 @@ def test_who_ignores_everything_is_killed(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_server_that_is_stuck_in_writing_can_leave() -> None:
     async def test() -> None:
-        words: list[str] = []
+        words = stdio.Said()
         async with stdio.connect(shell("yes '{}' | head -c 5000000; cat; echo left >&2; sleep 0.02"), None, words):
             await asyncio.sleep(0.05)
         assert words == ["left"]
@@ -198,7 +198,7 @@ def test_a_server_that_is_stuck_in_writing_can_leave() -> None:
 
 def test_an_abort_ends_the_process_all_the_same() -> None:
     async def test() -> None:
-        words: list[str] = []
+        words = stdio.Said()
 
         async def hold() -> None:
             async with stdio.connect(shell("echo $$ >&2; cat"), None, words):
@@ -215,7 +215,7 @@ def test_an_abort_ends_the_process_all_the_same() -> None:
 
 def test_without_time_all_are_killed_at_once() -> None:
     async def test() -> None:
-        words: list[str] = []
+        words = stdio.Said()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(stdio.connect(shell("trap '' TERM; echo $$ >&2; cat"), None, words))
             (pid,) = await pids_of(None, words, 1)

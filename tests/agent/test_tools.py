@@ -14,15 +14,16 @@ import pytest
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 
+from gateway.agent import server as server_module
 from gateway.agent import stdio
 from gateway.agent import tools as module
 from gateway.agent.answer import Call
 from gateway.agent.behind import Behind
 from gateway.agent.failed import Secrets
 from gateway.agent.results import Result
-from gateway.agent.tools import MAX_NAME, MAX_TOOLS, Toolbox, unique_name
+from gateway.agent.tools import MAX_TOOLS, Toolbox
 from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Server
-from tests.agent.peer import spec
+from tests.agent.peer import ECHO, spec
 
 pytestmark = pytest.mark.process
 
@@ -74,14 +75,14 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 async def call(toolbox: Toolbox, name: str, **args: Any) -> Result:
-    return await toolbox.call(Call("1", name, args))
+    return await toolbox.call(Call("1", name, args), ECHO)
 
 
 def test_tools_are_offered_under_the_names_of_their_servers_and_called() -> None:
     async def test() -> None:
         async with opened(box(), box(name="other one")) as toolbox:
             names = [tool.name for tool in toolbox.tools]
-            assert names[:2] == ["box__look", "box__big"] and "other_one__look" in names and not toolbox.missing
+            assert names[:2] == ["box__look", "box__big"] and "other_one__look" in names and not toolbox.notes
             assert toolbox.tools[0].description == "To look." and toolbox.tools[0].schema["type"] == "object"
             result = await call(toolbox, "other_one__look", word="dog")
             assert result == Result(True, "a dog", [{"type": "text", "text": "a dog"}])
@@ -102,7 +103,7 @@ def test_whatever_a_tool_gives_is_a_result() -> None:
             assert not refused.ok and "box__refuse failed: there is no tools/call" in refused.text
             nothing = await call(toolbox, "box__no")
             assert (nothing.ok, nothing.text) == (False, "There is no tool box__no.")
-            wrong = await toolbox.call(Call("1", "box__look", None))
+            wrong = await toolbox.call(Call("1", "box__look", None), ECHO)
             assert (wrong.ok, wrong.text) == (False, "The arguments for box__look are not a JSON object.")
 
     run(test)
@@ -129,7 +130,7 @@ def test_a_server_that_ends_in_a_call_fails_this_call_and_those_after_it() -> No
 
 
 def test_a_server_that_cannot_start_is_missing_and_the_others_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "START_S", 0.5)
+    monkeypatch.setattr(server_module, "START_S", 0.5)
 
     async def test() -> None:
         servers = [
@@ -141,7 +142,7 @@ def test_a_server_that_cannot_start_is_missing_and_the_others_are_there(monkeypa
             box(name="good"),
         ]
         async with opened(*servers) as toolbox:
-            why = dict(toolbox.missing)
+            why = dict(toolbox.notes)
             assert why["gone"] == "/no/such is not there"
             assert why["dead"].endswith("; its last words: no key in the environment")
             assert why["mute"] == "it did not start in 0.5 s"
@@ -156,7 +157,7 @@ def test_no_secret_is_in_why_it_is_missing() -> None:
     async def test() -> None:
         script = "echo the key $TOKEN is wrong >&2; exit 1"
         async with opened(Server("s", command="sh", args=["-c", script], env={"TOKEN": "abc-secret"})) as toolbox:
-            assert toolbox.missing[0].why.endswith("its last words: the key *** is wrong")
+            assert toolbox.notes[0].text.endswith("its last words: the key *** is wrong")
 
     run(test)
 
@@ -165,7 +166,7 @@ def test_tools_are_listed_to_the_last_page_and_up_to_a_bound() -> None:
     async def test() -> None:
         async with opened(box("pages"), box(f"many={MAX_TOOLS}", name="more")) as toolbox:
             assert len(toolbox.tools) == MAX_TOOLS and "box__environment" in [tool.name for tool in toolbox.tools]
-            assert toolbox.missing[0].server == "more" and f"at most {MAX_TOOLS} tools" in toolbox.missing[0].why
+            assert toolbox.notes[0].server == "more" and f"at most {MAX_TOOLS} tools" in toolbox.notes[0].text
 
     run(test)
 
@@ -263,22 +264,6 @@ def test_one_that_refuses_a_call_is_kept() -> None:
     run(test)
 
 
-@pytest.mark.parametrize(
-    ("server", "tool", "name"),
-    [("a", "b", "a__b"), ("a.b/c", "d e", "a_b_c__d_e"), ("ü", "b", "___b")],
-)
-def test_names_have_the_letters_that_every_provider_takes(server: str, tool: str, name: str) -> None:
-    assert unique_name(server, tool, {}) == name
-
-
-def test_names_are_short_enough_and_each_is_another() -> None:
-    long = unique_name("s", "t" * 100, {})
-    assert len(long) == MAX_NAME and unique_name("s", "t" * 101, {}) != long
-    assert len(unique_name("s", "t" * (MAX_NAME - 3), {})) == MAX_NAME
-    taken = unique_name("a", "b", {"a__b": None})
-    assert taken.startswith("a__b_") and taken != "a__b"
-
-
 def test_a_server_over_http_gets_its_headers() -> None:
     seen: list[str | None] = []
     server = MCPServer("web")
@@ -302,7 +287,7 @@ def test_a_server_over_http_gets_its_headers() -> None:
         port = web.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}/mcp"
         async with opened(Server("web", url=url, headers={"Authorization": "Bearer token-1"})) as toolbox:
-            assert [tool.name for tool in toolbox.tools] == ["web__double"], toolbox.missing
+            assert [tool.name for tool in toolbox.tools] == ["web__double"], toolbox.notes
             assert "42" in (await call(toolbox, "web__double", number=21)).text
             wrong = await call(toolbox, "web__double", number="many")
             assert not wrong.ok

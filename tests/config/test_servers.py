@@ -16,8 +16,8 @@ def tree(**entries: Any) -> dict[str, Any]:
 
 def test_a_command() -> None:
     entry = {"command": "npx", "args": ["-y", "x"], "env": {"A": "1", "N": 2, "B": True}, "workingDirectory": "/w"}
-    assert servers(tree(files=entry)) == [
-        Server("files", command="npx", args=["-y", "x"], env={"A": "1", "N": "2", "B": "true"}, cwd="/w", prefix="files")
+    assert servers(tree(f=entry)) == [
+        Server("f", command="npx", args=["-y", "x"], env={"A": "1", "N": "2", "B": "true"}, cwd="/w", prefix="f")
     ]
 
 
