@@ -198,8 +198,8 @@ class Toolbox:
         every = Counter(self._places[tool.name].server.server.name for tool in allowed)
         for server, count in surplus.items():
             text = (
-                f"Of the {every[server]} tools of the MCP server {server} the first {every[server] - count} are used: a "
-                f"model gets at most {MAX_TOOLS}. Choose them with mcp.servers.{server}.toolFilter."
+                f"Of the {every[server]} tools of the MCP server {server} the first {every[server] - count} are used: "
+                f"a model gets at most {MAX_TOOLS}. Choose them with mcp.servers.{server}.toolFilter."
             )
             log.warning("%s", text)
             self.notes.append(Note(server, text))

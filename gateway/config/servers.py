@@ -222,7 +222,8 @@ def _remarks(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
     for pattern in _patterns(entry, "include"):
         if pattern.lower().startswith(f"{prefix.lower()}__"):
             way_out = f'"{cut(pattern[len(prefix) + 2 :])}"'
-            yield f'{key}.toolFilter.include: "{cut(pattern)}" matches nothing: names stand without the server\'s, {way_out}'
+            what = f'"{cut(pattern)}" matches nothing: names stand without the server\'s'
+            yield f"{key}.toolFilter.include: {what}, {way_out}"
 
 
 def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Wrong]:

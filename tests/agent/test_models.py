@@ -46,12 +46,16 @@ class Asked:
     """One question, and what has become of it."""
 
     def __init__(self, spec: Spec, system: str = "", tools: list[Tool] | None = None) -> None:
-        self.models = Models(spec, system, tools or [], Secrets(spec))
+        self.notes: list[str] = []
+        self.models = Models(spec, system, lambda model: tools or [], Secrets(spec), self._note)
         self.model = spec.models[0]
         self.pieces: list[Text | Thinking] = []
         self.two = asyncio.Event()
         """Pieces have come."""
         self.answer = Answer(self.model)
+
+    async def _note(self, tool: str, text: str) -> None:
+        self.notes.append(text)
 
     async def ask(self) -> "Asked":
         self.pieces, self.answer = [], Answer(self.model)

@@ -55,26 +55,6 @@ def test_messages_go_there_and_back() -> None:
     run(test)
 
 
-def test_what_is_no_message_is_an_error_and_the_next_one_is_read() -> None:
-    async def test() -> None:
-        message = '{"jsonrpc":"2.0","method":"hello"}'
-        said, _ = await conversation(shell(f"echo welcome; echo; echo '{message}'"))
-        assert isinstance(said[0], ValueError)
-        assert said[1].message == JSONRPCNotification(jsonrpc="2.0", method="hello")
-
-    run(test)
-
-
-def test_a_line_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(stdio, "MAX_LINE", 10_000)
-
-    async def test() -> None:
-        said, _ = await conversation(shell("yes | tr -d '\\n' | head -c 3000000; echo done >&2"))
-        assert said == [] and "a line of more than 10000 bytes" in caplog.text
-
-    run(test)
-
-
 def test_stderr_gets_into_the_log_with_a_bound(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
