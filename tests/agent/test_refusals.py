@@ -9,7 +9,7 @@ from gateway.agent.refusals import refused_tool
 from gateway.agent.source import Tool
 
 TOOLS = [Tool(name, "", {}) for name in ("db__query", "db__query_all", "web__get")]
-OPENAI = "Invalid schema for function 'db__query_all': schema must be a JSON Schema of 'type: \"object\"', got 'type: \"None\"'."
+OPENAI = "Invalid schema for function 'db__query_all': schema must be a JSON Schema of type object, got type None."
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCNotification, JSONRPCRequest
+from mcp_types import JSONRPCRequest
 
 from gateway.agent import stdio
+from gateway.agent.explaining import Explained
+from gateway.agent.stdout import FRAMED
 from gateway.link.messages import Server
 from tests.processes import alive
 
@@ -47,7 +49,7 @@ async def until_gone(*pids: int) -> None:
 
 def test_messages_go_there_and_back() -> None:
     async def test() -> None:
-        async with stdio.connect(Server("cat", command="cat"), None, []) as (incoming, outgoing):
+        async with stdio.connect(Server("cat", command="cat"), None, stdio.Said()) as (incoming, outgoing):
             await outgoing.send(PING)
             answer = await incoming.receive()
             assert isinstance(answer, SessionMessage) and answer.message == PING.message
@@ -92,11 +94,23 @@ def test_what_it_was_given_secretly_is_hidden_before_it_is_logged(
 def test_it_gets_its_own_variables_and_little_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("OPENAI_API_KEY", "LISTEN_FDS", "NOTIFY_SOCKET"):
         monkeypatch.setenv(name, "secret")
+    network = (
+        "HTTPS_PROXY",
+        "http_proxy",
+        "NO_PROXY",
+        "NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_FILE",
+        "XDG_CACHE_HOME",
+        "NVM_DIR",
+    )
+    for name in network:
+        monkeypatch.setenv(name, "inherited")
 
     async def test() -> None:
         script = "env >&2; pwd >&2; sleep 0.05"
-        _, words = await conversation(shell(script, env={"TOKEN": "t"}), str(tmp_path))
+        _, words = await conversation(shell(script, env={"TOKEN": "t", "HTTPS_PROXY": ""}), str(tmp_path))
         names = {word.partition("=")[0] for word in words}
+        assert set(network) <= names and "HTTPS_PROXY=" in words and "NO_PROXY=inherited" in words
         assert "TOKEN" in names and "PATH" in names and str(tmp_path) in words
         assert not names & {"OPENAI_API_KEY", "LISTEN_FDS", "NOTIFY_SOCKET"}
 
@@ -112,14 +126,42 @@ def test_its_own_folder_comes_before_the_workspace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "missing"),
-    [(Server("x", command="/no/such"), "/no/such"), (Server("x", command="cat", cwd="/no/folder"), "/no/folder")],
+    ("server", "sentence"),
+    [
+        (Server("x", command="/no/such"), "/no/such is not there"),
+        (
+            Server("x", command="/usr/bin/npx -y y"),
+            "/usr/bin/npx -y y is not there; if /usr/bin/npx is the command, put the rest into mcp.servers.x.args",
+        ),
+        (Server("x", command="~/srv"), "/home/me/srv is not there"),
+        (Server("x", command="/etc/passwd"), "/etc/passwd cannot be started: Permission denied"),
+        (Server("x", command="cat", cwd="/no/folder"), "its folder /no/folder is not there; see mcp.servers.x.cwd"),
+        (
+            Server("x", command="npx", env={"PATH": "/a:/b"}),
+            "npx is in no folder of the agent's PATH (/a:/b); give its whole path, set PATH in mcp.servers.x.env, or for "
+            "all: systemctl --user edit openclaw-agent, with Environment=PATH=… below [Service]",
+        ),
+    ],
 )
-def test_what_is_not_there_is_named(server: Server, missing: str) -> None:
+def test_what_is_not_there_is_named(server: Server, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+
     async def test() -> None:
-        with pytest.raises(FileNotFoundError) as error:
+        with pytest.raises(Explained) as error:
             await conversation(server)
-        assert error.value.filename == missing
+        assert str(error.value) == sentence
+
+    run(test)
+
+
+def test_the_home_is_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "srv").write_text("#!/bin/sh\npwd >&2; sleep 0.05\n")
+    (tmp_path / "srv").chmod(0o700)
+
+    async def test() -> None:
+        _, words = await conversation(Server("x", command="~/srv", cwd="~"))
+        assert words == [str(tmp_path)]
 
     run(test)
 
@@ -144,10 +186,31 @@ async def pids_of(incoming: Any, words: list[str], count: int) -> list[int]:
 def test_what_a_server_leaves_behind_is_ended_with_it() -> None:
     async def test() -> None:
         words = stdio.Said()
-        async with stdio.connect(shell("sleep 1000 & echo $! >&2; echo $$ >&2; cat"), None, words) as (incoming, _):
-            child, leader = await pids_of(incoming, words, 2)
-        await until_gone(child, leader)
+        script = "sleep 1000 & echo $! >&2; setsid sleep 1000 & echo $! >&2; echo $$ >&2; cat"
+        async with stdio.connect(shell(script), None, words) as (incoming, _):
+            pids = await pids_of(incoming, words, 3)
+        await until_gone(*pids)
         assert not stdio._groups
+
+    run(test)
+
+
+def test_a_server_that_ends_and_leaves_others_in_its_pipes_has_ended() -> None:
+    async def test() -> None:
+        words = stdio.Said()
+        async with stdio.connect(shell("sleep 1000 & echo $! >&2; exit 3"), None, words) as (incoming, _):
+            assert [message async for message in incoming] == []
+            (child,) = await pids_of(incoming, words, 1)
+        assert words.why("x").startswith("the MCP server has ended (status 3); its last words: ")
+        await until_gone(child)
+
+    run(test)
+
+
+def test_one_that_frames_its_messages_is_not_listened_to() -> None:
+    async def test() -> None:
+        said, words = await conversation(shell("printf 'Content-Length: 2\\r\\n\\r\\n{}'; cat"))
+        assert said == [] and words.wrong == FRAMED
 
     run(test)
 
