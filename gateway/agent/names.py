@@ -10,6 +10,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 def unique_name(prefix: str, tool: str, taken: Collection[str]) -> str:
     """`server__tool` in the letters that every provider takes. `taken` has names in lower case."""
+    prefix = _NOT_IN_NAMES.sub("-", prefix)
     room = max(1, MAX_NAME - len(prefix) - 2)
     plain = _fragment(tool)[:room]
     name, number = f"{prefix}__{plain}", 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from mcp import Client, MCPError
 from mcp.client.caching import CacheMode
+from mcp_types import CONNECTION_CLOSED
 from mcp_types import Tool as McpTool
 
 from gateway.agent import remote, stdio
@@ -38,6 +39,7 @@ class Running:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
+        self._cancelled = False
         self._unanswered = False
         """A call has been given up: what it does, or its answer, may come yet."""
         self._process = stdio.Said()
@@ -51,9 +53,9 @@ class Running:
         self._stop.set()
         if self._task is not None:
             if self._client is None:
-                self._task.cancel()
-            else:
-                asyncio.get_running_loop().call_later(CLOSE_S, self._task.cancel)
+                self._cancel()
+            elif self.server.command is None:
+                asyncio.get_running_loop().call_later(CLOSE_S, self._cancel)
         return self._task
 
     @property
@@ -72,6 +74,8 @@ class Running:
             given = await client.call_tool(name, args)
         except MCPError as error:  # which is an answer, or the end of the connection
             self._unanswered = False
+            if self.server.command is not None and error.code == CONNECTION_CLOSED:
+                await self._process.rest()
             if self._process.end is None:
                 raise
             raise Explained(self._process.why(explain(error))) from error
@@ -129,7 +133,12 @@ class Running:
         """Whoever waits goes on at once: the end of what was started takes its own time."""
         if not self.listed.done():
             self.listed.set_exception(Explained(self._process.why(why)))
-        if self._task is not None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Once: a second time would interrupt the end of its process."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
 
 

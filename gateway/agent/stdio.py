@@ -6,6 +6,7 @@ what the server writes to stderr gets into the log, with a bound; and a line has
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -50,8 +51,20 @@ _groups: dict[int, str] = {}
 class Said(list[str]):
     """What the log gets of a process's stderr, how it ended, and what makes it impossible to listen to."""
 
-    end: str | None = None
-    wrong: str | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.end: str | None = None
+        self.wrong: str | None = None
+        self._gone = asyncio.Event()
+
+    def ended(self, how: str) -> None:
+        self.end = f"the MCP server has ended{how}"
+        self._gone.set()
+
+    async def rest(self) -> None:
+        """Its pipes are closed: wait a moment for how it ended, if it has."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), REST_S)
 
     def why(self, otherwise: str) -> str:
         """Why it is not to be had, with its last words."""
@@ -156,7 +169,7 @@ async def _watch(process: asyncio.subprocess.Process, said: Said, listening: "as
     await _become(lambda: process.returncode is not None, EXIT_S)
     code = process.returncode
     how = "" if code is None else f" (status {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
-    said.end = f"the MCP server has ended{how}"
+    said.ended(how)
     await asyncio.wait({listening}, timeout=REST_S)
     listening.cancel()
 

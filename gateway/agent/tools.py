@@ -164,9 +164,8 @@ class Toolbox:
     def _add(self, running: Running, listed: list[McpTool]) -> None:
         server, left_out = running.server, []
         for pattern in idle_patterns(server, [tool.name for tool in listed]):
-            text = (
-                f"toolFilter.include of the MCP server {server.name} has {pattern!r}, which matches none of its tools."
-            )
+            key = f"mcp.servers.{server.name}.toolFilter.include"
+            text = f"{key} has {pattern!r}, which matches none of the tools that the server gives."
             log.warning("%s", text)
             self.notes.append(Note(server.name, text))
         counts = Counter(tool.name for tool in listed)

@@ -138,8 +138,8 @@ def test_its_own_folder_comes_before_the_workspace(tmp_path: Path) -> None:
         (Server("x", command="cat", cwd="/no/folder"), "its folder /no/folder is not there; see mcp.servers.x.cwd"),
         (
             Server("x", command="npx", env={"PATH": "/a:/b"}),
-            "npx is in no folder of the agent's PATH (/a:/b); give its whole path, set PATH in mcp.servers.x.env, or for "
-            "all: systemctl --user edit openclaw-agent, with Environment=PATH=… below [Service]",
+            "npx is in no folder of the agent's PATH (/a:/b); give its whole path, set PATH in mcp.servers.x.env, or "
+            "for all: systemctl --user edit openclaw-agent, with Environment=PATH=… below [Service]",
         ),
     ],
 )

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 from mcp.server.mcpserver import MCPServer
+from msgspec.structs import replace
 
-from gateway.agent import server as server_module
 from gateway.agent import stdio
 from gateway.agent import tools as module
 from gateway.agent.answer import Call
@@ -22,8 +22,9 @@ from gateway.agent.behind import Behind
 from gateway.agent.failed import Secrets
 from gateway.agent.results import Result
 from gateway.agent.tools import MAX_TOOLS, Toolbox
-from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Server
+from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Model, Server, ToolRule
 from tests.agent.peer import ECHO, spec
+from tests.fakes.mcp_server import Inside, put_inside
 
 pytestmark = pytest.mark.process
 
@@ -82,9 +83,9 @@ def test_tools_are_offered_under_the_names_of_their_servers_and_called() -> None
     async def test() -> None:
         async with opened(box(), box(name="other one")) as toolbox:
             names = [tool.name for tool in toolbox.tools]
-            assert names[:2] == ["box__look", "box__big"] and "other_one__look" in names and not toolbox.notes
+            assert names[:2] == ["box__look", "box__big"] and "other-one__look" in names and not toolbox.notes
             assert toolbox.tools[0].description == "To look." and toolbox.tools[0].schema["type"] == "object"
-            result = await call(toolbox, "other_one__look", word="dog")
+            result = await call(toolbox, "other-one__look", word="dog")
             assert result == Result(True, "a dog", [{"type": "text", "text": "a dog"}])
 
     run(test)
@@ -124,30 +125,28 @@ def test_a_server_that_ends_in_a_call_fails_this_call_and_those_after_it() -> No
         async with opened(box()) as toolbox:
             for name in ("box__die", "box__look"):
                 result = await call(toolbox, name)
-                assert not result.ok and result.text.startswith(f"{name} failed: ")
+                assert not result.ok and result.text == f"{name} failed: the MCP server has ended (status 3)"
 
     run(test)
 
 
-def test_a_server_that_cannot_start_is_missing_and_the_others_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "START_S", 0.5)
-
+def test_a_server_that_cannot_start_is_missing_and_the_others_are_there() -> None:
     async def test() -> None:
         servers = [
             Server("gone", command="/no/such"),
             box("die", name="dead"),
-            box("mute", name="mute"),
+            box("mute", name="mute", connect_ms=500),
             Server("nothing"),
             Server("far", url="http://127.0.0.1:9/mcp"),
             box(name="good"),
         ]
         async with opened(*servers) as toolbox:
-            why = dict(toolbox.notes)
-            assert why["gone"] == "/no/such is not there"
-            assert why["dead"].endswith("; its last words: no key in the environment")
-            assert why["mute"] == "it did not start in 0.5 s"
-            assert why["nothing"] == "mcp.servers.nothing has neither a command nor a url"
-            assert why["far"] and len(why) == 5
+            why = {note.server: note.text.partition(" could not be used: ")[2] for note in toolbox.notes}
+            assert why["gone"] == "/no/such is not there."
+            assert why["dead"] == ("the MCP server has ended (status 1); its last words: no key in the environment.")
+            assert why["mute"] == "it did not start in 0.5 s (mcp.servers.mute.connectionTimeoutMs)."
+            assert why["nothing"] == "mcp.servers.nothing has neither a command nor a url."
+            assert why["far"] and len(why) == 5 and all(note.known and not note.ok for note in toolbox.notes)
             assert (await call(toolbox, "good__look")).ok
 
     run(test)
@@ -157,7 +156,7 @@ def test_no_secret_is_in_why_it_is_missing() -> None:
     async def test() -> None:
         script = "echo the key $TOKEN is wrong >&2; exit 1"
         async with opened(Server("s", command="sh", args=["-c", script], env={"TOKEN": "abc-secret"})) as toolbox:
-            assert toolbox.notes[0].text.endswith("its last words: the key *** is wrong")
+            assert toolbox.notes[0].text.endswith("its last words: the key *** is wrong.")
 
     run(test)
 
@@ -165,8 +164,11 @@ def test_no_secret_is_in_why_it_is_missing() -> None:
 def test_tools_are_listed_to_the_last_page_and_up_to_a_bound() -> None:
     async def test() -> None:
         async with opened(box("pages"), box(f"many={MAX_TOOLS}", name="more")) as toolbox:
-            assert len(toolbox.tools) == MAX_TOOLS and "box__environment" in [tool.name for tool in toolbox.tools]
-            assert toolbox.notes[0].server == "more" and f"at most {MAX_TOOLS} tools" in toolbox.notes[0].text
+            offered = toolbox.offered(ECHO)
+            assert len(offered) == MAX_TOOLS < len(toolbox.tools) and "box__environment" in [
+                tool.name for tool in toolbox.tools
+            ]
+            assert toolbox.notes[0].server == "more" and f"at most {MAX_TOOLS}" in toolbox.notes[0].text
 
     run(test)
 
@@ -319,5 +321,153 @@ def test_the_reference_server_that_has_everything() -> None:
         async with opened(Server("all", command="node", args=[str(found)])) as toolbox:
             result = await call(toolbox, "all__echo", message="hello")
             assert result.ok and "hello" in result.text
+
+    run(test)
+
+
+def allowed(**rules: Any) -> Any:
+    return replace(ECHO, tools=[ToolRule("tools", **rules)])
+
+
+async def told(inside: dict[str, Inside], **more: Any) -> list[str]:
+    async with opened(*(Server(name, command="x", **more) for name in inside)) as toolbox:
+        return [note.text for note in toolbox.notes]
+
+
+@pytest.mark.parametrize(
+    ("limits", "model", "offered"),
+    [
+        ({}, ECHO, "db__query db__admin_drop"),
+        ({"exclude": ["admin_*"]}, ECHO, "db__query"),
+        ({"include": ["query"]}, ECHO, "db__query"),
+        ({"include": ["db__query"]}, ECHO, ""),
+        ({}, allowed(deny=["db__admin_drop"]), "db__query"),
+        ({}, allowed(deny=["bundle-mcp"]), ""),
+        ({}, allowed(allow=["exec"]), ""),
+    ],
+)
+def test_what_is_excluded_is_neither_offered_nor_called(
+    limits: dict[str, Any], model: Model, offered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        put_inside(monkeypatch, db=(inside := Inside()))
+        async with opened(Server("db", command="x", **limits)) as toolbox:
+            assert [tool.name for tool in toolbox.offered(model)] == offered.split()
+            for name in ("query", "admin_drop"):
+                result = await toolbox.call(Call("1", f"db__{name}", {}), model)
+                assert result.ok is (f"db__{name}" in offered.split())
+            assert [f"db__{name}" for name in inside.called] == offered.split()
+
+    run(test)
+
+
+def test_an_include_that_matches_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        inside = {"db": Inside()}
+        put_inside(monkeypatch, **inside)
+        (text,) = await told(inside, include=["query", "db__query"])
+        assert text.startswith("mcp.servers.db.toolFilter.include has 'db__query', which matches none")
+
+    run(test)
+
+
+def test_of_too_many_tools_the_truth_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        inside = {"odd": Inside([f"tool_{number:03}" for number in range(200)]), "more": Inside()}
+        put_inside(monkeypatch, **inside)
+        odd, more = await told(inside)
+        assert odd.startswith(
+            "Of the 200 tools of the MCP server odd the first 128 are used: a model gets at most 128."
+        )
+        assert more.startswith("Of the 2 tools of the MCP server more the first 0 are used")
+        async with opened(Server("odd", command="x")) as toolbox:
+            beyond = await toolbox.call(Call("1", "odd__tool_150", {}), ECHO)
+            assert beyond.text == "There is no tool odd__tool_150."
+        assert await told({"odd": inside["odd"]}, include=["tool_00*"]) == []
+
+    run(test)
+
+
+def test_a_tool_that_cannot_be_offered_leaves_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        dangling = {"name": "bad", "inputSchema": {"type": "object", "$ref": "#/gone"}}
+        inside = {"db": Inside(["query", dangling, "twice", "twice", "a b", "a-b"])}
+        put_inside(monkeypatch, **inside)
+        async with opened(Server("db", command="x")) as toolbox:
+            assert [tool.name for tool in toolbox.tools] == ["db__query", "db__a-b", "db__a-b-2"]
+            several = "the server has several of that name"
+            assert toolbox.notes[0].text == (
+                "Of the MCP server db these tools are left out: bad (its schema refers to what is not in it), "
+                f"twice ({several}), twice ({several})."
+            )
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("mute", "limits", "why"),
+    [
+        ("server/discover", {"connect_ms": 30}, "it did not start in 0.03 s (mcp.servers.db.connectionTimeoutMs)."),
+        ("tools/list", {"connect_ms": 30}, "it did not start in 0.03 s (mcp.servers.db.connectionTimeoutMs)."),
+        ("tools/list", {"request_ms": 30}, "it did not list its tools in 0.03 s (mcp.servers.db.requestTimeoutMs)."),
+    ],
+)
+def test_one_that_hangs_is_waited_for_as_long_as_the_config_says(
+    mute: str, limits: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        inside = {"db": Inside()}
+        inside["db"].mute = {mute, "initialize"} if mute == "server/discover" else {mute}
+        put_inside(monkeypatch, **inside)
+        assert await told(inside, **limits) == [f"The MCP server db could not be used: {why}"]
+
+    run(test)
+
+
+def test_a_call_is_waited_for_as_long_as_the_config_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        inside = {"db": Inside()}
+        inside["db"].mute = {"tools/call"}
+        put_inside(monkeypatch, **inside)
+        async with opened(Server("db", command="x", request_ms=20)) as toolbox:
+            assert (await call(toolbox, "db__query")).text == "db__query has given nothing in 0.02 s."
+
+    run(test)
+
+
+def test_a_slow_start_is_told_of_while_it_lasts(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(module, "SLOW_S", 0.01)
+
+    async def test() -> None:
+        put_inside(monkeypatch, db=(inside := Inside()))
+        inside.slow = True
+        told = []
+
+        async def slow(server: str) -> None:
+            told.append(server)
+            assert "MCP server db has not started in 0.01 s; it is waited for" in caplog.text
+            inside.wait.set()
+
+        async with left() as behind:
+            run_spec = spec("x", servers=[Server("db", command="x")])
+            toolbox = Toolbox(run_spec, Secrets(run_spec), behind)
+            await toolbox.open(slow)
+            toolbox.close()
+        assert told == ["db"]
+        (note,) = toolbox.notes
+        assert note.ok and note.text == "The MCP server db has started after 0 s."
+
+    run(test)
+
+
+def test_what_the_config_makes_unusable_is_known_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with left() as behind:
+            run_spec = spec("x", unusable={"far": "its auth is not supported"})
+            toolbox = Toolbox(run_spec, Secrets(run_spec), behind)
+            await toolbox.open()
+        (note,) = toolbox.notes
+        assert note.known and note.once
+        assert note.text == "The MCP server far could not be used: its auth is not supported."
 
     run(test)
