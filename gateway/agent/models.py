@@ -9,6 +9,7 @@ importing them takes a second or two.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -73,8 +74,9 @@ class Models:
         while True:
             tools = [tool for tool in self._offered(answer.model) if tool.name not in self._refused]
             try:
-                async for piece in self._ask(answer, tools):
-                    yield piece
+                async with contextlib.aclosing(self._ask(answer, tools)) as pieces:
+                    async for piece in pieces:
+                        yield piece
                 return
             except Failed as failed:
                 name = None if answer.begun or failed.__cause__ is None else refused_tool(failed.__cause__, tools)
