@@ -65,7 +65,7 @@ def _config(report: StatusReport) -> str:
     if "config" not in report.degraded:
         return "config good"
     runs = {"last-good": "running on the last known good one", "defaults": "running on safe defaults"}
-    why = f"{config.issues[0]}" if config.issues else "it failed when it was applied"
+    why = f"{config.issues[0]}" if config.issues else config.suspect or "it is not what runs"
     more = f" (+{len(config.issues) - 1} more)" if len(config.issues) > 1 else ""
     return f"DEGRADED config: {why}{more}; {runs.get(config.source, 'running on the one before')}"
 

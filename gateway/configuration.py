@@ -19,6 +19,7 @@ from gateway.config.schema import Config, DeviceAutoApprove
 from gateway.hub import Hub
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.record import Record
+from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
 from gateway.lifecycle.token import generated_token
 from gateway.logs import Logs
 from gateway.paths import Paths
@@ -55,7 +56,10 @@ class Configuration:
         reachable: tuple[str, ...],
         status: Callable[[], str],
         request_restart: Callable[[str], RestartTicket],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._retry: asyncio.TimerHandle | None = None
         self._paths = paths
         self._record = record
         self._logs = logs
@@ -68,7 +72,7 @@ class Configuration:
         self._watch: Watch | None = None
         self._watched: tuple[Path, ...] = ()
         snapshot = self._read()
-        active, avoid = self._choose(snapshot)
+        active = self._choose(snapshot)
         self._told_hash = snapshot.raw_hash
         self._started_on = snapshot if active.source == "file" else None
         """The file as this process took it: kept as the last known good one, once it has served on it."""
@@ -83,26 +87,41 @@ class Configuration:
             actions={"logging": self._apply_logging, "auth": self._apply_auth},
             keep=self._keep,
             held_by_systemd=held_by_systemd,
-            avoid=avoid,
+            avoid=snapshot.digest if snapshot.config is not None and active.source == "last-good" else "",
         )
 
     # -- at start --------------------------------------------------------------------------------------------------
 
-    def _choose(self, snapshot: Snapshot) -> tuple[Active, str]:
-        before = self._record.before
-        avoid = before.avoid if before else ""
-        if before and before.ended == "starting" and before.digest == snapshot.digest:
-            avoid = snapshot.digest  # the last process died while it started on this very config
+    def _choose(self, snapshot: Snapshot) -> Active:
+        before, now = self._record.before, self._clock()
+        suspicion, suspect = before.suspicion if before else Suspicion(), False
+        if before and before.ended == "starting" and before.digest:
+            suspicion = after_death(suspicion, before.digest, before.began, now)
+        if before and before.ended in ("starting", "running"):
+            # Only after a death: a start that somebody wants is the one that shows whether it would succeed.
+            suspect = suspicion.holds(snapshot.digest, now)
         good = lastgood.load(self._paths.state, self._paths.config, os.environ)
-        active = choose(snapshot, guard(good, self.reachable) if good else None, avoid)
-        self._record.update(ended="starting", digest=snapshot.digest, avoid=avoid)
-        return active, avoid
+        fallback = files.without_file(os.environ, snapshot.dotenv)
+        active = choose(snapshot, guard(good, self.reachable) if good else None, fallback, suspect=suspect)
+        digest = active.digest if active.source == "file" else ""
+        self._record.update(ended="starting", digest=digest, began=now, suspicion=suspicion)
+        return active
 
     def _start_logging(self, config: Config) -> None:
         try:
             self._apply_logs(config)
         except OSError as error:
             log.warning("logging.file: %s: %s", config.logging.file, error.strerror)
+
+    def ready(self) -> None:
+        """This process serves: whatever was held against its config is over."""
+        self._record.update(ended="running")
+        self._absolve()
+
+    def _absolve(self) -> None:
+        active, suspicion = self._reloader.active, self._record.memory.suspicion
+        if suspicion.digest and (active.source, active.digest) == ("file", suspicion.digest):
+            self._record.update(suspicion=Suspicion())
 
     def tell(self) -> None:
         """Log what is wrong with the config that this process started on."""
@@ -112,7 +131,8 @@ class Configuration:
             log.warning("%s", warning)
         if self.degraded:
             runs = {"last-good": "last known good", "defaults": "default"}.get(self._reloader.active.source, "previous")
-            log.warning("running degraded on the %s config; the file is taken as soon as it is good", runs)
+            why = self.suspect or "the file is taken as soon as it is good"
+            log.warning("running degraded on the %s config; %s", runs, why)
 
     async def settle_in(self) -> None:
         """What no client waits for: keep the good config, watch the file, take what was changed meanwhile."""
@@ -121,6 +141,9 @@ class Configuration:
             self._reloader.changed()
         if self._started_on is not None:
             await asyncio.to_thread(self._keep, self._started_on)
+        if self.suspect:
+            wait = max(0.0, self._record.memory.suspicion.until() - self._clock())
+            self._retry = asyncio.get_running_loop().call_later(wait, self._reloader.reconsider)
 
     def _start_watch(self, loop: asyncio.AbstractEventLoop) -> "Watch":
         from gateway.config.watch import Watch  # 40 ms of imports that no client waits for
@@ -136,6 +159,9 @@ class Configuration:
 
     async def stop(self) -> None:
         """No reload begins after this; one that has begun is over, or hangs on a disk and is not waited for."""
+        if self._retry is not None:
+            self._retry.cancel()
+        self._reloader.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 if self._watch is not None:
@@ -173,6 +199,14 @@ class Configuration:
         return self.snapshot.config is None or gone or active.source == "last-good"
 
     @property
+    def suspect(self) -> str:
+        """Why a file without errors is not what runs; empty if that is not so."""
+        suspicion = self._record.memory.suspicion
+        if self.snapshot.config is None or self._reloader.active.source != "last-good":
+            return ""
+        return sentence(suspicion, self._clock()) if suspicion.digest == self.snapshot.digest else ""
+
+    @property
     def nobody_can_connect(self) -> bool:
         """No secret is configured, and none could be made up: there is no place for it, or others could try it."""
         return self.auth.mode in ("token", "password") and self.auth.secret is None
@@ -190,6 +224,7 @@ class Configuration:
             issues=snapshot.issues,
             warnings=snapshot.warnings,
             unused=snapshot.unused,
+            suspect=self.suspect,
             last_reload=self._reloader.last,
         )
 
@@ -199,6 +234,8 @@ class Configuration:
         self._notifier.reloading()
 
     def end(self, result: ReloadResult) -> None:
+        if result.outcome != "restart":  # else the next start will show it
+            self._absolve()
         self._notifier.ready(self._status())
         self._tell_clients()
         wanted = self.snapshot.files
@@ -219,10 +256,11 @@ class Configuration:
         # Models and commands of a chat come from the config, and this is what a page asks for them anew on.
         self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, since=4)
 
-    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
-        if avoid:
-            self._record.update(avoid=avoid)
+    def restart(self, reason: str) -> RestartTicket:
         return self._request_restart(reason)
+
+    def failed(self, snapshot: Snapshot, why: str) -> None:
+        self._record.update(suspicion=after_failure(snapshot.digest, why, self._clock()))
 
     def _read(self) -> Snapshot:
         return guard(files.read(self._paths.config, os.environ, self._paths.state), self.reachable)

@@ -344,8 +344,7 @@ class Process:
 
     def _ready(self) -> None:
         self._coordinator.ready()
-        record = self._start.record
-        record.update(ended="running")
+        self._configuration.ready()
         self._count_restart()
         self._start.notifier.ready(self._status_line())
         log.info(

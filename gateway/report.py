@@ -124,6 +124,8 @@ class ConfigReport(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     last_reload: ReloadResult | None = None
+    suspect: str = ""
+    """Why a file without errors is not what runs, and when it will be tried again."""
 
 
 class StatusReport(Struct, frozen=True):

@@ -4,15 +4,22 @@ import asyncio
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from gateway.config.fingerprint import fingerprint
 from gateway.configuration import Configuration
 from gateway.lifecycle.record import Record
+from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
 from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.report import ReloadResult, RestartTicket
@@ -33,12 +40,15 @@ class Logs:
 class Hub:
     def __init__(self) -> None:
         self.closed: list[int] = []
+        self.broken = False
         self.told: list[tuple[str, Any, dict[str, Any]]] = []
 
     def broadcast(self, event: str, payload: Any, **how: Any) -> None:
         self.told.append((event, payload, how))
 
     def close_generation(self, generation: int) -> int:
+        if self.broken:
+            raise RuntimeError("no clients")
         self.closed.append(generation)
         return 1
 
@@ -50,6 +60,7 @@ class Starts:
         self.manager, self.logs, self.hub = FakeNotifier(), Logs(), Hub()
         self.restarts: list[str] = []
         self.reachable: tuple[str, ...] = ()
+        self.now = 1000.0
 
     def write(self, config: Any) -> None:
         self.paths.config.write_text(config if isinstance(config, str) else json.dumps(config))
@@ -65,6 +76,7 @@ class Starts:
             reachable=self.reachable,
             status=lambda: "fine",
             request_restart=self.request_restart,
+            clock=lambda: self.now,
         )
 
     def request_restart(self, reason: str) -> RestartTicket:
@@ -137,13 +149,68 @@ def test_a_bad_file_later_runs_on_the_last_good_one(scene: Starts) -> None:
     assert reload(it).ok and not it.degraded and it.report().source == "file"
 
 
-def test_a_config_on_which_a_process_died_while_starting_is_not_taken_again(scene: Starts) -> None:
+def test_a_death_in_a_start_is_not_held_against_the_config(scene: Starts) -> None:
+    scene.write({"gateway": {"auth": {"token": "good"}}})
+    run_for_a_while(scene.start())
+    scene.write({"gateway": {"auth": {"token": "new"}}})
+    assert scene.next_start("stop").auth.token == "new"
+    it = scene.next_start("starting")
+    assert it.auth.token == "new" and not it.degraded
+    it.ready()
+    assert scene.record.memory.suspicion == Suspicion()
+
+
+def deadly(scene: Starts) -> Configuration:
+    """The first start that leaves the config alone, because so many have died on it."""
     scene.write({"gateway": {"auth": {"token": "good"}}})
     run_for_a_while(scene.start())
     scene.write({"gateway": {"auth": {"token": "deadly"}}})
-    assert scene.next_start("stop").auth.token == "deadly"
-    it = scene.next_start("starting")
-    assert it.auth.token == "good" and it.degraded and it.report().source == "last-good"
+    scene.next_start("stop")
+    for _ in range(DEATHS - 1):
+        assert scene.next_start("starting").auth.token == "deadly"
+    return scene.next_start("starting")
+
+
+def test_a_config_on_which_every_start_dies_is_left_alone_and_named(scene: Starts) -> None:
+    it = deadly(scene)
+    it.ready()
+    report = it.report()
+    assert (it.auth.token, report.state, report.source) == ("good", "degraded", "last-good")
+    assert "5 starts on it ended before they were ready; it is tried again in 2 s" in report.suspect
+    assert scene.next_start("running").auth.token == "good"
+
+
+def test_it_is_tried_again_after_a_while_by_the_process_that_avoids_it(scene: Starts) -> None:
+    it = deadly(scene)
+    it.ready()
+    scene.now = scene.record.memory.suspicion.until() + 1
+
+    async def scenario() -> None:
+        async with asyncio.timeout(5):
+            await it.settle_in()
+            while it.degraded:
+                await asyncio.sleep(0.001)
+            await it.stop()
+
+    asyncio.run(scenario())
+    assert it.auth.token == "deadly" and scene.record.memory.suspicion == Suspicion() and not it.report().suspect
+
+
+@pytest.mark.parametrize("ended", ["stop", "restart"])
+def test_a_start_that_somebody_wants_tries_it_at_once(scene: Starts, ended: str) -> None:
+    deadly(scene).ready()
+    assert scene.next_start(ended).auth.token == "deadly"
+
+
+def test_a_broken_file_leaves_what_the_environment_says(scene: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCLAW_GATEWAY_PORT", "28841")
+    monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "of-the-environment")
+    scene.write("{broken")
+    it = scene.start()
+    assert it.report().source == "defaults" and it.config.gateway.port == 28841
+    assert it.auth.token == "of-the-environment"
+    monkeypatch.setenv("OPENCLAW_GATEWAY_PORT", "no port")
+    assert (scene.start().config.gateway.port, scene.start().auth.token) == (18789, "of-the-environment")
 
 
 def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Starts) -> None:
@@ -154,19 +221,125 @@ def test_a_death_at_any_other_time_is_not_the_configs_fault(scene: Starts) -> No
     assert scene.next_start("running").auth.token == "new"
 
 
-def test_a_config_whose_action_failed_is_not_taken_by_the_restart_that_follows(scene: Starts) -> None:
+def test_a_config_whose_action_failed_is_tried_by_a_start_and_left_alone_if_that_dies(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "good"}}})
     run_for_a_while(scene.start())
     it = scene.next_start("stop")
-    scene.write({"gateway": {"auth": {"token": "good"}}, "logging": {"level": "debug"}})
-    scene.logs.broken = True
+    scene.write({"gateway": {"auth": {"token": "new"}}})
+    scene.hub.broken = True
     result = reload(it)
-    assert result.outcome == "failed" and scene.restarts == ["hot reload failed (logging)"]
-    scene.logs.broken = False
-    it = scene.next_start("restart")
-    assert it.report().source == "last-good" and it.config.logging.level == "info"
-    scene.write({"gateway": {"auth": {"token": "good"}}, "logging": {"level": "warn"}})
+    assert result.outcome == "failed" and scene.restarts == ["hot reload failed (auth)"]
+    assert scene.next_start("restart").auth.token == "new"
+    it = scene.next_start("starting")
+    assert it.report().source == "last-good" and "applying auth failed: no clients; 5 starts" in it.report().suspect
+    scene.hub.broken = False
+    scene.write({"gateway": {"auth": {"token": "newer"}}})
     assert reload(it).outcome == "hot" and not it.degraded
+
+
+class Fates(RuleBasedStateMachine):
+    """Edits, broken files, repairs, restarts, stops, and kills at any moment of all that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.scene = Starts(Path(self.folder.name))
+        self.number, self.valid = 0, True
+        self.deaths: Counter[int] = Counter()
+        """Of starts in a row, by the number of the config."""
+        self.edit()
+        self.it: Configuration | None = None
+        self.start()
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    @rule()
+    def edit(self) -> None:
+        self.number, self.valid = self.number + 1, True
+        self.scene.write({"gateway": {"auth": {"token": f"token-{self.number}"}}})
+
+    @rule()
+    def break_it(self) -> None:
+        self.valid = False
+        self.scene.write("{")
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.scene.now += seconds
+
+    @precondition(lambda self: self.it is None)
+    @rule()
+    def start(self) -> None:
+        self.scene.record = Record(os.dup(self.scene.record.fd))
+        self.it, self.ready, self.began = self.scene.start(), False, self.scene.now
+        self.seen = self.number if self.valid else 0
+
+    @precondition(lambda self: self.it is not None)
+    @rule()
+    def kill(self) -> None:
+        assert self.it is not None
+        if not self.ready and self.it.report().source == "file":
+            self.deaths[self.seen] += 1 if self.scene.now - self.began < HANG_S else DEATHS
+        self.it = None
+
+    @precondition(lambda self: self.it is not None and not self.ready)
+    @rule()
+    def become_ready(self) -> None:
+        assert self.it is not None
+        self.it.ready()
+        self.ready = True
+        if self.it.report().source == "file":
+            del self.deaths[self.seen]
+
+    @precondition(lambda self: self.it is not None and self.ready)
+    @rule()
+    def settle(self) -> None:
+        assert self.it is not None
+        if self.it._started_on is not None:
+            self.it._keep(self.it._started_on)
+
+    @precondition(lambda self: self.it is not None and self.ready)
+    @rule()
+    def reload(self) -> None:
+        assert self.it is not None
+        assert reload(self.it).ok is self.valid
+        self.seen = self.number if self.valid else 0
+        assert not self.valid or self.it.auth.token == f"token-{self.number}"
+
+    @precondition(lambda self: self.it is not None and self.ready)
+    @rule(how=st.sampled_from(["stop", "restart"]))
+    def leave(self, how: str) -> None:
+        self.scene.record.update(ended=how)
+        self.it = None
+
+    @invariant()
+    def a_good_config_is_not_blamed_for_a_kill(self) -> None:
+        if self.it is None or self.it.snapshot.config is None or self.it.report().source != "last-good":
+            return
+        report, suspicion = self.it.report(), self.scene.record.memory.suspicion
+        assert self.deaths[self.seen] >= DEATHS and "is tried again in" in report.suspect
+        assert suspicion.until() - suspicion.at <= LONGEST_PAUSE_S
+
+    @invariant()
+    def a_start_that_somebody_wants_runs_on_the_file(self) -> None:
+        if self.valid and self.it is None:
+            after = Starts(Path(self.folder.name))
+            after.now, after.record = self.scene.now, _stopped(self.scene.record)
+            it = after.start()
+            it.ready()
+            assert it.report().state == "good" and it.auth.token == f"token-{self.number}"
+            assert after.record.memory.suspicion == Suspicion()
+
+
+def _stopped(record: Record) -> Record:
+    """What the next process finds if this one had left in order."""
+    fd = os.memfd_create("record")
+    os.pwrite(fd, msgspec.json.encode(replace(record.memory, ended="stop")), 0)
+    return Record(fd)
+
+
+TestFates = Fates.TestCase
 
 
 def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Starts) -> None:

@@ -225,6 +225,8 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
     yield "config", f"{config.path}: " + paint(config.state, colour) + f"{runs}, watching by {report.watching}"
     for issue in config.issues:
         yield "", f"- {issue}"
+    if config.suspect:
+        yield "", f"- {config.suspect}"
     for warning in config.warnings[:MAX_WARNINGS]:
         yield "", f"- warning: {warning}"
     if len(config.warnings) > MAX_WARNINGS:

@@ -19,7 +19,7 @@ from gateway.config.include import Layer, resolve
 from gateway.config.parse import MAX_BYTES, Document, Place, dotted, issue, parse
 from gateway.config.schema import Config
 from gateway.config.substitute import REFERENCE, Lookup, chain, config_env, parse_dotenv, substitute
-from gateway.config.validate import Locate, validate
+from gateway.config.validate import Locate, from_environment, validate
 from gateway.report import Issue
 
 MAX_TOTAL_BYTES = 4 * MAX_BYTES
@@ -139,6 +139,14 @@ def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Ma
         warnings=tuple(warnings),
         unused=verdict.unused,
     )
+
+
+def without_file(env: Mapping[str, str], dotenv: Mapping[str, str]) -> Config:
+    """The defaults with what the environment says: what runs where the file cannot. Variables with errors are left out.
+
+    They decide port and secret; whoever set them relies on both, whatever the file has come to.
+    """
+    return from_environment(chain(env, dotenv))
 
 
 def load_dotenv(path: Path) -> dict[str, str]:

@@ -71,6 +71,13 @@ def validate(
     return Verdict(None if check.issues else config, tuple(check.issues), tuple(check.unused))
 
 
+def from_environment(lookup: Callable[[str], str | None]) -> Config:
+    """The defaults with what variables say; one that is wrong is as if it were not set."""
+    values: dict[str, Any] = {}
+    _Check(lambda path, *, key=False: Place("")).override(values, lookup)
+    return msgspec.convert(_nest(values), Config)
+
+
 @dataclass
 class _Check:
     locate: Locate

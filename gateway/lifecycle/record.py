@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.lifecycle.suspicion import Suspicion
 from gateway.report import RestartKind, RestartRecord, Restarts
 
 log = logging.getLogger("gateway.record")
@@ -31,9 +32,10 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     pid: int = 0
     """Of the last image. A re-exec keeps it, so a restart that ends in another process was a death on the way."""
     digest: str = ""
-    """Of the config that the last image started on."""
-    avoid: str = ""
-    """Digest of a config that must not be taken again: an action failed on it, or a process died starting on it."""
+    """Of the config file that the last image started on; empty if it was another config."""
+    began: float = 0.0
+    """Monotonic time at which it did."""
+    suspicion: Suspicion = Suspicion()
     left_at: float | None = None
     """Monotonic time of the last accept."""
     reason: str = ""

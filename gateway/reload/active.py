@@ -17,20 +17,21 @@ class Active:
     source: Source
 
 
-def choose(snapshot: Snapshot, good: Snapshot | None, avoid: str = "") -> Active:
-    """What to start on. `avoid` is the digest of a config that failed when it was applied.
+def choose(snapshot: Snapshot, good: Snapshot | None, fallback: Config, *, suspect: bool = False) -> Active:
+    """What to start on. `suspect`: starts on this snapshot have failed.
 
-    A config that failed is taken all the same if nothing better is kept: it is valid, and defaults would lock out
-    everybody. Without any, the defaults serve health and refuse who cannot show the generated token.
+    Such a config is taken all the same if nothing better is kept: it is valid, and defaults would lock out
+    everybody. Without any, the `fallback`, which is the defaults with what the environment says, serves health and
+    refuses who cannot show the environment's secret or the generated token.
     """
-    if snapshot.config is not None and (not avoid or snapshot.digest != avoid or _same(good, snapshot)):
+    if snapshot.config is not None and not (suspect and _another(good, snapshot)):
         return Active(snapshot.config, snapshot.tree, snapshot.digest, "file" if snapshot.exists else "defaults")
     if good is not None and good.config is not None:
         return Active(good.config, good.tree, good.digest, "last-good")
     if snapshot.config is not None:
         return Active(snapshot.config, snapshot.tree, snapshot.digest, "file")
-    return Active(Config(), {}, "", "defaults")
+    return Active(fallback, {}, "", "defaults")
 
 
-def _same(good: Snapshot | None, snapshot: Snapshot) -> bool:
-    return good is None or good.digest == snapshot.digest
+def _another(good: Snapshot | None, snapshot: Snapshot) -> bool:
+    return good is not None and good.digest != snapshot.digest

@@ -1,8 +1,9 @@
 """The one owner of the running config: every trigger of a reload comes here, and whoever asked gets the answer.
 
 read → validate → diff by meaning → plan → swap → apply each action once, in order → remember as last known good.
-A config with errors changes nothing; an action that fails puts the old config back and asks for a restart on the last
-known good one. Reloads run one after the other; those asked for while one waits for its turn share its answer.
+A config with errors changes nothing; an action that fails puts the old config back and asks for a restart, because a
+start may be able to do what a change in flight was not. Reloads run one after the other; those asked for while one
+waits for its turn share its answer.
 """
 
 import asyncio
@@ -39,9 +40,12 @@ class Host(Protocol):
     def end(self, result: ReloadResult) -> None:
         """It is over, well or not (READY=1 again)."""
 
-    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
-        """Ask for a restart; `avoid` is the digest of a config that it must not start on."""
+    def restart(self, reason: str) -> RestartTicket:
+        """Ask for a restart."""
         ...
+
+    def failed(self, snapshot: Snapshot, why: str) -> None:
+        """This config could not be applied: if a start on it dies too, it is to blame."""
 
 
 class Reloader:
@@ -68,6 +72,7 @@ class Reloader:
         self._keep = keep
         self._held_by_systemd = held_by_systemd
         self._avoid = avoid
+        """Digest of a config that is not taken by itself as long as it is this one."""
         self._lock = asyncio.Lock()
         self._queued: asyncio.Task[ReloadResult] | None = None
         self._stopped = False
@@ -92,9 +97,19 @@ class Reloader:
         quiet = now + self.active.config.gateway.reload.debounce_ms / 1000
         self._timer = loop.call_at(max(now, min(quiet, self._burst_began + LONGEST_BURST_S)), self._settled)
 
-    async def stop(self) -> None:
-        """Let the running reload end, and begin no other one: the next process reads the file anyway."""
+    def reconsider(self) -> None:
+        """Take the config that was avoided, if it is still there."""
+        if not self._stopped:
+            self._avoid = ""
+            self._ask("retry")
+
+    def close(self) -> None:
+        """Begin no other reload: the next process reads the file anyway."""
         self._stopped = True
+
+    async def stop(self) -> None:
+        """The same, and let the running reload end."""
+        self.close()
         if self._timer is not None:
             self._timer.cancel()
         async with self._lock:
@@ -147,7 +162,7 @@ class Reloader:
             return self._refuse(snapshot)
         self._warn(snapshot)
         if snapshot.digest == self._avoid and trigger == "watch":
-            return ReloadResult("unchanged", "this config failed when it was applied; it is not taken until it changes")
+            return ReloadResult("unchanged", "this config has failed; it is not taken by itself for a while")
         if self._runs_already(snapshot):
             if self._due:
                 return self._ask_for_restart(self._due)
@@ -219,12 +234,14 @@ class Reloader:
             try:
                 await self._actions[name](before.config, config)
             except Exception as error:
-                log.exception("applying %s failed; back to the last known good config by a restart", name)
+                why = f"applying {name} failed: {error}"
                 self.active, self._avoid = before, snapshot.digest
-                self._host.restart(f"hot reload failed ({name})", avoid=snapshot.digest)
-                return ReloadResult(
-                    "failed", f"applying {name} failed: {error}; restarting on the last known good config"
-                )
+                if self._stopped:  # what fails now fails because we leave
+                    return ReloadResult("failed", f"{why}; the next process tries it")
+                log.exception("%s; a restart tries it from the start", why)
+                self._host.failed(snapshot, why)
+                self._host.restart(f"hot reload failed ({name})")
+                return ReloadResult("failed", f"{why}; a restart tries it from the start")
             log.debug("applied %s in %.1f ms", name, (time.monotonic() - began) * 1000)
         self._avoid = ""
         return None

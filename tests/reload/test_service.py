@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -21,7 +23,8 @@ class Host:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.results: list[ReloadResult] = []
-        self.restarts: list[tuple[str, str]] = []
+        self.restarts: list[str] = []
+        self.failures: list[tuple[str, str]] = []
 
     def begin(self) -> None:
         self.events.append("begin")
@@ -30,9 +33,12 @@ class Host:
         self.events.append("end")
         self.results.append(result)
 
-    def restart(self, reason: str, avoid: str = "") -> RestartTicket:
-        self.restarts.append((reason, avoid))
+    def restart(self, reason: str) -> RestartTicket:
+        self.restarts.append(reason)
         return RestartTicket("scheduled", "boot", "restarting now")
+
+    def failed(self, snapshot: Snapshot, why: str) -> None:
+        self.failures.append((snapshot.digest, why))
 
 
 class Edited:
@@ -47,7 +53,7 @@ class Edited:
         self.reads = 0
         snapshot = files.read(path, {})
         self.reloader = Reloader(
-            choose(snapshot, None),
+            choose(snapshot, None, Config()),
             snapshot,
             host=self.host,
             read=self.read,
@@ -151,8 +157,7 @@ def test_a_change_that_needs_it_asks_for_a_restart_after_its_hot_part(path: Path
     async def scene(it: Edited) -> None:
         result = await it.edit('{"gateway": {"controlUi": {"basePath": "/ui"}, "auth": {"token": "t"}}}')
         assert result.outcome == "restart"
-        [(reason, avoid)] = it.host.restarts
-        assert reason == "config change requires gateway restart (gateway.controlUi.basePath)" and avoid == ""
+        assert it.host.restarts == ["config change requires gateway restart (gateway.controlUi.basePath)"]
         assert it.applied == ["auth"]
         assert it.kept == []  # kept once the next process has run on it
 
@@ -209,19 +214,44 @@ def test_a_file_that_appears_is_taken(path: Path) -> None:
     play(path, None, scene)
 
 
-def test_a_failing_action_goes_back_and_restarts_on_the_last_known_good(path: Path) -> None:
+def test_a_failing_action_goes_back_and_asks_for_a_start_on_the_same_config(path: Path) -> None:
     async def scene(it: Edited) -> None:
         it.fail = {"auth"}
         before = it.reloader.active
         result = await it.edit('{"gateway": {"auth": {"token": "new"}}}')
         assert result.outcome == "failed" and not result.ok and "auth does not work" in result.message
         assert it.reloader.active is before and it.kept == []
-        [(_, avoid)] = it.host.restarts
-        assert avoid == it.reloader.snapshot.digest
+        assert it.host.restarts == ["hot reload failed (auth)"]
+        assert it.host.failures == [(it.reloader.snapshot.digest, "applying auth failed: auth does not work")]
         # the same file again is not tried again by itself, but it is when somebody asks
         it.fail = set()
         assert (await it.reloader.reload("watch")).outcome == "unchanged"
         assert (await it.reloader.reload("command")).outcome == "hot"
+
+    play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
+
+
+def test_what_fails_while_the_process_leaves_is_not_the_configs_fault(path: Path) -> None:
+    async def scene(it: Edited) -> None:
+        def fail_late(name: str) -> None:
+            it.reloader.close()
+            raise OSError("the loop is gone")
+
+        it.applied = cast("Any", SimpleNamespace(append=fail_late))
+        assert (await it.edit('{"gateway": {"auth": {"token": "new"}}}')).outcome == "failed"
+        assert not it.host.failures and not it.host.restarts
+
+    play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
+
+
+def test_a_config_that_was_avoided_is_taken_when_it_is_reconsidered(path: Path) -> None:
+    async def scene(it: Edited) -> None:
+        digest = files.read(path, {}).digest
+        it.reloader._avoid, it.reloader.active = digest, replace(it.reloader.active, source="last-good")
+        assert (await it.reloader.reload("watch")).outcome == "unchanged"
+        it.reloader.reconsider()
+        assert it.reloader._queued is not None and (await it.reloader._queued).ok
+        assert it.reloader.active.source == "file"
 
     play(path, '{"gateway": {"auth": {"token": "old"}}}', scene)
 
