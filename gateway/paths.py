@@ -39,6 +39,11 @@ class Paths:
         return self.runtime / CONTROL_NAME.format(digest)
 
     @property
+    def lock(self) -> Path:
+        """What is locked where the file system of the state folder knows no locks."""
+        return self.control.with_suffix(".lock")
+
+    @property
     def database(self) -> Path:
         """Sessions, transcripts and runs."""
         return self.state / "gateway" / DATABASE_NAME

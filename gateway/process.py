@@ -232,6 +232,7 @@ class Process:
             restarts=start.record.memory.restarts,
             restart_problem=self._coordinator.problem,
             conversations_problem=self._conversations_problem,
+            state_problem=self._problems.get("state"),
             log_file=start.logs.file,
             watching=self._configuration.watching,
             settled=self._settled,
@@ -396,7 +397,7 @@ class Process:
             log.error("%s failed", task.get_name(), exc_info=error)
 
     async def _rehearse(self) -> str | None:
-        return obstacle(self.paths.state, self._start.lease.fd) or await rehearse()
+        return obstacle(self.paths.state, self._start.lease.fd, self.paths.lock) or await rehearse()
 
     def _device_changed(self, device_id: str) -> None:
         """In the next turn: whoever asked for it may be that device, and shall have its answer."""
@@ -467,6 +468,7 @@ class Process:
         )
         if stopping:
             self.paths.control.unlink(missing_ok=True)
+            self._start.lease.leave()
 
     async def _answer_calls(self, budget: float) -> None:
         """Until the calls of WebSocket clients are answered, while newcomers are served."""

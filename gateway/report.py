@@ -156,6 +156,8 @@ class StatusReport(Struct, frozen=True):
     """Why the last restart that was asked for did not happen."""
     conversations_problem: str | None = None
     """Why sessions cannot be read, or not be written."""
+    state_problem: str | None = None
+    """What is wrong with the state folder."""
     log_file: str | None = None
     watching: Literal["inotify", "polling", "off"] = "off"
     settled: bool = False

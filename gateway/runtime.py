@@ -72,7 +72,7 @@ def _begin(options: Options) -> Start:
     inherited = sockets.inherit(os.environ)
     paths = Paths.from_env(os.environ)
     _raise_descriptor_limit()
-    lease = acquire(paths.state, inherited.others.get(sockets.LEASE))
+    lease = acquire(paths.state, inherited.others.get(sockets.LEASE), paths.lock)
     record = Record(inherited.others.get(sockets.RECORD))
     if not record.inherited:
         notifier.store(sockets.RECORD, record.fd)

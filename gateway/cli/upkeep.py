@@ -108,7 +108,7 @@ def recover(as_json: bool) -> None:
     if not paths.database.exists():
         raise GatewayError(_absent(paths.database))
     try:
-        lease.acquire(paths.state)  # until this process ends
+        lease.acquire(paths.state, stand_in=paths.lock)  # until this process ends
     except AlreadyRunning:
         raise AlreadyRunning("a gateway uses the database: `openclaw-gateway stop` first") from None
     with waiting("recovering"):

@@ -3,44 +3,79 @@
 flock(2) on the folder's descriptor, so it works on a full or read-only disk, leaves no file behind and is freed by
 death. It belongs to the open file description: carried over a re-exec by passing the descriptor on, never put into
 systemd's fd store, where it would outlive us.
+
+NFS and others cannot lock a folder. Then a file in the run-time folder is locked in its place, which keeps out others
+on this machine. Who may come from another machine is only noticed, by the host's name in a file.
 """
 
+import errno
 import fcntl
 import logging
 import os
 import re
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.config.atomic import replace_text
 from gateway.errors import AlreadyRunning
+from gateway.filesystem import shared
 from gateway.lifecycle import holders
+from gateway.ours import folder_refusal
 
 log = logging.getLogger("gateway.lease")
+
+HOST_NAME = "gateway/host"
+"""Below a state folder that other machines may use too: the one that uses it, while it does."""
+MAX_HOST = 253
+"""Characters of a host's name (RFC 1035)."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to use a state folder; `fd` is None where there is no folder to lock."""
+    """The right to use a state folder; `fd` is None where nothing could be locked."""
 
     fd: int | None
     problem: str | None = None
-    """Why there is no folder, or why it cannot be written to; the gateway runs all the same."""
+    """Why there is no folder, or why it cannot be written to or locked; the gateway runs all the same."""
+    mark: Path | None = None
+    """Where our host's name stands."""
+
+    def leave(self) -> None:
+        """Take our host's name away: nobody uses the folder any more."""
+        if self.mark is not None and _host_in(self.mark) == socket.gethostname():
+            with suppress(OSError):
+                self.mark.unlink()
 
 
-def acquire(state_dir: Path, inherited: int | None = None) -> Lease:
+def acquire(state_dir: Path, inherited: int | None = None, stand_in: Path | None = None) -> Lease:
     """Lock `state_dir`, creating it (mode 0700) if need be. `inherited` is the lease of our previous image.
 
-    Raises AlreadyRunning if another process holds it.
+    `stand_in` is a file to lock where the folder cannot be. Raises AlreadyRunning if another process holds it.
     """
     if inherited is not None:
-        if _is_folder(inherited, state_dir):
-            return Lease(inherited, _problem(state_dir))
+        if _is_same(inherited, state_dir):
+            return Lease(inherited, _problem(state_dir), _mark(state_dir))
+        if stand_in is not None and _is_same(inherited, stand_in):
+            return Lease(inherited, _lockless(state_dir, None), _mark(state_dir, lockless=True))
         os.close(inherited)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         return Lease(None, f"no state folder {state_dir}: {error.strerror}")
+    try:
+        _lock(fd, state_dir)
+    except OSError as error:
+        os.close(fd)
+        return _without(state_dir, error, stand_in)
+    other = _other_host(state_dir) if shared(state_dir) else None
+    return Lease(fd, _problem(state_dir) or other, _mark(state_dir))
+
+
+def _lock(fd: int, state_dir: Path) -> None:
+    """Raises AlreadyRunning, and closes `fd`; OSError where the file system has no such locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -51,12 +86,73 @@ def acquire(state_dir: Path, inherited: int | None = None) -> Lease:
             "Talk to it with `openclaw-gateway status`, restart it with `openclaw-gateway restart`, or run a second "
             "one with its own folder: OPENCLAW_STATE_DIR=DIR openclaw-gateway run --port PORT."
         ) from None
-    return Lease(fd, _problem(state_dir))
 
 
-def obstacle(state_dir: Path, held: int | None) -> str | None:
+def _without(state_dir: Path, error: OSError, stand_in: Path | None) -> Lease:
+    """The lease of a folder that cannot be locked."""
+    problem = _lockless(state_dir, error)
+    other = _other_host(state_dir)
+    fd = None
+    try:
+        if stand_in is not None:
+            fd = _open_stand_in(stand_in)
+            _lock(fd, state_dir)
+    except OSError as second:
+        if fd is not None:
+            os.close(fd)
+            fd = None
+        problem += f"; nor is another one on this machine, because {stand_in} cannot be locked: {second.strerror}"
+    return Lease(fd, f"{problem}; {other}" if other else problem, _mark(state_dir, lockless=True))
+
+
+def _open_stand_in(path: Path) -> int:
+    """Never removed: who locks a file that has no name any more keeps nobody out."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if why := folder_refusal(path.parent):
+        raise PermissionError(errno.EPERM, why, str(path.parent))
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _lockless(state_dir: Path, error: OSError | None) -> str:
+    kind = shared(state_dir)
+    reason = f" ({error.strerror})" if error else ""
+    return (
+        f"the file system of {state_dir}{f', {kind},' if kind else ''} knows no locks{reason}: a gateway on another "
+        "machine that uses this folder too is not kept out. Put it on a disk of this machine with OPENCLAW_STATE_DIR"
+    )
+
+
+def _mark(state_dir: Path, *, lockless: bool = False) -> Path | None:
+    return state_dir / HOST_NAME if lockless or shared(state_dir) else None
+
+
+def _other_host(state_dir: Path) -> str | None:
+    """The sentence about another machine that has not left; from here on our own name stands there."""
+    mark, ours = state_dir / HOST_NAME, socket.gethostname()
+    found = _host_in(mark)
+    try:
+        mark.parent.mkdir(mode=0o700, exist_ok=True)
+        replace_text(mark, f"{ours}\n")
+    except OSError as error:
+        log.debug("cannot write %s: %s", mark, error.strerror)
+    if not found or found == ours:
+        return None
+    return (
+        f"a gateway on {found} uses {state_dir} too, or ended there without a word: if it still runs, stop one of both"
+    )
+
+
+def _host_in(mark: Path) -> str:
+    try:
+        with mark.open(encoding="utf-8", errors="replace") as file:
+            return file.read(MAX_HOST).strip()
+    except OSError:
+        return ""
+
+
+def obstacle(state_dir: Path, held: int | None, stand_in: Path | None = None) -> str | None:
     """Why the next image would not get its lease: the folder was replaced, and somebody else uses the new one."""
-    if held is None or _is_folder(held, state_dir):
+    if held is None or _is_same(held, state_dir) or (stand_in is not None and _is_same(held, stand_in)):
         return None
     try:
         fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -66,14 +162,16 @@ def obstacle(state_dir: Path, held: int | None) -> str | None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return f"{state_dir} was replaced while we ran, and {_owner(fd)} uses it now"
+    except OSError:
+        return None  # it cannot be locked, and is done with as it is
     finally:
         os.close(fd)
     return None
 
 
-def _is_folder(fd: int, folder: Path) -> bool:
+def _is_same(fd: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(folder))
+        return os.path.samestat(os.fstat(fd), os.stat(path))
     except OSError:
         return False
 

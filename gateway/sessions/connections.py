@@ -1,17 +1,23 @@
 """Connections to one SQLite file: one that writes, others that read, also where nothing can be written.
 
-On disk means on disk: WAL with a sync for each commit, and where the file system has no shared memory for a WAL, a
-rollback journal whose removal is synced too (`synchronous=EXTRA` is both).
+On disk means on disk: WAL with a sync for each commit, and where the file system has no shared memory for a WAL, or
+other machines may have it too, a rollback journal whose removal is synced as well (`synchronous=EXTRA` is both).
 """
 
 import errno
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
 from gateway.errors import GatewayError
+from gateway.filesystem import knows_locks, shared, shares_memory
+
+log = logging.getLogger("gateway.sessions")
 
 APPLICATION = 0x4F434757
 """What `PRAGMA application_id` says of our files: "OCGW"."""
@@ -29,12 +35,58 @@ class NewerDatabase(StorageFailed):
     """A later version of this program has changed the file's form."""
 
 
+class Footing(Enum):
+    """What the file system lets several connections have of one file."""
+
+    WAL = "WAL"
+    JOURNAL = "a rollback journal"
+    ALONE = "a rollback journal and no locks"
+    """Whoever has connections of this kind lets one of them work at a time."""
+
+    @property
+    def mode(self) -> str:
+        return "&nolock=1" if self is Footing.ALONE else ""
+
+
+def find_footing(path: Path) -> Footing:
+    """What the folder of `path` allows, by trying; WAL where nothing can be tried."""
+    folder = path.parent
+    try:
+        if not knows_locks(folder):
+            return Footing.ALONE
+        return Footing.WAL if shared(folder) is None and shares_memory(folder) else Footing.JOURNAL
+    except OSError:
+        return Footing.WAL
+
+
 def writable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     """Make the file if it is not there, and bring it up to date. Raises StorageFailed, sqlite3.Error and OSError."""
+    return footed(path, migrations)[0]
+
+
+def footed(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, Footing]:
+    """`writable`, and on what footing, which is a reader's too."""
     _create(path)
-    connection = _connect(path, "mode=rw")
+    footing = find_footing(path) if shared(path.parent) else Footing.WAL
     try:
-        connection.execute("PRAGMA journal_mode=WAL")  # stays what it was where the file system has none
+        return _up_to_date(path, migrations, footing), footing
+    except sqlite3.OperationalError:
+        # Seldom; and to ask before would cost each start two files.
+        if footing is not Footing.WAL or (footing := find_footing(path)) is Footing.WAL:
+            raise
+    log.info("%s: the file system allows no WAL, so it has %s", path, footing.value)
+    return _up_to_date(path, migrations, footing), footing
+
+
+def _up_to_date(path: Path, migrations: Sequence[str], footing: Footing) -> sqlite3.Connection:
+    if footing is not Footing.WAL:
+        # One that was made elsewhere may have a WAL, which only an exclusive connection can read without shared memory.
+        with closing(_connect(path, f"mode=rw{footing.mode}", "locking_mode=EXCLUSIVE")) as alone:
+            alone.execute("PRAGMA journal_mode=DELETE")
+    connection = _connect(path, f"mode=rw{footing.mode}")
+    try:
+        if footing is Footing.WAL:
+            connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
         connection.execute("BEGIN IMMEDIATE")  # two that begin at once; and whether it can be written at all
         begun = form(connection, path, len(migrations))
@@ -51,9 +103,9 @@ def writable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     return connection
 
 
-def reader(path: Path) -> sqlite3.Connection:
+def reader(path: Path, footing: Footing = Footing.WAL) -> sqlite3.Connection:
     """For a file that somebody else may write. Raises sqlite3.Error."""
-    return _connect(path, "mode=ro", "query_only=1")
+    return _connect(path, f"mode=ro{footing.mode}", "query_only=1")
 
 
 def lonely_reader(path: Path) -> sqlite3.Connection:

@@ -12,12 +12,13 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from traceback import clear_frames
 from typing import TypeVar
 
+from gateway.sessions.connections import Footing, explain, footed, form, lonely_reader, reader
 from gateway.sessions.connections import StorageFailed as StorageFailed
-from gateway.sessions.connections import explain, form, lonely_reader, reader, writable
 from gateway.sessions.lane import Batch, Job, Lane
 
 log = logging.getLogger("gateway.sessions")
@@ -36,8 +37,9 @@ class Database:
         self.problem: str | None = None
         """Why nothing can be written, as far as has been seen."""
         self._migrations = migrations
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         """Of the connections: a read holds it, so none is closed under it."""
+        self._footing = Footing.WAL
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._lonely = False
@@ -70,6 +72,10 @@ class Database:
     # -- in a thread -----------------------------------------------------------------------------------------------
 
     def _commit(self, batch: Batch) -> None:
+        with self._lock if self._footing is Footing.ALONE else nullcontext():
+            self._commit_all(batch)
+
+    def _commit_all(self, batch: Batch) -> None:
         try:
             connection = self._writer or self._writable()
             self._check_identity()
@@ -143,8 +149,11 @@ class Database:
             self._drop_reader()
         try:
             self._check_identity()
-            self._writer = writable(self.path, self._migrations)
-            self._reader = self._reader or reader(self.path)
+            self._writer, footing = footed(self.path, self._migrations)
+            if footing is not self._footing:
+                self._drop_reader()
+            self._footing = footing
+            self._reader = self._reader or reader(self.path, footing)
         except (StorageFailed, sqlite3.Error, OSError) as error:
             self._drop_writer()
             failed = self._failed("open", error)

@@ -54,6 +54,11 @@ def test_at_a_glance(
     assert manager.calls == []
 
 
+def test_what_is_wrong_with_the_state_folder_is_said_behind_it(gateway: Any, report: Report, invoke: Invoke) -> None:
+    gateway.report = report(degraded=("state",), state_problem="the file system knows no locks")
+    assert "    state  /home/u/.openclaw: the file system knows no locks\n" in invoke("status").stdout
+
+
 @pytest.mark.parametrize(
     ("closed", "line"),
     [

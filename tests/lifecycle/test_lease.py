@@ -1,13 +1,17 @@
+import errno
 import fcntl
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import AlreadyRunning
-from gateway.lifecycle.lease import acquire, obstacle
+from gateway.lifecycle import lease as leases
+from gateway.lifecycle.lease import HOST_NAME, MAX_HOST, acquire, obstacle
 
 
 def test_the_first_gets_it_and_creates_the_folder_for_the_user_alone(tmp_path: Path) -> None:
@@ -102,3 +106,95 @@ def test_a_folder_that_was_replaced_and_taken_stands_in_the_way_of_a_restart(tmp
     assert obstacle(state, ours.fd) is None
     os.close(ours.fd)
     assert obstacle(state, None) is None
+
+
+LOCKLESS = [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.EROFS, errno.ENOSYS, errno.EIO]
+"""What flock(2) of a folder ends with on NFS, 9p, virtiofs, FUSE and others."""
+
+
+@pytest.fixture
+def lockless(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Folders cannot be locked, files can."""
+    real = fcntl.flock
+
+    def forbid(code: int) -> None:
+        def flock(fd: int, operation: int) -> None:
+            if os.path.isdir(f"/proc/self/fd/{fd}"):
+                raise OSError(code, os.strerror(code))
+            real(fd, operation)
+
+        monkeypatch.setattr(leases.fcntl, "flock", flock)
+
+    return forbid
+
+
+@pytest.mark.parametrize("code", LOCKLESS)
+def test_a_folder_that_cannot_be_locked_is_used_all_the_same(
+    tmp_path: Path, lockless: Callable[[int], None], code: int
+) -> None:
+    lockless(code)
+    state, stand_in = tmp_path / "state", tmp_path / "run" / "control-x.lock"
+    lease = acquire(state, stand_in=stand_in)
+    assert lease.fd is not None and lease.problem is not None
+    assert "knows no locks" in lease.problem and os.strerror(code) in lease.problem
+    assert stand_in.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(AlreadyRunning, match="another gateway uses"):
+        acquire(state, stand_in=stand_in)
+    again = acquire(state, lease.fd, stand_in)  # as our next image has it
+    assert again.fd == lease.fd and again.problem is not None and "knows no locks" in again.problem
+    assert obstacle(state, lease.fd, stand_in) is None
+    os.close(lease.fd)
+    os.close(fd := acquire(state, stand_in=stand_in).fd or -1)
+    assert fd > 0
+
+
+def test_a_stand_in_that_cannot_be_had_is_told_and_no_end(tmp_path: Path, lockless: Callable[[int], None]) -> None:
+    lockless(errno.EBADF)
+    run = tmp_path / "run"
+    run.mkdir(mode=0o777)
+    run.chmod(0o777)  # whatever the umask
+    lease = acquire(tmp_path / "state", stand_in=run / "x.lock")
+    assert lease.fd is None and lease.problem is not None and "others may write it" in lease.problem
+    assert acquire(tmp_path / "state").fd is None
+
+
+def test_a_replaced_folder_that_cannot_be_locked_is_no_obstacle(
+    tmp_path: Path, lockless: Callable[[int], None]
+) -> None:
+    state = tmp_path / "state"
+    lease = acquire(state)
+    state.rmdir()
+    state.mkdir()
+    lockless(errno.ENOLCK)
+    assert obstacle(state, lease.fd) is None
+    assert lease.fd is not None
+    os.close(lease.fd)
+
+
+def test_a_gateway_on_another_machine_is_noticed_until_it_has_left(
+    tmp_path: Path, lockless: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockless(errno.EBADF)
+    monkeypatch.setattr(socket, "gethostname", lambda: "attic")
+    attic = acquire(tmp_path)
+    assert (tmp_path / HOST_NAME).read_text() == "attic\n"
+    assert "attic" not in (acquire(tmp_path).problem or "")  # itself, after a crash
+    monkeypatch.setattr(socket, "gethostname", lambda: "cellar")
+    cellar = acquire(tmp_path)
+    assert "a gateway on attic uses" in (cellar.problem or "")
+    monkeypatch.setattr(socket, "gethostname", lambda: "attic")
+    attic.leave()  # not its name any more
+    assert (tmp_path / HOST_NAME).exists()
+    monkeypatch.setattr(socket, "gethostname", lambda: "cellar")
+    cellar.leave()
+    assert not (tmp_path / HOST_NAME).exists()
+
+
+def test_a_folder_on_a_network_is_locked_and_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "shared", lambda folder: "nfs4")
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / HOST_NAME).write_text("x" * (MAX_HOST + 1))
+    lease = acquire(tmp_path)
+    assert lease.fd is not None and f"a gateway on {'x' * MAX_HOST} uses" in (lease.problem or "")
+    assert (tmp_path / HOST_NAME).read_text().strip() == socket.gethostname()
+    os.close(lease.fd)

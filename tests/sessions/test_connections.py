@@ -1,7 +1,10 @@
 import errno
 import os
+import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +13,12 @@ import pytest
 from gateway.sessions import connections
 from gateway.sessions.connections import (
     APPLICATION,
+    Footing,
     NewerDatabase,
     StorageFailed,
     explain,
+    find_footing,
+    footed,
     foreign,
     form,
     lonely_reader,
@@ -279,3 +285,81 @@ def test_an_error_of_the_system_comes_with_its_way_out(number: int, remedy: str)
 def test_an_error_without_a_way_out_is_itself() -> None:
     assert explain(OSError(errno.EMFILE, os.strerror(errno.EMFILE))) == "Too many open files"
     assert explain(sqlite3.ProgrammingError("a slip")) == "a slip"
+
+
+def test_what_other_machines_may_have_too_gets_no_wal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.sqlite"
+    before = writable(path, (FIRST,))
+    before.execute("INSERT INTO t VALUES ('in the WAL')")
+    before.close()
+    monkeypatch.setattr(connections, "shared", lambda folder: "virtiofs")
+    connection, footing = footed(path, (FIRST,))
+    beside = reader(path, footing)
+    assert footing is Footing.JOURNAL and connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert rows(beside) == [("a;b",), ("in the WAL",)]
+    assert modes(tmp_path) == {"a.sqlite": 0o600}
+    for each in (connection, beside):
+        each.close()
+
+
+def test_where_nothing_can_be_tried_the_first_error_counts(tmp_path: Path) -> None:
+    assert find_footing(tmp_path / "none" / "a.sqlite") is Footing.WAL
+
+
+ON_HARD_GROUND = """
+import asyncio, os, sys
+from pathlib import Path
+from gateway.sessions.store import Store
+
+REFUSED = (
+    {"MEMORY": "19"}, {"LOCKS": "37"}, {"LOCKS": "95"}, {"LOCKS": "22"}, {"LOCKS": "9"}, {"LOCKS": "38", "MEMORY": "19"}
+)
+
+async def talk(path, key):
+    store = Store(path)
+    await store.open(1)
+    assert store.database.problem is None, store.database.problem
+    async def look():
+        for _ in range(20):
+            await store.session("a")
+    async def note(n):
+        await store.patch(key, "main", lambda entry: {**entry, "n": n}, n)
+    await asyncio.gather(look(), *map(note, range(20)))
+    session = await store.session(key)
+    await store.close()
+    return store.database._footing, session.entry["n"]
+
+async def main():
+    ground = Path(os.environ["GROUND"])
+    asyncio.get_running_loop()
+    from gateway.sessions import connections
+    connections.BUSY_MS = 50
+    await talk(ground / "old.sqlite", "a")
+    for n, refused in enumerate(REFUSED):
+        for what, number in refused.items():
+            os.environ[f"GROUND_{what}"] = number
+        for name in ("old.sqlite", f"new{n}.sqlite"):  # made before where all was allowed, and made here
+            footing, last = await talk(ground / name, f"s{n}")
+            assert footing.name == ("ALONE" if "LOCKS" in refused else "JOURNAL"), (refused, footing)
+            assert last == 19, last
+        for what in refused:
+            del os.environ[f"GROUND_{what}"]
+    assert (await talk(ground / "old.sqlite", "z"))[0].name == "WAL"
+    print("all")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+def test_conversations_go_on_where_the_file_system_has_no_locks_or_no_shared_memory(tmp_path: Path) -> None:
+    shim, ground = tmp_path / "ground.so", tmp_path / "ground"
+    ground.mkdir()
+    source = Path(__file__).parents[1] / "fakes" / "ground.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    env = {**os.environ, "LD_PRELOAD": str(shim), "GROUND": str(ground)}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_HARD_GROUND], env=env, cwd=Path(__file__).parents[2], capture_output=True, text=True
+    )
+    assert done.stdout == "all\n", done.stderr
