@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gateway.ours import folder_refusal
-from gateway.paths import Paths
+from gateway.paths import Paths, expand
 from gateway.visible import BOLD, RED, YELLOW, paint, visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
@@ -104,7 +104,7 @@ class JsonlHandler(logging.Handler):
         super().__init__()
         self._state = state
         self._max_bytes = max_bytes
-        self._fixed = Path(file).expanduser() if file else None
+        self._fixed = expand(file) if file else None
         self._hostname = socket.gethostname()
         self._fd: int | None = None
         self._day = ""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.errors import GatewayError
+
 CONFIG_NAME = "openclaw.json"
 DATABASE_NAME = "conversations.sqlite"
 CONTROL_NAME = "control-{}.sock"
@@ -50,12 +52,32 @@ class Paths:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Paths":
-        home = Path(env.get("OPENCLAW_HOME") or env.get("HOME") or os.path.expanduser("~"))
-        state = Path(env.get("OPENCLAW_STATE_DIR") or home / ".openclaw").expanduser().absolute()
-        config = Path(env.get("OPENCLAW_CONFIG_PATH") or state / CONFIG_NAME).expanduser().absolute()
+        """Raises NoHome where there is none and one is needed."""
+        state = expand(env.get("OPENCLAW_STATE_DIR") or find_home(env, "OPENCLAW_HOME") / ".openclaw").absolute()
+        config = expand(env.get("OPENCLAW_CONFIG_PATH") or state / CONFIG_NAME).absolute()
         base = _runtime_base(env)
         agent = base / AGENT_SOCKET if base and _fits(base / AGENT_SOCKET) else None
         return cls(config=config, state=state, runtime=_runtime(base), agent_socket=agent)
+
+
+class NoHome(GatewayError):
+    """This user has no home folder, as in a container that runs as any number."""
+
+
+def find_home(env: Mapping[str, str], *before: str) -> Path:
+    """The first of these variables that is set, then `HOME`, then what the user database says. Raises NoHome."""
+    found = next((value for name in (*before, "HOME") if (value := env.get(name))), None) or os.path.expanduser("~")
+    if found == "~":
+        raise NoHome(
+            f"user id {os.getuid()} has no home folder: HOME is not set, and the user database does not know it. "
+            "Set HOME=DIR, or OPENCLAW_STATE_DIR=DIR"
+        )
+    return Path(found)
+
+
+def expand(path: str | Path) -> Path:
+    """`~` and `~name` at its beginning replaced; as it is where there is no such home (Path.expanduser raises then)."""
+    return Path(os.path.expanduser(path))
 
 
 def _runtime_base(env: Mapping[str, str]) -> Path | None:

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.config import catalog
 from gateway.config.atomic import replace_text
 from gateway.config.prompt import FILES
+from gateway.paths import expand
 
 MAX_FILE_BYTES = 4_000_000
 """Of one file; what is longer is read up to here. A prompt takes far less of it."""
@@ -44,11 +45,11 @@ def folder(tree: dict[str, Any], state: Path, agent_id: str) -> Path:
     """The one that the config names for an agent, else OpenClaw's place for it. It need not exist."""
     agent = catalog.find(tree, agent_id)
     if agent is not None and agent.workspace:
-        return Path(agent.workspace).expanduser()
+        return expand(agent.workspace)
     id = agent_id.strip().lower()
     if id != catalog.default_id(tree):
         return state / f"workspace-{id}"
-    return Path(os.environ.get(VARIABLE) or state / "workspace").expanduser()
+    return expand(os.environ.get(VARIABLE) or state / "workspace")
 
 
 def read(place: Path, names: Iterable[str] = FILES) -> dict[str, str]:

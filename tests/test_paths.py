@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.paths import SUN_PATH_MAX, Paths
+from gateway.paths import SUN_PATH_MAX, NoHome, Paths, expand
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,21 @@ def test_without_a_runtime_folder_no_agent_is_looked_for_where_anybody_could_be_
     monkeypatch.setattr(Path, "is_dir", lambda self: False)
     paths = Paths.from_env({"HOME": "/h"})
     assert (paths.runtime, paths.agent_socket) == (Path(f"/tmp/openclaw-gateway-{os.getuid()}"), None)
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 56_800)  # nobody's, as in a container that runs as any number
+    for env in ({}, {"HOME": ""}, {"OPENCLAW_CONFIG_PATH": "/c.json"}):
+        with pytest.raises(NoHome, match=r"user id 56800 has no home folder.*OPENCLAW_STATE_DIR=DIR"):
+            Paths.from_env(env)
+    assert Paths.from_env({"OPENCLAW_STATE_DIR": "/s"}).config == Path("/s/openclaw.json")
+    assert expand("~/logs/x") == Path("~/logs/x")  # taken as it is, and no error
+    assert expand("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+def test_nothing_asks_for_a_home_that_may_not_be_there() -> None:
+    """`Path.expanduser` and `Path.home` raise RuntimeError there."""
+    package = Path(__file__).parents[1] / "gateway"
+    texts = {path: path.read_text() for path in package.rglob("*.py")}
+    assert [path for path, text in texts.items() if ".expanduser()" in text or "Path.home()" in text] == []

@@ -233,7 +233,7 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
         yield "", f"- {len(config.warnings) - MAX_WARNINGS} more: openclaw-gateway config check"
     if config.last_reload:
         yield "reload", f"{config.last_reload.outcome} {_ago(config.last_reload.at)}: {config.last_reload.message}"
-    yield "state", report.state_dir + (f": {paint(report.state_problem, YELLOW)}" if report.state_problem else "")
+    yield "state", report.state_dir + (paint(f": {report.state_problem}", YELLOW) if report.state_problem else "")
     if report.log_file:
         yield "log", report.log_file
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.paths import find_home
+
 SYSTEM_FOLDERS = tuple(Path(base) / "systemd/system" for base in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 """Folders of the system manager, the strongest first."""
 
@@ -22,7 +24,7 @@ def unit_folder(env: Mapping[str, str]) -> Path:
     """Where a user's own units belong: `$XDG_CONFIG_HOME/systemd/user`, else `~/.config/systemd/user`."""
     base = env.get("XDG_CONFIG_HOME")
     # systemd ignores a relative one, and so do we.
-    config = Path(base) if base and base.startswith("/") else Path(env.get("HOME") or Path.home()) / ".config"
+    config = Path(base) if base and base.startswith("/") else find_home(env) / ".config"
     return config / "systemd" / "user"
 
 

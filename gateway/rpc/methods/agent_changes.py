@@ -10,6 +10,7 @@ from gateway.config import agent_edit, catalog, models
 from gateway.config.agent_edit import Unfit
 from gateway.config.files import Snapshot
 from gateway.config.providers import Unusable
+from gateway.paths import expand
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
@@ -165,7 +166,7 @@ def _identity(known: dict[str, Any], name: str | None, emoji: str | None, avatar
 def _place(call: Call, id: str, asked: str | None) -> Path:
     shared = catalog.text(catalog.section(call.core.tree, "agents", "defaults").get("workspace"))
     own = asked or (f"{shared}/{id}" if shared else str(call.core.paths.state / f"workspace-{id}"))
-    return Path(own).expanduser()
+    return expand(own)
 
 
 async def _make(place: Path) -> None:
