@@ -43,7 +43,8 @@ EXTENSION = "openclaw.connection"
 MAX_UNREAD_PONGS = 1024 * 1024
 """Bytes that wait for a client which sends pings; pongs do not ask whether they can be written."""
 MAX_FRAGMENTS = 4096
-"""Fragments of one message; empty ones cost us more than the client."""
+"""Fragments of one message that are held one by one. What comes behind them is held in one piece if it carries bytes,
+which a message's size bounds, and ends the connection if it carries none: these cost us more than the client."""
 FRAGMENT_BYTES = 128
 """What a fragment takes beside its payload."""
 NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -60,6 +61,16 @@ class Adopted:
 
     verdict: Adopt
     extra: dict[str, Any]
+
+
+class FrameProtocol(ServerProtocol):
+    """The library's, but a close frame may come in the middle of a fragmented message (RFC 6455, 5.4), and is answered
+    as any other: it would call that a protocol error (1002), which no client expects that has changed its mind."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -88,8 +99,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._kept: _Kept | None = None
         self._shared = False
         """systemd may have a duplicate of the descriptor."""
-        self._take_frames_from(self.conn)
-        self.conn.max_message_size = MAX_HANDSHAKE_FRAME
+        self._take_frames_from(FrameProtocol(max_size=MAX_HANDSHAKE_FRAME, logger=self.logger))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -103,7 +113,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if self._place is not None:
                 self._place.give_way = self.give_way
 
-    def _take_frames_from(self, conn: ServerProtocol) -> None:
+    def _take_frames_from(self, conn: FrameProtocol) -> None:
+        self.conn = conn
         self._reader = conn.reader = FrameReader()
         conn.parser = conn.parse()
         next(conn.parser)  # the one before waits at the other reader
@@ -111,8 +122,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _go_on(self, adopted: Adopted) -> None:
         """Be what the predecessor's connection was. Nothing is read of it and written to it before it is kept."""
         self._early = bytearray(adopted.verdict.tail)
-        self.conn = ServerProtocol(state=State.OPEN, max_size=MAX_HANDSHAKE_FRAME, logger=self.logger)
-        self._take_frames_from(self.conn)
+        self._take_frames_from(FrameProtocol(state=State.OPEN, max_size=MAX_HANDSHAKE_FRAME, logger=self.logger))
         self.handshake_initiated = self.handshake_complete = True
         scope: dict[str, Any] = {
             "type": "websocket",
@@ -267,8 +277,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if len(self.frames) < MAX_FRAGMENTS:
             super().handle_cont(event)
             return
-        self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-        self.handle_parser_exception()
+        if not (event.data or event.fin):
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many empty fragments")
+            self.handle_parser_exception()
+            return
+        if len(self.frames) == MAX_FRAGMENTS:
+            self.frames.append(bytearray())  # type: ignore[arg-type]
+        self.frames[-1] += event.data
+        if event.fin:
+            self.send_receive_event_to_app()
 
     def send_receive_event_to_app(self) -> None:
         """A text is given as its UTF-8: as `str` it would take up to four times as much."""

@@ -253,12 +253,12 @@ def test_a_client_that_floods_pings_and_reads_nothing_is_dropped() -> None:
 
 def test_fragments_at_the_bound_are_a_message_and_one_more_is_not() -> None:
     async def play(it: Accepted) -> None:
-        for fragments in (websocket.MAX_FRAGMENTS, websocket.MAX_FRAGMENTS + 1):
+        for fragments in (websocket.MAX_FRAGMENTS + 1, websocket.MAX_FRAGMENTS + 2):  # the last one ends the message
             reader, writer = await asyncio.open_connection(*it.listener.getsockname())
             writer.write(HANDSHAKE + b"\r\n")
             await reader.readuntil(b"\r\n\r\n")
             writer.write(masked(1, b"x", fin=False) + masked(0, fin=False) * (fragments - 2) + masked(0))
-            if fragments == websocket.MAX_FRAGMENTS:
+            if fragments == websocket.MAX_FRAGMENTS + 1:
                 assert await it.app.received.get() == 1
             else:
                 head = await reader.readexactly(4)
@@ -384,7 +384,7 @@ class Kept:
 
     @property
     def inbox(self) -> list[str | bytes]:
-        server = ServerProtocol(state=State.OPEN)
+        server = ServerProtocol(state=State.OPEN, max_size=None)
         server.receive_data(b"".join(self.protocol.queue.unread()))  # type: ignore[attr-defined]
         frames = [each for each in server.events_received() if isinstance(each, websockets.frames.Frame)]
         return [bytes(each.data).decode() if each.opcode is Opcode.TEXT else bytes(each.data) for each in frames]
@@ -472,6 +472,83 @@ def test_a_connection_is_at_rest_exactly_between_messages(
             assert it.at_rest() is (cut in ends)
         assert it.inbox == [payload_of(frames) for frames in messages]
         it.entry.remove()
+
+    asyncio.run(play())
+
+
+def cut(stream: bytes, places: set[int]) -> list[bytes]:
+    ends = [*sorted(place for place in places if place < len(stream)), len(stream)]
+    return [stream[before:end] for before, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+@given(pieces=st.lists(st.binary(max_size=3), min_size=1, max_size=14), places=st.sets(st.integers(1, 150), max_size=6))
+@settings(deadline=None)
+def test_fragments_beyond_the_bound_are_taken_as_long_as_they_carry_bytes(
+    ours: socket.socket, book: Ledger, pieces: list[bytes], places: set[int]
+) -> None:
+    bound = 4
+    last = len(pieces) - 1
+    stream = b"".join(
+        websockets.frames.Frame(Opcode.CONT if n else Opcode.BINARY, piece, fin=n == last).serialize(mask=True)
+        for n, piece in enumerate(pieces)
+    )
+    welcome = all(pieces[bound:last])
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        for part in cut(stream, places):
+            it.protocol.data_received(part)
+            assert len(it.protocol.frames) <= bound + 1
+        if welcome:
+            assert it.inbox == [b"".join(pieces)] and not it.wire.closing
+            it.entry.remove()
+        else:
+            assert it.inbox == [] and it.wire.closing and it.wire.written[2:4] == (1009).to_bytes(2, "big")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(websocket, "MAX_FRAGMENTS", bound)
+        asyncio.run(play())
+
+
+@pytest.mark.parametrize("more", [0, 1, 900])
+def test_a_large_text_in_small_fragments_arrives(ours: socket.socket, book: Ledger, more: int) -> None:
+    """4 MB in pieces of 1 KB, as a client streams a file; the last one is empty, as Node's `ws` ends a stream."""
+    pieces = [b"x" * 1023] * (websocket.MAX_FRAGMENTS + more)
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        frames = [
+            websockets.frames.Frame(Opcode.CONT if n else Opcode.TEXT, each, False) for n, each in enumerate(pieces)
+        ]
+        frames.append(websockets.frames.Frame(Opcode.CONT, b"", True))
+        it.protocol.data_received(b"".join(frame.serialize(mask=True) for frame in frames))
+        assert [len(text) for text in it.inbox] == [1023 * len(pieces)]
+        it.entry.remove()
+
+    asyncio.run(play())
+
+
+@given(
+    begun=st.lists(st.binary(max_size=3), max_size=3),
+    close=st.sampled_from([b"", (1000).to_bytes(2, "big") + b"changed my mind", (4001).to_bytes(2, "big")]),
+    places=st.sets(st.integers(1, 60), max_size=4),
+)
+@settings(deadline=None)
+def test_a_close_in_the_middle_of_a_message_is_answered_as_any_other(
+    ours: socket.socket, book: Ledger, begun: list[bytes], close: bytes, places: set[int]
+) -> None:
+    """RFC 6455, 5.4 and 5.5.1: with its own code, as Node's `ws` does it; what was begun never was."""
+    stream = b"".join(
+        websockets.frames.Frame(Opcode.CONT if n else Opcode.BINARY, piece, fin=False).serialize(mask=True)
+        for n, piece in enumerate(begun)
+    ) + websockets.frames.Frame(Opcode.CLOSE, close).serialize(mask=True)
+
+    async def play() -> None:
+        it = Kept(ours, book)
+        for part in cut(stream, places):
+            it.protocol.data_received(part)
+        assert it.wire.written == bytes([0x88, len(close)]) + close and it.wire.closing
+        assert it.inbox == [] and it.forgotten == 1
 
     asyncio.run(play())
 
