@@ -13,6 +13,33 @@ def replace_text(path: Path, text: str) -> None:
         os.replace(temporary, path)
 
 
+def overwrite_text(path: Path, text: str) -> None:
+    """For a file that cannot be replaced, because it is a mount point: its bytes become the text's, on disk when this
+    returns. Padded with spaces at first, which JSON does not mind, so that nobody reads the end of a longer one before
+    it. Raises OSError, and leaves what was there where that can be written back."""
+    data = text.encode("utf-8", "surrogateescape")
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        before = os.pread(fd, size, 0)
+        try:
+            _write_over(fd, data.ljust(size))
+            os.ftruncate(fd, len(data))
+            os.fsync(fd)
+        except OSError:
+            _write_over(fd, before)
+            os.ftruncate(fd, size)
+            raise
+    finally:
+        os.close(fd)
+
+
+def _write_over(fd: int, data: bytes) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], done)
+
+
 def create_text(path: Path, text: str) -> bool:
     """As `replace_text`, but what is there already stays: False. Of several that try, one gets True."""
     with _written(path, text) as temporary:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import former, models, promises, servers
-from gateway.config.atomic import replace_text
+from gateway.config.atomic import overwrite_text, replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.fields import FIELDS
 from gateway.config.include import Layer, resolve
@@ -25,6 +25,8 @@ from gateway.report import Issue
 MAX_TOTAL_BYTES = 4 * MAX_BYTES
 """Of the config file and everything it includes."""
 MAX_BACKUPS = 5
+MOUNTED = (errno.EBUSY, errno.EXDEV)
+"""What a rename onto a file ends with that is mounted there."""
 DOTENV_NAME = ".env"
 INCLUDE_ROOTS = "OPENCLAW_INCLUDE_ROOTS"
 """Folders beside the config's own from which `$include` may read, as in PATH."""
@@ -157,14 +159,20 @@ def load_dotenv(path: Path) -> dict[str, str]:
 def write(path: Path, text: str) -> None:
     """Replace the file, atomically, keeping the last five versions as `.bak`, `.bak.1` … `.bak.4`. Raises OSError.
 
-    A link stays a link: what it points to is replaced.
+    A link stays a link: what it points to is replaced. A file that is a mount point, as one that a container was given,
+    is written in place.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if target.exists():
         _rotate(path)
         replace_text(_backup(path, 0), target.read_bytes().decode("utf-8", "surrogateescape"))
-    replace_text(target, text)
+    try:
+        replace_text(target, text)
+    except OSError as error:
+        if error.errno not in MOUNTED:
+            raise
+        overwrite_text(target, text)
 
 
 def is_own(config: Path, file: str) -> bool:
@@ -277,9 +285,15 @@ class _Disk:
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            mode = os.fstat(fd).st_mode
+            found = os.fstat(fd)
+            mode = found.st_mode
             if not stat.S_ISREG(mode):
                 raise OSError(errno.EINVAL, "not a regular file")
+            if found.st_nlink == 0 and os.path.exists(path):
+                self.warnings.append(
+                    f"{path}: it is mounted here, and was replaced where it is mounted from: this is the old one. "
+                    "Mount its folder, edit it in place, or mount it anew"
+                )
             with open(fd, "rb", closefd=False) as stream:
                 data = stream.read(MAX_BYTES + 1)
         finally:

@@ -1,10 +1,12 @@
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.config import atomic
-from gateway.config.atomic import create_text, replace_text
+from gateway.config.atomic import create_text, overwrite_text, replace_text
 
 
 def test_replaces_as_the_owner_only(tmp_path: Path) -> None:
@@ -49,3 +51,46 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     assert file.read_text() == "first"
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(("old", "new"), [("old and longer", "new"), ("old", "new and longer"), ("", "x"), ("x", "")])
+def test_what_cannot_be_replaced_is_written_over(tmp_path: Path, old: str, new: str) -> None:
+    file = tmp_path / "f"
+    file.write_text(old)
+    before = file.stat().st_ino
+    overwrite_text(file, new)
+    assert file.read_text() == new
+    assert file.stat().st_ino == before
+
+
+@pytest.mark.parametrize("step", ["pwrite", "ftruncate", "fsync"])
+def test_what_cannot_be_written_over_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    file = tmp_path / "f"
+    file.write_text("old and longer")
+    real, calls = getattr(os, step), 0
+
+    def fail_once(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(atomic.os, step, fail_once)
+    with pytest.raises(OSError, match="No space left"):
+        overwrite_text(file, "new")
+    assert file.read_text() == "old and longer"
+
+
+def test_a_longer_text_is_never_seen_with_the_end_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "f"
+    file.write_text('{"a": [1, 2, 3]}')
+    seen: list[str] = []
+    truncate = os.ftruncate
+    monkeypatch.setattr(atomic.os, "ftruncate", lambda fd, size: (seen.append(file.read_text()), truncate(fd, size)))
+    overwrite_text(file, "{}")
+    assert seen == ["{}              "]

@@ -1,6 +1,9 @@
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -220,6 +223,25 @@ def test_write_keeps_five_versions(config: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in config.parent.iterdir()} == {0o600}
 
 
+@pytest.mark.parametrize("code", files.MOUNTED)
+def test_a_file_that_is_mounted_there_is_written_in_place(
+    config: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    config.write_text('{"a": "before, and longer"}')
+    replace, inode = os.replace, config.stat().st_ino
+
+    def refuse(source: Any, target: Any) -> None:
+        if Path(target) == config:
+            raise OSError(code, os.strerror(code))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    files.write(config, '{"b": 1}')
+    assert config.read_text() == '{"b": 1}' and config.stat().st_ino == inode
+    assert config.with_name("openclaw.json.bak").read_text() == '{"a": "before, and longer"}'
+    assert sorted(each.name for each in config.parent.iterdir()) == ["openclaw.json", "openclaw.json.bak"]
+
+
 def test_write_makes_the_folder_private(tmp_path: Path) -> None:
     write(tmp_path / "a" / "openclaw.json", "{}")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
@@ -301,3 +323,27 @@ def test_a_config_that_is_a_link_brings_the_files_beside_it(apart: tuple[Path, P
     (home / "openclaw.json").symlink_to(save(other / "openclaw.json", "{$include: './more.json'}"))
     (home / "more.json").symlink_to(other / "more.json")
     assert read(home / "openclaw.json", {}).merged == {"secret": "theirs"}
+
+
+ON_A_MOUNT = """
+import sys
+from pathlib import Path
+from gateway.config.files import read, write
+path = Path(sys.argv[1])
+print(read(path, {}).warnings)
+write(path, "{logging: {}}")
+print(path.read_text())
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount")
+def test_a_mounted_file_that_was_replaced_elsewhere_is_told(config: Path, tmp_path: Path) -> None:
+    """Nothing changes below the mount: its file has no name any more."""
+    mount = (
+        'echo "{}" > "$1"; touch "$2"; mount --bind "$1" "$2"; touch "$1.new"; mv "$1.new" "$1"; exec "$3" -c "$4" "$2"'
+    )
+    words = ["unshare", "-m", "sh", "-ec", mount, "sh", tmp_path / "outside.json", config, sys.executable, ON_A_MOUNT]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert "was replaced where it is mounted from" in done.stdout, done.stderr
+    assert done.stdout.endswith("{logging: {}}\n")
