@@ -9,6 +9,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 
+from gateway.installed import Installation, Look
 from gateway.lifecycle.notify import Notifier
 from gateway.report import StatusReport
 
@@ -22,6 +23,10 @@ ASK_S = 1.0
 MANAGERS = ("--user", "--system")
 """Either may be the one that runs us."""
 TAIL_BYTES = 16 * 1024
+LOOK_S = 2.0
+"""Between two looks at the installed files; what is the same in two of them is at rest."""
+UNFINISHED_S = 60.0
+"""For an installer to write its last file."""
 
 
 async def feed_watchdog(notifier: Notifier) -> None:
@@ -70,13 +75,31 @@ def _config(report: StatusReport) -> str:
     return f"DEGRADED config: {why}{more}; {runs.get(config.source, 'running on the one before')}"
 
 
+async def watch_installation(
+    installed: Installation, replaced: Callable[[str], object], clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Call `replaced` with what has happened, once for each state of the files that has come to rest."""
+    told: Look | None = None
+    before, since = await asyncio.to_thread(installed.look), clock()
+    while True:
+        await asyncio.sleep(LOOK_S)
+        look = await asyncio.to_thread(installed.look)
+        if look != before:
+            before, since = look, clock()
+            continue
+        patient = installed.problem(look) is not None and clock() - since < UNFINISHED_S
+        if look != told and installed.replaced(look) and not patient:
+            told = look
+            replaced(f"the installed program is another one now: {look.version or 'its files were replaced'}")
+
+
 async def rehearse() -> str | None:
     """Let the installed program import itself once. None if it can, else why not.
 
     It keeps a half-installed version from ending the service, and it compiles what an upgrade brought while we still
     serve, so that the real start finds it compiled.
     """
-    words = (sys.executable, "-c", "import gateway.runtime, gateway.conversations")
+    words = (sys.executable, "-c", "import gateway.runtime, gateway.web.app; gateway.web.app.warm_up()")
     try:
         async with _child(*words, out=DEVNULL, err=PIPE) as process, asyncio.timeout(REHEARSAL_S):
             assert process.stderr is not None

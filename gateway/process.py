@@ -18,7 +18,15 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway import __version__
-from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
+from gateway.background import (
+    feed_watchdog,
+    is_being_stopped,
+    rehearse,
+    status_line,
+    store_size,
+    tell_status,
+    watch_installation,
+)
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
@@ -27,6 +35,7 @@ from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
 from gateway.handover.keeper import Keeper
 from gateway.hub import Connection, Hub
+from gateway.installed import Installation
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
@@ -99,6 +108,7 @@ class Process:
         self.boot_id = start.boot_id
         self.version = __version__
         self.started = time.monotonic()
+        self._installed = Installation()
         self.paths = start.paths
         # Versions of presence and health that clients have seen must not come again over a restart; the monotonic
         # clock is all processes' and no jump of the time of day turns it back.
@@ -358,6 +368,7 @@ class Process:
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")
         self._spawn(self.hub.run(), "hub")
         self._spawn(self._converse(), "conversations")
+        self._spawn(watch_installation(self._installed, self.request_restart), "installation")
         self._spawn(self._settle_in(), "settling in")
 
     def _count_restart(self) -> None:
@@ -397,7 +408,8 @@ class Process:
             log.error("%s failed", task.get_name(), exc_info=error)
 
     async def _rehearse(self) -> str | None:
-        return obstacle(self.paths.state, self._start.lease.fd, self.paths.lock) or await rehearse()
+        unfinished = await asyncio.to_thread(lambda: self._installed.problem(self._installed.look()))
+        return unfinished or obstacle(self.paths.state, self._start.lease.fd, self.paths.lock) or await rehearse()
 
     def _device_changed(self, device_id: str) -> None:
         """In the next turn: whoever asked for it may be that device, and shall have its answer."""

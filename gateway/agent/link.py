@@ -46,12 +46,19 @@ HELLO_S = 10.0
 class Link:
     """Serves connections, one after another or several at a time, of which one is the gateway's.
 
-    `outdated` is called with the gateway's version when that is another one than ours.
+    `met` is called with the version of the program that says hello. `takes` says whether a new run begins here; if not,
+    the link is closed by then.
     """
 
-    def __init__(self, runs: Runs, outdated: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        met: Callable[[str], None] = lambda version: None,
+        takes: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.runs = runs
-        self.outdated = outdated
+        self.met = met
+        self.takes = takes
         self.gateway: Connection | None = None
         self._connections: set[Connection] = set()
         self._closed = False
@@ -159,8 +166,7 @@ class Connection:
         runs = self._link.runs
         self._version = hello.version
         self._link.take_over(self)
-        if self._link.outdated is not None and hello.program not in ("", __version__):
-            self._link.outdated(hello.program)
+        self._link.met(hello.program)
         self._sent.clear()
         self._waiting.clear()
         await self._say(Welcome(VERSION, os.getpid(), __version__, runs.ids()))
@@ -184,6 +190,8 @@ class Connection:
         if self._version != VERSION:
             why = f"the gateway speaks version {self._version} of the link and the agent {VERSION}: restart both"
             await self._say(Refused(start.run, Failure("internal", why)))
+            return
+        if self._link.runs.get(start.run) is None and not self._link.takes():
             return
         try:
             run = self._link.runs.start(start.run, start.spec)

@@ -104,7 +104,7 @@ class Models:
                 finally:
                     answer.usage = _usage(stream.usage)
                 response = stream.get()
-        except Failed:
+        except (Failed, ImportError):
             raise
         except Exception as error:
             failed = explain(error, answer.model, self._secrets, self._spec.bounds.silence_ms / 1000)

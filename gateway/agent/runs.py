@@ -15,6 +15,8 @@ from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Spec, Sta
 
 log = logging.getLogger("agent.runs")
 
+UNFINDABLE = "a part of the program is missing, as while it is replaced or after it was removed; ask again in a minute"
+
 
 class Run:
     """One conversation at work, and what has happened in it."""
@@ -75,6 +77,9 @@ class Run:
             return work.result()
         if isinstance(error, Failed):
             return Ended("failed", "error", error.failure)
+        if isinstance(error, ImportError):
+            log.error("run %s: %s", self.id, error)
+            return Ended("failed", "error", Failure("internal", f"{UNFINDABLE} ({error}).", retryable=True))
         broke = f"the agent broke on {type(error).__name__}; its log says where."
         log.error("run %s: %s", self.id, broke, exc_info=error)
         return Ended("failed", "error", Failure("internal", broke))

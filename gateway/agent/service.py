@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.agent.link import Link
 from gateway.agent.notify import Notifier
 from gateway.agent.runs import Run, Runs
+from gateway.installed import Guard, Installation
 
 log = logging.getLogger("agent")
 
@@ -25,17 +26,19 @@ LEAVE_S = 4.0
 class Service:
     """`serve` listens, or goes on with one connection, until it is time to leave."""
 
-    def __init__(self, notifier: Notifier, idle_s: float = IDLE_S) -> None:
+    def __init__(self, notifier: Notifier, idle_s: float = IDLE_S, installed: Installation | None = None) -> None:
         self._notifier = notifier
         self._idle_s = idle_s
+        self._installed = installed or Installation()
         self._runs = Runs(self._happened, self._changed)
-        self._link = Link(self._runs, self._outdated)
+        self._link = Link(self._runs, self._met, self._takes)
         self._idle: asyncio.TimerHandle | None = None
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_accepting: Callable[[], None] = lambda: None
 
     async def serve(self, *, listener: socket.socket | None = None, connection: socket.socket | None = None) -> None:
+        sys.meta_path.insert(0, Guard(self._installed))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave, f"{number.name} was received")
@@ -81,8 +84,23 @@ class Service:
             why = f"nothing to do for {self._idle_s:g} s"
             self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave, why)
 
-    def _outdated(self, gateway: str) -> None:
-        self._retire(f"the gateway is of version {gateway} and this agent of {__version__}")
+    def _met(self, gateway: str) -> None:
+        """A gateway has said hello, of its version. Which of two versions is the old one only the files tell: an agent
+        that is what is installed would be followed by one like it."""
+        if self._installed.stale:
+            self._retire("the program was replaced")
+        elif gateway not in ("", __version__):
+            log.info("the gateway is of version %s and this agent of %s", gateway, __version__)
+
+    def _takes(self) -> bool:
+        """Whether a new run begins here. What it would import may be of another version by now, so an agent without
+        runs leaves it, as it leaves what it has not read, to the next one."""
+        if not self._installed.stale:
+            return True
+        self._retire("the program was replaced")
+        if not len(self._runs):
+            self._leave("a run is left to the program that is installed now")
+        return bool(len(self._runs))
 
     def _retire(self, why: str) -> None:
         """Another program or unit file waits to take its place. No run is ended for that, and none has to wait."""

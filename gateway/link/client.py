@@ -53,6 +53,10 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Dial = Callable[[], Awaitable[Stream]]
 
 
+class OtherLink(GatewayError):
+    """Of two versions of the program the older one is about to be replaced: an agent leaves, a gateway restarts."""
+
+
 class Link:
     """`dial` raises OSError or GatewayError where there is nobody."""
 
@@ -180,7 +184,7 @@ class Link:
 
     def _give_up(self, error: BaseException | None) -> None:
         why = "it ends as soon as it has begun" if error is None else str(error) or type(error).__name__
-        refusal = error if isinstance(error, Unreachable) else Unreachable(f"no agent answers: {why}")
+        refusal = Unreachable(why if isinstance(error, Unreachable | OtherLink) else f"no agent answers: {why}")
         log.error("%s", refusal)
         for waiter in self._waiters:
             if not waiter.done():
@@ -199,9 +203,10 @@ class Link:
             async with asyncio.timeout(WELCOME_S):
                 welcome = await _welcome(reader)
             if welcome.version != VERSION:
-                raise Unreachable(
+                raise OtherLink(
                     f"the agent ({welcome.program}) speaks version {welcome.version} of the link and this gateway "
-                    f"{VERSION}: systemctl --user restart openclaw-agent.service"
+                    f"({__version__}) {VERSION}: openclaw-gateway restart, and systemctl --user restart "
+                    f"openclaw-agent.service"
                 )
             self._writer, self.agent, self._welcomed = writer, welcome, self._clock()
             self._dismiss(welcome)

@@ -175,11 +175,6 @@ def decode(text: str) -> bytes | None:
         return None
 
 
-def warm_up() -> None:
-    """Import what the first proof needs, so that it does not hold up the others."""
-    import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401
-
-
 def _unwrap(text: str) -> str:
     """A PEM's raw key in base64; anything else as it is."""
     if "-----BEGIN" not in text:

@@ -2,8 +2,12 @@
 
 What answers a probe is all that a start must import. The rest is imported on first use, or by `warm_up` in the quiet
 after READY, whichever comes first: it would add a third to the time that clients wait for a restart.
+
+Nothing of it is left for later than that quiet: by then an upgrade may have replaced the files, or removed them.
 """
 
+import importlib
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -16,6 +20,25 @@ from gateway.web.health import PROBES, Probe, answer_probe
 
 if TYPE_CHECKING:
     from gateway.lockout import Lockout
+
+log = logging.getLogger("gateway.web")
+
+LATER = (
+    "gateway.serving.websocket",
+    "gateway.web.control",
+    "gateway.web.routes",
+    "gateway.web.socket",
+    "gateway.conversations",
+    "gateway.link.dialer",
+    "gateway.config.watch",
+    "gateway.web.metrics",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+)
+"""What is imported on first use, the most urgent first. tests/web/test_app.py compares it with the program."""
+MISSING = "The gateway's program was replaced or removed while it ran; openclaw-gateway doctor says more.\n"
+"""For what cannot be imported any more."""
+RETRY_AFTER_S = 5
+"""For a replaced program: it is noticed, tried and started in that time."""
 
 
 def create_app(core: Core) -> ASGIApp:
@@ -44,7 +67,7 @@ def create_app(core: Core) -> ASGIApp:
 
         return http_routes(core, base_path, guesses())
 
-    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _on_first_use(routes))
+    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _whole(_on_first_use(routes)))
 
 
 def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp) -> ASGIApp:
@@ -71,18 +94,36 @@ def _on_first_use(build: Callable[[], ASGIApp]) -> ASGIApp:
     def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         nonlocal built
         if built is None:
-            built = build()
+            try:
+                built = build()
+            except ImportError as error:
+                return _missing(error, scope, send)
         return built(scope, receive, send)
 
     return app
 
 
-def warm_up() -> None:
-    """Import what the first WebSocket, command and route will need. Call it off the event loop, once READY."""
-    import gateway.serving.websocket
-    import gateway.web.control
-    import gateway.web.routes
-    import gateway.web.socket  # noqa: F401
-    from gateway.protocol.device import warm_up as warm_up_proofs
+def _whole(inner: ASGIApp) -> ASGIApp:
+    """`inner`, and a sentence where a route needs what cannot be imported any more."""
 
-    warm_up_proofs()
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await inner(scope, receive, send)
+        except ImportError as error:
+            await _missing(error, scope, send)
+
+    return app
+
+
+async def _missing(error: ImportError, scope: Scope, send: Send) -> None:
+    log.error("%s needs what cannot be imported: %s", scope["path"], error)
+    prefix = "websocket." if scope["type"] == "websocket" else ""
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"%d" % RETRY_AFTER_S)]
+    await send({"type": f"{prefix}http.response.start", "status": 503, "headers": headers})
+    await send({"type": f"{prefix}http.response.body", "body": MISSING.encode()})
+
+
+def warm_up() -> None:
+    """Import all that clients will need. Call it off the event loop, once READY."""
+    for name in LATER:
+        importlib.import_module(name)

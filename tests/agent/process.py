@@ -53,7 +53,9 @@ async def listening(path: Path, **environ: str) -> AsyncIterator[socket.socket]:
         yield listener
 
 
-async def activate(listener: socket.socket, *, idle_s: float = 60, watchdog: bool = False) -> Agent:
+async def activate(
+    listener: socket.socket, *, idle_s: float = 60, watchdog: bool = False, program: Path = PROJECT
+) -> Agent:
     """As systemd does on the first connection: descriptor 3, and the words that describe it."""
     path = Path(listener.getsockname())
     notify = path.with_suffix(".notify")
@@ -65,10 +67,10 @@ async def activate(listener: socket.socket, *, idle_s: float = 60, watchdog: boo
     fd = listener.fileno()
     # Only the process itself knows its pid before it is executed.
     script = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
-    script += "os.execv(sys.executable, [sys.executable, '-m', 'gateway.agent'])"
+    script += "os.execv(sys.executable, [sys.executable, '-P', '-m', 'gateway.agent'])"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script, str(fd)),
-        env={**os.environ, **environ, "OPENCLAW_AGENT_IDLE_S": str(idle_s), "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, **environ, "OPENCLAW_AGENT_IDLE_S": str(idle_s), "PYTHONPATH": str(program)},
         pass_fds=[fd],
         stderr=asyncio.subprocess.PIPE,
     )

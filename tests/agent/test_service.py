@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from gateway import __version__
 from gateway.agent.notify import Notifier
 from gateway.agent.service import IDLE_S, LEAVE_S, Service, idle_s
 from gateway.link.messages import VERSION, Ended, Hello, Lost, Model, Text, ToolStarted
 from tests.agent.peer import ECHO, Peer, spec
-from tests.agent.process import Agent, activate, as_child, listening
+from tests.agent.process import PROJECT, Agent, activate, as_child, listening
 from tests.agent.provider import Provider
 from tests.agent.test_tools import box
 from tests.processes import alive
@@ -231,12 +232,26 @@ def children(pid: int) -> list[int]:
     return [*found, *(inner for child in found for inner in children(child))]
 
 
+def installed_in(folder: Path) -> Path:
+    """This program as if pip had installed it there."""
+    site = folder / "site"
+    (site / "openclaw_gateway-0.1.0.dist-info").mkdir(parents=True)
+    (site / "gateway").symlink_to(PROJECT / "gateway")
+    return site
+
+
+def replace(site: Path) -> None:
+    (site / "openclaw_gateway-0.1.0.dist-info").rename(site / "openclaw_gateway-0.2.0.dist-info")
+
+
 @pytest.mark.parametrize(
-    ("asked", "why"), [("signal", "SIGUSR1 was received"), ("hello", "the gateway is of version 9.9")]
+    ("asked", "why"),
+    [("signal", "SIGUSR1 was received"), ("hello", "the program was replaced"), ("run", "the program was replaced")],
 )
 def test_who_shall_be_replaced_leaves_when_no_run_is_left(tmp_path: Path, asked: str, why: str) -> None:
     async def test() -> None:
-        async with activated(tmp_path) as (agent, _):
+        site = installed_in(tmp_path)
+        async with activated(tmp_path, program=site) as (agent, _):
             peer = await agent.connect()
             await peer.greet()
             await peer.start("r", spec("x", Model("builtin", "echo", "builtin", pace_ms=5)))
@@ -244,12 +259,58 @@ def test_who_shall_be_replaced_leaves_when_no_run_is_left(tmp_path: Path, asked:
             if asked == "signal":
                 agent.process.send_signal(signal.SIGUSR1)
             else:
+                replace(site)
+            if asked == "hello":
                 await peer.send(Hello(VERSION, {"r": len(peer.store.events["r"])}, "9.9"))
+            if asked == "run":  # it waits for nobody's end: what it needs is here already
+                await peer.start("another", spec("y", ECHO))
+                assert (await peer.until_ended("another")).status == "done"
+                await peer.ack("another")
             assert (await peer.until_ended("r")).status == "done"
             assert agent.process.returncode is None
             await peer.ack("r")
             await peer.until_closed()
             assert await agent.exit_code() == 0 and agent.log.count(why) == 1
+            peer.sock.close()
+
+    run(test)
+
+
+def test_a_first_run_is_left_to_the_program_that_is_installed_now(tmp_path: Path) -> None:
+    async def test() -> None:
+        site = installed_in(tmp_path)
+        async with activated(tmp_path, program=site) as (agent, listener):
+            peer = await agent.connect()
+            await peer.greet()
+            replace(site)
+            await peer.start("r", spec("x", ECHO))
+            await peer.until_closed()
+            assert await agent.exit_code() == 0 and not peer.store.events.get("r")
+            peer.sock.close()
+            next_one = await activate(listener, program=site)
+            peer = await next_one.connect()
+            await peer.greet()
+            await peer.start("r", spec("x", ECHO))
+            assert (await peer.until_ended("r")).status == "done"
+            peer.sock.close()
+            await end(next_one)
+
+    run(test)
+
+
+def test_an_agent_that_is_what_is_installed_stays_for_a_gateway_that_is_not(tmp_path: Path) -> None:
+    """It would be followed by one like it, again and again."""
+
+    async def test() -> None:
+        async with activated(tmp_path) as (agent, _):
+            peer = await agent.connect()
+            await peer.send(Hello(VERSION, {}, "0.0.9"))
+            await peer.start("r", spec("x", ECHO))
+            assert (await peer.until_ended("r")).status == "done"
+            await peer.ack("r")
+            await peer.start("s", spec("x", ECHO))
+            assert (await peer.until_ended("s")).status == "done"
+            assert f"the gateway is of version 0.0.9 and this agent of {__version__}" in agent.log
             peer.sock.close()
 
     run(test)

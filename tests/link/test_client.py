@@ -184,16 +184,30 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     run(test)
 
 
-def test_an_agent_of_another_version_is_given_up_at_once() -> None:
+def test_an_agent_of_another_version_is_tried_again_until_one_of_both_is_replaced() -> None:
     async def test() -> None:
         async with linked(stored={"a": 0}) as (link, agent, heir):
             ready = asyncio.create_task(link.ready())
-            connection = await agent.accept()
-            await connection.greet("a", version=VERSION + 1)
-            with pytest.raises(Unreachable, match=f"speaks version {VERSION + 1} of the link"):
-                await ready
-            await connection.ended()
-            assert len(heir.given_up) == agent.dials == 1
+            old = await agent.accept()
+            await old.greet("a", version=VERSION + 1)
+            await old.ended()
+            await agent.greeted("a")
+            await ready
+            assert not heir.given_up
+
+    run(test)
+
+
+def test_an_agent_that_stays_of_another_version_is_given_up_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PATIENCE_S", 0.05)
+
+    async def test() -> None:
+        async with linked(stored={"a": 0}) as (link, agent, heir):
+            link.wake()
+            while not heir.given_up:
+                await (await agent.accept()).greet("a", version=VERSION + 1)
+                await asyncio.sleep(0.01)
+            assert f"speaks version {VERSION + 1} of the link and this gateway" in str(heir.given_up[0])
 
     run(test)
 

@@ -1,12 +1,20 @@
 """Who answers what, and what a start does not have to import."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from gateway.web import app
+from gateway.web.app import LATER, MISSING
 from tests.fakes.core import FakeCore
-from tests.web.asgi import UNIX, ask
+from tests.test_layers import MODULES, WITH_CODE, imported, resolve
+from tests.web.asgi import UNIX, ask, bearer
+
+ELSEWHERE = ("agent/", "cli", "doctor/", "units/", "client", "__main__", "web/app")
+"""What does not run in the gateway's process, and the list itself."""
 
 PROGRAM = """
 import sys
@@ -32,4 +40,45 @@ def test_a_start_imports_only_what_a_probe_needs_and_the_rest_comes_later() -> N
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
     before, missing = done.stdout.splitlines()
     assert before == "[]"
-    assert missing == "['watchdog.observers', 'gateway.conversations']"  # who needs them imports them
+    assert missing == "[]"
+
+
+def later(module: str) -> Iterator[str]:
+    """Modules of ours that a function imports, or names to `import_module`."""
+    for function in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [name for each in function.body for name in imported(each)]
+            names += [
+                node.value for node in ast.walk(function) if isinstance(node, ast.Constant) and names_module(node)
+            ]
+            yield from (found for name in names if (found := resolve(name)))
+
+
+def names_module(node: ast.Constant) -> bool:
+    text = node.value
+    return isinstance(text, str) and text.startswith("gateway.") and text[8:].replace(".", "/") in WITH_CODE
+
+
+def test_what_is_imported_on_first_use_is_imported_in_the_quiet_after_ready() -> None:
+    """By the first use an upgrade may have replaced it."""
+    lazy = {name for module in MODULES if not module.startswith(ELSEWHERE) for name in later(module)}
+    lazy -= {"serving/adoption"}  # a start needs it or nobody
+    warm = {name.removeprefix("gateway.").replace(".", "/") for name in LATER}
+    assert lazy and lazy <= warm, f"name them in web/app.LATER: {lazy - warm}"
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/v1/models"])
+def test_what_cannot_be_imported_any_more_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.web.routes", None)
+    answer = ask(FakeCore(), path)
+    assert (answer.status, answer.body) == (503, MISSING.encode())
+    assert answer.headers[b"retry-after"] == str(app.RETRY_AFTER_S).encode()
+    assert "cannot be imported" in caplog.text and "Traceback" not in caplog.text
+
+
+def test_a_route_whose_part_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.web.metrics", None)
+    answer = ask(FakeCore(), "/metrics", headers=bearer("t0k"))
+    assert (answer.status, answer.body) == (503, MISSING.encode())
