@@ -17,6 +17,7 @@ from gateway.units import (
     AGENT_SERVICE,
     AGENT_SOCKET,
     ENABLED,
+    GONE,
     MARK,
     PROGRAMS,
     SANDBOX_DROP_IN,
@@ -28,7 +29,7 @@ from gateway.units import (
     shipped,
 )
 from gateway.units.addresses import resolve
-from gateway.units.render import listen, service, socket
+from gateway.units.render import listen, service, unchanged
 from gateway.units.syntax import parse
 
 ANALYZE = shutil.which("systemd-analyze")
@@ -45,7 +46,7 @@ def verify(folder: Path, home: Path) -> str:
     # Sockets of systemd's own lie in there, and the path of a socket has to be short.
     with tempfile.TemporaryDirectory() as runtime:
         done = subprocess.run(
-            [str(ANALYZE), "--user", "verify", "--man=no", *(str(folder / name) for name in UNITS)],
+            [str(ANALYZE), "--user", "verify", "--man=no", *(str(folder / name) for name in (*UNITS, GONE))],
             capture_output=True,
             text=True,
             env={**os.environ, "XDG_RUNTIME_DIR": runtime, "HOME": str(home)},
@@ -56,7 +57,7 @@ def verify(folder: Path, home: Path) -> str:
 @pytest.mark.process
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 def test_systemd_has_nothing_to_say_about_the_shipped_units(tmp_path: Path) -> None:
-    for name in UNITS:
+    for name in (*UNITS, GONE):
         (tmp_path / name).write_text(shipped(name))
     assert verify(tmp_path, tmp_path) == ""
 
@@ -72,8 +73,8 @@ def test_systemd_has_nothing_to_say_about_what_install_writes(tmp_path: Path) ->
         program.chmod(0o755)
         variables = {"OPENCLAW_STATE_DIR": "/srv/50% off/state dir"}
         (tmp_path / name).write_text(service(name, (str(program),), variables))
-    for name in (SOCKET, AGENT_SOCKET):
-        (tmp_path / name).write_text(socket(name))
+    for name in (SOCKET, AGENT_SOCKET, GONE):
+        (tmp_path / name).write_text(unchanged(name))
     (tmp_path / f"{SOCKET}.d").mkdir()
     (tmp_path / f"{SOCKET}.d/10-listen.conf").write_text(listen(resolve("lan", 19000)))
     (tmp_path / f"{SERVICE}.d").mkdir()
@@ -81,7 +82,7 @@ def test_systemd_has_nothing_to_say_about_what_install_writes(tmp_path: Path) ->
     assert verify(tmp_path, tmp_path) == ""
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", [*UNITS, GONE])
 def test_every_directive_has_its_reason(name: str) -> None:
     readme = resources.files("gateway.units").joinpath("README.md").read_text()
     section = readme.split(f"\n## {name}\n")[1].split("\n## ")[0]
@@ -98,7 +99,11 @@ def test_nothing_can_take_the_port_away() -> None:
     # Without a pace between them, a service that fails at once and a waiting client would be a busy loop.
     assert process["Restart"] == ["always"]
     assert process["RestartSec"] == ["200ms"]
-    assert "RestartPreventExitStatus" not in process
+    # Nor without something that it waits for: a program that is gone is looked for by another unit, at its own pace.
+    for process in (values(SERVICE), values(AGENT_SERVICE)):
+        assert process["RestartPreventExitStatus"] == ["203"]
+        assert process["OnFailure"] == [gone := GONE.replace("@", "@%N")] and gone in process["After"][0]
+    assert values(GONE)["Type"] == ["oneshot"]
     assert "BindsTo" not in port
     assert "PartOf" not in port
 

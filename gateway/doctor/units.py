@@ -11,6 +11,8 @@ from gateway.units.sandbox import FAILURES
 from gateway.units.state import START_S, UnitState
 
 JOURNAL = "journalctl --user -u {unit} -n 50"
+NO_PROGRAM = 203
+"""What systemd says of a program that it cannot execute: exec(3) failed."""
 _NO_AGENT = "no model can be asked"
 _REVIVE = "systemctl --user reset-failed {unit}; openclaw-gateway start"
 _LIMITS = {
@@ -127,7 +129,10 @@ def agent_socket_down(evidence: Evidence) -> Iterator[Finding]:
 def service_down(evidence: Evidence) -> Iterator[Finding]:
     for unit in (evidence.units.service, evidence.units.agent_service) if evidence.units else ():
         journal = JOURNAL.format(unit=unit.name)
-        if unit.load == "loaded" and unit.active == "failed":
+        if unit.active == "failed" and unit.exit_status == NO_PROGRAM:
+            detail = "systemd could not execute it (203/EXEC) and has closed its socket"
+            yield Finding("problem", f"{unit.name} has no program", detail, "openclaw-gateway install --now")
+        elif unit.load == "loaded" and unit.active == "failed":
             why = _LIMITS.get(unit.result, f"result {unit.result}")
             yield Finding("problem", f"{unit.name} failed", f"{why}; why: {journal}", _REVIVE.format(unit=unit.name))
         elif unit.load == "loaded" and unit.sub in ("auto-restart", "auto-restart-queued"):

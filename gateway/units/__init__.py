@@ -11,6 +11,8 @@ AGENT_SERVICE = "openclaw-agent.service"
 AGENT_SOCKET = "openclaw-agent.socket"
 UNITS = (SERVICE, SOCKET, AGENT_SERVICE, AGENT_SOCKET)
 """In the order of stopping: the gateway first, which uses the agent."""
+GONE = "openclaw-gone@.service"
+"""What systemd starts, once for each service, when a service's program is not there."""
 ENABLED = (SOCKET, SERVICE, AGENT_SOCKET)
 """Those with an `[Install]` section: nothing but its socket starts the agent."""
 

@@ -16,6 +16,7 @@ from gateway.errors import GatewayError
 from gateway.units import (
     AGENT_SERVICE,
     AGENT_SOCKET,
+    GONE,
     LISTEN_DROP_IN,
     MARK,
     PROGRAMS,
@@ -45,7 +46,7 @@ class Change:
     @property
     def unit(self) -> str:
         """Whose file it is: a unit's own, or its drop-in."""
-        return self.path.name if self.path.name in UNITS else self.path.parent.name.removesuffix(".d")
+        return self.path.name if self.path.name in (*UNITS, GONE) else self.path.parent.name.removesuffix(".d")
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,12 @@ def plan(env: Mapping[str, str], addresses: Iterable[Address], sandbox_refusal: 
     return Wanted(
         unit_folder(env),
         {
-            SOCKET: render.socket(SOCKET),
+            SOCKET: render.unchanged(SOCKET),
             SERVICE: _service(SERVICE, {name: env[name] for name in KEPT if env.get(name)}),
             SANDBOX_DROP_IN: sandbox.text(sandbox_refusal),
-            AGENT_SOCKET: render.socket(AGENT_SOCKET),
+            AGENT_SOCKET: render.unchanged(AGENT_SOCKET),
             AGENT_SERVICE: _service(AGENT_SERVICE, {}),
+            GONE: render.unchanged(GONE),
             LISTEN_DROP_IN: None if listen == shipped_addresses() else render.listen(listen),
         },
     )
@@ -189,7 +191,7 @@ def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
 
 def written_files(folder: Path) -> list[Path]:
     """Our files that are there, for `uninstall`."""
-    paths = [folder / name for name in (LISTEN_DROP_IN, SANDBOX_DROP_IN, *UNITS)]
+    paths = [folder / name for name in (LISTEN_DROP_IN, SANDBOX_DROP_IN, *UNITS, GONE)]
     return [path for path in paths if (read(path) or "").startswith(MARK)]
 
 

@@ -22,7 +22,8 @@ def service(name: str, program: Sequence[str], environment: Mapping[str, str]) -
     return _HEAD.format(unit=name) + "\n".join(lines) + "\n"
 
 
-def socket(name: str) -> str:
+def unchanged(name: str) -> str:
+    """A unit that says nothing of this installation: a socket, and what comes when a program is gone."""
     return _HEAD.format(unit=name) + shipped(name)
 
 

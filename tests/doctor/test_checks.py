@@ -140,6 +140,13 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         f"systemctl --user reset-failed {AGENT_SERVICE}; openclaw-gateway start",
     ),
     (
+        "no program",
+        {"units": agent(active="failed", result="exit-code", exit_status=203)},
+        "problem",
+        f"{AGENT_SERVICE} has no program systemd could not execute it (203/EXEC) and has closed its socket",
+        "openclaw-gateway install --now",
+    ),
+    (
         "agent loop",
         {"units": agent(active="activating", sub="auto-restart", restarts=9, result="exit-code")},
         "problem",

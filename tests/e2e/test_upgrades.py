@@ -1,12 +1,13 @@
-"""Established connections when another version has been installed meanwhile."""
+"""Established connections when another version has been installed meanwhile, and a program that is gone."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gateway import __version__
 from tests.e2e.faults import Fault, cold, crash, hot
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import PORT, SERVICE, SOCKET, TOKEN, Gateway
 from tests.e2e.installation import changed_copy, changed_wheel, install_into
 from tests.e2e.load import peers
 from tests.e2e.manager import until
@@ -35,7 +36,12 @@ def unreadable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return changed_wheel(tmp_path_factory.mktemp("unreadable"), changes)
 
 
-@pytest.mark.parametrize("how", [cold, hot])
+def nobody(gateway: Gateway) -> None:
+    """The gateway notices the new files by itself."""
+    until(lambda: gateway.report()["version"] == NEWER, "the new version", 30)
+
+
+@pytest.mark.parametrize("how", [cold, hot, nobody])
 def test_upgrade_keeps_everybody(gateway: Gateway, venv: Path, newer: Path, how: Fault) -> None:
     assert gateway.report()["version"] == __version__
     with peers(gateway.manager, **CROWD) as found:
@@ -62,3 +68,50 @@ def test_version_that_cannot_read_the_ledger_closes(gateway: Gateway, venv: Path
     with peers(gateway.manager, **CROWD) as found:
         how(gateway)
     assert_true_to_the_wire(found)
+
+
+GONE = "openclaw-gone@openclaw-gateway.service"
+
+
+class Installed:
+    """What pip has put into a virtual environment, which is taken away and put back."""
+
+    def __init__(self, venv: Path) -> None:
+        site = next(venv.glob("lib/python3*/site-packages"))
+        self._files = [*site.glob("*gateway*"), *venv.glob("bin/openclaw-*")]
+
+    def take_away(self) -> None:
+        for file in self._files:
+            file.rename(file.with_name(f"~{file.name}"))
+
+    def put_back(self) -> None:
+        for file in self._files:
+            file.with_name(f"~{file.name}").rename(file)
+
+
+def test_a_program_that_is_gone_is_said_once_and_serves_again_when_it_is_back(gateway: Gateway, venv: Path) -> None:
+    manager, program = gateway.manager, Installed(venv)
+    until(lambda: gateway.report()["settled"], "the quiet after READY")
+    program.take_away()
+    for path in ("/metrics", "/", "/v1/models"):  # what it has never been asked
+        assert gateway.get(path, "--header", f"Authorization: Bearer {TOKEN}").status in (200, 404), path
+    manager.systemctl("kill", "--signal=KILL", SERVICE)
+    until(lambda: gateway.state(GONE) == "activating", "the wait for the program")
+    curl = ["curl", "--silent", "--max-time", "20", f"http://127.0.0.1:{PORT}/healthz"]
+    waiting = manager.popen(*curl)
+    program.put_back()
+    assert "live" in str(waiting.communicate()[0])
+
+    gateway.drop_in(GONE.replace("openclaw-gateway.service", ".service"), "[Service]\nEnvironment=OPENCLAW_GONE_S=1\n")
+    program.take_away()
+    manager.systemctl("kill", "--signal=KILL", SERVICE)
+    until(lambda: gateway.state(SOCKET) == "inactive", "a closed port")
+    assert manager.run(*curl, check=False).returncode == 7  # refused at once
+    said = manager.messages(GONE)
+    assert sum("cannot be executed" in line for line in said) == 2
+    assert sum("did not come back" in line for line in said) == 1
+
+    program.put_back()
+    assert re.search(rf"{SERVICE} has no program", gateway.command("doctor", check=False).stdout)
+    gateway.command("install", "--now")
+    assert gateway.get().status == 200

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.units import AGENT_SERVICE, LISTEN_DROP_IN, MARK, PROGRAMS, SANDBOX_DROP_IN, SERVICE, SOCKET, UNITS
+from gateway.units import AGENT_SERVICE, GONE, LISTEN_DROP_IN, MARK, PROGRAMS, SANDBOX_DROP_IN, SERVICE, SOCKET, UNITS
 from gateway.units.addresses import Address, resolve
 from gateway.units.installation import (
     installed_addresses,
@@ -35,7 +35,7 @@ def kinds(env: dict[str, str], addresses: tuple[Address, ...]) -> list[str]:
 
 
 def test_a_second_time_changes_nothing(env: dict[str, str]) -> None:
-    assert kinds(env, shipped_addresses()) == ["write"] * 5
+    assert kinds(env, shipped_addresses()) == ["write"] * 6
     assert kinds(env, shipped_addresses()) == []
 
 
@@ -72,7 +72,7 @@ def test_without_a_script_the_module_runs_and_a_checkout_is_on_the_path(
 def test_a_port_of_ones_own_comes_and_goes_with_its_drop_in(env: dict[str, str]) -> None:
     folder = unit_folder(env)
     chosen = resolve("lan", 19000)
-    assert kinds(env, chosen) == ["write"] * 6
+    assert kinds(env, chosen) == ["write"] * 7
     assert installed_addresses(folder) == chosen
     assert kinds(env, shipped_addresses()) == ["remove"]
     assert not (folder / LISTEN_DROP_IN).parent.exists()
@@ -133,7 +133,7 @@ def test_a_directory_in_the_place_of_a_file_is_named_before_anything_is_written(
 
 def test_a_directory_where_no_file_is_wanted_is_none_of_our_business(env: dict[str, str]) -> None:
     (unit_folder(env) / LISTEN_DROP_IN).mkdir(parents=True)
-    assert kinds(env, shipped_addresses()) == ["write"] * 5
+    assert kinds(env, shipped_addresses()) == ["write"] * 6
 
 
 def test_a_socket_unit_of_somebody_else_says_nothing(env: dict[str, str]) -> None:
@@ -146,10 +146,10 @@ def test_a_socket_unit_of_somebody_else_says_nothing(env: dict[str, str]) -> Non
 
 def test_each_change_knows_its_unit(env: dict[str, str]) -> None:
     changes = plan(env, resolve("lan", 19000)).changes()
-    assert sorted(change.unit for change in changes) == sorted([*UNITS, SERVICE, SOCKET])
+    assert sorted(change.unit for change in changes) == sorted([*UNITS, GONE, SERVICE, SOCKET])
 
 
 def test_all_that_was_written_is_found_again_the_gateway_first(env: dict[str, str]) -> None:
     plan(env, resolve("lan", 19000)).apply()
     folder = unit_folder(env)
-    assert written_files(folder) == [folder / name for name in (LISTEN_DROP_IN, SANDBOX_DROP_IN, *UNITS)]
+    assert written_files(folder) == [folder / name for name in (LISTEN_DROP_IN, SANDBOX_DROP_IN, *UNITS, GONE)]

@@ -1,15 +1,15 @@
 from gateway.units import AGENT_SERVICE, MARK, SERVICE, SOCKET
 from gateway.units.addresses import resolve
 from gateway.units.installation import listening, shipped_addresses
-from gateway.units.render import listen, service, socket
+from gateway.units.render import listen, service, unchanged
 from gateway.units.syntax import environment, merged
 
 
 def test_the_drop_in_replaces_the_shipped_addresses() -> None:
     text = listen(resolve("lan", 19000))
     assert text.startswith(MARK)
-    assert listening([socket(SOCKET), text]) == resolve("lan", 19000)
-    assert listening([socket(SOCKET)]) == shipped_addresses() == resolve("loopback", 18789)
+    assert listening([unchanged(SOCKET), text]) == resolve("lan", 19000)
+    assert listening([unchanged(SOCKET)]) == shipped_addresses() == resolve("loopback", 18789)
 
 
 def test_variables_go_into_the_service() -> None:
