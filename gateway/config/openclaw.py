@@ -52,8 +52,11 @@ def _words(text: str) -> frozenset[str]:
 READ: dict[str, frozenset[str] | None] = {
     "agents": _words("defaults list entries"),
     "agents.defaults": _words("""
-        bootstrapMaxChars bootstrapTotalMaxChars contextInjection contextTokens model modelPolicy models
+        bootstrapMaxChars bootstrapTotalMaxChars compaction contextInjection contextTokens model modelPolicy models
         thinkingDefault timeoutSeconds userTimezone verboseDefault workspace
+        """),
+    "agents.defaults.compaction": _words("""
+        enabled identifierPolicy keepRecentTokens mode model notifyUser recentTurnsPreserve thinkingLevel timeoutSeconds
         """),
     "agents.list": None,
     "agents.entries": None,

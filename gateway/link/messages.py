@@ -47,7 +47,11 @@ Message = dict[str, Any]
 """`{role: user|assistant|toolResult, content: str | [block], timestamp, …}` with blocks `{type: text, text}`,
 `{type: thinking, thinking}`, `{type: image, data, mimeType}`, `{type: toolCall, id, name, arguments}`; a toolResult has
 `toolCallId`, `toolName`, `isError`; an assistant message has `api`, `provider`, `model`, `usage`, `stopReason`, and
-`errorMessage` if it broke off. Thinking may have a `thinkingSignature`, which its provider wants back unchanged."""
+`errorMessage` if it broke off. Thinking may have a `thinkingSignature`, which its provider wants back unchanged.
+
+`{role: compaction, summary, firstKeptEntryId, tokensBefore, tokensAfter, timestamp}` says what models see of what was
+said before it: the summary, then the messages from that entry on. Of a history it is the first message."""
+COMPACTION = "compaction"
 
 Api = Literal["builtin", "openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai"]
 """The protocols of model providers, by OpenClaw's names; `builtin` is our own echo."""
@@ -136,6 +140,31 @@ class Bounds(Struct, frozen=True, omit_defaults=True):
     """Of one model, when what it answers is worth another try."""
 
 
+class Compaction(Struct, frozen=True, omit_defaults=True):
+    """How a conversation is kept within the window of its model; see agents.defaults.compaction."""
+
+    enabled: bool = True
+    """Before the window is full. After a provider has refused a request as too long it is done all the same."""
+    keep_tokens: int = 20_000
+    """Of what was said last, which is told word by word."""
+    keep_turns: int = 3
+    timeout_ms: int = 180_000
+    """For each request for a summary."""
+    thinking: str = "low"
+    strict: bool = True
+    """Whether a summary has to keep names, numbers and addresses as they were written."""
+    notify: bool = False
+    model: Model | None = None
+    """Writes the summaries; None: the one that answers."""
+    window: int | None = None
+    """Tokens: the config's own bound, for every model."""
+    only: bool = False
+    """The run does nothing else. Its `models` are here, so that an agent that cannot do this asks none of them."""
+    instructions: str = ""
+    """What the user wants of the summary."""
+    models: list[Model] = []
+
+
 class Spec(Struct, frozen=True, omit_defaults=True):
     """Everything that a run needs: the agent reads no config, and keeps nothing between runs but MCP servers."""
 
@@ -146,6 +175,10 @@ class Spec(Struct, frozen=True, omit_defaults=True):
     """In the order of trying; at least one."""
     history: list[Message] = []
     """What came before the prompt, oldest first."""
+    ids: list[str] = []
+    """Of the messages of the history, and of the prompt; none if they are in no transcript."""
+    compaction: Compaction | None = None
+    """None of a gateway that keeps no summaries."""
     system: str = ""
     thinking: str = "off"
     """off, minimal, low, medium, high, xhigh."""
@@ -256,7 +289,8 @@ class ToolEnded(Struct, frozen=True, tag_field="kind", tag="tool_ended"):
 
 
 class Waiting(Struct, frozen=True, tag_field="kind", tag="waiting"):
-    """A try has failed, another one comes after a pause."""
+    """A try has failed, another one comes after a pause. Of kind `context`: what was said before is shortened now, and
+    if it cannot be retried, that has failed; else a Said of the role `compaction` follows."""
 
     ms: int
     failure: Failure

@@ -19,6 +19,7 @@ Number = int | float
 
 _NAMES = {
     "agents.defaults": "workspace userTimezone contextInjection model model.primary model.fallbacks.*",
+    "agents.defaults.compaction": "mode model thinkingLevel identifierPolicy",
     "agents.list.*": "id name workspace model model.primary model.fallbacks.* identity.name identity.emoji",
     "agents.entries.*": "name workspace model model.primary model.fallbacks.* identity.name identity.emoji",
     "agents.defaults.models.*": "alias",
@@ -33,6 +34,7 @@ _NAMES = {
 }
 _NUMBERS = {
     "agents.defaults": "bootstrapMaxChars bootstrapTotalMaxChars contextTokens timeoutSeconds",
+    "agents.defaults.compaction": "keepRecentTokens recentTurnsPreserve timeoutSeconds",
     "models.providers.*.models.*": "contextWindow maxTokens cost.input cost.output cost.cacheRead cost.cacheWrite",
 }
 """Harmless settings of which no type in `config/schema` says so, below the object they stand in. `*` is any key or

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.link.messages import Ended, Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.messages import COMPACTION, Ended, Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
 from gateway.sessions.records import Progress, Run, text_of
 
 INTERRUPTED = "interrupted"
@@ -85,7 +85,7 @@ class Live:
                 self.acted = True
             case Ended():
                 self.over = True
-        self.complete = isinstance(event.what, Said) and _is_last(event.what.message)
+        self.complete = isinstance(event.what, Said) and self._is_last(event.what.message)
         return True
 
     def _say(self, seq: int, message: Message) -> None:
@@ -93,6 +93,13 @@ class Live:
         if message.get("role") == "assistant":
             self.answer = text_of(message) or self.answer
             self.text = self.thinking = ""
+
+    def _is_last(self, message: Message) -> bool:
+        """Whether it is a model's, and the model has said all that it wanted to; or all that was to be done."""
+        if message.get("role") == COMPACTION:
+            return self.run.request.compact is not None
+        wants_more = any(block.get("type") == "toolCall" for block in blocks(message))
+        return message.get("role") == "assistant" and message.get("stopReason") not in UNFINISHED and not wants_more
 
     def again(self, run: Run) -> None:
         """It begins anew: what was said never was."""
@@ -137,12 +144,6 @@ class Live:
             "stopReason": INTERRUPTED,
             "timestamp": now,
         }
-
-
-def _is_last(message: Message) -> bool:
-    """Whether it is a model's, and the model has said all that it wanted to."""
-    wants_more = any(block.get("type") == "toolCall" for block in blocks(message))
-    return message.get("role") == "assistant" and message.get("stopReason") not in UNFINISHED and not wants_more
 
 
 def blocks(message: Message) -> list[dict[str, Any]]:

@@ -11,13 +11,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway import inherited, workspace
+from gateway.config.compaction import MAX_INSTRUCTIONS, compaction
 from gateway.config.models import bounds, chain, environment, thinking
 from gateway.config.prompt import system_prompt
 from gateway.config.servers import servers, unusable
 from gateway.config.substitute import Lookup
 from gateway.config.tool_policy import rules
 from gateway.link.messages import Spec
-from gateway.sessions.records import Run
+from gateway.sessions.records import Past, Run
 from gateway.sessions.store import Store
 
 COMMAND = {"command": True}
@@ -42,22 +43,31 @@ class Specifier:
             replace(model, tools=rules(tree, run.agent, model.provider, model.id))
             for model in chain(tree, self._environment, run.agent, request.model or entry.get("model"))
         ]
-        history = await self._store.history(run.session, run.id) if session is not None else []
+        past = await self._store.history(run.session, run.id) if session is not None else Past([], [])
+        if not past.messages and request.context:
+            past = Past(request.context, [])  # of an HTTP client, which keeps it itself
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
         limits = bounds(tree, run.agent)
         if request.timeout_ms:
             limits = replace(limits, timeout_ms=request.timeout_ms)
         system = (system_prompt(tree, run.agent, files), request.system)
+        level = request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent)
+        how = compaction(tree, self._environment, run.agent, level)
+        if request.compact is not None:
+            how, models = replace(how, only=True, instructions=request.compact[:MAX_INSTRUCTIONS], models=models), []
+        told = [not message.get("command") for message in past.messages]
         return Spec(
             session=run.session,
             agent=run.agent,
             prompt=request.prompt,
             models=models,
-            history=[message for message in history or request.context if not message.get("command")],
+            history=[message for message, tell in zip(past.messages, told, strict=True) if tell],
+            ids=[id for id, tell in zip(past.ids, [*told, True], strict=False) if tell],
+            compaction=how,
             system="\n\n".join(part for part in system if part),
-            thinking=request.thinking or entry.get("thinkingLevel") or thinking(tree, run.agent),
-            servers=servers(tree),
+            thinking=level,
+            servers=servers(tree) if request.compact is None else [],
             unusable=unusable(tree),
             environment={name: value for name in inherited.NAMES if (value := lookup(name)) is not None},
             workspace=str(place) if place.is_dir() else None,

@@ -13,7 +13,7 @@ GLOBAL = "global"
 MAX_KEY = 512
 """Characters of a session key."""
 SUMMARY = "summary"
-"""A message that has this stands for all that is before it when a model is asked."""
+"""A message that has this stands for all that is before it when a model is asked: imports bring such."""
 HEAD = 256
 """Characters of a message's text that lists show."""
 
@@ -43,6 +43,8 @@ class Session(Struct, frozen=True):
     total: int = 0
     """Tokens that the last answer of a model took: how full its context is."""
     messages: int = 0
+    compactions: int = 0
+    """How often what was said was summed up."""
 
     def set(self, name: str) -> Any:
         return self.entry.get(name)
@@ -57,6 +59,14 @@ class Row(Struct, frozen=True):
     """Eight hexadecimal digits, as in OpenClaw's transcripts."""
     message: Message
     run: str | None = None
+
+
+class Past(Struct, frozen=True):
+    """What a model is told of a session, oldest first: a summary, if there is one, and what was said since."""
+
+    messages: list[Message]
+    ids: list[str]
+    """Of each of them, and of the prompt; one less if that is in no transcript."""
 
 
 class Request(Struct, frozen=True, omit_defaults=True):
@@ -75,6 +85,8 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Who asked: chat, agent, http."""
     keeps: bool = True
     """Whether prompt and answer become part of the session's transcript."""
+    compact: str | None = None
+    """What is asked for is a summary of the session, with these instructions; without a prompt, in no chat."""
     mark: str = ""
     """A fingerprint of what was asked: whoever asks for something else under the same id has made a mistake."""
 

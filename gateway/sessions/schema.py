@@ -84,4 +84,8 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX usage_by_time ON usage (at);
     """,
+    """
+    ALTER TABLE sessions ADD COLUMN compactions INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX messages_that_sum_up ON messages (session, position) WHERE role = 'compaction';
+    """,
 )

@@ -19,6 +19,7 @@ from gateway.sessions.records import (
     Filter,
     Group,
     Page,
+    Past,
     Place,
     Progress,
     Request,
@@ -115,8 +116,8 @@ class Store:
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 
-    async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> list[Message]:
-        """The newest messages of a session that have so many bytes together, oldest first; not those of one run."""
+    async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> Past:
+        """The newest messages of a session that have so many bytes together, not those of one run."""
         return await self.database.read(partial(transcripts.history, session, without, most))
 
     async def rows(self, session: str, limit: int, before: int | None = None) -> list[Row]:

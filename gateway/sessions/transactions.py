@@ -104,7 +104,8 @@ def begin(id: str, now: int, db: Connection) -> Run | None:
     transcript = None
     if run.request.keeps:
         transcript = touch(run.session, run.agent, now, db).id
-        say(transcript, run.request.prompt, id, now, db)
+        if run.request.prompt:
+            say(transcript, run.request.prompt, id, now, db)
         db.execute("UPDATE sessions SET aborted = 0 WHERE id = ?", (transcript,))
     db.execute(
         "UPDATE runs SET state = 'running', started = ?, attempts = 1, transcript = ? WHERE id = ?",
@@ -192,7 +193,7 @@ def end(
 
 def _last_word(run: Run, rest: Message | None, now: int, db: Connection) -> Message | None:
     """What the transcript lacks of a run that has ended: if it failed, also why, as in OpenClaw's transcripts."""
-    if run.failure is None:
+    if run.failure is None or (run.request.compact is not None and not run.request.prompt):
         return rest
     if rest is None:
         said = (

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.link.messages import Message
-from gateway.sessions.records import HEAD, SUMMARY, Row, Session, text_of
+from gateway.link.messages import COMPACTION, Message
+from gateway.sessions.records import HEAD, SUMMARY, Past, Row, Session, text_of
 
-SESSION = "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages"
+SESSION = "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages, compactions"
 encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -77,7 +77,7 @@ def add(session: Session, db: Connection) -> bool:
     row = (
         *(session.key, session.id, session.agent, session.created, session.updated, encode(session.entry).decode()),
         *(session.provider, session.model, session.aborted, session.input, session.output, session.total),
-        session.messages,
+        *(session.messages, session.compactions),
     )
     marks = ", ".join("?" * len(row))
     return bool(db.execute(f"INSERT INTO sessions ({SESSION}) VALUES ({marks}) ON CONFLICT DO NOTHING", row).rowcount)
@@ -87,7 +87,7 @@ def reset(key: str, agent: str, now: int, db: Connection) -> Session:
     session = touch(key, agent, now, db)
     db.execute("DELETE FROM messages WHERE session = ?", (session.id,))
     db.execute(
-        "UPDATE sessions SET id = ?, aborted = 0, input = 0, output = 0, total = 0, messages = 0 WHERE key = ?",
+        "UPDATE sessions SET id = ?, aborted = 0, input = 0, output = 0, total = 0, messages = 0, compactions = 0 WHERE key = ?",
         (str(uuid.uuid4()), key),
     )
     return _there(key, db)
@@ -116,7 +116,14 @@ def say(transcript: str, message: Message, run: str | None, now: int, db: Connec
     counted = db.execute(
         "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE id = ?", (now, transcript)
     )
-    return insert(transcript, secrets.token_hex(4), message, run, now, db) if counted.rowcount else None
+    if not counted.rowcount:
+        return None
+    if message.get("role") == COMPACTION:
+        db.execute(
+            "UPDATE sessions SET compactions = compactions + 1, total = ? WHERE id = ?",
+            (message.get("tokensAfter") or 0, transcript),
+        )
+    return insert(transcript, secrets.token_hex(4), message, run, now, db)
 
 
 def insert(transcript: str, id: str, message: Message, run: str | None, at: int, db: Connection) -> Row:
@@ -139,29 +146,67 @@ def append(key: str, message: Message, now: int, db: Connection) -> Row | None:
 
 
 def unsay(transcript: str, run: str, db: Connection) -> None:
-    """Take back what a run has said after its prompt."""
+    """Take back what a run has said after its prompt. A summary that it has made is one of what was said before."""
     taken = db.execute(
-        "DELETE FROM messages WHERE session = ? AND run = ? AND role <> 'user'", (transcript, run)
+        "DELETE FROM messages WHERE session = ? AND run = ? AND role NOT IN ('user', 'compaction')", (transcript, run)
     ).rowcount
     db.execute("UPDATE sessions SET messages = messages - ? WHERE id = ?", (taken, transcript))
 
 
-def history(key: str, without: str, most: int, db: Connection) -> list[Message]:
-    found: list[Message] = []
+def history(key: str, without: str, most: int, db: Connection) -> Past:
+    row = db.execute("SELECT id FROM sessions WHERE key = ?", (key,)).fetchone()
+    transcript = row[0] if row else ""
+    summary, first_kept = _summary(transcript, db)
+    found: list[tuple[str, Message]] = []
+    prompt: list[str] = []
     query = (
-        "SELECT CAST(body AS BLOB) FROM messages WHERE session = (SELECT id FROM sessions WHERE key = ?)"
-        " AND run IS NOT ? ORDER BY position DESC"
+        "SELECT id, run, role, CAST(body AS BLOB) FROM messages WHERE session = ? AND role <> 'compaction'"
+        " ORDER BY position DESC"
     )
-    for (body,) in db.execute(query, (key, without)):
-        most -= len(body)
-        if most < 0:
+    for id, run, role, body in db.execute(query, (transcript,)):
+        if run == without:
+            prompt = [id] if role == "user" else prompt
+        else:
+            message = _decode_object(body)
+            if len(body) > most:
+                message = _without_pictures(message)
+                body = encode(message)
+            most -= len(body)
+            if most < 0:
+                break
+            found.append((id, message))
+        if id == first_kept or (found and found[-1][1].get(SUMMARY)):
             break
-        found.append(_decode_object(body))
-        if found[-1].get(SUMMARY):
-            break
-    while found and found[-1].get("role") == "toolResult":
+    while found and found[-1][1].get("role") == "toolResult":
         found.pop()  # the call is not there, and providers refuse a result without one
-    return found[::-1]
+    if summary is not None:
+        found.append(summary)
+    return Past([message for _, message in found[::-1]], [*(id for id, _ in found[::-1]), *prompt])
+
+
+def _summary(transcript: str, db: Connection) -> tuple[tuple[str, Message] | None, str | None]:
+    """The last one of a transcript, and the id of the first message that it does not stand for."""
+    row = db.execute(
+        "SELECT id, body FROM messages WHERE session = ? AND role = 'compaction' ORDER BY position DESC LIMIT 1",
+        (transcript,),
+    ).fetchone()
+    if row is None:
+        return None, None
+    message = _decode_object(row[1])
+    return (row[0], message), message.get("firstKeptEntryId")
+
+
+LEFT_OUT = "[an old picture, which is left out because there is no room for it]"
+
+
+def _without_pictures(message: Message) -> Message:
+    """A message that would be too large to be told is told without what makes it so."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    left_out = {"type": "text", "text": LEFT_OUT}
+    kept = [left_out if isinstance(each, dict) and "data" in each else each for each in content]
+    return {**message, "content": kept}
 
 
 def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:

@@ -1,0 +1,48 @@
+"""How conversations are kept within their model's window: agents.defaults.compaction, as OpenClaw has it.
+
+What is mistyped there does not count. `provider`, `qualityGuard`, `midTurnPrecheck`, `postIndexSync`,
+`postCompactionSections`, `memoryFlush` and `maxActiveTranscriptBytes` are not used.
+"""
+
+from typing import Any
+
+from gateway.config.catalog import section, text, whole
+from gateway.config.models import MAX_TIMEOUT_S, chain
+from gateway.config.providers import Unusable
+from gateway.config.substitute import Lookup
+from gateway.link.messages import Compaction
+
+LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
+MAX_INSTRUCTIONS = 800
+"""Characters of what a user wants of a summary."""
+
+
+def compaction(tree: dict[str, Any], env: Lookup, agent_id: str, thinking: str) -> Compaction:
+    """`thinking`: the session's level, for a config that says `inherit`."""
+    shared = section(tree, "agents", "defaults", "compaction")
+    usual = Compaction()
+    level = text(shared.get("thinkingLevel"))
+    turns = shared.get("recentTurnsPreserve")
+    return Compaction(
+        enabled=shared.get("enabled") is not False,
+        keep_tokens=whole(shared.get("keepRecentTokens")) or usual.keep_tokens,
+        keep_turns=0 if turns == 0 and not isinstance(turns, bool) else whole(turns) or usual.keep_turns,
+        timeout_ms=min(whole(shared.get("timeoutSeconds")) or usual.timeout_ms // 1000, MAX_TIMEOUT_S) * 1000,
+        thinking=thinking if level == "inherit" else level if level in LEVELS else usual.thinking,
+        strict=shared.get("identifierPolicy") != "off",
+        notify=shared.get("notifyUser") is True,
+        model=_model(tree, env, agent_id, text(shared.get("model"))),
+        window=whole(section(tree, "agents", "defaults").get("contextTokens")),
+    )
+
+
+def _model(tree: dict[str, Any], env: Lookup, agent_id: str, name: str | None) -> Any:
+    """None where none is named, or the one that is cannot be used: then the conversation's own writes summaries."""
+    if name is None:
+        return None
+    try:
+        return chain(tree, env, agent_id, name)[0]
+    except Unusable:
+        return None
+
+
