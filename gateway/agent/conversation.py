@@ -3,10 +3,11 @@
 import asyncio
 import importlib
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from gateway.agent import environment, results
-from gateway.agent.answer import Answer, Call, add
+from gateway.agent.answer import Answer, Call, add, spoken
 from gateway.agent.asking import Asking, Emit
 from gateway.agent.behind import Behind
 from gateway.agent.echo import Echo
@@ -14,6 +15,7 @@ from gateway.agent.failed import Failed, Secrets
 from gateway.agent.results import Result
 from gateway.agent.source import Source
 from gateway.link.messages import (
+    Compaction,
     Ended,
     Failure,
     Happening,
@@ -27,7 +29,7 @@ from gateway.link.messages import (
 )
 
 if TYPE_CHECKING:
-    from gateway.agent.models import Models
+    from gateway.agent.room import Room
     from gateway.agent.tools import Toolbox
 
 NO_RESULT = "There is no result: the run ended before."
@@ -39,7 +41,7 @@ class Conversation:
         self._emit = emit
         self._behind = behind
         self._asking = Asking(spec, emit, self._source)
-        self._models: Models | None = None
+        self._room: Room | None = None
         self._tools: Toolbox | None = None
         self._calls: list[Call] = []
         """Of the last answer, those without a result."""
@@ -56,7 +58,8 @@ class Conversation:
         seconds = self._spec.bounds.timeout_ms / 1000
         try:
             async with asyncio.timeout(seconds) as patience:
-                return await self._take_turns()
+                compaction = self._spec.compaction
+                return await (self._sum_up(compaction) if compaction and compaction.only else self._take_turns())
         except TimeoutError:
             assert patience.expired(), "every other time-out is a failure of its own"
             raise Failed(Failure("timeout", f"the run has taken longer than its {seconds:g} s.")) from None
@@ -89,6 +92,21 @@ class Conversation:
             await self._run_tools(answer)
         raise Failed(Failure("limit", f"the model has not come to an end in {self._spec.bounds.turns} turns."))
 
+    async def _sum_up(self, how: Compaction) -> Ended:
+        """Nothing else. Raises Failed."""
+        if how.models and how.models[0].api == "builtin":
+            raise Failed(Failure("config", "the built-in echo cannot sum up a conversation."))
+        room = await self._make_room()
+        said: Message | None = None
+        async with aclosing(room.sum_up(how.models[0])) as happenings:
+            async for what in happenings:
+                said = what.message if isinstance(what, Said) else said
+                await self._emit(what)
+        if self._spec.prompt:
+            done = "nothing to sum up" if said is None else f"{said['tokensBefore']} → {said['tokensAfter']} tokens"
+            await self._emit(Said(spoken(f"Compacted: {done}.")))
+        return Ended("done")
+
     async def _run_tools(self, answer: Answer) -> None:
         """One after another, because a model that asks for two things at once may mean them in their order."""
         source = await self._source(answer.model)
@@ -105,20 +123,21 @@ class Conversation:
             await self._emit(Said(_tool_message(call, result)))
 
     async def _source(self, model: Model) -> Source:
-        if model.api == "builtin":
-            return Echo(self._spec.prompt)
-        if self._models is None:
+        return Echo(self._spec.prompt) if model.api == "builtin" else await self._make_room()
+
+    async def _make_room(self) -> "Room":
+        if self._room is None:
             # Seconds of work on a small machine, in which the link must stay alive.
-            module = await asyncio.to_thread(importlib.import_module, "gateway.agent.models")
+            module = await asyncio.to_thread(importlib.import_module, "gateway.agent.room")
             if environment.adopt(self._spec.environment):
                 module.forget_clients()
             system = self._spec.system
             if self._spec.servers or self._spec.unusable:
                 system += await self._open_tools()
             offered = self._tools.offered if self._tools else lambda model: []
-            self._models = module.Models(self._spec, system, offered, self.secrets, self._note)
-        assert self._models is not None
-        return self._models
+            self._room = module.make(self._spec, system, offered, self.secrets, self._note)
+        assert self._room is not None
+        return self._room
 
     async def _open_tools(self) -> str:
         """What the model must know of servers that are missing; the user sees it as a tool's failure."""

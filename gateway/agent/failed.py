@@ -23,7 +23,9 @@ class Secrets:
     """Takes the keys of a run out of what is said about it."""
 
     def __init__(self, spec: Spec) -> None:
-        values = [value for model in spec.models for value in _of_model(model)]
+        how = spec.compaction
+        models = [*spec.models, *(how.models if how else ()), *([how.model] if how and how.model else ())]
+        values = [value for model in models for value in _of_model(model)]
         self._values = _words([*values, *(value for server in spec.servers for value in _of_server(server))])
 
     @classmethod

@@ -3,6 +3,7 @@
 pydantic-ai has sorted the errors of the providers; what it has not is a sentence for the user of an assistant.
 """
 
+import json
 import re
 
 import httpx2
@@ -24,11 +25,14 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
+from gateway.agent import overflow
 from gateway.agent.failed import Failed, Secrets, quote
 from gateway.link.messages import Failure, FailureKind, Model
 
 RETRYABLE_STATUSES = (408, 409, 425)
 """Beside those that pydantic-ai has a class for."""
+MAX_JUDGED = 8192
+"""Characters of an error's body that are searched for what it means."""
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -54,7 +58,7 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
             return "auth", f"{name} refuses the API key; set {config}.apiKey in openclaw.json", False
         case ModelQuotaExceededError():
             return "billing", f"the account at {name} has no credit left, or is at its limit", False
-        case ModelContextWindowExceededError():
+        case _ if isinstance(error, ModelContextWindowExceededError) or _is_overflow(error):
             return "context", f"the conversation is too long for {name}/{model.id}; /new begins another one", False
         case ModelNotFoundError():
             return "config", f"{name} has no model {model.id}; see {config}.models and {config}.baseUrl", False
@@ -81,6 +85,15 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
         case UserError():
             return "config", f"{name}/{model.id} cannot be asked this", False
     return "internal", f"asking {name}/{model.id} broke on {type(error).__name__}", False
+
+
+def _is_overflow(error: Exception) -> bool:
+    return isinstance(error, ModelHTTPError) and overflow.is_overflow(_words(error.body), error.status_code)
+
+
+def _words(body: object) -> str:
+    """Of an error, code and message, wherever they stand in it."""
+    return json.dumps(body, default=str)[:MAX_JUDGED] if body is not None else ""
 
 
 def _at(model: Model) -> str:

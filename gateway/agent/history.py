@@ -28,6 +28,7 @@ from gateway.link.messages import Message, Model
 
 UNREADABLE = "[an image that cannot be read]"
 NO_RESULT = "There is no result: the run ended before."
+SUMMARY = "Summary of the conversation before this:\n\n"
 BEGINNING = "[What came before is not known.]"
 """For a conversation that the assistant has begun, which providers do not take."""
 
@@ -50,6 +51,8 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
                     _add(result, [*_missing(open_calls)])
                     open_calls = {part.tool_call_id: part.tool_name for part in parts if isinstance(part, ToolCallPart)}
                     _add_response(result, message, parts)
+            case "compaction":
+                _add(result, [*_missing(open_calls), UserPromptPart(SUMMARY + str(message.get("summary", "")))])
             case _:
                 pass  # OpenClaw has roles of its own for what no model is told
     _add(result, [*_missing(open_calls)])

@@ -15,6 +15,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
+from msgspec.structs import replace
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import (
     InstructionPart,
@@ -30,6 +31,7 @@ from pydantic_ai.messages import (
     ThinkingPart,
     ThinkingPartDelta,
     ToolCallPart,
+    ToolReturnPart,
 )
 from pydantic_ai.models import Model as ProviderModel
 from pydantic_ai.models import ModelRequestParameters
@@ -44,7 +46,7 @@ from gateway.agent.history import result_content, to_models, tool_return
 from gateway.agent.providers import forget_clients, model_of, settings_of
 from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
-from gateway.link.messages import Failure, Model, Spec, Text, Thinking, Usage
+from gateway.link.messages import Failure, Message, Model, Spec, Text, Thinking, Usage
 
 __all__ = ["Models", "forget_clients"]
 
@@ -65,9 +67,19 @@ class Models:
         self._note = note
         self._refused: set[str] = set()
         """Tools that a provider does not take."""
+        self._past = [*spec.history, spec.prompt]
+        self._most: int | None = None
         self._since: list[ModelMessage] = []
         self._prepared: dict[int, tuple[ProviderModel[Any], list[ModelMessage]]] = {}
         self._instructions = [InstructionPart(system)] if system else None
+
+    def tell(self, past: list[Message], most: int | None) -> None:
+        """What models are told of the time before this run, with its prompt; and how many tokens an answer may have
+        that has a bound."""
+        if past != self._past:
+            self._past = past
+            self._prepared.clear()
+        self._most = most
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
         """A tool that the provider does not take is left out, and it is asked again."""
@@ -89,7 +101,8 @@ class Models:
     async def _ask(self, answer: Answer, tools: list[Tool]) -> AsyncGenerator[Text | Thinking, None]:
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
-            settings = settings_of(answer.model, self._spec.thinking, self._spec.bounds.silence_ms / 1000)
+            bounded = replace(answer.model, max_tokens=self._most or answer.model.max_tokens)
+            settings = settings_of(bounded, self._spec.thinking, self._spec.bounds.silence_ms / 1000)
             request = model_request_stream(
                 model,
                 [*before, *self._since],
@@ -129,11 +142,20 @@ class Models:
         ]
         return ModelRequestParameters(function_tools=defined, instruction_parts=self._instructions)
 
+    def replace_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+        """Tell less of a result, or all of it again."""
+        part = tool_return(call.name, call.id, result_content(blocks), ok=ok)
+        for number, message in enumerate(self._since):
+            if isinstance(message, ModelRequest):
+                same = (isinstance(each, ToolReturnPart) and each.tool_call_id == call.id for each in message.parts)
+                parts = [part if is_it else each for is_it, each in zip(same, message.parts, strict=True)]
+                self._since[number] = ModelRequest(parts)
+
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
         """In a thread: it imports the provider's library, and a history may hold many pictures."""
         number = self._spec.models.index(model)
         if number not in self._prepared:
-            self._prepared[number] = model_of(model), to_models([*self._spec.history, self._spec.prompt], model)
+            self._prepared[number] = model_of(model), to_models(self._past, model)
         return self._prepared[number]
 
     def _complete(self, response: ModelResponse, answer: Answer) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple, Protocol
 
 from gateway.agent.answer import Answer, Call
-from gateway.link.messages import Text, Thinking
+from gateway.link.messages import Said, Text, Thinking, Waiting
 
 
 class Tool(NamedTuple):
@@ -19,8 +19,8 @@ class Tool(NamedTuple):
 class Source(Protocol):
     """Knows the conversation of one run so far."""
 
-    def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
-        """Fill in the answer of `answer.model`, and yield its pieces as they come.
+    def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking | Waiting | Said, None]:
+        """Fill in the answer of `answer.model`; yield its pieces as they come, and what becomes of the conversation.
 
         Raises Failed. The answer is part of the conversation once the generator has come to its end.
         """

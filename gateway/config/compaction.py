@@ -44,5 +44,3 @@ def _model(tree: dict[str, Any], env: Lookup, agent_id: str, name: str | None) -
         return chain(tree, env, agent_id, name)[0]
     except Unusable:
         return None
-
-

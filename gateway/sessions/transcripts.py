@@ -11,7 +11,9 @@ import msgspec
 from gateway.link.messages import COMPACTION, Message
 from gateway.sessions.records import HEAD, SUMMARY, Past, Row, Session, text_of
 
-SESSION = "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages, compactions"
+SESSION = (
+    "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages, compactions"
+)
 encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -87,7 +89,8 @@ def reset(key: str, agent: str, now: int, db: Connection) -> Session:
     session = touch(key, agent, now, db)
     db.execute("DELETE FROM messages WHERE session = ?", (session.id,))
     db.execute(
-        "UPDATE sessions SET id = ?, aborted = 0, input = 0, output = 0, total = 0, messages = 0, compactions = 0 WHERE key = ?",
+        "UPDATE sessions SET id = ?, aborted = 0, input = 0, output = 0, total = 0, messages = 0, compactions = 0"
+        " WHERE key = ?",
         (str(uuid.uuid4()), key),
     )
     return _there(key, db)
@@ -156,14 +159,14 @@ def unsay(transcript: str, run: str, db: Connection) -> None:
 def history(key: str, without: str, most: int, db: Connection) -> Past:
     row = db.execute("SELECT id FROM sessions WHERE key = ?", (key,)).fetchone()
     transcript = row[0] if row else ""
-    summary, first_kept = _summary(transcript, db)
+    summary, first_kept, after = _summary(transcript, db)
     found: list[tuple[str, Message]] = []
     prompt: list[str] = []
     query = (
         "SELECT id, run, role, CAST(body AS BLOB) FROM messages WHERE session = ? AND role <> 'compaction'"
-        " ORDER BY position DESC"
+        " AND position > ? ORDER BY position DESC"
     )
-    for id, run, role, body in db.execute(query, (transcript,)):
+    for id, run, role, body in db.execute(query, (transcript, after)):
         if run == without:
             prompt = [id] if role == "user" else prompt
         else:
@@ -184,16 +187,19 @@ def history(key: str, without: str, most: int, db: Connection) -> Past:
     return Past([message for _, message in found[::-1]], [*(id for id, _ in found[::-1]), *prompt])
 
 
-def _summary(transcript: str, db: Connection) -> tuple[tuple[str, Message] | None, str | None]:
-    """The last one of a transcript, and the id of the first message that it does not stand for."""
+def _summary(transcript: str, db: Connection) -> tuple[tuple[str, Message] | None, str | None, int]:
+    """The last one of a transcript, the first message that it does not stand for, and the position after which all are
+    told that are not before that."""
     row = db.execute(
-        "SELECT id, body FROM messages WHERE session = ? AND role = 'compaction' ORDER BY position DESC LIMIT 1",
+        "SELECT id, position, body FROM messages WHERE session = ? AND role = 'compaction'"
+        " ORDER BY position DESC LIMIT 1",
         (transcript,),
     ).fetchone()
     if row is None:
-        return None, None
-    message = _decode_object(row[1])
-    return (row[0], message), message.get("firstKeptEntryId")
+        return None, None, -1
+    message = _decode_object(row[2])
+    first_kept = message.get("firstKeptEntryId")
+    return (row[0], message), first_kept, -1 if first_kept else row[1]
 
 
 LEFT_OUT = "[an old picture, which is left out because there is no room for it]"

@@ -193,7 +193,7 @@ def test_a_model_is_asked_with_the_summary_in_place_of_what_is_before(tmp_path: 
     bring(tmp_path / "openclaw", tmp_path)
     assert texts(tmp_path) == ["one", f"{LEAD}They met.", "two", "three"]
     with closing(sqlite3.connect(database(tmp_path))) as db:
-        asked = [text_of(message) for message in history(MAIN, "r", 2**30, db)]
+        asked = [text_of(message) for message in history(MAIN, "r", 2**30, db).messages]
     assert asked == [f"{LEAD}They met.", "two", "three"]
 
 

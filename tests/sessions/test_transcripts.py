@@ -31,10 +31,10 @@ def test_a_history_has_the_newest_messages_that_fit_oldest_first(db: sqlite3.Con
     append(db, "one", "zwölf", "three")
     newest = [user("zwölf"), user("three")]
     size = sum(len(encode(message)) for message in newest)
-    assert transcripts.history(MAIN, "r", size, db) == newest
-    assert transcripts.history(MAIN, "r", size - 1, db) == newest[1:]
-    assert transcripts.history(MAIN, "r", ALL, db) == [user("one"), *newest]
-    assert transcripts.history("agent:main:none", "r", ALL, db) == []
+    assert transcripts.history(MAIN, "r", size, db).messages == newest
+    assert transcripts.history(MAIN, "r", size - 1, db).messages == newest[1:]
+    assert transcripts.history(MAIN, "r", ALL, db).messages == [user("one"), *newest]
+    assert transcripts.history("agent:main:none", "r", ALL, db).messages == []
 
 
 def test_a_history_leaves_out_one_run_and_no_other(db: sqlite3.Connection) -> None:
@@ -43,7 +43,7 @@ def test_a_history_leaves_out_one_run_and_no_other(db: sqlite3.Connection) -> No
     append(db, "one")
     for run in ("r1", "r2"):
         transcripts.say(session.id, user(run), run, NOW, db)
-    assert transcripts.history(MAIN, "r2", ALL, db) == [user("one"), user("r1")]
+    assert transcripts.history(MAIN, "r2", ALL, db).messages == [user("one"), user("r1")]
 
 
 def test_a_history_does_not_begin_with_the_result_of_a_call_that_is_cut_off(db: sqlite3.Connection) -> None:
@@ -51,15 +51,15 @@ def test_a_history_does_not_begin_with_the_result_of_a_call_that_is_cut_off(db: 
     for message in said:
         transcripts.append(MAIN, message, NOW, db)
     size = sum(len(encode(message)) for message in said)
-    assert transcripts.history(MAIN, "r", size - 1, db) == said[1:]
-    assert transcripts.history(MAIN, "r", size - len(encode(said[0])) - 1, db) == said[4:]
+    assert transcripts.history(MAIN, "r", size - 1, db).messages == said[1:]
+    assert transcripts.history(MAIN, "r", size - len(encode(said[0])) - 1, db).messages == said[4:]
 
 
 def test_a_history_begins_with_a_summary_of_what_is_before(db: sqlite3.Connection) -> None:
     said = [user("one"), {**user("They met."), SUMMARY: True}, user("two")]
     for message in said:
         transcripts.append(MAIN, message, NOW, db)
-    assert transcripts.history(MAIN, "r", ALL, db) == said[1:]
+    assert transcripts.history(MAIN, "r", ALL, db).messages == said[1:]
     assert len(transcripts.rows(MAIN, 10, None, db)) == 3
 
 
