@@ -17,6 +17,8 @@ SCALES = (1.0, 4.0)
 """How far an estimate is corrected by what a provider has reported of an earlier run, which may have been cut."""
 OWN_SCALES = (0.5, 4.0)
 """By what it has reported in this run."""
+MEASURABLE = 1000
+"""Tokens of a request that says something of how text is counted; in a smaller one it is what is around the text."""
 LEAST_ANSWER = 256
 """Tokens."""
 REST_S = 600.0
@@ -85,7 +87,7 @@ class Measure:
     def note(self, answer: Answer, asked: int) -> None:
         """What a provider has counted of a request that was believed to have so many tokens."""
         said = answer.usage.input + answer.usage.cache_read + answer.usage.cache_write
-        if said and asked:
+        if said and asked >= MEASURABLE:
             self._correct(answer.model, said / asked)
 
     def refuse(self, model: Model, asked: int, said: str) -> None:
@@ -116,7 +118,7 @@ def _reported(model: Model, history: Sequence[Message], overhead: int) -> float:
     for number in range(len(history) - 1, -1, -1):
         message = history[number]
         asked, _ = tokens.measured(message)
-        if not asked or message.get("model") != model.id or message.get("provider") != model.provider:
+        if asked < MEASURABLE or message.get("model") != model.id or message.get("provider") != model.provider:
             continue
         if (message.get("timestamp") or 0) <= begun:
             break

@@ -28,6 +28,13 @@ __all__ = ["Room", "forget_clients", "make"]
 log = logging.getLogger("agent.room")
 
 
+RECENT = 0.6
+"""Of what is free, the most for what was said last when the rest is summed up."""
+PAST = 0.25
+"""Of what is free, the least for the past before the results of this run are cut."""
+MAX_TRIES = 8
+"""With less and less."""
+
 Overhead = Callable[[Model], int]
 Piece = Text | Thinking | Waiting | Said
 

@@ -61,8 +61,34 @@ class Asker:
         raise Gone
 
 
+@dataclass
+class Window:
+    """What the models take: four characters of JSON are a token, the answer's bound counts too."""
+
+    tokens: int
+    words: str = "This model's maximum context length is {limit} tokens. However, your messages resulted in {asked} tokens."
+    """Of the refusal."""
+    status: int = 400
+    kind: str = "context_length_exceeded"
+    refused: int = 0
+
+    def refuse(self, body: Any) -> str | None:
+        asked = count(body)
+        bound = max((int(body.get(name) or 0) for name in ("max_tokens", "max_completion_tokens")), default=0)
+        if asked + bound <= self.tokens:
+            return None
+        self.refused += 1
+        return self.words.format(limit=self.tokens, asked=asked)
+
+
+def count(body: Any) -> int:
+    told = [body.get(name) for name in ("messages", "input", "contents", "system", "instructions", "tools")]
+    return len(json.dumps([each for each in told if each], ensure_ascii=False)) // 4
+
+
 class Provider:
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, window: Window | None = None) -> None:
+        self.window = window
         self.requests: list[Request] = []
         self.open = 0
         """Connections."""
@@ -116,6 +142,12 @@ class Provider:
         else:
             heard = dialect.hear(path, request.body)
             plan = script.write(heard, well=self._is_well(heard))
+            if self.window is not None:
+                plan.prompt_tokens = count(request.body) - 100  # of which the dialects have a hundred more in the cache
+                if (said := self.window.refuse(request.body)) is not None:
+                    error = dialect.error(self.window.status, self.window.kind, said)
+                    await _whole(client, self.window.status, error)
+                    return
             if not await self._fail(dialect, plan, client):
                 streams = request.body.get("stream", True)
                 await (_stream if streams else _completion)(dialect, heard.model, plan, client)
