@@ -10,8 +10,6 @@ from gateway.slash import COMMANDS, Slash
 if TYPE_CHECKING:
     from gateway.conversations import Conversations
 
-KEPT = 20
-"""Messages that `/compact` keeps by itself."""
 LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
 
 
@@ -29,8 +27,6 @@ async def carry_out(conversations: "Conversations", key: str, command: Slash) ->
             return "Models:\n" + "\n".join(_model_line(each) for each in found)
         case "think":
             return await _think(conversations, key, command.argument.lower())
-        case "compact":
-            return await _compact(conversations, key, command.argument)
         case _:
             return "Commands:\n" + "\n".join(f"- /{name}: {what}" for name, what in COMMANDS.items())
 
@@ -58,6 +54,7 @@ async def _status(conversations: "Conversations", key: str) -> str:
         full = f" of {window} ({100 * session.total // window} %)" if window else ""
         lines.append(f"Context: {session.total} tokens{full}")
         lines.append(f"Tokens: {session.input} in, {session.output} out; {session.messages} messages")
+        lines.append(f"Compactions: {session.compactions}")
         lines.append(f"Thinking: {session.entry.get('thinkingLevel') or 'off'}")
     waiting = len(conversations.runs.waiting(key))
     if running := conversations.runs.running(key):
@@ -82,13 +79,6 @@ async def _think(conversations: "Conversations", key: str, level: str) -> str:
         return f"Levels: {', '.join(LEVELS)}"
     await _set(conversations, key, "thinkingLevel", None if level == "off" else level)
     return f"Thinking: {level}"
-
-
-async def _compact(conversations: "Conversations", key: str, argument: str) -> str:
-    if argument and not (argument.isdecimal() and 0 < int(argument) <= 10_000):
-        return "How many messages shall be kept? /compact 20"
-    forgotten = await conversations.compact(key, int(argument) if argument else KEPT)
-    return f"Forgotten: {forgotten or 0} messages"
 
 
 async def _set(conversations: "Conversations", key: str, name: str, value: str | None) -> None:

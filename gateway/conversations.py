@@ -7,6 +7,7 @@ whoever asks next, so nothing else depends on it.
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,7 +33,7 @@ from gateway.runs.spec import COMMAND, Specifier
 from gateway.runs.telling import Telling, tell_injected
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request, Row, Run, Session, Summary
+from gateway.sessions.records import BESIDE, Request, Row, Run, Session, Summary
 from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
 from gateway.sessions.transactions import SendDenied
@@ -224,6 +225,15 @@ class Conversations:
             self.changes.tell(key, "compact")
         return forgotten
 
+    async def sum_up(self, key: str, limit_s: float) -> Run | None:
+        """Have a model sum up what was said, beside the chat; the run as it is when it is over, or the time is."""
+        request = Request({}, lane=BESIDE, compact="")
+        run, _ = await self.runs.submit(str(uuid.uuid4()), key, self.agent(key), request)
+        ended = await self.runs.wait(run.id, limit_s)
+        if ended is not None and ended.state == "done":
+            self.changes.tell(key, "compact", compacted=True)
+        return ended
+
     async def _expect(self, key: str, id: str | None) -> None:
         session = await self.store.session(key) if id is not None else None
         if id is not None and (session is None or session.id != id):
@@ -294,8 +304,10 @@ class Conversations:
     async def _command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
         if (known := await self.store.run(id)) is not None:
             return known, False
-        text = await commands.carry_out(self, key, command)
         asked = replace(request, prompt=request.prompt | COMMAND)
+        if command.name == "compact":
+            return await self.runs.submit(id, key, self.agent(key), replace(asked, compact=command.argument))
+        text = await commands.carry_out(self, key, command)
         with self._owing():
             run, fresh = await self.store.answer(id, key, self.agent(key), asked, _spoken(text), _now())
             if fresh:

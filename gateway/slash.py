@@ -11,7 +11,7 @@ COMMANDS: dict[str, str] = {
     "model": "Show the model, or choose another: /model provider/name, /model default.",
     "models": "The models that the config names.",
     "think": "How long the model thinks: /think off, minimal, low, medium, high.",
-    "compact": "Forget all but the last messages: /compact, or /compact 20.",
+    "compact": "Sum up older messages: /compact, or with what matters: /compact the decisions.",
     "stop": "End the answer that is being written.",
 }
 ALIASES = {"reset": "new", "commands": "help", "abort": "stop", "thinking": "think"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.commands import KEPT, LEVELS, carry_out
+from gateway.commands import LEVELS, carry_out
 from gateway.link.messages import Text
 from gateway.sessions.records import Request
 from gateway.slash import COMMANDS, Slash
@@ -37,6 +37,7 @@ def test_status_before_and_after_something_was_said(tmp_path: Path) -> None:
             assert told[2:] == [
                 "Context: 18 tokens of 200000 (0 %)",
                 "Tokens: 10 in, 5 out; 2 messages",
+                "Compactions: 0",
                 "Thinking: off",
             ]
 
@@ -115,19 +116,5 @@ def test_how_long_it_thinks(tmp_path: Path) -> None:
             assert "Thinking: high" in await say(talk, "status")
             assert await say(talk, "think", "off") == "Thinking: off"
             assert await say(talk, "think") == await say(talk, "think", "a lot") == f"Levels: {', '.join(LEVELS)}"
-
-    run(scenario())
-
-
-def test_the_older_messages_are_forgotten(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with talking(tmp_path) as talk:
-            assert await say(talk, "compact") == "Forgotten: 0 messages"
-            for number in range(KEPT):
-                await converse(talk.store, f"r{number}", MAIN, "?", assistant("!"))
-            assert await say(talk, "compact") == f"Forgotten: {KEPT} messages"
-            assert await say(talk, "compact", "1") == f"Forgotten: {KEPT - 1} messages"
-            for argument in ("0", "many", "-1", "10001"):
-                assert "How many" in await say(talk, "compact", argument)
 
     run(scenario())

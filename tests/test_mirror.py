@@ -30,7 +30,6 @@ UNTESTED = {
     "rpc/methods/config_text",
     "rpc/methods/connect",
     "rpc/methods/conversation",
-    "runs/spec",
     "sessions/openclaw/transcript",
     "web/apis",
 }

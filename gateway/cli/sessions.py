@@ -20,6 +20,9 @@ DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000
 """Of one session, that a gateway tells at once."""
 
+SUM_UP_S = 900.0
+"""In which a model has summed up a conversation."""
+
 key_argument = click.argument("key", shell_complete=session_keys)
 
 
@@ -87,12 +90,15 @@ def delete(key: str, yes: bool, **where: Any) -> int:
 
 @sessions.command()
 @key_argument
-@click.option("--keep", type=click.IntRange(1), metavar="N", help="How many messages are kept. Default: 400.")
+@click.option("--keep", type=click.IntRange(1), metavar="N", help="Forget all but so many messages.")
 @target_options
 @as_answer
 def compact(key: str, keep: int | None, **where: Any) -> int:
-    """Forget all but the last messages of KEY."""
-    return ask("sessions.compact", {"key": key} | ({"maxLines": keep} if keep else {}), _tell_compacted, **where)
+    """Have a model sum up what was said in KEY, or forget all but the last messages."""
+    if keep is not None:
+        return ask("sessions.compact", {"key": key, "maxLines": keep}, _tell_compacted, **where)
+    where["timeout"] = max(where["timeout"], SUM_UP_S)
+    return ask("sessions.compact", {"key": key}, _tell_compacted, **where)
 
 
 @sessions.command()
@@ -154,6 +160,10 @@ def _tell_deleted(payload: Any) -> None:
 
 
 def _tell_compacted(payload: Any) -> None:
-    kept = f"{payload.get('kept', 0)} of its messages are left"
+    if (result := payload.get("result")) is not None:
+        done = f"summed up ({result.get('tokensBefore')} → {result.get('tokensAfter')} tokens)"
+    else:
+        done = f"{payload.get('kept', 0)} of its messages are left"
     why = {"no sessionId": "there is no such session", "no transcript": "nothing was said there"}
-    say(f"{payload['key']}: {why.get(payload.get('reason'), kept)}")
+    reason = payload.get("reason")
+    say(f"{payload['key']}: {why.get(reason, reason) if reason else done}")

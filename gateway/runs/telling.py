@@ -13,12 +13,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.hub import Connection, Hub
-from gateway.link.messages import Event, Message, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
+from gateway.link.messages import (
+    COMPACTION,
+    Event,
+    Message,
+    Said,
+    Started,
+    Text,
+    Thinking,
+    ToolEnded,
+    ToolStarted,
+    Void,
+    Waiting,
+)
 from gateway.protocol.frames import EventFrame
 from gateway.protocol.scopes import READ
 from gateway.runs.live import Live, thoughts
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Run, text_of
+from gateway.sessions.records import BESIDE, Run, text_of
 from gateway.tasks import Tasks
 
 log = logging.getLogger("gateway.runs")
@@ -99,12 +111,19 @@ class Telling:
             case Said(message=message) if message.get("role") == "assistant":
                 self._flush(told, text_of(message), thoughts(message))
                 told.restart()
+            case Said(message=message) if message.get("role") == COMPACTION:
+                sizes = {name: message.get(name) for name in ("tokensBefore", "tokensAfter")}
+                done = {"phase": "end", "completed": True, "willRetry": False, **sizes}
+                self._agent(told, event, "compaction", done)
+            case Waiting(failure=failure) if failure.kind == "context":
+                failed = {"phase": "end", "completed": False, "willRetry": False}
+                self._agent(told, event, "compaction", {"phase": "start"} if failure.retryable else failed)
             case ToolStarted(call=call, name=name, args=args):
                 begun: dict[str, Any] = {"phase": "start", "name": name, "toolCallId": call, "args": args}
                 self._agent(told, event, "tool", begun)
             case ToolEnded(call=call, name=name, ok=ok, result=result):
-                done = {"phase": "result", "name": name, "toolCallId": call, "isError": not ok, "result": result}
-                self._agent(told, event, "tool", done)
+                result_ = {"phase": "result", "name": name, "toolCallId": call, "isError": not ok, "result": result}
+                self._agent(told, event, "tool", result_)
 
     def anew(self, live: Live) -> None:
         told = self._know(live)
@@ -199,6 +218,8 @@ class Telling:
         others: _Others | None = None,
     ) -> set[Connection]:
         """Returns who got it. `newer`: what protocol 4 gets beside the rest, unless it is one of the `others`."""
+        if name == "chat" and run.request.lane == BESIDE:
+            return set()
         known = {"runId": run.id, "sessionKey": run.session, "seq": seq, **fields}
         return _broadcast(self._hub, name, run.agent, known, newer or {}, since, drop_if_slow, only, others)
 

@@ -61,6 +61,10 @@ class Row(Struct, frozen=True):
     run: str | None = None
 
 
+BESIDE = "compact"
+"""The lane of runs of which no chat hears."""
+
+
 class Past(Struct, frozen=True):
     """What a model is told of a session, oldest first: a summary, if there is one, and what was said since."""
 
@@ -82,7 +86,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Messages that come before the prompt where the session has none: an HTTP client brings its history."""
     timeout_ms: int | None = None
     lane: str = "chat"
-    """Who asked: chat, agent, http."""
+    """Who asked: chat, agent, http; `BESIDE`: nobody in a chat."""
     keeps: bool = True
     """Whether prompt and answer become part of the session's transcript."""
     compact: str | None = None

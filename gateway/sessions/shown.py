@@ -12,7 +12,7 @@ from typing import Any
 from gateway.config import models
 from gateway.config.catalog import GLOBAL
 from gateway.config.models import Ref
-from gateway.link.messages import Message
+from gateway.link.messages import COMPACTION, Message
 from gateway.sessions.records import Row, Run, Session, Summary
 
 TITLE = 60
@@ -77,6 +77,7 @@ def entry(session: Session, protocol: int) -> dict[str, Any]:
         **stored,
         **override,
         **counts,
+        **({"compactionCount": session.compactions} if session.compactions else {}),
     }
     if protocol >= 4:
         found |= {"createdVia": "operator", "createdAt": session.created, "totalTokensFresh": session.total > 0}
@@ -108,6 +109,11 @@ def spoken(message: Message) -> Message:
 def message(row: Row, number: int) -> Message:
     """A message of a transcript as protocol 4 has it: with the id and the number by which a page knows it again."""
     known: dict[str, Any] = {"id": row.id, "seq": number, **({"runId": row.run} if row.run else {})}
+    if row.message.get("role") == COMPACTION:
+        sizes = {name: row.message[name] for name in ("tokensBefore", "tokensAfter") if name in row.message}
+        words = [{"type": "text", "text": "Compaction"}]
+        marks: dict[str, Any] = {"kind": "compaction", **known, **sizes}
+        return {"role": "system", "content": words, "timestamp": row.message.get("timestamp"), "__openclaw": marks}
     if row.run and row.message.get("role") == "user":
         key = f"{row.run}:user"
         return {**row.message, "idempotencyKey": key, "__openclaw": {**known, "idempotencyKey": key}}

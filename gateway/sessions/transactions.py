@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from gateway.link.messages import Failure, Message, Usage
+from gateway.link.messages import COMPACTION, Failure, Message, Usage
 from gateway.sessions.records import Progress, Request, Run, RunState
 from gateway.sessions.records import text_of as text_of
 from gateway.sessions.spending import note, spent_on
@@ -140,6 +140,8 @@ def progress(news: Progress, db: Connection) -> bool:
             if message.get("role") == "assistant":
                 answer = text_of(message) or answer
                 _count(run, message, db)
+            elif message.get("role") == COMPACTION:
+                note(spent_on(run.session, run.agent, message), db)
             if run.transcript is not None:
                 say(run.transcript, message, news.run, int(message["timestamp"]), db)
         db.execute(

@@ -14,7 +14,7 @@ TOLERATED = ("429", "500", "503", "break=2", "half=3", "cut=2", "error=1", "garb
 FATAL = ("401", "quota", "context")
 """What ends a run with an error."""
 COMMANDS = ("/status", "/model", "/models", "/think", "/help")
-FORGETTING = ("/new", "/compact 4")
+FORGETTING = ("/new",)
 ECHO = "echo"
 """A session that is answered by the built-in echo."""
 FORGETFUL = "forgetful"

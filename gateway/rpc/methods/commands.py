@@ -28,7 +28,7 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
         "type": "string",
         "choices": [{"value": level, "label": level} for level in THINKING],
     },
-    "compact": {"name": "messages", "description": "How many are kept", "type": "number"},
+    "compact": {"name": "instructions", "description": "What the summary shall keep", "type": "string"},
 }
 
 

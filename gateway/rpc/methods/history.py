@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.link.messages import COMPACTION
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.conversation import session_key, stored
@@ -103,7 +104,11 @@ async def _history(call: Call, text: str, page: Page) -> History:
     session, rows = await stored(conversations.store.page(key, page.limit + page.offset))
     first = (session.messages if session else 0) - len(rows) + 1
     chosen = rows[: len(rows) - page.offset] if page.offset else rows
-    known = [_message(row, number, call.peer.protocol) for number, row in enumerate(chosen, max(first, 1))]
+    known = [
+        _message(row, number, call.peer.protocol)
+        for number, row in enumerate(chosen, max(first, 1))
+        if call.peer.protocol >= 4 or row.message.get("role") != COMPACTION
+    ]
     messages = _within(known, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
     answer = History(key, messages)
     if session is not None:

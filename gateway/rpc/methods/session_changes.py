@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
+from gateway.protocol.frames import WireError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.agents import find
@@ -17,7 +18,9 @@ from gateway.sessions import shown
 from gateway.sessions.records import Request
 
 KEPT = 400
-"""Messages that `sessions.compact` keeps by itself."""
+"""Messages that `sessions.compact` keeps by itself in protocol 3."""
+SUM_UP_S = 900.0
+"""In which a summary is waited for."""
 
 
 class ResetParams(Params, frozen=True, kw_only=True):
@@ -57,8 +60,9 @@ class Deleted(Struct):
 class CompactParams(Params, frozen=True, kw_only=True):
     key: Key
     agent_id: str | None = None
-    max_lines: Annotated[int, Meta(ge=1)] = KEPT
-    """Messages that are kept, the newest."""
+    max_lines: Annotated[int, Meta(ge=1)] | None = None
+    """Messages that are kept, the newest; all others are forgotten. Without it, protocol 3 keeps 400, and protocol 4
+    has a model sum up what is older and forgets nothing."""
 
 
 class Compacted(Struct):
@@ -67,6 +71,8 @@ class Compacted(Struct):
     compacted: bool
     kept: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    result: dict[str, Any] | UnsetType = UNSET
+    """Of a summary: `summary`, `firstKeptEntryId`, `tokensBefore`, `tokensAfter`."""
 
 
 class CreateParams(Params, frozen=True, kw_only=True):
@@ -198,7 +204,7 @@ async def sessions_delete(call: Call, params: DeleteParams) -> Deleted:
 
 @method("sessions.compact", CompactParams, Compacted, scope=ADMIN)
 async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
-    """Forget all but the newest messages of a session."""
+    """Have a model sum up what was said in a session, or forget all but the newest messages."""
     key = session_key(call, params.key)
     conversations = call.core.conversations
     await stored(conversations.ready())
@@ -207,8 +213,31 @@ async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
         return Compacted(True, key, False, reason="no sessionId")
     if not session.messages:
         return Compacted(True, key, False, reason="no transcript")
-    forgotten = await stored(conversations.compact(key, params.max_lines))
+    keep = params.max_lines or (KEPT if call.peer.protocol < 4 else None)
+    if keep is None:
+        return await _sum_up(call, key)
+    forgotten = await stored(conversations.compact(key, keep))
     return Compacted(True, key, bool(forgotten), kept=session.messages - (forgotten or 0))
+
+
+async def _sum_up(call: Call, key: str) -> Compacted:
+    conversations = call.core.conversations
+    for busy, what in (
+        (conversations.runs.running(key), "an active run"),
+        (conversations.runs.waiting(key), "queued work"),
+    ):
+        if busy:
+            raise RpcError(f"Session {key} has {what}; retry after it finishes.")
+    run = await stored(conversations.sum_up(key, SUM_UP_S))
+    if run is None or run.unfinished:
+        raise RpcError(WireError("UNAVAILABLE", f"the summary of {key} is not ready yet", retryable=True))
+    said = await stored(conversations.store.of_run(key, run.id, 1))
+    if run.state != "done" or not said:
+        why = run.failure.message if run.failure else "nothing to sum up" if run.state == "done" else run.state
+        return Compacted(run.state == "done", key, False, reason=why)
+    entry = said[0].row.message
+    names = ("summary", "firstKeptEntryId", "tokensBefore", "tokensAfter")
+    return Compacted(True, key, True, result={name: entry[name] for name in names if entry.get(name) is not None})
 
 
 @method("sessions.abort", AbortParams, Aborted, scope=WRITE, since=4)

@@ -1,11 +1,16 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from gateway.link.messages import Said
 from gateway.protocol.scopes import WRITE
 from gateway.sessions.records import Request
+from tests.agent.scripted import Scripted
+from tests.conversing import agents
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.talking import NEW, OLD, run, talking
+from tests.runs.world import until
 from tests.sessions.talk import MAIN, NOW, assistant, converse, user
 
 KEY = "agent:main:work"
@@ -69,10 +74,55 @@ def test_forgetting_what_is_old(tmp_path: Path) -> None:
             await talk.store.patch(KEY, "main", lambda _: {}, NOW)
             assert await talk.get("sessions.compact", {"key": "work"}) == answer | {"reason": "no transcript"}
             await converse(talk.store, "r1", KEY, "hello", assistant("Hi."))
-            assert await talk.get("sessions.compact", {"key": "work"}) == answer | {"kept": 2}
+            assert await talk.get("sessions.compact", {"key": "work"}, OLD) == answer | {"kept": 2}
             short = await talk.get("sessions.compact", {"key": "work", "maxLines": 1})
             assert short == answer | {"compacted": True, "kept": 1}
             assert [row.message["role"] for row in await talk.store.rows(KEY, 10)] == ["assistant"]
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_summing_up_forgets_nothing_and_no_chat_hears_of_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            await converse(talk.store, "r1", KEY, "hello", assistant("Hi."))
+            client = talk.listen(NEW)
+            asked = asyncio.create_task(talk.get("sessions.compact", {"key": "work"}))
+            await until(lambda: Scripted.by_session)
+            (script,) = Scripted.by_session.values()
+            assert (await talk.refusal("sessions.compact", {"key": "work"})).startswith(f"Session {KEY} has an active")
+            sizes = {"tokensBefore": 900, "tokensAfter": 90}
+            script.happen(Said({"role": "compaction", "summary": "They met.", "timestamp": NOW, **sizes}))
+            script.end()
+            done = {"ok": True, "key": KEY, "compacted": True, "result": {"summary": "They met.", **sizes}}
+            assert await asked == done
+            events = await talk.told(client)
+            assert "chat" not in {event["event"] for event in events}
+            streams = [event["payload"]["stream"] for event in events if event["event"] == "agent"]
+            assert "compaction" in streams
+            history = await talk.get("chat.history", {"sessionKey": "work"})
+            assert [message["role"] for message in history["messages"]] == ["user", "assistant", "system"]
+            assert history["messages"][-1]["__openclaw"] | sizes == history["messages"][-1]["__openclaw"]
+            old = await talk.get("chat.history", {"sessionKey": "work"}, OLD)
+            assert [message["role"] for message in old["messages"]] == ["user", "assistant"]
+            session = await talk.store.session(KEY)
+            assert session is not None and (session.compactions, session.total) == (1, 90)
+
+    run(scenario())
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_summary_that_fails_is_answered_as_one(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
+            await converse(talk.store, "r1", KEY, "hello", assistant("Hi."))
+            asked = asyncio.create_task(talk.get("sessions.compact", {"key": "work"}))
+            await until(lambda: Scripted.by_session)
+            (script,) = Scripted.by_session.values()
+            script.fail()
+            assert await asked == {"ok": False, "key": KEY, "compacted": False, "reason": "no"}
+            assert len(await talk.store.rows(KEY, 10)) == 2
 
     run(scenario())
 
