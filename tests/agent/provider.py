@@ -66,9 +66,7 @@ class Window:
     """What the models take: four characters of JSON are a token, the answer's bound counts too."""
 
     tokens: int
-    words: str = (
-        "This model's maximum context length is {limit} tokens. However, your messages resulted in {asked} tokens."
-    )
+    words: str = "This model's maximum context length is {limit} tokens. Your messages resulted in {asked} tokens."
     """Of the refusal."""
     status: int = 400
     kind: str = "context_length_exceeded"

@@ -67,14 +67,7 @@ def talk(days: int, size: int = 1000) -> list[Message]:
 
 
 def spec(provider: Provider, prompt: str, history: list[Message], **more: Any) -> Spec:
-    model = Model(
-        "mock",
-        "m1",
-        "openai-completions",
-        f"{provider.url}/v1",
-        "key",
-        **{"context_window": None} | more.pop("model", {}),
-    )
+    model = Model("mock", "m1", "openai-completions", f"{provider.url}/v1", "key", **more.pop("model", {}))
     ids = [f"{number:08x}" for number in range(len(history) + 1)]
     more = {"ids": ids, "compaction": Compaction(), "conversation": "c", "bounds": Bounds(silence_ms=5000)} | more
     return Spec("s", "main", user(prompt), [model], history, **more)

@@ -97,37 +97,41 @@ def test_forty_days_of_talk_in_one_session_never_end_in_an_error(tmp_path: Path,
 
 def test_compact_sums_up_with_what_the_user_wants_and_keeps_everything(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with living(Window(100_000)) as (provider, there):
-            async with talking(tmp_path, config(provider, 100_000), there.dial) as talk:
-                for number in range(4):
-                    await say(talk, f"r{number}", f"number {number} " + "x" * 400)
-                conversations = talk.core.conversations
-                told = Request(user("/compact the numbers"))
-                await conversations.command("c", MAIN, told, Slash("compact", "the numbers"))
-                ended = await conversations.runs.wait("c", 30)
-                (entry,) = await entries(talk)
-                assert ended is not None and ended.state == "done"
-                assert ended.answer == f"Compacted: {entry['tokensBefore']} → {entry['tokensAfter']} tokens."
-                assert "The user asks for this in particular: the numbers" in str(provider.requests[-1].body)
-                assert len(await talk.store.rows(MAIN, 100)) == 4 * 2 + 3
-                await say(talk, "after", "hello")
-                messages = str(provider.requests[-1].body["messages"])
-                assert "Summary of the conversation before this:" in messages and "number 3" in messages
-                assert "/compact" not in messages and "Compacted" not in messages
+        async with (
+            living(Window(100_000)) as (provider, there),
+            talking(tmp_path, config(provider, 100_000), there.dial) as talk,
+        ):
+            for number in range(4):
+                await say(talk, f"r{number}", f"number {number} " + "x" * 400)
+            conversations = talk.core.conversations
+            told = Request(user("/compact the numbers"))
+            await conversations.command("c", MAIN, told, Slash("compact", "the numbers"))
+            ended = await conversations.runs.wait("c", 30)
+            (entry,) = await entries(talk)
+            assert ended is not None and ended.state == "done"
+            assert ended.answer == f"Compacted: {entry['tokensBefore']} → {entry['tokensAfter']} tokens."
+            assert "The user asks for this in particular: the numbers" in str(provider.requests[-1].body)
+            assert len(await talk.store.rows(MAIN, 100)) == 4 * 2 + 3
+            await say(talk, "after", "hello")
+            messages = str(provider.requests[-1].body["messages"])
+            assert "Summary of the conversation before this:" in messages and "number 3" in messages
+            assert "/compact" not in messages and "Compacted" not in messages
 
     run(scenario())
 
 
 def test_a_picture_that_is_too_large_does_not_take_what_was_before_it_along(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with living(Window(10**7)) as (provider, there):
-            async with talking(tmp_path, config(provider, None), there.dial) as talk:
-                await say(talk, "r0", "my name is Ada")
-                picture = {"type": "image", "data": "A" * 5_000_000, "mimeType": "image/png"}
-                prompt = {**user("see"), "content": [{"type": "text", "text": "see"}, picture]}
-                await talk.core.conversations.submit("r1", MAIN, Request(prompt))
-                await talk.core.conversations.runs.wait("r1", 30)
-                await say(talk, "r2", "who am I?")
-                assert "my name is Ada" in str(provider.requests[-1].body)
+        async with (
+            living(Window(10**7)) as (provider, there),
+            talking(tmp_path, config(provider, None), there.dial) as talk,
+        ):
+            await say(talk, "r0", "my name is Ada")
+            picture = {"type": "image", "data": "A" * 5_000_000, "mimeType": "image/png"}
+            prompt = {**user("see"), "content": [{"type": "text", "text": "see"}, picture]}
+            await talk.core.conversations.submit("r1", MAIN, Request(prompt))
+            await talk.core.conversations.runs.wait("r1", 30)
+            await say(talk, "r2", "who am I?")
+            assert "my name is Ada" in str(provider.requests[-1].body)
 
     run(scenario())
