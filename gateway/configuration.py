@@ -33,6 +33,7 @@ from gateway.report import ConfigReport, ReloadResult, RestartTicket
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gateway.config.secretref import Known
     from gateway.config.watch import Watch
 
 log = logging.getLogger("gateway.config")
@@ -71,6 +72,8 @@ class Configuration:
         """Where others than this machine can connect, whatever the config says; to be set anew once it listens."""
         self._watch: Watch | None = None
         self._watched: tuple[Path, ...] = ()
+        self._secrets: Known = {}
+        """What references gave when the file was last good."""
         snapshot = self._read()
         active = self._choose(snapshot)
         self._told_hash = snapshot.raw_hash
@@ -263,7 +266,10 @@ class Configuration:
         self._record.update(suspicion=after_failure(snapshot.digest, why, self._clock()))
 
     def _read(self) -> Snapshot:
-        return guard(files.read(self._paths.config, os.environ, self._paths.state), self.reachable)
+        found = files.read(self._paths.config, os.environ, self._paths.state, known=self._secrets)
+        if found.config is not None:
+            self._secrets = found.secrets
+        return guard(found, self.reachable)
 
     def _keep(self, snapshot: Snapshot) -> None:
         try:

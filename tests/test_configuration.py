@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
+from gateway.config import lastgood
 from gateway.config.fingerprint import fingerprint
 from gateway.configuration import Configuration
 from gateway.lifecycle.record import Record
@@ -340,6 +341,27 @@ def _stopped(record: Record) -> Record:
 
 
 TestFates = Fates.TestCase
+
+
+def test_a_secret_in_a_file_is_read_anew_and_its_loss_locks_nobody_out(scene: Starts) -> None:
+    secret = scene.paths.config.with_name("secret")
+    secret.write_text("one\n")
+    secret.chmod(0o600)
+    provider = {"source": "file", "path": str(secret), "mode": "singleValue"}
+    token = {"source": "file", "provider": "f", "id": "value"}
+    scene.write({"secrets": {"providers": {"f": provider}}, "gateway": {"auth": {"token": token}}})
+    it = scene.start()
+    run_for_a_while(it)
+    assert it.auth.token == "one" and "one" not in lastgood.location(scene.paths.state).read_text()
+    it = scene.next_start("restart")
+    secret.write_text("two\n")
+    assert reload(it).outcome == "hot" and it.auth.token == "two" and scene.hub.closed == [1]
+    secret.unlink()
+    assert reload(it).outcome == "invalid" and it.auth.token == "two"
+    (issue,) = it.report().issues
+    assert issue.path == "gateway.auth.token" and f"{secret} cannot be read" in issue.message
+    it = scene.next_start("stop")
+    assert it.degraded and it.auth.mode == "token" and it.auth.token not in (None, "", "one", "two")
 
 
 def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Starts) -> None:

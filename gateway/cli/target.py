@@ -72,7 +72,7 @@ def find_target(
 
 def _config(paths: Paths, env: Mapping[str, str]) -> Config:
     """What the gateway runs on: the file, else the last good one, else the defaults."""
-    snapshot = files.read(paths.config, env, paths.state)
+    snapshot = files.read(paths.config, env, paths.state, door_only=True)
     good = None if snapshot.config else lastgood.load(paths.state, paths.config, env)
     return snapshot.config or (good.config if good else None) or Config()
 

@@ -64,7 +64,7 @@ def _field(dotted: str, hint: Any, default: Any) -> Field:
     if meta is None or not meta.description:
         raise TypeError(f"{dotted} has no doc and effect beside it in config/schema.py")
     rule = meta.extra or {}
-    allowed = rule["allowed"] or _describe(hint)
+    allowed = rule["allowed"] or _describe(hint) + (", or {source, provider, id}" if rule["secret"] else "")
     closed = _is_closed(hint)
     return Field(
         dotted, hint, default, meta.description, rule["effect"], rule["action"], rule["secret"], closed, allowed

@@ -3,9 +3,7 @@
 import errno
 import hashlib
 import os
-import re
-import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,23 +12,23 @@ from typing import Any
 from gateway.config import former, models, promises, servers
 from gateway.config.atomic import overwrite_text, replace_text
 from gateway.config.catalog import Defaults, defaults
+from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
 from gateway.config.fields import FIELDS
 from gateway.config.include import Layer, resolve
-from gateway.config.parse import MAX_BYTES, Document, Place, dotted, issue, parse
+from gateway.config.parse import Path as KeyPath
+from gateway.config.parse import Place, dotted, issue
 from gateway.config.schema import Config
-from gateway.config.substitute import REFERENCE, Lookup, chain, config_env, parse_dotenv, substitute
+from gateway.config.secretproviders import Definition
+from gateway.config.secretref import DOOR, Failure, Known, Ref, resolve_references
+from gateway.config.secretsources import Sources
+from gateway.config.substitute import Lookup, chain, config_env, substitute
 from gateway.config.validate import Locate, from_environment, validate
 from gateway.report import Issue
 
-MAX_TOTAL_BYTES = 4 * MAX_BYTES
-"""Of the config file and everything it includes."""
 MAX_BACKUPS = 5
 MOUNTED = (errno.EBUSY, errno.EXDEV)
 """What a rename onto a file ends with that is mounted there."""
 DOTENV_NAME = ".env"
-INCLUDE_ROOTS = "OPENCLAW_INCLUDE_ROOTS"
-"""Folders beside the config's own from which `$include` may read, as in PATH."""
-_SECRET_NAME = re.compile(r"(token|password|passphrase|secret|api[_-]?key|private[_-]?key)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,8 @@ class Snapshot:
     """After includes and `${VAR}`."""
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What `.env` beside the state sets."""
+    secrets: Mapping[tuple[Ref, Definition], str] = field(default_factory=dict, repr=False)
+    """What references to files and programs gave."""
     config: Config | None = None
     """None when there is any issue."""
     issues: tuple[Issue, ...] = ()
@@ -77,14 +77,18 @@ def read(
     *,
     text: str | None = None,
     included: Mapping[str, str] | None = None,
+    known: Known | None = None,
+    door_only: bool = False,
 ) -> Snapshot:
     """Never raises for what a file contains, nor for an OSError: those are issues.
 
-    With `text`, as if the file contained that; with `included`, as if the files that it includes did.
+    With `text`, as if the file contained that; with `included`, as if the files that it includes did. It asks programs
+    for secrets, and so may take `DEADLINE_S`; `door_only` asks for nobody's but the gateway's own. `known` are the
+    secrets of the snapshot before.
     """
-    disk = _Disk(included or {})
+    disk = Disk(included or {})
     dotenv = disk.dotenv((state_dir or path.parent) / DOTENV_NAME)
-    disk.roots = _roots(path, chain(env, dotenv)(INCLUDE_ROOTS) or "")
+    disk.roots = roots(path, chain(env, dotenv)(INCLUDE_ROOTS) or "")
     main = disk.load(str(path)) if text is None else disk.pretend(str(path), text)
     if main is None:
         found = evaluate(Snapshot(path, False, ()), lambda *_, **__: Place(""), env, dotenv)
@@ -98,7 +102,7 @@ def read(
             issues = issues or (issue(main.locate(()), "the config must be an object, includes counted"),)
         layers = merged.layers if len(merged.layers) > 1 else ()
         start = Snapshot(path, True, (), raw=disk.raw, parsed=main.value, merged=tree, issues=issues, layers=layers)
-        found = evaluate(start, merged.locate, env, dotenv)
+        found = evaluate(start, merged.locate, env, dotenv, note=disk.note, known=known, door_only=door_only)
     return replace(
         found,
         files=tuple(dict.fromkeys(disk.files)),
@@ -109,8 +113,17 @@ def read(
     )
 
 
-def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Mapping[str, str]) -> Snapshot:
-    """From `start.merged` on: substitute, validate, and add what was found to what `start` has."""
+def evaluate(
+    start: Snapshot,
+    locate: Locate,
+    env: Mapping[str, str],
+    dotenv: Mapping[str, str],
+    *,
+    note: Callable[[str, bytes | None], None] = lambda path, data: None,
+    known: Known | None = None,
+    door_only: bool = False,
+) -> Snapshot:
+    """From `start.merged` on: substitute, look for secrets, validate, and add what was found to what `start` has."""
     outer = chain(env, dotenv)
     own, _ = substitute(config_env(start.merged), outer)
     lookup: Lookup = chain(env, dotenv, own)
@@ -124,6 +137,13 @@ def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Ma
             issues.append(issue(locate(where), message, dotted(where), hint=hint))
         else:
             warnings.append(f"{dotted(where)}: the environment variable {name} is not set; left as it is")
+    resolved = resolve_references(tree, lookup, Sources(lookup, note), _door if door_only else lambda path: True, known)
+    tree = resolved.tree
+    for failure in resolved.failures:
+        if _door(failure.path):
+            name = dotted(failure.path)
+            failed.add(name)
+            issues.append(issue(locate(failure.path), failure.problem, name, hint=failure.way_out))
     verdict = validate(tree, locate, lookup, frozenset(failed), complete=not start.issues)
     issues += verdict.issues
     if not start.issues:  # else what a name means may stand in a part that could not be read
@@ -132,15 +152,27 @@ def evaluate(start: Snapshot, locate: Locate, env: Mapping[str, str], dotenv: Ma
         warnings += promises.warnings(tree, locate)
         warnings += models.problems(tree, lookup)
         warnings += servers.problems(tree)
+        warnings += _not_yet_told(resolved.failures, warnings)
     return replace(
         start,
         tree=tree,
+        secrets=resolved.values,
         dotenv=dotenv,
         config=None if issues else verdict.config,
         issues=tuple(issues),
         warnings=tuple(warnings),
         unused=verdict.unused,
     )
+
+
+def _door(path: KeyPath) -> bool:
+    return path[: len(DOOR)] == DOOR
+
+
+def _not_yet_told(failures: list[Failure], warnings: list[str]) -> list[str]:
+    """Those of models and servers that nothing uses now; the others are told with who needs them."""
+    rest = (each for each in failures if not _door(each.path))
+    return [str(each) for each in rest if not any(each.problem in warning for warning in warnings)]
 
 
 def without_file(env: Mapping[str, str], dotenv: Mapping[str, str]) -> Config:
@@ -153,7 +185,7 @@ def without_file(env: Mapping[str, str], dotenv: Mapping[str, str]) -> Config:
 
 def load_dotenv(path: Path) -> dict[str, str]:
     """The variables in a `.env` file; {} if it is not there or cannot be read."""
-    return _Disk().dotenv(path)
+    return Disk().dotenv(path)
 
 
 def write(path: Path, text: str) -> None:
@@ -177,19 +209,7 @@ def write(path: Path, text: str) -> None:
 
 def is_own(config: Path, file: str) -> bool:
     """Whether it lies beside the config; what lies elsewhere is another program's too, and is only read."""
-    return _lies_in(os.path.realpath(file), _roots(config, ""))
-
-
-def _roots(config: Path, more: str) -> tuple[str, ...]:
-    """The folder of the config, that of what it is a link to, and those that somebody names, if they are absolute."""
-    named = (os.path.expanduser(each) for each in more.split(os.pathsep))
-    own = (str(config.absolute().parent), os.path.dirname(os.path.realpath(config)))
-    folders = [*own, *(each for each in named if os.path.isabs(each))]
-    return tuple(dict.fromkeys(os.path.realpath(each) for each in folders))
-
-
-def _lies_in(file: str, roots: tuple[str, ...]) -> bool:
-    return any(os.path.commonpath((root, file)) == root for root in roots)
+    return lies_in(os.path.realpath(file), roots(config, ""))
 
 
 def _rotate(path: Path) -> None:
@@ -201,121 +221,3 @@ def _rotate(path: Path) -> None:
 
 def _backup(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.bak" + (f".{number}" if number else ""))
-
-
-class _Disk:
-    """Reads files, and remembers what it read and what was strange about it."""
-
-    def __init__(self, pretended: Mapping[str, str] | None = None) -> None:
-        self.pretended = pretended or {}
-        self.files: list[Path] = []
-        self.digest = hashlib.sha256()
-        self.total = 0
-        self.raw: str | None = None
-        self.warnings: list[str] = []
-        self.exposed: list[Path] = []
-        self.roots: tuple[str, ...] = ()
-        """Where included files may lie, links resolved."""
-
-    def load(self, file: str) -> Document | Issue | None:
-        """The main file; None if there is none."""
-        try:
-            data, mode = self.fetch(Path(file))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return issue(Place(file), f"cannot be read: {error.strerror}")
-        self.raw = data.decode("utf-8", "replace")
-        return self.document(data, mode, file, root_object=True)
-
-    def pretend(self, file: str, text: str) -> Document | Issue:
-        self.files.append(Path(file))
-        self.raw = text
-        data = text.encode()
-        self.count(data)
-        return self.document(data, 0, file, root_object=True)
-
-    def include(self, name: str, base: str) -> Document | Issue:
-        file = os.path.normpath(os.path.join(os.path.dirname(base), name))
-        if "\0" not in file and not _lies_in(os.path.realpath(file), self.roots):
-            # Not opened: who may change the config would have its readers shown any other program's files.
-            hint = f"move it there, or add its folder to {INCLUDE_ROOTS}"
-            return issue(Place(file), f"{file} does not lie in the folder of the config", hint=hint)
-        try:
-            data, mode = self.fetch(Path(file))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            return issue(Place(file), f"{file} cannot be read: {reason}")
-        if self.total > MAX_TOTAL_BYTES:
-            return issue(Place(file), f"the config and its includes are larger than {MAX_TOTAL_BYTES} bytes")
-        return self.document(data, mode, file, root_object=False)
-
-    def document(self, data: bytes, mode: int, file: str, *, root_object: bool) -> Document | Issue:
-        document = parse(data, file, root_object=root_object)
-        if isinstance(document, Issue):
-            return document
-        for key, at in document.repeated:
-            self.warnings.append(f'{at.file}:{at.line}:{at.column}: "{key}" is written twice; the last one counts')
-        if mode & 0o077 and _holds_secret(document.value):
-            self.expose(Path(file))
-        return document
-
-    def dotenv(self, path: Path) -> dict[str, str]:
-        try:
-            data, mode = self.fetch(path)
-            found = parse_dotenv(data[:MAX_BYTES].decode())
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeDecodeError) as error:
-            self.warnings.append(f"{path}: ignored, it cannot be read: {error}")
-            return {}
-        if mode & 0o077 and any(_SECRET_NAME.search(name) for name in found):
-            self.expose(path)
-        return found
-
-    def expose(self, path: Path) -> None:
-        self.exposed.append(path)
-        self.warnings.append(f"{path}: holds a secret and others may read it; run: chmod 600 {path}")
-
-    def fetch(self, path: Path) -> tuple[bytes, int]:
-        self.files.append(path)
-        if (text := self.pretended.get(str(path))) is not None:
-            self.count(data := text.encode())
-            return data, 0
-        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(fd)
-            mode = found.st_mode
-            if not stat.S_ISREG(mode):
-                raise OSError(errno.EINVAL, "not a regular file")
-            if found.st_nlink == 0 and os.path.exists(path):
-                self.warnings.append(
-                    f"{path}: it is mounted here, and was replaced where it is mounted from: this is the old one. "
-                    "Mount its folder, edit it in place, or mount it anew"
-                )
-            with open(fd, "rb", closefd=False) as stream:
-                data = stream.read(MAX_BYTES + 1)
-        finally:
-            os.close(fd)
-        self.count(data)
-        return data, mode
-
-    def count(self, data: bytes) -> None:
-        # The length keeps two files from counting as one that contains both.
-        self.digest.update(len(data).to_bytes(8, "big") + data)
-        self.total += len(data)
-
-
-def _holds_secret(value: Any) -> bool:
-    """Whether a secret stands here in clear; a reference such as `${TOKEN}` is none."""
-    if isinstance(value, list):
-        return any(_holds_secret(child) for child in value)
-    if not isinstance(value, dict):
-        return False
-    return any(
-        bool(child and _SECRET_NAME.search(key) and not REFERENCE.search(child))
-        if isinstance(child, str)
-        else _holds_secret(child)
-        for key, child in value.items()
-    )

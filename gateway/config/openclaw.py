@@ -63,6 +63,7 @@ READ: dict[str, frozenset[str] | None] = {
     "env": None,
     "mcp": _words("servers"),
     "models": _words("providers"),
+    "secrets": _words("defaults providers"),
     "session": _words("mainKey scope"),
     "tools": _words("allow alsoAllow byProvider deny profile toolsBySender"),
     "ui": _words("assistant"),

@@ -12,6 +12,8 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from gateway.config.catalog import rows, section, text, whole
+from gateway.config.mistaken import mistaken, mistaken_in
+from gateway.config.secretref import Unresolved
 from gateway.config.substitute import REFERENCE, Lookup
 from gateway.link.messages import Api, Model
 
@@ -186,6 +188,8 @@ def api_key(provider: Provider, env: Lookup) -> str | None:
     written = provider.entry.get("apiKey")
     if written is not None and written != "":
         found = secret(place, written, env)
+        if what := mistaken(found):
+            raise Unusable(place, f"this is no secret: {what}", "set it to the key, or to ${VARIABLE}")
         return (env(found) or found) if _VARIABLE.fullmatch(found) else found
     variables = known.variables if known else ()
     for variable in variables:
@@ -211,6 +215,8 @@ def with_key(tree: Mapping[str, Any], env: Lookup) -> list[tuple[Provider, str]]
 
 def secret(place: str, value: Any, env: Lookup) -> str:
     """A secret as the config may write it: a text, `$VARIABLE`, or OpenClaw's reference to where it is kept."""
+    if isinstance(value, Unresolved):
+        raise Unusable(place, value.problem, value.way_out)
     if isinstance(value, dict):
         source, id = value.get("source"), value.get("id")
         if source != "env" or not isinstance(id, str) or not _VARIABLE.fullmatch(id):
@@ -261,7 +267,13 @@ def _headers(place: str, entry: Mapping[str, Any], env: Lookup) -> dict[str, str
         return {}
     if not isinstance(written, dict):
         raise Unusable(f"{place}.headers", "not an object", 'write it as {"name": "value"}')
-    return {name: secret(f"{place}.headers.{cut(name)}", value, env) for name, value in written.items()}
+    found = {}
+    for name, value in written.items():
+        here = f"{place}.headers.{cut(name)}"
+        found[name] = secret(here, value, env)
+        if what := mistaken_in(name, found[name]):
+            raise Unusable(here, f"this is no secret: {what}", "set it to the secret, or to ${VARIABLE}")
+    return found
 
 
 def _cost(row: Mapping[str, Any]) -> dict[str, float]:

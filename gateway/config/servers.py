@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
 from gateway.config.catalog import section, text
+from gateway.config.mistaken import mistaken_in
 from gateway.config.parse import Path
 from gateway.config.providers import Unusable, cut, is_url
+from gateway.config.secretref import Unresolved
 from gateway.link.messages import Server
 
 MAX_SERVERS = 32
@@ -184,7 +186,12 @@ def _pairs(key: str, written: Any) -> dict[str, str]:
         return {}
     if not isinstance(written, Mapping):
         raise Unusable(key, "not an object", 'write it as {"name": "value"}')
-    return {name: _plain(f"{key}.{cut(name)}", value) for name, value in written.items()}
+    found = {name: _plain(f"{key}.{cut(name)}", value) for name, value in written.items()}
+    for name, value in found.items():
+        if what := mistaken_in(name, value):
+            way_out = "set it to the secret, or to ${VARIABLE}"
+            raise Unusable(f"{key}.{cut(name)}", f"this is no secret: {what}", way_out)
+    return found
 
 
 def _plain(key: str, value: Any) -> str:
@@ -192,6 +199,8 @@ def _plain(key: str, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # JavaScript, whose file this is, writes no ".0"
+    if isinstance(value, Unresolved):
+        raise Unusable(key, value.problem, value.way_out)
     if not isinstance(value, str | int | float):
         raise Unusable(key, "not a text", "write it in quotes")
     return str(value)

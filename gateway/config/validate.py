@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.config import servers, tool_policy
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
+from gateway.config.mistaken import mistaken
 from gateway.config.openclaw import READ
 from gateway.config.parse import Path, Place, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
@@ -253,6 +254,8 @@ def _complaint(rule: Field, value: Any) -> str | None:
     """What is wrong with a value, None if nothing is."""
     if rule.path in SECRET_VARIABLES and isinstance(value, str) and value and value.strip() in _NO_SECRETS:
         return 'blank, or what an unset variable leaves behind ("undefined", "null")'
+    if rule.path in SECRET_VARIABLES and isinstance(value, str) and (what := mistaken(value)):
+        return f"this is no secret: {what}"
     try:
         msgspec.convert(value, rule.type)
         if rule.path == "gateway.customBindHost" and value is not None:

@@ -10,9 +10,9 @@ DATA = Path(__file__).parent / "data"
 UNUSED = (
     "$schema meta wizard identity auth logging.consoleStyle logging.redactSensitive "
     "agents.defaults.heartbeat agents.defaults.maxConcurrent agents.defaults.subagents bindings models.mode "
-    "channels messages commands session.reset session.store tools hooks cron skills plugins browser ui.seamColor "
-    "discovery canvasHost talk web "
-    "media memory audio approvals update diagnostics nodeHost broadcast secrets acp gateway.mode "
+    "channels messages commands session.reset session.store tools.exec tools.elevated hooks cron skills plugins browser "
+    "ui.seamColor discovery canvasHost talk web "
+    "media memory audio approvals update diagnostics nodeHost broadcast acp gateway.mode "
     "gateway.auth.allowTailscale gateway.auth.rateLimit gateway.remote gateway.tailscale"
     " gateway.tls gateway.nodes gateway.http.endpoints.responses"
 )

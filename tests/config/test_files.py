@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import files
+from gateway.config import disk, files
 from gateway.config.files import Snapshot, read, write
 from gateway.config.parse import MAX_BYTES
 from gateway.config.schema import Config
@@ -80,7 +80,7 @@ def test_a_file_that_may_not_be_read(config: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files.os, "open", refuse)
+    monkeypatch.setattr(disk.os, "open", refuse)
     found = read(config, {})
     assert only(found) == f"{config}: cannot be read: Permission denied"
     assert found.exists and found.warnings
@@ -102,9 +102,9 @@ def test_a_file_that_is_too_large(config: Path) -> None:
 def test_all_files_together_are_bounded(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(config.with_name("part.json"), "{}")
     text = "{$include: 'part.json'}"
-    monkeypatch.setattr(files, "MAX_TOTAL_BYTES", len(text) + 2)
+    monkeypatch.setattr(disk, "MAX_TOTAL_BYTES", len(text) + 2)
     assert read(save(config, text), {}).issues == ()
-    monkeypatch.setattr(files, "MAX_TOTAL_BYTES", len(text) + 1)
+    monkeypatch.setattr(disk, "MAX_TOTAL_BYTES", len(text) + 1)
     assert "and its includes are larger than" in only(read(config, {}))
 
 
@@ -265,64 +265,110 @@ def test_any_bytes_give_a_snapshot(tmp_path: Path, data: bytes) -> None:
     assert (found.config is None) == bool(found.issues)
 
 
-@pytest.fixture
-def apart(tmp_path: Path) -> tuple[Path, Path]:
-    """A config's folder, and one beside it whose name begins alike, with a file of another program's."""
-    home, other = tmp_path / "home", tmp_path / "home-of-another"
-    home.mkdir()
-    other.mkdir()
-    save(other / "more.json", "{secret: 'theirs'}")
-    return home, other
+# secrets that lie elsewhere
 
 
-OUTSIDE = "does not lie in the folder of the config (move it there, or add its folder to OPENCLAW_INCLUDE_ROOTS)"
+def vaulted(tmp_path: Path, token: str) -> Path:
+    secrets = save(tmp_path / "secrets.json", '{"gateway": {"auth": {"token": "t-of-file"}}, "key": "k-of-file"}')
+    return save(
+        tmp_path / "openclaw.json",
+        "{secrets: {providers: {f: {source: 'file', path: '" + str(secrets) + "', mode: 'json'}}},\n"
+        " gateway: {auth: {token: " + token + "}},\n"
+        " models: {providers: {openai: {apiKey: {source: 'file', provider: 'f', id: '/key'}, models: [{id: 'm'}]}}}}",
+    )
 
 
-@pytest.mark.parametrize("name", ["{other}/more.json", "../home-of-another/more.json", "link.json", "d/more.json",
-                                  "../home/../home-of-another/more.json", "{other}/none.json"])  # fmt: skip
-def test_an_included_file_lies_where_the_config_does(apart: tuple[Path, Path], name: str) -> None:
-    """OC-06, CVE-2026-32061."""
-    home, other = apart
-    (home / "link.json").symlink_to(other / "more.json")
-    (home / "d").symlink_to(other)
-    text = "{\n gateway: {$include: '" + name.format(other=other) + "'}}"
-    found = read(save(home / "openclaw.json", text), {})
-    (issue,) = found.issues
-    assert str(issue).endswith(OUTSIDE) and (issue.line, issue.path) == (2, "gateway.$include")
-    assert str(issue).startswith(f"{home}/openclaw.json:2:22: gateway.$include: ")
-    assert "theirs" not in str(found.merged)
-    # The message stays the same whether the file is there or not.
-    assert "cannot be read" not in issue.message
+FROM_FILE = "{source: 'file', provider: 'f', id: '/gateway/auth/token'}"
 
 
-@pytest.mark.parametrize("roots", ["{other}", "/nowhere:{other}", "relative:{other}/", "{link}", "/", ":{other}:"])
-@pytest.mark.parametrize("by_dotenv", [False, True])
-def test_folders_that_somebody_names_are_read_too(apart: tuple[Path, Path], roots: str, by_dotenv: bool) -> None:
-    home, other = apart
-    link = home.parent / "link"
-    link.symlink_to(other)
-    named = roots.format(other=other, link=link)
-    if by_dotenv:
-        (home / ".env").write_text(f"OPENCLAW_INCLUDE_ROOTS={named}\n")
-    config = save(home / "openclaw.json", f"{{$include: '{other}/more.json'}}")
-    assert read(config, {} if by_dotenv else {"OPENCLAW_INCLUDE_ROOTS": named}).merged == {"secret": "theirs"}
+def test_a_token_in_the_environment_and_in_dotenv(config: Path) -> None:
+    token = '{source:"env",provider:"default",id:"OPENCLAW_GATEWAY_TOKEN"}'
+    save(config, "{gateway:{auth:{mode:'token',token:" + token + "}}}")
+    assert (found := read(config, {"OPENCLAW_GATEWAY_TOKEN": "e"})).config and found.config.gateway.auth.token == "e"
+    save(config.with_name(".env"), "OPENCLAW_GATEWAY_TOKEN=d")
+    assert (found := read(config, {})).config and found.config.gateway.auth.token == "d"
 
 
-@pytest.mark.parametrize("roots", ["", ".", "..", "home-of-another", "/nowhere"])
-def test_what_is_no_absolute_folder_opens_nothing(
-    apart: tuple[Path, Path], roots: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home, other = apart
-    monkeypatch.chdir(home.parent)
-    config = save(home / "openclaw.json", f"{{$include: '{other}/more.json'}}")
-    assert OUTSIDE in only(read(config, {"OPENCLAW_INCLUDE_ROOTS": roots}))
+def test_a_token_and_a_key_in_a_file(tmp_path: Path) -> None:
+    found = read(vaulted(tmp_path, FROM_FILE), {})
+    assert found.config and found.config.gateway.auth.token == "t-of-file" and not found.warnings
+    assert found.tree["models"]["providers"]["openai"]["apiKey"] == "k-of-file"
+    assert "of-file" not in str(found.merged), "what is kept on disk has the reference"
+    assert "of-file" not in repr(found)
+    assert found.unused == ()
 
 
-def test_a_config_that_is_a_link_brings_the_files_beside_it(apart: tuple[Path, Path]) -> None:
-    home, other = apart
-    (home / "openclaw.json").symlink_to(save(other / "openclaw.json", "{$include: './more.json'}"))
-    (home / "more.json").symlink_to(other / "more.json")
-    assert read(home / "openclaw.json", {}).merged == {"secret": "theirs"}
+def test_the_file_is_watched_and_belongs_to_the_digest(tmp_path: Path) -> None:
+    before = read(vaulted(tmp_path, FROM_FILE), {})
+    assert tmp_path / "secrets.json" in before.files
+    save(tmp_path / "secrets.json", '{"gateway": {"auth": {"token": "rotated"}}, "key": "k"}')
+    after = read(tmp_path / "openclaw.json", {})
+    assert after.digest != before.digest and after.config and after.config.gateway.auth.token == "rotated"
+    (tmp_path / "secrets.json").unlink()
+    assert tmp_path / "secrets.json" in read(tmp_path / "openclaw.json", {}).files
+
+
+def test_a_token_that_is_not_there_is_an_error_with_its_place_and_the_way_out(tmp_path: Path) -> None:
+    found = read(vaulted(tmp_path, "{source: 'file', provider: 'f', id: '/absent'}"), {"OPENCLAW_GATEWAY_TOKEN": "t"})
+    assert only(found) == (
+        f"{tmp_path}/openclaw.json:2:26: gateway.auth.token: "
+        'the file provider "f" gave no text for the id "/absent" '
+        "(put it there, or correct the id; the provider is secrets.providers.f)"
+    )
+    vaulted(tmp_path, FROM_FILE)
+    (tmp_path / "secrets.json").chmod(0o644)
+    said = only(read(tmp_path / "openclaw.json", {}))
+    assert said.endswith(f"others may use {tmp_path}/secrets.json (run: chmod 600 {tmp_path}/secrets.json)")
+
+
+def test_a_key_that_is_not_there_is_a_warning_and_no_other_key_is_taken(config: Path) -> None:
+    key = "{source: 'exec', provider: 'v', id: 'a'}"
+    save(config, "{models: {providers: {openai: {apiKey: " + key + "}}}, agents: {defaults: {model: 'openai/gpt-5'}}}")
+    found = read(config, {"OPENAI_API_KEY": "another"})
+    assert found.config
+    assert found.warnings == (
+        "agents.defaults.model: models.providers.openai.apiKey: "
+        'there is no provider "v"; add secrets.providers.v with source "exec"',
+    )
+    save(config, "{models: {providers: {openai: {apiKey: " + key + "}}}, agents: {defaults: {model: 'builtin/echo'}}}")
+    assert read(config, {}).warnings == (
+        'models.providers.openai.apiKey: there is no provider "v"; add secrets.providers.v with source "exec"',
+    )
+
+
+def test_only_the_door_is_asked_for(tmp_path: Path) -> None:
+    found = read(vaulted(tmp_path, FROM_FILE), {}, door_only=True)
+    assert found.config and found.config.gateway.auth.token == "t-of-file"
+    assert found.tree["models"]["providers"]["openai"]["apiKey"] == {"source": "file", "provider": "f", "id": "/key"}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_key_goes_on_being_used_while_its_file_is_away(tmp_path: Path, known: bool) -> None:
+    before = read(vaulted(tmp_path, "'t'"), {})
+    (tmp_path / "secrets.json").unlink()
+    after = read(tmp_path / "openclaw.json", {}, known=before.secrets if known else None)
+    key = after.tree["models"]["providers"]["openai"]["apiKey"]
+    assert (key == "k-of-file") is known and after.config
+    assert ("what it gave before is used" in after.warnings[0]) is known
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "${OPENCLAW_GATEWAY_TOKEN:-change-me}",
+        "${gateway_token}",
+        "$gateway_token",
+        "file:/run/secrets/t",
+        "<your-token>",
+    ],
+)
+@pytest.mark.parametrize("env", [{}, {"OPENCLAW_GATEWAY_TOKEN": "t", "gateway_token": "t"}])
+def test_a_text_of_a_readme_opens_nothing(config: Path, token: str, env: dict[str, str]) -> None:
+    save(config, '{"gateway": {"bind": "lan", "auth": {"token": "' + token + '"}}}')
+    said = only(read(config, env))
+    assert f"{config}:1:47: gateway.auth.token: this is no secret: it looks like" in said and token not in said
+    save(config, '{"gateway": {"bind": "lan"}}')
+    assert "OPENCLAW_GATEWAY_TOKEN has no valid value" in only(read(config, {"OPENCLAW_GATEWAY_TOKEN": token}))
 
 
 ON_A_MOUNT = """

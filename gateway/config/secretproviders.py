@@ -1,0 +1,222 @@
+"""`secrets.providers`: where the secrets of references lie, and what their programs and files answer. Pure.
+
+The section is not in `schema`, so nothing has validated it: what is wrong is `Refused` when a reference needs it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+MAX_TIMEOUT_MS = 20_000
+"""OpenClaw allows 120 s. A start waits for its secrets, and one that takes long is taken for one that hangs."""
+TIMEOUT_MS = 5_000
+MAX_BYTES = 1024 * 1024
+LARGEST_BYTES = 20 * 1024 * 1024
+MAX_IDS = 512
+"""That one provider is asked for."""
+_CODES = ("NOT_FOUND", "AMBIGUOUS_DUPLICATE_KEY")
+"""Which a program may give and which are shown: anything else it says could be a secret."""
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+class Refused(Exception):
+    """A reference gives no secret: what stands in the way, and the way out. It carries no secret."""
+
+    def __init__(self, problem: str, way_out: str) -> None:
+        self.way_out = way_out
+        super().__init__(problem)
+
+
+@dataclass(frozen=True)
+class Env:
+    allowlist: tuple[str, ...] | None = None
+    """None: every variable."""
+
+
+@dataclass(frozen=True)
+class File:
+    path: str
+    single: bool = False
+    """The file is the secret, and no JSON."""
+    max_bytes: int = MAX_BYTES
+
+
+@dataclass(frozen=True)
+class Program:
+    command: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    pass_env: tuple[str, ...] = ()
+    timeout_ms: int = TIMEOUT_MS
+    silence_ms: int = TIMEOUT_MS
+    """In which it must say something."""
+    max_bytes: int = MAX_BYTES
+    json_only: bool = True
+    trusted: tuple[str, ...] = ()
+    """Folders below which the command must lie; none: anywhere."""
+
+
+Definition = Env | File | Program
+Asked = Mapping[tuple[str, Definition], list[str]]
+"""By a provider's name and definition: the ids."""
+
+
+class Ask(Protocol):
+    def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | Refused]:
+        """Bounded in time and size, whatever the providers do. Values that are `Refused` are of that id alone."""
+
+
+def definition(tree: Any, source: str, name: str) -> Definition:
+    """Raises Refused."""
+    section = tree.get("secrets") if isinstance(tree, dict) else None
+    section = section if isinstance(section, dict) else {}
+    every, defaults = section.get("providers"), section.get("defaults")
+    entry = every.get(name) if isinstance(every, dict) else None
+    usual = defaults.get(source, "default") if isinstance(defaults, dict) else "default"
+    key = f"secrets.providers.{name}"
+    if source == "env" and name == usual and (not isinstance(entry, dict) or entry.get("source") != "env"):
+        return Env()
+    if not isinstance(entry, dict):
+        raise Refused(f'there is no provider "{name}"', f'add {key} with source "{source}"')
+    if entry.get("source") != source:
+        raise Refused(f'the provider "{name}" has another source than "{source}"', f"make {key}.source the same")
+    made = _Entry(key, entry)
+    if source == "env":
+        return _env(made)
+    return _file(made) if source == "file" else _program(made)
+
+
+class _Entry:
+    def __init__(self, key: str, entry: Mapping[str, Any]) -> None:
+        self.key, self.entry = key, entry
+
+    def wrong(self, name: str, allowed: str) -> Refused:
+        return Refused(f"{self.key}.{name} is not valid", f"it must be {allowed}")
+
+    def text(self, name: str) -> str:
+        value = self.entry.get(name)
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise self.wrong(name, "a text")
+        return value
+
+    def place(self, name: str) -> str:
+        return self._absolute(name, self.text(name))
+
+    def places(self, name: str) -> tuple[str, ...]:
+        return tuple(self._absolute(name, each) for each in self.texts(name))
+
+    def _absolute(self, name: str, path: str) -> str:
+        if not path.startswith(("/", "~/")):
+            raise self.wrong(name, "an absolute path")
+        return path
+
+    def number(self, name: str, usual: int, largest: int) -> int:
+        value = self.entry.get(name, usual)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.wrong(name, "a whole number above 0")
+        return min(value, largest)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self.entry.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
+            raise self.wrong(name, "a list of texts")
+        return tuple(value)
+
+
+def _env(entry: _Entry) -> Env:
+    return Env(entry.texts("allowlist") if "allowlist" in entry.entry else None)
+
+
+def _file(entry: _Entry) -> File:
+    mode = entry.entry.get("mode", "json")
+    if mode not in ("json", "singleValue"):
+        raise entry.wrong("mode", '"json" or "singleValue"')
+    return File(entry.place("path"), mode == "singleValue", entry.number("maxBytes", MAX_BYTES, LARGEST_BYTES))
+
+
+def _program(entry: _Entry) -> Program:
+    if "pluginIntegration" in entry.entry:
+        raise Refused(f"{entry.key} is of a plugin, and there are none here", "set command and args of its program")
+    given = entry.entry.get("env", {})
+    if not isinstance(given, dict) or not all(isinstance(each, str) and "\0" not in each for each in given.values()):
+        raise entry.wrong("env", 'an object such as {"NAME": "value"}')
+    timeout = entry.number("timeoutMs", TIMEOUT_MS, MAX_TIMEOUT_MS)
+    json_only = entry.entry.get("jsonOnly", True)
+    if not isinstance(json_only, bool):
+        raise entry.wrong("jsonOnly", "true or false")
+    return Program(
+        entry.place("command"),
+        entry.texts("args"),
+        tuple(given.items()),
+        entry.texts("passEnv"),
+        timeout,
+        entry.number("noOutputTimeoutMs", timeout, timeout),
+        entry.number("maxOutputBytes", MAX_BYTES, LARGEST_BYTES),
+        json_only,
+        entry.places("trustedDirs"),
+    )
+
+
+def from_file(source: File, data: bytes, ids: list[str]) -> dict[str, Any]:
+    """The values in a file's bytes. Raises Refused."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{source.path} is not UTF-8", "save it as UTF-8") from error
+    if source.single:
+        secret = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+        wrong = Refused('a file with mode singleValue has one id, "value"', 'write id: "value"')
+        return {id: secret if id == "value" else wrong for id in ids}
+    tree = _json(text)
+    if not isinstance(tree, dict):
+        how = 'correct it, or set mode: "singleValue" if the file is the secret itself'
+        raise Refused(f"{source.path} is no JSON object", how)
+    return {id: _pointed(tree, id) for id in ids}
+
+
+def _pointed(tree: Any, pointer: str) -> Any:
+    """RFC 6901."""
+    for token in pointer.split("/")[1:] if pointer.startswith("/") else [pointer]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(tree, dict):
+            tree = tree.get(key)
+        elif isinstance(tree, list) and _INDEX.fullmatch(key) and int(key) < len(tree):
+            tree = tree[int(key)]
+        else:
+            return None
+    return tree
+
+
+def request(name: str, ids: list[str]) -> bytes:
+    """What a program reads."""
+    return json.dumps({"protocolVersion": 1, "provider": name, "ids": ids}).encode()
+
+
+def from_program(name: str, source: Program, output: bytes, ids: list[str]) -> dict[str, Any]:
+    """What a program that ended well has said. Raises Refused."""
+    way_out = 'it must print {"protocolVersion": 1, "values": {"id": "secret"}}'
+    text = output.decode(errors="replace").strip()
+    said = _json(text)
+    if not source.json_only and len(ids) == 1 and text and (said is None or isinstance(said, str)):
+        return {ids[0]: text if said is None else said}
+    if not isinstance(said, dict) or said.get("protocolVersion") != 1 or not isinstance(said.get("values"), dict):
+        raise Refused(f'the program of "{name}" answers in another form', way_out)
+    found: dict[str, Any] = dict(said["values"])
+    errors = said.get("errors")
+    for id, error in errors.items() if isinstance(errors, dict) else ():
+        found[id] = Refused(f'the program of "{name}" has no "{id}"{_code(error)}', "put it there, or correct the id")
+    return found
+
+
+def _code(error: Any) -> str:
+    code = error.get("code") if isinstance(error, dict) else None
+    return f" ({code})" if code in _CODES else ""
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

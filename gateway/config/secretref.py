@@ -1,0 +1,254 @@
+"""SecretRef: `{source, provider, id}` where the config may have a secret, as OpenClaw has it (docs/gateway/secrets).
+
+Pure: what lies outside of the config (files, programs) is asked of an `Ask`. What gives no secret stays in the tree as
+`Unresolved`, with the reason: nothing else is tried in its place, so that no other key opens what it was to open.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.config.parse import Path, dotted
+from gateway.config.secretproviders import Ask, Definition, Env, Refused, definition
+from gateway.config.substitute import Lookup
+
+DOOR = ("gateway", "auth")
+"""What is below decides who may connect: a secret that is missing there is an error of the config."""
+_PROVIDER, _REQUEST = ("models", "providers", "*"), ("models", "providers", "*", "request")
+_SERVER = ("mcp", "servers", "*")
+_TLS = ("ca", "cert", "key", "passphrase")
+PLACES: tuple[tuple[str, ...], ...] = (
+    (*DOOR, "token"),
+    (*DOOR, "password"),
+    (*_PROVIDER, "apiKey"),
+    (*_PROVIDER, "headers", "*"),
+    (*_PROVIDER, "models", "*", "headers", "*"),
+    (*_REQUEST, "auth", "token"),
+    (*_REQUEST, "auth", "value"),
+    (*_REQUEST, "headers", "*"),
+    *((*_REQUEST, "tls", name) for name in _TLS),
+    *((*_REQUEST, "proxy", "tls", name) for name in _TLS),
+    (*_SERVER, "env", "*"),
+    (*_SERVER, "headers", "*"),
+)
+"""Where a secret may stand; `*` is any key or index. OpenClaw's list, without what is not used here."""
+
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+_EXEC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}")
+_POINTER = re.compile(r"(/([^~/]|~[01])*)+")
+_SHORTHAND = re.compile(r"\$([A-Z][A-Z0-9_]{0,127})")
+SOURCES = ("env", "file", "exec", "store")
+SHAPE = '{source: "env" | "file" | "exec", provider: "…", id: "…"}'
+
+
+@dataclass(frozen=True)
+class Ref:
+    source: str
+    provider: str
+    id: str
+
+
+class Unresolved(dict[str, Any]):
+    """A reference as it is written, which gave no secret; `problem` and `way_out` say why, without any secret."""
+
+    def __init__(self, ref: Mapping[str, Any], problem: str, way_out: str) -> None:
+        super().__init__(ref)
+        self.problem, self.way_out = problem, way_out
+
+
+@dataclass(frozen=True)
+class Failure:
+    path: Path
+    problem: str
+    way_out: str
+    stale: bool = False
+    """The secret that the same reference gave before goes on being used."""
+
+    def __str__(self) -> str:
+        rest = "; what it gave before is used" if self.stale else ""
+        return f"{dotted(self.path)}: {self.problem}; {self.way_out}{rest}"
+
+
+Known = Mapping[tuple[Ref, Definition], str]
+
+
+@dataclass
+class Resolved:
+    tree: Any
+    failures: list[Failure] = field(default_factory=list)
+    values: dict[tuple[Ref, Definition], str] = field(default_factory=dict, repr=False)
+    """What references to files and programs gave."""
+
+
+def places(tree: Any) -> Iterator[tuple[Path, Any]]:
+    """Every place of `PLACES` that has something."""
+    for pattern in PLACES:
+        yield from _below(tree, pattern, ())
+
+
+def _below(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
+    if not pattern:
+        yield path, value
+        return
+    step, rest = pattern[0], pattern[1:]
+    if step == "*":
+        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, child in children:
+            yield from _below(child, rest, (*path, key))
+    elif isinstance(value, dict) and step in value:
+        yield from _below(value[step], rest, (*path, step))
+
+
+def is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and "source" in value
+
+
+def resolve_references(
+    tree: Any,
+    lookup: Lookup,
+    ask: Ask,
+    wanted: Callable[[Path], bool] = lambda path: True,
+    known: Known | None = None,
+) -> Resolved:
+    """The tree with secrets in place of references. Never raises, whatever the tree is.
+
+    What is not `wanted` is left as it is, and what is not in force is as if it were not there. `known` is what the same
+    references gave before: it goes on being used where they give nothing now, but not for who may connect.
+    """
+    found = Resolved(tree)
+    asked: dict[tuple[Ref, Definition], list[Path]] = {}
+    for path, value in list(places(tree)):
+        ref = value if is_reference(value) else _shorthand(value)
+        if ref is None or not wanted(path):
+            continue
+        if not in_force(tree, path):
+            found.tree = _put(found.tree, path, None)
+            continue
+        try:
+            read = _read(tree, ref)
+            asked.setdefault((read, definition(tree, read.source, read.provider)), []).append(path)
+        except Refused as refused:
+            _fail(found, path, ref, refused)
+    for key, answer in _answers(list(asked), lookup, ask).items():
+        for path in asked[key]:
+            _take(found, path, key, answer, known or {})
+    return found
+
+
+def in_force(tree: Any, path: Path) -> bool:
+    """Whether the secret is used at all; one of a mode that is not chosen, or of a disabled server, is not."""
+    if path[: len(DOOR)] == DOOR:
+        auth = tree["gateway"]["auth"]
+        unused = {"none": ("token", "password"), "password": ("token",), "token": ("password",)}
+        return path[-1] not in unused.get(str(auth.get("mode")), ())
+    if path[:2] == _SERVER[:2]:
+        server = tree["mcp"]["servers"][path[2]]
+        return server.get("enabled") is not False and server.get("disabled") is not True
+    return True
+
+
+def _shorthand(value: Any) -> dict[str, str] | None:
+    """`$NAME`, which means the same as a reference to the environment."""
+    match = _SHORTHAND.fullmatch(value.strip()) if isinstance(value, str) else None
+    return {"source": "env", "id": match[1]} if match else None
+
+
+def _read(tree: Any, value: Mapping[str, Any]) -> Ref:
+    source, id = value.get("source"), value.get("id")
+    if source not in SOURCES:
+        raise Refused("the reference has no valid source", f"write it as {SHAPE}")
+    if source == "store":
+        raise Refused('secrets from the "store" of OpenClaw are not supported', 'use source "env", "file" or "exec"')
+    usual = _section(tree, "secrets", "defaults").get(source, "default")
+    provider = value.get("provider", usual)
+    if not isinstance(provider, str) or not ALIAS.fullmatch(provider):
+        raise Refused("the reference has no valid provider", "name one of secrets.providers, in lower case")
+    if unknown := sorted(map(str, set(value) - {"source", "provider", "id"})):
+        raise Refused(f'the reference has an unknown key "{unknown[0][:60]}"', f"write it as {SHAPE}")
+    if not isinstance(id, str) or not _is_id(source, id.strip()):
+        what = {
+            "env": "the name of a variable, such as OPENAI_API_KEY",
+            "file": 'a JSON pointer such as "/providers/openai/apiKey", or "value" for a file with mode singleValue',
+            "exec": 'a name such as "vault/openai/api-key"',
+        }[source]
+        raise Refused("the reference has no valid id", f"it must be {what}")
+    return Ref(source, provider, id.strip())
+
+
+def _is_id(source: str, id: str) -> bool:
+    if source == "env":
+        return bool(VARIABLE.fullmatch(id))
+    if source == "file":
+        return id == "value" or bool(_POINTER.fullmatch(id))
+    return bool(_EXEC_ID.fullmatch(id)) and not {".", ".."} & set(id.split("/"))
+
+
+def _answers(
+    asked: list[tuple[Ref, Definition]], lookup: Lookup, ask: Ask
+) -> dict[tuple[Ref, Definition], str | Refused]:
+    answers: dict[tuple[Ref, Definition], str | Refused] = {}
+    outside: dict[tuple[str, Definition], list[str]] = {}
+    for ref, source in asked:
+        if isinstance(source, Env):
+            answers[ref, source] = _variable(ref, source, lookup)
+        else:
+            outside.setdefault((ref.provider, source), []).append(ref.id)
+    given = ask(outside) if outside else {}
+    for ref, source in asked:
+        if not isinstance(source, Env):
+            answers[ref, source] = _checked(ref, given[ref.provider, source])
+    return answers
+
+
+def _variable(ref: Ref, source: Env, lookup: Lookup) -> str | Refused:
+    if source.allowlist is not None and ref.id not in source.allowlist:
+        allow = f"add it to secrets.providers.{ref.provider}.allowlist"
+        return Refused(f"the environment variable {ref.id} is not in the provider's allowlist", allow)
+    where = "set it in the environment of the service, in .env beside the state, or under env.vars"
+    return lookup(ref.id) or Refused(f"the environment variable {ref.id} is not set", where)
+
+
+def _checked(ref: Ref, given: Mapping[str, Any] | Refused) -> str | Refused:
+    value = given if isinstance(given, Refused) else given.get(ref.id)
+    if isinstance(value, Refused) or (isinstance(value, str) and value.strip()):
+        return value
+    what = f'the {ref.source} provider "{ref.provider}" gave no text for the id "{ref.id}"'
+    return Refused(what, f"put it there, or correct the id; the provider is secrets.providers.{ref.provider}")
+
+
+def _take(found: Resolved, path: Path, key: tuple[Ref, Definition], answer: str | Refused, known: Known) -> None:
+    ref, source = key
+    written = {"source": ref.source, "provider": ref.provider, "id": ref.id}
+    stale = known.get(key) if path[: len(DOOR)] != DOOR else None
+    if isinstance(answer, str):
+        found.tree = _put(found.tree, path, answer)
+        if not isinstance(source, Env):
+            found.values[key] = answer
+    elif stale is not None:
+        found.tree = _put(found.tree, path, stale)
+        found.values[key] = stale
+        found.failures.append(Failure(path, str(answer), answer.way_out, stale=True))
+    else:
+        _fail(found, path, written, answer)
+
+
+def _fail(found: Resolved, path: Path, ref: Mapping[str, Any], refused: Refused) -> None:
+    found.tree = _put(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
+    found.failures.append(Failure(path, str(refused), refused.way_out))
+
+
+def _put(tree: Any, path: Path, value: Any) -> Any:
+    """A copy of what lies on the way."""
+    if not path:
+        return value
+    copied = tree.copy()
+    copied[path[0]] = _put(tree[path[0]], path[1:], value)
+    return copied
+
+
+def _section(tree: Any, *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, dict) else {}

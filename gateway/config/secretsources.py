@@ -1,0 +1,242 @@
+"""The files and programs behind references to secrets: read and run with every bound there is, never by a shell.
+
+It blocks, for `DEADLINE_S` at most: at a start before anybody is served, later in a thread.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import stat
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any
+
+from gateway.config.secretproviders import (
+    MAX_IDS,
+    Asked,
+    Definition,
+    File,
+    Program,
+    Refused,
+    from_file,
+    from_program,
+    request,
+)
+from gateway.config.substitute import Lookup
+
+DEADLINE_S = 20.0
+"""For all providers together."""
+AT_ONCE = 4
+"""Programs that run beside each other, as for OpenClaw."""
+CHUNK = 64 * 1024
+
+
+class Sources:
+    """An `Ask`. `lookup` gives the variables that programs may see; `note` hears of each file, before and with its
+    bytes."""
+
+    def __init__(self, lookup: Lookup, note: Callable[[str, bytes | None], None] = lambda path, data: None) -> None:
+        self._lookup = lookup
+        self._note = note
+
+    def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | Refused]:
+        deadline = time.monotonic() + DEADLINE_S
+        programs = {key: ids for key, ids in asked.items() if isinstance(key[1], Program)}
+        found = {key: self._file(key[1], ids) for key, ids in asked.items() if isinstance(key[1], File)}
+        if programs:
+            with ThreadPoolExecutor(min(AT_ONCE, len(programs)), "secrets") as pool:
+                answers = [pool.submit(self._program, key, ids, deadline) for key, ids in programs.items()]
+                found |= {key: answer.result() for key, answer in zip(programs, answers, strict=True)}
+        return found
+
+    def _file(self, source: File, ids: list[str]) -> Mapping[str, Any] | Refused:
+        path = expanded(source.path)
+        self._note(path, None)
+        try:
+            data = read_private(path, source.max_bytes)
+            self._note(path, data)
+            return from_file(source, data, ids)
+        except Refused as refused:
+            return refused
+        except OSError as error:
+            return Refused(f"{path} cannot be read: {error.strerror}", "put the file there, readable for you")
+
+    def _program(self, key: tuple[str, Definition], ids: list[str], deadline: float) -> Mapping[str, Any] | Refused:
+        name, source = key
+        assert isinstance(source, Program)
+        try:
+            if len(ids) > MAX_IDS:
+                raise Refused(f'"{name}" is asked for more than {MAX_IDS} secrets', "share them out over two providers")
+            check_command(source)
+            env = {each: value for each in source.pass_env if (value := self._lookup(each)) is not None}
+            output = run(name, source, env | dict(source.env), request(name, ids), deadline)
+            return from_program(name, source, output, ids)
+        except Refused as refused:
+            return refused
+        except OSError as error:
+            return Refused(f"{source.command} cannot be run: {error.strerror}", "correct the command")
+
+
+def expanded(path: str) -> str:
+    return os.path.normpath(os.path.expanduser(path))
+
+
+def read_private(path: str, max_bytes: int) -> bytes:
+    """A file that is the user's own and nobody else's: as OpenClaw asks of it. Raises OSError and Refused."""
+    # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        if os.path.islink(path):
+            raise Refused(f"{path} is a link", "name the file itself") from error
+        raise
+    try:
+        _check_private(path, os.fstat(fd))
+        with open(fd, "rb", closefd=False) as stream:
+            data = stream.read(max_bytes + 1)
+    finally:
+        os.close(fd)
+    if len(data) > max_bytes:
+        raise Refused(f"{path} is larger than {max_bytes} bytes", "raise the provider's maxBytes, or make it smaller")
+    return data
+
+
+def _check_private(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(f"{path} is no regular file", "name a file")
+    if found.st_nlink > 1:
+        raise Refused(f"{path} has a second name (a hard link)", "copy it into a new file and name that one")
+    if found.st_uid != os.geteuid():
+        raise Refused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
+    if found.st_mode & 0o077:
+        raise Refused(f"others may use {path}", f"run: chmod 600 {path}")
+
+
+def check_command(source: Program) -> None:
+    """A program that nobody but its owner, who is the user or root, can exchange. Raises OSError and Refused."""
+    path = expanded(source.command)
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        raise Refused(f"{path} is a link", f"name the program itself: {os.path.realpath(path)}")
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(f"{path} is no program", "name a file")
+    trusted = [expanded(each) for each in source.trusted]
+    if trusted and not any(os.path.commonpath((each, path)) == each for each in trusted):
+        raise Refused(f"{path} does not lie in one of the provider's trustedDirs", "move it there, or add its folder")
+    if found.st_mode & 0o022:
+        raise Refused(f"others may change {path}", f"run: chmod go-w {path}")
+    if found.st_uid not in (0, os.geteuid()):
+        raise Refused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
+
+
+def run(name: str, source: Program, env: Mapping[str, str], said: bytes, deadline: float) -> bytes:
+    """What the program prints. It and all that it has started in its group are gone afterwards.
+
+    Raises OSError, and Refused when it fails, says too much, or takes too long. What it writes to stderr is thrown
+    away: that may be a secret.
+    """
+    with contextlib.ExitStack() as stack:
+        theirs_in, ours_in = (stack.enter_context(end) for end in _pipe())
+        ours_out, theirs_out = (stack.enter_context(end) for end in _pipe())
+        # Not `subprocess`: the thread that starts holds signals back, and what it starts must not inherit that.
+        command = expanded(source.command)
+        pid = os.posix_spawn(
+            command,
+            [command, *source.args],
+            dict(env),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, theirs_in.fileno(), 0),
+                (os.POSIX_SPAWN_DUP2, theirs_out.fileno(), 1),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            ],
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        )
+        stack.callback(_end, pid)
+        theirs_in.close()
+        theirs_out.close()
+        ended = stack.enter_context(open(os.pidfd_open(pid), "rb", buffering=0))
+        output = _Exchange(name, source, (ours_in, ours_out, ended), said, deadline).output()
+        left = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert left is not None
+    if left.si_code != os.CLD_EXITED or left.si_status:
+        how = f"ended with code {left.si_status}" if left.si_code == os.CLD_EXITED else "was killed"
+        raise Refused(f'the program of "{name}" {how}', f"try it by hand: {source.command}")
+    return output
+
+
+class _Exchange:
+    """What is said to a program and heard of it, with its bounds."""
+
+    def __init__(
+        self, name: str, source: Program, ends: tuple[IO[bytes], IO[bytes], IO[bytes]], said: bytes, deadline: float
+    ) -> None:
+        self._name, self._source = name, source
+        self._ends = ends
+        self._into, self._out, self._ended = (end.fileno() for end in ends)
+        self._unsaid = memoryview(said)
+        self._deadline = min(deadline, time.monotonic() + source.timeout_ms / 1000)
+        self._heard = time.monotonic()
+        self._output = bytearray()
+        for end in ends[:2]:
+            os.set_blocking(end.fileno(), False)
+
+    def output(self) -> bytes:
+        """All that the program prints before it ends."""
+        poll = select.poll()
+        poll.register(self._out, select.POLLIN)
+        poll.register(self._ended, select.POLLIN)
+        poll.register(self._into, select.POLLOUT)
+        while True:
+            events = dict(poll.poll(self._patience() * 1000))
+            if self._into in events and not self._say():
+                poll.unregister(self._into)
+                self._ends[0].close()
+            if self._out in events:
+                if not self._hear():
+                    poll.unregister(self._out)
+            elif self._ended in events:
+                return bytes(self._output)
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        silence = self._heard + self._source.silence_ms / 1000
+        left = min(self._deadline, silence) - now
+        if left <= 0:
+            way_out = f"it has timeoutMs and noOutputTimeoutMs, {DEADLINE_S:.0f} s at most for all programs"
+            raise Refused(f'the program of "{self._name}" took too long', way_out)
+        return left
+
+    def _say(self) -> bool:
+        """Whether something is left to say, to a program that listens."""
+        try:
+            self._unsaid = self._unsaid[os.write(self._into, self._unsaid[:CHUNK]) :]
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            return False
+        return bool(self._unsaid)
+
+    def _hear(self) -> bool:
+        """Whether the program has not closed its output."""
+        chunk = os.read(self._out, CHUNK)
+        self._heard = time.monotonic()
+        self._output += chunk
+        if len(self._output) > self._source.max_bytes:
+            what = f'the program of "{self._name}" printed more than {self._source.max_bytes} bytes'
+            raise Refused(what, "raise the provider's maxOutputBytes, or let it print less")
+        return bool(chunk)
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    read, write = os.pipe2(os.O_CLOEXEC)
+    return open(read, "rb", buffering=0), open(write, "wb", buffering=0)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)  # before it is reaped: until then nobody else has its number
+    os.waitpid(pid, 0)
