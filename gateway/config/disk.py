@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.config.dotenv import parse_dotenv
 from gateway.config.parse import MAX_BYTES, Document, Place, issue, parse
-from gateway.config.substitute import REFERENCE, parse_dotenv
+from gateway.config.substitute import REFERENCE
 from gateway.report import Issue
 
 MAX_TOTAL_BYTES = 4 * MAX_BYTES
@@ -78,11 +79,15 @@ class Disk:
     def dotenv(self, path: Path) -> dict[str, str]:
         try:
             data, mode = self.fetch(path)
-            found = parse_dotenv(data[:MAX_BYTES].decode())
+            if len(data) > MAX_BYTES:
+                raise OSError(errno.EFBIG, f"larger than {MAX_BYTES} bytes")
+            found = parse_dotenv(text := data.decode(errors="replace"))
+            if text.encode() != data:
+                self.warnings.append(f"{path}: not UTF-8; what is not is read as OpenClaw does it, as U+FFFD")
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError) as error:
-            self.warnings.append(f"{path}: ignored, it cannot be read: {error}")
+        except OSError as error:
+            self.warnings.append(f"{path}: ignored, it cannot be read: {error.strerror}")
             return {}
         if mode & 0o077 and any(_SECRET_NAME.search(name) for name in found):
             self.expose(path)

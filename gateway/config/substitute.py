@@ -8,7 +8,6 @@ from gateway.config.parse import Path
 
 Lookup = Callable[[str], str | None]
 REFERENCE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)\}")
-_ENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(|.*\S)\s*")
 
 
 def substitute(tree: Any, lookup: Lookup) -> tuple[Any, list[tuple[Path, str]]]:
@@ -34,22 +33,6 @@ def substitute(tree: Any, lookup: Lookup) -> tuple[Any, list[tuple[Path, str]]]:
         return found or match[0]
 
     return walk(tree, ()), missing
-
-
-def parse_dotenv(text: str) -> dict[str, str]:
-    """Lines of KEY=VALUE; `#` comments, `export` and one pair of quotes around the value are allowed. Else ignored."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        match = _ENV_LINE.fullmatch(line)
-        if match is None:
-            continue
-        value = match[2]
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        else:
-            value = re.split(r"\s#", value, maxsplit=1)[0].rstrip()
-        found[match[1]] = value
-    return found
 
 
 def config_env(tree: Any) -> dict[str, str]:

@@ -172,7 +172,10 @@ def test_a_variable_that_nothing_sets(config: Path) -> None:
 
 
 def test_a_dotenv_that_cannot_be_read_is_a_warning(config: Path) -> None:
-    config.with_name(".env").write_bytes(b"\xff=1")
+    config.with_name(".env").write_bytes(b"A=1\nB=\xff")
+    found = read(config, {})
+    assert found.dotenv == {"A": "1", "B": "\ufffd"} and ".env: not UTF-8" in found.warnings[0]
+    config.with_name(".env").write_bytes(b"A=1\n" + b" " * MAX_BYTES)
     found = read(config, {})
     assert found.config == Config() and len(found.warnings) == 1 and ".env: ignored" in found.warnings[0]
 

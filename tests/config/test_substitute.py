@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.substitute import REFERENCE, chain, config_env, parse_dotenv, substitute
+from gateway.config.substitute import REFERENCE, chain, config_env, substitute
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,6 @@ def test_what_nothing_sets_stays_and_is_named() -> None:
 
 def test_a_replaced_value_is_not_looked_at_again() -> None:
     assert substitute("${A}", {"A": "${B}", "B": "x"}.get)[0] == "${B}"
-
-
-def test_dotenv_lines() -> None:
-    text = "A=1\n# B=2\nexport C = ' 3 # x '\nD=4 # four\nE=\"5\n=6\nnot a line\nF=\n  G=a=b\r\nA=7"
-    assert parse_dotenv(text) == {"A": "7", "C": " 3 # x ", "D": "4", "E": '"5', "F": "", "G": "a=b"}
 
 
 def test_the_configs_own_env() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.substitute import parse_dotenv
+from gateway.config.dotenv import parse_dotenv
 from tests.fuzz import corpus
 from tests.fuzz.corpus import MAX_BYTES, choose, edges, inputs, keep, name
 
@@ -40,7 +40,7 @@ def test_ways_through_the_product_are_told_apart() -> None:
 
     plain, quoted = edges(one, b"A=1"), edges(one, b"A='1'")
     assert plain and plain != quoted and plain == edges(one, b"B=2")
-    assert {Path(file).name for file, _, _ in plain} == {"substitute.py"}
+    assert {Path(file).name for file, _, _ in plain} == {"dotenv.py"}
 
 
 def test_only_inputs_of_a_bearable_size_are_looked_at(tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""`.env` as Node's dotenv reads it (17.4.2, which OpenClaw uses), to the letter: the same file means the same to both.
+
+Its rules are those of one regular expression of JavaScript, and surprise: a value may begin lines below its `=`, a
+quoted one spans lines, a quote that nothing closes is part of a value of one line. python-dotenv has others. Here they
+are a scanner, because that expression takes quadratic time for blank lines. `tests/config/data/dotenv.json` has what
+dotenv itself made of texts.
+"""
+
+import re
+from typing import NamedTuple
+
+_SPACE = "\\t\\n\\v\\f\\r \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff"
+"""What `\\s` is in JavaScript."""
+_SPACES = re.compile(f"[{_SPACE}]*")
+_STRIPPED = "".join(chr(code) for code in range(0x10000) if re.fullmatch(f"[{_SPACE}]", chr(code)))
+_ENDS = "\n\u2028\u2029"
+"""Of a line, once every CR is a newline."""
+_LINE = re.compile("[^\n\u2028\u2029]*")
+_EXPORT = re.compile(f"export[{_SPACE}]+(?=[A-Za-z0-9_.-])")
+_KEY = re.compile("[A-Za-z0-9_.-]+")
+_ASSIGNED = re.compile(f"[{_SPACE}]*=|:[{_SPACE}]")
+_PLAIN = re.compile("[^#\r\n]*")
+_QUOTES = "'\"`"
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+"""Of a variable; OpenClaw leaves out what a shell could not set."""
+
+
+class _Found(NamedTuple):
+    value: str
+    end: int
+    """Where the next one may begin."""
+
+
+def parse_dotenv(text: str) -> dict[str, str]:
+    """What each variable is set to; of several with one name the last counts."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    found: dict[str, str] = {}
+    at: int | None = 0
+    while at is not None:
+        start = _after_spaces(text, at)
+        assigned = _assigned(text, start)
+        if assigned is None:
+            at = _next_line(text, start)
+            continue
+        key, behind = assigned
+        value, end = _value(text, behind)
+        if _NAME.fullmatch(key) and key != "__proto__":
+            found[key] = value
+        at = _next_line(text, end)
+    return found
+
+
+def _assigned(text: str, start: int) -> tuple[str, int] | None:
+    """The name that begins here, and where what it is set to begins."""
+    export = _EXPORT.match(text, start)
+    for begin in (export.end(), start) if export else (start,):
+        if (key := _KEY.match(text, begin)) and (sign := _ASSIGNED.match(text, key.end())):
+            return key[0], sign.end()
+    return None
+
+
+def _value(text: str, start: int) -> _Found:
+    begin = _after_spaces(text, start)
+    if text[begin : begin + 1] in _QUOTES and begin < len(text):
+        for closing in _closings(text, begin):
+            if (end := _rest(text, closing + 1)) is not None:
+                return _Found(_unquoted(text[begin : closing + 1]), end)
+    plain = _PLAIN.match(text, start)
+    assert plain is not None  # it matches nothing, too
+    end = _rest(text, plain.end())
+    assert end is not None  # a line's end or a comment is there
+    return _Found(_unquoted(plain[0]), end)
+
+
+def _closings(text: str, begin: int) -> list[int]:
+    """Where the quote that begins here may end: at the first without a backslash, else at one of those before."""
+    quote = text[begin]
+    escaped: list[int] = []
+    at = text.find(quote, begin + 1)
+    while at != -1 and text[at - 1] == "\\":
+        escaped.append(at)
+        at = text.find(quote, at + 1)
+    return ([at] if at != -1 else []) + escaped[::-1]
+
+
+def _rest(text: str, start: int) -> int | None:
+    """The end of a value's last line, if only blanks and a comment are left on it; blank lines below belong to it."""
+    end = _after_spaces(text, start)
+    if end == len(text):
+        return end
+    if text[end] == "#":
+        line = _LINE.match(text, end)
+        assert line is not None
+        return line.end()
+    ends = [text.rfind(each, start, end) for each in _ENDS]
+    return max(ends) if max(ends) >= 0 else None
+
+
+def _unquoted(written: str) -> str:
+    value = written.strip(_STRIPPED)
+    first = value[:1]
+    value = _without_quotes(value)
+    return value.replace("\\n", "\n").replace("\\r", "\r") if first == '"' else value
+
+
+def _without_quotes(value: str) -> str:
+    """Quotes around it, or around lines of it, are taken away: from the first of a line to the last that ends one."""
+    last = {quote: _last_of_a_line(value, quote) for quote in _QUOTES}
+    kept: list[str] = []
+    at, start = 0, 0
+    while start < len(value):
+        end = last.get(value[start], -1)
+        if end > start:
+            kept += value[at:start], value[start + 1 : end]
+            at = start = end + 1
+        following = _next_line(value, start)
+        if following is None:
+            break
+        start = following
+    return "".join((*kept, value[at:]))
+
+
+def _last_of_a_line(value: str, quote: str) -> int:
+    if value.endswith(quote):
+        return len(value) - 1
+    return max((value.rfind(quote + end) for end in _ENDS), default=-1)
+
+
+def _after_spaces(text: str, at: int) -> int:
+    spaces = _SPACES.match(text, at)
+    assert spaces is not None
+    return spaces.end()
+
+
+def _next_line(text: str, at: int) -> int | None:
+    line = _LINE.match(text, at)
+    assert line is not None
+    return line.end() + 1 if line.end() < len(text) else None
