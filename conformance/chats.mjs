@@ -84,7 +84,7 @@ async function toTheMiddle(text) {
   return { before, began: await until(async () => (await last()) !== before && (await last()).length > MIDDLE) };
 }
 
-// What both releases have.
+// What all releases have.
 const common = {
   async send({ texts }) {
     const before = await last();

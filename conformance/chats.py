@@ -1,4 +1,4 @@
-"""Conversations in the Control UIs of both releases: what is done in them, and a walk in a headless browser."""
+"""Conversations in the Control UIs of all releases: what is done in them, and a walk in a headless browser."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

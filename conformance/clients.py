@@ -87,6 +87,7 @@ class Client:
 
 CLIENTS = (
     Client("2026.2.1", "22", 3, (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
+    Client("2026.2.26", "22", 3, (("libsignal", "2.0.1"), ("linkedom", "0.18.12"))),
     Client("2026.9.6", "24", 4),
 )
 

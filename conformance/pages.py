@@ -1,4 +1,4 @@
-"""The pages of the Control UI of both releases, and one walk over them in a headless Chromium.
+"""The pages of the Control UI of each release, and one walk over them in a headless Chromium.
 
 A page is reached in one of two ways: at one address with the gateway, behind the same proxy; or at a place of its own
 from which it goes to the gateway, as a page on another host does, and then gateway.controlUi.allowedOrigins names it.
@@ -26,6 +26,10 @@ PAGES = {
         *("overview", "chat", "channels", "instances", "sessions", "cron"),
         *("skills", "nodes", "config", "debug", "logs"),
     ),
+    "2026.2.26": (
+        *("overview", "chat", "channels", "instances", "sessions", "usage", "cron"),
+        *("agents", "skills", "nodes", "config", "debug", "logs"),
+    ),
     "2026.9.6": (
         *("chat", "new", "dashboard", "dashboards", "agents", "systems", "automations", "tasks", "plugins", "plugin"),
         *("sessions", "activity", "usage", "logs", "debug", "skills", "skills/workshop", "worktrees", "workboard"),
@@ -39,7 +43,11 @@ PAGES = {
         *("settings/advanced", "settings/about"),
     ),
 }
-WITH_MODEL = {"2026.2.1": ("overview", "chat"), "2026.9.6": ("chat", "new", "custodian", "settings/model-providers")}
+WITH_MODEL = {
+    "2026.2.1": ("overview", "chat"),
+    "2026.2.26": ("overview", "chat"),
+    "2026.9.6": ("chat", "new", "custodian", "settings/model-providers"),
+}
 """Seen a second time, from elsewhere, when the config names a model."""
 MODEL: dict[str, Any] = {
     "models": {

@@ -2,7 +2,7 @@
 
 It fails when one of them shows an error, or not what it should.
 
-The first run installs both releases and their Node into .cache/conformance (about 2 GB). What each command printed and
+The first run installs the releases and their Node into .cache/conformance (about 3 GB). What each command printed and
 how each page looked is kept in .cache/conformance/out.
 """
 

@@ -20,10 +20,9 @@ def by(name: str, found: Iterable[Row]) -> dict[str, list[Row]]:
     return groups
 
 
-def total(found: Sequence[Spent], modern: bool = True, **head: Any) -> dict[str, Any]:
-    """`modern`: with what each kind of token has cost, as from protocol 4 on."""
+def total(found: Sequence[Spent], **head: Any) -> dict[str, Any]:
     counts = {name: sum(getattr(each, name) for each in found) for name in _COUNTS}
-    costs = {name: sum(getattr(each, name) for each in found) for name in _COSTS} if modern else {}
+    costs = {name: sum(getattr(each, name) for each in found) for name in _COSTS}
     return {
         **head,
         **{_camel(name): value for name, value in counts.items()},

@@ -43,6 +43,14 @@ def test_every_method_is_documented_and_closed(each: object) -> None:
     assert hasattr(each, "params") and each.params.__struct_config__.forbid_unknown_fields
 
 
+def test_protocol_3_has_what_its_last_releases_had() -> None:
+    """Of 2026.2.26, those of which this gateway has the feature."""
+    old = Registry(METHODS).names(3)
+    names = ["agents.create", "agents.update", "agents.delete", "agents.files.list", "agents.files.get"]
+    names += ["agents.files.set", "device.pair.remove", "doctor.memory.status", "sessions.usage"]
+    assert [name for name in names if name not in old] == []
+
+
 def test_the_list_is_what_hello_shows() -> None:
     known = Registry(METHODS)
     old, new = known.names(3), known.names(4)

@@ -61,19 +61,19 @@ class Updated(Struct, rename="camel"):
 
 class DeleteParams(Params, frozen=True, kw_only=True):
     agent_id: Key
-    delete_files: bool = False
-    """Its sessions too. The files of its workspace stay."""
+    delete_files: bool | None = None
+    """Its sessions too, which a client of protocol 3 means when it says nothing. The files of its workspace stay."""
 
 
 class Deleted(Struct, rename="camel"):
     ok: bool
     agent_id: str
     removed_bindings: int
-    removed: list[dict[str, Any]]
-    failed: list[dict[str, Any]]
+    removed: list[dict[str, Any]] | UnsetType = UNSET
+    failed: list[dict[str, Any]] | UnsetType = UNSET
 
 
-@method("agents.create", CreateParams, Created, scope=ADMIN, since=4)
+@method("agents.create", CreateParams, Created, scope=ADMIN)
 async def agents_create(call: Call, params: CreateParams) -> Created:
     """Add an agent to the config file, and make its workspace."""
     try:
@@ -90,7 +90,7 @@ async def agents_create(call: Call, params: CreateParams) -> Created:
     return Created(True, id, params.name.strip(), str(place), params.model or UNSET)
 
 
-@method("agents.update", UpdateParams, Updated, scope=ADMIN, since=4)
+@method("agents.update", UpdateParams, Updated, scope=ADMIN)
 async def agents_update(call: Call, params: UpdateParams) -> Updated:
     """Change what the config file says of an agent."""
     if params.model:
@@ -115,10 +115,10 @@ async def agents_update(call: Call, params: UpdateParams) -> Updated:
     return Updated(True, params.agent_id.strip().lower())
 
 
-@method("agents.delete", DeleteParams, Deleted, scope=ADMIN, since=4)
+@method("agents.delete", DeleteParams, Deleted, scope=ADMIN)
 async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
     """Take an agent and its bindings out of the config file. The default agent stays, and so does every workspace."""
-    id, bound = params.agent_id.strip().lower(), 0
+    id, bound, modern = params.agent_id.strip().lower(), 0, call.peer.protocol >= 4
 
     def removed(value: dict[str, Any]) -> dict[str, Any]:
         nonlocal bound
@@ -127,13 +127,13 @@ async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
 
     await _write(call, "agents.delete", removed)
     gone = []
-    if params.delete_files:
+    if params.delete_files or (params.delete_files is None and not modern):
         conversations = call.core.conversations
         await stored(conversations.ready())
         for session in (await stored(conversations.store.sessions(Filter(agent=id)))).sessions:
             await changing(session.key, "delete", conversations.delete(session.key))
             gone.append({"path": session.key, "method": "deleted"})
-    return Deleted(True, id, bound, gone, [])
+    return Deleted(True, id, bound, gone, []) if modern else Deleted(True, id, bound)
 
 
 async def _write(call: Call, name: str, make: Any) -> None:

@@ -18,6 +18,8 @@ from gateway.workspace import MAX_FILE_BYTES, NAMES, Conflict, File
 _ALWAYS = ("AGENTS.md", "SOUL.md", "USER.md", "MEMORY.md")
 """What a list shows also where it is missing."""
 _OPTIONAL = ("MEMORY.md",)
+_NEWER = ("expectedAbsent", "hash")
+"""What a client of protocol 3 does not know of a file."""
 
 
 class ListParams(Params, frozen=True, kw_only=True):
@@ -47,25 +49,26 @@ class One(Struct, rename="camel"):
     ok: bool | UnsetType = UNSET
 
 
-@method("agents.files.list", ListParams, Files, scope=READ, since=4)
+@method("agents.files.list", ListParams, Files, scope=READ)
 async def agents_files_list(call: Call, params: ListParams) -> Files:
     """The files of an agent's workspace that every prompt carries, and those of them that are missing."""
     id, place = _place(call, params.agent_id)
     found = await asyncio.to_thread(lambda: {name: workspace.look(place, name) for name in NAMES})
-    rows = [_row(place, name, file) for name, file in found.items() if file is not None or name in _ALWAYS]
+    shown = _ALWAYS if call.peer.protocol >= 4 else NAMES
+    rows = [_row(call, place, name, file) for name, file in found.items() if file is not None or name in shown]
     return Files(id, str(place), rows)
 
 
-@method("agents.files.get", GetParams, One, scope=READ, since=4)
+@method("agents.files.get", GetParams, One, scope=READ)
 async def agents_files_get(call: Call, params: GetParams) -> One:
     """One of these files with its text."""
     id, place = _place(call, params.agent_id)
     name = _name(params.name)
     file = await asyncio.to_thread(workspace.look, place, name, text=True)
-    return One(id, str(place), _row(place, name, file))
+    return One(id, str(place), _row(call, place, name, file))
 
 
-@method("agents.files.set", SetParams, One, scope=ADMIN, since=4)
+@method("agents.files.set", SetParams, One, scope=ADMIN)
 async def agents_files_set(call: Call, params: SetParams) -> One:
     """Give one of these files another text; the workspace is made if there is none."""
     id, place = _place(call, params.agent_id)
@@ -81,14 +84,15 @@ async def agents_files_set(call: Call, params: SetParams) -> One:
     except OSError as error:
         why = f"{place / name} cannot be written: {error.strerror}"
         raise RpcError(WireError("UNAVAILABLE", why)) from None
-    return One(id, str(place), _row(place, name, file), True)
+    return One(id, str(place), _row(call, place, name, file), True)
 
 
 def _place(call: Call, asked: str) -> tuple[str, Path]:
     tree = call.core.snapshot.merged
     agent = catalog.find(tree, asked)
     if agent is None:
-        raise RpcError(f'agent "{cut(asked.strip().lower())}" not found')
+        modern = call.peer.protocol >= 4
+        raise RpcError(f'agent "{cut(asked.strip().lower())}" not found' if modern else "unknown agent id")
     return agent.id, workspace.folder(tree, call.core.paths.state, agent.id)
 
 
@@ -98,9 +102,11 @@ def _name(asked: str) -> str:
     return asked
 
 
-def _row(place: Path, name: str, file: File | None) -> dict[str, Any]:
+def _row(call: Call, place: Path, name: str, file: File | None) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "path": str(place / name), "missing": file is None}
     if file is None:
-        return row | ({"expectedAbsent": True} if name in _OPTIONAL else {})
-    row |= {"size": file.size, "updatedAtMs": file.modified_ms}
-    return row | ({"hash": file.hash, "content": file.text} if file.text is not None else {})
+        row |= {"expectedAbsent": True} if name in _OPTIONAL else {}
+    else:
+        row |= {"size": file.size, "updatedAtMs": file.modified_ms}
+        row |= {"hash": file.hash, "content": file.text} if file.text is not None else {}
+    return row if call.peer.protocol >= 4 else {key: value for key, value in row.items() if key not in _NEWER}

@@ -108,7 +108,7 @@ def device_pair_reject(call: Call, params: RequestParams) -> Rejected:
     return Rejected(params.request_id, call.core.devices.reject(params.request_id).device_id)
 
 
-@method("device.pair.remove", DeviceParams, Removed, scope=PAIRING, since=4)
+@method("device.pair.remove", DeviceParams, Removed, scope=PAIRING)
 def device_pair_remove(call: Call, params: DeviceParams) -> Removed:
     """Forget a device: its connections are closed and its tokens are worth nothing."""
     known = call.core.devices.find(params.device_id)

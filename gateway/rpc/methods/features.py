@@ -6,7 +6,7 @@ Without an answer a page shows an error where it could say that there is nothing
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog, models
 from gateway.core import Core
@@ -32,9 +32,9 @@ class AgentParams(Params, frozen=True):
 
 class MemoryStatus(Struct, rename="camel"):
     agent_id: str
-    provider: str
-    search_runtime_registered: bool
     embedding: dict[str, Any]
+    provider: str | UnsetType = UNSET
+    search_runtime_registered: bool | UnsetType = UNSET
 
 
 class ImportParams(Params, frozen=True):
@@ -159,11 +159,14 @@ def themes_list(call: Call, params: NoParams) -> Themes:
     return Themes({"id": rows[0]["id"], "mode": "system", "scope": "gateway", "overrides": {}}, rows[0], rows)
 
 
-@method("doctor.memory.status", AgentParams, MemoryStatus, scope=READ, since=4)
+@method("doctor.memory.status", AgentParams, MemoryStatus, scope=READ)
 def doctor_memory_status(call: Call, params: AgentParams) -> MemoryStatus:
     """An agent's memory: it has none."""
+    agent = _agent(call.core, params.agent_id).id
+    if call.peer.protocol < 4:
+        return MemoryStatus(agent, {"ok": False, "error": NO_MEMORY})
     embedding = {"ok": False, "checked": False, "error": NO_MEMORY}
-    return MemoryStatus(_agent(call.core, params.agent_id).id, "none", False, embedding)
+    return MemoryStatus(agent, embedding, "none", False)
 
 
 @method("migrations.memory.plan", ImportParams, ImportPlan, scope=ADMIN, since=4)

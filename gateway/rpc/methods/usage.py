@@ -24,6 +24,11 @@ DEFAULT_LIMIT = 50
 """Sessions in one answer, unless it says another number."""
 MAX_LIMIT = 1000
 _EPOCH, _DAY_MS = date(1970, 1, 1).toordinal(), 86_400_000
+_NEWER = {
+    "sessions": {"scope", "creatorKey", "hasContextWeight"},
+    "aggregates": {"sessionCount", "byCreator", "costDaily"},
+}
+"""What a client of protocol 3 does not know."""
 _DAYS = {"7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": MAX_DAYS}
 
 
@@ -74,8 +79,8 @@ class SessionsUsage(Struct, rename="camel"):
     sessions: list[dict[str, Any]]
     totals: dict[str, Any]
     aggregates: dict[str, Any]
-    creator_options: list[dict[str, Any]]
-    cache_status: dict[str, Any]
+    creator_options: list[dict[str, Any]] | UnsetType = UNSET
+    cache_status: dict[str, Any] | UnsetType = UNSET
 
 
 class Period(Struct, frozen=True):
@@ -116,19 +121,22 @@ async def usage_cost(call: Call, params: CostParams) -> Cost:
     store = await _store(call)
     found = await stored(store.spent(period.since, period.until, ("day",), period.offset_min, agent=agent))
     days = sums.by("day", found)
-    daily = [sums.total(days.get(day, []), modern, date=day) for day in (period.days if modern else days)]
-    answer = Cost(_now_ms(), len(period.days), daily, sums.total(found, modern))
+    daily = [sums.total(days.get(day, []), date=day) for day in (period.days if modern else days)]
+    answer = Cost(_now_ms(), len(period.days), daily, sums.total(found))
     if modern:
         answer.cache_status = FRESH
     return answer
 
 
-@method("sessions.usage", SessionsUsageParams, SessionsUsage, scope=READ, since=4)
+@method("sessions.usage", SessionsUsageParams, SessionsUsage, scope=READ)
 async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsage:
-    """Tokens, dollars and messages by session, the latest first, and added up by day, model, provider and agent."""
-    period = _period(params, None)
+    """Tokens, dollars and messages by session, the latest first, and added up by day, model, provider and agent.
+
+    A client of protocol 3 gets those of all agents.
+    """
+    period, modern = _period(params, None), call.peer.protocol >= 4
     key = session_key(call, params.key) if params.key else None
-    agent = None if key else _agent(call, params)
+    agent = _agent(call, params) if modern and not key else None
     store = await _store(call)
     since, until, offset = period.since, period.until, period.offset_min
     spent = await stored(
@@ -141,8 +149,17 @@ async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsa
     rows, added = await asyncio.to_thread(
         lambda: (sums.sessions(page.sessions, spent, said, used), sums.aggregates(spent, said, used, page.total))
     )
-    first, last, everyone = period.first.isoformat(), period.last.isoformat(), [{"key": '["unknown"]'}]
-    return SessionsUsage(_now_ms(), first, last, rows, sums.total(spent), added, everyone, FRESH)
+    answer = SessionsUsage(_now_ms(), period.first.isoformat(), period.last.isoformat(), rows, sums.total(spent), added)
+    if modern:
+        answer.creator_options, answer.cache_status = [{"key": '["unknown"]'}], FRESH
+    else:
+        answer.sessions = [_without(row, _NEWER["sessions"]) for row in rows]
+        answer.aggregates = _without(added, _NEWER["aggregates"])
+    return answer
+
+
+def _without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in names}
 
 
 # -- periods -----------------------------------------------------------------------------------------------------------

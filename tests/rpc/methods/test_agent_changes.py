@@ -10,7 +10,7 @@ from gateway.protocol.scopes import ADMIN, READ
 from gateway.report import ReloadResult
 from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
-from tests.rpc.methods.talking import talking
+from tests.rpc.methods.talking import OLD, talking
 from tests.sessions.talk import NOW
 
 NEW = make_peer(4, ADMIN)
@@ -160,6 +160,21 @@ def test_its_sessions_go_only_on_request(tmp_path: Path) -> None:
             gone = await talk.get("agents.delete", {"agentId": "c", "deleteFiles": True})
             assert gone["removed"] == [{"path": "agent:c:x", "method": "deleted"}]
             assert await talk.store.session("agent:c:x") is None
+
+    asyncio.run(scenario())
+
+
+def test_a_client_of_protocol_3_means_its_sessions_too(tmp_path: Path) -> None:
+    """`deleteFiles` is true there by itself."""
+
+    async def scenario() -> None:
+        place = AgentsFile(tmp_path, "{agents: {entries: {a: {}, b: {}}}}")
+        async with talking(tmp_path) as talk:
+            await talk.store.patch("agent:b:x", "b", lambda _: {}, NOW)
+            talk.core.snapshot = place.core.snapshot
+            gone = await talk.get("agents.delete", {"agentId": "b"}, OLD)
+            assert gone == {"ok": True, "agentId": "b", "removedBindings": 0}
+            assert await talk.store.session("agent:b:x") is None
 
     asyncio.run(scenario())
 

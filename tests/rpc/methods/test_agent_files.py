@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.protocol.scopes import ADMIN, READ
-from gateway.workspace import MAX_FILE_BYTES
+from gateway.workspace import MAX_FILE_BYTES, NAMES
 from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
@@ -34,6 +34,20 @@ def test_files_that_are_there_and_that_are_missing(tmp_path: Path) -> None:
     assert (rows["SOUL.md"]["missing"], rows["SOUL.md"]["size"]) == (False, 5)
     assert rows["SOUL.md"]["updatedAtMs"] > 0 and "content" not in rows["SOUL.md"]
     assert rows["MEMORY.md"]["expectedAbsent"] is True
+
+
+def test_protocol_3_sees_every_name_and_no_newer_key(tmp_path: Path) -> None:
+    def old(method: str, **params: str) -> Any:
+        return call(core(tmp_path), make_peer(3, ADMIN), method, {"agentId": "main", **params})
+
+    known = {"name", "path", "missing", "size", "updatedAtMs", "content"}
+    written = old("agents.files.set", name="SOUL.md", content="x")["payload"]
+    assert set(written) == {"ok", "agentId", "workspace", "file"} and set(written["file"]) == known
+    assert old("agents.files.get", name="SOUL.md")["payload"]["file"] == written["file"]
+    files = old("agents.files.list")["payload"]["files"]
+    assert {row["name"]: row["missing"] for row in files} == {name: name != "SOUL.md" for name in NAMES}
+    assert all(set(row) < known for row in files)
+    assert old("agents.files.list", agentId="nobody")["error"]["message"] == "unknown agent id"
 
 
 def test_a_file_with_its_text(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ def test_no_memory() -> None:
     assert ask("doctor.memory.status", configured(TEAM), agentId="A", probe=True)["agentId"] == "a"
 
 
+def test_no_memory_for_protocol_3() -> None:
+    payload = call(configured(TEAM), make_peer(3, READ), "doctor.memory.status", {})["payload"]
+    assert payload == {"agentId": "b", "embedding": {"ok": False, "error": "this gateway keeps no memory"}}
+
+
 def test_nothing_to_import() -> None:
     admin = make_peer(4, ADMIN)
     payload = call(configured(TEAM), admin, "migrations.memory.plan", {"agentId": "a", "overwrite": False})["payload"]

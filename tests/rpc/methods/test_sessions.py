@@ -175,7 +175,7 @@ def test_without_the_database_whoever_asks_is_told_why() -> None:
         ("sessions.compact", {"key": MAIN}),
         ("sessions.create", {}),
         ("sessions.abort", {"key": MAIN}),
-        ("sessions.usage", {}),
+        ({}),
         ("usage.cost", {}),
     ):
         error = call(configured(), NEW, name, params)["error"]
@@ -214,7 +214,7 @@ def test_reading_needs_the_scope(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             stranger = make_peer(4, "operator.pairing")
-            for name in ("sessions.list", "sessions.describe", "sessions.resolve", "sessions.usage"):
+            for name in ("sessions.list", "sessions.describe", "sessions.resolve"):
                 assert await talk.refusal(name, {}, stranger) == "missing scope: operator.read"
             await talk.get("sessions.list", {}, make_peer(4, READ))
 
@@ -236,6 +236,6 @@ def test_a_store_that_holds_more_than_one_answer(tmp_path: Path) -> None:
 NEWER = ["sessions.subscribe", "sessions.messages.subscribe", "sessions.describe", "chat.startup", "chat.metadata"]
 
 
-@pytest.mark.parametrize("name", [*NEWER, "sessions.create", "sessions.abort", "sessions.usage", "commands.list"])
+@pytest.mark.parametrize("name", [*NEWER, "sessions.create", "sessions.abort", "commands.list"])
 def test_what_protocol_3_does_not_have(name: str) -> None:
     assert call(configured(), make_peer(3), name)["error"]["message"] == f"unknown method: {name}"

@@ -74,7 +74,7 @@ def test_cost_for_protocol_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             answer = await talk.get("usage.cost", {"days": 365}, OLD)
             assert answer["days"] == 365 and "cacheStatus" not in answer
             assert [day["date"] for day in answer["daily"]] == ["2026-11-21", "2026-11-22"]
-            assert (answer["totals"]["totalTokens"], "inputCost" in answer["totals"]) == (38, False)
+            assert (answer["totals"]["totalTokens"], "inputCost" in answer["totals"]) == (38, True)
 
     run(scenario())
 
@@ -114,6 +114,27 @@ def test_usage_by_session(tmp_path: Path) -> None:
                 ("2026-11-22", "m1", 1),
             ]
             assert answer["totals"]["totalTokens"] == 36
+
+    run(scenario())
+
+
+def test_usage_by_session_for_protocol_3(tmp_path: Path) -> None:
+    """As 2026.2.26 has it, of all agents."""
+
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            await used(talk)
+            answer = await talk.get("sessions.usage", RANGE, OLD)
+            assert set(answer) == {"updatedAt", "startDate", "endDate", "sessions", "totals", "aggregates"}
+            assert set(answer["sessions"][0]) <= {
+                *("key", "label", "sessionId", "updatedAt", "agentId", "channel", "chatType", "origin"),
+                *("modelOverride", "providerOverride", "modelProvider", "model", "usage", "contextWeight"),
+            }
+            assert set(answer["aggregates"]) == {
+                *("messages", "tools", "byModel", "byProvider", "byAgent", "byChannel"),
+                *("dailyLatency", "modelDaily", "daily"),
+            }
+            assert answer["totals"]["totalTokens"] >= 36 and "inputCost" in answer["totals"]
 
     run(scenario())
 
