@@ -14,7 +14,7 @@ from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.runs.outcome import Outcome, outcome
-from gateway.sessions.records import Request
+from gateway.sessions.records import Request, Run
 
 
 class AgentParams(Params, frozen=True, kw_only=True):
@@ -78,6 +78,8 @@ class Waited(Struct, rename="camel"):
     started_at: int | None | UnsetType = UNSET
     ended_at: int | None | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    stop_reason: str | UnsetType = UNSET
+    """As of the run's last answer: stop, length, toolUse; rpc if it was aborted, timeout, error."""
 
 
 @method("agent", AgentParams, Accepted | Outcome, scope=WRITE)
@@ -138,4 +140,11 @@ async def agent_wait(call: Call, params: WaitParams) -> Waited:
     if run.state in ("failed", "interrupted"):
         answer.status = "error"
         answer.error = run.failure.message if run.failure else run.state
+    answer.stop_reason = _stop_reason(run)
     return answer
+
+
+def _stop_reason(run: Run) -> str:
+    if run.failure is not None and run.failure.kind == "timeout":
+        return "timeout"
+    return {"aborted": "rpc", "failed": "error", "interrupted": "error"}.get(run.state, run.stop_reason or "stop")

@@ -91,6 +91,7 @@ def test_a_request_is_answered_twice(tmp_path: Path) -> None:
             script.end()
             waited = await waiting
             assert (waited["status"], waited["startedAt"] <= waited["endedAt"]) == ("ok", True)
+            assert waited["stopReason"] == "stop"
             (second,) = [frame for frame in await talk.told(ear) if frame["type"] == "res"]
             assert (second["id"], second["ok"], second["payload"]["status"]) == ("7", True, "ok")
             assert second["payload"]["result"]["payloads"][0]["text"] == "Yes"
@@ -106,7 +107,11 @@ def test_what_went_wrong_is_told_both_ways(tmp_path: Path) -> None:
             await until(lambda: Scripted.by_session)
             Scripted.by_session.popitem()[1].fail()
             waited = await talk.get("agent.wait", {"runId": "k1"})
-            assert (waited["status"], waited["error"]) == ("error", "no")
+            assert (waited["status"], waited["error"], waited["stopReason"]) == ("error", "no", "error")
+            await talk.get("agent", {"message": "hi", "idempotencyKey": "k2"})
+            await talk.core.conversations.abort(MAIN)
+            waited = await talk.get("agent.wait", {"runId": "k2"})
+            assert (waited["status"], waited["stopReason"]) == ("ok", "rpc")
             frame = await talk.ask("agent", {"message": "hi", "idempotencyKey": "k1"})
             assert frame["error"]["code"] == "UNAVAILABLE" and frame["error"]["message"] == "no"
 
