@@ -106,7 +106,7 @@ def test_more_of_this_program_is_imported_only_while_it_is_the_same(site: Path) 
         guard.find_spec("gateway.agent.models", None)
 
 
-class Watched:
+class Looking:
     """`watch_installation`, at the pace of the test: `look` lets it look once more."""
 
     def __init__(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ class Watched:
 
         monkeypatch.setattr(self._installed, "look", look)
 
-    async def __aenter__(self) -> "Watched":
+    async def __aenter__(self) -> "Looking":
         watching = watch_installation(self._installed, self.told.append, lambda: self.now)
         self._task = asyncio.create_task(watching)
         await self.look()
@@ -145,7 +145,7 @@ def test_a_replaced_program_is_told_once(
     site: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Path], None]
 ) -> None:
     async def test() -> None:
-        async with Watched(site, monkeypatch) as watched:
+        async with Looking(site, monkeypatch) as watched:
             assert watched.told == []
             how(site)
             await watched.look()
@@ -169,7 +169,7 @@ def test_an_installer_has_time_to_finish(
     site: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Path], None]
 ) -> None:
     async def test() -> None:
-        async with Watched(site, monkeypatch) as watched:
+        async with Looking(site, monkeypatch) as watched:
             how(site)
             watched.now = UNFINISHED_S - 1
             await watched.look()

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands, commands_list
-from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
+from gateway.rpc.methods.conversation import RunId, kept, read, session_key, stored
 from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.session_changes import sessions_compact, sessions_reset
 from gateway.rpc.methods.session_patch import sessions_patch
@@ -109,24 +109,30 @@ async def chat_send(call: Call, params: SendParams) -> Sent:
 
     The same key again tells how far that run is. `/stop`, or a bare word that means it, ends what goes on; other
     commands are answered by the gateway itself, and need the scope of the method that they stand for. One run goes on
-    in a session at a time, at most 20 wait.
+    in a session at a time, at most 20 wait. A file that is no image is kept in `media/inbound` of the state folder, and
+    the message says where.
     """
     key = session_key(call, params.session_key)
-    message = prompt(params.message, params.attachments)
     command = None if params.suppress_command_interpretation else parse(params.message)
     if command is not None and (error := stands_for(command).refuse(call.peer)):
         raise RpcError(error)
+    said = read(params.message, params.attachments)
+    if command is not None and said.files:
+        raise RpcError(f"/{command.name} takes no files")
     conversations = call.core.conversations
     await stored(conversations.ready())
     if command is not None and command.name == "stop":
         ids = await stored(conversations.abort(key))
         return Sent(ok=True, aborted=bool(ids), run_ids=ids)
     timeout = None if params.timeout_ms is None else min(params.timeout_ms or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
-    request = Request(message, thinking=params.thinking or None, timeout_ms=timeout)
+    id, thinking = params.idempotency_key, params.thinking or None
     if command is not None:
-        run, fresh = await stored(conversations.command(params.idempotency_key, key, request, command))
+        request = Request(said.message(said.text), thinking=thinking, timeout_ms=timeout)
+        run, fresh = await stored(conversations.command(id, key, request, command))
     else:
-        run, fresh = await stored(conversations.submit(params.idempotency_key, key, request))
+        async with kept(call, id, said) as message:
+            request = Request(message, thinking=thinking, timeout_ms=timeout)
+            run, fresh = await stored(conversations.submit(id, key, request))
     return Sent(run_id=run.id, status="started" if fresh else _status(run))
 
 

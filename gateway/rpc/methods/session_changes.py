@@ -10,7 +10,7 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.agents import find
-from gateway.rpc.methods.conversation import prompt, session_key, stored
+from gateway.rpc.methods.conversation import kept, read, session_key, stored
 from gateway.rpc.methods.session_patch import change_of, changing, checked, require
 from gateway.rpc.methods.sessions import Key, Label
 from gateway.rpc.registry import Call, RpcError, method
@@ -151,15 +151,17 @@ async def sessions_create(call: Call, params: CreateParams) -> Created:
     asked |= {"displayName": params.display_name, "category": params.category, "fastMode": params.fast_mode}
     wanted = checked(call, key, {name: value for name, value in asked.items() if value is not None})
     text = params.message or params.task
-    message = prompt(text or "", params.attachments) if text or params.attachments else None
+    said = read(text or "", params.attachments) if text or params.attachments else None
     await stored(conversations.ready())
     session = await changing(key, "create", conversations.patch(key, change_of(wanted)))
     entry, resolved = shown.entry(session, call.peer.protocol), shown.resolved(session, core.tree)
     answer = Created(True, key, session.id, entry, False, resolved)
-    if message is not None:
+    if said is not None:
+        id = params.idempotency_key or str(uuid.uuid4())
         try:
-            request = Request(message, timeout_ms=params.timeout_ms or None)
-            run, _ = await stored(conversations.submit(params.idempotency_key or str(uuid.uuid4()), key, request))
+            async with kept(call, id, said) as message:
+                request = Request(message, timeout_ms=params.timeout_ms or None)
+                run, _ = await stored(conversations.submit(id, key, request))
             answer.run_started, answer.run_id = True, run.id
         except RpcError as error:
             answer.run_error = {"code": error.wire.code, "message": error.wire.message}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.link.messages import Said, Text
+from gateway.media import MAX_FILE
 from gateway.protocol.handshake import Peer
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS, STANDS_FOR, stands_for
@@ -209,8 +210,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
     ("attached", "fault"),
     [
         ({"content": 5}, "attachment 1: content must be base64 string"),
-        ({"content": "aGk=", "fileName": "a.txt", "mimeType": "text/plain"}, "a.txt: only images can be attached"),
-        ({"content": "aGk=", "fileName": "a"}, "attachment a: only images can be attached, and this is unknown"),
+        ({"content": "AAAA" * 6_990_507, "mimeType": "application/pdf"}, f"size limit (20971521 > {MAX_FILE} bytes)"),
+        ({"content": "%%", "fileName": "a.txt"}, "attachment a.txt: invalid base64 content"),
         ({"content": "%%", "mimeType": "image/png"}, "attachment 1: invalid base64 content"),
         ({"content": "AAAA" * 1_666_667, "mimeType": "image/png"}, "exceeds size limit (5000001 > 5000000 bytes)"),
         ("text", "attachment 1: content must be base64 string"),
@@ -219,6 +220,54 @@ def test_what_is_refused(tmp_path: Path) -> None:
 def test_attachments_that_no_model_could_be_shown(core: FakeCore, attached: object, fault: str) -> None:
     error = call(core, NEW, "chat.send", send("k1", attachments=[attached]))["error"]
     assert fault in error["message"]
+
+
+PDF = {"type": "file", "mimeType": "application/pdf", "fileName": "../a.pdf", "content": "aGk="}
+
+
+def test_a_file_that_is_no_image_is_kept_and_the_model_told_where(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            picture = {"content": "aGk=", "mimeType": "image/png"}
+            ask = send("k1", "read this", attachments=[PDF, picture])
+            assert (await talk.get("chat.send", ask))["status"] == "started"
+            (kept,) = (tmp_path / "media" / "inbound").iterdir()
+            assert kept.read_bytes() == b"hi" and kept.name.startswith("a---") and kept.suffix == ".pdf"
+            found = await talk.store.run("k1")
+            assert found is not None and found.request.prompt["content"] == [
+                {"type": "text", "text": f'read this\n[media attached: {kept} (application/pdf) "a.pdf"]'},
+                {"type": "image", "data": "aGk=", "mimeType": "image/png"},
+            ]
+            # The same message again, as after a lost answer, brings no second file.
+            assert (await talk.get("chat.send", ask))["status"] == "in_flight"
+            assert len(list(kept.parent.iterdir())) == 1
+            await talk.core.conversations.abort(MAIN)
+
+    run(scenario())
+
+
+def test_a_refused_message_leaves_no_file(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            await talk.store.patch(MAIN, "main", lambda _: {"sendPolicy": "deny"}, 1)
+            refusal = await talk.refusal("chat.send", send("k1", attachments=[PDF]))
+            assert refusal == "send blocked by session policy"
+            assert list((tmp_path / "media" / "inbound").iterdir()) == []
+            assert await talk.refusal("chat.send", send("k2", "/status", attachments=[PDF])) == "/status takes no files"
+
+    run(scenario())
+
+
+def test_a_file_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            (tmp_path / "media").write_text("in the way")
+            frame = await talk.ask("chat.send", send("k1", attachments=[PDF]))
+            assert frame["error"]["code"] == "UNAVAILABLE"
+            assert f"cannot be kept in {tmp_path / 'media' / 'inbound'}: " in frame["error"]["message"]
+            assert await talk.store.run("k1") is None
+
+    run(scenario())
 
 
 def test_an_image_is_attached(tmp_path: Path) -> None:

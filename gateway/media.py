@@ -1,0 +1,133 @@
+"""Files that clients attach to messages: kept in `media/inbound` of the state folder, where an agent's tools find them.
+
+Names are made as OpenClaw makes them: what the client calls the file, cleaned, and an id that no other file has. They
+are taken away only where their message was refused: transcripts name these files.
+"""
+
+import base64
+import binascii
+import json
+import mimetypes
+import os
+import re
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path("media", "inbound")
+"""Below the state folder; OpenClaw's place."""
+MAX_FILE = 20 * 1024 * 1024
+"""Bytes of one file, as OpenClaw has it by itself."""
+MAX_KEPT = 2 * 1024**3
+"""Bytes of all that are kept."""
+MAX_KEPT_FILES = 10_000
+MAX_STEM = 60
+"""Characters of the client's name in ours."""
+MAX_STEM_BYTES = 150
+"""The id, an ending and the file system's own limit of 255 leave so many."""
+MAX_TOLD = 256
+"""Characters of the client's name that the model is told."""
+UNKNOWN = "application/octet-stream"
+_MIME = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,16}")
+_SEPARATORS = re.compile(r"[/\\]")
+
+
+class NotKept(Exception):
+    """It could not be written, or there is no room; the sentence says where."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One attached file."""
+
+    name: str
+    """As the client calls it; anything may stand in it."""
+    mime: str
+    data: str
+    """Base64, of which the size is known to be right."""
+
+
+def kind_of(told: object, name: str) -> str:
+    """The media type that a client tells, else the one of the name's ending."""
+    told = str(told or "").partition(";")[0].strip().lower()
+    guessed = mimetypes.guess_type(basename(name))[0] if told in ("", UNKNOWN) else None
+    kind = guessed or told
+    return kind if _MIME.fullmatch(kind) else UNKNOWN
+
+
+def basename(name: str) -> str:
+    """The last part, whichever system's separators it has."""
+    return _SEPARATORS.split(name)[-1]
+
+
+def id_of(name: str, mime: str) -> str:
+    """A name for the disk that no other file has, and that shows the client's."""
+    stem, ending = os.path.splitext(basename(name))
+    if not _ENDING.fullmatch(ending):
+        stem, ending = stem + ending, "" if mime == UNKNOWN else mimetypes.guess_extension(mime) or ""
+    plain = "".join(each if each.isalnum() or each in "._-" else "_" for each in unicodedata.normalize("NFC", stem))
+    short = re.sub("_+", "_", plain)[:MAX_STEM].encode("utf-8", "ignore")[:MAX_STEM_BYTES].decode("utf-8", "ignore")
+    return f"{head}---{uuid.uuid4()}{ending}" if (head := short.strip("_.")) else f"{uuid.uuid4()}{ending}"
+
+
+def keep(state: Path, files: Sequence[File]) -> list[Path]:
+    """Write them all, or none. Raises NotKept."""
+    folder, kept = state / FOLDER, list[Path]()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _must_have_room(folder, files)
+        for file in files:
+            kept.append(path := folder / id_of(file.name, file.mime))
+            _write(path, base64.b64decode(file.data))
+    except (OSError, binascii.Error) as error:
+        drop(kept)
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise NotKept(f"attachments cannot be kept in {folder}: {why}") from None
+    except NotKept:
+        drop(kept)
+        raise
+    return kept
+
+
+def drop(kept: Sequence[Path]) -> None:
+    """Their message was refused."""
+    for path in kept:
+        with suppress(OSError):
+            path.unlink()
+
+
+def told(text: str, files: Sequence[File], kept: Sequence[Path]) -> str:
+    """What the user said, and for the model where the files lie."""
+    lines = [_line(file, path) for file, path in zip(files, kept, strict=True)]
+    return "\n".join([text, *lines] if text.strip() else lines)
+
+
+def _line(file: File, path: Path) -> str:
+    """One line that only ends where it ends, whatever the client calls the file."""
+    name = "".join(
+        " " if each == "]" or unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") else each
+        for each in basename(file.name)
+    )
+    name = " ".join(name.split())[:MAX_TOLD]
+    called = f" {json.dumps(name, ensure_ascii=False)}" if name else ""
+    return f"[media attached: {path} ({file.mime}){called}]"
+
+
+def _must_have_room(folder: Path, files: Sequence[File]) -> None:
+    sizes = [each.stat(follow_symlinks=False).st_size for each in os.scandir(folder)]
+    if len(sizes) + len(files) > MAX_KEPT_FILES:
+        raise NotKept(f"{folder} has {len(sizes)} files, and may have {MAX_KEPT_FILES}: delete some of them")
+    coming = sum(len(file.data) // 4 * 3 for file in files)
+    if sum(sizes) + coming > MAX_KEPT:
+        raise NotKept(f"{folder} has {sum(sizes)} bytes, and may have {MAX_KEPT}: delete some of its files")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
