@@ -13,7 +13,6 @@ TESTS = PROJECT / "tests"
 UNTESTED = {
     "agent/source",
     "cli/run",
-    "config/openclaw",
     "core",
     "doctor/config",
     "doctor/database",

@@ -113,7 +113,8 @@ def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
 
 def _elsewhere(done: legacy.Migration, after: Snapshot) -> list[tuple[str, str]]:
     """Old names in files that the config includes: those are edited by hand."""
-    included = ", ".join(str(file) for file in after.files[1:] if file.name != files.DOTENV_NAME)
+    own = (after.path, after.path.with_name(files.DOTENV_NAME))
+    included = ", ".join(str(file) for file in after.files if file not in own)
     here = {old.path for old in legacy.found(done.tree, working=True)}
     left = [old for old in legacy.found(after.merged, working=True) if old.path not in here]
     return [(dotted(old.path), f"it stands in an included file: {included}; {old}") for old in left]

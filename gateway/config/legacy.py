@@ -105,9 +105,13 @@ class Migration:
     kept: list[tuple[str, str]] = field(default_factory=list)
     """What could not be moved, and why."""
 
+    _parsed: tuple[str, Any] = ("", None)
+
     @property
     def tree(self) -> Any:
-        return json5.parse(self.text, MAX_DEPTH).root.value
+        if self._parsed[0] != self.text:
+            self._parsed = self.text, json5.parse(self.text, MAX_DEPTH).root.value
+        return self._parsed[1]
 
 
 def found(tree: dict[str, Any], *, working: bool = False) -> list[Old]:
@@ -252,7 +256,7 @@ def _sweep(done: Migration, name: Name) -> None:
 def _matches(value: Any, keys: list[str], path: Path) -> Iterator[Path]:
     if not keys:
         yield path
-    elif keys[0] == "*" and isinstance(value, list):
+    elif keys[0] == "*" and isinstance(value, list) and path == ("agents", "list"):
         for index, child in enumerate(value):
             yield from _matches(child, keys[1:], (*path, index))
     elif isinstance(value, dict):

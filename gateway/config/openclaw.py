@@ -8,6 +8,7 @@ honoured, one that promises something is a warning. A restriction on what is nev
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from gateway.config import switches
@@ -40,7 +41,7 @@ class Row:
     but: frozenset[str] = frozenset()
     """Keys that `*` does not mean here."""
 
-    @property
+    @cached_property
     def keys(self) -> Path:
         return tuple(self.path.split("."))
 
@@ -125,7 +126,11 @@ ROWS: tuple[Row, ...] = (
     Row("secrets.egressProxy", _R, "what leaves this machine passes no proxy of OpenClaw's", _OFF, switches.enabled),
     Row("proxy", _R, "what leaves this machine does not pass this proxy",
         "remove it, and set HTTPS_PROXY in a drop-in of openclaw-agent.service", switches.enabled),
+    Row("gateway.http.endpoints.chatCompletions.images.allowedMimes", _R, "pictures of other kinds are taken too",
+        "remove it; a model's `input` says whether it gets pictures at all"),
     # What promises something.
+    Row("gateway.http.endpoints.chatCompletions.images.allowUrl", _L, "no picture is fetched from an address",
+        "send it as a data: URL, and set it to false"),
     Row("channels.*", _L, "nobody is answered on {name}: there are no channels here", f"{_OFF}; {_SERVED}",
         but=_words("defaults modelByChannel")),
     Row("web", _L, "nobody is answered on WhatsApp: there are no channels here", _OFF, switches.enabled),
@@ -216,8 +221,9 @@ ROWS: tuple[Row, ...] = (
                 "browser.ssrfPolicy tools cloudWorkers desktop worktreeRoot worktreeAcceleration discovery "
                 "agents.defaults.subagents agents.defaults.embeddedAgent agents.defaults.skills "
                 "session.agentToAgent agents.ownership",
-        _TUNES: "agents session attachments diagnostics mcp models memory commands transcripts auth secrets "
-                "session.sharing logging gateway env talk",
+        _TUNES: "agents session attachments diagnostics mcp models memory commands auth secrets "
+                "session.sharing logging gateway env talk agents.defaults.compaction agents.defaults.contextPruning "
+                "gateway.http.endpoints.chatCompletions.images",
         _LOOKS: "ui",
         "of clients, whose own business it is": "gateway.remote",
     }.items() for path in paths.split()),
@@ -226,16 +232,16 @@ ROWS: tuple[Row, ...] = (
 """The table. docs/config.md has it for people."""
 
 
+_BY_SECTION: dict[str, list[Row]] = {}
+for _row in ROWS:
+    _BY_SECTION.setdefault(str(_row.keys[0]), []).append(_row)
+
+
 def row(path: Path) -> Row | None:
     """The row that decides about a key that is not honoured; None: nobody knows the key."""
-    best: Row | None = None
-    for each in ROWS:
-        keys = each.keys
-        fits = len(keys) <= len(path) and all(key in ("*", str(step)) for key, step in zip(keys, path, strict=False))
-        if fits and (best is None or _weight(keys) > _weight(best.keys)):
-            best = each
-    return best
+    fitting = [each for each in _BY_SECTION.get(str(path[0]), ()) if _fits(each.keys, path)]
+    return max(fitting, key=lambda each: (len(each.keys), sum(key != "*" for key in each.keys)), default=None)
 
 
-def _weight(keys: Path) -> tuple[int, int]:
-    return len(keys), sum(key != "*" for key in keys)
+def _fits(keys: Path, path: Path) -> bool:
+    return len(keys) <= len(path) and all(key in ("*", str(step)) for key, step in zip(keys, path, strict=False))

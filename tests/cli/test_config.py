@@ -267,12 +267,34 @@ def test_set_refuses_the_word_for_a_hidden_secret(file: Path) -> None:
     assert file.read_text() == TEXT
 
 
-def test_set_refuses_what_an_include_would_change(file: Path) -> None:
-    file.with_name("more.json").write_text('{"list": [1]}')
-    text = '{"meta": {"$include": "more.json"}}'
-    file.write_text(text)
-    assert "an included file" in str(call("set", "meta.list", "[2]", fails=GatewayError).exception)
-    assert file.read_text() == text
+def test_set_writes_into_the_file_that_has_the_key(file: Path) -> None:
+    included = file.with_name("more.json")
+    included.write_text('{"list": [1]} // mine')
+    file.write_text(text := '{"tts": {"$include": "more.json"}}')
+    assert call("set", "tts.auto", "off").output.endswith(f"saved: {included}\n")
+    assert (file.read_text(), included.read_text()) == (text, '{"list": [1], "auto": "off"} // mine')
+
+
+def test_set_refuses_what_no_file_has_alone(file: Path) -> None:
+    for name in ("one.json", "two.json"):
+        file.with_name(name).write_text('{"bindings": [1]}')
+    file.write_text(text := '{"$include": ["one.json", "two.json"]}')
+    told = str(call("set", "bindings", "[2]", fails=ConfigInvalid).exception)
+    assert "one.json" in told and "two.json" in told and file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("zzz", '<root>: Unrecognized key: "zzz"; nothing was written'),
+        ("chanels.telegram.enabled", 'Unrecognized key: "chanels"; did you mean channels?'),
+        ("agents.main.model", 'agents: Unrecognized key: "main"'),
+    ],
+)
+def test_set_writes_no_key_that_nobody_knows(file: Path, path: str, told: str) -> None:
+    before = file.read_text()
+    assert told in str(call("set", path, "1", fails=ConfigInvalid).exception)
+    assert file.read_text() == before
 
 
 # schema

@@ -107,12 +107,12 @@ def test_a_model_must_be_usable(tmp_path: Path) -> None:
         assert place.refused(name, **params, model="x").startswith('invalid model: model: "x" names no provider')
 
 
-def test_agents_in_another_file_are_left_to_their_owner(tmp_path: Path) -> None:
-    (tmp_path / "agents.json").write_text("{}")
-    place = AgentsFile(tmp_path, '{agents: {$include: "./agents.json"}}')
-    assert place.refused("agents.create", name="x") == (
-        "the agents stand in a file that the config includes, or are no object; edit that by hand"
-    )
+def test_agents_in_another_file_are_changed_there(tmp_path: Path) -> None:
+    (tmp_path / "agents.json").write_text("{} // agents")
+    place = AgentsFile(tmp_path, text := '{agents: {$include: "./agents.json"}}')
+    place.ok("agents.create", name="x")
+    assert place.path.read_text() == text
+    assert '"x"' in (told := (tmp_path / "agents.json").read_text()) and "// agents" in told
 
 
 def test_other_words_for_an_agent(tmp_path: Path) -> None:

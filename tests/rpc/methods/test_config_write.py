@@ -142,8 +142,8 @@ def test_both_conflicts(place: Written, name: str, protocol: int) -> None:
 def test_an_edit_between_the_check_and_the_write_is_not_lost(place: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     read = files.read
 
-    def slow(*args: Any, text: str | None = None) -> files.Snapshot:
-        found = read(*args, text=text)
+    def slow(*args: Any, text: str | None = None, **rest: Any) -> files.Snapshot:
+        found = read(*args, text=text, **rest)
         if text is not None:
             place.path.write_text("{by: 'hand'}")
         return found
@@ -229,6 +229,74 @@ def test_what_a_client_was_shown_and_sends_back_brings_nothing_of_ours(place: Wr
     shown = call(place.core, make_peer(4, ADMIN), "config.get", {}, METHODS)["payload"]["config"]
     place.ok("config.set", json.dumps(shown))
     assert files.read(place.path, {}).parsed == place.core.snapshot.parsed
+
+
+PARTS = {
+    "gateway": "{\n  // the port\n  port: 18800,\n}\n",
+    "logging": '{ level: "info" } // logs',
+    "agents": "{ entries: { main: { name: 'M' } } } // agents",
+    **dict.fromkeys(("tts", "ui", "cron", "hooks", "skills"), "{}"),
+}
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Written:
+    """A config that is nothing but includes, one of them a link."""
+    for name, text in PARTS.items():
+        (tmp_path / f"{name}.json5").write_text(text)
+    (tmp_path / "real.json5").write_text("{ scope: 'global' } // session")
+    (tmp_path / "session.json5").symlink_to("real.json5")
+    lines = [f"  {name}: {{ $include: './{name}.json5' }}, // {name}" for name in (*PARTS, "session")]
+    return Written(tmp_path, "\n".join(["{", *lines, "}", ""]))
+
+
+def test_a_patch_goes_into_the_file_that_has_the_key(parts: Written) -> None:
+    before, folder = parts.text, parts.path.parent
+    patch = "{gateway: {port: 18900}, logging: {level: 'debug'}, session: {scope: 'per-sender'}}"
+    answer = parts.ok("config.patch", patch)
+    assert answer["changedPaths"] == ["gateway.port", "logging.level", "session.scope"]
+    assert parts.text == before
+    assert (folder / "gateway.json5").read_text() == PARTS["gateway"].replace("18800", "18900")
+    assert (folder / "logging.json5").read_text() == '{ level: "debug" } // logs'
+    assert (folder / "session.json5").is_symlink()
+    assert (folder / "real.json5").read_text() == '{ scope: "per-sender" } // session'
+
+
+@pytest.mark.parametrize("name", ["config.set", "config.apply"])
+def test_what_a_client_sends_back_as_a_whole_goes_into_its_files(parts: Written, name: str) -> None:
+    before = parts.text
+    shown = call(parts.core, make_peer(4, ADMIN), "config.get", {}, METHODS)["payload"]["config"]
+    shown["agents"]["entries"]["main"]["name"] = "Sam"
+    parts.ok(name, json.dumps(shown))
+    assert parts.text == before
+    told = (parts.path.parent / "agents.json5").read_text()
+    assert told == '{ entries: { main: { name: "Sam" } } } // agents'
+
+
+@pytest.mark.parametrize(
+    ("text", "patch", "named"),
+    [
+        ("{$include: ['./a.json', './b.json']}", "{bindings: []}", "a.json"),
+        ("{tts: {$include: './a.json'}, ui: {$include: './a.json'}}", "{tts: {assistant: {name: 'x'}}}", "a.json"),
+        ("{bindings: [{$include: './b.json'}]}", "{bindings: null}", "openclaw.json"),
+        ("{tts: {$include: '../out/c.json'}}", "{tts: {auto: 'off'}}", "c.json"),
+    ],
+)
+def test_what_no_file_has_alone_is_refused_with_its_name(
+    tmp_path: Path, text: str, patch: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    out.mkdir()
+    monkeypatch.setenv("OPENCLAW_INCLUDE_ROOTS", str(out))
+    for folder, name, part in (
+        (home, "a", "bindings: [1], assistant: {}"),
+        (home, "b", "bindings: [2]"),
+        (out, "c", ""),
+    ):
+        (folder / f"{name}.json").write_text(f"{{{part}}}")
+    place = Written(home, text)
+    assert named in place.refused("config.patch", patch, replacePaths=["bindings"])["message"]
 
 
 def test_an_empty_patch_needs_no_hash_and_writes_nothing(place: Written) -> None:

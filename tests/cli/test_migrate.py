@@ -1,0 +1,78 @@
+"""`config migrate` as a user types it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.config import config
+from gateway.errors import ConfigInvalid, GatewayError
+from gateway.exits import ExitCode
+
+OLD = "{\n  // mine\n  agent: { model: 'builtin/echo', workspace: '~/clawd' },\n  identity: { name: 'Sam' },\n}\n"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(("OPENCLAW_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / ".openclaw").mkdir()
+    return tmp_path
+
+
+def call(*args: str, exit: ExitCode = ExitCode.OK) -> Result:
+    done = CliRunner().invoke(config, ["migrate", *args])
+    assert done.exit_code == exit, done.output
+    return done
+
+
+def test_names_become_todays_once(home: Path) -> None:
+    file = home / ".openclaw" / "openclaw.json"
+    file.write_text(OLD)
+    assert call("--dry-run").output.splitlines()[-1].startswith(f"would write: {file}") and file.read_text() == OLD
+    output = call().output
+    assert "- agent.model\n+ agents.defaults.model\n" in output
+    assert output.endswith(f"saved: {file}; before: {file}.bak\n")
+    assert file.with_name("openclaw.json.bak").read_text() == OLD and "// mine" in file.read_text()
+    new = file.read_text()
+    assert call().output == f"{file} has today's names: nothing to do\n" and file.read_text() == new
+
+
+@pytest.mark.parametrize("old", [".clawdbot/clawdbot.json", ".openclaw/moltbot.json"])
+def test_a_config_of_another_name_is_taken_over(home: Path, old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / old).parent.mkdir(exist_ok=True)
+    (home / old).write_text(OLD)
+    monkeypatch.setenv("CLAWDBOT_GATEWAY_TOKEN", "x")
+    report = json.loads(call("--json").output)
+    assert (report["source"], report["backup"], report["written"]) == (str(home / old), str(home / old), True)
+    assert ["identity", "agents.entries.main.identity"] in report["moved"]
+    assert "CLAWDBOT_GATEWAY_TOKEN" in report["warnings"][0]
+    assert (home / old).read_text() == OLD and (home / ".openclaw/openclaw.json").stat().st_mode & 0o777 == 0o600
+    assert json.loads(call("--json").output)["changed"] is False
+
+
+def test_what_stays_is_told(home: Path) -> None:
+    file = home / ".openclaw" / "openclaw.json"
+    file.with_name("more.json").write_text('{"identity": {"name": "Sam"}}')
+    file.write_text("{$include: './more.json', agent: {model: 'a/b'}, agents: {defaults: {model: 'c/d'}}, zzz: 1}")
+    output = call().output
+    assert f"kept: identity: it stands in an included file: {file.with_name('more.json')}" in output
+    assert "- agent.model  (dropped: agents.defaults.model is set, and counts)" in output
+    assert "kept: zzz: OpenClaw 2026.9.6 does not know it" in output
+
+
+def test_a_result_with_errors_is_written_and_told(home: Path) -> None:
+    file = home / ".openclaw" / "openclaw.json"
+    file.write_text("{gateway: {token: 'x', tls: {enabled: true}}}")
+    assert "gateway.tls" in call(exit=ExitCode.CONFIG_INVALID).output
+    assert "\"token\": 'x'" in file.read_text()
+
+
+def test_nothing_to_read(home: Path) -> None:
+    assert isinstance(CliRunner().invoke(config, ["migrate"]).exception, GatewayError)
+    (home / ".openclaw" / "openclaw.json").write_text("{a: ")
+    assert isinstance(CliRunner().invoke(config, ["migrate"]).exception, ConfigInvalid)

@@ -1,0 +1,132 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import json5, legacy, move
+from gateway.config.parse import MAX_DEPTH
+
+MOLTBOT = """{
+  // who I am
+  identity: { name: "Sam", /* a sloth */ theme: "x" },
+  // my agent
+  agent: {
+    model: "anthropic/claude-opus-4-5", // the big one
+    // where it works
+    workspace: "~/clawd",
+    modelFallbacks: ["openai/gpt-5"],
+    modelAliases: { opus: "anthropic/claude-opus-4-5" },
+    allowedModels: ["openai/gpt-5"], // no other
+    tools: { deny: ["browser"] }, // no browser
+    // dangling
+  },
+  gateway: { port: 18789, token: "secret" }, // the door
+  routing: {
+    agents: { work: { model: "openai/gpt-5", tools: { deny: ["x"] } }, home: {} }, // two of them
+    defaultAgentId: "work",
+    bindings: [{ agentId: "home" }],
+  },
+  telegram: { botToken: "x" },
+  env: { OPENAI_API_KEY: "sk" },
+}
+"""
+TODAY = {
+    "gateway": {"port": 18789, "auth": {"token": "secret"}},
+    "agents": {
+        "defaults": {
+            "model": {"primary": "anthropic/claude-opus-4-5", "fallbacks": ["openai/gpt-5"]},
+            "modelPolicy": {"allow": ["openai/gpt-5"]},
+            "models": {"anthropic/claude-opus-4-5": {"alias": "opus"}},
+            "workspace": "~/clawd",
+        },
+        "entries": {
+            "work": {
+                "model": "openai/gpt-5",
+                "tools": {"deny": ["x"]},
+                "default": True,
+                "identity": {"name": "Sam", "theme": "x"},
+            },
+            "home": {},
+        },
+    },
+    "bindings": [{"agentId": "home"}],
+    "channels": {"telegram": {"botToken": "x"}},
+    "tools": {"deny": ["browser"]},
+    "env": {"vars": {"OPENAI_API_KEY": "sk"}},
+}
+
+
+def value(text: str) -> Any:
+    return json5.parse(text, MAX_DEPTH).root.value
+
+
+def test_a_config_of_the_moltbot_days() -> None:
+    done = legacy.migrate(MOLTBOT)
+    assert value(done.text) == TODAY and not done.kept and not done.dropped
+    assert ("agent.model", "agents.defaults.model") in done.moved
+    for comment in ("who I am", "a sloth", "my agent", "the big one", "where it works", "no other", "no browser",
+                    "dangling", "the door", "two of them"):  # fmt: skip
+        assert done.text.count(comment) == 1, comment
+    assert legacy.migrate(done.text).text == done.text
+    assert not legacy.found(TODAY, working=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "today"),
+    [
+        ({"agent": {"model": "a/b", "workspace": "~/c"}, "identity": {"name": "Sam"}},
+         {"agents": {"defaults": {"model": "a/b", "workspace": "~/c"},
+                     "entries": {"main": {"identity": {"name": "Sam"}}}}}),
+        ({"model": "a/b"}, {"agents": {"defaults": {"model": "a/b"}}}),
+        ({"agents": {"list": [{"id": "Main", "default": True}, {"id": "b"}]}, "identity": {"name": "S"}},
+         {"agents": {"entries": {"Main": {"default": True, "identity": {"name": "S"}}, "b": {}}}}),
+        ({"mcpServers": {"x": {"command": "y", "disabled": True}}},
+         {"mcp": {"servers": {"x": {"command": "y", "enabled": False}}}}),
+        ({"mcp": {"servers": {"x": {"url": "u", "type": "sse"}}}},
+         {"mcp": {"servers": {"x": {"url": "u", "transport": "sse"}}}}),
+        ({"session": {"idleMinutes": 5}, "env": {"A": "x", "vars": {"A": "y"}, "shellEnv": {"enabled": True}}},
+         {"session": {"reset": {"idleMinutes": 5}}, "env": {"vars": {"A": "y"}, "shellEnv": {"enabled": True}}}),
+        ({"agent": {"model": "a/b"}, "agents": {"defaults": {"model": "c/d"}}},
+         {"agents": {"defaults": {"model": "c/d"}}}),
+    ],
+)  # fmt: skip
+def test_each_name(old: dict[str, Any], today: dict[str, Any]) -> None:
+    assert value(legacy.migrate(json.dumps(old)).text) == today
+
+
+def test_what_is_dropped_and_what_stays_is_told() -> None:
+    done = legacy.migrate("{agent: {model: 'a/b'}, agents: {defaults: {model: 'c/d'}, list: [{name: 'x'}]}}")
+    assert done.dropped == [("agent.model", "agents.defaults.model")]
+    assert done.kept == [("agents.list.0", "an entry has no id, or two have the same")]
+
+
+def test_names_that_a_config_has() -> None:
+    found = legacy.found({"agent": {"model": "x"}, "agents": {"list": []}, "env": {"A": "b"}})
+    assert [(each.path, each.today) for each in found] == [(("agent", "model"), ("agents", "defaults", "model"))]
+    assert legacy.model({"routing": {"agents": {"a": {"model": "x"}}}}) is None
+    assert str(legacy.model({"model": "x"})) == "a name of former days; it is agents.defaults.model now"
+    assert len(legacy.found({"agent": {f"k{n}": 1 for n in range(200)}})) == legacy.MAX_FOUND
+
+
+_KEYS = """
+    agent agents identity routing defaults entries list model models modelFallbacks modelAliases tools deny id env vars
+    mcpServers mcp servers disabled gateway token auth telegram default defaultAgentId
+"""
+_keys = st.sampled_from(_KEYS.split())
+_trees = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 5) | st.sampled_from(["a/b", "main", ""]),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(_keys, below, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(_keys, _trees, max_size=4))
+def test_whatever_stands_there_is_written_anew_once(tree: dict[str, Any]) -> None:
+    text = "{ // first\n" + json.dumps(tree, indent=2).removeprefix("{").replace(",\n", ", // c\n")
+    done = legacy.migrate(text)
+    again = legacy.migrate(done.text)
+    assert again.text == done.text
+    said = sorted(each.strip("/* ") for each in move.comments(done.text))
+    assert said == sorted(each.strip("/* ") for each in move.comments(text))
