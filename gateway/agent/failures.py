@@ -27,6 +27,7 @@ from pydantic_ai.exceptions import (
 
 from gateway.agent import overflow
 from gateway.agent.failed import Failed, Secrets, quote
+from gateway.agent.wire import Unread
 from gateway.link.messages import Failure, FailureKind, Model
 
 RETRYABLE_STATUSES = (408, 409, 425)
@@ -76,6 +77,8 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
             return "timeout", f"{name} has sent nothing for {silence_s:g} s", True
         case ModelConnectionError() if error.phase == "connect":
             return "network", f"{name} cannot be reached{_at(model)}; see {config}.baseUrl", True
+        case _ if isinstance(_root(error), Unread):
+            return "provider", f"{name} answers what is not an answer{_at(model)}; see {config}.baseUrl", True
         case ModelConnectionError() | httpx2.TransportError():
             return "network", f"the connection to {name} broke off", True
         case httpx2.InvalidURL():
@@ -117,7 +120,7 @@ def _said(error: Exception) -> str:
 
 def _root(error: BaseException) -> BaseException:
     """The first of a chain of errors, which knows what has happened."""
-    while (before := error.__cause__ or error.__context__) is not None:
+    while (before := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = before
     return error
 

@@ -201,11 +201,11 @@ def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text]:
 
 
 def _has_ended(response: ModelResponse) -> bool:
-    """pydantic-ai takes a chat completion without a reason for its end for complete, because some providers send none.
-    One that has not sent its usage either has been cut off."""
+    """pydantic-ai takes a chat completion without a reason for its end for complete; `dialects` gives it one where it
+    has an end in other words."""
     if response.finish_reason is None or response.state != "complete":
         return False
-    return bool((response.provider_details or {}).get("finish_reason")) or not response.usage.unmeasured_requests
+    return bool((response.provider_details or {}).get("finish_reason"))
 
 
 def _call(part: ToolCallPart) -> Call:

@@ -1,22 +1,18 @@
 """A model of the link's `Model` in pydantic-ai, and what is asked of it. Each provider's library is imported on its
 first use: Anthropic's alone takes half a second."""
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
+import msgspec
 from pydantic_ai.models import Model as ProviderModel
-from pydantic_ai.models import create_async_httpx2_client
 from pydantic_ai.settings import ModelSettings
 
-from gateway.agent.closing import note_response
 from gateway.agent.failed import Failed
-from gateway.link.messages import Api, Failure, Model
+from gateway.agent.wire import client, connections
+from gateway.link.messages import Failure, Model
 
-CONNECT_S = 10.0
-MAX_RESPONSE = 64 * 1024 * 1024
-"""Bytes of one answer over the wire, whatever it is."""
 PROVIDERS = 16
 """Clients of providers that are kept for the next run: making Google's takes 40 ms."""
 NO_KEY = "none"
@@ -31,7 +27,7 @@ def model_of(model: Model) -> ProviderModel[Any]:
     if model.base_url is not None and not _is_url(model.base_url):
         config = f"models.providers.{model.provider}.baseUrl"
         raise Failed(Failure("config", f"{config} must be a URL that begins with http:// or https://."))
-    return _make(model.api, model.provider, model.id, model.base_url, model.api_key or NO_KEY)
+    return _make(msgspec.json.encode(model))
 
 
 def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
@@ -48,26 +44,29 @@ def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
 
 
 @lru_cache(PROVIDERS)
-def _make(api: Api, provider: str, name: str, base_url: str | None, key: str) -> ProviderModel[Any]:
-    match api:
+def _make(spelled: bytes) -> ProviderModel[Any]:
+    """`spelled`: the model as JSON, because it cannot be a key itself."""
+    model = msgspec.json.decode(spelled, type=Model)
+    name, base_url, key = model.id, model.base_url, model.api_key or NO_KEY
+    match model.api:
         case "openai-completions":
             from pydantic_ai.models.openai import OpenAIChatModel
 
-            return OpenAIChatModel(name, provider=_openai(provider, base_url, key))
+            return OpenAIChatModel(name, provider=_openai(model, key))
         case "openai-responses":
             from openai.types.responses import ResponseCompletedEvent
             from pydantic_ai.models.openai import OpenAIResponsesModel
 
             # Its schema is built on first use: half a second, which would be the loop's at the end of the first answer.
             ResponseCompletedEvent.construct(response={"output": [{"type": "message", "content": []}]})
-            return OpenAIResponsesModel(name, provider=_openai(provider, base_url, key))
+            return OpenAIResponsesModel(name, provider=_openai(model, key))
         case "anthropic-messages":
             from pydantic_ai.models.anthropic import AnthropicModel
             from pydantic_ai.providers.anthropic import AnthropicProvider
 
             base_url = base_url.removesuffix("/").removesuffix("/v1") if base_url else None
             return AnthropicModel(
-                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=http_client())
+                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=client(model))
             )
         case "google-generative-ai":
             from pydantic_ai.models.google import GoogleModel
@@ -75,60 +74,25 @@ def _make(api: Api, provider: str, name: str, base_url: str | None, key: str) ->
 
             # OpenClaw's addresses have the version in them, google-genai adds it.
             base_url = base_url.removesuffix("/").removesuffix("/v1beta") if base_url else None
-            return GoogleModel(name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=http_client()))
+            return GoogleModel(name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=client(model)))
         case "builtin":
             raise AssertionError("the echo is no provider's")
 
 
-def _openai(provider: str, base_url: str | None, key: str) -> Any:
+def _openai(model: Model, key: str) -> Any:
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+    base_url, http_client = model.base_url, client(model)
     if base_url is None or urlsplit(base_url).hostname == "api.openai.com":
-        return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client())
-    return OpenAICompatibleProvider(provider, base_url=base_url, api_key=key, http_client=http_client())
-
-
-@cache
-def http_client() -> httpx2.AsyncClient:
-    """One for all, so that the next run finds the connection open. Its keys are in the requests, not in it."""
-    try:
-        client = create_async_httpx2_client(timeout=httpx2.Timeout(600, connect=CONNECT_S))
-    except (ImportError, ValueError, httpx2.InvalidURL) as error:
-        what = f"a proxy in the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) cannot be used: {error}"
-        raise Failed(Failure("config", f"{what}; set it to one of http or https.")) from error
-    client.event_hooks["response"] = [_bound]
-    return client
+        return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client)
+    return OpenAICompatibleProvider(model.provider, base_url=base_url, api_key=key, http_client=http_client)
 
 
 def forget_clients() -> None:
     """The way to the network is another one. What is under way goes on."""
-    http_client.cache_clear()
+    connections.cache_clear()
     _make.cache_clear()
-
-
-async def _bound(response: httpx2.Response) -> None:
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(response.stream)
-    note_response(response)
-
-
-class _Bounded(httpx2.AsyncByteStream):
-    """A body that breaks off when it has become too large: an endless line would fill the memory."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> Any:
-        size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if size > MAX_RESPONSE:
-                raise httpx2.RemoteProtocolError(f"the answer is larger than {MAX_RESPONSE} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def _is_url(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import backoff, conversation, providers
+from gateway.agent import backoff, conversation, wire
 from gateway.agent.behind import Behind
 from gateway.agent.conversation import NO_RESULT, Conversation
 from gateway.agent.failed import Failed
@@ -102,7 +102,7 @@ def run(test: Callable[[Provider], Awaitable[None]]) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(30), Provider() as provider:
             await test(provider)
-            await providers.http_client().aclose()
+            await wire.connections().aclose()
 
     asyncio.run(bounded())
 

@@ -1,0 +1,118 @@
+"""Odd streams over real HTTP, read by the libraries of the providers."""
+
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.agent import wire
+from gateway.agent.failed import Failed
+from gateway.link.messages import Api, Bounds, Model, Usage
+from tests.agent.script import Script
+from tests.agent.test_dialects import ANSWERS, DIALECTS
+from tests.agent.test_models import KEY, PATHS, TOOL, Asked, spec
+from tests.fakes.canned import Canned, answer
+
+TEXT = "Grüße 😀 bye"
+
+
+def written(api: Api) -> bytes:
+    return b"".join(DIALECTS[api].pieces("m1", Script({}, text=["Grüße ", "😀 ", "bye"], prompt_tokens=3)))
+
+
+def ask(api: Api, *answers: list[bytes]) -> list[Asked]:
+    """The same question for each of them."""
+
+    async def asking() -> list[Asked]:
+        async with Canned(*answers) as provider:
+            model = Model("mock", "m1", api, base_url=provider.url + PATHS.get(api, "/v1"), api_key=KEY)
+            asked = [await Asked(spec(model, "x"), tools=[TOOL]).ask() for _ in answers]
+            await wire.connections().aclose()
+            return asked
+
+    return asyncio.run(asyncio.wait_for(asking(), 60))
+
+
+every_api = pytest.mark.parametrize("api", DIALECTS)
+
+
+def between(what: bytes) -> Callable[[bytes], bytes]:
+    return lambda body: what + body.replace(b"\n\n", b"\n\n" + what)
+
+
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "CRLF": lambda body: body.replace(b"\n", b"\r\n"),
+    "CR": lambda body: body.replace(b"\n", b"\r"),
+    "a BOM": lambda body: b"\xef\xbb\xbf" + body,
+    "no space": lambda body: body.replace(b": ", b":"),
+    "comments": between(b": keepalive\n\n:\n\n"),
+    "names without data": between(b"event: keepalive\n\nid: 3\n\n"),
+    "empty data": between(b"data:\n\n"),
+    "no [DONE]": lambda body: body.replace(b"data: [DONE]\n\n", b""),
+    "two ends": lambda body: body + b"data: [DONE]\n\ndata: [DONE]\n\n",
+    "no blank line at the end": lambda body: body.rstrip(b"\n"),
+}
+
+
+@every_api
+def test_every_odd_stream_is_read(api: Api) -> None:
+    read = ask(api, *(answer([odd(written(api))]) for odd in ODD.values()))
+    assert dict(zip(ODD, (asked.text for asked in read), strict=True)) == dict.fromkeys(ODD, TEXT)
+    assert {asked.answer.usage.output for asked in read} == {3}
+
+
+@every_api
+def test_neither_the_type_nor_the_coding_nor_the_pieces_matter(api: Api) -> None:
+    body = written(api)
+    halves = [bytes([byte]) for byte in body] if api == "openai-completions" else [body]
+    answers = [answer(halves, "application/json"), answer([gzip.compress(body)], Content_Encoding="gzip")]
+    answers += [answer([zlib.compress(body)], Content_Encoding="deflate")]
+    assert [asked.text for asked in ask(api, *answers)] == [TEXT] * 3
+
+
+COMPLETION = {"id": "c", "created": 1, "model": "m1", "object": "chat.completion"}
+COMPLETION |= {"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}
+COMPLETION |= {"usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
+GENERATED = {"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}
+GENERATED |= {"usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}}
+WHOLE: dict[Api, Any] = ANSWERS | {"openai-completions": COMPLETION, "google-generative-ai": [GENERATED]}
+
+
+@every_api
+def test_an_answer_in_one_piece_is_taken(api: Api) -> None:
+    (asked,) = ask(api, answer([json.dumps(WHOLE[api], indent=1).encode()], "application/json"))
+    assert asked.text == "hi"
+    calls = [(call.name, call.args) for call in asked.answer.calls]
+    assert calls == ([("look", {"at": 1})] if api in ANSWERS else [])
+    if api != "openai-responses":
+        assert asked.answer.usage == Usage(3, 2)
+
+
+def test_a_coding_that_is_none_is_a_failure_with_a_reason() -> None:
+    with pytest.raises(Failed) as failed:
+        ask("openai-completions", answer([b"no gzip at all"], Content_Encoding="gzip"))
+    assert failed.value.failure.kind == "provider" and failed.value.failure.retryable, failed.value
+
+
+def test_what_is_garbled_can_be_asked_for_again() -> None:
+    with pytest.raises(Failed) as failed:
+        ask("anthropic-messages", answer([written("anthropic-messages")[:400], b"\n\ndata: {no json\n\n"]))
+    assert failed.value.failure.kind == "provider" and failed.value.failure.retryable, failed.value
+
+
+def test_bytes_of_any_kind_are_life() -> None:
+    """Comments, each in time: longer than the silence that is allowed."""
+
+    async def test() -> None:
+        comments = [b": keepalive\n\n"] * 8
+        async with Canned(answer([*comments, written("openai-completions")]), pause_s=0.15) as provider:
+            model = Model("mock", "m1", "openai-completions", base_url=f"{provider.url}/v1", api_key=KEY)
+            asked = await Asked(spec(model, "x", bounds=Bounds(silence_ms=1000))).ask()
+            assert asked.text == TEXT
+            await wire.connections().aclose()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
