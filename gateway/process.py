@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from gateway import __version__
+from gateway import __version__, container
 from gateway.background import (
     feed_watchdog,
     is_being_stopped,
@@ -363,6 +363,10 @@ class Process:
         )
         for problem in self._problems.values():
             log.warning("degraded: %s", problem)
+        if container.inside() and not (self._start.inherited.held_by_systemd or self.reachable):
+            log.info(
+                "in a container, and only it can connect: a port that is published needs --bind auto, and a secret"
+            )
         self._configuration.tell()
         self._spawn(feed_watchdog(self._start.notifier), "watchdog")
         self._spawn(tell_status(self._start.notifier, self._status_wanted, self.report), "status")

@@ -24,7 +24,7 @@ from gateway.units.takeover import backups, put_aside
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, HIGHEST_PORT), help="TCP port; default: the config's, else 18789.")
-@click.option("--bind", metavar="loopback|lan|ADDRESS", help="Where to listen; default: the config's, else loopback.")
+@click.option("--bind", metavar="loopback|lan|auto|ADDRESS", help="Where; default: the config's, else loopback.")
 @click.option("--now", is_flag=True, help="Start it as well, or restart it on what has changed.")
 @click.option("--take-over", "--force-takeover", is_flag=True, help="Put OpenClaw's own unit aside, with a backup.")
 def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> None:

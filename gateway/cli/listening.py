@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.config import files
 from gateway.config.validate import REFUSING, SECRET_VARIABLES, unguarded
+from gateway.container import bind_word
 from gateway.errors import ConfigInvalid
 from gateway.paths import Paths
 from gateway.units import installation
@@ -46,7 +47,7 @@ def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_
     if word is None and present:
         addresses = tuple(Address(address.host, chosen) for address in present)
     else:
-        addresses = resolve(word or "loopback", chosen)
+        addresses = resolve(bind_word(word or "loopback"), chosen)
     guarded = section is not None and unguarded(section.auth) is None
     refusal = next((str(issue) for issue in snapshot.issues if issue.message.startswith(REFUSING)), None)
     refusal = refusal if bind is None else None

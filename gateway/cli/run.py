@@ -10,17 +10,25 @@ from gateway.cli.writer import say
 def _checked_bind(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value in (None, "loopback", "lan"):
         return value
+    if value == "auto":
+        from gateway.container import bind_word
+
+        return bind_word(value)
     try:
         return str(ipaddress.ip_address(value))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is neither loopback nor lan nor an IP address") from None
+        raise click.BadParameter(f"{value!r} is neither loopback nor lan nor auto nor an IP address") from None
 
 
 @click.command()
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="TCP port. Default: OPENCLAW_GATEWAY_PORT, gateway.port, 18789."
 )
-@click.option("--bind", callback=_checked_bind, help="loopback, lan or an IP address. Default: gateway.bind, loopback.")
+@click.option(
+    "--bind",
+    callback=_checked_bind,
+    help="loopback, lan, auto (lan in a container) or an IP address. Default: gateway.bind, loopback.",
+)
 @click.option("--force", is_flag=True, help="Accepted for compatibility; nothing is ever killed by port.")
 @click.option("--allow-unconfigured", is_flag=True, help="Accepted for compatibility; a missing config is fine.")
 def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: bool) -> None:

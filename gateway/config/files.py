@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gateway import container
 from gateway.config import former, models, promises, servers
 from gateway.config.atomic import overwrite_text, replace_text
 from gateway.config.catalog import Defaults, defaults
@@ -144,7 +145,9 @@ def evaluate(
             name = dotted(failure.path)
             failed.add(name)
             issues.append(issue(locate(failure.path), failure.problem, name, hint=failure.way_out))
-    verdict = validate(tree, locate, lookup, frozenset(failed), complete=not start.issues)
+    verdict = validate(
+        tree, locate, lookup, frozenset(failed), complete=not start.issues, in_container=container.inside()
+    )
     issues += verdict.issues
     if not start.issues:  # else what a name means may stand in a part that could not be read
         named = {each.path for each in issues}

@@ -260,7 +260,11 @@ class Gateway(Struct, frozen=True, rename="camel"):
 
     port: Annotated[int, _rule("TCP port. OPENCLAW_GATEWAY_PORT wins over it.", UNIT, ge=1, le=65_535)] = 18_789
     bind: Annotated[
-        Bind, _rule("Addresses to listen on: loopback, lan (all), tailnet, custom (customBindHost), auto.", UNIT)
+        Bind,
+        _rule(
+            "Addresses to listen on: loopback, lan (all), tailnet, custom (customBindHost), auto (lan in a container).",
+            UNIT,
+        ),
     ] = "loopback"
     custom_bind_host: Annotated[str | None, _rule("The address for bind custom.", UNIT, allowed="an IP address")] = None
     auth: Auth = Auth()

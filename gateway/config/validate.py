@@ -54,13 +54,14 @@ def validate(
     failed: frozenset[str] = frozenset(),
     *,
     complete: bool = True,
+    in_container: bool = False,
 ) -> Verdict:
     """Never raises, whatever `tree` is. `lookup` gives the environment's values, which fill in or win.
 
     `failed` are field paths that have an issue already. Where a part of the tree could not be read, it is not
-    `complete`, and what is absent is not held against it.
+    `complete`, and what is absent is not held against it. `in_container` decides what bind `auto` means.
     """
-    check = _Check(locate, bad=set(failed))
+    check = _Check(locate, bad=set(failed), in_container=in_container)
     values = check.section(tree if isinstance(tree, dict) else {}, ())
     check.override(values, lookup)
     config = msgspec.convert(_nest(values), Config)
@@ -82,6 +83,7 @@ def from_environment(lookup: Callable[[str], str | None]) -> Config:
 @dataclass
 class _Check:
     locate: Locate
+    in_container: bool = False
     issues: list[Issue] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     known: Vocabulary = field(default_factory=lambda: Vocabulary(LATEST, FIRST))
@@ -151,9 +153,10 @@ class _Check:
             self.add(("gateway", "bind"), "custom needs the address in gateway.customBindHost")
         if self.bad & {"gateway.auth.mode", "gateway.auth.token", "gateway.auth.password"}:
             return
-        if is_reachable(gateway) and (key := unguarded(auth)):
+        if is_reachable(gateway, self.in_container) and (key := unguarded(auth)):
             hint = f"{guards(auth)}, or gateway.bind to loopback"
-            self.add(("gateway", "auth", key), f"{REFUSING} to {gateway.bind} without auth", hint=hint)
+            where = "all addresses, as auto is in a container," if gateway.bind == "auto" else gateway.bind
+            self.add(("gateway", "auth", key), f"{REFUSING} to {where} without auth", hint=hint)
         if auth.mode == "password" and auth.password is None:
             way_out = f"set gateway.auth.password or {SECRET_VARIABLES['gateway.auth.password']}"
             self.add(("gateway", "auth", "mode"), "password needs a password", hint=way_out)
@@ -195,8 +198,10 @@ def unused(path: Path, value: Any) -> list[str]:
     return [each for key, child in value.items() for each in unused((*path, key), child)]
 
 
-def is_reachable(gateway: Gateway) -> bool:
+def is_reachable(gateway: Gateway, in_container: bool) -> bool:
     """Whether other machines can reach the addresses that this binds."""
+    if gateway.bind == "auto":
+        return in_container
     if gateway.bind == "custom":
         host = gateway.custom_bind_host
         return host is not None and not ipaddress.ip_address(host).is_loopback

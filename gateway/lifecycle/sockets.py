@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 from systemd import daemon
 
+from gateway.container import bind_word
 from gateway.errors import BadDescriptors, PortBusy
 from gateway.lifecycle import holders
 
@@ -184,6 +185,7 @@ def hand_over(
 
 def addresses(bind: str, custom_host: str | None) -> tuple[str, ...]:
     """The hosts that `gateway.bind` means. Loopback is both families, as OpenClaw's own gateway does it."""
+    bind = bind_word(bind)
     if bind == "lan":
         return ("0.0.0.0", "::")
     if bind in ("custom", "tailnet") and custom_host:

@@ -34,8 +34,8 @@ class Address:
 
 
 def resolve(bind: str, port: int) -> tuple[Address, ...]:
-    """What to listen on. `auto` is loopback, as it is in OpenClaw wherever loopback can be bound."""
-    if bind in ("loopback", "auto"):
+    """What to listen on."""
+    if bind == "loopback":
         hosts: tuple[str, ...] = LOOPBACK
     elif bind == "lan":
         hosts = EVERYWHERE

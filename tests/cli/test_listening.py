@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import container
 from gateway.cli.listening import Choice, choose, refuse_open_port
 from gateway.errors import ConfigInvalid
 from gateway.units import SERVICE, SOCKET, installation
@@ -143,3 +144,20 @@ def test_a_drop_in_of_the_user_that_opens_the_port_counts(env: dict[str, str]) -
     drop_in(env, SOCKET, "[Socket]\nListenStream=192.168.1.5:18789\n")
     with pytest.raises(ConfigInvalid, match="192.168.1.5:18789 without auth"):
         refuse_open_port(choose(env, None, None))
+
+
+def test_auto_is_all_addresses_in_a_container_and_needs_a_secret(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "inside", lambda: True)
+    config(env, "{gateway: {bind: 'auto'}}")
+    with pytest.raises(ConfigInvalid, match="all addresses, as auto is in a container, without auth"):
+        refuse_open_port(choose(env, None, None))
+    with pytest.raises(ConfigInvalid, match="without auth"):
+        refuse_open_port(choose(env, None, "auto"))
+    config(env, "{gateway: {bind: 'auto', auth: {token: 't'}}}")
+    assert choose(env, None, None).addresses == resolve("lan", 18789)
+    monkeypatch.setattr(container, "inside", lambda: False)
+    config(env, "{gateway: {bind: 'auto'}}")
+    refuse_open_port(choose(env, None, None))
+    assert choose(env, None, None).addresses == resolve("loopback", 18789)

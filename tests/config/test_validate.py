@@ -216,3 +216,10 @@ def test_without_auth_not_every_page_may_come(mode: str, origins: list[str], ref
     tree = {"gateway": {"auth": {"mode": mode, "password": "p"}, "controlUi": {"allowedOrigins": origins}}}
     path = "gateway.controlUi.allowedOrigins"
     assert issues(tree) == ([(path, "with auth mode none every page would be admin")] if refused else [])
+
+
+def test_auto_lets_others_in_where_it_is_a_container() -> None:
+    tree = {"gateway": {"bind": "auto"}}
+    [issue] = check(tree, in_container=True).issues
+    assert "all addresses, as auto is in a container, without auth" in issue.message
+    assert check({"gateway": {**tree["gateway"], "auth": {"token": "t"}}}, in_container=True).issues == ()

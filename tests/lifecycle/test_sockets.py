@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import container
 from gateway.errors import BadDescriptors, PortBusy
 from gateway.handover.ledger import SLOTS
 from gateway.lifecycle import sockets
@@ -248,7 +249,10 @@ def test_as_many_connections_as_there_can_be_are_handed_over() -> None:
     assert done.stdout == f"{SLOTS} 1 ['lease', 'ledger', 'parting', 'record'] 0 []\n", done.stderr
 
 
-def test_addresses_of_each_bind() -> None:
+def test_addresses_of_each_bind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "inside", lambda: True)
+    assert sockets.addresses("auto", None) == ("0.0.0.0", "::")
+    monkeypatch.setattr(container, "inside", lambda: False)
     assert sockets.addresses("loopback", None) == ("127.0.0.1", "::1")
     assert sockets.addresses("auto", None) == ("127.0.0.1", "::1")
     assert sockets.addresses("lan", None) == ("0.0.0.0", "::")

@@ -8,7 +8,6 @@ from gateway.units.addresses import Address, BadAddress, parse, resolve
     ("bind", "expected"),
     [
         ("loopback", ["127.0.0.1:18789", "[::1]:18789"]),
-        ("auto", ["127.0.0.1:18789", "[::1]:18789"]),
         ("lan", ["0.0.0.0:18789", "[::]:18789"]),
         ("192.168.1.4", ["192.168.1.4:18789"]),
         ("[fd00::1]", ["[fd00::1]:18789"]),

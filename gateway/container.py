@@ -1,0 +1,33 @@
+"""Whether this machine is a container, by OpenClaw's signs: there `gateway.bind: "auto"` means all addresses, because a
+port that is published leads to no loopback of the inside."""
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/var/run/.containerenv"))
+"""What Docker and Podman leave in the root of each container."""
+FIRST_CGROUP = Path("/proc/1/cgroup")
+_CGROUP = re.compile(r"/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b")
+_FLY = ("FLY_MACHINE_ID", "FLY_APP_NAME")
+
+
+@cache
+def inside() -> bool:
+    return find(os.environ)
+
+
+def find(env: Mapping[str, str], marks: tuple[Path, ...] = MARKS, cgroup: Path = FIRST_CGROUP) -> bool:
+    if all(env.get(name, "").strip() for name in _FLY) or any(map(os.path.exists, marks)):
+        return True
+    try:
+        return _CGROUP.search(cgroup.read_text(errors="replace")) is not None
+    except OSError:
+        return False
+
+
+def bind_word(bind: str) -> str:
+    """`gateway.bind` or `--bind` with `auto` resolved: `lan` in a container, `loopback` elsewhere."""
+    return bind if bind != "auto" else "lan" if inside() else "loopback"
