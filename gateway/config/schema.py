@@ -262,8 +262,7 @@ class Gateway(Struct, frozen=True, rename="camel"):
     bind: Annotated[
         Bind,
         _rule(
-            "Addresses to listen on: loopback, lan (all), tailnet, custom (customBindHost), auto (lan in a container).",
-            UNIT,
+            "Addresses to listen on: loopback, lan, tailnet, custom (customBindHost), auto (lan in containers).", UNIT
         ),
     ] = "loopback"
     custom_bind_host: Annotated[str | None, _rule("The address for bind custom.", UNIT, allowed="an IP address")] = None
