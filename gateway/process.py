@@ -334,6 +334,7 @@ class Process:
             path.unlink(missing_ok=True)
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.bind(str(path))
+            path.chmod(0o600)  # a drop-in may have another UMask=
             sock.listen()
         except OSError as error:
             self._problems["control"] = f"no control socket at {path}: {error.strerror}"

@@ -1,5 +1,6 @@
 """The group itself: every command is there, imported late, and errors become exit codes."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import click
 import pytest
 from click.testing import Result
 
+from gateway import __main__ as program
 from gateway import __version__
 from gateway.cli import COMMANDS, INTERRUPTED, cli
 from gateway.errors import PortBusy
@@ -99,3 +101,18 @@ def test_a_closed_pipe_is_quiet() -> None:
         process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == ExitCode.FAILURE
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o777])
+def test_what_a_command_writes_is_its_user_s_alone_whatever_the_umask(
+    monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """With 000 others could read it, with 777 nobody."""
+    before = os.umask(umask)
+    monkeypatch.setattr(sys, "argv", ["openclaw-gateway", "--version"])
+    try:
+        with pytest.raises(SystemExit):
+            program.main()
+        assert os.umask(umask) == 0o077
+    finally:
+        os.umask(before)
