@@ -31,7 +31,7 @@ def shared(folder: Path, mounts: Path = MOUNTS) -> str | None:
 
 def knows_locks(folder: Path) -> bool:
     """Whether byte-range locks (fcntl(2)) work on files in `folder`. Raises OSError if no file can be made there."""
-    import tempfile  # as the next one: seldom needed
+    import tempfile  # not needed for a start, as the next one
 
     with tempfile.TemporaryFile(dir=folder) as file:
         try:

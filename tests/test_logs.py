@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -236,3 +237,18 @@ def test_a_line_over_the_bound_is_written_all_the_same(tmp_path: Path) -> None:
     finally:
         handler.close()
     assert json.loads(path.read_text())["1"] == "line"
+
+
+def test_the_log_goes_on_when_its_folder_is_cleaned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As systemd-tmpfiles does it; later another user is there first."""
+    first, second, own = (tmp_path / name for name in ("openclaw", "openclaw-1", "state/logs"))
+    monkeypatch.setattr(logs, "folders", lambda state: (first, second, own))
+    handler = JsonlHandler(tmp_path / "state")
+    for number, (there, left) in enumerate(((first, None), (first, None), (second, first), (own, second))):
+        if left is not None:
+            left.touch()  # what is no folder of ours
+        handler.emit(record(f"line {number}"))
+        assert handler.path is not None and handler.path.parent == there
+        assert [line["1"] for line in lines(handler.path)] == [f"line {number}"]
+        shutil.rmtree(there)
+    handler.close()

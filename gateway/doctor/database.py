@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from shlex import quote
 
-from gateway.doctor.evidence import Evidence
+from gateway.doctor.evidence import LARGE_WAL, Evidence
 from gateway.doctor.finding import Finding
 
-LARGE_WAL = 256 * 1024 * 1024
-"""Bytes. The gateway empties it all the time; what keeps it from that is a program that reads and does not end."""
 PRIVATE = 0o600
 
 
@@ -42,7 +40,10 @@ def exposed(evidence: Evidence) -> Iterator[Finding]:
 def wal(evidence: Evidence) -> Iterator[Finding]:
     found = evidence.database
     if found is not None and found.wal > LARGE_WAL:
-        detail = f"{found.path}-wal has {found.wal // 1024 // 1024} MB: a program reads the database and does not end"
+        size = f"{found.path}-wal has {found.wal // 1024 // 1024} MB"
+        own = evidence.report.pid if evidence.report else None
+        others = " and ".join(str(holder) for holder in evidence.readers if holder.pid != own)
+        detail = f"{size}: a program reads the database and does not end{f': {others}' if others else ''}"
         yield Finding("warning", "the database's log grows", detail, f"fuser -v {quote(found.path)}")
 
 

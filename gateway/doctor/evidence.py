@@ -21,13 +21,17 @@ from gateway.lifecycle.peer import PLAINTEXT
 from gateway.paths import Paths
 from gateway.report import StatusReport
 from gateway.sessions.checkup import Checkup, look
-from gateway.units import SERVICE, SOCKET, installation, rivals, sandbox, state
+from gateway.units import SERVICE, SOCKET, hindrances, installation, rivals, sandbox, state
 from gateway.units.addresses import Address
+from gateway.units.hindrances import Hindrance
 from gateway.units.places import drop_ins, lingers, read, unit_folder
+from gateway.units.state import memory_bound
 from gateway.units.syntax import environment
 from gateway.units.systemctl import NoManager, Systemctl
 
 OTHERS_READ, OTHERS_WRITE = 0o044, 0o022
+LARGE_WAL = 256 * 1024 * 1024
+"""Bytes. The gateway empties it all the time; what keeps it from that is a program that reads and does not end."""
 CHECK_S = 10.0
 """The longest look into the database."""
 
@@ -68,6 +72,11 @@ class Evidence:
     inotify: Usage = Usage()
     database: Checkup | None = None
     """None when there is none yet."""
+    readers: tuple[Holder, ...] = ()
+    """Who has the database open, where its WAL is large."""
+    hindrances: tuple[Hindrance, ...] = ()
+    memory_bound: bool | None = None
+    """Whether systemd can bound the agent's memory; None where the agent does not run."""
     storage: Room | None = None
     """None when the state folder is not there yet."""
     uid: int = 1000
@@ -93,6 +102,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     listen = units.socket.listen if units and units.socket.listen else None
     listen = listen or installation.listening_on_disk(folder) or installation.shipped_addresses()
     known = (*map(str, listen), *(report.listeners if report else ()))
+    database = look(paths.database, CHECK_S)
     held = {address: holders.holders((address.host, address.port)) for address in listen}
     return Evidence(
         user=user,
@@ -116,7 +126,10 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         holders=tuple({holder: None for found in held.values() for holder in found}),
         linger=lingers(user),
         inotify=usage(),
-        database=look(paths.database, CHECK_S),
+        database=database,
+        readers=tuple(holders.openers(paths.database)) if database and database.wal > LARGE_WAL else (),
+        hindrances=tuple(hindrances.find(folder)),
+        memory_bound=memory_bound(units.agent_service.control_group) if units else None,
         storage=room(paths.state),
         uid=os.getuid(),
         public=tuple(public_addresses()),

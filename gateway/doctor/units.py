@@ -80,6 +80,19 @@ def namespaces(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("note", title, evidence.sandbox_refusal, "openclaw-gateway install")
 
 
+def hindered(evidence: Evidence) -> Iterator[Finding]:
+    """By drop-ins of the user, which systemd takes without a word."""
+    for found in evidence.hindrances if evidence.installed else ():
+        detail = f"{found.setting} in {found.path}: {found.why}"
+        yield Finding("warning", f"a drop-in hinders {found.unit}", detail, f"systemctl --user edit {found.unit}")
+
+
+def memory(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.memory_bound is False:
+        detail = "MemoryMax= of openclaw-agent.service does nothing: user@.service has no Delegate=memory"
+        yield Finding("note", "the agent's memory has no bound", detail, "sudo systemctl edit user@.service")
+
+
 def not_loaded(evidence: Evidence) -> Iterator[Finding]:
     for unit in _all(evidence):
         if unit.load == "masked":

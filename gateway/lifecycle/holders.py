@@ -10,6 +10,7 @@ import pwd
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,16 @@ class Holder:
 def holders(address: tuple[str, int], proc: Path = PROC) -> list[Holder]:
     """All who hold a listener that stands in the way of binding `address`, ordered by pid."""
     return _owners(_listeners(address, proc), proc)
+
+
+def openers(path: Path, proc: Path = PROC) -> list[Holder]:
+    """All who have this file open, or one beside it whose name begins with its (a WAL), as far as /proc shows them;
+    without this process."""
+    name, found = str(path), []
+    for pid in _pids(proc):
+        if pid != os.getpid() and any(target.startswith(name) for target in _targets(proc / str(pid))):
+            found.append(_holder(pid, proc))
+    return sorted(found, key=lambda holder: holder.pid or 0)
 
 
 def _owners(inodes: dict[int, int], proc: Path) -> list[Holder]:
@@ -121,18 +132,18 @@ def _pids(proc: Path) -> Iterator[int]:
 
 
 def _socket_inodes(process: Path) -> set[int]:
-    inodes: set[int] = set()
+    return {int(target[8:-1]) for target in _targets(process) if target.startswith("socket:[")}
+
+
+def _targets(process: Path) -> Iterator[str]:
+    """What its descriptors are; nothing if it is gone, or another user's."""
     try:
-        for number in os.listdir(process / "fd"):
-            try:
-                target = os.readlink(process / "fd" / number)
-            except OSError:
-                continue  # closed while we looked
-            if target.startswith("socket:["):
-                inodes.add(int(target[8:-1]))
+        numbers = os.listdir(process / "fd")
     except OSError:
-        return set()  # gone, or another user's
-    return inodes
+        return
+    for number in numbers:
+        with suppress(OSError):  # closed while we looked
+            yield os.readlink(process / "fd" / number)
 
 
 def _holder(pid: int, proc: Path) -> Holder:

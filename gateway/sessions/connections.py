@@ -21,8 +21,9 @@ log = logging.getLogger("gateway.sessions")
 
 APPLICATION = 0x4F434757
 """What `PRAGMA application_id` says of our files: "OCGW"."""
-BUSY_MS = 5000
-"""The longest wait for another process that writes, such as an import."""
+BUSY_MS = 10_000
+"""The longest wait for another process that writes, such as an import or somebody's clean-up. Who sends meanwhile
+waits; after that they are told to ask again."""
 WAL_BYTES = 16 * 1024 * 1024
 """To which a WAL is cut once it has been emptied: a backup that read for long has let it grow."""
 
@@ -67,14 +68,9 @@ def writable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
 def footed(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, Footing]:
     """`writable`, and on what footing, which is a reader's too."""
     _create(path)
-    footing = find_footing(path) if shared(path.parent) else Footing.WAL
-    try:
-        return _up_to_date(path, migrations, footing), footing
-    except sqlite3.OperationalError:
-        # Seldom; and to ask before would cost each start two files.
-        if footing is not Footing.WAL or (footing := find_footing(path)) is Footing.WAL:
-            raise
-    log.info("%s: the file system allows no WAL, so it has %s", path, footing.value)
+    footing = find_footing(path)
+    if footing is not Footing.WAL:
+        log.info("%s: the file system allows no WAL, so it has %s", path, footing.value)
     return _up_to_date(path, migrations, footing), footing
 
 

@@ -10,6 +10,7 @@ from gateway.units.addresses import Address, parse
 from gateway.units.systemctl import Systemctl
 
 PROC = Path("/proc")
+CGROUPS = Path("/sys/fs/cgroup")
 START_S = 10.0
 """The longest wait for an attempt to start that is under way."""
 _LOOK_S = 0.02
@@ -124,6 +125,16 @@ def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
         memory=_memory(told.get("MemoryCurrent"), main_pid, proc),
         listen=tuple(address for address in addresses if address),
     )
+
+
+def memory_bound(control_group: str, root: Path = CGROUPS) -> bool | None:
+    """Whether the memory controller is there for a unit's control group; None for one without a group, or with cgroup v1."""
+    if not control_group:
+        return None
+    try:
+        return "memory" in (root / control_group.lstrip("/") / "cgroup.controllers").read_text().split()
+    except OSError:
+        return None
 
 
 def _number(text: str | None) -> int:

@@ -12,8 +12,7 @@ from gateway import __version__
 from gateway.config import files
 from gateway.config.schema import Auth, Config, DeviceAutoApprove, Gateway, TrustedProxy
 from gateway.doctor.checks import CHECKS, examine
-from gateway.doctor.database import LARGE_WAL
-from gateway.doctor.evidence import Evidence
+from gateway.doctor.evidence import LARGE_WAL, Evidence
 from gateway.doctor.finding import Finding
 from gateway.doctor.inotify import Usage
 from gateway.doctor.machine import FEW_INODES, LITTLE_ROOM
@@ -24,6 +23,7 @@ from gateway.report import ConfigReport, Issue
 from gateway.sessions.checkup import Checkup
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address, resolve
+from gateway.units.hindrances import Hindrance
 from gateway.units.installation import Change
 from gateway.units.rivals import OpenClawUnit, SystemUnit
 from gateway.units.state import UnitState, UnitStates
@@ -400,6 +400,21 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     ("open database", {"database": checkup(mode=0o640)}, "warning", "mode 640", "chmod 600 '/h/a b.sqlite'*"),
     ("wal", {"database": checkup(wal=LARGE_WAL + 1)}, "warning", "has 256 MB", "fuser -v '/h/a b.sqlite'"),
+    (
+        "who reads",
+        {"database": checkup(wal=LARGE_WAL + 1), "readers": (MAIN, replace(FOREIGN, command="sqlite3 a.sqlite"))},
+        "warning",
+        "does not end: pid 4242 (sqlite3 a.sqlite)",
+        "fuser -v '/h/a b.sqlite'",
+    ),
+    (
+        "drop-in",
+        {"hindrances": (Hindrance(Path("/u/x.conf"), "ProtectHome=yes", "no state", SERVICE),)},
+        "warning",
+        "ProtectHome=yes in /u/x.conf: no state",
+        f"systemctl --user edit {SERVICE}",
+    ),
+    ("memory", {"memory_bound": False}, "note", "Delegate=memory", "sudo systemctl edit user@.service"),
     (
         "large database",
         {"database": checkup(complete=False, size=5_000_000_000)},

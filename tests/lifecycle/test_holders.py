@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.lifecycle.holders import COMMAND_LIMIT, Holder, command, describe, holders, unit, user_name
+from gateway.lifecycle.holders import COMMAND_LIMIT, Holder, command, describe, holders, openers, unit, user_name
 
 ME = os.getuid()
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -173,3 +173,14 @@ def test_a_real_listener_and_a_child_that_inherited_it() -> None:
 def test_a_user_without_a_name_is_his_number() -> None:
     assert user_name(0) == "root"
     assert user_name(4_000_000) == "4000000"
+
+
+def test_who_has_a_file_open_or_its_wal(tmp_path: Path) -> None:
+    proc, file = tmp_path / "proc", tmp_path / "a.sqlite"
+    for pid, target in ((7, f"{file}-wal"), (5, str(file)), (6, "/etc/passwd"), (os.getpid(), str(file))):
+        (proc / str(pid) / "fd").mkdir(parents=True)
+        (proc / str(pid) / "fd" / "3").symlink_to(target)
+        (proc / str(pid) / "cmdline").write_bytes(b"sqlite3\0a.sqlite\0")
+    (proc / "8").mkdir()  # another user's
+    assert [holder.pid for holder in openers(file, proc)] == [5, 7]
+    assert "sqlite3 a.sqlite" in str(openers(file, proc)[0])

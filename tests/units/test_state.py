@@ -5,7 +5,7 @@ import pytest
 
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address
-from gateway.units.state import START_S, read, read_settled
+from gateway.units.state import START_S, memory_bound, read, read_settled
 from gateway.units.systemctl import Outcome, Systemctl
 
 LISTENING = """\
@@ -89,3 +89,13 @@ def test_it_does_not_wait_for_longer_than_that() -> None:
     states = read_settled(starting(10**6), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
     assert states.service.is_starting
     assert START_S <= now[0] < START_S + 0.1
+
+
+def test_memory_is_bound_where_the_controller_is_delegated(tmp_path: Path) -> None:
+    group = "/user.slice/user@7.service/app.slice/openclaw-agent.service"
+    folder = tmp_path / group[1:]
+    assert memory_bound("", tmp_path) is None and memory_bound(group, tmp_path) is None
+    folder.mkdir(parents=True)
+    for controllers, bound in (("cpu memory pids\n", True), ("cpu pids\n", False), ("\n", False)):
+        (folder / "cgroup.controllers").write_text(controllers)
+        assert memory_bound(group, tmp_path) is bound
