@@ -148,7 +148,7 @@ class Provider:
                     error = dialect.error(self.window.status, self.window.kind, said)
                     await _whole(client, self.window.status, error)
                     return
-            if not await self._fail(dialect, plan, client):
+            if not await self._fail(dialect, heard, plan, client):
                 streams = request.body.get("stream", True)
                 await (_stream if streams else _completion)(dialect, heard.model, plan, client)
 
@@ -157,7 +157,7 @@ class Provider:
         self._asked[heard.model] += "times" in wishes
         return "times" in wishes and self._asked[heard.model] > int(wishes["times"])
 
-    async def _fail(self, dialect: apis.Dialect, plan: Script, client: Asker) -> bool:
+    async def _fail(self, dialect: apis.Dialect, heard: Heard, plan: Script, client: Asker) -> bool:
         """Answer without a stream, if the script wants it."""
         wishes = plan.wishes
         if "silent" in wishes:
@@ -171,6 +171,11 @@ class Provider:
             message = "prompt is too long: this model's maximum context length is 100 tokens; the input token count"
             message += " exceeds the maximum number of tokens allowed"
             await _whole(client, 400, dialect.error(400, "context_length_exceeded", message))
+        elif (
+            tool := next((each for each in heard.tools if each.endswith(wishes.get("badtool", "?"))), None)
+        ) is not None:
+            message = f"Invalid schema for function '{tool}': it has no type."
+            await _whole(client, 400, dialect.error(400, "invalid_request_error", message))
         elif (status := plan.status) is not None:
             headers = {"Retry-After": wishes["wait"]} if "wait" in wishes else {}
             kind = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(status, "error")

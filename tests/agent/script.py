@@ -22,6 +22,7 @@
     garbage=N    send what is no JSON after N pieces
     401 403 404 429 500 502 503 529   answer with this status; wait=S adds Retry-After
     quota        429 because the account is empty
+    badtool=NAME 400 as long as a tool is offered whose name ends in NAME
     context      400 because the conversation is too long
     times=N      do all of the faults above only for the first N requests that ask for them with the same model
 """

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.agent import behind as module
-from gateway.agent.behind import Behind
+from gateway.agent.behind import MAX_TOLD, Behind
 
 
 class Closing:
@@ -96,3 +96,18 @@ def test_who_leaves_waits_for_the_end_of_all() -> None:
         assert kept.ended.is_set() and ending.ended.is_set() and len(behind) == 0
 
     play(scene)
+
+
+def test_a_sentence_is_new_once_in_a_conversation() -> None:
+    behind = Behind()
+    found = [behind.is_new(*each) for each in (("c", "x"), ("c", "x"), ("d", "x"), ("c", "y"), ("", "x"), ("", "x"))]
+    assert found == [True, False, True, True, True, True]
+
+
+def test_what_was_said_is_known_up_to_a_bound() -> None:
+    behind = Behind()
+    for number in range(MAX_TOLD):
+        behind.is_new("c", str(number))
+    assert not behind.is_new("c", "0")
+    behind.is_new("c", "one more")
+    assert behind.is_new("c", "0") and not behind.is_new("c", str(MAX_TOLD - 1))

@@ -369,3 +369,43 @@ def test_the_next_run_finds_the_connection_open() -> None:
         assert provider.open == 1 and len(provider.requests) == 2
 
     with_provider(test)
+
+
+@every_api
+def test_a_tool_that_a_provider_refuses_is_left_out_and_named(api: Api) -> None:
+    async def test(provider: Provider) -> None:
+        tools = [TOOL, TOOL._replace(name="box__odd")]
+        asked = await Asked(spec(model(provider, api), "!words=2 !badtool=odd"), tools=tools).ask()
+        assert asked.text == "w1 w2 " and len(provider.requests) == 2
+        (note,) = asked.notes
+        assert note.startswith("The tool box__odd is left out of this run: mock does not take the request (HTTP 400)")
+        await asked.ask()
+        assert len(provider.requests) == 3, "it is not offered again"
+
+    with_provider(test)
+
+
+def test_requests_go_through_the_proxy_unless_the_address_is_excepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(provider: Provider) -> None:
+        monkeypatch.setenv("HTTP_PROXY", provider.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        providers.forget_clients()
+        far = Model("mock", "m1", "openai-completions", base_url="http://models.invalid/v1", api_key=KEY)
+        await Asked(spec(far, "!words=1")).ask()
+        assert provider.requests[-1].path == "http://models.invalid/v1/chat/completions"
+        await Asked(spec(model(provider), "!words=1")).ask()
+        assert provider.requests[-1].path == "/v1/chat/completions"
+
+    with_provider(test)
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(provider: Provider) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "ftp://x")
+        providers.forget_clients()
+        failed = await Asked(spec(model(provider), "x")).fail()
+        assert failed.failure.kind == "config" and "a proxy in the environment" in str(failed)
+        monkeypatch.delenv("HTTP_PROXY")
+        providers.forget_clients()
+
+    with_provider(test)

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from mcp.server.mcpserver import MCPServer
 from msgspec.structs import replace
 
 from gateway.agent import stdio
@@ -264,40 +262,6 @@ def test_one_that_refuses_a_call_is_kept() -> None:
             assert len(behind) == 1
 
     run(test)
-
-
-def test_a_server_over_http_gets_its_headers() -> None:
-    seen: list[str | None] = []
-    server = MCPServer("web")
-
-    @server.tool()
-    def double(number: int) -> int:
-        return 2 * number
-
-    app = server.streamable_http_app()
-
-    async def listening(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            seen.append(dict(scope["headers"]).get(b"authorization", b"").decode())
-        await app(scope, receive, send)
-
-    async def test() -> None:
-        web = uvicorn.Server(uvicorn.Config(listening, port=0, log_config=None, lifespan="on"))
-        serving = asyncio.create_task(web.serve())
-        while not web.started:
-            await asyncio.sleep(0.01)
-        port = web.servers[0].sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}/mcp"
-        async with opened(Server("web", url=url, headers={"Authorization": "Bearer token-1"})) as toolbox:
-            assert [tool.name for tool in toolbox.tools] == ["web__double"], toolbox.notes
-            assert "42" in (await call(toolbox, "web__double", number=21)).text
-            wrong = await call(toolbox, "web__double", number="many")
-            assert not wrong.ok
-        web.should_exit = True
-        await serving
-
-    run(test)
-    assert set(seen) == {"Bearer token-1"}
 
 
 def test_the_reference_server_for_time() -> None:

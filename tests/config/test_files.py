@@ -396,3 +396,14 @@ def test_a_mounted_file_that_was_replaced_elsewhere_is_told(config: Path, tmp_pa
     done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert "was replaced where it is mounted from" in done.stdout, done.stderr
     assert done.stdout.endswith("{logging: {}}\n")
+
+
+def test_what_forbids_a_tool_and_cannot_be_honoured_is_named_with_its_line(config: Path) -> None:
+    text = '{\n  mcp: {servers: {db: {command: "x", toolFilter: {exclude: "admin_*"}}}},\n  tools: {deny: ["a"]},\n}'
+    found = only(read(save(config, text), {}))
+    assert found == (
+        f"{config}:2:60: mcp.servers.db.toolFilter.exclude: must be a list of names of tools, and not empty "
+        '(write it as exclude: ["read_*"])'
+    )
+    save(config, '{\n  tools: {deny: "db__admin_drop"},\n}')
+    assert only(read(config, {})).startswith(f"{config}:2:17: tools.deny: must be a list of names of tools")

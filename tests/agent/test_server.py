@@ -1,0 +1,63 @@
+"""One MCP server, from its start to its end, without a process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.agent import server as module
+from gateway.agent.explaining import Explained
+from gateway.agent.server import Running
+from gateway.link.messages import Server
+from tests.fakes.mcp_server import Inside, put_inside
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_LISTED", 3)
+
+    async def test() -> None:
+        for count in (3, 4):
+            put_inside(monkeypatch, db=Inside([f"t{number}" for number in range(count)]))
+            running = Running(Server("db", command="x"), None)
+            running.start()
+            assert len(await running.listed) == 3
+            task = running.close()
+            assert task is not None
+            await task
+
+    run(test)
+
+
+def test_who_waits_goes_on_though_its_end_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        inside = Inside()
+        inside.slow = True
+        put_inside(monkeypatch, db=inside)
+        running = Running(Server("db", command="x", connect_ms=20), None)
+        running.start()
+        with pytest.raises(Explained, match="did not start in 0.02 s"):
+            await running.listed
+        task = running.close()
+        assert task is not None and not running.good
+        await asyncio.wait({task})
+
+    run(test)
+
+
+def test_after_its_end_a_call_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        put_inside(monkeypatch, db=Inside())
+        running = Running(Server("db", command="x"), None)
+        running.start()
+        await running.listed
+        task = running.close()
+        assert task is not None
+        await task
+        with pytest.raises(Explained, match="MCP server db has ended"):
+            await running.call("query", {})
+
+    run(test)
