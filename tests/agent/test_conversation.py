@@ -32,6 +32,7 @@ from gateway.link.messages import (
 from tests.agent.peer import ECHO, Store
 from tests.agent.provider import Provider
 from tests.agent.test_tools import box
+from tests.fakes.mcp_server import Unstarted, put_inside
 
 pytestmark = pytest.mark.process
 
@@ -50,10 +51,10 @@ class WatchedBehind(Behind):
 class Held:
     """A run that is at work in this loop, told to a store as the gateway's."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, behind: WatchedBehind | None = None) -> None:
         self.store = Store()
         self.store.events["r"] = []
-        self.behind = WatchedBehind()
+        self.behind = behind or WatchedBehind()
         self.conversation = Conversation(spec, self._emit, self.behind)
         self._task = asyncio.create_task(self.conversation.hold())
 
@@ -186,6 +187,46 @@ def test_a_server_that_is_missing_is_seen_by_the_user_and_known_to_the_model() -
         body = provider.requests[0].body
         assert body["messages"][0]["content"].startswith(f"Be kind.\n\n{sentence} If one of its tools")
         assert any(tool["function"]["name"] == "box__look" for tool in body["tools"])
+
+    run(test)
+
+
+def test_a_server_that_the_config_makes_unusable_is_told_of_once_and_the_model_knows_each_time() -> None:
+    async def test(provider: Provider) -> None:
+        behind = WatchedBehind()
+        more: dict[str, Any] = {"unusable": {"far": "its transport is not supported"}, "conversation": "c"}
+        runs = []
+        for _ in range(2):
+            runs.append(held := Held(spec(provider, "hello", **more), behind))
+            assert (await held.end()).status == "done"
+        sentence = "The MCP server far could not be used: its transport is not supported."
+        assert runs[0].found(ToolStarted) == [ToolStarted("mcp-far", "far", {}, acts=False)]
+        assert runs[0].found(ToolEnded) == [ToolEnded("mcp-far", "far", False, sentence)]
+        assert not runs[1].found(ToolStarted) and not runs[1].found(ToolEnded)
+        for request in provider.requests:
+            assert sentence in request.body["messages"][0]["content"]
+
+    run(test)
+
+
+def test_a_slow_server_is_told_of_while_it_lasts_and_an_abort_ends_that_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("gateway.agent.tools")
+    monkeypatch.setattr(module, "SLOW_S", 0.01)
+
+    async def test(provider: Provider) -> None:
+        inside = Unstarted()
+        inside.slow = True
+        put_inside(monkeypatch, db=inside)
+        held = Held(spec(provider, "hello", Server("db", command="x")))
+        await held.until(ToolStarted)
+        assert held.found(ToolStarted) == [ToolStarted("mcp-db", "db", {"waiting for": "its start"}, acts=False)]
+        await held.abort()
+        assert held.found(ToolEnded) == [ToolEnded("mcp-db", "db", False, NO_RESULT)]
+        again = Held(spec(provider, "hello", Server("db", command="x")))
+        await again.until(ToolStarted)
+        inside.wait.set()
+        assert (await again.end()).status == "done"
+        assert again.found(ToolEnded) == [ToolEnded("mcp-db", "db", True, "The MCP server db has started after 0 s.")]
 
     run(test)
 

@@ -9,7 +9,7 @@ from gateway.agent import server as module
 from gateway.agent.explaining import Explained
 from gateway.agent.server import Running
 from gateway.link.messages import Server
-from tests.fakes.mcp_server import Inside, put_inside
+from tests.fakes.mcp_server import Unstarted, put_inside
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -21,7 +21,7 @@ def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def test() -> None:
         for count in (3, 4):
-            put_inside(monkeypatch, db=Inside([f"t{number}" for number in range(count)]))
+            put_inside(monkeypatch, db=Unstarted([f"t{number}" for number in range(count)]))
             running = Running(Server("db", command="x"), None)
             running.start()
             assert len(await running.listed) == 3
@@ -34,7 +34,7 @@ def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_waits_goes_on_though_its_end_takes_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        inside = Inside()
+        inside = Unstarted()
         inside.slow = True
         put_inside(monkeypatch, db=inside)
         running = Running(Server("db", command="x", connect_ms=20), None)
@@ -50,7 +50,7 @@ def test_who_waits_goes_on_though_its_end_takes_time(monkeypatch: pytest.MonkeyP
 
 def test_after_its_end_a_call_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        put_inside(monkeypatch, db=Inside())
+        put_inside(monkeypatch, db=Unstarted())
         running = Running(Server("db", command="x"), None)
         running.start()
         await running.listed

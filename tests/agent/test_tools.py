@@ -22,7 +22,7 @@ from gateway.agent.results import Result
 from gateway.agent.tools import MAX_TOOLS, Toolbox
 from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Model, Server, ToolRule
 from tests.agent.peer import ECHO, spec
-from tests.fakes.mcp_server import Inside, put_inside
+from tests.fakes.mcp_server import Unstarted, put_inside
 
 pytestmark = pytest.mark.process
 
@@ -293,7 +293,7 @@ def allowed(**rules: Any) -> Any:
     return replace(ECHO, tools=[ToolRule("tools", **rules)])
 
 
-async def told(inside: dict[str, Inside], **more: Any) -> list[str]:
+async def told(inside: dict[str, Unstarted], **more: Any) -> list[str]:
     async with opened(*(Server(name, command="x", **more) for name in inside)) as toolbox:
         return [note.text for note in toolbox.notes]
 
@@ -314,7 +314,7 @@ def test_what_is_excluded_is_neither_offered_nor_called(
     limits: dict[str, Any], model: Model, offered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        put_inside(monkeypatch, db=(inside := Inside()))
+        put_inside(monkeypatch, db=(inside := Unstarted()))
         async with opened(Server("db", command="x", **limits)) as toolbox:
             assert [tool.name for tool in toolbox.offered(model)] == offered.split()
             for name in ("query", "admin_drop"):
@@ -327,7 +327,7 @@ def test_what_is_excluded_is_neither_offered_nor_called(
 
 def test_an_include_that_matches_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        inside = {"db": Inside()}
+        inside = {"db": Unstarted()}
         put_inside(monkeypatch, **inside)
         (text,) = await told(inside, include=["query", "db__query"])
         assert text.startswith("mcp.servers.db.toolFilter.include has 'db__query', which matches none")
@@ -337,7 +337,7 @@ def test_an_include_that_matches_nothing_is_told(monkeypatch: pytest.MonkeyPatch
 
 def test_of_too_many_tools_the_truth_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        inside = {"odd": Inside([f"tool_{number:03}" for number in range(200)]), "more": Inside()}
+        inside = {"odd": Unstarted([f"tool_{number:03}" for number in range(200)]), "more": Unstarted()}
         put_inside(monkeypatch, **inside)
         odd, more = await told(inside)
         assert odd.startswith(
@@ -355,7 +355,7 @@ def test_of_too_many_tools_the_truth_is_told(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_tool_that_cannot_be_offered_leaves_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         dangling = {"name": "bad", "inputSchema": {"type": "object", "$ref": "#/gone"}}
-        inside = {"db": Inside(["query", dangling, "twice", "twice", "a b", "a-b"])}
+        inside = {"db": Unstarted(["query", dangling, "twice", "twice", "a b", "a-b"])}
         put_inside(monkeypatch, **inside)
         async with opened(Server("db", command="x")) as toolbox:
             assert [tool.name for tool in toolbox.tools] == ["db__query", "db__a-b", "db__a-b-2"]
@@ -380,7 +380,7 @@ def test_one_that_hangs_is_waited_for_as_long_as_the_config_says(
     mute: str, limits: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        inside = {"db": Inside()}
+        inside = {"db": Unstarted()}
         inside["db"].mute = {mute, "initialize"} if mute == "server/discover" else {mute}
         put_inside(monkeypatch, **inside)
         assert await told(inside, **limits) == [f"The MCP server db could not be used: {why}"]
@@ -390,7 +390,7 @@ def test_one_that_hangs_is_waited_for_as_long_as_the_config_says(
 
 def test_a_call_is_waited_for_as_long_as_the_config_says(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        inside = {"db": Inside()}
+        inside = {"db": Unstarted()}
         inside["db"].mute = {"tools/call"}
         put_inside(monkeypatch, **inside)
         async with opened(Server("db", command="x", request_ms=20)) as toolbox:
@@ -403,7 +403,7 @@ def test_a_slow_start_is_told_of_while_it_lasts(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(module, "SLOW_S", 0.01)
 
     async def test() -> None:
-        put_inside(monkeypatch, db=(inside := Inside()))
+        put_inside(monkeypatch, db=(inside := Unstarted()))
         inside.slow = True
         told = []
 

@@ -16,7 +16,7 @@ from gateway.link.messages import Server
 OBJECT = {"type": "object", "properties": {"word": {"type": "string"}}}
 
 
-class Inside:
+class Unstarted:
     """Takes the place of `stdio.connect`; the server's name chooses among several."""
 
     def __init__(self, tools: Sequence[str | dict[str, Any]] = ("query", "admin_drop")) -> None:
@@ -65,7 +65,7 @@ class Inside:
                 return {"error": {"code": -32601, "message": f"there is no {method}"}}
 
 
-def put_inside(monkeypatch: pytest.MonkeyPatch, **servers: Inside) -> None:
+def put_inside(monkeypatch: pytest.MonkeyPatch, **servers: Unstarted) -> None:
     """Each server of a name is one of these."""
 
     def connect(server: Server, workspace: str | None, said: stdio.Said) -> Any:

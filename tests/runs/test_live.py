@@ -134,3 +134,11 @@ def test_thoughts() -> None:
     ]
     assert thoughts({"role": "assistant", "content": blocks}) == "hm"
     assert thoughts({"role": "assistant", "content": "x"}) == ""
+
+
+def test_what_is_said_of_a_server_is_no_act() -> None:
+    live = Live(RUN)
+    live.take(Event(RUN.id, 1, 0, ToolStarted("mcp-db", "db", {}, acts=False)))
+    assert not live.acted
+    live.take(Event(RUN.id, 2, 0, ToolStarted("c", "db__query", {})))
+    assert live.acted
