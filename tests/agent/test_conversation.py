@@ -54,7 +54,7 @@ class Held:
     def __init__(self, spec: Spec, behind: WatchedBehind | None = None) -> None:
         self.store = Store()
         self.store.events["r"] = []
-        self.behind = behind or WatchedBehind()
+        self.behind = WatchedBehind() if behind is None else behind
         self.conversation = Conversation(spec, self._emit, self.behind)
         self._task = asyncio.create_task(self.conversation.hold())
 
