@@ -66,10 +66,12 @@ def holders(address: tuple[str, int], proc: Path = PROC) -> list[Holder]:
 def openers(path: Path, proc: Path = PROC) -> list[Holder]:
     """All who have this file open, or one beside it whose name begins with its (a WAL), as far as /proc shows them;
     without this process."""
-    name, found = str(path), []
-    for pid in _pids(proc):
-        if pid != os.getpid() and any(target.startswith(name) for target in _targets(proc / str(pid))):
-            found.append(_holder(pid, proc))
+    others = (pid for pid in _pids(proc) if pid != os.getpid())
+    found = [
+        _holder(pid, proc)
+        for pid in others
+        if any(target.startswith(str(path)) for target in _targets(proc / str(pid)))
+    ]
     return sorted(found, key=lambda holder: holder.pid or 0)
 
 

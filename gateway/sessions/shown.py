@@ -110,7 +110,7 @@ def message(row: Row, number: int) -> Message:
     """A message of a transcript as protocol 4 has it: with the id and the number by which a page knows it again."""
     known: dict[str, Any] = {"id": row.id, "seq": number, **({"runId": row.run} if row.run else {})}
     if row.message.get("role") == COMPACTION:
-        sizes = {name: row.message[name] for name in ("tokensBefore", "tokensAfter") if name in row.message}
+        sizes: dict[str, Any] = {key: row.message[key] for key in ("tokensBefore", "tokensAfter") if key in row.message}
         words = [{"type": "text", "text": "Compaction"}]
         marks: dict[str, Any] = {"kind": "compaction", **known, **sizes}
         return {"role": "system", "content": words, "timestamp": row.message.get("timestamp"), "__openclaw": marks}

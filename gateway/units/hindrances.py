@@ -1,5 +1,7 @@
-"""Settings in a user's own drop-ins that take from a service what it needs. systemd says nothing of them: the service runs,
-and fails later."""
+"""Settings in a user's own drop-ins that take from a service what it needs.
+
+systemd says nothing of them: the service runs, and fails later.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

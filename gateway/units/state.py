@@ -128,7 +128,7 @@ def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
 
 
 def memory_bound(control_group: str, root: Path = CGROUPS) -> bool | None:
-    """Whether the memory controller is there for a unit's control group; None for one without a group, or with cgroup v1."""
+    """Whether the memory controller is there for a unit's control group; None without a group, or with cgroup v1."""
     if not control_group:
         return None
     try:

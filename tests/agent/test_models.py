@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import wire
+from gateway.agent import providers, wire
 from gateway.agent.answer import Answer, Call
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.models import Models
