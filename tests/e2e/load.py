@@ -8,7 +8,10 @@ from typing import Any
 
 from tests.e2e.gateway import PORT, TOKEN
 from tests.e2e.manager import SCRIPTS, VENV, Inside, UserManager
+from tests.effort import EFFORT
 
+REST = 1 if EFFORT >= 1 else 2.5
+"""How much longer a client rests between its requests: clients cost more of a test's time than the gateway does."""
 END_SECONDS = 30.0
 """After SIGTERM each worker still waits for its last answer."""
 
@@ -43,7 +46,7 @@ class Clients:
 @contextmanager
 def load(manager: UserManager, kind: str, **options: object) -> Iterator[Clients]:
     """Starts clients, waits until each has had an answer, and ends them after the block; options are clients.py's."""
-    words = [f"--{name}={value}" for name, value in options.items()]
+    words = [f"--{name}={value}" for name, value in {"pace": 0.01 * REST, **options}.items()]
     with _running(manager, "clients.py", kind, *words) as process:
         clients = Clients(process)
         yield clients
@@ -74,7 +77,7 @@ class Peers:
 
 @contextmanager
 def peers(
-    manager: UserManager, *words: str, pace: float = 0.1, token: str = TOKEN, port: int = PORT, **kinds: int
+    manager: UserManager, *words: str, pace: float = 0.1 * REST, token: str = TOKEN, port: int = PORT, **kinds: int
 ) -> Iterator[Peers]:
     """As `load`, with so many clients of each kind of peers.py; `words` are further options."""
     counts = [f"--{kind.replace('_', '-')}={count}" for kind, count in kinds.items()]

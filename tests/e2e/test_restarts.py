@@ -15,7 +15,7 @@ from tests.e2e.load import Clients, load
 from tests.e2e.manager import UserManager, until
 from tests.effort import daily, share
 
-TIMES = share(20, 6)
+TIMES = share(20, 3)
 BURST = 5
 """Hot restarts that may follow each other at once (lifecycle/phases.py); a stop of the service begins a new count."""
 WORKERS = 4
