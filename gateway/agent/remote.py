@@ -16,6 +16,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from gateway.agent.explaining import Explained, explain
+from gateway.agent.mended import Mended
 from gateway.link.messages import Server
 
 CONNECT_S = 10.0
@@ -37,12 +38,18 @@ async def connect(stack: AsyncExitStack, server: Server) -> Client:
         answers = _Answers()
         try:
             streams = _streamable(server, answers) if kind == "streamable-http" else _sse(server, answers)
-            return await stack.enter_async_context(Client(streams))
+            return await stack.enter_async_context(Client(_mended(streams)))
         except Exception as error:
             said.append(answers.explain(error))
             if not kinds or answers.status not in ANOTHER:
                 words = said[0] if len(said) == 1 else f"streamable HTTP: {said[0]}; SSE: {said[1]}"
                 raise Explained(words) from error
+
+
+@asynccontextmanager
+async def _mended(streams: Any) -> AsyncIterator[Any]:
+    async with streams as (incoming, outgoing):
+        yield Mended(incoming), outgoing
 
 
 class _Answers:

@@ -13,7 +13,30 @@ MAX_DEPTH = 32
 """Of objects and lists in one another."""
 MAX_STEPS = 8
 """References at the root that lead to one another."""
+LEFT_OUT = "x-left-out"
+"""Stands in a schema that nothing could be made of, with the reason."""
 CHOICES = ("anyOf", "oneOf", "allOf")
+
+
+def mend_listing(result: dict[str, Any]) -> None:
+    """Each tool of an answer to tools/list in the form that the SDK takes, which else refuses all for one.
+
+    What is not used here goes: a result that does not suit its tool's own `outputSchema` is a result all the same.
+    """
+    if not isinstance(listed := result.get("tools"), list):
+        return
+    tools = []
+    for tool in listed:
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+            continue
+        schema, why = mend(tool.get("inputSchema") or {})
+        kept: dict[str, Any] = {"name": tool["name"], "inputSchema": schema}
+        if why is not None:
+            kept["inputSchema"] = {"type": "object", LEFT_OUT: why}
+        if isinstance(tool.get("description"), str):
+            kept["description"] = tool["description"]
+        tools.append(kept)
+    result["tools"] = tools
 
 
 def mend(written: Any) -> tuple[dict[str, Any], str | None]:

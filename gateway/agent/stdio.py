@@ -22,6 +22,7 @@ from gateway.agent import escaped
 from gateway.agent.explaining import Explained
 from gateway.agent.failed import Secrets
 from gateway.agent.lines import Lines
+from gateway.agent.mended import Mended
 from gateway.agent.stdout import MAX_LINE, Stdout, Unspeakable
 from gateway.inherited import NAMES
 from gateway.link.messages import Server
@@ -43,7 +44,7 @@ MAX_STDERR_LINE = 500
 MAX_PATH = 300
 """Characters of PATH in a message."""
 
-Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+Streams = tuple[Mended, MemoryObjectSendStream[SessionMessage]]
 _groups: dict[int, str] = {}
 """Of servers that have not been ended yet, with the mark of what they have started."""
 
@@ -89,7 +90,7 @@ async def connect(server: Server, workspace: str | None, said: Said) -> AsyncIte
         asyncio.create_task(_watch(process, said, listening)),
     ]
     try:
-        yield incoming, outgoing
+        yield Mended(incoming), outgoing
     finally:
         incoming.close()
         outgoing.close()

@@ -23,7 +23,7 @@ from gateway.agent.failed import Secrets
 from gateway.agent.names import unique_name
 from gateway.agent.policy import forbidding, idle_patterns, passes_filter
 from gateway.agent.results import Result
-from gateway.agent.schemas import mend
+from gateway.agent.schemas import LEFT_OUT
 from gateway.agent.server import Running
 from gateway.agent.source import Tool
 from gateway.link.messages import Model, Server, Spec
@@ -172,7 +172,7 @@ class Toolbox:
         for tool in listed:
             if not passes_filter(server, tool.name):
                 continue
-            schema, wrong = mend(tool.input_schema)
+            wrong = tool.input_schema.get(LEFT_OUT)
             if counts[tool.name] > 1:
                 wrong = "the server has several of that name"
             if wrong is not None:
@@ -181,7 +181,7 @@ class Toolbox:
             name = unique_name(server.prefix or server.name, tool.name, self._taken)
             self._taken.add(name.lower())
             self._places[name] = _Place(running, tool.name)
-            self.tools.append(Tool(name, tool.description or "", schema))
+            self.tools.append(Tool(name, tool.description or "", tool.input_schema))
         if left_out:
             text = f"Of the MCP server {server.name} these tools are left out: {_list(left_out)}."
             log.warning("%s", text)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mcp_types import Tool
 
-from gateway.agent.schemas import MAX_DEPTH, MAX_SCHEMA, mend
+from gateway.agent.schemas import LEFT_OUT, MAX_DEPTH, MAX_SCHEMA, mend, mend_listing
 
 TEXT = {"type": "string"}
 
@@ -97,3 +98,20 @@ def test_whatever_is_written_is_an_object_or_left_out(written: Any) -> None:
         assert set(schema.get("required", [])) <= set(schema["properties"])
         assert not {"anyOf", "oneOf", "allOf", "$ref"} & set(schema)
         assert mend(schema) == (schema, None)
+
+
+@given(ANYTHING, st.lists(ANYTHING, max_size=3))
+def test_a_listing_has_what_can_be_listed(written: Any, others: list[Any]) -> None:
+    result = {"tools": [{"name": "a", "inputSchema": written}, *others]}
+    mend_listing(result)
+    assert result["tools"][0]["name"] == "a"
+    for tool in result["tools"]:
+        Tool.model_validate(tool, by_name=False)
+        assert (tool["inputSchema"].get(LEFT_OUT) is None) or len(tool["inputSchema"]) == 2
+
+
+def test_what_is_no_listing_stays_as_it_is() -> None:
+    for result in ({}, {"tools": 5}, {"content": []}):
+        before = dict(result)
+        mend_listing(result)
+        assert result == before

@@ -354,11 +354,15 @@ def test_of_too_many_tools_the_truth_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_tool_that_cannot_be_offered_leaves_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
+        untyped = {"name": "untyped", "inputSchema": {"properties": {"a": {}}}, "outputSchema": 5, "annotations": "x"}
+        bare = {"name": "bare"}
         dangling = {"name": "bad", "inputSchema": {"type": "object", "$ref": "#/gone"}}
-        inside = {"db": Unstarted(["query", dangling, "twice", "twice", "a b", "a-b"])}
+        inside = {"db": Unstarted(["query", untyped, bare, 5, {"name": 5}, dangling, "twice", "twice", "a b", "a-b"])}
         put_inside(monkeypatch, **inside)
         async with opened(Server("db", command="x")) as toolbox:
-            assert [tool.name for tool in toolbox.tools] == ["db__query", "db__a-b", "db__a-b-2"]
+            assert [tool.name for tool in toolbox.tools] == [
+                *("db__query", "db__untyped", "db__bare", "db__a-b", "db__a-b-2"),
+            ]
             several = "the server has several of that name"
             assert toolbox.notes[0].text == (
                 "Of the MCP server db these tools are left out: bad (its schema refers to what is not in it), "

@@ -11,6 +11,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from gateway.agent import stdio
+from gateway.agent.mended import Mended
 from gateway.link.messages import Server
 
 OBJECT = {"type": "object", "properties": {"word": {"type": "string"}}}
@@ -19,8 +20,8 @@ OBJECT = {"type": "object", "properties": {"word": {"type": "string"}}}
 class Unstarted:
     """Takes the place of `stdio.connect`; the server's name chooses among several."""
 
-    def __init__(self, tools: Sequence[str | dict[str, Any]] = ("query", "admin_drop")) -> None:
-        self.tools = [each if isinstance(each, dict) else {"name": each, "inputSchema": OBJECT} for each in tools]
+    def __init__(self, tools: Sequence[Any] = ("query", "admin_drop")) -> None:
+        self.tools = [{"name": each, "inputSchema": OBJECT} if isinstance(each, str) else each for each in tools]
         self.mute: set[str] = set()
         """Methods that get no answer."""
         self.wait = asyncio.Event()
@@ -36,7 +37,7 @@ class Unstarted:
         outgoing, sent = anyio.create_memory_object_stream[SessionMessage](16)
         answering = asyncio.create_task(self._answer(received, sent))
         try:
-            yield incoming, outgoing
+            yield Mended(incoming), outgoing
         finally:
             answering.cancel()
             for stream in (received, incoming, outgoing, sent):
