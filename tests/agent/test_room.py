@@ -77,7 +77,10 @@ class Talk:
     """A run's questions, and what has become of them."""
 
     def __init__(self, spec: Spec, tools: list[Tool] | None = None) -> None:
-        self.room = room.make(spec, spec.system, tools or [], Secrets(spec))
+        async def note(tool: str, text: str) -> None:
+            raise AssertionError(text)
+
+        self.room = room.make(spec, spec.system, lambda model: tools or [], Secrets(spec), note)
         self.model = spec.models[0]
         self.text = ""
         self.said: list[Message] = []
