@@ -92,6 +92,8 @@ async def connect(server: Server, workspace: str | None, said: Said) -> AsyncIte
     try:
         yield Mended(incoming), outgoing
     finally:
+        if listening.done():
+            await said.rest()
         incoming.close()
         outgoing.close()
         await _end(process)
