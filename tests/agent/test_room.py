@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import measure, providers, room
+from gateway.agent import measure, room, wire
 from gateway.agent.answer import Answer, Call
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.measure import Known
@@ -40,7 +40,7 @@ def with_window(window: Window, test: Callable[[Provider], Awaitable[None]]) -> 
     async def run() -> None:
         async with Provider(window=window) as provider:
             await test(provider)
-            await providers.http_client().aclose()
+            await wire.connections().aclose()
 
     asyncio.run(asyncio.wait_for(run(), 30))
 
