@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import measure, providers, room
+from gateway.agent import measure, providers, room, wire
 from gateway.agent.measure import Known
 from gateway.link.messages import COMPACTION
 from gateway.sessions.records import Request, Run
@@ -43,9 +43,8 @@ async def living(window: Window) -> AsyncIterator[tuple[Provider, Agents]]:
         try:
             yield provider, there
         finally:
-            await providers.http_client().aclose()
-            providers.http_client.cache_clear()
-            providers._make.cache_clear()
+            await wire.connections().aclose()
+            providers.forget_clients()
 
 
 def run(scenario: Awaitable[None]) -> None:
