@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from gateway import __version__
+from gateway.cli.listening import choose
 from gateway.cli.writer import say, tell_json
 from gateway.control import Control
 from gateway.errors import NotRunning, TimedOut
@@ -20,7 +21,7 @@ from gateway.lifecycle import holders
 from gateway.report import StatusReport
 from gateway.units import state
 from gateway.units.addresses import Address, parse
-from gateway.units.installation import installed_addresses, service_environment, shipped_addresses
+from gateway.units.installation import installed_addresses, service_environment
 from gateway.units.places import lingers, unit_folder
 from gateway.units.state import UnitStates
 from gateway.units.systemctl import NoManager, Systemctl
@@ -111,7 +112,8 @@ def _address(report: StatusReport | None, units: UnitStates | None) -> Address:
         return told[0]
     if units and units.socket.listen:
         return units.socket.listen[0]
-    return (installed_addresses(unit_folder(os.environ)) or shipped_addresses())[0]
+    installed = installed_addresses(unit_folder(os.environ))
+    return (installed or choose(service_environment(os.environ), None, None).addresses)[0]
 
 
 def _verdict(report: StatusReport | None) -> Literal["ok", "unhealthy", "not-running"]:

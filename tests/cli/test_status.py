@@ -222,3 +222,10 @@ def test_who_has_the_port_of_a_gateway_that_is_down(
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_without_units_it_looks_where_the_config_says(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCLAW_GATEWAY_PORT", "28920")
+    stranger = Holder(None, 2001, "ann", "", None)
+    monkeypatch.setattr(module.holders, "holders", lambda address: [stranger])
+    assert "     port  28920: a process of user ann\n" in invoke("status").stdout

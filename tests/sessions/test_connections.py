@@ -331,9 +331,6 @@ async def talk(path, key):
 
 async def main():
     ground = Path(os.environ["GROUND"])
-    asyncio.get_running_loop()
-    from gateway.sessions import connections
-    connections.BUSY_MS = 50
     await talk(ground / "old.sqlite", "a")
     for n, refused in enumerate(REFUSED):
         for what, number in refused.items():

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from subprocess import PIPE, Popen, run
 from typing import Any
@@ -277,6 +277,39 @@ def test_another_process_that_writes_is_waited_for_but_not_for_ever(
             other.close()
             await put(database, "two")
             assert await database.read(texts) == ["two"]
+
+    asyncio.run(scenario())
+
+
+def test_who_writes_while_another_program_does_waits_and_is_stored(tmp_path: Path) -> None:
+    """A clean-up that holds the writer for long."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as database:
+            other = sqlite3.connect(database.path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            sender = asyncio.create_task(put(database, "one"))
+            assert await database.read(texts) == []  # readers do not wait
+            assert not sender.done()
+            other.execute("COMMIT")
+            other.close()
+            await sender
+            assert await database.read(texts) == ["one"]
+
+    asyncio.run(scenario())
+
+
+def test_a_clean_up_or_a_backup_from_outside_between_writes_costs_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as database:
+            with closing(sqlite3.connect(database.path)) as other:
+                for number in range(3):
+                    await put(database, str(number))
+                    other.execute("VACUUM")
+                    with closing(sqlite3.connect(tmp_path / f"copy{number}.sqlite")) as copy:
+                        other.backup(copy)
+                        assert texts(copy) == [str(each) for each in range(number + 1)]
+            assert await database.read(texts) == ["0", "1", "2"]
 
     asyncio.run(scenario())
 
