@@ -24,7 +24,6 @@ _PROPERTIES = (
     "Result",
     "UnitFileState",
     "FragmentPath",
-    "DropInPaths",
     "NeedDaemonReload",
     "MainPID",
     "ExecMainStatus",
@@ -49,7 +48,6 @@ class UnitState:
     enabled: str = ""
     """enabled, disabled, masked, … or empty for a unit without a file."""
     fragment: str = ""
-    drop_ins: tuple[str, ...] = ()
     needs_daemon_reload: bool = False
     main_pid: int = 0
     exit_status: int = 0
@@ -116,7 +114,6 @@ def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
         result=told.get("Result", "success"),
         enabled=told.get("UnitFileState", ""),
         fragment=told.get("FragmentPath", ""),
-        drop_ins=tuple(told.get("DropInPaths", "").split()),
         needs_daemon_reload=told.get("NeedDaemonReload") == "yes",
         main_pid=main_pid,
         exit_status=_number(told.get("ExecMainStatus")),

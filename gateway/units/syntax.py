@@ -106,8 +106,14 @@ def quote(word: str) -> str:
 
 
 def command(words: Iterable[str]) -> str:
-    """A command line for `Exec*=`, where `$` would be an environment variable, except in the program's own path."""
-    program, *rest = map(quote, words)
+    """A command line for `Exec*=`, where `$` would be an environment variable, except in the program's own path.
+
+    systemd takes no quotes, backslashes and control characters there, however they are written: a shell starts it.
+    """
+    program, *rest = words
+    if any(char in "\"'\\\x7f" or char < " " for char in program):
+        program, *rest = "/bin/sh", "-c", 'exec "$0" "$@"', program, *rest
+    program, *rest = map(quote, (program, *rest))
     return " ".join([program, *(word.replace("$", "$$") for word in rest)])
 
 

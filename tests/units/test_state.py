@@ -31,7 +31,6 @@ def test_each_unit() -> None:
     assert states.socket.is_active
     assert states.socket.is_enabled
     assert states.socket.listen == (Address("127.0.0.1", 18789),)
-    assert states.socket.drop_ins == ("/a/10.conf", "/a/20.conf")
     assert states.socket.needs_daemon_reload
     assert not states.service.is_active
     assert not states.service.is_enabled

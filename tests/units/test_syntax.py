@@ -1,3 +1,8 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +74,46 @@ def test_a_dollar_in_a_command_is_no_variable() -> None:
 
 def test_a_dollar_in_the_path_of_the_program_is_taken_as_it_is() -> None:
     assert command(["/a$b/c", "d"]) == "/a$b/c d"
+
+
+ODD_HOMES = ["/home/o'neil", '/home/qu"ote', "/home/back\\slash", "/home/tab\tx", "/home/nl\nx", "/home/del\x7f"]
+"""systemd: "Executable name contains special characters", and no unit."""
+PLAIN_HOMES = [
+    "/home/with space",
+    "/home/a%h%%b",
+    "/home/do$HOME",
+    "/home/semi;colon",
+    "/home/{b}",
+    "/home/#x",
+    "/home/ü",
+]
+
+
+@pytest.mark.parametrize("home", ODD_HOMES)
+def test_a_program_that_systemd_does_not_take_is_started_by_a_shell(home: str) -> None:
+    program = f"{home}/bin/openclaw-gateway"
+    words = split(command((program, "run", "$x")).replace("%%", "%"))
+    assert words == ["/bin/sh", "-c", 'exec "$$0" "$$@"', program.replace("$", "$$"), "run", "$$x"]
+
+
+@pytest.mark.parametrize("home", PLAIN_HOMES)
+def test_any_other_program_is_its_own_command(home: str) -> None:
+    program = f"{home}/bin/openclaw-gateway"
+    assert split(command((program, "run")).replace("%%", "%")) == [program, "run"]
+
+
+@pytest.mark.process
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_systemd_takes_the_command_of_every_home(tmp_path: Path) -> None:
+    units = []
+    for number, home in enumerate((*ODD_HOMES, *PLAIN_HOMES)):
+        program = tmp_path / home[1:] / "bin" / "openclaw-gateway"
+        program.parent.mkdir(parents=True)
+        program.touch(mode=0o755)
+        units.append(tmp_path / f"odd{number}.service")
+        environment = assignments({"OPENCLAW_STATE_DIR": str(program.parent)})
+        units[-1].write_text("\n".join(["[Service]", *environment, f"ExecStart={command((str(program), 'run'))}", ""]))
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    words = ["systemd-analyze", "--user", "verify", *map(str, units)]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert [line for line in (done.stdout + done.stderr).splitlines() if "odd" in line] == []
