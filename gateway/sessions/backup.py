@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from gateway.sessions.connections import StorageFailed, explain, sync_folder, visitor
+from gateway.sessions.connections import StorageFailed, address, explain, find_footing, sync_folder, visitor
 
 
 def copy(database: Path, target: Path) -> int:
@@ -21,7 +21,7 @@ def copy(database: Path, target: Path) -> int:
             _check_room(connection, target)
             os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             connection.execute("PRAGMA query_only=0")  # which would not let it write the copy either
-            connection.execute("VACUUM INTO ?", (str(part),))
+            connection.execute("VACUUM INTO ?", (address(part, find_footing(part).mode.removeprefix("&")),))
         _sync(part)
         _check_absent(target)
         part.rename(target)

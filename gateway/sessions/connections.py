@@ -115,7 +115,8 @@ def lonely_reader(path: Path) -> sqlite3.Connection:
 def visitor(path: Path) -> sqlite3.Connection:
     """For a command beside a gateway that may run or begin: it changes nothing, and leaves no file behind where it
     can. Raises sqlite3.Error."""
-    for mode in ("mode=rw", "mode=ro"):
+    alone = find_footing(path).mode
+    for mode in (f"mode=rw{alone}", f"mode=ro{alone}"):
         try:
             return _connect(path, mode, "query_only=1")
         except sqlite3.OperationalError:
@@ -180,7 +181,7 @@ _CODES = {
 def _connect(path: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
     """Autocommit, to be used by one thread at a time. `casefold(text)` is Python's: SQLite's `lower` knows ASCII."""
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{mode}",
+        address(path, mode),
         uri=True,
         isolation_level=None,
         check_same_thread=False,
@@ -196,6 +197,11 @@ def _connect(path: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def address(path: Path, mode: str = "") -> str:
+    """A file's URI, as SQLite has it."""
+    return f"file:{quote(str(path))}?{mode}"
 
 
 def wal_of(path: Path) -> Path:

@@ -309,6 +309,7 @@ def test_where_nothing_can_be_tried_the_first_error_counts(tmp_path: Path) -> No
 ON_HARD_GROUND = """
 import asyncio, os, sys
 from pathlib import Path
+from gateway.sessions.checkup import look
 from gateway.sessions.store import Store
 
 REFUSED = {"MEMORY": "19"}, {"LOCKS": "37"}, {"LOCKS": "95"}, {"LOCKS": "9", "MEMORY": "19"}
@@ -317,13 +318,16 @@ async def talk(path, key):
     store = Store(path)
     await store.open(1)
     assert store.database.problem is None, store.database.problem
-    async def look():
+    async def read():
         for _ in range(4):
             await store.session("a")
     async def note(n):
         await store.patch(key, "main", lambda entry: {**entry, "n": n}, n)
-    await asyncio.gather(look(), *map(note, range(4)))
+    await asyncio.gather(read(), *map(note, range(4)))
     session = await store.session(key)
+    beside = path.with_name(f"{key}-{path.name}")
+    assert await store.backup(beside) > 0 and look(beside).problem is None  # as commands do it while it runs
+    assert look(path).problem is None and look(path).sessions > 0
     await store.close()
     return store.database._footing, session.entry["n"]
 
