@@ -70,8 +70,9 @@ def acquire(state_dir: Path, inherited: int | None = None, stand_in: Path | None
     except OSError as error:
         os.close(fd)
         return _without(state_dir, error, stand_in)
-    other = _other_host(state_dir) if shared(state_dir) else None
-    return Lease(fd, _problem(state_dir) or other, _mark(state_dir))
+    mark = _mark(state_dir)
+    other = _other_host(state_dir) if mark else None
+    return Lease(fd, _problem(state_dir) or other, mark)
 
 
 def _lock(fd: int, state_dir: Path) -> None:
