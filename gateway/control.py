@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.ours import folder_refusal
 from gateway.paths import Paths
 from gateway.report import ReloadResult, RestartTicket, StatusReport
+
+if TYPE_CHECKING:
+    from gateway.reload.seen import Door, Seen
 
 T = TypeVar("T")
 
@@ -106,6 +109,19 @@ class Control:
             return self._ask("POST", "/control/restart", RestartTicket, body={"reason": reason}, timeout=STATUS_TIMEOUT)
         except _Interrupted:
             return RestartTicket(state="leaving", boot_id=before.boot_id, message="the gateway was leaving already")
+
+    def config(self, path: str, text: str | None, included: dict[str, str]) -> "Seen":
+        """What the gateway makes of a config file with its own environment, as if it contained `text`."""
+        from gateway.reload.seen import Seen  # `status` needs none of what that imports
+
+        body = {"path": path, "text": text, "included": included}
+        return self._ask("POST", "/control/config", Seen, body=body, timeout=RELOAD_TIMEOUT)
+
+    def door(self) -> "Door":
+        """Where and how to connect, as what runs has it."""
+        from gateway.reload.seen import Door
+
+        return self._ask("GET", "/control/door", Door, timeout=STATUS_TIMEOUT)
 
     def _patiently(self, ask: Callable[[float], T], timeout: float, *, what: str) -> T:
         """Bridge the moment of a restart in which the socket is away."""

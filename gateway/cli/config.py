@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.cli.migrate import migrate
 from gateway.cli.plans import FATES, plan_facts, tell_plan
+from gateway.cli.served import Judged, judge
 from gateway.cli.writer import deliver, page, say, tell_json
 from gateway.config import edit, files, json5, lastgood, owners
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
@@ -55,34 +56,38 @@ def check(file: Path | None, as_json: bool) -> None:
     Also names warnings, and the keys that this gateway does not use: OpenClaw's own keys are fine and have no effect.
     Exit code 78 when there are errors, so that a script can check a file before it is put in place.
     """
-    found = _read(file.absolute() if file else None)
-    if file is not None and not found.exists:
+    read = _read(file.absolute() if file else None)
+    if file is not None and not read.exists:
         raise GatewayError(f"{file}: no such file")
+    judged = judge(_environment(), read)
+    found = judged.told()
     if as_json:
         facts = {
             "path": str(found.path),
             "exists": found.exists,
-            "valid": found.config is not None,
+            "valid": judged.valid,
+            "environment": "service" if judged.seen else "shell",
             "issues": found.issues,
             "warnings": found.warnings,
             "unused": found.unused,
         }
         tell_json(facts, indent=2)
     else:
-        _tell_check(found)
-    sys.exit(ExitCode.OK if found.config else ExitCode.CONFIG_INVALID)
+        _tell_check(found, judged)
+    sys.exit(ExitCode.OK if judged.valid else ExitCode.CONFIG_INVALID)
 
 
-def _tell_check(found: Snapshot) -> None:
+def _tell_check(found: Snapshot, judged: Judged) -> None:
     for issue in found.issues:
         say(paint("error:", RED), f" {issue}")
     for warning in found.warnings:
         say(paint("warning:", YELLOW), f" {warning}")
     if found.unused:
         say(f"not used by this gateway: {', '.join(found.unused)}")
-    if not found.exists and found.config:
+    say(judged.where)
+    if not found.exists and judged.valid:
         say(f"{found.path} does not exist; the defaults are in force")
-    elif found.config:
+    elif judged.valid:
         say(paint(f"{found.path}: good", GREEN))
     else:
         count = len(found.issues)
@@ -102,7 +107,7 @@ def plan(file: Path, as_json: bool) -> None:
     new = _read(file.absolute())
     if not new.exists:
         raise GatewayError(f"{file}: no such file")
-    made = _plan(_in_force(paths, file.absolute()), _valid(new))
+    made = _accepted(new) or _plan(_in_force(paths, file.absolute()), _valid(new))
     if as_json:
         tell_json(plan_facts(made), indent=2)
     else:
@@ -158,11 +163,11 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         near = Vocabulary(LATEST, FIRST).nearest(strange)
         ((where, what), *_) = unrecognized(unknown)
         raise ConfigInvalid(f"{where}: {what}{f'; did you mean {near}?' if near else ''}; nothing was written")
-    _valid(after, "nothing was written")
+    accepted = _accepted(after, "nothing was written", included)
     where = ", ".join(included) or str(paths.config)
     if _at(after.merged, keys) != parsed or not all(files.is_own(paths.config, file) for file in included):
         raise GatewayError(f"{path} stands in an included file; edit it there: {where}")
-    made = _plan(_in_force(paths), after)
+    made = accepted or _plan(_in_force(paths), after)
     texts = {**included, **({str(paths.config): text} if text != before.raw else {})}
     try:
         for file, new in () if dry_run else texts.items():
@@ -214,6 +219,14 @@ def _valid(found: Snapshot, remark: str = "") -> Snapshot:
     if found.config is None:
         _refuse(found, remark)
     return found
+
+
+def _accepted(found: Snapshot, remark: str = "", included: dict[str, str] | None = None) -> Plan | None:
+    """What the running gateway would do with it; None where none runs. Ends the command if it has errors there."""
+    judged = judge(_environment(), found, included)
+    if not judged.valid:
+        _refuse(judged.told(), remark)
+    return judged.seen.plan if judged.seen else None
 
 
 def _refuse(found: Snapshot, remark: str) -> NoReturn:

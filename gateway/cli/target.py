@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from gateway.cli.served import door
 from gateway.config import files, lastgood
 from gateway.config.schema import Config
 from gateway.lifecycle.token import token_file
@@ -56,8 +57,10 @@ def find_target(
 ) -> Target:
     """Where to connect, and with which secret. An option for one secret leaves out what would be found for both."""
     paths = Paths.from_env(env)
-    config = _config(paths, env)
-    address = url or env.get("OPENCLAW_GATEWAY_URL") or f"ws://{_host(config)}:{config.gateway.port}"
+    found = _config(paths, env)
+    config = found or Config()
+    named = url or env.get("OPENCLAW_GATEWAY_URL")
+    address = named or f"ws://{_host(config)}:{config.gateway.port}"
     if token or password:
         return Target(address, token, password)
     token, password = env.get("OPENCLAW_GATEWAY_TOKEN"), env.get("OPENCLAW_GATEWAY_PASSWORD")
@@ -65,16 +68,21 @@ def find_target(
     if is_near(address):
         token = config.gateway.auth.token or token
         password = config.gateway.auth.password or password
+        if found is None or (not token and not password):
+            # What only the service has: a variable of its unit, a credential, a program that only it may run.
+            opened = door(env)
+            token, password = (opened.token, opened.password) if opened else (token, password)
+            address = f"ws://127.0.0.1:{opened.port}" if opened and not named and found is None else address
         if not token and not password:
             token = _generated(paths)
     return Target(address, token, password)
 
 
-def _config(paths: Paths, env: Mapping[str, str]) -> Config:
-    """What the gateway runs on: the file, else the last good one, else the defaults."""
+def _config(paths: Paths, env: Mapping[str, str]) -> Config | None:
+    """What the gateway runs on, as far as this shell can tell: the file, else the last good one."""
     snapshot = files.read(paths.config, env, paths.state, door_only=True)
     good = None if snapshot.config else lastgood.load(paths.state, paths.config, env)
-    return snapshot.config or (good.config if good else None) or Config()
+    return snapshot.config or (good.config if good else None)
 
 
 def _host(config: Config) -> str:

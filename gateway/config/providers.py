@@ -197,7 +197,8 @@ def api_key(provider: Provider, env: Lookup) -> str | None:
             return found
     if known is None or known.local or text(provider.entry.get("baseUrl")):
         return None
-    way_out = f"set {' or '.join(variables)} in the environment, or {place}" if variables else f"set {place}"
+    where = "in .env beside the state or for openclaw-gateway.service (not for openclaw-agent.service)"
+    way_out = f"set {' or '.join(variables)} {where}, or {place}" if variables else f"set {place}"
     raise Unusable(place, f'there is no key for the provider "{provider.name}"', way_out)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.cli.served import judge
 from gateway.config import files, former
 from gateway.config.guard import guard
 from gateway.config.validate import SECRET_VARIABLES
@@ -104,10 +105,11 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     known = (*map(str, listen), *(report.listeners if report else ()))
     database = look(paths.database, CHECK_S)
     held = {address: holders.holders((address.host, address.port)) for address in listen}
+    found = guard(files.read(paths.config, env, paths.state), installation.open_addresses(folder, known))
     return Evidence(
         user=user,
         paths=paths,
-        config=guard(files.read(paths.config, env, paths.state), installation.open_addresses(folder, known)),
+        config=judge(env, found).told() if report else found,
         report=report,
         frozen=frozen,
         units=units,

@@ -1,8 +1,12 @@
-"""The control socket's face: status, reload, restart, for the commands of the user who runs the gateway.
+"""The control socket's face: status, reload, restart, and what a config or a connection is to the service, for the
+commands of the user who runs the gateway.
 
 It listens on a Unix socket in a folder of mode 0700, so who can connect may do all this; there is no other auth.
 """
 
+import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,11 +14,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from gateway.config import files
+from gateway.config.files import Snapshot
+from gateway.config.guard import guard
 from gateway.core import Core
+from gateway.reload.plan import make_plan
+from gateway.reload.seen import Door, Seen
 
 
 class _RestartRequest(msgspec.Struct):
     reason: str = "requested"
+
+
+class _ConfigRequest(msgspec.Struct):
+    path: str
+    text: str | None = None
+    included: dict[str, str] = {}
 
 
 def control_routes(core: Core) -> Router:
@@ -32,13 +47,37 @@ def control_routes(core: Core) -> Router:
             return _json({"error": str(error)}, 400)
         return _json(core.request_restart(asked.reason[:200]), 202)
 
+    async def config(request: Request) -> Response:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=_ConfigRequest)
+        except msgspec.DecodeError as error:
+            return _json({"error": str(error)}, 400)
+        found = await asyncio.to_thread(
+            files.read, Path(asked.path), os.environ, core.paths.state, text=asked.text, included=asked.included
+        )
+        return _json(_seen(core, guard(found, core.reachable)))
+
+    async def door(request: Request) -> Response:
+        auth = core.auth
+        return _json(Door(core.config.gateway.port, auth.token, auth.password))
+
     return Router(
         routes=[
             Route("/control/status", status, methods=["GET"]),
             Route("/control/reload", reload, methods=["POST"]),
             Route("/control/restart", restart, methods=["POST"]),
+            Route("/control/config", config, methods=["POST"]),
+            Route("/control/door", door, methods=["GET"]),
         ]
     )
+
+
+def _seen(core: Core, found: Snapshot) -> Seen:
+    plan = None
+    if found.config is not None:
+        mode, held = found.config.gateway.reload.mode, core.report().port_owner == "systemd"
+        plan = make_plan(core.tree, found.tree, core.config, found.config, mode, held)
+    return Seen(found.config is not None, found.issues, found.warnings, found.unused, plan)
 
 
 def _json(value: Any, status: int = 200) -> Response:

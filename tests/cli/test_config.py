@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import config as module
 from gateway.cli.config import config
+from gateway.cli.served import SHELL
 from gateway.config import lastgood
 from gateway.config.files import read
 from gateway.errors import ConfigInvalid, GatewayError
@@ -65,7 +66,7 @@ def told(*arguments: str) -> Any:
 def test_check_of_a_good_file(file: Path) -> None:
     result = call("check")
     assert result.exit_code == ExitCode.OK
-    assert result.output.splitlines() == ["not used by this gateway: channels", f"{file}: good"]
+    assert result.output.splitlines() == ["not used by this gateway: channels", SHELL, f"{file}: good"]
 
 
 def test_check_lists_every_error_and_ends_with_78(file: Path) -> None:
