@@ -37,10 +37,12 @@ def test_a_full_openclaw_config_is_accepted_and_its_unused_keys_are_listed() -> 
     assert [line for line in found.warnings if not line.startswith(str(found.path))] == [
         "models.providers.local.apiKey: the environment variable UNSET_KEY is not set; left as it is",
         'agents.defaults.model: models.providers.anthropic.apiKey: there is no key for the provider "anthropic"; '
-        "set ANTHROPIC_API_KEY in .env beside the state or for openclaw-gateway.service (not for openclaw-agent.service), "
+        "set ANTHROPIC_API_KEY in .env beside the state or for openclaw-gateway.service "
+        "(not for openclaw-agent.service), "
         "or models.providers.anthropic.apiKey",
         'agents.defaults.model: models.providers.openai.apiKey: there is no key for the provider "openai"; '
-        "set OPENAI_API_KEY in .env beside the state or for openclaw-gateway.service (not for openclaw-agent.service), "
+        "set OPENAI_API_KEY in .env beside the state or for openclaw-gateway.service "
+        "(not for openclaw-agent.service), "
         "or models.providers.openai.apiKey",
     ]
 

@@ -65,7 +65,8 @@ def test_what_cannot_be_used_is_passed_over_and_told_of() -> None:
     assert names(models.chain(config, nothing, "main")) == ["mock/m1"]
     assert models.problems(config, nothing) == [
         'agents.defaults.model: models.providers.openai.apiKey: there is no key for the provider "openai"; '
-        "set OPENAI_API_KEY in .env beside the state or for openclaw-gateway.service (not for openclaw-agent.service), "
+        "set OPENAI_API_KEY in .env beside the state or for openclaw-gateway.service "
+        "(not for openclaw-agent.service), "
         "or models.providers.openai.apiKey"
     ]
     with pytest.raises(Unusable, match="OPENAI_API_KEY"):

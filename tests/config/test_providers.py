@@ -30,7 +30,8 @@ def test_a_provider_that_everybody_knows_needs_its_key_alone() -> None:
         resolve(providers.find({}, "anthropic"))
     assert str(caught.value) == (
         'models.providers.anthropic.apiKey: there is no key for the provider "anthropic"; '
-        "set ANTHROPIC_API_KEY in .env beside the state or for openclaw-gateway.service (not for openclaw-agent.service), "
+        "set ANTHROPIC_API_KEY in .env beside the state or for openclaw-gateway.service "
+        "(not for openclaw-agent.service), "
         "or models.providers.anthropic.apiKey"
     )
     assert providers.find({}, "nobody") is None
