@@ -57,32 +57,29 @@ def find_target(
 ) -> Target:
     """Where to connect, and with which secret. An option for one secret leaves out what would be found for both."""
     paths = Paths.from_env(env)
-    found = _config(paths, env)
-    config = found or Config()
-    named = url or env.get("OPENCLAW_GATEWAY_URL")
-    address = named or f"ws://{_host(config)}:{config.gateway.port}"
+    snapshot = files.read(paths.config, env, paths.state, door_only=True)
+    # What only the service has: a variable of its unit, a credential, a program that only it may run.
+    opened = door(env) if snapshot.config is None else None
+    config = snapshot.config or (None if opened else _last_good(paths, env)) or Config()
+    port = opened.port if opened else config.gateway.port
+    address = url or env.get("OPENCLAW_GATEWAY_URL") or f"ws://{_host(config)}:{port}"
     if token or password:
         return Target(address, token, password)
     token, password = env.get("OPENCLAW_GATEWAY_TOKEN"), env.get("OPENCLAW_GATEWAY_PASSWORD")
     split(address)
     if is_near(address):
-        token = config.gateway.auth.token or token
-        password = config.gateway.auth.password or password
-        if found is None or (not token and not password):
-            # What only the service has: a variable of its unit, a credential, a program that only it may run.
-            opened = door(env)
-            token, password = (opened.token, opened.password) if opened else (token, password)
-            address = f"ws://127.0.0.1:{opened.port}" if opened and not named and found is None else address
+        auth = config.gateway.auth
+        token, password = auth.token or token, auth.password or password
+        opened = opened or (None if token or password else door(env))
+        token, password = (opened.token, opened.password) if opened else (token, password)
         if not token and not password:
             token = _generated(paths)
     return Target(address, token, password)
 
 
-def _config(paths: Paths, env: Mapping[str, str]) -> Config | None:
-    """What the gateway runs on, as far as this shell can tell: the file, else the last good one."""
-    snapshot = files.read(paths.config, env, paths.state, door_only=True)
-    good = None if snapshot.config else lastgood.load(paths.state, paths.config, env)
-    return snapshot.config or (good.config if good else None)
+def _last_good(paths: Paths, env: Mapping[str, str]) -> Config | None:
+    good = lastgood.load(paths.state, paths.config, env)
+    return good.config if good else None
 
 
 def _host(config: Config) -> str:

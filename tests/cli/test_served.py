@@ -108,7 +108,7 @@ def test_commands_connect_with_what_the_service_has(service: dict[str, str]) -> 
     assert find_target(service) == Target("ws://127.0.0.1:18801", "of-the-unit", None)
     assert find_target(service, url="ws://127.0.0.1:5").url == "ws://127.0.0.1:5"
     assert find_target(service, url="wss://gateway.example").token is None
-    assert find_target(service, token="mine") == Target("ws://127.0.0.1:18789", "mine", None)
+    assert find_target(service, token="mine") == Target("ws://127.0.0.1:18801", "mine", None)
 
 
 def test_and_without_one_with_what_there_is(nobody: dict[str, str]) -> None:
