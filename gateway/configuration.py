@@ -103,7 +103,9 @@ class Configuration:
         if before and before.ended in ("starting", "running"):
             # Only after a death: a start that somebody wants is the one that shows whether it would succeed.
             suspect = suspicion.holds(snapshot.digest, now)
-        good = lastgood.load(self._paths.state, self._paths.config, os.environ)
+        # Only where it is needed: it asks programs for their secrets once more.
+        needed = suspect or snapshot.config is None
+        good = lastgood.load(self._paths.state, self._paths.config, os.environ) if needed else None
         fallback = files.without_file(os.environ, snapshot.dotenv)
         active = choose(snapshot, guard(good, self.reachable) if good else None, fallback, suspect=suspect)
         digest = active.digest if active.source == "file" else ""
@@ -118,13 +120,8 @@ class Configuration:
 
     def ready(self) -> None:
         """This process serves: whatever was held against its config is over."""
-        self._record.update(ended="running")
-        self._absolve()
-
-    def _absolve(self) -> None:
-        active, suspicion = self._reloader.active, self._record.memory.suspicion
-        if suspicion.digest and (active.source, active.digest) == ("file", suspicion.digest):
-            self._record.update(suspicion=Suspicion())
+        kept = self._record.memory.suspicion if self._reloader.active.source == "last-good" else Suspicion()
+        self._record.update(ended="running", suspicion=kept)
 
     def tell(self) -> None:
         """Log what is wrong with the config that this process started on."""
@@ -237,8 +234,9 @@ class Configuration:
         self._notifier.reloading()
 
     def end(self, result: ReloadResult) -> None:
-        if result.outcome != "restart":  # else the next start will show it
-            self._absolve()
+        taken = self._reloader.active.digest if self._reloader.active.source == "file" else ""
+        if taken and taken == self._record.memory.suspicion.digest and result.outcome != "restart":
+            self._record.update(suspicion=Suspicion())  # of a restart the next start will show it
         self._notifier.ready(self._status())
         self._tell_clients()
         wanted = self.snapshot.files

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspici
 from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.report import ReloadResult, RestartTicket
+from tests.effort import examples
 from tests.fakes.service_manager import FakeNotifier
 
 
@@ -238,22 +240,31 @@ def test_a_config_whose_action_failed_is_tried_by_a_start_and_left_alone_if_that
     assert reload(it).outcome == "hot" and not it.degraded
 
 
+MEMORY = Path("/dev/shm")
+"""Where a file is on disk at once."""
+
+
 class Fates(RuleBasedStateMachine):
     """Edits, broken files, repairs, restarts, stops, and kills at any moment of all that."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory()
+        self.folder = TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.scene = Starts(Path(self.folder.name))
         self.number, self.valid = 0, True
         self.deaths: Counter[int] = Counter()
         """Of starts in a row, by the number of the config."""
         self.edit()
         self.it: Configuration | None = None
+        self.scene.record.update(ended="stop")
         self.start()
+        self.become_ready(settled=True)
 
     def teardown(self) -> None:
-        self.folder.cleanup()
+        try:
+            self.a_start_that_somebody_wants_runs_on_the_file()
+        finally:
+            self.folder.cleanup()
 
     @rule()
     def edit(self) -> None:
@@ -285,19 +296,14 @@ class Fates(RuleBasedStateMachine):
         self.it = None
 
     @precondition(lambda self: self.it is not None and not self.ready)
-    @rule()
-    def become_ready(self) -> None:
+    @rule(settled=st.booleans())
+    def become_ready(self, settled: bool) -> None:
         assert self.it is not None
         self.it.ready()
         self.ready = True
         if self.it.report().source == "file":
             del self.deaths[self.seen]
-
-    @precondition(lambda self: self.it is not None and self.ready)
-    @rule()
-    def settle(self) -> None:
-        assert self.it is not None
-        if self.it._started_on is not None:
+        if settled and self.it._started_on is not None:
             self.it._keep(self.it._started_on)
 
     @precondition(lambda self: self.it is not None and self.ready)
@@ -322,9 +328,8 @@ class Fates(RuleBasedStateMachine):
         assert self.deaths[self.seen] >= DEATHS and "is tried again in" in report.suspect
         assert suspicion.until() - suspicion.at <= LONGEST_PAUSE_S
 
-    @invariant()
     def a_start_that_somebody_wants_runs_on_the_file(self) -> None:
-        if self.valid and self.it is None:
+        if self.valid:
             after = Starts(Path(self.folder.name))
             after.now, after.record = self.scene.now, _stopped(self.scene.record)
             it = after.start()
@@ -341,6 +346,7 @@ def _stopped(record: Record) -> Record:
 
 
 TestFates = Fates.TestCase
+TestFates.settings = settings(max_examples=examples(100), stateful_step_count=25)
 
 
 def test_a_secret_in_a_file_is_read_anew_and_its_loss_locks_nobody_out(scene: Starts) -> None:

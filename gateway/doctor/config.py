@@ -46,7 +46,7 @@ def not_in_force(evidence: Evidence) -> Iterator[Finding]:
     """A good file, and a gateway that runs on something else: it was mended while nobody watched."""
     report = evidence.report
     if report and not evidence.config.issues and "config" in report.degraded:
-        detail = f"the gateway runs on {report.config.source}, and the file is good now"
+        detail = report.config.suspect or f"the gateway runs on {report.config.source}, and the file is good now"
         yield Finding("warning", "the config is good but not in force", detail, "openclaw-gateway reload")
 
 
