@@ -295,6 +295,14 @@ class Fates(RuleBasedStateMachine):
             self.deaths[self.seen] += 1 if self.scene.now - self.began < HANG_S else DEATHS
         self.it = None
 
+    @rule(times=st.integers(1, DEATHS + 1))
+    def be_killed_in_starts(self, times: int) -> None:
+        for _ in range(times):
+            if self.it is not None:
+                self.kill()
+            self.start()
+            self.a_good_config_is_not_blamed_for_a_kill()
+
     @precondition(lambda self: self.it is not None and not self.ready)
     @rule(settled=st.booleans())
     def become_ready(self, settled: bool) -> None:
