@@ -112,7 +112,8 @@ def _name_of(entries: dict[str, Any], id: str) -> str:
 
 
 def _is(name: Any, id: str) -> bool:
-    return (text(name) or "").lower() == id.strip().lower()
+    plain = text(name)
+    return plain is not None and catalog.agent_id(plain) == catalog.agent_id(id)
 
 
 def _binds(binding: Any, id: str) -> bool:

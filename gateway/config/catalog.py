@@ -4,12 +4,16 @@ The section is not in `schema`, so nothing has validated it: whatever stands the
 parts.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 MAIN = "main"
 GLOBAL = "global"
+MAX_AGENT_ID = 64
+_AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_NO_ID = re.compile(r"[^a-z0-9_-]+")
 ASSISTANT, AVATAR = "Assistant", "A"
 """What a page shows for an agent that nobody has named."""
 
@@ -93,9 +97,18 @@ def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
     return tuple(found.values())
 
 
+def agent_id(name: str) -> str:
+    """The id of an agent that is called so, as OpenClaw makes it: the name of folders, and a part of keys."""
+    plain = name.strip().lower()
+    if _AGENT_ID.fullmatch(plain):
+        return plain
+    return _NO_ID.sub("-", plain).strip("-")[:MAX_AGENT_ID] or MAIN
+
+
 def find(tree: dict[str, Any], id: str) -> Agent | None:
-    """The agent of an id, in whatever case."""
-    wanted = id.strip().lower()
+    """The agent of an id, or of what it is called in the config; None for a name without a letter of an id."""
+    plain = id.strip().lower()
+    wanted = agent_id(plain) if _NO_ID.sub("", plain) else plain
     return next((each for each in agents(tree) if each.id == wanted), None)
 
 
@@ -145,7 +158,7 @@ def _listed(tree: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
             if isinstance(each, dict)
         ),
     ]
-    return [(key, id.lower(), each) for key, named, each in listed if isinstance(each, dict) and (id := text(named))]
+    return [(key, agent_id(id), each) for key, named, each in listed if isinstance(each, dict) and (id := text(named))]
 
 
 def _part(entry: dict[str, Any], key: str) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Protocol
 
-from gateway.config import legacy
+from gateway.config import legacy, twins
 from gateway.config.openclaw import ROWS, Fate, Row
 from gateway.config.parse import Path, Place, dotted, issue
 from gateway.config.providers import cut
@@ -25,14 +25,16 @@ class Locate(Protocol):
 def errors(tree: dict[str, Any], locate: Locate) -> list[Issue]:
     """What restricts or protects something that is done here, and is not honoured."""
     asked = [_told(tree, row, path, locate) for row, path in _asked(tree, Fate.RESTRICTS)]
-    return asked + [_old(each, locate) for each in legacy.found(tree) if each.name.restricts]
+    asked += [_old(each, locate) for each in legacy.found(tree) if each.name.restricts]
+    return asked + [_twin(each, locate, "rename one of them") for each in islice(twins.agents(tree), MAX_ASKED)]
 
 
 def warnings(tree: dict[str, Any], locate: Locate) -> list[str]:
     """What promises something that is not here, names of former days, and keys that nobody knows."""
     lacking = [str(_told(tree, row, path, locate)) for row, path in _asked(tree, Fate.LACKS)]
     former = [str(_old(each, locate)) for each in legacy.found(tree) if not each.name.restricts]
-    return [*lacking, *former, *_unknown(tree, locate)]
+    same = [str(_twin(each, locate, "the first one counts")) for each in islice(twins.providers(tree), MAX_ASKED)]
+    return [*lacking, *former, *same, *_unknown(tree, locate)]
 
 
 def _asked(tree: dict[str, Any], fate: Fate) -> Iterator[tuple[Row, Path]]:
@@ -80,6 +82,11 @@ def _fill(text: str, said: dict[str, str]) -> str:
     for name, value in said.items():
         text = text.replace(f"{{{name}}}", value)
     return text
+
+
+def _twin(twin: twins.Twins, locate: Locate, hint: str) -> Issue:
+    path, what = twin
+    return issue(locate(path, key=True), what, dotted(path), hint=hint)
 
 
 def _old(old: legacy.Old, locate: Locate) -> Issue:

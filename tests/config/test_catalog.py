@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,3 +111,26 @@ def test_nothing_in_a_file_can_break_it(tree: dict[str, Any]) -> None:
     found = catalog.defaults(tree)
     assert found.agent in found.agents
     catalog.assistant(tree, found.agent)
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("Main", "main"),
+        (" My Agent! ", "my-agent"),
+        ("a_b-c", "a_b-c"),
+        ("日本", "main"),
+        ("-x-", "x"),
+        ("a" * 70, "a" * 64),
+    ],
+)
+def test_an_agents_id_is_made_as_openclaw_makes_it(name: str, id: str) -> None:
+    assert catalog.agent_id(name) == id
+
+
+def test_an_agent_is_found_by_what_it_is_called_and_not_by_what_is_no_name() -> None:
+    tree = {"agents": {"entries": {"My Agent": {"name": "x"}}}}
+    assert [each.id for each in catalog.agents(tree)] == ["my-agent"]
+    for name in ("my-agent", "My Agent", "MY-AGENT"):
+        assert catalog.find(tree, name)
+    assert catalog.find({}, "日本") is None
