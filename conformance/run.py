@@ -21,13 +21,14 @@ from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conformance import chats, providing, tui
+from conformance import chats, configs, providing, tui
 from conformance.clients import CLIENTS, COMMANDS, Client, install, make_home, run
 from conformance.gateways import OUT, Gateway, running
 from conformance.pages import MODEL, PAGES, WITH_MODEL, allow, free_port, walk
 from conformance.scene import Scene
 from conformance.sight import Sight
 from conformance.verdict import Run
+from gateway.config.vocabulary import LATEST
 
 PACE_MS = 5
 """Of a word of an answer that a command awaits; one of minutes can be left, as `openai` does."""
@@ -80,6 +81,10 @@ def _commands(
         for command in client.commands:
             if not options.only or command in options.only:
                 yield _one(client, command, homes[client.version], gateway, options.restart)
+        if client.version == LATEST and not options.only:
+            for done in configs.check(client, homes[client.version]):
+                _keep(done)
+                yield done
 
 
 def _talks(

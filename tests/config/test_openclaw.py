@@ -10,6 +10,7 @@ import pytest
 
 from gateway.config import vocabulary
 from gateway.config.fields import FIELDS, SECTIONS
+from gateway.config.legacy import NAMES
 from gateway.config.openclaw import ROWS, Fate, is_read, row
 from gateway.config.vocabulary import LATEST
 
@@ -96,3 +97,11 @@ def test_rows_are_whole() -> None:
     for each in ROWS:
         assert each.says and (each.way_out or each.fate is Fate.SILENT), each
     assert row(("zzz",)) is None
+
+
+def test_the_page_has_the_table() -> None:
+    page = (Path(vocabulary.__file__).parents[2] / "docs" / "config.md").read_text()
+    missing = [each.path for each in ROWS if f"`{each.path}`" not in page]
+    missing += [each.says for each in ROWS if each.says not in page]
+    missing += [name.old for name in NAMES if f"| `{name.old}` | `{name.new}` |" not in page]
+    assert missing == []
