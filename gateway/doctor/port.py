@@ -15,7 +15,8 @@ def foreign_listener(evidence: Evidence) -> Iterator[Finding]:
     """Somebody else has the port, so that our socket unit cannot."""
     if _held_by_our_manager(evidence):
         return
-    strangers = [holder for holder in evidence.holders if not _is_gateway(holder, evidence)]
+    told = {path.name for path in evidence.former_units}  # `units.former` has the remedy
+    strangers = [each for each in evidence.holders if not _is_gateway(each, evidence) and each.unit not in told]
     if strangers:
         port = evidence.listen[0].port
         remedy = next((f"kill {holder.pid}" for holder in strangers if holder.pid and not holder.is_foreign), "")

@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from gateway.cli import status as module
-from gateway.cli.status import duration
+from gateway.cli.status import MAX_WARNINGS, duration
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle.holders import Holder
@@ -102,6 +102,14 @@ def test_frozen(invoke: Invoke, manager: Any, gateway: Any) -> None:
     result = invoke("status")
     assert result.exit_code == ExitCode.UNHEALTHY
     assert "does not answer" in result.stdout
+
+
+def test_a_config_that_asks_in_vain(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:
+    warnings = tuple(f"w{number}" for number in range(MAX_WARNINGS + 2))
+    gateway.report = report(config=ConfigReport("/c", "good", "file", warnings=warnings))
+    output = invoke("status").stdout
+    assert "- warning: w4\n" in output and "w5" not in output
+    assert "- 2 more: openclaw-gateway config check\n" in output
 
 
 def test_a_config_that_is_not_in_force(invoke: Invoke, manager: Any, gateway: Any, report: Report) -> None:

@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.config import files
 from gateway.config.schema import Auth, Config, DeviceAutoApprove, Gateway, TrustedProxy
 from gateway.doctor.checks import CHECKS, examine
+from gateway.doctor.config import MAX_WARNINGS
 from gateway.doctor.evidence import LARGE_WAL, Evidence
 from gateway.doctor.finding import Finding
 from gateway.doctor.inotify import Usage
@@ -323,6 +324,31 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     ("absent", {"absent": (Address("10.9.9.9", 1),)}, "warning", "10.9.9.9:1", "ip address"),
     (
+        "a unit of former days",
+        {"former_units": (Path("/u/clawdbot-gateway.service"),)},
+        "warning",
+        "would take the port at the next login",
+        "systemctl --user disable --now clawdbot-gateway.service; rm /u/clawdbot-gateway.service",
+    ),
+    (
+        "a unit of former days on the port",
+        {
+            "former_units": (Path("/u/clawdbot-gateway.service"),),
+            "holders": (replace(FOREIGN, unit="clawdbot-gateway.service"),),
+        },
+        "problem",
+        "/u/clawdbot-gateway.service holds the port",
+        "systemctl --user disable --now clawdbot-gateway.service; rm /u/clawdbot-gateway.service",
+    ),
+    ("config warning", {"config": config(warnings=("cron: no job runs here (x)",))}, "warning", "no job runs here", ""),
+    (
+        "config of former days",
+        {"former_configs": (Path("/h/.clawdbot/clawdbot.json"),)},
+        "note",
+        "is not read; /h/.openclaw/openclaw.json is",
+        "rm /h/.clawdbot/clawdbot.json",
+    ),
+    (
         "config errors",
         {"config": config(config=None, issues=(Issue("wrong", "a.b", "/c", 1, 2), Issue("x")))},
         "problem",
@@ -500,3 +526,12 @@ def test_every_check_is_in_the_table() -> None:
 
 def test_a_finding_is_plain_data() -> None:
     assert Finding("note", "x") == Finding("note", "x", "", "")
+
+
+def test_a_bounded_number_of_warnings_of_the_config_and_none_twice() -> None:
+    path = Path("/h/.env")
+    secret = f"{path}: holds a secret and others may read it; run: chmod 600 {path}"
+    many = (secret, *(f"w{number}" for number in range(MAX_WARNINGS + 3)))
+    found = [each.title for each in examine(replace(HEALTHY, config=config(warnings=many, exposed=(path,))))]
+    assert found.count("the config asks for what it does not get") == MAX_WARNINGS
+    assert "3 more warnings of the config" in found and "others can read a secret" in found

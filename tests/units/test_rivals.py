@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gateway.units import AGENT_SOCKET, MARK, SERVICE, SOCKET
-from gateway.units.rivals import foreign_units, openclaw_unit, system_units
+from gateway.units.rivals import foreign_units, former_units, openclaw_unit, system_units
 
 OPENCLAW = """\
 [Unit]
@@ -92,3 +92,11 @@ def test_system_units_enabled_or_not(tmp_path: Path) -> None:
 def test_a_masked_system_unit_never_runs(tmp_path: Path) -> None:
     (tmp_path / SERVICE).symlink_to("/dev/null")
     assert system_units([tmp_path]) == []
+
+
+def test_units_of_former_days(env: dict[str, str]) -> None:
+    old = user_unit(env, "clawdbot-gateway.service", "[Service]\n")
+    profile = user_unit(env, "moltbot-gateway-work.service", "[Service]\n")
+    user_unit(env, "other.service", "[Service]\n")
+    assert former_units(env) == [old, profile]
+    assert foreign_units(env) == []
