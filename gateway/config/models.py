@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.config import catalog, model_policy, providers
+from gateway.config import catalog, legacy, model_policy, providers
 from gateway.config.catalog import Agent, section, text, whole
 from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED, Unusable
 from gateway.config.substitute import Lookup, config_env
@@ -172,7 +172,8 @@ def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
     found: list[str] = []
     for agent in catalog.agents(tree):
         if unclear := _unclear(tree, agent):
-            found.append(str(unclear))
+            if unclear.way_out != legacy.HOW:  # else it is told as what it is, with its line
+                found.append(str(unclear))
             continue
         for place, name in _names(tree, agent):
             try:

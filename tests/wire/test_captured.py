@@ -61,8 +61,6 @@ NO_HEARTBEATS = {"code": "UNAVAILABLE", "message": "heartbeats are not available
 OTHERWISE: dict[str, dict[str, Any]] = {"set-heartbeats": NO_HEARTBEATS, "wake": NO_HEARTBEATS}
 """What we cannot do and say so, where they did it."""
 
-UNKNOWN_KEY = "480a59e8-7970-406e-ac6c-9f55635dbf5e"
-"""A patch with a key that nobody knows: they refuse it; we keep what a later version may know."""
 RIGHT_HASH = "6131f84d205597703d5ef87fc1b9b47655d4b0f198a5062ee59a77ecd6750b44"
 """Of the config file as it was when the frames were captured."""
 USERS_OWN = (".parsed", ".config", ".sourceConfig", ".runtimeConfig")
@@ -138,8 +136,6 @@ def test_a_captured_request_gets_their_answer(
     assert (ours["type"], ours["id"]) == ("res", request_["id"])
     if method in LATER:
         assert ours["error"]["message"] == f"unknown method: {method}", "it is here: take it out of LATER"
-    elif request_["id"] == UNKNOWN_KEY:
-        assert ours["ok"]
     elif method in OTHERWISE:
         assert ours["error"] == OTHERWISE[method]
     elif not theirs["ok"]:
