@@ -335,6 +335,8 @@ MACHINE: list[tuple[str, Prepare]] = [
     ("config check", hostile_config),
     ("config check", good_config),
     ("config check EVIL", nothing),
+    ("config migrate --dry-run", hostile_config),
+    ("config migrate", good_config),
     ("config plan new.json", other_config),
     ("config get", good_config),
     ("config get ui.assistant.name", good_config),
