@@ -27,11 +27,10 @@ def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str]
         raise Unusable(f"{place}.modelPolicy.allow", what, "add it there, or choose another model")
 
 
-def unclear(tree: dict[str, Any], agent: Agent) -> Unusable | None:
+def unclear(tree: dict[str, Any]) -> Unusable | None:
     """Why the echo must not answer for a config that names no model: it means to name one."""
-    for entry, place in ((agent.entry, agent.key), (section(tree, "agents", "defaults"), _SHARED)):
-        if entry.get("model") not in (None, "", {}):
-            return Unusable(f"{place}.model", "it names no model", 'write it as "provider/model"')
+    if problem := misspelt(section(tree, "agents", "defaults"), _SHARED):
+        return problem
     old = legacy.model(tree)
     if old:
         return Unusable(dotted(old.path), str(old), legacy.HOW)
@@ -40,6 +39,13 @@ def unclear(tree: dict[str, Any], agent: Agent) -> Unusable | None:
             way_out = f'list models there, or set {_SHARED}.model to "{cut(name)}/…"'
             return Unusable(f"models.providers.{cut(name)}", "it lists no model", way_out)
     return None
+
+
+def misspelt(entry: dict[str, Any], place: str) -> Unusable | None:
+    """What stands where a model does, and is none."""
+    if entry.get("model") in (None, "", {}):
+        return None
+    return Unusable(f"{place}.model", "it names no model", 'write it as "provider/model"')
 
 
 def _fits(allowed: str, name: str) -> bool:

@@ -6,7 +6,7 @@ agents.defaults.model             ─┘
 no name anywhere: the first model under models.providers, else the built-in echo
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None =
         named = [str(_understood(tree, *each, agent)) for each in _names(tree, agent)]
         model_policy.require(tree, agent, str(ref), named)
         return [_resolve(tree, ref, lookup)]
-    if unclear := _unclear(tree, agent):
+    for unclear in _unclear(tree, [agent]):
         raise unclear
     found: list[Model] = []
     failed: list[Unusable] = []
@@ -170,11 +170,10 @@ def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
     """A sentence for each model that the config names for an agent and that cannot be used."""
     lookup = environment(tree, env)
     found: list[str] = []
-    for agent in catalog.agents(tree):
-        if unclear := _unclear(tree, agent):
-            if unclear.way_out != legacy.HOW:  # else it is told as what it is, with its line
-                found.append(str(unclear))
-            continue
+    agents = catalog.agents(tree)
+    # What has another name today is told as that, with its line.
+    found += [str(each) for each in _unclear(tree, agents) if each.way_out != legacy.HOW]
+    for agent in agents:
         for place, name in _names(tree, agent):
             try:
                 _resolve(tree, parse(tree, place, name, agent), lookup)
@@ -204,10 +203,16 @@ def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
     yield DEFAULT, next(listed, f"{BUILTIN}/{ECHO}")
 
 
-def _unclear(tree: dict[str, Any], agent: Agent) -> Unusable | None:
-    """Why the echo must not answer where no model is named that can be understood."""
-    named = agent.models or any(row for each in providers.providers(tree) for row in each.models())
-    return None if named else model_policy.unclear(tree, agent)
+def _unclear(tree: dict[str, Any], agents: Iterable[Agent]) -> Iterator[Unusable]:
+    """Why the echo must not answer for agents of which no model is named that can be understood."""
+    if any(row for each in providers.providers(tree) for row in each.models()):
+        return
+    shared: list[Unusable | None] = []
+    for agent in agents:
+        if not agent.models:
+            shared = shared or [model_policy.unclear(tree)]  # once, however many there are
+            if problem := model_policy.misspelt(agent.entry, agent.key) or shared[0]:
+                yield problem
 
 
 def _resolve(tree: dict[str, Any], ref: Ref, env: Lookup) -> Model:
