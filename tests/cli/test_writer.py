@@ -21,7 +21,11 @@ PRINTING = {"echo", "secho", "style", "unstyle", "confirm", "prompt", "echo_via_
 WRITING = {"write", "writelines", "writev", "print_exc", "print_exception", "execvp", "execv", "system"}
 PROGRAMS = {"subprocess", "pty", "curses"}
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
-FILES = {"gateway/cli/config.py: files.write", "gateway/cli/conversation/past.py: file.write"}
+FILES = {
+    "gateway/cli/config.py: files.write",
+    "gateway/cli/migrate.py: files.write",
+    "gateway/cli/conversation/past.py: file.write",
+}
 """What else is written: files."""
 EVIL = "a\x1b]52;c;eA==\x07\x9b2J\u202e\nb"
 SHOWN = r"a\x1b]52;c;eA==\x07\x9b2J\u202e"

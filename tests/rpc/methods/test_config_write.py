@@ -280,6 +280,7 @@ def test_what_a_client_sends_back_as_a_whole_goes_into_its_files(parts: Written,
         ("{tts: {$include: './a.json'}, ui: {$include: './a.json'}}", "{tts: {assistant: {name: 'x'}}}", "a.json"),
         ("{bindings: [{$include: './b.json'}]}", "{bindings: null}", "openclaw.json"),
         ("{tts: {$include: '../out/c.json'}}", "{tts: {auto: 'off'}}", "c.json"),
+        ("{tts: {$include: './gone.json'}}", "{tts: {auto: 'off'}}", "gone.json"),
     ],
 )
 def test_what_no_file_has_alone_is_refused_with_its_name(
