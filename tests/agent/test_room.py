@@ -87,6 +87,9 @@ class Talk:
         self.waits: list[Waiting] = []
         self.answer = Answer(self.model)
 
+    async def _note(self, name: str, text: str) -> None:
+        raise AssertionError("every tool is taken")
+
     async def ask(self) -> "Talk":
         self.answer, self.text = Answer(self.model), ""
         async for what in self.room.ask(self.answer):
