@@ -1,11 +1,12 @@
 """OpenClaw's transcripts as pydantic-ai's messages.
 
-A transcript may be of any age and have been cut anywhere; a provider refuses a call without its result, and a result
-without its call. So calls that have none get one that says so, and results that belong to nothing are left out.
+A transcript may be of any age and origin, and have been cut anywhere; a provider refuses a call without its result, a
+result without its call, an id or a name with the wrong letters, a text without words, two messages of the user's in a
+row, and a picture that is not what it says. So all of that is made to what every provider takes, or left out.
 """
 
-import base64
-import binascii
+import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -24,54 +25,86 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from gateway.link.messages import Message, Model
+from gateway.agent import pictures
+from gateway.link.messages import Api, Message, Model
 
-UNREADABLE = "[an image that cannot be read]"
 NO_RESULT = "There is no result: the run ended before."
 SUMMARY = "Summary of the conversation before this:\n\n"
 BEGINNING = "[What came before is not known.]"
 """For a conversation that the assistant has begun, which providers do not take."""
+NOTHING = "[no text]"
+"""For a message without words, which some providers do not take."""
+OLD_PICTURE = "[an old image, left out because there are many]"
+MAX_NAME = 64
+"""Characters of a tool's name."""
+_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_MISTRALS_ID = re.compile(r"[A-Za-z0-9]{9}")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
     """What `asked` is told of a transcript: thinking only if it is its own, sealed by its provider."""
     result: list[ModelMessage] = []
-    open_calls: dict[str, str] = {}
-    """Names by id, of the last answer's calls that wait for a result."""
+    calls = _Calls(asked)
     for message in messages:
         match message.get("role"):
             case "user":
-                _add(result, [*_missing(open_calls), UserPromptPart(content=user_content(message.get("content")))])
-            case "toolResult" if (call := str(message.get("toolCallId"))) in open_calls:
-                content = result_content(_blocks(message.get("content")))
-                ok = not message.get("isError")
-                _add(result, [tool_return(open_calls.pop(call), call, content, ok=ok)])
+                content = user_content(message.get("content"), asked.api)
+                _add(result, [*_missing(calls.open), UserPromptPart(content or NOTHING)])
+            case "toolResult" if (call := str(message.get("toolCallId"))) in calls.open:
+                given = result_content(_blocks(message.get("content")), asked.api)
+                number, name = calls.open.pop(call)
+                _add(result, [tool_return(name, number, given, ok=not message.get("isError"))])
             case "assistant":
-                if parts := list(_response_parts(message, asked)):
-                    _add(result, [*_missing(open_calls)])
-                    open_calls = {part.tool_call_id: part.tool_name for part in parts if isinstance(part, ToolCallPart)}
+                if parts := list(_response_parts(message, asked, calls)):
+                    _add(result, [*_missing(calls.open)])
+                    calls.open = calls.begun
                     _add_response(result, message, parts)
             case "compaction":
-                _add(result, [*_missing(open_calls), UserPromptPart(SUMMARY + str(message.get("summary", "")))])
+                summary = SUMMARY + str(message.get("summary", ""))
+                _add(result, [*_missing(calls.open), UserPromptPart(summary)])
             case _:
                 pass  # OpenClaw has roles of its own for what no model is told
-    _add(result, [*_missing(open_calls)])
+    _add(result, [*_missing(calls.open)])
     if result and isinstance(result[0], ModelResponse):
         result.insert(0, ModelRequest([UserPromptPart(BEGINNING)]))
-    return result
+    return _with_newest_pictures(result)
 
 
-def user_content(content: Any) -> str | list[UserContent]:
+class _Calls:
+    """Calls by their ids in the transcript, and the ids that a provider takes for them."""
+
+    def __init__(self, asked: Model) -> None:
+        mistral = asked.provider == "mistral" or "mistral.ai" in (asked.base_url or "")
+        self._valid = _MISTRALS_ID if mistral else _ID
+        self._used: set[str] = set()
+        self.open: dict[str, tuple[str, str]] = {}
+        """Id and name of the last answer's calls that wait for a result."""
+        self.begun: dict[str, tuple[str, str]] = {}
+        """Of the answer that is read."""
+
+    def begin(self, call: str, name: str) -> str:
+        """An id for a call, which no other one has."""
+        number, count = call, 0
+        while number in self._used or not self._valid.fullmatch(number):
+            number = "c" + hashlib.sha256(f"{count} {call}".encode(errors="replace")).hexdigest()[:8]
+            count += 1
+        self._used.add(number)
+        self.begun[call] = number, name
+        return number
+
+
+def user_content(content: Any, api: Api = "openai-completions") -> str | list[UserContent]:
     if isinstance(content, str):
-        return content
-    pieces: list[UserContent] = list(_pieces(_blocks(content)))
+        return content if content.strip() else ""
+    pieces: list[UserContent] = list(_pieces(_blocks(content), api))
     return pieces if any(not isinstance(piece, str) for piece in pieces) else "\n".join(map(str, pieces))
 
 
-def result_content(blocks: Iterable[dict[str, Any]]) -> Any:
+def result_content(blocks: Iterable[dict[str, Any]], api: Api = "openai-completions") -> Any:
     """Of a tool's result: its text, or a list if there are images."""
-    pieces = list(_pieces(blocks))
-    return pieces if any(not isinstance(piece, str) for piece in pieces) else "\n".join(map(str, pieces))
+    pieces = list(_pieces(blocks, api))
+    return pieces if any(not isinstance(piece, str) for piece in pieces) else "\n".join(map(str, pieces)) or NOTHING
 
 
 def tool_return(name: str, call: str, content: Any, *, ok: bool) -> ToolReturnPart:
@@ -83,13 +116,32 @@ def _add(result: list[ModelMessage], parts: list[ModelRequestPart]) -> None:
     if not parts:
         return
     if result and isinstance(last := result[-1], ModelRequest):
-        result[-1] = ModelRequest([*last.parts, *parts])
+        result[-1] = ModelRequest(_joined([*last.parts, *parts]))
     else:
         result.append(ModelRequest(parts))
 
 
-def _missing(open_calls: dict[str, str]) -> Iterator[ModelRequestPart]:
-    for call, name in open_calls.items():
+def _joined(parts: list[ModelRequestPart]) -> list[ModelRequestPart]:
+    """With what the user has said twice in a row as one message: some models take it only in turns."""
+    found: list[ModelRequestPart] = []
+    for part in parts:
+        if found and isinstance(before := found[-1], UserPromptPart) and isinstance(part, UserPromptPart):
+            one, other = before.content, part.content
+            if isinstance(one, str) and isinstance(other, str):
+                found[-1] = UserPromptPart(f"{one}\n\n{other}")
+            else:
+                found[-1] = UserPromptPart([*_listed(one), *_listed(other)])
+        else:
+            found.append(part)
+    return found
+
+
+def _listed(content: Any) -> list[UserContent]:
+    return [content] if isinstance(content, str) else list(content)
+
+
+def _missing(open_calls: dict[str, tuple[str, str]]) -> Iterator[ModelRequestPart]:
+    for call, name in open_calls.values():
         yield ToolReturnPart(name, NO_RESULT, call, outcome="interrupted")
     open_calls.clear()
 
@@ -97,20 +149,36 @@ def _missing(open_calls: dict[str, str]) -> Iterator[ModelRequestPart]:
 def _blocks(content: Any) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return [block for block in content or [] if isinstance(block, dict)]
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
-def _pieces(blocks: Iterable[dict[str, Any]]) -> Iterator[str | BinaryContent]:
+def _pieces(blocks: Iterable[dict[str, Any]], api: Api) -> Iterator[str | BinaryContent]:
     for block in blocks:
-        if block.get("type") == "text":
-            yield str(block.get("text", ""))
-        elif block.get("type") == "image":
-            try:
-                data = base64.b64decode(block.get("data", ""), validate=True)
-            except (binascii.Error, ValueError, TypeError):
-                yield UNREADABLE
-            else:
-                yield BinaryContent(data, media_type=str(block.get("mimeType", "image/png"))) if data else UNREADABLE
+        kind = block.get("type")
+        if kind == "text":
+            if isinstance(text := block.get("text"), str) and text.strip():
+                yield text
+        elif kind == "image":
+            found = pictures.read(block, api)
+            yield found if isinstance(found, str) else BinaryContent(found[0], media_type=found[1])
+        elif isinstance(kind, str) and kind not in ("thinking", "toolCall"):
+            yield f"[{kind[:MAX_NAME]}, which is not shown here]"
+
+
+def _with_newest_pictures(messages: list[ModelMessage]) -> list[ModelMessage]:
+    """As many as one request may have."""
+    count, room = pictures.MAX_PICTURES, pictures.MAX_ALL
+    for message in reversed(messages):
+        for part in reversed(message.parts):
+            content = part.content if isinstance(part, UserPromptPart | ToolReturnPart) else None
+            if not isinstance(content, list):
+                continue
+            for number in range(len(content) - 1, -1, -1):
+                if isinstance(picture := content[number], BinaryContent):
+                    count, room = count - 1, room - len(picture.data)
+                    if count < 0 or room < 0:
+                        content[number] = OLD_PICTURE
+    return messages
 
 
 def _add_response(result: list[ModelMessage], message: Message, parts: list[ModelResponsePart]) -> None:
@@ -122,20 +190,22 @@ def _add_response(result: list[ModelMessage], message: Message, parts: list[Mode
     result.append(ModelResponse(parts, model_name=message.get("model"), provider_name=system, canonical_system=system))
 
 
-def _response_parts(message: Message, asked: Model) -> Iterator[ModelResponsePart]:
+def _response_parts(message: Message, asked: Model, calls: _Calls) -> Iterator[ModelResponsePart]:
     own = (message.get("api"), message.get("provider"), message.get("model")) == (asked.api, asked.provider, asked.id)
-    calls: set[str] = set()
+    calls.begun = {}
     for block in _blocks(message.get("content")):
         match block.get("type"):
-            case "text" if block.get("text"):
-                yield TextPart(str(block["text"]))
+            case "text" if isinstance(text := block.get("text"), str) and text.strip():
+                yield TextPart(text)
             case "thinking" if own and asked.api == "anthropic-messages" and block.get("thinkingSignature"):
                 yield ThinkingPart(
                     str(block.get("thinking", "")),
                     signature=str(block["thinkingSignature"]),
                     provider_name="anthropic",
                 )
-            case "toolCall" if block.get("id") and block.get("name") and (number := str(block["id"])) not in calls:
-                calls.add(number)
+            case "toolCall" if (number := str(block.get("id") or "")) and block.get("name"):
+                if number in calls.begun:
+                    continue
+                name = _NO_NAME.sub("_", str(block["name"]))[:MAX_NAME]
                 arguments = block.get("arguments")
-                yield ToolCallPart(str(block["name"]), arguments if isinstance(arguments, dict) else {}, number)
+                yield ToolCallPart(name, arguments if isinstance(arguments, dict) else {}, calls.begin(number, name))

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.agent import tokens
 from gateway.agent.answer import Answer
 from gateway.agent.overflow import sizes
 from gateway.link.messages import COMPACTION, Compaction, Message, Model
+
+if TYPE_CHECKING:
+    from gateway.agent.forms import Form
 
 RESERVE = 20_000
 """Tokens of a window that are left free for the answer; of a small one a quarter."""
@@ -26,23 +29,38 @@ REST_S = 600.0
 MAX_KNOWN = 256
 """Models, and conversations, of which something is remembered as long as the agent lives."""
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 ModelName = tuple[str, str, str | None]
+
+
+class Recent(dict[Key, Value]):
+    """Forgets the oldest when there are too many."""
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        self.pop(key, None)
+        while len(self) >= MAX_KNOWN:
+            del self[next(iter(self))]
+        super().__setitem__(key, value)
 
 
 class Known:
     """What the agent has learned of models and conversations."""
 
     def __init__(self) -> None:
-        self.windows: dict[ModelName, int] = {}
+        self.windows: dict[ModelName, int] = Recent()
         """As they said in a refusal."""
-        self._failed: dict[str, float] = {}
+        self._failed: dict[str, float] = Recent()
         """Conversations whose summary has failed, and when."""
 
+        self.forms: dict[str, Form] = Recent()
+        """In which form the past of a conversation was taken that had been refused."""
+
     def learn(self, model: Model, window: int) -> None:
-        _put(self.windows, _name(model), window)
+        self.windows[_name(model)] = window
 
     def fail(self, conversation: str) -> None:
-        _put(self._failed, conversation, monotonic())
+        self._failed[conversation] = monotonic()
 
     def rests(self, conversation: str) -> bool:
         return monotonic() - self._failed.get(conversation, float("-inf")) < REST_S
@@ -129,11 +147,3 @@ def _reported(model: Model, history: Sequence[Message], overhead: int) -> float:
 
 def _name(model: Model) -> ModelName:
     return model.provider, model.id, model.base_url
-
-
-def _put(place: dict[Any, Any], key: Any, value: Any) -> None:
-    """With the oldest forgotten when there are too many."""
-    place.pop(key, None)
-    while len(place) >= MAX_KNOWN:
-        del place[next(iter(place))]
-    place[key] = value

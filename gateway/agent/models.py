@@ -129,7 +129,7 @@ class Models:
         self._complete(response, answer)
 
     def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
-        part = tool_return(call.name, call.id, result_content(blocks), ok=ok)
+        part = tool_return(call.name, call.id, result_content(blocks, self._spec.models[0].api), ok=ok)
         if isinstance(last := self._since[-1], ModelRequest):
             self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
         else:
@@ -144,7 +144,7 @@ class Models:
 
     def replace_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         """Tell less of a result, or all of it again."""
-        part = tool_return(call.name, call.id, result_content(blocks), ok=ok)
+        part = tool_return(call.name, call.id, result_content(blocks, self._spec.models[0].api), ok=ok)
         for number, message in enumerate(self._since):
             if isinstance(message, ModelRequest):
                 same = (isinstance(each, ToolReturnPart) and each.tool_call_id == call.id for each in message.parts)

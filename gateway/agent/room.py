@@ -13,10 +13,12 @@ from time import time
 from typing import Any
 
 from msgspec.structs import replace
+from pydantic_ai.exceptions import UserError
 
 from gateway.agent import tokens
 from gateway.agent.answer import Answer, Call, spell_usage, spoken
 from gateway.agent.failed import Failed, Secrets
+from gateway.agent.forms import LEFT_OUT, Form, as_it_was, plainer
 from gateway.agent.measure import Measure, known, reserve
 from gateway.agent.models import Models, Note, Offered, forget_clients
 from gateway.agent.shortening import LEAST_RESULT, cut_blocks, cut_results, recent, share
@@ -34,6 +36,11 @@ PAST = 0.25
 """Of what is free, the least for the past before the results of this run are cut."""
 MAX_TRIES = 8
 """With less and less."""
+
+REFUSED = (400, 415, 422)
+"""What a provider answers to what it does not take. It seldom says which part it is, and a past never changes by
+itself: so it is asked again with less of it."""
+TOO_LARGE = 413
 
 Overhead = Callable[[Model], int]
 Piece = Text | Thinking | Waiting | Said
@@ -81,6 +88,7 @@ class Room:
         self._results: list[_Result] = []
         self._told = self._history
         self._measure = Measure(self._how)
+        self._form = known.forms.get(spec.conversation, as_it_was)
         self._summed_up = False
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
@@ -90,15 +98,20 @@ class Room:
             async for said in self._fit(model, hard=refused > 0):
                 yield said
             asked, begun = self._size(self._told, model), False
-            self._models.tell([*self._told, self._spec.prompt], self._measure.most(model, asked))
+            self._models.tell([*self._form(self._told), self._spec.prompt], self._measure.most(model, asked))
             try:
                 async with aclosing(self._models.ask(answer)) as pieces:
                     async for piece in pieces:
                         begun = True
                         yield piece
             except Failed as error:
+                if begun:
+                    raise
+                if (form := self._plainer(error)) is not None:
+                    yield self._leave_out_kinds(form, model, error.failure)
+                    continue
                 refused += 1
-                if error.failure.kind != "context" or begun:
+                if error.failure.kind != "context":
                     raise
                 if refused > MAX_TRIES or not self._narrow(model, asked, error.failure.message):
                     raise Failed(self._hopeless(model, error.failure)) from error
@@ -248,6 +261,21 @@ class Room:
             return False
         self._measure.refuse(model, asked, said)
         return True
+
+    def _plainer(self, error: Failed) -> Form | None:
+        """The form in which the past may be taken that was refused, or that could not even be told."""
+        failure = error.failure
+        odd = failure.kind == "internal" or isinstance(error.__cause__, UserError)
+        if odd or failure.status == TOO_LARGE or (failure.kind == "provider" and failure.status in REFUSED):
+            return plainer(self._form, self._told)
+        return None
+
+    def _leave_out_kinds(self, form: Form, model: Model, failure: Failure) -> Waiting:
+        self._form = form
+        known.forms[self._spec.conversation] = form
+        why = f"{model.provider} refuses this conversation: it is asked again without {LEFT_OUT[form]}"
+        log.warning("%s: %s. %s", self._spec.session, why, failure.message)
+        return Waiting(0, Failure("provider", f"{why}. {failure.message}", retryable=True, status=failure.status))
 
     def _hopeless(self, model: Model, failure: Failure) -> Failure:
         name = f"{model.provider}/{model.id}"

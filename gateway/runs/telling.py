@@ -115,6 +115,9 @@ class Telling:
                 sizes = {name: message.get(name) for name in ("tokensBefore", "tokensAfter")}
                 done = {"phase": "end", "completed": True, "willRetry": False, **sizes}
                 self._agent(told, event, "compaction", done)
+            case Waiting(ms=0, failure=failure) if failure.kind == "provider" and failure.retryable:
+                again = {"state": "status", "phase": "retrying", "message": failure.message}
+                self._send("chat", live.run, event.seq, again, since=4)
             case Waiting(failure=failure) if failure.kind == "context":
                 failed = {"phase": "end", "completed": False, "willRetry": False}
                 self._agent(told, event, "compaction", {"phase": "start"} if failure.retryable else failed)

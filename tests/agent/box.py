@@ -32,7 +32,7 @@ def call(name: str, args: dict[str, Any]) -> dict[str, Any]:
         case "big":
             return text("x" * 1_000_000)
         case "picture":
-            return {"content": [{"type": "image", "data": "aGFsbG8=", "mimeType": "image/png"}]}
+            return {"content": [{"type": "image", "data": "iVBORw0KGgouLi4uSUVORA==", "mimeType": "image/png"}]}
         case "fail":
             return text("it did not work") | {"isError": True}
         case "die":

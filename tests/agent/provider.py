@@ -16,6 +16,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +71,13 @@ class Window:
     """Of the refusal."""
     status: int = 400
     kind: str = "context_length_exceeded"
+    judge: Callable[[Any], str | None] = lambda _: None
+    """What else they do not take."""
     refused: int = 0
 
     def refuse(self, body: Any) -> str | None:
+        if (said := self.judge(body)) is not None:
+            return said
         asked = count(body)
         bound = max((int(body.get(name) or 0) for name in ("max_tokens", "max_completion_tokens")), default=0)
         if asked + bound <= self.tokens:

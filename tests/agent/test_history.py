@@ -1,8 +1,10 @@
 """Transcripts in pydantic-ai's messages: nothing that matters is lost, and every call has its result right after it."""
 
 import base64
+import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.messages import (
@@ -17,12 +19,14 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from gateway.agent.history import BEGINNING, NO_RESULT, UNREADABLE, result_content, to_models, user_content
+from gateway.agent.history import BEGINNING, NO_RESULT, NOTHING, OLD_PICTURE, result_content, to_models, user_content
+from gateway.agent.pictures import MAX_PICTURES, UNREADABLE
 from gateway.link.messages import Message, Model
 
 CLAUDE = Model("anthropic", "claude", "anthropic-messages")
 GPT = Model("openai", "gpt", "openai-responses")
-PNG = base64.b64encode(b"\x89PNG").decode()
+BYTES = b"\x89PNG\r\n\x1a\n....IEND\xaeB`\x82"
+PNG = base64.b64encode(BYTES).decode()
 
 
 def user(text: str) -> Message:
@@ -65,10 +69,10 @@ def test_a_conversation_is_told_as_it_was() -> None:
 
 def test_pictures_are_content_too() -> None:
     found = user_content([text("see"), {"type": "image", "data": PNG, "mimeType": "image/png"}])
-    assert found == ["see", BinaryContent(b"\x89PNG", media_type="image/png")]
+    assert found == ["see", BinaryContent(BYTES, media_type="image/png")]
     assert user_content([text("a"), text("b")]) == "a\nb" and user_content("a") == "a" and user_content(None) == ""
     assert result_content([{"type": "image", "data": PNG, "mimeType": "image/gif"}]) == [
-        BinaryContent(b"\x89PNG", media_type="image/gif")
+        BinaryContent(BYTES, media_type="image/png")  # whatever its label says
     ]
 
 
@@ -106,7 +110,7 @@ def test_a_result_without_its_call_is_left_out() -> None:
 def test_an_answer_without_content_is_left_out() -> None:
     messages = [user("a"), assistant(), assistant(text("")), user("b")]
     (request,) = to_models(messages, CLAUDE)
-    assert [part.content for part in request.parts if isinstance(part, UserPromptPart)] == ["a", "b"]
+    assert [part.content for part in request.parts if isinstance(part, UserPromptPart)] == ["a\n\nb"]
 
 
 def test_thinking_is_told_to_its_own_model_only_and_with_its_seal() -> None:
@@ -135,6 +139,55 @@ def test_two_answers_in_a_row_are_told_as_one() -> None:
     messages = [user("q"), assistant(text("a")), assistant(text("b"), call("1"))]
     _, response, _ = to_models(messages, CLAUDE)
     assert [type(part) for part in response.parts] == [TextPart, TextPart, ToolCallPart]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["functions.exec:0", "call_1|fc_2", "x" * 65, "ä", "toolu 1"],
+)
+def test_an_id_that_a_provider_refuses_becomes_another_in_the_call_and_its_result(number: str) -> None:
+    called = {"type": "toolCall", "id": number, "name": "ns.tool/éx", "arguments": {}}
+    _, answer, request, *_ = to_models([user("q"), assistant(called), result(number), user("x")], CLAUDE)
+    (made,) = answer.parts
+    given_ = request.parts[0]
+    assert isinstance(made, ToolCallPart) and isinstance(given_, ToolReturnPart)
+    assert re.fullmatch("[A-Za-z0-9]{9}", made.tool_call_id) and given_.tool_call_id == made.tool_call_id
+    assert made.tool_name == given_.tool_name == "ns_tool__x" and given_.content == "done"
+
+
+def test_an_id_that_comes_twice_becomes_another_and_mistrals_have_nine_letters() -> None:
+    messages = [user("q"), assistant(call("1")), result("1"), assistant(call("1")), result("1", "again"), user("x")]
+    for model in (CLAUDE, Model("mistral", "large", "openai-completions")):
+        found = to_models(messages, model)
+        numbers = [part.tool_call_id for each in found for part in each.parts if isinstance(part, ToolCallPart)]
+        results = [part for each in found for part in each.parts if isinstance(part, ToolReturnPart)]
+        assert [part.tool_call_id for part in results] == numbers and len(set(numbers)) == 2
+        assert [part.content for part in results] == ["done", "again"]
+        assert model is CLAUDE or all(len(number) == 9 for number in numbers)
+
+
+@pytest.mark.parametrize("empty", ["", " \n", [], [{"type": "text", "text": " "}], None, 7])
+def test_a_message_without_words_says_so(empty: Any) -> None:
+    (request,) = to_models([{"role": "user", "content": empty}], CLAUDE)
+    assert [part.content for part in request.parts if isinstance(part, UserPromptPart)] == [NOTHING]
+    assert result_content([{"type": "text", "text": ""}]) == NOTHING
+
+
+def test_what_is_no_picture_is_named() -> None:
+    assert user_content([text("see"), {"type": "document", "data": "x"}, {"type": 5}, {}]) == (
+        "see\n[document, which is not shown here]"
+    )
+
+
+def test_of_many_pictures_the_newest_are_told() -> None:
+    picture = {"type": "image", "data": PNG, "mimeType": "image/png"}
+    messages = [
+        message
+        for number in range(MAX_PICTURES + 2)
+        for message in ({"role": "user", "content": [text(str(number)), picture]}, assistant(text("ok")))
+    ]
+    told = said(to_models(messages, CLAUDE), UserPromptPart)
+    assert [OLD_PICTURE in content for content in told] == [True] * 2 + [False] * MAX_PICTURES
 
 
 BLOCKS = st.one_of(
@@ -176,8 +229,11 @@ def test_any_transcript_becomes_what_a_provider_takes(messages: list[Message]) -
         for message in messages
         if message["role"] == "assistant"
         for block in message["content"]
-        if block.get("type") == "text" and block["text"]
+        if block.get("type") == "text" and block["text"].strip()
     ]
     assert said(found, TextPart) == texts
-    prompts = [message for message in messages if message["role"] == "user"]
-    assert len([content for content in said(found, UserPromptPart) if content != BEGINNING]) == len(prompts)
+    assert all(said(found, UserPromptPart)), "no message is empty"
+    numbers = [part.tool_call_id for message in found for part in message.parts if isinstance(part, ToolCallPart)]
+    assert len(set(numbers)) == len(numbers)
+    for message in found:
+        assert sum(isinstance(part, UserPromptPart) for part in message.parts) <= 1

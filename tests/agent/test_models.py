@@ -112,7 +112,7 @@ def test_the_key_the_headers_and_the_bounds_reach_the_provider(api: Api) -> None
 
 @every_api
 def test_the_history_is_told_with_its_pictures(api: Api) -> None:
-    picture = {"type": "image", "data": "aGFsbG8=", "mimeType": "image/png"}
+    picture = {"type": "image", "data": "iVBORw0KGgouLi4uSUVORA==", "mimeType": "image/png"}
     history: list[Message] = [
         {"role": "user", "content": "earlier question"},
         {"role": "assistant", "content": [{"type": "text", "text": "earlier answer"}], "api": api},

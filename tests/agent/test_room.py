@@ -256,3 +256,47 @@ def test_estimates_are_corrected_by_what_the_provider_counts() -> None:
 
     takes = Window(100_000)
     with_window(takes, test)
+
+
+PICTURE = {"type": "image", "data": base64.b64encode(b"\x89PNG\r\n\x1a\n....IEND").decode(), "mimeType": "image/png"}
+
+
+def has_a_picture(body: Any) -> str | None:
+    return "Could not process image" if "image_url" in str(body) else None
+
+
+def has_a_call(body: Any) -> str | None:
+    return "messages.3: unexpected tool_use" if "tool_calls" in str(body["messages"]) else None
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("what", [has_a_picture, has_a_call])
+def test_a_part_of_the_past_that_is_refused_is_left_out_and_said(
+    what: Callable[[Any], str | None], status: int
+) -> None:
+    call = {"type": "toolCall", "id": "1", "name": "big", "arguments": {}}
+    shown = {"role": "user", "content": [{"type": "text", "text": "see"}, PICTURE], "timestamp": 1}
+    history = [shown, assistant("ok", call), result("1", "seen"), assistant("nice")]
+
+    async def test(provider: Provider) -> None:
+        told = await Talk(spec(provider, "hello", history)).ask()
+        assert told.text == "You said: hello"
+        (wait, *more) = told.waits
+        assert "it is asked again without old pictures" in wait.failure.message and len(more) == (what is has_a_call)
+        assert "see" in str(provider.requests[-1].body) and "seen" in str(provider.requests[-1].body)
+        tries = len(provider.requests)
+        told = await Talk(spec(provider, "hello", history)).ask()
+        assert len(provider.requests) == tries + 1 and not told.waits, (
+            "what is known of a conversation is not tried again"
+        )
+
+    with_window(Window(10**6, status=status, kind="invalid_request_error", judge=what), test)
+
+
+def test_what_is_refused_without_a_past_is_a_failure() -> None:
+    async def test(provider: Provider) -> None:
+        with pytest.raises(Failed, match="Could not process image"):
+            await Talk(spec(provider, "hello", [])).ask()
+        assert len(provider.requests) == 1
+
+    with_window(Window(10**6, kind="invalid_request_error", judge=lambda _: "Could not process image"), test)

@@ -97,7 +97,7 @@ def test_whatever_a_tool_gives_is_a_result() -> None:
             big = await call(toolbox, "box__big")
             assert len(big.text.encode()) <= MAX_TOOL_RESULT and "This result is cut" in big.text
             picture = await call(toolbox, "box__picture")
-            assert picture.blocks == [{"type": "image", "data": "aGFsbG8=", "mimeType": "image/png"}]
+            assert picture.blocks == [{"type": "image", "data": "iVBORw0KGgouLi4uSUVORA==", "mimeType": "image/png"}]
             refused = await call(toolbox, "box__refuse")
             assert not refused.ok and "box__refuse failed: there is no tools/call" in refused.text
             nothing = await call(toolbox, "box__no")

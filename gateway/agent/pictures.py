@@ -1,0 +1,92 @@
+"""Pictures of a transcript, as a provider takes them: judged by their bytes, whatever their label says. Pure."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from gateway.link.messages import Api
+
+UNREADABLE = "[an image that cannot be read]"
+_COMMON = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+TAKEN: dict[Api, frozenset[str]] = {
+    "anthropic-messages": _COMMON,
+    "openai-completions": _COMMON,
+    "openai-responses": _COMMON,
+    "google-generative-ai": frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"}),
+}
+MEBI = 1024 * 1024
+MOST: dict[Api, int] = {
+    "anthropic-messages": 5 * MEBI,
+    "openai-completions": 20 * MEBI,
+    "openai-responses": 20 * MEBI,
+    "google-generative-ai": 15 * MEBI,
+}
+"""Characters of base64 of one picture."""
+MAX_PICTURES = 20
+"""In one request, the newest: with more, Anthropic wants smaller ones."""
+MAX_ALL = 20 * MEBI
+"""Bytes of them together."""
+_HEIF = {b"heic": "heic", b"heix": "heic", b"hevc": "heic", b"mif1": "heif", b"msf1": "heif", b"avif": "avif"}
+_BLANK = re.compile(rb"[\s=]+")
+
+
+def read(block: dict[str, Any], api: Api) -> tuple[bytes, str] | str:
+    """The bytes of a picture and their kind, or what a model is told in its place."""
+    data = decode(block.get("data"))
+    if not data:
+        return UNREADABLE
+    kind = kind_of(data)
+    if kind is None:
+        return UNREADABLE
+    if not is_whole(data, kind):
+        return "[an image that is cut off]"
+    if kind not in TAKEN.get(api, _COMMON):
+        return f"[an image of the kind {kind}, which this model does not take]"
+    if (size := len(data) * 4 // 3) > MOST.get(api, 5 * MEBI):
+        return f"[an image of {size} characters, which is too large for this model]"
+    return data, kind
+
+
+def decode(text: Any) -> bytes | None:
+    """Base64 as Node takes it: with white space, without padding, or of the kind for URLs; also in a data URL."""
+    if not isinstance(text, str):
+        return None
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        plain = _BLANK.sub(b"", text.encode("ascii")).replace(b"-", b"+").replace(b"_", b"/")
+        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def kind_of(data: bytes) -> str | None:
+    """Its media type, by how it begins."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp" and (kind := _HEIF.get(data[8:12])):
+        return f"image/{kind}"
+    if data.startswith(b"BM"):
+        return "image/bmp"
+    return "image/tiff" if data.startswith((b"II*\0", b"MM\0*")) else None
+
+
+def is_whole(data: bytes, kind: str) -> bool:
+    """Whether its end is there, as far as the kind has one; something behind it does no harm."""
+    match kind:
+        case "image/png":
+            return b"IEND" in data
+        case "image/jpeg":
+            return data.rfind(b"\xff\xd9") > 0
+        case "image/gif":
+            return data.rstrip(b"\0").endswith(b";")
+        case "image/webp":
+            return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    return True
