@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 WORDS = re.compile(
     r"context[_ ]length[_ ]exceeded|context[_ ]window[_ ]exceeded|exceed_context_size|contextwindowexceeded"
-    r"|maximum context length|(?:exceeds?|exceeded|larger than|greater than|longer than|beyond|over)\b[^.]{0,60}"
+    r"|maximum (?:context|prompt) length"
+    r"|(?:exceeds?|exceeded|larger than|greater than|longer than|beyond|over)\b[^.]{0,60}"
     r"\b(?:context|n_ctx)\b"
     r"|context (?:length|size|window)[^.]{0,40}\b(?:exceed|too (?:small|long|large)|overflow)"
     r"|prompt is too long|(?:prompt|input|message|conversation|request)s? (?:is|are)? ?too (?:long|large)"
@@ -24,7 +25,7 @@ _LIMITS = (
     rf"maximum context length (?:is|of) {_NUMBER}",
     rf"tokens? ?> ?{_NUMBER}",
     rf"maximum number of (?:input )?tokens allowed \(?{_NUMBER}",
-    rf"(?:context|available context) (?:size|length|window)[^\d.]{{0,20}}{_NUMBER}",
+    rf"(?:context|available context) (?:size|length|window)(?! by)[^\d.]{{0,20}}{_NUMBER}",
     rf"n_ctx\D{{0,6}}{_NUMBER}",
     rf"maximum model length of {_NUMBER}",
     rf"limit (?:is|of) {_NUMBER}",
@@ -35,6 +36,7 @@ _ASKED = (
     rf"requested {_NUMBER} tokens",
     rf"prompt (?:contains|is too long)\D{{0,20}}{_NUMBER}",
     rf"{_NUMBER} tokens? ?>",
+    rf"request contains {_NUMBER} tokens",
     rf"input token count \(?{_NUMBER}",
     rf"n_prompt_tokens\D{{0,6}}{_NUMBER}",
     rf"request \({_NUMBER} tokens\)",

@@ -9,8 +9,8 @@ from gateway.agent.overflow import LEAST, Sizes, is_overflow, sizes
 SAID = [
     # OpenAI, chat completions and responses
     (
-        "This model's maximum context length is 128000 tokens. However, your messages resulted in 200001 tokens. Please "
-        "reduce the length of the messages.",
+        "This model's maximum context length is 128000 tokens. However, your messages resulted in 200001 tokens. "
+        "Please reduce the length of the messages.",
         400,
         Sizes(128000, 200001),
     ),
@@ -55,8 +55,8 @@ SAID = [
     ),
     # vLLM
     (
-        "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. Please reduce "
-        "the length of the input messages.",
+        "This model's maximum context length is 4096 tokens. However, your request has 5000 input tokens. "
+        "Please reduce the length of the input messages.",
         400,
         Sizes(4096, None),
     ),
@@ -86,14 +86,14 @@ SAID = [
         "Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context "
         "length of only 4096 tokens, which is too small",
         400,
-        Sizes(None, None),
+        Sizes(4096, None),
     ),
     ("Please reduce the length of the messages or completion.", 400, Sizes(None, None)),
     ("Prompt contains 40000 tokens, too large for model with 32768 maximum context length", 400, Sizes(None, 40000)),
     (
         "This model's maximum prompt length is 131072 but the request contains 140000 tokens.",
         400,
-        Sizes(131072, None),
+        Sizes(131072, 140000),
     ),
     ("Input is too long for requested model.", 400, Sizes(None, None)),
 ]

@@ -73,7 +73,7 @@ def spec(provider: Provider, prompt: str, history: list[Message], **more: Any) -
     return Spec("s", "main", user(prompt), [model], history, **more)
 
 
-class Talk:
+class AskedInRoom:
     """A run's questions, and what has become of them."""
 
     def __init__(self, spec: Spec, tools: list[Tool] | None = None) -> None:
@@ -90,7 +90,7 @@ class Talk:
     async def _note(self, name: str, text: str) -> None:
         raise AssertionError("every tool is taken")
 
-    async def ask(self) -> "Talk":
+    async def ask(self) -> "AskedInRoom":
         self.answer, self.text = Answer(self.model), ""
         async for what in self.room.ask(self.answer):
             match what:
@@ -113,7 +113,7 @@ def test_a_user_who_only_says_hello_gets_an_answer(window: int | None) -> None:
     takes = Window(4000)
 
     async def test(provider: Provider) -> None:
-        told = await Talk(spec(provider, "hello", talk(20), model={"context_window": window})).ask()
+        told = await AskedInRoom(spec(provider, "hello", talk(20), model={"context_window": window})).ask()
         assert told.text == "You said: hello"
         (entry,) = told.entries
         assert entry["summary"].startswith("You said:") and entry["tokensAfter"] < entry["tokensBefore"]
@@ -127,7 +127,7 @@ def test_a_provider_without_numbers_is_asked_with_less_and_less() -> None:
     takes = Window(2000, words="prompt is too long")
 
     async def test(provider: Provider) -> None:
-        told = await Talk(spec(provider, "hello", talk(40))).ask()
+        told = await AskedInRoom(spec(provider, "hello", talk(40))).ask()
         assert told.text == "You said: hello"
         assert count(provider.requests[-1].body) <= 2000
 
@@ -139,7 +139,7 @@ def test_an_old_result_is_cut_before_anything_is_summed_up() -> None:
     history = [user("look"), assistant("", call), result("1", "r" * 30_000), assistant("ok"), *talk(3, 10)]
 
     async def test(provider: Provider) -> None:
-        told = await Talk(spec(provider, "hello", history, model={"context_window": 6000})).ask()
+        told = await AskedInRoom(spec(provider, "hello", history, model={"context_window": 6000})).ask()
         assert told.text == "You said: hello" and not told.said
         body = str(provider.requests[0].body)
         assert "characters are left out here" in body and "day 0" in body and "day 2" in body
@@ -152,7 +152,7 @@ def test_an_old_result_is_cut_before_anything_is_summed_up() -> None:
 def test_large_results_of_this_run_are_cut_to_what_there_is_room_for(results: list[int], window: int | None) -> None:
     async def test(provider: Provider) -> None:
         asked = spec(provider, "!tool=big now", [], model={"context_window": window})
-        told = await Talk(asked, [LARGE]).ask()
+        told = await AskedInRoom(asked, [LARGE]).ask()
         (call,) = told.answer.calls
         for number, size in enumerate(results):
             one = call if not number else Call(f"more{number}", call.name, {})
@@ -166,7 +166,7 @@ def test_large_results_of_this_run_are_cut_to_what_there_is_room_for(results: li
 def test_a_bound_of_answers_that_is_the_whole_window_leaves_room_for_the_question() -> None:
     async def test(provider: Provider) -> None:
         model = {"context_window": 8000, "max_tokens": 8000}
-        told = await Talk(spec(provider, "hello", talk(3), model=model)).ask()
+        told = await AskedInRoom(spec(provider, "hello", talk(3), model=model)).ask()
         assert told.text == "You said: hello"
         assert takes.refused == 0 and provider.requests[0].body["max_completion_tokens"] > 2000
 
@@ -180,13 +180,13 @@ def test_a_summary_that_fails_is_told_and_the_past_is_cut(fault: str, monkeypatc
         writer = Model("mock", f"w+{fault}", "openai-completions", f"{provider.url}/v1", "key")
         how = Compaction(model=writer, timeout_ms=300)
         asked = spec(provider, "hello", talk(20), model={"context_window": 4000}, compaction=how)
-        told = await Talk(asked).ask()
+        told = await AskedInRoom(asked).ask()
         assert told.text == "You said: hello" and not told.said
         assert [wait.failure.retryable for wait in told.waits] == [True, False]
         body = str(provider.requests[-1].body)
         assert "day 19" in body and "day 0" not in body
         tries = len(provider.requests)
-        told = await Talk(asked).ask()
+        told = await AskedInRoom(asked).ask()
         assert told.text == "You said: hello" and len(provider.requests) == tries + 1, "for a while none is tried again"
 
     with_window(Window(4000), test)
@@ -195,7 +195,7 @@ def test_a_summary_that_fails_is_told_and_the_past_is_cut(fault: str, monkeypatc
 def test_a_message_that_no_window_has_room_for_is_a_clear_error() -> None:
     async def test(provider: Provider) -> None:
         with pytest.raises(Failed, match=r"^Your message and the system prompt alone, about \d+ tokens, are more"):
-            await Talk(spec(provider, "x" * 40_000, talk(3))).ask()
+            await AskedInRoom(spec(provider, "x" * 40_000, talk(3))).ask()
         assert len(provider.requests) <= room.MAX_TRIES + 2
 
     with_window(Window(2000), test)
@@ -206,7 +206,7 @@ def test_recent_turns_stay_word_by_word_and_results_with_their_calls() -> None:
     last = [user("and look"), assistant("looking", call), result("1", "seen"), assistant("it is blue")]
 
     async def test(provider: Provider) -> None:
-        told = await Talk(spec(provider, "hello", [*talk(20), *last], model={"context_window": 4000})).ask()
+        told = await AskedInRoom(spec(provider, "hello", [*talk(20), *last], model={"context_window": 4000})).ask()
         (entry,) = told.entries
         messages = provider.requests[-1].body["messages"]
         assert messages[0]["content"].startswith("Summary of the conversation before this:")
@@ -215,7 +215,7 @@ def test_recent_turns_stay_word_by_word_and_results_with_their_calls() -> None:
         assert told_last[0]["content"] == "and look" and told_last[2]["content"] == "seen"
         # The next run begins with the entry in place of what it stands for, and sums nothing up.
         kept = [entry, *told.room._history[1:]]
-        again = await Talk(spec(provider, "hello", kept, model={"context_window": 4000})).ask()
+        again = await AskedInRoom(spec(provider, "hello", kept, model={"context_window": 4000})).ask()
         assert again.text == "You said: hello" and not again.said
 
     with_window(Window(4000), test)
@@ -224,7 +224,7 @@ def test_recent_turns_stay_word_by_word_and_results_with_their_calls() -> None:
 def test_a_gateway_that_keeps_no_summaries_is_sent_none() -> None:
     async def test(provider: Provider) -> None:
         asked = spec(provider, "hello", talk(20), compaction=None, ids=[], model={"context_window": 4000})
-        told = await Talk(asked).ask()
+        told = await AskedInRoom(asked).ask()
         assert told.text == "You said: hello" and not told.said and not told.waits
 
     with_window(Window(4000), test)
@@ -233,7 +233,9 @@ def test_a_gateway_that_keeps_no_summaries_is_sent_none() -> None:
 def test_what_is_switched_off_is_done_only_after_a_refusal() -> None:
     async def test(provider: Provider) -> None:
         how = Compaction(enabled=False)
-        told = await Talk(spec(provider, "hello", talk(20), model={"context_window": 4000}, compaction=how)).ask()
+        told = await AskedInRoom(
+            spec(provider, "hello", talk(20), model={"context_window": 4000}, compaction=how)
+        ).ask()
         assert told.text == "You said: hello" and len(told.entries) == 1 and takes.refused >= 1
 
     takes = Window(4000)
@@ -249,9 +251,9 @@ def test_estimates_are_corrected_by_what_the_provider_counts() -> None:
     history.append({**assistant("!"), "usage": usage, "model": "m1", "provider": "mock"})
 
     async def test(provider: Provider) -> None:
-        told = await Talk(spec(provider, "hello", history, model={"context_window": 12_000})).ask()
+        told = await AskedInRoom(spec(provider, "hello", history, model={"context_window": 12_000})).ask()
         assert told.entries and takes.refused == 0
-        told = await Talk(spec(provider, "hello", history[:3], model={"context_window": 12_000})).ask()
+        told = await AskedInRoom(spec(provider, "hello", history[:3], model={"context_window": 12_000})).ask()
         assert not told.entries
 
     takes = Window(100_000)
@@ -259,6 +261,9 @@ def test_estimates_are_corrected_by_what_the_provider_counts() -> None:
 
 
 PICTURE = {"type": "image", "data": base64.b64encode(b"\x89PNG\r\n\x1a\n....IEND").decode(), "mimeType": "image/png"}
+
+
+Judge = Callable[[Any], str | None]
 
 
 def has_a_picture(body: Any) -> str | None:
@@ -271,24 +276,20 @@ def has_a_call(body: Any) -> str | None:
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 @pytest.mark.parametrize("what", [has_a_picture, has_a_call])
-def test_a_part_of_the_past_that_is_refused_is_left_out_and_said(
-    what: Callable[[Any], str | None], status: int
-) -> None:
+def test_a_part_of_the_past_that_is_refused_is_left_out_and_said(what: Judge, status: int) -> None:
     call = {"type": "toolCall", "id": "1", "name": "big", "arguments": {}}
     shown = {"role": "user", "content": [{"type": "text", "text": "see"}, PICTURE], "timestamp": 1}
     history = [shown, assistant("ok", call), result("1", "seen"), assistant("nice")]
 
     async def test(provider: Provider) -> None:
-        told = await Talk(spec(provider, "hello", history)).ask()
+        told = await AskedInRoom(spec(provider, "hello", history)).ask()
         assert told.text == "You said: hello"
         (wait, *more) = told.waits
         assert "it is asked again without old pictures" in wait.failure.message and len(more) == (what is has_a_call)
         assert "see" in str(provider.requests[-1].body) and "seen" in str(provider.requests[-1].body)
         tries = len(provider.requests)
-        told = await Talk(spec(provider, "hello", history)).ask()
-        assert len(provider.requests) == tries + 1 and not told.waits, (
-            "what is known of a conversation is not tried again"
-        )
+        told = await AskedInRoom(spec(provider, "hello", history)).ask()
+        assert len(provider.requests) == tries + 1 and not told.waits, "what is known is not tried again"
 
     with_window(Window(10**6, status=status, kind="invalid_request_error", judge=what), test)
 
@@ -296,7 +297,7 @@ def test_a_part_of_the_past_that_is_refused_is_left_out_and_said(
 def test_what_is_refused_without_a_past_is_a_failure() -> None:
     async def test(provider: Provider) -> None:
         with pytest.raises(Failed, match="Could not process image"):
-            await Talk(spec(provider, "hello", [])).ask()
+            await AskedInRoom(spec(provider, "hello", [])).ask()
         assert len(provider.requests) == 1
 
     with_window(Window(10**6, kind="invalid_request_error", judge=lambda _: "Could not process image"), test)
