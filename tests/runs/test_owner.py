@@ -12,7 +12,7 @@ from gateway.link.messages import VERSION, Said, Spec, Started, Text, Thinking, 
 from gateway.runs import owner
 from gateway.runs.owner import BROKEN, MAX_ATTEMPTS
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Run
+from gateway.sessions.records import BESIDE, Request, Run
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, specify, until
 
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -44,6 +44,66 @@ def test_another_agent_is_asked_from_the_beginning(tmp_path: Path, stored: bool)
         assert (run.state, run.answer, run.attempts, run.provider) == ("done", "Twice", 2, None)
         assert await world.transcript() == ["user: hello", "assistant: Twice"]
         assert world.heard.begun_ == ["r1"]
+
+    in_a_world(tmp_path, test)
+
+
+def summary(words: str) -> Said:
+    return Said({"role": "compaction", "summary": words, "tokensAfter": 7, "timestamp": 2})
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("dies", ["agent", "gateway", "both"])
+def test_a_summary_is_neither_lost_nor_there_twice(tmp_path: Path, dies: str, stored: bool) -> None:
+    """Whoever dies after the agent has told it, before the answer that follows."""
+
+    async def test(world: RunsWorld) -> None:
+        await said(world, summary("They met."), Text("Once"))
+        if stored:
+            await world.runs.settle()
+        if dies != "agent":
+            await world.gateway.crash()
+        if dies != "gateway":
+            await world.agents.crash()
+        if dies != "agent":
+            await world.next_gateway()
+        if dies == "gateway":
+            await until(lambda: (live := world.runs.live("r1")) and live.text == "Once")
+            script = kept_script["r1"]
+        else:
+            script = await world.script("r1")
+            told = (await world.store.history(MAIN, "r1")).messages
+            assert told or not stored, "the next agent is told of it"
+            script.happen(*(() if told else (summary("They met anew."),)))
+        script.happen(Said(assistant("Hi.")))
+        script.end()
+        assert (await world.over("r1")).state == "done"
+        session = await world.store.session(MAIN)
+        assert session is not None and session.compactions == 1
+        roles = [row.message["role"] for row in await world.store.rows(MAIN, 10)]
+        assert roles == ["user", "compaction", "assistant"]
+
+    kept_script: dict[str, Any] = {}
+    world_script = RunsWorld.script
+
+    async def script_and_keep(world: RunsWorld, id: str) -> Any:
+        kept_script[id] = await world_script(world, id)
+        return kept_script[id]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunsWorld, "script", script_and_keep)
+        in_a_world(tmp_path, test)
+
+
+def test_a_run_that_only_sums_up_is_over_with_the_summary(tmp_path: Path) -> None:
+    async def test(world: RunsWorld) -> None:
+        await world.store.patch(MAIN, "main", lambda _: {}, 1)
+        await world.runs.submit("r1", MAIN, "main", Request({}, lane=BESIDE, compact=""))
+        (await world.script("r1")).happen(summary("They met."))
+        await until(lambda: (live := world.runs.live("r1")) and live.seq == 1)
+        await world.agents.crash()
+        assert (await world.over("r1")).state == "done", "no other agent is asked to do it again"
+        assert [row.message["role"] for row in await world.store.rows(MAIN, 10)] == ["compaction"]
 
     in_a_world(tmp_path, test)
 

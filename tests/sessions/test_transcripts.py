@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.link.messages import Message
 from gateway.sessions import transcripts
 from gateway.sessions.connections import writable
 from gateway.sessions.records import HEAD, SUMMARY
 from gateway.sessions.schema import MIGRATIONS
-from gateway.sessions.transcripts import LabelTaken, SessionChanged, encode
+from gateway.sessions.transcripts import LEFT_OUT, LabelTaken, SessionChanged, encode
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user
 
 ALL = 2**40
@@ -170,3 +171,65 @@ def test_compacting_forgets_all_but_the_last(db: sqlite3.Connection, keep: int, 
     assert session is not None and session.messages == len(left)
     assert len(transcripts.rows("agent:main:other", 10, None, db)) == 1
     assert transcripts.compact("agent:main:none", keep, db) is None
+
+
+def entry(summary: str, first_kept: str | None) -> Message:
+    return {
+        "role": "compaction",
+        "summary": summary,
+        "firstKeptEntryId": first_kept,
+        "tokensAfter": 7,
+        "timestamp": NOW,
+    }
+
+
+def test_a_history_is_the_last_summary_and_what_it_does_not_stand_for(db: sqlite3.Connection) -> None:
+    append(db, "one", "two", "three")
+    ids = [row.id for row in transcripts.rows(MAIN, 10, None, db)]
+    for summary, first_kept in (("They met.", ids[1]), ("They met again.", ids[2])):
+        transcripts.append(MAIN, entry(summary, first_kept), NOW, db)
+    append(db, "four")
+    past = transcripts.history(MAIN, "r", ALL, db)
+    assert past.messages == [entry("They met again.", ids[2]), user("three"), user("four")]
+    assert past.ids[1] == ids[2] and len(past.ids) == 3
+    session = transcripts.find_session(MAIN, db)
+    assert session is not None and (session.compactions, session.total, session.messages) == (2, 7, 6)
+    assert len(transcripts.rows(MAIN, 10, None, db)) == 6, "everything is there"
+    # The bytes that a run gets leave out what is older, and never the summary.
+    assert transcripts.history(MAIN, "r", 1, db).messages == [entry("They met again.", ids[2])]
+
+
+def test_a_summary_of_everything_is_followed_by_what_came_after_it(db: sqlite3.Connection) -> None:
+    append(db, "one", "two")
+    transcripts.append(MAIN, entry("They met.", None), NOW, db)
+    assert transcripts.history(MAIN, "r", ALL, db).messages == [entry("They met.", None)]
+    append(db, "three")
+    assert transcripts.history(MAIN, "r", ALL, db).messages == [entry("They met.", None), user("three")]
+
+
+def test_a_run_that_begins_anew_keeps_the_summary_that_it_has_made_and_its_prompt_has_an_id(
+    db: sqlite3.Connection,
+) -> None:
+    append(db, "one")
+    session = transcripts.find_session(MAIN, db)
+    assert session is not None
+    prompt = transcripts.say(session.id, user("two"), "r", NOW, db)
+    assert prompt is not None
+    transcripts.say(session.id, entry("They met.", prompt.id), "r", NOW, db)
+    transcripts.say(session.id, assistant("half"), "r", NOW, db)
+    transcripts.unsay(session.id, "r", db)
+    past = transcripts.history(MAIN, "r", ALL, db)
+    assert past.messages == [entry("They met.", prompt.id)] and past.ids[1:] == [prompt.id]
+    assert transcripts.history(MAIN, "next", ALL, db).messages == [entry("They met.", prompt.id), user("two")]
+
+
+def test_a_picture_that_is_too_large_is_left_out_and_what_is_before_it_is_not(db: sqlite3.Connection) -> None:
+    append(db, "one")
+    picture = {"type": "image", "data": "A" * 1000, "mimeType": "image/png"}
+    content = [{"type": "text", "text": "see"}, picture]
+    transcripts.append(MAIN, {"role": "user", "content": content}, NOW, db)
+    whole = transcripts.history(MAIN, "r", 2000, db).messages
+    assert whole[1]["content"] == content
+    cut = transcripts.history(MAIN, "r", 1000, db).messages
+    assert cut[0] == whole[0] and [block["type"] for block in cut[1]["content"]] == ["text", "text"]
+    assert cut[1]["content"][1]["text"] == LEFT_OUT
