@@ -82,6 +82,7 @@ def recent(messages: Sequence[Message], keep_tokens: float, keep_turns: int = 0,
 def share(sizes: Iterable[int], room: int) -> int:
     """The bound on each by which all of them have room together: small ones stay whole, large ones are cut alike."""
     left = sorted(sizes)
+    largest = left[-1] if left else 0
     while left and left[0] * len(left) <= room:
         room -= left.pop(0)
-    return room // len(left) if left else room
+    return room // len(left) if left else largest

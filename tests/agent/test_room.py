@@ -87,9 +87,6 @@ class AskedInRoom:
         self.waits: list[Waiting] = []
         self.answer = Answer(self.model)
 
-    async def _note(self, name: str, text: str) -> None:
-        raise AssertionError("every tool is taken")
-
     async def ask(self) -> "AskedInRoom":
         self.answer, self.text = Answer(self.model), ""
         async for what in self.room.ask(self.answer):
@@ -301,3 +298,23 @@ def test_what_is_refused_without_a_past_is_a_failure() -> None:
         assert len(provider.requests) == 1
 
     with_window(Window(10**6, kind="invalid_request_error", judge=lambda _: "Could not process image"), test)
+
+
+def test_a_run_that_grows_is_summed_up_between_two_turns_and_goes_on_with_its_call() -> None:
+    """And the user is told, if the config wants it."""
+
+    async def test(provider: Provider) -> None:
+        how = Compaction(notify=True)
+        asked = spec(provider, "!tool=big", talk(9), model={"context_window": 8000}, compaction=how)
+        told = await AskedInRoom(asked, [LARGE]).ask()
+        (call,) = told.answer.calls
+        assert not told.said
+        told.room.add_result(call, [{"type": "text", "text": "r" * 9000}], ok=True)
+        assert (await told.ask()).text.startswith("The tool said: rrr")
+        assert [message["role"] for message in told.said] == [COMPACTION, "assistant"]
+        assert told.said[1]["content"][0]["text"].startswith("🧹 Auto-compaction complete") and told.said[1]["command"]
+        last = provider.requests[-1].body["messages"]
+        assert [each["role"] for each in last[-3:]] == ["user", "assistant", "tool"]
+        assert len(last[-1]["content"]) == 9000, "what this run has found is told whole"
+
+    with_window(Window(8000), test)
