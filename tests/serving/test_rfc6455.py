@@ -125,7 +125,6 @@ REFUSED = {
     "a continuation after the last": (text(ASK) + frame(CONT, b"more"), 1002),
     "a text within a fragmented text": (frame(TEXT, ASK[:9], fin=False) + text(ASK), 1002),
     "a binary within a fragmented text": (frame(TEXT, ASK[:9], fin=False) + frame(BINARY, ASK), 1002),
-    "a close within a fragmented text": (frame(TEXT, ASK[:9], fin=False) + close(1000), 1002),
     "binary": (frame(BINARY, ASK), 1003),
     "an empty binary": (frame(BINARY), 1003),
     "binary in fragments": (frame(BINARY, ASK[:9], fin=False) + frame(CONT, ASK[9:]), 1003),
