@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from gateway.agent.events import DONE, ServerEvent
+from gateway.agent.ollama import Chat
 from gateway.link.messages import Api
 
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ class Dialect:
             "openai-responses": _Responses,
             "anthropic-messages": _Messages,
             "google-generative-ai": _Plain,
+            "ollama": _Ollama,
         }
         self._mending = mending.get(api, _Completions)()
         self._over = False
@@ -148,6 +150,18 @@ class _Completions:
         if word in _FILTER:
             return "content_filter"
         return "tool_calls" if self._called else "stop"
+
+
+class _Ollama(_Completions):
+    """Its own protocol, told as chat completions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._chat = Chat()
+
+    def take(self, event: Json, name: str) -> Iterator[bytes]:
+        for chunk in self._chat.take(event):
+            yield from super().take(chunk, name)
 
 
 def _delta(choice: Json) -> Json:

@@ -1,6 +1,7 @@
 """Why a try, or a run, does not go on; and that no secret gets into it."""
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from gateway.link.messages import Failure, Model, Server, Spec
 
@@ -52,7 +53,10 @@ def _of_server(server: Server) -> list[str]:
 
 
 def _of_model(model: Model) -> Iterable[str]:
-    return [*([model.api_key] if model.api_key else []), *model.headers.values()]
+    way = model.way
+    hidden = [model.api_key, way.tls.key, way.tls.passphrase, way.proxy_tls.key, way.proxy_tls.passphrase]
+    hidden.append(urlsplit(way.proxy).password if way.proxy else None)
+    return [*(value for value in hidden if value), *model.headers.values()]
 
 
 def quote(text: str) -> str:

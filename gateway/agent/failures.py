@@ -34,6 +34,15 @@ RETRYABLE_STATUSES = (408, 409, 425)
 """Beside those that pydantic-ai has a class for."""
 MAX_JUDGED = 8192
 """Characters of an error's body that are searched for what it means."""
+NO_MODEL = (
+    "not a valid model",
+    "model not found",
+    "model_not_found",
+    "unknown model",
+    "invalid model",
+    "no such model",
+)
+"""What they say, with another status than 404, of a model that they do not have, in lower case."""
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -54,13 +63,22 @@ def explain(error: Exception, model: Model, secrets: Secrets, silence_s: float) 
 def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKind, str, bool]:
     """Kind, sentence without its end, and whether another try may help."""
     name, config = model.provider, f"models.providers.{model.provider}"
+    status, said = _answered(error)
+    too_long: tuple[FailureKind, str, bool]
+    too_long = "context", f"the conversation is too long for {name}/{model.id}; /new begins another one", False
     match error:
+        case ModelAPIError() if overflow.is_overflow(said, status):
+            return too_long
+        case ModelHTTPError() if status == 413:
+            return too_long
+        case ModelHTTPError() if status in (400, 422) and any(each in said.lower() for each in NO_MODEL):
+            return "config", f"{name} has no model {model.id}; see {config}.models and {config}.baseUrl", False
         case ModelAuthenticationError():
             return "auth", f"{name} refuses the API key; set {config}.apiKey in openclaw.json", False
         case ModelQuotaExceededError():
             return "billing", f"the account at {name} has no credit left, or is at its limit", False
-        case _ if isinstance(error, ModelContextWindowExceededError) or _is_overflow(error):
-            return "context", f"the conversation is too long for {name}/{model.id}; /new begins another one", False
+        case ModelContextWindowExceededError():
+            return too_long
         case ModelNotFoundError():
             return "config", f"{name} has no model {model.id}; see {config}.models and {config}.baseUrl", False
         case ModelRateLimitError():
@@ -83,6 +101,8 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
             return "network", f"the connection to {name} broke off", True
         case httpx2.InvalidURL():
             return "config", f"{config}.baseUrl is not a URL that can be used", False
+        case ModelAPIError() if status is None and said:
+            return "provider", f"{name} has an error of its own", True
         case ModelAPIError() | UnexpectedModelBehavior():
             return "provider", f"{name} answers what is not an answer{_at(model)}; see {config}.baseUrl", True
         case UserError():
@@ -90,13 +110,14 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
     return "internal", f"asking {name}/{model.id} broke on {type(error).__name__}", False
 
 
-def _is_overflow(error: Exception) -> bool:
-    return isinstance(error, ModelHTTPError) and overflow.is_overflow(_words(error.body), error.status_code)
-
-
-def _words(body: object) -> str:
-    """Of an error, code and message, wherever they stand in it."""
-    return json.dumps(body, default=str)[:MAX_JUDGED] if body is not None else ""
+def _answered(error: Exception) -> tuple[int | None, str]:
+    """Status and words of an answer that is an error, code and message, wherever they stand in it; none where there is
+    no answer."""
+    if not isinstance(error, ModelAPIError):
+        return None, ""
+    body = getattr(error, "body", None)
+    status = error.status_code if isinstance(error, ModelHTTPError) else None
+    return status, "" if body is None else json.dumps(body, default=str)[:MAX_JUDGED]
 
 
 def _at(model: Model) -> str:

@@ -46,6 +46,7 @@ from gateway.agent.history import result_content, to_models, tool_return
 from gateway.agent.providers import forget_clients, model_of, settings_of
 from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
+from gateway.agent.textonly import for_text_only, words_for
 from gateway.link.messages import Failure, Message, Model, Spec, Text, Thinking, Usage
 
 __all__ = ["Models", "forget_clients"]
@@ -85,6 +86,7 @@ class Models:
         """A tool that the provider does not take is left out, and it is asked again."""
         while True:
             tools = [tool for tool in self._offered(answer.model) if tool.name not in self._refused]
+            tools = tools if answer.model.compat.get("supportsTools") is not False else []
             try:
                 async with contextlib.aclosing(self._ask(answer, tools)) as pieces:
                     async for piece in pieces:
@@ -99,10 +101,11 @@ class Models:
                 await self._note(name, f"The tool {name} is left out of this run: {failed}")
 
     async def _ask(self, answer: Answer, tools: list[Tool]) -> AsyncGenerator[Text | Thinking, None]:
+        silence_s = (answer.model.silence_ms or self._spec.bounds.silence_ms) / 1000
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
             bounded = replace(answer.model, max_tokens=self._most or answer.model.max_tokens)
-            settings = settings_of(bounded, self._spec.thinking, self._spec.bounds.silence_ms / 1000)
+            settings = settings_of(bounded, self._spec.thinking, silence_s)
             request = model_request_stream(
                 model,
                 [*before, *self._since],
@@ -120,7 +123,7 @@ class Models:
         except (Failed, ImportError):
             raise
         except Exception as error:
-            failed = explain(error, answer.model, self._secrets, self._spec.bounds.silence_ms / 1000)
+            failed = explain(error, answer.model, self._secrets, silence_s)
             if failed.failure.kind == "internal":
                 log.error("%s", failed, exc_info=error)
             raise failed from error
@@ -129,7 +132,7 @@ class Models:
         self._complete(response, answer)
 
     def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
-        part = tool_return(call.name, call.id, result_content(blocks, self._spec.models[0].api), ok=ok)
+        part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
         if isinstance(last := self._since[-1], ModelRequest):
             self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
         else:
@@ -144,18 +147,25 @@ class Models:
 
     def replace_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         """Tell less of a result, or all of it again."""
-        part = tool_return(call.name, call.id, result_content(blocks, self._spec.models[0].api), ok=ok)
+        part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
         for number, message in enumerate(self._since):
             if isinstance(message, ModelRequest):
                 same = (isinstance(each, ToolReturnPart) and each.tool_call_id == call.id for each in message.parts)
                 parts = [part if is_it else each for is_it, each in zip(same, message.parts, strict=True)]
                 self._since[number] = ModelRequest(parts)
 
+    def _content(self, blocks: list[dict[str, Any]]) -> Any:
+        # Which model is asked next is not known; those that take no pictures are most of them alone.
+        if not all(model.pictures for model in self._spec.models):
+            blocks = [words_for(block) for block in blocks]
+        return result_content(blocks, self._spec.models[0].api)
+
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
         """In a thread: it imports the provider's library, and a history may hold many pictures."""
         number = self._spec.models.index(model)
         if number not in self._prepared:
-            self._prepared[number] = model_of(model), to_models(self._past, model)
+            past = self._past if model.pictures else [for_text_only(message) for message in self._past]
+            self._prepared[number] = model_of(model), to_models(past, model)
         return self._prepared[number]
 
     def _complete(self, response: ModelResponse, answer: Answer) -> None:

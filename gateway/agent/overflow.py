@@ -15,6 +15,8 @@ WORDS = re.compile(
     r"|exceeds? the (?:maximum|max)[^.]{0,40}\btokens?\b|input exceeds the maximum number of tokens"
     r"|too many (?:input |prompt )?tokens(?! per)|reduce the length of (?:the|your)"
     r"|(?:decoder|encoder) prompt[^.]{0,60}longer than the maximum model length|max_model_len"
+    r"|maximum prompt length|prompt exceeds (?:the )?max|exceeded model token limit|prompt token count[^.]{0,40}exceed"
+    r"|`inputs` tokens \+ `max_new_tokens` must be"
     r"|exceeds? the model'?s? (?:maximum )?(?:input |context )?(?:length|limit)",
     re.IGNORECASE,
 )

@@ -10,7 +10,8 @@ from pydantic_ai.models import Model as ProviderModel
 from pydantic_ai.settings import ModelSettings
 
 from gateway.agent.failed import Failed
-from gateway.agent.wire import client, connections
+from gateway.agent.requests import is_openai
+from gateway.agent.wire import client, forget
 from gateway.link.messages import Failure, Model
 
 PROVIDERS = 16
@@ -36,7 +37,11 @@ def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
         settings["max_tokens"] = model.max_tokens
     if model.headers:
         settings["extra_headers"] = dict(model.headers)
-    if model.reasoning:
+    if model.reasoning and model.api in ("openai-completions", "ollama") and not is_openai(model):
+        # The library sends it only to models that it knows; the config knows more.
+        effort = {"openai_reasoning_effort": "none" if thinking == "off" else thinking}
+        settings.update(effort)  # type: ignore[typeddict-item]
+    elif model.reasoning:
         settings["thinking"] = False if thinking == "off" else thinking  # type: ignore[typeddict-item]
     if model.api == "anthropic-messages":
         settings["cache"] = True  # the other providers cache without being asked
@@ -49,7 +54,7 @@ def _make(spelled: bytes) -> ProviderModel[Any]:
     model = msgspec.json.decode(spelled, type=Model)
     name, base_url, key = model.id, model.base_url, model.api_key or NO_KEY
     match model.api:
-        case "openai-completions":
+        case "openai-completions" | "ollama":
             from pydantic_ai.models.openai import OpenAIChatModel
 
             return OpenAIChatModel(name, provider=_openai(model, key))
@@ -84,14 +89,14 @@ def _openai(model: Model, key: str) -> Any:
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
     base_url, http_client = model.base_url, client(model)
-    if base_url is None or urlsplit(base_url).hostname == "api.openai.com":
+    if base_url is None or is_openai(model):
         return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client)
     return OpenAICompatibleProvider(model.provider, base_url=base_url, api_key=key, http_client=http_client)
 
 
 def forget_clients() -> None:
     """The way to the network is another one. What is under way goes on."""
-    connections.cache_clear()
+    forget()
     _make.cache_clear()
 
 

@@ -13,13 +13,12 @@ from typing import Any
 from gateway.config import catalog, legacy, model_policy, providers
 from gateway.config.catalog import Agent, section, text, whole
 from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED, Unusable
+from gateway.config.serving import not_honoured
 from gateway.config.substitute import Lookup, config_env
 from gateway.link.messages import Bounds, Model
 
 MAX_TIMEOUT_S = 172_800
 """Of a run: the most that a config may set, and what its 0 for no limit comes to. Two days, as OpenClaw has it."""
-LOCAL_SILENCE_S = 300
-"""In which a provider on the user's own machine may send nothing: it may be loading the model."""
 THINKING = ("off", "minimal", "low", "medium", "high", "xhigh")
 """How much a model thinks."""
 DEFAULT = "agents.defaults.model"
@@ -152,18 +151,10 @@ def window(tree: dict[str, Any], ref: Ref) -> int | None:
     return own or whole(row.get("contextTokens")) or whole(row.get("contextWindow"))
 
 
-def bounds(tree: dict[str, Any], agent_id: str) -> Bounds:
-    """As the config sets them; what is mistyped there does not count."""
-    ref = default(tree, agent_id)
-    provider = providers.find(tree, ref.provider)
-    silence = whole(provider.entry.get("timeoutSeconds")) if provider else None
-    if silence is None and provider and provider.local:
-        silence = LOCAL_SILENCE_S
-    usual = Bounds()
-    return Bounds(
-        timeout_ms=_milliseconds(section(tree, "agents", "defaults").get("timeoutSeconds"), usual.timeout_ms),
-        silence_ms=_milliseconds(silence, usual.silence_ms),
-    )
+def bounds(tree: dict[str, Any]) -> Bounds:
+    """As the config sets them for all providers (`Model` has its own); what is mistyped there does not count."""
+    wanted = section(tree, "agents", "defaults").get("timeoutSeconds")
+    return Bounds(timeout_ms=_milliseconds(wanted, Bounds().timeout_ms))
 
 
 def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
@@ -179,6 +170,8 @@ def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
                 _resolve(tree, parse(tree, place, name, agent), lookup)
             except Unusable as error:
                 found.append(str(error) if error.key == place else f"{place}: {error}")
+    for provider in providers.providers(tree):
+        found += not_honoured(provider.key, provider.entry)
     return list(dict.fromkeys(found))
 
 

@@ -4,7 +4,6 @@ The section is not in `schema`, so nothing has validated it: what is wrong is sa
 """
 
 import contextlib
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,26 +13,23 @@ from urllib.parse import urlsplit
 from gateway.config.catalog import rows, section, text, whole
 from gateway.config.mistaken import mistaken, mistaken_in
 from gateway.config.secretref import Unresolved
+from gateway.config.serving import compat, cost, params, pictures, way
 from gateway.config.substitute import REFERENCE, Lookup
+from gateway.config.unusable import Unusable as Unusable
 from gateway.link.messages import Api, Model
 
 BUILTIN, ECHO = "builtin", "echo"
 """The provider and the model that need nothing, and answer with what was asked."""
 MAX_PACE_MS = 60_000
-COSTS = ("input", "output", "cacheRead", "cacheWrite")
+MAX_SILENCE_S = 172_800
 
 OPENAI: Api = "openai-completions"
+OLLAMA: Api = "ollama"
+LOCAL_SILENCE_S = 300
+"""In which a provider on the user's own machine may send nothing: it may be loading the model."""
 SUPPORTED: tuple[str, ...] = tuple(name for name in get_args(Api) if name != BUILTIN)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _BY_NAME = re.compile(r"\$([A-Z][A-Z0-9_]{0,127})")
-
-
-class Unusable(Exception):
-    """A model, a provider or a server that the config names cannot be used. It carries no secret."""
-
-    def __init__(self, key: str, problem: str, way_out: str) -> None:
-        self.key, self.problem, self.way_out = key, problem, way_out
-        super().__init__(f"{key}: {problem}; {way_out}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ KNOWN: dict[str, Known] = {
     "anthropic": Known("anthropic-messages", None, ("ANTHROPIC_API_KEY",)),
     "google": Known("google-generative-ai", None, ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
     "openrouter": _openai("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    "ollama": _local("http://127.0.0.1:11434/v1", "OLLAMA_API_KEY"),
+    "ollama": Known("ollama", "http://127.0.0.1:11434", ("OLLAMA_API_KEY",), local=True),
     "lmstudio": _local("http://127.0.0.1:1234/v1", "LM_API_TOKEN"),
     "vllm": _local("http://127.0.0.1:8000/v1", "VLLM_API_KEY"),
     "sglang": _local("http://127.0.0.1:30000/v1", "SGLANG_API_KEY"),
@@ -114,6 +110,12 @@ class Provider:
     def local(self) -> bool:
         return self.known is not None and self.known.local
 
+    @property
+    def silence_ms(self) -> int | None:
+        """For so long it may send nothing; None: as long as any."""
+        seconds = whole(self.entry.get("timeoutSeconds")) or (LOCAL_SILENCE_S if self.local else None)
+        return min(seconds, MAX_SILENCE_S) * 1000 if seconds else None
+
     def models(self) -> tuple[dict[str, Any], ...]:
         """The models that the config lists; those without an id are none."""
         return tuple(row for row in rows(self.entry.get("models")) if isinstance(row, dict) and text(row.get("id")))
@@ -142,14 +144,19 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
     """All that is needed to reach a model. Raises Unusable."""
     entry, known = provider.entry, provider.known
     row: Mapping[str, Any] = next((row for row in provider.models() if text(row["id"]) == id), {})
-    wanted = text(row.get("api")) or text(entry.get("api")) or (known.api if known else OPENAI)
-    api = OPENAI if wanted == "ollama" else wanted
+    base_url = _base_url(provider, row)
+    usual = known.api if known else OPENAI
+    if usual == OLLAMA and base_url and base_url.endswith("/v1"):
+        usual = OPENAI  # as for OpenClaw, that path asks for its other protocol
+    api = text(row.get("api")) or text(entry.get("api")) or usual
+    if api == OLLAMA and base_url:
+        base_url = base_url.removesuffix("/v1")
     if api not in SUPPORTED:
         choice = ", ".join(SUPPORTED)
         raise Unusable(f"{provider.key}.api", f'"{cut(api)}" is not supported', f"use one of {choice}")
-    base_url = _base_url(provider, row, ollama=wanted == "ollama")
     key = api_key(provider, env)
-    headers = _headers(provider.key, entry, env) | _headers(f"{provider.key}.models", row, env)
+    reached, more = way(provider.key, entry, lambda place, value: secret(place, value, env))
+    headers = _headers(provider.key, entry, env) | _headers(f"{provider.key}.models", row, env) | more
     if entry.get("authHeader") is True and key:
         headers.setdefault("Authorization", f"Bearer {key}")
     return Model(
@@ -162,7 +169,12 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
         max_tokens=whole(row.get("maxTokens")) or whole(entry.get("maxTokens")),
         context_window=whole(row.get("contextTokens")) or whole(row.get("contextWindow")),
         reasoning=row.get("reasoning") is True,
-        cost=_cost(row),
+        cost=cost(row),
+        pictures=pictures(row),
+        compat=compat(provider.key, row),
+        params=params(entry, row, api, base_url),
+        silence_ms=provider.silence_ms,
+        way=reached,
     )
 
 
@@ -239,7 +251,7 @@ def _variable(place: str, name: str, env: Lookup) -> str:
     return found
 
 
-def _base_url(provider: Provider, row: Mapping[str, Any], *, ollama: bool) -> str | None:
+def _base_url(provider: Provider, row: Mapping[str, Any]) -> str | None:
     place = f"{provider.key}.baseUrl"
     written = [row.get("baseUrl"), provider.entry.get("baseUrl"), provider.entry.get("baseURL")]
     found = next((each for each in written if each is not None and each != ""), None)
@@ -249,8 +261,7 @@ def _base_url(provider: Provider, row: Mapping[str, Any], *, ollama: bool) -> st
         return provider.known.base_url
     if not isinstance(found, str) or not is_url(found.strip()):
         raise Unusable(place, "not an address", 'set it to a URL such as "http://127.0.0.1:11434/v1"')
-    address = found.strip().rstrip("/")
-    return f"{address}/v1" if ollama and not address.endswith("/v1") else address
+    return found.strip().rstrip("/")
 
 
 def is_url(address: str) -> bool:
@@ -275,20 +286,6 @@ def _headers(place: str, entry: Mapping[str, Any], env: Lookup) -> dict[str, str
         if what := mistaken_in(name, found[name]):
             raise Unusable(here, f"this is no secret: {what}", "set it to the secret, or to ${VARIABLE}")
     return found
-
-
-def _cost(row: Mapping[str, Any]) -> dict[str, float]:
-    written = section(row, "cost")
-    return {name: float(written[name]) for name in COSTS if _is_amount(written.get(name))}
-
-
-def _is_amount(value: Any) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 0 <= value < 1e9
-        and math.isfinite(float(value))
-    )
 
 
 def _plain(name: str) -> str:

@@ -53,7 +53,9 @@ Message = dict[str, Any]
 said before it: the summary, then the messages from that entry on. Of a history it is the first message."""
 COMPACTION = "compaction"
 
-Api = Literal["builtin", "openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai"]
+Api = Literal[
+    "builtin", "openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai", "ollama"
+]
 """The protocols of model providers, by OpenClaw's names; `builtin` is our own echo."""
 
 
@@ -66,6 +68,25 @@ class ToolRule(Struct, frozen=True, omit_defaults=True):
     """Names, globs with `*`, and groups; without any, whatever is not denied passes."""
     deny: list[str] = []
     """Wins."""
+
+
+class Tls(Struct, frozen=True, omit_defaults=True):
+    """What a connection is made with, beside the usual; certificates and keys are PEM."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    passphrase: str | None = None
+    server_name: str | None = None
+    insecure: bool = False
+
+
+class Way(Struct, frozen=True, omit_defaults=True):
+    """How a provider is reached; without more, as the environment says (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`)."""
+
+    proxy: str | None = None
+    proxy_tls: Tls = Tls()
+    tls: Tls = Tls()
 
 
 class Model(Struct, frozen=True, omit_defaults=True):
@@ -84,6 +105,15 @@ class Model(Struct, frozen=True, omit_defaults=True):
     reasoning: bool = False
     cost: dict[str, float] = {}
     """Dollars for a million tokens: input, output, cacheRead, cacheWrite."""
+    pictures: bool = True
+    """Whether it takes them."""
+    compat: dict[str, Any] = {}
+    """What its server takes otherwise than its protocol says, by OpenClaw's names (`models[].compat`)."""
+    params: dict[str, Any] = {}
+    """What Ollama is told of a model beside the conversation: `num_ctx`, `keep_alive`, …"""
+    silence_ms: int | None = None
+    """In which its provider sends nothing; None: as the run's bounds say."""
+    way: Way = Way()
     pace_ms: int = 0
     """Of `builtin`: milliseconds between two words."""
     tools: list[ToolRule] = []

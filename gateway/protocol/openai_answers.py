@@ -55,6 +55,9 @@ def failure(run: Run | None) -> tuple[int, Error]:
         return 500, Error("the gateway does not know this run any more", API, "internal")
     what = run.failure or Failure("internal", "the run ended without an answer")
     status, type = _FAILURES[what.kind]
+    if what.kind in ("provider", "config") and what.status is not None and not what.retryable:
+        # What the provider refuses it will refuse again: layers between would try a 5xx once more.
+        status, type = 400, INVALID
     return status, Error(what.message, type, what.kind)
 
 

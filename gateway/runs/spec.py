@@ -48,7 +48,7 @@ class Specifier:
             past = Past(request.context, [])  # of an HTTP client, which keeps it itself
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
-        limits = bounds(tree, run.agent)
+        limits = bounds(tree)
         if request.timeout_ms:
             limits = replace(limits, timeout_ms=request.timeout_ms)
         system = (system_prompt(tree, run.agent, files), request.system)

@@ -19,5 +19,5 @@ def no_certificates() -> Iterator[None]:
 def fresh_clients() -> Iterator[None]:
     yield
     if (providers := sys.modules.get("gateway.agent.providers")) is not None:
-        sys.modules["gateway.agent.wire"].connections.cache_clear()
+        sys.modules["gateway.agent.wire"]._pool.cache_clear()
         providers._make.cache_clear()

@@ -90,3 +90,83 @@ def test_what_nobody_has_thought_of_is_ours() -> None:
     failed = explained(ZeroDivisionError("with sk-secret-key in it"))
     assert failed.failure.kind == "internal" and not failed.failure.retryable
     assert str(failed) == "asking mock/m1 broke on ZeroDivisionError: with *** in it"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (
+            400,
+            {
+                "error": {
+                    "message": "litellm.ContextWindowExceededError: …",
+                    "type": "invalid_request_error",
+                    "code": "400",
+                }
+            },
+        ),
+        (
+            400,
+            {
+                "error": {
+                    "message": "This model's maximum context length is 8192 tokens.",
+                    "code": "context_length_exceeded",
+                }
+            },
+        ),
+        (
+            400,
+            {
+                "type": "error",
+                "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 > 8 maximum"},
+            },
+        ),
+        (400, {"error": {"message": "The input token count (9) exceeds the maximum number of tokens allowed (8)."}}),
+        (
+            400,
+            {
+                "error": {
+                    "message": "the request exceeds the available context size",
+                    "type": "exceed_context_size_error",
+                }
+            },
+        ),
+        (500, {"error": {"message": "the request exceeds the available context size, try increasing it"}}),
+        (
+            400,
+            {
+                "object": "error",
+                "message": "The decoder prompt (length 9) is longer than the maximum model length of 8.",
+            },
+        ),
+        (400, {"error": "the input length exceeds the context length"}),
+        (422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 8"}),
+        (413, {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}}),
+        (413, None),
+        (400, "<html>CONTEXT_LENGTH_EXCEEDED</html>"),
+    ],
+)
+def test_a_conversation_that_is_too_long_is_that_in_everybodys_words(status: int, body: object) -> None:
+    failure = explained(http(status, body)).failure
+    assert (failure.kind, failure.retryable, failure.status) == ("context", False, status)
+
+
+def test_inside_a_stream_too() -> None:
+    error = ModelAPIError("m1", "x")
+    error.body = {"message": "Prompt is too long"}  # type: ignore[attr-defined]
+    assert explained(error).failure.kind == "context"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "retryable"),
+    [
+        (400, "openai/gpt-9 is not a valid model ID", "config", False),
+        (400, "Invalid value for temperature", "provider", False),
+        (404, "no such page", "provider", False),
+        (418, "no", "provider", False),
+        (409, "wait", "provider", True),
+    ],
+)
+def test_what_cannot_succeed_is_not_tried_again(status: int, said: str, kind: str, retryable: bool) -> None:
+    failure = explained(http(status, {"error": {"message": said}})).failure
+    assert (failure.kind, failure.retryable) == (kind, retryable)

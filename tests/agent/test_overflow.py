@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.overflow import LEAST, Sizes, is_overflow, sizes
+from gateway.agent.overflow import LEAST, STATUSES, Sizes, is_overflow, sizes
 
 SAID = [
     # OpenAI, chat completions and responses
@@ -97,6 +97,39 @@ SAID = [
     ),
     ("Input is too long for requested model.", 400, Sizes(None, None)),
 ]
+
+
+WORDS = {
+    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+    "OpenAI's code": '{"code": "context_length_exceeded"}',
+    "OpenAI's responses": "Your input exceeds the context window of this model.",
+    "Anthropic": "prompt is too long: 208310 tokens > 200000 maximum",
+    "Anthropic with an answer": "input length and `max_tokens` exceed context limit: 199000 + 8192 > 200000",
+    "Google": "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
+    "llama.cpp": "the request exceeds the available context size, try increasing it",
+    "llama.cpp's type": '{"type": "exceed_context_size_error"}',
+    "vLLM": "The decoder prompt (length 9) is longer than the maximum model length of 8.",
+    "Ollama": "the input length exceeds the context length",
+    "LiteLLM": "litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException",
+    "LM Studio": "Trying to keep the first 9 tokens when the context overflows. 9 is greater than the context length of 8.",
+    "SGLang": "The input (9 tokens) is longer than the model's context length (8 tokens).",
+    "Groq": "Please reduce the length of the messages or completion.",
+    "xAI": "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
+    "text-generation-inference": "`inputs` tokens + `max_new_tokens` must be <= 8192. Given: 9000 `inputs` tokens",
+    "Bedrock": "Input is too long for requested model.",
+    "Mistral": "Prompt contains 9 tokens, too large for model with 8 maximum context length",
+    "MiniMax": "invalid params, context window exceeds limit",
+    "Z.ai": "Prompt exceeds max length",
+    "Moonshot": "Invalid request: Your request exceeded model token limit: 8192",
+    "Copilot": "prompt token count of 9 exceeds the limit of 8",
+    "Cohere": "too many tokens: size limit exceeded by 9 tokens",
+}
+
+
+@pytest.mark.parametrize("who", WORDS)
+def test_a_conversation_that_is_too_long_is_that_in_everybodys_words(who: str) -> None:
+    assert all(is_overflow(WORDS[who], status) for status in (*STATUSES, None))
+    assert not is_overflow(WORDS[who], 429), "tokens of a minute"
 
 
 @pytest.mark.parametrize(("said", "status", "found"), SAID)

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.agent import wire
 from gateway.agent.failed import Failed
-from gateway.link.messages import Api, Bounds, Model, Usage
+from gateway.agent.pictures import LEFT_OUT
+from gateway.link.messages import Api, Bounds, Model, Spec, Tls, Usage, Way
 from tests.agent.script import Script
 from tests.agent.test_dialects import ANSWERS, DIALECTS
 from tests.agent.test_models import KEY, PATHS, TOOL, Asked, spec
@@ -116,3 +117,99 @@ def test_bytes_of_any_kind_are_life() -> None:
             await wire.connections().aclose()
 
     asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def line(**event: Any) -> bytes:
+    return json.dumps({"model": "m1", "created_at": "2026-11-30T00:00:00Z", **event}).encode() + b"\n"
+
+
+def test_ollama_is_asked_in_its_own_protocol_with_its_window() -> None:
+    """A stand-in that has both doors, and notes which one was used."""
+    call = {"function": {"name": "box__look", "arguments": {"at": "it"}}}
+    first = line(message={"role": "assistant", "content": "", "thinking": "hm"}, done=False)
+    first += line(message={"role": "assistant", "content": "Looking. ", "tool_calls": [call]}, done=False)
+    last = line(message={"content": ""}, done=True, done_reason="stop", prompt_eval_count=3, eval_count=2)
+    second = line(message={"role": "assistant", "content": "a 😀"}, done=False)
+
+    async def test() -> None:
+        ndjson = "application/x-ndjson"
+        async with Canned(
+            answer([first, last], ndjson), answer([second[:-20], second[-20:], last], ndjson)
+        ) as provider:
+            model = Model("ollama", "m1", "ollama", base_url=provider.url, params={"num_ctx": 32768}, reasoning=True)
+            asked = Asked(spec(model, "x", thinking="low"), system="Be kind.", tools=[TOOL])
+            await asked.ask()
+            (called,) = asked.answer.calls
+            assert (called.name, called.args, asked.text) == ("box__look", {"at": "it"}, "Looking. ")
+            assert asked.answer.usage == Usage(3, 2)
+            asked.models.add_result(called, [{"type": "text", "text": "a cat"}], ok=True)
+            assert (await asked.ask()).text == "a 😀"
+            await wire.connections().aclose()
+            assert [got.path for got in provider.got] == ["/api/chat"] * 2
+            body = provider.got[1].body
+            assert body["options"]["num_ctx"] == 32768 and body["think"] == "low"
+            assert [each["role"] for each in body["messages"]] == ["system", "user", "assistant", "tool"]
+            assert body["messages"][3]["tool_name"] == "box__look"
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (404, "model 'm1' not found", "config"),
+        (400, "the input length exceeds the context length", "context"),
+        (500, "model requires more system memory (9 GiB) than is available", "provider"),
+    ],
+)
+def test_an_error_of_ollama_is_of_a_kind(status: int, error: str, kind: str) -> None:
+    with pytest.raises(Failed) as failed:
+        ask("ollama", answer([json.dumps({"error": error}).encode()], "application/json", status))
+    assert failed.value.failure.kind == kind and error in str(failed.value)
+
+
+def test_a_model_that_takes_text_only_gets_no_pictures() -> None:
+    picture = {"type": "image", "data": "aGFsbG8=", "mimeType": "image/png"}
+
+    async def test() -> None:
+        async with Canned(answer([written("openai-completions")])) as provider:
+            model = Model("mock", "m1", "openai-completions", f"{provider.url}/v1", KEY, pictures=False)
+            prompt = {"role": "user", "content": [{"type": "text", "text": "what is it?"}, picture]}
+            await Asked(Spec("s", "main", prompt, [model], bounds=Bounds(silence_ms=5000))).ask()
+            await wire.connections().aclose()
+            said = str(provider.got[0].body["messages"])
+            assert LEFT_OUT in said and "aGFsbG8=" not in said
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_compat_reaches_the_server() -> None:
+    async def test() -> None:
+        async with Canned(answer([written("openai-completions")])) as provider:
+            compat = {"maxTokensField": "max_tokens", "supportsUsageInStreaming": False, "supportsTools": False}
+            model = Model("mock", "m1", "openai-completions", f"{provider.url}/v1", KEY, max_tokens=200, compat=compat)
+            await Asked(spec(model, "x"), tools=[TOOL]).ask()
+            await wire.connections().aclose()
+            body = provider.got[0].body
+            assert body["max_tokens"] == 200 and not {"max_completion_tokens", "stream_options", "tools"} & set(body)
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_provider_is_reached_through_its_own_proxy() -> None:
+    async def test() -> None:
+        async with Canned(answer([written("openai-completions")])) as proxy:
+            way = Way(proxy=proxy.url.replace("//", "//user:secret@"))
+            model = Model("mock", "m1", "openai-completions", "http://provider.invalid/v1", KEY, way=way)
+            assert (await Asked(spec(model, "x")).ask()).text == TEXT
+            assert proxy.got[0].path == "http://provider.invalid/v1/chat/completions"
+            assert "proxy-authorization" in proxy.got[0].headers
+            await wire.connections(way).aclose()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_certificate_that_is_none_is_a_fault_of_the_config() -> None:
+    model = Model("mock", "m1", "openai-completions", "https://h/v1", KEY, way=Way(tls=Tls(cert="no", key="no")))
+    failed = asyncio.run(Asked(spec(model, "x")).fail())
+    assert failed.failure.kind == "config" and not failed.failure.retryable, failed

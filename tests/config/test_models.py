@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import models
+from gateway.config import models, providers
 from gateway.config.models import Ref, Unusable
 from gateway.link.messages import Bounds, Model
 
@@ -130,7 +130,7 @@ def test_models_to_choose_from() -> None:
 
 
 def test_bounds() -> None:
-    assert models.bounds({}, "main") == Bounds()
+    assert models.bounds({}) == Bounds()
     for seconds, expected in (
         (1, 1000),
         (0, models.MAX_TIMEOUT_S * 1000),
@@ -140,14 +140,22 @@ def test_bounds() -> None:
         (False, Bounds().timeout_ms),
     ):
         config = {"agents": {"defaults": {"timeoutSeconds": seconds}}}
-        assert models.bounds(config, "main").timeout_ms == expected, seconds
+        assert models.bounds(config).timeout_ms == expected, seconds
 
 
-def test_patience_with_a_provider() -> None:
-    """One on the user's own machine may be loading its model."""
-    assert models.bounds(tree("ollama/x"), "main").silence_ms == models.LOCAL_SILENCE_S * 1000
-    assert models.bounds(tree("mock/m1"), "main").silence_ms == Bounds().silence_ms
-    assert models.bounds(tree("slow/m", slow={"timeoutSeconds": 7}), "main").silence_ms == 7000
+def test_patience_with_a_provider_is_its_own() -> None:
+    """One on the user's own machine may be loading its model; a fallback is not waited for as the first one is."""
+    names = {"primary": "ollama/x", "fallbacks": ["mock/m1", "slow/m"]}
+    found = models.chain(tree(names, slow={"timeoutSeconds": 7, "baseUrl": "http://h"}), nothing, "main")
+    assert [each.silence_ms for each in found] == [providers.LOCAL_SILENCE_S * 1000, None, 7000]
+
+
+def test_what_is_asked_for_and_not_done_is_said() -> None:
+    config = tree("mock/m1")
+    config["models"]["providers"]["mock"]["models"][0]["compat"] = {"cacheControlFormat": "anthropic", "zzz": 1}
+    told = models.problems(config, nothing)
+    assert "models.providers.mock.models[].compat.cacheControlFormat: has no effect here" in told
+    assert "models.providers.mock.models[].compat.zzz: unknown, and has no effect" in told
 
 
 KEYS = [
@@ -198,6 +206,6 @@ def test_whatever_stands_in_a_file_nothing_but_unusable_is_raised(
     except Unusable as error:
         assert error.key and error.problem and error.way_out
     models.problems(config, env)
-    models.bounds(config, "main")
+    models.bounds(config)
     models.window(config, models.default(config))
     models.listed(config, env)

@@ -39,7 +39,7 @@ def test_a_provider_that_everybody_knows_needs_its_key_alone() -> None:
 
 def test_a_provider_on_the_users_machine_needs_no_key() -> None:
     assert resolve(providers.find({}, "ollama")) == Model(
-        "ollama", "m", "openai-completions", base_url="http://127.0.0.1:11434/v1"
+        "ollama", "m", "ollama", base_url="http://127.0.0.1:11434", silence_ms=providers.LOCAL_SILENCE_S * 1000
     )
 
 
@@ -76,11 +76,32 @@ def test_a_config_for_a_known_provider_keeps_what_it_does_not_say() -> None:
     assert (proxy.base_url, proxy.api_key) == ("http://proxy", None)  # whether the proxy wants a key is its affair
 
 
-def test_ollama_in_openclaws_words() -> None:
-    """It names the API of its own that Ollama has; the other one that Ollama has is spoken here."""
-    for address in ("http://box:11434", "http://box:11434/", "http://box:11434/v1"):
-        model = resolve(of("ollama", api="ollama", baseUrl=address))
-        assert (model.api, model.base_url) == ("openai-completions", "http://box:11434/v1")
+@pytest.mark.parametrize(
+    ("entry", "api", "address"),
+    [
+        ({"api": "ollama", "baseUrl": "http://box:11434"}, "ollama", "http://box:11434"),
+        ({"api": "ollama", "baseUrl": "http://box:11434/v1/"}, "ollama", "http://box:11434"),
+        ({"baseUrl": "http://box:11434"}, "ollama", "http://box:11434"),
+        ({"baseUrl": "http://box:11434/v1"}, "openai-completions", "http://box:11434/v1"),
+        ({"api": "openai-completions", "baseUrl": "http://box"}, "openai-completions", "http://box"),
+    ],
+)
+def test_ollama_in_openclaws_words(entry: dict[str, str], api: str, address: str) -> None:
+    """It is asked in its own protocol, unless its other one is named."""
+    model = resolve(of("ollama", **entry))
+    assert (model.api, model.base_url, model.api_key) == (api, address, None)
+
+
+def test_two_hosts_of_ollama() -> None:
+    entries = {
+        "ollama": {"baseUrl": "http://one:11434"},
+        "ollama-big": {"api": "ollama", "baseUrl": "http://two:11434"},
+    }
+    found = [resolve(providers.find({"models": {"providers": entries}}, name)) for name in entries]
+    assert [(model.api, model.base_url) for model in found] == [
+        ("ollama", "http://one:11434"),
+        ("ollama", "http://two:11434"),
+    ]
 
 
 @pytest.mark.parametrize(

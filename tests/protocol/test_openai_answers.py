@@ -73,3 +73,18 @@ def test_models() -> None:
 
 def test_an_error_without_a_code_is_openclaws() -> None:
     assert json.loads(answers.error("why", "unauthorized")) == {"error": {"message": "why", "type": "unauthorized"}}
+
+
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        (Failure("provider", "no", status=400), 400),
+        (Failure("config", "no such model", status=404), 400),
+        (Failure("context", "too long", status=400), 400),
+        (Failure("provider", "oh", retryable=True, status=500), 502),
+        (Failure("config", "no key"), 500),
+        (Failure("rate_limit", "later", retryable=True, status=429), 429),
+    ],
+)
+def test_what_cannot_succeed_is_nothing_to_try_again(what: Failure, status: int) -> None:
+    assert failure(replace(RUN, state="failed", failure=what))[0] == status
