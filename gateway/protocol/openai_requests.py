@@ -9,6 +9,8 @@ model (`temperature`, `max_tokens`, …) is checked and not passed on.
 import base64
 import binascii
 import hashlib
+import json
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -23,9 +25,19 @@ MAX_IMAGES = 20
 MAX_IMAGE = 10 * 1024 * 1024
 """Bytes of one image, as OpenClaw has it."""
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+NAMES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+"""What some call them."""
+NO_LIMIT = -1
+"""What some send as `max_tokens` to say that there is none."""
+GO_ON = "Your answer has begun already. Go on right behind these words, and do not repeat them:"
+"""What a model is told of a last message of its own, which clients send for it to go on with."""
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
-Tokens = Annotated[int, Meta(ge=1)]
+Whole = int | float
+"""JSON knows no difference between 5 and 5.0; `decode` refuses what has a fraction."""
+_WHOLE = ("n", "max_tokens", "max_completion_tokens", "seed")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SPACE = re.compile(r"\s+")
 
 
 class Refused(Exception):
@@ -55,7 +67,7 @@ class Called(Struct):
 
 class Said(Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: str | list[Part | str] | None = None
     name: str | None = None
     tool_call_id: str | None = None
     tool_calls: list[Called] | None = None
@@ -72,23 +84,23 @@ class Format(Struct):
 class Asked(Struct):
     """A request for a chat completion. Fields that are not here are not looked at."""
 
-    model: str = "openclaw"
-    messages: list[Said] = []
+    model: str | None = None
+    messages: list[Said] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
-    n: Literal[1] | None = None
+    user: str | int | None = None
+    n: Whole | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
     functions: list[Any] | None = None
     response_format: Format | None = None
-    max_tokens: Tokens | None = None
-    max_completion_tokens: Tokens | None = None
+    max_tokens: Whole | None = None
+    max_completion_tokens: Whole | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     stop: str | Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=4)] | None = None
 
     @property
@@ -105,11 +117,22 @@ class Prompt(Struct, frozen=True):
 def decode(body: bytes) -> Asked:
     """Raises Refused."""
     try:
-        asked = msgspec.json.decode(body, type=Asked)
+        asked = _decode(body)
     except msgspec.ValidationError as error:
-        raise Refused(f"Invalid request body: {explain(error)}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        # That a whole number may be written as 5.0 is not what a client must be told.
+        raise Refused(f"Invalid request body: {explain(error).replace('integer or number', 'integer')}") from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise Refused("Invalid request body: it must be JSON in UTF-8") from None
+    for name in _WHOLE:
+        value = getattr(asked, name)
+        if isinstance(value, float) and not value.is_integer():
+            raise Refused(f"Invalid request body: at /{name}: must be integer or null")
+    if asked.n not in (None, 1):
+        raise Refused("`n` must be 1: a request gets one answer; ask again for another one")
+    for limit in ("max_tokens", "max_completion_tokens"):
+        value = getattr(asked, limit)
+        if value is not None and value != NO_LIMIT and not 1 <= value < 2**53:
+            raise Refused(f"Invalid request body: at /{limit}: must be >= 1; leave it out for no limit")
     if (asked.tools or asked.functions) and asked.tool_choice != "none":
         raise Refused("`tools` of a client cannot be called: an agent has the tools of the gateway's config")
     if asked.response_format is not None and asked.response_format.type != "text":
@@ -117,11 +140,31 @@ def decode(body: bytes) -> Asked:
     return asked
 
 
+def _decode(body: bytes) -> Asked:
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # It may be half a character of UTF-16, as a text has that was cut in JavaScript: JSON for all but msgspec.
+        text = json.dumps(json.loads(body), ensure_ascii=False)
+        if not _SURROGATE.search(text):
+            raise
+        return _decoder.decode(_SURROGATE.sub("\ufffd", text))
+
+
+_decoder = msgspec.json.Decoder(Asked)
+
+
 def prompt(asked: Asked, now: int) -> Prompt:
     """`now`: milliseconds since 1970, of the messages. Raises Refused."""
-    active = max((at for at, each in enumerate(asked.messages) if _is_turn(each)), default=-1)
-    system = [text for each in asked.messages if each.role in ("system", "developer") if (text := _text(each).strip())]
-    said = [_message(each, now) for each in asked.messages[: active + 1] if each.role not in ("system", "developer")]
+    messages = asked.messages or []
+    active = max((at for at, each in enumerate(messages) if _is_turn(each)), default=-1)
+    system = [text for each in messages if each.role in ("system", "developer") if (text := _text(each).strip())]
+    said = [_message(each, now) for each in messages[: active + 1] if each.role not in ("system", "developer")]
+    begun = "\n".join(_text(each) for each in messages[active + 1 :] if each.role == "assistant")
+    if begun.strip():
+        system.append(f"{GO_ON}\n{begun}")
     if active < 0 or not said[-1]["content"]:
         raise Refused("Missing user message in `messages`.")
     if sum(block["type"] == "image" for each in said for block in each["content"]) > MAX_IMAGES:
@@ -163,13 +206,14 @@ def _text(said: Said) -> str:
                 texts.append(part.text or part.refusal or "")
             case "image_url":
                 continue
-            case other:
+            case other if said.role != "assistant":  # what an assistant has thought or called before may be anything
                 raise Refused(f"content parts of type {cut(other)} are not supported, only text and image_url are")
     return "\n".join(filter(None, texts))
 
 
 def _parts(said: Said) -> Sequence[Part]:
-    return said.content if isinstance(said.content, list) else ()
+    parts = said.content if isinstance(said.content, list) else ()
+    return [Part("text", part) if isinstance(part, str) else part for part in parts]
 
 
 def _calls(said: Said) -> Sequence[Called]:
@@ -191,8 +235,10 @@ def _image(given: Url | str | None) -> dict[str, Any]:
     kind, *more = head.removeprefix("data:").lower().split(";") if head.startswith("data:") else ("",)
     if "base64" not in more:
         raise Refused("Invalid image_url content in `messages`: not a data URL in base64")
+    kind = NAMES.get(kind, kind)
     if kind not in IMAGES:
         raise Refused(f"Images of type {cut(kind) or 'unknown'} are not supported: {', '.join(IMAGES)} are")
+    data = _plain_base64(data)
     try:
         size = len(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError):
@@ -200,3 +246,9 @@ def _image(given: Url | str | None) -> dict[str, Any]:
     if not 0 < size <= MAX_IMAGE:
         raise Refused(f"An image has {size} bytes, and at most {MAX_IMAGE} are taken" if size else "An image is empty")
     return {"type": "image", "data": data, "mimeType": kind}
+
+
+def _plain_base64(data: str) -> str:
+    """Without line breaks, in the usual alphabet, and with its end: as Node reads it."""
+    data = _SPACE.sub("", data).replace("-", "+").replace("_", "/").rstrip("=")
+    return data + "=" * (-len(data) % 4)

@@ -46,6 +46,8 @@ SILENCE_S = 15.0
 """After which a stream that says nothing says so: proxies cut a connection on which nothing moves for a minute."""
 MAX_PIECE = 16 * 1024
 """Characters of one chunk, where a client reads more slowly than the model writes."""
+DEFAULT = "openclaw"
+"""The `model` of a request that names none."""
 MAX_KEY = 256
 """Characters of an idempotency key."""
 RESTARTING = Error(
@@ -136,7 +138,10 @@ async def _body(receive: Receive) -> bytes:
 
 async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     asked = decode(body)
-    whom, what = target(core, headers, asked.model, asked.user), prompt(asked, int(time.time() * 1000))
+    whom, what = (
+        target(core, headers, asked.model or DEFAULT, _user(asked.user)),
+        prompt(asked, int(time.time() * 1000)),
+    )
     mark = fingerprint(what, whom.agent, whom.model, whom.session if whom.keeps else None)
     request = Request(
         what.prompt,
@@ -154,7 +159,13 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
         raise _Denied(403, str(error), FORBIDDEN) from None
     if run.request.mark != mark:
         raise _Denied(422, "This Idempotency-Key was used for another request.", INVALID)
-    return Going(run.id, run.session, run.accepted, fresh, asked.model, bool(asked.stream), asked.wants_usage)
+    return Going(
+        run.id, run.session, run.accepted, fresh, asked.model or DEFAULT, bool(asked.stream), asked.wants_usage
+    )
+
+
+def _user(named: str | int | None) -> str | None:
+    return None if named is None else str(named)
 
 
 def _run_id(headers: Headers) -> str:

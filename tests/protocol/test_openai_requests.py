@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol.openai_requests import (
+    GO_ON,
     IMAGES,
     MAX_IMAGE,
     MAX_IMAGES,
+    NAMES,
+    NO_LIMIT,
     Prompt,
     Refused,
     decode,
@@ -47,7 +50,6 @@ def test_the_last_message_of_the_user_is_the_prompt_and_the_rest_comes_before_it
         said("assistant", [{"type": "text", "text": "two"}, {"type": "refusal", "refusal": "no"}]),
         said("developer", [{"type": "text", "text": "Be kind."}]),
         said("user", [{"type": "text", "text": "three"}, {"type": "input_text", "text": "four"}]),
-        said("assistant", "an answer that nobody has asked to go on with"),
     )
     assert found.system == "Be brief.\n\nBe kind."
     assert told(found.prompt) == ("user", ["three\nfour"]) and found.prompt["timestamp"] == 7
@@ -76,6 +78,48 @@ def test_images_are_passed_on_where_they_were() -> None:
     )
     assert found.context[0]["content"] == [{"type": "image", "data": "aGk=", "mimeType": "image/png"}]
     assert [block["type"] for block in found.prompt["content"]] == ["text", "image"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_names_of_kinds_of_images(name: str) -> None:
+    assert parsed(image(f"data:{name};base64,aGk=")).prompt["content"][0]["mimeType"] == NAMES[name]
+
+
+@given(st.binary(min_size=1, max_size=90), st.booleans(), st.sampled_from(["", "\n", "\r\n", " "]))
+def test_base64_is_read_as_node_does(data: bytes, url_safe: bool, end: str) -> None:
+    written = (base64.urlsafe_b64encode if url_safe else base64.b64encode)(data).decode()
+    for text in (written, written.rstrip("=")):
+        lines = end.join(text[at : at + 7] for at in range(0, len(text), 7)) + end
+        (block,) = parsed(image(f"data:image/png;base64,{lines}")).prompt["content"]
+        assert base64.b64decode(block["data"], validate=True) == data
+
+
+def test_what_an_assistant_has_thought_or_called_before_is_passed_over() -> None:
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "x"}, {"type": "text", "text": "two"}, "three"]
+    found = parsed(said("user", "one"), said("assistant", parts), said("user", ["four", "five"]))
+    assert [told(each)[1] for each in (*found.context, found.prompt)] == [["one"], ["two\nthree"], ["four\nfive"]]
+
+
+def test_a_last_message_of_the_assistant_is_gone_on_with() -> None:
+    found = parsed(said("system", "Be brief."), said("user", "one"), said("assistant", "Sure, "))
+    assert found.system == f"Be brief.\n\n{GO_ON}\nSure, " and told(found.prompt) == ("user", ["one"])
+    assert parsed(said("user", "one"), said("assistant", None)).system == ""
+
+
+def test_half_a_character_is_one_that_is_unknown() -> None:
+    body = asked(said("user", "half \ud83d and \ude00, whole \U0001f600"))
+    assert told(prompt(decode(body), 7).prompt)[1] == ["half \ufffd and \ufffd, whole \U0001f600"]
+
+
+def test_one_answer_is_what_there_is() -> None:
+    with pytest.raises(Refused, match="^`n` must be 1: a request gets one answer"):
+        decode(asked(said("user", "x"), n=2))
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"messages":null,"model":null}', b'{"messages":[]}'])
+def test_without_messages_there_is_no_question(body: bytes) -> None:
+    with pytest.raises(Refused, match="^Missing user message in `messages`.$"):
+        prompt(decode(body), 7)
 
 
 @pytest.mark.parametrize("kind", IMAGES)
@@ -134,17 +178,18 @@ def test_messages_without_a_question(messages: list[Any], why: str) -> None:
 @pytest.mark.parametrize(
     ("field", "good", "bad"),
     [
-        ("n", [1, None], [0, 2]),
+        ("n", [1, 1.0, None], [0, 2, 1.5]),
         ("temperature", [0, 2, 0.5], [-0.1, 2.1, "hot"]),
         ("top_p", [0, 1], [-0.1, 1.1]),
         ("frequency_penalty", [-2, 2], [-2.1, 2.1]),
         ("presence_penalty", [-2, 2], [-2.1, 2.1]),
-        ("seed", [0, -1], [0.5]),
-        ("max_tokens", [1], [0, -1, 1.5]),
-        ("max_completion_tokens", [1], [0]),
+        ("seed", [0, -1, 1.0], [0.5, "1"]),
+        ("max_tokens", [1, 1024.0, NO_LIMIT, 2**53 - 1], [0, -2, 1.5, "1024", 2**53]),
+        ("max_completion_tokens", [1, 5.0], [0]),
         ("stop", ["x", ["a", "b", "c", "d"]], [["a", "b", "c", "d", "e"], [""], [1]]),
         ("stream", [True, False], ["yes"]),
-        ("user", ["u"], [5]),
+        ("user", ["u", 42], [True, [], 1.5]),
+        ("model", ["m"], [5]),
         ("response_format", [{"type": "text"}], [{"type": "json_object"}, {"type": "json_schema"}]),
         ("tools", [[]], [[{"type": "function", "function": {"name": "f"}}]]),
         ("functions", [[]], [[{"name": "f"}]]),
