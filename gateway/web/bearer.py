@@ -17,6 +17,16 @@ from gateway.protocol.scopes import refuse as missing
 from gateway.web.visit import terms, visit
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
+OTHER_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key")
+"""Where clients of other APIs put a secret. It is not looked at: each place more is one more that proxies log."""
+ELSEWHERE = msgspec.json.encode(
+    {
+        "error": {
+            "message": "Unauthorized: send the secret as `Authorization: Bearer …`; other headers are not looked at.",
+            "type": "unauthorized",
+        }
+    }
+)
 TOO_MANY = msgspec.json.encode(
     {"error": {"message": "Too many failed authentication attempts. Please try again later.", "type": "rate_limited"}}
 )
@@ -44,7 +54,7 @@ def refuse(core: Core, lockout: Lockout, scope: Scope, needed: Right = READ) -> 
     if admission.error.retry_after_ms is not None:
         wait = ceil(admission.error.retry_after_ms / 1000)
         return Response(TOO_MANY, 429, {"retry-after": str(wait)}, media_type="application/json")
-    return _unauthorized()
+    return _unauthorized(scope)
 
 
 def _forbidden(needed: Right) -> Response:
@@ -52,8 +62,13 @@ def _forbidden(needed: Right) -> Response:
     return Response(msgspec.json.encode({"ok": False, "error": error}), 403, media_type="application/json")
 
 
-def _unauthorized() -> Response:
-    return Response(UNAUTHORIZED, 401, {"www-authenticate": "Bearer"}, media_type="application/json")
+def _unauthorized(scope: Scope) -> Response:
+    elsewhere = not _presented(scope) and any(
+        name in (b"authorization", *OTHER_HEADERS) for name, _ in scope["headers"]
+    )
+    return Response(
+        ELSEWHERE if elsewhere else UNAUTHORIZED, 401, {"www-authenticate": "Bearer"}, media_type="application/json"
+    )
 
 
 def _presented(scope: Scope) -> str:

@@ -38,9 +38,12 @@ from gateway.serving.answering import EXTENSION, Answering
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request
 from gateway.sessions.transactions import QueueFull, SendDenied
+from gateway.web import retries
 from gateway.web.targets import target
 
 log = logging.getLogger("gateway.http")
+
+RETRIES = retries.Retries()
 
 SILENCE_S = 15.0
 """After which a stream that says nothing says so: proxies cut a connection on which nothing moves for a minute."""
@@ -79,6 +82,8 @@ class Going(Struct):
     stream: bool
     usage: bool
     """Whether a stream ends with it."""
+    retry: str | None = None
+    """What the same request again is known by, of a client that asks again on its own."""
     said: bool = False
     """Whether a stream has said something."""
     place: Place = BEGINNING
@@ -138,8 +143,9 @@ async def _body(receive: Receive) -> bytes:
 
 async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     asked = decode(body)
+    named = asked.model or DEFAULT
     whom, what = (
-        target(core, headers, asked.model or DEFAULT, _user(asked.user)),
+        target(core, headers, named, None if asked.user is None else str(asked.user)),
         prompt(asked, int(time.time() * 1000)),
     )
     mark = fingerprint(what, whom.agent, whom.model, whom.session if whom.keeps else None)
@@ -152,9 +158,13 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
         keeps=whom.keeps,
         mark=mark,
     )
-    conversations = core.conversations
+    again = None if asked.stream else retries.mark(headers, mark, core.config.gateway.auth.trusted_proxy.user_header)
+    before = RETRIES.rejoin(again) if again and retries.is_retry(headers) else None
+    id = before or _run_id(headers)
+    if again and before is None:
+        RETRIES.begin(again, id)  # before the run begins, because it may be asked for again while it does
     try:
-        run, fresh = await conversations.submit(_run_id(headers), whom.session, request)
+        run, fresh = await core.conversations.submit(id, whom.session, request)
     except SendDenied as error:
         raise _Denied(403, str(error), FORBIDDEN) from None
     if run.request.mark != mark:
@@ -162,10 +172,6 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     return Going(
         run.id, run.session, run.accepted, fresh, asked.model or DEFAULT, bool(asked.stream), asked.wants_usage
     )
-
-
-def _user(named: str | int | None) -> str | None:
-    return None if named is None else str(named)
 
 
 def _run_id(headers: Headers) -> str:
@@ -227,13 +233,20 @@ class _Answer:
 
     async def _abandon(self) -> None:
         """The client has gone, or the gateway must: then the run is not the worse for it."""
-        run = self._going.run
+        run, retry = self._going.run, self._going.retry
         if self._going.owned and not self._answering.given_up:
             log.info("the client of run %s has gone", run)
-            try:
-                await self._core.conversations.abort(self._going.session, run)
-            except StorageFailed as problem:
-                log.error("run %s goes on although its client has gone: %s", run, problem)
+            if retry is not None:
+                RETRIES.leave(retry, run, self._abort)
+            else:
+                await self._abort()
+
+    async def _abort(self) -> None:
+        run = self._going.run
+        try:
+            await self._core.conversations.abort(self._going.session, run)
+        except StorageFailed as problem:
+            log.error("run %s goes on although its client has gone: %s", run, problem)
 
     def _offer(self) -> None:
         self._answering.offer(self._state, broken(RESTARTING))

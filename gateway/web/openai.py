@@ -1,13 +1,15 @@
 """OpenAI's API where the config has switched it on: chat completions, and what `model` may be."""
 
+import re
 from collections.abc import Awaitable, Callable
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
 from gateway.lockout import Lockout
 from gateway.protocol.openai_answers import INVALID, error, model, model_list
+from gateway.protocol.params import cut
 from gateway.protocol.scopes import READ, WRITE
 from gateway.protocol.scopes import Scope as Right
 from gateway.web.apis import CHAT_COMPLETIONS, MODELS
@@ -18,27 +20,56 @@ from gateway.web.targets import names
 Endpoint = Callable[[Core, Scope, Receive, Send], Awaitable[None]]
 
 
+HAS = f"POST {CHAT_COMPLETIONS} and GET {MODELS}"
+SWITCHED_OFF = "This gateway's HTTP API is switched off: set gateway.http.endpoints.chatCompletions.enabled to true."
+INSTEAD = {
+    "/v1/responses": "use your client's chat completions, such as client.chat.completions or provider.chat(…)",
+    "/v1/completions": "send `messages` to the chat completions",
+    "/v1/embeddings": "ask a provider of models for embeddings",
+}
+"""What to do in place of what OpenAI has and this gateway has not."""
+_SLASHES = re.compile("/+")
+
+
 def openai_routes(core: Core, lockout: Lockout) -> Callable[[Scope], ASGIApp | None]:
-    """Finds what answers a request; None where there is nothing, or nothing now."""
-    completions = _guarded(core, lockout, "POST", WRITE, complete)
-    models = _guarded(core, lockout, "GET", READ, show_models)
+    """Finds what answers a request; None where it is none of this API.
+
+    A path that is nearly one of them is told which one it is, and not served: who guards paths guards these.
+    """
+    completions = _guarded(core, lockout, ("POST",), WRITE, complete)
+    models = _guarded(core, lockout, ("GET", "HEAD"), READ, show_models)
 
     async def resumed(scope: Scope, receive: Receive, send: Send) -> None:
         await complete(core, scope, receive, send)
 
     def find(scope: Scope) -> ASGIApp | None:
         path = scope["path"]
-        if not path.startswith("/v1/"):
-            return None
         if is_resumed(scope):
-            return resumed
-        if not core.config.gateway.http.endpoints.chat_completions.enabled:
+            return resumed if path.startswith("/v1/") else None
+        if not (path == "/v1" or path.startswith("/v1/") or _meant(path)):
             return None
+        if not core.config.gateway.http.endpoints.chat_completions.enabled:
+            return _json(404, error(SWITCHED_OFF, INVALID, "endpoint_disabled")) if path.startswith("/v1") else None
         if path == CHAT_COMPLETIONS:
             return completions
-        return models if path == MODELS or path.startswith(f"{MODELS}/") else None
+        if path == MODELS or path.startswith(f"{MODELS}/"):
+            return models
+        return _json(404, error(_nothing_at(path), INVALID, "unknown_endpoint"))
 
     return find
+
+
+def _meant(path: str) -> str | None:
+    """Which path of ours was meant: another number of slashes, or without `/v1`."""
+    plain = _SLASHES.sub("/", path).rstrip("/")
+    return next((ours for ours in (CHAT_COMPLETIONS, MODELS) if plain in (ours, ours.removeprefix("/v1"))), None)
+
+
+def _nothing_at(path: str) -> str:
+    if meant := _meant(path):
+        return f"There is nothing at {cut(path)}: use {meant} (the base URL of this API ends in /v1, without a slash)."
+    way_out = INSTEAD.get(path.rstrip("/"))
+    return f"This gateway has no {cut(path)}: it has {HAS}" + (f"; {way_out}." if way_out else ".")
 
 
 async def show_models(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,11 +88,12 @@ def _json(status: int, body: bytes) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _guarded(core: Core, lockout: Lockout, method: str, needed: Right, endpoint: Endpoint) -> ASGIApp:
-    wrong_method = PlainTextResponse("Method Not Allowed", 405, {"allow": method})
+def _guarded(core: Core, lockout: Lockout, methods: tuple[str, ...], needed: Right, endpoint: Endpoint) -> ASGIApp:
+    why = error(f"Method not allowed: this path takes {' and '.join(methods)}.", INVALID, "method_not_allowed")
+    wrong_method = Response(why, 405, {"allow": ", ".join(methods)}, media_type="application/json")
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != method:
+        if scope["method"] not in methods:
             await wrong_method(scope, receive, send)
         elif refusal := refuse(core, lockout, scope, needed):
             await refusal(scope, receive, send)

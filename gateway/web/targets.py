@@ -16,6 +16,8 @@ from gateway.sessions.keys import BadKey
 
 DEFAULTS = ("openclaw", "openclaw/default")
 INVALID_MODEL = "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`."
+MAX_NAMED = 20
+"""Agents that an error names."""
 _AGENT = re.compile(r"(?:openclaw[:/]|agent:)([a-z0-9][a-z0-9_-]{0,63})", re.I)
 _RESERVED = re.compile(r"(agent:[^:]*:)?(subagent|cron|acp):", re.I)
 
@@ -74,9 +76,12 @@ def _named(core: Core, model: str) -> tuple[str | None, str | None]:
 
 def _known(tree: dict[str, Any], id: str) -> str:
     found = catalog.find(tree, id)
-    if found is None:
-        raise Refused(f"Unknown agent '{cut(id)}'.")
-    return found.id
+    if found is not None:
+        return found.id
+    if id.lower() == catalog.MAIN:
+        return catalog.default_id(tree)  # so clients name the agent that is always there
+    known = ", ".join(each.id for each in catalog.agents(tree)[:MAX_NAMED])
+    raise Refused(f"Unknown agent '{cut(id)}'. This gateway has: {known}.")
 
 
 def _session(core: Core, asked: str, agent: str) -> str:

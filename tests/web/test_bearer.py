@@ -9,7 +9,7 @@ from gateway.lockout import LOCKED_S, MAX_FAILURES, Lockout
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.proxy import Rules
 from gateway.protocol.scopes import ADMIN, READ, WRITE, Scope
-from gateway.web.bearer import refuse
+from gateway.web.bearer import ELSEWHERE, OTHER_HEADERS, UNAUTHORIZED, refuse
 from tests.fakes.core import FakeCore
 
 KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"
@@ -45,6 +45,25 @@ def test_a_secret_beyond_ascii(spelling: str) -> None:
     assert (
         refuse(core, Lockout(lambda: 0.0), {"type": "http", "client": ("203.0.113.9", 1), "headers": headers}) is None
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        *(((name, b"t0k"), True) for name in OTHER_HEADERS),
+        ((b"authorization", b"t0k"), True),
+        ((b"authorization", b"Basic dDBr"), True),
+        ((b"authorization", b"Bearer wrong"), False),
+        ((b"accept", b"*/*"), False),
+    ],
+)
+def test_a_secret_that_is_sent_in_another_way_is_not_looked_at_and_that_is_said(
+    header: tuple[bytes, bytes], said: bool
+) -> None:
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": [(b"host", b"h"), header]}
+    response = refuse(FakeCore(), Lockout(lambda: 0.0), scope)
+    assert response is not None and response.status_code == 401
+    assert response.body == (ELSEWHERE if said else UNAUTHORIZED)
 
 
 WAY = [(b"host", b"claw.example"), (b"x-forwarded-for", b"203.0.113.9")]

@@ -403,6 +403,22 @@ def test_a_client_that_goes_away_ends_its_run(play: Play, streaming: bool) -> No
     play(scene)
 
 
+def test_a_client_that_was_cut_off_and_asks_again_on_its_own_begins_no_second_run(play: Play) -> None:
+    """As OpenAI's clients do behind a proxy that gives up after a minute."""
+
+    async def scene(it: Scene) -> None:
+        first = await it.ask({"messages": QUESTION}, "x-stainless-retry-count: 0")
+        (run,) = await it.puppet.begun()
+        first.writer.close()
+        again = await it.ask({"messages": QUESTION}, "x-stainless-retry-count: 1")
+        it.puppet.say(run, *answered("Hello"))
+        assert await again.status() == 200
+        assert (await again.json())["choices"][0]["message"]["content"] == "Hello"
+        assert len(it.puppet.specs) == 1
+
+    play(scene)
+
+
 def test_a_client_that_goes_away_while_its_run_waits_ends_it(play: Play) -> None:
     async def scene(it: Scene) -> None:
         await it.ask({"user": "ann", "messages": QUESTION})

@@ -57,8 +57,7 @@ def test_a_model_by_its_encoded_name_and_the_list_with_a_slash(play: Play) -> No
     ("method", "path", "allow"),
     [
         ("GET", "/v1/chat/completions", b"POST"),
-        ("POST", "/v1/models", b"GET"),
-        ("HEAD", "/v1/models", b"GET"),
+        ("POST", "/v1/models", b"GET, HEAD"),
         ("OPTIONS", "/v1/chat/completions", b"POST"),
     ],
 )
@@ -68,6 +67,9 @@ def test_another_verb_is_told_which_is_right_even_without_a_secret(
     async def scene(it: Scene) -> None:
         reply = await it.ask(b"", "authorization: Bearer no", path=path, method=method)
         assert await reply.status() == 405 and b"allow: %b\r\n" % allow in reply.head
+        assert (await reply.json())["error"]["message"].endswith(
+            f"this path takes {allow.decode().replace(', ', ' and ')}."
+        )
 
     play(scene)
 
@@ -89,7 +91,9 @@ def test_what_is_switched_off_is_not_there_and_comes_without_a_restart(play: Pla
     async def scene(it: Scene) -> None:
         on, it.core.config = it.core.config, Config()
         for path, method in (("/v1/models", "GET"), ("/v1/chat/completions", "POST")):
-            assert await (await it.ask(b"", path=path, method=method)).status() == 404
+            reply = await it.ask(b"", path=path, method=method)
+            assert await reply.status() == 404
+            assert "gateway.http.endpoints.chatCompletions.enabled" in (await reply.json())["error"]["message"]
         it.core.config = on
         assert await (await it.ask(b"", path="/v1/models", method="GET")).status() == 200
         assert await (await it.ask(b"", path="/v1/responses")).status() == 404
@@ -146,5 +150,50 @@ def test_guesses_are_counted(play: Play) -> None:
         config = it.core.config
         it.core.config = replace(config, gateway=replace(config.gateway, trusted_proxies=("127.0.0.1",)))
         assert [await guess() for _ in range(MAX_FAILURES + 1)] == [401] * MAX_FAILURES + [429]
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/v1", "This gateway has no /v1: it has POST /v1/chat/completions and GET /v1/models."),
+        ("POST", "/v1/responses", "use your client's chat completions"),
+        ("POST", "/v1/embeddings", "ask a provider of models"),
+        ("POST", "/v1/audio/speech", "This gateway has no /v1/audio/speech: it has POST"),
+        ("POST", "/chat/completions", "use /v1/chat/completions (the base URL of this API ends in /v1"),
+        ("POST", "/v1//chat/completions", "use /v1/chat/completions"),
+        ("POST", "/v1/chat/completions/", "use /v1/chat/completions"),
+        ("GET", "//v1/models", "use /v1/models"),
+        ("GET", "/models", "use /v1/models"),
+    ],
+)
+def test_what_is_not_there_says_what_is(play: Play, method: str, path: str, words: str) -> None:
+    async def scene(it: Scene) -> None:
+        reply = await it.ask(b"", path=path, method=method)
+        assert await reply.status() == 404
+        error = (await reply.json())["error"]
+        assert words in error["message"] and (error["type"], error["code"]) == (
+            "invalid_request_error",
+            "unknown_endpoint",
+        )
+
+    play(scene)
+
+
+def test_openais_client_prints_what_is_missing(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        async with AsyncOpenAI(base_url=it.url, api_key="t0k") as client:
+            with pytest.raises(NotFoundError, match="This gateway has no /v1/responses"):
+                await client.responses.create(model="openclaw", input="hi")
+
+    play(scene)
+
+
+def test_the_head_of_the_models_is_had_and_a_bearer_may_be_written_in_any_way(play: Play) -> None:
+    async def scene(it: Scene) -> None:
+        for header in ("authorization: bearer t0k", "authorization: Bearer  t0k", "authorization: BEARER t0k"):
+            assert await (await it.ask(b"", header, path="/v1/models", method="GET")).status() == 200
+        assert await (await it.ask(b"", path="/v1/models", method="HEAD")).status() == 200
 
     play(scene)

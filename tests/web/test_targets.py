@@ -64,10 +64,15 @@ def test_other_names_are_refused_in_openclaws_words(core: Any, model: str) -> No
 
 def test_what_is_not_there_is_named(core: Any) -> None:
     for model, headers in (("openclaw/nobody", {}), ("openclaw", {"agent_id": "nobody"})):
-        with pytest.raises(Refused, match="Unknown agent 'nobody'"):
+        with pytest.raises(Refused, match=r"^Unknown agent 'nobody'\. This gateway has: main, research\.$"):
             find(core, model, **headers)
     with pytest.raises(Refused, match="nowhere"):
         target(core, Headers({"x-openclaw-model": "nowhere/m"}), "openclaw", None)
+
+
+def test_main_is_the_default_agent_where_no_other_has_the_name(core: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TREE["agents"], "list", [{"id": "research"}, {"id": "voice"}])
+    assert find(core, "openclaw:main").agent == find(core, "openclaw/MAIN").agent == "research"
 
 
 def test_a_user_has_a_session_that_stays(core: Any) -> None:
