@@ -53,11 +53,10 @@ class _Lines:
         self._after_cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        if self._after_cr and data.startswith(b"\n"):
-            data = data[1:]
-            self._after_cr = not data
         if not data:
             return []
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]
         self._after_cr = data.endswith(b"\r")
         *lines, rest = _ENDS.split(data)
         if lines:

@@ -39,18 +39,14 @@ from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request
 from gateway.sessions.transactions import QueueFull, SendDenied
 from gateway.web import retries
-from gateway.web.targets import target
+from gateway.web.targets import DEFAULTS, target
 
 log = logging.getLogger("gateway.http")
-
-RETRIES = retries.Retries()
 
 SILENCE_S = 15.0
 """After which a stream that says nothing says so: proxies cut a connection on which nothing moves for a minute."""
 MAX_PIECE = 16 * 1024
 """Characters of one chunk, where a client reads more slowly than the model writes."""
-DEFAULT = "openclaw"
-"""The `model` of a request that names none."""
 MAX_KEY = 256
 """Characters of an idempotency key."""
 RESTARTING = Error(
@@ -62,10 +58,6 @@ _SSE = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
-class _Gone(Exception):
-    """The client, before it has sent its request."""
 
 
 class Going(Struct):
@@ -118,6 +110,10 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
     await answer(scope, receive, send)
 
 
+class _Gone(Exception):
+    """The client, before it has sent its request."""
+
+
 class _Denied(Exception):
     def __init__(self, status: int, message: str, type: str) -> None:
         self.answer = _refusal(status, message, type)
@@ -143,7 +139,7 @@ async def _body(receive: Receive) -> bytes:
 
 async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     asked = decode(body)
-    named = asked.model or DEFAULT
+    named = asked.model or DEFAULTS[0]
     whom, what = (
         target(core, headers, named, None if asked.user is None else str(asked.user)),
         prompt(asked, int(time.time() * 1000)),
@@ -159,10 +155,10 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
         mark=mark,
     )
     again = None if asked.stream else retries.mark(headers, mark, core.config.gateway.auth.trusted_proxy.user_header)
-    before = RETRIES.rejoin(again) if again and retries.is_retry(headers) else None
+    before = retries.KNOWN.rejoin(again) if again and retries.is_retry(headers) else None
     id = before or _run_id(headers)
     if again and before is None:
-        RETRIES.begin(again, id)  # before the run begins, because it may be asked for again while it does
+        retries.KNOWN.begin(again, id)  # before the run, which may be asked for again while it begins
     try:
         run, fresh = await core.conversations.submit(id, whom.session, request)
     except SendDenied as error:
@@ -170,7 +166,7 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     if run.request.mark != mark:
         raise _Denied(422, "This Idempotency-Key was used for another request.", INVALID)
     return Going(
-        run.id, run.session, run.accepted, fresh, asked.model or DEFAULT, bool(asked.stream), asked.wants_usage
+        run.id, run.session, run.accepted, fresh, asked.model or DEFAULTS[0], bool(asked.stream), asked.wants_usage
     )
 
 
@@ -237,7 +233,7 @@ class _Answer:
         if self._going.owned and not self._answering.given_up:
             log.info("the client of run %s has gone", run)
             if retry is not None:
-                RETRIES.leave(retry, run, self._abort)
+                retries.KNOWN.leave(retry, run, self._abort)
             else:
                 await self._abort()
 

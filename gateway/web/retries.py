@@ -81,3 +81,7 @@ class Retries:
 async def _end(abort: Callable[[], Awaitable[None]]) -> None:
     await asyncio.sleep(GRACE_S)
     await abort()
+
+
+KNOWN = Retries()
+"""Of this process."""

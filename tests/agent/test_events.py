@@ -19,6 +19,8 @@ ODD = {
     "CRLF": (b'data: {"a":1}\r\n\r\ndata: {"b":2}\r\n\r\n', [A, B]),
     "CR": (b'data: {"a":1}\r\rdata: {"b":2}\r\r', [A, B]),
     "mixed ends": (b'data: {"a":1}\n\r\ndata: {"b":2}\r\n\r', [A, B]),
+    "empty lines between CRLF": (b'data: {"a":1}\r\n\n\n\r\n\rdata: {"b":2}\r\n\n', [A, B]),
+    "a CRLF and an LF in data": (b'data: {"a":\r\n\ndata: 1}', [ServerEvent("", b'{"a":'), ServerEvent("", b"1}")]),
     "a BOM": (b'\xef\xbb\xbfdata: {"a":1}\n\ndata: {"b":2}\n\n', [A, B]),
     "empty lines first": (b'\n\r\n \ndata: {"a":1}\n\n\n\n\ndata: {"b":2}\n\n', [A, B]),
     "no space": (b'data:{"a":1}\n\ndata:{"b":2}\n\n', [A, B]),
@@ -66,7 +68,7 @@ STREAMS = st.lists(
 def test_any_split_gives_the_same_events(body: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
-    assert read(*pieces) == read(body)
+    assert read(*pieces) == read(*(bytes([byte]) for byte in body)) == read(body)
 
 
 @given(

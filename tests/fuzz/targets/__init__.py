@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Protocol, cast
 
-TARGETS = ("http", "websocket", "connect", "rpc", "config", "link", "ledger")
+TARGETS = ("http", "websocket", "connect", "rpc", "config", "link", "ledger", "provider")
 
 
 class Target(Protocol):
