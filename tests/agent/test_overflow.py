@@ -111,7 +111,7 @@ WORDS = {
     "vLLM": "The decoder prompt (length 9) is longer than the maximum model length of 8.",
     "Ollama": "the input length exceeds the context length",
     "LiteLLM": "litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException",
-    "LM Studio": "Trying to keep the first 9 tokens when the context overflows. 9 is greater than the context length of 8.",
+    "LM Studio": "The context overflows: 9 tokens are greater than the context length of 8.",
     "SGLang": "The input (9 tokens) is longer than the model's context length (8 tokens).",
     "Groq": "Please reduce the length of the messages or completion.",
     "xAI": "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
