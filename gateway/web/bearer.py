@@ -63,12 +63,21 @@ def _forbidden(needed: Right) -> Response:
 
 
 def _unauthorized(scope: Scope) -> Response:
-    elsewhere = not _presented(scope) and any(
-        name in (b"authorization", *OTHER_HEADERS) for name, _ in scope["headers"]
-    )
     return Response(
-        ELSEWHERE if elsewhere else UNAUTHORIZED, 401, {"www-authenticate": "Bearer"}, media_type="application/json"
+        ELSEWHERE if _is_elsewhere(scope) else UNAUTHORIZED,
+        401,
+        {"www-authenticate": "Bearer"},
+        media_type="application/json",
     )
+
+
+def _is_elsewhere(scope: Scope) -> bool:
+    """Whether something like a secret was sent, in another header or without the word before it."""
+    given = dict(scope["headers"])
+    if b"authorization" not in given:
+        return any(name in given for name in OTHER_HEADERS)
+    kind, space, _ = given[b"authorization"].strip().partition(b" ")
+    return bool(kind) and not space and kind.lower() != b"bearer"
 
 
 def _presented(scope: Scope) -> str:
