@@ -29,7 +29,7 @@ from gateway.agent import pictures
 from gateway.link.messages import Api, Message, Model
 
 NO_RESULT = "There is no result: the run ended before."
-SUMMARY = "Summary of the conversation before this:\n\n"
+SUMMARY = "Summary of the conversation before this:\n\n<summary>\n{}\n</summary>"
 BEGINNING = "[What came before is not known.]"
 """For a conversation that the assistant has begun, which providers do not take."""
 NOTHING = "[no text]"
@@ -61,7 +61,7 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
                     calls.open = calls.begun
                     _add_response(result, message, parts)
             case "compaction":
-                summary = SUMMARY + str(message.get("summary", ""))
+                summary = SUMMARY.format(message.get("summary", ""))
                 _add(result, [*_missing(calls.open), UserPromptPart(summary)])
             case _:
                 pass  # OpenClaw has roles of its own for what no model is told

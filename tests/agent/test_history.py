@@ -173,6 +173,14 @@ def test_a_message_without_words_says_so(empty: Any) -> None:
     assert result_content([{"type": "text", "text": ""}]) == NOTHING
 
 
+def test_a_summary_is_told_apart_from_what_the_user_says_next() -> None:
+    entry = {"role": "compaction", "summary": "They met. {}", "timestamp": 1}
+    (request,) = to_models([entry, user("hello")], CLAUDE)
+    (part,) = request.parts
+    assert isinstance(part, UserPromptPart) and isinstance(part.content, str)
+    assert part.content.endswith("<summary>\nThey met. {}\n</summary>\n\nhello")
+
+
 def test_what_is_no_picture_is_named() -> None:
     assert user_content([text("see"), {"type": "document", "data": "x"}, {"type": 5}, {}]) == (
         "see\n[document, which is not shown here]"
