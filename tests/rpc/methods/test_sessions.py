@@ -175,7 +175,7 @@ def test_without_the_database_whoever_asks_is_told_why() -> None:
         ("sessions.compact", {"key": MAIN}),
         ("sessions.create", {}),
         ("sessions.abort", {"key": MAIN}),
-        ({}),
+        ("sessions.usage", {}),
         ("usage.cost", {}),
     ):
         error = call(configured(), NEW, name, params)["error"]
