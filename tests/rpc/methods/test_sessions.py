@@ -214,7 +214,7 @@ def test_reading_needs_the_scope(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             stranger = make_peer(4, "operator.pairing")
-            for name in ("sessions.list", "sessions.describe", "sessions.resolve"):
+            for name in ("sessions.list", "sessions.describe", "sessions.resolve", "sessions.usage"):
                 assert await talk.refusal(name, {}, stranger) == "missing scope: operator.read"
             await talk.get("sessions.list", {}, make_peer(4, READ))
 
