@@ -7,6 +7,7 @@ One line for each section: its name, a tab, and its keys as JSON, where `*` is a
 import difflib
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path as File
 from typing import Any, Final
 
@@ -85,9 +86,19 @@ class Vocabulary:
         return self._sections[name]
 
 
+def warm_up() -> None:
+    """Read the files now: when a config is judged later, an upgrade may have replaced them."""
+    for release in (FIRST, LATEST):
+        _text(release)
+
+
 def _lines(release: str) -> dict[str, str]:
-    text = File(__file__).with_name(f"openclaw-{release}.keys").read_text()
-    return dict(line.split("\t", 1) for line in text.splitlines())
+    return dict(line.split("\t", 1) for line in _text(release).splitlines())
+
+
+@cache
+def _text(release: str) -> str:
+    return File(__file__).with_name(f"openclaw-{release}.keys").read_text()
 
 
 def _first_of(sections: Any) -> list[str]:

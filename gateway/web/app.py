@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.config import vocabulary
 from gateway.core import Core
 from gateway.web.health import PROBES, Probe, answer_probe
 
@@ -127,3 +128,4 @@ def warm_up() -> None:
     """Import all that clients will need. Call it off the event loop, once READY."""
     for name in LATER:
         importlib.import_module(name)
+    vocabulary.warm_up()

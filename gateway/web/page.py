@@ -7,7 +7,6 @@ import hashlib
 import html
 import re
 from base64 import b64encode
-from functools import cache
 from pathlib import Path
 from string import Template
 
@@ -24,15 +23,12 @@ _SCHEMES = {"https": "wss", "http": "ws"}
 
 
 def page(core: Core) -> ASGIApp:
-    template, headers = _assets()
-
     async def show(scope: Scope, receive: Receive, send: Send) -> None:
-        await _answer(core, template, headers, scope)(scope, receive, send)
+        await _answer(core, *_ASSETS, scope)(scope, receive, send)
 
     return show
 
 
-@cache
 def _assets() -> tuple[Template, dict[str, str]]:
     """The page with its style inside, and the headers that allow this very style and nothing else."""
     style = (_HERE / "page.css").read_text()
@@ -51,6 +47,10 @@ def _assets() -> tuple[Template, dict[str, str]]:
         "cross-origin-resource-policy": "same-origin",
         "cache-control": "no-cache",
     }
+
+
+_ASSETS = _assets()
+"""Read with the module: by the first visit an upgrade may have replaced the files."""
 
 
 def _answer(core: Core, template: Template, headers: dict[str, str], scope: Scope) -> Response:

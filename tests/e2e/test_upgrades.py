@@ -1,5 +1,6 @@
 """Established connections when another version has been installed meanwhile, and a program that is gone."""
 
+import json
 import re
 from pathlib import Path
 
@@ -93,8 +94,11 @@ def test_a_program_that_is_gone_is_said_once_and_serves_again_when_it_is_back(ga
     manager, program = gateway.manager, Installed(venv)
     until(lambda: gateway.report()["settled"], "the quiet after READY")
     program.take_away()
+    gateway.configure(json.dumps({"gateway": {"auth": {"token": TOKEN}}, "zzz": 1}))
+    assert gateway.control.reload().warnings  # it has all keys by heart
     for path in ("/metrics", "/", "/v1/models"):  # what it has never been asked
         assert gateway.get(path, "--header", f"Authorization: Bearer {TOKEN}").status in (200, 404), path
+    gateway.configure()
     manager.systemctl("kill", "--signal=KILL", SERVICE)
     until(lambda: gateway.state(GONE) == "activating", "the wait for the program")
     curl = ["curl", "--silent", "--max-time", "20", f"http://127.0.0.1:{PORT}/healthz"]
