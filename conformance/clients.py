@@ -38,6 +38,8 @@ COMMANDS = (
 )
 OPENAI = "openai"
 """No command of OpenClaw's: the client of OpenAI that each release brings, asking for completions."""
+FIRST_SECONDS = 300.0
+"""For a command that compiles all of a release's plugins, once for the machine."""
 LIMIT_SECONDS = 60.0
 """For one command. The clients' own limits are 3 to 10 s; the rest is Node reading its files on a cold machine."""
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
@@ -129,7 +131,7 @@ def environment(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
 
 
-def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -> Run:
+def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = (), limit_s: float = LIMIT_SECONDS) -> Run:
     """`enter` are words before the command that lead to where the gateway is."""
     began, printed = time.monotonic(), PRINTED.get(command, "")
     process = subprocess.Popen(
@@ -144,7 +146,7 @@ def run(client: Client, command: str, home: Path, enter: tuple[str, ...] = ()) -
     )
     with process:
         try:
-            out, err = process.communicate(timeout=LIMIT_SECONDS)
+            out, err = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()

@@ -22,7 +22,7 @@ from typing import TextIO
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conformance import chats, configs, providing, tui
-from conformance.clients import CLIENTS, COMMANDS, Client, install, make_home, run
+from conformance.clients import CLIENTS, COMMANDS, FIRST_SECONDS, Client, install, make_home, run
 from conformance.gateways import OUT, Gateway, running
 from conformance.pages import MODEL, PAGES, WITH_MODEL, allow, free_port, walk
 from conformance.scene import Scene
@@ -74,8 +74,8 @@ def _commands(
 ) -> Iterator[Run]:
     if options.chats or options.pages or options.page:
         return
-    for client in clients:
-        run(client, "--version", homes[client.version])  # its files are read from the disk for the first time
+    for client in clients:  # its files are read from the disk for the first time, and 2026.2.26 compiles its plugins
+        run(client, "health", homes[client.version], limit_s=FIRST_SECONDS)
     gateway.configure(**chats.echo(PACE_MS))
     for client in clients:
         for command in client.commands:
