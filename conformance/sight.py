@@ -46,6 +46,8 @@ _FONT = re.compile(r" https://fonts\.googleapis\.com/")
 _ITS_CONFIG = re.compile(r" http://127\.0\.0\.1:\d+/control-ui-config\.json$")
 """2026.9.6 asks the place that it came from for what only a gateway has, even when it goes to a gateway elsewhere."""
 
+_ITS_NAME = re.compile(r" (401|404) .* http://127\.0\.0\.1:\d+/__openclaw/control-ui-config\.json$")
+"""2026.2.26 asks for the assistant's name without the token; it goes on with a name of its own."""
 _PICTURE = re.compile(r" 404 .* http://127\.0\.0\.1:\d+/avatar/\w+$")
 """Of an agent that has none: OpenClaw's gateway answers the same."""
 
@@ -103,7 +105,7 @@ class Sight:
         return list(dict.fromkeys(reasons))
 
     def _is_no_matter(self, text: str) -> bool:
-        shared = _FONT.search(text) or _PICTURE.search(text)
+        shared = _FONT.search(text) or _PICTURE.search(text) or _ITS_NAME.search(text)
         return bool(shared or (self.elsewhere and _ITS_CONFIG.search(text)))
 
 

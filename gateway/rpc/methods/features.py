@@ -21,6 +21,8 @@ THEMES = {
     **{"phosphor": "Phosphor", "crt": "CRT", "manuscript": "Manuscript", "rose": "Rosé", "miami": "Miami"},
 }
 """Those that the pages of 2026.9.6 have in themselves; they offer only what the gateway lists."""
+PROFILES = {"minimal": "Minimal", "coding": "Coding", "messaging": "Messaging", "full": "Full"}
+"""Of OpenClaw's own tools, whose place a page shows though there are none."""
 NO_MEMORY = "this gateway keeps no memory"
 NO_SEARCH = "Not available on this gateway"
 
@@ -35,6 +37,17 @@ class MemoryStatus(Struct, rename="camel"):
     embedding: dict[str, Any]
     provider: str | UnsetType = UNSET
     search_runtime_registered: bool | UnsetType = UNSET
+
+
+class CatalogParams(Params, frozen=True):
+    agent_id: Text | None = None
+    include_plugins: bool = True
+
+
+class Catalog(Struct, rename="camel"):
+    agent_id: str
+    profiles: list[dict[str, str]]
+    groups: list[dict[str, Any]]
 
 
 class ImportParams(Params, frozen=True):
@@ -167,6 +180,13 @@ def doctor_memory_status(call: Call, params: AgentParams) -> MemoryStatus:
         return MemoryStatus(agent, {"ok": False, "error": NO_MEMORY})
     embedding = {"ok": False, "checked": False, "error": NO_MEMORY}
     return MemoryStatus(agent, embedding, "none", False)
+
+
+@method("tools.catalog", CatalogParams, Catalog, scope=READ)
+def tools_catalog(call: Call, params: CatalogParams) -> Catalog:
+    """The tools that an agent is born with: none. Those of MCP servers are known when a run has started them."""
+    profiles = [{"id": id, "label": label} for id, label in PROFILES.items()]
+    return Catalog(_agent(call.core, params.agent_id).id, profiles, [])
 
 
 @method("migrations.memory.plan", ImportParams, ImportPlan, scope=ADMIN, since=4)

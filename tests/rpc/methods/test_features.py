@@ -53,6 +53,15 @@ def test_no_memory_for_protocol_3() -> None:
     assert payload == {"agentId": "b", "embedding": {"ok": False, "error": "this gateway keeps no memory"}}
 
 
+@pytest.mark.parametrize("protocol", [3, 4])
+def test_no_tool_of_its_own(protocol: int) -> None:
+    """As 2026.2.26 asks for its agents' page."""
+    ask_ = {"agentId": "a", "includePlugins": True}
+    payload = call(configured(TEAM), make_peer(protocol, READ), "tools.catalog", ask_)["payload"]
+    assert (payload["agentId"], payload["groups"]) == ("a", [])
+    assert [profile["id"] for profile in payload["profiles"]] == ["minimal", "coding", "messaging", "full"]
+
+
 def test_nothing_to_import() -> None:
     admin = make_peer(4, ADMIN)
     payload = call(configured(TEAM), admin, "migrations.memory.plan", {"agentId": "a", "overwrite": False})["payload"]
