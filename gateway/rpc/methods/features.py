@@ -44,7 +44,7 @@ class CatalogParams(Params, frozen=True):
     include_plugins: bool = True
 
 
-class Catalog(Struct, rename="camel"):
+class ToolCatalog(Struct, rename="camel"):
     agent_id: str
     profiles: list[dict[str, str]]
     groups: list[dict[str, Any]]
@@ -182,11 +182,11 @@ def doctor_memory_status(call: Call, params: AgentParams) -> MemoryStatus:
     return MemoryStatus(agent, embedding, "none", False)
 
 
-@method("tools.catalog", CatalogParams, Catalog, scope=READ)
-def tools_catalog(call: Call, params: CatalogParams) -> Catalog:
+@method("tools.catalog", CatalogParams, ToolCatalog, scope=READ)
+def tools_catalog(call: Call, params: CatalogParams) -> ToolCatalog:
     """The tools that an agent is born with: none. Those of MCP servers are known when a run has started them."""
     profiles = [{"id": id, "label": label} for id, label in PROFILES.items()]
-    return Catalog(_agent(call.core, params.agent_id).id, profiles, [])
+    return ToolCatalog(_agent(call.core, params.agent_id).id, profiles, [])
 
 
 @method("migrations.memory.plan", ImportParams, ImportPlan, scope=ADMIN, since=4)
