@@ -9,6 +9,6 @@ def test_a_picture_is_left_out_and_said() -> None:
     assert told == {"role": "user", "content": [SAID, {"type": "text", "text": LEFT_OUT}]}
 
 
-def test_a_message_for_text_only_stays_as_it_is() -> None:
+def test_a_message_without_pictures_stays_as_it_is() -> None:
     for content in ("text", [SAID], None):
         assert for_text_only({"role": "user", "content": content}) == {"role": "user", "content": content}
