@@ -19,6 +19,7 @@ from gateway.config import catalog
 from gateway.config.models import chain
 from gateway.config.providers import Unusable
 from gateway.config.substitute import Lookup
+from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.messages import Message
@@ -57,9 +58,16 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 class Conversations:
     def __init__(
-        self, paths: Paths, hub: Hub, tree: Callable[[], dict[str, Any]], environment: Lookup, dial: Dial
+        self,
+        paths: Paths,
+        hub: Hub,
+        tree: Callable[[], dict[str, Any]],
+        environment: Lookup,
+        dial: Dial,
+        told: Told | None = None,
     ) -> None:
-        """`tree`: the config that runs, with what stands in the environment put in."""
+        """`tree`: the config that runs, with what stands in the environment put in; `told`: how far the process before
+        this one had told of runs."""
         self._hub = hub
         self._owing = partial(hub.owing, READ)
         self.store = Store(paths.database)
@@ -71,13 +79,13 @@ class Conversations:
         self._opening: asyncio.Task[None] | None = None
         self._following = Following(self.runs.live)
         self._again: asyncio.TimerHandle | None = None
-        self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True))
+        self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True), told)
         """What clients hear of sessions."""
         self._tasks = Tasks(log)
         self._commands: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
         """Those that are being carried out, by the ids of their runs."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
-        self._telling = Telling(hub, self._is_verbose)
+        self._telling = Telling(hub, self._is_verbose, told)
         self.runs.audience += [self._telling, Owed(hub), self.changes, self._following]
 
     async def ready(self) -> None:

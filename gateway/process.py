@@ -159,6 +159,7 @@ class Process:
     def conversations(self) -> "Conversations":
         """Imported by whoever asks first, at the latest in the quiet after READY."""
         from gateway.conversations import Conversations
+        from gateway.handover.told import Told
 
         return Conversations(
             self.paths,
@@ -166,6 +167,7 @@ class Process:
             tree=lambda: self._configuration.tree,
             environment=self._configuration.env,
             dial=self._dialer,
+            told=Told(self.keeper.ledger.spare),
         )
 
     @cached_property

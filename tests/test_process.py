@@ -12,6 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from gateway.client import GatewayClient
+from tests.naive import NaiveReader
 from tests.processes import alive
 from tests.program import Program
 
@@ -51,6 +52,7 @@ class Listener:
         self.client = client
         self.text = ""
         self.wrong: list[str] = []
+        self.naive = NaiveReader()
 
     async def ask(self) -> None:
         question = {"sessionKey": "main", "message": " ".join(WORDS), "idempotencyKey": "k1"}
@@ -63,6 +65,8 @@ class Listener:
     async def hear(self) -> dict[str, Any]:
         """The next `chat` event."""
         async for event in self.client.events():
+            if event.name in ("chat", "agent"):
+                self.naive.hear(event.name, event.payload)
             if event.name != "chat":
                 continue
             told: dict[str, Any] = event.payload
@@ -79,7 +83,8 @@ class Listener:
         while (told := await self.hear())["state"] not in ("final", "error", "aborted"):
             pass
         assert told["state"] == "final", told
-        assert self.wrong == []
+        assert self.wrong == self.naive.wrong == []
+        assert (self.naive.begins, self.naive.ends) == (1, 1)
         text: str = told["message"]["content"][0]["text"]
         return text
 

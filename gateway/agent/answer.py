@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.agent.failed import Failed
-from gateway.link.messages import Failure, Message, Model, Usage
+from gateway.link.messages import Failure, Message, Model, Text, Thinking, Usage
+from gateway.unicode import Pieces
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer, thinking included."""
@@ -40,6 +41,8 @@ class Answer:
     stop_reason: str = "stop"
     _blocks: list[_Block] = field(default_factory=list)
     _size: int = 0
+    _text: Pieces = field(default_factory=Pieces)
+    _thinking: Pieces = field(default_factory=Pieces)
 
     @property
     def begun(self) -> bool:
@@ -49,13 +52,18 @@ class Answer:
     def text(self) -> str:
         return "".join(piece for block in self._blocks if block.kind == "text" for piece in block.pieces)
 
-    def add_text(self, delta: str) -> None:
-        """Raises Failed when the answer becomes too long."""
-        self._add("text", delta)
+    def add_text(self, delta: str) -> list[Text | Thinking]:
+        """What of it can be told, which is nothing for half a character. Raises Failed when the answer becomes too
+        long."""
+        return self._say("text", self._text.take(delta))
 
-    def add_thinking(self, delta: str) -> None:
+    def add_thinking(self, delta: str) -> list[Text | Thinking]:
         """As `add_text`."""
-        self._add("thinking", delta)
+        return self._say("thinking", self._thinking.take(delta))
+
+    def finish(self) -> list[Text | Thinking]:
+        """Nothing more comes. As `add_text`."""
+        return [*self._say("thinking", self._thinking.rest()), *self._say("text", self._text.rest())]
 
     def sign_thinking(self, signature: str) -> None:
         """The provider's seal on the thinking that came last, without which it would not take it back."""
@@ -77,6 +85,12 @@ class Answer:
             "timestamp": int(time.time() * 1000),
         }
         return message if error is None else {**message, "errorMessage": error}
+
+    def _say(self, kind: str, text: str) -> list[Text | Thinking]:
+        if not text:
+            return []
+        self._add(kind, text)
+        return [Text(text) if kind == "text" else Thinking(text)]
 
     def _add(self, kind: str, delta: str) -> None:
         """To the block that is being written, or a new one if that is of another kind."""

@@ -50,8 +50,9 @@ class Backlog:
     def ack(self, seq: int) -> None:
         """Let go of the events up to `seq`, or up to the last one if there is no such event yet."""
         while self._lines and self.acked < seq:
+            line = self._lines.popleft()
             self.acked += 1
-            self._resize(-len(self._lines.popleft()))
+            self._resize(-len(line))
 
     async def room(self) -> None:
         """Returns when no more than `MAX_UNACKED` is kept."""

@@ -24,8 +24,8 @@ class Echo:
         for number, word in enumerate(_WORD.findall(f"{INTRODUCTION}\n\nYou said: {text_of(self._prompt)}")):
             if number:
                 await asyncio.sleep(answer.model.pace_ms / 1000)
-            answer.add_text(word)
-            yield Text(word)
+            for piece in answer.add_text(word):
+                yield piece
 
     def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         raise AssertionError("the echo calls no tools")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from gateway.link.messages import Failure, Model, Server, Spec
+from gateway.unicode import well_formed
 
 MIN_SECRET = 6
 """Characters. A shorter value is found in ordinary words, and to hide those would make a message unreadable."""
@@ -61,5 +62,5 @@ def _of_model(model: Model) -> Iterable[str]:
 
 def quote(text: str) -> str:
     """What somebody else has said, on one line and not too long."""
-    line = " ".join(text.split())
+    line = " ".join(well_formed(text).split())
     return line if len(line) <= MAX_SAID else line[: MAX_SAID - 1] + "…"

@@ -114,12 +114,14 @@ class Connection:
         self._writer.transport.abort()
 
     def happened(self, run: Run) -> None:
-        if run.id in self._sent and run.id not in self._waiting:
-            self._waiting.append(run.id)
+        if run.id in self._sent:
+            if run.id not in self._waiting:
+                self._waiting.append(run.id)
             self._wake.set()
 
     async def live(self) -> None:
         sender = asyncio.create_task(self._send())
+        sender.add_done_callback(self._sent_all)
         try:
             await self._receive()
         except (LineTooLong, msgspec.DecodeError) as error:
@@ -128,10 +130,19 @@ class Connection:
             log.warning("a connection is cut: no hello within %g s", HELLO_S)
         except ConnectionError as error:
             log.debug("a connection has ended: %s", error)
+        except Exception:
+            log.exception("a connection is cut")
         finally:
             self.cut()
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
+
+    def _sent_all(self, sender: asyncio.Task[None]) -> None:
+        """A connection that only hears would have its runs wait for ever."""
+        if not sender.cancelled() and (error := sender.exception()) is not None:
+            if not isinstance(error, ConnectionError):
+                log.error("a connection is cut: what it is to be told cannot be said", exc_info=error)
+            self.cut()
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
@@ -198,6 +209,11 @@ class Connection:
         except TooMany:
             why = f"the agent has {MAX_RUNS} runs, which is as many as it takes"
             await self._say(Refused(start.run, Failure("limit", why, retryable=True)))
+            return
+        except Exception as error:
+            why = f"the agent broke on {type(error).__name__}; its log says where."
+            log.exception("run %s cannot be begun", start.run)
+            await self._say(Refused(start.run, Failure("internal", why)))
             return
         if start.run not in self._sent:
             self._follow(run)

@@ -10,6 +10,7 @@ importing them takes a second or two.
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -22,6 +23,7 @@ from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
     ModelResponse,
+    ModelResponsePart,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartEndEvent,
@@ -48,6 +50,7 @@ from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
 from gateway.agent.textonly import for_text_only, words_for
 from gateway.link.messages import Failure, Message, Model, Spec, Text, Thinking, Usage
+from gateway.unicode import well_formed, well_formed_json, well_formed_value
 
 __all__ = ["Models", "forget_clients"]
 
@@ -119,7 +122,7 @@ class Models:
                             yield piece
                 finally:
                     answer.usage = _usage(stream.usage)
-                response = stream.get()
+                response = _well_formed(stream.get())
         except (Failed, ImportError):
             raise
         except Exception as error:
@@ -187,27 +190,39 @@ class Models:
 def _pieces(event: ModelResponseStreamEvent, answer: Answer) -> Iterator[Text | Thinking]:
     match event:
         case PartStartEvent(part=TextPart(content=delta)) | PartDeltaEvent(delta=TextPartDelta(content_delta=delta)):
-            if delta:
-                answer.add_text(delta)
-                yield Text(delta)
+            yield from answer.add_text(delta)
         case (
             PartStartEvent(part=ThinkingPart(content=delta))
             | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str(delta)))
         ):
-            if delta:
-                answer.add_thinking(delta)
-                yield Thinking(delta)
+            yield from answer.add_thinking(delta)
         case PartEndEvent(part=ThinkingPart(signature=str(signature))) if answer.model.api == "anthropic-messages":
             answer.sign_thinking(signature)
 
 
-def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text]:
-    """Text that the answer has at its end and no event has brought."""
+def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text | Thinking]:
+    """What the answer has at its end and no event has brought."""
+    yield from answer.finish()
     whole = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     rest = whole.removeprefix(answer.text)
-    if rest and whole != rest:
-        answer.add_text(rest)
-        yield Text(rest)
+    if whole != rest:
+        yield from answer.add_text(rest)
+
+
+def _well_formed(response: ModelResponse) -> ModelResponse:
+    """As the provider is told it with the next question, and as its calls are stored."""
+    return dataclasses.replace(response, parts=[_well_formed_part(part) for part in response.parts])
+
+
+def _well_formed_part(part: ModelResponsePart) -> ModelResponsePart:
+    match part:
+        case TextPart(content=text) | ThinkingPart(content=text):
+            return dataclasses.replace(part, content=well_formed(text))
+        case ToolCallPart(tool_name=name, tool_call_id=id, args=args):
+            args = well_formed_json(well_formed(args).encode()).decode() if isinstance(args, str) else args
+            clean: Any = {"tool_name": well_formed(name), "tool_call_id": well_formed(id)}
+            return dataclasses.replace(part, args=well_formed_value(args), **clean)
+    return part
 
 
 def _has_ended(response: ModelResponse) -> bool:
@@ -222,8 +237,8 @@ def _call(part: ToolCallPart) -> Call:
     args: object = part.args or {}
     if isinstance(args, str):
         try:
-            args = json.loads(args)
-        except ValueError:
+            args = well_formed_value(json.loads(args))
+        except (ValueError, RecursionError):
             args = None
     return Call(part.tool_call_id, part.tool_name, args if isinstance(args, dict) else None)
 

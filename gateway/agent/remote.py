@@ -15,6 +15,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from gateway.agent import bodies
 from gateway.agent.explaining import Explained, explain
 from gateway.agent.mended import Mended
 from gateway.link.messages import Server
@@ -95,7 +96,7 @@ def _sse(server: Server, answers: _Answers) -> Any:
 
 def _http(server: Server, answers: _Answers, headers: dict[str, str]) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(CONNECT_S, read=QUIET_S)  # each request has a bound of its own
-    hooks = {"response": [answers.note]}
+    hooks = {"response": [answers.note, bodies.mend]}
     return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_trust(server), event_hooks=hooks)
 
 

@@ -59,15 +59,29 @@ class Run:
         self._happened(self)
 
     def _finish(self, work: asyncio.Task[Ended]) -> None:
-        if self._left:
-            return
-        ended = self._ended(work)
-        for what in self._conversation.leftovers(ended):
-            self._append(what)
-        self._append(msgspec.structs.replace(ended, usage=self._conversation.usage))
-        why = f": {ended.failure.message}" if ended.failure else ""
-        tokens, took = self._conversation.usage.total, time.monotonic() - self._begun
-        log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, tokens, why)
+        """Whatever breaks here, the run has its end: of one without, nobody would ever hear again."""
+        try:
+            if self._left:
+                return
+            ended = self._ended(work)
+            self._say_leftovers(ended)
+            self._append(msgspec.structs.replace(ended, usage=self._conversation.usage))
+            why = f": {ended.failure.message}" if ended.failure else ""
+            tokens, took = self._conversation.usage.total, time.monotonic() - self._begun
+            log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, tokens, why)
+        except Exception as error:
+            broken = self._broken(error)
+            if not self.backlog.ended:
+                self.backlog.append(broken)
+            self._happened(self)
+
+    def _say_leftovers(self, ended: Ended) -> None:
+        """What cannot be told is lost, and the end is not."""
+        try:
+            for what in self._conversation.leftovers(ended):
+                self._append(what)
+        except Exception as error:
+            self._broken(error)
 
     def _ended(self, work: asyncio.Task[Ended]) -> Ended:
         error = None if work.cancelled() else work.exception()
@@ -80,6 +94,9 @@ class Run:
         if isinstance(error, ImportError):
             log.error("run %s: %s", self.id, error)
             return Ended("failed", "error", Failure("internal", f"{UNFINDABLE} ({error}).", retryable=True))
+        return self._broken(error)
+
+    def _broken(self, error: BaseException) -> Ended:
         broke = f"the agent broke on {type(error).__name__}; its log says where."
         log.error("run %s: %s", self.id, broke, exc_info=error)
         return Ended("failed", "error", Failure("internal", broke))

@@ -57,8 +57,10 @@ class Service:
         await self._end()
 
     async def _serve_parent(self, connection: socket.socket) -> None:
-        await self._link.serve(*await asyncio.open_unix_connection(sock=connection))
-        self._leave("the gateway has closed the connection")
+        try:
+            await self._link.serve(*await asyncio.open_unix_connection(sock=connection))
+        finally:
+            self._leave("the gateway has closed the connection")
 
     async def _feed_watchdog(self) -> None:
         while (interval := self._notifier.watchdog_interval) is not None:

@@ -9,11 +9,11 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from mcp_types import JSONRPCMessage, jsonrpc_message_adapter
 
 from gateway.agent.lines import Lines
+from gateway.unicode import well_formed_json, well_formed_value
 
 log = logging.getLogger("agent.tools")
 
@@ -83,7 +83,7 @@ def _messages(line: bytes) -> Iterator[JSONRPCMessage]:
     if b'"jsonrpc"' not in line:
         return
     try:
-        yield jsonrpc_message_adapter.validate_json(line, by_name=False)
+        yield jsonrpc_message_adapter.validate_json(well_formed_json(line), by_name=False)
     except ValueError:
         yield from _hidden(line.decode(errors="replace"))
 
@@ -97,15 +97,6 @@ def _hidden(text: str) -> Iterator[JSONRPCMessage]:
             return
         try:
             value, at = _decoder.raw_decode(text, start.start())
-            yield jsonrpc_message_adapter.validate_python(_whole(value), by_name=False)
+            yield jsonrpc_message_adapter.validate_python(well_formed_value(value), by_name=False)
         except (ValueError, RecursionError):
             at = max(at, start.end())
-
-
-def _whole(value: Any) -> Any:
-    """With U+FFFD for halves of characters, which nothing that is to be stored or sent may have."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {_whole(key): _whole(each) for key, each in value.items()}
-    return [_whole(each) for each in value] if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 The ledger is a memfd, mapped into memory: a write is one copy, and what was written is there when the process is not. A
 re-exec passes it on, systemd's fd store keeps it over a cold restart and a crash.
 
-    header   magic, version, number of slots, the next id, a key for fingerprints
+    header   magic, version, number of slots, the next id, a key for fingerprints; the rest of its page is `told`'s
     slot     id (0: free) · who, as JSON, with its checksum · two points, each with its checksum
 
 A point says: when so much was read and so much was written, nothing was under way, and the last event had this number.
@@ -34,6 +34,7 @@ _MAGIC = b"OCGWCONN"
 _HEADER = Struct("<8sIIQ32s")
 _HEADER_BYTES = 4096
 _NEXT_AT = 16
+_SPARE_AT = 64
 _ID = Struct("<Q")
 _MAX_ID = 2**63
 _WHO = Struct("<II")
@@ -105,6 +106,8 @@ class Ledger:
         if inherited is None:
             self.memory[: _HEADER.size] = _HEADER.pack(_MAGIC, VERSION, SLOTS, 1, os.urandom(KEY_BYTES))
         self._next, self.key = self._read_header()
+        self.spare = memoryview(self.memory)[_SPARE_AT:_HEADER_BYTES]
+        """Room for others who write down what goes with the connections."""
         self._taken = {slot: id for slot in self._touched() if 0 < (id := self._id(slot)) < self._next}
         self._free = [slot for slot in reversed(range(SLOTS)) if slot not in self._taken]
 
@@ -152,6 +155,7 @@ class Ledger:
             self._free.append(slot)
 
     def close(self) -> None:
+        self.spare.release()
         self.memory.close()
         os.close(self.fd)
 

@@ -29,6 +29,7 @@ from gateway.link.messages import (
     Welcome,
     decode_to_gateway,
     encode,
+    run_of,
 )
 
 log = logging.getLogger("gateway.agent")
@@ -168,10 +169,13 @@ class Link:
         except (OSError, GatewayError, TimeoutError, EOFError, msgspec.DecodeError, ValueError) as error:
             log.debug("agent: %r", error)
             return error
+        except Exception as error:
+            log.exception("the connection to the agent is begun anew")
+            return error
         return None
 
     def _shows_an_agent(self, error: Exception | None, now: float) -> bool:
-        if self._welcomed is None or isinstance(error, msgspec.DecodeError | ValueError):
+        if self._welcomed is None or not (error is None or isinstance(error, OSError | EOFError)):
             return False
         return self._heard or now - self._welcomed >= STEADY_S
 
@@ -250,7 +254,14 @@ class Link:
                 self._pass_on(line)
 
     def _pass_on(self, line: bytes) -> None:
-        message = decode_to_gateway(line)
+        try:
+            message = decode_to_gateway(line)
+        except msgspec.DecodeError as error:
+            if (run := run_of(line)) is None:
+                raise
+            log.error("an event of run %s cannot be read: %s", run, error)
+            self._heir.broken(run)
+            return
         self._heard |= not isinstance(message, Welcome)
         match message:
             case Event():

@@ -30,6 +30,10 @@ class Heir(Protocol):
         """Raises ValueError if others must come before it."""
         ...
 
+    def broken(self, run: str) -> None:
+        """An event of it cannot be read, now or later."""
+        ...
+
     def lost(self, run: str) -> None:
         """The agent that had it is gone."""
         ...

@@ -417,6 +417,23 @@ _to_agent = msgspec.json.Decoder(ToAgent)
 _to_gateway = msgspec.json.Decoder(ToGateway)
 
 
+class _Addressed(Struct, tag_field="type", tag="event"):
+    """An event, whatever has happened."""
+
+    run: str
+
+
+_addressed = msgspec.json.Decoder(_Addressed)
+
+
+def run_of(line: bytes) -> str | None:
+    """Whose event it is that cannot be read; None if not even that can be."""
+    try:
+        return _addressed.decode(line).run
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def decode_to_agent(line: bytes) -> ToAgent:
     """Raises msgspec.DecodeError, and nothing else."""
     try:

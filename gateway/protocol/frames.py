@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.protocol.params import explain
+from gateway.unicode import well_formed_json
 
 ErrorCode = Literal["NOT_LINKED", "NOT_PAIRED", "AGENT_TIMEOUT", "INVALID_REQUEST", "UNAVAILABLE", "FORBIDDEN"]
 
@@ -79,7 +80,9 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_request(text: str | bytes) -> Request:
-    """Raise `NotJson` or `Malformed`; nothing else comes out, whatever goes in."""
+    """Raise `NotJson` or `Malformed`; nothing else comes out, whatever goes in. Half a character is taken as U+FFFD,
+    as Node does it."""
+    text = well_formed_json(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
     try:
         frame = _incoming.decode(text)
     except msgspec.ValidationError as error:

@@ -9,7 +9,6 @@ model (`temperature`, `max_tokens`, …) is checked and not passed on.
 import base64
 import binascii
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from msgspec import Meta, Struct
 
 from gateway.link.messages import Message
 from gateway.protocol.params import cut, explain
+from gateway.unicode import well_formed_json
 
 MAX_IMAGES = 20
 """In all messages together."""
@@ -36,7 +36,6 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Whole = int | float
 """JSON knows no difference between 5 and 5.0; `decode` refuses what has a fraction."""
 _WHOLE = ("n", "max_tokens", "max_completion_tokens", "seed")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
 
 
@@ -115,9 +114,9 @@ class Prompt(Struct, frozen=True):
 
 
 def decode(body: bytes) -> Asked:
-    """Raises Refused."""
+    """Raises Refused. Half a character is taken as U+FFFD, as Node does it."""
     try:
-        asked = _decode(body)
+        asked = _decoder.decode(well_formed_json(body))
     except msgspec.ValidationError as error:
         # That a whole number may be written as 5.0 is not what a client must be told.
         raise Refused(f"Invalid request body: {explain(error).replace('integer or number', 'integer')}") from None
@@ -138,19 +137,6 @@ def decode(body: bytes) -> Asked:
     if asked.response_format is not None and asked.response_format.type != "text":
         raise Refused(f"`response_format` {cut(asked.response_format.type)} is not supported, only text is")
     return asked
-
-
-def _decode(body: bytes) -> Asked:
-    try:
-        return _decoder.decode(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        # It may be half a character of UTF-16, as a text has that was cut in JavaScript: JSON for all but msgspec.
-        text = json.dumps(json.loads(body), ensure_ascii=False)
-        if not _SURROGATE.search(text):
-            raise
-        return _decoder.decode(_SURROGATE.sub("\ufffd", text))
 
 
 _decoder = msgspec.json.Decoder(Asked)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.scopes import READ
@@ -51,7 +52,9 @@ class _Due:
 class Changes:
     """Implements `runs.owner.Audience`."""
 
-    def __init__(self, hub: Hub, store: Store, look: Look) -> None:
+    def __init__(self, hub: Hub, store: Store, look: Look, memory: Told | None = None) -> None:
+        """`memory`: how far the process before this one had told of runs."""
+        self._memory = memory
         self._hub = hub
         self._store = store
         self._look = look
@@ -68,7 +71,9 @@ class Changes:
 
     def happened(self, live: Live, event: Event) -> None: ...
 
-    def anew(self, live: Live) -> None: ...
+    def anew(self, live: Live) -> None:
+        if self._memory is not None and live.run.id not in self._told:
+            self._told[live.run.id] = self._memory.messages(live.run.id)
 
     def ended(self, run: Run, live: Live | None) -> None:
         phase = "error" if run.state in ("failed", "interrupted") else "end"
@@ -144,6 +149,8 @@ class Changes:
         known = await self._store.run(run)
         if known is not None and known.unfinished:
             self._told[run] = len(found)
+            if self._memory is not None:
+                self._memory.note_messages(run, len(found))
         else:
             self._told.pop(run, None)
 

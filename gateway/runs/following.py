@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.flag import Flag
 from gateway.link.messages import Event, Said, Text, Void
 from gateway.runs.live import Live
+from gateway.runs.written import Written
 from gateway.sessions.records import Run
 
 GAP = "\n\n"
@@ -44,7 +45,7 @@ class Script:
     """The text of one run, all its messages one behind the other."""
 
     def __init__(self) -> None:
-        self.text = ""
+        self.text = Written()
         self.seq: int | None = None
         """Of the last event that is in it; None while nothing is known of the run."""
         self.over = False
@@ -96,20 +97,24 @@ class Script:
 
     def expect(self, ahead: str) -> None:
         """Somebody has read so much beyond what is there."""
-        self._told = max(self._told, self.text[self._begin :] + ahead, key=len)
+        self._told = max(self._told, self._from(self._begin) + ahead, key=len)
 
     def beyond(self, position: int) -> str:
         """What somebody has read beyond what is there."""
         return self._told[len(self.text) - self._begin : max(0, position - self._begin)]
 
+    def _from(self, start: int) -> str:
+        return self.text.between(start, len(self.text))
+
     def _add(self, delta: str) -> None:
         if not self._open:
-            delta = GAP + delta if self.text else delta
+            delta = GAP + delta if len(self.text) else delta
             self._begin, self._open = len(self.text), True
         start = len(self.text)
-        self.text += delta
+        self.text.add(delta)
         if self._told:
-            before = self._told[start - self._begin :][: len(delta)]
+            at = start - self._begin
+            before = self._told[at : at + len(delta)]
             if not delta.startswith(before):
                 self._break(start + _common(before, delta))
             elif len(self.text) - self._begin >= len(self._told):
@@ -117,8 +122,9 @@ class Script:
 
     def _void(self, begin: int) -> None:
         """What is written from there on never was."""
-        self._told = self.text[begin : self._begin] + max(self._told, self.text[self._begin :], key=len)
-        self.text, self._begin, self._open = self.text[:begin], begin, False
+        self._told = self.text.between(begin, self._begin) + max(self._told, self._from(self._begin), key=len)
+        self.text.cut(begin)
+        self._begin, self._open = begin, False
 
     def _close(self) -> None:
         """The message is complete."""
@@ -176,7 +182,7 @@ class Reader:
         """Where he is now."""
         if self.position is None:
             return Place(self._place.since, self._rest, self._place.ahead, self.broken)
-        script, rest = self._script, self._rest + self._script.text[self.position :]
+        script, rest = self._script, self._rest + self._script.text.between(self.position, len(self._script.text))
         return Place(script.seq or 0, rest, script.beyond(self.position), self.broken)
 
     def close(self) -> None:
@@ -190,7 +196,7 @@ class Reader:
         elif self.position is None:
             piece = ""
         else:
-            piece = self._script.text[self.position : self.position + most]
+            piece = self._script.text.between(self.position, self.position + most)
             self.position += len(piece)
         return piece
 

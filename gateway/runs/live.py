@@ -4,12 +4,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.link.messages import COMPACTION, Ended, Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.runs.written import Written
 from gateway.sessions.records import Progress, Run, text_of
 
 INTERRUPTED = "interrupted"
 """The `stopReason` of a message that nobody could finish."""
 UNFINISHED = ("aborted", "error", INTERRUPTED)
 """Those of messages that break off."""
+
+
+class Gap(ValueError):
+    """Events are missing."""
 
 
 @dataclass
@@ -20,9 +25,10 @@ class Live:
     """Of the last event."""
     stored: int = 0
     """Of the last event that is on disk."""
-    text: str = ""
+    written: Written = field(default_factory=Written)
     """Of the message that is being written."""
-    thinking: str = ""
+    thought: Written = field(default_factory=Written)
+    """Its thinking."""
     answer: str = ""
     """The text of the last complete message of the model."""
     provider: str | None = None
@@ -49,7 +55,7 @@ class Live:
             run,
             run.seq,
             run.seq,
-            run.text,
+            Written(run.text),
             answer=run.answer,
             provider=run.provider,
             model=run.model,
@@ -59,26 +65,34 @@ class Live:
         )
 
     @property
+    def text(self) -> str:
+        return str(self.written)
+
+    @property
+    def thinking(self) -> str:
+        return str(self.thought)
+
+    @property
     def goes_on(self) -> bool:
         """An agent has it, and nobody has heard of its end."""
         return self.asked and not self.over and not self.ending
 
     def take(self, event: Event) -> bool:
-        """False for an event that was there before. Raises ValueError for one that leaves others out."""
+        """False for an event that was there before. Raises Gap for one that leaves others out."""
         if event.seq <= self.seq:
             return False
         if event.seq != self.seq + 1:
-            raise ValueError(f"event {event.seq} of run {self.run.id} came after {self.seq}")
+            raise Gap(f"event {event.seq} of run {self.run.id} came after {self.seq}")
         self.seq = event.seq
         match event.what:
             case Started(provider=provider, model=model):
                 self.provider, self.model = provider, model
             case Text(delta=delta):
-                self.text += delta
+                self.written.add(delta)
             case Thinking(delta=delta):
-                self.thinking += delta
+                self.thought.add(delta)
             case Void():
-                self.text = self.thinking = ""
+                self._clear()
             case Said(message=message):
                 self._say(event.seq, message)
             case ToolStarted(acts=True):
@@ -88,11 +102,15 @@ class Live:
         self.complete = isinstance(event.what, Said) and self._is_last(event.what.message)
         return True
 
+    def _clear(self) -> None:
+        self.written.clear()
+        self.thought.clear()
+
     def _say(self, seq: int, message: Message) -> None:
         self.said[seq] = message
         if message.get("role") == "assistant":
             self.answer = text_of(message) or self.answer
-            self.text = self.thinking = ""
+            self._clear()
 
     def _is_last(self, message: Message) -> bool:
         """Whether it is a model's, and the model has said all that it wanted to; or all that was to be done."""
@@ -104,7 +122,8 @@ class Live:
     def again(self, run: Run) -> None:
         """It begins anew: what was said never was."""
         self.run, self.seq, self.stored, self.tries = run, 0, 0, 0
-        self.text = self.thinking = self.answer = ""
+        self._clear()
+        self.answer = ""
         self.provider = self.model = None
         self.said = {}
         self.complete = False

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +15,8 @@ from gateway.config.providers import Unusable
 from gateway.link.client import Dial, Link
 from gateway.link.heir import Unreachable
 from gateway.link.messages import Ended, Event, Failure, Refused, Spec
-from gateway.runs.live import INTERRUPTED, Live
+from gateway.runs.ends import BROKEN, Ends, Owing, not_stored
+from gateway.runs.live import Gap, Live
 from gateway.runs.storing import Patience, Storing, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, RunState
@@ -29,13 +29,10 @@ MAX_ASKING = 8
 """Runs for which an agent is asked at once: what it must know of one may be megabytes of history."""
 MAX_ATTEMPTS = 2
 """Agents that may begin a run; so many are asked each time, because one that says nothing may not have seen it."""
-BROKEN = "the gateway has an error; its log has the details"
 _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
 
 Specify = Callable[[Run], Awaitable[Spec]]
 """Raises Unusable and StorageFailed."""
-Owing = Callable[[], AbstractContextManager[None]]
-"""Around what is stored and then told, such as `Hub.owing`: a process that dies in between must leave a sign."""
 
 
 class Audience(Protocol):
@@ -84,9 +81,9 @@ class Owner:
         self._now = now
         self._times = times
         self._patiently = patience
-        self._owing = owing
         self._link = Link(self, dial, time.monotonic)
-        self._storing = Storing(store, self._link.ack, times)
+        self._storing = Storing(store, self._link.ack, self._break_off, times)
+        self._ends = Ends(store, self._let_go, self._conclude, now=now, patience=patience, owing=owing, times=times)
         self._asking = asyncio.Semaphore(MAX_ASKING)
         self._asks: set[asyncio.Task[None]] = set()
         self._tasks = Tasks(log)
@@ -102,11 +99,12 @@ class Owner:
     def begin(self, run: Run, *, aborting: bool) -> None:
         """It has just begun on disk."""
         live = self.lives[run.id] = Live(run)
-        self._tell(lambda each: each.begun(live))
-        if aborting:
-            self.abort(live)
-        else:
-            self._ask_soon(live)
+        try:
+            self._tell(lambda each: each.begun(live))
+            (self.abort if aborting else self._ask_soon)(live)
+        except Exception:
+            log.exception("run %s cannot be begun", run.id)
+            self._break_off(live)
 
     def abort(self, live: Live) -> None:
         if live.aborting or live.ending:
@@ -117,6 +115,10 @@ class Owner:
             asyncio.get_running_loop().call_later(self._times.abort, self._insist, live)
         else:
             self._end_soon(live, "aborted")
+
+    def told(self, id: str) -> Run | None:
+        """A run that has ended, and whose end is not stored yet."""
+        return self._ends.unstored[id][1] if id in self._ends.unstored else None
 
     async def settle(self) -> None:
         """Store what has come. Raises StorageFailed."""
@@ -155,7 +157,7 @@ class Owner:
             self._end_soon(live, "failed", Failure("network", str(error), retryable=True))
         except Exception:
             log.exception("no agent can be asked for run %s", live.run.id)
-            self._end_soon(live, "failed", Failure("internal", BROKEN))
+            self._break_off(live)
 
     async def _start(self, live: Live, spec: Spec) -> None:
         if not self._wanted(live):
@@ -179,7 +181,8 @@ class Owner:
         return any(live.goes_on for live in self.lives.values())
 
     def awaited(self) -> dict[str, int]:
-        return {id: live.stored for id, live in self.lives.items() if live.asked}
+        ended = (live for live, _ in self._ends.unstored.values())
+        return {live.run.id: live.stored for live in (*self.lives.values(), *ended) if live.asked}
 
     def aborted(self) -> list[str]:
         return [id for id, live in self.lives.items() if live.asked and live.aborting]
@@ -187,13 +190,29 @@ class Owner:
     def happened(self, event: Event) -> None:
         live = self.lives.get(event.run)
         if live is None:
-            self._link.ack(event.run, event.seq)  # of one that was ended without the agent
-        elif live.goes_on and live.take(event):
-            self._tell(lambda each: each.happened(live, event))
-            if isinstance(event.what, Ended):
-                self._end_as(live, event.what)
-            else:
-                self._storing.soon(live)
+            if event.run not in self._ends.unstored:
+                self._link.ack(event.run, event.seq)  # of one that was ended without the agent
+        elif live.goes_on:
+            try:
+                self._take(live, event)
+            except Gap:
+                raise
+            except Exception:
+                log.exception("event %d of run %s cannot be taken", event.seq, event.run)
+                self._break_off(live)
+
+    def _take(self, live: Live, event: Event) -> None:
+        if not live.take(event):
+            return
+        self._tell(lambda each: each.happened(live, event))
+        if isinstance(event.what, Ended):
+            self._end_as(live, event.what)
+        else:
+            self._storing.soon(live)
+
+    def broken(self, run: str) -> None:
+        if (live := self.lives.get(run)) is not None:
+            self._break_off(live)
 
     def lost(self, run: str) -> None:
         live = self.lives.get(run)
@@ -201,9 +220,8 @@ class Owner:
             return
         unseen = live.seq == 0 and live.tries < MAX_ATTEMPTS
         if live.aborting or live.complete or live.acted or not (unseen or live.run.attempts < MAX_ATTEMPTS):
-            why = "the agent ended in the middle of this answer"
             acted = "; a tool had been called, so it was not asked again" if live.acted else " twice"
-            self._end_without_agent(live, why + acted)
+            self._end_without_agent(live, "the agent ended in the middle of this answer" + acted)
             return
         log.warning("the agent that had run %s is gone; another one is asked", run)
         live.asked = False
@@ -222,11 +240,17 @@ class Owner:
                 self._end_without_agent(live, str(why))
 
     async def _ask_again(self, live: Live) -> None:
-        run = await self._patiently(lambda: self._store.again(live.run.id))
-        if run is not None and self._wanted(live):
-            live.again(run)
-            self._tell(partial(_anew, live))
-            self._ask_soon(live)
+        try:
+            run = await self._patiently(lambda: self._store.again(live.run.id), self._times.give_up)
+            if run is not None and self._wanted(live):
+                live.again(run)
+                self._tell(partial(_anew, live))
+                self._ask_soon(live)
+        except StorageFailed as error:
+            self._end_soon(live, "failed", not_stored(error))
+        except Exception:
+            log.exception("run %s cannot be begun anew", live.run.id)
+            self._break_off(live)
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -234,6 +258,10 @@ class Owner:
         if self._wanted(live) and not self._closed:
             log.warning("the agent does not end run %s; it is over all the same", live.run.id)
             self._end_soon(live, "aborted")
+
+    def _break_off(self, live: Live) -> None:
+        """Something of it cannot be taken, stored or told, and could not be another time."""
+        self._end_soon(live, "failed", Failure("internal", BROKEN))
 
     def _end_as(self, live: Live, ended: Ended) -> None:
         self._end_soon(live, _STATES[ended.status], ended.failure, ended)
@@ -251,29 +279,18 @@ class Owner:
     ) -> None:
         """The first end is the one that holds: from here on nothing more is heard of it."""
         if self._wanted(live) and not self._closed:
+            self._tasks.spawn(self._ends.end(live, state, failure, ended), f"ending run {live.run.id}")
             live.ending = True
-            self._tasks.spawn(self._end(live, state, failure, ended), f"ending run {live.run.id}")
 
-    async def _end(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
-        reasons = {"done": "stop", "aborted": "aborted", "interrupted": INTERRUPTED}
-        rest, at = live.partial(self._now()), self._now()
-        with self._owing():
-            run = await self._patiently(
-                lambda: self._store.end(
-                    live.progress(),
-                    state,
-                    at,
-                    rest=rest,
-                    stop_reason=ended.stop_reason if ended else reasons.get(state, "error"),
-                    failure=failure,
-                    usage=ended.usage if ended else None,
-                )
-            )
-            del self.lives[run.id]
-            if live.over:
-                self._link.ack(run.id, live.seq)
-            elif live.asked:
-                self._link.forget(run.id)
+    def _let_go(self, live: Live) -> None:
+        """Its end is on disk: the agent need not keep it."""
+        if live.over:
+            self._link.ack(live.run.id, live.seq)
+        elif live.asked:
+            self._link.forget(live.run.id)
+
+    def _conclude(self, run: Run, live: Live) -> None:
+        if self.lives.pop(run.id, None) is not None:
             self._over(run, live)
 
 

@@ -9,10 +9,15 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from operator import methodcaller
+
+from msgspec.structs import replace
 
 from gateway.link.client import Dial
+from gateway.link.messages import Failure
+from gateway.runs.ends import BROKEN, Owing, not_stored
 from gateway.runs.live import Live
-from gateway.runs.owner import Audience, Owing, Owner, Specify
+from gateway.runs.owner import Audience, Owner, Specify
 from gateway.runs.queues import Queues
 from gateway.runs.storing import Patience, Times
 from gateway.sessions.database import StorageFailed
@@ -44,7 +49,7 @@ class Runs:
         self.audience: list[Audience] = []
         self._store = store
         self._clock = clock
-        times = times or Times()
+        self._times = times = times or Times()
         self._patiently = Patience(times.again)
         self._owner = Owner(
             store,
@@ -59,6 +64,8 @@ class Runs:
         )
         self._owing = owing
         self._queues = Queues(MAX_RUNNING)
+        self._unbegun: dict[str, Run] = {}
+        """Runs that could not begin, and are over; their end is not stored yet."""
         self._doomed: set[str] = set()
         """Runs that were aborted while they began."""
         self._aborting = asyncio.Lock()
@@ -130,15 +137,18 @@ class Runs:
         over = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(id, set()).add(over)
         try:
-            run = await self._store.run(id)
+            run = await self._known(id)
             if run is None or self._released or not (run.unfinished or self._holds(run)):
                 return run
             await asyncio.wait([over], timeout=limit_s)
-            return await self._store.run(id)
+            return await self._known(id)
         finally:
             self._waiters[id].discard(over)
             if not self._waiters[id]:
                 del self._waiters[id]
+
+    async def _known(self, id: str) -> Run | None:
+        return self._owner.told(id) or self._unbegun.get(id) or await self._store.run(id)
 
     def _holds(self, run: Run) -> bool:
         """Whether its session is its own yet, or it waits: its end may be read before it is told of here."""
@@ -190,14 +200,41 @@ class Runs:
             self._tasks.spawn(self._begin(session, id), f"beginning run {id}")
 
     async def _begin(self, session: str, id: str) -> None:
-        run = await self._patiently(lambda: self._store.begin(id, self._now()))
-        doomed = id in self._doomed
+        try:
+            run = await self._patiently(lambda: self._store.begin(id, self._now()), self._times.give_up)
+            doomed = id in self._doomed
+            self._doomed.discard(id)
+            if run is not None:
+                self._owner.begin(run, aborting=doomed)
+            else:
+                self._free(session, id)
+        except StorageFailed as error:
+            if self._patiently.over:
+                raise  # the next process begins it
+            await self._end_unbegun(session, id, not_stored(error))
+        except Exception:
+            log.exception("run %s cannot be begun", id)
+            await self._end_unbegun(session, id, Failure("internal", BROKEN))
+
+    async def _end_unbegun(self, session: str, id: str, why: Failure) -> None:
+        """Somebody waits for it: it is told at once, and stored whenever that is possible."""
         self._doomed.discard(id)
-        if run is not None:
-            self._owner.begin(run, aborting=doomed)
-        else:
+        try:
+            if (run := await self._store.run(id)) is not None:
+                ended = replace(run, state="failed", ended=self._now(), stop_reason="error", failure=why)
+                self._unbegun[id] = ended
+                self.tell_ended(ended)
+        finally:
+            self._free(session, id)
+        await self._patiently(
+            lambda: self._store.end(Progress(id, 0, ""), "failed", self._now(), stop_reason="error", failure=why)
+        )
+        self._unbegun.pop(id, None)
+
+    def _free(self, session: str, id: str) -> None:
+        if self._queues.claimed(session) == id:
             self._queues.free(session)
-            self._advance()
+        self._advance()
 
     def _abort_claimed(self, id: str) -> None:
         if (live := self._owner.lives.get(id)) is not None:
@@ -222,17 +259,18 @@ class Runs:
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _is_over(self, run: Run, live: Live) -> None:
-        self.tell_ended(run, live)
-        self._queues.free(run.session)
-        self._advance()
+        try:
+            self.tell_ended(run, live)
+        finally:
+            self._free(run.session, run.id)
 
     def tell_ended(self, run: Run, live: Live | None = None) -> None:
         """Of a run whose end is stored."""
+        self._tell(methodcaller("ended", run, live))
+        self._wake(run.id)
         took = "" if run.started is None else f" after {(self._now() - run.started) / 1000:.1f} s"
         why = f": {run.failure.message}" if run.failure else ""
         log.info("run %s in %s is %s%s%s", run.id, run.session, run.state, took, why)
-        self._tell(lambda each: each.ended(run, live))
-        self._wake(run.id)
 
     def _wake(self, id: str) -> None:
         for waiter in self._waiters.get(id, ()):

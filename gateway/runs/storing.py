@@ -6,6 +6,8 @@ A disk that refuses loses nothing: it is tried again, and until then the agents 
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,13 +31,19 @@ class Times:
     """After the disk has refused."""
     abort: float = 5.0
     """In which an agent ends what it was told to; then it is ended without it."""
+    give_up: float = 15.0
+    """In which the disk takes a beginning or an end; then the run is over without, and stored once it can be."""
 
 
 class Storing:
-    def __init__(self, store: Store, acknowledge: Callable[[str, int], None], times: Times) -> None:
-        """`acknowledge` is called with a run and the number of its last event that is on disk."""
+    def __init__(
+        self, store: Store, acknowledge: Callable[[str, int], None], broken: Callable[[Live], None], times: Times
+    ) -> None:
+        """`acknowledge` is called with a run and the number of its last event that is on disk; `broken` with one of
+        which something cannot be stored, on whatever disk."""
         self._store = store
         self._acknowledge = acknowledge
+        self._broken = broken
         self._times = times
         self._due: dict[str, Live] = {}
         self._writing = asyncio.Lock()
@@ -54,14 +62,34 @@ class Storing:
 
     async def _write(self) -> None:
         due, self._due = self._due, {}
-        news = [(live, live.progress()) for live in due.values() if live.goes_on]
-        if not news:
+        going = [live for live in due.values() if live.goes_on]
+        if not going:
             return
         try:
-            await self._store.progress([progress for _, progress in news])
+            try:
+                await self._write_of(going)
+            except StorageFailed:
+                raise
+            except Exception:
+                # One of them has something that cannot be written, and the others shall not wait for it.
+                for live in going:
+                    await self._write_alone(live)
         except BaseException:
             self._due = {**due, **self._due}
             raise
+
+    async def _write_alone(self, live: Live) -> None:
+        try:
+            await self._write_of([live])
+        except StorageFailed:
+            raise
+        except Exception:
+            log.exception("what run %s says cannot be stored", live.run.id)
+            self._broken(live)
+
+    async def _write_of(self, lives: list[Live]) -> None:
+        news = [(live, live.progress()) for live in lives if live.goes_on]
+        await self._store.progress([progress for _, progress in news])
         for live, progress in news:
             if live.keep(progress):
                 self._acknowledge(live.run.id, progress.seq)
@@ -84,6 +112,9 @@ class Storing:
                     if not refused:
                         log.error("%s; what runs say is kept in memory until it can be stored", error)
                     refused = True
+                except Exception:
+                    log.exception("what runs say is not stored yet; it is tried again")
+                    refused = True
         finally:
             self._task = None
 
@@ -95,14 +126,20 @@ class Patience:
         self._again_s = again_s
         self._over = asyncio.Event()
 
-    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Raises StorageFailed once the patience is over."""
+    @property
+    def over(self) -> bool:
+        """The process leaves; what is not stored is the next one's to find."""
+        return self._over.is_set()
+
+    async def __call__(self, work: Callable[[], Awaitable[T]], limit_s: float = math.inf) -> T:
+        """Raises StorageFailed once the patience is over, or this limit."""
         refused = False
+        until = time.monotonic() + limit_s
         while True:
             try:
                 return await work()
             except StorageFailed as error:
-                if self._over.is_set():
+                if self._over.is_set() or time.monotonic() >= until:
                     raise
                 if not refused:
                     log.error("%s; it is tried again until it can be stored", error)

@@ -2,16 +2,16 @@
 
 A piece of an answer is told at once, then at most every `PACE_S`: what comes in between is told together. Each `chat`
 event carries the whole text so far, so a client that has missed one needs nothing else. Whoever did not get the piece
-before is told to `replace` what it has; after a restart that is everybody: nobody knows how far each client had heard.
+before is told to `replace` what it has. A restart changes none of it (`runs/heard`).
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.handover.told import Told
 from gateway.hub import Connection, Hub
 from gateway.link.messages import (
     COMPACTION,
@@ -26,8 +26,9 @@ from gateway.link.messages import (
     Void,
     Waiting,
 )
-from gateway.protocol.frames import EventFrame
-from gateway.protocol.scopes import READ
+from gateway.runs.broadcast import Others, Wants, broadcast
+from gateway.runs.ends import BROKEN
+from gateway.runs.heard import Heard
 from gateway.runs.live import Live, thoughts
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import BESIDE, Run, text_of
@@ -46,68 +47,46 @@ TOOL_EVENTS = "tool-events"
 """The capability of clients that want to hear of tools, from protocol 4 on."""
 KINDS = {"timeout": "timeout", "rate_limit": "rate_limit", "context": "context_length", "refused": "refusal"}
 """Kinds of failures by their names in protocol 4."""
-Wants = Callable[[Connection], bool]
 Verbose = Callable[[str], Awaitable[bool]]
 """Whether a session shows its tools to clients of protocol 3. Raises StorageFailed."""
-
-
-@dataclass
-class _Told:
-    """Of one run's message that is being written."""
-
-    live: Live
-    characters: int = 0
-    thought: int = 0
-    """Characters of its thinking."""
-    at: float = float("-inf")
-    replace: bool = False
-    """What was told before is not the beginning of what is written now."""
-    heard: set[Connection] = field(default_factory=set)
-    """Who got the latest piece."""
-    timer: asyncio.TimerHandle | None = None
-    verbose: bool = False
-    """Whether clients of protocol 3 hear of its tools."""
-
-    def restart(self) -> None:
-        """All of it is told from its beginning."""
-        self.characters = self.thought = 0
-        self.heard = set()
-
-
-@dataclass(frozen=True)
-class _Others:
-    """Clients for whom the beginning is missing, and what they get."""
-
-    than: set[Connection]
-    newer: dict[str, Any]
 
 
 class Telling:
     """Implements `runs.owner.Audience`."""
 
-    def __init__(self, hub: Hub, verbose: Verbose | None = None) -> None:
+    def __init__(self, hub: Hub, verbose: Verbose | None = None, memory: Told | None = None) -> None:
+        """`memory`: how far the process before this one had told of runs."""
         self._hub = hub
+        self._memory = memory
         self._verbose = verbose
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, Heard] = {}
         self._tasks = Tasks(log)
 
     def begun(self, live: Live) -> None:
-        self._know(live)
+        self._know(live).note()
         self._send("chat", live.run, live.seq, {"state": "status", "phase": "starting_model"}, since=4)
 
     def happened(self, live: Live, event: Event) -> None:
         told = self._know(live)
+        if event.seq < told.skip:
+            return  # another process has told it
+        if event.seq == told.skip:
+            self._soon(told)
+            return
         match event.what:
-            case Started(attempt=1):
+            case Text() | Thinking():
+                self._soon(told)
+                return
+        told.note()
+        match event.what:
+            case Started(attempt=1) if not told.started:
+                told.started = True
                 self._agent(told, event, "lifecycle", {"phase": "start", "startedAt": live.run.started})
             case Started(provider=provider, model=model):
                 asked = {"phase": "model", "provider": provider, "model": model}
                 self._agent(told, event, "lifecycle", asked, since=4)
-            case Text() | Thinking():
-                self._soon(told)
             case Void():
-                told.replace |= told.characters > 0
-                told.restart()
+                told.void()
             case Said(message=message) if message.get("role") == "assistant":
                 self._flush(told, text_of(message), thoughts(message))
                 told.restart()
@@ -127,35 +106,51 @@ class Telling:
             case ToolEnded(call=call, name=name, ok=ok, result=result):
                 result_ = {"phase": "result", "name": name, "toolCallId": call, "isError": not ok, "result": result}
                 self._agent(told, event, "tool", result_)
+        told.note()
 
     def anew(self, live: Live) -> None:
-        told = self._know(live)
-        told.replace = True
-        told.restart()
+        if (told := self._told.get(live.run.id)) is not None:
+            told.begin_again()
+        else:
+            told = self._know(live)
+            told.resume()
         if told.timer is None:
             told.timer = asyncio.get_running_loop().call_later(ANEW_S, self._flush_now, told)
 
     def ended(self, run: Run, live: Live | None) -> None:
-        if (told := self._told.pop(run.id, None)) is not None and told.timer is not None:
-            told.timer.cancel()
-        if live is not None:
-            self._end_of_work(run)
-        self._send("chat", run, run.seq, *_ending(run))
+        told = self._told.pop(run.id, None)
+        seq = max(run.seq, live.seq if live is not None else 0) + (told.before if told is not None else 0)
+        try:
+            if told is not None:
+                told.forget()
+            if live is not None:
+                self._end_of_work(run, seq)
+            ending = _ending(run)
+        except Exception:
+            log.exception("the end of run %s is told without its words", run.id)
+            ending = {"state": "error", "errorMessage": BROKEN}, {}
+        try:
+            self._send("chat", run, seq, *ending)
+        except Exception:
+            log.exception("the end of run %s cannot be told; all clients are dropped and shall ask anew", run.id)
+            for connection in self._hub.clients:
+                connection.carrier.abort()
 
     def close(self) -> None:
         """Tell what waits for its time; nothing is heard of runs any more."""
         for told in self._told.values():
             if told.timer is not None:
                 self._flush_now(told)
+            told.leave()
 
-    def _know(self, live: Live) -> _Told:
+    def _know(self, live: Live) -> Heard:
         if (told := self._told.get(live.run.id)) is None:
-            told = self._told[live.run.id] = _Told(live)
+            told = self._told[live.run.id] = Heard(live, self._hub, self._memory)
             if self._verbose is not None:
                 self._tasks.spawn(self._look(told, self._verbose), "looking how verbose a session is")
         return told
 
-    async def _look(self, told: _Told, verbose: Verbose) -> None:
+    async def _look(self, told: Heard, verbose: Verbose) -> None:
         try:
             told.verbose = await verbose(told.live.run.session)
         except StorageFailed as error:
@@ -163,49 +158,59 @@ class Telling:
 
     # -- the text --------------------------------------------------------------------------------------------------
 
-    def _soon(self, told: _Told) -> None:
-        wait = told.at + max(PACE_S, len(told.live.text) / RATE) - time.monotonic()
+    def _soon(self, told: Heard) -> None:
+        wait = told.at + max(PACE_S, (len(told.live.written) + len(told.live.thought)) / RATE) - time.monotonic()
         if wait <= 0:
             self._flush_now(told)
         elif told.timer is None:
             told.timer = asyncio.get_running_loop().call_later(wait, self._flush_now, told)
 
-    def _flush_now(self, told: _Told) -> None:
+    def _flush_now(self, told: Heard) -> None:
         self._flush(told, told.live.text, told.live.thinking)
 
-    def _flush(self, told: _Told, text: str, thinking: str) -> None:
+    def _flush(self, told: Heard, text: str, thinking: str) -> None:
         """Tell what of them has not been told."""
         if told.timer is not None:
             told.timer.cancel()
             told.timer = None
-        run, seq, now = told.live.run, told.live.seq, _now()
+        if told.replays:
+            return
+        run, seq, now = told.live.run, told.number(told.live.seq), _now()
         if delta := thinking[told.thought :]:
-            told.thought, told.at = len(thinking), time.monotonic()
+            told.note()
             thought = {"stream": "thinking", "data": {"text": thinking, "delta": delta}, "ts": now}
-            self._send("agent", run, seq, thought, since=4, drop_if_slow=True)
+            whole = Others(told.thinkers, {"data": {"text": thinking, "delta": thinking, "replace": True}})
+            others = whole if told.thought or told.rethink else None
+            told.thinkers = self._send("agent", run, seq, thought, since=4, drop_if_slow=True, others=others)
+            told.thought, told.at, told.rethink = len(thinking), time.monotonic(), False
+            told.note()
         if delta := text[told.characters :]:
+            told.note()
+            goes_on = told.characters or told.replace
             said = {"stream": "assistant", "data": {"text": text, "delta": delta}, "ts": now}
-            self._send("agent", run, seq, said, drop_if_slow=True)
+            whole = Others(told.heard, {"data": {"text": text, "delta": text, "replace": True}}, since=3)
+            reached = self._send("agent", run, seq, said, drop_if_slow=True, others=whole if goes_on else None)
             piece, newer = {"state": "delta", "message": _message(text, now)}, {"deltaText": delta}
-            all_of_it = _Others(told.heard, {"deltaText": text, "replace": True})
-            others = all_of_it if told.characters or told.replace else None
-            told.heard = self._send("chat", run, seq, piece, newer, drop_if_slow=True, others=others)
+            whole = Others(told.heard, {"deltaText": text, "replace": True})
+            reached &= self._send("chat", run, seq, piece, newer, drop_if_slow=True, others=whole if goes_on else None)
+            told.heard = reached
             told.characters, told.at, told.replace = len(text), time.monotonic(), False
+            told.note()
 
     # -- events ----------------------------------------------------------------------------------------------------
 
-    def _end_of_work(self, run: Run) -> None:
+    def _end_of_work(self, run: Run, seq: int) -> None:
         if run.state == "failed" or run.state == "interrupted":
             data: dict[str, Any] = {"phase": "error", "error": _why(run), "endedAt": run.ended}
         else:
             data = {"phase": "end", "startedAt": run.started, "endedAt": run.ended}
             data |= {"aborted": True, "stopReason": "aborted"} if run.state == "aborted" else {}
-        self._send("agent", run, run.seq, {"stream": "lifecycle", "data": data, "ts": _now()})
+        self._send("agent", run, seq, {"stream": "lifecycle", "data": data, "ts": _now()})
 
-    def _agent(self, told: _Told, event: Event, stream: str, data: dict[str, Any], since: int = 3) -> None:
+    def _agent(self, told: Heard, event: Event, stream: str, data: dict[str, Any], since: int = 3) -> None:
         fields = {"stream": stream, "data": data, "ts": event.ts}
         wants = _wants_tools(told.verbose) if stream == "tool" else None
-        self._send("agent", told.live.run, event.seq, fields, since=since, only=wants)
+        self._send("agent", told.live.run, told.number(event.seq), fields, since=since, only=wants)
 
     def _send(
         self,
@@ -218,50 +223,19 @@ class Telling:
         since: int = 3,
         drop_if_slow: bool = False,
         only: Wants | None = None,
-        others: _Others | None = None,
+        others: Others | None = None,
     ) -> set[Connection]:
         """Returns who got it. `newer`: what protocol 4 gets beside the rest, unless it is one of the `others`."""
         if name == "chat" and run.request.lane == BESIDE:
             return set()
         known = {"runId": run.id, "sessionKey": run.session, "seq": seq, **fields}
-        return _broadcast(self._hub, name, run.agent, known, newer or {}, since, drop_if_slow, only, others)
+        return broadcast(self._hub, name, run.agent, known, newer or {}, since, drop_if_slow, only, others)
 
 
 def tell_injected(hub: Hub, id: str, session: str, agent: str, message: Message) -> None:
     """A message that no run has brought."""
     said = {"runId": f"inject-{id}", "sessionKey": session, "seq": 0, "state": "final", "message": message}
-    _broadcast(hub, "chat", agent, said, {}, 3, False, None)
-
-
-def _broadcast(
-    hub: Hub,
-    name: str,
-    agent: str,
-    fields: dict[str, Any],
-    newer: dict[str, Any],
-    since: int,
-    drop_if_slow: bool,
-    only: Wants | None,
-    others: _Others | None = None,
-) -> set[Connection]:
-    frames: dict[tuple[int, bool], EventFrame] = {}
-    reached: set[Connection] = set()
-    for connection in hub.clients:
-        assert connection.peer is not None
-        protocol = connection.peer.protocol
-        if protocol < since or not connection.may_hear(READ) or (only and not only(connection)):
-            continue
-        other = protocol >= 4 and others is not None and connection not in others.than
-        kind = protocol, other
-        if kind not in frames:
-            payload = fields
-            if protocol >= 4:
-                payload = {**fields, "agentId": agent, **(others.newer if others and other else newer)}
-                payload |= {"isHeartbeat": False} if name == "agent" else {}
-            frames[kind] = EventFrame(name, payload)
-        if connection.offer(frames[kind], drop_if_slow):
-            reached.add(connection)
-    return reached
+    broadcast(hub, "chat", agent, said, {}, 3, False, None)
 
 
 def _ending(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,6 +9,8 @@
     tool=NAME    call the offered tool whose name ends in NAME, and then say what it gave; with args={"JSON": 1}
     loop         call the tool again after each result
     length       end for lack of tokens
+    emoji        reason and answer in pieces that begin and end in the middle of a character, with halves that have no
+                 other half; a call has one in its arguments
     empty        end without having said anything
     filter       end by the content filter
     break=N      close the connection after N pieces, without an end
@@ -99,14 +101,21 @@ def write(heard: Heard, *, well: bool) -> Script:
     script = Script(wishes, prompt_tokens=len(heard.prompt.split()))
     if "think" in wishes:
         script.thinking = ["Let me ", "see."]
+    if "emoji" in wishes:
+        script.thinking = ["hm \ud83d", "\ude00 \ude00"]
     if "empty" in wishes:
         return script
     if "tool" in wishes and (not heard.results or "loop" in wishes):
         name = next((tool for tool in heard.tools if tool.endswith(wishes["tool"])), wishes["tool"])
         script.call = Call(f"call_{len(heard.results) + 1}", name, json.loads(wishes.get("args") or "{}"))
         script.text = ["Looking. "]
+        if "emoji" in wishes:
+            script.call = Call(script.call.id, name, {"at": "x\ud83d", "\ude00": ["\ud83d\ude00"]})
+            script.text = ["Looking \ud83d"]
     elif heard.results:
         script.text = _words(f"The tool said: {heard.results[-1]}")
+    elif "emoji" in wishes:
+        script.text = ["ok \ud83d", "\ude00 bye", " \ude00.", " \ud83d"]
     elif "words" in wishes:
         script.text = [f"w{number} " for number in range(1, int(wishes["words"]) + 1)]
     elif "tags" in wishes:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from types import AsyncGeneratorType
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.agent import providers, wire
@@ -74,6 +75,26 @@ class Asked:
     @property
     def text(self) -> str:
         return "".join(piece.delta for piece in self.pieces if isinstance(piece, Text))
+
+
+@every_api
+def test_half_a_character_is_joined_across_pieces_or_replaced(api: Api) -> None:
+    async def test(provider: Provider) -> None:
+        asked = await Asked(spec(model(provider, api), "!emoji !tool=look"), tools=[TOOL]).ask()
+        assert "".join(piece.delta for piece in asked.pieces if isinstance(piece, Thinking)) == "hm \U0001f600 \ufffd"
+        assert asked.text == asked.answer.text == "Looking \ufffd"
+        (call,) = asked.answer.calls
+        assert call.args == {"at": "x\ufffd", "\ufffd": ["\U0001f600"]}
+        msgspec.json.encode(asked.answer.message())
+        asked.models.add_result(call, [{"type": "text", "text": "seen"}], ok=True)
+        await asked.ask()
+        assert asked.text == "The tool said: seen"
+
+        asked = await Asked(spec(model(provider, api), "!emoji")).ask()
+        assert asked.text == asked.answer.text == "ok \U0001f600 bye \ufffd. \ufffd"
+        assert all(piece.delta.encode() for piece in asked.pieces)
+
+    with_provider(test)
 
 
 @every_api

@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.client import Disconnected, GatewayClient
 from gateway.errors import GatewayError
+from tests.naive import NaiveReader
 
 PATIENCE_S = 60.0
 """From the question to the end of its answer."""
@@ -76,10 +77,16 @@ class Talker:
 
     async def _listen(self, client: GatewayClient) -> None:
         heard: str | None = "" if self.talk.asked == 1 else None
+        naive = NaiveReader()
         last = time.monotonic()
         while self.talk.state == "unanswered":
             event = await anext(client.events())
-            if event.name != "chat" or event.payload["runId"] != self.talk.key:
+            if event.name not in ("chat", "agent") or event.payload["runId"] != self.talk.key:
+                continue
+            if self.talk.asked == 1:
+                naive.hear(event.name, event.payload)
+                self.talk.wrong, naive.wrong = self.talk.wrong + naive.wrong, []
+            if event.name != "chat":
                 continue
             now = time.monotonic()
             self.talk.silence, last = max(self.talk.silence, now - last), now

@@ -41,6 +41,7 @@ class Notes:
     """Nothing goes on, although runs are awaited."""
     events: list[Event] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     refusals: list[Refused] = field(default_factory=list)
     given_up: list[Unreachable] = field(default_factory=list)
     gap: bool = False
@@ -60,6 +61,10 @@ class Notes:
         if self.gap:
             raise ValueError("others must come before")
         self.events.append(event)
+
+    def broken(self, run: str) -> None:
+        self.stored.pop(run)
+        self.unreadable.append(run)
 
     def lost(self, run: str) -> None:
         self.stored.pop(run)

@@ -358,20 +358,39 @@ def test_an_agent_that_takes_nothing_holds_up_nobody_who_leaves(monkeypatch: pyt
     run(test)
 
 
-def test_an_error_of_ours_is_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_ours_is_tried_again_and_given_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE_S", 0.05)
+
     async def test() -> None:
         async with linked(stored={"a": 0}) as (link, agent, heir):
             heir.happened = broken  # type: ignore[method-assign]
             link.wake()
-            (await agent.greeted("a")).happen("a", Text("x"))
-            await until(lambda: heir.given_up)
-            assert agent.dials == 1
+            while not heir.given_up:
+                (await agent.greeted("a")).happen("a", Text("x"))
+                await asyncio.sleep(0.005)
+            assert agent.dials > 1
 
     def broken(event: Event) -> None:
         raise KeyError(event.run)
 
     run(test)
-    assert "the link to the agent failed" in caplog.text
+    assert "the connection to the agent is begun anew" in caplog.text
+
+
+def test_an_event_that_cannot_be_read_is_its_runs_alone() -> None:
+    async def test() -> None:
+        async with linked(stored={"a": 0, "b": 0}) as (link, agent, heir):
+            link.wake()
+            connection = await agent.greeted("a", "b")
+            connection.writer.write(b'{"type":"event","run":"a","seq":1,"ts":1,"what":{"kind":"of a later version"}}\n')
+            connection.happen("b", Text("x"))
+            await until(lambda: heir.events)
+            assert heir.unreadable == ["a"] and [event.run for event in heir.events] == ["b"]
+            assert agent.dials == 1 and not heir.given_up
+
+    run(test)
 
 
 def test_a_line_may_be_as_long_as_a_message() -> None:

@@ -56,6 +56,11 @@ def test_the_last_message_of_the_user_is_the_prompt_and_the_rest_comes_before_it
     assert [told(each) for each in found.context] == [("user", ["one"]), ("assistant", ["two\nno"])]
 
 
+def test_half_a_character_is_taken_as_node_takes_it() -> None:
+    assert told(parsed(said("user", "hello \ud83d")).prompt) == ("user", ["hello \ufffd"])
+    assert told(parsed(said("user", "\ud83d\ude00")).prompt) == ("user", ["\U0001f600"])
+
+
 def test_calls_of_tools_and_their_results_are_told_in_words() -> None:
     calls = [{"id": "c1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}]
     found = parsed(

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gateway.link.messages import Ended, Event, Happening, Said, Text, ToolEnded, ToolStarted, Void
 from gateway.runs.following import GAP, Broken, Following, Place, Reader
 from gateway.runs.live import Live
+from gateway.runs.written import Written
 from gateway.sessions.records import Request, Run
 from tests.effort import examples
 
@@ -222,7 +223,7 @@ def test_one_that_is_not_there_yet_waits_and_can_be_put_away_again() -> None:
         assert reader.place() == place
         assert [await take(reader, 3), await take(reader)] == ["res", "t"]
         assert reader.place() == Place(5, "", "ahead")
-        following.anew(Live(replace(RUN, seq=4), seq=4, text="begin"))
+        following.anew(Live(replace(RUN, seq=4), seq=4, written=Written("begin")))
         assert await take(reader) == "" and reader.place().since == 5
 
     play(scene)
@@ -246,7 +247,7 @@ def test_whoever_comes_back_when_more_has_been_stored_is_told_and_not_left_out()
     async def scene() -> None:
         following = Process(None).following
         reader, late = following.read("r", Place(4)), following.read("r", Place(3))
-        following.anew(Live(RUN, seq=4, text="begin and more"))
+        following.anew(Live(RUN, seq=4, written=Written("begin and more")))
         assert await take(reader) == ""
         with pytest.raises(Broken):
             await late.read(9)

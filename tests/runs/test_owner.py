@@ -10,7 +10,8 @@ from gateway.config.providers import Unusable
 from gateway.link import client
 from gateway.link.messages import VERSION, Said, Spec, Started, Text, Thinking, ToolStarted, Void
 from gateway.runs import owner
-from gateway.runs.owner import BROKEN, MAX_ATTEMPTS
+from gateway.runs.ends import BROKEN
+from gateway.runs.owner import MAX_ATTEMPTS
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import BESIDE, Request, Run
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, specify, until
@@ -268,6 +269,7 @@ def test_nobody_can_be_reached_any_more(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_agent_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(world: RunsWorld) -> None:
         monkeypatch.setattr("gateway.agent.link.VERSION", VERSION + 1)
+        monkeypatch.setattr("gateway.link.client.PATIENCE_S", 0.05)
         await world.submit("r1")
         run = await world.over("r1")
         assert run.state == "failed" and run.failure is not None

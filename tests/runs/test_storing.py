@@ -33,7 +33,8 @@ class Desk:
         self.store = Commits()
         self.acked: dict[str, int] = {}
         store: Any = self.store
-        self.storing = Storing(store, self.acked.__setitem__, TIMES)
+        self.broken: list[str] = []
+        self.storing = Storing(store, self.acked.__setitem__, lambda live: self.broken.append(live.run.id), TIMES)
 
     def live(self, id: str) -> Live:
         return Live(Run(id, "s", "main", "running", Request({}), 1, attempts=1), asked=True)

@@ -83,6 +83,15 @@ def test_a_session_comes_along_with_all_that_was_said(source: Path, tmp_path: Pa
         ]
 
 
+def test_half_a_character_is_replaced_as_node_reads_it(tmp_path: Path) -> None:
+    lines = [*LINES[:-1], LINES[-1].replace("Hello!", r"\ud83d Hello!")]
+    write_files(tmp_path / "openclaw", {MAIN: ENTRY}, {f"{SESSION}.jsonl": lines})
+    with closing(write_tables(tmp_path / "openclaw", "ops")) as openclaw:
+        add_session(openclaw, "agent:ops:main", "another-one", lines, None)
+    assert not bring(tmp_path / "openclaw", tmp_path).left_out
+    assert [texts(tmp_path, key)[-1][:8] for key in (MAIN, "agent:ops:main")] == ["\ufffd Hello!"] * 2
+
+
 def test_doing_it_again_changes_nothing(source: Path, tmp_path: Path) -> None:
     bring(source, tmp_path)
     with closing(sqlite3.connect(database(tmp_path))) as db, db:

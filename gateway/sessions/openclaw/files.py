@@ -17,6 +17,7 @@ from gateway.link.messages import MAX_LINE
 from gateway.sessions.openclaw.chain import HEADER, MESSAGE, NEWEST, UNREADABLE, Place, Tree, decode_head
 from gateway.sessions.openclaw.entry import moment
 from gateway.sessions.openclaw.transcript import Candidate, Nothing, Refusal, Transcript, Unreadable
+from gateway.unicode import well_formed_json
 
 INDEX = "sessions.json"
 _FILE_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
@@ -26,7 +27,7 @@ def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
     """Those of one agent, whose folder this is."""
     index = folder / "sessions" / INDEX
     try:
-        entries = msgspec.json.decode(index.read_bytes())
+        entries = msgspec.json.decode(well_formed_json(index.read_bytes()))
     except FileNotFoundError:
         return
     except (OSError, *UNREADABLE) as error:
@@ -84,7 +85,7 @@ class _Lines:
             self.left_out[f"lines of more than {MAX_LINE} bytes"] += 1
             return
         try:
-            head = decode_head(line)
+            head = decode_head(well_formed_json(line))
         except UNREADABLE:
             self.left_out["lines that cannot be read"] += 1  # the last one may be half
             return
@@ -97,7 +98,7 @@ class _Lines:
 
     def text(self, place: Place) -> bytes:
         self._file.seek(place.at)
-        return self._file.read(place.size)
+        return well_formed_json(self._file.read(place.size))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

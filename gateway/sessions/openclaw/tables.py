@@ -17,6 +17,7 @@ from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, Place, Tree, dec
 from gateway.sessions.openclaw.entry import moment
 from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
 from gateway.sessions.openclaw.zstd import NoZstd, decompress
+from gateway.unicode import well_formed_json
 
 FILE = "openclaw-agent.sqlite"
 MAX_EVENT = 4 * 1024 * 1024
@@ -47,7 +48,7 @@ def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(text)
+        found = msgspec.json.decode(well_formed_json(text.encode()))
     except UNREADABLE:
         return {}
     return found if isinstance(found, dict) else {}
@@ -96,8 +97,8 @@ class _Events:
     def _text(self, seq: int) -> bytes:
         text, compressed, size = self._database.execute(_EVENT, (self._id, seq)).fetchone()
         if compressed is None:
-            return str(text).encode()
+            return well_formed_json(str(text).encode())
         try:
-            return decompress(compressed, min(int(size), MAX_EVENT))
+            return well_formed_json(decompress(compressed, min(int(size), MAX_EVENT)))
         except (NoZstd, ValueError) as error:
             raise Unreadable(f"a message of it is {error}") from error

@@ -1,0 +1,119 @@
+"""The end of a run: stored, then told, once, whatever breaks.
+
+What cannot be stored with all that was said is stored without it. What the disk does not take at all is told after a
+while, because somebody waits for it, and stored whenever that is possible; a process that dies before leaves it to the
+next one, which has it from the agent.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+from msgspec.structs import replace
+
+from gateway.link.messages import Ended, Failure
+from gateway.runs.live import INTERRUPTED, Live
+from gateway.runs.storing import Patience, Times
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Progress, Run, RunState
+from gateway.sessions.store import Store
+
+log = logging.getLogger("gateway.runs")
+
+BROKEN = "the gateway has an error; its log has the details"
+_REASONS = {"done": "stop", "aborted": "aborted", "interrupted": INTERRUPTED}
+
+Owing = Callable[[], AbstractContextManager[None]]
+"""Around what is stored and then told, such as `Hub.owing`: a process that dies in between must leave a sign."""
+
+
+class Ends:
+    def __init__(
+        self,
+        store: Store,
+        let_go: Callable[[Live], None],
+        conclude: Callable[[Run, Live], None],
+        *,
+        now: Callable[[], int],
+        patience: Patience,
+        owing: Owing,
+        times: Times,
+    ) -> None:
+        """`let_go` is called when the agent need not keep the end any more, `conclude` when it is to be told."""
+        self.unstored: dict[str, tuple[Live, Run]] = {}
+        """Runs that are over, as they were told, and of which the disk has not taken the end yet."""
+        self._store = store
+        self._let_go = let_go
+        self._conclude = conclude
+        self._now = now
+        self._patiently = patience
+        self._owing = owing
+        self._times = times
+
+    async def end(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
+        """Raises StorageFailed when the process leaves before it is stored."""
+        try:
+            await self._end(live, partial(self._write, live, state, failure, ended))
+        except StorageFailed as error:
+            if self._patiently.over:
+                raise
+            why = not_stored(error)
+            await self._end_without_disk(live, why, partial(self._write, live, "failed", why, None))
+        except Exception:
+            log.exception("the end of run %s cannot be stored with all that was said", live.run.id)
+            await self._end_plainly(live, Failure("internal", BROKEN))
+
+    async def _end_plainly(self, live: Live, why: Failure) -> None:
+        try:
+            await self._end(live, partial(self._write_plainly, live, why))
+        except Exception as error:
+            if isinstance(error, StorageFailed) and self._patiently.over:
+                raise
+            log.exception("the end of run %s cannot be stored", live.run.id)
+            await self._end_without_disk(live, why, partial(self._write_plainly, live, why))
+
+    async def _end(self, live: Live, write: Callable[[], Awaitable[Run]]) -> None:
+        with self._owing():
+            run = await self._patiently(write, self._times.give_up)
+            self._let_go(live)
+            self._conclude(run, live)
+
+    async def _end_without_disk(self, live: Live, why: Failure, write: Callable[[], Awaitable[Run]]) -> None:
+        over = replace(
+            live.run,
+            state="failed",
+            ended=self._now(),
+            seq=live.seq,
+            answer=live.answer,
+            provider=live.provider,
+            model=live.model,
+            stop_reason="error",
+            failure=why,
+        )
+        self.unstored[live.run.id] = live, over
+        self._conclude(over, live)
+        await self._patiently(write)
+        del self.unstored[live.run.id]
+        self._let_go(live)
+
+    async def _write(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> Run:
+        at = self._now()
+        return await self._store.end(
+            live.progress(),
+            state,
+            at,
+            rest=live.partial(at),
+            stop_reason=ended.stop_reason if ended else _REASONS.get(state, "error"),
+            failure=failure,
+            usage=ended.usage if ended else None,
+        )
+
+    async def _write_plainly(self, live: Live, why: Failure) -> Run:
+        """Without what is not on disk of it."""
+        known = Progress(live.run.id, live.seq, "", acted=live.acted, attempt=live.run.attempts)
+        return await self._store.end(known, "failed", self._now(), stop_reason="error", failure=why)
+
+
+def not_stored(error: StorageFailed) -> Failure:
+    return Failure("internal", f"what was said cannot be stored: {error}", retryable=True)

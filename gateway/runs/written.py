@@ -1,0 +1,46 @@
+"""A text that grows by pieces. Pure.
+
+To add a piece takes the time of the piece: a provider may send an answer letter by letter, and a string that is made
+anew for each would take the square of it.
+"""
+
+from io import StringIO
+
+
+class Written:
+    def __init__(self, text: str = "") -> None:
+        self._buffer = StringIO()
+        self._length = 0
+        self._whole: str | None = ""
+        self.add(text)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __str__(self) -> str:
+        """All of it, in the time of all of it."""
+        if self._whole is None:
+            self._whole = self._buffer.getvalue()
+        return self._whole
+
+    def add(self, piece: str) -> None:
+        self._buffer.write(piece)
+        self._length += len(piece)
+        self._whole = None
+
+    def between(self, start: int, end: int) -> str:
+        """From one character to before the other, in the time of what that is."""
+        self._buffer.seek(start)
+        found = self._buffer.read(max(0, end - start))
+        self._buffer.seek(self._length)
+        return found
+
+    def clear(self) -> None:
+        self.cut(0)
+
+    def cut(self, length: int) -> None:
+        """Only so much of it stays."""
+        if length < self._length:
+            self._buffer.seek(length)
+            self._buffer.truncate()
+            self._length, self._whole = length, None

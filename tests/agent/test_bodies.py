@@ -1,0 +1,37 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from gateway.agent.bodies import mend
+
+EVENTS = [r'data: {"x":"\ud83d"}', r'data: {"x":"\ud83d\ude00 \\ud83d \ude00"}', ""]
+
+
+def through(chunks: list[bytes]) -> list[bytes]:
+    async def test() -> list[bytes]:
+        async def body() -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+        transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=body()))
+        client = httpx2.AsyncClient(transport=transport, event_hooks={"response": [mend]})
+        async with client, client.stream("GET", "http://x") as response:
+            return [chunk async for chunk in response.aiter_raw() if chunk]
+
+    return asyncio.run(test())
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_half_a_character_is_replaced_wherever_the_body_is_cut(size: int) -> None:
+    body = "\r\n".join(EVENTS).encode()
+    whole = b"".join(through([body[at : at + size] for at in range(0, len(body), size)]))
+    first, second, _ = whole.decode().split("\r\n")
+    assert json.loads(first.removeprefix("data: ")) == {"x": "\ufffd"}
+    assert json.loads(second.removeprefix("data: ")) == {"x": "\U0001f600 \\ud83d \ufffd"}
+
+
+def test_an_event_comes_as_soon_as_it_is_whole() -> None:
+    assert through([b"data: 1\n\nda", b"ta: 2\n\n", b"x"]) == [b"data: 1\n\n", b"data: 2\n\n", b"x"]
