@@ -12,7 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from gateway.client import GatewayClient
-from tests.naive import NaiveReader
+from tests.e2e.naive import NaiveReader
 from tests.processes import alive
 from tests.program import Program
 

@@ -118,10 +118,10 @@ class Telling:
             told.timer = asyncio.get_running_loop().call_later(ANEW_S, self._flush_now, told)
 
     def ended(self, run: Run, live: Live | None) -> None:
-        told = self._told.pop(run.id, None)
-        seq = max(run.seq, live.seq if live is not None else 0) + (told.before if told is not None else 0)
+        seq = run.seq
         try:
-            if told is not None:
+            if (told := self._told.pop(run.id, None)) is not None:
+                seq = told.number(max(seq, told.live.seq))
                 told.forget()
             if live is not None:
                 self._end_of_work(run, seq)

@@ -9,13 +9,17 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gateway.client import Disconnected, GatewayClient
 from gateway.errors import GatewayError
-from tests.naive import NaiveReader
+
+sys.path.append(str(Path(__file__).parent))  # this file alone is run, with -P
+from naive import NaiveReader  # type: ignore[import-not-found]
 
 PATIENCE_S = 60.0
 """From the question to the end of its answer."""

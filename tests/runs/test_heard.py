@@ -17,8 +17,8 @@ from gateway.runs.live import Live
 from gateway.runs.telling import TOOL_EVENTS, Telling
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
+from tests.e2e.naive import NaiveReader
 from tests.effort import examples
-from tests.naive import NaiveReader
 
 RUN = Run("r1", "agent:main:main", "main", "running", Request({"role": "user", "content": "?"}), 1, attempts=1)
 HOT, CRASH, AGENT, SLOW = "hot", "crash", "agent", "slow"
