@@ -12,7 +12,7 @@ from gateway.config.parse import MAX_DEPTH, Path
 from gateway.reload.plan import same
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|(?P<comment>//[^\n\r\u2028\u2029]*|/\*.*?\*/)', re.DOTALL)
-_TRAIL = re.compile(r"[ \t]*,?[ \t]*(//[^\n]*)")
+_TRAIL = re.compile(r"[ \t]*(?:,[ \t]*)?(//[^\n]*)")
 _ALONE = re.compile(r"[ \t]*(?:\"[^\"\\]*\"|[\w$]+):[ \t]*")
 _HOLDER = "\ue000moved\ue000"
 """Stands for the value until its text is put in; no config says that."""

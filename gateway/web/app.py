@@ -32,6 +32,7 @@ LATER = (
     "gateway.conversations",
     "gateway.link.dialer",
     "gateway.config.watch",
+    "gateway.handover.told",
     "gateway.reload.seen",
     "gateway.web.metrics",
     "cryptography.hazmat.primitives.asymmetric.ed25519",

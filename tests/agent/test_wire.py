@@ -11,7 +11,7 @@ import pytest
 
 from gateway.agent import wire
 from gateway.agent.failed import Failed
-from gateway.agent.pictures import LEFT_OUT
+from gateway.agent.textonly import LEFT_OUT
 from gateway.link.messages import Api, Bounds, Model, Spec, Tls, Usage, Way
 from tests.agent.script import Script
 from tests.agent.test_dialects import ANSWERS, DIALECTS

@@ -29,7 +29,7 @@ def test_a_count_above_zero_is_a_retry(count: str, again: bool) -> None:
     assert is_retry(Headers({COUNT: count} if count.isascii() else {})) is again
 
 
-class Life:
+class RetriedLife:
     def __init__(self) -> None:
         self.now = 0.0
         self.retries = Retries(lambda: self.now)
@@ -42,9 +42,9 @@ class Life:
         self.retries.leave(mark, run, abort)
 
 
-def live(test: Callable[[Life], Awaitable[None]]) -> None:
+def live(test: Callable[[RetriedLife], Awaitable[None]]) -> None:
     async def whole() -> None:
-        await test(Life())
+        await test(RetriedLife())
 
     asyncio.run(whole())
 
@@ -60,7 +60,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_whose_client_does_not_come_back_ends() -> None:
-    async def test(life: Life) -> None:
+    async def test(life: RetriedLife) -> None:
         life.retries.begin("m", "r")
         life.leave("m", "r")
         await settle()
@@ -70,7 +70,7 @@ def test_a_run_whose_client_does_not_come_back_ends() -> None:
 
 
 def test_a_run_whose_client_comes_back_goes_on() -> None:
-    async def test(life: Life) -> None:
+    async def test(life: RetriedLife) -> None:
         life.retries.begin("m", "r")
         life.leave("m", "r")
         assert life.retries.rejoin("m") == "r"
@@ -84,7 +84,7 @@ def test_a_run_whose_client_comes_back_goes_on() -> None:
 
 
 def test_a_client_that_is_back_before_it_is_seen_to_be_gone_keeps_its_run() -> None:
-    async def test(life: Life) -> None:
+    async def test(life: RetriedLife) -> None:
         life.retries.begin("m", "r")
         assert life.retries.rejoin("m") == "r"
         life.leave("m", "r")
@@ -95,7 +95,7 @@ def test_a_client_that_is_back_before_it_is_seen_to_be_gone_keeps_its_run() -> N
 
 
 def test_a_run_that_another_process_has_begun_ends_too() -> None:
-    async def test(life: Life) -> None:
+    async def test(life: RetriedLife) -> None:
         life.leave("m", "r")
         await settle()
         assert life.ended == ["r"] and life.retries.rejoin("m") is None
@@ -104,7 +104,7 @@ def test_a_run_that_another_process_has_begun_ends_too() -> None:
 
 
 def test_what_is_old_or_too_much_is_forgotten() -> None:
-    life = Life()
+    life = RetriedLife()
     life.retries.begin("m", "r")
     life.now = REMEMBERED_S
     assert life.retries.rejoin("m") == "r"

@@ -287,7 +287,7 @@ def test_garbage_after_hello_is_survived(caplog: pytest.LogCaptureFixture) -> No
 
     async def test() -> None:
         async with serving(FakeCore()) as server, client(server) as ws:
-            for garbage in ("{,", "\x00", "[" * 100_000, '{"id":"\\ud800"}'):
+            for garbage in ("{,", "\x00", "[" * 100_000, '{"id":"\\u"}'):
                 await ws.send(garbage)
             await ws.send('{"type":"event","id":"e"}')
             assert (await answer(ws, "e"))["error"]["message"].startswith("invalid request frame: ")

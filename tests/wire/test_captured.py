@@ -33,11 +33,13 @@ LATER = {
     "cron.run",
     "cron.update",
     "gateway.identity.get",
-    "tools.catalog",
     "tts.status",
     "voicewake.get",
 }
 """Methods of theirs that we do not have yet. Each must be truly unknown, so the list can only shrink."""
+
+SINCE = {(3, "tools.catalog")}
+"""What the captured release did not have yet, and later ones of the same protocol do."""
 
 MISSING: dict[tuple[int, str], set[str]] = {
     (3, "system-presence"): {"[].ip"},
@@ -138,7 +140,7 @@ def test_a_captured_request_gets_their_answer(
         assert ours["error"]["message"] == f"unknown method: {method}", "it is here: take it out of LATER"
     elif method in OTHERWISE:
         assert ours["error"] == OTHERWISE[method]
-    elif not theirs["ok"]:
+    elif not theirs["ok"] and (protocol, method) not in SINCE:
         assert ours.get("error") == theirs["error"]
     else:
         assert ours["ok"], ours
