@@ -128,7 +128,7 @@ def test_commands(talking: Talking) -> None:
     with talking.terminal("chat", "--session", "t8", "hello") as terminal:
         terminal.until(f"{ECHO}hello\n")
         steps = {
-            "/help": "/compact   Forget all",
+            "/help": "/compact   Sum up",
             "/status": "Session: agent:main:t8",
             "/sessions": "* agent:main:t8  ",
             "/session": "· agent:main:t8\n",
