@@ -358,7 +358,7 @@ def test_it_ends_with_0_on_an_interrupt_too(program: Program) -> None:
 @pytest.mark.parametrize("bind", ["nowhere", "300.1.1.1", "example.org"])
 def test_an_address_that_is_none_is_a_usage_error(bind: str) -> None:
     refused = CliRunner().invoke(cli, ["run", "--bind", bind])
-    assert refused.exit_code == 2 and "neither loopback nor lan nor an IP address" in refused.stderr
+    assert refused.exit_code == 2 and "neither loopback nor lan nor auto nor an IP address" in refused.stderr
 
 
 # Which addresses others can reach is tested in tests/config/test_validate.py and test_guard.py.

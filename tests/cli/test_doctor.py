@@ -58,7 +58,7 @@ def test_for_real_it_changes_nothing(invoke: Invoke, manager: Any, gateway: Any,
     assert list(home.iterdir()) == []
 
 
-RECKLESS = """{gateway: {bind: "lan", auth: {token: "changeme"}, trustedProxies: ["0.0.0.0/0"],
+RECKLESS = """{gateway: {bind: "lan", auth: {token: "hunter22"}, trustedProxies: ["0.0.0.0/0"],
   controlUi: {allowedOrigins: ["*"], dangerouslyDisableDeviceAuth: true, allowInsecureAuth: true}}}"""
 PROXIED = """{gateway: {trustedProxies: ["10.0.0.1"], auth: {mode: "trusted-proxy", password: "%s", trustedProxy:
   {userHeader: "x-user", allowUsers: ["you@example.com"]}}}}"""
