@@ -15,7 +15,7 @@ ignored=
 places=()
 case $what in
 fast)
-    : "${EFFORT:=0.05}"
+    : "${EFFORT:=0.05}" "${WORKERS:=$cores}"
     marks="not e2e and not process and not exhaustive"
     # Another pass for a few tests, and files to read of which none is selected, would cost a quarter of the time.
     serial=

@@ -7,8 +7,6 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "gateway"
 PURE = 1
@@ -101,31 +99,39 @@ def resolve(dotted: str) -> str | None:
     return next((name for end in range(len(inner), 0, -1) if (name := "/".join(inner[:end])) in MODULES), "__init__")
 
 
-@pytest.mark.parametrize("module", WITH_CODE)
-def test_module_imports_its_own_layer_or_below(module: str) -> None:
+def test_modules_import_their_own_layer_or_below() -> None:
+    assert {module: wrong for module in WITH_CODE if (wrong := out_of_layer(module))} == {}
+
+
+def out_of_layer(module: str) -> str | None:
     layer = layer_of(module)
-    assert layer is not None, f"{module} has no layer: name it in docs/architecture.md"
-    ours = {found for name in imports(module) if (found := resolve(name))}
+    if layer is None:
+        return "has no layer: name it in docs/architecture.md"
+    ours = {found for name in imports(module) if (found := resolve(name))} - {module}
+    others = {name for name in ours if layer_of(name) == APART}
     if layer == APART:
-        ours -= {name for name in ours if layer_of(name) == APART}
-        assert ours <= set(SHARED_WITH_APART), f"{module} is the other process's and imports {ours}"
-        return
-    assert not [name for name in ours if layer_of(name) == APART], f"{module} imports from the other process"
-    above = {name: layer_of(name) for name in ours if name != module and (layer_of(name) or 0) > layer}
-    assert not above, f"{module} is in layer {layer} and imports from above: {above}"
+        beside = ours - others - set(SHARED_WITH_APART)
+        return f"is the other process's and imports {sorted(beside)}" if beside else None
+    if others:
+        return f"imports from the other process: {sorted(others)}"
+    above = {name: layer_of(name) for name in ours if (layer_of(name) or 0) > layer}
+    return f"is in layer {layer} and imports from above: {above}" if above else None
 
 
-@pytest.mark.parametrize("module", WITH_CODE)
-def test_third_parties_stay_at_home(module: str) -> None:
-    roots = {name.split(".")[0] for name in imports(module)}
-    strangers = {root for root in roots & HOMES.keys() if not any(fnmatch(module, home) for home in HOMES[root])}
-    assert not strangers, f"{module} imports {strangers}; their homes: { {root: HOMES[root] for root in strangers} }"
+def test_third_parties_stay_at_home() -> None:
+    """Each module with those that it imports outside their homes, which are in HOMES."""
+    strangers = {module: HOMES.keys() & {name.split(".")[0] for name in imports(module)} for module in WITH_CODE}
+    astray = {
+        module: {root for root in roots if not any(fnmatch(module, home) for home in HOMES[root])}
+        for module, roots in strangers.items()
+    }
+    assert {module: roots for module, roots in astray.items() if roots} == {}
 
 
-@pytest.mark.parametrize("module", [name for name in WITH_CODE if layer_of(name) == PURE])
-def test_pure_module_touches_nothing(module: str) -> None:
-    roots = {name.split(".")[0] for name in imports(module)}
-    assert not roots & IMPURE
+def test_pure_modules_touch_nothing() -> None:
+    pure = [name for name in WITH_CODE if layer_of(name) == PURE]
+    touched = {module: IMPURE & {name.split(".")[0] for name in imports(module)} for module in pure}
+    assert {module: roots for module, roots in touched.items() if roots} == {}
 
 
 def test_table_names_only_modules_that_exist() -> None:
