@@ -115,9 +115,12 @@ class Migration:
 
 
 def found(tree: dict[str, Any], *, working: bool = False) -> list[Old]:
-    """The names of former days in it; with `working`, also those that this gateway understands."""
+    """The names of former days in it; with `working`, also those that this gateway understands.
+
+    Where there are too many, what restricts something comes before the rest: it is an error.
+    """
     told: list[Old] = []
-    for name in NAMES:
+    for name in sorted(NAMES, key=lambda name: not name.restricts):
         if name.works and not working:
             continue
         for path in _matches(tree, name.old.split("."), ()):

@@ -42,10 +42,10 @@ class Suspicion(Struct, frozen=True, omit_defaults=True):
 
 
 def after_death(before: Suspicion, digest: str, began: float, now: float) -> Suspicion:
-    """A start on `digest` that began then has ended before it was ready."""
+    """A start on `digest` that began then has ended before it was ready; 0: older versions do not say when."""
     known = before if before.digest == digest else Suspicion(digest)
     deaths = known.deaths + 1
-    if now - began >= HANG_S:
+    if began and now - began >= HANG_S:
         deaths = max(deaths, DEATHS)
     return replace(known, deaths=deaths, at=now)
 

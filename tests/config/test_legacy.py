@@ -130,3 +130,10 @@ def test_whatever_stands_there_is_written_anew_once(tree: dict[str, Any]) -> Non
     assert again.text == done.text
     said = sorted(each.strip("/* ") for each in move.comments(done.text))
     assert said == sorted(each.strip("/* ") for each in move.comments(text))
+
+
+def test_what_restricts_is_found_however_much_else_has_an_old_name() -> None:
+    many = {f"k{index}": {"x": 1} for index in range(legacy.MAX_FOUND)}
+    found = legacy.found({"agent": many, "routing": {"agents": {"a": {"tools": {"deny": ["x"]}}}}})
+    assert len(found) == legacy.MAX_FOUND
+    assert [each.path for each in found if each.name.restricts] == [("routing", "agents", "a", "tools")]

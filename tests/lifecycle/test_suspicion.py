@@ -68,3 +68,8 @@ def test_it_says_what_was_seen_and_what_comes_next() -> None:
     )
     failed = after_death(after_failure("d", "applying auth failed: no", 1.0), "d", 1.0, 1.0)
     assert sentence(failed, 9.0).startswith("applying auth failed: no; 5 starts") and "in 0 s" in sentence(failed, 9.0)
+
+
+def test_a_start_of_an_older_version_is_not_taken_for_one_that_hung() -> None:
+    """Its record does not say when it began."""
+    assert after_death(Suspicion(), "d", 0.0, 100_000.0).deaths == 1
