@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from conformance.clients import CLIENTS, LIMIT_SECONDS, PROJECT, Client, environment, install
 from conformance.verdict import Run
-from gateway.config import files, legacy
+from gateway.config import files, migration
 from gateway.config.fingerprint import fingerprint
 from gateway.config.vocabulary import FIRST, LATEST
 from gateway.protocol.scopes import ADMIN
@@ -72,7 +72,7 @@ def _sent_back(folder: Path) -> str:
 
 
 def _migrated() -> str:
-    return legacy.migrate(FORMER).text
+    return migration.migrate(FORMER).text
 
 
 def _validate(client: Client, command: str, home: Path, text: str) -> Run:

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from gateway import commands
 from gateway.config import catalog
 from gateway.config.models import chain
-from gateway.config.providers import Unusable
 from gateway.config.substitute import Lookup
+from gateway.config.untyped import Unusable, section
 from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.client import Dial
@@ -337,7 +337,7 @@ class Conversations:
         """Whether a session shows what its tools do."""
         session = await self.store.session(key)
         chosen = session.entry.get("verboseLevel") if session else None
-        return (chosen or catalog.section(self.tree(), "agents", "defaults").get("verboseDefault")) == "on"
+        return (chosen or section(self.tree(), "agents", "defaults").get("verboseDefault")) == "on"
 
     async def pending(self, key: str) -> list[Run]:
         """Runs of messages that wait for their turn."""

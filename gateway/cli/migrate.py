@@ -8,7 +8,7 @@ import click
 from msgspec import Struct
 
 from gateway.cli.writer import say, tell_json
-from gateway.config import files, former, json5, legacy
+from gateway.config import files, json5, leftovers, migration, old_keys
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
 from gateway.config.parse import MAX_DEPTH, Document, dotted, parse
@@ -58,7 +58,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
     if source is None:
         raise GatewayError(f"{paths.config} does not exist, and no older config was found")
     old = _text(source)
-    done = legacy.migrate(old)
+    done = migration.migrate(old)
     after = _read(paths, env, done.text)
     changed = done.text != old or source != paths.config
     backup = None
@@ -79,7 +79,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         kept=[*done.kept, *_elsewhere(done, after)],
         unknown=[dotted(path) for path in Vocabulary(LATEST).strange(after.merged)],
         issues=[*map(str, after.issues)],
-        warnings=[*former.variables(env)],
+        warnings=[*leftovers.variables(env)],
     )
     if as_json:
         tell_json(report, indent=2)
@@ -89,7 +89,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
 
 
 def _source(config: Path, env: dict[str, str]) -> Path | None:
-    return config if os.path.lexists(config) else next(iter(former.configs(config, env)), None)
+    return config if os.path.lexists(config) else next(iter(leftovers.configs(config, env)), None)
 
 
 def _text(path: Path) -> str:
@@ -111,12 +111,12 @@ def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
     return guard(found, open_addresses(unit_folder(env), ()))
 
 
-def _elsewhere(done: legacy.Migration, after: Snapshot) -> list[tuple[str, str]]:
+def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, str]]:
     """Old names in files that the config includes: those are edited by hand."""
     own = (after.path, after.path.with_name(files.DOTENV_NAME))
     included = ", ".join(str(file) for file in after.files if file not in own)
-    here = {old.path for old in legacy.found(done.tree, working=True)}
-    left = [old for old in legacy.found(after.merged, working=True) if old.path not in here]
+    here = {old.path for old in old_keys.found(done.tree, working=True)}
+    left = [old for old in old_keys.found(after.merged, working=True) if old.path not in here]
     return [(dotted(old.path), f"it stands in an included file: {included}; {old}") for old in left]
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.config import catalog
-from gateway.config.catalog import MAIN, rows, section, text
+from gateway.config.catalog import MAIN
 from gateway.config.include import KEY as INCLUDE
+from gateway.config.untyped import rows, section, text
 
 MAX_ID = 64
 """Characters of an agent's id."""

@@ -6,10 +6,9 @@ What is mistyped there does not count. `provider`, `qualityGuard`, `midTurnPrech
 
 from typing import Any
 
-from gateway.config.catalog import section, text, whole
 from gateway.config.models import MAX_TIMEOUT_S, chain
-from gateway.config.providers import Unusable
 from gateway.config.substitute import Lookup
+from gateway.config.untyped import Unusable, section, text, whole
 from gateway.link.messages import Compaction
 
 LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")

@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from gateway import container
-from gateway.config import former, models, promises, servers
+from gateway.config import leftovers, models, servers
 from gateway.config.atomic import overwrite_text, replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
 from gateway.config.fields import FIELDS
 from gateway.config.include import Layer, resolve
+from gateway.config.parse import Locate, Place, dotted, issue
 from gateway.config.parse import Path as KeyPath
-from gateway.config.parse import Place, dotted, issue
+from gateway.config.remarks import Remarks, remarks
 from gateway.config.schema import Config
 from gateway.config.secretproviders import Definition
 from gateway.config.secretref import DOOR, Failure, Known, Ref, resolve_references
 from gateway.config.secretsources import Sources
 from gateway.config.substitute import Lookup, chain, config_env, substitute
-from gateway.config.validate import Locate, from_environment, validate
+from gateway.config.validate import from_environment, validate
 from gateway.report import Issue
 
 MAX_BACKUPS = 5
@@ -109,7 +110,7 @@ def read(
         files=tuple(dict.fromkeys(disk.files)),
         digest=disk.digest.hexdigest(),
         raw_hash=hashlib.sha256((disk.raw or "").encode()).hexdigest(),
-        warnings=(*disk.warnings, *former.warnings(path, env, dotenv, absent=main is None), *found.warnings),
+        warnings=(*disk.warnings, *leftovers.warnings(path, env, dotenv, absent=main is None), *found.warnings),
         exposed=tuple(disk.exposed),
     )
 
@@ -149,10 +150,11 @@ def evaluate(
         tree, locate, lookup, frozenset(failed), complete=not start.issues, in_container=container.inside()
     )
     issues += verdict.issues
+    said = Remarks([], [])
     if not start.issues:  # else what a name means may stand in a part that could not be read
-        named = {each.path for each in issues}
-        issues += [each for each in promises.errors(tree, locate) if each.path not in named]
-        warnings += promises.warnings(tree, locate)
+        said = remarks(tree, locate, {each.path for each in issues})
+        issues += said.errors
+        warnings += map(str, said.warnings)
         warnings += models.problems(tree, lookup)
         warnings += servers.problems(tree)
         warnings += _not_yet_told(resolved.failures, warnings)
@@ -164,7 +166,7 @@ def evaluate(
         config=None if issues else verdict.config,
         issues=tuple(issues),
         warnings=tuple(warnings),
-        unused=verdict.unused,
+        unused=tuple(each for each in verdict.unused if each not in said.paths),
     )
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from gateway.config import legacy
-from gateway.config.catalog import Agent, rows, section, text
+from gateway.config import old_keys
+from gateway.config.catalog import Agent
 from gateway.config.parse import dotted
-from gateway.config.providers import BUILTIN, Unusable, cut
+from gateway.config.providers import BUILTIN
+from gateway.config.untyped import Unusable, cut, rows, section, text
 
 _SHARED = "agents.defaults"
 
@@ -31,9 +32,9 @@ def unclear(tree: dict[str, Any]) -> Unusable | None:
     """Why the echo must not answer for a config that names no model: it means to name one."""
     if problem := misspelt(section(tree, "agents", "defaults"), _SHARED):
         return problem
-    old = legacy.model(tree)
+    old = old_keys.model(tree)
     if old:
-        return Unusable(dotted(old.path), str(old), legacy.HOW)
+        return Unusable(dotted(old.path), str(old), old_keys.HOW)
     for name in section(tree, "models", "providers"):
         if name != BUILTIN:
             way_out = f'list models there, or set {_SHARED}.model to "{cut(name)}/…"'

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.config import catalog, legacy, model_policy, providers
-from gateway.config.catalog import Agent, section, text, whole
-from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED, Unusable
+from gateway.config import catalog, model_policy, old_keys, providers
+from gateway.config.catalog import Agent
+from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED
 from gateway.config.serving import not_honoured
 from gateway.config.substitute import Lookup, config_env
+from gateway.config.untyped import Unusable, cut, section, text, whole
 from gateway.link.messages import Bounds, Model
 
 MAX_TIMEOUT_S = 172_800
@@ -79,7 +80,7 @@ def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = Non
     listed = [each.name for each in providers.providers(tree) for row in each.models() if text(row["id"]) == plain]
     if len(listed) == 1:
         return Ref(listed[0], plain)
-    what = f'"{providers.cut(plain)}" names no provider'
+    what = f'"{cut(plain)}" names no provider'
     raise Unusable(place, what, 'write it as "provider/model", such as "openai/gpt-5.2"')
 
 
@@ -163,7 +164,7 @@ def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
     found: list[str] = []
     agents = catalog.agents(tree)
     # What has another name today is told as that, with its line.
-    found += [str(each) for each in _unclear(tree, agents) if each.way_out != legacy.HOW]
+    found += [str(each) for each in _unclear(tree, agents) if each.way_out != old_keys.HOW]
     for agent in agents:
         for place, name in _names(tree, agent):
             try:
@@ -214,8 +215,8 @@ def _resolve(tree: dict[str, Any], ref: Ref, env: Lookup) -> Model:
     provider = providers.find(tree, ref.provider)
     if provider is None:
         known = ", ".join(name for name, each in KNOWN.items() if each.api in SUPPORTED)
-        what = f'there is no provider "{providers.cut(ref.provider)}"'
-        raise Unusable(f"models.providers.{providers.cut(ref.provider)}", what, f"add it there, or use one of {known}")
+        what = f'there is no provider "{cut(ref.provider)}"'
+        raise Unusable(f"models.providers.{cut(ref.provider)}", what, f"add it there, or use one of {known}")
     return providers.resolve(provider, ref.id, env)
 
 

@@ -9,7 +9,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gateway.config import json5
 from gateway.report import Issue
@@ -27,6 +27,12 @@ class Place(NamedTuple):
     file: str
     line: int | None = None
     column: int | None = None
+
+
+class Locate(Protocol):
+    """Where something stands."""
+
+    def __call__(self, path: Path, *, key: bool = False) -> Place: ...
 
 
 @dataclass(frozen=True)

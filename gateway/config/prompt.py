@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.config import catalog
-from gateway.config.catalog import section, text, whole
+from gateway.config.untyped import section, text, whole
 
 FILES = ("AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md", "USER.md", "BOOTSTRAP.md", "MEMORY.md")
 """Of the workspace, what every prompt carries, in this order; OpenClaw's names."""

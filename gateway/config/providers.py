@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from gateway.config.catalog import rows, section, text, whole
-from gateway.config.mistaken import mistaken, mistaken_in
+from gateway.config.secretmistakes import mistaken, mistaken_in
 from gateway.config.secretref import Unresolved
 from gateway.config.serving import compat, cost, params, pictures, way
 from gateway.config.substitute import REFERENCE, Lookup
-from gateway.config.unusable import Unusable as Unusable
+from gateway.config.untyped import Unusable, cut, rows, section, text, whole
 from gateway.link.messages import Api, Model
 
 BUILTIN, ECHO = "builtin", "echo"
@@ -125,7 +124,7 @@ def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
     """Those of the config, in the order of the file."""
     entries = section(tree, "models", "providers").items()
     return tuple(
-        Provider(name, entry, KNOWN.get(_plain(name)))
+        Provider(name, entry, KNOWN.get(plain_name(name)))
         for name, entry in entries
         if isinstance(entry, dict) and text(name)
     )
@@ -133,8 +132,8 @@ def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
 
 def find(tree: Mapping[str, Any], asked: str) -> Provider | None:
     """The provider of a name, in whatever case; None if nobody knows it."""
-    name = _plain(asked)
-    configured = next((each for each in providers(tree) if _plain(each.name) == name), None)
+    name = plain_name(asked)
+    configured = next((each for each in providers(tree) if plain_name(each.name) == name), None)
     if configured is not None:
         return configured
     return Provider(name, {}, KNOWN[name]) if name in KNOWN else None
@@ -216,7 +215,7 @@ def api_key(provider: Provider, env: Lookup) -> str | None:
 
 def with_key(tree: Mapping[str, Any], env: Lookup) -> list[tuple[Provider, str]]:
     """The providers that have a key, and where it is from: `config` or `env`."""
-    named = {_plain(each.name): each for each in providers(tree)}
+    named = {plain_name(each.name): each for each in providers(tree)}
     every = [*named.values(), *(Provider(name, {}, known) for name, known in KNOWN.items() if name not in named)]
     found = []
     for each in every:
@@ -288,11 +287,7 @@ def _headers(place: str, entry: Mapping[str, Any], env: Lookup) -> dict[str, str
     return found
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """What a provider is called, whatever its case and other names."""
     plain = name.strip().lower()
     return ALIASES.get(plain, plain)
-
-
-def cut(value: str) -> str:
-    """Short enough for a message."""
-    return value if len(value) <= 60 else value[:59] + "…"

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.config.parse import Path, dotted
 from gateway.config.secretproviders import Ask, Definition, Env, Refused, definition
 from gateway.config.substitute import Lookup
+from gateway.config.untyped import is_on, matches, section
 
 DOOR = ("gateway", "auth")
 """What is below decides who may connect: a secret that is missing there is an error of the config."""
@@ -85,20 +86,7 @@ class Resolved:
 def places(tree: Any) -> Iterator[tuple[Path, Any]]:
     """Every place of `PLACES` that has something."""
     for pattern in PLACES:
-        yield from _below(tree, pattern, ())
-
-
-def _below(value: Any, pattern: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any]]:
-    if not pattern:
-        yield path, value
-        return
-    step, rest = pattern[0], pattern[1:]
-    if step == "*":
-        children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, child in children:
-            yield from _below(child, rest, (*path, key))
-    elif isinstance(value, dict) and step in value:
-        yield from _below(value[step], rest, (*path, step))
+        yield from matches(tree, pattern)
 
 
 def is_reference(value: Any) -> bool:
@@ -144,8 +132,7 @@ def in_force(tree: Any, path: Path) -> bool:
         unused = {"none": ("token", "password"), "password": ("token",), "token": ("password",)}
         return path[-1] not in unused.get(str(auth.get("mode")), ())
     if path[:2] == _SERVER[:2]:
-        server = tree["mcp"]["servers"][path[2]]
-        return server.get("enabled") is not False and server.get("disabled") is not True
+        return is_on(tree["mcp"]["servers"][path[2]])
     return True
 
 
@@ -161,7 +148,7 @@ def _read(tree: Any, value: Mapping[str, Any]) -> Ref:
         raise Refused("the reference has no valid source", f"write it as {SHAPE}")
     if source == "store":
         raise Refused('secrets from the "store" of OpenClaw are not supported', 'use source "env", "file" or "exec"')
-    usual = _section(tree, "secrets", "defaults").get(source, "default")
+    usual = section(tree, "secrets", "defaults").get(source, "default")
     provider = value.get("provider", usual)
     if not isinstance(provider, str) or not ALIAS.fullmatch(provider):
         raise Refused("the reference has no valid provider", "name one of secrets.providers, in lower case")
@@ -246,9 +233,3 @@ def _put(tree: Any, path: Path, value: Any) -> Any:
     copied = tree.copy()
     copied[path[0]] = _put(tree[path[0]], path[1:], value)
     return copied
-
-
-def _section(tree: Any, *keys: str) -> Mapping[str, Any]:
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree if isinstance(tree, dict) else {}

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
-from gateway.config.catalog import section, text
-from gateway.config.mistaken import mistaken_in
 from gateway.config.parse import Path
-from gateway.config.providers import Unusable, cut, is_url
+from gateway.config.providers import is_url
+from gateway.config.secretmistakes import mistaken_in
 from gateway.config.secretref import Unresolved
+from gateway.config.untyped import Unusable, Wrong, cut, is_on, section, text
 from gateway.link.messages import Server
 
 MAX_SERVERS = 32
@@ -36,9 +36,6 @@ RENAMED = {
 """Keys of other programs that say how long to wait."""
 _KEY = "mcp.servers"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
-
-Wrong = tuple[Path, str, str]
-"""Where, what is wrong, and the way out."""
 
 
 class _Found(NamedTuple):
@@ -66,7 +63,7 @@ def problems(tree: dict[str, Any]) -> list[str]:
 def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
     """What restricts or protects, and cannot be honoured."""
     for name, entry in section(tree, "mcp", "servers").items():
-        if isinstance(entry, dict) and _enabled(entry):
+        if isinstance(entry, dict) and is_on(entry):
             yield from _wrong_server(("mcp", "servers", name), entry)
 
 
@@ -81,7 +78,7 @@ def _read(tree: dict[str, Any]) -> _Found:
     declared = section(tree, "mcp", "servers")
     starts = prefixes(list(declared))
     for name, entry in declared.items():
-        if isinstance(entry, dict) and not _enabled(entry):
+        if isinstance(entry, dict) and not is_on(entry):
             continue
         try:
             if len(found.servers) == MAX_SERVERS:
@@ -94,10 +91,6 @@ def _read(tree: dict[str, Any]) -> _Found:
             if error.key == _KEY:
                 break
     return found
-
-
-def _enabled(entry: dict[str, Any]) -> bool:
-    return entry.get("enabled") is not False and entry.get("disabled") is not True
 
 
 def _server(name: str, entry: Any, prefix: str) -> Server:

@@ -7,8 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.config.catalog import rows, section, text, whole
-from gateway.config.unusable import Unusable
+from gateway.config.untyped import Unusable, rows, section, text, whole
 from gateway.link.messages import Tls, Way
 
 Secret = Callable[[str, Any], str]

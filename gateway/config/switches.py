@@ -5,7 +5,7 @@ Each takes the value at a path and the whole config.
 
 from typing import Any
 
-from gateway.config.catalog import rows, section, text
+from gateway.config.untyped import is_on, rows, section, text
 from gateway.lockout import LOCKED_S, MAX_FAILURES, WINDOW_S
 
 _OFF = (None, False, 0, "", "off", "none", "never", "0m", "0s", "0")
@@ -59,7 +59,8 @@ def stricter_rate(value: Any, tree: dict[str, Any]) -> bool:
 def sandboxed(value: Any, tree: dict[str, Any]) -> bool:
     """OpenClaw keeps the tools of MCP servers from a sandboxed session, where its policy does not name them."""
     mode = value.get("mode") if isinstance(value, dict) else None
-    if not _is_on(mode) or not any(_serves(each) for each in section(tree, "mcp", "servers").values()):
+    servers = section(tree, "mcp", "servers").values()
+    if not _is_on(mode) or not any(isinstance(each, dict) and is_on(each) for each in servers):
         return False
     policy = section(tree, "tools", "sandbox", "tools")
     let = {name for key in ("allow", "alsoAllow") for name in rows(policy.get(key)) if isinstance(name, str)}
@@ -78,10 +79,6 @@ def denies_sending(value: Any, tree: dict[str, Any]) -> bool:
 
 def _match(rule: dict[str, Any]) -> dict[str, Any]:
     return section(rule, "match")
-
-
-def _serves(server: Any) -> bool:
-    return isinstance(server, dict) and server.get("enabled") is not False and server.get("disabled") is not True
 
 
 def _is_on(value: Any) -> bool:

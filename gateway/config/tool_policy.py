@@ -8,9 +8,10 @@ the config: its author believes that something is forbidden.
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.config.catalog import find, section
+from gateway.config.catalog import find
 from gateway.config.parse import Path
-from gateway.config.providers import ALIASES
+from gateway.config.providers import plain_name
+from gateway.config.untyped import Wrong, section
 from gateway.link.messages import ToolRule
 
 PROFILES = {"minimal": False, "coding": True, "messaging": True, "full": True}
@@ -20,9 +21,6 @@ NOTHING = "session_status"
 """Stands for OpenClaw's own tools in a list, of which none is here."""
 ANYBODY = "*"
 """The sender that `toolsBySender` means when no channel has named one."""
-
-Wrong = tuple[Path, str, str]
-"""Where, what is wrong, and the way out."""
 
 
 def rules(tree: dict[str, Any], agent: str, provider: str, model: str) -> list[ToolRule]:
@@ -78,7 +76,7 @@ def _by_provider(key: str, part: dict[str, Any], provider: str, model: str) -> t
 def _plain(name: str) -> str:
     """A provider or a full name of a model, spelled one way."""
     provider, slash, id = name.strip().lower().partition("/")
-    return f"{ALIASES.get(provider, provider)}{slash}{id}"
+    return f"{plain_name(provider)}{slash}{id}"
 
 
 def _profile(parts: list[tuple[str, dict[str, Any]]]) -> ToolRule | None:

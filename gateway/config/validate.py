@@ -1,27 +1,24 @@
 """A merged and substituted tree to a typed `Config`, or to every error in it at once. Pure."""
 
-import difflib
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from gateway.config import servers, tool_policy
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
-from gateway.config.mistaken import mistaken
 from gateway.config.openclaw import READ
-from gateway.config.parse import Path, Place, dotted, issue
+from gateway.config.parse import Locate, Path, Place, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
-from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
+from gateway.config.secretmistakes import mistaken
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, alike
 from gateway.report import Issue
 
 MAX_FOUND = 60
 """Characters of an offending value that a message quotes."""
-NEAR = 0.75
-"""How alike (difflib's ratio) an unknown key must be to one of ours to count as a misspelling."""
 
 PORT_VARIABLE = "OPENCLAW_GATEWAY_PORT"
 SECRET_VARIABLES = {
@@ -32,10 +29,6 @@ REFUSING = "Refusing to bind"
 """How the message begins where others could reach a gateway that asks them for nothing."""
 _NO_SECRETS = ("", "undefined", "null")
 """What an empty variable leaves of a secret, in a shell or in JavaScript."""
-
-
-class Locate(Protocol):
-    def __call__(self, path: Path, *, key: bool = False) -> Place: ...
 
 
 @dataclass(frozen=True)
@@ -227,12 +220,12 @@ def guards(auth: Auth) -> str:
 
 def nearest(key: str, section: str) -> str | None:
     """The key of ours that an unknown one in `section` must have meant, if any."""
-    ours = {_plain(candidate): candidate for candidate in keys_of(section)}
+    ours = {candidate: candidate for candidate in keys_of(section)}
     if section in ("", "gateway"):
         # A secret in the wrong place must not be passed over: its owner believes the door to be locked.
-        ours |= {_plain(path.split(".")[-1]): path for path in SECRET_VARIABLES}
-    found = difflib.get_close_matches(_plain(key), ours, n=1, cutoff=NEAR)
-    return ours[found[0]] if found else None
+        ours |= {path.split(".")[-1]: path for path in SECRET_VARIABLES}
+    found = alike(key, ours)
+    return ours[found] if found else None
 
 
 def shorten(value: Any, secret: bool = False) -> str:
@@ -249,10 +242,6 @@ def _kind(value: Any) -> str:
     # A bool is an int too, so it is asked first.
     kinds = ((bool, "a boolean"), (str, "a text"), (dict, "an object"), (list, "an array"))
     return next((word for kind, word in kinds if isinstance(value, kind)), "a number")
-
-
-def _plain(key: str) -> str:
-    return key.lower().replace("_", "").replace("-", "")
 
 
 def _complaint(rule: Field, value: Any) -> str | None:

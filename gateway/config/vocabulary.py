@@ -6,7 +6,7 @@ One line for each section: its name, a tab, and its keys as JSON, where `*` is a
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path as File
 from typing import Any, Final
@@ -72,9 +72,7 @@ class Vocabulary:
         """The key that an unknown one must have meant, if any."""
         node = self.node(path[:-1])
         beside = [key for key in node if key not in (_ANY, _ITEM)] if isinstance(node, dict) else []
-        names = {_plain(key): key for key in beside}
-        found = difflib.get_close_matches(_plain(str(path[-1])), names, n=1, cutoff=NEAR)
-        return names[found[0]] if found else None
+        return alike(str(path[-1]), beside)
 
     def _section(self, name: str) -> Node:
         if name not in self._sections:
@@ -125,6 +123,13 @@ def _together(one: Node, other: Node) -> Node:
             known = [each[key] for each in (one, other) if key in each]
         found[key] = known[0] if len(known) == 1 else _together(*known)
     return found
+
+
+def alike(key: str, keys: Iterable[str]) -> str | None:
+    """The one of some keys that a misspelt one must have meant, if any."""
+    names = {_plain(each): each for each in keys}
+    found = difflib.get_close_matches(_plain(key), names, n=1, cutoff=NEAR)
+    return names[found[0]] if found else None
 
 
 def _plain(key: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from gateway.config.providers import Unusable
+from gateway.config.untyped import Unusable
 from gateway.link.client import Dial, Link
 from gateway.link.heir import Unreachable
 from gateway.link.messages import Ended, Event, Failure, Refused, Spec

@@ -34,7 +34,7 @@ class Specifier:
         self._environment = environment
 
     async def __call__(self, run: Run) -> Spec:
-        """Raises config.providers.Unusable and StorageFailed."""
+        """Raises config.untyped.Unusable and StorageFailed."""
         tree, request = self._tree(), run.request
         session = await self._store.session(run.session) if request.keeps else None
         entry: Mapping[str, Any] = session.entry if session else {}

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from gateway.config import catalog, models
-from gateway.config.providers import Unusable
+from gateway.config.untyped import Unusable
 from gateway.core import Core
 from gateway.protocol.openai_requests import Refused
 from gateway.protocol.params import cut

@@ -8,14 +8,13 @@ from gateway.config.files import read
 
 DATA = Path(__file__).parent / "data"
 UNUSED = (
-    "$schema meta wizard identity auth logging.consoleStyle logging.redactSensitive "
-    "agents.defaults.heartbeat agents.defaults.maxConcurrent agents.defaults.subagents bindings models.mode "
-    "channels messages commands session.reset session.store tools.exec tools.elevated hooks cron skills plugins "
-    "browser ui.seamColor discovery canvasHost talk web "
-    "media memory audio approvals update diagnostics nodeHost broadcast acp gateway.mode "
-    "gateway.auth.allowTailscale gateway.auth.rateLimit gateway.remote gateway.tailscale"
-    " gateway.tls gateway.nodes gateway.http.endpoints.responses"
+    "$schema meta wizard auth logging.consoleStyle logging.redactSensitive agents.defaults.maxConcurrent "
+    "agents.defaults.subagents bindings models.mode channels messages commands session.store tools.exec "
+    "tools.elevated skills plugins ui.seamColor discovery talk media memory audio approvals update diagnostics "
+    "nodeHost broadcast acp gateway.mode gateway.auth.rateLimit gateway.remote gateway.tailscale gateway.tls "
+    "gateway.nodes"
 )
+"""What `ASKED` does not name already."""
 ASKED = (
     "channels.whatsapp channels.telegram web cron hooks hooks.internal gateway.auth.allowTailscale "
     "gateway.http.endpoints.responses browser canvasHost agents.defaults.heartbeat plugins.entries.voice-call "

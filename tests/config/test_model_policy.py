@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import legacy, models
-from gateway.config.providers import Unusable
+from gateway.config import models, old_keys
+from gateway.config.untyped import Unusable
 
 LOCAL = {"models": {"providers": {"l": {"baseUrl": "http://127.0.0.1:1/v1", "models": [{"id": "a"}, {"id": "b"}]}}}}
 
@@ -23,7 +23,7 @@ def chain(tree: dict[str, Any], wanted: str | None = None) -> list[str]:
 def test_no_echo_answers_for_a_config_that_means_a_model(tree: dict[str, Any]) -> None:
     with pytest.raises(Unusable) as error:
         chain(tree)
-    told = [] if error.value.way_out == legacy.HOW else [str(error.value)]  # else `promises` tells it, with its line
+    told = [] if error.value.way_out == old_keys.HOW else [str(error.value)]  # else `remarks` tells it, with its line
     assert models.problems(tree, lambda name: None) == told
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import vocabulary
 from gateway.config.fields import FIELDS, SECTIONS
-from gateway.config.legacy import NAMES
+from gateway.config.old_keys import NAMES
 from gateway.config.openclaw import ROWS, Fate, is_read, row
 from gateway.config.vocabulary import LATEST
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.config import providers
-from gateway.config.providers import KNOWN, MAX_PACE_MS, SUPPORTED, Provider, Unusable
+from gateway.config.providers import KNOWN, MAX_PACE_MS, SUPPORTED, Provider
+from gateway.config.untyped import Unusable
 from gateway.link.messages import Model
 
 ENV = {"OPENAI_API_KEY": "sk-openai", "GOOGLE_API_KEY": "sk-google", "MY_KEY": "sk-mine", "BLANK": "  "}

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gateway.config.serving import compat, not_honoured, params, pictures, way
-from gateway.config.unusable import Unusable
+from gateway.config.untyped import Unusable
 from gateway.link.messages import Tls, Way
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.providers import Unusable
+from gateway.config.untyped import Unusable
 from gateway.link import client
 from gateway.link.messages import VERSION, Said, Spec, Started, Text, Thinking, ToolStarted, Void
 from gateway.runs import owner

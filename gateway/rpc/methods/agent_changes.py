@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.config import agent_edit, catalog, models
 from gateway.config.agent_edit import Unfit
 from gateway.config.files import Snapshot
-from gateway.config.providers import Unusable
+from gateway.config.untyped import Unusable, section, text
 from gateway.paths import expand
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
@@ -105,7 +105,7 @@ async def agents_update(call: Call, params: UpdateParams) -> Updated:
             new.pop("model", None)
         elif params.model is not UNSET:
             new["model"] = params.model
-        known = catalog.section(new, "identity")
+        known = section(new, "identity")
         identity = _identity(known, params.name, params.emoji, params.avatar)
         return {**new, "identity": identity} if identity != known else new
 
@@ -164,7 +164,7 @@ def _identity(known: dict[str, Any], name: str | None, emoji: str | None, avatar
 
 
 def _place(call: Call, id: str, asked: str | None) -> Path:
-    shared = catalog.text(catalog.section(call.core.tree, "agents", "defaults").get("workspace"))
+    shared = text(section(call.core.tree, "agents", "defaults").get("workspace"))
     own = asked or (f"{shared}/{id}" if shared else str(call.core.paths.state / f"workspace-{id}"))
     return expand(own)
 

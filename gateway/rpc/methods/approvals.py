@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config.catalog import section
+from gateway.config.untyped import section
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, APPROVALS, QUESTIONS

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.config import catalog
+from gateway.config.untyped import section
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, RpcError, method
@@ -79,7 +79,7 @@ class CronRuns(Struct, rename="camel"):
 @method("cron.status", NoParams, CronStatus, scope=READ)
 def cron_status(call: Call, params: NoParams) -> CronStatus:
     """Whether the config wants a scheduler, and that it has no job."""
-    enabled = catalog.section(call.core.snapshot.merged, "cron").get("enabled") is not False
+    enabled = section(call.core.snapshot.merged, "cron").get("enabled") is not False
     answer = CronStatus(enabled, str(call.core.paths.state / "cron" / "jobs.json"), 0, None)
     if call.peer.protocol >= 4:
         answer.triggers_enabled = False

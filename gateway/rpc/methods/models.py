@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.config import catalog, models, providers
+from gateway.config import models, providers, untyped
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, method
@@ -50,10 +50,10 @@ def models_list(call: Call, params: ModelsParams) -> Models:
         if params.provider and each.ref.provider != params.provider:
             continue
         row: dict[str, Any] = {"id": each.ref.id, "name": each.name, "provider": each.ref.provider}
-        window, reasoning = catalog.whole(each.row.get("contextWindow")), each.row.get("reasoning")
+        window, reasoning = untyped.whole(each.row.get("contextWindow")), each.row.get("reasoning")
         row |= {"contextWindow": window} if window else {}
         row |= {"reasoning": reasoning} if isinstance(reasoning, bool) else {}
-        input = [kind for kind in catalog.rows(each.row.get("input")) if isinstance(kind, str)]
+        input = [kind for kind in untyped.rows(each.row.get("input")) if isinstance(kind, str)]
         row |= {"input": input} if input else {}
         if call.peer.protocol >= 4:
             row["tags"] = list(each.tags)

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from gateway.config.files import read
-from gateway.config.promises import MAX_ASKED, MAX_UNKNOWN
+from gateway.config.parse import Place
+from gateway.config.remarks import MAX_TOLD, MAX_UNKNOWN, remarks
 
 
 def told(folder: Path, text: str) -> tuple[list[str], list[str]]:
@@ -76,11 +77,55 @@ def test_what_is_switched_off_or_restricts_what_is_never_done_says_nothing(tmp_p
     assert told(tmp_path, text) == ([], [])
 
 
-@pytest.mark.parametrize(("key", "most"), [("channels", MAX_ASKED), ("agents", MAX_UNKNOWN)])
+@pytest.mark.parametrize(("key", "most"), [("channels", MAX_TOLD), ("agents", MAX_UNKNOWN)])
 def test_a_bounded_number_is_told(tmp_path: Path, key: str, most: int) -> None:
     def count(number: int) -> int:
         many: dict[str, Any] = {f"k{index}": {"enabled": True} for index in range(number)}
         return len(told(tmp_path, f"{{{key}: {many}}}".replace("True", "true"))[1])
 
     assert count(most) == most
-    assert count(most + 5) == (most if key == "channels" else most + 1)
+    assert count(most + 5) == most + 1
+
+
+@pytest.mark.parametrize(
+    ("agents", "where"),
+    [
+        ({"entries": {"Main": {}, "main": {}}}, ["agents.entries.main"]),
+        ({"entries": {"My Agent": {}, "my-agent": {}, "x": {}}}, ["agents.entries.my-agent"]),
+        ({"list": [{"id": "A"}, {"id": "b"}, {"id": " a "}]}, ["agents.list.2"]),
+        ({"list": [{"id": "a"}], "entries": {"A": {}}}, ["agents.list.0"]),
+        ({"list": [5, {}, {"id": ""}], "entries": {"": {}}}, []),
+    ],
+)
+def test_agents_of_one_name(agents: Any, where: list[Any]) -> None:
+    found = remarks({"agents": agents}, lambda path, *, key=False: Place("")).errors
+    assert [each.path for each in found] == where
+
+
+def test_an_agent_under_anothers_name_is_an_error_and_a_provider_a_warning(tmp_path: Path) -> None:
+    (file := tmp_path / "openclaw.json").write_text(
+        "{agents:{entries:{Main:{},main:{}}},\nmodels:{providers:{OpenAI:{},openai:{}}}}"
+    )
+    found = read(file, {})
+    assert list(map(str, found.issues)) == [
+        f'{file}:1:27: agents.entries.main: "Main" and "main" are one name for agents, "main" (rename one of them)'
+    ]
+    assert (
+        f'{file}:2:30: models.providers.openai: "OpenAI" and "openai" are one name for providers, "openai" '
+        "(the first one counts)"
+    ) in found.warnings
+
+
+def test_two_names_of_one_provider_are_told(tmp_path: Path) -> None:
+    _, warnings = told(tmp_path, "{models:{providers:{gemini:{}, google:{}}}}")
+    assert '1:32: models.providers.google: "gemini" and "google" are one name for providers, "google" ' in warnings[0]
+
+
+def test_what_an_error_names_is_told_once(tmp_path: Path) -> None:
+    errors, warnings = told(tmp_path, "{loging:{}, gateway:{auth:{tokn:'x'}}}")
+    assert len(errors) == 2 and warnings == []
+
+
+def test_what_is_told_is_not_among_the_unused_keys(tmp_path: Path) -> None:
+    (file := tmp_path / "openclaw.json").write_text("{cron:{enabled:true}, identity:{}, zzz:1, bindings:[]}")
+    assert read(file, {}).unused == ("bindings",)

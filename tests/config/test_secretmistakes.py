@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.mistaken import LONGEST, mistaken, mistaken_in
+from gateway.config.secretmistakes import LONGEST, mistaken, mistaken_in
 
 REFERENCES = [
     "${X:-y}",

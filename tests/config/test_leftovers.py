@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from gateway.config.files import read
-from gateway.config.former import configs, variables
+from gateway.config.leftovers import configs, variables
 
 
 def test_a_config_of_former_days_is_named_where_there_is_none_of_today(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import json5, legacy, move
+from gateway.config import json5, migration, move, old_keys
 from gateway.config.parse import MAX_DEPTH
 
 MOLTBOT = """{
@@ -63,14 +63,14 @@ def value(text: str) -> Any:
 
 
 def test_a_config_of_the_moltbot_days() -> None:
-    done = legacy.migrate(MOLTBOT)
+    done = migration.migrate(MOLTBOT)
     assert value(done.text) == TODAY and not done.kept and not done.dropped
     assert ("agent.model", "agents.defaults.model") in done.moved
     for comment in ("who I am", "a sloth", "my agent", "the big one", "where it works", "no other", "no browser",
                     "dangling", "the door", "two of them"):  # fmt: skip
         assert done.text.count(comment) == 1, comment
-    assert legacy.migrate(done.text).text == done.text
-    assert not legacy.found(TODAY, working=True)
+    assert migration.migrate(done.text).text == done.text
+    assert not old_keys.found(TODAY, working=True)
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,13 @@ def test_a_config_of_the_moltbot_days() -> None:
     ],
 )  # fmt: skip
 def test_each_name(old: dict[str, Any], today: dict[str, Any]) -> None:
-    assert value(legacy.migrate(json.dumps(old)).text) == today
+    assert value(migration.migrate(json.dumps(old)).text) == today
 
 
 def test_what_is_dropped_and_what_stays_is_told() -> None:
-    done = legacy.migrate("{agent: {model: 'a/b'}, agents: {defaults: {model: 'c/d'}, list: [{name: 'x'}]}}")
+    done = migration.migrate("{agent: {model: 'a/b'}, agents: {defaults: {model: 'c/d'}, list: [{name: 'x'}]}}")
     assert done.dropped == [("agent.model", "agents.defaults.model")]
     assert done.kept == [("agents.list.0", "an entry has no id, or two have the same")]
-
-
-def test_names_that_a_config_has() -> None:
-    found = legacy.found({"agent": {"model": "x"}, "agents": {"list": []}, "env": {"A": "b"}})
-    assert [(each.path, each.today) for each in found] == [(("agent", "model"), ("agents", "defaults", "model"))]
-    assert legacy.model({"routing": {"agents": {"a": {"model": "x"}}}}) is None
-    assert str(legacy.model({"model": "x"})) == "a name of former days; it is agents.defaults.model now"
-    assert len(legacy.found({"agent": {f"k{n}": 1 for n in range(200)}})) == legacy.MAX_FOUND
 
 
 _KEYS = """
@@ -125,15 +117,8 @@ _trees = st.recursive(
 @given(st.dictionaries(_keys, _trees, max_size=4))
 def test_whatever_stands_there_is_written_anew_once(tree: dict[str, Any]) -> None:
     text = "{ // first\n" + json.dumps(tree, indent=2).removeprefix("{").replace(",\n", ", // c\n")
-    done = legacy.migrate(text)
-    again = legacy.migrate(done.text)
+    done = migration.migrate(text)
+    again = migration.migrate(done.text)
     assert again.text == done.text
     said = sorted(each.strip("/* ") for each in move.comments(done.text))
     assert said == sorted(each.strip("/* ") for each in move.comments(text))
-
-
-def test_what_restricts_is_found_however_much_else_has_an_old_name() -> None:
-    many = {f"k{index}": {"x": 1} for index in range(legacy.MAX_FOUND)}
-    found = legacy.found({"agent": many, "routing": {"agents": {"a": {"tools": {"deny": ["x"]}}}}})
-    assert len(found) == legacy.MAX_FOUND
-    assert [each.path for each in found if each.name.restricts] == [("routing", "agents", "a", "tools")]

@@ -1,0 +1,158 @@
+"""Rewrite a config text so that it has today's names (`old_keys`) and every comment. Pure.
+
+Where today's name has a value already, that one counts, and the old one is dropped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.config import edit, json5, move
+from gateway.config.old_keys import NAMES, Name, entries, places, today_of
+from gateway.config.parse import MAX_DEPTH, Path, dotted
+from gateway.config.untyped import at, rows, section, text
+
+
+@dataclass
+class Migration:
+    """A text that is written anew step by step."""
+
+    text: str
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    """From where to where, dotted."""
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    """What is gone, because today's name of it has a value already."""
+    kept: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be moved, and why."""
+
+    _parsed: tuple[str, Any] = ("", None)
+
+    @property
+    def tree(self) -> Any:
+        if self._parsed[0] != self.text:
+            self._parsed = self.text, json5.parse(self.text, MAX_DEPTH).root.value
+        return self._parsed[1]
+
+
+def migrate(old: str) -> Migration:
+    """The text with today's names. Raises json5.Fault for a text that is no config."""
+    done = Migration(old)
+    for name in NAMES:
+        for path in list(places(done.tree, name.old)):
+            _move(done, name, path)
+        _sweep(done, name)
+    done.text = move.with_comments_of(done.text, old)
+    return done
+
+
+def _move(done: Migration, name: Name, path: Path) -> None:
+    tree = done.tree
+    today = today_of(tree, name, path)
+    special = _SPECIAL.get(name.old)
+    try:
+        if special:
+            special(done, path, today)
+        else:
+            _carry(done, path, today)
+    except edit.Refused as refusal:
+        done.kept.append((dotted(path), str(refusal)))
+
+
+def _carry(done: Migration, path: Path, today: tuple[str, ...]) -> None:
+    """To today's place; where something stands there, today's wins key by key."""
+    tree = done.tree
+    value, there = at(tree, path), at(tree, today)
+    if there is None:
+        done.text = move.move(done.text, path, today)
+        done.moved.append((dotted(path), dotted(today)))
+    elif isinstance(value, dict) and isinstance(there, dict):
+        for key in value:
+            _carry(done, (*path, key), (*today, key))
+        done.text = move.remove(done.text, path)
+    else:
+        done.text = move.remove(done.text, path)
+        done.dropped.append((dotted(path), dotted(today)))
+
+
+def _fallbacks(done: Migration, path: Path, today: tuple[str, ...]) -> None:
+    """Beside a model that is a text: it becomes the primary of an object."""
+    own = (*path[:-1], today[-2])
+    for place in (own, today[:-1]):
+        if isinstance(at(done.tree, place), str):
+            primary = at(done.tree, place)
+            done.text = edit.set_value(done.text, _texts(place), {"primary": primary})
+    if at(done.tree, own) is not None:
+        _carry(done, own, today[:-1])
+    _carry(done, path, today)
+
+
+def _alias(done: Migration, path: Path, today: tuple[str, ...]) -> None:
+    target = text(at(done.tree, path))
+    if target is None:
+        raise edit.Refused("it names no model")
+    place = ("agents", "defaults", "models", target, "alias")
+    if at(done.tree, place) is None:
+        done.text = edit.set_value(done.text, place, str(path[-1]))
+        done.moved.append((dotted(path), dotted(place)))
+    else:
+        done.dropped.append((dotted(path), dotted(place)))
+    done.text = move.remove(done.text, path)
+
+
+def _default_agent(done: Migration, path: Path, today: tuple[str, ...]) -> None:
+    if any(entry.get("default") is True for _, entry in entries(done.tree)):
+        done.dropped.append((dotted(path), dotted(today)))
+    else:
+        done.text = edit.set_value(done.text, today, True)
+        done.moved.append((dotted(path), dotted(today)))
+    done.text = move.remove(done.text, path)
+
+
+def _disabled(done: Migration, path: Path, today: tuple[str, ...]) -> None:
+    if at(done.tree, today) is None:
+        done.text = edit.set_value(done.text, today, at(done.tree, path) is not True)
+        done.moved.append((dotted(path), dotted(today)))
+    else:
+        done.dropped.append((dotted(path), dotted(today)))
+    done.text = move.remove(done.text, path)
+
+
+def _listed(done: Migration, path: Path, today: tuple[str, ...]) -> None:
+    """All agents of the list at once: one that has no id, or another's, leaves the list where it is."""
+    if path[-1] != 0:
+        return
+    listed = rows(at(done.tree, path[:-1]))
+    ids = [text(each.get("id")) if isinstance(each, dict) else None for each in listed]
+    taken = [id.lower() for id in ids if id] + [key.lower() for key in section(done.tree, "agents", "entries")]
+    if None in ids or len(set(taken)) < len(taken):
+        raise edit.Refused("an entry has no id, or two have the same")
+    for index, id in enumerate(ids):
+        place = ("agents", "entries", str(id))
+        done.text = move.move(done.text, (*path[:-1], index), place, keep=True)
+        done.text = move.remove(done.text, (*place, "id"))
+        done.moved.append((dotted((*path[:-1], index)), dotted(place)))
+    done.text = move.remove(done.text, path[:-1])
+
+
+_SPECIAL: dict[str, Callable[[Migration, Path, tuple[str, ...]], None]] = {
+    "agent.modelFallbacks": _fallbacks,
+    "agent.imageModelFallbacks": _fallbacks,
+    "agent.modelAliases.*": _alias,
+    "routing.defaultAgentId": _default_agent,
+    "mcp.servers.*.disabled": _disabled,
+    "agents.list.*": _listed,
+}
+
+
+def _sweep(done: Migration, name: Name) -> None:
+    """What is empty now, of the parents of what has moved."""
+    keys = name.old.split(".")
+    for length in range(len(keys) - 1, 0, -1):
+        for path in list(places(done.tree, ".".join(keys[:length]))):
+            gone = any(old.startswith(f"{dotted(path)}.") for old, _ in (*done.moved, *done.dropped))
+            if gone and at(done.tree, path) == {}:
+                done.text = move.remove(move.without_lead(done.text, path), path)
+
+
+def _texts(path: Path) -> tuple[str, ...]:
+    return tuple(map(str, path))

@@ -1,0 +1,131 @@
+"""What is said of a config whose values are valid: what it asks for and does not get here, names of former days,
+misspelt keys, two things under one name. Pure.
+
+What each key of OpenClaw's is worth says the table in `openclaw`; which names are old ones, `old_keys`; which keys
+there are, `vocabulary`.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from gateway.config import old_keys
+from gateway.config.catalog import agent_id
+from gateway.config.fields import FIELDS
+from gateway.config.openclaw import ROWS, Fate, Row
+from gateway.config.parse import Locate, Path, dotted, issue
+from gateway.config.providers import plain_name
+from gateway.config.untyped import cut, matches, rows, section, text
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
+from gateway.report import Issue
+
+MAX_TOLD = 50
+"""Remarks of one kind: each takes a look through the text for its line."""
+MAX_UNKNOWN = 20
+"""Unknown keys that are named one by one."""
+
+
+@dataclass(frozen=True)
+class Remarks:
+    errors: list[Issue]
+    """Something that is done here is restricted or protected, and that is not honoured; or one of two agents of one
+    name would have the other's tools, models and sessions."""
+    warnings: list[Issue]
+
+    @property
+    def paths(self) -> frozenset[str]:
+        return frozenset(each.path for each in (*self.errors, *self.warnings))
+
+
+def remarks(tree: dict[str, Any], locate: Locate, named: Collection[str] = ()) -> Remarks:
+    """`named` are dotted paths of which an error has told already."""
+    old = old_keys.found(tree)
+    errors = [
+        *_asked(tree, Fate.RESTRICTS, locate),
+        *(_old(each, locate) for each in old if each.name.restricts),
+        *_twins(_agents(tree), agent_id, "agents", "rename one of them", locate),
+    ]
+    warnings = [
+        *_asked(tree, Fate.LACKS, locate),
+        *(_old(each, locate) for each in old if not each.name.restricts),
+        *_twins(_providers(tree), plain_name, "providers", "the first one counts", locate),
+        *_unknown(tree, old, locate, named),
+    ]
+    return Remarks([each for each in errors if each.path not in named], warnings)
+
+
+def _asked(tree: dict[str, Any], fate: Fate, locate: Locate) -> Iterator[Issue]:
+    found = (
+        (row, path)
+        for row in ROWS
+        if row.fate is fate
+        for path, value in matches(tree, row.keys)
+        if str(path[-1]) not in row.but and row.when(value, tree)
+    )
+    for row, path in islice(found, MAX_TOLD):
+        yield _told(tree, row, path, locate)
+    if more := sum(1 for _ in found):
+        yield Issue(f"{more} more keys ask for what is not here")
+
+
+def _told(tree: dict[str, Any], row: Row, path: Path, locate: Locate) -> Issue:
+    gateway = section(tree, "gateway")
+    port, mode = gateway.get("port", FIELDS["gateway.port"].default), section(gateway, "tailscale").get("mode")
+    words = {
+        "port": str(port),
+        "mode": mode if mode in ("serve", "funnel") else "serve",
+        "name": cut(str(path[-1])),
+    }
+    message, hint = (_fill(said, words) for said in (row.says, row.way_out))
+    return issue(locate(path, key=True), message, dotted(path), hint=hint or None)
+
+
+def _fill(said: str, words: dict[str, str]) -> str:
+    for name, value in words.items():
+        said = said.replace(f"{{{name}}}", value)
+    return said
+
+
+def _old(old: old_keys.Old, locate: Locate) -> Issue:
+    return issue(locate(old.path, key=True), str(old), dotted(old.path), hint=old_keys.HOW)
+
+
+def _agents(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    yield from ((("agents", "entries", key), key) for key in section(tree, "agents", "entries"))
+    for index, entry in enumerate(rows(section(tree, "agents").get("list"))):
+        if isinstance(entry, dict) and (id := text(entry.get("id"))):
+            yield ("agents", "list", index), id
+
+
+def _providers(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    yield from ((("models", "providers", name), name) for name in section(tree, "models", "providers"))
+
+
+def _twins(
+    named: Iterator[tuple[Path, str]], same: Callable[[str], str], what: str, hint: str, locate: Locate
+) -> Iterator[Issue]:
+    """The second and later things of one name."""
+    first: dict[str, str] = {}
+    told = 0
+    for path, name in named:
+        if not name.strip():
+            continue
+        if (id := same(name)) in first and told < MAX_TOLD:
+            told += 1
+            message = f'"{cut(first[id])}" and "{cut(name)}" are one name for {what}, "{cut(id)}"'
+            yield issue(locate(path, key=True), message, dotted(path), hint=hint)
+        first.setdefault(id, name)
+
+
+def _unknown(tree: dict[str, Any], old: list[old_keys.Old], locate: Locate, named: Collection[str]) -> Iterator[Issue]:
+    known = Vocabulary(LATEST, FIRST)
+    former = {each.path[:length] for each in old for length in range(1, len(each.path) + 1)}
+    strange = (path for path in known.strange(tree) if dotted(path) not in named)
+    found = [path for path in strange if path not in former]  # the keys, and of none what stands there
+    for path in found[:MAX_UNKNOWN]:
+        near = known.nearest(path)
+        hint = f'did you mean "{near}"?' if near else None
+        yield issue(locate(path, key=True), "no key of OpenClaw or of this gateway", dotted(path), hint=hint)
+    if len(found) > MAX_UNKNOWN:
+        yield Issue(f"{len(found) - MAX_UNKNOWN} more keys are none of OpenClaw or of this gateway")
