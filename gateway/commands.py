@@ -1,6 +1,5 @@
 """What a command in a chat does, and what it answers."""
 
-import time
 from typing import TYPE_CHECKING
 
 from gateway.config import models
@@ -9,8 +8,6 @@ from gateway.slash import COMMANDS, Slash
 
 if TYPE_CHECKING:
     from gateway.conversations import Conversations
-
-LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
 
 
 async def carry_out(conversations: "Conversations", key: str, command: Slash) -> str:
@@ -75,8 +72,8 @@ async def _model(conversations: "Conversations", key: str, wanted: str) -> str:
 
 
 async def _think(conversations: "Conversations", key: str, level: str) -> str:
-    if level not in LEVELS:
-        return f"Levels: {', '.join(LEVELS)}"
+    if level not in models.THINKING:
+        return f"Levels: {', '.join(models.THINKING)}"
     await _set(conversations, key, "thinkingLevel", None if level == "off" else level)
     return f"Thinking: {level}"
 
@@ -87,7 +84,3 @@ async def _set(conversations: "Conversations", key: str, name: str, value: str |
         return rest if value is None else {**rest, name: value}
 
     await conversations.patch(key, change)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

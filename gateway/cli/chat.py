@@ -91,7 +91,7 @@ async def _converse(
     from gateway.cli.conversation.screen import Screen
     from gateway.cli.conversation.sign import Sign
     from gateway.cli.conversation.talk import Names, Talk
-    from gateway.commands import LEVELS
+    from gateway.config.models import THINKING
 
     names = Names()
     past = Past(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
@@ -99,7 +99,7 @@ async def _converse(
         {
             "session": lambda: names.sessions,
             "model": lambda: [*names.models, "default"],
-            "think": lambda: LEVELS,
+            "think": lambda: THINKING,
         }
     )
     colour = coloured()

@@ -148,7 +148,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
     beside it as .bak. Nothing is written when the result would have errors (exit code 78).
     """
     paths = Paths.from_env(_environment())
-    before = _read()
+    before = _read(door_only=True)
     keys, parsed = _keys(path), _value(value)
     if REDACTED in value:
         raise GatewayError(f"{REDACTED} stands for a secret that was hidden; it is not the secret")
@@ -198,10 +198,16 @@ def schema(path: str, as_json: bool) -> None:
             page(f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {FATES[rule.effect][0]}")
 
 
-def _read(path: Path | None = None, text: str | None = None, included: dict[str, str] | None = None) -> Snapshot:
+def _read(
+    path: Path | None = None,
+    text: str | None = None,
+    included: dict[str, str] | None = None,
+    *,
+    door_only: bool = False,
+) -> Snapshot:
     env = _environment()
     paths = Paths.from_env(env)
-    found = files.read(path or paths.config, env, paths.state, text=text, included=included)
+    found = files.read(path or paths.config, env, paths.state, text=text, included=included, door_only=door_only)
     return guard(found, _open_addresses(env))
 
 

@@ -27,7 +27,7 @@ def find(env: Mapping[str, str], places: Iterable[Path] | None = None) -> Path |
     if told:
         return Path(told)
     paths = Paths.from_env(env)
-    config = files.read(paths.config, env, paths.state).config
+    config = files.read(paths.config, env, paths.state, door_only=True).config
     if config and config.logging.file and Path(config.logging.file).exists():
         return Path(config.logging.file)
     found = [each for folder in places or folders(paths.state) for each in _files(folder)]

@@ -107,7 +107,7 @@ def _text(path: Path) -> str:
 
 
 def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
-    found = files.read(paths.config, env, paths.state, text=text)
+    found = files.read(paths.config, env, paths.state, text=text, door_only=True)
     return guard(found, open_addresses(unit_folder(env), ()))
 
 

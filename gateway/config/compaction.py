@@ -6,12 +6,11 @@ What is mistyped there does not count. `provider`, `qualityGuard`, `midTurnPrech
 
 from typing import Any
 
-from gateway.config.models import MAX_TIMEOUT_S, chain
+from gateway.config.models import MAX_TIMEOUT_S, THINKING, chain
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import Unusable, section, text, whole
 from gateway.link.messages import Compaction
 
-LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
 MAX_INSTRUCTIONS = 800
 """Characters of what a user wants of a summary."""
 
@@ -27,7 +26,7 @@ def compaction(tree: dict[str, Any], env: Lookup, agent_id: str, thinking: str) 
         keep_tokens=whole(shared.get("keepRecentTokens")) or usual.keep_tokens,
         keep_turns=0 if turns == 0 and not isinstance(turns, bool) else whole(turns) or usual.keep_turns,
         timeout_ms=min(whole(shared.get("timeoutSeconds")) or usual.timeout_ms // 1000, MAX_TIMEOUT_S) * 1000,
-        thinking=thinking if level == "inherit" else level if level in LEVELS else usual.thinking,
+        thinking=thinking if level == "inherit" else level if level in THINKING else usual.thinking,
         strict=shared.get("identifierPolicy") != "off",
         notify=shared.get("notifyUser") is True,
         model=_model(tree, env, agent_id, text(shared.get("model"))),

@@ -1,5 +1,6 @@
 """Which models may be chosen beside those that the config names, and what of it nobody understands. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.config import old_keys
@@ -11,7 +12,7 @@ from gateway.config.untyped import Unusable, cut, rows, section, text
 _SHARED = "agents.defaults"
 
 
-def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str]) -> None:
+def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str], aliases: Mapping[str, str]) -> None:
     """Raises Unusable for a model that `modelPolicy.allow` does not let anybody choose.
 
     A policy of the agent's own counts instead of the shared one, an empty one lets everything through. Entries are full
@@ -22,7 +23,6 @@ def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str]
     allowed = [text(each) for each in rows(policy.get("allow"))]
     if not allowed or name in configured:
         return
-    aliases = _aliases(tree, agent)
     if not any(each and _fits(aliases.get(each.lower(), each), name) for each in allowed):
         what = f'it does not let "{cut(name)}" answer'
         raise Unusable(f"{place}.modelPolicy.allow", what, "add it there, or choose another model")
@@ -51,13 +51,3 @@ def misspelt(entry: dict[str, Any], place: str) -> Unusable | None:
 
 def _fits(allowed: str, name: str) -> bool:
     return name.startswith(allowed[:-1]) if allowed.endswith("/*") else allowed.lower() == name.lower()
-
-
-def _aliases(tree: dict[str, Any], agent: Agent) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for models in (section(tree, "agents", "defaults", "models"), section(agent.entry, "models")):
-        for name, entry in models.items():
-            alias = text(entry.get("alias")) if isinstance(entry, dict) else None
-            if alias:
-                found[alias.lower()] = name
-    return found

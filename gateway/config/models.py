@@ -46,7 +46,7 @@ def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None =
     if wanted:
         ref = parse(tree, "model", wanted, agent)
         named = [str(_understood(tree, *each, agent)) for each in _names(tree, agent)]
-        model_policy.require(tree, agent, str(ref), named)
+        model_policy.require(tree, agent, str(ref), named, aliases(tree, agent))
         return [_resolve(tree, ref, lookup)]
     for unclear in _unclear(tree, [agent]):
         raise unclear

@@ -4,14 +4,13 @@ The section is not in `schema`, so nothing has validated it: what is wrong is sa
 """
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from gateway.config.secretmistakes import mistaken, mistaken_in
-from gateway.config.secretref import Unresolved
+from gateway.config.secretref import VARIABLE, Unresolved
 from gateway.config.serving import compat, cost, params, pictures, way
 from gateway.config.substitute import REFERENCE, Lookup
 from gateway.config.untyped import Unusable, cut, rows, section, text, whole
@@ -27,8 +26,6 @@ OLLAMA: Api = "ollama"
 LOCAL_SILENCE_S = 300
 """In which a provider on the user's own machine may send nothing: it may be loading the model."""
 SUPPORTED: tuple[str, ...] = tuple(name for name in get_args(Api) if name != BUILTIN)
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
-_BY_NAME = re.compile(r"\$([A-Z][A-Z0-9_]{0,127})")
 
 
 @dataclass(frozen=True)
@@ -201,7 +198,7 @@ def api_key(provider: Provider, env: Lookup) -> str | None:
         found = secret(place, written, env)
         if what := mistaken(found):
             raise Unusable(place, f"this is no secret: {what}", "set it to the key, or to ${VARIABLE}")
-        return (env(found) or found) if _VARIABLE.fullmatch(found) else found
+        return (env(found) or found) if VARIABLE.fullmatch(found) else found
     variables = known.variables if known else ()
     for variable in variables:
         if found := (env(variable) or "").strip():
@@ -226,28 +223,17 @@ def with_key(tree: Mapping[str, Any], env: Lookup) -> list[tuple[Provider, str]]
 
 
 def secret(place: str, value: Any, env: Lookup) -> str:
-    """A secret as the config may write it: a text, `$VARIABLE`, or OpenClaw's reference to where it is kept."""
+    """A secret as it stands in the tree, in which references are replaced (`secretref`)."""
     if isinstance(value, Unresolved):
         raise Unusable(place, value.problem, value.way_out)
-    if isinstance(value, dict):
-        source, id = value.get("source"), value.get("id")
-        if source != "env" or not isinstance(id, str) or not _VARIABLE.fullmatch(id):
-            what = f'a secret from "{cut(source)}"' if isinstance(source, str) and source != "env" else "this reference"
-            raise Unusable(place, f"{what} is not supported", 'use {source: "env", id: "VARIABLE"} or a text')
-        return _variable(place, id, env)
     if not isinstance(value, str) or not value.strip():
         raise Unusable(place, "not a text", "set it to the secret, or to ${VARIABLE}")
-    if left := REFERENCE.search(value):
-        return _variable(place, left[2], env)  # nothing had set it when the file was read
-    named = _BY_NAME.fullmatch(value.strip())
-    return _variable(place, named[1], env) if named else value.strip()
-
-
-def _variable(place: str, name: str, env: Lookup) -> str:
-    found = (env(name) or "").strip()
-    if not found:
-        raise Unusable(place, f"the environment variable {name} is not set", "set it, or write the secret here")
-    return found
+    if left := REFERENCE.search(value):  # nothing had set it when the file was read
+        found = (env(left[2]) or "").strip()
+        if not found:
+            raise Unusable(place, f"the environment variable {left[2]} is not set", "set it, or write the secret here")
+        return found
+    return value.strip()
 
 
 def _base_url(provider: Provider, row: Mapping[str, Any]) -> str | None:

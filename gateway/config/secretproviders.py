@@ -6,7 +6,7 @@ The section is not in `schema`, so nothing has validated it: what is wrong is `R
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 MAX_TIMEOUT_MS = 20_000
@@ -47,7 +47,7 @@ class File:
 class Program:
     command: str
     args: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pass_env: tuple[str, ...] = ()
     timeout_ms: int = TIMEOUT_MS
     silence_ms: int = TIMEOUT_MS

@@ -4,6 +4,7 @@ Pure: what lies outside of the config (files, programs) is asked of an `Ask`. Wh
 `Unresolved`, with the reason: nothing else is tried in its place, so that no other key opens what it was to open.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _EXEC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}")
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
-_SHORTHAND = re.compile(r"\$([A-Z][A-Z0-9_]{0,127})")
+_SHORTHAND = re.compile(rf"\$({VARIABLE.pattern})")
 SOURCES = ("env", "file", "exec", "store")
 SHAPE = '{source: "env" | "file" | "exec", provider: "…", id: "…"}'
 
@@ -89,10 +90,6 @@ def places(tree: Any) -> Iterator[tuple[Path, Any]]:
         yield from matches(tree, pattern)
 
 
-def is_reference(value: Any) -> bool:
-    return isinstance(value, dict) and "source" in value
-
-
 def resolve_references(
     tree: Any,
     lookup: Lookup,
@@ -105,14 +102,12 @@ def resolve_references(
     What is not `wanted` is left as it is, and what is not in force is as if it were not there. `known` is what the same
     references gave before: it goes on being used where they give nothing now, but not for who may connect.
     """
-    found = Resolved(tree)
+    references = [(path, ref) for path, value in places(tree) if wanted(path) and (ref := _reference(value))]
+    found = Resolved(copy.deepcopy(tree) if references else tree)
     asked: dict[tuple[Ref, Definition], list[Path]] = {}
-    for path, value in list(places(tree)):
-        ref = value if is_reference(value) else _shorthand(value)
-        if ref is None or not wanted(path):
-            continue
+    for path, ref in references:
         if not in_force(tree, path):
-            found.tree = _put(found.tree, path, None)
+            _put(found.tree, path, None)
             continue
         try:
             read = _read(tree, ref)
@@ -136,8 +131,10 @@ def in_force(tree: Any, path: Path) -> bool:
     return True
 
 
-def _shorthand(value: Any) -> dict[str, str] | None:
-    """`$NAME`, which means the same as a reference to the environment."""
+def _reference(value: Any) -> Mapping[str, Any] | None:
+    """`$NAME` means the same as a reference to the environment."""
+    if isinstance(value, dict):
+        return value if "source" in value else None
     match = _SHORTHAND.fullmatch(value.strip()) if isinstance(value, str) else None
     return {"source": "env", "id": match[1]} if match else None
 
@@ -210,11 +207,11 @@ def _take(found: Resolved, path: Path, key: tuple[Ref, Definition], answer: str 
     written = {"source": ref.source, "provider": ref.provider, "id": ref.id}
     stale = known.get(key) if path[: len(DOOR)] != DOOR else None
     if isinstance(answer, str):
-        found.tree = _put(found.tree, path, answer)
+        _put(found.tree, path, answer)
         if not isinstance(source, Env):
             found.values[key] = answer
     elif stale is not None:
-        found.tree = _put(found.tree, path, stale)
+        _put(found.tree, path, stale)
         found.values[key] = stale
         found.failures.append(Failure(path, str(answer), answer.way_out, stale=True))
     else:
@@ -222,14 +219,11 @@ def _take(found: Resolved, path: Path, key: tuple[Ref, Definition], answer: str 
 
 
 def _fail(found: Resolved, path: Path, ref: Mapping[str, Any], refused: Refused) -> None:
-    found.tree = _put(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
+    _put(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
     found.failures.append(Failure(path, str(refused), refused.way_out))
 
 
-def _put(tree: Any, path: Path, value: Any) -> Any:
-    """A copy of what lies on the way."""
-    if not path:
-        return value
-    copied = tree.copy()
-    copied[path[0]] = _put(tree[path[0]], path[1:], value)
-    return copied
+def _put(tree: Any, path: Path, value: Any) -> None:
+    for step in path[:-1]:
+        tree = tree[step]
+    tree[path[-1]] = value

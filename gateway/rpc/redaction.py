@@ -1,12 +1,15 @@
 """Config values without their secrets, for who may write them: on a page, on a screen that others see.
 
-What counts is the name of the key; where names say nothing (`env`, `headers`) every text is taken for a secret, and so
-is one with an address that carries a user or a query. A reference such as `${TOKEN}` is none, and stays readable. Who
-may only read does not depend on names: `visibility`.
+What counts is the name of the key, and whether it is a place of a secret (`config/secretref`); where names say nothing
+(`env`, `headers`) every text is taken for a secret, and so is one with an address that carries a user or a query. A
+reference such as `${TOKEN}` is none, and stays readable. Who may only read does not depend on names: `visibility`.
 """
 
 import re
 from typing import Any
+
+from gateway.config import secretref
+from gateway.config.untyped import at
 
 REDACTED = "__OPENCLAW_REDACTED__"
 
@@ -29,15 +32,23 @@ _PLAIN_KEY = re.compile(r"(file|path|mode|provider|source)$", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
 
 
-def redact(value: Any, *, secret: bool = False) -> Any:
+def redact(value: Any) -> Any:
     """A copy in which every secret is `REDACTED`; equal to `value` when there was none."""
+    shown = _redact(value, secret=False)
+    for path, found in list(secretref.places(shown)):
+        if isinstance(found, str) and found and not is_reference(found):
+            at(shown, path[:-1])[path[-1]] = REDACTED
+    return shown
+
+
+def _redact(value: Any, *, secret: bool) -> Any:
     if isinstance(value, dict):
         return {
             key: _redact_args(child) if key == "args" and isinstance(child, list) else _redact_at(key, child, secret)
             for key, child in value.items()
         }
     if isinstance(value, list):
-        return [redact(child, secret=secret) for child in value]
+        return [_redact(child, secret=secret) for child in value]
     if isinstance(value, str) and value and _is_secret(value, secret):
         return REDACTED
     if secret and isinstance(value, int | float) and not isinstance(value, bool):
@@ -48,7 +59,7 @@ def redact(value: Any, *, secret: bool = False) -> Any:
 def _redact_at(key: str, child: Any, inherited: bool) -> Any:
     if isinstance(child, int | float) and _COUNTS.search(key):
         return child
-    return redact(child, secret=_hides(key, child, inherited))
+    return _redact(child, secret=_hides(key, child, inherited))
 
 
 def _redact_args(args: list[Any]) -> list[Any]:
@@ -58,7 +69,7 @@ def _redact_args(args: list[Any]) -> list[Any]:
     for each in args:
         flag, equals, _ = each.partition("=") if isinstance(each, str) else ("", "", "")
         named = bool(_FLAG.fullmatch(flag)) and _names_secret(flag.lstrip("-"))
-        shown.append(redact(each, secret=secret or (named and bool(equals))))
+        shown.append(_redact(each, secret=secret or (named and bool(equals))))
         secret = named and not equals
     return shown
 

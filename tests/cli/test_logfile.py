@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.logfile import BLOCK, Follower, find, last_lines
+from gateway.config.secretsources import Sources
+from gateway.paths import Paths
 from gateway.report import StatusReport
 
 Report = Callable[..., StatusReport]
@@ -175,3 +177,16 @@ def test_else_the_configs_else_the_newest(home: Path, gateway: Any, tmp_path: Pa
     (home / ".openclaw").mkdir()
     (home / ".openclaw/openclaw.json").write_text(f'{{"logging": {{"file": "{own}"}}}}')
     assert find(os.environ, [folder]) == own
+
+
+def test_no_program_is_asked_for_secrets_of_models(
+    home: Path, gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.log").touch()
+    text = "{models: {providers: {p: {apiKey: {source: 'exec', provider: 'v', id: 'a'}}}}, secrets: {providers: {v: "
+    text += "{source: 'exec', command: '/bin/true'}}}, logging: {file: '" + str(tmp_path / "x.log") + "'}}"
+    config = Paths.from_env(os.environ).config
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(text)
+    monkeypatch.setattr(Sources, "_program", None)
+    assert find(os.environ, []) == tmp_path / "x.log"

@@ -1,5 +1,6 @@
 """References to secrets in the config, without anything outside of it."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -157,3 +158,10 @@ JSON = st.recursive(
 @given(JSON)
 def test_it_never_raises_whatever_the_tree_is(tree: Any) -> None:
     resolve_references(tree, ENV, answering())
+
+
+def test_the_tree_that_is_given_stays_as_it_is() -> None:
+    tree = auth("$KEY", models={"providers": {"p": {"apiKey": reference("env", "KEY"), "models": []}}})
+    before = copy.deepcopy(tree)
+    assert resolve_references(tree, ENV, nobody).tree != before == tree
+    assert resolve_references(plain := auth("t"), ENV, nobody).tree is plain

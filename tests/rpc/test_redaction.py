@@ -120,3 +120,9 @@ def test_a_text_is_looked_at_once(piece: str) -> None:
     """A pattern for addresses took minutes for 100 KB. This is over in no time, or it hangs."""
     text = "a://" + piece * 50_000
     redact({"text": text, "args": [text], "x" + piece * 20_000: "y"})
+
+
+def test_a_place_of_a_secret_is_hidden_whatever_its_name() -> None:
+    request = {"auth": {"mode": "header", "value": "s"}, "tls": {"ca": "c", "serverName": "n"}}
+    shown = redact({"models": {"providers": {"p": {"request": request}}}})["models"]["providers"]["p"]["request"]
+    assert shown == {"auth": {"mode": "header", "value": REDACTED}, "tls": {"ca": REDACTED, "serverName": "n"}}

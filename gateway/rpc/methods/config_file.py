@@ -97,7 +97,7 @@ async def _run(core: Core, protocol: int, make: Make) -> Changed:
 def _write(core: Core, protocol: int, make: Make) -> Changed:
     """In a thread, because it waits for the disk."""
     path, state = core.snapshot.path, core.paths.state
-    before = files.read(path, os.environ, state)
+    before = files.read(path, os.environ, state, door_only=True)
     try:
         texts = make(before)
         if texts.main == before.raw and not texts.included:

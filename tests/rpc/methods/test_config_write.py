@@ -425,3 +425,19 @@ def test_writers_take_turns_and_one_that_leaves_still_writes(place: Written) -> 
     assert isinstance(left, asyncio.CancelledError)
     assert isinstance(refused, RpcError) and refused.wire.message.startswith("config changed since last load")
     assert place.text == "{ui: {}}" and place.core.asked == ["reload rpc"]
+
+
+def test_programs_are_asked_for_their_secrets_once_in_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Asked(files.Sources):
+        def __call__(self, each: Any) -> Any:
+            asked.append(each)
+            return super().__call__(each)
+
+    key = "{source: 'file', provider: 'f', id: '/a'}"
+    text = "{secrets: {providers: {f: {source: 'file', path: '/no.json'}}}, models: {providers: {p: {apiKey: " + key
+    place = Written(tmp_path, text + "}}}}")
+    monkeypatch.setattr(files, "Sources", Asked)
+    place.ok("config.patch", "{logging: {level: 'debug'}}")
+    assert len(asked) == 1
