@@ -15,16 +15,15 @@ from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
-from gateway.config.schema import Config, DeviceAutoApprove
+from gateway.config.schema import Config
+from gateway.door import policy
 from gateway.hub import Hub
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
-from gateway.lifecycle.token import generated_token
 from gateway.logs import Logs
 from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.proxy import APPROVABLE, Rules
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.service import Reloader
@@ -284,31 +283,12 @@ class Configuration:
 
     async def _apply_auth(self, old: Config, new: Config) -> None:
         before = self.auth
-        policy = self._policy(new, before.generation + 1)
-        if policy.admitted == before.admitted:
+        now = self._policy(new, before.generation + 1)
+        if now.admitted == before.admitted:
             return
-        self.auth = policy
+        self.auth = now
         closed = self._hub.close_generation(before.generation)
         log.info("who may connect has changed: %d client(s) that came in before are closed", closed)
 
     def _policy(self, config: Config, generation: int) -> AuthPolicy:
-        auth, proxy = config.gateway.auth, config.gateway.auth.trusted_proxy
-        mode, token = auth.effective_mode, auth.token
-        if mode == "token" and token is None and not self.reachable:
-            token = generated_token(self._paths.state)
-        rules = Rules(
-            user_header=proxy.user_header or "",
-            required_headers=proxy.required_headers,
-            allow_users=proxy.allow_users,
-            allow_loopback=proxy.allow_loopback,
-            proxies=config.gateway.trusted_proxies,
-            identity_scopes=auth.identity_scopes or {},
-            auto_approve=_auto_approve(proxy.device_auto_approve),
-        )
-        return AuthPolicy(mode, token=token, password=auth.password, proxy=rules, generation=generation)
-
-
-def _auto_approve(asked: DeviceAutoApprove) -> tuple[str, ...] | None:
-    if not asked.enabled:
-        return None
-    return APPROVABLE if asked.scopes is None else asked.scopes
+        return policy(config.gateway, generation, self._paths.state, reachable=bool(self.reachable))

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.config.schema import Config, Effect
+from gateway.config.schema import Config
+from gateway.config.setting import Effect
 
 
 @dataclass(frozen=True)

@@ -4,54 +4,16 @@ The keys are OpenClaw's (camelCase in the file, snake_case here). A field withou
 so that no setting can be added without deciding what a reload does with it.
 """
 
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-
-class Effect(StrEnum):
-    """What a change of a value needs. The words are those of `report.Change.effect`."""
-
-    NONE = "none"
-    """Nothing: we do not use it."""
-    HOT = "hot"
-    """Taken while running: read on use, or applied by the field's action."""
-    RESTART = "restart"
-    """A restart of the process."""
-    UNIT = "unit"
-    """It belongs to the socket unit: `openclaw-gateway install` under systemd, a restart where we bind ourselves."""
-
-
-ACTIONS = ("logging", "auth")
-"""Hot actions in the order of applying: logging first, so that the rest is logged as the user now wants."""
-
-
-def _rule(
-    doc: str,
-    effect: Effect,
-    *,
-    action: str | None = None,
-    secret: bool = False,
-    allowed: str | None = None,
-    **bounds: Any,
-) -> Meta:
-    """What stands beside a field. `allowed` words the allowed values where type and bounds do not say it."""
-    extra = {"effect": effect, "action": action, "secret": secret, "allowed": allowed}
-    return Meta(description=doc, extra=extra, extra_json_schema={"x-effect": effect.value}, **bounds)
-
-
-HOT, RESTART, UNIT = Effect.HOT, Effect.RESTART, Effect.UNIT
+from gateway.config.setting import HOT, RESTART, UNIT, BasePath, Header, Text, Texts, rule
 
 Bind = Literal["auto", "loopback", "lan", "custom", "tailnet"]
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 ReloadMode = Literal["off", "hot", "restart", "hybrid"]
 Level = Literal["trace", "debug", "info", "warn", "error", "fatal", "silent"]
-# `(?![\s\S])` is the end of the text in Python's and in JSON Schema's regular expressions alike; Python's `$` would
-# let one newline through.
-Text = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*(?![\s\S])")]
-Texts = tuple[Text, ...]
-Header = Annotated[str, Meta(max_length=256, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+(?![\s\S])")]
 OperatorScope = Literal[
     "operator.admin",
     "operator.read",
@@ -65,7 +27,6 @@ OperatorScope = Literal[
     "operator.talk.secrets",
 ]
 IdentityScopes = dict[Text, tuple[OperatorScope, ...]]
-BasePath = Annotated[str, Meta(max_length=256, pattern=r"^(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*(?![\s\S])")]
 
 
 def _hide(secret: str | None) -> str:
@@ -76,11 +37,11 @@ class DeviceAutoApprove(Struct, frozen=True, rename="camel"):
     """Devices of a proxy's users that are paired without an operator being asked."""
 
     enabled: Annotated[
-        bool, _rule("Pair the pages and apps of users whom a trusted proxy names at once.", HOT, action="auth")
+        bool, rule("Pair the pages and apps of users whom a trusted proxy names at once.", HOT, action="auth")
     ] = False
     scopes: Annotated[
         tuple[OperatorScope, ...] | None,
-        _rule(
+        rule(
             "The most that such a device gets; unset: read, write, approvals and questions. operator.admin makes every "
             "user of the proxy an administrator.",
             HOT,
@@ -95,15 +56,15 @@ class TrustedProxy(Struct, frozen=True, rename="camel"):
 
     user_header: Annotated[
         Header | None,
-        _rule("Header with the user; the proxy must overwrite it.", HOT, action="auth", allowed="the name of a header"),
+        rule("Header with the user; the proxy must overwrite it.", HOT, action="auth", allowed="the name of a header"),
     ] = None
     required_headers: Annotated[
         tuple[Header, ...],
-        _rule("Headers that the proxy must send as well.", HOT, action="auth", allowed="a list of names of headers"),
+        rule("Headers that the proxy must send as well.", HOT, action="auth", allowed="a list of names of headers"),
     ] = ()
     allow_users: Annotated[
         Texts,
-        _rule(
+        rule(
             "The users who may connect, exactly as the header spells them; none: all.",
             HOT,
             action="auth",
@@ -112,7 +73,7 @@ class TrustedProxy(Struct, frozen=True, rename="camel"):
     ] = ()
     allow_loopback: Annotated[
         bool,
-        _rule(
+        rule(
             "Believe a proxy on this machine too, and with it every process here that can connect.", HOT, action="auth"
         ),
     ] = False
@@ -124,7 +85,7 @@ class Auth(Struct, frozen=True, rename="camel"):
 
     mode: Annotated[
         AuthMode | None,
-        _rule(
+        rule(
             "How clients prove who they are; unset: password if only a password is set, else token. In trusted-proxy, "
             "clients on this machine may use the password.",
             HOT,
@@ -133,15 +94,15 @@ class Auth(Struct, frozen=True, rename="camel"):
     ] = None
     token: Annotated[
         Text | None,
-        _rule("The shared token. OPENCLAW_GATEWAY_TOKEN fills in when it is unset.", HOT, action="auth", secret=True),
+        rule("The shared token. OPENCLAW_GATEWAY_TOKEN fills in when it is unset.", HOT, action="auth", secret=True),
     ] = None
     password: Annotated[
         Text | None,
-        _rule("The password. OPENCLAW_GATEWAY_PASSWORD fills in when it is unset.", HOT, action="auth", secret=True),
+        rule("The password. OPENCLAW_GATEWAY_PASSWORD fills in when it is unset.", HOT, action="auth", secret=True),
     ] = None
     identity_scopes: Annotated[
         IdentityScopes | None,
-        _rule(
+        rule(
             "What users whom a trusted proxy names may do beside what their device may, for one connection at a time.",
             HOT,
             action="auth",
@@ -166,26 +127,26 @@ class Reload(Struct, frozen=True, rename="camel"):
 
     mode: Annotated[
         ReloadMode,
-        _rule(
+        rule(
             "hybrid: apply hot what can be, else restart; hot: never restart; restart: always; off: nothing.",
             HOT,
         ),
     ] = "hybrid"
     debounce_ms: Annotated[
-        int, _rule("Milliseconds of quiet after an edit before it is read.", HOT, ge=0, le=60_000)
+        int, rule("Milliseconds of quiet after an edit before it is read.", HOT, ge=0, le=60_000)
     ] = 300
     deferral_timeout_ms: Annotated[
-        int, _rule("Longest wait in milliseconds for an idle moment before a restart.", HOT, ge=0, le=3_600_000)
+        int, rule("Longest wait in milliseconds for an idle moment before a restart.", HOT, ge=0, le=3_600_000)
     ] = 300_000
 
 
 class ControlUi(Struct, frozen=True, rename="camel"):
     """The browser page."""
 
-    enabled: Annotated[bool, _rule("Serve the Control UI.", HOT)] = True
+    enabled: Annotated[bool, rule("Serve the Control UI.", HOT)] = True
     base_path: Annotated[
         BasePath,
-        _rule(
+        rule(
             "Path under which the Control UI is served.",
             RESTART,
             allowed='"" or a path such as "/openclaw", without a slash at its end',
@@ -193,44 +154,44 @@ class ControlUi(Struct, frozen=True, rename="camel"):
     ] = ""
     allowed_origins: Annotated[
         Texts,
-        _rule(
+        rule(
             'Pages of other places that may connect, such as "https://ui.example:8443"; "*" is every page.',
             HOT,
             allowed='a list of origins, each "scheme://host" or "scheme://host:port", or "*"',
         ),
     ] = ()
     allow_insecure_auth: Annotated[
-        bool, _rule("A Control UI that has no device identity (plain HTTP) connects by the secret alone.", HOT)
+        bool, rule("A Control UI that has no device identity (plain HTTP) connects by the secret alone.", HOT)
     ] = False
     dangerously_disable_device_auth: Annotated[
-        bool, _rule("The device identity of a Control UI is neither needed nor looked at; the secret is.", HOT)
+        bool, rule("The device identity of a Control UI is neither needed nor looked at; the secret is.", HOT)
     ] = False
 
 
 class Limits(Struct, frozen=True, rename="camel"):
     """What one client may take, before and after it has shown who it is. Changes hold for new connections."""
 
-    max_head_bytes: Annotated[int, _rule("Bytes in a request's head.", HOT, ge=1024, le=1_048_576)] = 65_536
-    max_headers: Annotated[int, _rule("Header lines in a request.", HOT, ge=1, le=1000)] = 100
-    max_body_bytes: Annotated[int, _rule("Bytes in a request's body.", HOT, ge=0, le=268_435_456)] = 1_048_576
-    head_timeout_ms: Annotated[int, _rule("Milliseconds for a request's head to arrive.", HOT, ge=100, le=600_000)] = (
+    max_head_bytes: Annotated[int, rule("Bytes in a request's head.", HOT, ge=1024, le=1_048_576)] = 65_536
+    max_headers: Annotated[int, rule("Header lines in a request.", HOT, ge=1, le=1000)] = 100
+    max_body_bytes: Annotated[int, rule("Bytes in a request's body.", HOT, ge=0, le=268_435_456)] = 1_048_576
+    head_timeout_ms: Annotated[int, rule("Milliseconds for a request's head to arrive.", HOT, ge=100, le=600_000)] = (
         10_000
     )
     body_timeout_ms: Annotated[
         int,
-        _rule(
+        rule(
             "Milliseconds for a request's body to arrive, and for a client to take more of its answer.",
             HOT,
             ge=100,
             le=600_000,
         ),
     ] = 30_000
-    keep_alive_ms: Annotated[int, _rule("Milliseconds an idle HTTP connection is kept.", HOT, ge=0, le=600_000)] = 5000
+    keep_alive_ms: Annotated[int, rule("Milliseconds an idle HTTP connection is kept.", HOT, ge=0, le=600_000)] = 5000
     max_connections_per_address: Annotated[
-        int, _rule("Connections one address may hold before it has authenticated.", HOT, ge=1, le=65_536)
+        int, rule("Connections one address may hold before it has authenticated.", HOT, ge=1, le=65_536)
     ] = 1024
     handshake_timeout_ms: Annotated[
-        int, _rule("Milliseconds for a WebSocket client to send `connect`.", HOT, ge=100, le=600_000)
+        int, rule("Milliseconds for a WebSocket client to send `connect`.", HOT, ge=100, le=600_000)
     ] = 15_000
 
 
@@ -238,7 +199,7 @@ class ChatCompletions(Struct, frozen=True, rename="camel"):
     """The API of OpenAI's clients."""
 
     enabled: Annotated[
-        bool, _rule("Serve POST /v1/chat/completions and GET /v1/models, behind the gateway's secret.", HOT)
+        bool, rule("Serve POST /v1/chat/completions and GET /v1/models, behind the gateway's secret.", HOT)
     ] = False
 
 
@@ -258,18 +219,18 @@ class Http(Struct, frozen=True, rename="camel"):
 class Gateway(Struct, frozen=True, rename="camel"):
     """The port, and what is served on it."""
 
-    port: Annotated[int, _rule("TCP port. OPENCLAW_GATEWAY_PORT wins over it.", UNIT, ge=1, le=65_535)] = 18_789
+    port: Annotated[int, rule("TCP port. OPENCLAW_GATEWAY_PORT wins over it.", UNIT, ge=1, le=65_535)] = 18_789
     bind: Annotated[
         Bind,
-        _rule(
+        rule(
             "Addresses to listen on: loopback, lan, tailnet, custom (customBindHost), auto (lan in containers).", UNIT
         ),
     ] = "loopback"
-    custom_bind_host: Annotated[str | None, _rule("The address for bind custom.", UNIT, allowed="an IP address")] = None
+    custom_bind_host: Annotated[str | None, rule("The address for bind custom.", UNIT, allowed="an IP address")] = None
     auth: Auth = Auth()
     trusted_proxies: Annotated[
         Texts,
-        _rule(
+        rule(
             "Proxies whose X-Forwarded-For is believed; in auth mode trusted-proxy their word for their user too.",
             HOT,
             action="auth",
@@ -284,14 +245,14 @@ class Gateway(Struct, frozen=True, rename="camel"):
 class Logging(Struct, frozen=True, rename="camel"):
     """Where log lines go."""
 
-    level: Annotated[Level, _rule("Least level that the log file and the journal get.", HOT, action="logging")] = "info"
-    console_level: Annotated[Level, _rule("Least level that the terminal gets.", HOT, action="logging")] = "info"
+    level: Annotated[Level, rule("Least level that the log file and the journal get.", HOT, action="logging")] = "info"
+    console_level: Annotated[Level, rule("Least level that the terminal gets.", HOT, action="logging")] = "info"
     file: Annotated[
-        Text | None, _rule("Path of the JSONL log file; unset: OpenClaw's place.", HOT, action="logging")
+        Text | None, rule("Path of the JSONL log file; unset: OpenClaw's place.", HOT, action="logging")
     ] = None
     max_file_bytes: Annotated[
         int,
-        _rule("Bytes at which the log file becomes `….1`.", HOT, ge=65_536, le=17_179_869_184, action="logging"),
+        rule("Bytes at which the log file becomes `….1`.", HOT, ge=65_536, le=17_179_869_184, action="logging"),
     ] = 104_857_600
 
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from gateway.config.fields import FIELDS
 from gateway.config.openclaw import is_read
-from gateway.config.schema import ACTIONS, Config
+from gateway.config.schema import Config
+from gateway.config.setting import ACTIONS
 from gateway.report import Change
 
 MAX_PATHS_SHOWN = 20

@@ -3,8 +3,9 @@ import pytest
 
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, keys_of, overlay
 from gateway.config.parse import Place
-from gateway.config.schema import ACTIONS, Config, Effect
+from gateway.config.schema import Config
 from gateway.config.schema import Gateway as Section
+from gateway.config.setting import ACTIONS, Effect
 from gateway.config.validate import validate
 
 DEFAULTS = {

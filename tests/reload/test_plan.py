@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config.fields import FIELDS
-from gateway.config.schema import ACTIONS, Config
+from gateway.config.schema import Config
+from gateway.config.setting import ACTIONS
 from gateway.reload.plan import MAX_PATHS_SHOWN, Plan, describe, differences, make_plan, same
 from gateway.report import Change
 from tests.effort import examples

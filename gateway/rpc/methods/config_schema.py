@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
-from gateway.config.schema import Effect
+from gateway.config.setting import Effect
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, RpcError, method
