@@ -26,6 +26,7 @@ from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
+from gateway.reload.again import Again
 from gateway.reload.service import Reloader
 from gateway.report import ConfigReport, ReloadResult, RestartTicket
 
@@ -60,6 +61,7 @@ class Configuration:
     ) -> None:
         self._clock = clock
         self._retry: asyncio.TimerHandle | None = None
+        self._again = Again(self._look_again)
         self._paths = paths
         self._record = record
         self._logs = logs
@@ -79,7 +81,7 @@ class Configuration:
         self._started_on = snapshot if active.source == "file" else None
         """The file as this process took it: kept as the last known good one, once it has served on it."""
         self._start_logging(active.config)
-        self.auth = self._policy(active.config, 1)
+        self.auth = policy(active.config.gateway, 1, paths.state, reachable=bool(reachable))
         """Who may connect now."""
         self._reloader = Reloader(
             active,
@@ -143,6 +145,10 @@ class Configuration:
         if self.suspect:
             wait = max(0.0, self._record.memory.suspicion.until() - self._clock())
             self._retry = asyncio.get_running_loop().call_later(wait, self._reloader.reconsider)
+        self._again.seen(self.snapshot.unanswered)
+
+    def _look_again(self) -> None:
+        self._reloader.reconsider() if self.snapshot.config is None else self._reloader.changed()
 
     def _start_watch(self, loop: asyncio.AbstractEventLoop) -> "Watch":
         from gateway.config.watch import Watch  # 40 ms of imports that no client waits for
@@ -160,6 +166,7 @@ class Configuration:
         """No reload begins after this; one that has begun is over, or hangs on a disk and is not waited for."""
         if self._retry is not None:
             self._retry.cancel()
+        self._again.stop()
         self._reloader.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
@@ -238,6 +245,7 @@ class Configuration:
             self._record.update(suspicion=Suspicion())  # of a restart the next start will show it
         self._notifier.ready(self._status())
         self._tell_clients()
+        self._again.seen(self.snapshot.unanswered)
         wanted = self.snapshot.files
         if self._watch is not None and wanted != self._watched:
             self._watch.retarget(wanted)
@@ -283,12 +291,9 @@ class Configuration:
 
     async def _apply_auth(self, old: Config, new: Config) -> None:
         before = self.auth
-        now = self._policy(new, before.generation + 1)
+        now = policy(new.gateway, before.generation + 1, self._paths.state, reachable=bool(self.reachable))
         if now.admitted == before.admitted:
             return
         self.auth = now
         closed = self._hub.close_generation(before.generation)
         log.info("who may connect has changed: %d client(s) that came in before are closed", closed)
-
-    def _policy(self, config: Config, generation: int) -> AuthPolicy:
-        return policy(config.gateway, generation, self._paths.state, reachable=bool(self.reachable))

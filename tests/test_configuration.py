@@ -19,11 +19,14 @@ from msgspec.structs import replace
 
 from gateway.config import lastgood
 from gateway.config.fingerprint import fingerprint
+from gateway.config.secretproviders import Refused
+from gateway.config.secretsources import Sources
 from gateway.configuration import Configuration
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
 from gateway.paths import Paths
 from gateway.protocol.scopes import READ
+from gateway.reload.again import Again
 from gateway.report import ReloadResult, RestartTicket
 from tests.effort import examples
 from tests.fakes.service_manager import FakeNotifier
@@ -376,6 +379,36 @@ def test_a_secret_in_a_file_is_read_anew_and_its_loss_locks_nobody_out(scene: St
     assert issue.path == "gateway.auth.token" and f"{secret} cannot be read" in issue.message
     it = scene.next_start("stop")
     assert it.degraded and it.auth.mode == "token" and it.auth.token not in (None, "", "one", "two")
+
+
+def test_a_program_that_gave_no_secret_at_the_start_is_asked_again(
+    scene: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Any] = []
+
+    def seen(again: Again, unanswered: bool) -> None:
+        looks.append(again._look if unanswered else None)
+
+    answer: Any = Refused("the vault is closed", "open it")
+    monkeypatch.setattr(Again, "seen", seen)
+    monkeypatch.setattr(Sources, "_program", lambda *_: answer)
+    token = {"source": "exec", "provider": "v", "id": "a"}
+    provider = {"source": "exec", "command": "/bin/vault"}
+    scene.write({"secrets": {"providers": {"v": provider}}, "gateway": {"auth": {"token": token}}})
+    it = scene.start()
+
+    async def live() -> None:
+        nonlocal answer
+        async with asyncio.timeout(5):
+            await it.settle_in()
+            assert it.degraded and it.auth.token != "t"
+            answer = {"a": "t"}
+            looks[-1]()
+            await it.reload("command")  # or the one that this has begun
+            await it.stop()
+
+    asyncio.run(live())
+    assert not it.degraded and it.auth.token == "t" and looks[-1] is None
 
 
 def test_a_changed_secret_closes_those_who_used_the_old_one(scene: Starts) -> None:

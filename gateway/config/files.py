@@ -56,6 +56,8 @@ class Snapshot:
     """What `.env` beside the state sets."""
     secrets: Mapping[tuple[Ref, Definition], str] = field(default_factory=dict, repr=False)
     """What references to files and programs gave."""
+    unanswered: bool = False
+    """Whether a program gave no secret that may give one at another time."""
     config: Config | None = None
     """None when there is any issue."""
     issues: tuple[Issue, ...] = ()
@@ -162,6 +164,7 @@ def evaluate(
         start,
         tree=tree,
         secrets=resolved.values,
+        unanswered=any(each.unanswered for each in resolved.failures),
         dotenv=dotenv,
         config=None if issues else verdict.config,
         issues=tuple(issues),

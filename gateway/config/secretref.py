@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.parse import Path, dotted
-from gateway.config.secretproviders import Ask, Definition, Env, Refused, definition
+from gateway.config.secretproviders import Ask, Definition, Env, Program, Refused, definition
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import is_on, matches, section
 
@@ -67,6 +67,8 @@ class Failure:
     way_out: str
     stale: bool = False
     """The secret that the same reference gave before goes on being used."""
+    unanswered: bool = False
+    """A program gave none, and may give one at another time."""
 
     def __str__(self) -> str:
         rest = "; what it gave before is used" if self.stale else ""
@@ -204,6 +206,7 @@ def _checked(ref: Ref, given: Mapping[str, Any] | Refused) -> str | Refused:
 
 def _take(found: Resolved, path: Path, key: tuple[Ref, Definition], answer: str | Refused, known: Known) -> None:
     ref, source = key
+    unanswered = isinstance(source, Program)
     written = {"source": ref.source, "provider": ref.provider, "id": ref.id}
     stale = known.get(key) if path[: len(DOOR)] != DOOR else None
     if isinstance(answer, str):
@@ -213,14 +216,14 @@ def _take(found: Resolved, path: Path, key: tuple[Ref, Definition], answer: str 
     elif stale is not None:
         _put(found.tree, path, stale)
         found.values[key] = stale
-        found.failures.append(Failure(path, str(answer), answer.way_out, stale=True))
+        found.failures.append(Failure(path, str(answer), answer.way_out, True, unanswered))
     else:
-        _fail(found, path, written, answer)
+        _fail(found, path, written, answer, unanswered)
 
 
-def _fail(found: Resolved, path: Path, ref: Mapping[str, Any], refused: Refused) -> None:
+def _fail(found: Resolved, path: Path, ref: Mapping[str, Any], refused: Refused, unanswered: bool = False) -> None:
     _put(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
-    found.failures.append(Failure(path, str(refused), refused.way_out))
+    found.failures.append(Failure(path, str(refused), refused.way_out, unanswered=unanswered))
 
 
 def _put(tree: Any, path: Path, value: Any) -> None:
