@@ -23,7 +23,6 @@ from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
 from gateway.logs import Logs
 from gateway.paths import Paths
-from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.again import Again

@@ -68,6 +68,8 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         except OSError as error:
             raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
         backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
+    kept = [*done.kept, *_elsewhere(done, after)]
+    strange = map(dotted, Vocabulary(LATEST).strange(after.merged))
     report = Report(
         path=str(paths.config),
         source=str(source),
@@ -76,8 +78,8 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         backup=backup,
         moved=done.moved,
         dropped=done.dropped,
-        kept=[*done.kept, *_elsewhere(done, after)],
-        unknown=[dotted(path) for path in Vocabulary(LATEST).strange(after.merged)],
+        kept=kept,
+        unknown=[key for key in strange if not any(f"{what}.".startswith(f"{key}.") for what, _ in kept)],
         issues=[*map(str, after.issues)],
         warnings=[*leftovers.variables(env)],
     )
@@ -128,8 +130,8 @@ def _tell(report: Report) -> None:
         say(paint(f"- {was}", RED), f"  (dropped: {now} is set, and counts)")
     for what, why in report.kept:
         say(paint("kept:", YELLOW), f" {what}: {why}")
-    for key in report.unknown:
-        say(paint("kept:", YELLOW), f" {key}: OpenClaw {LATEST} does not know it")
+    if report.unknown:
+        say(paint("kept:", YELLOW), f" what OpenClaw {LATEST} does not know: {', '.join(report.unknown)}")
     for warning in report.warnings:
         say(paint("warning:", YELLOW), f" {warning}")
     for issue in report.issues:
@@ -137,5 +139,6 @@ def _tell(report: Report) -> None:
     if not report.changed:
         say(f"{report.path} has today's names: nothing to do")
     else:
-        before = f"; before: {report.backup}" if report.backup else f"; from {report.source}"
+        taken = f"; from {report.source}" if report.source != report.path else ""
+        before = f"; before: {report.backup}" if report.backup and not taken else taken
         say(f"{'saved' if report.written else 'would write'}: {report.path}{before}")

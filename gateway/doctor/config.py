@@ -8,7 +8,7 @@ from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
 from gateway.protocol.scopes import ADMIN
 
-MAX_WARNINGS = 10
+MAX_WARNINGS = 5
 """Warnings that have a finding each."""
 _PROXY = "openclaw-gateway config set gateway.auth.trustedProxy"
 
@@ -25,11 +25,11 @@ def errors(evidence: Evidence) -> Iterator[Finding]:
 
 
 def warnings(evidence: Evidence) -> Iterator[Finding]:
-    """What the config asks for in vain. Of files that others can read `exposed` tells."""
+    """What the config asks for in vain, or what is strange about it. Of files that others can read `exposed` tells."""
     files = tuple(f"{path}: holds" for path in evidence.config.exposed)
     told = [each for each in evidence.config.warnings if not each.startswith(files)]
     for each in told[:MAX_WARNINGS]:
-        yield Finding("warning", "the config asks for what it does not get", each)
+        yield Finding("warning", "a warning of the config", each)
     if len(told) > MAX_WARNINGS:
         title = f"{len(told) - MAX_WARNINGS} more warnings of the config"
         yield Finding("warning", title, "", "openclaw-gateway config check")

@@ -33,7 +33,7 @@ def call(*args: str, exit: ExitCode = ExitCode.OK) -> Result:
 def test_names_become_todays_once(home: Path) -> None:
     file = home / ".openclaw" / "openclaw.json"
     file.write_text(OLD)
-    assert call("--dry-run").output.splitlines()[-1].startswith(f"would write: {file}") and file.read_text() == OLD
+    assert call("--dry-run").output.splitlines()[-1] == f"would write: {file}" and file.read_text() == OLD
     output = call().output
     assert "- agent.model\n+ agents.defaults.model\n" in output
     assert output.endswith(f"saved: {file}; before: {file}.bak\n")
@@ -62,7 +62,7 @@ def test_what_stays_is_told(home: Path) -> None:
     output = call().output
     assert f"kept: identity: it stands in an included file: {file.with_name('more.json')}" in output
     assert "- agent.model  (dropped: agents.defaults.model is set, and counts)" in output
-    assert "kept: zzz: OpenClaw 2026.9.6 does not know it" in output
+    assert "kept: what OpenClaw 2026.9.6 does not know: zzz\n" in output
 
 
 def test_a_result_with_errors_is_written_and_told(home: Path) -> None:

@@ -533,5 +533,5 @@ def test_a_bounded_number_of_warnings_of_the_config_and_none_twice() -> None:
     secret = f"{path}: holds a secret and others may read it; run: chmod 600 {path}"
     many = (secret, *(f"w{number}" for number in range(MAX_WARNINGS + 3)))
     found = [each.title for each in examine(replace(HEALTHY, config=config(warnings=many, exposed=(path,))))]
-    assert found.count("the config asks for what it does not get") == MAX_WARNINGS
+    assert found.count("a warning of the config") == MAX_WARNINGS
     assert "3 more warnings of the config" in found and "others can read a secret" in found
