@@ -118,7 +118,10 @@ def _line(file: File, path: Path) -> str:
 
 
 def _must_have_room(folder: Path, files: Sequence[File]) -> None:
-    sizes = [each.stat(follow_symlinks=False).st_size for each in os.scandir(folder)]
+    sizes = []
+    for each in os.scandir(folder):
+        with suppress(FileNotFoundError):  # another message was refused just now
+            sizes.append(each.stat(follow_symlinks=False).st_size)
     if len(sizes) + len(files) > MAX_KEPT_FILES:
         raise NotKept(f"{folder} has {len(sizes)} files, and may have {MAX_KEPT_FILES}: delete some of them")
     coming = sum(len(file.data) // 4 * 3 for file in files)

@@ -108,3 +108,14 @@ def test_there_is_room_up_to_a_bound_for_all_of_them(
     with pytest.raises(NotKept, match=f"may have {value}: delete some"):
         keep(tmp_path, [three_bytes])
     assert len(os.listdir(tmp_path / FOLDER)) == 2
+
+
+def test_a_file_that_goes_while_room_is_looked_for_is_no_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        def stat(self, **_: bool) -> os.stat_result:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "scandir", lambda folder: [Gone()])
+    assert len(keep(tmp_path, [File("a.txt", "text/plain", "YQ==")])) == 1

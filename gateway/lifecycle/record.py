@@ -21,6 +21,8 @@ log = logging.getLogger("gateway.record")
 
 SIZE = 4096
 VERSION = 1
+MAX_WHY = 80
+"""Characters of a reason, where not all of them have room."""
 
 
 class Memory(Struct, frozen=True, omit_defaults=True):
@@ -44,6 +46,17 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     restarts: Restarts = Restarts()
 
 
+def _shortened(memory: Memory) -> Memory:
+    """Only why something was done has a length of its own."""
+    last, suspicion = memory.restarts.last, memory.suspicion
+    return replace(
+        memory,
+        reason=memory.reason[:MAX_WHY],
+        suspicion=replace(suspicion, why=suspicion.why[:MAX_WHY]),
+        restarts=replace(memory.restarts, last=replace(last, reason=last.reason[:MAX_WHY]) if last else None),
+    )
+
+
 class Record:
     """Reads the predecessor's memory and keeps ours."""
 
@@ -59,8 +72,7 @@ class Record:
         self.memory = replace(self.memory, **changes)
         data = msgspec.json.encode(self.memory)
         if len(data) > SIZE:
-            # Only `reason` has a length of its own.
-            self.memory = replace(self.memory, reason=self.memory.reason[:80])
+            self.memory = _shortened(self.memory)
             data = msgspec.json.encode(self.memory)
         os.pwrite(self.fd, data.ljust(SIZE), 0)
 

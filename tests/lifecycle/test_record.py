@@ -3,7 +3,8 @@ import os
 
 import pytest
 
-from gateway.lifecycle.record import SIZE, VERSION, Record
+from gateway.lifecycle.record import MAX_WHY, SIZE, VERSION, Record
+from gateway.lifecycle.suspicion import Suspicion
 from gateway.report import Restarts
 
 
@@ -110,3 +111,14 @@ def test_a_predecessor_that_knew_nothing_of_connections_is_understood() -> None:
     assert after.memory.restarts.hot == 3 and after.memory.restarts.adopted == 0
     after.carried(2, {}, 5.0)
     assert after.memory.restarts.adopted == 2
+
+
+def test_reasons_of_every_kind_have_room_together() -> None:
+    record = Record()
+    record.update(ended="restart", reason="r" * (SIZE - 500))
+    second = successor(record)
+    second.count("hot", 1_000, 1.0)
+    second.update(reason="r" * (SIZE - 500), suspicion=Suspicion("d", 1, 1.0, "w" * 200))
+    assert os.fstat(second.fd).st_size <= SIZE
+    third = successor(second)
+    assert third.before is not None and third.before.suspicion.why == "w" * MAX_WHY
