@@ -32,7 +32,7 @@ class Look:
 
     @property
     def version(self) -> str:
-        """Of this program; empty in a checkout."""
+        """This program's; empty in a checkout."""
         return _ours(self.distributions).removeprefix(_OURS).removesuffix(_INFO)
 
 

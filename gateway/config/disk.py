@@ -15,7 +15,7 @@ from gateway.config.substitute import REFERENCE
 from gateway.report import Issue
 
 MAX_TOTAL_BYTES = 4 * MAX_BYTES
-"""Of the config file and everything it includes."""
+"""The config file and everything it includes may have so many."""
 INCLUDE_ROOTS = "OPENCLAW_INCLUDE_ROOTS"
 """Folders beside the config's own from which `$include` may read, as in PATH."""
 _SECRET_NAME = re.compile(r"(token|password|passphrase|secret|api[_-]?key|private[_-]?key)$", re.IGNORECASE)

@@ -14,7 +14,7 @@ _SPACE = "\\t\\n\\v\\f\\r \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205
 _SPACES = re.compile(f"[{_SPACE}]*")
 _STRIPPED = "".join(chr(code) for code in range(0x10000) if re.fullmatch(f"[{_SPACE}]", chr(code)))
 _ENDS = "\n\u2028\u2029"
-"""Of a line, once every CR is a newline."""
+"""What ends a line, once every CR is a newline."""
 _LINE = re.compile("[^\n\u2028\u2029]*")
 _EXPORT = re.compile(f"export[{_SPACE}]+(?=[A-Za-z0-9_.-])")
 _KEY = re.compile("[A-Za-z0-9_.-]+")
@@ -22,7 +22,7 @@ _ASSIGNED = re.compile(f"[{_SPACE}]*=|:[{_SPACE}]")
 _PLAIN = re.compile("[^#\r\n]*")
 _QUOTES = "'\"`"
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-"""Of a variable; OpenClaw leaves out what a shell could not set."""
+"""What a variable may be called; OpenClaw leaves out what a shell could not set."""
 
 
 class _Found(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 NAMES = ("clawdbot.json", "moltbot.json", "moldbot.json")
-"""Of the config, in the folder of today's or in their own."""
+"""What the config was called, in the folder of today's or in their own."""
 FOLDERS = (".clawdbot", ".moltbot", ".moldbot")
 PREFIXES = ("CLAWDBOT_", "MOLTBOT_")
 TODAY = "OPENCLAW_"

@@ -33,7 +33,7 @@ FLAGS = frozenset(
         "zaiToolStream",
     ]
 )
-"""Of `compat`: true or false, and honoured (`agent/requests`)."""
+"""Keys of `compat` that are true or false, and honoured (`agent/requests`)."""
 WORDS: dict[str, tuple[str, ...]] = {
     "maxTokensField": ("max_tokens", "max_completion_tokens"),
     "thinkingFormat": ("openai", "openrouter", "deepseek", "together", "qwen", "qwen-chat-template", "zai"),
@@ -103,7 +103,7 @@ def pictures(row: Mapping[str, Any]) -> bool:
 
 
 def params(entry: Mapping[str, Any], row: Mapping[str, Any], api: str, base_url: str | None) -> dict[str, Any]:
-    """Of a model of Ollama: its own win over the provider's, and its window is Ollama's too."""
+    """What a model of Ollama is run with: its own win over the provider's, and its window is Ollama's too."""
     named = section(entry, "params") | section(row, "params")
     compatible = entry.get("injectNumCtxForOpenAICompat") is True or ":11434" in (base_url or "")
     if api != "ollama" and (not compatible or entry.get("injectNumCtxForOpenAICompat") is False):

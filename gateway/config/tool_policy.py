@@ -99,7 +99,7 @@ def _lists(key: str, part: dict[str, Any]) -> ToolRule | None:
 
 
 def _of_anybody(places: list[tuple[str, dict[str, Any]]]) -> ToolRule | None:
-    """Of the narrowest place that speaks of everybody."""
+    """What the narrowest place says that speaks of everybody."""
     for key, part in reversed(places):
         if ANYBODY in section(part, "toolsBySender"):
             return _lists(f"{key}.toolsBySender.{ANYBODY}", section(part, "toolsBySender", ANYBODY))

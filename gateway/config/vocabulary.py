@@ -23,7 +23,7 @@ _PLAIN, _OPEN = 0, 1
 """A value without keys, or one of which no release says which keys it has."""
 _ANY, _ITEM = "*", "[]"
 _OURS: Final = ("models.providers.builtin",)
-"""Of this gateway alone, beside what `schema` has."""
+"""Keys of this gateway alone, beside those in `schema`."""
 
 Node = Any
 """`_PLAIN`, `_OPEN`, or the keys of an object with their own nodes."""

@@ -60,7 +60,7 @@ class Evidence:
     openclaw_unit: rivals.OpenClawUnit | None = None
     foreign_units: tuple[Path, ...] = ()
     former_units: tuple[Path, ...] = ()
-    """Of OpenClaw's gateway under its former names."""
+    """Those of OpenClaw's gateway under its former names."""
     former_configs: tuple[Path, ...] = ()
     listen: tuple[Address, ...] = ()
     """Where the socket unit listens, or would."""

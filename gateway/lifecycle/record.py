@@ -34,7 +34,7 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     pid: int = 0
     """Of the last image. A re-exec keeps it, so a restart that ends in another process was a death on the way."""
     digest: str = ""
-    """Of the config file that the last image started on; empty if it was another config."""
+    """The SHA-256 of the config file that the last image started on; empty if it was another config."""
     began: float = 0.0
     """Monotonic time at which it did."""
     suspicion: Suspicion = Suspicion()

@@ -19,13 +19,13 @@ WHY_LENGTH = 200
 
 
 class Suspicion(Struct, frozen=True, omit_defaults=True):
-    """Of one config. Times are monotonic seconds, on the clock that all processes of one boot share."""
+    """It is held against one config. Times are monotonic seconds, on the clock that all processes of one boot share."""
 
     digest: str = ""
     """Empty: nothing is held against any."""
     deaths: int = 0
     at: float = 0.0
-    """Of the last of them."""
+    """When the last of them was."""
     why: str = ""
     """What the config did, where that is known."""
 

@@ -10,7 +10,7 @@ from gateway.report import Issue
 
 
 class Seen(Struct, frozen=True, omit_defaults=True):
-    """Of a config file, as the service reads it."""
+    """What the service makes of a config file."""
 
     valid: bool
     issues: tuple[Issue, ...] = ()

@@ -70,7 +70,7 @@ class Past(Struct, frozen=True):
 
     messages: list[Message]
     ids: list[str]
-    """Of each of them, and of the prompt; one less if that is in no transcript."""
+    """Those of each message, and of the prompt; one less if that is in no transcript."""
 
 
 class Request(Struct, frozen=True, omit_defaults=True):

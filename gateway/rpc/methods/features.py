@@ -22,7 +22,7 @@ THEMES = {
 }
 """Those that the pages of 2026.9.6 have in themselves; they offer only what the gateway lists."""
 PROFILES = {"minimal": "Minimal", "coding": "Coding", "messaging": "Messaging", "full": "Full"}
-"""Of OpenClaw's own tools, whose place a page shows though there are none."""
+"""Sets of OpenClaw's own tools, whose place a page shows though there are none."""
 NO_MEMORY = "this gateway keeps no memory"
 NO_SEARCH = "Not available on this gateway"
 

@@ -72,7 +72,7 @@ class Compacted(Struct):
     kept: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     result: dict[str, Any] | UnsetType = UNSET
-    """Of a summary: `summary`, `firstKeptEntryId`, `tokensBefore`, `tokensAfter`."""
+    """What a summary says: `summary`, `firstKeptEntryId`, `tokensBefore`, `tokensAfter`."""
 
 
 class CreateParams(Params, frozen=True, kw_only=True):
