@@ -122,13 +122,17 @@ def check_command(source: Program) -> None:
         raise Refused(f"{path} is a link", f"name the program itself: {os.path.realpath(path)}")
     if not stat.S_ISREG(found.st_mode):
         raise Refused(f"{path} is no program", "name a file")
-    trusted = [expanded(each) for each in source.trusted]
-    if trusted and not any(os.path.commonpath((each, path)) == each for each in trusted):
+    real, trusted = os.path.realpath(path), [os.path.realpath(expanded(each)) for each in source.trusted]
+    if trusted and not any(os.path.commonpath((each, real)) == each for each in trusted):
         raise Refused(f"{path} does not lie in one of the provider's trustedDirs", "move it there, or add its folder")
     if found.st_mode & 0o022:
         raise Refused(f"others may change {path}", f"run: chmod go-w {path}")
     if found.st_uid not in (0, os.geteuid()):
         raise Refused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
+    folder = os.path.dirname(path)
+    mode = os.stat(folder).st_mode
+    if mode & 0o002 and not mode & stat.S_ISVTX:
+        raise Refused(f"everybody may put another program at {path}", f"run: chmod o-w {folder}")
 
 
 def run(name: str, source: Program, env: Mapping[str, str], said: bytes, deadline: float) -> bytes:

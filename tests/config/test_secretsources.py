@@ -92,6 +92,10 @@ def test_a_command_that_others_may_change_is_not_run(tmp_path: Path, program: An
     check_command(Program(str(path), trusted=(str(tmp_path),)))
     with pytest.raises(Refused, match="trustedDirs"):
         check_command(Program(str(path), trusted=(f"{tmp_path}-other",)))
+    (trusted := tmp_path / "trusted").mkdir()
+    (trusted / "way-out").symlink_to(tmp_path)
+    with pytest.raises(Refused, match="trustedDirs"):
+        check_command(Program(str(trusted / "way-out" / path.name), trusted=(str(trusted),)))
     if os.getuid() == 0:
         os.chown(path, 1, 1)
         with pytest.raises(Refused, match="belongs to another user"):
@@ -145,3 +149,16 @@ def test_all_programs_together_have_one_deadline(program: Any, monkeypatch: pyte
     slow = program("sleep 60", timeout_ms=20_000)
     answers = Sources({}.get)({(str(number), slow): ["a"] for number in range(9)})
     assert all("took too long" in str(each) for each in answers.values())
+
+
+@pytest.mark.parametrize(("mode", "is_run"), [(0o777, False), (0o1777, True), (0o775, True)])
+def test_a_command_in_a_folder_of_everybody_is_not_run(tmp_path: Path, mode: int, is_run: bool) -> None:
+    (folder := tmp_path / "bin").mkdir()
+    folder.chmod(mode)
+    (path := folder / "vault").touch(0o700)
+    if is_run:
+        check_command(Program(str(path)))
+        return
+    with pytest.raises(Refused, match="everybody may put another program") as caught:
+        check_command(Program(str(path)))
+    assert caught.value.way_out == f"run: chmod o-w {folder}"
