@@ -28,6 +28,8 @@ from gateway.config.validate import from_environment, validate
 from gateway.report import Issue
 
 MAX_BACKUPS = 5
+MAX_WARNINGS = 200
+"""Those of one config; more are counted."""
 MOUNTED = (errno.EBUSY, errno.EXDEV)
 """What a rename onto a file ends with that is mounted there."""
 DOTENV_NAME = ".env"
@@ -160,6 +162,7 @@ def evaluate(
         warnings += models.problems(tree, lookup)
         warnings += servers.problems(tree)
         warnings += _not_yet_told(resolved.failures, warnings)
+    told = said.paths
     return replace(
         start,
         tree=tree,
@@ -168,8 +171,8 @@ def evaluate(
         dotenv=dotenv,
         config=None if issues else verdict.config,
         issues=tuple(issues),
-        warnings=tuple(warnings),
-        unused=tuple(each for each in verdict.unused if each not in said.paths),
+        warnings=_bounded(warnings),
+        unused=tuple(each for each in verdict.unused if each not in told),
     )
 
 
@@ -179,8 +182,13 @@ def _door(path: KeyPath) -> bool:
 
 def _not_yet_told(failures: list[Failure], warnings: list[str]) -> list[str]:
     """Those of models and servers that nothing uses now; the others are told with who needs them."""
-    rest = (each for each in failures if not _door(each.path))
+    rest = [each for each in failures if not _door(each.path)][:MAX_WARNINGS]
     return [str(each) for each in rest if not any(each.problem in warning for warning in warnings)]
+
+
+def _bounded(warnings: list[str]) -> tuple[str, ...]:
+    more = len(warnings) - MAX_WARNINGS
+    return (*warnings[:MAX_WARNINGS], f"{more} more warnings of the config") if more > 0 else tuple(warnings)
 
 
 def without_file(env: Mapping[str, str], dotenv: Mapping[str, str]) -> Config:

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.config import disk, files
-from gateway.config.files import Snapshot, read, write
+from gateway.config.files import MAX_WARNINGS, Snapshot, read, write
 from gateway.config.parse import MAX_BYTES
 from gateway.config.schema import Config
 
@@ -407,3 +408,10 @@ def test_what_forbids_a_tool_and_cannot_be_honoured_is_named_with_its_line(confi
     )
     save(config, '{\n  tools: {deny: "db__admin_drop"},\n}')
     assert only(read(config, {})).startswith(f"{config}:2:17: tools.deny: must be a list of names of tools")
+
+
+@pytest.mark.parametrize(("count", "told"), [(MAX_WARNINGS, MAX_WARNINGS), (MAX_WARNINGS + 2, MAX_WARNINGS + 1)])
+def test_a_bounded_number_of_warnings_is_told(config: Path, count: int, told: int) -> None:
+    save(config, json.dumps({"agents": {"entries": {f"a{number}": {"model": 5} for number in range(count)}}}))
+    found = read(config, {}).warnings
+    assert len(found) == told and (told == count or found[-1] == "2 more warnings of the config")
