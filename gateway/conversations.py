@@ -22,7 +22,7 @@ from gateway.config.untyped import Unusable, section
 from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.client import Dial
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.runs.changes import Changes

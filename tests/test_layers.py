@@ -13,7 +13,10 @@ PURE = 1
 """The layer that computes and touches nothing."""
 APART = -1
 """The other process's: no layer, because neither side imports the other."""
-SHARED_WITH_APART = ["__init__", "errors", "exits", "inherited", "installed", "unicode", "visible", "link/messages"]
+SHARED_WITH_APART = [
+    *("__init__", "errors", "exits", "inherited", "installed", "unicode", "visible"),
+    *("link/messages", "link/spec"),
+]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {
     "anthropic": ["agent/*"],

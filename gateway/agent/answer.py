@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.agent.failed import Failed
-from gateway.link.messages import Failure, Message, Model, Text, Thinking, Usage
+from gateway.link.messages import Failure, Text, Thinking, Usage
+from gateway.link.spec import Message, Model
 from gateway.unicode import Pieces
 
 MAX_TEXT = 8 * 1024 * 1024

@@ -11,7 +11,8 @@ from gateway.agent.answer import Answer
 from gateway.agent.backoff import pause_s
 from gateway.agent.failed import Failed
 from gateway.agent.source import Source
-from gateway.link.messages import Failure, Happening, Model, Spec, Started, Void, Waiting
+from gateway.link.messages import Failure, Happening, Started, Void, Waiting
+from gateway.link.spec import Model, Spec
 
 Emit = Callable[[Happening], Awaitable[None]]
 

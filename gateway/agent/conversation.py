@@ -14,19 +14,8 @@ from gateway.agent.echo import Echo
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.results import Result
 from gateway.agent.source import Source
-from gateway.link.messages import (
-    Compaction,
-    Ended,
-    Failure,
-    Happening,
-    Message,
-    Model,
-    Said,
-    Spec,
-    ToolEnded,
-    ToolStarted,
-    Usage,
-)
+from gateway.link.messages import Ended, Failure, Happening, Said, ToolEnded, ToolStarted, Usage
+from gateway.link.spec import Compaction, Message, Model, Spec
 
 if TYPE_CHECKING:
     from gateway.agent.room import Room

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gateway.agent.events import DONE, ServerEvent
 from gateway.agent.ollama import Chat
-from gateway.link.messages import Api
+from gateway.link.spec import Api
 
 Json = dict[str, Any]
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from gateway.agent.answer import Answer, Call
-from gateway.link.messages import Message, Text, Thinking
+from gateway.link.messages import Text, Thinking
+from gateway.link.spec import Message
 
 INTRODUCTION = (
     "No model is configured: this is the gateway's built-in echo, which only repeats what you say. "

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from gateway.link.messages import Failure, Model, Server, Spec
+from gateway.link.messages import Failure
+from gateway.link.spec import Model, Server, Spec
 from gateway.unicode import well_formed
 
 MIN_SECRET = 6

@@ -28,7 +28,8 @@ from pydantic_ai.exceptions import (
 from gateway.agent import overflow
 from gateway.agent.failed import Failed, Secrets, quote
 from gateway.agent.wire import Unread
-from gateway.link.messages import Failure, FailureKind, Model
+from gateway.link.messages import Failure, FailureKind
+from gateway.link.spec import Model
 
 RETRYABLE_STATUSES = (408, 409, 425)
 """Beside those that pydantic-ai has a class for."""

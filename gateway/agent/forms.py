@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 
 NO_PICTURE = {"type": "text", "text": "[an image that was shown here before, and which is left out]"}
 _SHOWN = ("image", "document", "file", "audio", "video")

@@ -26,7 +26,7 @@ from pydantic_ai.messages import (
 )
 
 from gateway.agent import pictures
-from gateway.link.messages import Api, Message, Model
+from gateway.link.spec import Api, Message, Model
 
 NO_RESULT = "There is no result: the run ended before."
 SUMMARY = "Summary of the conversation before this:\n\n<summary>\n{}\n</summary>"

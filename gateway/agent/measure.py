@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway.agent import tokens
 from gateway.agent.answer import Answer
 from gateway.agent.overflow import sizes
-from gateway.link.messages import COMPACTION, Compaction, Message, Model
+from gateway.link.spec import COMPACTION, Compaction, Message, Model
 
 if TYPE_CHECKING:
     from gateway.agent.forms import Form

@@ -49,7 +49,8 @@ from gateway.agent.providers import forget_clients, model_of, settings_of
 from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
 from gateway.agent.textonly import for_text_only, words_for
-from gateway.link.messages import Failure, Message, Model, Spec, Text, Thinking, Usage
+from gateway.link.messages import Failure, Text, Thinking, Usage
+from gateway.link.spec import Message, Model, Spec
 from gateway.unicode import well_formed, well_formed_json, well_formed_value
 
 __all__ = ["Models", "forget_clients"]

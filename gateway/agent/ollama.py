@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.agent.requests import plain
-from gateway.link.messages import Model
+from gateway.link.spec import Model
 
 Json = dict[str, Any]
 

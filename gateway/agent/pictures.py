@@ -5,7 +5,7 @@ import binascii
 import re
 from typing import Any
 
-from gateway.link.messages import Api
+from gateway.link.spec import Api
 
 UNREADABLE = "[an image that cannot be read]"
 _COMMON = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})

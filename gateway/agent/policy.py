@@ -6,7 +6,7 @@ names that a model gets (`server__tool`), in any case, or of all tools of MCP se
 
 from collections.abc import Iterable
 
-from gateway.link.messages import Server, ToolRule
+from gateway.link.spec import Server, ToolRule
 
 GROUPS = ("bundle-mcp", "group:plugins")
 """All tools of MCP servers."""

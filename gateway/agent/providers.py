@@ -12,7 +12,8 @@ from pydantic_ai.settings import ModelSettings
 from gateway.agent.failed import Failed
 from gateway.agent.requests import is_openai
 from gateway.agent.wire import client, forget
-from gateway.link.messages import Failure, Model
+from gateway.link.messages import Failure
+from gateway.link.spec import Model
 
 PROVIDERS = 16
 """Clients of providers that are kept for the next run: making Google's takes 40 ms."""

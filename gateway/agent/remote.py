@@ -18,7 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from gateway.agent import bodies
 from gateway.agent.explaining import Explained, explain
 from gateway.agent.mended import Mended
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 CONNECT_S = 10.0
 """For one connection."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.link.messages import Model
+from gateway.link.spec import Model
 
 Json = dict[str, Any]
 

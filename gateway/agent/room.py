@@ -23,7 +23,8 @@ from gateway.agent.measure import Measure, known, reserve
 from gateway.agent.models import Models, Note, Offered, forget_clients
 from gateway.agent.shortening import LEAST_RESULT, cut_blocks, cut_results, recent, share
 from gateway.agent.summary import Summarizer
-from gateway.link.messages import COMPACTION, Compaction, Failure, Message, Model, Said, Spec, Text, Thinking, Waiting
+from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
+from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec
 
 __all__ = ["Room", "forget_clients", "make"]
 

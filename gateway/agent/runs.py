@@ -11,7 +11,8 @@ from gateway.agent.backlog import Backlog
 from gateway.agent.behind import Behind
 from gateway.agent.conversation import Conversation
 from gateway.agent.failed import Failed
-from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Spec, Started
+from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Started
+from gateway.link.spec import Spec
 
 log = logging.getLogger("agent.runs")
 

@@ -12,7 +12,7 @@ from mcp_types import Tool as McpTool
 
 from gateway.agent import remote, stdio
 from gateway.agent.explaining import Explained, explain
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 log = logging.getLogger("agent.tools")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.agent import tokens
-from gateway.link.messages import COMPACTION, Message
+from gateway.link.spec import COMPACTION, Message
 
 OLD_RESULT = 2000
 """Characters that are left of an old result of a tool."""

@@ -25,7 +25,7 @@ from gateway.agent.lines import Lines
 from gateway.agent.mended import Mended
 from gateway.agent.stdout import MAX_LINE, Stdout, Unspeakable
 from gateway.inherited import NAMES
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 log = logging.getLogger("agent.tools")
 

@@ -12,7 +12,8 @@ from gateway.agent.answer import Answer, add
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.models import Models
 from gateway.agent.shortening import cut_text, is_summary
-from gateway.link.messages import COMPACTION, Compaction, Failure, Message, Model, Spec, Usage
+from gateway.link.messages import Failure, Usage
+from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec
 
 log = logging.getLogger("agent.summary")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 
 LEFT_OUT = "[An image is left out: this model takes text only.]"
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.link.messages import COMPACTION, Message
+from gateway.link.spec import COMPACTION, Message
 
 ASCII_BYTES = 3.5
 """For a token: English has four, code three."""

@@ -26,7 +26,7 @@ from gateway.agent.results import Result
 from gateway.agent.schemas import LEFT_OUT
 from gateway.agent.server import Running
 from gateway.agent.source import Tool
-from gateway.link.messages import Model, Server, Spec
+from gateway.link.spec import Model, Server, Spec
 
 log = logging.getLogger("agent.tools")
 

@@ -20,7 +20,8 @@ from gateway.agent.dialects import Dialect, Garbled
 from gateway.agent.events import Events
 from gateway.agent.failed import Failed
 from gateway.agent.requests import spelled
-from gateway.link.messages import Api, Failure, Model, Tls, Way
+from gateway.link.messages import Failure
+from gateway.link.spec import Api, Model, Tls, Way
 
 CONNECT_S = 10.0
 WAYS = 16

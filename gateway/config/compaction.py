@@ -9,7 +9,7 @@ from typing import Any
 from gateway.config.models import MAX_TIMEOUT_S, THINKING, chain
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import Unusable, section, text, whole
-from gateway.link.messages import Compaction
+from gateway.link.spec import Compaction
 
 MAX_INSTRUCTIONS = 800
 """Characters of what a user wants of a summary."""

@@ -16,7 +16,7 @@ from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED
 from gateway.config.serving import not_honoured
 from gateway.config.substitute import Lookup, config_env
 from gateway.config.untyped import Unusable, cut, section, text, whole
-from gateway.link.messages import Bounds, Model
+from gateway.link.spec import Bounds, Model
 
 MAX_TIMEOUT_S = 172_800
 """Of a run: the most that a config may set, and what its 0 for no limit comes to. Two days, as OpenClaw has it."""

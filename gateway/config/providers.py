@@ -14,7 +14,7 @@ from gateway.config.secretref import VARIABLE, Unresolved
 from gateway.config.serving import compat, cost, params, pictures, way
 from gateway.config.substitute import REFERENCE, Lookup
 from gateway.config.untyped import Unusable, cut, rows, section, text, whole
-from gateway.link.messages import Api, Model
+from gateway.link.spec import Api, Model
 
 BUILTIN, ECHO = "builtin", "echo"
 """The provider and the model that need nothing, and answer with what was asked."""

@@ -14,7 +14,7 @@ from gateway.config.providers import is_url
 from gateway.config.secretmistakes import mistaken_in
 from gateway.config.secretref import Unresolved
 from gateway.config.untyped import Unusable, Wrong, cut, is_on, section, text
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 MAX_SERVERS = 32
 MAX_PREFIX = 30

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.config.untyped import Unusable, rows, section, text, whole
-from gateway.link.messages import Tls, Way
+from gateway.link.spec import Tls, Way
 
 Secret = Callable[[str, Any], str]
 """A secret of the config at a place. Raises Unusable."""

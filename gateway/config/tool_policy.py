@@ -12,7 +12,7 @@ from gateway.config.catalog import find
 from gateway.config.parse import Path
 from gateway.config.providers import plain_name
 from gateway.config.untyped import Wrong, section
-from gateway.link.messages import ToolRule
+from gateway.link.spec import ToolRule
 
 PROFILES = {"minimal": False, "coding": True, "messaging": True, "full": True}
 """Whether a profile has the tools of MCP servers."""

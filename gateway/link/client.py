@@ -23,7 +23,6 @@ from gateway.link.messages import (
     Hello,
     Lost,
     Refused,
-    Spec,
     Start,
     ToAgent,
     Welcome,
@@ -31,6 +30,7 @@ from gateway.link.messages import (
     encode,
     run_of,
 )
+from gateway.link.spec import Spec
 
 log = logging.getLogger("gateway.agent")
 

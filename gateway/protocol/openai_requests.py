@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.protocol.params import cut, explain
 from gateway.unicode import well_formed_json
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.link.messages import COMPACTION, Ended, Event, Message, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.messages import Ended, Event, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.spec import COMPACTION, Message
 from gateway.runs.written import Written
 from gateway.sessions.records import Progress, Run, text_of
 

@@ -17,7 +17,7 @@ from gateway.config.prompt import system_prompt
 from gateway.config.servers import servers, unusable
 from gateway.config.substitute import Lookup
 from gateway.config.tool_policy import rules
-from gateway.link.messages import Spec
+from gateway.link.spec import Spec
 from gateway.sessions.records import Past, Run
 from gateway.sessions.store import Store
 

@@ -13,19 +13,8 @@ from typing import Any
 
 from gateway.handover.told import Told
 from gateway.hub import Connection, Hub
-from gateway.link.messages import (
-    COMPACTION,
-    Event,
-    Message,
-    Said,
-    Started,
-    Text,
-    Thinking,
-    ToolEnded,
-    ToolStarted,
-    Void,
-    Waiting,
-)
+from gateway.link.messages import Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void, Waiting
+from gateway.link.spec import COMPACTION, Message
 from gateway.runs.broadcast import Others, Wants, broadcast
 from gateway.runs.ends import BROKEN
 from gateway.runs.heard import Heard

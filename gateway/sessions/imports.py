@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.errors import GatewayError
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.sessions import keys
 from gateway.sessions.connections import StorageFailed, explain, form, visitor, writable
 from gateway.sessions.openclaw import entry as reading

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.link.messages import Failure, Message, Usage
+from gateway.link.messages import Failure, Usage
+from gateway.link.spec import Message
 
 GLOBAL = "global"
 MAX_KEY = 512

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.config import models
 from gateway.config.catalog import GLOBAL
 from gateway.config.models import Ref
-from gateway.link.messages import COMPACTION, Message
+from gateway.link.spec import COMPACTION, Message
 from gateway.sessions.records import Row, Run, Session, Summary
 
 TITLE = 60

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 
 Answer = tuple[int, str, str, str, str, int, int, int, int, float | None, float, float, float, float]
 """A row of `usage`."""

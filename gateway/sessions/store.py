@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from gateway.link.messages import Failure, Message, Usage
+from gateway.link.messages import Failure, Usage
+from gateway.link.spec import Message
 from gateway.sessions import backup, queries, transactions, transcripts
 from gateway.sessions.database import Database
 from gateway.sessions.records import (

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from gateway.link.messages import COMPACTION, Failure, Message, Usage
+from gateway.link.messages import Failure, Usage
+from gateway.link.spec import COMPACTION, Message
 from gateway.sessions.records import Progress, Request, Run, RunState
 from gateway.sessions.records import text_of as text_of
 from gateway.sessions.spending import note, spent_on

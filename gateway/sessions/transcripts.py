@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.link.messages import COMPACTION, Message
+from gateway.link.spec import COMPACTION, Message
 from gateway.sessions.records import HEAD, SUMMARY, Past, Row, Session, text_of
 
 SESSION = (

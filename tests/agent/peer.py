@@ -16,11 +16,8 @@ from gateway.link.messages import (
     Happening,
     Hello,
     Lost,
-    Message,
-    Model,
     Refused,
     Said,
-    Spec,
     Start,
     Text,
     ToAgent,
@@ -30,6 +27,7 @@ from gateway.link.messages import (
     decode_to_gateway,
     encode,
 )
+from gateway.link.spec import Message, Model, Spec
 
 ECHO = Model("builtin", "echo", "builtin")
 

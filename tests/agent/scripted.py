@@ -9,7 +9,8 @@ from typing import Any
 from gateway.agent.failed import Failed
 from gateway.agent.link import Link
 from gateway.agent.runs import Run, Runs
-from gateway.link.messages import Ended, Failure, Happening, Spec, Usage
+from gateway.link.messages import Ended, Failure, Happening, Usage
+from gateway.link.spec import Spec
 from tests.agent.peer import Peer, Store
 
 

@@ -3,7 +3,8 @@ import pytest
 from gateway.agent import answer
 from gateway.agent.answer import Answer, Call, add, spell_usage
 from gateway.agent.failed import Failed
-from gateway.link.messages import Model, Usage
+from gateway.link.messages import Usage
+from gateway.link.spec import Model
 
 MODEL = Model("p", "m", "openai-completions", cost={"input": 3, "output": 15, "cacheRead": 0.3})
 

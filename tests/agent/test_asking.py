@@ -9,7 +9,8 @@ from gateway.agent.answer import Answer
 from gateway.agent.asking import Asking
 from gateway.agent.failed import Failed
 from gateway.agent.source import Source
-from gateway.link.messages import Bounds, Failure, Happening, Model, Started, Text, Thinking, Void, Waiting
+from gateway.link.messages import Failure, Happening, Started, Text, Thinking, Void, Waiting
+from gateway.link.spec import Bounds, Model
 from tests.agent.peer import spec
 
 ONE = Model("p", "one", "openai-completions")

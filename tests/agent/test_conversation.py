@@ -13,22 +13,8 @@ from gateway.agent import backoff, conversation, wire
 from gateway.agent.behind import Behind
 from gateway.agent.conversation import NO_RESULT, Conversation
 from gateway.agent.failed import Failed
-from gateway.link.messages import (
-    Bounds,
-    Ended,
-    Happening,
-    Message,
-    Model,
-    Server,
-    Spec,
-    Started,
-    Text,
-    ToolEnded,
-    ToolStarted,
-    Usage,
-    Void,
-    Waiting,
-)
+from gateway.link.messages import Ended, Happening, Started, Text, ToolEnded, ToolStarted, Usage, Void, Waiting
+from gateway.link.spec import Bounds, Message, Model, Server, Spec
 from tests.agent.peer import ECHO, Store
 from tests.agent.provider import Provider
 from tests.agent.test_tools import box

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.agent.dialects import Dialect, Garbled
 from gateway.agent.events import DONE, Events, ServerEvent
-from gateway.link.messages import Api
+from gateway.link.spec import Api
 from tests.agent import apis
 from tests.agent.script import Call, Script
 

@@ -7,7 +7,7 @@ import pytest
 from gateway.agent import echo
 from gateway.agent.answer import Answer, Call
 from gateway.agent.echo import Echo, text_of
-from gateway.link.messages import Model
+from gateway.link.spec import Model
 
 
 def collect(prompt: str, pace_ms: int = 0) -> tuple[list[str], Answer]:

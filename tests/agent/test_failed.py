@@ -1,5 +1,5 @@
 from gateway.agent.failed import MAX_SAID, MIN_SECRET, Secrets, quote
-from gateway.link.messages import Model, Server
+from gateway.link.spec import Model, Server
 from tests.agent.peer import spec
 
 

@@ -15,7 +15,7 @@ from pydantic_ai.exceptions import (
 
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.failures import RETRYABLE_STATUSES, explain
-from gateway.link.messages import Model
+from gateway.link.spec import Model
 from tests.agent.peer import spec
 
 MODEL = Model("mock", "m1", "openai-completions", "http://user:password@h:1/v1?key=x", "sk-secret-key")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.agent.forms import FORMS, NO_PICTURE, as_it_was, in_words, plainer, without_pictures
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 
 PICTURE = {"type": "image", "data": "AAAA", "mimeType": "image/png"}
 CALL = {"type": "toolCall", "id": "1", "name": "look", "arguments": {"at": "it"}}

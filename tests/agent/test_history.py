@@ -21,7 +21,7 @@ from pydantic_ai.messages import (
 
 from gateway.agent.history import BEGINNING, NO_RESULT, NOTHING, OLD_PICTURE, result_content, to_models, user_content
 from gateway.agent.pictures import MAX_PICTURES, UNREADABLE
-from gateway.link.messages import Message, Model
+from gateway.link.spec import Message, Model
 
 CLAUDE = Model("anthropic", "claude", "anthropic-messages")
 GPT = Model("openai", "gpt", "openai-responses")

@@ -5,7 +5,8 @@ import pytest
 from gateway.agent import measure
 from gateway.agent.answer import Answer
 from gateway.agent.measure import LESS, MAX_KNOWN, RESERVE, REST_S, Known, Measure, Recent, reserve
-from gateway.link.messages import Compaction, Model, Usage
+from gateway.link.messages import Usage
+from gateway.link.spec import Compaction, Model
 
 MODEL = Model("mock", "m1", "openai-completions", context_window=10_000, max_tokens=4000)
 

@@ -14,7 +14,8 @@ from gateway.agent.answer import Answer, Call
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.models import Models
 from gateway.agent.source import Tool
-from gateway.link.messages import Api, Bounds, Failure, Message, Model, Spec, Text, Thinking, Usage
+from gateway.link.messages import Failure, Text, Thinking, Usage
+from gateway.link.spec import Api, Bounds, Message, Model, Spec
 from tests.agent.provider import Provider
 
 KEY = "sk-very-secret-key"

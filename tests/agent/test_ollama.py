@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 from gateway.agent.ollama import Chat, request
-from gateway.link.messages import Model
+from gateway.link.spec import Model
 
 MODEL = Model("ollama", "qwen3:8b", "ollama", "http://h:11434", params={"num_ctx": 32768}, reasoning=True)
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at":1}'}}

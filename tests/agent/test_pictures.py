@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.agent import pictures
 from gateway.agent.pictures import MOST, UNREADABLE, decode, is_whole, kind_of, read
-from gateway.link.messages import Api
+from gateway.link.spec import Api
 
 PNG = b"\x89PNG\r\n\x1a\n....IEND\xaeB`\x82"
 JPEG = b"\xff\xd8\xff\xe0....\xff\xd9"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent.policy import forbidding, idle_patterns, passes_filter
-from gateway.link.messages import Server, ToolRule
+from gateway.link.spec import Server, ToolRule
 
 TOOLS = ["query", "admin_drop", "Query"]
 

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.agent.failed import Failed
 from gateway.agent.providers import NO_KEY, model_of, settings_of
-from gateway.link.messages import Api, Model
+from gateway.link.spec import Api, Model
 
 OWN: dict[Api, str] = {
     "openai-completions": "https://api.openai.com/v1/",

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 
 from gateway.agent import remote
 from gateway.agent.explaining import Explained
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 TOKEN = "Bearer token-1"
 

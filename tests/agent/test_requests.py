@@ -7,7 +7,7 @@ import pytest
 
 from gateway.agent.requests import LLAMACPP_LENGTH, PROCESSED, adapt
 from gateway.config.serving import FLAGS, LISTS, OBJECTS, WORDS
-from gateway.link.messages import Api, Model
+from gateway.link.spec import Api, Model
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at":1}'}}
 SCHEMA = {

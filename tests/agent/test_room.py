@@ -12,17 +12,8 @@ from gateway.agent.answer import Answer, Call
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.measure import Known
 from gateway.agent.source import Tool
-from gateway.link.messages import (
-    COMPACTION,
-    Bounds,
-    Compaction,
-    Message,
-    Model,
-    Said,
-    Spec,
-    Text,
-    Waiting,
-)
+from gateway.link.messages import Said, Text, Waiting
+from gateway.link.spec import COMPACTION, Bounds, Compaction, Message, Model, Spec
 from tests.agent.provider import Provider, Window, count
 
 LARGE = Tool("box__big", "Gives much.", {"type": "object"})

@@ -8,7 +8,7 @@ import pytest
 from gateway.agent import server as module
 from gateway.agent.explaining import Explained
 from gateway.agent.server import Running
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 from tests.fakes.mcp_server import Unstarted, put_inside
 
 

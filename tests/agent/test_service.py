@@ -15,7 +15,8 @@ import pytest
 from gateway import __version__
 from gateway.agent.notify import Notifier
 from gateway.agent.service import IDLE_S, LEAVE_S, Service, idle_s
-from gateway.link.messages import VERSION, Ended, Hello, Lost, Model, Text, ToolStarted
+from gateway.link.messages import VERSION, Ended, Hello, Lost, Text, ToolStarted
+from gateway.link.spec import Model
 from tests.agent.peer import ECHO, Peer, spec
 from tests.agent.process import PROJECT, Agent, activate, as_child, listening
 from tests.agent.provider import Provider

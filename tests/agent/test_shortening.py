@@ -17,7 +17,7 @@ from gateway.agent.shortening import (
     share,
     turns,
 )
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 
 ENTRY: Message = {"role": "compaction", "summary": "They met."}
 

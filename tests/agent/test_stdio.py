@@ -14,7 +14,7 @@ from mcp_types import JSONRPCRequest
 from gateway.agent import stdio
 from gateway.agent.explaining import Explained
 from gateway.agent.stdout import FRAMED
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 from tests.processes import alive
 
 pytestmark = pytest.mark.process

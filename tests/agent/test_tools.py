@@ -20,7 +20,8 @@ from gateway.agent.behind import Behind
 from gateway.agent.failed import Secrets
 from gateway.agent.results import Result
 from gateway.agent.tools import MAX_TOOLS, Toolbox
-from gateway.link.messages import MAX_TOOL_RESULT, Bounds, Model, Server, ToolRule
+from gateway.link.messages import MAX_TOOL_RESULT
+from gateway.link.spec import Bounds, Model, Server, ToolRule
 from tests.agent.peer import ECHO, spec
 from tests.fakes.mcp_server import Unstarted, put_inside
 

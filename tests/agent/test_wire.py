@@ -12,7 +12,8 @@ import pytest
 from gateway.agent import wire
 from gateway.agent.failed import Failed
 from gateway.agent.textonly import LEFT_OUT
-from gateway.link.messages import Api, Bounds, Model, Spec, Tls, Usage, Way
+from gateway.link.messages import Usage
+from gateway.link.spec import Api, Bounds, Model, Spec, Tls, Way
 from tests.agent.script import Script
 from tests.agent.test_dialects import ANSWERS, DIALECTS
 from tests.agent.test_models import KEY, PATHS, TOOL, Asked, spec

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.compaction import compaction
 from gateway.config.models import MAX_TIMEOUT_S
-from gateway.link.messages import Compaction
+from gateway.link.spec import Compaction
 
 PROVIDERS = {"providers": {"mock": {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "x", "models": [{"id": "m1"}]}}}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.config import models, providers
 from gateway.config.models import Ref, Unusable
-from gateway.link.messages import Bounds, Model
+from gateway.link.spec import Bounds, Model
 
 MOCK = {
     "baseUrl": "http://127.0.0.1:9/v1",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.servers import MAX_SERVERS, MAX_WAIT_MS, problems, servers, unusable, wrong
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 
 def tree(**entries: Any) -> dict[str, Any]:

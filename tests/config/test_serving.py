@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.serving import compat, not_honoured, params, pictures, way
 from gateway.config.untyped import Unusable
-from gateway.link.messages import Tls, Way
+from gateway.link.spec import Tls, Way
 
 
 def plain(place: str, value: Any) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.agent.policy import forbidding
 from gateway.config.tool_policy import PROFILES, rules, wrong
-from gateway.link.messages import ToolRule
+from gateway.link.spec import ToolRule
 
 ENTRIES = {"work": {}, "home": {"tools": {"deny": ["db__admin_drop"]}}}
 

@@ -11,8 +11,6 @@ from gateway.link.messages import (
     Ended,
     Event,
     Hello,
-    Model,
-    Spec,
     Start,
     ToAgent,
     ToGateway,
@@ -20,6 +18,7 @@ from gateway.link.messages import (
     decode_to_gateway,
     encode,
 )
+from gateway.link.spec import Model, Spec
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET
 from tests.e2e.manager import UserManager, until
 

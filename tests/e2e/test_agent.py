@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.link.messages import Model, Server, Spec, Start
+from gateway.link.messages import Start
+from gateway.link.spec import Model, Server, Spec
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET, UNITS
 from tests.e2e.agent import Agent, Link
 from tests.e2e.gateway import UNIT_FOLDER, Gateway

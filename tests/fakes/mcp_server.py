@@ -12,7 +12,7 @@ from mcp_types import jsonrpc_message_adapter
 
 from gateway.agent import stdio
 from gateway.agent.mended import Mended
-from gateway.link.messages import Server
+from gateway.link.spec import Server
 
 OBJECT = {"type": "object", "properties": {"word": {"type": "string"}}}
 

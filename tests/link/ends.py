@@ -16,15 +16,14 @@ from gateway.link.messages import (
     Event,
     Happening,
     Hello,
-    Model,
     Refused,
-    Spec,
     ToAgent,
     ToGateway,
     Welcome,
     decode_to_agent,
     encode,
 )
+from gateway.link.spec import Model, Spec
 
 T = TypeVar("T")
 SPEC = Spec("agent:main:main", "main", {"role": "user", "content": "?"}, [Model("builtin", "echo", "builtin")])

@@ -8,7 +8,6 @@ from gateway.link.messages import (
     Event,
     Failure,
     Happening,
-    Message,
     Said,
     Started,
     Text,
@@ -17,6 +16,7 @@ from gateway.link.messages import (
     Void,
     Waiting,
 )
+from gateway.link.spec import Message
 from gateway.runs.live import INTERRUPTED, Live, thoughts
 from gateway.sessions.records import Request, Run
 

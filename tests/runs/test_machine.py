@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.agent import runs as agent_runs
-from gateway.link.messages import Happening, Message, Said, Text, ToolEnded, ToolStarted, Void
+from gateway.link.messages import Happening, Said, Text, ToolEnded, ToolStarted, Void
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import text_of
 from tests.agent.scripted import Scripted
 from tests.effort import examples
 from tests.runs.world import RunsWorld, assistant, until
+
+if TYPE_CHECKING:
+    from gateway.link.spec import Message
 
 T = TypeVar("T")
 SESSIONS = [f"agent:main:s{number}" for number in range(3)]

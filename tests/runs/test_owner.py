@@ -8,7 +8,8 @@ import pytest
 
 from gateway.config.untyped import Unusable
 from gateway.link import client
-from gateway.link.messages import VERSION, Said, Spec, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.messages import VERSION, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.spec import Spec
 from gateway.runs import owner
 from gateway.runs.ends import BROKEN
 from gateway.runs.owner import MAX_ATTEMPTS

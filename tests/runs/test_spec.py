@@ -10,7 +10,7 @@ import pytest
 
 from gateway.agent import measure, providers, room, wire
 from gateway.agent.measure import Known
-from gateway.link.messages import COMPACTION
+from gateway.link.spec import COMPACTION
 from gateway.sessions.records import Request, Run
 from gateway.slash import Slash
 from tests.agent.provider import Provider, Window

@@ -3,30 +3,21 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
 
 from gateway.hub import Connection, Hub
-from gateway.link.messages import (
-    Event,
-    Failure,
-    Happening,
-    Message,
-    Said,
-    Started,
-    Text,
-    Thinking,
-    ToolEnded,
-    ToolStarted,
-    Void,
-)
+from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.runs.live import Live
 from gateway.runs.telling import TOOL_EVENTS, Telling, tell_injected
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
+
+if TYPE_CHECKING:
+    from gateway.link.spec import Message
 
 RUN = Run("r1", "agent:main:main", "main", "running", Request({"role": "user", "content": "?"}), 1)
 Hear = Callable[..., list[dict[str, Any]]]

@@ -14,7 +14,8 @@ from typing import Any
 from gateway.agent import runs as agent_runs
 from gateway.agent.link import Link
 from gateway.link.client import Stream, by_path
-from gateway.link.messages import Event, Message, Model, Spec
+from gateway.link.messages import Event
+from gateway.link.spec import Message, Model, Spec
 from gateway.runs.live import Live
 from gateway.runs.service import Runs
 from gateway.runs.storing import Times

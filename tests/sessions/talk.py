@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.sessions.records import Progress, Request, Run
 from gateway.sessions.store import Store
 

@@ -13,7 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.link.messages import Failure, Message, Usage
+from gateway.link.messages import Failure, Usage
+from gateway.link.spec import Message
 from gateway.sessions import transactions, transcripts
 from gateway.sessions.connections import writable
 from gateway.sessions.queries import spent

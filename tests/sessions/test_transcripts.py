@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.sessions import transcripts
 from gateway.sessions.connections import writable
 from gateway.sessions.records import HEAD, SUMMARY

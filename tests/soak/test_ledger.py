@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.sessions.records import Progress, Request
 from gateway.sessions.store import Store
 from tests.soak.book import Question, Stored

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import ChatCompletions, Config, Endpoints, Gateway, Http, Limits
@@ -23,7 +23,6 @@ from gateway.link.messages import (
     Event,
     Happening,
     Hello,
-    Spec,
     Start,
     ToAgent,
     ToGateway,
@@ -37,6 +36,9 @@ from gateway.serving.server import GatewayServer
 from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app
 from tests.fakes.core import FakeCore
+
+if TYPE_CHECKING:
+    from gateway.link.spec import Spec
 
 TOKEN = "t0k"
 

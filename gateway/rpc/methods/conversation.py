@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from msgspec import Meta
 
 from gateway import media
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.media import MAX_FILE, File, NotKept
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import cut

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.link.messages import COMPACTION
+from gateway.link.spec import COMPACTION
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.conversation import session_key, stored

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.link.messages import Message
+from gateway.link.spec import Message
 from gateway.sessions.records import SUMMARY, Session
 
 _TEXTS = (
