@@ -68,7 +68,7 @@ class Going(Struct):
     accepted: int
     """Milliseconds since 1970."""
     owned: bool
-    """This request has begun the run."""
+    """This request has begun the run, or is that request again."""
     model: str
     """As the client named it."""
     stream: bool
@@ -140,10 +140,8 @@ async def _body(receive: Receive) -> bytes:
 async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     asked = decode(body)
     named = asked.model or DEFAULTS[0]
-    whom, what = (
-        target(core, headers, named, None if asked.user is None else str(asked.user)),
-        prompt(asked, int(time.time() * 1000)),
-    )
+    whom = target(core, headers, named, None if asked.user is None else str(asked.user))
+    what = prompt(asked, int(time.time() * 1000))
     mark = fingerprint(what, whom.agent, whom.model, whom.session if whom.keeps else None)
     request = Request(
         what.prompt,
@@ -165,9 +163,8 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
         raise _Denied(403, str(error), FORBIDDEN) from None
     if run.request.mark != mark:
         raise _Denied(422, "This Idempotency-Key was used for another request.", INVALID)
-    return Going(
-        run.id, run.session, run.accepted, fresh, asked.model or DEFAULTS[0], bool(asked.stream), asked.wants_usage
-    )
+    owned = fresh or before is not None
+    return Going(run.id, run.session, run.accepted, owned, named, bool(asked.stream), asked.wants_usage, again)
 
 
 def _run_id(headers: Headers) -> str:

@@ -18,7 +18,7 @@ from gateway.link.messages import Ended, Failure, Happening, Said, Started, Text
 from gateway.protocol.auth import AuthPolicy
 from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
-from gateway.web import completions
+from gateway.web import completions, retries
 from gateway.web.apis import MAX_BODY
 from tests.test_runtime import Program
 from tests.web.puppet import Reply, Scene, nothing, piece, talking
@@ -410,11 +410,31 @@ def test_a_client_that_was_cut_off_and_asks_again_on_its_own_begins_no_second_ru
         first = await it.ask({"messages": QUESTION}, "x-stainless-retry-count: 0")
         (run,) = await it.puppet.begun()
         first.writer.close()
+        await until(lambda: it.server.clients == 0)
         again = await it.ask({"messages": QUESTION}, "x-stainless-retry-count: 1")
+        await until(lambda: it.server.clients == 1)
+        assert it.puppet.aborted == []
         it.puppet.say(run, *answered("Hello"))
         assert await again.status() == 200
         assert (await again.json())["choices"][0]["message"]["content"] == "Hello"
         assert len(it.puppet.specs) == 1
+
+    play(scene)
+
+
+def test_a_client_that_asks_again_and_goes_away_for_good_ends_its_run(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(it: Scene) -> None:
+        first = await it.ask({"messages": QUESTION}, "x-stainless-retry-count: 0")
+        (run,) = await it.puppet.begun()
+        first.writer.close()
+        await until(lambda: it.server.clients == 0)
+        monkeypatch.setattr(retries, "GRACE_S", 0)
+        again = await it.ask({"messages": QUESTION}, "x-stainless-retry-count: 1")
+        await until(lambda: it.server.clients == 1)
+        again.writer.close()
+        await until(lambda: it.puppet.aborted == [run])
 
     play(scene)
 
