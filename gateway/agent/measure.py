@@ -52,15 +52,20 @@ class Known:
         """As they said in a refusal."""
         self._failed: dict[str, float] = Recent()
         """Conversations whose summary has failed, and when."""
-
-        self.forms: dict[str, Form] = Recent()
-        """In which form the past of a conversation was taken that had been refused."""
+        self._forms: dict[tuple[str, ModelName], Form] = Recent()
+        """In which form a model has taken the past of a conversation that it had refused."""
 
     def learn(self, model: Model, window: int) -> None:
         self.windows[_name(model)] = window
 
     def fail(self, conversation: str) -> None:
         self._failed[conversation] = monotonic()
+
+    def form(self, conversation: str, model: Model) -> "Form | None":
+        return self._forms.get((conversation, _name(model)))
+
+    def takes(self, conversation: str, model: Model, form: "Form") -> None:
+        self._forms[conversation, _name(model)] = form
 
     def rests(self, conversation: str) -> bool:
         return monotonic() - self._failed.get(conversation, float("-inf")) < REST_S

@@ -6,6 +6,7 @@ results of this run are cut. What the user has said last is told as it is. A mod
 again with less, until there is nothing left to leave out.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -35,6 +36,8 @@ RECENT = 0.6
 """Of what is free, the most for what was said last when the rest is summed up."""
 PAST = 0.25
 """Of what is free, the least for the past before the results of this run are cut."""
+SUMMARY = 0.5
+"""Of a run's time, the most for a summary in it: what is left is for the answer that somebody waits for."""
 MAX_TRIES = 8
 """With less and less."""
 
@@ -89,12 +92,15 @@ class Room:
         self._results: list[_Result] = []
         self._told = self._history
         self._measure = Measure(self._how)
-        self._form = known.forms.get(spec.conversation, as_it_was)
+        self._form: Form = as_it_was
         self._summed_up = False
+        self._name = spec.conversation or spec.session
+        """By which it is known to this agent; one that has no next run has a session of its own."""
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
         model, refused = answer.model, 0
         self._overhead = self._overhead_of(model)
+        self._form = known.form(self._name, model) or as_it_was
         while True:
             async for said in self._fit(model, hard=refused > 0):
                 yield said
@@ -118,6 +124,8 @@ class Room:
                     raise Failed(self._hopeless(model, error.failure)) from error
                 log.info("%s/%s refuses about %d tokens: asked again with less", model.provider, model.id, asked)
             else:
+                if self._form is not as_it_was:
+                    known.takes(self._name, model, self._form)
                 self._measure.note(answer, asked)
                 self._answers += tokens.of_message(answer.message())
                 return
@@ -193,7 +201,7 @@ class Room:
     # -- summing up ------------------------------------------------------------------------------------------------
 
     def _may_sum_up(self, split: int) -> bool:
-        if self._summed_up or self._spec.compaction is None or known.rests(self._spec.conversation):
+        if self._summed_up or self._spec.compaction is None or known.rests(self._name):
             return False
         return split < len(self._ids) and any(each.get("role") != COMPACTION for each in self._history[:split])
 
@@ -204,13 +212,16 @@ class Room:
         self._summed_up = True
         log.info("the conversation %s takes about %d tokens: it is summed up", self._spec.session, before)
         yield Waiting(0, Failure("context", "Older messages are summed up, to make room.", retryable=True))
+        seconds = None if forced else SUMMARY * self._spec.bounds.timeout_ms / 1000
         try:
-            text = await self._summarizer.write(self._history[:split], model, self._measure.limit(model))
-        except Failed as error:
+            async with asyncio.timeout(seconds):
+                text = await self._summarizer.write(self._history[:split], model, self._measure.limit(model))
+        except (Failed, TimeoutError) as error:
             if forced:
                 raise
-            known.fail(self._spec.conversation)
-            why = f"Older messages could not be summed up, and are left out for now: {error.failure.message}"
+            known.fail(self._name)
+            reason = error.failure.message if isinstance(error, Failed) else f"it took longer than {seconds:g} s."
+            why = f"Older messages could not be summed up, and are left out for now: {reason}"
             log.warning("%s: %s", self._spec.session, why)
             yield Waiting(0, Failure("context", why))
             return
@@ -273,7 +284,6 @@ class Room:
 
     def _leave_out_kinds(self, form: Form, model: Model, failure: Failure) -> Waiting:
         self._form = form
-        known.forms[self._spec.conversation] = form
         why = f"{model.provider} refuses this conversation: it is asked again without {LEFT_OUT[form]}"
         log.warning("%s: %s. %s", self._spec.session, why, failure.message)
         return Waiting(0, Failure("provider", f"{why}. {failure.message}", retryable=True, status=failure.status))

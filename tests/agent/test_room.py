@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.agent import measure, room, wire
 from gateway.agent.answer import Answer, Call
@@ -280,6 +281,56 @@ def test_a_part_of_the_past_that_is_refused_is_left_out_and_said(what: Judge, st
         assert len(provider.requests) == tries + 1 and not told.waits, "what is known is not tried again"
 
     with_window(Window(10**6, status=status, kind="invalid_request_error", judge=what), test)
+
+
+def test_a_form_in_which_a_past_is_refused_as_well_is_not_the_next_runs() -> None:
+    """A request may be refused for something else: then nothing of the past is left out for it."""
+    shown = {"role": "user", "content": [{"type": "text", "text": "see"}, PICTURE], "timestamp": 1}
+    refusals = iter(["no", "no", "no", None])
+
+    async def test(provider: Provider) -> None:
+        asked = spec(provider, "hello", [shown, assistant("ok")])
+        with pytest.raises(Failed, match="no"):
+            await AskedInRoom(asked).ask()
+        tries = len(provider.requests)
+        assert "image_url" not in str(provider.requests[-1].body)
+        for _ in range(3 - tries):
+            next(refusals)
+        told = await AskedInRoom(asked).ask()
+        assert not told.waits and "image_url" in str(provider.requests[-1].body)
+
+    with_window(Window(10**6, kind="invalid_request_error", judge=lambda _: next(refusals)), test)
+
+
+def test_a_form_that_one_model_wants_is_neither_anothers_nor_another_conversations() -> None:
+    shown = {"role": "user", "content": [{"type": "text", "text": "see"}, PICTURE], "timestamp": 1}
+
+    def refuse(body: Any) -> str | None:
+        return "no pictures" if body["model"] == "m1" and "image_url" in str(body) else None
+
+    async def test(provider: Provider) -> None:
+        for session in ("openai:1", "openai:2"):
+            asked = replace(spec(provider, "hello", [shown, assistant("ok")], conversation=""), session=session)
+            assert len((await AskedInRoom(asked).ask()).waits) == 1
+            other = replace(asked, models=[replace(asked.models[0], id="m2")])
+            assert not (await AskedInRoom(other).ask()).waits
+            assert "image_url" in str(provider.requests[-1].body)
+
+    with_window(Window(10**6, kind="invalid_request_error", judge=refuse), test)
+
+
+def test_a_summary_that_takes_half_of_the_runs_time_is_given_up() -> None:
+    """Each of its requests may be in time, and all of them together longer than the run."""
+
+    async def test(provider: Provider) -> None:
+        writer = Model("mock", "w+hang=9", "openai-completions", f"{provider.url}/v1", "key")
+        asked = spec(provider, "hello", talk(20), model={"context_window": 4000})
+        asked = replace(asked, compaction=Compaction(model=writer), bounds=Bounds(1000))
+        told = await AskedInRoom(asked).ask()
+        assert told.text == "You said: hello" and not told.said
+        assert told.waits[-1].failure.message.endswith("it took longer than 0.5 s.")
+
+    with_window(Window(4000), test)
 
 
 def test_what_is_refused_without_a_past_is_a_failure() -> None:
