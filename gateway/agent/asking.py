@@ -77,7 +77,8 @@ class Asking:
         if self.partial is not None and self.partial.begun:
             await self._emit(Void(failure.message))
         self.partial = None
-        await self._emit(Waiting(int(pause * 1000), failure))
+        if failure.kind != "context":  # a Waiting of that kind is of a summary
+            await self._emit(Waiting(int(pause * 1000), failure))
         await asyncio.sleep(pause)
 
 

@@ -143,6 +143,15 @@ def test_the_next_model_answers_and_goes_on_answering(monkeypatch: pytest.Monkey
     ]
 
 
+def test_a_model_that_cannot_have_the_conversation_is_told_of_by_the_next_one_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Waiting of its kind would say that what was said before is summed up."""
+    listener = Attempts(monkeypatch, Fake([Failure("context", "too long")], ["b"]), ONE, TWO)
+    assert listener.answers() == ["b"]
+    assert listener.events == [Started("p", "one", 1), Started("q", "two", 2), Text("b")]
+
+
 def test_each_model_has_its_own_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake([BUSY], [BUSY], [BUSY], [BUSY], ["a"])
     assert Attempts(monkeypatch, fake, ONE, TWO, retries=2).answers() == ["a"]
