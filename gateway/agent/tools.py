@@ -192,6 +192,8 @@ class Toolbox:
 
     def _note_surplus(self) -> None:
         """What the first model does not get because there is too much."""
+        if not self._spec.models:
+            return  # the run fails for that
         allowed = self._allowed(self._spec.models[0])
         surplus = Counter(self._places[tool.name].server.server.name for tool in allowed[MAX_TOOLS:])
         every = Counter(self._places[tool.name].server.server.name for tool in allowed)

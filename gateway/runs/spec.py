@@ -68,7 +68,7 @@ class Specifier:
             system="\n\n".join(part for part in system if part),
             thinking=level,
             servers=servers(tree) if request.compact is None else [],
-            unusable=unusable(tree),
+            unusable=unusable(tree) if request.compact is None else {},
             environment={name: value for name in inherited.NAMES if (value := lookup(name)) is not None},
             workspace=str(place) if place.is_dir() else None,
             conversation=run.transcript or "",

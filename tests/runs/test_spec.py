@@ -20,6 +20,7 @@ from tests.runs.world import Agents, user
 from tests.sessions.talk import MAIN
 
 DAYS = 40
+UNUSABLE = {"mcp": {"servers": {"far": {"url": "http://127.0.0.1:9", "auth": "oauth"}}}}
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +99,7 @@ def test_compact_sums_up_with_what_the_user_wants_and_keeps_everything(tmp_path:
     async def scenario() -> None:
         async with (
             living(Window(100_000)) as (provider, there),
-            talking(tmp_path, config(provider, 100_000), there.dial) as talk,
+            talking(tmp_path, config(provider, 100_000) | UNUSABLE, there.dial) as talk,
         ):
             for number in range(4):
                 await say(talk, f"r{number}", f"number {number} " + "x" * 400)
