@@ -12,7 +12,7 @@ from gateway.agent.asking import Asking, Emit
 from gateway.agent.behind import Behind
 from gateway.agent.echo import Echo
 from gateway.agent.failed import Failed, Secrets
-from gateway.agent.results import Result
+from gateway.agent.results import NO_RESULT, Result
 from gateway.agent.source import Source
 from gateway.link.messages import Ended, Failure, Happening, Said, ToolEnded, ToolStarted, Usage
 from gateway.link.spec import Compaction, Message, Model, Spec
@@ -20,8 +20,6 @@ from gateway.link.spec import Compaction, Message, Model, Spec
 if TYPE_CHECKING:
     from gateway.agent.room import Room
     from gateway.agent.tools import Toolbox
-
-NO_RESULT = "There is no result: the run ended before."
 
 
 class Conversation:

@@ -8,6 +8,7 @@ row, and a picture that is not what it says. So all of that is made to what ever
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from pydantic_ai.messages import (
@@ -26,20 +27,18 @@ from pydantic_ai.messages import (
 )
 
 from gateway.agent import pictures
+from gateway.agent.names import MAX_NAME, plain_name
+from gateway.agent.results import NO_RESULT
 from gateway.link.spec import Api, Message, Model
 
-NO_RESULT = "There is no result: the run ended before."
 SUMMARY = "Summary of the conversation before this:\n\n<summary>\n{}\n</summary>"
 BEGINNING = "[What came before is not known.]"
 """For a conversation that the assistant has begun, which providers do not take."""
 NOTHING = "[no text]"
 """For a message without words, which some providers do not take."""
 OLD_PICTURE = "[an old image, left out because there are many]"
-MAX_NAME = 64
-"""Characters of a tool's name."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MISTRALS_ID = re.compile(r"[A-Za-z0-9]{9}")
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
@@ -68,7 +67,7 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
     _add(result, [*_missing(calls.open)])
     if result and isinstance(result[0], ModelResponse):
         result.insert(0, ModelRequest([UserPromptPart(BEGINNING)]))
-    return _with_newest_pictures(result)
+    return _with_newest_pictures([_joined(each) for each in result])
 
 
 class _Calls:
@@ -116,28 +115,31 @@ def _add(result: list[ModelMessage], parts: list[ModelRequestPart]) -> None:
     if not parts:
         return
     if result and isinstance(last := result[-1], ModelRequest):
-        result[-1] = ModelRequest(_joined([*last.parts, *parts]))
+        assert isinstance(last.parts, list)
+        last.parts.extend(parts)
     else:
         result.append(ModelRequest(parts))
 
 
-def _joined(parts: list[ModelRequestPart]) -> list[ModelRequestPart]:
+def _joined(message: ModelMessage) -> ModelMessage:
     """With what the user has said twice in a row as one message: some models take it only in turns."""
+    if not isinstance(message, ModelRequest):
+        return message
     found: list[ModelRequestPart] = []
-    for part in parts:
-        if found and isinstance(before := found[-1], UserPromptPart) and isinstance(part, UserPromptPart):
-            one, other = before.content, part.content
-            if isinstance(one, str) and isinstance(other, str):
-                found[-1] = UserPromptPart(f"{one}\n\n{other}")
-            else:
-                found[-1] = UserPromptPart([*_listed(one), *_listed(other)])
-        else:
-            found.append(part)
-    return found
+    for _, group in groupby(message.parts, lambda part: isinstance(part, UserPromptPart)):
+        parts = list(group)
+        said = [part.content for part in parts if isinstance(part, UserPromptPart)]
+        found += [_one(said)] if said else parts
+    return ModelRequest(found)
 
 
-def _listed(content: Any) -> list[UserContent]:
-    return [content] if isinstance(content, str) else list(content)
+def _one(said: list[Any]) -> UserPromptPart:
+    if all(isinstance(each, str) for each in said):
+        return UserPromptPart("\n\n".join(said))
+    pieces: list[UserContent] = []
+    for each in said:
+        pieces += [each] if isinstance(each, str) else each
+    return UserPromptPart(pieces)
 
 
 def _missing(open_calls: dict[str, tuple[str, str]]) -> Iterator[ModelRequestPart]:
@@ -183,11 +185,14 @@ def _with_newest_pictures(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 def _add_response(result: list[ModelMessage], message: Message, parts: list[ModelResponsePart]) -> None:
     """To the response at the end if there is one: the assistant may have said two things in a row."""
-    if result and isinstance(last := result[-1], ModelResponse):
-        parts = [*last.parts, *parts]
-        del result[-1]
     system = "anthropic" if message.get("api") == "anthropic-messages" else None
-    result.append(ModelResponse(parts, model_name=message.get("model"), provider_name=system, canonical_system=system))
+    if result and isinstance(last := result[-1], ModelResponse):
+        assert isinstance(last.parts, list)
+        last.parts.extend(parts)
+        last.model_name, last.provider_name, last.canonical_system = message.get("model"), system, system
+    else:
+        model = message.get("model")
+        result.append(ModelResponse(parts, model_name=model, provider_name=system, canonical_system=system))
 
 
 def _response_parts(message: Message, asked: Model, calls: _Calls) -> Iterator[ModelResponsePart]:
@@ -206,6 +211,6 @@ def _response_parts(message: Message, asked: Model, calls: _Calls) -> Iterator[M
             case "toolCall" if (number := str(block.get("id") or "")) and block.get("name"):
                 if number in calls.begun:
                     continue
-                name = _NO_NAME.sub("_", str(block["name"]))[:MAX_NAME]
+                name = plain_name(str(block["name"]))[:MAX_NAME]
                 arguments = block.get("arguments")
                 yield ToolCallPart(name, arguments if isinstance(arguments, dict) else {}, calls.begin(number, name))

@@ -8,9 +8,14 @@ MAX_NAME = 64
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
+def plain_name(name: str) -> str:
+    """In the letters that every provider takes, of any length."""
+    return _NOT_IN_NAMES.sub("-", name)
+
+
 def unique_name(prefix: str, tool: str, taken: Collection[str]) -> str:
     """`server__tool` in the letters that every provider takes. `taken` has names in lower case."""
-    prefix = _NOT_IN_NAMES.sub("-", prefix)
+    prefix = plain_name(prefix)
     room = max(1, MAX_NAME - len(prefix) - 2)
     plain = _fragment(tool)[:room]
     name, number = f"{prefix}__{plain}", 1
@@ -22,5 +27,5 @@ def unique_name(prefix: str, tool: str, taken: Collection[str]) -> str:
 
 
 def _fragment(tool: str) -> str:
-    plain = _NOT_IN_NAMES.sub("-", tool.strip()) or "tool"
+    plain = plain_name(tool.strip()) or "tool"
     return plain if plain[0].isascii() and plain[0].isalpha() else f"tool-{plain}"

@@ -9,6 +9,8 @@ from gateway.link.messages import MAX_TOOL_RESULT
 MAX_PICTURES = 8 * 1024 * 1024
 """Characters of base64 in one result."""
 
+NO_RESULT = "There is no result: the run ended before."
+
 
 class Result(NamedTuple):
     ok: bool

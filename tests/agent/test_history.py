@@ -19,8 +19,9 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from gateway.agent.history import BEGINNING, NO_RESULT, NOTHING, OLD_PICTURE, result_content, to_models, user_content
+from gateway.agent.history import BEGINNING, NOTHING, OLD_PICTURE, result_content, to_models, user_content
 from gateway.agent.pictures import MAX_PICTURES, UNREADABLE
+from gateway.agent.results import NO_RESULT
 from gateway.link.spec import Message, Model
 
 CLAUDE = Model("anthropic", "claude", "anthropic-messages")
@@ -96,6 +97,20 @@ def test_a_call_without_a_result_gets_one_before_anything_else_is_said() -> None
     assert isinstance(prompt, UserPromptPart)
 
 
+def test_many_messages_in_a_row_are_told_whole_and_in_order() -> None:
+    """Of runs that failed only the questions are left."""
+    words = [str(number) for number in range(3000)]
+    (asked,) = to_models([user(word) for word in words], CLAUDE)
+    (part,) = asked.parts
+    assert isinstance(part, UserPromptPart) and part.content == "\n\n".join(words)
+    picture = {"role": "user", "content": [{"type": "image", "data": PNG, "mimeType": "image/png"}]}
+    (asked,) = to_models([user("a"), picture, user("b")], CLAUDE)
+    (part,) = asked.parts
+    assert [type(each).__name__ for each in part.content] == ["str", "BinaryContent", "str"]
+    _, answer = to_models([user("q"), *(assistant(text(word)) for word in words)], CLAUDE)
+    assert [each.content for each in answer.parts if isinstance(each, TextPart)] == words
+
+
 def test_a_result_without_its_call_is_left_out() -> None:
     messages = [user("q"), result("1"), assistant(call("1")), result("1"), result("1", "again"), user("x")]
     results = [
@@ -152,7 +167,7 @@ def test_an_id_that_a_provider_refuses_becomes_another_in_the_call_and_its_resul
     given_ = request.parts[0]
     assert isinstance(made, ToolCallPart) and isinstance(given_, ToolReturnPart)
     assert re.fullmatch("[A-Za-z0-9]{9}", made.tool_call_id) and given_.tool_call_id == made.tool_call_id
-    assert made.tool_name == given_.tool_name == "ns_tool__x" and given_.content == "done"
+    assert made.tool_name == given_.tool_name == "ns-tool--x" and given_.content == "done"
 
 
 def test_an_id_that_comes_twice_becomes_another_and_mistrals_have_nine_letters() -> None:
