@@ -7,6 +7,7 @@ there in other words is said in the usual ones. What breaks off stays broken off
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import Any, Protocol
 
 from gateway.agent.events import DONE, ServerEvent
@@ -191,7 +192,7 @@ class _Responses:
 
 
 def _whole_response(response: Json) -> Iterator[bytes]:
-    numbers = iter(range(1_000_000))
+    numbers = count()
 
     def event(kind: str, **more: Any) -> bytes:
         return _named({"type": f"response.{kind}", "sequence_number": next(numbers), **more})

@@ -71,22 +71,22 @@ def forget() -> None:
 def _context(tls: Tls, place: str) -> ssl.SSLContext | None:
     if tls == Tls():
         return None
-    context = ssl.create_default_context(cadata=tls.ca)
-    if tls.insecure:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if tls.cert and tls.key:
-        # The library reads files only.
-        with tempfile.TemporaryDirectory() as folder:
-            cert, key = Path(folder, "cert"), Path(folder, "key")
-            cert.write_text(tls.cert)
-            key.touch(0o600)
-            key.write_text(tls.key)
-            try:
+    what = "ca"
+    try:
+        context = ssl.create_default_context(cadata=tls.ca)
+        if tls.insecure:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if tls.cert and tls.key:
+            what = "the certificate or its key"
+            # The library reads files only.
+            with tempfile.TemporaryDirectory() as folder:
+                cert, key = Path(folder, "cert"), Path(folder, "key")
+                cert.write_text(tls.cert)
+                key.touch(0o600)
+                key.write_text(tls.key)
                 context.load_cert_chain(cert, key, tls.passphrase or "")
-            except (OSError, ValueError) as error:  # an SSLError is an OSError
-                raise Failed(
-                    Failure("config", f"{place}: the certificate or its key cannot be used: {error}")
-                ) from None
+    except (OSError, TypeError, ValueError) as error:  # an SSLError is an OSError
+        raise Failed(Failure("config", f"{place}: {what} cannot be used: {error}")) from None
     return context
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import ssl
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -210,7 +211,10 @@ def test_a_provider_is_reached_through_its_own_proxy() -> None:
     asyncio.run(asyncio.wait_for(test(), 60))
 
 
-def test_a_certificate_that_is_none_is_a_fault_of_the_config() -> None:
-    model = Model("mock", "m1", "openai-completions", "https://h/v1", KEY, way=Way(tls=Tls(cert="no", key="no")))
+@pytest.mark.parametrize("tls", [Tls(cert="no", key="no"), Tls(ca="no"), Tls(ca="é")])
+def test_a_certificate_that_is_none_is_a_fault_of_the_config(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = super(ssl.SSLContext, ssl.SSLContext).load_verify_locations
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", real)
+    model = Model("mock", "m1", "openai-completions", "https://h/v1", KEY, way=Way(tls=tls))
     failed = asyncio.run(Asked(spec(model, "x")).fail())
     assert failed.failure.kind == "config" and not failed.failure.retryable, failed
