@@ -24,8 +24,6 @@ CONNECT_S = 10.0
 """For one connection."""
 QUIET_S = 3600.0
 """In which a stream that nobody asks anything may say nothing."""
-MAX_EVENT = 32 * 1024 * 1024
-"""Bytes of one event of streamable HTTP."""
 ANOTHER = frozenset((400, 404, 405, 406, 410, 415, 501))
 """Statuses of a server that does not know how it was asked; others say that it does not want to be."""
 
@@ -80,7 +78,7 @@ async def _streamable(server: Server, answers: _Answers) -> AsyncIterator[Any]:
     assert server.url is not None
     async with (
         _http(server, answers, headers=dict(server.headers)) as http,
-        streamable_http_client(server.url, http_client=http, max_sse_event_size=MAX_EVENT) as streams,
+        streamable_http_client(server.url, http_client=http, max_sse_event_size=bodies.MAX_LINE) as streams,
     ):
         yield streams
 
@@ -97,6 +95,7 @@ def _sse(server: Server, answers: _Answers) -> Any:
 def _http(server: Server, answers: _Answers, headers: dict[str, str]) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(CONNECT_S, read=QUIET_S)  # each request has a bound of its own
     hooks = {"response": [answers.note, bodies.mend]}
+    headers = {"accept-encoding": "identity", **headers}  # what is compressed is not mended
     return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_trust(server), event_hooks=hooks)
 
 
