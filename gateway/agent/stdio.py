@@ -171,10 +171,17 @@ async def _watch(process: asyncio.subprocess.Process, said: Said, listening: "as
             os.close(descriptor)
     await _become(lambda: process.returncode is not None, EXIT_S)
     code = process.returncode
-    how = "" if code is None else f" (status {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
-    said.ended(how)
+    said.ended("" if code is None else f" (status {code})" if code >= 0 else f" ({_name(-code)})")
     await asyncio.wait({listening}, timeout=REST_S)
     listening.cancel()
+
+
+def _name(number: int) -> str:
+    """Of a signal; those for real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

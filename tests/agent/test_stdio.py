@@ -195,13 +195,16 @@ def test_what_a_server_leaves_behind_is_ended_with_it() -> None:
     run(test)
 
 
-def test_a_server_that_ends_and_leaves_others_in_its_pipes_has_ended() -> None:
+@pytest.mark.parametrize(
+    ("end", "how"), [("exit 3", "status 3"), ("kill -9 $$", "SIGKILL"), ("kill -35 $$", "signal 35")]
+)
+def test_a_server_that_ends_and_leaves_others_in_its_pipes_has_ended(end: str, how: str) -> None:
     async def test() -> None:
         words = stdio.Said()
-        async with stdio.connect(shell("sleep 1000 & echo $! >&2; exit 3"), None, words) as (incoming, _):
+        async with stdio.connect(shell(f"sleep 1000 & echo $! >&2; {end}"), None, words) as (incoming, _):
             assert [message async for message in incoming] == []
             (child,) = await pids_of(incoming, words, 1)
-        assert words.why("x").startswith("the MCP server has ended (status 3); its last words: ")
+        assert words.why("x").startswith(f"the MCP server has ended ({how}); its last words: ")
         await until_gone(child)
 
     run(test)
