@@ -205,9 +205,8 @@ def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text | Thinking]:
     """What the answer has at its end and no event has brought."""
     yield from answer.finish()
     whole = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-    rest = whole.removeprefix(answer.text)
-    if whole != rest:
-        yield from answer.add_text(rest)
+    if whole.startswith(answer.text):
+        yield from answer.add_text(whole[len(answer.text) :])
 
 
 def _well_formed(response: ModelResponse) -> ModelResponse:

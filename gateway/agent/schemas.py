@@ -81,8 +81,8 @@ def _find(root: Any, reference: Any) -> Any:
         part = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
             found = found.get(part)
-        elif isinstance(found, list) and part.isascii() and part.isdigit() and int(part) < len(found):
-            found = found[int(part)]
+        elif isinstance(found, list) and part.isascii() and part.isdigit() and len(part) < 7:
+            found = found[int(part)] if int(part) < len(found) else None
         else:
             return None
     return found

@@ -65,6 +65,7 @@ def deep(levels: int) -> Any:
     [
         ([], "its schema is no object"),
         ({"$ref": "#/$defs/gone"}, "its schema refers to what is not in it"),
+        ({"anyOf": [], "$ref": "#/anyOf/" + "9" * 5000}, "its schema refers to what is not in it"),
         ({"$ref": "#"}, "its schema refers to what is not in it"),
         ({"$ref": "https://example.com/x"}, "its schema refers to what is not in it"),
         (deep(MAX_DEPTH + 1), f"its schema is nested deeper than {MAX_DEPTH} levels"),
