@@ -5,7 +5,7 @@ import base64
 import binascii
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -88,8 +88,11 @@ async def kept(call: Call, run: str, said: Said) -> AsyncIterator[Message]:
         raise RpcError(WireError("UNAVAILABLE", str(error))) from None
     try:
         yield said.message(media.told(said.text, files, paths))
-    except BaseException:
-        media.drop(paths)
+    except RpcError:
+        # Whoever is cancelled here has asked all the same, and a commit that is said to fail may have been made.
+        with suppress(StorageFailed):
+            if await call.core.conversations.store.run(run) is None:
+                await asyncio.to_thread(media.drop, paths)
         raise
 
 

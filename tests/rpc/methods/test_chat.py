@@ -1,6 +1,8 @@
 """What `chat.*` reads and writes: each call by another process on the same database, or by one with an agent."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from gateway.media import MAX_FILE
 from gateway.protocol.handshake import Peer
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS, STANDS_FOR, stands_for
+from gateway.sessions.database import StorageFailed
 from gateway.slash import ALIASES, COMMANDS, Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
@@ -254,6 +257,43 @@ def test_a_refused_message_leaves_no_file(tmp_path: Path) -> None:
             assert refusal == "send blocked by session policy"
             assert list((tmp_path / "media" / "inbound").iterdir()) == []
             assert await talk.refusal("chat.send", send("k2", "/status", attachments=[PDF])) == "/status takes no files"
+
+    run(scenario())
+
+
+def test_a_file_stays_with_a_message_that_is_taken_though_its_sender_does_not_hear_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client goes away, or its commit is said to fail and was made."""
+
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            store, accept, slowly = talk.store, talk.store.accept, asyncio.Event()
+
+            async def accept_slowly(*args: Any) -> Any:
+                await slowly.wait()
+                return await accept(*args)
+
+            async def accept_and_fail(*args: Any) -> Any:
+                await accept(*args)
+                raise StorageFailed("it says no")
+
+            monkeypatch.setattr(store, "accept", accept_slowly)
+            sending = asyncio.create_task(talk.get("chat.send", send("k1", attachments=[PDF])))
+            await until(lambda: slowly._waiters)  # type: ignore[attr-defined]
+            sending.cancel()
+            await asyncio.wait([sending])
+            slowly.set()
+            await until(lambda: talk.core.conversations.runs.live("k1"))
+            monkeypatch.setattr(store, "accept", accept_and_fail)
+            assert await talk.refusal("chat.send", send("k2", attachments=[PDF])) == "it says no"
+            kept = {str(path) for path in (tmp_path / "media" / "inbound").iterdir()}
+            for id in ("k1", "k2"):
+                found = await store.run(id)
+                assert found is not None
+                words = found.request.prompt["content"][0]["text"]
+                assert words.partition("[media attached: ")[2].partition(" (")[0] in kept
+            await talk.core.conversations.abort(MAIN)
 
     run(scenario())
 
