@@ -230,7 +230,8 @@ async def _sum_up(call: Call, key: str) -> Compacted:
     ):
         if busy:
             raise RpcError(f"Session {key} has {what}; retry after it finishes.")
-    run = await stored(conversations.sum_up(key, SUM_UP_S))
+    with call.core.hub.unhurried():
+        run = await stored(conversations.sum_up(key, SUM_UP_S))
     if run is None or run.unfinished:
         raise RpcError(WireError("UNAVAILABLE", f"the summary of {key} is not ready yet", retryable=True))
     said = await stored(conversations.store.of_run(key, run.id, 1))
