@@ -1,13 +1,54 @@
 """What a command in a chat does, and what it answers."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from gateway.config import models
+from gateway.link.spec import COMMAND, spoken
+from gateway.runs.ends import Owing
 from gateway.runs.service import StillActive
+from gateway.sessions.records import Request, Run
 from gateway.slash import COMMANDS, Slash
+from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
     from gateway.conversations import Conversations
+
+
+class Commands:
+    def __init__(self, conversations: "Conversations", tasks: Tasks, owing: Owing) -> None:
+        self._conversations = conversations
+        self._tasks = tasks
+        self._owing = owing
+        self._doing: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
+        """Those that are being carried out, by the ids of their runs."""
+
+    async def do(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
+        """Do what a chat's command says, and answer it; the caller has asked whether the client may.
+
+        Raises SendDenied, QueueFull and StorageFailed.
+        """
+        await self._conversations.must_take(key)
+        if (doing := self._doing.get(id)) is None:
+            doing = self._doing[id] = self._tasks.begin(self._do(id, key, request, command), f"command {id}")
+            doing.add_done_callback(lambda _: self._doing.pop(id))
+        return await asyncio.shield(doing)
+
+    async def _do(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
+        conversations, agent = self._conversations, self._conversations.agent(key)
+        if (known := await conversations.store.run(id)) is not None:
+            return known, False
+        asked = replace(request, prompt=request.prompt | COMMAND)
+        if command.name == "compact":
+            return await conversations.runs.submit(id, key, agent, replace(asked, compact=command.argument))
+        text = await carry_out(conversations, key, command)
+        with self._owing():
+            run, fresh = await conversations.store.answer(id, key, agent, asked, spoken(text, _now()), _now())
+            if fresh:
+                conversations.runs.tell_ended(run)
+        return run, fresh
 
 
 async def carry_out(conversations: "Conversations", key: str, command: Slash) -> str:

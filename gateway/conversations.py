@@ -12,17 +12,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
-
-from gateway import commands
+from gateway.commands import Commands
 from gateway.config import catalog
-from gateway.config.models import chain
+from gateway.config.models import refuse
 from gateway.config.substitute import Lookup
-from gateway.config.untyped import Unusable, section
+from gateway.config.untyped import section
 from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
+from gateway.opening import Opening
 from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.runs.changes import Changes
@@ -30,7 +29,7 @@ from gateway.runs.following import BEGINNING, Following, Place, Reader
 from gateway.runs.outcome import Owed
 from gateway.runs.overview import Overview, Picture
 from gateway.runs.service import Runs, StillActive
-from gateway.runs.spec import COMMAND, Specifier
+from gateway.runs.spec import Specifier
 from gateway.runs.telling import Telling, tell_injected
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
@@ -39,15 +38,10 @@ from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
 from gateway.sessions.transactions import SendDenied
 from gateway.sessions.transcripts import SessionChanged
-from gateway.slash import Slash
 from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.conversations")
 
-MAX_MODEL = 512
-"""Characters of a model's name: a session's row keeps it, and every list of sessions carries it."""
-AGAIN_S = 5.0
-"""After the database could not be opened."""
 CLOSE_S = 10.0
 """In which what runs have said is stored, where nobody waits for us to leave."""
 QUIET_S = 15.0
@@ -72,42 +66,35 @@ class Conversations:
         self._owing = partial(hub.owing, READ)
         self.store = Store(paths.database)
         self.runs = Runs(self.store, dial, Specifier(self.store, paths.state, tree, environment), owing=self._owing)
-        self.problem: str | None = None
-        """Why the database cannot be used."""
         self.tree = tree
         self.environment = environment
-        self._opening: asyncio.Task[None] | None = None
+        self._opening = Opening(self._open, "opening the database", log)
         self._following = Following(self.runs.live)
-        self._again: asyncio.TimerHandle | None = None
         self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True), told)
         """What clients hear of sessions."""
         self._tasks = Tasks(log)
-        self._commands: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
-        """Those that are being carried out, by the ids of their runs."""
+        self.commands = Commands(self, self._tasks, self._owing)
+        """What is asked for in chats."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
         self._telling = Telling(hub, self._is_verbose, told)
         self.runs.audience += [self._telling, Owed(hub), self.changes, self._following]
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
-        self._open_soon()
-        assert self._opening is not None
-        await asyncio.shield(self._opening)
+        await self._opening.wait()
 
     def begin(self) -> None:
         """Open the database, and go on with the runs that another process has left; until that can be, try again."""
-        self._open_soon()
-        assert self._opening is not None
-        self._opening.add_done_callback(self._opened)
+        self._opening.begin()
 
     @property
     def open(self) -> bool:
-        return self._opening is not None and self._opening.done() and self.problem is None
+        return self._opening.done
 
     @property
     def degraded(self) -> str | None:
         """Why the database cannot be used, or not be written."""
-        return self.problem or self.store.database.problem
+        return self._opening.problem or self.store.database.problem
 
     def release(self) -> None:
         """Whoever waits for the end of a run gets what there is."""
@@ -119,46 +106,28 @@ class Conversations:
         `for_good`: nobody comes after us, so the files of the database are put in order too.
         """
         self.release()
-        if self._again is not None:
-            self._again.cancel()
-        if self._opening is None:
-            return
         try:
             async with asyncio.timeout(limit_s):
-                await asyncio.wait([self._opening])
-                if self.open:
-                    self._overview.close()
-                    await self._tasks.finish()
-                    try:
-                        await self.runs.close()
-                    except StorageFailed as error:
-                        log.error("%s; the agent keeps what could not be stored", error)
-                    finally:
-                        self._telling.close()
-                    await self.changes.close()
-                    if for_good:
-                        await self.store.close()
+                if not await self._opening.end() or not self.open:
+                    return
+                self._overview.close()
+                await self._tasks.finish()
+                try:
+                    await self.runs.close()
+                except StorageFailed as error:
+                    log.error("%s; the agent keeps what could not be stored", error)
+                finally:
+                    self._telling.close()
+                await self.changes.close()
+                if for_good:
+                    await self.store.close()
         except TimeoutError:
             log.warning("what runs have said is not stored after %g s; the agent keeps the rest", limit_s)
 
-    def _open_soon(self) -> None:
-        if self._opening is None or (self._opening.done() and not self.open):
-            self._opening = asyncio.get_running_loop().create_task(self._open(), name="opening the database")
-
-    def _opened(self, opening: "asyncio.Task[None]") -> None:
-        if not opening.cancelled() and opening.exception() is not None:
-            log.error("%s; it is tried again every %g s", self.problem, AGAIN_S)
-            self._again = asyncio.get_running_loop().call_later(AGAIN_S, self.begin)
-
     async def _open(self) -> None:
-        try:
-            await self.store.open(_now())
-            await self._hub.complete()  # what runs say is told once
-            await self.runs.start()
-        except Exception as error:
-            self.problem = str(error)
-            raise
-        self.problem = None
+        await self.store.open(_now())
+        await self._hub.complete()  # what runs say is told once
+        await self.runs.start()
 
     # -- sessions --------------------------------------------------------------------------------------------------
 
@@ -257,13 +226,7 @@ class Conversations:
 
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model."""
-        if len(wanted) > MAX_MODEL:
-            return f"its name is too long (max {MAX_MODEL})"
-        try:
-            chain(self.tree(), self.environment, self.agent(key), wanted)
-        except Unusable as error:
-            return str(error)
-        return None
+        return refuse(self.tree(), self.environment, self.agent(key), wanted)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -276,13 +239,14 @@ class Conversations:
 
         `owed`: connection and id of a request that gets another answer when the run is over.
         """
-        await self._must_take(key)
+        await self.must_take(key)
         run, fresh = await self.runs.submit(id, key, self.agent(key), request, owed)
         if fresh and request.keeps:
             self.changes.tell(key, "send")
         return run, fresh
 
-    async def _must_take(self, key: str) -> None:
+    async def must_take(self, key: str) -> None:
+        """Raises SendDenied and StorageFailed."""
         await self.ready()
         session = await self.store.session(key)
         if session is not None and session.entry.get("sendPolicy") == "deny":
@@ -297,30 +261,6 @@ class Conversations:
         """Let those who follow a run know if it is over already. Raises StorageFailed."""
         await self.ready()
         self._following.settle(id, await self.store.run(id))
-
-    async def command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
-        """Do what a chat's command says, and answer it; the caller has asked whether the client may.
-
-        Raises SendDenied, QueueFull and StorageFailed.
-        """
-        await self._must_take(key)
-        if (doing := self._commands.get(id)) is None:
-            doing = self._commands[id] = self._tasks.begin(self._command(id, key, request, command), f"command {id}")
-            doing.add_done_callback(lambda _: self._commands.pop(id))
-        return await asyncio.shield(doing)
-
-    async def _command(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
-        if (known := await self.store.run(id)) is not None:
-            return known, False
-        asked = replace(request, prompt=request.prompt | COMMAND)
-        if command.name == "compact":
-            return await self.runs.submit(id, key, self.agent(key), replace(asked, compact=command.argument))
-        text = await commands.carry_out(self, key, command)
-        with self._owing():
-            run, fresh = await self.store.answer(id, key, self.agent(key), asked, _spoken(text), _now())
-            if fresh:
-                self.runs.tell_ended(run)
-        return run, fresh
 
     @whole
     async def inject(self, key: str, message: Message) -> Row | None:
@@ -348,18 +288,6 @@ class Conversations:
         """Raises StorageFailed."""
         await self.ready()
         return await self.runs.abort(key, id)
-
-
-def _spoken(text: str) -> Message:
-    return {
-        "role": "assistant",
-        "content": [{"type": "text", "text": text}],
-        "provider": "openclaw",
-        "model": "gateway",
-        "stopReason": "stop",
-        "timestamp": _now(),
-        **COMMAND,
-    }
 
 
 def _now() -> int:

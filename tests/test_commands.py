@@ -1,10 +1,12 @@
 """What commands in a chat do to a session, and what they answer."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from gateway.commands import LEVELS, carry_out
+from gateway.conversations import Conversations
 from gateway.link.messages import Text
 from gateway.sessions.records import Request
 from gateway.slash import COMMANDS, Slash
@@ -116,5 +118,32 @@ def test_how_long_it_thinks(tmp_path: Path) -> None:
             assert "Thinking: high" in await say(talk, "status")
             assert await say(talk, "think", "off") == "Thinking: off"
             assert await say(talk, "think") == await say(talk, "think", "a lot") == f"Levels: {', '.join(LEVELS)}"
+
+    run(scenario())
+
+
+def test_a_command_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    async def slowly(conversations: Conversations, key: str, command: Slash) -> str:
+        done.append(command.name)
+        await asyncio.sleep(0.01)
+        return "Done."
+
+    monkeypatch.setattr("gateway.commands.carry_out", slowly)
+
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            conversations = talk.core.conversations
+            ask = ("c1", MAIN, Request(user("/new")), Slash("new"))
+            gone = asyncio.create_task(conversations.commands.do(*ask))
+            await asyncio.sleep(0)
+            gone.cancel()
+            answers = await asyncio.gather(*(conversations.commands.do(*ask) for _ in range(3)))
+            assert {found.id for found, _ in answers} == {"c1"}
+            found, fresh = await conversations.commands.do(*ask)
+            assert not fresh and (found.state, found.answer) == ("done", "Done.")
+            assert done == ["new"] and conversations.commands._doing == {}
+            assert [row.message["role"] for row in await talk.store.rows(MAIN, 10)] == ["user", "assistant"]
 
     run(scenario())

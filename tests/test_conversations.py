@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from gateway import conversations as module
+from gateway import opening
 from gateway.conversations import Conversations
 from gateway.hub import Hub
 from gateway.link.messages import Said, Text
+from gateway.link.spec import COMMAND
 from gateway.paths import Paths
-from gateway.runs.spec import COMMAND
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request
 from gateway.slash import Slash
@@ -83,7 +83,7 @@ def test_what_was_never_opened_is_closed_at_once(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0.02)
+    monkeypatch.setattr(opening, "AGAIN_S", 0.02)
 
     async def scenario() -> None:
         (tmp_path / "gateway").write_text("in the way")
@@ -170,7 +170,7 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
             (script,) = Scripted.by_session.values()
             script.end()
             await until(lambda: conversations.active(MAIN) == [])
-            await conversations.command("c1", MAIN, Request(user("/help")), Slash("help"))
+            await conversations.commands.do("c1", MAIN, Request(user("/help")), Slash("help"))
             assert await conversations.inject(MAIN, assistant("By the way")) is not None
             assert (owed["end"], owed["answer"], owed["append"]) == ([1, 1], [1], [1])
             assert (owed["accept"], owed["begin"], ear.owed) == ([0, 0], [0], 0)
@@ -181,38 +181,11 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
 # -- once --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_command_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[str] = []
-
-    async def slowly(conversations: Conversations, key: str, command: Slash) -> str:
-        done.append(command.name)
-        await asyncio.sleep(0.01)
-        return "Done."
-
-    monkeypatch.setattr("gateway.commands.carry_out", slowly)
-
-    async def scenario() -> None:
-        async with talking(tmp_path) as talk:
-            conversations = talk.core.conversations
-            ask = ("c1", MAIN, Request(user("/new")), Slash("new"))
-            gone = asyncio.create_task(conversations.command(*ask))
-            await asyncio.sleep(0)
-            gone.cancel()
-            answers = await asyncio.gather(*(conversations.command(*ask) for _ in range(3)))
-            assert {found.id for found, _ in answers} == {"c1"}
-            found, fresh = await conversations.command(*ask)
-            assert not fresh and (found.state, found.answer) == ("done", "Done.")
-            assert done == ["new"] and conversations._commands == {}
-            assert [row.message["role"] for row in await talk.store.rows(MAIN, 10)] == ["user", "assistant"]
-
-    run(scenario())
-
-
 def test_no_model_hears_of_commands(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             conversations = talk.core.conversations
-            await conversations.command("c1", MAIN, Request(user("/help")), Slash("help"))
+            await conversations.commands.do("c1", MAIN, Request(user("/help")), Slash("help"))
             rows = await talk.store.rows(MAIN, 10)
             assert all(row.message.items() >= COMMAND.items() for row in rows) and len(rows) == 2
             found, _ = await talk.store.accept("r1", MAIN, "main", Request(user("?")), 1)

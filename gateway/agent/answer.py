@@ -123,16 +123,3 @@ def add(one: Usage, other: Usage) -> Usage:
         one.cache_read + other.cache_read,
         one.cache_write + other.cache_write,
     )
-
-
-def spoken(text: str) -> Message:
-    """A word of the gateway's own in a chat, which no model hears."""
-    return {
-        "role": "assistant",
-        "content": [{"type": "text", "text": text}],
-        "provider": "openclaw",
-        "model": "gateway",
-        "stopReason": "stop",
-        "timestamp": int(time.time() * 1000),
-        "command": True,
-    }

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from gateway.agent import environment, results
-from gateway.agent.answer import Answer, Call, add, spoken
+from gateway.agent.answer import Answer, Call, add
 from gateway.agent.asking import Asking, Emit
 from gateway.agent.behind import Behind
 from gateway.agent.echo import Echo
@@ -15,7 +15,7 @@ from gateway.agent.failed import Failed, Secrets
 from gateway.agent.results import NO_RESULT, Result
 from gateway.agent.source import Source
 from gateway.link.messages import Ended, Failure, Happening, Said, ToolEnded, ToolStarted, Usage
-from gateway.link.spec import Compaction, Message, Model, Spec
+from gateway.link.spec import Compaction, Message, Model, Spec, spoken
 
 if TYPE_CHECKING:
     from gateway.agent.room import Room
@@ -91,7 +91,7 @@ class Conversation:
                 await self._emit(what)
         if self._spec.prompt:
             done = "nothing to sum up" if said is None else f"{said['tokensBefore']} → {said['tokensAfter']} tokens"
-            await self._emit(Said(spoken(f"Compacted: {done}.")))
+            await self._emit(Said(spoken(f"Compacted: {done}.", _now())))
         return Ended("done")
 
     async def _run_tools(self, answer: Answer) -> None:
@@ -162,5 +162,9 @@ def _tool_message(call: Call, result: Result) -> Message:
         "toolName": call.name,
         "content": result.blocks,
         "isError": not result.ok,
-        "timestamp": int(time.time() * 1000),
+        "timestamp": _now(),
     }
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pydantic_ai.exceptions import UserError
 
 from gateway.agent import tokens
-from gateway.agent.answer import Answer, Call, spell_usage, spoken
+from gateway.agent.answer import Answer, Call, spell_usage
 from gateway.agent.failed import Failed, Secrets
 from gateway.agent.forms import LEFT_OUT, Form, as_it_was, plainer
 from gateway.agent.measure import Measure, known, reserve
@@ -25,7 +25,7 @@ from gateway.agent.models import Models, Note, Offered, forget_clients
 from gateway.agent.shortening import LEAST_RESULT, cut_blocks, cut_results, recent, share
 from gateway.agent.summary import Summarizer
 from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
-from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec
+from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spoken
 
 __all__ = ["Room", "forget_clients", "make"]
 
@@ -242,7 +242,7 @@ class Room:
         log.info("the conversation %s is summed up: about %d tokens of %d", self._spec.session, after, before)
         yield Said(entry)
         if self._how.notify and not forced:
-            yield Said(spoken(f"🧹 Auto-compaction complete ({before} → {after} tokens)."))
+            yield Said(spoken(f"🧹 Auto-compaction complete ({before} → {after} tokens).", entry["timestamp"]))
 
     # -- how large everything is -----------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from gateway.config.substitute import Lookup, config_env
 from gateway.config.untyped import Unusable, cut, section, text, whole
 from gateway.link.spec import Bounds, Model
 
+MAX_MODEL = 512
+"""Characters of a model's name: a session's row keeps it, and every list of sessions carries it."""
 MAX_TIMEOUT_S = 172_800
 """Of a run: the most that a config may set, and what its 0 for no limit comes to. Two days, as OpenClaw has it."""
 THINKING = ("off", "minimal", "low", "medium", "high", "xhigh")
@@ -63,6 +65,17 @@ def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None =
     for each in found:
         unique.setdefault((each.provider, each.id), each)
     return list(unique.values())
+
+
+def refuse(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str) -> str | None:
+    """Why a session cannot have a model."""
+    if len(wanted) > MAX_MODEL:
+        return f"its name is too long (max {MAX_MODEL})"
+    try:
+        chain(tree, env, agent_id, wanted)
+    except Unusable as error:
+        return str(error)
+    return None
 
 
 def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = None) -> Ref:

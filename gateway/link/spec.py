@@ -16,6 +16,22 @@ Message = dict[str, Any]
 `{role: compaction, summary, firstKeptEntryId, tokensBefore, tokensAfter, timestamp}` says what models see of what was
 said before it: the summary, then the messages from that entry on. Of a history it is the first message."""
 COMPACTION = "compaction"
+COMMAND = {"command": True}
+"""Marks what the gateway was told in a chat, and what it answered: no model hears of it."""
+
+
+def spoken(text: str, now: int) -> Message:
+    """A word of the gateway's own in a chat. `now`: milliseconds since 1970."""
+    return {
+        "role": "assistant",
+        "content": [{"type": "text", "text": text}],
+        "provider": "openclaw",
+        "model": "gateway",
+        "stopReason": "stop",
+        "timestamp": now,
+        **COMMAND,
+    }
+
 
 Api = Literal[
     "builtin", "openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai", "ollama"

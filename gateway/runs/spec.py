@@ -21,9 +21,6 @@ from gateway.link.spec import Spec
 from gateway.sessions.records import Past, Run
 from gateway.sessions.store import Store
 
-COMMAND = {"command": True}
-"""Marks what the gateway was told in a chat, and what it answered: no model hears of it."""
-
 
 class Specifier:
     def __init__(self, store: Store, state: Path, tree: Callable[[], dict[str, Any]], environment: Lookup) -> None:

@@ -89,7 +89,9 @@ def test_forty_days_of_talk_in_one_session_never_end_in_an_error(tmp_path: Path,
                 assert session is not None and session.compactions == len(found) and 3 <= len(found) <= 12
                 said = [row for row in await talk.store.rows(MAIN, 10_000) if row.message["role"] == "user"]
                 assert len(said) == DAYS + 1, "nothing is forgotten"
-                status = await talk.core.conversations.command("st", MAIN, Request(user("/status")), Slash("status"))
+                status = await talk.core.conversations.commands.do(
+                    "st", MAIN, Request(user("/status")), Slash("status")
+                )
                 assert f"Compactions: {len(found)}" in status[0].answer
 
     run(scenario())
@@ -105,7 +107,7 @@ def test_compact_sums_up_with_what_the_user_wants_and_keeps_everything(tmp_path:
                 await say(talk, f"r{number}", f"number {number} " + "x" * 400)
             conversations = talk.core.conversations
             told = Request(user("/compact the numbers"))
-            await conversations.command("c", MAIN, told, Slash("compact", "the numbers"))
+            await conversations.commands.do("c", MAIN, told, Slash("compact", "the numbers"))
             ended = await conversations.runs.wait("c", 30)
             (entry,) = await entries(talk)
             assert ended is not None and ended.state == "done"

@@ -128,7 +128,7 @@ async def chat_send(call: Call, params: SendParams) -> Sent:
     id, thinking = params.idempotency_key, params.thinking or None
     if command is not None:
         request = Request(said.message(said.text), thinking=thinking, timeout_ms=timeout)
-        run, fresh = await stored(conversations.command(id, key, request, command))
+        run, fresh = await stored(conversations.commands.do(id, key, request, command))
     else:
         async with kept(call, id, said) as message:
             request = Request(message, thinking=thinking, timeout_ms=timeout)

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.conversations import MAX_MODEL
+from gateway.config.models import MAX_MODEL
 from gateway.protocol.params import MAX_TEXT
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.session_patch import _ABSENT, _LEVELS, MAX_SETTING, PatchParams
