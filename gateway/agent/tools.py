@@ -20,7 +20,7 @@ from gateway.agent.answer import Call
 from gateway.agent.behind import Behind, Key
 from gateway.agent.explaining import explain
 from gateway.agent.failed import Secrets
-from gateway.agent.names import unique_name
+from gateway.agent.names import Names
 from gateway.agent.policy import forbidding, idle_patterns, passes_filter
 from gateway.agent.results import Result
 from gateway.agent.schemas import LEFT_OUT
@@ -69,7 +69,7 @@ class Toolbox:
         self._behind = behind
         self._running: list[Running] = []
         self._places: dict[str, _Place] = {}
-        self._taken: set[str] = set()
+        self._names = Names()
         self._late: dict[str, float] = {}
         """Seconds that servers took which were told of as slow."""
         self.tools: list[Tool] = []
@@ -178,8 +178,7 @@ class Toolbox:
             if wrong is not None:
                 left_out.append((tool.name, wrong))
                 continue
-            name = unique_name(server.prefix or server.name, tool.name, self._taken)
-            self._taken.add(name.lower())
+            name = self._names.unique(server.prefix or server.name, tool.name)
             self._places[name] = _Place(running, tool.name)
             self.tools.append(Tool(name, tool.description or "", tool.input_schema))
         if left_out:
