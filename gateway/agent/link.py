@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway import __version__
+from gateway.agent.failed import quote
 from gateway.agent.lines import Lines, LineTooLong
 from gateway.agent.runs import Run, Runs, TooMany
 from gateway.link.messages import (
@@ -29,6 +30,7 @@ from gateway.link.messages import (
     ToAgent,
     ToGateway,
     Welcome,
+    asked_run_of,
     decode_to_agent,
     encode,
 )
@@ -152,9 +154,22 @@ class Connection:
                 for line in self._lines.feed(data):
                     if not self._open:
                         return
-                    await self._handle(decode_to_agent(line))
+                    await self._read(line)
                     if self._version is not None:
                         patience.reschedule(None)
+
+    async def _read(self, line: bytes) -> None:
+        try:
+            message = decode_to_agent(line)
+        except msgspec.DecodeError as error:
+            if self._version is None or (run := asked_run_of(line)) is None:
+                raise
+            why = f"the agent ({__version__}) cannot read what it is asked for: {quote(str(error))}. "
+            why += "Restart openclaw-agent.service."
+            log.error("run %s: %s", run, why)
+            await self._say(Refused(run, Failure("internal", why, retryable=True)))
+        else:
+            await self._handle(message)
 
     async def _handle(self, message: ToAgent) -> None:
         match message:

@@ -18,7 +18,9 @@ idempotent: the run that is there goes on. There is one gateway at a time: who s
 A hello acknowledges what it names. Events are sent of runs that the hello or a start has named; a run that neither has
 named is nobody's, and an abort lets go of it without a word. Hello may be said again on the same connection, by the
 next image of the gateway: it passes over whatever comes before its welcome, and knows events that it has already by
-their numbers. Empty lines are nothing; a line that cannot be read, or is too long, ends the connection.
+their numbers. Empty lines are nothing; a line that cannot be read, or is too long, ends the connection. But a start
+that cannot be read is refused, because a newer gateway may ask for what an older agent does not know; and of an event,
+the run that it is of is ended.
 
 After a connection has ended, the gateway says hello on the next one, and hears of each run how it goes on, or that it
 is lost. An agent that leaves (idle, or told to stop) leaves without a word: a start that it has not read is lost with
@@ -246,6 +248,23 @@ class _Addressed(Struct, tag_field="type", tag="event"):
 
 
 _addressed = msgspec.json.Decoder(_Addressed)
+
+
+class _Asked(Struct, tag_field="type", tag="start"):
+    """A start, whatever it asks for."""
+
+    run: str
+
+
+_asked = msgspec.json.Decoder(_Asked)
+
+
+def asked_run_of(line: bytes) -> str | None:
+    """Which run a start is to begin that cannot be read; None if not even that can be."""
+    try:
+        return _asked.decode(line).run
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def run_of(line: bytes) -> str | None:

@@ -280,6 +280,25 @@ def test_garbage_cuts_its_connection_only(line: bytes, caplog: pytest.LogCapture
     run(test())
 
 
+def test_a_start_of_what_an_older_agent_does_not_know_is_refused_and_the_others_go_on() -> None:
+    """Its gateway is newer: cut, it would ask again on the next connection."""
+    asked = encode(Start("new", spec("x"))).replace(b'"api":"builtin"', b'"api":"telepathy"')
+
+    async def test() -> None:
+        async with side() as agent:
+            peer = await agent.connect()
+            await peer.greet()
+            script = await begin(peer)
+            await peer.send(asked)
+            refused = await peer.until(Refused)
+            assert refused.run == "new" and refused.failure.retryable
+            assert "telepathy" in refused.failure.message and __version__ in refused.failure.message
+            script.happen(Text("a"))
+            await peer.until(Text)
+
+    run(test())
+
+
 def test_garbage_after_the_hello_leaves_the_runs_for_the_next_connection() -> None:
     async def test() -> None:
         async with side() as agent:
