@@ -12,7 +12,7 @@ import os
 import re
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,15 +118,19 @@ def _line(file: File, path: Path) -> str:
 
 
 def _must_have_room(folder: Path, files: Sequence[File]) -> None:
-    sizes = []
-    for each in os.scandir(folder):
-        with suppress(FileNotFoundError):  # another message was refused just now
-            sizes.append(each.stat(follow_symlinks=False).st_size)
+    sizes = list(_sizes(folder))
     if len(sizes) + len(files) > MAX_KEPT_FILES:
         raise NotKept(f"{folder} has {len(sizes)} files, and may have {MAX_KEPT_FILES}: delete some of them")
     coming = sum(len(file.data) // 4 * 3 for file in files)
     if sum(sizes) + coming > MAX_KEPT:
         raise NotKept(f"{folder} has {sum(sizes)} bytes, and may have {MAX_KEPT}: delete some of its files")
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    with os.scandir(folder) as found:
+        for each in found:
+            with suppress(FileNotFoundError):  # somebody makes room meanwhile
+                yield each.stat(follow_symlinks=False).st_size
 
 
 def _write(path: Path, data: bytes) -> None:
