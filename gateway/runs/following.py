@@ -1,10 +1,10 @@
-"""What a run says, for whoever reads it at a pace of his own: its text in one place, and how far each reader is in it.
+"""What a run says, for whoever reads it at a pace of their own: its text in one place, and how far each reader is.
 
 An answer that breaks off and is begun anew (`Void`, or another agent) cannot be taken back from whoever has read it. As
 long as it says the same again its readers wait; where it says something else, those who have read further are `Broken`.
 
-A reader can go on in another process, from the `Place` that he has left: the text that is there begins with what is
-stored of the run, and what he has not read of it goes with him.
+A reader can go on in another process, from the `Place` that they have left: the text that is there begins with what is
+stored of the run, and what they have not read of it goes with them.
 """
 
 from collections.abc import Callable
@@ -31,11 +31,11 @@ class Place(Struct, frozen=True, omit_defaults=True):
     since: int = 0
     """The run's event up to which the rest is true; 0 is the beginning."""
     rest: str = ""
-    """What he has not read until there."""
+    """What they have not read until there."""
     ahead: str = ""
-    """What he has read beyond it, of an answer that has begun anew since."""
+    """What they have read beyond it, of an answer that has begun anew since."""
     broken: bool = False
-    """What he has read does not hold."""
+    """What they have read does not hold."""
 
 
 BEGINNING = Place()
@@ -82,7 +82,7 @@ class Script:
     def again(self, live: Live) -> None:
         """The run as a whole begins anew."""
         for reader in self.readers:
-            reader.broken |= reader.position is None  # nobody knows what it was that he has read
+            reader.broken |= reader.position is None  # nobody knows what it was that they have read
         self._void(0)
         self._now(live.seq)
 
@@ -161,7 +161,7 @@ class Reader:
     def align(self) -> None:
         seq = self._script.seq
         if self.position is None and seq is not None and seq >= self._place.since:
-            self.broken |= seq > self._place.since  # nobody knows where he was in what has been said since
+            self.broken |= seq > self._place.since  # nobody knows where they were in what has been said since
             self.position = len(self._script.text) + len(self._place.ahead)
             if self._place.ahead:
                 self._script.expect(self._place.ahead)
@@ -179,7 +179,7 @@ class Reader:
         return self._script.run
 
     def place(self) -> Place:
-        """Where he is now."""
+        """Where they are now."""
         if self.position is None:
             return Place(self._place.since, self._rest, self._place.ahead, self.broken)
         script, rest = self._script, self._rest + self._script.text.between(self.position, len(self._script.text))

@@ -1,7 +1,7 @@
 """Runs from their acceptance to their end: one at a time in a session, the others behind it in order.
 
-What is accepted is on disk before it is answered. Whoever waits here may be cancelled: what he has asked for is done
-all the same.
+What is accepted is on disk before it is answered. Whoever waits here may be cancelled: what they have asked for is
+done all the same.
 """
 
 import asyncio
