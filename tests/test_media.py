@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -110,12 +112,20 @@ def test_there_is_room_up_to_a_bound_for_all_of_them(
     assert len(os.listdir(tmp_path / FOLDER)) == 2
 
 
-def test_a_file_that_goes_while_room_is_looked_for_is_no_reason(
+def test_a_file_that_goes_while_they_are_counted_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Gone:
-        def stat(self, **_: bool) -> os.stat_result:
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+    scandir = os.scandir
 
-    monkeypatch.setattr(os, "scandir", lambda folder: [Gone()])
-    assert len(keep(tmp_path, [File("a.txt", "text/plain", "YQ==")])) == 1
+    @contextmanager
+    def emptied(folder: Path) -> Iterator[Iterable[os.DirEntry[str]]]:
+        with scandir(folder) as found:
+            entries = list(found)
+        for entry in entries:
+            Path(entry).unlink()
+        yield entries
+
+    keep(tmp_path, [File("a", UNKNOWN, "aGk=")])
+    monkeypatch.setattr(os, "scandir", emptied)
+    (kept,) = keep(tmp_path, [File("b", UNKNOWN, "aGk=")])
+    assert kept.read_bytes() == b"hi"
