@@ -4,10 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gateway.agent import pictures
 from gateway.link.spec import Message
-
-NO_PICTURE = {"type": "text", "text": "[an image that was shown here before, and which is left out]"}
-_SHOWN = ("image", "document", "file", "audio", "video")
 
 Form = Callable[[Sequence[Message]], list[Message]]
 
@@ -17,8 +15,7 @@ def as_it_was(messages: Sequence[Message]) -> list[Message]:
 
 
 def without_pictures(messages: Sequence[Message]) -> list[Message]:
-    """And without documents."""
-    return [_without(each) if _shows(each) else each for each in messages]
+    return [pictures.without(each, pictures.REFUSED) for each in messages]
 
 
 def in_words(messages: Sequence[Message]) -> list[Message]:
@@ -36,14 +33,10 @@ def plainer(form: Form, messages: Sequence[Message]) -> Form | None:
 
 FORMS: tuple[Form, ...] = (as_it_was, without_pictures, in_words)
 LEFT_OUT: dict[Form, str] = {
-    without_pictures: "old pictures and documents",
+    without_pictures: "old pictures",
     in_words: "old pictures, thinking and calls of tools",
 }
 """What a form leaves out, for the user."""
-
-
-def _without(message: Message) -> Message:
-    return {**message, "content": [_words(block) for block in _blocks(message)]}
 
 
 def _spell(message: Message) -> Message:
@@ -61,14 +54,6 @@ def _spell(message: Message) -> Message:
 def _call(block: dict[str, Any]) -> dict[str, Any]:
     arguments = json.dumps(block.get("arguments"), ensure_ascii=False, default=str)
     return {"type": "text", "text": f"[called {block.get('name')} with {arguments}]"}
-
-
-def _words(block: dict[str, Any]) -> dict[str, Any]:
-    return NO_PICTURE if block.get("type") in _SHOWN else block
-
-
-def _shows(message: Message) -> bool:
-    return any(block.get("type") in _SHOWN for block in _blocks(message))
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:

@@ -36,7 +36,6 @@ BEGINNING = "[What came before is not known.]"
 """For a conversation that the assistant has begun, which providers do not take."""
 NOTHING = "[no text]"
 """For a message without words, which some providers do not take."""
-OLD_PICTURE = "[an old image, left out because there are many]"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MISTRALS_ID = re.compile(r"[A-Za-z0-9]{9}")
 
@@ -179,7 +178,7 @@ def _with_newest_pictures(messages: list[ModelMessage]) -> list[ModelMessage]:
                 if isinstance(picture := content[number], BinaryContent):
                     count, room = count - 1, room - len(picture.data)
                     if count < 0 or room < 0:
-                        content[number] = OLD_PICTURE
+                        content[number] = pictures.OLD
     return messages
 
 

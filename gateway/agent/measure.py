@@ -140,7 +140,7 @@ def _reported(model: Model, history: Sequence[Message], overhead: int) -> float:
     begun = next((each.get("timestamp") or 0 for each in history if each.get("role") == COMPACTION), -1)
     for number in range(len(history) - 1, -1, -1):
         message = history[number]
-        asked, _ = tokens.measured(message)
+        asked = tokens.measured(message)
         if asked < MEASURABLE or message.get("model") != model.id or message.get("provider") != model.provider:
             continue
         if (message.get("timestamp") or 0) <= begun:

@@ -40,6 +40,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
+from gateway.agent import pictures
 from gateway.agent.answer import Answer, Call
 from gateway.agent.closing import closing
 from gateway.agent.failed import Failed, Secrets
@@ -48,7 +49,6 @@ from gateway.agent.history import result_content, to_models, tool_return
 from gateway.agent.providers import forget_clients, model_of, settings_of
 from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
-from gateway.agent.textonly import for_text_only, words_for
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model, Spec
 from gateway.unicode import well_formed, well_formed_json, well_formed_value
@@ -161,14 +161,16 @@ class Models:
     def _content(self, blocks: list[dict[str, Any]]) -> Any:
         # Which model is asked next is not known; those that take no pictures are most of them alone.
         if not all(model.pictures for model in self._spec.models):
-            blocks = [words_for(block) for block in blocks]
+            blocks = [pictures.in_words(block, pictures.TEXT_ONLY) for block in blocks]
         return result_content(blocks, self._spec.models[0].api)
 
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
         """In a thread: it imports the provider's library, and a history may hold many pictures."""
         number = self._spec.models.index(model)
         if number not in self._prepared:
-            past = self._past if model.pictures else [for_text_only(message) for message in self._past]
+            past = self._past
+            if not model.pictures:
+                past = [pictures.without(message, pictures.TEXT_ONLY) for message in past]
             self._prepared[number] = model_of(model), to_models(past, model)
         return self._prepared[number]
 

@@ -1,13 +1,21 @@
-"""Pictures of a transcript, as a provider takes them: judged by their bytes, whatever their label says. Pure."""
+"""Pictures of a transcript, as a provider takes them: judged by their bytes, whatever their label says. Pure.
+
+One that a model is not shown has words in its place.
+"""
 
 import base64
 import binascii
 import re
 from typing import Any
 
-from gateway.link.spec import Api
+from gateway.link.spec import Api, Message
 
 UNREADABLE = "[an image that cannot be read]"
+TEXT_ONLY = "[An image is left out: this model takes text only.]"
+"""For a model whose `input` says so (`models[].input`)."""
+REFUSED = "[an image that was shown here before, and which is left out]"
+"""For a provider that has refused the conversation with it."""
+OLD = "[an old image, left out because the conversation is long, or has many]"
 _COMMON = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 TAKEN: dict[Api, frozenset[str]] = {
     "anthropic-messages": _COMMON,
@@ -90,3 +98,18 @@ def is_whole(data: bytes, kind: str) -> bool:
         case "image/webp":
             return len(data) >= int.from_bytes(data[4:8], "little") + 8
     return True
+
+
+def without(message: Message, words: str) -> Message:
+    """A message with words in the place of each picture."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [in_words(block, words) for block in content]}
+
+
+def in_words(block: Any, words: str) -> Any:
+    """A block, or the words in its place if it is a picture. Documents and the like are told in words anyway
+    (`history`)."""
+    is_picture = isinstance(block, dict) and block.get("type") == "image"
+    return {"type": "text", "text": words} if is_picture else block

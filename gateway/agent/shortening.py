@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.agent import tokens
+from gateway.agent.pictures import OLD, in_words
 from gateway.link.spec import COMPACTION, Message
 
 OLD_RESULT = 2000
@@ -12,7 +13,6 @@ LEAST_RESULT = 200
 """Characters that are left of a result, however little room there is."""
 NOTE = 100
 """Characters of what says that something is left out; less is not worth it."""
-OLD_PICTURE = {"type": "text", "text": "[an old picture, left out because the conversation is long]"}
 
 
 def cut_text(text: str, most: int) -> str:
@@ -32,10 +32,8 @@ def cut_blocks(blocks: Iterable[dict[str, Any]], most: int, *, pictures: bool) -
             text = cut_text(str(block.get("text", "")), max(most, LEAST_RESULT))
             most -= len(text)
             found.append({**block, "text": text})
-        elif block.get("type") == "image" and not pictures:
-            found.append(OLD_PICTURE)
         else:
-            found.append(block)
+            found.append(block if pictures else in_words(block, OLD))
     return found
 
 

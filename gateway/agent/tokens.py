@@ -44,13 +44,12 @@ def chars(tokens: float) -> int:
     return max(int(tokens * OTHER_BYTES), 0)
 
 
-def measured(message: Message) -> tuple[int, int]:
-    """What a provider has said of an answer: tokens of all that was asked, and of the answer. (0, 0) without it."""
+def measured(message: Message) -> int:
+    """What a provider has said of an answer: tokens of all that was asked. 0 without it."""
     usage = message.get("usage")
     if message.get("role") != "assistant" or not isinstance(usage, dict):
-        return 0, 0
-    asked = sum(_number(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
-    return asked, _number(usage.get("output"))
+        return 0
+    return sum(_number(usage.get(name)) for name in ("input", "cacheRead", "cacheWrite"))
 
 
 def _of_block(block: dict[str, Any]) -> int:

@@ -19,8 +19,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from gateway.agent.history import BEGINNING, NOTHING, OLD_PICTURE, result_content, to_models, user_content
-from gateway.agent.pictures import MAX_PICTURES, UNREADABLE
+from gateway.agent.history import BEGINNING, NOTHING, result_content, to_models, user_content
+from gateway.agent.pictures import MAX_PICTURES, OLD, UNREADABLE
 from gateway.agent.results import NO_RESULT
 from gateway.link.spec import Message, Model
 
@@ -210,7 +210,7 @@ def test_of_many_pictures_the_newest_are_told() -> None:
         for message in ({"role": "user", "content": [text(str(number)), picture]}, assistant(text("ok")))
     ]
     told = said(to_models(messages, CLAUDE), UserPromptPart)
-    assert [OLD_PICTURE in content for content in told] == [True] * 2 + [False] * MAX_PICTURES
+    assert [OLD in content for content in told] == [True] * 2 + [False] * MAX_PICTURES
 
 
 BLOCKS = st.one_of(

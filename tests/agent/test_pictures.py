@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent import pictures
-from gateway.agent.pictures import MOST, UNREADABLE, decode, is_whole, kind_of, read
+from gateway.agent.pictures import MOST, TEXT_ONLY, UNREADABLE, decode, is_whole, kind_of, read, without
 from gateway.link.spec import Api
 
 PNG = b"\x89PNG\r\n\x1a\n....IEND\xaeB`\x82"
@@ -76,3 +76,11 @@ def test_any_bytes_are_of_a_kind_or_none(data: bytes) -> None:
     kind = kind_of(data)
     assert kind is None or isinstance(is_whole(data, kind), bool)
     assert pictures.MAX_PICTURES > 0
+
+
+def test_words_in_the_place_of_a_picture() -> None:
+    said = {"type": "text", "text": "what is it?"}
+    told = without({"role": "user", "content": [said, block(PNG), 5]}, TEXT_ONLY)
+    assert told == {"role": "user", "content": [said, {"type": "text", "text": TEXT_ONLY}, 5]}
+    for content in ("text", [said], None):
+        assert without({"role": "user", "content": content}, TEXT_ONLY) == {"role": "user", "content": content}

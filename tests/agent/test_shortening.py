@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent import tokens
+from gateway.agent.pictures import OLD
 from gateway.agent.shortening import (
     LEAST_RESULT,
     NOTE,
-    OLD_PICTURE,
     cut_blocks,
     cut_results,
     cut_text,
@@ -38,7 +38,7 @@ def test_a_result_shares_its_bound_among_its_blocks() -> None:
     picture = {"type": "image", "data": "A"}
     blocks = [{"type": "text", "text": "x" * 5000}, {"type": "text", "text": "y" * 5000}, picture]
     cut = cut_blocks(blocks, 1000, pictures=False)
-    assert sum(len(block["text"]) for block in cut[:2]) < 1000 + LEAST_RESULT + 2 * NOTE and cut[2] == OLD_PICTURE
+    assert sum(len(block["text"]) for block in cut[:2]) < 1000 + LEAST_RESULT + 2 * NOTE and cut[2]["text"] == OLD
     assert cut_blocks([picture], 1000, pictures=True) == [picture]
 
 

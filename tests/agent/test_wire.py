@@ -12,7 +12,7 @@ import pytest
 
 from gateway.agent import wire
 from gateway.agent.failed import Failed
-from gateway.agent.textonly import LEFT_OUT
+from gateway.agent.pictures import TEXT_ONLY
 from gateway.link.messages import Usage
 from gateway.link.spec import Api, Bounds, Model, Spec, Tls, Way
 from tests.agent.script import Script
@@ -180,7 +180,7 @@ def test_a_model_that_takes_text_only_gets_no_pictures() -> None:
             await Asked(Spec("s", "main", prompt, [model], bounds=Bounds(silence_ms=5000))).ask()
             await wire.connections().aclose()
             said = str(provider.got[0].body["messages"])
-            assert LEFT_OUT in said and "aGFsbG8=" not in said
+            assert TEXT_ONLY in said and "aGFsbG8=" not in said
 
     asyncio.run(asyncio.wait_for(test(), 60))
 
