@@ -1,6 +1,7 @@
 """What a command in a chat does, and what it answers."""
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -125,3 +126,7 @@ async def _set(conversations: "Conversations", key: str, name: str, value: str |
         return rest if value is None else {**rest, name: value}
 
     await conversations.patch(key, change)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
