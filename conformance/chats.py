@@ -11,6 +11,7 @@ from conformance.providing import MODEL, NAME, OTHER_MODEL, OTHER_NAME
 from conformance.scene import Act, Message, Scene
 from conformance.sight import Sight
 from gateway.agent.echo import INTRODUCTION
+from gateway.config.vocabulary import FIRST
 
 PACE_MS = 80
 """Of a word of the built-in model: then an answer has a middle."""
@@ -18,6 +19,8 @@ LIMIT_SECONDS = 90.0
 """For one act on average, its restart counted."""
 REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json (HTTP 401): no, because of 401"
 NAMED = "A name for it"
+OWN = "agent:main:conformance"
+"""The session of `with_provider`, where a page does not make one itself."""
 
 
 def echo(pace_ms: int) -> dict[str, Any]:
@@ -25,18 +28,20 @@ def echo(pace_ms: int) -> dict[str, Any]:
     return {"models": {"providers": {"builtin": {"paceMs": pace_ms}}}}
 
 
-def with_echo(modern: bool) -> tuple[Act, ...]:
+def with_echo(client: Client) -> tuple[Act, ...]:
     """In an agent's main session."""
+    modern = client.protocol >= 4
     long, middle = _words("stop", 150), _words("restart", 90)
     while_written = _words("opened", 60)
+    stopped = (_user(long), ("assistant", "…"))
     first, second = _words("first", 30), "and then the second"
     reset = () if modern else (_user("/new"), _assistant("New session. What was said before is forgotten."))
     return (
         _said("send", "alpha beta gamma"),
         Act("reload", "reload", ends=_exchange("alpha beta gamma"), whole=_echo("alpha beta gamma")),
         # v21 takes what an aborted answer had from the page, also beside OpenClaw's own gateway; it is in the history.
-        Act("stop", "stop", (long,), ((_user(long), ("assistant", "…")) if modern else (_user(long),)), _echo(long)),
-        Act("reload", "reload after stop", ends=(_user(long), ("assistant", "…")), whole=_echo(long)),
+        Act("stop", "stop", (long,), stopped[:1] if client.version == FIRST else stopped, _echo(long)),
+        Act("reload", "reload after stop", ends=stopped, whole=_echo(long)),
         Act("queue", "queue", (first, second), (*_exchange(first), *_exchange(second))),
         Act("reopen", "reload in the middle", (while_written,), _exchange(while_written), _echo(while_written)),
         Act("restart", "restart", (middle,), _exchange(middle), _echo(middle)),
@@ -47,28 +52,31 @@ def with_echo(modern: bool) -> tuple[Act, ...]:
     )
 
 
-def with_provider(modern: bool) -> tuple[Act, ...]:
+def with_provider(client: Client) -> tuple[Act, ...]:
     """In a session of its own."""
+    modern = client.protocol >= 4
     first, then = "zeta eta theta", "iota kappa"
     picked = (
         Act("choose", "choose a model", (NAME, OTHER_NAME), shows=(OTHER_NAME,)),
         _said("send to the chosen model", then, _provided),
     )
-    refused = "!401 lambda"
+    refused = "!401 !times=1 lambda"
     with_reason = (_user(refused), _assistant(REFUSAL))
     listed = Act("models", "models", shows=(f'"id": "{MODEL}"', f'"id": "{OTHER_MODEL}"'))
     return (
         Act("begin", "new session"),
         _said("send to a provider", first, _provided),
         *(picked if modern else ()),
-        Act("sessions", "sessions", shows=(first,) if modern else ("agent:main:conformance",)),
-        Act("rename", "rename", (NAMED,), shows=(NAMED,)),
-        Act("remove", "delete", hides=(NAMED,)),
+        Act("sessions", "sessions", shows=(first,) if modern else (OWN,)),
+        # The last ones of protocol 3 show a name in its field alone, where chats.mjs reads it, and the key beside it.
+        Act("rename", "rename", (NAMED,), shows=(NAMED,) if modern or client.version == FIRST else (OWN,)),
+        Act("remove", "delete", hides=(NAMED,) if modern else (NAMED, OWN)),
         Act("begin", "another session"),
         # v21 hears of it by the event alone, and sees the reason among the messages when it looks again.
         Act("send", "refused", (refused,), with_reason if modern else with_reason[:1], error=REFUSAL),
         Act("reload", "reload after refused", ends=with_reason),
-        _said("send after refused", "mu nu", _provided),
+        # What was refused has no answer, so the model is told it with what comes next, as one message.
+        _said("send after refused", "mu nu", lambda text: _provided(f"lambda {text}")),
         *(() if modern else (listed,)),
     )
 

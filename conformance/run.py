@@ -97,7 +97,7 @@ def _talks(
         for done in tui.talk(client, homes[client.version], gateway):
             _keep(done)
             yield done
-        yield from chats.converse(client, gateway, port, chats.with_echo(client.protocol >= 4), "echo")
+        yield from chats.converse(client, gateway, port, chats.with_echo(client), "echo")
     gateway.configure()
 
 
@@ -105,10 +105,10 @@ def _chats(options: argparse.Namespace, clients: list[Client], gateway: Gateway,
     """After the pages: what fails here on purpose would stand in their log."""
     if not _with_chats(options):
         return
-    with providing.provider(gateway.enter) as provider:
-        gateway.configure(**providing.config(provider))
-        for client in clients:
-            yield from chats.converse(client, gateway, port, chats.with_provider(client.protocol >= 4), "provider")
+    for client in clients:
+        with providing.provider(gateway.enter) as provider:  # it refuses once
+            gateway.configure(**providing.config(provider))
+            yield from chats.converse(client, gateway, port, chats.with_provider(client), "provider")
 
 
 def _with_chats(options: argparse.Namespace) -> bool:
