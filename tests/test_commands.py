@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.commands import LEVELS, carry_out
+from gateway.commands import carry_out
+from gateway.config.models import THINKING
 from gateway.conversations import Conversations
 from gateway.link.messages import Text
 from gateway.sessions.records import Request
@@ -117,7 +118,7 @@ def test_how_long_it_thinks(tmp_path: Path) -> None:
             assert await say(talk, "think", "HIGH") == "Thinking: high"
             assert "Thinking: high" in await say(talk, "status")
             assert await say(talk, "think", "off") == "Thinking: off"
-            assert await say(talk, "think") == await say(talk, "think", "a lot") == f"Levels: {', '.join(LEVELS)}"
+            assert await say(talk, "think") == await say(talk, "think", "a lot") == f"Levels: {', '.join(THINKING)}"
 
     run(scenario())
 
