@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,14 @@ from gateway.config.fingerprint import fingerprint
 from gateway.config.vocabulary import FIRST, LATEST
 from gateway.protocol.scopes import ADMIN
 from gateway.report import ReloadResult
-from gateway.rpc.methods.config import config_get
-from gateway.rpc.methods.config_write import config_patch, config_set
-from tests.fakes.core import FakeCore
+from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 
 WRITTEN = '{ gateway: { mode: "local", port: 18789, auth: { mode: "token", token: "t0k" } } }'
 FORMER = """{
   agent: { model: "anthropic/claude-opus-4-5", workspace: "~/clawd", modelFallbacks: ["openai/gpt-5.2"] },
   identity: { name: "Sam" },
+  agents: { list: [{ id: "sam" }, { id: "work", name: "Work" }] },
   gateway: { mode: "local", token: "t0k" },
   telegram: { botToken: "123:abc" },
   mcpServers: { files: { command: "npx", args: ["-y", "server"], disabled: true } },
@@ -40,7 +40,7 @@ SCHEMA = "import('{place}').then((m) => console.log(JSON.stringify(m.buildConfig
 
 def check(client: Client, home: Path) -> Iterator[Run]:
     """What OpenClaw's `config validate` says, and whether the keys are still those of its schema."""
-    for name, text in (("config.set of config.get", _sent_back(home / "sent")), ("config migrate", _migrated())):
+    for name, text in written(home / "written").items():
         yield _validate(client, f"config validate ({name})", home / "validated", text)
     began, known = time.monotonic(), _file(client.version).read_text()
     same = known == keys(_schema(client, home))
@@ -54,25 +54,49 @@ def keys(schema: dict[str, Any]) -> str:
     return "".join(f"{key}\t{json.dumps(tree[key], separators=(',', ':'), sort_keys=True)}\n" for key in sorted(tree))
 
 
+def written(folder: Path) -> dict[str, str]:
+    """Files by what wrote them; each of `folder`'s own folders has one."""
+    return {
+        "config.set of config.get": _sent_back(folder / "sent"),
+        "agents.create": _with_an_agent(folder / "agent"),
+        "config migrate": migration.migrate(FORMER).text,
+    }
+
+
 def _sent_back(folder: Path) -> str:
     """As a client does it that changes one key of the whole."""
-    folder.mkdir(parents=True)
-    path = folder / "openclaw.json"
-    path.write_text(WRITTEN)
-    path.chmod(0o600)
-    core = FakeCore(snapshot=files.read(path, {}, folder), reloaded=ReloadResult("hot", "applied"))
-    methods, peer = (config_get, config_set, config_patch), make_peer(4, ADMIN)
-    shown = call(core, peer, "config.get", {}, methods)["payload"]["config"]
+    core = _core(folder)
+    shown = _call(core, "config.get", {})["config"]
     shown["logging"] = {"level": "debug"}
     hash = fingerprint(core.paths.state, core.snapshot.raw_hash)
-    answer = call(core, peer, "config.set", {"raw": json.dumps(shown), "baseHash": hash}, methods)
+    _call(core, "config.set", {"raw": json.dumps(shown), "baseHash": hash})
+    return core.paths.config.read_text()
+
+
+def _with_an_agent(folder: Path) -> str:
+    """Made, and then given another name and model."""
+    params = {"name": "My Helper", "emoji": "\N{FOX FACE}", "workspace": str(folder / "helper")}
+    made = _call(_core(folder), "agents.create", params)
+    core = _core(folder, folder.joinpath("openclaw.json").read_text())
+    _call(core, "agents.update", {"agentId": made["agentId"], "name": "Helper", "model": "builtin/echo"})
+    return core.paths.config.read_text()
+
+
+def _core(folder: Path, text: str = WRITTEN) -> FakeCore:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "openclaw.json"
+    path.write_text(text)
+    path.chmod(0o600)
+    paths = replace(PATHS, config=path, state=folder)
+    return FakeCore(paths=paths, snapshot=files.read(path, {}, folder), reloaded=ReloadResult("hot", "applied"))
+
+
+def _call(core: FakeCore, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    answer = call(core, make_peer(4, ADMIN), name, params)
     if not answer["ok"]:
-        raise RuntimeError(f"config.set refuses what config.get shows: {answer}")
-    return path.read_text()
-
-
-def _migrated() -> str:
-    return migration.migrate(FORMER).text
+        raise RuntimeError(f"{name} is refused: {answer['error']}")
+    payload: dict[str, Any] = answer["payload"]
+    return payload
 
 
 def _validate(client: Client, command: str, home: Path, text: str) -> Run:

@@ -39,6 +39,7 @@ def add(value: dict[str, Any], id: str, entry: dict[str, Any]) -> dict[str, Any]
     if not any(each.key for each in catalog.agents(new)):
         _put(new, MAIN, {})
     _put(new, id, entry)
+    _mark_default(new, catalog.default_id(value))
     return new
 
 
@@ -101,6 +102,15 @@ def _put(value: dict[str, Any], id: str, entry: dict[str, Any]) -> None:
         if not isinstance(entries, dict):
             raise Unfit("agents.entries is no object; edit it by hand")
         entries[id] = entry
+
+
+def _mark_default(value: dict[str, Any], id: str) -> None:
+    """OpenClaw takes several agents only where the file says which one answers, or that none does."""
+    if "ownership" in value["agents"]:
+        return
+    found = catalog.agents(value)
+    if len(found) > 1 and not any(each.entry.get("default") is True for each in found):
+        next(each for each in found if each.id == id).entry["default"] = True
 
 
 def _entry_of(value: dict[str, Any], id: str) -> dict[str, Any]:

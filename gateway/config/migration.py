@@ -41,6 +41,7 @@ def migrate(old: str) -> Migration:
         for path in list(places(done.tree, name.old)):
             _move(done, name, path)
         _sweep(done, name)
+    _mark_default(done)
     done.text = move.with_comments_of(done.text, old)
     return done
 
@@ -106,6 +107,15 @@ def _default_agent(done: Migration, path: Path, today: tuple[str, ...]) -> None:
         done.text = edit.set_value(done.text, today, True)
         done.moved.append((dotted(path), dotted(today)))
     done.text = move.remove(done.text, path)
+
+
+def _mark_default(done: Migration) -> None:
+    """The first of several agents answered; OpenClaw 2026.9 takes them only where the file says so."""
+    agents, known = section(done.tree, "agents"), entries(done.tree)
+    moved = any(today.startswith("agents.entries.") for _, today in done.moved)
+    marked = "ownership" in agents or any(entry.get("default") is True for _, entry in known)
+    if moved and not marked and len(known) > 1 and known[0][0] in section(agents, "entries"):
+        done.text = edit.set_value(done.text, ("agents", "entries", known[0][0], "default"), True)
 
 
 def _disabled(done: Migration, path: Path, today: tuple[str, ...]) -> None:

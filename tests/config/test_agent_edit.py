@@ -35,6 +35,24 @@ def test_an_entry_is_found_in_whatever_case() -> None:
 
 
 @pytest.mark.parametrize(
+    ("agents", "marked"),
+    [
+        ({}, "main"),
+        ({"entries": {"a": {"name": "A"}}}, "a"),
+        ({"entries": {"a": {}, "b": {}}}, "a"),
+        ({"entries": {"a": {}, "b": {"default": True}}}, "b"),
+        ({"list": [{"id": "a"}, {"id": "b"}]}, "a"),
+        ({"list": [{"id": "a"}, {"id": "b", "default": True}]}, "b"),
+        ({"entries": {"a": {}}, "ownership": "explicit"}, None),
+    ],
+)
+def test_of_several_agents_the_file_says_who_answers(agents: dict[str, Any], marked: str | None) -> None:
+    """OpenClaw refuses a roster without: `agents.ownership: multi-agent rosters require …`."""
+    added = agent_edit.add({"agents": agents}, "new", {})
+    assert [each.id for each in catalog.agents(added) if "default" in each.entry] == ([marked] if marked else [])
+
+
+@pytest.mark.parametrize(
     "value",
     [
         {"agents": 5},

@@ -82,6 +82,11 @@ def test_a_config_of_the_moltbot_days() -> None:
         ({"model": "a/b"}, {"agents": {"defaults": {"model": "a/b"}}}),
         ({"agents": {"list": [{"id": "Main", "default": True}, {"id": "b"}]}, "identity": {"name": "S"}},
          {"agents": {"entries": {"Main": {"default": True, "identity": {"name": "S"}}, "b": {}}}}),
+        ({"agents": {"list": [{"id": "a"}, {"id": "b"}]}},  # the first one answered, and does
+         {"agents": {"entries": {"a": {"default": True}, "b": {}}}}),
+        ({"agents": {"list": [{"id": "a"}, {"id": "b"}], "ownership": "explicit"}},
+         {"agents": {"entries": {"a": {}, "b": {}}, "ownership": "explicit"}}),
+        ({"routing": {"agents": {"a": {}, "b": {}}}}, {"agents": {"entries": {"a": {"default": True}, "b": {}}}}),
         ({"mcpServers": {"x": {"command": "y", "disabled": True}}},
          {"mcp": {"servers": {"x": {"command": "y", "enabled": False}}}}),
         ({"mcp": {"servers": {"x": {"url": "u", "type": "sse"}}}},

@@ -63,7 +63,7 @@ def test_another_agent_beside_the_one_that_needs_no_words(tmp_path: Path) -> Non
     workspace = str(tmp_path / "workspace-my-helper")
     assert answer == {"ok": True, "agentId": "my-helper", "name": "My Helper", "workspace": workspace}
     assert place.agents["entries"] == {
-        "main": {},
+        "main": {"default": True},
         "my-helper": {
             "name": "My Helper",
             "workspace": workspace,
