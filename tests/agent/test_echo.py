@@ -54,7 +54,7 @@ def test_a_run_with_it_imports_no_models_and_no_tools() -> None:
 import asyncio, sys
 from gateway.agent.behind import Behind
 from gateway.agent.conversation import Conversation
-from gateway.link.messages import Model, Server, Spec
+from gateway.link.spec import Model, Server, Spec
 async def emit(what): pass
 spec = Spec("s", "main", {"content": "x"}, [Model("builtin", "echo", "builtin")], servers=[Server("x", command="no")])
 print(asyncio.run(Conversation(spec, emit, Behind()).hold()).status)
