@@ -31,7 +31,6 @@ __all__ = ["Room", "forget_clients", "make"]
 
 log = logging.getLogger("agent.room")
 
-
 RECENT = 0.6
 """Of what is free, the most for what was said last when the rest is summed up."""
 PAST = 0.25
@@ -40,7 +39,6 @@ SUMMARY = 0.5
 """Of a run's time, the most for a summary in it: what is left is for the answer that somebody waits for."""
 MAX_TRIES = 8
 """With less and less."""
-
 REFUSED = (400, 415, 422)
 """What a provider answers to what it does not take. It seldom says which part it is, and a past never changes by
 itself: so it is asked again with less of it."""
