@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from mcp import Client, MCPError
+from mcp.client import session as sdk
 from mcp.client.caching import CacheMode
 from mcp_types import CONNECTION_CLOSED
 from mcp_types import Tool as McpTool
@@ -18,12 +19,18 @@ log = logging.getLogger("agent.tools")
 
 START_S = 60.0
 """For its start where the config does not say; `npx` may have to download it."""
+DISCOVER_S = 2.0
+"""For its answer to the SDK's first question, `server/discover`, which many servers do not know. Some of them answer
+nothing to what they do not know: each of their starts took the SDK's ten seconds. Who answers later is understood too.
+"""
 CLOSE_S = 5.0
 """For its end; one at an address may not answer."""
 MAX_PAGES = 20
 """Of its list of tools."""
 MAX_LISTED = 5000
 """Tools of it that are looked at."""
+
+sdk.DISCOVER_TIMEOUT_SECONDS = DISCOVER_S  # it has no parameter for that
 
 
 class Running:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from mcp.client import session as sdk
 
 from gateway.agent import server as module
 from gateway.agent.explaining import Explained
@@ -28,6 +29,24 @@ def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
             task = running.close()
             assert task is not None
             await task
+
+    run(test)
+
+
+def test_one_that_does_not_answer_what_it_does_not_know_starts_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sdk.DISCOVER_TIMEOUT_SECONDS == module.DISCOVER_S < 10
+    monkeypatch.setattr(sdk, "DISCOVER_TIMEOUT_SECONDS", 0.02)
+
+    async def test() -> None:
+        inside = Unstarted()
+        inside.mute.add("server/discover")
+        put_inside(monkeypatch, db=inside)
+        running = Running(Server("db", command="x"), None)
+        running.start()
+        assert len(await asyncio.wait_for(running.listed, 5)) == 2
+        task = running.close()
+        assert task is not None
+        await task
 
     run(test)
 
