@@ -133,6 +133,11 @@ class JsonlHandler(logging.Handler):
             self._fd = None
         super().close()
 
+    def place(self, now: float) -> Path:
+        """Where a line of this time would go."""
+        day = time.strftime("%Y-%m-%d", time.localtime(now))
+        return self._fixed or _folder(self._state) / f"openclaw-{day}.log"
+
     def _open(self, now: float) -> int:
         day = time.strftime("%Y-%m-%d", time.localtime(now))
         if self._fd is not None and (day == self._day or self._fixed) and self._same_file():
@@ -141,7 +146,7 @@ class JsonlHandler(logging.Handler):
             os.close(self._fd)
             self._fd = None
         self._day = day
-        self.path = self._fixed or _folder(self._state) / f"openclaw-{day}.log"
+        self.path = self.place(now)
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Not blocking, because opening a FIFO waits for its reader, and all clients would wait with us.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -208,7 +213,10 @@ class Logs:
 
     @property
     def file(self) -> str | None:
-        return str(self._file.path) if self._file.path else None
+        """Also before this process has written a line: those before it have. None where none is ever written."""
+        if self._file.level >= LEVELS["silent"]:
+            return None
+        return str(self._file.path or self._file.place(time.time()))
 
     def apply(self, level: str, console_level: str, file: str | None, max_bytes: int = MAX_FILE_BYTES) -> None:
         """Raises OSError, and changes nothing, if `file` cannot be opened."""

@@ -195,6 +195,17 @@ def test_level_and_file_change_while_running(process_logs: Logs, tmp_path: Path)
     assert [line["1"] for line in lines(file)] == ["now"] and process_logs.file == str(file)
 
 
+def test_the_file_is_known_before_its_first_line(process_logs: Logs, folder: Path, tmp_path: Path) -> None:
+    """A client that asks for the log right after a restart gets what was written before."""
+    today = f"openclaw-{time.strftime('%Y-%m-%d')}.log"
+    process_logs.apply("info", "silent", None)
+    assert process_logs.file == str(folder / today) and not (folder / today).exists()
+    process_logs.apply("info", "silent", str(tmp_path / "own.log"))
+    assert process_logs.file == str(tmp_path / "own.log")
+    process_logs.apply("silent", "silent", None)
+    assert process_logs.file is None
+
+
 def test_a_file_that_cannot_be_opened_changes_nothing(process_logs: Logs, tmp_path: Path) -> None:
     process_logs.apply("info", "silent", str(tmp_path / "good.log"))
     with pytest.raises(OSError, match="Not a directory|File exists"):
