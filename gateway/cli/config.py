@@ -171,7 +171,8 @@ def set_(path: str, value: str, dry_run: bool) -> None:
     texts = {**included, **({str(paths.config): text} if text != before.raw else {})}
     try:
         for file, new in () if dry_run else texts.items():
-            files.write(Path(file), new)
+            known = before.raw if file == str(paths.config) else ...
+            files.write(Path(file), new, instead_of=known)
     except OSError as error:
         raise GatewayError(f"{where} cannot be written: {error.strerror}") from error
     tell_plan(made)

@@ -11,6 +11,7 @@ from gateway.cli.writer import say, tell_json
 from gateway.config import files, json5, leftovers, migration, old_keys
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
+from gateway.config.include import Merged
 from gateway.config.parse import MAX_DEPTH, Document, dotted, parse
 from gateway.config.vocabulary import LATEST, Vocabulary
 from gateway.errors import ConfigInvalid, GatewayError
@@ -57,14 +58,14 @@ def migrate(dry_run: bool, as_json: bool) -> None:
     source = _source(paths.config, env)
     if source is None:
         raise GatewayError(f"{paths.config} does not exist, and no older config was found")
-    old = _text(source)
+    read, old = _text(source)
     done = migration.migrate(old)
     after = _read(paths, env, done.text)
     changed = done.text != old or source != paths.config
     backup = None
     if changed and not dry_run:
         try:
-            files.write(paths.config, done.text)
+            files.write(paths.config, done.text, instead_of=read if source == paths.config else None)
         except OSError as error:
             raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
         backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
@@ -81,7 +82,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         kept=kept,
         unknown=[key for key in strange if not any(f"{what}.".startswith(f"{key}.") for what, _ in kept)],
         issues=[*map(str, after.issues)],
-        warnings=[*leftovers.variables(env)],
+        warnings=[*leftovers.variables(env), *_beside(source, paths)],
     )
     if as_json:
         tell_json(report, indent=2)
@@ -94,9 +95,17 @@ def _source(config: Path, env: dict[str, str]) -> Path | None:
     return config if os.path.lexists(config) else next(iter(leftovers.configs(config, env)), None)
 
 
-def _text(path: Path) -> str:
+def _beside(source: Path, paths: Paths) -> list[str]:
+    """What a folder of former days has besides that the config may need."""
+    old, new = source.with_name(files.DOTENV_NAME), paths.state / files.DOTENV_NAME
+    return [f"{old} is not read; put what is needed of it into {new}"] if old != new and old.is_file() else []
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """As it lies there, and as it is understood."""
     try:
-        found = parse(path.read_bytes(), str(path))
+        read = path.read_bytes()
+        found = parse(read, str(path))
     except OSError as error:
         raise GatewayError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(found, Document):
@@ -105,7 +114,7 @@ def _text(path: Path) -> str:
         json5.parse(found.text, MAX_DEPTH)
     except json5.Fault as fault:
         raise ConfigInvalid(f"{path}: {fault}; nothing was written") from fault
-    return found.text
+    return read.decode("utf-8", "replace"), found.text
 
 
 def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
@@ -115,11 +124,11 @@ def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
 
 def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, str]]:
     """Old names in files that the config includes: those are edited by hand."""
-    own = (after.path, after.path.with_name(files.DOTENV_NAME))
-    included = ", ".join(str(file) for file in after.files if file not in own)
+    whole = Merged(after.merged, (), after.layers)
     here = {old.path for old in old_keys.found(done.tree, working=True)}
     left = [old for old in old_keys.found(after.merged, working=True) if old.path not in here]
-    return [(dotted(old.path), f"it stands in an included file: {included}; {old}") for old in left]
+    where = {old: ":".join(str(each) for each in whole.locate(old.path, key=True) if each is not None) for old in left}
+    return [(dotted(old.path), f"{where[old]} has it; rename it there: {old}") for old in left]
 
 
 def _tell(report: Report) -> None:
@@ -137,7 +146,10 @@ def _tell(report: Report) -> None:
     for issue in report.issues:
         say(paint("error:", RED), f" {issue}")
     if not report.changed:
-        say(f"{report.path} has today's names: nothing to do")
+        rest = (
+            "nothing else can be renamed here" if report.kept or report.unknown else "has today's names: nothing to do"
+        )
+        say(f"{report.path}{':' if report.kept or report.unknown else ''} {rest}")
     else:
         taken = f"; from {report.source}" if report.source != report.path else ""
         before = f"; before: {report.backup}" if report.backup and not taken else taken

@@ -1,10 +1,16 @@
 """Give a file its text so that a reader, a crash or a full disk meets the old text or the new one, never half."""
 
+import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ALONE_S = 5.0
+"""How long a writer waits for another one."""
+_AGAIN_S = 0.02
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -74,3 +80,52 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One of those who write this file at a time, whichever process they are: the lock is on the file that is there,
+    and whoever gets it on one that has been replaced meanwhile takes that of the new one. Where the file system knows
+    no locks, or there is no file yet, nobody waits. Raises BlockingIOError after `ALONE_S`.
+    """
+    fd = _lock_of(path, time.monotonic() + ALONE_S)
+    try:
+        yield
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _lock_of(path: Path, deadline: float) -> int | None:
+    while True:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            if not _locked(fd, deadline) or _is(fd, path):
+                return fd
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _locked(fd: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_AGAIN_S)
+        except OSError:
+            return False
+
+
+def _is(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 from gateway import container
 from gateway.config import leftovers, models, servers
-from gateway.config.atomic import overwrite_text, replace_text
+from gateway.config.atomic import alone, overwrite_text, replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
 from gateway.config.fields import FIELDS
@@ -204,23 +205,37 @@ def load_dotenv(path: Path) -> dict[str, str]:
     return Disk().dotenv(path)
 
 
-def write(path: Path, text: str) -> None:
+class Changed(OSError):
+    """What is to be written was made of a text that is not the file's any more."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EAGAIN, "another program has changed it meanwhile; try again")
+
+
+def write(path: Path, text: str, *, instead_of: str | None | EllipsisType = ...) -> None:
     """Replace the file, atomically, keeping the last five versions as `.bak`, `.bak.1` … `.bak.4`. Raises OSError.
+
+    One at a time does it. With `instead_of`, what the file said when the new text was made (as `Snapshot.raw`), Changed
+    is raised if it says something else now, and nothing is written.
 
     A link stays a link: what it points to is replaced. A file that is a mount point, as one that a container was given,
     is written in place.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if target.exists():
-        _rotate(path)
-        replace_text(_backup(path, 0), target.read_bytes().decode("utf-8", "surrogateescape"))
-    try:
-        replace_text(target, text)
-    except OSError as error:
-        if error.errno not in MOUNTED:
-            raise
-        overwrite_text(target, text)
+    with alone(target):
+        now = target.read_bytes() if target.exists() else None
+        if instead_of is not ... and instead_of != (None if now is None else now.decode("utf-8", "replace")):
+            raise Changed
+        if now is not None:
+            _rotate(path)
+            replace_text(_backup(path, 0), now.decode("utf-8", "surrogateescape"))
+        try:
+            replace_text(target, text)
+        except OSError as error:
+            if error.errno not in MOUNTED:
+                raise
+            overwrite_text(target, text)
 
 
 def is_own(config: Path, file: str) -> bool:

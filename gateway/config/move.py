@@ -64,7 +64,7 @@ def comments(text: str) -> list[str]:
 
 
 def with_comments_of(text: str, old: str) -> str:
-    """The text with the comments of `old` that it has no more, at its beginning: none is lost."""
+    """The text with the comments of `old` that it has no more, at its beginning: none is lost. Lines end as there."""
     there = Counter(map(_said, comments(text)))
     lost = []
     for each in comments(old):
@@ -72,7 +72,8 @@ def with_comments_of(text: str, old: str) -> str:
         if there[_said(each)] < 0:
             lost.append(each)
     at = json5.parse(text, MAX_DEPTH).root.start + 1
-    return text[:at] + "".join(f"\n{edit.INDENT}{each}" for each in lost) + ("\n" if lost else "") + text[at:]
+    text = text[:at] + "".join(f"\n{edit.INDENT}{each}" for each in lost) + ("\n" if lost else "") + text[at:]
+    return text.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old else text
 
 
 def give(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

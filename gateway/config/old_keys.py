@@ -53,10 +53,10 @@ NAMES: tuple[Name, ...] = (
     Name("routing.bindings", "bindings"),
     Name("routing.agentToAgent", "tools.agentToAgent"),
     Name("routing.queue", "messages.queue"),
+    *(Name(each, f"channels.{each}") for each in _CHANNELS),  # what they allow counts more than what routing does
     Name("routing.allowFrom", "channels.whatsapp.allowFrom"),
     Name("routing.groupChat.historyLimit", "messages.groupChat.historyLimit"),
     Name("routing.groupChat.mentionPatterns", "messages.groupChat.mentionPatterns"),
-    *(Name(each, f"channels.{each}") for each in _CHANNELS),
     Name("gateway.token", "gateway.auth.token", restricts=True),
     Name("gateway.nodes.allowCommands", "gateway.nodes.commands.allow"),
     Name("gateway.nodes.denyCommands", "gateway.nodes.commands.deny"),

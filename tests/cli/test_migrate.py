@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import gateway.cli.migrate as module
 from gateway.cli.config import config
+from gateway.config.files import Snapshot
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 
@@ -60,9 +62,10 @@ def test_what_stays_is_told(home: Path) -> None:
     file.with_name("more.json").write_text('{"identity": {"name": "Sam"}}')
     file.write_text("{$include: './more.json', agent: {model: 'a/b'}, agents: {defaults: {model: 'c/d'}}, zzz: 1}")
     output = call().output
-    assert f"kept: identity: it stands in an included file: {file.with_name('more.json')}" in output
+    assert f"kept: identity: {file.with_name('more.json')}:1:2 has it; rename it there: a name of former days" in output
     assert "- agent.model  (dropped: agents.defaults.model is set, and counts)" in output
     assert "kept: what OpenClaw 2026.9.6 does not know: zzz\n" in output
+    assert call().output.endswith(f"{file}: nothing else can be renamed here\n")
 
 
 def test_a_result_with_errors_is_written_and_told(home: Path) -> None:
@@ -70,6 +73,23 @@ def test_a_result_with_errors_is_written_and_told(home: Path) -> None:
     file.write_text("{gateway: {token: 'x', tls: {enabled: true}}}")
     assert "gateway.tls" in call(exit=ExitCode.CONFIG_INVALID).output
     assert "\"token\": 'x'" in file.read_text()
+
+
+def test_a_change_in_between_is_not_overwritten(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = home / ".openclaw" / "openclaw.json"
+    file.write_text(OLD)
+    monkeypatch.setattr(module, "_read", lambda *_: file.write_text("{agent: {}}") and Snapshot(file, True, ()))
+    failed = CliRunner().invoke(config, ["migrate"])
+    assert str(failed.exception) == f"{file} cannot be written: another program has changed it meanwhile; try again"
+    assert file.read_text() == "{agent: {}}" and not list(file.parent.glob("*.bak*"))
+
+
+def test_variables_beside_a_config_of_another_name_are_named(home: Path) -> None:
+    (home / ".clawdbot").mkdir()
+    (home / ".clawdbot" / "clawdbot.json").write_text(OLD)
+    (home / ".clawdbot" / ".env").write_text("ANTHROPIC_API_KEY=x\n")
+    told = f"warning: {home}/.clawdbot/.env is not read; put what is needed of it into {home}/.openclaw/.env\n"
+    assert told in call().output and told not in call().output
 
 
 def test_nothing_to_read(home: Path) -> None:

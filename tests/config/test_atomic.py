@@ -1,12 +1,14 @@
 import errno
+import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.config import atomic
-from gateway.config.atomic import create_text, overwrite_text, replace_text
+from gateway.config.atomic import alone, create_text, overwrite_text, replace_text
 
 
 def test_replaces_as_the_owner_only(tmp_path: Path) -> None:
@@ -94,3 +96,43 @@ def test_a_longer_text_is_never_seen_with_the_end_of_the_one_before(
     monkeypatch.setattr(atomic.os, "ftruncate", lambda fd, size: (seen.append(file.read_text()), truncate(fd, size)))
     overwrite_text(file, "{}")
     assert seen == ["{}              "]
+
+
+def test_one_writes_at_a_time_also_when_the_file_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    replace_text(file, "0")
+
+    def add() -> None:
+        for _ in range(20):
+            with alone(file):
+                replace_text(file, str(int(file.read_text()) + 1))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.read_text() == "80"
+
+
+def test_who_waits_for_the_file_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atomic, "ALONE_S", 0.03)
+    file = tmp_path / "f"
+    file.touch()
+    with alone(file), pytest.raises(BlockingIOError), alone(file):
+        pass
+    with alone(file):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
+def test_without_locks_or_a_file_nobody_waits(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    file = tmp_path / "f"
+    with alone(file), alone(file):
+        file.touch()
+    with alone(file), alone(file):
+        pass

@@ -227,6 +227,16 @@ def test_write_keeps_five_versions(config: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in config.parent.iterdir()} == {0o600}
 
 
+def test_what_was_changed_meanwhile_is_not_overwritten(config: Path) -> None:
+    write(config, "{}", instead_of=None)
+    with pytest.raises(files.Changed, match="another program has changed it meanwhile"):
+        write(config, "{a: 1}", instead_of=None)
+    write(config, "{a: 1}", instead_of="{}")
+    with pytest.raises(files.Changed):
+        write(config, "{a: 2}", instead_of="{}")
+    assert config.read_text() == "{a: 1}" and len(list(config.parent.iterdir())) == 2
+
+
 @pytest.mark.parametrize("code", files.MOUNTED)
 def test_a_file_that_is_mounted_there_is_written_in_place(
     config: Path, monkeypatch: pytest.MonkeyPatch, code: int

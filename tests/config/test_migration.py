@@ -93,6 +93,8 @@ def test_a_config_of_the_moltbot_days() -> None:
          {"mcp": {"servers": {"x": {"url": "u", "transport": "sse"}}}}),
         ({"session": {"idleMinutes": 5}, "env": {"A": "x", "vars": {"A": "y"}, "shellEnv": {"enabled": True}}},
          {"session": {"reset": {"idleMinutes": 5}}, "env": {"vars": {"A": "y"}, "shellEnv": {"enabled": True}}}),
+        ({"routing": {"allowFrom": ["+1", "+2"]}, "whatsapp": {"allowFrom": ["+1"]}},
+         {"channels": {"whatsapp": {"allowFrom": ["+1"]}}}),
         ({"agent": {"model": "a/b"}, "agents": {"defaults": {"model": "c/d"}}},
          {"agents": {"defaults": {"model": "c/d"}}}),
     ],

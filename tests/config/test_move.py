@@ -47,6 +47,10 @@ def test_no_comment_is_lost() -> None:
     assert move.with_comments_of("{y: 1 /* a */, /*b*/ }", old) == "{y: 1 /* a */, /*b*/ }"
 
 
+def test_lines_end_as_before() -> None:
+    assert move.with_comments_of("{\ny: 1\r\n}", "{\r\n// a\r\n}") == "{\r\n  // a\r\n\r\ny: 1\r\n}"
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(edit.Refused):
         move.move("{a: 1, b: 2}", ("a",), ("b", "c"))
