@@ -31,6 +31,9 @@ from gateway.units.installation import installed_addresses, open_addresses, serv
 from gateway.units.places import unit_folder
 from gateway.visible import BOLD, GREEN, RED, YELLOW, paint
 
+MAX_UNUSED = 50
+"""Keys that are not used, told without --json."""
+
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _file = click.Path(dir_okay=False, path_type=Path)
 
@@ -83,7 +86,8 @@ def _tell_check(found: Snapshot, judged: Judged) -> None:
     for warning in found.warnings:
         say(paint("warning:", YELLOW), f" {warning}")
     if found.unused:
-        say(f"not used by this gateway: {', '.join(found.unused)}")
+        rest = f" and {len(found.unused) - MAX_UNUSED} more (--json)" if len(found.unused) > MAX_UNUSED else ""
+        say(f"not used by this gateway: {', '.join(found.unused[:MAX_UNUSED])}{rest}")
     say(judged.where)
     if not found.exists and judged.valid:
         say(f"{found.path} does not exist; the defaults are in force")

@@ -21,6 +21,9 @@ from gateway.units.installation import open_addresses, service_environment
 from gateway.units.places import unit_folder
 from gateway.visible import GREEN, RED, YELLOW, paint
 
+MAX_KEPT = 50
+"""Of what stays, told without --json."""
+
 
 class Report(Struct, rename="camel"):
     """All that `--json` says."""
@@ -38,6 +41,8 @@ class Report(Struct, rename="camel"):
     """What is gone, and the key of today that has a value already."""
     kept: list[tuple[str, str]]
     """What stays where it is, and why."""
+    more: bool
+    """Whether it may have more old names: so many are renamed in one go."""
     unknown: list[str]
     """Keys that OpenClaw does not know; they stay."""
     issues: list[str]
@@ -80,6 +85,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         moved=done.moved,
         dropped=done.dropped,
         kept=kept,
+        more=done.is_full,
         unknown=[key for key in strange if not any(f"{what}.".startswith(f"{key}.") for what, _ in kept)],
         issues=[*map(str, after.issues)],
         warnings=[*leftovers.variables(env), *_beside(source, paths)],
@@ -137,10 +143,15 @@ def _tell(report: Report) -> None:
         say(paint(f"+ {now}", GREEN))
     for was, now in report.dropped:
         say(paint(f"- {was}", RED), f"  (dropped: {now} is set, and counts)")
-    for what, why in report.kept:
+    for what, why in report.kept[:MAX_KEPT]:
         say(paint("kept:", YELLOW), f" {what}: {why}")
+    if len(report.kept) > MAX_KEPT:
+        say(paint("kept:", YELLOW), f" {len(report.kept) - MAX_KEPT} more; --json names them all")
     if report.unknown:
-        say(paint("kept:", YELLOW), f" what OpenClaw {LATEST} does not know: {', '.join(report.unknown)}")
+        hidden = len(report.unknown) - MAX_KEPT
+        more = f" and {hidden} more; --json names them all" if hidden > 0 else ""
+        names = ", ".join(report.unknown[:MAX_KEPT])
+        say(paint("kept:", YELLOW), f" what OpenClaw {LATEST} does not know: {names}{more}")
     for warning in report.warnings:
         say(paint("warning:", YELLOW), f" {warning}")
     for issue in report.issues:
@@ -154,3 +165,5 @@ def _tell(report: Report) -> None:
         taken = f"; from {report.source}" if report.source != report.path else ""
         before = f"; before: {report.backup}" if report.backup and not taken else taken
         say(f"{'saved' if report.written else 'would write'}: {report.path}{before}")
+    if report.more:
+        say(f"{migration.MAX_MOVED} names are changed in one go: run it again for the others")

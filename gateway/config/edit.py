@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from gateway.config import json5
@@ -24,9 +25,15 @@ class Refused(ValueError):
     """The text cannot be edited safely; `str()` says why."""
 
 
+@lru_cache(4)
+def parsed(text: str) -> json5.Node:
+    """What it says, for reading only: one edit looks at the same text several times. Raises json5.Fault."""
+    return json5.parse(text, MAX_DEPTH).root
+
+
 def set_value(text: str, path: tuple[str, ...], value: Any) -> str:
     """The new text; objects on the way are made where missing. Raises Refused, and json5.Fault for a bad text."""
-    root = json5.parse(text, MAX_DEPTH).root
+    root = parsed(text)
     depth = 0
     node = root
     while depth < len(path) and isinstance(node.value, dict) and path[depth] in node.members:
@@ -51,13 +58,13 @@ def rewrite(text: str, value: Any) -> str:
     An array that becomes shorter is written anew; every other one keeps its items' places and comments.
     """
     # Two passes: where what goes and what comes meet, the commas between them are counted in the text as it is then.
-    text = _apply(text, _replaced(text, json5.parse(text, MAX_DEPTH).root, value))
-    text = _apply(text, _added(text, json5.parse(text, MAX_DEPTH).root, value))
+    text = _apply(text, _replaced(text, parsed(text), value))
+    text = _apply(text, _added(text, parsed(text), value))
     return _checked(text, value)
 
 
 def _checked(text: str, value: Any) -> str:
-    if not same(json5.parse(text, MAX_DEPTH).root.value, value):
+    if not same(parsed(text).value, value):
         raise Refused(UNSAFE)
     return text
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.config import edit, json5, move
+from gateway.config import edit, move
 from gateway.config.old_keys import NAMES, Name, entries, places, today_of
-from gateway.config.parse import MAX_DEPTH, Path, dotted
+from gateway.config.parse import Path, dotted
 from gateway.config.untyped import at, rows, section, text
+
+MAX_MOVED = 100
+"""Names in one go: each of them reads the whole text again."""
 
 
 @dataclass
@@ -25,13 +28,13 @@ class Migration:
     kept: list[tuple[str, str]] = field(default_factory=list)
     """What could not be moved, and why."""
 
-    _parsed: tuple[str, Any] = ("", None)
-
     @property
     def tree(self) -> Any:
-        if self._parsed[0] != self.text:
-            self._parsed = self.text, json5.parse(self.text, MAX_DEPTH).root.value
-        return self._parsed[1]
+        return edit.parsed(self.text).value
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.moved) + len(self.dropped) >= MAX_MOVED
 
 
 def migrate(old: str) -> Migration:
@@ -39,7 +42,8 @@ def migrate(old: str) -> Migration:
     done = Migration(old)
     for name in NAMES:
         for path in list(places(done.tree, name.old)):
-            _move(done, name, path)
+            if not done.is_full:
+                _move(done, name, path)
         _sweep(done, name)
     _mark_default(done)
     done.text = move.with_comments_of(done.text, old)
@@ -81,7 +85,7 @@ def _fallbacks(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     for place in (own, today[:-1]):
         if isinstance(at(done.tree, place), str):
             primary = at(done.tree, place)
-            done.text = edit.set_value(done.text, _texts(place), {"primary": primary})
+            done.text = edit.set_value(done.text, tuple(map(str, place)), {"primary": primary})
     if at(done.tree, own) is not None:
         _carry(done, own, today[:-1])
     _carry(done, path, today)
@@ -136,6 +140,8 @@ def _listed(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     taken = [id.lower() for id in ids if id] + [key.lower() for key in section(done.tree, "agents", "entries")]
     if None in ids or len(set(taken)) < len(taken):
         raise edit.Refused("an entry has no id, or two have the same")
+    if len(ids) > MAX_MOVED:
+        raise edit.Refused(f"there are more than {MAX_MOVED}")
     for index, id in enumerate(ids):
         place = ("agents", "entries", str(id))
         done.text = move.move(done.text, (*path[:-1], index), place, keep=True)
@@ -162,7 +168,3 @@ def _sweep(done: Migration, name: Name) -> None:
             gone = any(old.startswith(f"{dotted(path)}.") for old, _ in (*done.moved, *done.dropped))
             if gone and at(done.tree, path) == {}:
                 done.text = move.remove(move.without_lead(done.text, path), path)
-
-
-def _texts(path: Path) -> tuple[str, ...]:
-    return tuple(map(str, path))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.config import edit, json5
-from gateway.config.parse import MAX_DEPTH, Path
+from gateway.config.parse import Path
 from gateway.reload.plan import same
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|(?P<comment>//[^\n\r\u2028\u2029]*|/\*.*?\*/)', re.DOTALL)
@@ -23,7 +23,7 @@ def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False
 
     What an array has is copied (`keep`): the array goes as a whole when all its items have another place.
     """
-    root = json5.parse(text, MAX_DEPTH).root
+    root = edit.parsed(text)
     node = _at(root, source)
     start = _start(root, source)
     wanted = copy.deepcopy(root.value)
@@ -40,21 +40,21 @@ def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False
         raise edit.Refused(edit.UNSAFE)
     text = _put(edit.set_value(text, target, _HOLDER), fragment, node.value, said, old_indent)
     give(wanted, target, node.value)
-    if not same(json5.parse(text, MAX_DEPTH).root.value, wanted):
+    if not same(edit.parsed(text).value, wanted):
         raise edit.Refused(edit.UNSAFE)
     return text
 
 
 def remove(text: str, path: Path) -> str:
     """The text without a member, and without what else its line says of it. Raises edit.Refused."""
-    value = copy.deepcopy(json5.parse(text, MAX_DEPTH).root.value)
+    value = copy.deepcopy(edit.parsed(text).value)
     _take(value, path)
     return edit.rewrite(text, value)
 
 
 def without_lead(text: str, path: Path) -> str:
     """The text without the comments above a member."""
-    start, end = _lead(text, json5.parse(text, MAX_DEPTH).root, path)
+    start, end = _lead(text, edit.parsed(text), path)
     return text[:start] + text[end:]
 
 
@@ -71,7 +71,7 @@ def with_comments_of(text: str, old: str) -> str:
         there[_said(each)] -= 1
         if there[_said(each)] < 0:
             lost.append(each)
-    at = json5.parse(text, MAX_DEPTH).root.start + 1
+    at = edit.parsed(text).start + 1
     text = text[:at] + "".join(f"\n{edit.INDENT}{each}" for each in lost) + ("\n" if lost else "") + text[at:]
     return text.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old else text
 
@@ -145,6 +145,6 @@ def _said(comment: str) -> str:
 
 def _means(text: str, value: Any) -> bool:
     try:
-        return same(json5.parse(text, MAX_DEPTH).root.value, value)
+        return same(edit.parsed(text).value, value)
     except json5.Fault:
         return False

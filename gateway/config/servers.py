@@ -81,7 +81,7 @@ def _read(tree: dict[str, Any]) -> _Found:
         if isinstance(entry, dict) and not is_on(entry):
             continue
         try:
-            if len(found.servers) == MAX_SERVERS:
+            if len(found.servers) + len(found.unusable) == MAX_SERVERS:
                 what = f"there are more than {MAX_SERVERS} servers"
                 raise Unusable(_KEY, what, f"those from {cut(name)} on are left out; disable some")
             found.servers.append(_server(name, entry, starts[name]))

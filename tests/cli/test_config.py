@@ -69,6 +69,11 @@ def test_check_of_a_good_file(file: Path) -> None:
     assert result.output.splitlines() == ["not used by this gateway: channels", SHELL, f"{file}: good"]
 
 
+def test_keys_without_a_use_are_told_within_bounds(file: Path) -> None:
+    file.write_text(json.dumps({f"key{number}": 1 for number in range(2000)}))
+    assert len(call("check").output.splitlines()) < 210
+
+
 def test_check_lists_every_error_and_ends_with_78(file: Path) -> None:
     file.write_text("{gateway: {port: 0, bind: 'lann'}}")
     result = call("check")

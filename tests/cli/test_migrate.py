@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 
 import gateway.cli.migrate as module
 from gateway.cli.config import config
+from gateway.config import migration
 from gateway.config.files import Snapshot
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
@@ -90,6 +92,18 @@ def test_variables_beside_a_config_of_another_name_are_named(home: Path) -> None
     (home / ".clawdbot" / ".env").write_text("ANTHROPIC_API_KEY=x\n")
     told = f"warning: {home}/.clawdbot/.env is not read; put what is needed of it into {home}/.openclaw/.env\n"
     assert told in call().output and told not in call().output
+
+
+def test_many_names_are_told_within_bounds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = home / ".openclaw" / "openclaw.json"
+    monkeypatch.setattr(migration, "MAX_MOVED", 3)
+    file.write_text(json.dumps({"agent": {f"k{number}": 1 for number in range(4)}, **{f"k{n}": 1 for n in range(99)}}))
+    lines = call("--dry-run").output.splitlines()
+    (told,) = (line for line in lines if line.startswith("kept: what OpenClaw"))
+    assert re.search(r" and \d+ more; --json names them all$", told) and told.count(",") == module.MAX_KEPT - 1
+    assert lines[-1] == "3 names are changed in one go: run it again for the others" and len(lines) < 70
+    report = json.loads(call("--json", "--dry-run").output)
+    assert report["more"] and len(report["unknown"]) >= 99
 
 
 def test_nothing_to_read(home: Path) -> None:

@@ -129,3 +129,15 @@ def test_whatever_stands_there_is_written_anew_once(tree: dict[str, Any]) -> Non
     assert again.text == done.text
     said = sorted(each.strip("/* ") for each in move.comments(done.text))
     assert said == sorted(each.strip("/* ") for each in move.comments(text))
+
+
+def test_so_many_names_in_one_go() -> None:
+    old = json.dumps({"agent": {f"k{number}": number for number in range(migration.MAX_MOVED + 1)}})
+    once = migration.migrate(old)
+    assert len(once.moved) == migration.MAX_MOVED and value(once.text)["agent"] == {"k100": 100}
+    twice = migration.migrate(once.text)
+    assert twice.moved == [("agent.k100", "agents.defaults.k100")] and "agent" not in value(twice.text)
+    listed = [{"id": f"a{number}"} for number in range(migration.MAX_MOVED + 1)]
+    assert migration.migrate(json.dumps({"agents": {"list": listed}})).kept == [
+        ("agents.list.0", "there are more than 100")
+    ]

@@ -73,6 +73,8 @@ def test_at_the_bound() -> None:
     assert problems(config) == [
         f"mcp.servers: there are more than {MAX_SERVERS} servers; those from more on are left out; disable some"
     ]
+    wrong = tree(**{f"s{number}": {"command": "x y"} for number in range(2000)})
+    assert len(problems(wrong)) == MAX_SERVERS + 1
 
 
 def test_transports_by_the_words_of_openclaw_and_of_others() -> None:
