@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     port.moved_without_restart,
     config.errors,
     machine.state_folder,
+    machine.state_degraded,
     database.unreadable,
     database.damaged,
     units.not_enabled,

@@ -63,3 +63,8 @@ def state_folder(evidence: Evidence) -> Iterator[Finding]:
     elif room.free_inodes is not None and room.free_inodes < FEW_INODES:
         detail = f"{folder}: {room.free_inodes} inodes free"
         yield Finding("warning", "the state folder is nearly out of inodes", detail, f"df -i {folder}")
+
+
+def state_degraded(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.report and evidence.report.state_problem and evidence.storage and evidence.storage.writable:
+        yield Finding("warning", "the state folder does not do all that it should", evidence.report.state_problem)

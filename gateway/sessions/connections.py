@@ -46,7 +46,8 @@ class Footing(Enum):
 
     @property
     def mode(self) -> str:
-        return "&nolock=1" if self is Footing.ALONE else ""
+        # Not `nolock=1`, with which SQLite does not open what was a WAL where there were locks.
+        return "&vfs=unix-none" if self is Footing.ALONE else ""
 
 
 def find_footing(path: Path) -> Footing:

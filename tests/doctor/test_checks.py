@@ -404,6 +404,13 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "sudo sysctl fs.inotify.max_user_watches=40000",
     ),
     ("polling", {"report": report(watching="polling")}, "note", "polling", "openclaw-gateway restart"),
+    (
+        "no locks",
+        {"report": report(state_problem="knows no locks")},
+        "warning",
+        "all that it should knows no locks",
+        "",
+    ),
     ("no state", {"storage": None}, "note", "no state folder yet", ""),
     ("read-only", {"storage": Room(False, 0, None)}, "problem", "cannot be written", "ls -ld /h/.openclaw"),
     ("full", {"storage": Room(True, LITTLE_ROOM - 1, None)}, "warning", "99 MB free", "df -h /h/.openclaw"),

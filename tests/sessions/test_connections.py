@@ -333,8 +333,8 @@ async def talk(path, key):
 
 async def main():
     ground = Path(os.environ["GROUND"])
-    await talk(ground / "old.sqlite", "a")
     for n, refused in enumerate(REFUSED):
+        await talk(ground / "old.sqlite", f"a{n}")  # which has a WAL then
         for what, number in refused.items():
             os.environ[f"GROUND_{what}"] = number
         for name in ("old.sqlite", f"new{n}.sqlite"):  # made before where all was allowed, and made here
