@@ -425,3 +425,9 @@ def test_a_bounded_number_of_warnings_is_told(config: Path, count: int, told: in
     save(config, json.dumps({"agents": {"entries": {f"a{number}": {"model": 5} for number in range(count)}}}))
     found = read(config, {}).warnings
     assert len(found) == told and (told == count or found[-1] == "2 more warnings of the config")
+
+
+def test_what_is_an_error_is_not_called_unused(config: Path) -> None:
+    config.write_text("{gateway: {tls: {enabled: true}}, channels: {}}")
+    found = read(config, {})
+    assert [each.path for each in found.issues] == ["gateway.tls"] and found.unused == ("channels",)
