@@ -36,12 +36,11 @@ def main() -> None:
     options = _options()
     client = next(each for each in CLIENTS if each.version == options.version)
     install(client)
-    with tempfile.TemporaryDirectory(prefix="compare-", dir="/tmp") as place, provider() as port:
-        models = config(port)
-        with _real(client, Path(place), models) as theirs:
+    with tempfile.TemporaryDirectory(prefix="compare-", dir="/tmp") as place:
+        with provider() as port, _real(client, Path(place), config(port)) as theirs:
             first = converse(theirs, TOKEN, client.protocol, SLOW)
-        with running(Path(place), foreground=True) as gateway:
-            gateway.configure(**models)
+        with provider() as port, running(Path(place), foreground=True) as gateway:
+            gateway.configure(**config(port))
             second = converse(gateway.port, TOKEN, client.protocol, SLOW)
     for step in first:
         if not options.step or step in options.step:
