@@ -5,9 +5,10 @@ parts.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from gateway.config.untyped import rows, section, text
 
 MAIN = "main"
 GLOBAL = "global"
@@ -121,31 +122,6 @@ def default_id(tree: dict[str, Any]) -> str:
     listed = _listed(tree)
     marked = [id for _, id, entry in listed if entry.get("default") is True]
     return next(iter([*marked, *(id for _, id, _ in listed)]), MAIN)
-
-
-def section(tree: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """{} where there is none, or where something else stands."""
-    found: Any = tree
-    for key in path:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, dict) else {}
-
-
-def rows(value: Any) -> list[Any]:
-    """[] where something else than a list stands."""
-    return value if isinstance(value, list) else []
-
-
-def text(value: Any) -> str | None:
-    """None where nothing, or something else than a text, stands."""
-    return (value.strip() or None) if isinstance(value, str) else None
-
-
-def whole(value: Any) -> int | None:
-    """A number above zero, also one such as 8192.0: JavaScript, whose file this is, knows no difference."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else None
 
 
 def _listed(tree: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
