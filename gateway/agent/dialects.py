@@ -78,7 +78,7 @@ class Dialect:
 
 
 class _Plain:
-    """Google's: a document is an event, and an array of them a stream."""
+    """Google's: a document is an event, and an array of them a stream. Nothing has to follow the last one."""
 
     def take(self, event: Json, name: str) -> Iterator[bytes]:
         yield _data(event)
@@ -175,7 +175,7 @@ def _delta(choice: Json) -> Json:
     return delta
 
 
-class _Responses:
+class _Responses(_Plain):
     def take(self, event: Json, name: str) -> Iterator[bytes]:
         if event.get("object") == "response" and "type" not in event:
             yield from _whole_response(event)
@@ -183,12 +183,6 @@ class _Responses:
             yield _data({"error": error})
         else:
             yield _named(event)
-
-    def done(self) -> Iterator[bytes]:
-        yield from ()
-
-    def end(self) -> Iterator[bytes]:
-        yield from ()
 
 
 def _whole_response(response: Json) -> Iterator[bytes]:
@@ -218,7 +212,7 @@ def _whole_response(response: Json) -> Iterator[bytes]:
     yield event(status if status in ("incomplete", "failed") else "completed", response=response)
 
 
-class _Messages:
+class _Messages(_Plain):
     def take(self, event: Json, name: str) -> Iterator[bytes]:
         if event.get("type") == "message":
             yield from _whole_message(event)
@@ -227,12 +221,6 @@ class _Messages:
                 yield _named({"type": "error", "error": {"type": "api_error", **error}})
         else:
             yield _named(event)
-
-    def done(self) -> Iterator[bytes]:
-        yield from ()
-
-    def end(self) -> Iterator[bytes]:
-        yield from ()
 
 
 def _whole_message(message: Json) -> Iterator[bytes]:
