@@ -2,13 +2,13 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
+from scripts.rooms import imported, modules
+
 PROJECT = Path(__file__).parents[1]
-PACKAGE = PROJECT / "gateway"
 PURE = 1
 """The layer that computes and touches nothing."""
 APART = -1
@@ -60,9 +60,7 @@ def expand(word: str) -> list[str]:
 
 
 TABLE = read_table()
-MODULES = {
-    str(path.relative_to(PACKAGE).with_suffix("")).removesuffix("/__init__"): path for path in PACKAGE.rglob("*.py")
-}
+MODULES = modules()
 WITH_CODE = sorted(name for name, path in MODULES.items() if path.read_text().strip())
 
 
@@ -72,20 +70,6 @@ def layer_of(module: str) -> int | None:
     exact = [layer for pattern, layer in TABLE if pattern == module]
     matching = [layer for pattern, layer in TABLE if fnmatch(module, pattern) or pattern == f"{module}/*"]
     return min([*exact, *matching], default=None) if not exact else exact[0]
-
-
-def imported(node: ast.AST) -> Iterator[str]:
-    """Dotted names of what runs imports, inside functions too; imports that only a type checker sees are left out."""
-    children = ast.iter_child_nodes(node)
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        children = iter(node.orelse)
-    elif isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, "imports are absolute"
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
-    for child in children:
-        yield from imported(child)
 
 
 @cache
