@@ -9,7 +9,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 
-from gateway.installed import Installation, Look
+from gateway.files.installed import Installation, Look
 from gateway.lifecycle.notify import Notifier
 from gateway.report import StatusReport
 

@@ -17,12 +17,12 @@ from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.schema import Config
 from gateway.door import policy
+from gateway.files.paths import Paths
 from gateway.hub import Hub
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
 from gateway.logs import Logs
-from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.again import Again

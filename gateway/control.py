@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from gateway.errors import GatewayError, NotRunning, TimedOut
-from gateway.ours import folder_refusal
-from gateway.paths import Paths
+from gateway.files.ours import folder_refusal
+from gateway.files.paths import Paths
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from gateway.config import catalog
 from gateway.config.models import refuse
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import section
+from gateway.files.paths import Paths
 from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
 from gateway.opening import Opening
-from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.runs.changes import Changes
 from gateway.runs.following import BEGINNING, Following, Place, Reader

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from gateway.config.schema import Config
     from gateway.conversations import Conversations
     from gateway.devices import Devices
+    from gateway.files.paths import Paths
     from gateway.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase
-    from gateway.paths import Paths
     from gateway.protocol.auth import AuthPolicy
     from gateway.report import ReloadResult, RestartTicket, StatusReport
 

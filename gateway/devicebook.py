@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct, ValidationError
 
-from gateway.config.atomic import replace_text
+from gateway.files.atomic import replace_text
 from gateway.protocol.pairing import Device
 
 log = logging.getLogger("gateway.devices")

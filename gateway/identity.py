@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from gateway.config.atomic import create_text, replace_text
 from gateway.errors import GatewayError
+from gateway.files.atomic import create_text, replace_text
 from gateway.protocol.device import Key
 
 log = logging.getLogger("gateway.client")

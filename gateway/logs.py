@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from gateway.ours import folder_refusal
-from gateway.paths import Paths, expand
+from gateway.files.ours import folder_refusal
+from gateway.files.paths import Paths, expand
 from gateway.visible import BOLD, RED, YELLOW, paint, visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}

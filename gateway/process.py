@@ -33,9 +33,10 @@ from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
 from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
+from gateway.files.installed import Installation
+from gateway.files.paths import Paths
 from gateway.handover.keeper import Keeper
 from gateway.hub import Connection, Hub
-from gateway.installed import Installation
 from gateway.lifecycle import holders, sockets
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
@@ -43,7 +44,6 @@ from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
-from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
 from gateway.protocol.frames import WireError

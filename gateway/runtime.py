@@ -17,13 +17,13 @@ from typing import NoReturn, TextIO, cast
 import uvloop
 
 from gateway.errors import GatewayError
+from gateway.files.paths import Paths
 from gateway.lifecycle import sockets
 from gateway.lifecycle.lease import acquire
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
-from gateway.paths import Paths
 from gateway.process import SIGNALS, Options, Process, Start
 from gateway.visible import Guard, hanging
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 
 
 def free_port() -> int:

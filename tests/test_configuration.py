@@ -22,9 +22,9 @@ from gateway.config.fingerprint import fingerprint
 from gateway.config.secretproviders import Refused
 from gateway.config.secretsources import Sources
 from gateway.configuration import Configuration
+from gateway.files.paths import Paths
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
-from gateway.paths import Paths
 from gateway.protocol.scopes import READ
 from gateway.reload.again import Again
 from gateway.report import ReloadResult, RestartTicket

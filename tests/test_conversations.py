@@ -8,10 +8,10 @@ import pytest
 
 from gateway import opening
 from gateway.conversations import Conversations
+from gateway.files.paths import Paths
 from gateway.hub import Hub
 from gateway.link.messages import Said, Text
 from gateway.link.spec import COMMAND
-from gateway.paths import Paths
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request
 from gateway.slash import Slash

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from gateway.cli import cli
 from gateway.client import Disconnected, GatewayClient, Refused
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.process import MAIN_THREAD_ONLY
 from tests.effort import share
 from tests.program import Program

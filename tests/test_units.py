@@ -12,7 +12,7 @@ import pytest
 
 from gateway.agent import activation
 from gateway.agent.service import LEAVE_S
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.units import (
     AGENT_SERVICE,
     AGENT_SOCKET,

@@ -13,7 +13,7 @@ from gateway import __version__
 from gateway.agent.link import Link
 from gateway.agent.notify import Notifier
 from gateway.agent.runs import Run, Runs
-from gateway.installed import Guard, Installation
+from gateway.files.installed import Guard, Installation
 
 log = logging.getLogger("agent")
 

@@ -17,7 +17,7 @@ from gateway.cli.writer import say, tell_json
 from gateway.config.parse import parse
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.report import Issue
 from gateway.units.installation import service_environment
 from gateway.visible import visible_json

@@ -14,7 +14,7 @@ from gateway.cli.target import find_target, target_options
 from gateway.cli.writer import coloured, deliver, is_terminal, say, tell_json
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:

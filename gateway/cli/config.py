@@ -24,7 +24,7 @@ from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, brought, unreco
 from gateway.control import Control
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.reload.plan import Plan, make_plan
 from gateway.rpc.redaction import REDACTED, redact
 from gateway.units.installation import installed_addresses, open_addresses, service_environment

@@ -7,7 +7,7 @@ from gateway.config import files
 from gateway.config.validate import REFUSING, SECRET_VARIABLES, unguarded
 from gateway.container import bind_word
 from gateway.errors import ConfigInvalid
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.units import installation
 from gateway.units.addresses import DEFAULT_PORT, Address, resolve
 from gateway.units.installation import installed_addresses

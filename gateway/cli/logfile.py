@@ -8,9 +8,9 @@ from pathlib import Path
 from gateway.config import files
 from gateway.control import Control
 from gateway.errors import GatewayError
+from gateway.files.ours import folder_refusal, open_ours
+from gateway.files.paths import Paths
 from gateway.logs import folders
-from gateway.ours import folder_refusal, open_ours
-from gateway.paths import Paths
 
 PATTERN = "openclaw-*.log"
 BLOCK = 64 * 1024

@@ -16,7 +16,7 @@ from gateway.config.parse import MAX_DEPTH, Document, dotted, parse
 from gateway.config.vocabulary import LATEST, Vocabulary
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.units.installation import open_addresses, service_environment
 from gateway.units.places import unit_folder
 from gateway.visible import GREEN, RED, YELLOW, paint

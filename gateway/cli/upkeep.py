@@ -14,8 +14,8 @@ from gateway.config import catalog, files
 from gateway.control import Control
 from gateway.errors import AlreadyRunning, GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.files.paths import Paths
 from gateway.lifecycle import lease
-from gateway.paths import Paths
 from gateway.sessions import backup as backing
 from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.config.atomic import replace_text
 from gateway.config.files import Snapshot
+from gateway.files.atomic import replace_text
 
 MIN_BYTES = 512
 """A smaller config may shrink as it likes."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from gateway import container
 from gateway.config import leftovers, models, servers
-from gateway.config.atomic import alone, overwrite_text, replace_text
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
 from gateway.config.fields import FIELDS
@@ -26,6 +25,7 @@ from gateway.config.secretref import DOOR, Failure, Known, Ref, resolve_referenc
 from gateway.config.secretsources import Sources
 from gateway.config.substitute import Lookup, chain, config_env, substitute
 from gateway.config.validate import from_environment, validate
+from gateway.files.atomic import alone, overwrite_text, replace_text
 from gateway.report import Issue
 
 MAX_BACKUPS = 5

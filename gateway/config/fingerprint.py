@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from functools import cache
 from pathlib import Path
 
-from gateway.config.atomic import create_text, replace_text
+from gateway.files.atomic import create_text, replace_text
 
 log = logging.getLogger("gateway.config")
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.config.atomic import replace_text
 from gateway.config.files import DOTENV_NAME, Snapshot, evaluate, load_dotenv
 from gateway.config.parse import Place
+from gateway.files.atomic import replace_text
 
 FORMAT = 1
 MAX_BYTES = 8 * 1024 * 1024

@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config.atomic import replace_text
 from gateway.errors import AlreadyRunning
+from gateway.files.atomic import replace_text
+from gateway.files.ours import folder_refusal
 from gateway.filesystem import shared
 from gateway.lifecycle import holders
-from gateway.ours import folder_refusal
 
 log = logging.getLogger("gateway.lease")
 

@@ -4,7 +4,7 @@ import logging
 import secrets
 from pathlib import Path
 
-from gateway.config.atomic import replace_text
+from gateway.files.atomic import replace_text
 
 log = logging.getLogger("gateway.auth")
 

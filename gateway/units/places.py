@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.paths import find_home
+from gateway.files.paths import find_home
 
 SYSTEM_FOLDERS = tuple(Path(base) / "systemd/system" for base in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 """Folders of the system manager, the strongest first."""

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cli.logfile import BLOCK, Follower, find, last_lines
 from gateway.config.secretsources import Sources
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.report import StatusReport
 
 Report = Callable[..., StatusReport]

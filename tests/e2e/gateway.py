@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.control import Control
 from gateway.errors import NotRunning
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from tests.e2e.manager import UserManager, until
 
 SOCKET = "openclaw-gateway.socket"

@@ -9,10 +9,10 @@ from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.conversations import Conversations
 from gateway.devices import Devices
+from gateway.files.paths import Paths
 from gateway.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
 from gateway.link.client import Dial, Stream
-from gateway.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
 from tests.fakes.report import make_report

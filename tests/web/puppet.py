@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.config.files import Snapshot
 from gateway.config.schema import ChatCompletions, Config, Endpoints, Gateway, Http, Limits
 from gateway.conversations import Conversations
+from gateway.files.paths import Paths
 from gateway.lifecycle.phases import Budgets
 from gateway.link.client import by_path
 from gateway.link.messages import (
@@ -30,7 +31,6 @@ from gateway.link.messages import (
     decode_to_agent,
     encode,
 )
-from gateway.paths import Paths
 from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer
 from gateway.web.apis import MAX_BODY

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.reload.seen import Door, Seen
 from gateway.report import Issue, ReloadResult, RestartTicket, StatusReport

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
+from gateway.files.paths import Paths
 from gateway.lockout import Lockout
-from gateway.paths import Paths
 from gateway.protocol.admission import Terms
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.frames import Request

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gateway.config.schema import ChatCompletions, Endpoints, Gateway, Http
 from gateway.devices import Devices
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from tests.doors import MATRIX, OVER_HTTP, POLICIES, PROXIES, frame, head
 from tests.wire.raw import CLOSE, HEAD, RawClient, RawScene, run, text
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.config.schema import ChatCompletions, Endpoints, Gateway, Http
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.proxy import Rules
 from tests.proxies import PROXIES, proxying

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import History
 
-from gateway.config.atomic import replace_text
+from gateway.files.atomic import replace_text
 
 FILE_NAME = "chat-history"
 MAX_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from gateway.config import agent_edit, catalog, models
 from gateway.config.agent_edit import Unfit
 from gateway.config.files import Snapshot
 from gateway.config.untyped import Unusable, section, text
-from gateway.paths import expand
+from gateway.files.paths import expand
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN

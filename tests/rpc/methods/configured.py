@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.files import Snapshot
-from gateway.paths import Paths
+from gateway.files.paths import Paths
 from tests.fakes.core import PATHS, FakeCore
 
 MODEL = {"id": "m1", "name": "Mock 1", "reasoning": False, "input": ["text"], "contextWindow": 200000}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config import atomic
-from gateway.config.atomic import alone, create_text, overwrite_text, replace_text
+from gateway.files import atomic
+from gateway.files.atomic import alone, create_text, overwrite_text, replace_text
 
 
 def test_replaces_as_the_owner_only(tmp_path: Path) -> None:

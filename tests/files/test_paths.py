@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.paths import SUN_PATH_MAX, NoHome, Paths, expand
+from gateway.files.paths import SUN_PATH_MAX, NoHome, Paths, expand
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,6 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_asks_for_a_home_that_may_not_be_there() -> None:
     """`Path.expanduser` and `Path.home` raise RuntimeError there."""
-    package = Path(__file__).parents[1] / "gateway"
+    package = Path(__file__).parents[2] / "gateway"
     texts = {path: path.read_text() for path in package.rglob("*.py")}
     assert [path for path, text in texts.items() if ".expanduser()" in text or "Path.home()" in text] == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ours import folder_refusal, open_ours, refusal
+from gateway.files.ours import folder_refusal, open_ours, refusal
 
 
 def found(mode: int, uid: int | None = None) -> os.stat_result:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import background
 from gateway.background import UNFINISHED_S, watch_installation
-from gateway.installed import Guard, Installation
+from gateway.files.installed import Guard, Installation
 
 OURS = "openclaw_gateway-0.1.0.dist-info"
 
