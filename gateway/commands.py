@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from gateway.aio.tasks import Tasks
 from gateway.config import models
 from gateway.link.spec import COMMAND, spoken
 from gateway.runs.ends import Owing
 from gateway.runs.service import StillActive
 from gateway.sessions.records import Request, Run
 from gateway.slash import COMMANDS, Slash
-from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
     from gateway.conversations import Conversations

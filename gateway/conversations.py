@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from gateway.aio.opening import Opening
+from gateway.aio.tasks import Tasks, whole
 from gateway.commands import Commands
 from gateway.config import catalog
 from gateway.config.models import refuse
@@ -22,7 +24,6 @@ from gateway.handover.told import Told
 from gateway.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
-from gateway.opening import Opening
 from gateway.protocol.scopes import READ
 from gateway.runs.changes import Changes
 from gateway.runs.following import BEGINNING, Following, Place, Reader
@@ -38,7 +39,6 @@ from gateway.sessions.shown import Moment
 from gateway.sessions.store import Store
 from gateway.sessions.transactions import SendDenied
 from gateway.sessions.transcripts import SessionChanged
-from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.conversations")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from gateway.flag import Flag
-from gateway.lag import LoopLag
+from gateway.aio.flag import Flag
+from gateway.aio.lag import LoopLag
 from gateway.outbox import LOW_WATER, Outbox, Pipe
 from gateway.protocol.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, TOO_MANY_OF_A_DEVICE, Close

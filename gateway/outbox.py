@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from gateway.flag import Flag
+from gateway.aio.flag import Flag
 from gateway.protocol.closing import Close
 
 LOW_WATER = 64 * 1024

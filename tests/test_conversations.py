@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway import opening
+from gateway.aio import opening
 from gateway.conversations import Conversations
 from gateway.files.paths import Paths
 from gateway.hub import Hub

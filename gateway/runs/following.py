@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from gateway.flag import Flag
+from gateway.aio.flag import Flag
 from gateway.link.messages import Event, Said, Text, Void
 from gateway.runs.live import Live
 from gateway.runs.written import Written

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Protocol
 
+from gateway.aio.tasks import Tasks
 from gateway.config.untyped import Unusable
 from gateway.link.client import Dial, Link
 from gateway.link.heir import Unreachable
@@ -22,7 +23,6 @@ from gateway.runs.storing import Patience, Storing, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, RunState
 from gateway.sessions.store import Store
-from gateway.tasks import Tasks
 
 log = logging.getLogger("gateway.runs")
 

@@ -13,6 +13,7 @@ from operator import methodcaller
 
 from msgspec.structs import replace
 
+from gateway.aio.tasks import Tasks, whole
 from gateway.link.client import Dial
 from gateway.link.messages import Failure
 from gateway.runs.ends import BROKEN, Owing, not_stored
@@ -23,7 +24,6 @@ from gateway.runs.storing import Patience, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Request, Run
 from gateway.sessions.store import Store
-from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.runs")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gateway.aio.tasks import Tasks
 from gateway.handover.told import Told
 from gateway.hub import Connection, Hub
 from gateway.link.messages import Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void, Waiting
@@ -21,7 +22,6 @@ from gateway.runs.heard import Heard
 from gateway.runs.live import Live, thoughts
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import BESIDE, Run, text_of
-from gateway.tasks import Tasks
 
 log = logging.getLogger("gateway.runs")
 

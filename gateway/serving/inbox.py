@@ -6,7 +6,7 @@ from typing import Any
 
 from websockets.frames import Opcode
 
-from gateway.flag import Flag
+from gateway.aio.flag import Flag
 from gateway.serving import frames
 
 

@@ -23,7 +23,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gateway.flag import Flag
+from gateway.aio.flag import Flag
 from gateway.handover.counters import count
 from gateway.handover.ledger import Entry
 from gateway.handover.verdict import Adopt, Held

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.aio.flag import Flag
 from gateway.core import Core
-from gateway.flag import Flag
 from gateway.hub import Carrier, Connection
 from gateway.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from gateway.aio.lag import EventLoop
 from gateway.config import models
 from gateway.config.catalog import Defaults
 from gateway.core import Core
-from gateway.lag import EventLoop
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, method

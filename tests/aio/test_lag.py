@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from gateway.lag import LoopLag, Times
+from gateway.aio.lag import LoopLag, Times
 
 
 class Clocks:

@@ -3,8 +3,8 @@ import logging
 
 import pytest
 
+from gateway.aio.tasks import Tasks, whole
 from gateway.errors import GatewayError
-from gateway.tasks import Tasks, whole
 
 log = logging.getLogger("gateway.test")
 

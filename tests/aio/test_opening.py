@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from gateway import opening
-from gateway.opening import Opening
+from gateway.aio import opening
+from gateway.aio.opening import Opening
 
 log = logging.getLogger("test")
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from gateway.flag import Flag
+from gateway.aio.flag import Flag
 
 
 def test_whoever_waits_is_woken_even_when_it_is_cleared_at_once() -> None:
