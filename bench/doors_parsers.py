@@ -10,13 +10,13 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gateway.agent.lines import Lines
 from gateway.config.parse import parse
 from gateway.protocol.frames import Malformed, NotJson, decode_request
 from gateway.protocol.values import crowded
 from gateway.protocol.visitor import visitor
 from gateway.serving.frames import is_utf8
 from gateway.serving.reader import FrameReader
+from gateway.text.lines import Lines
 
 SHORT, LONG = 64 * 1024, 1024 * 1024
 REPEATS = 5

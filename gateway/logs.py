@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from gateway.files.ours import folder_refusal
 from gateway.files.paths import Paths, expand
-from gateway.visible import BOLD, RED, YELLOW, paint, visible
+from gateway.text.visible import BOLD, RED, YELLOW, paint, visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
 MAX_MESSAGE = 8192

@@ -25,7 +25,7 @@ from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
 from gateway.process import SIGNALS, Options, Process, Start
-from gateway.visible import Guard, hanging
+from gateway.text.visible import Guard, hanging
 
 
 def main(options: Options | None = None) -> NoReturn:

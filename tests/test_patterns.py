@@ -93,7 +93,7 @@ def slow(pattern: Any, way: str) -> str | None:
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("gateway.visible", "_UNFIT"),
+        ("gateway.text.visible", "_UNFIT"),
         ("gateway.rpc.redaction", "_COUNTS"),
         ("gateway.sessions.keys", "AGENT_ID"),
     ],

@@ -14,7 +14,7 @@ from gateway.agent.notify import Notifier
 from gateway.agent.service import Service, idle_s
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
-from gateway.visible import visible
+from gateway.text.visible import visible
 
 ABOUT = """\
 Runs models and tools for openclaw-gateway. It is not for starting by hand: openclaw-agent.socket starts it with the

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from gateway.agent.failed import Failed
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model
-from gateway.unicode import Pieces
+from gateway.text.unicode import Pieces
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer, thinking included."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
-from gateway.unicode import well_formed_json
+from gateway.text.unicode import well_formed_json
 
 MAX_LINE = 32 * 1024 * 1024
 """Bytes without a newline."""

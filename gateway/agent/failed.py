@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from gateway.link.messages import Failure
 from gateway.link.spec import Model, Server, Spec
-from gateway.unicode import well_formed
+from gateway.text.unicode import well_formed
 
 MIN_SECRET = 6
 """Characters. A shorter value is found in ordinary words, and to hide those would make a message unreadable."""

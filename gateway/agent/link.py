@@ -14,7 +14,6 @@ import msgspec
 
 from gateway import __version__
 from gateway.agent.failed import quote
-from gateway.agent.lines import Lines, LineTooLong
 from gateway.agent.runs import Run, Runs, TooMany
 from gateway.link.messages import (
     MAX_LINE,
@@ -34,6 +33,7 @@ from gateway.link.messages import (
     decode_to_agent,
     encode,
 )
+from gateway.text.lines import Lines, LineTooLong
 
 log = logging.getLogger("agent.link")
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from gateway.visible import visible
+from gateway.text.visible import visible
 
 LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
 """OpenClaw's names."""

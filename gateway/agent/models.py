@@ -51,7 +51,7 @@ from gateway.agent.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.source import Tool
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model, Spec
-from gateway.unicode import well_formed, well_formed_json, well_formed_value
+from gateway.text.unicode import well_formed, well_formed_json, well_formed_value
 
 __all__ = ["Models", "forget_clients"]
 

@@ -21,11 +21,11 @@ from mcp.shared.message import SessionMessage
 from gateway.agent import escaped
 from gateway.agent.explaining import Explained
 from gateway.agent.failed import Secrets
-from gateway.agent.lines import Lines
 from gateway.agent.mended import Mended
 from gateway.agent.stdout import MAX_LINE, Stdout, Unspeakable
 from gateway.inherited import NAMES
 from gateway.link.spec import Server
+from gateway.text.lines import Lines
 
 log = logging.getLogger("agent.tools")
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 from mcp_types import JSONRPCMessage, jsonrpc_message_adapter
 
-from gateway.agent.lines import Lines
-from gateway.unicode import well_formed_json, well_formed_value
+from gateway.text.lines import Lines
+from gateway.text.unicode import well_formed_json, well_formed_value
 
 log = logging.getLogger("agent.tools")
 

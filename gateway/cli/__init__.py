@@ -17,7 +17,7 @@ from gateway import __version__
 from gateway.cli import writer
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
-from gateway.visible import hanging
+from gateway.text.visible import hanging
 
 PROGRAM = "openclaw-gateway"
 INTERRUPTED = 128 + 2

@@ -19,8 +19,8 @@ from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.report import Issue
+from gateway.text.visible import visible_json
 from gateway.units.installation import service_environment
-from gateway.visible import visible_json
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -27,9 +27,9 @@ from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.reload.plan import Plan, make_plan
 from gateway.rpc.redaction import REDACTED, redact
+from gateway.text.visible import BOLD, GREEN, RED, YELLOW, paint
 from gateway.units.installation import installed_addresses, open_addresses, service_environment
 from gateway.units.places import unit_folder
-from gateway.visible import BOLD, GREEN, RED, YELLOW, paint
 
 MAX_UNUSED = 50
 """Keys that are not used, told without --json."""

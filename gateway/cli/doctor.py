@@ -10,7 +10,7 @@ from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.evidence import gather
 from gateway.doctor.security import SECURITY, Risk, audit
 from gateway.exits import ExitCode
-from gateway.visible import BOLD, RED, YELLOW, hanging, paint
+from gateway.text.visible import BOLD, RED, YELLOW, hanging, paint
 
 _COLOURS = {"problem": RED, "warning": YELLOW, "note": ""}
 

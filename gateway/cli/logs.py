@@ -14,9 +14,9 @@ from gateway.cli.logline import Line, parse
 from gateway.cli.writer import page, relay, repeat_json
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.text.visible import DIM, GREY, RED, YELLOW, Inked, hanging, one_line, paint
 from gateway.units import AGENT_SERVICE, SERVICE
 from gateway.units.installation import service_environment
-from gateway.visible import DIM, GREY, RED, YELLOW, Inked, hanging, one_line, paint
 
 DEFAULT_LINES = 50
 MARGIN = "    "

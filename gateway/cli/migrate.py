@@ -17,9 +17,9 @@ from gateway.config.vocabulary import LATEST, Vocabulary
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
+from gateway.text.visible import GREEN, RED, YELLOW, paint
 from gateway.units.installation import open_addresses, service_environment
 from gateway.units.places import unit_folder
-from gateway.visible import GREEN, RED, YELLOW, paint
 
 MAX_KEPT = 50
 """Of what stays, told without --json."""

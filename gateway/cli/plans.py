@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.cli.writer import say
 from gateway.reload.plan import Plan
-from gateway.visible import GREEN, YELLOW, paint
+from gateway.text.visible import GREEN, YELLOW, paint
 
 FATES = {
     "hot": ("applied hot", GREEN),

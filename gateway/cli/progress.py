@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.cli.writer import is_terminal, put, stream
-from gateway.visible import ERASE, RETURN
+from gateway.text.visible import ERASE, RETURN
 
 QUIET_FOR = 1.0
 """Seconds before the first sign."""

@@ -19,13 +19,13 @@ from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle import holders
 from gateway.report import StatusReport
+from gateway.text.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 from gateway.units import state
 from gateway.units.addresses import Address, parse
 from gateway.units.installation import installed_addresses, service_environment
 from gateway.units.places import lingers, unit_folder
 from gateway.units.state import UnitStates
 from gateway.units.systemctl import NoManager, Systemctl
-from gateway.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 
 MEGABYTE = 1_000_000
 MAX_WARNINGS = 5

@@ -1,7 +1,8 @@
 """The one way in which commands print; `tests/cli/test_writer.py` holds that there is no other.
 
-Text is made visible (`gateway.visible`) in a pipe too, because a pipe may end at a terminal: `logs | grep`. Only what
-was asked for by itself (`deliver`: an answer, a value) goes into a pipe as it is. JSON stays JSON. Colours are ours,
+Text is made visible (`gateway.text.visible`) in a pipe too, because a pipe may end at a terminal: `logs | grep`.
+Only what was asked for by itself (`deliver`: an answer, a value) goes into a pipe as it is. JSON stays JSON. Colours
+are ours,
 and only where a terminal shows them.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from gateway.visible import Guard, Inked, hanging, one_line, visible_json
+from gateway.text.visible import Guard, Inked, hanging, one_line, visible_json
 
 
 def say(*parts: str, err: bool = False) -> None:

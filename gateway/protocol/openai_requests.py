@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from gateway.link.spec import Message
 from gateway.protocol.params import cut, explain
-from gateway.unicode import well_formed_json
+from gateway.text.unicode import well_formed_json
 
 MAX_IMAGES = 20
 """In all messages together."""

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.agent.lines import Lines
 from gateway.link.messages import (
     MAX_LINE,
     VERSION,
@@ -28,6 +27,7 @@ from gateway.link.messages import (
     encode,
 )
 from gateway.link.spec import Message, Model, Spec
+from gateway.text.lines import Lines
 
 ECHO = Model("builtin", "echo", "builtin")
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent import lines, stdout
+from gateway.agent import stdout
 from gateway.agent.stdout import FRAMED, MAX_LOGGED, MAX_SHOWN, Stdout, Unspeakable
+from gateway.text import lines
 
 ONE = b'{"jsonrpc":"2.0","method":"one"}'
 TWO = b'{"jsonrpc":"2.0","id":2,"result":{"text":"{\\"a\\""}}'

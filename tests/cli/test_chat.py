@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.exits import ExitCode
-from gateway.visible import visible
+from gateway.text.visible import visible
 from tests.cli.forked import Forked
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.effort import daily

@@ -16,7 +16,7 @@ import click
 import msgspec
 import pytest
 
-from gateway import control, visible
+from gateway import control
 from gateway.cli import activation, cli, doctor, install, logs, service, status, upkeep
 from gateway.doctor.finding import Finding
 from gateway.doctor.security import Risk
@@ -25,6 +25,7 @@ from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.sessions.checkup import Checkup
 from gateway.sessions.imports import Import, Report
 from gateway.sessions.salvage import Salvage
+from gateway.text import visible
 from gateway.units import UNITS, rivals
 from gateway.units.addresses import Address
 from gateway.units.state import UnitState, UnitStates

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.cli import writer
 from gateway.report import Issue
-from gateway.visible import RED, RETURN, paint
+from gateway.text.visible import RED, RETURN, paint
 from tests.fakes.tty import FakeTerminal
 
 CLI = Path(writer.__file__).parent

@@ -8,7 +8,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from gateway.slash import ALIASES, COMMANDS
-from gateway.visible import one_line
+from gateway.text.visible import one_line
 
 OWN = {
     "sessions": "The sessions that were talked in last.",

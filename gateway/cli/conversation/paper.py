@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from gateway.cli.conversation.pieces import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
 from gateway.cli.conversation.wrap import Wrap
-from gateway.visible import BOLD, CYAN, DIM, RED, YELLOW, Inked, hanging, one_line, paint, visible
+from gateway.text.visible import BOLD, CYAN, DIM, RED, YELLOW, Inked, hanging, one_line, paint, visible
 
 MARK = "› "
 """Before what a person says."""

@@ -8,7 +8,7 @@ from prompt_toolkit.application import in_terminal
 
 from gateway.cli.conversation.sign import Sign
 from gateway.cli.writer import put
-from gateway.visible import Inked
+from gateway.text.visible import Inked
 
 
 class Screen:

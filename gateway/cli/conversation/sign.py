@@ -5,7 +5,7 @@ import time
 from typing import TextIO
 
 from gateway.cli.writer import put, stream
-from gateway.visible import ERASE, RETURN
+from gateway.text.visible import ERASE, RETURN
 
 QUIET_S = 0.3
 """Before the first sign."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rich.cells import cell_len
 
-from gateway.visible import BOLD, CYAN, DIM, Inked, paint, visible
+from gateway.text.visible import BOLD, CYAN, DIM, Inked, paint, visible
 
 TAB = 4
 _FENCE = re.compile(r"`{3,}|~{3,}")

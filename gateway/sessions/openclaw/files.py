@@ -17,7 +17,7 @@ from gateway.link.messages import MAX_LINE
 from gateway.sessions.openclaw.chain import HEADER, MESSAGE, NEWEST, UNREADABLE, Place, Tree, decode_head
 from gateway.sessions.openclaw.entry import moment
 from gateway.sessions.openclaw.transcript import Candidate, Nothing, Refusal, Transcript, Unreadable
-from gateway.unicode import well_formed_json
+from gateway.text.unicode import well_formed_json
 
 INDEX = "sessions.json"
 _FILE_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)

@@ -17,7 +17,7 @@ from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, Place, Tree, dec
 from gateway.sessions.openclaw.entry import moment
 from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
 from gateway.sessions.openclaw.zstd import NoZstd, decompress
-from gateway.unicode import well_formed_json
+from gateway.text.unicode import well_formed_json
 
 FILE = "openclaw-agent.sqlite"
 MAX_EVENT = 4 * 1024 * 1024

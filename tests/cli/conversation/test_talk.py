@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from gateway.exits import ExitCode
-from gateway.visible import visible
+from gateway.text.visible import visible
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from gateway.cli.conversation.wrap import Wrap
-from gateway.visible import Inked, visible
+from gateway.text.visible import Inked, visible
 
 ANSI = re.compile(r"\x1b\[\d+m")
 

@@ -11,10 +11,10 @@ import msgspec
 
 from gateway.agent import link as agent_link
 from gateway.agent import runs as agent_runs
-from gateway.agent.lines import Lines, LineTooLong
 from gateway.agent.runs import Runs
 from gateway.link import client
 from gateway.link.messages import ToAgent, ToGateway, decode_to_agent, decode_to_gateway, encode
+from gateway.text.lines import Lines, LineTooLong
 from tests.agent.scripted import Scripted
 from tests.fuzz.source import Source, compact
 from tests.fuzz.stage import Stage, Transcript, turns

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.lines import Lines, LineTooLong
+from gateway.text.lines import Lines, LineTooLong
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200)))

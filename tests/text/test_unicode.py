@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.unicode import MAX_LEVELS, REPLACEMENT, Pieces, well_formed, well_formed_json, well_formed_value
+from gateway.text.unicode import MAX_LEVELS, REPLACEMENT, Pieces, well_formed, well_formed_json, well_formed_value
 from tests.effort import examples
 from tests.slack import slack
 

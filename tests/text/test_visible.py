@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.visible import (
+from gateway.text.visible import (
     BOLD,
     ERASE,
     RED,
