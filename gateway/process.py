@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from gateway import __version__, container
+from gateway import __version__
 from gateway.background import (
     feed_watchdog,
     is_being_stopped,
@@ -37,13 +37,14 @@ from gateway.files.installed import Installation
 from gateway.files.paths import Paths
 from gateway.handover.keeper import Keeper
 from gateway.hub import Connection, Hub
-from gateway.lifecycle import holders, sockets
+from gateway.lifecycle import sockets
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
+from gateway.machine import container, holders
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
 from gateway.protocol.frames import WireError

@@ -14,7 +14,16 @@ PURE = 1
 APART = -1
 """The other process's: no layer, because neither side imports the other."""
 SHARED_WITH_APART = [
-    *("__init__", "errors", "exits", "inherited", "files/installed", "text/unicode", "text/visible", "text/lines"),
+    *(
+        "__init__",
+        "errors",
+        "exits",
+        "machine/inherited",
+        "files/installed",
+        "text/unicode",
+        "text/visible",
+        "text/lines",
+    ),
     *("link/messages", "link/spec"),
 ]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}

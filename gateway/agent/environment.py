@@ -7,7 +7,7 @@ wins, as it does over a `.env` everywhere.
 import os
 from collections.abc import Mapping
 
-from gateway.inherited import NAMES
+from gateway.machine.inherited import NAMES
 
 _adopted: dict[str, str] = {}
 

@@ -23,8 +23,8 @@ from gateway.agent.explaining import Explained
 from gateway.agent.failed import Secrets
 from gateway.agent.mended import Mended
 from gateway.agent.stdout import MAX_LINE, Stdout, Unspeakable
-from gateway.inherited import NAMES
 from gateway.link.spec import Server
+from gateway.machine.inherited import NAMES
 from gateway.text.lines import Lines
 
 log = logging.getLogger("agent.tools")

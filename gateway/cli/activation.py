@@ -7,7 +7,7 @@ from gateway.cli.progress import waiting
 from gateway.cli.writer import say
 from gateway.control import READY_LIMIT, Control
 from gateway.errors import PortBusy
-from gateway.lifecycle import holders
+from gateway.machine import holders
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, SERVICE, SOCKET, state
 from gateway.units.systemctl import Systemctl, SystemctlFailed
 

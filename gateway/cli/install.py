@@ -14,7 +14,7 @@ from gateway.cli.listening import choose, refuse_open_port
 from gateway.cli.progress import waiting
 from gateway.cli.writer import say
 from gateway.errors import UnitConflict
-from gateway.lifecycle import holders
+from gateway.machine import holders
 from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals, sandbox
 from gateway.units.addresses import HIGHEST_PORT
 from gateway.units.places import drop_ins, lingers, read, unit_folder

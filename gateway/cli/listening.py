@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from gateway.config import files
 from gateway.config.validate import REFUSING, SECRET_VARIABLES, unguarded
-from gateway.container import bind_word
 from gateway.errors import ConfigInvalid
 from gateway.files.paths import Paths
+from gateway.machine.container import bind_word
 from gateway.units import installation
 from gateway.units.addresses import DEFAULT_PORT, Address, resolve
 from gateway.units.installation import installed_addresses

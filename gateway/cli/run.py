@@ -11,7 +11,7 @@ def _checked_bind(context: click.Context, parameter: click.Parameter, value: str
     if value in (None, "loopback", "lan"):
         return value
     if value == "auto":
-        from gateway.container import bind_word
+        from gateway.machine.container import bind_word
 
         return bind_word(value)
     try:

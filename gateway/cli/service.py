@@ -15,7 +15,7 @@ from gateway.cli.writer import complain, say, tell_json
 from gateway.control import READY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
-from gateway.lifecycle import holders
+from gateway.machine import holders
 from gateway.report import ReloadResult, StatusReport
 from gateway.units import SERVICE, SOCKET, UNITS, state
 from gateway.units.installation import service_environment

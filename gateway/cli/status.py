@@ -17,7 +17,7 @@ from gateway.cli.writer import say, tell_json
 from gateway.control import Control
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
-from gateway.lifecycle import holders
+from gateway.machine import holders
 from gateway.report import StatusReport
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 from gateway.units import state

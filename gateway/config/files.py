@@ -10,7 +10,6 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
-from gateway import container
 from gateway.config import leftovers, models, servers
 from gateway.config.catalog import Defaults, defaults
 from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
@@ -26,6 +25,7 @@ from gateway.config.secretsources import Sources
 from gateway.config.substitute import Lookup, chain, config_env, substitute
 from gateway.config.validate import from_environment, validate
 from gateway.files.atomic import alone, overwrite_text, replace_text
+from gateway.machine import container
 from gateway.report import Issue
 
 MAX_BACKUPS = 5

@@ -16,10 +16,10 @@ from gateway.doctor.inotify import Usage, usage
 from gateway.doctor.storage import Room, room
 from gateway.errors import NotRunning, TimedOut
 from gateway.files.paths import Paths
-from gateway.interfaces import public_addresses
-from gateway.lifecycle import holders
-from gateway.lifecycle.holders import Holder
 from gateway.lifecycle.peer import PLAINTEXT
+from gateway.machine import holders
+from gateway.machine.holders import Holder
+from gateway.machine.interfaces import public_addresses
 from gateway.report import StatusReport
 from gateway.sessions.checkup import Checkup, look
 from gateway.units import SERVICE, SOCKET, hindrances, installation, rivals, sandbox, state

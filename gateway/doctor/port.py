@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding
-from gateway.lifecycle import holders
-from gateway.lifecycle.holders import Holder
+from gateway.machine import holders
+from gateway.machine.holders import Holder
 from gateway.units import SERVICE
 
 PROGRAM = "openclaw-gateway"

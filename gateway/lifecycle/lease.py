@@ -21,8 +21,8 @@ from pathlib import Path
 from gateway.errors import AlreadyRunning
 from gateway.files.atomic import replace_text
 from gateway.files.ours import folder_refusal
-from gateway.filesystem import shared
-from gateway.lifecycle import holders
+from gateway.machine import holders
+from gateway.machine.filesystem import shared
 
 log = logging.getLogger("gateway.lease")
 

@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 
 from systemd import daemon
 
-from gateway.container import bind_word
 from gateway.errors import BadDescriptors, PortBusy
-from gateway.lifecycle import holders
+from gateway.machine import holders
+from gateway.machine.container import bind_word
 
 log = logging.getLogger("gateway.sockets")
 

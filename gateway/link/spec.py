@@ -196,7 +196,7 @@ class Spec(Struct, frozen=True, omit_defaults=True):
     unusable: dict[str, str] = {}
     """MCP servers that the config names and that cannot be used, and why."""
     environment: dict[str, str] = {}
-    """Of the names in `gateway.inherited`, what the gateway knows and the agent's own environment may lack."""
+    """Of the names in `gateway.machine.inherited`, what the gateway knows and the agent's own environment may lack."""
     workspace: str | None = None
     """The folder in which tools start."""
     conversation: str = ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway import inherited, workspace
+from gateway import workspace
 from gateway.config.compaction import MAX_INSTRUCTIONS, compaction
 from gateway.config.models import bounds, chain, environment, thinking
 from gateway.config.prompt import system_prompt
@@ -18,6 +18,7 @@ from gateway.config.servers import servers, unusable
 from gateway.config.substitute import Lookup
 from gateway.config.tool_policy import rules
 from gateway.link.spec import Spec
+from gateway.machine import inherited
 from gateway.sessions.records import Past, Run
 from gateway.sessions.store import Store
 

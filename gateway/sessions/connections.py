@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.errors import GatewayError
-from gateway.filesystem import knows_locks, shared, shares_memory
+from gateway.machine.filesystem import knows_locks, shared, shares_memory
 
 log = logging.getLogger("gateway.sessions")
 

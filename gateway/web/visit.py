@@ -3,7 +3,7 @@
 from starlette.types import Scope
 
 from gateway.core import Core
-from gateway.interfaces import is_own
+from gateway.machine.interfaces import is_own
 from gateway.protocol.admission import Terms
 from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity, identify
 from gateway.protocol.visitor import Visitor, visitor

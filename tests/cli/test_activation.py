@@ -8,8 +8,8 @@ import pytest
 
 from gateway.cli.activation import start
 from gateway.errors import PortBusy
-from gateway.lifecycle import holders
-from gateway.lifecycle.holders import Holder
+from gateway.machine import holders
+from gateway.machine.holders import Holder
 from gateway.units import SOCKET
 from gateway.units.systemctl import Systemctl, SystemctlFailed
 

@@ -13,7 +13,7 @@ from gateway.doctor import evidence
 from gateway.doctor.finding import Finding
 from gateway.doctor.security import SECURITY, Risk
 from gateway.exits import ExitCode
-from gateway.lifecycle import holders
+from gateway.machine import holders
 from gateway.units import installation
 from gateway.units.addresses import resolve
 

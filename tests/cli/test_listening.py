@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import container
 from gateway.cli.listening import Choice, choose, refuse_open_port
 from gateway.errors import ConfigInvalid
+from gateway.machine import container
 from gateway.units import SERVICE, SOCKET, installation
 from gateway.units.addresses import resolve
 

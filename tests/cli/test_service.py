@@ -7,7 +7,7 @@ from click.testing import Result
 
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
-from gateway.lifecycle import holders
+from gateway.machine import holders
 from gateway.report import Change, Issue, ReloadResult, RestartRecord, Restarts, RestartTicket, StatusReport
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET, UNITS
 

@@ -10,7 +10,7 @@ from gateway.cli import status as module
 from gateway.cli.status import MAX_WARNINGS, duration
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
-from gateway.lifecycle.holders import Holder
+from gateway.machine.holders import Holder
 from gateway.report import ConfigReport, Issue, ReloadResult, RestartRecord, Restarts, StatusReport
 
 pytestmark = pytest.mark.process

@@ -19,7 +19,7 @@ from gateway.doctor.inotify import Usage
 from gateway.doctor.machine import FEW_INODES, LITTLE_ROOM
 from gateway.doctor.storage import Room
 from gateway.files.paths import Paths
-from gateway.lifecycle.holders import Holder
+from gateway.machine.holders import Holder
 from gateway.report import ConfigReport, Issue
 from gateway.sessions.checkup import Checkup
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET

@@ -10,7 +10,7 @@ import pytest
 from gateway.config import files
 from gateway.config.schema import Auth, Config, ControlUi, DeviceAutoApprove, Gateway, TrustedProxy
 from gateway.doctor.security import SECURITY, SHORT_SECRET, audit
-from gateway.lifecycle.holders import Holder
+from gateway.machine.holders import Holder
 from gateway.report import Issue
 from gateway.sessions.checkup import Checkup
 from gateway.units.addresses import resolve

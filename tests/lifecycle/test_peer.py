@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.lifecycle.peer import PLAINTEXT, Untrusted, owners, refuse_untrusted, refuse_user_info
-from tests.lifecycle.test_holders import HEAD, ME, v4, v6
+from tests.machine.test_holders import HEAD, ME, v4, v6
 
 STRANGER = 54321
 NEAR, FAR = ("127.0.0.1", 40000), ("127.0.0.1", 18789)

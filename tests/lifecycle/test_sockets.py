@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import container
 from gateway.errors import BadDescriptors, PortBusy
 from gateway.handover.ledger import SLOTS
 from gateway.lifecycle import sockets
+from gateway.machine import container
 
 pytestmark = pytest.mark.process
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import container
 from gateway.cli.run import _checked_bind
-from gateway.container import bind_word, find
+from gateway.machine import container
+from gateway.machine.container import bind_word, find
 
 HEX = "a1" * 32
 

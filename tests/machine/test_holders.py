@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.lifecycle.holders import COMMAND_LIMIT, Holder, command, describe, holders, openers, unit, user_name
+from gateway.machine.holders import COMMAND_LIMIT, Holder, command, describe, holders, openers, unit, user_name
 
 ME = os.getuid()
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.filesystem import SHARED_TYPES, knows_locks, shared, shares_memory
+from gateway.machine.filesystem import SHARED_TYPES, knows_locks, shared, shares_memory
 
 
 def mounted(folder: Path, kind: str) -> str:

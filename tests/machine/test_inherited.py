@@ -1,6 +1,6 @@
 """Variables that programs started for a user inherit."""
 
-from gateway.inherited import NAMES
+from gateway.machine.inherited import NAMES
 
 
 def test_a_name_stands_once_and_no_secret_is_among_them() -> None:

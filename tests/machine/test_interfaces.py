@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.interfaces import is_own
+from gateway.machine.interfaces import is_own
 
 FIB = """\
 Main:
