@@ -10,8 +10,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 
 from gateway.files.installed import Installation, Look
-from gateway.lifecycle.notify import Notifier
 from gateway.report import StatusReport
+from gateway.systemd.notify import Notifier
 
 log = logging.getLogger("gateway")
 

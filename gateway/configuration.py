@@ -19,7 +19,6 @@ from gateway.config.schema import Config
 from gateway.door import policy
 from gateway.files.paths import Paths
 from gateway.hub import Hub
-from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
 from gateway.logs import Logs
@@ -28,6 +27,7 @@ from gateway.reload.active import Active, choose
 from gateway.reload.again import Again
 from gateway.reload.service import Reloader
 from gateway.report import ConfigReport, ReloadResult, RestartTicket
+from gateway.systemd.notify import Notifier
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,10 +37,8 @@ from gateway.files.installed import Installation
 from gateway.files.paths import Paths
 from gateway.handover.keeper import Keeper
 from gateway.hub import Connection, Hub
-from gateway.lifecycle import sockets
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
-from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
@@ -51,6 +49,8 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
 from gateway.report import Degradation, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
+from gateway.systemd import descriptors as sockets
+from gateway.systemd.notify import Notifier
 from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
 

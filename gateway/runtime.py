@@ -18,13 +18,13 @@ import uvloop
 
 from gateway.errors import GatewayError
 from gateway.files.paths import Paths
-from gateway.lifecycle import sockets
 from gateway.lifecycle.lease import acquire
-from gateway.lifecycle.notify import Notifier
 from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
 from gateway.logs import Logs
 from gateway.process import SIGNALS, Options, Process, Start
+from gateway.systemd import descriptors as sockets
+from gateway.systemd.notify import Notifier
 from gateway.text.visible import Guard, hanging
 
 

@@ -45,7 +45,7 @@ HOMES = {
     "rich": ["cli/*"],
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
-    "systemd": ["lifecycle/sockets", "lifecycle/notify", "logs"],
+    "systemd": ["systemd/descriptors", "systemd/notify", "logs"],
     "uvicorn": ["serving/*"],
     "uvloop": ["serving/*", "runtime"],
     "watchdog": ["config/watch"],

@@ -22,11 +22,11 @@ from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
 from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
 from gateway.hub import Connection
-from gateway.lifecycle.notify import Notifier
-from gateway.lifecycle.sockets import CONNECTION, LEDGER, PARTING, Inherited
-from gateway.lifecycle.store import Store
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.handshake import Peer
+from gateway.systemd.descriptors import CONNECTION, LEDGER, PARTING, Inherited
+from gateway.systemd.fdstore import Store
+from gateway.systemd.notify import Notifier
 
 log = logging.getLogger("gateway.handover")
 

@@ -23,9 +23,9 @@ import uvicorn
 from gateway.config.schema import Limits
 from gateway.handover.parting import Answer
 from gateway.lifecycle.phases import Budgets
-from gateway.lifecycle.sockets import BACKLOG, HTTP
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState
+from gateway.systemd.descriptors import BACKLOG, HTTP
 
 PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
 POLL_S = 0.01

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import Self
 
-from gateway.lifecycle.notify import Notifier
-from gateway.lifecycle.sockets import CONNECTION, HTTP, Inherited
+from gateway.systemd.descriptors import CONNECTION, HTTP, Inherited
+from gateway.systemd.notify import Notifier
 
 WATCHDOGS: list[tuple[dict[str, str], float | None]] = [
     ({}, 1.0),

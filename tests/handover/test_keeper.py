@@ -13,11 +13,11 @@ from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
 from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
 from gateway.hub import Connection
-from gateway.lifecycle.notify import Notifier
-from gateway.lifecycle.sockets import Inherited
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import Close
 from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.systemd.descriptors import Inherited
+from gateway.systemd.notify import Notifier
 from tests.carrier import FakeCarrier
 from tests.fakes.service_manager import FakeNotifier, FdStore
 

@@ -28,7 +28,6 @@ from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.ledger import Entry
 from gateway.hub import Connection
-from gateway.lifecycle.sockets import CONNECTION, PARTING
 from gateway.process import RESTARTING, SIGNAL_TURNS
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method
@@ -36,6 +35,7 @@ from gateway.serving import adoption
 from gateway.serving.adoption import Tally
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import WebSocketProtocol
+from gateway.systemd.descriptors import CONNECTION, PARTING
 from gateway.web.socket import websocket_endpoint
 from tests.fakes.core import FakeCore
 from tests.fakes.service_manager import FakeNotifier, FdStore

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.lifecycle import notify, store
-from gateway.lifecycle.notify import Notifier
-from gateway.lifecycle.store import Store
+from gateway.systemd import fdstore as store
+from gateway.systemd import notify
+from gateway.systemd.fdstore import Store
+from gateway.systemd.notify import Notifier
 from tests.fakes.service_manager import ServiceManager
 
 

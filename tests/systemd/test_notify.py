@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.lifecycle import notify
-from gateway.lifecycle.notify import Notifier
+from gateway.systemd import notify
+from gateway.systemd.notify import Notifier
 from tests.fakes.service_manager import WATCHDOGS, ServiceManager
 
 
@@ -103,7 +103,7 @@ def test_an_abstract_address_is_reached() -> None:
 @pytest.mark.process
 def test_children_cannot_speak_for_the_service(manager: ServiceManager) -> None:
     program = (
-        "import os, subprocess\nfrom gateway.lifecycle.notify import Notifier\nNotifier(os.environ)\n"
+        "import os, subprocess\nfrom gateway.systemd.notify import Notifier\nNotifier(os.environ)\n"
         "print(subprocess.run(['env'], capture_output=True, text=True).stdout)"
     )
     environ = {**os.environ, **manager.environ, "PYTHONPATH": os.getcwd()}

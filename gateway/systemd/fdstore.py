@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 
-from gateway.lifecycle.notify import Notifier
+from gateway.systemd.notify import Notifier
 
 log = logging.getLogger("gateway.systemd")
 

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.errors import BadDescriptors, PortBusy
 from gateway.handover.ledger import SLOTS
-from gateway.lifecycle import sockets
 from gateway.machine import container
+from gateway.systemd import descriptors as sockets
 
 pytestmark = pytest.mark.process
 
