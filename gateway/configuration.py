@@ -18,7 +18,7 @@ from gateway.config.guard import guard
 from gateway.config.schema import Config
 from gateway.door import policy
 from gateway.files.paths import Paths
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
 from gateway.logs import Logs

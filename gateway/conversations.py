@@ -21,7 +21,7 @@ from gateway.config.substitute import Lookup
 from gateway.config.untyped import section
 from gateway.files.paths import Paths
 from gateway.handover.told import Told
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
 from gateway.protocol.scopes import READ

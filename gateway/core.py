@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gateway.conversations import Conversations
     from gateway.devices import Devices
     from gateway.files.paths import Paths
-    from gateway.hub import Connection, Hub
+    from gateway.hub.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase
     from gateway.protocol.auth import AuthPolicy
     from gateway.report import ReloadResult, RestartTicket, StatusReport

@@ -36,7 +36,7 @@ from gateway.errors import ConfigInvalid
 from gateway.files.installed import Installation
 from gateway.files.paths import Paths
 from gateway.handover.keeper import Keeper
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way

@@ -9,7 +9,7 @@ import pytest
 from gateway.aio import opening
 from gateway.conversations import Conversations
 from gateway.files.paths import Paths
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.link.messages import Said, Text
 from gateway.link.spec import COMMAND
 from gateway.sessions.database import StorageFailed

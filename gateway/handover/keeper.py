@@ -21,7 +21,7 @@ from gateway.handover import parting
 from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
 from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.handshake import Peer
 from gateway.systemd.descriptors import CONNECTION, LEDGER, PARTING, Inherited

@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Raw
 
 from gateway.core import Core
+from gateway.hub.roster import encode
 from gateway.protocol.scopes import READ
-from gateway.roster import encode
 
 SOON_S = 0.1
 PACE_S = 0.001

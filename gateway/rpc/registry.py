@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gateway.core import Core
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol import scopes
 from gateway.protocol.frames import WireError
 from gateway.protocol.handshake import Peer

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.protocol.frames import EventFrame
 from gateway.protocol.scopes import READ
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.handover.told import Told
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.scopes import READ
 from gateway.runs.live import Live

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from gateway.handover.told import Position, Told
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.protocol.scopes import READ
 from gateway.runs.live import Live
 

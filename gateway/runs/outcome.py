@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.frames import WireError, encode_error, encode_response
 from gateway.runs.live import Live

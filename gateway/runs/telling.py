@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.aio.tasks import Tasks
 from gateway.handover.told import Told
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void, Waiting
 from gateway.link.spec import COMPACTION, Message
 from gateway.runs.broadcast import Others, Wants, broadcast

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.aio.flag import Flag
 from gateway.core import Core
-from gateway.hub import Carrier, Connection
+from gateway.hub.hub import Carrier, Connection
 from gateway.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
 from gateway.protocol.frames import Request

@@ -10,7 +10,7 @@ from gateway.config.schema import Config
 from gateway.conversations import Conversations
 from gateway.devices import Devices
 from gateway.files.paths import Paths
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
 from gateway.link.client import Dial, Stream
 from gateway.protocol.auth import AuthPolicy

@@ -12,7 +12,7 @@ from gateway.handover.keeper import Keeper, Who
 from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
 from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import Close
 from gateway.protocol.handshake import ClientInfo, Peer

@@ -27,7 +27,7 @@ from gateway.config.schema import Limits
 from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.ledger import Entry
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.process import RESTARTING, SIGNAL_TURNS
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol.handshake import Accepted, Peer
 from gateway.protocol.scopes import PAIRING, READ, WRITE
 from gateway.rpc import presence

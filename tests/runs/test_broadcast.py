@@ -1,6 +1,6 @@
 import asyncio
 
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.protocol.frames import EventFrame
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.runs.broadcast import broadcast

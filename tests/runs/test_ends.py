@@ -15,7 +15,7 @@ import pytest
 
 import gateway
 from gateway.agent import runs as agent_runs
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Said, Text
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.runs.ends import BROKEN

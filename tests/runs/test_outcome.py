@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Failure, Usage
 from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import ADMIN

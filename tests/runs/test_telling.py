@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.runs.live import Live

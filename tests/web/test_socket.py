@@ -23,9 +23,9 @@ from websockets.typing import Origin
 
 from gateway.config.schema import Limits
 from gateway.devices import Devices
+from gateway.hub.outbox import BATCH, LOW_WATER
 from gateway.lifecycle.phases import Budgets, Phase
 from gateway.lockout import MAX_FAILURES
-from gateway.outbox import BATCH, LOW_WATER
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.device import DeviceProof, Signed, payloads
 from gateway.protocol.frames import WireError

@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 from gateway.core import Core
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol.frames import EventFrame, encode_response
 from gateway.protocol.handshake import Accepted, Peer
 from gateway.protocol.hello import Facts, hello

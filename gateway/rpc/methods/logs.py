@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.conversation.pieces import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
 from gateway.cli.conversation.view import View
-from gateway.hub import Connection, Hub
+from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
 from gateway.protocol.handshake import ClientInfo, Peer

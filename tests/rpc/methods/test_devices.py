@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.devices import Asking, Devices, Granted
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.protocol.admission import DEVICE_TOKEN
 from gateway.protocol.frames import Request
 from gateway.protocol.pairing import covers

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
 from gateway.logs import JsonlHandler
 from gateway.protocol.frames import decode_request
 from gateway.protocol.scopes import READ

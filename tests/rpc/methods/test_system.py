@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from gateway.hub import Connection
+from gateway.hub.hub import Connection
+from gateway.hub.roster import MAX_ENTRIES
 from gateway.protocol.scopes import ADMIN, READ
-from gateway.roster import MAX_ENTRIES
 from gateway.rpc import presence
 from tests.carrier import FakeCarrier
 from tests.fakes.core import FakeCore

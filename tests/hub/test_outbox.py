@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.outbox import BATCH, EAGER, LOW_WATER, Outbox, size
+from gateway.hub.outbox import BATCH, EAGER, LOW_WATER, Outbox, size
 from gateway.protocol.closing import SLOW_CONSUMER, Close
 from tests.carrier import FakeCarrier
 from tests.fakes.clock import Clock

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from gateway import hub as module
-from gateway.hub import STALL_S, Connection, Hub
-from gateway.outbox import LOW_WATER, Outbox
+from gateway.hub import hub as module
+from gateway.hub.hub import STALL_S, Connection, Hub
+from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.protocol.closing import (
     DEVICE_CHANGED,
     SECRET_CHANGED,

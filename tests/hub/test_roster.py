@@ -2,8 +2,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.hub.roster import MAX_ENTRIES, TTL_MS, Roster, tracked
 from gateway.protocol.handshake import ClientInfo, Peer
-from gateway.roster import MAX_ENTRIES, TTL_MS, Roster, tracked
 
 
 def peer(instance: str | None = None, mode: str = "ui", device: str | None = None) -> Peer:
