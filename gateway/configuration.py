@@ -21,7 +21,7 @@ from gateway.files.paths import Paths
 from gateway.hub.hub import Hub
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
-from gateway.logs import Logs
+from gateway.logs.setup import Logs
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.again import Again

@@ -41,7 +41,7 @@ from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
-from gateway.logs import Logs
+from gateway.logs.setup import Logs
 from gateway.machine import container, holders
 from gateway.protocol.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART

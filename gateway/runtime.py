@@ -21,7 +21,7 @@ from gateway.files.paths import Paths
 from gateway.lifecycle.lease import acquire
 from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
-from gateway.logs import Logs
+from gateway.logs.setup import Logs
 from gateway.process import SIGNALS, Options, Process, Start
 from gateway.systemd import descriptors as sockets
 from gateway.systemd.notify import Notifier

@@ -45,7 +45,7 @@ HOMES = {
     "rich": ["cli/*"],
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
-    "systemd": ["systemd/descriptors", "systemd/notify", "logs"],
+    "systemd": ["systemd/descriptors", "systemd/notify", "logs/setup"],
     "uvicorn": ["serving/*"],
     "uvloop": ["serving/*", "runtime"],
     "watchdog": ["config/watch"],

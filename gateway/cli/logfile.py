@@ -10,7 +10,7 @@ from gateway.control import Control
 from gateway.errors import GatewayError
 from gateway.files.ours import folder_refusal, open_ours
 from gateway.files.paths import Paths
-from gateway.logs import folders
+from gateway.logs.setup import folders
 
 PATTERN = "openclaw-*.log"
 BLOCK = 64 * 1024

@@ -20,6 +20,7 @@ from gateway.aio.flag import Flag
 from gateway.core import Core
 from gateway.hub.hub import Carrier, Connection
 from gateway.lockout import Lockout
+from gateway.logs.sparing import Sparing
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
 from gateway.protocol.frames import Request
 from gateway.protocol.handshake import Door, Peer, Refused, challenge, describe, receive_connect
@@ -29,7 +30,6 @@ from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
-from gateway.sparing import Sparing
 from gateway.web.visit import terms, visit
 
 log = logging.getLogger("gateway.ws")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.hub.hub import Connection
-from gateway.logs import JsonlHandler
+from gateway.logs.setup import JsonlHandler
 from gateway.protocol.frames import decode_request
 from gateway.protocol.scopes import READ
 from gateway.rpc.dispatch import Dispatcher

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import logs
-from gateway.logs import JsonlHandler, Logs, PrefixHandler, TerminalHandler
+from gateway.logs import setup as logs
+from gateway.logs.setup import JsonlHandler, Logs, PrefixHandler, TerminalHandler
 from tests.fakes.tty import FakeTerminal
 
 NOON = 1_795_348_800.0

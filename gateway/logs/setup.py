@@ -32,7 +32,7 @@ _PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))  # syslog(3): crit, e
 _TSLOG = {5: (1, "TRACE"), 10: (2, "DEBUG"), 20: (3, "INFO"), 30: (4, "WARN"), 40: (5, "ERROR"), 50: (6, "FATAL")}
 _COLOURS = {30: YELLOW, 40: RED, 50: RED + BOLD}
 
-log = logging.getLogger("gateway.logs")
+log = logging.getLogger("gateway.logs.setup")
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from gateway.sparing import MOST, PERIOD_S, Sparing
+from gateway.logs.sparing import MOST, PERIOD_S, Sparing
 from tests.fakes.clock import Clock
 
 
