@@ -11,9 +11,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.config.parse import parse
+from gateway.protocol.admission.origin import visitor
 from gateway.protocol.frames import Malformed, NotJson, decode_request
 from gateway.protocol.values import crowded
-from gateway.protocol.visitor import visitor
 from gateway.serving.frames import is_utf8
 from gateway.serving.reader import FrameReader
 from gateway.text.lines import Lines

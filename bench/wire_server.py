@@ -48,7 +48,7 @@ async def _all(everybody: Sends, count: int) -> None:
 
 
 def hub() -> Callable[..., Awaitable[None]]:
-    from gateway.protocol.auth import AuthPolicy
+    from gateway.protocol.admission.auth import AuthPolicy
     from gateway.protocol.params import Params
     from gateway.rpc.methods import METHODS
     from gateway.rpc.registry import Call, Registry, method

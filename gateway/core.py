@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.files.paths import Paths
     from gateway.hub.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase
-    from gateway.protocol.auth import AuthPolicy
+    from gateway.protocol.admission.auth import AuthPolicy
     from gateway.report import ReloadResult, RestartTicket, StatusReport
 
 

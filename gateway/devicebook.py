@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, ValidationError
 
 from gateway.files.atomic import replace_text
-from gateway.protocol.pairing import Device
+from gateway.protocol.admission.pairing import Device
 
 log = logging.getLogger("gateway.devices")
 

@@ -18,10 +18,9 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from gateway.devicebook import Book
-from gateway.lockout import site
-from gateway.protocol.frames import WireError
-from gateway.protocol.pairing import Asking as Asking
-from gateway.protocol.pairing import (
+from gateway.protocol.admission.lockout import site
+from gateway.protocol.admission.pairing import Asking as Asking
+from gateway.protocol.admission.pairing import (
     Device,
     Pending,
     Token,
@@ -36,7 +35,8 @@ from gateway.protocol.pairing import (
     with_token,
     without,
 )
-from gateway.protocol.pairing import Granted as Granted
+from gateway.protocol.admission.pairing import Granted as Granted
+from gateway.protocol.frames import WireError
 from gateway.rpc.registry import RpcError
 
 log = logging.getLogger("gateway.devices")

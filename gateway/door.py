@@ -1,11 +1,11 @@
-"""Who may connect, as a config has it: the policy of `protocol/auth`."""
+"""Who may connect, as a config has it: the policy of `protocol/admission/auth`."""
 
 from pathlib import Path
 
 from gateway.config.schema import DeviceAutoApprove, Gateway
 from gateway.lifecycle.token import generated_token
-from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.proxy import APPROVABLE, Rules
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.proxy import APPROVABLE, Rules
 
 
 def policy(gateway: Gateway, generation: int, state: Path, *, reachable: bool) -> AuthPolicy:

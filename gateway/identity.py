@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.files.atomic import create_text, replace_text
-from gateway.protocol.device import Key
+from gateway.protocol.admission.proof import Key
 
 log = logging.getLogger("gateway.client")
 

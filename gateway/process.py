@@ -43,7 +43,7 @@ from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
 from gateway.machine import container, holders
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
 from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING

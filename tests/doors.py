@@ -12,14 +12,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.lockout import Lockout
-from gateway.protocol.admission import Terms
-from gateway.protocol.auth import ATTRIBUTION_REQUIRED, AuthPolicy
+from gateway.protocol.admission.admission import Terms
+from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy
+from gateway.protocol.admission.handshake import Accepted, Door, Refused, receive_connect
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.origin import ORIGIN_REFUSED, visitor
+from gateway.protocol.admission.pairing import Asking, Granted
+from gateway.protocol.admission.proxy import Rules, identify
 from gateway.protocol.frames import WireError
-from gateway.protocol.handshake import Accepted, Door, Refused, receive_connect
-from gateway.protocol.pairing import Asking, Granted
-from gateway.protocol.proxy import Rules, identify
-from gateway.protocol.visitor import ORIGIN_REFUSED, visitor
 
 NOW = 1_795_340_000_000
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

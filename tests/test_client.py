@@ -15,7 +15,7 @@ from gateway.exits import ExitCode
 from gateway.identity import Identity
 from gateway.lifecycle import peer
 from gateway.protocol import approach
-from gateway.protocol.device import DeviceProof, Signed, verify
+from gateway.protocol.admission.proof import DeviceProof, Signed, verify
 from tests.fakes.gateway import CHALLENGE, FakeGateway, scripted
 
 Behaviour = Callable[[ServerConnection], Awaitable[None]]

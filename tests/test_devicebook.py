@@ -9,7 +9,7 @@ import pytest
 
 from gateway import devicebook as module
 from gateway.devicebook import Book, overlay
-from gateway.protocol.pairing import Device, Pending, Token
+from gateway.protocol.admission.pairing import Device, Pending, Token
 
 RECORD = {"deviceId": "d", "publicKey": "k", "createdAtMs": 1, "approvedAtMs": 2}
 DEVICE = Device(device_id="d", public_key="k", created_at_ms=1, approved_at_ms=2)

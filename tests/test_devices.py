@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from msgspec.structs import replace as swap
 
 from gateway.devices import MAX_PENDING, MAX_PENDING_SITE, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
+from gateway.protocol.admission.pairing import covers
 from gateway.protocol.frames import WireError
-from gateway.protocol.pairing import covers
 from gateway.rpc.registry import RpcError
 
 KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"

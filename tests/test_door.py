@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.schema import Auth, DeviceAutoApprove, Gateway, TrustedProxy
 from gateway.door import policy
-from gateway.protocol.proxy import APPROVABLE
+from gateway.protocol.admission.proxy import APPROVABLE
 
 
 def test_a_token_is_made_up_only_for_this_machine(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway import identity as module
 from gateway.errors import GatewayError
 from gateway.identity import Identity
-from gateway.protocol.device import Key
+from gateway.protocol.admission.proof import Key
 
 A, B = "ws://10.0.0.1:5", "wss://b.example/x"
 FOREIGN = json.loads((Path(__file__).parent / "protocol" / "data" / "device_identity.json").read_text())

@@ -31,7 +31,7 @@ HOMES = {
     "anthropic": ["agent/*"],
     "anyio": ["agent/*"],
     "click": ["cli", "cli/*", "doctor/*", "__main__"],
-    "cryptography": ["protocol/device"],
+    "cryptography": ["protocol/admission/proof"],
     "fastmcp": ["agent/*"],
     "google": ["agent/*"],
     "httpx": ["agent/*"],

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec import to_builtins
 
-from gateway.protocol.device import Key, Signed
+from gateway.protocol.admission.proof import Key, Signed
 
 ROLE = "operator"
 _REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from gateway.core import Core
 from gateway.hub.hub import Connection
 from gateway.protocol import scopes
+from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.frames import WireError
-from gateway.protocol.handshake import Peer
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import Scope
 

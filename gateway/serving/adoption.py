@@ -25,7 +25,7 @@ from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.verdict import Adopt, Point, Refuse, judge
 from gateway.hub.hub import Connection
-from gateway.protocol.admission import DEVICE_TOKEN
+from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SERVICE_RESTART
 from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer

@@ -17,7 +17,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.handover.parting import Answer
-from gateway.protocol.visitor import is_trusted, parse_address, visitor
+from gateway.protocol.admission.origin import is_trusted, parse_address, visitor
 from gateway.serving import heads
 from gateway.serving.answering import EXTENSION, Answering, resume
 from gateway.serving.state import GatewayState

@@ -11,7 +11,7 @@ import logging
 import resource
 from collections.abc import Callable
 
-from gateway.lockout import site as site_of
+from gateway.protocol.admission.lockout import site as site_of
 
 log = logging.getLogger("gateway.http")
 

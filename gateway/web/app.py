@@ -20,7 +20,7 @@ from gateway.core import Core
 from gateway.web.health import PROBES, Probe, answer_probe
 
 if TYPE_CHECKING:
-    from gateway.lockout import Lockout
+    from gateway.protocol.admission.lockout import Lockout
 
 log = logging.getLogger("gateway.web")
 
@@ -51,7 +51,7 @@ def create_app(core: Core) -> ASGIApp:
     @cache
     def guesses() -> "Lockout":
         """One for all ways in: who is locked out of one is locked out of the other."""
-        from gateway.lockout import Lockout
+        from gateway.protocol.admission.lockout import Lockout
 
         return Lockout(time.monotonic)
 

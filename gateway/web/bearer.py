@@ -7,10 +7,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gateway.core import Core
-from gateway.lockout import Lockout
-from gateway.protocol.admission import Admission, admit
-from gateway.protocol.auth import Claim, Credentials
-from gateway.protocol.proxy import ATTRIBUTION
+from gateway.protocol.admission.admission import Admission, admit
+from gateway.protocol.admission.auth import Claim, Credentials
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.proxy import ATTRIBUTION
 from gateway.protocol.scopes import READ
 from gateway.protocol.scopes import Scope as Right
 from gateway.protocol.scopes import refuse as missing

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from gateway.core import Core
 from gateway.lifecycle.phases import Phase
-from gateway.protocol.visitor import visitor
+from gateway.protocol.admission.origin import visitor
 
 Answer = tuple[int, dict[str, Any]]
 Probe = Callable[[Core, Scope], Answer]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core import Core
-from gateway.lockout import Lockout
+from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.openai_answers import INVALID, error, model, model_list
 from gateway.protocol.params import cut
 from gateway.protocol.scopes import READ, WRITE

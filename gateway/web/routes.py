@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import catalog
 from gateway.core import Core
-from gateway.lockout import Lockout
-from gateway.protocol.visitor import origin_refusal, visitor
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.origin import origin_refusal, visitor
 from gateway.web.bearer import refuse
 from gateway.web.openai import openai_routes
 from gateway.web.page import page

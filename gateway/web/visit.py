@@ -4,9 +4,9 @@ from starlette.types import Scope
 
 from gateway.core import Core
 from gateway.machine.interfaces import is_own
-from gateway.protocol.admission import Terms
-from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity, identify
-from gateway.protocol.visitor import Visitor, visitor
+from gateway.protocol.admission.admission import Terms
+from gateway.protocol.admission.origin import Visitor, visitor
+from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity, identify
 
 
 def visit(core: Core, scope: Scope) -> tuple[Visitor, Identity | str]:

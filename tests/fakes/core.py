@@ -13,7 +13,7 @@ from gateway.files.paths import Paths
 from gateway.hub.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase
 from gateway.link.client import Dial, Stream
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
 from tests.fakes.report import make_report
 

@@ -29,7 +29,7 @@ from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.ledger import Entry
 from gateway.hub.hub import Connection
 from gateway.process import RESTARTING, SIGNAL_TURNS
-from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving import adoption
 from gateway.serving.adoption import Tally

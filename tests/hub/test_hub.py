@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from gateway.hub import hub as module
 from gateway.hub.hub import STALL_S, Connection, Hub
 from gateway.hub.outbox import LOW_WATER, Outbox
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.closing import (
     DEVICE_CHANGED,
     SECRET_CHANGED,
@@ -17,7 +18,6 @@ from gateway.protocol.closing import (
     Close,
 )
 from gateway.protocol.frames import EventFrame, StateVersion, WireError
-from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import limits
 from gateway.protocol.scopes import READ
 from tests.carrier import FakeCarrier, drained

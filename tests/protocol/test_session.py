@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.closing import Close
 from gateway.protocol.frames import Request
-from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.protocol.limits import MAX_IN_FLIGHT
 from gateway.protocol.session import Answer, Ignored, Session, max_payload
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from gateway.hub.hub import Connection
-from gateway.protocol.handshake import Accepted, Peer
+from gateway.protocol.admission.handshake import Accepted, Peer
 from gateway.protocol.scopes import PAIRING, READ, WRITE
 from gateway.rpc import presence
 from gateway.rpc.methods.connect import attach, greet

@@ -1,8 +1,8 @@
 import asyncio
 
 from gateway.hub.hub import Connection, Hub
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.frames import EventFrame
-from gateway.protocol.handshake import ClientInfo, Peer
 from gateway.runs.broadcast import broadcast
 from tests.carrier import FakeCarrier, drained
 

@@ -17,7 +17,7 @@ import gateway
 from gateway.agent import runs as agent_runs
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Said, Text
-from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.runs.ends import BROKEN
 from gateway.runs.following import Following
 from gateway.runs.outcome import Owed

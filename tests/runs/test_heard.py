@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.handover.told import SLOT_BYTES, Told
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended, Event, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
-from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.runs import telling as module
 from gateway.runs.live import Live
 from gateway.runs.telling import TOOL_EVENTS, Telling

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
-from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.runs.live import Live
 from gateway.runs.telling import TOOL_EVENTS, Telling, tell_injected
 from gateway.sessions.records import Request, Run

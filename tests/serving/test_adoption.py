@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.handover.keeper import Left
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
-from gateway.protocol.handshake import Peer
 from gateway.protocol.limits import MAX_IN_FLIGHT
 from gateway.protocol.scopes import READ
 from gateway.serving.adoption import Tally

@@ -5,9 +5,9 @@ from msgspec.structs import replace
 
 from gateway.config.schema import ControlUi, Gateway
 from gateway.devices import Asking, Devices, Granted
-from gateway.lockout import LOCKED_S, MAX_FAILURES, Lockout
-from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.proxy import Rules
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, Lockout
+from gateway.protocol.admission.proxy import Rules
 from gateway.protocol.scopes import ADMIN, READ, WRITE, Scope
 from gateway.web.bearer import ELSEWHERE, OTHER_HEADERS, UNAUTHORIZED, refuse
 from tests.fakes.core import FakeCore

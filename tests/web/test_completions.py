@@ -15,7 +15,7 @@ from openai import APIError, AsyncOpenAI, BadRequestError, InternalServerError, 
 from gateway.config.schema import Config
 from gateway.lifecycle.phases import Budgets
 from gateway.link.messages import Ended, Failure, Happening, Said, Started, Text, ToolEnded, ToolStarted, Usage, Void
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
 from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
 from gateway.web import completions, retries

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.files.paths import Paths
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
 from gateway.reload.seen import Door, Seen
 from gateway.report import Issue, ReloadResult, RestartTicket, StatusReport
 from tests.fakes.core import FakeCore

@@ -25,9 +25,9 @@ from gateway.config.schema import Limits
 from gateway.devices import Devices
 from gateway.hub.outbox import BATCH, LOW_WATER
 from gateway.lifecycle.phases import Budgets, Phase
-from gateway.lockout import MAX_FAILURES
-from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.device import DeviceProof, Signed, payloads
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.lockout import MAX_FAILURES
+from gateway.protocol.admission.proof import DeviceProof, Signed, payloads
 from gateway.protocol.frames import WireError
 from gateway.protocol.limits import (
     MAX_FRAME,

@@ -1,8 +1,8 @@
 from msgspec.structs import replace
 
 from gateway.config.schema import Gateway
-from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.proxy import ATTRIBUTION, Identity, Rules
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
 from gateway.web.visit import visit
 from tests.fakes.core import FakeCore
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.config.schema import Config, Limits
 from gateway.lifecycle.phases import Budgets
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
 from gateway.serving.server import GatewayServer
 from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app

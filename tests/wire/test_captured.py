@@ -14,13 +14,13 @@ import pytest
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.files.paths import Paths
-from gateway.lockout import Lockout
-from gateway.protocol.admission import Terms
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.admission import Terms
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.handshake import Accepted, Door, Refused, receive_connect
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.origin import visitor
 from gateway.protocol.frames import Request
-from gateway.protocol.handshake import Accepted, Door, Refused, receive_connect
 from gateway.protocol.session import Answer, Session
-from gateway.protocol.visitor import visitor
 from gateway.rpc.methods import METHODS
 from tests.doors import FakeBook
 from tests.fakes.core import FakeCore

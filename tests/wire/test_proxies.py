@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from gateway.config.schema import ChatCompletions, Endpoints, Gateway, Http
 from gateway.files.paths import Paths
-from gateway.protocol.auth import AuthPolicy
-from gateway.protocol.proxy import Rules
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.proxy import Rules
 from tests.proxies import PROXIES, proxying
 from tests.wire.raw import SECRET, RawClient, RawScene, connect_request, run, text
 

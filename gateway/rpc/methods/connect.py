@@ -9,9 +9,9 @@ from functools import partial
 
 from gateway.core import Core
 from gateway.hub.hub import Connection
+from gateway.protocol.admission.handshake import Accepted, Peer
+from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.frames import EventFrame, encode_response
-from gateway.protocol.handshake import Accepted, Peer
-from gateway.protocol.hello import Facts, hello
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.health import measure
 from gateway.rpc.presence import Announcer, alone, presence

@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gateway.protocol import scopes
-from gateway.protocol.admission import DEVICE_TOKEN
-from gateway.protocol.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend, roles_of
+from gateway.protocol.admission.admission import DEVICE_TOKEN
+from gateway.protocol.admission.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend, roles_of
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, PAIRING, Scope
 from gateway.rpc.registry import Call, RpcError, method

@@ -13,7 +13,7 @@ from gateway.cli.conversation.view import View
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
-from gateway.protocol.handshake import ClientInfo, Peer
+from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.runs import telling
 from gateway.runs.live import Live
 from gateway.runs.telling import Telling

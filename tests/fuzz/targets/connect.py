@@ -7,10 +7,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from gateway.lockout import Lockout
-from gateway.protocol.handshake import ROLES, Accepted, _Connect, receive_connect
+from gateway.protocol.admission.handshake import ROLES, Accepted, _Connect, receive_connect
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.proxy import Identity
 from gateway.protocol.limits import MAX_CLOSE_REASON
-from gateway.protocol.proxy import Identity
 from tests.doors import CLIENTS, ISSUED, PLACES, POLICIES, FakeBook, frame, make_door
 from tests.fuzz.source import WORDS, Source, compact
 

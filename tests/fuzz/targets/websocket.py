@@ -10,7 +10,7 @@ from unittest.mock import patch
 import msgspec
 
 from gateway.config.schema import Limits
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.auth import AuthPolicy
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving import http, websocket
 from gateway.serving.server import GatewayServer

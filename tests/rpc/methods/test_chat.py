@@ -8,7 +8,7 @@ import pytest
 
 from gateway.link.messages import Said, Text
 from gateway.media import MAX_FILE
-from gateway.protocol.handshake import Peer
+from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS, STANDS_FOR, stands_for
 from gateway.sessions.database import StorageFailed

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.devices import Asking, Devices, Granted
 from gateway.hub.hub import Connection
-from gateway.protocol.admission import DEVICE_TOKEN
+from gateway.protocol.admission.admission import DEVICE_TOKEN
+from gateway.protocol.admission.pairing import covers
 from gateway.protocol.frames import Request
-from gateway.protocol.pairing import covers
 from gateway.protocol.scopes import ADMIN, PAIRING, READ, WRITE
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS

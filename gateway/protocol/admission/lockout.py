@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Literal, get_args
 
+from gateway.protocol.admission.origin import Visitor, parse_address
 from gateway.protocol.frames import WireError
-from gateway.protocol.visitor import Visitor, parse_address
 
 Kind = Literal["shared-secret", "device-token"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

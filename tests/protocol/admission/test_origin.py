@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.visitor import ORIGIN_REFUSED, Headers, origin_refusal, visitor
+from gateway.protocol.admission.origin import ORIGIN_REFUSED, Headers, origin_refusal, visitor
 
 TEXT = {"host": "127.0.0.1:18789"}
 

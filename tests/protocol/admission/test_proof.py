@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.device import DeviceProof, Key, Signed, decode, is_key, normalise_key, payloads, verify
+from gateway.protocol.admission.proof import DeviceProof, Key, Signed, decode, is_key, normalise_key, payloads, verify
 from gateway.protocol.frames import WireError
 
-CAPTURED = json.loads((Path(__file__).parent / "data" / "device_proofs.json").read_text())
+CAPTURED = json.loads((Path(__file__).parents[1] / "data" / "device_proofs.json").read_text())
 NOW = 1_795_340_000_000
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.catalog import defaults
-from gateway.lockout import LOCKED_S, MAX_FAILURES, Lockout
-from gateway.protocol.admission import DEVICE_TOKEN, SECURE_CONTEXT, Admission, Refusal, Terms, admit
-from gateway.protocol.auth import ATTRIBUTION_REQUIRED, AuthPolicy, Claim, Credentials
+from gateway.protocol.admission.admission import DEVICE_TOKEN, SECURE_CONTEXT, Admission, Refusal, Terms, admit
+from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy, Claim, Credentials
+from gateway.protocol.admission.handshake import Accepted, Refused
+from gateway.protocol.admission.hello import Facts, hello
+from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, Lockout
+from gateway.protocol.admission.origin import CONTROL_UI, ORIGIN_REFUSED, Visitor
+from gateway.protocol.admission.pairing import Asking
+from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
 from gateway.protocol.frames import StateVersion, WireError
-from gateway.protocol.handshake import Accepted, Refused
-from gateway.protocol.hello import Facts, hello
-from gateway.protocol.pairing import Asking
-from gateway.protocol.proxy import ATTRIBUTION, Identity, Rules
 from gateway.protocol.scopes import ADMIN, WRITE
-from gateway.protocol.visitor import CONTROL_UI, ORIGIN_REFUSED, Visitor
 from tests.doors import (
     ASKED,
     DEVICE_ID,

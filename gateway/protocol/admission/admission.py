@@ -32,8 +32,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.lockout import Kind, too_many
-from gateway.protocol.auth import (
+from gateway.protocol.admission.auth import (
     AuthPolicy,
     Claim,
     check,
@@ -42,11 +41,12 @@ from gateway.protocol.auth import (
     not_by_proxy,
     presented,
 )
+from gateway.protocol.admission.lockout import Kind, too_many
+from gateway.protocol.admission.origin import CONTROL_UI, origin_refusal
+from gateway.protocol.admission.pairing import union
+from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
 from gateway.protocol.frames import WireError
-from gateway.protocol.pairing import union
-from gateway.protocol.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
 from gateway.protocol.scopes import ADMIN, granted
-from gateway.protocol.visitor import CONTROL_UI, origin_refusal
 
 SECURE_CONTEXT = "control ui requires HTTPS or localhost (secure context)"
 DEVICE_TOKEN = "device-token"

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.lockout import Lockout
-from gateway.protocol.admission import Terms
-from gateway.protocol.auth import AuthPolicy
+from gateway.protocol.admission.admission import Terms
+from gateway.protocol.admission.auth import AuthPolicy
+from gateway.protocol.admission.handshake import Accepted, Door, Peer, Refused, challenge, describe, receive_connect
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.origin import visitor
 from gateway.protocol.closing import Close
-from gateway.protocol.handshake import Accepted, Door, Peer, Refused, challenge, describe, receive_connect
-from gateway.protocol.visitor import visitor
 from tests.doors import FakeBook
 
 POLICY = AuthPolicy("token", token="t0k", generation=7)

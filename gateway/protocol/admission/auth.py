@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.protocol.admission.origin import UI_CLIENTS, Visitor
+from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
 from gateway.protocol.frames import WireError
-from gateway.protocol.proxy import ATTRIBUTION, Identity, Rules
-from gateway.protocol.visitor import UI_CLIENTS, Visitor
 
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 

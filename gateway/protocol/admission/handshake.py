@@ -22,17 +22,17 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.lockout import Lockout
-from gateway.protocol.admission import Refusal, Terms, Tokens, admit
-from gateway.protocol.auth import Claim, Credentials
+from gateway.protocol.admission.admission import Refusal, Terms, Tokens, admit
+from gateway.protocol.admission.auth import Claim, Credentials
+from gateway.protocol.admission.lockout import Lockout
+from gateway.protocol.admission.origin import CONTROL_UI, Visitor
+from gateway.protocol.admission.pairing import Asking, Granted
+from gateway.protocol.admission.proof import DeviceProof, Signed, normalise_key, verify
+from gateway.protocol.admission.proxy import ATTRIBUTION, Identity
 from gateway.protocol.closing import SILENT, Close
-from gateway.protocol.device import DeviceProof, Signed, normalise_key, verify
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.negotiation import mismatch, negotiate
-from gateway.protocol.pairing import Asking, Granted
 from gateway.protocol.params import InvalidParams, decode_params
-from gateway.protocol.proxy import ATTRIBUTION, Identity
-from gateway.protocol.visitor import CONTROL_UI, Visitor
 
 ROLES = ("operator", "node")
 CAPABILITIES = ["model-catalog-snapshot"]

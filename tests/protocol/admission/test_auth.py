@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.protocol.auth import (
+from gateway.protocol.admission.auth import (
     ATTRIBUTION_REQUIRED,
     AuthPolicy,
     Claim,
@@ -8,8 +8,8 @@ from gateway.protocol.auth import (
     check,
     not_by_proxy,
 )
-from gateway.protocol.proxy import ATTRIBUTION
-from gateway.protocol.visitor import Visitor
+from gateway.protocol.admission.origin import Visitor
+from gateway.protocol.admission.proxy import ATTRIBUTION
 
 HERE = Visitor("127.0.0.1", "127.0.0.1:18789", None, False, True, "127.0.0.1")
 TOKEN = AuthPolicy("token", token="right")

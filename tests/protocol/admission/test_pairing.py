@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.pairing import (
+from gateway.protocol.admission.pairing import (
     Asking,
     Device,
     Pending,

@@ -1,7 +1,7 @@
 import pytest
 
-from gateway import lockout as module
-from gateway.lockout import (
+from gateway.protocol.admission import lockout as module
+from gateway.protocol.admission.lockout import (
     LOCKED_S,
     MAX_ENTRIES,
     MAX_FAILURES,
@@ -11,7 +11,7 @@ from gateway.lockout import (
     Lockout,
     too_many,
 )
-from gateway.protocol.visitor import Visitor
+from gateway.protocol.admission.origin import Visitor
 from tests.fakes.clock import Clock
 
 

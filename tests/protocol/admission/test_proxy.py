@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.proxy import ATTRIBUTION, Identity, Rules, identify
-from gateway.protocol.visitor import visitor
+from gateway.protocol.admission.origin import visitor
+from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules, identify
 
 Lines = list[tuple[bytes, bytes]]
 RULES = Rules(user_header="X-Forwarded-User", proxies=("10.0.0.0/8", "127.0.0.1", "::1"))
