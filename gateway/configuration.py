@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from gateway.access.policy import policy
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.schema import Config
-from gateway.door import policy
 from gateway.files.paths import Paths
 from gateway.hub.hub import Hub
 from gateway.lifecycle.record import Record

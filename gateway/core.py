@@ -6,10 +6,10 @@ Only typing: nothing here runs, so that a method can be tested with any object o
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from gateway.access.devices import Devices
     from gateway.config.files import Snapshot
     from gateway.config.schema import Config
     from gateway.conversations import Conversations
-    from gateway.devices import Devices
     from gateway.files.paths import Paths
     from gateway.hub.hub import Connection, Hub
     from gateway.lifecycle.phases import Phase

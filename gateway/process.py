@@ -18,6 +18,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway import __version__
+from gateway.access.devices import Devices
 from gateway.background import (
     feed_watchdog,
     is_being_stopped,
@@ -31,7 +32,6 @@ from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
 from gateway.configuration import Configuration
-from gateway.devices import Devices
 from gateway.errors import ConfigInvalid
 from gateway.files.installed import Installation
 from gateway.files.paths import Paths

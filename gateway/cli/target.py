@@ -11,11 +11,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
+from gateway.access.token import token_file
 from gateway.cli.served import door
 from gateway.config import files, lastgood
 from gateway.config.schema import Config
 from gateway.files.paths import Paths
-from gateway.lifecycle.token import token_file
 from gateway.protocol.approach import is_near
 
 TIMEOUT_S = 10.0

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gateway.access.devices import Devices
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.conversations import Conversations
-from gateway.devices import Devices
 from gateway.files.paths import Paths
 from gateway.hub.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase

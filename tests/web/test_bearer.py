@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from gateway.access.devices import Asking, Devices, Granted
 from gateway.config.schema import ControlUi, Gateway
-from gateway.devices import Asking, Devices, Granted
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, Lockout
 from gateway.protocol.admission.proxy import Rules

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 from openai import AsyncOpenAI, AuthenticationError, NotFoundError
 
+from gateway.access.devices import Asking, Devices, Granted
 from gateway.config.schema import Config
-from gateway.devices import Asking, Devices, Granted
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.scopes import READ, WRITE
 from tests.web.puppet import Scene, talking

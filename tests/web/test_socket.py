@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from gateway.access.devices import Devices
 from gateway.config.schema import Limits
-from gateway.devices import Devices
 from gateway.hub.outbox import BATCH, LOW_WATER
 from gateway.lifecycle.phases import Budgets, Phase
 from gateway.protocol.admission.auth import AuthPolicy

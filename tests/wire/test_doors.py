@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from gateway.access.devices import Devices
 from gateway.config.schema import ChatCompletions, Endpoints, Gateway, Http
-from gateway.devices import Devices
 from gateway.files.paths import Paths
 from tests.doors import MATRIX, OVER_HTTP, POLICIES, PROXIES, frame, head
 from tests.wire.raw import CLOSE, HEAD, RawClient, RawScene, run, text

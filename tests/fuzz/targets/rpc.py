@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from gateway.devices import Devices
+from gateway.access.devices import Devices
 from gateway.hub.hub import Connection
 from gateway.protocol.frames import Malformed, NotJson, Request, decode_request
 from gateway.protocol.scopes import ADMIN

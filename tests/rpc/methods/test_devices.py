@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.devices import Asking, Devices, Granted
+from gateway.access.devices import Asking, Devices, Granted
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.admission.pairing import covers

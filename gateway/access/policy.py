@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from gateway.access.token import generated_token
 from gateway.config.schema import DeviceAutoApprove, Gateway
-from gateway.lifecycle.token import generated_token
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.proxy import APPROVABLE, Rules
 

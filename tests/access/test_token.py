@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.lifecycle.token import generated_token, token_file
+from gateway.access.token import generated_token, token_file
 
 
 def test_a_token_is_made_once_and_kept_for_the_user_alone(tmp_path: Path) -> None:

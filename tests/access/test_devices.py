@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from msgspec.structs import replace as swap
 
-from gateway.devices import MAX_PENDING, MAX_PENDING_SITE, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
+from gateway.access.devices import MAX_PENDING, MAX_PENDING_SITE, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
 from gateway.protocol.admission.pairing import covers
 from gateway.protocol.frames import WireError
 from gateway.rpc.registry import RpcError

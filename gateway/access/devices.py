@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from gateway.devicebook import Book
+from gateway.access.devicebook import Book
 from gateway.protocol.admission.lockout import site
 from gateway.protocol.admission.pairing import Asking as Asking
 from gateway.protocol.admission.pairing import (
@@ -39,7 +39,7 @@ from gateway.protocol.admission.pairing import Granted as Granted
 from gateway.protocol.frames import WireError
 from gateway.rpc.registry import RpcError
 
-log = logging.getLogger("gateway.devices")
+log = logging.getLogger("gateway.access.devices")
 
 PENDING_MS = 5 * 60_000
 MAX_PENDING = 64

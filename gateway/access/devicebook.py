@@ -16,7 +16,7 @@ from msgspec import Struct, ValidationError
 from gateway.files.atomic import replace_text
 from gateway.protocol.admission.pairing import Device
 
-log = logging.getLogger("gateway.devices")
+log = logging.getLogger("gateway.access.devices")
 
 
 R = TypeVar("R", bound=Struct)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.access.policy import policy
 from gateway.config.schema import Auth, DeviceAutoApprove, Gateway, TrustedProxy
-from gateway.door import policy
 from gateway.protocol.admission.proxy import APPROVABLE
 
 
