@@ -17,7 +17,7 @@ import httpx2
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gateway.client import Event, GatewayClient
+from gateway.client.client import Event, GatewayClient
 from gateway.errors import GatewayError
 
 PATIENCE_S = 120.0

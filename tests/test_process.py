@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from gateway.client import GatewayClient
+from gateway.client.client import GatewayClient
 from tests.e2e.naive import NaiveReader
 from tests.processes import alive
 from tests.program import Program

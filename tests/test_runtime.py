@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import cli
-from gateway.client import Disconnected, GatewayClient, Refused
+from gateway.client.client import Disconnected, GatewayClient, Refused
 from gateway.files.paths import Paths
 from gateway.process import MAIN_THREAD_ONLY
 from tests.effort import share

@@ -20,8 +20,8 @@ from gateway.exits import ExitCode
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:
-    from gateway.cli.conversation.lasting import Lasting
     from gateway.cli.target import Target
+    from gateway.client.reconnecting import Lasting
 
 ANSWER_S = 600.0
 """As OpenClaw's `agent` has it."""
@@ -72,9 +72,9 @@ def agent(
 
 
 async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json: bool) -> int:
-    from gateway.cli.conversation.lasting import Lasting
     from gateway.cli.conversation.once import abort
-    from gateway.client import CallFailed
+    from gateway.client.client import CallFailed
+    from gateway.client.reconnecting import Lasting
 
     line = Lasting(lambda: client_of(target, TIMEOUT_S, CAPS), PATIENCE_S)
     await line.open()

@@ -25,7 +25,7 @@ from gateway.units.installation import service_environment
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-    from gateway.client import Event, GatewayClient
+    from gateway.client.client import Event, GatewayClient
 
 MAX_PROBE = 64 * 1024
 """Bytes of a probe's answer that are read."""
@@ -68,7 +68,7 @@ def ask(
     follow: bool = False,
 ) -> int:
     """Call one method and let `tell` print what it answers; as JSON, a refusal is printed too and not raised."""
-    from gateway.client import WireFailure
+    from gateway.client.client import WireFailure
 
     target = find_target(service_environment(os.environ), url, token, password)
 
@@ -139,8 +139,8 @@ async def _ask_health(client: "GatewayClient") -> Any:
 
 def client_of(target: Target, timeout: float, caps: Sequence[str] = ()) -> "GatewayClient":
     """How this command line introduces itself."""
-    from gateway.client import GatewayClient
-    from gateway.identity import Identity
+    from gateway.client.client import GatewayClient
+    from gateway.client.identity import Identity
     from gateway.lifecycle.peer import PLAINTEXT
 
     return GatewayClient(

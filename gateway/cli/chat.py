@@ -20,8 +20,8 @@ from gateway.units.installation import service_environment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cli.conversation.lasting import Lasting
     from gateway.cli.conversation.pieces import Over, Piece
+    from gateway.client.reconnecting import Lasting
 
 CAPS = ("tool-events",)
 MAX_COLUMNS = 100
@@ -84,13 +84,13 @@ async def _converse(
 ) -> int:
     from gateway.cli.conversation.editor import Editor
     from gateway.cli.conversation.keys import silent
-    from gateway.cli.conversation.lasting import Lasting
     from gateway.cli.conversation.offers import Offers
     from gateway.cli.conversation.paper import Paper
     from gateway.cli.conversation.past import FILE_NAME, Past
     from gateway.cli.conversation.screen import Screen
     from gateway.cli.conversation.sign import Sign
     from gateway.cli.conversation.talk import Names, Talk
+    from gateway.client.reconnecting import Lasting
     from gateway.config.models import THINKING
 
     names = Names()
@@ -126,8 +126,8 @@ async def _say(
     model: str | None,
     thinking: str | None,
 ) -> "Over":
-    from gateway.cli.conversation.lasting import Lasting
     from gateway.cli.conversation.once import say
+    from gateway.client.reconnecting import Lasting
 
     line = Lasting(make, PATIENCE_S)
     await line.open()

@@ -12,8 +12,9 @@ import msgspec
 
 from gateway.cli.migrate import migrate
 from gateway.cli.plans import FATES, plan_facts, tell_plan
-from gateway.cli.served import Judged, judge
 from gateway.cli.writer import deliver, page, say, tell_json
+from gateway.client.control import Control
+from gateway.client.served import Judged, judge
 from gateway.config import edit, files, json5, lastgood, owners
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
@@ -21,7 +22,6 @@ from gateway.config.guard import guard
 from gateway.config.parse import MAX_DEPTH
 from gateway.config.schema import Config
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, brought, unrecognized
-from gateway.control import Control
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths

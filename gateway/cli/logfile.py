@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from gateway.client.control import Control
 from gateway.config import files
-from gateway.control import Control
 from gateway.errors import GatewayError
 from gateway.files.ours import folder_refusal, open_ours
 from gateway.files.paths import Paths

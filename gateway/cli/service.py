@@ -12,7 +12,7 @@ import click
 from gateway.cli import activation
 from gateway.cli.progress import waiting
 from gateway.cli.writer import complain, say, tell_json
-from gateway.control import READY_LIMIT, Control
+from gateway.client.control import READY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine import holders

@@ -14,7 +14,7 @@ import msgspec
 from gateway import __version__
 from gateway.cli.listening import choose
 from gateway.cli.writer import say, tell_json
-from gateway.control import Control
+from gateway.client.control import Control
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine import holders

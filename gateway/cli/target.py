@@ -12,11 +12,11 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from gateway.access.token import token_file
-from gateway.cli.served import door
+from gateway.client.handshake import is_near
+from gateway.client.served import door
 from gateway.config import files, lastgood
 from gateway.config.schema import Config
 from gateway.files.paths import Paths
-from gateway.protocol.approach import is_near
 
 TIMEOUT_S = 10.0
 F = TypeVar("F", bound=Callable[..., Any])

@@ -10,8 +10,8 @@ import click
 from gateway import __version__
 from gateway.cli.progress import waiting
 from gateway.cli.writer import say, tell_json
+from gateway.client.control import Control
 from gateway.config import catalog, files
-from gateway.control import Control
 from gateway.errors import AlreadyRunning, GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths

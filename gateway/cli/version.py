@@ -8,7 +8,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.writer import say, tell_json
-from gateway.control import Control
+from gateway.client.control import Control
 from gateway.errors import GatewayError
 from gateway.units.installation import service_environment
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.cli.served import judge
+from gateway.client.control import Control
+from gateway.client.served import judge
 from gateway.config import files, leftovers
 from gateway.config.guard import guard
 from gateway.config.validate import SECRET_VARIABLES
-from gateway.control import Control
 from gateway.doctor.inotify import Usage, usage
 from gateway.doctor.storage import Room, room
 from gateway.errors import NotRunning, TimedOut

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import cli
-from gateway.control import Control
+from gateway.client.control import Control
 from gateway.errors import GatewayError, NotRunning
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET

@@ -20,8 +20,8 @@ CONTEXT.set_forkserver_preload(
     [
         __name__,
         "tests.terminal",
-        "gateway.client",
-        "gateway.identity",
+        "gateway.client.client",
+        "gateway.client.identity",
         "websockets.asyncio.client",
         *(f"gateway.cli.{name}" for name in ("agent", "call", "chat", "models", "sessions", "status", "service")),
         *(

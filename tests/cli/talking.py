@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.client import GatewayClient
+from gateway.client.client import GatewayClient
 from tests.cli.forked import Forked, run
 from tests.program import Program
 from tests.terminal import ENVIRON, Terminal

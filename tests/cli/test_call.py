@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import call as module
 from gateway.cli import cli
-from gateway.client import Disconnected
+from gateway.client import handshake as approach
+from gateway.client.client import Disconnected
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle import peer
-from gateway.protocol import approach
 from tests.fakes.gateway import CHALLENGE, FakeGateway, answering, beside
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import config as module
 from gateway.cli.config import config
-from gateway.cli.served import SHELL
+from gateway.client.served import SHELL
 from gateway.config import lastgood
 from gateway.config.files import read
 from gateway.errors import ConfigInvalid, GatewayError

@@ -16,8 +16,8 @@ import click
 import msgspec
 import pytest
 
-from gateway import control
 from gateway.cli import activation, cli, doctor, install, logs, service, status, upkeep
+from gateway.client import control
 from gateway.doctor.finding import Finding
 from gateway.doctor.security import Risk
 from gateway.errors import GatewayError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.control import Control
+from gateway.client.control import Control
 from gateway.doctor.evidence import gather
 from gateway.errors import TimedOut
 from gateway.sessions.connections import writable

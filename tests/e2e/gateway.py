@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.control import Control
+from gateway.client.control import Control
 from gateway.errors import NotRunning
 from gateway.files.paths import Paths
 from tests.e2e.manager import UserManager, until

@@ -1,6 +1,6 @@
 """WebSocket clients that keep one connection each and write down everything that a restart could do to it.
 
-    ours           gateway.client: asks, one request after the other, and hears events
+    ours           gateway.client.client: asks, one request after the other, and hears events
     library        the websockets library's client, the same
     pings          sends pings and waits for each pong
     listens        only hears events
@@ -36,7 +36,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from gateway.client import Disconnected, GatewayClient, TimedOut, WireFailure
+from gateway.client.client import Disconnected, GatewayClient, TimedOut, WireFailure
 from gateway.errors import GatewayError
 
 ANSWER_S = 30.0

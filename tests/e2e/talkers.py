@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.client import Disconnected, GatewayClient
+from gateway.client.client import Disconnected, GatewayClient
 from gateway.errors import GatewayError
 
 sys.path.append(str(Path(__file__).parent))  # this file alone is run, with -P

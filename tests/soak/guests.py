@@ -7,7 +7,7 @@ import random
 import httpx
 from openai import APIError, AsyncOpenAI
 
-from gateway.client import GatewayClient
+from gateway.client.client import GatewayClient
 from gateway.errors import GatewayError
 from tests.soak.book import LOST, Ear, Ears, End, Question
 from tests.soak.questions import Questions

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.client import CallFailed, Event, GatewayClient
+from gateway.client.client import CallFailed, Event, GatewayClient
 from gateway.errors import GatewayError
 from tests.soak.book import Ear, Ears, Question
 from tests.soak.questions import FORGETTING, Questions

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from typing import Any
 
-from gateway.cli.conversation.lasting import Lasting
+from gateway.client.reconnecting import Lasting
 
 
 class Exchange:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from gateway.cli.conversation.lasting import BACK, Lasting
 from gateway.cli.conversation.pieces import Ended, Piece, Row, read_row
 from gateway.cli.conversation.view import View
-from gateway.client import CallFailed
+from gateway.client.client import CallFailed
+from gateway.client.reconnecting import BACK, Lasting
 from gateway.errors import TimedOut
 
 CAUGHT_UP = 200

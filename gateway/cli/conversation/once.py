@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.cli.conversation.following import Following
-from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.pieces import Over, Piece
 from gateway.cli.conversation.view import View
+from gateway.client.reconnecting import Lasting
 
 ABORT_S = 5.0
 """For the gateway to take note that nobody waits any more."""

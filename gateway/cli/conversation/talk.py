@@ -9,7 +9,6 @@ from gateway.cli.conversation.editor import Editor
 from gateway.cli.conversation.exchange import Exchange
 from gateway.cli.conversation.following import Following
 from gateway.cli.conversation.keys import signals
-from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.offers import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.paper import Paper
 from gateway.cli.conversation.pieces import Over, Row
@@ -17,7 +16,8 @@ from gateway.cli.conversation.screen import Screen
 from gateway.cli.conversation.view import View
 from gateway.cli.sessions import title_of
 from gateway.cli.status import duration
-from gateway.client import CallFailed
+from gateway.client.client import CallFailed
+from gateway.client.reconnecting import Lasting
 from gateway.errors import GatewayError, TimedOut
 
 RECALLED = 3

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.client import GatewayClient
+from gateway.client.client import GatewayClient
 from tests.fakes.gateway import FakeGateway, scripted
 
 Respond = Callable[[int, dict[str, Any]], dict[str, Any] | str | None]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.conversation.exchange import Exchange
-from gateway.cli.conversation.lasting import Lasting
-from gateway.client import CallFailed
+from gateway.client.client import CallFailed
+from gateway.client.reconnecting import Lasting
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 ACCEPTED: dict[str, Any] = {"payload": {"runId": "r", "status": "started"}}

@@ -7,10 +7,10 @@ import pytest
 
 from gateway.cli.conversation import following as module
 from gateway.cli.conversation.following import Following
-from gateway.cli.conversation.lasting import Lasting
 from gateway.cli.conversation.pieces import Asked, Begun, Over, Piece, Words
 from gateway.cli.conversation.view import View
-from gateway.client import CallFailed
+from gateway.client.client import CallFailed
+from gateway.client.reconnecting import Lasting
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 

@@ -21,7 +21,7 @@ from gateway.errors import GatewayError
 from gateway.files.atomic import create_text, replace_text
 from gateway.protocol.admission.proof import Key
 
-log = logging.getLogger("gateway.client")
+log = logging.getLogger("gateway.client.client")
 
 S = TypeVar("S", bound=Struct)
 

@@ -3,8 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.client.handshake import ROLE, Approach, is_near, remedy
 from gateway.protocol.admission.proof import DeviceProof, Key, Signed, verify
-from gateway.protocol.approach import ROLE, Approach, is_near, remedy
 
 FAR, NEAR = "ws://10.0.0.1:5", "ws://127.0.0.1:5"
 CLIENT = {"id": "cli", "mode": "cli", "version": "1", "platform": "linux"}

@@ -11,13 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway import identity as module
+from gateway.client import identity as module
+from gateway.client.identity import Identity
 from gateway.errors import GatewayError
-from gateway.identity import Identity
 from gateway.protocol.admission.proof import Key
 
 A, B = "ws://10.0.0.1:5", "wss://b.example/x"
-FOREIGN = json.loads((Path(__file__).parent / "protocol" / "data" / "device_identity.json").read_text())
+FOREIGN = json.loads((Path(__file__).parents[1] / "protocol" / "data" / "device_identity.json").read_text())
 """Made by OpenClaw 2026.2.1."""
 
 
@@ -192,5 +192,6 @@ def test_tokens_that_are_not_understood_are_never_overwritten(tmp_path: Path) ->
 
 @pytest.mark.process
 def test_who_shows_no_device_imports_nothing_for_it() -> None:
-    code = "import sys, gateway.cli.call, gateway.client, gateway.identity; print('cryptography' in sys.modules)"
+    code = "import sys, gateway.cli.call, gateway.client.client, gateway.client.identity; "
+    code += "print('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

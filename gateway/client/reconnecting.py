@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
-from gateway.client import CallFailed, Disconnected, Event, GatewayClient, Refused
+from gateway.client.client import CallFailed, Disconnected, Event, GatewayClient, Refused
 from gateway.errors import GatewayError
 
 PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)

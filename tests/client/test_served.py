@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.config import config
-from gateway.cli.served import SHELL
 from gateway.cli.target import Target, find_target
+from gateway.client.control import Control
+from gateway.client.served import SHELL
 from gateway.config import files
 from gateway.config.schema import Config
-from gateway.control import Control
 from gateway.errors import NotRunning
 from gateway.exits import ExitCode
 from gateway.reload.plan import make_plan

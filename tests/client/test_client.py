@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from gateway import client as module
-from gateway.client import CallFailed, Disconnected, Event, GatewayClient, Refused
+from gateway.client import client as module
+from gateway.client import handshake as approach
+from gateway.client.client import CallFailed, Disconnected, Event, GatewayClient, Refused
+from gateway.client.identity import Identity
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
-from gateway.identity import Identity
 from gateway.lifecycle import peer
-from gateway.protocol import approach
 from gateway.protocol.admission.proof import DeviceProof, Signed, verify
 from tests.fakes.gateway import CHALLENGE, FakeGateway, scripted
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.client.control import Control
 from gateway.config.files import Snapshot
-from gateway.control import Control
 from gateway.errors import GatewayError
 from gateway.reload.seen import Door, Seen
 

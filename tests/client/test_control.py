@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway import control
-from gateway.control import AWAY_LIMIT, Control
+from gateway.client import control
+from gateway.client.control import AWAY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from tests.fakes.clock import Clock

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.conversation.lasting import BACK, SOON_S, Lasting
-from gateway.client import CallFailed, Disconnected, GatewayClient, Refused, TimedOut
+from gateway.client.client import CallFailed, Disconnected, GatewayClient, Refused, TimedOut
+from gateway.client.reconnecting import BACK, SOON_S, Lasting
 from gateway.errors import GatewayError, NotRunning
 from tests.cli.conversation.scripted import Respond, ScriptedGateway, refuse, run, serving
 

@@ -30,14 +30,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway import __version__
+from gateway.client.handshake import Approach, remedy
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.lifecycle import peer
-from gateway.protocol.approach import Approach, remedy
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-    from gateway.identity import Identity
+    from gateway.client.identity import Identity
 
 TIMEOUT_S = 10.0
 MAX_EVENTS = 1000
