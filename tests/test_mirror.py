@@ -13,7 +13,7 @@ TESTS = PROJECT / "tests"
 UNTESTED = {
     "agent/source",
     "cli/run",
-    "core",
+    "rpc/core",
     "doctor/config",
     "doctor/database",
     "doctor/finding",

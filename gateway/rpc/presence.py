@@ -13,9 +13,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from gateway.core import Core
 from gateway.hub.roster import encode
 from gateway.protocol.scopes import READ
+from gateway.rpc.core import Core
 
 SOON_S = 0.1
 PACE_S = 0.001

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gateway.core import Core
 from gateway.hub.hub import Connection
 from gateway.protocol import scopes
 from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import Scope
+from gateway.rpc.core import Core
 
 P = TypeVar("P", bound=Params)
 

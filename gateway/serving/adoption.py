@@ -20,13 +20,13 @@ import msgspec
 from msgspec.structs import replace
 from websockets.frames import Close, Frame, Opcode
 
-from gateway.core import Core
 from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.verdict import Adopt, Point, Refuse, judge
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SERVICE_RESTART
+from gateway.rpc.core import Core
 from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import Adopted, WebSocketProtocol

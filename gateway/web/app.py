@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config import vocabulary
-from gateway.core import Core
+from gateway.rpc.core import Core
 from gateway.web.health import PROBES, Probe, answer_probe
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Scope
 
-from gateway.core import Core
 from gateway.protocol.admission.admission import Admission, admit
 from gateway.protocol.admission.auth import Claim, Credentials
 from gateway.protocol.admission.lockout import Lockout
@@ -14,6 +13,7 @@ from gateway.protocol.admission.proxy import ATTRIBUTION
 from gateway.protocol.scopes import READ
 from gateway.protocol.scopes import Scope as Right
 from gateway.protocol.scopes import refuse as missing
+from gateway.rpc.core import Core
 from gateway.web.visit import terms, visit
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})

@@ -16,7 +16,6 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.core import Core
 from gateway.protocol.openai_answers import (
     API,
     FORBIDDEN,
@@ -33,6 +32,7 @@ from gateway.protocol.openai_answers import (
     failure,
 )
 from gateway.protocol.openai_requests import Refused, decode, fingerprint, prompt
+from gateway.rpc.core import Core
 from gateway.runs.following import BEGINNING, Broken, Place, Reader
 from gateway.serving.answering import EXTENSION, Answering
 from gateway.sessions.database import StorageFailed

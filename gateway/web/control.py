@@ -17,9 +17,9 @@ from starlette.routing import Route, Router
 from gateway.config import files
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
-from gateway.core import Core
 from gateway.reload.plan import make_plan
 from gateway.reload.seen import Door, Seen
+from gateway.rpc.core import Core
 
 
 class _RestartRequest(msgspec.Struct):

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from starlette.types import Scope
 
-from gateway.core import Core
 from gateway.lifecycle.phases import Phase
 from gateway.protocol.admission.origin import visitor
+from gateway.rpc.core import Core
 
 Answer = tuple[int, dict[str, Any]]
 Probe = Callable[[Core, Scope], Answer]

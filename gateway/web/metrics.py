@@ -12,8 +12,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from gateway.core import Core
 from gateway.report import DEGRADED, RestartRecord, Restarts
+from gateway.rpc.core import Core
 
 PREFIX = "openclaw_gateway_"
 

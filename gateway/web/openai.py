@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.core import Core
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.openai_answers import INVALID, error, model, model_list
 from gateway.protocol.params import cut
 from gateway.protocol.scopes import READ, WRITE
 from gateway.protocol.scopes import Scope as Right
+from gateway.rpc.core import Core
 from gateway.web.apis import CHAT_COMPLETIONS, MODELS
 from gateway.web.bearer import refuse
 from gateway.web.completions import complete, is_resumed

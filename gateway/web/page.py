@@ -13,8 +13,8 @@ from string import Template
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.core import Core
 from gateway.lifecycle.phases import Phase
+from gateway.rpc.core import Core
 from gateway.web.health import is_local
 
 _HERE = Path(__file__).parent

@@ -16,9 +16,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import catalog
-from gateway.core import Core
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import origin_refusal, visitor
+from gateway.rpc.core import Core
 from gateway.web.bearer import refuse
 from gateway.web.openai import openai_routes
 from gateway.web.page import page

@@ -17,7 +17,6 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.aio.flag import Flag
-from gateway.core import Core
 from gateway.hub.hub import Carrier, Connection
 from gateway.logs.sparing import Sparing
 from gateway.protocol.admission.handshake import Door, Peer, Refused, challenge, describe, receive_connect
@@ -26,6 +25,7 @@ from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
 from gateway.protocol.frames import Request
 from gateway.protocol.session import Answer, Ignored, Session, max_payload
 from gateway.protocol.values import SMALL, crowded
+from gateway.rpc.core import Core
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet

@@ -9,9 +9,9 @@ from starlette.datastructures import Headers
 
 from gateway.config import catalog, models
 from gateway.config.untyped import Unusable
-from gateway.core import Core
 from gateway.protocol.openai_requests import Refused
 from gateway.protocol.params import cut
+from gateway.rpc.core import Core
 from gateway.sessions.keys import BadKey
 
 DEFAULTS = ("openclaw", "openclaw/default")

@@ -2,11 +2,11 @@
 
 from starlette.types import Scope
 
-from gateway.core import Core
 from gateway.machine.interfaces import is_own
 from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.origin import Visitor, visitor
 from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity, identify
+from gateway.rpc.core import Core
 
 
 def visit(core: Core, scope: Scope) -> tuple[Visitor, Identity | str]:

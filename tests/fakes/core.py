@@ -1,4 +1,4 @@
-"""A `gateway.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
+"""A `gateway.rpc.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
 
 import time
 from dataclasses import dataclass, field, replace

@@ -5,9 +5,9 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.config import catalog, models
-from gateway.core import Core
 from gateway.protocol.params import NoParams, Params, cut
 from gateway.protocol.scopes import READ
+from gateway.rpc.core import Core
 from gateway.rpc.registry import Call, RpcError, method
 from gateway.sessions.shown import RUNTIME, thinking_levels
 from gateway.workspace import folder

@@ -18,10 +18,10 @@ from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.patch import EntriesLost
 from gateway.config.vocabulary import brought, unrecognized
-from gateway.core import Core
 from gateway.protocol.frames import WireError
 from gateway.reload.plan import same
 from gateway.report import Issue, ReloadResult
+from gateway.rpc.core import Core
 from gateway.rpc.methods.config_text import Invalid, hash_on_disk, refusal
 from gateway.rpc.redaction import Unrestorable
 from gateway.rpc.registry import RpcError

@@ -7,12 +7,12 @@ import os
 import time
 from functools import partial
 
-from gateway.core import Core
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.handshake import Accepted, Peer
 from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.frames import EventFrame, encode_response
 from gateway.protocol.scopes import READ
+from gateway.rpc.core import Core
 from gateway.rpc.methods.health import measure
 from gateway.rpc.presence import Announcer, alone, presence
 from gateway.rpc.registry import Registry

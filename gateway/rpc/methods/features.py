@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog, models
-from gateway.core import Core
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
+from gateway.rpc.core import Core
 from gateway.rpc.methods.agents import find, workspace
 from gateway.rpc.methods.work import Text
 from gateway.rpc.registry import Call, method

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog, models
-from gateway.core import Core
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
+from gateway.rpc.core import Core
 from gateway.rpc.methods.conversation import session_key, stored
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
