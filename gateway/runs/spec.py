@@ -10,15 +10,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway import workspace
 from gateway.config.compaction import MAX_INSTRUCTIONS, compaction
 from gateway.config.models import bounds, chain, environment, thinking
-from gateway.config.prompt import system_prompt
 from gateway.config.servers import servers, unusable
 from gateway.config.substitute import Lookup
 from gateway.config.tool_policy import rules
 from gateway.link.spec import Spec
 from gateway.machine import inherited
+from gateway.runs import workspace
+from gateway.runs.prompt import system_prompt
 from gateway.sessions.records import Past, Run
 from gateway.sessions.store import Store
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway import workspace
 from gateway.config import catalog
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, RpcError, method
-from gateway.workspace import MAX_FILE_BYTES, NAMES, Conflict, File
+from gateway.runs import workspace
+from gateway.runs.workspace import MAX_FILE_BYTES, NAMES, Conflict, File
 
 _ALWAYS = ("AGENTS.md", "SOUL.md", "USER.md", "MEMORY.md")
 """What a list shows also where it is missing."""

@@ -9,8 +9,8 @@ from gateway.protocol.params import NoParams, Params, cut
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
 from gateway.rpc.registry import Call, RpcError, method
+from gateway.runs.workspace import folder
 from gateway.sessions.shown import RUNTIME, thinking_levels
-from gateway.workspace import folder
 
 
 class Agents(Struct, rename="camel"):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.protocol.scopes import ADMIN, READ
-from gateway.workspace import MAX_FILE_BYTES, NAMES
+from gateway.runs.workspace import MAX_FILE_BYTES, NAMES
 from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import catalog
-from gateway.config.prompt import FILES
 from gateway.files.atomic import replace_text
 from gateway.files.paths import expand
+from gateway.runs.prompt import FILES
 
 MAX_FILE_BYTES = 4_000_000
 """Of one file; what is longer is read up to here. A prompt takes far less of it."""

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.prompt import FILES, MAX_FILE_CHARS, MAX_FILES_CHARS, shorten, system_prompt
+from gateway.runs.prompt import FILES, MAX_FILE_CHARS, MAX_FILES_CHARS, shorten, system_prompt
 
 
 def test_who_the_agent_is() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import workspace
-from gateway.workspace import MAX_FILE_BYTES, folder, read, read_one
+from gateway.runs import workspace
+from gateway.runs.workspace import MAX_FILE_BYTES, folder, read, read_one
 
 
 def test_the_folder_of_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
