@@ -21,7 +21,7 @@ from bench.programs import BENCH, Installation
 from bench.report import Goal, Section
 from bench.servers import KILL, install_gateway
 from conformance import providing
-from gateway.runs.telling import PACE_S
+from gateway.conversations.run_events import PACE_S
 from tests.e2e.gateway import TOKEN
 from tests.e2e.manager import UserManager, until
 

@@ -55,7 +55,7 @@ from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
 
 if TYPE_CHECKING:
-    from gateway.conversations import Conversations
+    from gateway.conversations.service import Conversations
     from gateway.handover.keeper import Keepable
     from gateway.link.dialer import Dialer
     from gateway.serving.adoption import Tally
@@ -159,7 +159,7 @@ class Process:
     @cached_property
     def conversations(self) -> "Conversations":
         """Imported by whoever asks first, at the latest in the quiet after READY."""
-        from gateway.conversations import Conversations
+        from gateway.conversations.service import Conversations
         from gateway.handover.told import Told
 
         return Conversations(
@@ -181,7 +181,7 @@ class Process:
 
     async def _converse(self) -> None:
         """Go on with the runs that another process has left."""
-        await asyncio.to_thread(importlib.import_module, "gateway.conversations")
+        await asyncio.to_thread(importlib.import_module, "gateway.conversations.service")
         self.conversations.begin()
 
     # -- core.Core -------------------------------------------------------------------------------------------------

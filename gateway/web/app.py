@@ -29,7 +29,7 @@ LATER = (
     "gateway.web.control",
     "gateway.web.routes",
     "gateway.web.socket",
-    "gateway.conversations",
+    "gateway.conversations.service",
     "gateway.link.dialer",
     "gateway.config.watch",
     "gateway.handover.told",

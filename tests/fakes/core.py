@@ -8,7 +8,7 @@ from typing import Any
 from gateway.access.devices import Devices
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
-from gateway.conversations import Conversations
+from gateway.conversations.service import Conversations
 from gateway.files.paths import Paths
 from gateway.hub.hub import Connection, Hub
 from gateway.lifecycle.phases import Phase

@@ -15,13 +15,13 @@ import pytest
 
 import gateway
 from gateway.agent import runs as agent_runs
+from gateway.conversations.deferred_answers import Owed
+from gateway.conversations.run_events import Telling
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Said, Text
 from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.runs.ends import BROKEN
 from gateway.runs.following import Following
-from gateway.runs.outcome import Owed
-from gateway.runs.telling import Telling
 from tests.agent.scripted import Scripted
 from tests.carrier import FakeCarrier, drained
 from tests.effort import some
@@ -30,8 +30,16 @@ from tests.runs.world import MAIN, SOON, RunsWorld, assistant, in_a_world, name_
 PACKAGE = Path(gateway.__file__).parent
 BETWEEN = (
     *("agent/asking", "agent/answer", "agent/backlog", "agent/conversation", "agent/echo", "agent/link", "agent/runs"),
-    *("link/client", "link/messages", "runs/ends", "runs/following", "runs/live", "runs/outcome", "runs/owner"),
-    *("runs/service", "runs/storing", "runs/telling", "runs/written"),
+    *(
+        "link/client",
+        "link/messages",
+        "runs/ends",
+        "runs/following",
+        "runs/live",
+        "conversations/deferred_answers",
+        "runs/owner",
+    ),
+    *("runs/service", "runs/storing", "conversations/run_events", "runs/written"),
 )
 FILES = {str(PACKAGE / f"{name}.py") for name in BETWEEN}
 GUARDED = (

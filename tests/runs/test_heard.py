@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.conversations import run_events as module
+from gateway.conversations.run_events import TOOL_EVENTS, Telling
 from gateway.handover.told import SLOT_BYTES, Told
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended, Event, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.admission.handshake import ClientInfo, Peer
-from gateway.runs import telling as module
 from gateway.runs.live import Live
-from gateway.runs.telling import TOOL_EVENTS, Telling
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 from tests.e2e.naive import NaiveReader

@@ -10,9 +10,9 @@ import pytest
 
 from gateway.agent import measure, providers, room, wire
 from gateway.agent.measure import Known
+from gateway.conversations.slash import Slash
 from gateway.link.spec import COMPACTION
 from gateway.sessions.records import Request, Run
-from gateway.slash import Slash
 from tests.agent.provider import Provider, Window
 from tests.conversing import agents
 from tests.rpc.methods.talking import Caller, talking

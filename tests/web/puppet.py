@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import ChatCompletions, Config, Endpoints, Gateway, Http, Limits
-from gateway.conversations import Conversations
+from gateway.conversations.service import Conversations
 from gateway.files.paths import Paths
 from gateway.lifecycle.phases import Budgets
 from gateway.link.client import by_path

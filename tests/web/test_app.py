@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 import gateway.runtime
 late = ["starlette.routing", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
-late += ["sqlite3", "gateway.conversations", "gateway.link.client"]
+late += ["sqlite3", "gateway.conversations.service", "gateway.link.client"]
 print([name for name in late if name in sys.modules])
 from gateway.web.app import warm_up
 warm_up()

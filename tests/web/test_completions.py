@@ -660,7 +660,7 @@ def test_a_database_that_cannot_be_opened_ends_the_stream_with_a_word(
     async def scene(it: Scene) -> None:
         reply = await stream(it)
         await it.puppet.begun()
-        monkeypatch.setattr("gateway.conversations.Conversations.catch_up", fails)
+        monkeypatch.setattr("gateway.conversations.service.Conversations.catch_up", fails)
         await it.restart()
         error, done = await reply.events()
         assert (error["error"]["message"], done) == ("the database is gone", "[DONE]")

@@ -5,7 +5,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from gateway.config.files import Snapshot
-from gateway.conversations import Conversations
+from gateway.conversations.service import Conversations
 from gateway.link.client import by_path
 from gateway.protocol.openai_requests import Refused
 from gateway.web.targets import INVALID_MODEL, Target, names, target

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from gateway.slash import ALIASES, COMMANDS
+from gateway.conversations.slash import ALIASES, COMMANDS
 from gateway.text.visible import one_line
 
 OWN = {

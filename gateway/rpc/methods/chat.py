@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.conversations.slash import Slash, parse
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands, commands_list
@@ -15,7 +16,6 @@ from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Count, Key, sessions_describe
 from gateway.rpc.registry import Call, Method, RpcError, method
 from gateway.sessions.records import Request, Run
-from gateway.slash import Slash, parse
 
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 

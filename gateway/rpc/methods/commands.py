@@ -5,10 +5,10 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from gateway.config.models import THINKING
+from gateway.conversations.slash import ALIASES, COMMANDS
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, method
-from gateway.slash import ALIASES, COMMANDS
 
 _CATEGORIES = {
     "help": "status",

@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from gateway import media
+from gateway.conversations import media
+from gateway.conversations.media import MAX_FILE, File, NotKept
 from gateway.link.spec import Message
-from gateway.media import MAX_FILE, File, NotKept
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import cut
 from gateway.rpc.registry import Call, RpcError

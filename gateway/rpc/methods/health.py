@@ -15,11 +15,11 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from gateway.aio.lag import EventLoop
 from gateway.config import models
 from gateway.config.catalog import Defaults
+from gateway.conversations.overview import Picture
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
 from gateway.rpc.registry import Call, method
-from gateway.runs.overview import Picture
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Filter, Page, Session

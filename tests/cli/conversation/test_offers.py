@@ -3,7 +3,7 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from gateway.cli.conversation.offers import KNOWN, Offers, mistyped
-from gateway.slash import ALIASES, COMMANDS
+from gateway.conversations.slash import ALIASES, COMMANDS
 
 SESSIONS = ["agent:main:work", "work\u202e", "work\n", "work\x1b"]
 

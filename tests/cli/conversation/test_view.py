@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from gateway.cli.conversation.pieces import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
 from gateway.cli.conversation.view import View
+from gateway.conversations import run_events as telling
+from gateway.conversations.run_events import Telling
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
 from gateway.protocol.admission.handshake import ClientInfo, Peer
-from gateway.runs import telling
 from gateway.runs.live import Live
-from gateway.runs.telling import Telling
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 

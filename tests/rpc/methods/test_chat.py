@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from gateway.conversations.media import MAX_FILE
+from gateway.conversations.slash import ALIASES, COMMANDS, Slash
 from gateway.link.messages import Said, Text
-from gateway.media import MAX_FILE
 from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS, STANDS_FOR, stands_for
 from gateway.sessions.database import StorageFailed
-from gateway.slash import ALIASES, COMMANDS, Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.fakes.core import FakeCore

@@ -1,5 +1,5 @@
+from gateway.conversations.slash import COMMANDS
 from gateway.protocol.scopes import READ
-from gateway.slash import COMMANDS
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.aio.tasks import Tasks
+from gateway.conversations.broadcast import Others, Wants, broadcast
 from gateway.handover.told import Told
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void, Waiting
 from gateway.link.spec import COMPACTION, Message
-from gateway.runs.broadcast import Others, Wants, broadcast
 from gateway.runs.ends import BROKEN
 from gateway.runs.heard import Heard
 from gateway.runs.live import Live, thoughts

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.slash import ALIASES, COMMANDS, STOP_WORDS, Slash, parse
+from gateway.conversations.slash import ALIASES, COMMANDS, STOP_WORDS, Slash, parse
 
 
 @pytest.mark.parametrize(

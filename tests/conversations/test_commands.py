@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.commands import carry_out
 from gateway.config.models import THINKING
-from gateway.conversations import Conversations
+from gateway.conversations.commands import carry_out
+from gateway.conversations.service import Conversations
+from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.messages import Text
 from gateway.sessions.records import Request
-from gateway.slash import COMMANDS, Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.rpc.methods.talking import Caller, run, talking
@@ -82,7 +82,7 @@ def test_a_new_session_ends_what_goes_on_and_forgets_what_was_said(tmp_path: Pat
 
 
 def test_a_new_session_waits_for_no_answer_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.conversations.QUIET_S", 0.05)
+    monkeypatch.setattr("gateway.conversations.service.QUIET_S", 0.05)
 
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
@@ -131,7 +131,7 @@ def test_a_command_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.Monke
         await asyncio.sleep(0.01)
         return "Done."
 
-    monkeypatch.setattr("gateway.commands.carry_out", slowly)
+    monkeypatch.setattr("gateway.conversations.commands.carry_out", slowly)
 
     async def scenario() -> None:
         async with talking(tmp_path) as talk:

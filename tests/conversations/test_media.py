@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import media
-from gateway.media import FOLDER, MAX_STEM, MAX_TOLD, UNKNOWN, File, NotKept, id_of, keep, kind_of, told
+from gateway.conversations import media
+from gateway.conversations.media import FOLDER, MAX_STEM, MAX_TOLD, UNKNOWN, File, NotKept, id_of, keep, kind_of, told
 
 ID = 36
 """Characters of a UUID."""

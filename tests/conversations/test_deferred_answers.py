@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from gateway.conversations.deferred_answers import Outcome, Owed, outcome
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Failure, Usage
 from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import ADMIN
-from gateway.runs.outcome import Outcome, Owed, outcome
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 from tests.rpc.calls import make_peer

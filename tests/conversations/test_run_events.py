@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from gateway.conversations.run_events import TOOL_EVENTS, Telling, tell_injected
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.runs.live import Live
-from gateway.runs.telling import TOOL_EVENTS, Telling, tell_injected
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 
@@ -39,7 +39,7 @@ def tool(id: str) -> dict[str, Any]:
 @pytest.fixture
 def hear(monkeypatch: pytest.MonkeyPatch) -> Hear:
     """Let things happen in one run; the payloads of the `chat` events that a client hears."""
-    monkeypatch.setattr("gateway.runs.telling.PACE_S", 0)
+    monkeypatch.setattr("gateway.conversations.run_events.PACE_S", 0)
 
     async def quiet(session: str) -> bool:
         return False
@@ -208,7 +208,7 @@ def test_who_hears_of_tools(verbose: bool) -> None:
 
 
 def test_pieces_between_two_tellings_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.runs.telling.PACE_S", 0.03)
+    monkeypatch.setattr("gateway.conversations.run_events.PACE_S", 0.03)
 
     async def test() -> None:
         room = Room(NEW)
@@ -225,7 +225,7 @@ def test_pieces_between_two_tellings_are_told_together(monkeypatch: pytest.Monke
 
 
 def test_a_long_text_is_told_at_a_slower_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.runs.telling.RATE", 1000)
+    monkeypatch.setattr("gateway.conversations.run_events.RATE", 1000)
 
     async def test() -> None:
         room = Room(NEW)
@@ -274,7 +274,7 @@ def test_after_a_restart_the_first_piece_says_all() -> None:
 
 
 def test_after_a_restart_it_is_told_although_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.runs.telling.ANEW_S", 0.01)
+    monkeypatch.setattr("gateway.conversations.run_events.ANEW_S", 0.01)
 
     async def test() -> None:
         room = Room(NEW)

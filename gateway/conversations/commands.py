@@ -8,14 +8,14 @@ from msgspec.structs import replace
 
 from gateway.aio.tasks import Tasks
 from gateway.config import models
+from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.spec import COMMAND, spoken
 from gateway.runs.ends import Owing
 from gateway.runs.service import StillActive
 from gateway.sessions.records import Request, Run
-from gateway.slash import COMMANDS, Slash
 
 if TYPE_CHECKING:
-    from gateway.conversations import Conversations
+    from gateway.conversations.service import Conversations
 
 
 class Commands:

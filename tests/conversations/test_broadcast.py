@@ -1,9 +1,9 @@
 import asyncio
 
+from gateway.conversations.broadcast import broadcast
 from gateway.hub.hub import Connection, Hub
 from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.frames import EventFrame
-from gateway.runs.broadcast import broadcast
 from tests.carrier import FakeCarrier, drained
 
 

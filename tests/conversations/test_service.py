@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from gateway.aio import opening
-from gateway.conversations import Conversations
+from gateway.conversations.service import Conversations
+from gateway.conversations.slash import Slash
 from gateway.files.paths import Paths
 from gateway.hub.hub import Hub
 from gateway.link.messages import Said, Text
 from gateway.link.spec import COMMAND
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Request
-from gateway.slash import Slash
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.fakes.core import nobody

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from gateway.conversations.session_events import MAX_MESSAGES
 from gateway.protocol.scopes import READ
-from gateway.runs.changes import MAX_MESSAGES
 from gateway.sessions.connections import StorageFailed
 from gateway.sessions.records import Progress, Request
 from tests.rpc.calls import make_peer

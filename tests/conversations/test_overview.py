@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.runs import overview
-from gateway.runs.overview import RECENT, Overview, Picture, Seen
+from gateway.conversations import overview
+from gateway.conversations.overview import RECENT, Overview, Picture, Seen
 from tests.rpc.methods.talking import run
 from tests.sessions.talk import NOW, opened
 

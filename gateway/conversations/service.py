@@ -14,24 +14,24 @@ from typing import Any
 
 from gateway.aio.opening import Opening
 from gateway.aio.tasks import Tasks, whole
-from gateway.commands import Commands
 from gateway.config import catalog
 from gateway.config.models import refuse
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import section
+from gateway.conversations.commands import Commands
+from gateway.conversations.deferred_answers import Owed
+from gateway.conversations.overview import Overview, Picture
+from gateway.conversations.run_events import Telling, tell_injected
+from gateway.conversations.session_events import Changes
 from gateway.files.paths import Paths
 from gateway.handover.told import Told
 from gateway.hub.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
 from gateway.protocol.scopes import READ
-from gateway.runs.changes import Changes
 from gateway.runs.following import BEGINNING, Following, Place, Reader
-from gateway.runs.outcome import Owed
-from gateway.runs.overview import Overview, Picture
 from gateway.runs.service import Runs, StillActive
 from gateway.runs.spec import Specifier
-from gateway.runs.telling import Telling, tell_injected
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import BESIDE, Request, Row, Run, Session, Summary
@@ -40,7 +40,7 @@ from gateway.sessions.store import Store
 from gateway.sessions.transactions import SendDenied
 from gateway.sessions.transcripts import SessionChanged
 
-log = logging.getLogger("gateway.conversations")
+log = logging.getLogger("gateway.conversations.service")
 
 CLOSE_S = 10.0
 """In which what runs have said is stored, where nobody waits for us to leave."""
