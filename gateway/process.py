@@ -51,8 +51,8 @@ from gateway.report import Degradation, ReloadResult, RestartTicket, StatusRepor
 from gateway.serving.server import GatewayServer
 from gateway.systemd import descriptors as sockets
 from gateway.systemd.notify import Notifier
-from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app, warm_up
+from gateway.web.openai.paths import MAX_BODY
 
 if TYPE_CHECKING:
     from gateway.conversations.service import Conversations

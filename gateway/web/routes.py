@@ -19,8 +19,8 @@ from gateway.config import catalog
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import origin_refusal, visitor
 from gateway.rpc.core import Core
-from gateway.web.bearer import refuse
-from gateway.web.openai import openai_routes
+from gateway.web.admission.bearer import refuse
+from gateway.web.openai.routes import openai_routes
 from gateway.web.page import page
 
 _NOT_FOUND = PlainTextResponse("Not Found", 404)

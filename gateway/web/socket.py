@@ -30,7 +30,7 @@ from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
-from gateway.web.visit import terms, visit
+from gateway.web.admission.terms import terms, visit
 
 log = logging.getLogger("gateway.ws")
 

@@ -33,8 +33,8 @@ from gateway.link.messages import (
 )
 from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer
-from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app
+from gateway.web.openai.paths import MAX_BODY
 from tests.fakes.core import FakeCore
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from gateway.config.schema import Config, Limits
 from gateway.lifecycle.phases import Budgets
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.serving.server import GatewayServer
-from gateway.web.apis import MAX_BODY
 from gateway.web.app import create_app
+from gateway.web.openai.paths import MAX_BODY
 from tests.fakes.core import FakeCore
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10

@@ -3,7 +3,7 @@ from msgspec.structs import replace
 from gateway.config.schema import Gateway
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
-from gateway.web.visit import visit
+from gateway.web.admission.terms import visit
 from tests.fakes.core import FakeCore
 
 PROXIES = ("203.0.113.50", "127.0.0.1")

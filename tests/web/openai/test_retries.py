@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.web import retries
-from gateway.web.retries import COUNT, MAX_REMEMBERED, REMEMBERED_S, Retries, is_retry, mark
+from gateway.web.openai import retries
+from gateway.web.openai.retries import COUNT, MAX_REMEMBERED, REMEMBERED_S, Retries, is_retry, mark
 
 ASKED = {COUNT: "0", "authorization": "Bearer a"}
 

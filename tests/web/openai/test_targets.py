@@ -7,8 +7,8 @@ from starlette.datastructures import Headers
 from gateway.config.files import Snapshot
 from gateway.conversations.service import Conversations
 from gateway.link.client import by_path
-from gateway.protocol.openai_requests import Refused
-from gateway.web.targets import INVALID_MODEL, Target, names, target
+from gateway.web.openai.requests import Refused
+from gateway.web.openai.targets import INVALID_MODEL, Target, names, target
 from tests.fakes.core import PATHS, FakeCore
 
 MODELS = {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "x", "models": [{"id": "m1"}, {"id": "m2"}]}

@@ -7,15 +7,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.openai_answers import INVALID, error, model, model_list
 from gateway.protocol.params import cut
 from gateway.protocol.scopes import READ, WRITE
 from gateway.protocol.scopes import Scope as Right
 from gateway.rpc.core import Core
-from gateway.web.apis import CHAT_COMPLETIONS, MODELS
-from gateway.web.bearer import refuse
-from gateway.web.completions import complete, is_resumed
-from gateway.web.targets import names
+from gateway.web.admission.bearer import refuse
+from gateway.web.openai.answers import INVALID, error, model, model_list
+from gateway.web.openai.completions import complete, is_resumed
+from gateway.web.openai.paths import CHAT_COMPLETIONS, MODELS
+from gateway.web.openai.targets import names
 
 Endpoint = Callable[[Core, Scope, Receive, Send], Awaitable[None]]
 

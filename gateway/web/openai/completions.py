@@ -16,7 +16,14 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.protocol.openai_answers import (
+from gateway.rpc.core import Core
+from gateway.runs.following import BEGINNING, Broken, Place, Reader
+from gateway.serving.answering import EXTENSION, Answering
+from gateway.sessions.database import StorageFailed
+from gateway.sessions.records import Request
+from gateway.sessions.transactions import QueueFull, SendDenied
+from gateway.web.openai import retries
+from gateway.web.openai.answers import (
     API,
     FORBIDDEN,
     ID,
@@ -31,15 +38,8 @@ from gateway.protocol.openai_answers import (
     error,
     failure,
 )
-from gateway.protocol.openai_requests import Refused, decode, fingerprint, prompt
-from gateway.rpc.core import Core
-from gateway.runs.following import BEGINNING, Broken, Place, Reader
-from gateway.serving.answering import EXTENSION, Answering
-from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request
-from gateway.sessions.transactions import QueueFull, SendDenied
-from gateway.web import retries
-from gateway.web.targets import DEFAULTS, target
+from gateway.web.openai.requests import Refused, decode, fingerprint, prompt
+from gateway.web.openai.targets import DEFAULTS, target
 
 log = logging.getLogger("gateway.http")
 

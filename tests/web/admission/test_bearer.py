@@ -9,7 +9,7 @@ from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, Lockout
 from gateway.protocol.admission.proxy import Rules
 from gateway.protocol.scopes import ADMIN, READ, WRITE, Scope
-from gateway.web.bearer import ELSEWHERE, OTHER_HEADERS, UNAUTHORIZED, refuse
+from gateway.web.admission.bearer import ELSEWHERE, OTHER_HEADERS, UNAUTHORIZED, refuse
 from tests.fakes.core import FakeCore
 
 KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"

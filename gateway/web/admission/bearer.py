@@ -14,7 +14,7 @@ from gateway.protocol.scopes import READ
 from gateway.protocol.scopes import Scope as Right
 from gateway.protocol.scopes import refuse as missing
 from gateway.rpc.core import Core
-from gateway.web.visit import terms, visit
+from gateway.web.admission.terms import terms, visit
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
 OTHER_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key")

@@ -9,10 +9,10 @@ from starlette.datastructures import Headers
 
 from gateway.config import catalog, models
 from gateway.config.untyped import Unusable
-from gateway.protocol.openai_requests import Refused
 from gateway.protocol.params import cut
 from gateway.rpc.core import Core
 from gateway.sessions.keys import BadKey
+from gateway.web.openai.requests import Refused
 
 DEFAULTS = ("openclaw", "openclaw/default")
 INVALID_MODEL = "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`."

@@ -5,9 +5,9 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.link.messages import Failure, FailureKind, Usage
-from gateway.protocol import openai_answers as answers
-from gateway.protocol.openai_answers import Chunks, Error, broken, completion, failure, model, model_list, usage
 from gateway.sessions.records import Request, Run
+from gateway.web.openai import answers
+from gateway.web.openai.answers import Chunks, Error, broken, completion, failure, model, model_list, usage
 
 RUN = Run("k1", "agent:main:x", "main", "done", Request({}), 1_700_000_000_999, answer="hello", usage=Usage(10, 5))
 

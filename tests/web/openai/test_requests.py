@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.openai_requests import (
+from gateway.web.openai.requests import (
     GO_ON,
     IMAGES,
     MAX_IMAGE,

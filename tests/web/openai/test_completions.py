@@ -18,8 +18,8 @@ from gateway.link.messages import Ended, Failure, Happening, Said, Started, Text
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
-from gateway.web import completions, retries
-from gateway.web.apis import MAX_BODY
+from gateway.web.openai import completions, retries
+from gateway.web.openai.paths import MAX_BODY
 from tests.test_runtime import Program
 from tests.web.puppet import Reply, Scene, nothing, piece, talking
 
