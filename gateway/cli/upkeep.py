@@ -19,7 +19,7 @@ from gateway.lifecycle import lease
 from gateway.sessions import backup as backing
 from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
-from gateway.sessions.imports import HERE, Import, Naming, Report
+from gateway.sessions.openclaw.imports import HERE, Import, Naming, Report
 from gateway.units import installation
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

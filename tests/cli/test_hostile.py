@@ -23,7 +23,7 @@ from gateway.doctor.security import Risk
 from gateway.errors import GatewayError
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.sessions.checkup import Checkup
-from gateway.sessions.imports import Import, Report
+from gateway.sessions.openclaw.imports import Import, Report
 from gateway.sessions.salvage import Salvage
 from gateway.text import visible
 from gateway.units import UNITS, rivals

@@ -14,8 +14,8 @@ from click.testing import Result
 
 from gateway import __version__
 from gateway.exits import ExitCode
-from gateway.sessions import imports
 from gateway.sessions.connections import writable
+from gateway.sessions.openclaw import imports
 from gateway.sessions.schema import MIGRATIONS
 from tests.cli.conftest import FakeControl
 from tests.cli.talking import ECHO, Talking
