@@ -23,7 +23,7 @@ UNTESTED = {
     "errors",
     "exits",
     "link/dialer",
-    "link/heir",
+    "link/handler",
     "protocol/limits",
     "rpc/methods/config_file",
     "rpc/methods/config_text",

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.errors import GatewayError
-from gateway.link.heir import Heir, Unreachable
+from gateway.link.handler import Heir, Unreachable
 from gateway.link.messages import (
     MAX_LINE,
     VERSION,

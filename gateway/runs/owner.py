@@ -14,7 +14,7 @@ from typing import Protocol
 from gateway.aio.tasks import Tasks
 from gateway.config.untyped import Unusable
 from gateway.link.client import Dial, Link
-from gateway.link.heir import Unreachable
+from gateway.link.handler import Unreachable
 from gateway.link.messages import Ended, Event, Failure, Refused
 from gateway.link.spec import Spec
 from gateway.runs.ends import BROKEN, Ends, Owing, not_stored

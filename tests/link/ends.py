@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.link.client import Link, Stream, by_path
-from gateway.link.heir import Unreachable
+from gateway.link.handler import Unreachable
 from gateway.link.messages import (
     MAX_LINE,
     VERSION,

@@ -8,7 +8,7 @@ import pytest
 from gateway import __version__
 from gateway.link import client
 from gateway.link.client import ALL, Link
-from gateway.link.heir import Unreachable
+from gateway.link.handler import Unreachable
 from gateway.link.messages import (
     MAX_LINE,
     VERSION,
