@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parents[1]
 TESTS = PROJECT / "tests"
 
 UNTESTED = {
-    "agent/source",
+    "agent/turn/source",
     "cli/run",
     "rpc/core",
     "doctor/config",

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from gateway.agent.answer import Answer, Call
+from gateway.agent.turn.answer import Answer, Call
 from gateway.link.messages import Text, Thinking
 from gateway.link.spec import Message
 

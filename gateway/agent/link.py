@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 
 from gateway import __version__
-from gateway.agent.failed import quote
 from gateway.agent.runs import Run, Runs, TooMany
+from gateway.agent.turn.failed import quote
 from gateway.link.messages import (
     MAX_LINE,
     MAX_RUNS,

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.agent.backlog import Backlog
-from gateway.agent.behind import Behind
-from gateway.agent.conversation import Conversation
-from gateway.agent.failed import Failed
+from gateway.agent.mcp.idle import Behind
+from gateway.agent.run_loop import Conversation
+from gateway.agent.turn.failed import Failed
 from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Started
 from gateway.link.spec import Spec
 

@@ -131,7 +131,7 @@ class Service:
                 await self._runs.leave()
         except TimeoutError:
             log.warning("some tools did not end within %g s, and are killed", LEAVE_S)
-            if (stdio := sys.modules.get("gateway.agent.stdio")) is not None:  # not imported where no tool was used
+            if (stdio := sys.modules.get("gateway.agent.mcp.stdio")) is not None:  # not imported where no tool was used
                 stdio.kill_all()
         self._notifier.close()
 

@@ -33,7 +33,7 @@ FLAGS = frozenset(
         "zaiToolStream",
     ]
 )
-"""Keys of `compat` that are true or false, and honoured (`agent/requests`)."""
+"""Keys of `compat` that are true or false, and honoured (`agent/providers/requests`)."""
 WORDS: dict[str, tuple[str, ...]] = {
     "maxTokensField": ("max_tokens", "max_completion_tokens"),
     "thinkingFormat": ("openai", "openrouter", "deepseek", "together", "qwen", "qwen-chat-template", "zai"),

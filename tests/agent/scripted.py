@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.agent.failed import Failed
 from gateway.agent.link import Link
 from gateway.agent.runs import Run, Runs
+from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Ended, Failure, Happening, Usage
 from gateway.link.spec import Spec
 from tests.agent.peer import Peer, Store

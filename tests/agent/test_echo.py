@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from gateway.agent import echo
-from gateway.agent.answer import Answer, Call
 from gateway.agent.echo import Echo, text_of
+from gateway.agent.turn.answer import Answer, Call
 from gateway.link.spec import Model
 
 
@@ -52,8 +52,8 @@ def test_it_has_no_tools() -> None:
 def test_a_run_with_it_imports_no_models_and_no_tools() -> None:
     program = """
 import asyncio, sys
-from gateway.agent.behind import Behind
-from gateway.agent.conversation import Conversation
+from gateway.agent.mcp.idle import Behind
+from gateway.agent.run_loop import Conversation
 from gateway.link.spec import Model, Server, Spec
 async def emit(what): pass
 spec = Spec("s", "main", {"content": "x"}, [Model("builtin", "echo", "builtin")], servers=[Server("x", command="no")])

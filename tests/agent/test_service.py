@@ -17,10 +17,10 @@ from gateway.agent.notify import Notifier
 from gateway.agent.service import IDLE_S, LEAVE_S, Service, idle_s
 from gateway.link.messages import VERSION, Ended, Hello, Lost, Text, ToolStarted
 from gateway.link.spec import Model
+from tests.agent.mcp.test_tools import box
 from tests.agent.peer import ECHO, Peer, spec
 from tests.agent.process import PROJECT, Agent, activate, as_child, listening
 from tests.agent.provider import Provider
-from tests.agent.test_tools import box
 from tests.processes import alive
 from tests.slack import slack
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.policy import forbidding
+from gateway.agent.mcp.policy import forbidding
 from gateway.config.tool_policy import PROFILES, rules, wrong
 from gateway.link.spec import ToolRule
 

@@ -10,8 +10,8 @@ import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from gateway.agent import stdio
-from gateway.agent.mended import Mended
+from gateway.agent.mcp import stdio
+from gateway.agent.mcp.tool_lists import Mended
 from gateway.link.spec import Server
 
 OBJECT = {"type": "object", "properties": {"word": {"type": "string"}}}

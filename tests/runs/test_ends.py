@@ -29,7 +29,15 @@ from tests.runs.world import MAIN, SOON, RunsWorld, assistant, in_a_world, name_
 
 PACKAGE = Path(gateway.__file__).parent
 BETWEEN = (
-    *("agent/asking", "agent/answer", "agent/backlog", "agent/conversation", "agent/echo", "agent/link", "agent/runs"),
+    *(
+        "agent/attempts",
+        "agent/turn/answer",
+        "agent/backlog",
+        "agent/run_loop",
+        "agent/echo",
+        "agent/link",
+        "agent/runs",
+    ),
     *(
         "link/client",
         "link/messages",

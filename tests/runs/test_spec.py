@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import measure, providers, room, wire
-from gateway.agent.measure import Known
+from gateway.agent.providers import providers, wire
+from gateway.agent.window import measure, room
+from gateway.agent.window.measure import Known
 from gateway.conversations.slash import Slash
 from gateway.link.spec import COMPACTION
 from gateway.sessions.records import Request, Run

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from gateway.agent.behind import MAX_KEPT
+from gateway.agent.mcp.idle import MAX_KEPT
 from gateway.units import AGENT_SERVICE
 from tests.e2e.gateway import SERVICE
 from tests.e2e.manager import until

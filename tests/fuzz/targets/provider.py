@@ -5,8 +5,8 @@ The events are the same however the bytes are split, and what the library is tol
 
 import json
 
-from gateway.agent.dialects import Dialect, Garbled
-from gateway.agent.events import DONE, Events, ServerEvent
+from gateway.agent.providers.dialects import Dialect, Garbled
+from gateway.agent.providers.events import DONE, Events, ServerEvent
 from tests.fuzz.source import Source, compact
 
 APIS = ("openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai", "ollama")

@@ -1,0 +1,160 @@
+"""One MCP server of a conversation, from its start to its end."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Any
+
+from mcp import Client, MCPError
+from mcp.client import session as sdk
+from mcp.client.caching import CacheMode
+from mcp_types import CONNECTION_CLOSED
+from mcp_types import Tool as McpTool
+
+from gateway.agent.mcp import remote, stdio
+from gateway.agent.mcp.explanations import Explained, explain
+from gateway.link.spec import Server
+
+log = logging.getLogger("agent.tools")
+
+START_S = 60.0
+"""For its start where the config does not say; `npx` may have to download it."""
+DISCOVER_S = 2.0
+"""For its answer to the SDK's first question, `server/discover`, which many servers do not know. Some of them answer
+nothing to what they do not know: each of their starts took the SDK's ten seconds. Who answers later is understood too.
+"""
+CLOSE_S = 5.0
+"""For its end; one at an address may not answer."""
+MAX_PAGES = 20
+"""Of its list of tools."""
+MAX_LISTED = 5000
+"""Tools of it that are looked at."""
+
+sdk.DISCOVER_TIMEOUT_SECONDS = DISCOVER_S  # it has no parameter for that
+
+
+class Running:
+    """All that concerns its connection happens in one task, as the SDK wants it."""
+
+    def __init__(self, server: Server, workspace: str | None) -> None:
+        self.server = server
+        self.listed: asyncio.Future[list[McpTool]] = asyncio.get_running_loop().create_future()
+        """Its tools, once it has started."""
+        self.listed.add_done_callback(lambda listed: listed.cancelled() or listed.exception())  # asked for or not
+        self._workspace = workspace
+        self._client: Client | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stop = asyncio.Event()
+        self._cancelled = False
+        self._unanswered = False
+        """A call has been given up: what it does, or its answer, may come yet."""
+        self._process = stdio.Said()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._live(), name=f"MCP server {self.server.name}")
+        seconds = self.server.connect_ms / 1000 if self.server.connect_ms else START_S
+        self._patience(seconds, "start", "connectionTimeoutMs")
+
+    def close(self) -> asyncio.Task[None] | None:
+        self._stop.set()
+        if self._task is not None:
+            if self._client is None:
+                self._cancel()
+            elif self.server.command is None:
+                asyncio.get_running_loop().call_later(CLOSE_S, self._cancel)
+        return self._task
+
+    @property
+    def good(self) -> bool:
+        """For another run."""
+        return self._client is not None and not self._unanswered
+
+    def suits(self, server: Server, workspace: str | None) -> bool:
+        """Whether it is what a run wants that starts now."""
+        return (self.server, self._workspace) == (server, workspace)
+
+    async def call(self, name: str, args: dict[str, Any]) -> Any:
+        client = self._connected()
+        self._unanswered = True
+        try:
+            given = await client.call_tool(name, args)
+        except MCPError as error:  # which is an answer, or the end of the connection
+            self._unanswered = False
+            if self.server.command is not None and error.code == CONNECTION_CLOSED:
+                await self._process.rest()
+            if self._process.end is None:
+                raise
+            raise Explained(self._process.why(explain(error))) from error
+        self._unanswered = False
+        return given
+
+    async def list_again(self) -> list[McpTool]:
+        return await _list(self._connected(), "refresh")
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise Explained(self._process.end or f"MCP server {self.server.name} has ended")
+        return self._client
+
+    async def _live(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                client = await self._connect(stack)
+                if self.server.request_ms:
+                    self._patience(self.server.request_ms / 1000, "list its tools", "requestTimeoutMs")
+                tools = await _list(client)
+                self._patience(None)
+                self._client = client
+                if not self.listed.done():  # whoever waited may have been cancelled
+                    self.listed.set_result(tools)
+                await self._stop.wait()
+        except Exception as error:
+            if self.listed.done():
+                log.warning("MCP server %s: %s", self.server.name, explain(error))
+            else:
+                self.listed.set_exception(Explained(self._process.why(explain(error))))
+        finally:
+            self._patience(None)
+            self._client = None
+            self.listed.cancel()
+
+    async def _connect(self, stack: AsyncExitStack) -> Client:
+        server = self.server
+        if server.command is not None:
+            return await stack.enter_async_context(Client(stdio.connect(server, self._workspace, self._process)))
+        if server.url is not None:
+            return await remote.connect(stack, server)
+        raise Explained(f"mcp.servers.{server.name} has neither a command nor a url")
+
+    def _patience(self, seconds: float | None, what: str = "", key: str = "") -> None:
+        """Wait no longer than this for what it does now; None: as long as it takes."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if seconds is not None:
+            why = f"it did not {what} in {seconds:g} s (mcp.servers.{self.server.name}.{key})"
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._give_up, why)
+
+    def _give_up(self, why: str) -> None:
+        """Whoever waits goes on at once: the end of what was started takes its own time."""
+        if not self.listed.done():
+            self.listed.set_exception(Explained(self._process.why(why)))
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Once: a second time would interrupt the end of its process."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
+            self._task.cancel()
+
+
+async def _list(client: Client, cache: CacheMode = "use") -> list[McpTool]:
+    listed = await client.list_tools(cache_mode=cache)
+    tools = list(listed.tools)
+    for _ in range(MAX_PAGES):
+        if listed.next_cursor is None or len(tools) >= MAX_LISTED:
+            break
+        listed = await client.list_tools(cursor=listed.next_cursor, cache_mode=cache)
+        tools += listed.tools
+    return tools[:MAX_LISTED]

@@ -1,0 +1,269 @@
+"""An MCP server that is a process: its pipes as the SDK's streams, and its end.
+
+Not the SDK's own `stdio_client`, because of the end: there, what a server has started itself outlives a server that
+leaves when it is told to. Here everything that it has started is ended, in less time than the agent has for leaving;
+what the server writes to stderr gets into the log, with a bound; and a line has a bound too.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+
+from gateway.agent.mcp import descendants as escaped
+from gateway.agent.mcp.explanations import Explained
+from gateway.agent.mcp.stdout import MAX_LINE, Stdout, Unspeakable
+from gateway.agent.mcp.tool_lists import Mended
+from gateway.agent.turn.failed import Secrets
+from gateway.link.spec import Server
+from gateway.machine.inherited import NAMES
+from gateway.text.lines import Lines
+
+log = logging.getLogger("agent.tools")
+
+READ = 64 * 1024
+EXIT_S = 1.0
+"""For leaving when its stdin is closed, which is how MCP tells it to."""
+TERM_S = 1.0
+"""For leaving on SIGTERM, all that it has started included."""
+REST_S = 0.5
+"""For its last words once it has ended: what it has started may hold its pipes for ever."""
+POLL_S = 0.01
+MAX_STDERR_LINES = 200
+"""Of one server; what comes then is read and forgotten."""
+MAX_STDERR_LINE = 500
+"""Characters."""
+MAX_PATH = 300
+"""Characters of PATH in a message."""
+
+Streams = tuple[Mended, MemoryObjectSendStream[SessionMessage]]
+_groups: dict[int, str] = {}
+"""Of servers that have not been ended yet, with the mark of what they have started."""
+
+
+class Said(list[str]):
+    """What the log gets of a process's stderr, how it ended, and what makes it impossible to listen to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end: str | None = None
+        self.wrong: str | None = None
+        self._gone = asyncio.Event()
+
+    def ended(self, how: str) -> None:
+        self.end = f"the MCP server has ended{how}"
+        self._gone.set()
+
+    async def rest(self) -> None:
+        """Its pipes are closed: wait a moment for how it ended, if it has."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._gone.wait(), REST_S)
+
+    def why(self, otherwise: str) -> str:
+        """Why it is not to be had, with its last words."""
+        why = self.wrong or self.end or otherwise
+        return f"{why}; its last words: {self[-1]}" if self else why
+
+
+@asynccontextmanager
+async def connect(server: Server, workspace: str | None, said: Said) -> AsyncIterator[Streams]:
+    """Start the server's process, and end all that it has started. Raises Explained if it cannot be started."""
+    mark = secrets.token_hex(8)
+    process = await _start(server, workspace, mark)
+    _groups[process.pid] = mark
+    received, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing, to_send = anyio.create_memory_object_stream[SessionMessage](0)
+    assert process.stdin and process.stdout and process.stderr
+    listening = asyncio.create_task(_receive(process.stdout, received, server, said))
+    pumps = [
+        listening,
+        asyncio.create_task(_send(to_send, process.stdin)),
+        asyncio.create_task(_log(process.stderr, server, said)),
+        asyncio.create_task(_watch(process, said, listening)),
+    ]
+    try:
+        yield Mended(incoming), outgoing
+    finally:
+        if listening.done():
+            await said.rest()
+        incoming.close()
+        outgoing.close()
+        await _end(process)
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        process._transport.close()  # type: ignore[attr-defined]  # somebody who has left the group may hold a pipe
+
+
+def kill_all() -> None:
+    """For an agent that has no more time."""
+    for group, mark in tuple(_groups.items()):
+        _signal(group, signal.SIGKILL)
+        escaped.send(mark, signal.SIGKILL)
+
+
+async def _start(server: Server, workspace: str | None, mark: str) -> asyncio.subprocess.Process:
+    assert server.command is not None
+    inherited = {name: os.environ[name] for name in NAMES if name in os.environ}
+    environment = inherited | server.env | {escaped.MARK: mark}
+    command, cwd = _home(server.command), _home(server.cwd) if server.cwd else workspace
+    try:
+        return await asyncio.create_subprocess_exec(
+            command,
+            *server.args,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Explained(_why_not(error, server, command, cwd, environment.get("PATH", os.defpath))) from error
+    except ValueError as error:  # a NUL character
+        raise Explained(f"it cannot be started: {error}") from error
+
+
+def _home(path: str) -> str:
+    return os.path.expanduser(path)
+
+
+def _why_not(error: OSError, server: Server, command: str, cwd: str | None, path: str) -> str:
+    key = f"mcp.servers.{server.name}"
+    if cwd and not os.path.isdir(cwd):
+        return f"its folder {cwd} is not there; see {key}.cwd"
+    if not isinstance(error, FileNotFoundError):
+        return f"{command} cannot be started: {error.strerror}"
+    if os.path.exists(command):
+        return f"{command} cannot be started: the interpreter in its first line is not there"
+    if len(words := command.split()) > 1 and "/" in words[0]:
+        return f"{command} is not there; if {words[0]} is the command, put the rest into {key}.args"
+    if "/" in command:
+        return f"{command} is not there"
+    shown = path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…"
+    return (
+        f"{command} is in no folder of the agent's PATH ({shown}); give its whole path, set PATH in {key}.env, or for "
+        "all: systemctl --user edit openclaw-agent, with Environment=PATH=… below [Service]"
+    )
+
+
+async def _watch(process: asyncio.subprocess.Process, said: Said, listening: "asyncio.Task[None]") -> None:
+    """Say how it ended, and stop listening to what it has left behind."""
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        descriptor = None
+    if descriptor is not None:
+        loop.add_reader(descriptor, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+    await _become(lambda: process.returncode is not None, EXIT_S)
+    code = process.returncode
+    said.ended("" if code is None else f" (status {code})" if code >= 0 else f" ({_name(-code)})")
+    await asyncio.wait({listening}, timeout=REST_S)
+    listening.cancel()
+
+
+def _name(number: int) -> str:
+    """Of a signal; those for real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin
+    process.stdin.close()
+    # Not wait(), which would wait for whoever else holds the pipes as well.
+    await _become(lambda: process.returncode is not None, EXIT_S)
+    mark, group = _groups[process.pid], process.pid
+    others = await asyncio.to_thread(escaped.send, mark, signal.SIGTERM, group)
+    if _signal(group, signal.SIGTERM) or others:
+        await _become(lambda: not _signal(group, 0) and not any(map(_is_there, others)), TERM_S)
+        if others:
+            await asyncio.to_thread(escaped.send, mark, signal.SIGKILL)
+        if _signal(group, signal.SIGKILL):
+            await _become(lambda: process.returncode is not None, TERM_S)
+    _groups.pop(process.pid)
+
+
+async def _become(true: Callable[[], bool], within_s: float) -> None:
+    for _ in range(int(within_s / POLL_S)):
+        if true():
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _is_there(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
+
+
+def _signal(group: int, number: int) -> bool:
+    """Signal all processes of a group; False if there is none. A group keeps its number as long as it has a member."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        log.warning("process group %d cannot be ended: it has become somebody else's", group)
+        return False
+    return True
+
+
+async def _receive(
+    stdout: asyncio.StreamReader,
+    received: MemoryObjectSendStream[SessionMessage | Exception],
+    server: Server,
+    said: Said,
+) -> None:
+    messages = Stdout(server.name, Secrets.of_server(server).hide)
+    async with received:
+        try:
+            while data := await stdout.read(READ):
+                for message in messages.feed(data):
+                    await received.send(SessionMessage(message))
+        except Unspeakable as error:
+            said.wrong = str(error)
+            log.warning("MCP server %s is not listened to any more: %s", server.name, error)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+        finally:
+            messages.end()
+    while await stdout.read(READ):
+        pass  # one that is stuck in writing would not leave
+
+
+async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: asyncio.StreamWriter) -> None:
+    async with to_send:
+        async for message in to_send:
+            line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+            stdin.write(line.encode() + b"\n")
+            try:
+                await stdin.drain()
+            except ConnectionError:
+                return  # the end of stdout tells the session
+
+
+async def _log(stderr: asyncio.StreamReader, server: Server, said: Said) -> None:
+    lines, hidden, name = Lines(MAX_LINE, skip=True), Secrets.of_server(server), server.name
+    while data := await stderr.read(READ):
+        complete = lines.feed(data)
+        lines.skipped.clear()
+        for line in complete[: MAX_STDERR_LINES - len(said)]:
+            said.append(hidden.hide(line.decode(errors="replace"))[:MAX_STDERR_LINE].strip())
+            log.info("MCP server %s: %s", name, said[-1])
+            if len(said) == MAX_STDERR_LINES:
+                log.info("MCP server %s: what it writes now is not logged", name)

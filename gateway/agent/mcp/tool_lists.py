@@ -1,0 +1,40 @@
+"""Streams of the SDK on which lists of tools come in the form that it takes."""
+
+from typing import Any
+
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCResponse
+
+from gateway.agent.mcp.schemas import mend_listing
+
+
+def mended(message: SessionMessage | Exception) -> SessionMessage | Exception:
+    if isinstance(message, SessionMessage) and isinstance(answer := message.message, JSONRPCResponse):
+        mend_listing(answer.result)
+    return message
+
+
+class Mended:
+    """A stream to read from, in all else as the one that it takes the place of."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def receive(self) -> SessionMessage | Exception:
+        return mended(await self._stream.receive())
+
+    def __aiter__(self) -> "Mended":
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        return mended(await self._stream.__anext__())
+
+    async def __aenter__(self) -> "Mended":
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> Any:
+        return await self._stream.__aexit__(*error)

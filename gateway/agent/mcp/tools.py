@@ -1,0 +1,211 @@
+"""The MCP servers of one run: started with its first question to a real model, and left for the next run of the same
+conversation, if there is one.
+
+Through the MCP SDK's own client, on which pydantic-ai's toolset stands as well (through one more library, which would
+cost a second and 40 MB at its import and keep the processes out of reach). A server that cannot be started leaves a
+sentence in `notes`, and the run goes on without its tools.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from mcp_types import Tool as McpTool
+
+from gateway.agent.mcp.explanations import explain
+from gateway.agent.mcp.idle import Behind, Key
+from gateway.agent.mcp.names import Names
+from gateway.agent.mcp.policy import forbidding, idle_patterns, passes_filter
+from gateway.agent.mcp.schemas import LEFT_OUT
+from gateway.agent.mcp.server import Running
+from gateway.agent.turn import results
+from gateway.agent.turn.answer import Call
+from gateway.agent.turn.failed import Secrets
+from gateway.agent.turn.results import Result
+from gateway.agent.turn.source import Tool
+from gateway.link.spec import Model, Server, Spec
+
+log = logging.getLogger("agent.tools")
+
+AGAIN_S = 5.0
+"""For one that runs already, to list its tools again; if it does not, another one is started."""
+SLOW_S = 5.0
+"""After which a start that lasts is told of."""
+MAX_TOOLS = 128
+"""For one model: OpenAI takes no more."""
+MAX_NAMED = 5
+"""Tools that a sentence names."""
+
+Slow = Callable[[str], Awaitable[None]]
+"""A server is waited for."""
+
+
+class _Place(NamedTuple):
+    """Where a tool is to be had."""
+
+    server: Running
+    name: str
+
+
+class Note(NamedTuple):
+    """What is to be said of a server."""
+
+    server: str
+    text: str
+    ok: bool = False
+    known: bool = False
+    """Whether the model is told as well, because tools are missing that it may be asked for."""
+    once: bool = True
+    """In a conversation."""
+
+
+class Toolbox:
+    def __init__(self, spec: Spec, secrets: Secrets, behind: Behind) -> None:
+        self._spec = spec
+        self._secrets = secrets
+        self._behind = behind
+        self._running: list[Running] = []
+        self._places: dict[str, _Place] = {}
+        self._names = Names()
+        self._late: dict[str, float] = {}
+        """Seconds that servers took which were told of as slow."""
+        self.tools: list[Tool] = []
+        """All of them; not every model gets each."""
+        self.notes: list[Note] = []
+
+    async def open(self, slow: Slow | None = None) -> None:
+        """Returns when each server is there, or has failed to start."""
+        for name, why in self._spec.unusable.items():
+            self.notes.append(Note(name, f"The MCP server {name} could not be used: {why}.", known=True))
+        servers = self._spec.servers
+        found = await asyncio.gather(*(self._open(server, slow) for server in servers), return_exceptions=True)
+        for server, listed in zip(servers, found, strict=True):
+            if isinstance(listed, BaseException):
+                why = self._secrets.hide(explain(listed))
+                log.warning("MCP server %s is not to be had: %s", server.name, why)
+                text = f"The MCP server {server.name} could not be used: {why}."
+                self.notes.append(Note(server.name, text, known=True, once=False))
+            else:
+                if (seconds := self._late.get(server.name)) is not None:
+                    text = f"The MCP server {server.name} has started after {seconds:.0f} s."
+                    self.notes.append(Note(server.name, text, ok=True, once=False))
+                self._add(*listed)
+        self._note_surplus()
+
+    def offered(self, model: Model) -> list[Tool]:
+        """What a model gets: all that the config lets it call, up to a bound."""
+        return self._allowed(model)[:MAX_TOOLS]
+
+    async def call(self, call: Call, model: Model) -> Result:
+        """Never raises: what goes wrong is a result that the model reads."""
+        place = self._places.get(call.name)
+        if place is not None and (key := forbidding(model.tools, call.name)):
+            return results.error(f"The tool {call.name} is not allowed: see {key} in openclaw.json.")
+        if place is None or call.name not in {tool.name for tool in self.offered(model)}:
+            return results.error(f"There is no tool {call.name}.")
+        if call.args is None:
+            return results.error(f"The arguments for {call.name} are not a JSON object.")
+        seconds = (place.server.server.request_ms or self._spec.bounds.tool_ms) / 1000
+        try:
+            async with asyncio.timeout(seconds) as patience:
+                given = await place.server.call(place.name, call.args)
+        except TimeoutError as error:
+            why = f"has given nothing in {seconds:g} s" if patience.expired() else explain(error)
+            return results.error(f"{call.name} {why}.")
+        except Exception as error:
+            return results.error(f"{call.name} failed: {self._secrets.hide(explain(error))}")
+        content = [block.model_dump(mode="json", by_alias=True) for block in given.content]
+        return results.of_content(content, given.structured_content, ok=not given.is_error)
+
+    def close(self) -> None:
+        """Leave the servers to the next run, and end those that cannot be left."""
+        for running in self._running:
+            if self._spec.conversation and running.good:
+                self._behind.keep(self._key(running.server), running)
+            else:
+                self._behind.end(running.close())
+
+    async def _open(self, server: Server, slow: Slow | None) -> tuple[Running, list[McpTool]]:
+        """Raises what keeps it from starting."""
+        if (running := self._behind.take(self._key(server))) is not None:
+            assert isinstance(running, Running)
+            self._running.append(running)
+            if running.suits(server, self._spec.workspace) and (listed := await self._list_again(running)) is not None:
+                return running, listed
+            self._running.remove(running)
+            self._behind.end(running.close())
+        self._running.append(running := Running(server, self._spec.workspace))
+        running.start()
+        begun = time.monotonic()
+        if not (await asyncio.wait({running.listed}, timeout=SLOW_S))[0]:
+            log.warning("MCP server %s has not started in %g s; it is waited for", server.name, SLOW_S)
+            if slow is not None:
+                await slow(server.name)
+            await asyncio.wait({running.listed})
+            self._late[server.name] = time.monotonic() - begun
+            log.info("MCP server %s: the wait is over after %.0f s", server.name, self._late[server.name])
+        return running, await running.listed
+
+    async def _list_again(self, running: Running) -> list[McpTool] | None:
+        """The tools of one that another run has left, which may have ended since: None."""
+        try:
+            async with asyncio.timeout(AGAIN_S):
+                return await running.list_again()
+        except Exception as error:
+            log.info("MCP server %s is started anew: %s", running.server.name, self._secrets.hide(explain(error)))
+            return None
+
+    def _key(self, server: Server) -> Key:
+        return self._spec.conversation, server.name
+
+    def _add(self, running: Running, listed: list[McpTool]) -> None:
+        server, left_out = running.server, []
+        for pattern in idle_patterns(server, [tool.name for tool in listed]):
+            key = f"mcp.servers.{server.name}.toolFilter.include"
+            text = f"{key} has {pattern!r}, which matches none of the tools that the server gives."
+            log.warning("%s", text)
+            self.notes.append(Note(server.name, text))
+        counts = Counter(tool.name for tool in listed)
+        for tool in listed:
+            if not passes_filter(server, tool.name):
+                continue
+            wrong = tool.input_schema.get(LEFT_OUT)
+            if counts[tool.name] > 1:
+                wrong = "the server has several of that name"
+            if wrong is not None:
+                left_out.append((tool.name, wrong))
+                continue
+            name = self._names.unique(server.prefix or server.name, tool.name)
+            self._places[name] = _Place(running, tool.name)
+            self.tools.append(Tool(name, tool.description or "", tool.input_schema))
+        if left_out:
+            text = f"Of the MCP server {server.name} these tools are left out: {_list(left_out)}."
+            log.warning("%s", text)
+            self.notes.append(Note(server.name, text, known=True))
+
+    def _allowed(self, model: Model) -> list[Tool]:
+        return [tool for tool in self.tools if forbidding(model.tools, tool.name) is None]
+
+    def _note_surplus(self) -> None:
+        """What the first model does not get because there is too much."""
+        if not self._spec.models:
+            return  # the run fails for that
+        allowed = self._allowed(self._spec.models[0])
+        surplus = Counter(self._places[tool.name].server.server.name for tool in allowed[MAX_TOOLS:])
+        every = Counter(self._places[tool.name].server.server.name for tool in allowed)
+        for server, count in surplus.items():
+            text = (
+                f"Of the {every[server]} tools of the MCP server {server} the first {every[server] - count} are used: "
+                f"a model gets at most {MAX_TOOLS}. Choose them with mcp.servers.{server}.toolFilter."
+            )
+            log.warning("%s", text)
+            self.notes.append(Note(server, text))
+
+
+def _list(left_out: list[tuple[str, str]]) -> str:
+    shown = [f"{name[:80]} ({why})" for name, why in left_out[:MAX_NAMED]]
+    more = [f"and {len(left_out) - MAX_NAMED} more"] if len(left_out) > MAX_NAMED else []
+    return ", ".join(shown + more)

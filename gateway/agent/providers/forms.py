@@ -1,0 +1,63 @@
+"""What was said before, told in a plainer form to a provider that has refused it as it was. Pure."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.agent.providers import pictures
+from gateway.link.spec import Message
+
+Form = Callable[[Sequence[Message]], list[Message]]
+
+
+def as_it_was(messages: Sequence[Message]) -> list[Message]:
+    return list(messages)
+
+
+def without_pictures(messages: Sequence[Message]) -> list[Message]:
+    return [pictures.without(each, pictures.REFUSED) for each in messages]
+
+
+def in_words(messages: Sequence[Message]) -> list[Message]:
+    """Without thinking too, and calls of tools with their results as text."""
+    return [_spell(each) for each in without_pictures(messages)]
+
+
+def plainer(form: Form, messages: Sequence[Message]) -> Form | None:
+    """The next form in which something of these messages is told otherwise."""
+    for other in FORMS[FORMS.index(form) + 1 :]:
+        if other(messages) != form(messages):
+            return other
+    return None
+
+
+FORMS: tuple[Form, ...] = (as_it_was, without_pictures, in_words)
+LEFT_OUT: dict[Form, str] = {
+    without_pictures: "old pictures",
+    in_words: "old pictures, thinking and calls of tools",
+}
+"""What a form leaves out, for the user."""
+
+
+def _spell(message: Message) -> Message:
+    words = [block for block in _blocks(message) if block.get("type") != "thinking"]
+    if message.get("role") == "toolResult":
+        text = "\n".join(str(block.get("text", "")) for block in words)
+        named = f"[result of {message.get('toolName')}]\n{text}"
+        return {"role": "user", "content": named, "timestamp": message.get("timestamp")}
+    if message.get("role") != "assistant":
+        return message
+    spelled = [_call(block) if block.get("type") == "toolCall" else block for block in words]
+    return {**message, "content": spelled}
+
+
+def _call(block: dict[str, Any]) -> dict[str, Any]:
+    arguments = json.dumps(block.get("arguments"), ensure_ascii=False, default=str)
+    return {"type": "text", "text": f"[called {block.get('name')} with {arguments}]"}
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    content = message.get("content")
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [block for block in content or [] if isinstance(block, dict)]

@@ -1,0 +1,253 @@
+"""Models of providers, through pydantic-ai's `Model.request_stream`, one request a turn.
+
+Not through its `Agent`, which owns the turns: it would try again inside a request, of which we must tell (`Void`), end
+in an exception where a run keeps what was said so far, and run the tools itself. What is left to it is what it is best
+at: the protocols of the providers, and the sorting of their errors.
+
+This module, `providers`, `history` and `failures` are imported by the first run that asks a real model, in a thread:
+importing them takes a second or two.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import Any
+
+from msgspec.structs import replace
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import (
+    InstructionPart,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    ModelResponsePart,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartEndEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPart,
+    ThinkingPartDelta,
+    ToolCallPart,
+    ToolReturnPart,
+)
+from pydantic_ai.models import Model as ProviderModel
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.usage import RequestUsage
+
+from gateway.agent.providers import pictures
+from gateway.agent.providers.closing import closing
+from gateway.agent.providers.failures import explain
+from gateway.agent.providers.history import result_content, to_models, tool_return
+from gateway.agent.providers.providers import forget_clients, model_of, settings_of
+from gateway.agent.providers.refusals import MAX_REFUSED, refused_tool
+from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.turn.failed import Failed, Secrets
+from gateway.agent.turn.source import Tool
+from gateway.link.messages import Failure, Text, Thinking, Usage
+from gateway.link.spec import Message, Model, Spec
+from gateway.text.unicode import well_formed, well_formed_json, well_formed_value
+
+__all__ = ["Models", "forget_clients"]
+
+log = logging.getLogger("agent.models")
+
+Offered = Callable[[Model], list[Tool]]
+Note = Callable[[str, str], Awaitable[None]]
+
+
+class Models:
+    """The conversation of one run as providers are told it: what came before, then what has been said in this run."""
+
+    def __init__(self, spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> None:
+        """`offered`: the tools that a model gets. `note`: tells the user of one that it cannot get."""
+        self._spec = spec
+        self._secrets = secrets
+        self._offered = offered
+        self._note = note
+        self._refused: set[str] = set()
+        """Tools that a provider does not take."""
+        self._past = [*spec.history, spec.prompt]
+        self._most: int | None = None
+        self._since: list[ModelMessage] = []
+        self._prepared: dict[int, tuple[ProviderModel[Any], list[ModelMessage]]] = {}
+        self._instructions = [InstructionPart(system)] if system else None
+
+    def tell(self, past: list[Message], most: int | None) -> None:
+        """What models are told of the time before this run, with its prompt; and how many tokens an answer may have
+        that has a bound."""
+        if past != self._past:
+            self._past = past
+            self._prepared.clear()
+        self._most = most
+
+    async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+        """A tool that the provider does not take is left out, and it is asked again."""
+        while True:
+            tools = [tool for tool in self._offered(answer.model) if tool.name not in self._refused]
+            tools = tools if answer.model.compat.get("supportsTools") is not False else []
+            try:
+                async with contextlib.aclosing(self._ask(answer, tools)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except Failed as failed:
+                name = None if answer.begun or failed.__cause__ is None else refused_tool(failed.__cause__, tools)
+                if name is None or len(self._refused) >= MAX_REFUSED:
+                    raise
+                self._refused.add(name)
+                log.warning("the tool %s is left out: %s", name, failed)
+                await self._note(name, f"The tool {name} is left out of this run: {failed}")
+
+    async def _ask(self, answer: Answer, tools: list[Tool]) -> AsyncGenerator[Text | Thinking, None]:
+        silence_s = (answer.model.silence_ms or self._spec.bounds.silence_ms) / 1000
+        try:
+            model, before = await asyncio.to_thread(self._prepare, answer.model)
+            bounded = replace(answer.model, max_tokens=self._most or answer.model.max_tokens)
+            settings = settings_of(bounded, self._spec.thinking, silence_s)
+            request = model_request_stream(
+                model,
+                [*before, *self._since],
+                model_settings=settings,
+                model_request_parameters=self._parameters(tools),
+            )
+            async with closing(), request as stream:
+                try:
+                    async for event in stream:
+                        for piece in _pieces(event, answer):
+                            yield piece
+                finally:
+                    answer.usage = _usage(stream.usage)
+                response = _well_formed(stream.get())
+        except (Failed, ImportError):
+            raise
+        except Exception as error:
+            failed = explain(error, answer.model, self._secrets, silence_s)
+            if failed.failure.kind == "internal":
+                log.error("%s", failed, exc_info=error)
+            raise failed from error
+        for piece in _rest(response, answer):
+            yield piece
+        self._complete(response, answer)
+
+    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+        part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
+        if isinstance(last := self._since[-1], ModelRequest):
+            self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
+        else:
+            self._since.append(ModelRequest([part]))
+
+    def _parameters(self, tools: list[Tool]) -> ModelRequestParameters:
+        defined = [
+            ToolDefinition(name=tool.name, parameters_json_schema=tool.schema, description=tool.description)
+            for tool in tools
+        ]
+        return ModelRequestParameters(function_tools=defined, instruction_parts=self._instructions)
+
+    def replace_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+        """Tell less of a result, or all of it again."""
+        part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
+        for number, message in enumerate(self._since):
+            if isinstance(message, ModelRequest):
+                same = (isinstance(each, ToolReturnPart) and each.tool_call_id == call.id for each in message.parts)
+                parts = [part if is_it else each for is_it, each in zip(same, message.parts, strict=True)]
+                self._since[number] = ModelRequest(parts)
+
+    def _content(self, blocks: list[dict[str, Any]]) -> Any:
+        # Which model is asked next is not known; those that take no pictures are most of them alone.
+        if not all(model.pictures for model in self._spec.models):
+            blocks = [pictures.in_words(block, pictures.TEXT_ONLY) for block in blocks]
+        return result_content(blocks, self._spec.models[0].api)
+
+    def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
+        """In a thread: it imports the provider's library, and a history may hold many pictures."""
+        number = self._spec.models.index(model)
+        if number not in self._prepared:
+            past = self._past
+            if not model.pictures:
+                past = [pictures.without(message, pictures.TEXT_ONLY) for message in past]
+            self._prepared[number] = model_of(model), to_models(past, model)
+        return self._prepared[number]
+
+    def _complete(self, response: ModelResponse, answer: Answer) -> None:
+        """Take the answer into the conversation. Raises Failed if it has no proper end."""
+        name = f"{answer.model.provider}/{answer.model.id}"
+        if not _has_ended(response):
+            raise Failed(Failure("network", f"{name} has broken off in the middle of its answer.", retryable=True))
+        if response.finish_reason == "content_filter":
+            raise Failed(Failure("refused", f"{name} has stopped its answer by its content filter."))
+        if response.finish_reason == "error":
+            raise Failed(Failure("provider", f"{name} has ended its answer with an error.", retryable=True))
+        answer.calls = [_call(part) for part in response.parts if isinstance(part, ToolCallPart)]
+        if not answer.text and not answer.calls and not self._since:
+            raise Failed(Failure("provider", f"{name} has answered with nothing.", retryable=True))
+        answer.stop_reason = "toolUse" if answer.calls else "length" if response.finish_reason == "length" else "stop"
+        self._since.append(response)
+
+
+def _pieces(event: ModelResponseStreamEvent, answer: Answer) -> Iterator[Text | Thinking]:
+    match event:
+        case PartStartEvent(part=TextPart(content=delta)) | PartDeltaEvent(delta=TextPartDelta(content_delta=delta)):
+            yield from answer.add_text(delta)
+        case (
+            PartStartEvent(part=ThinkingPart(content=delta))
+            | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str(delta)))
+        ):
+            yield from answer.add_thinking(delta)
+        case PartEndEvent(part=ThinkingPart(signature=str(signature))) if answer.model.api == "anthropic-messages":
+            answer.sign_thinking(signature)
+
+
+def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text | Thinking]:
+    """What the answer has at its end and no event has brought."""
+    yield from answer.finish()
+    whole = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    if whole.startswith(answer.text):
+        yield from answer.add_text(whole[len(answer.text) :])
+
+
+def _well_formed(response: ModelResponse) -> ModelResponse:
+    """As the provider is told it with the next question, and as its calls are stored."""
+    return dataclasses.replace(response, parts=[_well_formed_part(part) for part in response.parts])
+
+
+def _well_formed_part(part: ModelResponsePart) -> ModelResponsePart:
+    match part:
+        case TextPart(content=text) | ThinkingPart(content=text):
+            return dataclasses.replace(part, content=well_formed(text))
+        case ToolCallPart(tool_name=name, tool_call_id=id, args=args):
+            args = well_formed_json(well_formed(args).encode()).decode() if isinstance(args, str) else args
+            clean: Any = {"tool_name": well_formed(name), "tool_call_id": well_formed(id)}
+            return dataclasses.replace(part, args=well_formed_value(args), **clean)
+    return part
+
+
+def _has_ended(response: ModelResponse) -> bool:
+    """pydantic-ai takes a chat completion without a reason for its end for complete; `dialects` gives it one where it
+    has an end in other words."""
+    if response.finish_reason is None or response.state != "complete":
+        return False
+    return bool((response.provider_details or {}).get("finish_reason"))
+
+
+def _call(part: ToolCallPart) -> Call:
+    args: object = part.args or {}
+    if isinstance(args, str):
+        try:
+            args = well_formed_value(json.loads(args))
+        except (ValueError, RecursionError):
+            args = None
+    return Call(part.tool_call_id, part.tool_name, args if isinstance(args, dict) else None)
+
+
+def _usage(usage: RequestUsage) -> Usage:
+    """pydantic-ai counts the tokens of the cache as input, OpenClaw beside it."""
+    cached = usage.cache_read_tokens + usage.cache_write_tokens
+    return Usage(
+        max(usage.input_tokens - cached, 0), usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens
+    )

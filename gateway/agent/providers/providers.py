@@ -1,0 +1,109 @@
+"""A model of the link's `Model` in pydantic-ai, and what is asked of it. Each provider's library is imported on its
+first use: Anthropic's alone takes half a second."""
+
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic_ai.models import Model as ProviderModel
+from pydantic_ai.settings import ModelSettings
+
+from gateway.agent.providers.requests import is_openai
+from gateway.agent.providers.wire import client, forget
+from gateway.agent.turn.failed import Failed
+from gateway.link.messages import Failure
+from gateway.link.spec import Model
+
+PROVIDERS = 16
+"""Clients of providers that are kept for the next run: making Google's takes 40 ms."""
+NO_KEY = "none"
+"""What a server that wants no key gets as one: the libraries insist."""
+
+
+def model_of(model: Model) -> ProviderModel[Any]:
+    """Raises Failed for what no request is worth trying with."""
+    if model.base_url is None and not model.api_key:
+        config = f"models.providers.{model.provider}.apiKey"
+        raise Failed(Failure("auth", f"there is no API key for {model.provider}: set {config} in openclaw.json."))
+    if model.base_url is not None and not _is_url(model.base_url):
+        config = f"models.providers.{model.provider}.baseUrl"
+        raise Failed(Failure("config", f"{config} must be a URL that begins with http:// or https://."))
+    return _make(msgspec.json.encode(model))
+
+
+def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
+    settings = ModelSettings(max_retries=0, timeout=silence_s)
+    if model.max_tokens:
+        settings["max_tokens"] = model.max_tokens
+    if model.headers:
+        settings["extra_headers"] = dict(model.headers)
+    if model.reasoning and model.api in ("openai-completions", "ollama") and not is_openai(model):
+        # The library sends it only to models that it knows; the config knows more.
+        effort = {"openai_reasoning_effort": "none" if thinking == "off" else thinking}
+        settings.update(effort)  # type: ignore[typeddict-item]
+    elif model.reasoning:
+        settings["thinking"] = False if thinking == "off" else thinking  # type: ignore[typeddict-item]
+    if model.api == "anthropic-messages":
+        settings["cache"] = True  # the other providers cache without being asked
+    return settings
+
+
+@lru_cache(PROVIDERS)
+def _make(spelled: bytes) -> ProviderModel[Any]:
+    """`spelled`: the model as JSON, because it cannot be a key itself."""
+    model = msgspec.json.decode(spelled, type=Model)
+    name, base_url, key = model.id, model.base_url, model.api_key or NO_KEY
+    match model.api:
+        case "openai-completions" | "ollama":
+            from pydantic_ai.models.openai import OpenAIChatModel
+
+            return OpenAIChatModel(name, provider=_openai(model, key))
+        case "openai-responses":
+            from openai.types.responses import ResponseCompletedEvent
+            from pydantic_ai.models.openai import OpenAIResponsesModel
+
+            # Its schema is built on first use: half a second, which would be the loop's at the end of the first answer.
+            ResponseCompletedEvent.construct(response={"output": [{"type": "message", "content": []}]})
+            return OpenAIResponsesModel(name, provider=_openai(model, key))
+        case "anthropic-messages":
+            from pydantic_ai.models.anthropic import AnthropicModel
+            from pydantic_ai.providers.anthropic import AnthropicProvider
+
+            base_url = base_url.removesuffix("/").removesuffix("/v1") if base_url else None
+            return AnthropicModel(
+                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=client(model))
+            )
+        case "google-generative-ai":
+            from pydantic_ai.models.google import GoogleModel
+            from pydantic_ai.providers.google import GoogleProvider
+
+            # OpenClaw's addresses have the version in them, google-genai adds it.
+            base_url = base_url.removesuffix("/").removesuffix("/v1beta") if base_url else None
+            return GoogleModel(name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=client(model)))
+        case "builtin":
+            raise AssertionError("the echo is no provider's")
+
+
+def _openai(model: Model, key: str) -> Any:
+    from pydantic_ai.providers.openai import OpenAIProvider
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+    base_url, http_client = model.base_url, client(model)
+    if base_url is None or is_openai(model):
+        return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client)
+    return OpenAICompatibleProvider(model.provider, base_url=base_url, api_key=key, http_client=http_client)
+
+
+def forget_clients() -> None:
+    """The way to the network is another one. What is under way goes on."""
+    forget()
+    _make.cache_clear()
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False

@@ -1,0 +1,171 @@
+"""How requests reach the providers and what they answer comes back: the one place where bytes come in.
+
+A library's client sends through `Speaking`, which knows the model that is asked. The connections below it are shared.
+"""
+
+import json
+import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from pathlib import Path
+
+import httpx2
+import msgspec
+from pydantic_ai.models import create_async_httpx2_client, get_user_agent
+
+from gateway.agent.providers import ollama, requests
+from gateway.agent.providers.closing import note_response
+from gateway.agent.providers.dialects import Dialect, Garbled
+from gateway.agent.providers.events import Events
+from gateway.agent.providers.requests import spelled
+from gateway.agent.turn.failed import Failed
+from gateway.link.messages import Failure
+from gateway.link.spec import Api, Model, Tls, Way
+
+CONNECT_S = 10.0
+WAYS = 16
+"""Pools of connections that are kept; each provider with a `request` of its own has one."""
+USUAL = Way()
+MAX_RESPONSE = 64 * 1024 * 1024
+"""Bytes of one answer over the wire, whatever it is."""
+
+
+class Unread(httpx2.TransportError):
+    """An answer that is none."""
+
+
+def client(model: Model) -> httpx2.AsyncClient:
+    """For the libraries, whose requests are of this model."""
+    return create_async_httpx2_client(timeout=_usual(), transport=Speaking(model))
+
+
+def connections(way: Way = USUAL) -> httpx2.AsyncClient:
+    """One for all that are reached so, and the next run finds the connection open. Its keys are in the requests, not in
+    it. Raises Failed for certificates that are none.
+    """
+    return _pool(msgspec.json.encode(way))
+
+
+@lru_cache(WAYS)
+def _pool(spelled_way: bytes) -> httpx2.AsyncClient:
+    reached = msgspec.json.decode(spelled_way, type=Way)
+    if reached == USUAL:
+        try:
+            return create_async_httpx2_client(timeout=_usual())
+        except (ImportError, ValueError, httpx2.InvalidURL) as error:
+            what = f"a proxy in the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) cannot be used: {error}"
+            raise Failed(Failure("config", f"{what}; set it to one of http or https.")) from error
+    proxy = None
+    if reached.proxy is not None:
+        proxy = httpx2.Proxy(reached.proxy, ssl_context=_context(reached.proxy_tls, "request.proxy.tls"))
+    verify = _context(reached.tls, "request.tls") or True
+    return httpx2.AsyncClient(verify=verify, proxy=proxy, timeout=_usual(), headers={"User-Agent": get_user_agent()})
+
+
+def forget() -> None:
+    """The way to the network is another one. What is under way goes on."""
+    _pool.cache_clear()
+
+
+def _context(tls: Tls, place: str) -> ssl.SSLContext | None:
+    if tls == Tls():
+        return None
+    what = "ca"
+    try:
+        context = ssl.create_default_context(cadata=tls.ca)
+        if tls.insecure:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if tls.cert and tls.key:
+            what = "the certificate or its key"
+            # The library reads files only.
+            with tempfile.TemporaryDirectory() as folder:
+                cert, key = Path(folder, "cert"), Path(folder, "key")
+                cert.write_text(tls.cert)
+                key.touch(0o600)
+                key.write_text(tls.key)
+                context.load_cert_chain(cert, key, tls.passphrase or "")
+    except (OSError, TypeError, ValueError) as error:  # an SSLError is an OSError
+        raise Failed(Failure("config", f"{place}: {what} cannot be used: {error}")) from None
+    return context
+
+
+def _usual() -> httpx2.Timeout:
+    return httpx2.Timeout(600, connect=CONNECT_S)
+
+
+class Speaking(httpx2.AsyncBaseTransport):
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST":
+            request = self._adapt(request, await request.aread())
+        if (name := self._model.way.tls.server_name) is not None:
+            request.extensions["sni_hostname"] = name
+        response = await connections(self._model.way).send(request, stream=True)
+        note_response(response)
+        streams = response.is_success and request.method == "POST"
+        # What is passed on is decoded.
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in _ENCODED]
+        stream = _Mended(response, self._model.api) if streams else _Bounded(response)
+        return httpx2.Response(response.status_code, headers=headers, stream=stream, extensions=response.extensions)
+
+    def _adapt(self, request: httpx2.Request, written: bytes) -> httpx2.Request:
+        """As this model's server wants it."""
+        model, url = self._model, request.url
+        if model.api != "ollama" and not (model.compat or model.params or model.reasoning):
+            return request
+        body = requests.adapt(json.loads(written), model)
+        if model.api == "ollama":
+            url, body = httpx2.URL(f"{model.base_url}{ollama.PATH}"), ollama.request(body, model)
+        headers = [
+            (key, value) for key, value in request.headers.multi_items() if key not in ("content-length", "host")
+        ]
+        return httpx2.Request("POST", url, headers=headers, content=spelled(body), extensions=request.extensions)
+
+
+_ENCODED = ("content-encoding", "content-length", "transfer-encoding")
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that breaks off when it has become too large: an endless line would fill the memory."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._response.aiter_bytes():
+            size += len(chunk)
+            if size > MAX_RESPONSE:
+                raise httpx2.RemoteProtocolError(f"the answer is larger than {MAX_RESPONSE} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+class _Mended(_Bounded):
+    """An answer's body, as its protocol says it."""
+
+    def __init__(self, response: httpx2.Response, api: Api) -> None:
+        super().__init__(response)
+        self._events = Events()
+        self._dialect = Dialect(api)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in super().__aiter__():
+                for event in self._events.feed(chunk):
+                    for piece in self._dialect.take(event):
+                        yield piece
+            for event in self._events.end():
+                for piece in self._dialect.take(event):
+                    yield piece
+            for piece in self._dialect.end():
+                yield piece
+        except Garbled as error:
+            raise Unread(str(error)) from None
+        except httpx2.DecodingError as error:
+            raise Unread(f"its content-encoding is another one than it says: {error}") from None

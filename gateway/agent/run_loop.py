@@ -1,0 +1,171 @@
+"""One run, from its prompt to its end: answers of models, and the tools that they call between them."""
+
+import asyncio
+import importlib
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from gateway.agent import environment
+from gateway.agent.attempts import Asking, Emit
+from gateway.agent.echo import Echo
+from gateway.agent.mcp.idle import Behind
+from gateway.agent.turn import results
+from gateway.agent.turn.answer import Answer, Call, add
+from gateway.agent.turn.failed import Failed, Secrets
+from gateway.agent.turn.results import NO_RESULT, Result
+from gateway.agent.turn.source import Source
+from gateway.link.messages import Ended, Failure, Happening, Said, ToolEnded, ToolStarted, Usage
+from gateway.link.spec import Compaction, Message, Model, Spec, spoken
+
+if TYPE_CHECKING:
+    from gateway.agent.mcp.tools import Toolbox
+    from gateway.agent.window.room import Room
+
+
+class Conversation:
+    def __init__(self, spec: Spec, emit: Emit, behind: Behind) -> None:
+        self._spec = spec
+        self._emit = emit
+        self._behind = behind
+        self._asking = Asking(spec, emit, self._source)
+        self._room: Room | None = None
+        self._tools: Toolbox | None = None
+        self._calls: list[Call] = []
+        """Of the last answer, those without a result."""
+        self._notes = 0
+        self._running = False
+        """Whether the first of them has begun."""
+        self._waiting: set[str] = set()
+        """MCP servers that are slow, of which a beginning was told and no end."""
+        self.secrets = Secrets(spec)
+        self.usage = Usage()
+
+    async def hold(self) -> Ended:
+        """Raises Failed."""
+        seconds = self._spec.bounds.timeout_ms / 1000
+        try:
+            async with asyncio.timeout(seconds) as patience:
+                compaction = self._spec.compaction
+                return await (self._sum_up(compaction) if compaction and compaction.only else self._take_turns())
+        except TimeoutError:
+            assert patience.expired(), "every other time-out is a failure of its own"
+            raise Failed(Failure("timeout", f"the run has taken longer than its {seconds:g} s.")) from None
+        finally:
+            if self._tools is not None:
+                self._tools.close()
+
+    def leftovers(self, ended: Ended) -> list[Happening]:
+        """What has to be said before the end, so that nothing said is lost and no call is without a result."""
+        left: list[Happening] = []
+        answer = self._asking.partial
+        if answer is not None and answer.begun:
+            answer.stop_reason = ended.stop_reason
+            self.usage = add(self.usage, answer.usage)
+            left.append(Said(answer.message(error=ended.failure.message if ended.failure else None)))
+        left += [ToolEnded(f"mcp-{server}", server, False, NO_RESULT) for server in sorted(self._waiting)]
+        if self._running:
+            left.append(ToolEnded(self._calls[0].id, self._calls[0].name, False, NO_RESULT))
+        left += [Said(_tool_message(call, results.error(NO_RESULT))) for call in self._calls]
+        return left
+
+    async def _take_turns(self) -> Ended:
+        for _ in range(self._spec.bounds.turns):
+            answer = await self._asking.answer()
+            self.usage = add(self.usage, answer.usage)
+            self._calls = list(answer.calls)
+            await self._emit(Said(answer.message()))
+            if not answer.calls:
+                return Ended("done", answer.stop_reason, usage=self.usage)
+            await self._run_tools(answer)
+        raise Failed(Failure("limit", f"the model has not come to an end in {self._spec.bounds.turns} turns."))
+
+    async def _sum_up(self, how: Compaction) -> Ended:
+        """Nothing else. Raises Failed."""
+        if how.models and how.models[0].api == "builtin":
+            raise Failed(Failure("config", "the built-in echo cannot sum up a conversation."))
+        room = await self._make_room()
+        said: Message | None = None
+        async with aclosing(room.sum_up(how.models[0])) as happenings:
+            async for what in happenings:
+                said = what.message if isinstance(what, Said) else said
+                await self._emit(what)
+        if self._spec.prompt:
+            done = "nothing to sum up" if said is None else f"{said['tokensBefore']} → {said['tokensAfter']} tokens"
+            await self._emit(Said(spoken(f"Compacted: {done}.", _now())))
+        return Ended("done")
+
+    async def _run_tools(self, answer: Answer) -> None:
+        """One after another, because a model that asks for two things at once may mean them in their order."""
+        source = await self._source(answer.model)
+        while self._calls:
+            call = self._calls[0]
+            self._running = True
+            await self._emit(ToolStarted(call.id, call.name, call.args or {}))
+            tools, model = self._tools, answer.model
+            result = await tools.call(call, model) if tools else results.error(f"There is no tool {call.name}.")
+            source.add_result(call, result.blocks, ok=result.ok)
+            del self._calls[0]
+            self._running = False
+            await self._emit(ToolEnded(call.id, call.name, result.ok, result.text))
+            await self._emit(Said(_tool_message(call, result)))
+
+    async def _source(self, model: Model) -> Source:
+        return Echo(self._spec.prompt) if model.api == "builtin" else await self._make_room()
+
+    async def _make_room(self) -> "Room":
+        if self._room is None:
+            # Seconds of work on a small machine, in which the link must stay alive.
+            module = await asyncio.to_thread(importlib.import_module, "gateway.agent.window.room")
+            if environment.adopt(self._spec.environment):
+                module.forget_clients()
+            system = self._spec.system
+            if self._spec.servers or self._spec.unusable:
+                system += await self._open_tools()
+            offered = self._tools.offered if self._tools else lambda model: []
+            self._room = module.make(self._spec, system, offered, self.secrets, self._note)
+        assert self._room is not None
+        return self._room
+
+    async def _open_tools(self) -> str:
+        """What the model must know of servers that are missing; the user sees it as a tool's failure."""
+        module = await asyncio.to_thread(importlib.import_module, "gateway.agent.mcp.tools")
+        tools = self._tools = module.Toolbox(self._spec, self.secrets, self._behind)
+        await tools.open(self._say_slow)
+        notes = ""
+        for note in tools.notes:
+            if not note.once or self._behind.is_new(self._spec.conversation, note.text):
+                await self._note(note.server, note.text, ok=note.ok)
+            if note.known:
+                notes += f"\n\n{note.text} If one of its tools would be needed, say so."
+        return notes
+
+    async def _say_slow(self, server: str) -> None:
+        self._waiting.add(server)
+        await self._emit(ToolStarted(f"mcp-{server}", server, {"waiting for": "its start"}, acts=False))
+
+    async def _note(self, server: str, text: str, *, ok: bool = False) -> None:
+        """A pair of events, as of a tool: clients show what they know the beginning of."""
+        if server in self._waiting:
+            self._waiting.discard(server)
+            call = f"mcp-{server}"
+        else:
+            self._notes += 1
+            call = f"mcp-{server}-{self._notes}" if self._notes > 1 else f"mcp-{server}"
+            await self._emit(ToolStarted(call, server, {}, acts=False))
+        await self._emit(ToolEnded(call, server, ok, text))
+
+
+def _tool_message(call: Call, result: Result) -> Message:
+    return {
+        "role": "toolResult",
+        "toolCallId": call.id,
+        "toolName": call.name,
+        "content": result.blocks,
+        "isError": not result.ok,
+        "timestamp": _now(),
+    }
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

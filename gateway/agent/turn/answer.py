@@ -1,0 +1,125 @@
+"""What a model says in one turn, put together while it comes in."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway.agent.turn.failed import Failed
+from gateway.link.messages import Failure, Text, Thinking, Usage
+from gateway.link.spec import Message, Model
+from gateway.text.unicode import Pieces
+
+MAX_TEXT = 8 * 1024 * 1024
+"""Characters of one answer, thinking included."""
+PER = 1_000_000
+"""Tokens that a model's `cost` is for."""
+
+
+class Call(NamedTuple):
+    """Of a tool. `args` is None when what the model wrote is not a JSON object."""
+
+    id: str
+    name: str
+    args: dict[str, Any] | None
+
+
+@dataclass
+class _Block:
+    kind: str
+    pieces: list[str]
+    signature: str | None = None
+
+    def spell(self) -> dict[str, Any]:
+        block = {"type": self.kind, self.kind: "".join(self.pieces)}
+        return block if self.signature is None else {**block, "thinkingSignature": self.signature}
+
+
+@dataclass
+class Answer:
+    model: Model
+    calls: list[Call] = field(default_factory=list)
+    usage: Usage = Usage()
+    stop_reason: str = "stop"
+    _blocks: list[_Block] = field(default_factory=list)
+    _size: int = 0
+    _text: Pieces = field(default_factory=Pieces)
+    _thinking: Pieces = field(default_factory=Pieces)
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._blocks)
+
+    @property
+    def text(self) -> str:
+        return "".join(piece for block in self._blocks if block.kind == "text" for piece in block.pieces)
+
+    def add_text(self, delta: str) -> list[Text | Thinking]:
+        """What of it can be told, which is nothing for half a character. Raises Failed when the answer becomes too
+        long."""
+        return self._say("text", self._text.take(delta))
+
+    def add_thinking(self, delta: str) -> list[Text | Thinking]:
+        """As `add_text`."""
+        return self._say("thinking", self._thinking.take(delta))
+
+    def finish(self) -> list[Text | Thinking]:
+        """Nothing more comes. As `add_text`."""
+        return [*self._say("thinking", self._thinking.rest()), *self._say("text", self._text.rest())]
+
+    def sign_thinking(self, signature: str) -> None:
+        """The provider's seal on the thinking that came last, without which it would not take it back."""
+        self._add("thinking", "")
+        self._blocks[-1].signature = signature
+
+    def message(self, *, error: str | None = None) -> Message:
+        calls = [
+            {"type": "toolCall", "id": call.id, "name": call.name, "arguments": call.args or {}} for call in self.calls
+        ]
+        message: Message = {
+            "role": "assistant",
+            "content": [*(block.spell() for block in self._blocks), *calls],
+            "api": self.model.api,
+            "provider": self.model.provider,
+            "model": self.model.id,
+            "usage": spell_usage(self.usage, self.model.cost),
+            "stopReason": self.stop_reason,
+            "timestamp": int(time.time() * 1000),
+        }
+        return message if error is None else {**message, "errorMessage": error}
+
+    def _say(self, kind: str, text: str) -> list[Text | Thinking]:
+        if not text:
+            return []
+        self._add(kind, text)
+        return [Text(text) if kind == "text" else Thinking(text)]
+
+    def _add(self, kind: str, delta: str) -> None:
+        """To the block that is being written, or a new one if that is of another kind."""
+        self._size += len(delta)
+        if self._size > MAX_TEXT:
+            name = f"{self.model.provider}/{self.model.id}"
+            raise Failed(Failure("limit", f"the answer of {name} is longer than {MAX_TEXT} characters."))
+        if not self._blocks or self._blocks[-1].kind != kind:
+            self._blocks.append(_Block(kind, []))
+        self._blocks[-1].pieces.append(delta)
+
+
+def spell_usage(usage: Usage, cost: dict[str, float]) -> dict[str, Any]:
+    """As OpenClaw's transcripts have it: tokens, and dollars by the model's prices."""
+    tokens = {
+        "input": usage.input,
+        "output": usage.output,
+        "cacheRead": usage.cache_read,
+        "cacheWrite": usage.cache_write,
+    }
+    dollars = {kind: count * cost.get(kind, 0) / PER for kind, count in tokens.items()}
+    return {**tokens, "totalTokens": usage.total, "cost": {**dollars, "total": sum(dollars.values())}}
+
+
+def add(one: Usage, other: Usage) -> Usage:
+    return Usage(
+        one.input + other.input,
+        one.output + other.output,
+        one.cache_read + other.cache_read,
+        one.cache_write + other.cache_write,
+    )

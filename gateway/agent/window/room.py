@@ -1,0 +1,298 @@
+"""The conversation of a run, kept within the window of the model that is asked.
+
+What does not fit is made to, one step after the other, and only as far as it must be: old results of tools are cut;
+older turns are summed up by the model, once in a run; all results of the past are cut; older turns are left out; the
+results of this run are cut. What the user has said last is told as it is. A model that refuses all the same is asked
+again with less, until there is nothing left to leave out.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from time import time
+from typing import Any
+
+from msgspec.structs import replace
+from pydantic_ai.exceptions import UserError
+
+from gateway.agent.providers.forms import LEFT_OUT, Form, as_it_was, plainer
+from gateway.agent.providers.models import Models, Note, Offered, forget_clients
+from gateway.agent.turn.answer import Answer, Call, spell_usage
+from gateway.agent.turn.failed import Failed, Secrets
+from gateway.agent.window import tokens
+from gateway.agent.window.measure import Measure, known, reserve
+from gateway.agent.window.shortening import LEAST_RESULT, cut_blocks, cut_results, recent, share
+from gateway.agent.window.summary import Summarizer
+from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
+from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spoken
+
+__all__ = ["Room", "forget_clients", "make"]
+
+log = logging.getLogger("agent.room")
+
+RECENT = 0.6
+"""Of what is free, the most for what was said last when the rest is summed up."""
+PAST = 0.25
+"""Of what is free, the least for the past before the results of this run are cut."""
+SUMMARY = 0.5
+"""Of a run's time, the most for a summary in it: what is left is for the answer that somebody waits for."""
+MAX_TRIES = 8
+"""With less and less."""
+REFUSED = (400, 415, 422)
+"""What a provider answers to what it does not take. It seldom says which part it is, and a past never changes by
+itself: so it is asked again with less of it."""
+TOO_LARGE = 413
+
+Overhead = Callable[[Model], int]
+Piece = Text | Thinking | Waiting | Said
+
+
+def make(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> "Room":
+    how = spec.compaction or Compaction()
+    if how.only:
+        spec = replace(spec, models=how.models)
+
+    def overhead(model: Model) -> int:
+        tools = (f"{tool.name} {tool.description} {tool.schema}" for tool in offered(model))
+        return tokens.of_text(system) + sum(map(tokens.of_text, tools))
+
+    return Room(spec, Models(spec, system, offered, secrets, note), Summarizer(spec, how, secrets), overhead)
+
+
+class _Result:
+    """Of a call in this run."""
+
+    def __init__(self, call: Call, blocks: list[dict[str, Any]], ok: bool) -> None:
+        self.call = call
+        self.blocks = blocks
+        self.ok = ok
+        self.size = tokens.of_blocks(blocks)
+        self.most: int | None = None
+        """Characters that are told of it."""
+
+
+class Room:
+    """Implements `source.Source`."""
+
+    def __init__(self, spec: Spec, models: Models, summarizer: Summarizer, overhead: Overhead) -> None:
+        """`overhead`: tokens of system prompt and tools, for a model."""
+        self._spec = spec
+        self._models = models
+        self._summarizer = summarizer
+        self._overhead_of = overhead
+        self._overhead = 0
+        self._how = spec.compaction or Compaction()
+        self._history = list(spec.history)
+        self._ids = list(spec.ids)
+        self._prompt = tokens.of_message(spec.prompt)
+        self._answers = 0
+        self._results: list[_Result] = []
+        self._told = self._history
+        self._measure = Measure(self._how)
+        self._form: Form = as_it_was
+        self._summed_up = False
+        self._name = spec.conversation or spec.session
+        """By which it is known to this agent; one that has no next run has a session of its own."""
+
+    async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
+        model, refused = answer.model, 0
+        self._overhead = self._overhead_of(model)
+        self._form = known.form(self._name, model) or as_it_was
+        while True:
+            async for said in self._fit(model, hard=refused > 0):
+                yield said
+            asked, begun = self._size(self._told, model), False
+            self._models.tell([*self._form(self._told), self._spec.prompt], self._measure.most(model, asked))
+            try:
+                async with aclosing(self._models.ask(answer)) as pieces:
+                    async for piece in pieces:
+                        begun = True
+                        yield piece
+            except Failed as error:
+                if begun:
+                    raise
+                if (form := self._plainer(error)) is not None:
+                    yield self._leave_out_kinds(form, model, error.failure)
+                    continue
+                refused += 1
+                if error.failure.kind != "context":
+                    raise
+                if refused > MAX_TRIES or not self._narrow(model, asked, error.failure.message):
+                    raise Failed(self._hopeless(model, error.failure)) from error
+                log.info("%s/%s refuses about %d tokens: asked again with less", model.provider, model.id, asked)
+            else:
+                if self._form is not as_it_was:
+                    known.takes(self._name, model, self._form)
+                self._measure.note(answer, asked)
+                self._answers += tokens.of_message(answer.message())
+                return
+
+    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+        self._results.append(_Result(call, blocks, ok))
+        self._models.add_result(call, blocks, ok=ok)
+
+    async def sum_up(self, model: Model) -> AsyncGenerator[Piece, None]:
+        """All but the last turns, because somebody wants it. Raises Failed."""
+        size = self._size(self._history, model)
+        limit = self._measure.limit(model) or size
+        free, half = self._free(limit, model), tokens.of_messages(self._history) / 2
+        split = recent(self._history, min(self._how.keep_tokens, RECENT * free, half))
+        if not any(each.get("role") != COMPACTION for each in self._history[:split]):
+            return
+        async for said in self._sum_up(model, split, size, forced=True):
+            yield said
+
+    # -- making room -----------------------------------------------------------------------------------------------
+
+    async def _fit(self, model: Model, *, hard: bool) -> AsyncGenerator[Piece, None]:
+        """Choose what is told. `hard`: the model has refused what it was asked with."""
+        self._told = self._history
+        self._cut_own(None)
+        limit = self._measure.limit(model)
+        if limit is None or not (hard or self._how.enabled):
+            return
+        target = limit - reserve(limit)
+        if self._size(self._told, model) <= target:
+            return
+        if self._fits(model, target, recent(self._history, 0, self._how.keep_turns, float("inf"))):
+            return
+        free = self._free(limit, model)
+        split = recent(self._history, min(self._how.keep_tokens, RECENT * free), self._how.keep_turns, RECENT * free)
+        if self._may_sum_up(split):
+            async for said in self._sum_up(model, split, self._size(self._history, model)):
+                yield said
+            if self._fits(model, target, 0):
+                return
+        if not self._fits(model, target, len(self._history)):
+            self._leave_out(target / self._scale(model))
+
+    def _fits(self, model: Model, target: int, cut_until: int) -> bool:
+        """With the results of tools cut that are before a place."""
+        self._told = cut_results(self._history, cut_until)
+        return self._size(self._told, model) <= target
+
+    def _leave_out(self, target: float) -> None:
+        """Older turns, then what is too long of the results of this run."""
+        free = target - self._overhead - self._prompt - self._answers
+        own = sum(result.size for result in self._results)
+        past = max(free - own, min(PAST * free, tokens.of_messages(self._told)))
+        summary = self._told[:1] if self._told and self._told[0].get("role") == COMPACTION else []
+        rest = past - tokens.of_messages(summary)
+        kept = self._told[recent(self._told, rest) :] if rest > 0 else []
+        self._told = [*summary, *kept] if past > tokens.of_messages(summary) else []
+        room = free - tokens.of_messages(self._told)
+        if own > room:
+            self._cut_own(share((result.size for result in self._results), max(int(room), 0)))
+
+    def _cut_own(self, most: int | None) -> None:
+        """Tell at most so many tokens of each result of this run."""
+        for number, result in enumerate(self._results):
+            fits = most is None or result.size <= most
+            chars = None if most is None or fits else max(tokens.chars(most), LEAST_RESULT)
+            if chars != result.most:
+                result.most = chars
+                last = number == len(self._results) - 1
+                blocks = result.blocks if chars is None else cut_blocks(result.blocks, chars, pictures=last)
+                self._models.replace_result(result.call, blocks, ok=result.ok)
+
+    # -- summing up ------------------------------------------------------------------------------------------------
+
+    def _may_sum_up(self, split: int) -> bool:
+        if self._summed_up or self._spec.compaction is None or known.rests(self._name):
+            return False
+        return split < len(self._ids) and any(each.get("role") != COMPACTION for each in self._history[:split])
+
+    async def _sum_up(
+        self, model: Model, split: int, before: int, *, forced: bool = False
+    ) -> AsyncGenerator[Piece, None]:
+        """Put a summary in the place of what is before `split`. What fails is only told, unless it is `forced`."""
+        self._summed_up = True
+        log.info("the conversation %s takes about %d tokens: it is summed up", self._spec.session, before)
+        yield Waiting(0, Failure("context", "Older messages are summed up, to make room.", retryable=True))
+        seconds = None if forced else SUMMARY * self._spec.bounds.timeout_ms / 1000
+        try:
+            async with asyncio.timeout(seconds):
+                text = await self._summarizer.write(self._history[:split], model, self._measure.limit(model))
+        except (Failed, TimeoutError) as error:
+            if forced:
+                raise
+            known.fail(self._name)
+            reason = error.failure.message if isinstance(error, Failed) else f"it took longer than {seconds:g} s."
+            why = f"Older messages could not be summed up, and are left out for now: {reason}"
+            log.warning("%s: %s", self._spec.session, why)
+            yield Waiting(0, Failure("context", why))
+            return
+        entry: Message = {
+            "role": COMPACTION,
+            "summary": text,
+            "firstKeptEntryId": self._ids[split] if split < len(self._ids) else None,
+            "tokensBefore": before,
+            "timestamp": int(time() * 1000),
+        }
+        self._history, self._ids = [entry, *self._history[split:]], ["", *self._ids[split:]]
+        self._measure.forget()  # what was measured was measured with what is gone
+        after = self._size(self._history, model)
+        entry["tokensAfter"] = after
+        if (writer := self._summarizer.model) is not None:
+            entry |= {"api": writer.api, "provider": writer.provider, "model": writer.id}
+            entry["usage"] = spell_usage(self._summarizer.usage, writer.cost)
+        log.info("the conversation %s is summed up: about %d tokens of %d", self._spec.session, after, before)
+        yield Said(entry)
+        if self._how.notify and not forced:
+            yield Said(spoken(f"🧹 Auto-compaction complete ({before} → {after} tokens).", entry["timestamp"]))
+
+    # -- how large everything is -----------------------------------------------------------------------------------
+
+    def _size(self, past: Sequence[Message], model: Model) -> int:
+        """Tokens of the whole request."""
+        return int(self._estimate(past) * self._scale(model))
+
+    def _estimate(self, past: Sequence[Message]) -> int:
+        own = sum(
+            result.size if result.most is None else min(result.size, tokens.of_text("x" * result.most))
+            for result in self._results
+        )
+        return self._overhead + tokens.of_messages(past) + self._prompt + self._answers + own
+
+    def _free(self, limit: int, model: Model) -> float:
+        """Of a window, what the past may take, as it is estimated."""
+        fixed = self._overhead + self._prompt + self._answers
+        return max((limit - reserve(limit)) / self._scale(model) - fixed, 0)
+
+    def _scale(self, model: Model) -> float:
+        return self._measure.scale(model, self._history, self._overhead)
+
+    # -- refusals --------------------------------------------------------------------------------------------------
+
+    def _narrow(self, model: Model, asked: int, said: str) -> bool:
+        """Try with less; False if there is nothing left to leave out."""
+        if not self._told and all(each.most is not None and each.most <= LEAST_RESULT for each in self._results):
+            return False
+        self._measure.refuse(model, asked, said)
+        return True
+
+    def _plainer(self, error: Failed) -> Form | None:
+        """The form in which the past may be taken that was refused, or that could not even be told."""
+        failure = error.failure
+        odd = failure.kind == "internal" or isinstance(error.__cause__, UserError)
+        if odd or failure.status == TOO_LARGE or (failure.kind == "provider" and failure.status in REFUSED):
+            return plainer(self._form, self._told)
+        return None
+
+    def _leave_out_kinds(self, form: Form, model: Model, failure: Failure) -> Waiting:
+        self._form = form
+        why = f"{model.provider} refuses this conversation: it is asked again without {LEFT_OUT[form]}"
+        log.warning("%s: %s. %s", self._spec.session, why, failure.message)
+        return Waiting(0, Failure("provider", f"{why}. {failure.message}", retryable=True, status=failure.status))
+
+    def _hopeless(self, model: Model, failure: Failure) -> Failure:
+        name = f"{model.provider}/{model.id}"
+        if self._told or self._results:
+            return failure
+        size = self._overhead + self._prompt
+        sentence = (
+            f"Your message and the system prompt alone, about {size} tokens, are more than {name} takes: "
+            "shorten the message, or the files of the workspace, or choose a model with a larger window. "
+        )
+        return Failure("context", sentence + failure.message, False, failure.status)

@@ -1,0 +1,86 @@
+"""What is left out of a conversation that is too long, and where it may be divided. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gateway.agent.providers.pictures import OLD, in_words
+from gateway.agent.window import tokens
+from gateway.link.spec import COMPACTION, Message
+
+OLD_RESULT = 2000
+"""Characters that are left of an old result of a tool."""
+LEAST_RESULT = 200
+"""Characters that are left of a result, however little room there is."""
+NOTE = 100
+"""Characters of what says that something is left out; less is not worth it."""
+
+
+def cut_text(text: str, most: int) -> str:
+    """Its beginning and its end, and between them how much is missing; about `most` characters."""
+    if len(text) <= most + NOTE:
+        return text
+    tail = most // 4
+    note = f"\n[… {len(text) - most} characters are left out here, because the conversation is long …]\n"
+    return text[: most - tail] + note + text[len(text) - tail :]
+
+
+def cut_blocks(blocks: Iterable[dict[str, Any]], most: int, *, pictures: bool) -> list[dict[str, Any]]:
+    """A result with at most about so many characters of text, in all its blocks together."""
+    found: list[dict[str, Any]] = []
+    for block in blocks:
+        if block.get("type") == "text":
+            text = cut_text(str(block.get("text", "")), max(most, LEAST_RESULT))
+            most -= len(text)
+            found.append({**block, "text": text})
+        else:
+            found.append(block if pictures else in_words(block, OLD))
+    return found
+
+
+def cut_results(messages: Sequence[Message], until: int, most: int = OLD_RESULT) -> list[Message]:
+    """With the results of tools cut that come before a place."""
+    return [_cut_result(each, most) if number < until else each for number, each in enumerate(messages)]
+
+
+def _cut_result(message: Message, most: int) -> Message:
+    content = message.get("content")
+    if message.get("role") != "toolResult":
+        return message
+    if isinstance(content, str):
+        return {**message, "content": cut_text(content, most)}
+    blocks = [each for each in content or [] if isinstance(each, dict)]
+    return {**message, "content": cut_blocks(blocks, most, pictures=False)}
+
+
+def is_summary(message: Message) -> bool:
+    """Whether it stands for what was said before; imports bring summaries as messages of the user's."""
+    return message.get("role") == COMPACTION or message.get("summary") is True
+
+
+def turns(messages: Sequence[Message]) -> list[int]:
+    """Where a turn begins: with what the user says. Calls and their results are never divided there."""
+    return [number for number, each in enumerate(messages) if number and each.get("role") == "user"]
+
+
+def recent(messages: Sequence[Message], keep_tokens: float, keep_turns: int = 0, room: float = 0) -> int:
+    """Where the last turns begin that are kept: as many as have `keep_tokens` together, but if there is `room` for
+    them at least `keep_turns`. The length of the messages if not even the last turn is kept."""
+    chosen = end = len(messages)
+    size = 0
+    for kept, begin in enumerate([*reversed(turns(messages)), 0]):
+        if begin == 0 and messages and is_summary(messages[0]):
+            break  # it is no turn
+        size += tokens.of_messages(messages[begin:end])
+        if size > keep_tokens and (kept >= keep_turns or size > room):
+            break
+        chosen = end = begin
+    return chosen
+
+
+def share(sizes: Iterable[int], room: int) -> int:
+    """The bound on each by which all of them have room together: small ones stay whole, large ones are cut alike."""
+    left = sorted(sizes)
+    largest = left[-1] if left else 0
+    while left and left[0] * len(left) <= room:
+        room -= left.pop(0)
+    return room // len(left) if left else largest

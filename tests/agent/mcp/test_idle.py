@@ -1,0 +1,113 @@
+"""What is kept, for how long, and who waits for its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from gateway.agent.mcp import idle as module
+from gateway.agent.mcp.idle import MAX_TOLD, Behind
+
+
+class Closing:
+    def __init__(self) -> None:
+        self.closed = 0
+        self.ended = asyncio.Event()
+
+    def close(self) -> asyncio.Task[None]:
+        self.closed += 1
+        return asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        await asyncio.sleep(0)
+        self.ended.set()
+
+
+def play(scene: Callable[[Behind], Awaitable[None]]) -> None:
+    async def run() -> None:
+        await scene(Behind())
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_what_is_kept_can_be_taken_once() -> None:
+    async def scene(behind: Behind) -> None:
+        server = Closing()
+        behind.keep(("c", "s"), server)
+        assert behind.take(("c", "t")) is None and behind.take(("d", "s")) is None
+        assert behind.take(("c", "s")) is server and behind.take(("c", "s")) is None
+        await behind.gone()
+        assert server.closed == 0, "it is not ours any more"
+
+    play(scene)
+
+
+def test_another_one_takes_its_place() -> None:
+    async def scene(behind: Behind) -> None:
+        first, second = Closing(), Closing()
+        behind.keep(("c", "s"), first)
+        behind.keep(("c", "s"), second)
+        await first.ended.wait()
+        assert behind.take(("c", "s")) is second and second.closed == 0
+
+    play(scene)
+
+
+def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 2)
+
+    async def scene(behind: Behind) -> None:
+        servers = [Closing() for _ in range(3)]
+        behind.keep(("c", "0"), servers[0])
+        behind.keep(("c", "1"), servers[1])
+        again = behind.take(("c", "0"))
+        assert again is servers[0]
+        behind.keep(("c", "0"), servers[0])
+        assert len(behind) == 2
+        behind.keep(("c", "2"), servers[2])
+        await servers[1].ended.wait()
+        assert [each.closed for each in servers] == [0, 1, 0] and len(behind) == 2
+        await behind.gone()
+
+    play(scene)
+
+
+def test_what_nobody_takes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+
+    async def scene(behind: Behind) -> None:
+        kept, taken = Closing(), Closing()
+        behind.keep(("c", "s"), kept)
+        behind.keep(("c", "t"), taken)
+        assert behind.take(("c", "t")) is taken
+        await kept.ended.wait()
+        assert len(behind) == 0 and (kept.closed, taken.closed) == (1, 0)
+
+    play(scene)
+
+
+def test_who_leaves_waits_for_the_end_of_all() -> None:
+    async def scene(behind: Behind) -> None:
+        kept, ending = Closing(), Closing()
+        behind.keep(("c", "s"), kept)
+        behind.end(ending.close())
+        behind.end(None)
+        await behind.gone()
+        assert kept.ended.is_set() and ending.ended.is_set() and len(behind) == 0
+
+    play(scene)
+
+
+def test_a_sentence_is_new_once_in_a_conversation() -> None:
+    behind = Behind()
+    found = [behind.is_new(*each) for each in (("c", "x"), ("c", "x"), ("d", "x"), ("c", "y"), ("", "x"), ("", "x"))]
+    assert found == [True, False, True, True, True, True]
+
+
+def test_what_was_said_is_known_up_to_a_bound() -> None:
+    behind = Behind()
+    for number in range(MAX_TOLD):
+        behind.is_new("c", str(number))
+    assert not behind.is_new("c", "0")
+    behind.is_new("c", "one more")
+    assert behind.is_new("c", "0") and not behind.is_new("c", str(MAX_TOLD - 1))
