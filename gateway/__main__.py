@@ -14,7 +14,7 @@ def main() -> None:
         # What the unit executes, at every restart: nothing to parse, so the command-line library (35 ms) stays out. And
         # what a start makes is here to stay: to look for garbage in it would take a tenth of the time.
         gc.disable()
-        from gateway.runtime import main as serve
+        from gateway.process.start import main as serve
 
         serve()
     from gateway.cli import cli

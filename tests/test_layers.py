@@ -47,7 +47,7 @@ HOMES = {
     "starlette": ["web/*"],
     "systemd": ["systemd/descriptors", "systemd/notify", "logs/setup"],
     "uvicorn": ["serving/*"],
-    "uvloop": ["serving/*", "runtime"],
+    "uvloop": ["serving/*", "process/start"],
     "watchdog": ["config/watch"],
 }
 

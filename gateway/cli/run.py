@@ -50,7 +50,7 @@ def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: boo
             "unit holds it, and otherwise you will be told who does.",
             err=True,
         )
-    from gateway.process import Options
-    from gateway.runtime import main
+    from gateway.process.process import Options
+    from gateway.process.start import main
 
     main(Options(port=port, bind=bind))

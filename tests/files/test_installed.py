@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import background
-from gateway.background import UNFINISHED_S, watch_installation
 from gateway.files.installed import Guard, Installation
+from gateway.process import background
+from gateway.process.background import UNFINISHED_S, watch_installation
 
 OURS = "openclaw_gateway-0.1.0.dist-info"
 

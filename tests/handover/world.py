@@ -28,11 +28,11 @@ from gateway.handover.counters import count
 from gateway.handover.keeper import Keeper, Left, Who
 from gateway.handover.ledger import Entry
 from gateway.hub.hub import Connection
-from gateway.process import RESTARTING, SIGNAL_TURNS
+from gateway.process import adoption
+from gateway.process.adoption import Tally
+from gateway.process.process import RESTARTING, SIGNAL_TURNS
 from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method
-from gateway.serving import adoption
-from gateway.serving.adoption import Tally
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import WebSocketProtocol
 from gateway.systemd.descriptors import CONNECTION, PARTING

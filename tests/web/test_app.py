@@ -18,7 +18,7 @@ ELSEWHERE = ("agent/", "cli", "doctor/", "units/", "client", "__main__", "web/ap
 
 PROGRAM = """
 import sys
-import gateway.runtime
+import gateway.process.start
 late = ["starlette.routing", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
 late += ["sqlite3", "gateway.conversations.service", "gateway.link.client"]
 print([name for name in late if name in sys.modules])
@@ -62,7 +62,7 @@ def names_module(node: ast.Constant) -> bool:
 def test_what_is_imported_on_first_use_is_imported_in_the_quiet_after_ready() -> None:
     """By the first use an upgrade may have replaced it."""
     lazy = {name for module in MODULES if not module.startswith(ELSEWHERE) for name in later(module)}
-    lazy -= {"serving/adoption"}  # a start needs it or nobody
+    lazy -= {"process/adoption"}  # a start needs it or nobody
     warm = {name.removeprefix("gateway.").replace(".", "/") for name in LATER}
     assert lazy and lazy <= warm, f"name them in web/app.LATER: {lazy - warm}"
 

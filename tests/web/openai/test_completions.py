@@ -20,7 +20,7 @@ from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
 from gateway.web.openai import completions, retries
 from gateway.web.openai.paths import MAX_BODY
-from tests.test_runtime import Program
+from tests.process.test_start import Program
 from tests.web.puppet import Reply, Scene, nothing, piece, talking
 
 QUESTION: list[Any] = [{"role": "user", "content": "hi"}]

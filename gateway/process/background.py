@@ -99,7 +99,7 @@ async def rehearse() -> str | None:
     It keeps a half-installed version from ending the service, and it compiles what an upgrade brought while we still
     serve, so that the real start finds it compiled.
     """
-    words = (sys.executable, "-c", "import gateway.runtime, gateway.web.app; gateway.web.app.warm_up()")
+    words = (sys.executable, "-c", "import gateway.process.start, gateway.web.app; gateway.web.app.warm_up()")
     try:
         async with _child(*words, out=DEVNULL, err=PIPE) as process, asyncio.timeout(REHEARSAL_S):
             assert process.stderr is not None

@@ -8,8 +8,8 @@ import pytest
 import uvloop
 from msgspec.structs import replace
 
-from gateway import background
-from gateway.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
+from gateway.process import background
+from gateway.process.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
 from gateway.report import ConfigReport, Issue, ReloadResult
 from tests.fakes.report import make_report
 from tests.fakes.service_manager import FakeNotifier

@@ -21,10 +21,10 @@ from gateway.config import lastgood
 from gateway.config.fingerprint import fingerprint
 from gateway.config.secretproviders import Refused
 from gateway.config.secretsources import Sources
-from gateway.configuration import Configuration
 from gateway.files.paths import Paths
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
+from gateway.process.configuration import Configuration
 from gateway.protocol.scopes import READ
 from gateway.reload.again import Again
 from gateway.report import ReloadResult, RestartTicket

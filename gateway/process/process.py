@@ -19,19 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from gateway import __version__
 from gateway.access.devices import Devices
-from gateway.background import (
-    feed_watchdog,
-    is_being_stopped,
-    rehearse,
-    status_line,
-    store_size,
-    tell_status,
-    watch_installation,
-)
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.config.validate import REFUSING
-from gateway.configuration import Configuration
 from gateway.errors import ConfigInvalid
 from gateway.files.installed import Installation
 from gateway.files.paths import Paths
@@ -43,6 +33,16 @@ from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
 from gateway.machine import container, holders
+from gateway.process.background import (
+    feed_watchdog,
+    is_being_stopped,
+    rehearse,
+    status_line,
+    store_size,
+    tell_status,
+    watch_installation,
+)
+from gateway.process.configuration import Configuration
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.closing import SERVICE_RESTART
 from gateway.protocol.frames import WireError
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from gateway.conversations.service import Conversations
     from gateway.handover.keeper import Keepable
     from gateway.link.dialer import Dialer
-    from gateway.serving.adoption import Tally
+    from gateway.process.adoption import Tally
 
 log = logging.getLogger("gateway")
 
@@ -303,7 +303,7 @@ class Process:
     async def _adopt(self) -> None:
         if not self._start.inherited.has_clients:
             return
-        from gateway.serving.adoption import adopt  # what it imports, a start without clients need not wait for
+        from gateway.process.adoption import adopt  # what it imports, a start without clients need not wait for
 
         self._adopted = await adopt(self._server, self, self.keeper)
 

@@ -1,0 +1,95 @@
+"""One process image, from its first line to the exec of the next one.
+
+The order of a start matters. Signals are held back until someone handles them; inherited descriptors are made
+close-on-exec before anything else can run.
+"""
+
+import faulthandler
+import gc
+import logging
+import os
+import resource
+import secrets
+import signal
+import sys
+from typing import NoReturn, TextIO, cast
+
+import uvloop
+
+from gateway.errors import GatewayError
+from gateway.files.paths import Paths
+from gateway.lifecycle.lease import acquire
+from gateway.lifecycle.phases import Way
+from gateway.lifecycle.record import Record
+from gateway.logs.setup import Logs
+from gateway.process.process import SIGNALS, Options, Process, Start
+from gateway.systemd import descriptors as sockets
+from gateway.systemd.notify import Notifier
+from gateway.text.visible import Guard, hanging
+
+
+def main(options: Options | None = None) -> NoReturn:
+    """`run` as a program: the sentence of what stands in the way on stderr, and its exit code."""
+    if sys.stderr.isatty():
+        sys.stderr = cast("TextIO", Guard(sys.stderr))
+    try:
+        run(options or Options())
+    except GatewayError as error:
+        sys.stderr.write(f"openclaw-gateway: {hanging(str(error), '  ')}\n")
+        sys.exit(error.exit_code)
+
+
+def run(options: Options) -> NoReturn:
+    """Serve until told to leave, then exit with 0, or become the next image.
+
+    Raises GatewayError where it cannot serve at all: port busy, lease held, unusable descriptors.
+    """
+    # A reload signal that comes before its handler would end the process. Held back, it is delivered later.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    # As the unit does it: memory has tokens, and a core file is read by others. What we start inherits it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the journal
+    gc.freeze()  # what the imports made lives as long as the process
+    uvloop.run(_live(_begin(options)))
+
+
+async def _live(start: Start) -> NoReturn:
+    """Ends the process from inside the loop: to take it apart would close the connections that others go on with.
+
+    (To take the interpreter apart would cost 12 ms more, in which the clients of a cold restart wait.)
+    """
+    process = Process(start)
+    if await process.serve() is Way.REEXEC:
+        _become_next_image(start, process)
+    logging.shutdown()
+    os._exit(0)
+
+
+def _begin(options: Options) -> Start:
+    boot_id = secrets.token_hex(8)
+    logs = Logs(os.environ, boot_id)
+    notifier = Notifier(os.environ)
+    inherited = sockets.inherit(os.environ)
+    paths = Paths.from_env(os.environ)
+    _raise_descriptor_limit()
+    lease = acquire(paths.state, inherited.others.get(sockets.LEASE), paths.lock)
+    record = Record(inherited.others.get(sockets.RECORD))
+    if not record.inherited:
+        notifier.store(sockets.RECORD, record.fd)
+    return Start(options, paths, inherited, notifier, lease, record, logs, boot_id)
+
+
+def _raise_descriptor_limit() -> None:
+    # The usual soft limit of 1024 is for programs that use select(2); each client costs a descriptor here.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _become_next_image(start: Start, process: Process) -> NoReturn:
+    """Execute this program anew in the same pid, with the words and descriptors that systemd would give it."""
+    others = [(sockets.RECORD, start.record.fd), *process.passed]
+    if start.lease.fd is not None:
+        others.append((sockets.LEASE, start.lease.fd))
+    words = sockets.hand_over(process.listeners, start.inherited.held_by_systemd, others)
+    environ = {**os.environ, **start.notifier.environment(), **words}
+    os.execve(sys.executable, sys.orig_argv, environ)
