@@ -30,7 +30,7 @@ IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading"
 HOMES = {
     "anthropic": ["agent/*"],
     "anyio": ["agent/*"],
-    "click": ["cli", "cli/*", "doctor/*", "__main__"],
+    "click": ["cli", "cli/*", "doctor/*", "terminal/*", "__main__"],
     "cryptography": ["protocol/admission/proof"],
     "fastmcp": ["agent/*"],
     "google": ["agent/*"],
@@ -42,7 +42,7 @@ HOMES = {
     "prometheus_client": ["web/metrics"],
     "prompt_toolkit": ["cli/*"],
     "pydantic_ai": ["agent/*"],
-    "rich": ["cli/*"],
+    "rich": ["cli/*", "terminal/*"],
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
     "systemd": ["systemd/descriptors", "systemd/notify", "logs/setup"],

@@ -14,9 +14,9 @@ from typing import Any
 import click
 
 from gateway import __version__
-from gateway.cli import writer
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.terminal import writer
 from gateway.text.visible import hanging
 
 PROGRAM = "openclaw-gateway"

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 
 from gateway.cli.listening import Choice
-from gateway.cli.progress import waiting
-from gateway.cli.writer import say
 from gateway.client.control import READY_LIMIT, Control
 from gateway.errors import PortBusy
 from gateway.machine import holders
+from gateway.terminal.progress import waiting
+from gateway.terminal.writer import say
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, SERVICE, SOCKET, state
 from gateway.units.systemctl import Systemctl, SystemctlFailed
 

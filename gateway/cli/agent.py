@@ -14,9 +14,9 @@ from gateway.cli.call import client_of
 from gateway.cli.chat import CAPS, PATIENCE_S, columns
 from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import TIMEOUT_S, address_options, find_target
-from gateway.cli.writer import coloured, deliver, is_terminal, put, tell_json
 from gateway.errors import GatewayError, TimedOut
 from gateway.exits import ExitCode
+from gateway.terminal.writer import coloured, deliver, is_terminal, put, tell_json
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import click
 import msgspec
 
 from gateway.cli.target import Target, find_target, split, target_options, with_scheme
-from gateway.cli.writer import say, tell_json
 from gateway.config.parse import parse
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.report import Issue
+from gateway.terminal.writer import say, tell_json
 from gateway.text.visible import visible_json
 from gateway.units.installation import service_environment
 

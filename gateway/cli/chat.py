@@ -11,10 +11,10 @@ import click
 from gateway.cli.call import client_of
 from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import find_target, target_options
-from gateway.cli.writer import coloured, deliver, is_terminal, say, tell_json
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
+from gateway.terminal.writer import coloured, deliver, is_terminal, say, tell_json
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:

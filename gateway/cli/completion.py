@@ -14,7 +14,7 @@ from click.shell_completion import (
 )
 
 from gateway.cli import COMPLETING, PROGRAM
-from gateway.cli.writer import page
+from gateway.terminal.writer import page
 
 _HARMLESS = re.compile(r"[\w.@:/+-]+")
 

@@ -12,7 +12,6 @@ import msgspec
 
 from gateway.cli.migrate import migrate
 from gateway.cli.plans import FATES, plan_facts, tell_plan
-from gateway.cli.writer import deliver, page, say, tell_json
 from gateway.client.control import Control
 from gateway.client.served import Judged, judge
 from gateway.config import edit, files, json5, lastgood, owners
@@ -27,6 +26,7 @@ from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.reload.plan import Plan, make_plan
 from gateway.rpc.redaction import REDACTED, redact
+from gateway.terminal.writer import deliver, page, say, tell_json
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, paint
 from gateway.units.installation import installed_addresses, open_addresses, service_environment
 from gateway.units.places import unit_folder

@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.call import as_answer, ask
 from gateway.cli.target import target_options
-from gateway.cli.writer import say
+from gateway.terminal.writer import say
 from gateway.text.visible import YELLOW, paint
 
 

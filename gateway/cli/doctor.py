@@ -4,12 +4,12 @@ import os
 
 import click
 
-from gateway.cli.progress import waiting
-from gateway.cli.writer import page, say, tell_json
 from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.evidence import gather
 from gateway.doctor.security import SECURITY, Risk, audit
 from gateway.exits import ExitCode
+from gateway.terminal.progress import waiting
+from gateway.terminal.writer import page, say, tell_json
 from gateway.text.visible import BOLD, RED, YELLOW, hanging, paint
 
 _COLOURS = {"problem": RED, "warning": YELLOW, "note": ""}

@@ -11,10 +11,10 @@ import click
 
 from gateway.cli.activation import activate, stop
 from gateway.cli.listening import choose, refuse_open_port
-from gateway.cli.progress import waiting
-from gateway.cli.writer import say
 from gateway.errors import UnitConflict
 from gateway.machine import holders
+from gateway.terminal.progress import waiting
+from gateway.terminal.writer import say
 from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals, sandbox
 from gateway.units.addresses import HIGHEST_PORT
 from gateway.units.places import drop_ins, lingers, read, unit_folder

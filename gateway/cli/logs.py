@@ -11,9 +11,9 @@ import click
 
 from gateway.cli.logfile import Follower, find, last_lines
 from gateway.cli.logline import Line, parse
-from gateway.cli.writer import page, relay, repeat_json
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.terminal.writer import page, relay, repeat_json
 from gateway.text.visible import DIM, GREY, RED, YELLOW, Inked, hanging, one_line, paint
 from gateway.units import AGENT_SERVICE, SERVICE
 from gateway.units.installation import service_environment

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from gateway.cli.writer import say, tell_json
 from gateway.config import files, json5, leftovers, migration, old_keys
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
@@ -17,6 +16,7 @@ from gateway.config.vocabulary import LATEST, Vocabulary
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
+from gateway.terminal.writer import say, tell_json
 from gateway.text.visible import GREEN, RED, YELLOW, paint
 from gateway.units.installation import open_addresses, service_environment
 from gateway.units.places import unit_folder

@@ -6,9 +6,9 @@ import click
 
 from gateway.cli.call import as_answer, ask
 from gateway.cli.listing import Listing
-from gateway.cli.table import print_table
 from gateway.cli.target import target_options
-from gateway.cli.writer import say
+from gateway.terminal.table import print_table
+from gateway.terminal.writer import say
 
 
 @click.group(cls=Listing)

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.cli.writer import say
 from gateway.reload.plan import Plan
+from gateway.terminal.writer import say
 from gateway.text.visible import GREEN, YELLOW, paint
 
 FATES = {

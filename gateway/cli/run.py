@@ -4,7 +4,7 @@ import ipaddress
 
 import click
 
-from gateway.cli.writer import say
+from gateway.terminal.writer import say
 
 
 def _checked_bind(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

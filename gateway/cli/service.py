@@ -10,13 +10,13 @@ import time
 import click
 
 from gateway.cli import activation
-from gateway.cli.progress import waiting
-from gateway.cli.writer import complain, say, tell_json
 from gateway.client.control import READY_LIMIT, Control
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine import holders
 from gateway.report import ReloadResult, StatusReport
+from gateway.terminal.progress import waiting
+from gateway.terminal.writer import complain, say, tell_json
 from gateway.units import SERVICE, SOCKET, UNITS, state
 from gateway.units.installation import service_environment
 from gateway.units.systemctl import NoManager, Systemctl

@@ -11,10 +11,10 @@ from gateway.cli.call import as_answer, ask
 from gateway.cli.listing import Listing
 from gateway.cli.status import duration
 from gateway.cli.suggest import session_keys
-from gateway.cli.table import print_table
 from gateway.cli.target import target_options
 from gateway.cli.upkeep import backup, check, import_, recover
-from gateway.cli.writer import coloured, confirm, is_terminal, page, say
+from gateway.terminal.table import print_table
+from gateway.terminal.writer import coloured, confirm, is_terminal, page, say
 
 DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000

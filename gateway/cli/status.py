@@ -13,12 +13,12 @@ import msgspec
 
 from gateway import __version__
 from gateway.cli.listening import choose
-from gateway.cli.writer import say, tell_json
 from gateway.client.control import Control
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine import holders
 from gateway.report import StatusReport
+from gateway.terminal.writer import say, tell_json
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 from gateway.units import state
 from gateway.units.addresses import Address, parse

@@ -8,8 +8,6 @@ from pathlib import Path
 import click
 
 from gateway import __version__
-from gateway.cli.progress import waiting
-from gateway.cli.writer import say, tell_json
 from gateway.client.control import Control
 from gateway.config import catalog, files
 from gateway.errors import AlreadyRunning, GatewayError, NotRunning, TimedOut
@@ -20,6 +18,8 @@ from gateway.sessions import backup as backing
 from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
 from gateway.sessions.openclaw.imports import HERE, Import, Naming, Report
+from gateway.terminal.progress import waiting
+from gateway.terminal.writer import say, tell_json
 from gateway.units import installation
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

@@ -7,9 +7,9 @@ import sys
 import click
 
 from gateway import __version__
-from gateway.cli.writer import say, tell_json
 from gateway.client.control import Control
 from gateway.errors import GatewayError
+from gateway.terminal.writer import say, tell_json
 from gateway.units.installation import service_environment
 
 

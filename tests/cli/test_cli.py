@@ -48,7 +48,7 @@ def test_help_lists_every_command_and_imports_none(invoke: Invoke) -> None:
         "print(*[name for name in sys.modules if name.startswith('gateway.cli.')])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "gateway.cli.writer"
+    assert done.stdout.splitlines()[-1] == "gateway.terminal.writer"
 
 
 def test_version_option(invoke: Invoke) -> None:

@@ -7,7 +7,7 @@ from typing import TextIO
 from prompt_toolkit.application import in_terminal
 
 from gateway.cli.conversation.sign import Sign
-from gateway.cli.writer import put
+from gateway.terminal.writer import put
 from gateway.text.visible import Inked
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import TextIO
 
-from gateway.cli.writer import put, stream
+from gateway.terminal.writer import put, stream
 from gateway.text.visible import ERASE, RETURN
 
 QUIET_S = 0.3

@@ -1,4 +1,4 @@
-"""The one way in which commands print; `tests/cli/test_writer.py` holds that there is no other.
+"""The one way in which commands print; `tests/terminal/test_writer.py` holds that there is no other.
 
 Text is made visible (`gateway.text.visible`) in a pipe too, because a pipe may end at a terminal: `logs | grep`.
 Only what was asked for by itself (`deliver`: an answer, a value) goes into a pipe as it is. JSON stays JSON. Colours

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from gateway.cli.writer import is_terminal, say
+from gateway.terminal.writer import is_terminal, say
 from gateway.text.visible import DIM, one_line, paint
 
 GAP = "  "

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from gateway.cli.progress import waiting
+from gateway.terminal.progress import waiting
 from tests.fakes.tty import FakeTerminal
 
 

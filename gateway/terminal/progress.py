@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.cli.writer import is_terminal, put, stream
+from gateway.terminal.writer import is_terminal, put, stream
 from gateway.text.visible import ERASE, RETURN
 
 QUIET_FOR = 1.0

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 import pytest
 
-from gateway.cli import writer
 from gateway.report import Issue
+from gateway.terminal import writer
 from gateway.text.visible import RED, RETURN, paint
 from tests.fakes.tty import FakeTerminal
 
-CLI = Path(writer.__file__).parent
+PACKAGE = Path(writer.__file__).parents[1]
+PRINTING_ROOMS = sorted(path for room in ("cli", "terminal") for path in (PACKAGE / room).rglob("*.py"))
 PRINTING = {"echo", "secho", "style", "unstyle", "confirm", "prompt", "echo_via_pager", "progressbar", "clear", "edit",
             "launch", "pause", "getchar", "get_text_stream", "get_binary_stream"}  # fmt: skip
 WRITING = {"write", "writelines", "writev", "print_exc", "print_exception", "execvp", "execv", "system"}
@@ -169,13 +170,13 @@ def others(tree: ast.AST) -> Iterator[str]:
                 yield "an escape sequence"
 
 
-@pytest.mark.parametrize("path", sorted(CLI.rglob("*.py")), ids=lambda path: str(path.relative_to(CLI)))
+@pytest.mark.parametrize("path", PRINTING_ROOMS, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_is_printed_by_another_way(path: Path) -> None:
     if path == Path(writer.__file__):
         return
-    name = str(path.relative_to(CLI.parents[1]))
+    name = str(path.relative_to(PACKAGE.parent))
     found = {f"{name}: {what}" for what in others(ast.parse(path.read_text()))}
-    assert found - FILES == set(), "gateway/cli/writer.py prints"
+    assert found - FILES == set(), "gateway/terminal/writer.py prints"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from gateway.cli.table import print_table
+from gateway.terminal.table import print_table
 
 ROWS = [("a", "1", "short"), ("日本", "12,345", "a title that is long")]
 
