@@ -120,10 +120,10 @@ def _text(payload: Any) -> str:
 
 async def _stream(line: "Lasting", key: str, params: dict[str, Any]) -> Any:
     """Print the answer as it comes; what is still missing of it at the end is in the payload."""
+    from gateway.cli.conversation.events import Over, Piece
     from gateway.cli.conversation.once import watched
-    from gateway.cli.conversation.paper import Paper
-    from gateway.cli.conversation.pieces import Over, Piece
-    from gateway.cli.conversation.sign import Sign
+    from gateway.cli.conversation.renderer import Paper
+    from gateway.cli.conversation.spinner import Sign
 
     paper, sign = Paper(columns, coloured()), Sign()
 

@@ -20,7 +20,7 @@ from gateway.units.installation import service_environment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cli.conversation.pieces import Over, Piece
+    from gateway.cli.conversation.events import Over, Piece
     from gateway.client.reconnecting import Lasting
 
 CAPS = ("tool-events",)
@@ -82,14 +82,14 @@ def chat(
 async def _converse(
     make: "Callable[[], Any]", first: str | None, key: str, model: str | None, thinking: str | None
 ) -> int:
+    from gateway.cli.conversation.chat_session import Names, Talk
+    from gateway.cli.conversation.completer import Offers
     from gateway.cli.conversation.editor import Editor
+    from gateway.cli.conversation.input_history import FILE_NAME, Past
     from gateway.cli.conversation.keys import silent
-    from gateway.cli.conversation.offers import Offers
-    from gateway.cli.conversation.paper import Paper
-    from gateway.cli.conversation.past import FILE_NAME, Past
+    from gateway.cli.conversation.renderer import Paper
     from gateway.cli.conversation.screen import Screen
-    from gateway.cli.conversation.sign import Sign
-    from gateway.cli.conversation.talk import Names, Talk
+    from gateway.cli.conversation.spinner import Sign
     from gateway.client.reconnecting import Lasting
     from gateway.config.models import THINKING
 

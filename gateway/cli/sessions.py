@@ -147,8 +147,8 @@ def title_of(row: Any) -> str:
 
 def _tell_messages(payload: Any) -> None:
     from gateway.cli.chat import columns
-    from gateway.cli.conversation.paper import Paper
-    from gateway.cli.conversation.pieces import read_row
+    from gateway.cli.conversation.events import read_row
+    from gateway.cli.conversation.renderer import Paper
 
     paper = Paper(columns if is_terminal() else lambda: sys.maxsize, coloured())
     rows = [read_row(message) for message in payload["messages"]]

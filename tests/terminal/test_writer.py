@@ -25,7 +25,7 @@ STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
 FILES = {
     "gateway/cli/config.py: files.write",
     "gateway/cli/migrate.py: files.write",
-    "gateway/cli/conversation/past.py: file.write",
+    "gateway/cli/conversation/input_history.py: file.write",
 }
 """What else is written: files."""
 EVIL = "a\x1b]52;c;eA==\x07\x9b2J\u202e\nb"

@@ -9,8 +9,8 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth, Output
 
-from gateway.cli.conversation.offers import is_command
-from gateway.cli.conversation.paper import MARK
+from gateway.cli.conversation.completer import is_command
+from gateway.cli.conversation.renderer import MARK
 
 MENU_LINES = 6
 """Kept free below the prompt while a command is typed."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from gateway.cli.conversation.pieces import Ended, Piece, Row, read_row
+from gateway.cli.conversation.events import Ended, Piece, Row, read_row
 from gateway.cli.conversation.view import View
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import BACK, Lasting

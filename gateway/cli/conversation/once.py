@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from gateway.cli.conversation.events import Over, Piece
 from gateway.cli.conversation.following import Following
-from gateway.cli.conversation.pieces import Over, Piece
 from gateway.cli.conversation.view import View
 from gateway.client.reconnecting import Lasting
 

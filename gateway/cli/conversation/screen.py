@@ -6,7 +6,7 @@ from typing import TextIO
 
 from prompt_toolkit.application import in_terminal
 
-from gateway.cli.conversation.sign import Sign
+from gateway.cli.conversation.spinner import Sign
 from gateway.terminal.writer import put
 from gateway.text.visible import Inked
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.cli.conversation.pieces import (
+from gateway.cli.conversation.events import (
     Anew,
     Asked,
     Begun,

@@ -7,8 +7,8 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from gateway.cli.conversation.completer import Offers
 from gateway.cli.conversation.editor import Editor
-from gateway.cli.conversation.offers import Offers
 
 UP = "\x1b[A"
 

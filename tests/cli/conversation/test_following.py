@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.conversation import following as module
+from gateway.cli.conversation.events import Asked, Begun, Over, Piece, Words
 from gateway.cli.conversation.following import Following
-from gateway.cli.conversation.pieces import Asked, Begun, Over, Piece, Words
 from gateway.cli.conversation.view import View
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import Lasting

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.conversation import once as module
+from gateway.cli.conversation.events import Begun, Over, Piece, Words
 from gateway.cli.conversation.once import abort, say, watched
-from gateway.cli.conversation.pieces import Begun, Over, Piece, Words
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import Lasting
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving

@@ -2,7 +2,7 @@ import asyncio
 import io
 
 from gateway.cli.conversation.screen import Screen
-from gateway.cli.conversation.sign import Sign
+from gateway.cli.conversation.spinner import Sign
 
 
 def test_above_a_prompt_only_whole_lines_stand() -> None:

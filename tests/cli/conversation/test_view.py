@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.conversation.pieces import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
+from gateway.cli.conversation.events import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
 from gateway.cli.conversation.view import View
 from gateway.conversations import run_events as telling
 from gateway.conversations.run_events import Telling

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from gateway.cli.conversation.pieces import Asked, Begun, Over, Piece, Row, Tool, Words, read_row
+from gateway.cli.conversation.events import Asked, Begun, Over, Piece, Row, Tool, Words, read_row
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.conversation import past as module
-from gateway.cli.conversation.past import Past
+from gateway.cli.conversation import input_history as module
+from gateway.cli.conversation.input_history import Past
 
 
 def test_what_was_typed_is_there_the_next_time(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from gateway.cli.conversation.pieces import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.events import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
 from gateway.cli.conversation.wrap import Wrap
 from gateway.text.visible import BOLD, CYAN, DIM, RED, YELLOW, Inked, hanging, one_line, paint, visible
 

@@ -5,13 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from gateway.cli.conversation.completer import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.editor import Editor
+from gateway.cli.conversation.events import Over, Row
 from gateway.cli.conversation.exchange import Exchange
 from gateway.cli.conversation.following import Following
 from gateway.cli.conversation.keys import signals
-from gateway.cli.conversation.offers import KNOWN, LEAVING, mistyped
-from gateway.cli.conversation.paper import Paper
-from gateway.cli.conversation.pieces import Over, Row
+from gateway.cli.conversation.renderer import Paper
 from gateway.cli.conversation.screen import Screen
 from gateway.cli.conversation.view import View
 from gateway.cli.sessions import title_of

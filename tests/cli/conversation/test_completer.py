@@ -2,7 +2,7 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from gateway.cli.conversation.offers import KNOWN, Offers, mistyped
+from gateway.cli.conversation.completer import KNOWN, Offers, mistyped
 from gateway.conversations.slash import ALIASES, COMMANDS
 
 SESSIONS = ["agent:main:work", "work\u202e", "work\n", "work\x1b"]

@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from gateway.cli.conversation import sign as module
-from gateway.cli.conversation.sign import Sign
+from gateway.cli.conversation import spinner as module
+from gateway.cli.conversation.spinner import Sign
 
 
 class Stream(io.StringIO):

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from gateway.cli.conversation.paper import Paper
-from gateway.cli.conversation.pieces import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.events import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.renderer import Paper
 
 ANSI = re.compile(r"\x1b\[\d+m")
 
