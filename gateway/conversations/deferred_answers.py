@@ -7,7 +7,7 @@ from msgspec import Struct
 from gateway.hub.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.frames import WireError, encode_error, encode_response
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions.records import Run
 
 

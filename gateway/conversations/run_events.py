@@ -17,9 +17,9 @@ from gateway.handover.told import Told
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void, Waiting
 from gateway.link.spec import COMPACTION, Message
+from gateway.runs.active import Live, thoughts
 from gateway.runs.ends import BROKEN
 from gateway.runs.heard import Heard
-from gateway.runs.live import Live, thoughts
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import BESIDE, Run, text_of
 

@@ -19,7 +19,7 @@ from gateway.handover.told import Told
 from gateway.hub.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.scopes import READ
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, Session, Summary

@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.handover import parting
+from gateway.handover import handoff as parting
+from gateway.handover.handoff import MAX_BYTES, Answer, Parting
 from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
-from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.auth import AuthPolicy

@@ -13,7 +13,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from gateway.link.messages import Ended, Failure
-from gateway.runs.live import INTERRUPTED, Live
+from gateway.runs.active import INTERRUPTED, Live
 from gateway.runs.storing import Patience, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Run, RunState

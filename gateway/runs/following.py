@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gateway.aio.flag import Flag
 from gateway.link.messages import Event, Said, Text, Void
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.runs.written import Written
 from gateway.sessions.records import Run
 

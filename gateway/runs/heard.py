@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.handover.told import Position, Told
 from gateway.hub.hub import Connection, Hub
 from gateway.protocol.scopes import READ
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 
 
 @dataclass

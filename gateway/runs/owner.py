@@ -17,8 +17,8 @@ from gateway.link.client import Dial, Link
 from gateway.link.handler import Unreachable
 from gateway.link.messages import Ended, Event, Failure, Refused
 from gateway.link.spec import Spec
+from gateway.runs.active import Gap, Live
 from gateway.runs.ends import BROKEN, Ends, Owing, not_stored
-from gateway.runs.live import Gap, Live
 from gateway.runs.storing import Patience, Storing, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, RunState

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from gateway.aio.tasks import Tasks, whole
 from gateway.link.client import Dial
 from gateway.link.messages import Failure
+from gateway.runs.active import Live
 from gateway.runs.ends import BROKEN, Owing, not_stored
-from gateway.runs.live import Live
 from gateway.runs.owner import Audience, Owner, Specify
 from gateway.runs.queues import Queues
 from gateway.runs.storing import Patience, Times

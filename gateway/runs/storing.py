@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.store import Store
 

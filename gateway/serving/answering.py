@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.handover.parting import Answer
+from gateway.handover.handoff import Answer
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope

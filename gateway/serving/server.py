@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 
 from gateway.config.schema import Limits
-from gateway.handover.parting import Answer
+from gateway.handover.handoff import Answer
 from gateway.lifecycle.phases import Budgets
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState

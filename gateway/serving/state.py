@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from uvicorn.server import ServerState
 
 from gateway.config.schema import Limits
+from gateway.serving.quota import Strangers
 from gateway.serving.senders import Senders
-from gateway.serving.strangers import Strangers
 
 # struct tcp_info (linux/tcp.h): eight bytes of flags, then 32-bit counters; this is tcpi_last_data_recv, in ms.
 _LAST_DATA_RECV = struct.Struct("=I")

@@ -37,7 +37,7 @@ from gateway.serving.state import GatewayState
 if TYPE_CHECKING:
     from uvicorn._types import WebSocketScope
 
-    from gateway.serving.strangers import Place
+    from gateway.serving.quota import Place
 
 EXTENSION = "openclaw.connection"
 MAX_UNREAD_PONGS = 1024 * 1024

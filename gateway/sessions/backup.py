@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from gateway.sessions.connections import StorageFailed, address, explain, find_footing, sync_folder, visitor
+from gateway.sessions.sqlite import StorageFailed, address, explain, find_footing, sync_folder, visitor
 
 
 def copy(database: Path, target: Path) -> int:

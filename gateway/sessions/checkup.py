@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.sessions.connections import NewerDatabase, StorageFailed, explain, form, visitor, wal_of
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import NewerDatabase, StorageFailed, explain, form, visitor, wal_of
 
 MAX_DAMAGES = 10
 """Places of damage that are told."""

@@ -17,9 +17,9 @@ from pathlib import Path
 from traceback import clear_frames
 from typing import TypeVar
 
-from gateway.sessions.connections import Footing, explain, footed, form, lonely_reader, reader
-from gateway.sessions.connections import StorageFailed as StorageFailed
-from gateway.sessions.lane import Batch, Job, Lane
+from gateway.sessions.batches import Batch, Job, Lane
+from gateway.sessions.sqlite import Footing, explain, footed, form, lonely_reader, reader
+from gateway.sessions.sqlite import StorageFailed as StorageFailed
 
 log = logging.getLogger("gateway.sessions")
 

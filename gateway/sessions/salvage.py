@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.sessions.connections import StorageFailed, explain, form, sync_folder, visitor, wal_of, writable
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import StorageFailed, explain, form, sync_folder, visitor, wal_of, writable
 
 TABLES = ("sessions", "messages", "runs", "requests", "usage")
 FOUND = "agent:main:recovered:"

@@ -14,9 +14,9 @@ from click.testing import Result
 
 from gateway import __version__
 from gateway.exits import ExitCode
-from gateway.sessions.connections import writable
 from gateway.sessions.openclaw import imports
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import writable
 from tests.cli.conftest import FakeControl
 from tests.cli.talking import ECHO, Talking
 from tests.sessions.openclaw.state import ANSWERED, LINES, SESSION, event, write_files

@@ -12,7 +12,7 @@ from gateway.conversations.run_events import TOOL_EVENTS, Telling, tell_injected
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.admission.handshake import ClientInfo, Peer
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.conversations.session_events import MAX_MESSAGES
 from gateway.protocol.scopes import READ
-from gateway.sessions.connections import StorageFailed
 from gateway.sessions.records import Progress, Request
+from gateway.sessions.sqlite import StorageFailed
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.talking import Caller, run, talking
 from tests.sessions.talk import MAIN, NOW, assistant, converse, user

@@ -9,8 +9,8 @@ import pytest
 from gateway.client.control import Control
 from gateway.doctor.evidence import gather
 from gateway.errors import TimedOut
-from gateway.sessions.connections import writable
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import writable
 from gateway.units import AGENT_SOCKET, SERVICE, SOCKET, installation
 from gateway.units.addresses import Address, resolve
 from gateway.units.places import unit_folder

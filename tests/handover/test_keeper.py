@@ -6,11 +6,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from gateway.handover import handoff as parting
 from gateway.handover import keeper as module
-from gateway.handover import parting
+from gateway.handover.handoff import MAX_BYTES, Answer, Parting
 from gateway.handover.keeper import Keeper, Who
 from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
-from gateway.handover.parting import MAX_BYTES, Answer, Parting
 from gateway.handover.verdict import Held
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.auth import AuthPolicy

@@ -43,7 +43,7 @@ BETWEEN = (
         "link/messages",
         "runs/ends",
         "runs/following",
-        "runs/live",
+        "runs/active",
         "conversations/deferred_answers",
         "runs/owner",
     ),

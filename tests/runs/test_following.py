@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.link.messages import Ended, Event, Happening, Said, Text, ToolEnded, ToolStarted, Void
+from gateway.runs.active import Live
 from gateway.runs.following import GAP, Broken, Following, Place, Reader
-from gateway.runs.live import Live
 from gateway.runs.written import Written
 from gateway.sessions.records import Request, Run
 from tests.effort import examples

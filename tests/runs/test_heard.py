@@ -14,7 +14,7 @@ from gateway.handover.told import SLOT_BYTES, Told
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended, Event, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
 from gateway.protocol.admission.handshake import ClientInfo, Peer
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 from tests.e2e.naive import NaiveReader

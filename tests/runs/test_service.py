@@ -8,7 +8,7 @@ import pytest
 
 from gateway.link.messages import Said, Text
 from gateway.runs import service
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.transactions import MAX_QUEUED, QueueFull
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, until

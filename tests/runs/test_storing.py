@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.link.messages import Event, Text
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.runs.storing import Patience, Storing, Times
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Request, Run

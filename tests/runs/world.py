@@ -16,7 +16,7 @@ from gateway.agent.link import Link
 from gateway.link.client import Stream, by_path
 from gateway.link.messages import Event
 from gateway.link.spec import Message, Model, Spec
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.runs.service import Runs
 from gateway.runs.storing import Times
 from gateway.sessions.database import StorageFailed

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from gateway.config.schema import Limits
-from gateway.handover.parting import Answer
+from gateway.handover.handoff import Answer
 from gateway.lifecycle.phases import Budgets
 from gateway.serving.answering import EXTENSION, Answering
 from gateway.serving.http import HttpProtocol

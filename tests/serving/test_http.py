@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
-from gateway.serving import strangers
+from gateway.serving import quota as strangers
 from gateway.serving.http import MAX_HELD, SLICE
 from gateway.serving.server import GatewayServer
 

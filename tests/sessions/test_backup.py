@@ -11,8 +11,8 @@ import pytest
 
 from gateway.sessions import backup
 from gateway.sessions.backup import copy
-from gateway.sessions.connections import StorageFailed, writable
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import StorageFailed, writable
 from gateway.sessions.transcripts import append, rows, touch
 from tests.sessions.disks import fill, make_room, on_a_small_disk, remount
 from tests.sessions.talk import MAIN, NOW, assistant, converse, opened, user

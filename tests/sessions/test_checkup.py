@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.sessions.checkup import MAX_DAMAGES, Checkup, look
-from gateway.sessions.connections import writable
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import writable
 from gateway.sessions.transcripts import append, touch
 from tests.sessions.disks import fill, on_a_small_disk
 from tests.sessions.talk import MAIN, NOW, user

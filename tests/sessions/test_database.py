@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gateway.sessions import connections
-from gateway.sessions.connections import NewerDatabase
+from gateway.sessions import sqlite as connections
 from gateway.sessions.database import MAX_BATCH, Database, StorageFailed
+from gateway.sessions.sqlite import NewerDatabase
 from tests.sessions.disks import PROJECT, fill, make_room, on_a_small_disk, remount
 
 SCHEMA = ("CREATE TABLE t (x TEXT);",)

@@ -9,10 +9,10 @@ import pytest
 from gateway.link.messages import Usage
 from gateway.sessions import salvage, transactions
 from gateway.sessions.checkup import look
-from gateway.sessions.connections import StorageFailed, writable
 from gateway.sessions.records import Progress, Request
 from gateway.sessions.salvage import FOUND, recover
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import StorageFailed, writable
 from gateway.sessions.transcripts import append, find_session, rows, touch
 from tests.sessions.talk import MAIN, NOW, assistant, user
 

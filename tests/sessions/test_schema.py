@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sessions.connections import writable
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import writable
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sessions.connections import writable
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.spending import note, note_once, spent_on
+from gateway.sessions.sqlite import writable
 from tests.sessions.talk import MAIN, NOW, assistant
 
 

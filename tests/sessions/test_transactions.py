@@ -16,10 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.link.messages import Failure, Usage
 from gateway.link.spec import Message
 from gateway.sessions import transactions, transcripts
-from gateway.sessions.connections import writable
 from gateway.sessions.queries import spent
 from gateway.sessions.records import UNFINISHED, Progress, Request, Run, RunState, text_of
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import writable
 from gateway.sessions.transactions import KEPT_MS, MAX_OWED, MAX_QUEUED, MAX_WAITING, QueueFull
 from tests.effort import examples
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user

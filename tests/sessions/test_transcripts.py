@@ -6,9 +6,9 @@ import pytest
 
 from gateway.link.spec import Message
 from gateway.sessions import transcripts
-from gateway.sessions.connections import writable
 from gateway.sessions.records import HEAD, SUMMARY
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import writable
 from gateway.sessions.transcripts import LEFT_OUT, LabelTaken, SessionChanged, encode
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user
 

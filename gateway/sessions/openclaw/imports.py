@@ -24,13 +24,13 @@ from msgspec import Struct
 from gateway.errors import GatewayError
 from gateway.link.spec import Message
 from gateway.sessions import keys
-from gateway.sessions.connections import StorageFailed, explain, form, visitor, writable
 from gateway.sessions.openclaw import entry as reading
 from gateway.sessions.openclaw import files, tables
 from gateway.sessions.openclaw.chain import MESSAGE, UNREADABLE, steps
 from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.spending import Answer, note_once, spent_on
+from gateway.sessions.sqlite import StorageFailed, explain, form, visitor, writable
 from gateway.sessions.transcripts import add, insert, label_taken
 
 PIECE = 4 * 1024 * 1024

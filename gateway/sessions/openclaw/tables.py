@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from gateway.sessions.connections import explain, foreign
 from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, Place, Tree, decode_head
 from gateway.sessions.openclaw.entry import moment
 from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
 from gateway.sessions.openclaw.zstd import NoZstd, decompress
+from gateway.sessions.sqlite import explain, foreign
 from gateway.text.unicode import well_formed_json
 
 FILE = "openclaw-agent.sqlite"

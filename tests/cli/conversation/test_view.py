@@ -16,7 +16,7 @@ from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
 from gateway.protocol.admission.handshake import ClientInfo, Peer
-from gateway.runs.live import Live
+from gateway.runs.active import Live
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained
 

@@ -6,10 +6,10 @@ from unittest.mock import patch
 
 import msgspec
 
+from gateway.handover import handoff as parting
 from gateway.handover import ledger as module
-from gateway.handover import parting
+from gateway.handover.handoff import Answer, Parting
 from gateway.handover.ledger import SLOT_BYTES, Entry, Found, Ledger, Unreadable
-from gateway.handover.parting import Answer, Parting
 from gateway.handover.verdict import Adopt, Counters, Held, Point, judge
 from tests.fuzz.source import Source
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.sessions.connections import StorageFailed, writable
 from gateway.sessions.openclaw import imports
 from gateway.sessions.openclaw.entry import LEAD
 from gateway.sessions.openclaw.imports import HERE, Brought, Import, Naming, Report, Skipped
 from gateway.sessions.records import text_of
 from gateway.sessions.schema import MIGRATIONS
+from gateway.sessions.sqlite import StorageFailed, writable
 from gateway.sessions.transcripts import delete, find_session, history, rows, touch
 from tests.sessions.disks import PROJECT, on_a_small_disk
 from tests.sessions.openclaw.state import (

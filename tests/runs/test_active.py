@@ -17,7 +17,7 @@ from gateway.link.messages import (
     Waiting,
 )
 from gateway.link.spec import Message
-from gateway.runs.live import INTERRUPTED, Live, thoughts
+from gateway.runs.active import INTERRUPTED, Live, thoughts
 from gateway.sessions.records import Request, Run
 
 RUN = Run("r1", "agent:main:main", "main", "running", Request({"role": "user", "content": "?"}), 1, attempts=1)

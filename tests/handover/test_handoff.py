@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.handover import parting
-from gateway.handover.parting import VERSION, Answer, Parting
+from gateway.handover import handoff as parting
+from gateway.handover.handoff import VERSION, Answer, Parting
 from gateway.handover.verdict import Held
 from tests.tcp import descriptors
 

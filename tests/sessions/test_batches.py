@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sessions.lane import Batch, Lane
+from gateway.sessions.batches import Batch, Lane
 
 
 class Thread:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.serving import strangers
-from gateway.serving.strangers import LOOKS, MAX_BYTES, MAX_STRANGERS, Place, Strangers, is_spare
+from gateway.serving import quota as strangers
+from gateway.serving.quota import LOOKS, MAX_BYTES, MAX_STRANGERS, Place, Strangers, is_spare
 
 
 class Arrivals:

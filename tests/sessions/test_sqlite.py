@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sessions import connections
-from gateway.sessions.connections import (
+from gateway.sessions import sqlite as connections
+from gateway.sessions.sqlite import (
     APPLICATION,
     Footing,
     NewerDatabase,
