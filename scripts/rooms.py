@@ -1,4 +1,4 @@
-"""Prints the import plan of gateway/: its rooms (folders), who imports whom, what runs back, and circles.
+"""Prints the import plan of gateway/: its rooms (folders), who imports whom, and circles.
 
 `python -m scripts.rooms [--arrows]`. Imports that only a type checker sees do not count; those inside functions do.
 """
@@ -53,7 +53,10 @@ def files() -> Arrows:
 
 
 def room(module: str) -> str:
-    return module.rpartition("/")[0] or (module if modules()[module].name == "__init__.py" else ".")
+    """A module's folder, "." for the words in gateway/ itself. What starts everything stands alone."""
+    if module in ("__main__", "runtime") or modules()[module].name == "__init__.py":
+        return module
+    return module.rpartition("/")[0] or "."
 
 
 def rooms() -> Arrows:
@@ -103,8 +106,8 @@ def main() -> None:
         if options.arrows:
             for module in (each for each in files() if room(each) == name):
                 print(f"    {module}: {' '.join(sorted(o for o in files()[module] if room(o) != name)) or '-'}")
-    back = sorted({tuple(sorted((one, other))) for one in plan for other in plan[one] if one in plan.get(other, ())})
-    print(f"rooms that import each other: {', '.join(' ↔ '.join(pair) for pair in back) or 'none'}")
+    print(f"{len(plan)} rooms, {sum(map(len, plan.values()))} arrows")
+    print(f"circles of rooms: {'; '.join(' → '.join(group) for group in circles(plan)) or 'none'}")
     print(f"circles of files: {'; '.join(' → '.join(group) for group in circles(files())) or 'none'}")
 
 

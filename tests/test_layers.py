@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from scripts.rooms import imported, modules
+from scripts.rooms import circles, files, imported, modules, rooms
 
 PROJECT = Path(__file__).parents[1]
 PURE = 1
@@ -112,6 +112,12 @@ def out_of_layer(module: str) -> str | None:
         return f"imports from the other process: {sorted(others)}"
     above = {name: layer_of(name) for name in ours if (layer_of(name) or 0) > layer}
     return f"is in layer {layer} and imports from above: {above}" if above else None
+
+
+def test_nothing_imports_what_imports_it() -> None:
+    """Neither a file nor a folder, not even through others."""
+    assert circles(files()) == []
+    assert circles(rooms()) == []
 
 
 def test_third_parties_stay_at_home() -> None:

@@ -36,8 +36,7 @@ from gateway.protocol.admission.pairing import (
     without,
 )
 from gateway.protocol.admission.pairing import Granted as Granted
-from gateway.protocol.frames import WireError
-from gateway.rpc.registry import RpcError
+from gateway.protocol.frames import RpcError, WireError
 
 log = logging.getLogger("gateway.access.devices")
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.call import client_of
-from gateway.cli.chat import CAPS, PATIENCE_S, columns
+from gateway.cli.chat import CAPS, PATIENCE_S
 from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import TIMEOUT_S, address_options, find_target
 from gateway.errors import GatewayError, TimedOut
 from gateway.exits import ExitCode
+from gateway.terminal.format import columns
 from gateway.terminal.writer import coloured, deliver, is_terminal, put, tell_json
 from gateway.units.installation import service_environment
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from gateway.cli.target import find_target, target_options
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
+from gateway.terminal.format import columns
 from gateway.terminal.writer import coloured, deliver, is_terminal, say, tell_json
 from gateway.units.installation import service_environment
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gateway.client.reconnecting import Lasting
 
 CAPS = ("tool-events",)
-MAX_COLUMNS = 100
-"""Longer lines are hard to read."""
 PATIENCE_S = 60.0
 """How long a gateway may be away while a script waits for an answer; a person may wait as long as he likes."""
 
@@ -155,8 +153,3 @@ def _answer(over: "Over", as_json: bool) -> int:
 
 def _tell_json(piece: "Piece") -> None:
     tell_json(piece)
-
-
-def columns() -> int:
-    """How long a line in the terminal may be."""
-    return min(shutil.get_terminal_size().columns, MAX_COLUMNS)

@@ -9,10 +9,10 @@ import click
 
 from gateway.cli.call import as_answer, ask
 from gateway.cli.listing import Listing
-from gateway.cli.status import duration
 from gateway.cli.suggest import session_keys
 from gateway.cli.target import target_options
 from gateway.cli.upkeep import backup, check, import_, recover
+from gateway.terminal.format import duration, title_of
 from gateway.terminal.table import print_table
 from gateway.terminal.writer import coloured, confirm, is_terminal, page, say
 
@@ -140,15 +140,10 @@ def _tell_list(payload: Any) -> None:
         say(f"{more} more: --limit {payload['totalCount']}")
 
 
-def title_of(row: Any) -> str:
-    """What a session is about: what somebody called it, else how it began."""
-    return str(row.get("label") or row.get("displayName") or row.get("derivedTitle") or "")
-
-
 def _tell_messages(payload: Any) -> None:
-    from gateway.cli.chat import columns
     from gateway.cli.conversation.events import read_row
     from gateway.cli.conversation.renderer import Paper
+    from gateway.terminal.format import columns
 
     paper = Paper(columns if is_terminal() else lambda: sys.maxsize, coloured())
     rows = [read_row(message) for message in payload["messages"]]

@@ -18,6 +18,7 @@ from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine import holders
 from gateway.report import StatusReport
+from gateway.terminal.format import duration
 from gateway.terminal.writer import say, tell_json
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 from gateway.units import state
@@ -242,16 +243,3 @@ def _process_lines(report: StatusReport) -> Iterator[tuple[str, str]]:
 
 def _ago(at_ms: int) -> str:
     return f"{duration(max(time.time() - at_ms / 1000, 0))} ago"
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    hours, days = minutes // 60, minutes // 1440
-    if hours == 0:
-        return f"{minutes} min"
-    return f"{hours} h {minutes % 60} min" if days == 0 else f"{days} d {hours % 24} h"

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.config import json5
+from gateway.config.compare import same
 from gateway.config.parse import MAX_DEPTH
-from gateway.reload.plan import same
 
 INDENT = "  "
 UNSAFE = "the edited text would not mean what was asked for; edit the file by hand"

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.config import edit, json5
+from gateway.config.compare import same
 from gateway.config.parse import Path
-from gateway.reload.plan import same
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|(?P<comment>//[^\n\r\u2028\u2029]*|/\*.*?\*/)', re.DOTALL)
 _TRAIL = re.compile(r"[ \t]*(?:,[ \t]*)?(//[^\n]*)")

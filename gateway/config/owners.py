@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway.config import edit
+from gateway.config.compare import same
 from gateway.config.include import KEY, Layer
 from gateway.config.parse import Document, Path, dotted
-from gateway.reload.plan import same
 
 _GONE: Final = object()
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from gateway.reload.plan import same
+from gateway.config.compare import same
 
 _NO_ARRAY: list[Any] = []
 

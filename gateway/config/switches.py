@@ -6,7 +6,7 @@ Each takes the value at a path and the whole config.
 from typing import Any
 
 from gateway.config.untyped import is_on, rows, section, text
-from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, WINDOW_S
+from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
 
 _OFF = (None, False, 0, "", "off", "none", "never", "0m", "0s", "0")
 _MCP_NAMES = frozenset({"*", "bundle-mcp", "group:plugins"})

@@ -23,7 +23,7 @@ from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
 from gateway.handover.verdict import Held
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.handshake import Peer
+from gateway.protocol.peer import Peer
 from gateway.systemd.descriptors import CONNECTION, LEDGER, PARTING, Inherited
 from gateway.systemd.fdstore import Store
 from gateway.systemd.notify import Notifier

@@ -18,11 +18,11 @@ from gateway.aio.lag import LoopLag
 from gateway.hub.outbox import LOW_WATER, Outbox, Pipe
 from gateway.hub.roster import Roster, tracked
 from gateway.protocol.admission.admission import DEVICE_TOKEN
-from gateway.protocol.admission.handshake import Peer, describe
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, TOO_MANY_OF_A_DEVICE, Close
 from gateway.protocol.frames import EventFrame, StateVersion, WireError, encode_error
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
 from gateway.protocol.params import cut
+from gateway.protocol.peer import Peer, describe
 from gateway.protocol.scopes import READ, Scope, refuse
 
 log = logging.getLogger("gateway.ws")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway.protocol.admission.handshake import Peer
+from gateway.protocol.peer import Peer
 
 TTL_MS = 5 * 60 * 1000
 """For who has left, and for what was noted of who never came."""

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 
-from gateway.protocol.admission.origin import Address, parse_address
+from gateway.text.addresses import Address, parse_address
 
 _LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)[^|+]*?/32 host LOCAL")
 

@@ -155,3 +155,14 @@ class EventFrame:
     def text(self, seq: int | None) -> str:
         """The frame for one client; None for the events before hello, which carry no number."""
         return self._head + self._tail if seq is None else f'{self._head},"seq":{seq}{self._tail}'
+
+
+class RpcError(Exception):
+    """Raise it in a handler to refuse: what it carries goes to the client as it is.
+
+    A bare sentence means that the request was wrong.
+    """
+
+    def __init__(self, refusal: WireError | str) -> None:
+        self.wire = WireError("INVALID_REQUEST", refusal) if isinstance(refusal, str) else refusal
+        super().__init__(self.wire.message)

@@ -6,7 +6,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 MAX_HANDSHAKE_FRAME = 64 * KIB
-"""Before hello, in both versions: whoever has not said who he is gets little memory."""
+"""Before hello, in both versions: a client that has not authenticated gets little memory."""
 MAX_FRAME = 25 * MIB
 """The largest of any version, for who may send attachments."""
 MAX_PLAIN_FRAME = MIB
@@ -18,6 +18,10 @@ MAX_CLOSE_REASON = 120
 MAX_IN_FLIGHT = 32
 """Requests of one client that run at the same time; the next one is not read before one is answered."""
 TICK_INTERVAL_MS = 30_000
+MAX_FAILURES = 10
+"""Wrong secrets of one address within `WINDOW_S` seconds; after them it is locked out for `LOCKED_S` seconds."""
+WINDOW_S = 60.0
+LOCKED_S = 300.0
 
 
 @dataclass(frozen=True)

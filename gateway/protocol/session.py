@@ -6,11 +6,11 @@ time is refused, and when `full` nothing more may be read.
 
 from dataclasses import dataclass
 
-from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.closing import Close
 from gateway.protocol.frames import Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.limits import MAX_IN_FLIGHT, MAX_PLAIN_FRAME, limits
 from gateway.protocol.params import cut
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import WRITE, refuse
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gateway.config.compare import differences, same
 from gateway.config.fields import FIELDS
 from gateway.config.openclaw import is_read
 from gateway.config.schema import Config
@@ -15,7 +16,6 @@ MAX_PATHS_SHOWN = 20
 
 Fate = Literal["none", "hot", "restart", "unit", "ignored"]
 Outcome = Literal["nothing", "hot", "restart", "ignored", "off"]
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -81,27 +81,3 @@ def _changes(old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, ne
             yield Change(path, rule.effect.value, rule.action)
         else:
             yield Change(path, "hot" if is_read(path) else "none")  # a run, or whoever asks, reads it as it is then
-
-
-def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Dotted paths that differ: objects key by key, also one that comes or goes; arrays as a whole."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in old.keys() | new.keys():
-            yield from differences(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{path}.{key}" if path else key)
-    elif isinstance(old, dict) and old and new is _ABSENT:
-        yield from differences(old, {}, path)
-    elif isinstance(new, dict) and new and old is _ABSENT:
-        yield from differences({}, new, path)
-    elif not same(old, new):
-        yield path
-
-
-def same(old: Any, new: Any) -> bool:
-    """Equal as JSON: 1 and 1.0 are the same number, true is no number."""
-    if isinstance(old, bool) or isinstance(new, bool):
-        return old is new
-    if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(same(value, new[key]) for key, value in old.items())
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(same, old, new))
-    return bool(old == new)

@@ -14,10 +14,11 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from gateway.config.compare import same
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.reload.active import Active
-from gateway.reload.plan import Plan, describe, make_plan, same
+from gateway.reload.plan import Plan, describe, make_plan
 from gateway.report import ReloadResult, RestartTicket
 
 log = logging.getLogger("gateway.reload")

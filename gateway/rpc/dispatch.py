@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from gateway.protocol.frames import Request, WireError, encode_error, encode_response
+from gateway.protocol.frames import Request, RpcError, WireError, encode_error, encode_response
 from gateway.protocol.params import InvalidParams, Params, cut, decode_params
 from gateway.protocol.scopes import READ
 from gateway.rpc.budget import Budget
-from gateway.rpc.registry import Call, Method, Registry, RpcError
+from gateway.rpc.registry import Call, Method, Registry
 
 log = logging.getLogger("gateway.rpc")
 

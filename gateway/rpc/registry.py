@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from gateway.hub.hub import Connection
 from gateway.protocol import scopes
-from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import Scope
 from gateway.rpc.core import Core
 
@@ -29,17 +29,6 @@ class Call:
     peer: Peer
     request_id: str = ""
     """Of an asynchronous method's request."""
-
-
-class RpcError(Exception):
-    """Raise it in a handler to refuse: what it carries goes to the client as it is.
-
-    A bare sentence means that the request was wrong.
-    """
-
-    def __init__(self, refusal: WireError | str) -> None:
-        self.wire = WireError("INVALID_REQUEST", refusal) if isinstance(refusal, str) else refusal
-        super().__init__(self.wire.message)
 
 
 @dataclass(frozen=True)

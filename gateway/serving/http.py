@@ -17,11 +17,12 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.handover.handoff import Answer
-from gateway.protocol.admission.origin import is_trusted, parse_address, visitor
+from gateway.protocol.admission.origin import is_trusted, visitor
 from gateway.serving import heads
 from gateway.serving.answering import EXTENSION, Answering, resume
 from gateway.serving.quota import Place, is_spare
 from gateway.serving.state import GatewayState
+from gateway.text.addresses import parse_address
 
 SLICE = 2048
 """Bytes given to the parser at a time: the requests in them are the most that wait behind the one being served."""

@@ -19,10 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.aio.flag import Flag
 from gateway.hub.hub import Carrier, Connection
 from gateway.logs.sparing import Sparing
-from gateway.protocol.admission.handshake import Door, Peer, Refused, challenge, describe, receive_connect
+from gateway.protocol.admission.handshake import Door, Refused, challenge, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
 from gateway.protocol.frames import Request
+from gateway.protocol.peer import Peer, describe
 from gateway.protocol.session import Answer, Ignored, Session, max_payload
 from gateway.protocol.values import SMALL, crowded
 from gateway.rpc.core import Core

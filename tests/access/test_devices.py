@@ -10,8 +10,7 @@ from msgspec.structs import replace as swap
 
 from gateway.access.devices import MAX_PENDING, MAX_PENDING_SITE, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
 from gateway.protocol.admission.pairing import covers
-from gateway.protocol.frames import WireError
-from gateway.rpc.registry import RpcError
+from gateway.protocol.frames import RpcError, WireError
 
 KEY = "jwG5cru2rySS0G3Uf88PwSo-ypZLDrfDAmP5GGl0VDg"
 OTHER_KEY = "A" * 43

@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from gateway.cli import status as module
-from gateway.cli.status import MAX_WARNINGS, duration
+from gateway.cli.status import MAX_WARNINGS
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine.holders import Holder
@@ -214,22 +214,6 @@ def test_who_has_the_port_of_a_gateway_that_is_down(
     others = [Holder(9, 4_000_000_000, "bob", "nc -l", None), Holder(None, 5, "eve", "", None)]
     monkeypatch.setattr(module.holders, "holders", lambda address: others)
     assert "18789: pid 9 of user bob (nc -l), a process of user eve" in invoke("status").stdout
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.44, "0.4 s"),
-        (59.4, "59 s"),
-        (60, "1 min"),
-        (3599, "59 min"),
-        (3600, "1 h 0 min"),
-        (86_399, "23 h 59 min"),
-        (90_000, "1 d 1 h"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_without_units_it_looks_where_the_config_says(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import json5
+from gateway.config.compare import same
 from gateway.config.edit import Refused, rewrite, set_value
 from gateway.config.patch import merge_patch
-from gateway.reload.plan import same
 from tests.effort import examples
 
 

@@ -2,8 +2,8 @@ import asyncio
 
 from gateway.conversations.broadcast import broadcast
 from gateway.hub.hub import Connection, Hub
-from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.frames import EventFrame
+from gateway.protocol.peer import ClientInfo, Peer
 from tests.carrier import FakeCarrier, drained
 
 

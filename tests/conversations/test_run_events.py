@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.conversations.run_events import TOOL_EVENTS, Telling, tell_injected
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
-from gateway.protocol.admission.handshake import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.active import Live
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained

@@ -14,8 +14,8 @@ from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
 from gateway.handover.verdict import Held
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.closing import Close
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.systemd.descriptors import Inherited
 from gateway.systemd.notify import Notifier
 from tests.carrier import FakeCarrier

@@ -31,7 +31,7 @@ from gateway.hub.hub import Connection
 from gateway.process import adoption
 from gateway.process.adoption import Tally
 from gateway.process.process import RESTARTING, SIGNAL_TURNS
-from gateway.protocol.admission.handshake import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import WebSocketProtocol

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from gateway.hub import hub as module
 from gateway.hub.hub import STALL_S, Connection, Hub
 from gateway.hub.outbox import LOW_WATER, Outbox
-from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.closing import (
     DEVICE_CHANGED,
     SECRET_CHANGED,
@@ -19,6 +18,7 @@ from gateway.protocol.closing import (
 )
 from gateway.protocol.frames import EventFrame, StateVersion, WireError
 from gateway.protocol.limits import limits
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.protocol.scopes import READ
 from tests.carrier import FakeCarrier, drained
 from tests.fakes.clock import Clock

@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 
 from gateway.hub.roster import MAX_ENTRIES, TTL_MS, Roster, tracked
-from gateway.protocol.admission.handshake import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo, Peer
 
 
 def peer(instance: str | None = None, mode: str = "ui", device: str | None = None) -> Peer:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from gateway.handover.keeper import Left
 from gateway.process.adoption import Tally
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
 from gateway.protocol.limits import MAX_IN_FLIGHT
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import READ
 from gateway.serving.websocket import Adopted, WebSocketProtocol
 from gateway.web.socket import Resumed

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.closing import Close
 from gateway.protocol.frames import Request
 from gateway.protocol.limits import MAX_IN_FLIGHT
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.protocol.session import Answer, Ignored, Session, max_payload
 
 

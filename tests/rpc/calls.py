@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from gateway.hub.hub import Connection
-from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.frames import Request, decode_request
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Method, Registry

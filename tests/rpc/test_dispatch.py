@@ -4,11 +4,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import MAX_NUMBER, NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.methods import METHODS as OURS
-from gateway.rpc.registry import Call, Method, RpcError, method
+from gateway.rpc.registry import Call, Method, method
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from gateway.hub.hub import Connection
-from gateway.protocol.admission.handshake import Accepted, Peer
+from gateway.protocol.admission.handshake import Accepted
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import PAIRING, READ, WRITE
 from gateway.rpc import presence
 from gateway.rpc.methods.connect import attach, greet

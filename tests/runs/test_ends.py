@@ -19,7 +19,7 @@ from gateway.conversations.deferred_answers import Owed
 from gateway.conversations.run_events import Telling
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Said, Text
-from gateway.protocol.admission.handshake import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.ends import BROKEN
 from gateway.runs.following import Following
 from tests.agent.scripted import Scripted

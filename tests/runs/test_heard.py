@@ -13,7 +13,7 @@ from gateway.conversations.run_events import TOOL_EVENTS, Telling
 from gateway.handover.told import SLOT_BYTES, Told
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended, Event, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
-from gateway.protocol.admission.handshake import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.active import Live
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained

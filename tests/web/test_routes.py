@@ -9,7 +9,7 @@ import pytest
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.lockout import MAX_FAILURES
+from gateway.protocol.limits import MAX_FAILURES
 from gateway.web.app import create_app
 from tests.fakes.core import PATHS, FakeCore
 from tests.web.asgi import LOCAL, REMOTE, ask, bearer

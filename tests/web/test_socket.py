@@ -26,10 +26,10 @@ from gateway.config.schema import Limits
 from gateway.hub.outbox import BATCH, LOW_WATER
 from gateway.lifecycle.phases import Budgets, Phase
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.lockout import MAX_FAILURES
 from gateway.protocol.admission.proof import DeviceProof, Signed, payloads
 from gateway.protocol.frames import WireError
 from gateway.protocol.limits import (
+    MAX_FAILURES,
     MAX_FRAME,
     MAX_HANDSHAKE_FRAME,
     MAX_IN_FLIGHT,

@@ -14,11 +14,10 @@ from gateway.cli.conversation.keys import signals
 from gateway.cli.conversation.renderer import Paper
 from gateway.cli.conversation.screen import Screen
 from gateway.cli.conversation.view import View
-from gateway.cli.sessions import title_of
-from gateway.cli.status import duration
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import Lasting
 from gateway.errors import GatewayError, TimedOut
+from gateway.terminal.format import duration, title_of
 
 RECALLED = 3
 """Questions that are shown of what was said before, with their answers."""

@@ -19,7 +19,6 @@ connect                           hello-ok (`hello`)        stays open
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
-import msgspec
 from msgspec import Meta, Struct
 
 from gateway.protocol.admission.admission import Refusal, Terms, Tokens, admit
@@ -33,25 +32,12 @@ from gateway.protocol.closing import SILENT, Close
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.negotiation import mismatch, negotiate
 from gateway.protocol.params import InvalidParams, decode_params
+from gateway.protocol.peer import ClientInfo, Name, Peer
 
 ROLES = ("operator", "node")
 CAPABILITIES = ["model-catalog-snapshot"]
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
 ProtocolNumber = Annotated[int, Meta(ge=1)]
-
-
-class ClientInfo(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a client says of itself; believed for display, never for access."""
-
-    id: Name
-    version: Name
-    platform: Name
-    mode: Name
-    display_name: Name | None = None
-    device_family: Name | None = None
-    model_identifier: Name | None = None
-    instance_id: Name | None = None
 
 
 class _Auth(Struct, frozen=True, rename="camel"):
@@ -72,23 +58,6 @@ class _Connect(Struct, frozen=True, rename="camel"):
     caps: Annotated[list[Name], Meta(max_length=64)] | None = None
     device: DeviceProof | None = None
     auth: _Auth | None = None
-
-
-class Peer(Struct, frozen=True):
-    """Who is connected and what he may do: all that must be known to go on with him later."""
-
-    protocol: int
-    role: str
-    scopes: tuple[str, ...]
-    client: ClientInfo
-    caps: tuple[str, ...] = ()
-    auth_mode: str = "none"
-    """How it was admitted: by the secret of the gateway's mode, by a device token, or by the word of a proxy."""
-    auth_generation: int = 0
-    gateway_mode: str = "none"
-    device_id: str | None = None
-    user: str | None = None
-    """Whom the proxy named."""
 
 
 @dataclass(frozen=True)
@@ -259,10 +228,3 @@ def _invalid(message: str) -> WireError:
 def _refuse(request: Request, error: WireError, code: int = 1008) -> Refused:
     why = str((error.details or {}).get("authReason", ""))
     return Refused(Close.because(code, error.message), encode_error(request.id, error), why)
-
-
-def describe(peer: Peer) -> str:
-    """A client in a log line: short, and escaped because it chose these words itself."""
-    client = peer.client
-    user = f" of {peer.user[:40]}" if peer.user else ""
-    return msgspec.json.encode(f"{client.id}/{client.mode} {client.version}"[:80] + user).decode()

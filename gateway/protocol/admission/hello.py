@@ -6,10 +6,10 @@ from typing import Any
 from msgspec import Raw
 
 from gateway.config.catalog import Defaults
-from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.admission.pairing import Granted
 from gateway.protocol.frames import StateVersion
 from gateway.protocol.limits import TICK_INTERVAL_MS, limits
+from gateway.protocol.peer import Peer
 from gateway.protocol.session import max_payload
 
 EVENTS = [

@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Literal, get_args
 
-from gateway.protocol.admission.origin import Visitor, parse_address
+from gateway.protocol.admission.origin import Visitor
 from gateway.protocol.frames import WireError
+from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
+from gateway.text.addresses import parse_address
 
 Kind = Literal["shared-secret", "device-token"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-MAX_FAILURES = 10
-WINDOW_S = 60.0
-LOCKED_S = 300.0
 MAX_ENTRIES = 4096
 """Places that are counted, about 300 bytes each; the one that was idle longest is forgotten first."""
 MAX_LOCKED = 65_536

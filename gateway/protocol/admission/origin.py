@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.protocol.frames import WireError
+from gateway.text.addresses import Address, parse_address
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
 """As ASGI gives them: names in lower case."""
@@ -110,16 +110,6 @@ def _behind_proxy(peer: Address, hops: list[Address | None], trusted: Sequence[s
             return hop, all(each is not None and each.is_loopback for each in hops)
     first = hops[0]
     return (first or peer), all(each is not None and each.is_loopback for each in hops)
-
-
-@lru_cache(maxsize=1024)
-def parse_address(text: str) -> Address | None:
-    """None for what is no IP address; `::ffff:1.2.3.4` is 1.2.3.4, brackets and a zone are taken off."""
-    try:
-        address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]").partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def is_trusted(address: Address, trusted_proxies: Sequence[str]) -> bool:

@@ -8,7 +8,8 @@ for a client of protocol 4.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.protocol.admission.origin import Visitor, is_trusted, parse_address
+from gateway.protocol.admission.origin import Visitor, is_trusted
+from gateway.text.addresses import parse_address
 
 TRUSTED_PROXY = "trusted-proxy"
 """How a client came in by the word of a proxy."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.conversations.deferred_answers import Outcome, outcome
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import WRITE
 from gateway.rpc.methods.agents import find
@@ -13,7 +13,7 @@ from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
 from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Key
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.sessions.records import Request, Run
 
 

@@ -11,7 +11,7 @@ from gateway.config.agent_edit import Unfit
 from gateway.config.files import Snapshot
 from gateway.config.untyped import Unusable, section, text
 from gateway.files.paths import expand
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
 from gateway.rpc.methods.config_file import Texts, change_file, meaning, rewritten
@@ -19,7 +19,7 @@ from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.methods.conversation import stored
 from gateway.rpc.methods.session_patch import changing
 from gateway.rpc.methods.sessions import Key
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.sessions.records import Filter
 
 MAX_AVATAR = 3_000_000

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.methods.sessions import Key
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.runs import workspace
 from gateway.runs.workspace import MAX_FILE_BYTES, NAMES, Conflict, File
 

@@ -5,10 +5,11 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.config import catalog, models
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params, cut
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.runs.workspace import folder
 from gateway.sessions.shown import RUNTIME, thinking_levels
 

@@ -12,10 +12,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config.untyped import section
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, APPROVALS, QUESTIONS
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 MAX_BYTES = 1_048_576
 _DEFAULTS: dict[str, Any] = {"security": "full", "ask": "off", "askFallback": "deny", "autoAllowSkills": False}

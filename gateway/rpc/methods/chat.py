@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.conversations.slash import Slash, parse
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands, commands_list
@@ -14,7 +15,7 @@ from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.session_changes import sessions_compact, sessions_reset
 from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Count, Key, sessions_describe
-from gateway.rpc.registry import Call, Method, RpcError, method
+from gateway.rpc.registry import Call, Method, method
 from gateway.sessions.records import Request, Run
 
 MAX_TIMEOUT_MS = 24 * 3600 * 1000

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import clobber, edit, files, owners
+from gateway.config.compare import same
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.patch import EntriesLost
 from gateway.config.vocabulary import brought, unrecognized
-from gateway.protocol.frames import WireError
-from gateway.reload.plan import same
+from gateway.protocol.frames import RpcError, WireError
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.core import Core
 from gateway.rpc.methods.config_text import Invalid, hash_on_disk, refusal
 from gateway.rpc.redaction import Unrestorable
-from gateway.rpc.registry import RpcError
 
 HASH_DIFFERS = "config changed since last load; re-run config.get and retry"
 EMPTY = "{\n}\n"

@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
 from gateway.config.setting import Effect
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 ReloadKind = Literal["none", "hot", "restart"]
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from gateway.config import json5
 from gateway.config.parse import MAX_BYTES, MAX_DEPTH, Document, parse, place
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.report import Issue
-from gateway.rpc.registry import RpcError
 
 
 class Invalid(Exception):

@@ -14,18 +14,19 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import edit
+from gateway.config.compare import differences
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.owners import flattens
 from gateway.config.patch import merge_careful, merge_patch
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
-from gateway.reload.plan import differences
 from gateway.rpc.methods.config import known_config, shown_config
 from gateway.rpc.methods.config_file import HASH_DIFFERS, Changed, Texts, change_file, meaning, rewritten
 from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.redaction import restore
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 HASH_REQUIRED = "config base hash required; re-run config.get and retry"
 

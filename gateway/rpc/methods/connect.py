@@ -8,9 +8,10 @@ import time
 from functools import partial
 
 from gateway.hub.hub import Connection
-from gateway.protocol.admission.handshake import Accepted, Peer
+from gateway.protocol.admission.handshake import Accepted
 from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.frames import EventFrame, encode_response
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
 from gateway.rpc.methods.health import measure

@@ -14,9 +14,9 @@ from msgspec import Meta
 from gateway.conversations import media
 from gateway.conversations.media import MAX_FILE, File, NotKept
 from gateway.link.spec import Message
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import cut
-from gateway.rpc.registry import Call, RpcError
+from gateway.rpc.registry import Call
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.keys import BadKey
 from gateway.sessions.transactions import QueueFull, SendDenied

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config.untyped import section
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 NO_JOBS = "none"
 

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from gateway.protocol import scopes
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.admission.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend, roles_of
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, PAIRING, Scope
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 

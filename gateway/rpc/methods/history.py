@@ -7,12 +7,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.link.spec import COMPACTION
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.conversation import session_key, stored
 from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
 from gateway.sessions.records import Row
 from gateway.sessions.shown import RUNTIME

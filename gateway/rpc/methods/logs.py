@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.hub.hub import Connection
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 FileId = tuple[int, int]
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.conversation import kept, read, session_key, stored
 from gateway.rpc.methods.session_patch import change_of, changing, checked, require
 from gateway.rpc.methods.sessions import Key, Label
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
 from gateway.sessions.records import Request
 

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Params, cut
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.conversation import stored
 from gateway.rpc.methods.sessions import MAX_ROWS, Count, Key, Label, plain
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.sessions.keys import BadKey
 from gateway.sessions.records import Filter, Row, Session, text_of
 

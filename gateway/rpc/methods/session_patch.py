@@ -10,12 +10,12 @@ from msgspec import UNSET, Struct, UnsetType
 from gateway.config import catalog, models
 from gateway.config.models import THINKING
 from gateway.protocol import scopes
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, WRITE, Scope
 from gateway.rpc.methods.conversation import session_key, stored
 from gateway.rpc.methods.sessions import Key
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.runs.service import StillActive
 from gateway.sessions import shown
 from gateway.sessions.transcripts import LabelTaken, SessionChanged

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.presence import note, presence
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 MAX_ITEMS = 64
 """Roles, scopes or tags of one system event: everybody is shown them."""

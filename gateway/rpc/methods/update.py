@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.protocol.frames import WireError
+from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "i686": "ia32"}
 """As Node names them, which the clients know."""

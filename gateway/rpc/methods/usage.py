@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
+from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.methods.conversation import session_key, stored
-from gateway.rpc.registry import Call, RpcError, method
+from gateway.rpc.registry import Call, method
 from gateway.sessions import sums
 from gateway.sessions.records import Filter
 from gateway.sessions.store import Store

@@ -15,7 +15,7 @@ from gateway.conversations.run_events import Telling
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
-from gateway.protocol.admission.handshake import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.active import Live
 from gateway.sessions.records import Request, Run
 from tests.carrier import FakeCarrier, drained

@@ -10,13 +10,13 @@ from typing import Any
 
 from gateway.config import json5
 from gateway.config.agent_edit import Unfit, add, change, remove
+from gateway.config.compare import same
 from gateway.config.dotenv import parse_dotenv
 from gateway.config.edit import Refused, rewrite, set_value
 from gateway.config.files import Snapshot, evaluate
 from gateway.config.include import resolve
 from gateway.config.parse import MAX_DEPTH, Document, parse
 from gateway.config.patch import EntriesLost, merge_careful, merge_patch
-from gateway.reload.plan import same
 from gateway.report import Issue
 from tests.fuzz.source import Source
 

@@ -14,11 +14,12 @@ from gateway.protocol.admission.admission import DEVICE_TOKEN, SECURE_CONTEXT, A
 from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy, Claim, Credentials
 from gateway.protocol.admission.handshake import Accepted, Refused
 from gateway.protocol.admission.hello import Facts, hello
-from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, Lockout
+from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import CONTROL_UI, ORIGIN_REFUSED, Visitor
 from gateway.protocol.admission.pairing import Asking
 from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
 from gateway.protocol.frames import StateVersion, WireError
+from gateway.protocol.limits import LOCKED_S, MAX_FAILURES
 from gateway.protocol.scopes import ADMIN, WRITE
 from tests.doors import (
     ASKED,

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.handshake import Accepted, Door, Peer, Refused, challenge, describe, receive_connect
+from gateway.protocol.admission.handshake import Accepted, Door, Refused, challenge, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import visitor
 from gateway.protocol.closing import Close
+from gateway.protocol.peer import Peer
 from tests.doors import FakeBook
 
 POLICY = AuthPolicy("token", token="t0k", generation=7)
@@ -192,9 +193,3 @@ def test_any_first_frame_has_a_documented_outcome(text: str, policy: AuthPolicy)
     assert len(outcome.close.reason.encode()) <= 120
     if outcome.text is not None:
         assert json.loads(outcome.text)["ok"] is False
-
-
-def test_a_log_line_cannot_be_forged() -> None:
-    text = describe(accepted(connect(client=CLIENT | {"id": "x\n2026 admin"})))
-    assert "\n" not in text
-    assert len(describe(accepted(connect(client=CLIENT | {"id": "x" * 200})))) <= 82

@@ -4,9 +4,9 @@ from typing import Any
 import msgspec
 
 from gateway.config.catalog import Defaults
-from gateway.protocol.admission.handshake import ClientInfo, Peer
 from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.frames import StateVersion
+from gateway.protocol.peer import ClientInfo, Peer
 
 FACTS = Facts(
     version="1.2",

@@ -1,17 +1,9 @@
 import pytest
 
 from gateway.protocol.admission import lockout as module
-from gateway.protocol.admission.lockout import (
-    LOCKED_S,
-    MAX_ENTRIES,
-    MAX_FAILURES,
-    MAX_LOCKED,
-    MAX_OF_NETWORK,
-    WINDOW_S,
-    Lockout,
-    too_many,
-)
+from gateway.protocol.admission.lockout import MAX_ENTRIES, MAX_LOCKED, MAX_OF_NETWORK, Lockout, too_many
 from gateway.protocol.admission.origin import Visitor
+from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
 from tests.fakes.clock import Clock
 
 

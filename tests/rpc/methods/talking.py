@@ -11,8 +11,8 @@ from typing import Any
 from gateway.config.files import Snapshot
 from gateway.hub.hub import Connection
 from gateway.link.client import Dial
-from gateway.protocol.admission.handshake import Peer
 from gateway.protocol.frames import decode_request
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import ADMIN
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS

@@ -9,7 +9,7 @@ import pytest
 from gateway.conversations.media import MAX_FILE
 from gateway.conversations.slash import ALIASES, COMMANDS, Slash
 from gateway.link.messages import Said, Text
-from gateway.protocol.admission.handshake import Peer
+from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS, STANDS_FOR, stands_for
 from gateway.sessions.database import StorageFailed

@@ -9,11 +9,12 @@ import pytest
 from gateway.config import clobber, files
 from gateway.config.fingerprint import fingerprint
 from gateway.hub.hub import Connection
+from gateway.protocol.frames import RpcError
 from gateway.protocol.scopes import ADMIN
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config import config_get
 from gateway.rpc.methods.config_write import ApplyParams, SetParams, config_apply, config_patch, config_set
-from gateway.rpc.registry import Call, RpcError
+from gateway.rpc.registry import Call
 from tests.carrier import FakeCarrier
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer

@@ -6,8 +6,9 @@ from msgspec.structs import replace
 from gateway.access.devices import Asking, Devices, Granted
 from gateway.config.schema import ControlUi, Gateway
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.lockout import LOCKED_S, MAX_FAILURES, Lockout
+from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.proxy import Rules
+from gateway.protocol.limits import LOCKED_S, MAX_FAILURES
 from gateway.protocol.scopes import ADMIN, READ, WRITE, Scope
 from gateway.web.admission.bearer import ELSEWHERE, OTHER_HEADERS, UNAUTHORIZED, refuse
 from tests.fakes.core import FakeCore

@@ -141,7 +141,7 @@ def test_without_a_secret_no_page_of_another_place_begins_runs(play: Play) -> No
 
 def test_guesses_are_counted(play: Play) -> None:
     async def scene(it: Scene) -> None:
-        from gateway.protocol.admission.lockout import MAX_FAILURES
+        from gateway.protocol.limits import MAX_FAILURES
 
         async def guess() -> Any:
             headers = ("authorization: Bearer no", "x-forwarded-for: 203.0.113.9")

@@ -1,0 +1,30 @@
+"""How commands write widths, times and titles."""
+
+import shutil
+from typing import Any
+
+MAX_COLUMNS = 100
+"""Longer lines are hard to read."""
+
+
+def columns() -> int:
+    """How long a line in the terminal may be."""
+    return min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+
+
+def title_of(row: Any) -> str:
+    """What a session is about: what somebody called it, else how it began."""
+    return str(row.get("label") or row.get("displayName") or row.get("derivedTitle") or "")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if hours == 0:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if days == 0 else f"{days} d {hours % 24} h"

@@ -1,0 +1,16 @@
+"""IP addresses as clients, proxies and the kernel write them."""
+
+import ipaddress
+from functools import lru_cache
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@lru_cache(maxsize=1024)
+def parse_address(text: str) -> Address | None:
+    """None for what is no IP address; `::ffff:1.2.3.4` is 1.2.3.4, brackets and a zone are taken off."""
+    try:
+        address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,28 @@
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.text.addresses import parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        (" ::1 ", "::1"),
+        ("[fe80::1%eth0]", "fe80::1"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("10.0.0.7:80", None),
+        ("localhost", None),
+        ("", None),
+    ],
+)
+def test_brackets_zones_and_mapped_addresses(text: str, address: str | None) -> None:
+    assert parse_address(text) == (ip_address(address) if address else None)
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_none(text: str) -> None:
+    assert parse_address(text) is None or ":" in text or "." in text
