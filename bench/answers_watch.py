@@ -17,7 +17,7 @@ import httpx2
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gateway.client.client import Event, GatewayClient
+from gateway.client.client import GatewayClient, GatewayEvent
 from gateway.errors import GatewayError
 
 PATIENCE_S = 120.0
@@ -68,7 +68,7 @@ class Listener(Client):
                 if self.over:
                     return
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: GatewayEvent) -> None:
         if event.name != "chat" or event.payload["sessionKey"] != self.options.session:
             return
         if "message" in event.payload:

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy
-from gateway.protocol.admission.handshake import Accepted, Door, Refused, receive_connect
+from gateway.protocol.admission.handshake import Accepted, HandshakeContext, HandshakeRefused, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import ORIGIN_REFUSED, visitor
-from gateway.protocol.admission.pairing import Asking, Granted
+from gateway.protocol.admission.pairing import Granted, PairingRequest
 from gateway.protocol.admission.proxy import Rules, identify
 from gateway.protocol.frames import WireError
 
@@ -73,7 +73,7 @@ class FakeBook:
     """A book in which the device may stand with a token."""
 
     known: bool = False
-    asked: list[Asking] = field(default_factory=list)
+    asked: list[PairingRequest] = field(default_factory=list)
 
     def token_admits(self, device_id: str, role: str, scopes: tuple[str, ...], token: str) -> bool:
         return (self.known, device_id, role, token) == (True, DEVICE_ID, "operator", ISSUED) and set(scopes) <= {*ASKED}
@@ -81,7 +81,7 @@ class FakeBook:
     def token_scopes(self, token: str) -> tuple[str, ...] | None:
         return ASKED if self.known and token == ISSUED else None
 
-    def pair(self, asking: Asking) -> Granted | WireError:
+    def pair(self, asking: PairingRequest) -> Granted | WireError:
         self.asked.append(asking)
         if self.known or asking.local:
             return Granted(ISSUED, asking.scopes, 77)
@@ -101,11 +101,11 @@ def make_door(
     book: FakeBook | None = None,
     lockout: Lockout | None = None,
     **terms: Any,
-) -> Door:
+) -> HandshakeContext:
     address, sent = head(place, origin)
     raw = [(name.encode(), value.encode()) for name, value in sent.items()]
     who = visitor(address, raw, PROXIES)
-    return Door(
+    return HandshakeContext(
         terms=Terms(AuthPolicy("none"), **terms),
         visitor=who,
         book=book or FakeBook(),
@@ -151,16 +151,16 @@ def frame(
     return json.dumps({"type": "req", "id": "c", "method": "connect", "params": params})
 
 
-def knock(text: str, mode: str, door: Door) -> Accepted | Refused:
+def knock(text: str, mode: str, door: HandshakeContext) -> Accepted | HandshakeRefused:
     return receive_connect(text, replace(door, terms=replace(door.terms, auth=POLICIES[mode])))
 
 
-def answer(text: str, mode: str, door: Door) -> str:
+def answer(text: str, mode: str, door: HandshakeContext) -> str:
     """ "<how>: <scopes>" for who is let in, else the message."""
     outcome = knock(text, mode, door)
     if isinstance(outcome, Accepted):
         return f"{outcome.peer.auth_mode}: {' '.join(outcome.peer.scopes)}".strip()
-    assert isinstance(outcome, Refused) and outcome.text is not None
+    assert isinstance(outcome, HandshakeRefused) and outcome.text is not None
     message: str = json.loads(outcome.text)["error"]["message"]
     assert outcome.close.code == 1008 and message.startswith(outcome.close.reason)
     return message

@@ -59,3 +59,13 @@ def test_a_class_of_the_tests_has_a_name_of_its_own() -> None:
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in twice.items() if name not in TWICE} == {}
     assert TWICE - twice.keys() == set(), "take it out of the list"
+
+
+def test_a_class_of_the_product_has_a_name_of_its_own() -> None:
+    """Whoever greps for it finds one thing. Two ends of one thing are told apart by their names, too."""
+    places = defaultdict(set)
+    for path in (PROJECT / "gateway").rglob("*.py"):
+        for name in re.findall(r"^class ([A-Z]\w*)", path.read_text(), flags=re.MULTILINE):
+            places[name].add(str(path.relative_to(PROJECT)))
+    del places["Notifier"]  # the agent's is to go
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

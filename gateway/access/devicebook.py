@@ -22,7 +22,7 @@ log = logging.getLogger("gateway.access.devices")
 R = TypeVar("R", bound=Struct)
 
 
-class Book(Generic[R]):
+class RecordFile(Generic[R]):
     """A file with one record for each id, read when it is first needed."""
 
     def __init__(self, path: Path, shape: type[R]) -> None:

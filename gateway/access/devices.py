@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from gateway.access.devicebook import Book
+from gateway.access.devicebook import RecordFile
 from gateway.protocol.admission.lockout import site
-from gateway.protocol.admission.pairing import Asking as Asking
 from gateway.protocol.admission.pairing import (
     Device,
     Pending,
@@ -36,6 +35,7 @@ from gateway.protocol.admission.pairing import (
     without,
 )
 from gateway.protocol.admission.pairing import Granted as Granted
+from gateway.protocol.admission.pairing import PairingRequest as PairingRequest
 from gateway.protocol.frames import RpcError, WireError
 
 log = logging.getLogger("gateway.access.devices")
@@ -62,8 +62,8 @@ class Devices:
         self.announce = announce
         self.on_revoked: Callable[[str], None] = lambda device_id: None
         self._clock_ms = clock_ms
-        self._paired = Book(state / "devices" / "paired.json", Device)
-        self._pending = Book(state / "devices" / "pending.json", Pending)
+        self._paired = RecordFile(state / "devices" / "paired.json", Device)
+        self._pending = RecordFile(state / "devices" / "pending.json", Pending)
         self._use_saved_ms = 0
 
     # -- connecting ------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class Devices:
         same = [each for each in held if each and hmac.compare_digest(_bytes(each.token), _bytes(token))]
         return next((each.scopes for each in same if token and each.revoked_at_ms is None), None)
 
-    def pair(self, asking: Asking) -> Granted | WireError:
+    def pair(self, asking: PairingRequest) -> Granted | WireError:
         """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""
         try:
             device = self._paired.records.get(asking.device_id)
@@ -108,7 +108,7 @@ class Devices:
         except RpcError as error:
             return error.wire
 
-    def _by_offer(self, device: Device | None, asking: Asking, reason: str) -> Granted | None:
+    def _by_offer(self, device: Device | None, asking: PairingRequest, reason: str) -> Granted | None:
         """What the word of a trusted proxy is enough for: a device that is new, or one that is known and wants more."""
         if asking.offer is None or asking.role != "operator":
             return None
@@ -126,7 +126,7 @@ class Devices:
         )  # fmt: skip
         return dataclasses.replace(granted, session=asking.scopes)
 
-    def _grant(self, device: Device, asking: Asking) -> Granted:
+    def _grant(self, device: Device, asking: PairingRequest) -> Granted:
         now = self._clock_ms()
         held = device.tokens.get(asking.role)
         if held and held.revoked_at_ms is None and covers(held.scopes, asking.scopes):
@@ -153,7 +153,7 @@ class Devices:
         except OSError as error:
             log.warning("cannot note in %s when devices connected: %s", self._paired.path, error.strerror or error)
 
-    def _ask_operator(self, asking: Asking, reason: str, is_repair: bool) -> WireError:
+    def _ask_operator(self, asking: PairingRequest, reason: str, is_repair: bool) -> WireError:
         waiting = self._waiting()
         request = self._request(asking, is_repair)
         before = next((each for each in waiting.values() if each.device_id == asking.device_id), None)
@@ -177,7 +177,7 @@ class Devices:
             details |= {"code": "PAIRING_REQUIRED", "reason": reason}
         return WireError("NOT_PAIRED", "pairing required", details)
 
-    def _request(self, asking: Asking, is_repair: bool) -> Pending:
+    def _request(self, asking: PairingRequest, is_repair: bool) -> Pending:
         more = {"request_id": str(uuid.uuid4()), "ts": self._clock_ms(), "silent": asking.local}
         return extend(Pending, asking, is_repair=is_repair, **more)
 
@@ -276,7 +276,7 @@ class Devices:
         oldest = self._clock_ms() - PENDING_MS
         return {id: each for id, each in self._pending.records.items() if each.ts > oldest}
 
-    def _save(self, book: "Book[R]", records: dict[str, R]) -> None:
+    def _save(self, book: "RecordFile[R]", records: dict[str, R]) -> None:
         try:
             book.save(records)
         except OSError as error:

@@ -11,13 +11,13 @@ from gateway.agent.backoff import pause_s
 from gateway.agent.turn.answer import Answer
 from gateway.agent.turn.failed import Failed
 from gateway.agent.turn.source import Source
-from gateway.link.messages import Failure, Happening, Started, Void, Waiting
+from gateway.link.messages import Discarded, Failure, Happening, Started, Waiting
 from gateway.link.spec import Model, Spec
 
 Emit = Callable[[Happening], Awaitable[None]]
 
 
-class Asking:
+class ModelAttempts:
     def __init__(self, spec: Spec, emit: Emit, source: Callable[[Model], Awaitable[Source]]) -> None:
         self._models = list(spec.models)
         self._retries = spec.bounds.retries
@@ -75,7 +75,7 @@ class Asking:
 
     async def _begin_anew(self, failure: Failure, pause: float) -> None:
         if self.partial is not None and self.partial.begun:
-            await self._emit(Void(failure.message))
+            await self._emit(Discarded(failure.message))
         self.partial = None
         if failure.kind != "context":  # a Waiting of that kind is of a summary
             await self._emit(Waiting(int(pause * 1000), failure))

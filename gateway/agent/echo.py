@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.link.messages import Text, Thinking
 from gateway.link.spec import Message
 
@@ -28,7 +28,7 @@ class Echo:
             for piece in answer.add_text(word):
                 yield piece
 
-    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+    def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         raise AssertionError("the echo calls no tools")
 
 

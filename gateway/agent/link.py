@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway import __version__
-from gateway.agent.runs import Run, Runs, TooMany
+from gateway.agent.runs import AgentRun, AgentRuns, TooMany
 from gateway.agent.turn.failed import quote
 from gateway.link.messages import (
     MAX_LINE,
@@ -24,8 +24,8 @@ from gateway.link.messages import (
     Failure,
     Hello,
     Lost,
-    Refused,
     Start,
+    StartRefused,
     ToAgent,
     ToGateway,
     Welcome,
@@ -45,7 +45,7 @@ HELLO_S = 10.0
 """In which a connection must say hello."""
 
 
-class Link:
+class LinkServer:
     """Serves connections, one after another or several at a time, of which one is the gateway's.
 
     `met` is called with the version of the program that says hello. `takes` says whether a new run begins here; if not,
@@ -54,20 +54,20 @@ class Link:
 
     def __init__(
         self,
-        runs: Runs,
+        runs: AgentRuns,
         met: Callable[[str], None] = lambda version: None,
         takes: Callable[[], bool] = lambda: True,
     ) -> None:
         self.runs = runs
         self.met = met
         self.takes = takes
-        self.gateway: Connection | None = None
-        self._connections: set[Connection] = set()
+        self.gateway: GatewayConnection | None = None
+        self._connections: set[GatewayConnection] = set()
         self._closed = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Until the connection ends."""
-        connection = Connection(self, reader, writer)
+        connection = GatewayConnection(self, reader, writer)
         if self._closed:
             connection.cut()
             return
@@ -79,13 +79,13 @@ class Link:
             if self.gateway is connection:
                 self.gateway = None
 
-    def take_over(self, connection: "Connection") -> None:
+    def take_over(self, connection: "GatewayConnection") -> None:
         before, self.gateway = self.gateway, connection
         if before is not None and before is not connection:
             log.info("another gateway connection has said hello; the one before it is cut")
             before.cut()
 
-    def happened(self, run: Run) -> None:
+    def happened(self, run: AgentRun) -> None:
         if self.gateway is not None:
             self.gateway.happened(run)
 
@@ -96,8 +96,8 @@ class Link:
             connection.cut()
 
 
-class Connection:
-    def __init__(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class GatewayConnection:
+    def __init__(self, link: LinkServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._link = link
         self._reader = reader
         self._writer = writer
@@ -115,7 +115,7 @@ class Connection:
         self._open = False
         self._writer.transport.abort()
 
-    def happened(self, run: Run) -> None:
+    def happened(self, run: AgentRun) -> None:
         if run.id in self._sent:
             if run.id not in self._waiting:
                 self._waiting.append(run.id)
@@ -167,7 +167,7 @@ class Connection:
             why = f"the agent ({__version__}) cannot read what it is asked for: {quote(str(error))}. "
             why += "Restart openclaw-agent.service."
             log.error("run %s: %s", run, why)
-            await self._say(Refused(run, Failure("internal", why, retryable=True)))
+            await self._say(StartRefused(run, Failure("internal", why, retryable=True)))
         else:
             await self._handle(message)
 
@@ -215,7 +215,7 @@ class Connection:
     async def _start(self, start: Start) -> None:
         if self._version != VERSION:
             why = f"the gateway speaks version {self._version} of the link and the agent {VERSION}: restart both"
-            await self._say(Refused(start.run, Failure("internal", why)))
+            await self._say(StartRefused(start.run, Failure("internal", why)))
             return
         if self._link.runs.get(start.run) is None and not self._link.takes():
             return
@@ -223,12 +223,12 @@ class Connection:
             run = self._link.runs.start(start.run, start.spec)
         except TooMany:
             why = f"the agent has {MAX_RUNS} runs, which is as many as it takes"
-            await self._say(Refused(start.run, Failure("limit", why, retryable=True)))
+            await self._say(StartRefused(start.run, Failure("limit", why, retryable=True)))
             return
         except Exception as error:
             why = f"the agent broke on {type(error).__name__}; its log says where."
             log.exception("run %s cannot be begun", start.run)
-            await self._say(Refused(start.run, Failure("internal", why)))
+            await self._say(StartRefused(start.run, Failure("internal", why)))
             return
         if start.run not in self._sent:
             self._follow(run)
@@ -242,7 +242,7 @@ class Connection:
         else:
             self._link.runs.discard(name)
 
-    def _follow(self, run: Run) -> None:
+    def _follow(self, run: AgentRun) -> None:
         self._sent[run.id] = run.backlog.acked
         self.happened(run)
 

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from gateway.agent import environment
-from gateway.agent.attempts import Asking, Emit
+from gateway.agent.attempts import Emit, ModelAttempts
 from gateway.agent.echo import Echo
-from gateway.agent.mcp.idle import Behind
+from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.turn import results
-from gateway.agent.turn.answer import Answer, Call, add
+from gateway.agent.turn.answer import Answer, ToolCall, add
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.results import NO_RESULT, Result
 from gateway.agent.turn.source import Source
@@ -20,18 +20,18 @@ from gateway.link.spec import Compaction, Message, Model, Spec, spoken
 
 if TYPE_CHECKING:
     from gateway.agent.mcp.tools import Toolbox
-    from gateway.agent.window.room import Room
+    from gateway.agent.window.room import WindowedSource
 
 
-class Conversation:
-    def __init__(self, spec: Spec, emit: Emit, behind: Behind) -> None:
+class RunLoop:
+    def __init__(self, spec: Spec, emit: Emit, behind: IdleServers) -> None:
         self._spec = spec
         self._emit = emit
         self._behind = behind
-        self._asking = Asking(spec, emit, self._source)
-        self._room: Room | None = None
+        self._asking = ModelAttempts(spec, emit, self._source)
+        self._room: WindowedSource | None = None
         self._tools: Toolbox | None = None
-        self._calls: list[Call] = []
+        self._calls: list[ToolCall] = []
         """Of the last answer, those without a result."""
         self._notes = 0
         self._running = False
@@ -113,7 +113,7 @@ class Conversation:
     async def _source(self, model: Model) -> Source:
         return Echo(self._spec.prompt) if model.api == "builtin" else await self._make_room()
 
-    async def _make_room(self) -> "Room":
+    async def _make_room(self) -> "WindowedSource":
         if self._room is None:
             # Seconds of work on a small machine, in which the link must stay alive.
             module = await asyncio.to_thread(importlib.import_module, "gateway.agent.window.room")
@@ -156,7 +156,7 @@ class Conversation:
         await self._emit(ToolEnded(call, server, ok, text))
 
 
-def _tool_message(call: Call, result: Result) -> Message:
+def _tool_message(call: ToolCall, result: Result) -> Message:
     return {
         "role": "toolResult",
         "toolCallId": call.id,

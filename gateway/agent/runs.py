@@ -8,8 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.agent.backlog import Backlog
-from gateway.agent.mcp.idle import Behind
-from gateway.agent.run_loop import Conversation
+from gateway.agent.mcp.idle import IdleServers
+from gateway.agent.run_loop import RunLoop
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import MAX_RUNS, Ended, Failure, Happening, Started
 from gateway.link.spec import Spec
@@ -19,22 +19,22 @@ log = logging.getLogger("agent.runs")
 UNFINDABLE = "a part of the program is missing, as while it is replaced or after it was removed; ask again in a minute"
 
 
-class Run:
+class AgentRun:
     """One conversation at work, and what has happened in it."""
 
     def __init__(
         self,
         run: str,
         spec: Spec,
-        happened: Callable[["Run"], None],
-        behind: Behind,
+        happened: Callable[["AgentRun"], None],
+        behind: IdleServers,
     ) -> None:
         self.id = run
         self.backlog = Backlog(run)
         self._happened = happened
         self._left = self._aborted = False
         self._begun = time.monotonic()
-        self._conversation = Conversation(spec, self._emit, behind)
+        self._conversation = RunLoop(spec, self._emit, behind)
         log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
         self.work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
         self.work.add_done_callback(self._finish)
@@ -107,12 +107,12 @@ class TooMany(Exception):
     pass
 
 
-class Runs:
+class AgentRuns:
     """Runs by their ids. Tells `happened` of each event, and `changed` when a run has come or gone."""
 
-    def __init__(self, happened: Callable[[Run], None], changed: Callable[[], None]) -> None:
-        self._runs: dict[str, Run] = {}
-        self._behind = Behind()
+    def __init__(self, happened: Callable[[AgentRun], None], changed: Callable[[], None]) -> None:
+        self._runs: dict[str, AgentRun] = {}
+        self._behind = IdleServers()
         self._happened = happened
         self._changed = changed
 
@@ -122,16 +122,16 @@ class Runs:
     def ids(self) -> list[str]:
         return list(self._runs)
 
-    def get(self, run: str) -> Run | None:
+    def get(self, run: str) -> AgentRun | None:
         return self._runs.get(run)
 
-    def start(self, run: str, spec: Spec) -> Run:
+    def start(self, run: str, spec: Spec) -> AgentRun:
         """The run of this id, begun if there is none. Raises TooMany."""
         if (there := self._runs.get(run)) is not None:
             return there
         if len(self._runs) >= MAX_RUNS:
             raise TooMany
-        self._runs[run] = begun = Run(run, spec, self._happened, self._behind)
+        self._runs[run] = begun = AgentRun(run, spec, self._happened, self._behind)
         self._changed()
         return begun
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from gateway import __version__
-from gateway.agent.link import Link
+from gateway.agent.link import LinkServer
 from gateway.agent.notify import Notifier
-from gateway.agent.runs import Run, Runs
-from gateway.files.installed import Guard, Installation
+from gateway.agent.runs import AgentRun, AgentRuns
+from gateway.files.installed import ImportGuard, Installation
 
 log = logging.getLogger("agent")
 
@@ -30,15 +30,15 @@ class Service:
         self._notifier = notifier
         self._idle_s = idle_s
         self._installed = installed or Installation()
-        self._runs = Runs(self._happened, self._changed)
-        self._link = Link(self._runs, self._met, self._takes)
+        self._runs = AgentRuns(self._happened, self._changed)
+        self._link = LinkServer(self._runs, self._met, self._takes)
         self._idle: asyncio.TimerHandle | None = None
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop_accepting: Callable[[], None] = lambda: None
 
     async def serve(self, *, listener: socket.socket | None = None, connection: socket.socket | None = None) -> None:
-        sys.meta_path.insert(0, Guard(self._installed))
+        sys.meta_path.insert(0, ImportGuard(self._installed))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave, f"{number.name} was received")
@@ -72,7 +72,7 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _happened(self, run: Run) -> None:
+    def _happened(self, run: AgentRun) -> None:
         self._link.happened(run)
 
     def _changed(self) -> None:

@@ -35,7 +35,7 @@ class EventLoop(Struct, frozen=True, eq=False, rename="camel"):
     cpu_breakdown: CpuBreakdown = CpuBreakdown(0.0, _PROCESSORS, 0.0)
 
 
-class Times(NamedTuple):
+class CpuTimes(NamedTuple):
     """Seconds."""
 
     wall: float
@@ -43,12 +43,12 @@ class Times(NamedTuple):
     process: float
 
 
-def now() -> Times:
-    return Times(time.monotonic(), time.thread_time(), time.process_time())
+def now() -> CpuTimes:
+    return CpuTimes(time.monotonic(), time.thread_time(), time.process_time())
 
 
 class LoopLag:
-    def __init__(self, clock: Callable[[], Times] = now) -> None:
+    def __init__(self, clock: Callable[[], CpuTimes] = now) -> None:
         self._clock = clock
         self._before = clock()
         self._slow_since: float | None = None

@@ -56,7 +56,7 @@ class _Busy(Protocol):
 B = TypeVar("B", bound=_Busy)
 
 
-def whole(
+def shielded(
     method: Callable[Concatenate[B, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[B, P], Coroutine[Any, Any, T]]:
     """Of an object that has `_tasks`: the method is carried out to its end, also when its caller is cancelled, as the

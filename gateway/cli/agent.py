@@ -22,7 +22,7 @@ from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:
     from gateway.cli.target import Target
-    from gateway.client.reconnecting import Lasting
+    from gateway.client.reconnecting import ReconnectingClient
 
 ANSWER_S = 600.0
 """As OpenClaw's `agent` has it."""
@@ -75,9 +75,9 @@ def agent(
 async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json: bool) -> int:
     from gateway.cli.conversation.once import abort
     from gateway.client.client import CallFailed
-    from gateway.client.reconnecting import Lasting
+    from gateway.client.reconnecting import ReconnectingClient
 
-    line = Lasting(lambda: client_of(target, TIMEOUT_S, CAPS), PATIENCE_S)
+    line = ReconnectingClient(lambda: client_of(target, TIMEOUT_S, CAPS), PATIENCE_S)
     await line.open()
     key = params.get("sessionKey") or (f"agent:{params['agentId']}:main" if "agentId" in params else "main")
     begun = time.monotonic()
@@ -111,7 +111,7 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
     return ExitCode.OK
 
 
-async def _call(line: "Lasting", params: dict[str, Any]) -> Any:
+async def _call(line: "ReconnectingClient", params: dict[str, Any]) -> Any:
     return await line.call("agent", params, math.inf, final=True)
 
 
@@ -119,14 +119,14 @@ def _text(payload: Any) -> str:
     return "\n\n".join(each["text"] for each in payload["result"]["payloads"] if each.get("text"))
 
 
-async def _stream(line: "Lasting", key: str, params: dict[str, Any]) -> Any:
+async def _stream(line: "ReconnectingClient", key: str, params: dict[str, Any]) -> Any:
     """Print the answer as it comes; what is still missing of it at the end is in the payload."""
     from gateway.cli.conversation.events import Over, Piece
     from gateway.cli.conversation.once import watched
-    from gateway.cli.conversation.renderer import Paper
-    from gateway.cli.conversation.spinner import Sign
+    from gateway.cli.conversation.renderer import Renderer
+    from gateway.cli.conversation.spinner import Spinner
 
-    paper, sign = Paper(columns, coloured()), Sign()
+    paper, sign = Renderer(columns, coloured()), Spinner()
 
     def show(text: str) -> None:
         sign.off()

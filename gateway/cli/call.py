@@ -25,7 +25,7 @@ from gateway.units.installation import service_environment
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-    from gateway.client.client import Event, GatewayClient
+    from gateway.client.client import GatewayClient, GatewayEvent
 
 MAX_PROBE = 64 * 1024
 """Bytes of a probe's answer that are read."""
@@ -95,11 +95,11 @@ def _tell(payload: Any) -> None:
     tell_json(payload, indent=2)
 
 
-def _tell_event(event: "Event") -> None:
+def _tell_event(event: "GatewayEvent") -> None:
     say(f"{event.name} {visible_json(json.dumps(event.payload, ensure_ascii=False))}")
 
 
-def _tell_event_json(event: "Event") -> None:
+def _tell_event_json(event: "GatewayEvent") -> None:
     tell_json({"event": event.name, "payload": event.payload, "seq": event.seq})
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.cli.conversation.events import Over, Piece
-    from gateway.client.reconnecting import Lasting
+    from gateway.client.reconnecting import ReconnectingClient
 
 CAPS = ("tool-events",)
 PATIENCE_S = 60.0
@@ -80,20 +80,20 @@ def chat(
 async def _converse(
     make: "Callable[[], Any]", first: str | None, key: str, model: str | None, thinking: str | None
 ) -> int:
-    from gateway.cli.conversation.chat_session import Names, Talk
-    from gateway.cli.conversation.completer import Offers
+    from gateway.cli.conversation.chat_session import ChatSession, CompletionNames
+    from gateway.cli.conversation.completer import CommandCompleter
     from gateway.cli.conversation.editor import Editor
-    from gateway.cli.conversation.input_history import FILE_NAME, Past
+    from gateway.cli.conversation.input_history import FILE_NAME, InputHistory
     from gateway.cli.conversation.keys import silent
-    from gateway.cli.conversation.renderer import Paper
+    from gateway.cli.conversation.renderer import Renderer
     from gateway.cli.conversation.screen import Screen
-    from gateway.cli.conversation.spinner import Sign
-    from gateway.client.reconnecting import Lasting
+    from gateway.cli.conversation.spinner import Spinner
+    from gateway.client.reconnecting import ReconnectingClient
     from gateway.config.models import THINKING
 
-    names = Names()
-    past = Past(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
-    offers = Offers(
+    names = CompletionNames()
+    past = InputHistory(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
+    offers = CommandCompleter(
         {
             "session": lambda: names.sessions,
             "model": lambda: [*names.models, "default"],
@@ -101,9 +101,9 @@ async def _converse(
         }
     )
     colour = coloured()
-    paper = Paper(columns, colour)
-    line = Lasting(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
-    talk = Talk(line, Editor(past, offers, colour), Screen(Sign()), paper, names, thinking)
+    paper = Renderer(columns, colour)
+    line = ReconnectingClient(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
+    talk = ChatSession(line, Editor(past, offers, colour), Screen(Spinner()), paper, names, thinking)
     await line.open()
     try:
         await _choose(line, key, model)
@@ -125,9 +125,9 @@ async def _say(
     thinking: str | None,
 ) -> "Over":
     from gateway.cli.conversation.once import say
-    from gateway.client.reconnecting import Lasting
+    from gateway.client.reconnecting import ReconnectingClient
 
-    line = Lasting(make, PATIENCE_S)
+    line = ReconnectingClient(make, PATIENCE_S)
     await line.open()
     try:
         await _choose(line, key, model)
@@ -136,7 +136,7 @@ async def _say(
         await line.close()
 
 
-async def _choose(line: "Lasting", key: str, model: str | None) -> None:
+async def _choose(line: "ReconnectingClient", key: str, model: str | None) -> None:
     if model is not None:
         await line.call("sessions.patch", {"key": key, "model": model})
 

@@ -160,7 +160,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         included = owners.with_value(before.layers, before.merged, keys, parsed) if before.layers else {}
         text = included.pop(str(paths.config), before.raw) if before.layers else None
         text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed) if text is None else text
-    except (edit.Refused, json5.Fault, owners.NotOwned) as error:
+    except (edit.CannotEdit, json5.Fault, owners.NotOwned) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
     after = _read(text=text, included=included)
     for strange in (unknown := brought(before.merged, after.merged))[:1]:

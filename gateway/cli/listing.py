@@ -7,7 +7,7 @@ import click
 DEFAULT = "list"
 
 
-class Listing(click.Group):
+class DefaultListGroup(click.Group):
     """Options without a command are those of `list`."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

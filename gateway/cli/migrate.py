@@ -25,7 +25,7 @@ MAX_KEPT = 50
 """Of what stays, told without --json."""
 
 
-class Report(Struct, rename="camel"):
+class MigrationReport(Struct, rename="camel"):
     """All that `--json` says."""
 
     path: str
@@ -76,7 +76,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
     kept = [*done.kept, *_elsewhere(done, after)]
     strange = map(dotted, Vocabulary(LATEST).strange(after.merged))
-    report = Report(
+    report = MigrationReport(
         path=str(paths.config),
         source=str(source),
         changed=changed,
@@ -137,7 +137,7 @@ def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, st
     return [(dotted(old.path), f"{where[old]} has it; rename it there: {old}") for old in left]
 
 
-def _tell(report: Report) -> None:
+def _tell(report: MigrationReport) -> None:
     for was, now in report.moved:
         say(paint(f"- {was}", RED))
         say(paint(f"+ {now}", GREEN))

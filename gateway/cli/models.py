@@ -5,13 +5,13 @@ from typing import Any
 import click
 
 from gateway.cli.call import as_answer, ask
-from gateway.cli.listing import Listing
+from gateway.cli.listing import DefaultListGroup
 from gateway.cli.target import target_options
 from gateway.terminal.table import print_table
 from gateway.terminal.writer import say
 
 
-@click.group(cls=Listing)
+@click.group(cls=DefaultListGroup)
 def models() -> None:
     """List the models that there are to talk to.
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gateway.cli.call import as_answer, ask
-from gateway.cli.listing import Listing
+from gateway.cli.listing import DefaultListGroup
 from gateway.cli.suggest import session_keys
 from gateway.cli.target import target_options
 from gateway.cli.upkeep import backup, check, import_, recover
@@ -26,7 +26,7 @@ SUM_UP_S = 900.0
 key_argument = click.argument("key", shell_complete=session_keys)
 
 
-@click.group(cls=Listing)
+@click.group(cls=DefaultListGroup)
 def sessions() -> None:
     """List, show, rename, shorten and delete conversations.
 
@@ -142,10 +142,10 @@ def _tell_list(payload: Any) -> None:
 
 def _tell_messages(payload: Any) -> None:
     from gateway.cli.conversation.events import read_row
-    from gateway.cli.conversation.renderer import Paper
+    from gateway.cli.conversation.renderer import Renderer
     from gateway.terminal.format import columns
 
-    paper = Paper(columns if is_terminal() else lambda: sys.maxsize, coloured())
+    paper = Renderer(columns if is_terminal() else lambda: sys.maxsize, coloured())
     rows = [read_row(message) for message in payload["messages"]]
     page(paper.recall(rows, None).rstrip("\n") or "nothing was said")
 

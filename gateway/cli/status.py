@@ -40,7 +40,7 @@ class PortHolder(msgspec.Struct, frozen=True):
     unit: str | None
 
 
-class View(msgspec.Struct, frozen=True):
+class StatusView(msgspec.Struct, frozen=True):
     """All that `status --json` says."""
 
     verdict: Literal["ok", "unhealthy", "not-running", "frozen"]
@@ -73,12 +73,12 @@ def status(as_json: bool) -> None:
     raise click.exceptions.Exit(codes.get(view.verdict, ExitCode.UNHEALTHY))
 
 
-def look() -> View:
+def look() -> StatusView:
     report, frozen = _ask_gateway()
     units = _ask_systemd()
     address = _address(report, units)
     found = tuple(PortHolder(h.pid, h.user, h.command, h.unit) for h in holders.holders((address.host, address.port)))
-    return View(
+    return StatusView(
         verdict="frozen" if frozen else _verdict(report),
         installed_version=__version__,
         version_skew=report is not None and report.version != __version__,
@@ -123,7 +123,7 @@ def _verdict(report: StatusReport | None) -> Literal["ok", "unhealthy", "not-run
     return "ok" if report.ready and not report.degraded else "unhealthy"
 
 
-def lines(view: View) -> Iterator[tuple[str, str]]:
+def lines(view: StatusView) -> Iterator[tuple[str, str]]:
     """Label and text of each line that a person reads."""
     yield "gateway", _gateway_line(view)
     yield "port", _port_line(view)
@@ -143,7 +143,7 @@ def lines(view: View) -> Iterator[tuple[str, str]]:
         yield "help", "openclaw-gateway doctor"
 
 
-def _gateway_line(view: View) -> str:
+def _gateway_line(view: StatusView) -> str:
     report = view.gateway
     if view.verdict == "frozen":
         return paint("does not answer", RED) + ": it has the control socket open and says nothing"
@@ -159,7 +159,7 @@ def _gateway_line(view: View) -> str:
     return word + f", version {report.version}{skew}, pid {report.pid}, up {uptime}, phase {report.phase}"
 
 
-def _port_line(view: View) -> str:
+def _port_line(view: StatusView) -> str:
     if not view.holders:
         return f"{view.port}: nobody listens"
     who = ", ".join(_holder(holder) for holder in view.holders)

@@ -17,7 +17,7 @@ from gateway.lifecycle import lease
 from gateway.sessions import backup as backing
 from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
-from gateway.sessions.openclaw.imports import HERE, Import, Naming, Report
+from gateway.sessions.openclaw.imports import HERE, Import, ImportReport, Naming
 from gateway.terminal.progress import waiting
 from gateway.terminal.writer import say, tell_json
 from gateway.units import installation
@@ -136,7 +136,7 @@ def _refuse_other_version(paths: Paths) -> None:
         raise GatewayError(f"{running} runs, and this is {__version__}: `openclaw-gateway restart` first")
 
 
-def _told(report: Report) -> list[str]:
+def _told(report: ImportReport) -> list[str]:
     messages = sum(brought.messages for brought in report.sessions)
     verb = "would import" if report.dry_run else "imported"
     lines = [

@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway import __version__
-from gateway.client.handshake import Approach, remedy
+from gateway.client.handshake import ClientHandshake, remedy
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.lifecycle import peer
 
@@ -63,7 +63,7 @@ class WireFailure(GatewayError):
         super().__init__(f"{self.message} ({self.code})")
 
 
-class Refused(WireFailure):
+class ConnectRefused(WireFailure):
     """Its text ends with what a person can do about it."""
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Disconnected(GatewayError):
 
 
 @dataclass(frozen=True)
-class Event:
+class GatewayEvent:
     name: str
     payload: Any
     seq: int | None
@@ -121,7 +121,7 @@ class GatewayClient:
         """The hello-ok payload: version, methods, snapshot, limits."""
         client = {"id": client_id, "mode": mode, "version": __version__, "platform": platform.system().lower()}
         shared = {key: value for key, value in (("token", token), ("password", password)) if value}
-        self._approach = Approach(url, client, scopes, shared, identity, protocols, caps)
+        self._approach = ClientHandshake(url, client, scopes, shared, identity, protocols, caps)
         self._timeout_s = timeout_s
         self._plaintext = plaintext
         self._socket: ClientConnection | None = None
@@ -129,7 +129,7 @@ class GatewayClient:
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._finals: set[str] = set()
         """Requests whose answer is the one that comes when their run is over."""
-        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._events: deque[GatewayEvent] = deque(maxlen=MAX_EVENTS)
         self._news = asyncio.Event()
         self._end: Disconnected | None = None
         self._last_id = 0
@@ -180,7 +180,7 @@ class GatewayClient:
             raise CallFailed(answer.get("error") or {})
         return answer.get("payload")
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncIterator[GatewayEvent]:
         """Events as they come, those before the first call included; raise Disconnected at the end, also our own."""
         while True:
             while self._events:
@@ -231,7 +231,7 @@ class GatewayClient:
             hello: dict[str, Any] = answer.get("payload") or {}
             self._approach.accepted(hello)
             return hello
-        refusal = Refused(answer.get("error") or {})
+        refusal = ConnectRefused(answer.get("error") or {})
         if not self._approach.refused(refusal.message, refusal.details):
             raise refusal
         return None
@@ -280,7 +280,7 @@ class GatewayClient:
     def _take(self, text: str | bytes) -> None:
         frame = json.loads(text)
         if frame["type"] == "event" and frame["event"] != CHALLENGE:
-            self._events.append(Event(frame["event"], frame.get("payload"), frame.get("seq")))
+            self._events.append(GatewayEvent(frame["event"], frame.get("payload"), frame.get("seq")))
             self._news.set()
         elif frame["type"] == "event":
             nonce, at = frame["payload"]["nonce"], frame["payload"].get("ts")

@@ -23,7 +23,7 @@ from gateway.files.paths import Paths
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 
 if TYPE_CHECKING:
-    from gateway.reload.seen import Door, Seen
+    from gateway.reload.seen import AccessPoint, SeenConfig
 
 T = TypeVar("T")
 
@@ -110,18 +110,18 @@ class Control:
         except _Interrupted:
             return RestartTicket(state="leaving", boot_id=before.boot_id, message="the gateway was leaving already")
 
-    def config(self, path: str, text: str | None, included: dict[str, str]) -> "Seen":
+    def config(self, path: str, text: str | None, included: dict[str, str]) -> "SeenConfig":
         """What the gateway makes of a config file with its own environment, as if it contained `text`."""
-        from gateway.reload.seen import Seen  # `status` needs none of what that imports
+        from gateway.reload.seen import SeenConfig  # `status` needs none of what that imports
 
         body = {"path": path, "text": text, "included": included}
-        return self._ask("POST", "/control/config", Seen, body=body, timeout=RELOAD_TIMEOUT)
+        return self._ask("POST", "/control/config", SeenConfig, body=body, timeout=RELOAD_TIMEOUT)
 
-    def door(self) -> "Door":
+    def door(self) -> "AccessPoint":
         """Where and how to connect, as what runs has it."""
-        from gateway.reload.seen import Door
+        from gateway.reload.seen import AccessPoint
 
-        return self._ask("GET", "/control/door", Door, timeout=STATUS_TIMEOUT)
+        return self._ask("GET", "/control/door", AccessPoint, timeout=STATUS_TIMEOUT)
 
     def _patiently(self, ask: Callable[[float], T], timeout: float, *, what: str) -> T:
         """Bridge the moment of a restart in which the socket is away."""

@@ -22,7 +22,7 @@ ROLE = "operator"
 _REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
-class Identity(Protocol):
+class DeviceIdentity(Protocol):
     """The device that can be shown, and the tokens that gateways gave it."""
 
     @property
@@ -32,7 +32,7 @@ class Identity(Protocol):
     def drop(self, url: str, role: str, token: str) -> None: ...
 
 
-class Approach:
+class ClientHandshake:
     """One client at one gateway: ask for `params`, then say whether it was `accepted` or `refused`."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Approach:
         client: Mapping[str, str],
         scopes: Sequence[str],
         shared: Mapping[str, str],
-        identity: Identity | None,
+        identity: DeviceIdentity | None,
         protocols: Sequence[int] = (4, 3),
         caps: Sequence[str] = (),
     ) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
-from gateway.client.client import CallFailed, Disconnected, Event, GatewayClient, Refused
+from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, GatewayEvent
 from gateway.errors import GatewayError
 
 PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -20,7 +20,7 @@ BACK: Back = "back"
 """The connection is another one: what was told meanwhile has been missed."""
 
 
-class Lasting:
+class ReconnectingClient:
     def __init__(
         self,
         make: Callable[[], GatewayClient],
@@ -68,11 +68,11 @@ class Lasting:
                     raise
                 await asyncio.sleep(failure.retry_after_s)
 
-    def events(self) -> AsyncIterator[Event | Back]:
+    def events(self) -> AsyncIterator[GatewayEvent | Back]:
         """Events as they come, and BACK for each time that the connection has become another one from here on."""
         return self._events(self._client)
 
-    async def _events(self, told: GatewayClient) -> AsyncIterator[Event | Back]:
+    async def _events(self, told: GatewayClient) -> AsyncIterator[GatewayEvent | Back]:
         while True:
             client = self._client
             if client is not told:
@@ -107,7 +107,7 @@ class Lasting:
         client = self._make()
         try:
             await client.connect()
-        except Refused as refusal:
+        except ConnectRefused as refusal:
             if not refusal.retryable:
                 raise
         except GatewayError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from gateway.client.control import Control
 from gateway.config.files import Snapshot
 from gateway.errors import GatewayError
-from gateway.reload.seen import Door, Seen
+from gateway.reload.seen import AccessPoint, SeenConfig
 
 SHELL = "looked at in this shell's environment; no running gateway could say what its service has besides"
 
@@ -16,7 +16,7 @@ class Judged:
     """A config as this shell reads it, with what the service says of it where one runs."""
 
     snapshot: Snapshot
-    seen: Seen | None = None
+    seen: SeenConfig | None = None
     where: str = SHELL
 
     @property
@@ -41,7 +41,7 @@ def judge(env: Mapping[str, str], found: Snapshot, included: Mapping[str, str] |
     return Judged(found, seen, f"looked at in the environment of the running gateway ({who}pid {report.pid})")
 
 
-def door(env: Mapping[str, str]) -> Door | None:
+def door(env: Mapping[str, str]) -> AccessPoint | None:
     try:
         return Control.from_env(env).door()
     except GatewayError:

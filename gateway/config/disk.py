@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.dotenv import parse_dotenv
-from gateway.config.parse import MAX_BYTES, Document, Place, issue, parse
+from gateway.config.parse import MAX_BYTES, Document, TextPosition, issue, parse
 from gateway.config.substitute import REFERENCE
 from gateway.report import Issue
 
@@ -40,7 +40,7 @@ class Disk:
         except FileNotFoundError:
             return None
         except OSError as error:
-            return issue(Place(file), f"cannot be read: {error.strerror}")
+            return issue(TextPosition(file), f"cannot be read: {error.strerror}")
         self.raw = data.decode("utf-8", "replace")
         return self.document(data, mode, file, root_object=True)
 
@@ -56,14 +56,14 @@ class Disk:
         if "\0" not in file and not lies_in(os.path.realpath(file), self.roots):
             # Not opened: who may change the config would have its readers shown any other program's files.
             hint = f"move it there, or add its folder to {INCLUDE_ROOTS}"
-            return issue(Place(file), f"{file} does not lie in the folder of the config", hint=hint)
+            return issue(TextPosition(file), f"{file} does not lie in the folder of the config", hint=hint)
         try:
             data, mode = self.fetch(Path(file))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            return issue(Place(file), f"{file} cannot be read: {reason}")
+            return issue(TextPosition(file), f"{file} cannot be read: {reason}")
         if self.total > MAX_TOTAL_BYTES:
-            return issue(Place(file), f"the config and its includes are larger than {MAX_TOTAL_BYTES} bytes")
+            return issue(TextPosition(file), f"the config and its includes are larger than {MAX_TOTAL_BYTES} bytes")
         return self.document(data, mode, file, root_object=False)
 
     def document(self, data: bytes, mode: int, file: str, *, root_object: bool) -> Document | Issue:

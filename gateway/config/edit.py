@@ -21,7 +21,7 @@ Edit = tuple[int, int, str]
 """Put this text in place of `text[start:end]`."""
 
 
-class Refused(ValueError):
+class CannotEdit(ValueError):
     """The text cannot be edited safely; `str()` says why."""
 
 
@@ -48,7 +48,7 @@ def set_value(text: str, path: tuple[str, ...], value: Any) -> str:
         edits = list(_more_members(text, node, {rest[0]: value}))
         value = copy.deepcopy(value)
     else:
-        raise Refused(f"{'.'.join(path[:depth])} is not an object, so it has no key {rest[0]}")
+        raise CannotEdit(f"{'.'.join(path[:depth])} is not an object, so it has no key {rest[0]}")
     return _checked(_apply(text, edits), _intended(root.value, path[: depth + 1], value))
 
 
@@ -65,7 +65,7 @@ def rewrite(text: str, value: Any) -> str:
 
 def _checked(text: str, value: Any) -> str:
     if not same(parsed(text).value, value):
-        raise Refused(UNSAFE)
+        raise CannotEdit(UNSAFE)
     return text
 
 
@@ -105,7 +105,7 @@ def _added(text: str, node: json5.Node, value: Any) -> Iterator[Edit]:
     """Edits for what comes, once `_replaced` has been applied."""
     if isinstance(node.value, dict):
         if node.members.keys() - value.keys():  # a key that was written twice
-            raise Refused(UNSAFE)
+            raise CannotEdit(UNSAFE)
         for key, child in node.members.items():
             yield from _added(text, child, value[key])
         yield from _more_members(text, node, {key: each for key, each in value.items() if key not in node.members})

@@ -15,12 +15,12 @@ from gateway.config.catalog import Defaults, defaults
 from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
 from gateway.config.fields import FIELDS
 from gateway.config.include import Layer, resolve
-from gateway.config.parse import Locate, Place, dotted, issue
+from gateway.config.parse import Locate, TextPosition, dotted, issue
 from gateway.config.parse import Path as KeyPath
 from gateway.config.remarks import Remarks, remarks
 from gateway.config.schema import Config
 from gateway.config.secretproviders import Definition
-from gateway.config.secretref import DOOR, Failure, Known, Ref, resolve_references
+from gateway.config.secretref import DOOR, Known, SecretFailure, SecretRef, resolve_references
 from gateway.config.secretsources import Sources
 from gateway.config.substitute import Lookup, chain, config_env, substitute
 from gateway.config.validate import from_environment, validate
@@ -57,7 +57,7 @@ class Snapshot:
     """After includes and `${VAR}`."""
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What `.env` beside the state sets."""
-    secrets: Mapping[tuple[Ref, Definition], str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[tuple[SecretRef, Definition], str] = field(default_factory=dict, repr=False)
     """What references to files and programs gave."""
     unanswered: bool = False
     """Whether a program gave no secret that may give one at another time."""
@@ -98,7 +98,7 @@ def read(
     disk.roots = roots(path, chain(env, dotenv)(INCLUDE_ROOTS) or "")
     main = disk.load(str(path)) if text is None else disk.pretend(str(path), text)
     if main is None:
-        found = evaluate(Snapshot(path, False, ()), lambda *_, **__: Place(""), env, dotenv)
+        found = evaluate(Snapshot(path, False, ()), lambda *_, **__: TextPosition(""), env, dotenv)
     elif isinstance(main, Issue):
         found = Snapshot(path, True, (), raw=disk.raw, issues=(main,))
     else:
@@ -181,7 +181,7 @@ def _door(path: KeyPath) -> bool:
     return path[: len(DOOR)] == DOOR
 
 
-def _not_yet_told(failures: list[Failure], warnings: list[str]) -> list[str]:
+def _not_yet_told(failures: list[SecretFailure], warnings: list[str]) -> list[str]:
     """Those of models and servers that nothing uses now; the others are told with who needs them."""
     rest = [each for each in failures if not _door(each.path)][:MAX_WARNINGS]
     return [str(each) for each in rest if not any(each.problem in warning for warning in warnings)]
@@ -205,7 +205,7 @@ def load_dotenv(path: Path) -> dict[str, str]:
     return Disk().dotenv(path)
 
 
-class Changed(OSError):
+class ConfigFileChanged(OSError):
     """What is to be written was made of a text that is not the file's any more."""
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ def write(path: Path, text: str, *, instead_of: str | None | EllipsisType = ...)
     with alone(target):
         now = target.read_bytes() if target.exists() else None
         if instead_of is not ... and instead_of != (None if now is None else now.decode("utf-8", "replace")):
-            raise Changed
+            raise ConfigFileChanged
         if now is not None:
             _rotate(path)
             replace_text(_backup(path, 0), now.decode("utf-8", "surrogateescape"))

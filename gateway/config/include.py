@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.config.parse import MAX_DEPTH, Document, Path, Place, dotted, issue
+from gateway.config.parse import MAX_DEPTH, Document, Path, TextPosition, dotted, issue
 from gateway.report import Issue
 
 KEY = "$include"
@@ -27,14 +27,14 @@ class Merged:
     layers: tuple[Layer, ...]
     """The winner first."""
 
-    def locate(self, path: Path, *, key: bool = False) -> Place:
+    def locate(self, path: Path, *, key: bool = False) -> TextPosition:
         """The place of what is at `path`, or of its key, in the file that it came from."""
         for length in range(len(path), -1, -1):
             for mount, inside, document in self.layers:
                 target = inside + path[len(mount) : length]
                 if path[: len(mount)] == mount and length >= len(mount) and document.has(target):
                     return document.locate(target, key=key)
-        return Place(self.layers[0][2].file)
+        return TextPosition(self.layers[0][2].file)
 
 
 def merge(under: Any, over: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.files import DOTENV_NAME, Snapshot, evaluate, load_dotenv
-from gateway.config.parse import Place
+from gateway.config.parse import TextPosition
 from gateway.files.atomic import replace_text
 
 FORMAT = 1
@@ -45,7 +45,9 @@ def load(state_dir: Path, config_path: Path, env: Mapping[str, str]) -> Snapshot
     if record is None or record["path"] != str(config_path):
         return None
     start = Snapshot(config_path, True, (), digest=record["digest"], parsed=record["tree"], merged=record["tree"])
-    found = evaluate(start, lambda path, *, key=False: Place(str(file)), env, load_dotenv(state_dir / DOTENV_NAME))
+    found = evaluate(
+        start, lambda path, *, key=False: TextPosition(str(file)), env, load_dotenv(state_dir / DOTENV_NAME)
+    )
     if found.config is None:
         log.warning("the last known good config is no longer valid: %s", "; ".join(map(str, found.issues)))
         return None

@@ -59,7 +59,7 @@ def _move(done: Migration, name: Name, path: Path) -> None:
             special(done, path, today)
         else:
             _carry(done, path, today)
-    except edit.Refused as refusal:
+    except edit.CannotEdit as refusal:
         done.kept.append((dotted(path), str(refusal)))
 
 
@@ -94,7 +94,7 @@ def _fallbacks(done: Migration, path: Path, today: tuple[str, ...]) -> None:
 def _alias(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     target = text(at(done.tree, path))
     if target is None:
-        raise edit.Refused("it names no model")
+        raise edit.CannotEdit("it names no model")
     place = ("agents", "defaults", "models", target, "alias")
     if at(done.tree, place) is None:
         done.text = edit.set_value(done.text, place, str(path[-1]))
@@ -139,9 +139,9 @@ def _listed(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     ids = [text(each.get("id")) if isinstance(each, dict) else None for each in listed]
     taken = [id.lower() for id in ids if id] + [key.lower() for key in section(done.tree, "agents", "entries")]
     if None in ids or len(set(taken)) < len(taken):
-        raise edit.Refused("an entry has no id, or two have the same")
+        raise edit.CannotEdit("an entry has no id, or two have the same")
     if len(ids) > MAX_MOVED:
-        raise edit.Refused(f"there are more than {MAX_MOVED}")
+        raise edit.CannotEdit(f"there are more than {MAX_MOVED}")
     for index, id in enumerate(ids):
         place = ("agents", "entries", str(id))
         done.text = move.move(done.text, (*path[:-1], index), place, keep=True)

@@ -28,7 +28,7 @@ DEFAULT = "agents.defaults.model"
 
 
 @dataclass(frozen=True)
-class Ref:
+class ModelRef:
     """A model's full name."""
 
     provider: str
@@ -78,7 +78,7 @@ def refuse(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str) -> str
     return None
 
 
-def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = None) -> Ref:
+def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = None) -> ModelRef:
     """The model of a name: an alias, a full name, or the id of a model that one provider lists. Raises Unusable.
 
     `place` is where the name stands, for the message.
@@ -89,10 +89,10 @@ def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = Non
     provider, slash, id = (part.strip() for part in plain.partition("/"))
     if slash and provider and id:
         found = providers.find(tree, provider)
-        return Ref(found.name if found else provider.lower(), id)
+        return ModelRef(found.name if found else provider.lower(), id)
     listed = [each.name for each in providers.providers(tree) for row in each.models() if text(row["id"]) == plain]
     if len(listed) == 1:
-        return Ref(listed[0], plain)
+        return ModelRef(listed[0], plain)
     what = f'"{cut(plain)}" names no provider'
     raise Unusable(place, what, 'write it as "provider/model", such as "openai/gpt-5.2"')
 
@@ -108,18 +108,18 @@ def aliases(tree: dict[str, Any], agent: Agent | None = None) -> dict[str, str]:
     return found
 
 
-def default(tree: dict[str, Any], agent_id: str | None = None) -> Ref:
+def default(tree: dict[str, Any], agent_id: str | None = None) -> ModelRef:
     """What a new session of an agent runs on, as far as its name can be understood."""
     agent = _agent(tree, agent_id or catalog.default_id(tree))
     place, name = next(_names(tree, agent))
-    return _understood(tree, place, name, agent) or Ref("", name)
+    return _understood(tree, place, name, agent) or ModelRef("", name)
 
 
 @dataclass(frozen=True)
 class Listed:
     """A model as a client chooses it."""
 
-    ref: Ref
+    ref: ModelRef
     name: str
     row: dict[str, Any]
     """What the config lists of it."""
@@ -133,13 +133,13 @@ def listed(tree: dict[str, Any], env: Lookup) -> list[Listed]:
     """What the config lists, then what it only names; the built-in echo where it does neither."""
     agent, lookup = _agent(tree, catalog.default_id(tree)), environment(tree, env)
     named = [ref for place, name in _names(tree, agent) if (ref := _understood(tree, place, name, agent))]
-    refs = [Ref(each.name, row["id"].strip()) for each in providers.providers(tree) for row in each.models()]
+    refs = [ModelRef(each.name, row["id"].strip()) for each in providers.providers(tree) for row in each.models()]
     refs += named
     refs += [ref for name in aliases(tree, agent).values() if (ref := _understood(tree, DEFAULT, name, agent))]
     return [_listed(tree, ref, lookup, named) for ref in dict.fromkeys(refs)]
 
 
-def chosen(tree: dict[str, Any], agent_id: str, wanted: str | None) -> Ref:
+def chosen(tree: dict[str, Any], agent_id: str, wanted: str | None) -> ModelRef:
     """What a session runs on that may have a model of its own."""
     agent = _agent(tree, agent_id)
     return (wanted and _understood(tree, "model", wanted, agent)) or default(tree, agent_id)
@@ -153,12 +153,12 @@ def thinking(tree: dict[str, Any], agent_id: str) -> str:
     return next((level for level in wanted if level in THINKING), "off")
 
 
-def reasons(tree: dict[str, Any], ref: Ref) -> bool:
+def reasons(tree: dict[str, Any], ref: ModelRef) -> bool:
     """Whether the config says that a model thinks before it answers."""
     return _row(tree, ref).get("reasoning") is True
 
 
-def window(tree: dict[str, Any], ref: Ref) -> int | None:
+def window(tree: dict[str, Any], ref: ModelRef) -> int | None:
     """Tokens that a model takes, where the config says it."""
     own = whole(section(tree, "agents", "defaults").get("contextTokens"))
     row = _row(tree, ref)
@@ -222,7 +222,7 @@ def _unclear(tree: dict[str, Any], agents: Iterable[Agent]) -> Iterator[Unusable
                 yield problem
 
 
-def _resolve(tree: dict[str, Any], ref: Ref, env: Lookup) -> Model:
+def _resolve(tree: dict[str, Any], ref: ModelRef, env: Lookup) -> Model:
     if ref.provider == BUILTIN:
         return providers.echo(tree, ref.id)
     provider = providers.find(tree, ref.provider)
@@ -233,14 +233,14 @@ def _resolve(tree: dict[str, Any], ref: Ref, env: Lookup) -> Model:
     return providers.resolve(provider, ref.id, env)
 
 
-def _understood(tree: dict[str, Any], place: str, name: str, agent: Agent) -> Ref | None:
+def _understood(tree: dict[str, Any], place: str, name: str, agent: Agent) -> ModelRef | None:
     try:
         return parse(tree, place, name, agent)
     except Unusable:
         return None
 
 
-def _listed(tree: dict[str, Any], ref: Ref, env: Lookup, named: list[Ref]) -> Listed:
+def _listed(tree: dict[str, Any], ref: ModelRef, env: Lookup, named: list[ModelRef]) -> Listed:
     row = _row(tree, ref)
     try:
         _resolve(tree, ref, env)
@@ -251,7 +251,7 @@ def _listed(tree: dict[str, Any], ref: Ref, env: Lookup, named: list[Ref]) -> Li
     return Listed(ref, text(row.get("name")) or ref.id, row, available, tags)
 
 
-def _row(tree: dict[str, Any], ref: Ref) -> dict[str, Any]:
+def _row(tree: dict[str, Any], ref: ModelRef) -> dict[str, Any]:
     provider = providers.find(tree, ref.provider)
     return next((row for row in provider.models() if text(row["id"]) == ref.id), {}) if provider else {}
 

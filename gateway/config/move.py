@@ -37,11 +37,11 @@ def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False
         text = remove(text[: lead[0]] + text[lead[1] :], source)
         _take(wanted, source)
     if _HOLDER in text:
-        raise edit.Refused(edit.UNSAFE)
+        raise edit.CannotEdit(edit.UNSAFE)
     text = _put(edit.set_value(text, target, _HOLDER), fragment, node.value, said, old_indent)
     give(wanted, target, node.value)
     if not same(edit.parsed(text).value, wanted):
-        raise edit.Refused(edit.UNSAFE)
+        raise edit.CannotEdit(edit.UNSAFE)
     return text
 
 

@@ -28,7 +28,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class Rule:
     path: str
     """Dotted; `*` is any one key or item."""
     fate: Fate
@@ -102,114 +102,114 @@ _SERVED = "OpenClaw itself has that"
 _OFF = "set enabled to false, or remove it"
 
 # fmt: off
-ROWS: tuple[Row, ...] = (
+ROWS: tuple[Rule, ...] = (
     # What restricts or protects.
-    Row("gateway.tls", _R, "this gateway speaks no TLS, so tokens would cross the network in clear",
+    Rule("gateway.tls", _R, "this gateway speaks no TLS, so tokens would cross the network in clear",
         "set gateway.tls.enabled to false and gateway.bind to loopback, and let a proxy encrypt: nginx, Caddy, or "
         "`tailscale serve --bg {port}`", switches.enabled),
-    Row("gateway.roles", _R, "roles bound nobody here: every user would have what their device has",
+    Rule("gateway.roles", _R, "roles bound nobody here: every user would have what their device has",
         "remove gateway.roles; gateway.auth.trustedProxy.allowUsers says who may connect"),
-    Row("gateway.auth.rateLimit", _R, "guesses are bounded by fixed numbers, which are looser: 10 within 60 s lock an "
+    Rule("gateway.auth.rateLimit", _R, "guesses are bounded by fixed numbers, which are looser: 10 within 60 s lock an "
         "address for 5 min, and this machine never", "remove it, or set none stricter than that",
         switches.stricter_rate),
-    Row("agents.defaults.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+    Rule("agents.defaults.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
         'set mode to "off" and name what may be used in tools.allow and tools.deny, or add "bundle-mcp" to '
         "tools.sandbox.tools.alsoAllow", switches.sandboxed),
-    Row("agents.entries.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+    Rule("agents.entries.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
         'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed),
-    Row("agents.list.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+    Rule("agents.list.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
         'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed),
-    Row("session.sendPolicy", _R, "no session is closed to messages here",
+    Rule("session.sendPolicy", _R, "no session is closed to messages here",
         "remove the rules without a channel; who may write is who has the secret", switches.denies_sending),
-    Row("logging.redactPatterns", _R, "nothing is masked by patterns in the log or in transcripts",
+    Rule("logging.redactPatterns", _R, "nothing is masked by patterns in the log or in transcripts",
         "remove it; both are readable by you alone, and hold no secret of the config"),
-    Row("secrets.egressProxy", _R, "what leaves this machine passes no proxy of OpenClaw's", _OFF, switches.enabled),
-    Row("proxy", _R, "what leaves this machine does not pass this proxy",
+    Rule("secrets.egressProxy", _R, "what leaves this machine passes no proxy of OpenClaw's", _OFF, switches.enabled),
+    Rule("proxy", _R, "what leaves this machine does not pass this proxy",
         "remove it, and set HTTPS_PROXY in a drop-in of openclaw-agent.service", switches.enabled),
-    Row("gateway.http.endpoints.chatCompletions.images.allowedMimes", _R, "pictures of other kinds are taken too",
+    Rule("gateway.http.endpoints.chatCompletions.images.allowedMimes", _R, "pictures of other kinds are taken too",
         "remove it; a model's `input` says whether it gets pictures at all"),
     # What promises something.
-    Row("gateway.http.endpoints.chatCompletions.images.allowUrl", _L, "no picture is fetched from an address",
+    Rule("gateway.http.endpoints.chatCompletions.images.allowUrl", _L, "no picture is fetched from an address",
         "send it as a data: URL, and set it to false"),
-    Row("channels.*", _L, "nobody is answered on {name}: there are no channels here", f"{_OFF}; {_SERVED}",
+    Rule("channels.*", _L, "nobody is answered on {name}: there are no channels here", f"{_OFF}; {_SERVED}",
         but=_words("defaults modelByChannel")),
-    Row("web", _L, "nobody is answered on WhatsApp: there are no channels here", _OFF, switches.enabled),
-    Row("cron", _L, "no job runs here", "let a systemd timer run `openclaw-gateway chat MESSAGE`, and set cron.enabled "
-        "to false"),
-    Row("hooks", _L, "POST /hooks is not served", f"{_OFF}; POST /v1/chat/completions takes messages of programs",
+    Rule("web", _L, "nobody is answered on WhatsApp: there are no channels here", _OFF, switches.enabled),
+    Rule("cron", _L, "no job runs here", "let a systemd timer run `openclaw-gateway chat MESSAGE`, and set "
+        "cron.enabled to false"),
+    Rule("hooks", _L, "POST /hooks is not served", f"{_OFF}; POST /v1/chat/completions takes messages of programs",
         switches.enabled),
-    Row("hooks.internal", _L, "hooks do not run", _OFF),
-    Row("hooks.gmail", _L, "mail is not watched", "remove it"),
-    Row("gateway.tailscale", _L, "Tailscale is not set up by this gateway",
+    Rule("hooks.internal", _L, "hooks do not run", _OFF),
+    Rule("hooks.gmail", _L, "mail is not watched", "remove it"),
+    Rule("gateway.tailscale", _L, "Tailscale is not set up by this gateway",
         "type `tailscale {mode} --bg {port}`, name 127.0.0.1 in gateway.trustedProxies, and set mode to \"off\""),
-    Row("gateway.auth.allowTailscale", _L, "Tailscale's headers let nobody in",
+    Rule("gateway.auth.allowTailscale", _L, "Tailscale's headers let nobody in",
         'clients send the secret; or set gateway.auth.mode to "trusted-proxy" with userHeader "tailscale-user-login"'),
-    Row("gateway.mode", _L, "this gateway serves all the same", 'set it to "local"', switches.remote),
-    Row("gateway.publicOrigin", _L, "nothing is served under that address by itself",
+    Rule("gateway.mode", _L, "this gateway serves all the same", 'set it to "local"', switches.remote),
+    Rule("gateway.publicOrigin", _L, "nothing is served under that address by itself",
         "name it in gateway.controlUi.allowedOrigins for the pages of others, and remove it"),
-    Row("gateway.allowRealIpFallback", _L, "X-Real-IP is not read",
+    Rule("gateway.allowRealIpFallback", _L, "X-Real-IP is not read",
         "let the proxy send X-Forwarded-For, and set it to false"),
-    Row("gateway.terminal", _L, "there is no terminal in the page", _OFF, switches.enabled),
-    Row("gateway.cliAgents", _L, "command-line agents are not run", _OFF, switches.enabled),
-    Row("gateway.portals", _L, "there are no portals", "remove it"),
-    Row("gateway.push", _L, "nothing is pushed to phones", "remove it"),
-    Row("gateway.http.endpoints.responses", _L, "/v1/responses is not served", f"{_OFF}; /v1/chat/completions is",
+    Rule("gateway.terminal", _L, "there is no terminal in the page", _OFF, switches.enabled),
+    Rule("gateway.cliAgents", _L, "command-line agents are not run", _OFF, switches.enabled),
+    Rule("gateway.portals", _L, "there are no portals", "remove it"),
+    Rule("gateway.push", _L, "nothing is pushed to phones", "remove it"),
+    Rule("gateway.http.endpoints.responses", _L, "/v1/responses is not served", f"{_OFF}; /v1/chat/completions is",
         switches.enabled),
-    Row("gateway.http.securityHeaders", _L, "the header is not sent", "let the proxy that speaks TLS send it"),
-    Row("gateway.auth.trustedProxy.cloudflareAccessOidc", _L, "its token is not looked at",
+    Rule("gateway.http.securityHeaders", _L, "the header is not sent", "let the proxy that speaks TLS send it"),
+    Rule("gateway.auth.trustedProxy.cloudflareAccessOidc", _L, "its token is not looked at",
         "the header named by userHeader says who the user is; remove it"),
-    Row("gateway.controlUi.root", _L, "the page is this gateway's own", "remove it"),
-    Row("gateway.controlUi.dangerouslyAllowHostHeaderOriginFallback", _L, "a page's Host header lets no page in",
+    Rule("gateway.controlUi.root", _L, "the page is this gateway's own", "remove it"),
+    Rule("gateway.controlUi.dangerouslyAllowHostHeaderOriginFallback", _L, "a page's Host header lets no page in",
         "name its origin in gateway.controlUi.allowedOrigins, and set it to false"),
-    Row("gateway.nodes.pairing", _L, "no node is paired by itself", "pair it with `openclaw-gateway devices`"),
-    Row("discovery.mdns", _L, "the gateway is not announced on the network", 'set mode to "off"'),
-    Row("discovery.wideArea", _L, "the gateway is not announced by DNS", "remove it"),
-    Row("browser", _L, _NO_TOOLS, _MCP, switches.enabled),
-    Row("canvasHost", _L, "there is no canvas", _OFF, switches.enabled),
-    Row("acp", _L, "ACP is not spoken", _OFF, switches.enabled),
-    Row("talk.provider", _L, "there is no voice", "remove it"),
-    Row("tts", _L, "there is no voice", 'set auto to "off"', switches.spoken),
-    Row("messages.tts", _L, "there is no voice", 'set auto to "off"', switches.spoken),
-    Row("cloudWorkers.profiles", _L, "there are no cloud workers", "remove it"),
-    Row("desktop.host", _L, "there is no desktop", _OFF, switches.enabled),
-    Row("transcripts", _L, "meetings are not transcribed", _OFF, switches.enabled),
-    Row("diagnostics.otel", _L, "nothing is sent by OpenTelemetry", f"{_OFF}; /metrics is for Prometheus",
+    Rule("gateway.nodes.pairing", _L, "no node is paired by itself", "pair it with `openclaw-gateway devices`"),
+    Rule("discovery.mdns", _L, "the gateway is not announced on the network", 'set mode to "off"'),
+    Rule("discovery.wideArea", _L, "the gateway is not announced by DNS", "remove it"),
+    Rule("browser", _L, _NO_TOOLS, _MCP, switches.enabled),
+    Rule("canvasHost", _L, "there is no canvas", _OFF, switches.enabled),
+    Rule("acp", _L, "ACP is not spoken", _OFF, switches.enabled),
+    Rule("talk.provider", _L, "there is no voice", "remove it"),
+    Rule("tts", _L, "there is no voice", 'set auto to "off"', switches.spoken),
+    Rule("messages.tts", _L, "there is no voice", 'set auto to "off"', switches.spoken),
+    Rule("cloudWorkers.profiles", _L, "there are no cloud workers", "remove it"),
+    Rule("desktop.host", _L, "there is no desktop", _OFF, switches.enabled),
+    Rule("transcripts", _L, "meetings are not transcribed", _OFF, switches.enabled),
+    Rule("diagnostics.otel", _L, "nothing is sent by OpenTelemetry", f"{_OFF}; /metrics is for Prometheus",
         switches.enabled),
-    Row("logging.audit", _L, "there is no audit log", _OFF, switches.enabled),
-    Row("memory.search", _L, "the agent has no search in its memory", _OFF),
-    Row("agents.defaults.memorySearch", _L, "the agent has no search in its memory", _OFF),
-    Row("agents.defaults.heartbeat", _L, "no agent begins by itself",
+    Rule("logging.audit", _L, "there is no audit log", _OFF, switches.enabled),
+    Rule("memory.search", _L, "the agent has no search in its memory", _OFF),
+    Rule("agents.defaults.memorySearch", _L, "the agent has no search in its memory", _OFF),
+    Rule("agents.defaults.heartbeat", _L, "no agent begins by itself",
         "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
-    Row("agents.entries.*.heartbeat", _L, "no agent begins by itself",
+    Rule("agents.entries.*.heartbeat", _L, "no agent begins by itself",
         "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
-    Row("agents.list.*.heartbeat", _L, "no agent begins by itself",
+    Rule("agents.list.*.heartbeat", _L, "no agent begins by itself",
         "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
-    Row("plugins.entries.*", _L, "the plugin {name} is not loaded", _OFF, switches.enabled, but=frozenset(KNOWN)),
-    Row("plugins.load.paths", _L, "no plugin is loaded", "remove it"),
-    Row("skills.entries.*", _L, "the skill {name} is not loaded", f"{_OFF}; say in AGENTS.md what it says"),
-    Row("skills.load.extraDirs", _L, "no skill is loaded", "remove it; say in AGENTS.md what they say"),
-    Row("update.auto", _L, "nothing is updated by itself", _OFF, switches.enabled),
-    Row("env.shellEnv", _L, "no login shell is asked for variables", "put them into .env beside the state; " + _OFF,
+    Rule("plugins.entries.*", _L, "the plugin {name} is not loaded", _OFF, switches.enabled, but=frozenset(KNOWN)),
+    Rule("plugins.load.paths", _L, "no plugin is loaded", "remove it"),
+    Rule("skills.entries.*", _L, "the skill {name} is not loaded", f"{_OFF}; say in AGENTS.md what it says"),
+    Rule("skills.load.extraDirs", _L, "no skill is loaded", "remove it; say in AGENTS.md what they say"),
+    Rule("update.auto", _L, "nothing is updated by itself", _OFF, switches.enabled),
+    Rule("env.shellEnv", _L, "no login shell is asked for variables", "put them into .env beside the state; " + _OFF,
         switches.enabled),
-    Row("approvals.exec", _L, "nothing is asked on channels", _OFF, switches.enabled),
-    Row("approvals.plugin", _L, "nothing is asked on channels", _OFF, switches.enabled),
-    Row("session.reset", _L, "no session is begun anew by itself", "say /new in it; remove it", switches.resets),
-    Row("session.resetByType", _L, "no session is begun anew by itself", "say /new in it; remove it"),
-    Row("session.resetByChannel", _L, _CHANNELS, "remove it"),
-    Row("session.maintenance", _L, "no old session is removed by itself",
+    Rule("approvals.exec", _L, "nothing is asked on channels", _OFF, switches.enabled),
+    Rule("approvals.plugin", _L, "nothing is asked on channels", _OFF, switches.enabled),
+    Rule("session.reset", _L, "no session is begun anew by itself", "say /new in it; remove it", switches.resets),
+    Rule("session.resetByType", _L, "no session is begun anew by itself", "say /new in it; remove it"),
+    Rule("session.resetByChannel", _L, _CHANNELS, "remove it"),
+    Rule("session.maintenance", _L, "no old session is removed by itself",
         "remove them with `openclaw-gateway sessions`", switches.cleans),
-    Row("mcp.apps", _L, "apps of MCP servers are not shown", _OFF, switches.enabled),
-    Row("tools.web.search", _L, _NO_TOOLS, _MCP, switches.enabled),
-    Row("tools.web.fetch", _L, _NO_TOOLS, _MCP, switches.enabled),
-    Row("tools.media.*", _L, "what is attached is given to the model as it is", _OFF, switches.enabled),
-    Row("tools.links", _L, "links are not read", _OFF, switches.enabled),
-    Row("tools.agentToAgent", _L, "agents do not talk with each other", _OFF, switches.enabled),
-    Row("commands.bash", _L, "there is no /bash", "set it to false"),
-    Row("commands.config", _L, "there is no /config", "set it to false; `openclaw-gateway config set`"),
-    Row("commands.mcp", _L, "there is no /mcp", "set it to false"),
-    Row("commands.plugins", _L, "there is no /plugins", "set it to false"),
+    Rule("mcp.apps", _L, "apps of MCP servers are not shown", _OFF, switches.enabled),
+    Rule("tools.web.search", _L, _NO_TOOLS, _MCP, switches.enabled),
+    Rule("tools.web.fetch", _L, _NO_TOOLS, _MCP, switches.enabled),
+    Rule("tools.media.*", _L, "what is attached is given to the model as it is", _OFF, switches.enabled),
+    Rule("tools.links", _L, "links are not read", _OFF, switches.enabled),
+    Rule("tools.agentToAgent", _L, "agents do not talk with each other", _OFF, switches.enabled),
+    Rule("commands.bash", _L, "there is no /bash", "set it to false"),
+    Rule("commands.config", _L, "there is no /config", "set it to false; `openclaw-gateway config set`"),
+    Rule("commands.mcp", _L, "there is no /mcp", "set it to false"),
+    Rule("commands.plugins", _L, "there is no /plugins", "set it to false"),
     # What has nothing to do here.
-    *(Row(path, _S, why) for why, paths in {
+    *(Rule(path, _S, why) for why, paths in {
         _NOTES: "$schema meta wizard telemetry update auth.order auth.profiles auth.cooldowns",
         _CHANNELS: "accessGroups bindings broadcast channels channels.defaults channels.modelByChannel messages "
                    "session.dmScope session.groupScope session.identityLinks session.threadBindings surfaces approvals "
@@ -232,12 +232,12 @@ ROWS: tuple[Row, ...] = (
 """The table. docs/config.md has it for people."""
 
 
-_BY_SECTION: dict[str, list[Row]] = {}
+_BY_SECTION: dict[str, list[Rule]] = {}
 for _row in ROWS:
     _BY_SECTION.setdefault(str(_row.keys[0]), []).append(_row)
 
 
-def row(path: Path) -> Row | None:
+def row(path: Path) -> Rule | None:
     """The row that decides about a key that is not honoured; None: nobody knows the key."""
     fitting = [each for each in _BY_SECTION.get(str(path[0]), ()) if _fits(each.keys, path)]
     return max(fitting, key=lambda each: (len(each.keys), sum(key != "*" for key in each.keys)), default=None)

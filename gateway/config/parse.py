@@ -21,7 +21,7 @@ Path = tuple[str | int, ...]
 """Keys and indexes from the root of a value."""
 
 
-class Place(NamedTuple):
+class TextPosition(NamedTuple):
     """1-based; None where there is no text to point at."""
 
     file: str
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 class Locate(Protocol):
     """Where something stands."""
 
-    def __call__(self, path: Path, *, key: bool = False) -> Place: ...
+    def __call__(self, path: Path, *, key: bool = False) -> TextPosition: ...
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Document:
     file: str
     text: str
     value: Any
-    repeated: tuple[tuple[str, Place], ...] = ()
+    repeated: tuple[tuple[str, TextPosition], ...] = ()
     """Keys written again in the same object."""
 
     @cached_property
     def root(self) -> json5.Node:
         return json5.parse(self.text, MAX_DEPTH).root
 
-    def locate(self, path: Path, *, key: bool = False) -> Place:
+    def locate(self, path: Path, *, key: bool = False) -> TextPosition:
         """Where the value at `path` stands, or its key; of what is not there, the nearest thing around it."""
         node, at = self.root, self.root.start
         for step in path:
@@ -91,12 +91,12 @@ def parse(data: bytes, file: str, *, root_object: bool = True) -> Document | Iss
     return document
 
 
-def issue(where: Place, message: str, path: str = "", **rest: str | None) -> Issue:
+def issue(where: TextPosition, message: str, path: str = "", **rest: str | None) -> Issue:
     return Issue(message, path=path, file=where.file, line=where.line, column=where.column, **rest)
 
 
-def place(file: str, text: str, offset: int) -> Place:
-    return Place(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
+def place(file: str, text: str, offset: int) -> TextPosition:
+    return TextPosition(file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
 def dotted(path: Path) -> str:
@@ -105,9 +105,9 @@ def dotted(path: Path) -> str:
 
 def _decode(data: bytes, file: str) -> str | Issue:
     if len(data) > MAX_BYTES:
-        return issue(Place(file), f"larger than {MAX_BYTES} bytes")
+        return issue(TextPosition(file), f"larger than {MAX_BYTES} bytes")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return issue(Place(file, 1, 1), "this is UTF-16; save it as UTF-8")
+        return issue(TextPosition(file, 1, 1), "this is UTF-16; save it as UTF-8")
     data = data.removeprefix(codecs.BOM_UTF8)  # which some editors write, and OpenClaw takes
     try:
         text = data.decode()
@@ -117,7 +117,7 @@ def _decode(data: bytes, file: str) -> str | Issue:
     if "\0" in text:
         return issue(place(file, text, text.index("\0")), "a NUL character; this is not a text file")
     if not text.strip():
-        return issue(Place(file, 1, 1), "the file is empty; an empty config is {}")
+        return issue(TextPosition(file, 1, 1), "the file is empty; an empty config is {}")
     return text
 
 

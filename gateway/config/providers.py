@@ -29,7 +29,7 @@ SUPPORTED: tuple[str, ...] = tuple(name for name in get_args(Api) if name != BUI
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownProvider:
     """A provider that a model may name without any config but its key."""
 
     api: str
@@ -41,24 +41,24 @@ class Known:
     """It runs on the user's own machine: it needs no key, and more patience."""
 
 
-def _openai(base_url: str, *variables: str) -> Known:
-    return Known(OPENAI, base_url, variables)
+def _openai(base_url: str, *variables: str) -> KnownProvider:
+    return KnownProvider(OPENAI, base_url, variables)
 
 
-def _local(base_url: str, *variables: str) -> Known:
-    return Known(OPENAI, base_url, variables, local=True)
+def _local(base_url: str, *variables: str) -> KnownProvider:
+    return KnownProvider(OPENAI, base_url, variables, local=True)
 
 
-def _anthropic(base_url: str, *variables: str) -> Known:
-    return Known("anthropic-messages", base_url, variables)
+def _anthropic(base_url: str, *variables: str) -> KnownProvider:
+    return KnownProvider("anthropic-messages", base_url, variables)
 
 
-KNOWN: dict[str, Known] = {
-    "openai": Known("openai-responses", None, ("OPENAI_API_KEY",)),
-    "anthropic": Known("anthropic-messages", None, ("ANTHROPIC_API_KEY",)),
-    "google": Known("google-generative-ai", None, ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
+KNOWN: dict[str, KnownProvider] = {
+    "openai": KnownProvider("openai-responses", None, ("OPENAI_API_KEY",)),
+    "anthropic": KnownProvider("anthropic-messages", None, ("ANTHROPIC_API_KEY",)),
+    "google": KnownProvider("google-generative-ai", None, ("GEMINI_API_KEY", "GOOGLE_API_KEY")),
     "openrouter": _openai("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    "ollama": Known("ollama", "http://127.0.0.1:11434", ("OLLAMA_API_KEY",), local=True),
+    "ollama": KnownProvider("ollama", "http://127.0.0.1:11434", ("OLLAMA_API_KEY",), local=True),
     "lmstudio": _local("http://127.0.0.1:1234/v1", "LM_API_TOKEN"),
     "vllm": _local("http://127.0.0.1:8000/v1", "VLLM_API_KEY"),
     "sglang": _local("http://127.0.0.1:30000/v1", "SGLANG_API_KEY"),
@@ -78,10 +78,10 @@ KNOWN: dict[str, Known] = {
     "synthetic": _anthropic("https://api.synthetic.new/anthropic", "SYNTHETIC_API_KEY"),
     "vercel-ai-gateway": _anthropic("https://ai-gateway.vercel.sh", "AI_GATEWAY_API_KEY"),
     "xiaomi": _anthropic("https://api.xiaomimimo.com/anthropic", "XIAOMI_API_KEY"),
-    "amazon-bedrock": Known("bedrock-converse-stream", None, ()),
-    "github-copilot": Known("github-copilot", None, ()),
-    "google-vertex": Known("google-vertex", None, ()),
-    "openai-codex": Known("openai-chatgpt-responses", None, ()),
+    "amazon-bedrock": KnownProvider("bedrock-converse-stream", None, ()),
+    "github-copilot": KnownProvider("github-copilot", None, ()),
+    "google-vertex": KnownProvider("google-vertex", None, ()),
+    "openai-codex": KnownProvider("openai-chatgpt-responses", None, ()),
 }
 """By OpenClaw's names, with its addresses and variables. The last ones are known to be unsupported."""
 
@@ -96,7 +96,7 @@ class Provider:
     name: str
     entry: Mapping[str, Any]
     """What `models.providers` has under the name, which may be nothing."""
-    known: Known | None
+    known: KnownProvider | None
 
     @property
     def key(self) -> str:

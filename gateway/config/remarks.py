@@ -13,7 +13,7 @@ from typing import Any
 from gateway.config import old_keys
 from gateway.config.catalog import agent_id
 from gateway.config.fields import FIELDS
-from gateway.config.openclaw import ROWS, Fate, Row
+from gateway.config.openclaw import ROWS, Fate, Rule
 from gateway.config.parse import Locate, Path, dotted, issue
 from gateway.config.providers import plain_name
 from gateway.config.untyped import cut, matches, rows, section, text
@@ -69,7 +69,7 @@ def _asked(tree: dict[str, Any], fate: Fate, locate: Locate) -> Iterator[Issue]:
         yield Issue(f"{more} more keys ask for what is not here")
 
 
-def _told(tree: dict[str, Any], row: Row, path: Path, locate: Locate) -> Issue:
+def _told(tree: dict[str, Any], row: Rule, path: Path, locate: Locate) -> Issue:
     gateway = section(tree, "gateway")
     port, mode = gateway.get("port", FIELDS["gateway.port"].default), section(gateway, "tailscale").get("mode")
     words = {

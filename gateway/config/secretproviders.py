@@ -1,6 +1,6 @@
 """`secrets.providers`: where the secrets of references lie, and what their programs and files answer. Pure.
 
-The section is not in `schema`, so nothing has validated it: what is wrong is `Refused` when a reference needs it.
+The section is not in `schema`, so nothing has validated it: what is wrong is `SecretRefused` when a reference needs it.
 """
 
 import json
@@ -21,7 +21,7 @@ _CODES = ("NOT_FOUND", "AMBIGUOUS_DUPLICATE_KEY")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
-class Refused(Exception):
+class SecretRefused(Exception):
     """A reference gives no secret: what stands in the way, and the way out. It carries no secret."""
 
     def __init__(self, problem: str, way_out: str) -> None:
@@ -30,13 +30,13 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Env:
+class EnvProvider:
     allowlist: tuple[str, ...] | None = None
     """None: every variable."""
 
 
 @dataclass(frozen=True)
-class File:
+class FileProvider:
     path: str
     single: bool = False
     """The file is the secret, and no JSON."""
@@ -44,7 +44,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Program:
+class ProgramProvider:
     command: str
     args: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -58,14 +58,14 @@ class Program:
     """Folders below which the command must lie; none: anywhere."""
 
 
-Definition = Env | File | Program
+Definition = EnvProvider | FileProvider | ProgramProvider
 Asked = Mapping[tuple[str, Definition], list[str]]
 """By a provider's name and definition: the ids."""
 
 
 class Ask(Protocol):
-    def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | Refused]:
-        """Bounded in time and size, whatever the providers do. Values that are `Refused` are of that id alone."""
+    def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | SecretRefused]:
+        """Bounded in time and size, whatever the providers do. Values that are `SecretRefused` are of that id alone."""
 
 
 def definition(tree: Any, source: str, name: str) -> Definition:
@@ -77,11 +77,11 @@ def definition(tree: Any, source: str, name: str) -> Definition:
     usual = defaults.get(source, "default") if isinstance(defaults, dict) else "default"
     key = f"secrets.providers.{name}"
     if source == "env" and name == usual and (not isinstance(entry, dict) or entry.get("source") != "env"):
-        return Env()
+        return EnvProvider()
     if not isinstance(entry, dict):
-        raise Refused(f'there is no provider "{name}"', f'add {key} with source "{source}"')
+        raise SecretRefused(f'there is no provider "{name}"', f'add {key} with source "{source}"')
     if entry.get("source") != source:
-        raise Refused(f'the provider "{name}" has another source than "{source}"', f"make {key}.source the same")
+        raise SecretRefused(f'the provider "{name}" has another source than "{source}"', f"make {key}.source the same")
     made = _Entry(key, entry)
     if source == "env":
         return _env(made)
@@ -92,8 +92,8 @@ class _Entry:
     def __init__(self, key: str, entry: Mapping[str, Any]) -> None:
         self.key, self.entry = key, entry
 
-    def wrong(self, name: str, allowed: str) -> Refused:
-        return Refused(f"{self.key}.{name} is not valid", f"it must be {allowed}")
+    def wrong(self, name: str, allowed: str) -> SecretRefused:
+        return SecretRefused(f"{self.key}.{name} is not valid", f"it must be {allowed}")
 
     def text(self, name: str) -> str:
         value = self.entry.get(name)
@@ -125,20 +125,22 @@ class _Entry:
         return tuple(value)
 
 
-def _env(entry: _Entry) -> Env:
-    return Env(entry.texts("allowlist") if "allowlist" in entry.entry else None)
+def _env(entry: _Entry) -> EnvProvider:
+    return EnvProvider(entry.texts("allowlist") if "allowlist" in entry.entry else None)
 
 
-def _file(entry: _Entry) -> File:
+def _file(entry: _Entry) -> FileProvider:
     mode = entry.entry.get("mode", "json")
     if mode not in ("json", "singleValue"):
         raise entry.wrong("mode", '"json" or "singleValue"')
-    return File(entry.place("path"), mode == "singleValue", entry.number("maxBytes", MAX_BYTES, LARGEST_BYTES))
+    return FileProvider(entry.place("path"), mode == "singleValue", entry.number("maxBytes", MAX_BYTES, LARGEST_BYTES))
 
 
-def _program(entry: _Entry) -> Program:
+def _program(entry: _Entry) -> ProgramProvider:
     if "pluginIntegration" in entry.entry:
-        raise Refused(f"{entry.key} is of a plugin, and there are none here", "set command and args of its program")
+        raise SecretRefused(
+            f"{entry.key} is of a plugin, and there are none here", "set command and args of its program"
+        )
     given = entry.entry.get("env", {})
     if not isinstance(given, dict) or not all(isinstance(each, str) and "\0" not in each for each in given.values()):
         raise entry.wrong("env", 'an object such as {"NAME": "value"}')
@@ -146,7 +148,7 @@ def _program(entry: _Entry) -> Program:
     json_only = entry.entry.get("jsonOnly", True)
     if not isinstance(json_only, bool):
         raise entry.wrong("jsonOnly", "true or false")
-    return Program(
+    return ProgramProvider(
         entry.place("command"),
         entry.texts("args"),
         tuple(given.items()),
@@ -159,20 +161,20 @@ def _program(entry: _Entry) -> Program:
     )
 
 
-def from_file(source: File, data: bytes, ids: list[str]) -> dict[str, Any]:
+def from_file(source: FileProvider, data: bytes, ids: list[str]) -> dict[str, Any]:
     """The values in a file's bytes. Raises Refused."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Refused(f"{source.path} is not UTF-8", "save it as UTF-8") from error
+        raise SecretRefused(f"{source.path} is not UTF-8", "save it as UTF-8") from error
     if source.single:
         secret = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-        wrong = Refused('a file with mode singleValue has one id, "value"', 'write id: "value"')
+        wrong = SecretRefused('a file with mode singleValue has one id, "value"', 'write id: "value"')
         return {id: secret if id == "value" else wrong for id in ids}
     tree = _json(text)
     if not isinstance(tree, dict):
         how = 'correct it, or set mode: "singleValue" if the file is the secret itself'
-        raise Refused(f"{source.path} is no JSON object", how)
+        raise SecretRefused(f"{source.path} is no JSON object", how)
     return {id: _pointed(tree, id) for id in ids}
 
 
@@ -194,7 +196,7 @@ def request(name: str, ids: list[str]) -> bytes:
     return json.dumps({"protocolVersion": 1, "provider": name, "ids": ids}).encode()
 
 
-def from_program(name: str, source: Program, output: bytes, ids: list[str]) -> dict[str, Any]:
+def from_program(name: str, source: ProgramProvider, output: bytes, ids: list[str]) -> dict[str, Any]:
     """What a program that ended well has said. Raises Refused."""
     way_out = 'it must print {"protocolVersion": 1, "values": {"id": "secret"}}'
     text = output.decode(errors="replace").strip()
@@ -202,11 +204,13 @@ def from_program(name: str, source: Program, output: bytes, ids: list[str]) -> d
     if not source.json_only and len(ids) == 1 and text and (said is None or isinstance(said, str)):
         return {ids[0]: text if said is None else said}
     if not isinstance(said, dict) or said.get("protocolVersion") != 1 or not isinstance(said.get("values"), dict):
-        raise Refused(f'the program of "{name}" answers in another form', way_out)
+        raise SecretRefused(f'the program of "{name}" answers in another form', way_out)
     found: dict[str, Any] = dict(said["values"])
     errors = said.get("errors")
     for id, error in errors.items() if isinstance(errors, dict) else ():
-        found[id] = Refused(f'the program of "{name}" has no "{id}"{_code(error)}', "put it there, or correct the id")
+        found[id] = SecretRefused(
+            f'the program of "{name}" has no "{id}"{_code(error)}', "put it there, or correct the id"
+        )
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.parse import Path, dotted
-from gateway.config.secretproviders import Ask, Definition, Env, Program, Refused, definition
+from gateway.config.secretproviders import Ask, Definition, EnvProvider, ProgramProvider, SecretRefused, definition
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import is_on, matches, section
 
@@ -46,7 +46,7 @@ SHAPE = '{source: "env" | "file" | "exec", provider: "…", id: "…"}'
 
 
 @dataclass(frozen=True)
-class Ref:
+class SecretRef:
     source: str
     provider: str
     id: str
@@ -61,7 +61,7 @@ class Unresolved(dict[str, Any]):
 
 
 @dataclass(frozen=True)
-class Failure:
+class SecretFailure:
     path: Path
     problem: str
     way_out: str
@@ -75,14 +75,14 @@ class Failure:
         return f"{dotted(self.path)}: {self.problem}; {self.way_out}{rest}"
 
 
-Known = Mapping[tuple[Ref, Definition], str]
+Known = Mapping[tuple[SecretRef, Definition], str]
 
 
 @dataclass
-class Resolved:
+class SecretsResolved:
     tree: Any
-    failures: list[Failure] = field(default_factory=list)
-    values: dict[tuple[Ref, Definition], str] = field(default_factory=dict, repr=False)
+    failures: list[SecretFailure] = field(default_factory=list)
+    values: dict[tuple[SecretRef, Definition], str] = field(default_factory=dict, repr=False)
     """What references to files and programs gave."""
 
 
@@ -98,15 +98,15 @@ def resolve_references(
     ask: Ask,
     wanted: Callable[[Path], bool] = lambda path: True,
     known: Known | None = None,
-) -> Resolved:
+) -> SecretsResolved:
     """The tree with secrets in place of references. Never raises, whatever the tree is.
 
     What is not `wanted` is left as it is, and what is not in force is as if it were not there. `known` is what the same
     references gave before: it goes on being used where they give nothing now, but not for who may connect.
     """
     references = [(path, ref) for path, value in places(tree) if wanted(path) and (ref := _reference(value))]
-    found = Resolved(copy.deepcopy(tree) if references else tree)
-    asked: dict[tuple[Ref, Definition], list[Path]] = {}
+    found = SecretsResolved(copy.deepcopy(tree) if references else tree)
+    asked: dict[tuple[SecretRef, Definition], list[Path]] = {}
     for path, ref in references:
         if not in_force(tree, path):
             _put(found.tree, path, None)
@@ -114,7 +114,7 @@ def resolve_references(
         try:
             read = _read(tree, ref)
             asked.setdefault((read, definition(tree, read.source, read.provider)), []).append(path)
-        except Refused as refused:
+        except SecretRefused as refused:
             _fail(found, path, ref, refused)
     for key, answer in _answers(list(asked), lookup, ask).items():
         for path in asked[key]:
@@ -141,26 +141,28 @@ def _reference(value: Any) -> Mapping[str, Any] | None:
     return {"source": "env", "id": match[1]} if match else None
 
 
-def _read(tree: Any, value: Mapping[str, Any]) -> Ref:
+def _read(tree: Any, value: Mapping[str, Any]) -> SecretRef:
     source, id = value.get("source"), value.get("id")
     if source not in SOURCES:
-        raise Refused("the reference has no valid source", f"write it as {SHAPE}")
+        raise SecretRefused("the reference has no valid source", f"write it as {SHAPE}")
     if source == "store":
-        raise Refused('secrets from the "store" of OpenClaw are not supported', 'use source "env", "file" or "exec"')
+        raise SecretRefused(
+            'secrets from the "store" of OpenClaw are not supported', 'use source "env", "file" or "exec"'
+        )
     usual = section(tree, "secrets", "defaults").get(source, "default")
     provider = value.get("provider", usual)
     if not isinstance(provider, str) or not ALIAS.fullmatch(provider):
-        raise Refused("the reference has no valid provider", "name one of secrets.providers, in lower case")
+        raise SecretRefused("the reference has no valid provider", "name one of secrets.providers, in lower case")
     if unknown := sorted(map(str, set(value) - {"source", "provider", "id"})):
-        raise Refused(f'the reference has an unknown key "{unknown[0][:60]}"', f"write it as {SHAPE}")
+        raise SecretRefused(f'the reference has an unknown key "{unknown[0][:60]}"', f"write it as {SHAPE}")
     if not isinstance(id, str) or not _is_id(source, id.strip()):
         what = {
             "env": "the name of a variable, such as OPENAI_API_KEY",
             "file": 'a JSON pointer such as "/providers/openai/apiKey", or "value" for a file with mode singleValue',
             "exec": 'a name such as "vault/openai/api-key"',
         }[source]
-        raise Refused("the reference has no valid id", f"it must be {what}")
-    return Ref(source, provider, id.strip())
+        raise SecretRefused("the reference has no valid id", f"it must be {what}")
+    return SecretRef(source, provider, id.strip())
 
 
 def _is_id(source: str, id: str) -> bool:
@@ -172,58 +174,62 @@ def _is_id(source: str, id: str) -> bool:
 
 
 def _answers(
-    asked: list[tuple[Ref, Definition]], lookup: Lookup, ask: Ask
-) -> dict[tuple[Ref, Definition], str | Refused]:
-    answers: dict[tuple[Ref, Definition], str | Refused] = {}
+    asked: list[tuple[SecretRef, Definition]], lookup: Lookup, ask: Ask
+) -> dict[tuple[SecretRef, Definition], str | SecretRefused]:
+    answers: dict[tuple[SecretRef, Definition], str | SecretRefused] = {}
     outside: dict[tuple[str, Definition], list[str]] = {}
     for ref, source in asked:
-        if isinstance(source, Env):
+        if isinstance(source, EnvProvider):
             answers[ref, source] = _variable(ref, source, lookup)
         else:
             outside.setdefault((ref.provider, source), []).append(ref.id)
     given = ask(outside) if outside else {}
     for ref, source in asked:
-        if not isinstance(source, Env):
+        if not isinstance(source, EnvProvider):
             answers[ref, source] = _checked(ref, given[ref.provider, source])
     return answers
 
 
-def _variable(ref: Ref, source: Env, lookup: Lookup) -> str | Refused:
+def _variable(ref: SecretRef, source: EnvProvider, lookup: Lookup) -> str | SecretRefused:
     if source.allowlist is not None and ref.id not in source.allowlist:
         allow = f"add it to secrets.providers.{ref.provider}.allowlist"
-        return Refused(f"the environment variable {ref.id} is not in the provider's allowlist", allow)
+        return SecretRefused(f"the environment variable {ref.id} is not in the provider's allowlist", allow)
     where = "set it in the environment of the service, in .env beside the state, or under env.vars"
-    return lookup(ref.id) or Refused(f"the environment variable {ref.id} is not set", where)
+    return lookup(ref.id) or SecretRefused(f"the environment variable {ref.id} is not set", where)
 
 
-def _checked(ref: Ref, given: Mapping[str, Any] | Refused) -> str | Refused:
-    value = given if isinstance(given, Refused) else given.get(ref.id)
-    if isinstance(value, Refused) or (isinstance(value, str) and value.strip()):
+def _checked(ref: SecretRef, given: Mapping[str, Any] | SecretRefused) -> str | SecretRefused:
+    value = given if isinstance(given, SecretRefused) else given.get(ref.id)
+    if isinstance(value, SecretRefused) or (isinstance(value, str) and value.strip()):
         return value
     what = f'the {ref.source} provider "{ref.provider}" gave no text for the id "{ref.id}"'
-    return Refused(what, f"put it there, or correct the id; the provider is secrets.providers.{ref.provider}")
+    return SecretRefused(what, f"put it there, or correct the id; the provider is secrets.providers.{ref.provider}")
 
 
-def _take(found: Resolved, path: Path, key: tuple[Ref, Definition], answer: str | Refused, known: Known) -> None:
+def _take(
+    found: SecretsResolved, path: Path, key: tuple[SecretRef, Definition], answer: str | SecretRefused, known: Known
+) -> None:
     ref, source = key
-    unanswered = isinstance(source, Program)
+    unanswered = isinstance(source, ProgramProvider)
     written = {"source": ref.source, "provider": ref.provider, "id": ref.id}
     stale = known.get(key) if path[: len(DOOR)] != DOOR else None
     if isinstance(answer, str):
         _put(found.tree, path, answer)
-        if not isinstance(source, Env):
+        if not isinstance(source, EnvProvider):
             found.values[key] = answer
     elif stale is not None:
         _put(found.tree, path, stale)
         found.values[key] = stale
-        found.failures.append(Failure(path, str(answer), answer.way_out, True, unanswered))
+        found.failures.append(SecretFailure(path, str(answer), answer.way_out, True, unanswered))
     else:
         _fail(found, path, written, answer, unanswered)
 
 
-def _fail(found: Resolved, path: Path, ref: Mapping[str, Any], refused: Refused, unanswered: bool = False) -> None:
+def _fail(
+    found: SecretsResolved, path: Path, ref: Mapping[str, Any], refused: SecretRefused, unanswered: bool = False
+) -> None:
     _put(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
-    found.failures.append(Failure(path, str(refused), refused.way_out, unanswered=unanswered))
+    found.failures.append(SecretFailure(path, str(refused), refused.way_out, unanswered=unanswered))
 
 
 def _put(tree: Any, path: Path, value: Any) -> None:

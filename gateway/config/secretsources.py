@@ -17,9 +17,9 @@ from gateway.config.secretproviders import (
     MAX_IDS,
     Asked,
     Definition,
-    File,
-    Program,
-    Refused,
+    FileProvider,
+    ProgramProvider,
+    SecretRefused,
     from_file,
     from_program,
     request,
@@ -41,42 +41,46 @@ class Sources:
         self._lookup = lookup
         self._note = note
 
-    def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | Refused]:
+    def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | SecretRefused]:
         deadline = time.monotonic() + DEADLINE_S
-        programs = {key: ids for key, ids in asked.items() if isinstance(key[1], Program)}
-        found = {key: self._file(key[1], ids) for key, ids in asked.items() if isinstance(key[1], File)}
+        programs = {key: ids for key, ids in asked.items() if isinstance(key[1], ProgramProvider)}
+        found = {key: self._file(key[1], ids) for key, ids in asked.items() if isinstance(key[1], FileProvider)}
         if programs:
             with ThreadPoolExecutor(min(AT_ONCE, len(programs)), "secrets") as pool:
                 answers = [pool.submit(self._program, key, ids, deadline) for key, ids in programs.items()]
                 found |= {key: answer.result() for key, answer in zip(programs, answers, strict=True)}
         return found
 
-    def _file(self, source: File, ids: list[str]) -> Mapping[str, Any] | Refused:
+    def _file(self, source: FileProvider, ids: list[str]) -> Mapping[str, Any] | SecretRefused:
         path = expanded(source.path)
         self._note(path, None)
         try:
             data = read_private(path, source.max_bytes)
             self._note(path, data)
             return from_file(source, data, ids)
-        except Refused as refused:
+        except SecretRefused as refused:
             return refused
         except OSError as error:
-            return Refused(f"{path} cannot be read: {error.strerror}", "put the file there, readable for you")
+            return SecretRefused(f"{path} cannot be read: {error.strerror}", "put the file there, readable for you")
 
-    def _program(self, key: tuple[str, Definition], ids: list[str], deadline: float) -> Mapping[str, Any] | Refused:
+    def _program(
+        self, key: tuple[str, Definition], ids: list[str], deadline: float
+    ) -> Mapping[str, Any] | SecretRefused:
         name, source = key
-        assert isinstance(source, Program)
+        assert isinstance(source, ProgramProvider)
         try:
             if len(ids) > MAX_IDS:
-                raise Refused(f'"{name}" is asked for more than {MAX_IDS} secrets', "share them out over two providers")
+                raise SecretRefused(
+                    f'"{name}" is asked for more than {MAX_IDS} secrets', "share them out over two providers"
+                )
             check_command(source)
             env = {each: value for each in source.pass_env if (value := self._lookup(each)) is not None}
             output = run(name, source, env | dict(source.env), request(name, ids), deadline)
             return from_program(name, source, output, ids)
-        except Refused as refused:
+        except SecretRefused as refused:
             return refused
         except OSError as error:
-            return Refused(f"{source.command} cannot be run: {error.strerror}", "correct the command")
+            return SecretRefused(f"{source.command} cannot be run: {error.strerror}", "correct the command")
 
 
 def expanded(path: str) -> str:
@@ -90,7 +94,7 @@ def read_private(path: str, max_bytes: int) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         if os.path.islink(path):
-            raise Refused(f"{path} is a link", "name the file itself") from error
+            raise SecretRefused(f"{path} is a link", "name the file itself") from error
         raise
     try:
         _check_private(path, os.fstat(fd))
@@ -99,43 +103,47 @@ def read_private(path: str, max_bytes: int) -> bytes:
     finally:
         os.close(fd)
     if len(data) > max_bytes:
-        raise Refused(f"{path} is larger than {max_bytes} bytes", "raise the provider's maxBytes, or make it smaller")
+        raise SecretRefused(
+            f"{path} is larger than {max_bytes} bytes", "raise the provider's maxBytes, or make it smaller"
+        )
     return data
 
 
 def _check_private(path: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise Refused(f"{path} is no regular file", "name a file")
+        raise SecretRefused(f"{path} is no regular file", "name a file")
     if found.st_nlink > 1:
-        raise Refused(f"{path} has a second name (a hard link)", "copy it into a new file and name that one")
+        raise SecretRefused(f"{path} has a second name (a hard link)", "copy it into a new file and name that one")
     if found.st_uid != os.geteuid():
-        raise Refused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
+        raise SecretRefused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
     if found.st_mode & 0o077:
-        raise Refused(f"others may use {path}", f"run: chmod 600 {path}")
+        raise SecretRefused(f"others may use {path}", f"run: chmod 600 {path}")
 
 
-def check_command(source: Program) -> None:
+def check_command(source: ProgramProvider) -> None:
     """A program that nobody but its owner, who is the user or root, can exchange. Raises OSError and Refused."""
     path = expanded(source.command)
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
-        raise Refused(f"{path} is a link", f"name the program itself: {os.path.realpath(path)}")
+        raise SecretRefused(f"{path} is a link", f"name the program itself: {os.path.realpath(path)}")
     if not stat.S_ISREG(found.st_mode):
-        raise Refused(f"{path} is no program", "name a file")
+        raise SecretRefused(f"{path} is no program", "name a file")
     real, trusted = os.path.realpath(path), [os.path.realpath(expanded(each)) for each in source.trusted]
     if trusted and not any(os.path.commonpath((each, real)) == each for each in trusted):
-        raise Refused(f"{path} does not lie in one of the provider's trustedDirs", "move it there, or add its folder")
+        raise SecretRefused(
+            f"{path} does not lie in one of the provider's trustedDirs", "move it there, or add its folder"
+        )
     if found.st_mode & 0o022:
-        raise Refused(f"others may change {path}", f"run: chmod go-w {path}")
+        raise SecretRefused(f"others may change {path}", f"run: chmod go-w {path}")
     if found.st_uid not in (0, os.geteuid()):
-        raise Refused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
+        raise SecretRefused(f"{path} belongs to another user", f"make it that of uid {os.geteuid()}")
     folder = os.path.dirname(path)
     mode = os.stat(folder).st_mode
     if mode & 0o002 and not mode & stat.S_ISVTX:
-        raise Refused(f"everybody may put another program at {path}", f"run: chmod o-w {folder}")
+        raise SecretRefused(f"everybody may put another program at {path}", f"run: chmod o-w {folder}")
 
 
-def run(name: str, source: Program, env: Mapping[str, str], said: bytes, deadline: float) -> bytes:
+def run(name: str, source: ProgramProvider, env: Mapping[str, str], said: bytes, deadline: float) -> bytes:
     """What the program prints. It and all that it has started in its group are gone afterwards.
 
     Raises OSError, and Refused when it fails, says too much, or takes too long. What it writes to stderr is thrown
@@ -168,7 +176,7 @@ def run(name: str, source: Program, env: Mapping[str, str], said: bytes, deadlin
     assert left is not None
     if left.si_code != os.CLD_EXITED or left.si_status:
         how = f"ended with code {left.si_status}" if left.si_code == os.CLD_EXITED else "was killed"
-        raise Refused(f'the program of "{name}" {how}', f"try it by hand: {source.command}")
+        raise SecretRefused(f'the program of "{name}" {how}', f"try it by hand: {source.command}")
     return output
 
 
@@ -176,7 +184,12 @@ class _Exchange:
     """What is said to a program and heard of it, with its bounds."""
 
     def __init__(
-        self, name: str, source: Program, ends: tuple[IO[bytes], IO[bytes], IO[bytes]], said: bytes, deadline: float
+        self,
+        name: str,
+        source: ProgramProvider,
+        ends: tuple[IO[bytes], IO[bytes], IO[bytes]],
+        said: bytes,
+        deadline: float,
     ) -> None:
         self._name, self._source = name, source
         self._ends = ends
@@ -211,7 +224,7 @@ class _Exchange:
         left = min(self._deadline, silence) - now
         if left <= 0:
             way_out = f"it has timeoutMs and noOutputTimeoutMs, {DEADLINE_S:.0f} s at most for all programs"
-            raise Refused(f'the program of "{self._name}" took too long', way_out)
+            raise SecretRefused(f'the program of "{self._name}" took too long', way_out)
         return left
 
     def _say(self) -> bool:
@@ -231,7 +244,7 @@ class _Exchange:
         self._output += chunk
         if len(self._output) > self._source.max_bytes:
             what = f'the program of "{self._name}" printed more than {self._source.max_bytes} bytes'
-            raise Refused(what, "raise the provider's maxOutputBytes, or let it print less")
+            raise SecretRefused(what, "raise the provider's maxOutputBytes, or let it print less")
         return bool(chunk)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.config.untyped import Unusable, rows, section, text, whole
-from gateway.link.spec import Tls, Way
+from gateway.link.spec import Route, Tls
 
 Secret = Callable[[str, Any], str]
 """A secret of the config at a place. Raises Unusable."""
@@ -128,11 +128,11 @@ def _is_amount(value: Any) -> bool:
     )
 
 
-def way(key: str, entry: Mapping[str, Any], secret: Secret) -> tuple[Way, dict[str, str]]:
+def way(key: str, entry: Mapping[str, Any], secret: Secret) -> tuple[Route, dict[str, str]]:
     """How a provider is reached, and headers for that. Raises Unusable."""
     request = entry.get("request")
     if request is None:
-        return Way(), {}
+        return Route(), {}
     place = f"{key}.request"
     if not isinstance(request, dict):
         raise Unusable(place, "not an object", "write it as {headers: …, auth: …, proxy: …, tls: …}")
@@ -145,7 +145,7 @@ def way(key: str, entry: Mapping[str, Any], secret: Secret) -> tuple[Way, dict[s
     }
     tls = _tls(f"{place}.tls", request.get("tls"), secret)
     proxy, proxy_tls = _proxy(f"{place}.proxy", request.get("proxy"), secret)
-    return Way(proxy, proxy_tls, tls), headers | _auth(f"{place}.auth", request.get("auth"), secret)
+    return Route(proxy, proxy_tls, tls), headers | _auth(f"{place}.auth", request.get("auth"), secret)
 
 
 def _auth(place: str, auth: Any, secret: Secret) -> dict[str, str]:

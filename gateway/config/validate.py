@@ -11,7 +11,7 @@ import msgspec
 from gateway.config import servers, tool_policy
 from gateway.config.fields import FIELDS, SECTIONS, Field, keys_of
 from gateway.config.openclaw import READ
-from gateway.config.parse import Locate, Path, Place, dotted, issue
+from gateway.config.parse import Locate, Path, TextPosition, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
 from gateway.config.secretmistakes import mistaken
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, alike
@@ -69,7 +69,7 @@ def validate(
 def from_environment(lookup: Callable[[str], str | None]) -> Config:
     """The defaults with what variables say; one that is wrong is as if it were not set."""
     values: dict[str, Any] = {}
-    _Check(lambda path, *, key=False: Place("")).override(values, lookup)
+    _Check(lambda path, *, key=False: TextPosition("")).override(values, lookup)
     return msgspec.convert(_nest(values), Config)
 
 

@@ -12,7 +12,7 @@ from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.spec import COMMAND, spoken
 from gateway.runs.ends import Owing
 from gateway.runs.service import StillActive
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Run, RunRequest
 
 if TYPE_CHECKING:
     from gateway.conversations.service import Conversations
@@ -26,7 +26,7 @@ class Commands:
         self._doing: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
         """Those that are being carried out, by the ids of their runs."""
 
-    async def do(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
+    async def do(self, id: str, key: str, request: RunRequest, command: Slash) -> tuple[Run, bool]:
         """Do what a chat's command says, and answer it; the caller has asked whether the client may.
 
         Raises SendDenied, QueueFull and StorageFailed.
@@ -37,7 +37,7 @@ class Commands:
             doing.add_done_callback(lambda _: self._doing.pop(id))
         return await asyncio.shield(doing)
 
-    async def _do(self, id: str, key: str, request: Request, command: Slash) -> tuple[Run, bool]:
+    async def _do(self, id: str, key: str, request: RunRequest, command: Slash) -> tuple[Run, bool]:
         conversations, agent = self._conversations, self._conversations.agent(key)
         if (known := await conversations.store.run(id)) is not None:
             return known, False

@@ -7,18 +7,18 @@ from msgspec import Struct
 from gateway.hub.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.frames import WireError, encode_error, encode_response
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 from gateway.sessions.records import Run
 
 
-class Outcome(Struct, rename="camel"):
+class RunOutcome(Struct, rename="camel"):
     run_id: str
     status: str
     summary: str
     result: dict[str, Any]
 
 
-def outcome(run: Run) -> Outcome | WireError:
+def outcome(run: Run) -> RunOutcome | WireError:
     if run.state in ("failed", "interrupted"):
         message = run.failure.message if run.failure else "the run was interrupted"
         retryable = run.failure is not None and run.failure.retryable
@@ -39,22 +39,22 @@ def outcome(run: Run) -> Outcome | WireError:
             "aborted": run.state == "aborted",
         },
     }
-    return Outcome(run.id, "ok", "aborted" if run.state == "aborted" else "completed", result)
+    return RunOutcome(run.id, "ok", "aborted" if run.state == "aborted" else "completed", result)
 
 
-class Owed:
+class DeferredReplies:
     """Implements `runs.owner.Audience`: answers the requests that were told only that their run is accepted."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    def begun(self, live: Live) -> None: ...
+    def begun(self, live: ActiveRun) -> None: ...
 
-    def happened(self, live: Live, event: Event) -> None: ...
+    def happened(self, live: ActiveRun, event: Event) -> None: ...
 
-    def anew(self, live: Live) -> None: ...
+    def anew(self, live: ActiveRun) -> None: ...
 
-    def ended(self, run: Run, live: Live | None) -> None:
+    def ended(self, run: Run, live: ActiveRun | None) -> None:
         what = outcome(run)
         for connection, id in run.waiting:
             text = encode_error(id, what) if isinstance(what, WireError) else encode_response(id, what)

@@ -41,7 +41,7 @@ class NotKept(Exception):
 
 
 @dataclass(frozen=True)
-class File:
+class Attachment:
     """One attached file."""
 
     name: str
@@ -74,7 +74,7 @@ def id_of(name: str, mime: str) -> str:
     return f"{head}---{uuid.uuid4()}{ending}" if (head := short.strip("_.")) else f"{uuid.uuid4()}{ending}"
 
 
-def keep(state: Path, files: Sequence[File]) -> list[Path]:
+def keep(state: Path, files: Sequence[Attachment]) -> list[Path]:
     """Write them all, or none. Raises NotKept."""
     folder, kept = state / FOLDER, list[Path]()
     try:
@@ -100,13 +100,13 @@ def drop(kept: Sequence[Path]) -> None:
             path.unlink()
 
 
-def told(text: str, files: Sequence[File], kept: Sequence[Path]) -> str:
+def told(text: str, files: Sequence[Attachment], kept: Sequence[Path]) -> str:
     """What the user said, and for the model where the files lie."""
     lines = [_line(file, path) for file, path in zip(files, kept, strict=True)]
     return "\n".join([text, *lines] if text.strip() else lines)
 
 
-def _line(file: File, path: Path) -> str:
+def _line(file: Attachment, path: Path) -> str:
     """One line that only ends where it ends, whatever the client calls the file."""
     name = "".join(
         " " if each == "]" or unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") else each
@@ -117,7 +117,7 @@ def _line(file: File, path: Path) -> str:
     return f"[media attached: {path} ({file.mime}){called}]"
 
 
-def _must_have_room(folder: Path, files: Sequence[File]) -> None:
+def _must_have_room(folder: Path, files: Sequence[Attachment]) -> None:
     sizes = list(_sizes(folder))
     if len(sizes) + len(files) > MAX_KEPT_FILES:
         raise NotKept(f"{folder} has {len(sizes)} files, and may have {MAX_KEPT_FILES}: delete some of them")

@@ -21,7 +21,7 @@ RECENT = 5
 
 
 @dataclass(frozen=True)
-class Seen:
+class AgentSessions:
     """Of one agent's sessions."""
 
     count: int = 0
@@ -30,13 +30,13 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Picture:
+class SessionCounts:
     at: int = 0
     """Milliseconds since 1970."""
-    agents: tuple[tuple[str, Seen], ...] = ()
+    agents: tuple[tuple[str, AgentSessions], ...] = ()
 
-    def of(self, agent: str) -> Seen:
-        return dict(self.agents).get(agent, Seen())
+    def of(self, agent: str) -> AgentSessions:
+        return dict(self.agents).get(agent, AgentSessions())
 
 
 class Overview:
@@ -45,13 +45,13 @@ class Overview:
     def __init__(self, store: Store, agents: Callable[[], Sequence[str]]) -> None:
         self._store = store
         self._agents = agents
-        self.picture = Picture()
+        self.picture = SessionCounts()
         """What was seen last."""
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
-    def latest(self) -> Picture:
+    def latest(self) -> SessionCounts:
         """What was seen last; if that is long ago, another look begins."""
         if self._looking is None and not self._closed and time.monotonic() - self._looked >= FRESH_S:
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="looking at the sessions")
@@ -69,13 +69,13 @@ class Overview:
     async def _look(self) -> None:
         try:
             agents = [(id, await self._see(id)) for id in self._agents()]
-            self.picture = Picture(int(time.time() * 1000), tuple(agents))
+            self.picture = SessionCounts(int(time.time() * 1000), tuple(agents))
         except StorageFailed as error:
             log.warning("sessions cannot be counted: %s", error)
         finally:
             self._looked = time.monotonic()
             self._looking = None
 
-    async def _see(self, agent: str) -> Seen:
+    async def _see(self, agent: str) -> AgentSessions:
         page = await self._store.sessions(Filter(agent=agent), RECENT)
-        return Seen(page.total, tuple((each.key, each.updated) for each in page.sessions))
+        return AgentSessions(page.total, tuple((each.key, each.updated) for each in page.sessions))

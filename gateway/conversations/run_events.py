@@ -15,9 +15,9 @@ from gateway.aio.tasks import Tasks
 from gateway.conversations.broadcast import Others, Wants, broadcast
 from gateway.handover.told import Told
 from gateway.hub.hub import Connection, Hub
-from gateway.link.messages import Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void, Waiting
+from gateway.link.messages import Discarded, Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Waiting
 from gateway.link.spec import COMPACTION, Message
-from gateway.runs.active import Live, thoughts
+from gateway.runs.active import ActiveRun, thoughts
 from gateway.runs.ends import BROKEN
 from gateway.runs.heard import Heard
 from gateway.sessions.database import StorageFailed
@@ -40,7 +40,7 @@ Verbose = Callable[[str], Awaitable[bool]]
 """Whether a session shows its tools to clients of protocol 3. Raises StorageFailed."""
 
 
-class Telling:
+class RunEvents:
     """Implements `runs.owner.Audience`."""
 
     def __init__(self, hub: Hub, verbose: Verbose | None = None, memory: Told | None = None) -> None:
@@ -51,11 +51,11 @@ class Telling:
         self._told: dict[str, Heard] = {}
         self._tasks = Tasks(log)
 
-    def begun(self, live: Live) -> None:
+    def begun(self, live: ActiveRun) -> None:
         self._know(live).note()
         self._send("chat", live.run, live.seq, {"state": "status", "phase": "starting_model"}, since=4)
 
-    def happened(self, live: Live, event: Event) -> None:
+    def happened(self, live: ActiveRun, event: Event) -> None:
         told = self._know(live)
         if event.seq < told.skip:
             return  # another process has told it
@@ -74,7 +74,7 @@ class Telling:
             case Started(provider=provider, model=model):
                 asked = {"phase": "model", "provider": provider, "model": model}
                 self._agent(told, event, "lifecycle", asked, since=4)
-            case Void():
+            case Discarded():
                 told.void()
             case Said(message=message) if message.get("role") == "assistant":
                 self._flush(told, text_of(message), thoughts(message))
@@ -97,7 +97,7 @@ class Telling:
                 self._agent(told, event, "tool", result_)
         told.note()
 
-    def anew(self, live: Live) -> None:
+    def anew(self, live: ActiveRun) -> None:
         if (told := self._told.get(live.run.id)) is not None:
             told.begin_again()
         else:
@@ -106,7 +106,7 @@ class Telling:
         if told.timer is None:
             told.timer = asyncio.get_running_loop().call_later(ANEW_S, self._flush_now, told)
 
-    def ended(self, run: Run, live: Live | None) -> None:
+    def ended(self, run: Run, live: ActiveRun | None) -> None:
         seq = run.seq
         try:
             if (told := self._told.pop(run.id, None)) is not None:
@@ -132,7 +132,7 @@ class Telling:
                 self._flush_now(told)
             told.leave()
 
-    def _know(self, live: Live) -> Heard:
+    def _know(self, live: ActiveRun) -> Heard:
         if (told := self._told.get(live.run.id)) is None:
             told = self._told[live.run.id] = Heard(live, self._hub, self._memory)
             if self._verbose is not None:

@@ -13,29 +13,29 @@ from functools import partial
 from typing import Any
 
 from gateway.aio.opening import Opening
-from gateway.aio.tasks import Tasks, whole
+from gateway.aio.tasks import Tasks, shielded
 from gateway.config import catalog
 from gateway.config.models import refuse
 from gateway.config.substitute import Lookup
 from gateway.config.untyped import section
 from gateway.conversations.commands import Commands
-from gateway.conversations.deferred_answers import Owed
-from gateway.conversations.overview import Overview, Picture
-from gateway.conversations.run_events import Telling, tell_injected
-from gateway.conversations.session_events import Changes
+from gateway.conversations.deferred_answers import DeferredReplies
+from gateway.conversations.overview import Overview, SessionCounts
+from gateway.conversations.run_events import RunEvents, tell_injected
+from gateway.conversations.session_events import SessionEvents
 from gateway.files.paths import Paths
 from gateway.handover.told import Told
 from gateway.hub.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
 from gateway.protocol.scopes import READ
-from gateway.runs.following import BEGINNING, Following, Place, Reader
+from gateway.runs.following import BEGINNING, Cursor, Reader, RunTexts
 from gateway.runs.service import Runs, StillActive
 from gateway.runs.spec import Specifier
 from gateway.sessions import keys
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import BESIDE, Request, Row, Run, Session, Summary
-from gateway.sessions.shown import Moment
+from gateway.sessions.records import BESIDE, MessageRow, Run, RunRequest, Session, Summary
+from gateway.sessions.shown import RowContext
 from gateway.sessions.store import Store
 from gateway.sessions.transactions import SendDenied
 from gateway.sessions.transcripts import SessionChanged
@@ -69,15 +69,15 @@ class Conversations:
         self.tree = tree
         self.environment = environment
         self._opening = Opening(self._open, "opening the database", log)
-        self._following = Following(self.runs.live)
-        self.changes = Changes(hub, self.store, partial(self.moment, titled=True, previewed=True), told)
+        self._following = RunTexts(self.runs.live)
+        self.changes = SessionEvents(hub, self.store, partial(self.moment, titled=True, previewed=True), told)
         """What clients hear of sessions."""
         self._tasks = Tasks(log)
         self.commands = Commands(self, self._tasks, self._owing)
         """What is asked for in chats."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
-        self._telling = Telling(hub, self._is_verbose, told)
-        self.runs.audience += [self._telling, Owed(hub), self.changes, self._following]
+        self._telling = RunEvents(hub, self._is_verbose, told)
+        self.runs.audience += [self._telling, DeferredReplies(hub), self.changes, self._following]
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
@@ -140,19 +140,19 @@ class Conversations:
         """Whose session it is."""
         return keys.owner(key, catalog.default_id(self.tree()))
 
-    def picture(self) -> Picture:
+    def picture(self) -> SessionCounts:
         """How many sessions there are, as it was seen lately; nothing while the database is not open."""
-        return self._overview.latest() if self.open else Picture()
+        return self._overview.latest() if self.open else SessionCounts()
 
     def active(self, key: str) -> list[str]:
         """The runs of a session that go on, or wait."""
         running = self.runs.running(key)
         return [*([running] if running else []), *self.runs.waiting(key)]
 
-    def moment(self, session: Session, summary: Summary | None, *, titled: bool, previewed: bool) -> Moment:
+    def moment(self, session: Session, summary: Summary | None, *, titled: bool, previewed: bool) -> RowContext:
         """What a row of the session says beside what is stored."""
         tree = self.tree()
-        return Moment(
+        return RowContext(
             tree,
             catalog.main_session(tree, session.agent),
             _now(),
@@ -162,7 +162,7 @@ class Conversations:
             previewed,
         )
 
-    @whole
+    @shielded
     async def patch(self, key: str, change: Change, *, expected: str | None = None) -> Session:
         """Set a session's entry; it is made if there was none. As `Store.patch`, and clients hear of it."""
         before = await self.store.session(key)
@@ -172,7 +172,7 @@ class Conversations:
         self.changes.tell(key, "patch" if before else "create", **more)
         return session
 
-    @whole
+    @shielded
     async def reset(self, key: str, *, expected: str | None = None) -> Session:
         """Begin anew under the same key; what goes on or waits is ended first.
 
@@ -184,7 +184,7 @@ class Conversations:
         self.changes.tell(key, "reset")
         return session
 
-    @whole
+    @shielded
     async def delete(self, key: str, *, transcript: bool = True, expected: str | None = None) -> Session | None:
         """As `reset`; None if there was no such session."""
         await self._expect(key, expected)
@@ -194,7 +194,7 @@ class Conversations:
             self.changes.tell_deleted(session)
         return session
 
-    @whole
+    @shielded
     async def compact(self, key: str, keep: int) -> int | None:
         """Forget all but the last messages, as `Store.compact`."""
         forgotten = await self.store.compact(key, keep)
@@ -204,7 +204,7 @@ class Conversations:
 
     async def sum_up(self, key: str, limit_s: float) -> Run | None:
         """Have a model sum up what was said, beside the chat; the run as it is when it is over, or the time is."""
-        request = Request({}, lane=BESIDE, compact="")
+        request = RunRequest({}, lane=BESIDE, compact="")
         run, _ = await self.runs.submit(str(uuid.uuid4()), key, self.agent(key), request)
         ended = await self.runs.wait(run.id, limit_s)
         if ended is not None and ended.state == "done":
@@ -230,9 +230,9 @@ class Conversations:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
-    @whole
+    @shielded
     async def submit(
-        self, id: str, key: str, request: Request, owed: tuple[str, str] | None = None
+        self, id: str, key: str, request: RunRequest, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
         """A message for a session, by its canonical key; False if the id is known. Raises SendDenied, QueueFull and
         StorageFailed.
@@ -252,7 +252,7 @@ class Conversations:
         if session is not None and session.entry.get("sendPolicy") == "deny":
             raise SendDenied
 
-    def follow(self, id: str, place: Place = BEGINNING) -> Reader:
+    def follow(self, id: str, place: Cursor = BEGINNING) -> Reader:
         """What a run says, from its beginning, or from where a reader in another process was, if nothing has been heard
         of the run in this one. You must `close` it, and `catch_up`."""
         return self._following.read(id, place)
@@ -262,8 +262,8 @@ class Conversations:
         await self.ready()
         self._following.settle(id, await self.store.run(id))
 
-    @whole
-    async def inject(self, key: str, message: Message) -> Row | None:
+    @shielded
+    async def inject(self, key: str, message: Message) -> MessageRow | None:
         """Add a message that nobody was asked for; None if there is no such session. Raises StorageFailed."""
         await self.ready()
         with self._owing():

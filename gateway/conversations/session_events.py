@@ -19,11 +19,11 @@ from gateway.handover.told import Told
 from gateway.hub.hub import Hub
 from gateway.link.messages import Event
 from gateway.protocol.scopes import READ
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, Session, Summary
-from gateway.sessions.shown import Moment
+from gateway.sessions.shown import RowContext
 from gateway.sessions.store import Store
 
 log = logging.getLogger("gateway.sessions")
@@ -35,7 +35,7 @@ LEAVE_S = 1.0
 MAX_MESSAGES = 100
 """Of one run that are told one by one; a page reads the rest from the history."""
 
-Look = Callable[[Session, Summary | None], Moment]
+Look = Callable[[Session, Summary | None], RowContext]
 """What a row says of a session beside what is stored, as it is now."""
 
 
@@ -49,7 +49,7 @@ class _Due:
     """Those that may have brought messages."""
 
 
-class Changes:
+class SessionEvents:
     """Implements `runs.owner.Audience`."""
 
     def __init__(self, hub: Hub, store: Store, look: Look, memory: Told | None = None) -> None:
@@ -66,16 +66,16 @@ class Changes:
 
     # -- runs.owner.Audience ---------------------------------------------------------------------------------------
 
-    def begun(self, live: Live) -> None:
+    def begun(self, live: ActiveRun) -> None:
         self._soon(live.run.session, {"phase": "start", "runId": live.run.id}, live.run)
 
-    def happened(self, live: Live, event: Event) -> None: ...
+    def happened(self, live: ActiveRun, event: Event) -> None: ...
 
-    def anew(self, live: Live) -> None:
+    def anew(self, live: ActiveRun) -> None:
         if self._memory is not None and live.run.id not in self._told:
             self._told[live.run.id] = self._memory.messages(live.run.id)
 
-    def ended(self, run: Run, live: Live | None) -> None:
+    def ended(self, run: Run, live: ActiveRun | None) -> None:
         phase = "error" if run.state in ("failed", "interrupted") else "end"
         self._soon(run.session, {"phase": phase, "runId": run.id}, run)
 

@@ -12,8 +12,8 @@ from gateway.client.served import judge
 from gateway.config import files, leftovers
 from gateway.config.guard import guard
 from gateway.config.validate import SECRET_VARIABLES
-from gateway.doctor.inotify import Usage, usage
-from gateway.doctor.storage import Room, room
+from gateway.doctor.inotify import InotifyUsage, usage
+from gateway.doctor.storage import FreeSpace, room
 from gateway.errors import NotRunning, TimedOut
 from gateway.files.paths import Paths
 from gateway.lifecycle.peer import PLAINTEXT
@@ -50,7 +50,7 @@ class Evidence:
     """None where no user manager answers."""
     installed: bool = False
     """Whether the gateway's unit files that `install` wrote are there."""
-    outdated: tuple[installation.Change, ...] = ()
+    outdated: tuple[installation.UnitChange, ...] = ()
     """What `install` would change now."""
     sandbox_refusal: str | None = None
     """Why `install` left the namespaces out of the gateway's sandbox."""
@@ -70,7 +70,7 @@ class Evidence:
     """Those of `listen` on which nobody listens."""
     holders: tuple[Holder, ...] = ()
     linger: bool | None = None
-    inotify: Usage = Usage()
+    inotify: InotifyUsage = InotifyUsage()
     database: Checkup | None = None
     """None when there is none yet."""
     readers: tuple[Holder, ...] = ()
@@ -78,7 +78,7 @@ class Evidence:
     hindrances: tuple[Hindrance, ...] = ()
     memory_bound: bool | None = None
     """Whether systemd can bound the agent's memory; None where the agent does not run."""
-    storage: Room | None = None
+    storage: FreeSpace | None = None
     """None when the state folder is not there yet."""
     uid: int = 1000
     public: tuple[str, ...] = ()
@@ -173,7 +173,7 @@ def _units(env: Mapping[str, str]) -> state.UnitStates | None:
         return None
 
 
-def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.Change, ...]:
+def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.UnitChange, ...]:
     """Against what is installed of addresses, variables and namespaces: those are choices, and no sign of age."""
     addresses = installation.installed_addresses(folder)
     refusal = sandbox.refusal_on_disk(folder)

@@ -8,7 +8,7 @@ PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
-class Usage:
+class InotifyUsage:
     """Of the current user; a limit of None is unknown."""
 
     instances: int = 0
@@ -17,7 +17,7 @@ class Usage:
     max_watches: int | None = None
 
 
-def usage(proc: Path = PROC, uid: int | None = None) -> Usage:
+def usage(proc: Path = PROC, uid: int | None = None) -> InotifyUsage:
     owner = os.getuid() if uid is None else uid
     instances = watches = 0
     for process in proc.iterdir():
@@ -26,7 +26,7 @@ def usage(proc: Path = PROC, uid: int | None = None) -> Usage:
             instances += len(found)
             watches += sum(found)
     limits = proc / "sys/fs/inotify"
-    return Usage(instances, _limit(limits / "max_user_instances"), watches, _limit(limits / "max_user_watches"))
+    return InotifyUsage(instances, _limit(limits / "max_user_instances"), watches, _limit(limits / "max_user_watches"))
 
 
 def _instances(process: Path, owner: int) -> list[int]:

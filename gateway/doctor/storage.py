@@ -6,21 +6,21 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Room:
+class FreeSpace:
     writable: bool
     free_bytes: int
     free_inodes: int | None
     """None for file systems that do not count them."""
 
 
-def room(folder: Path) -> Room | None:
+def room(folder: Path) -> FreeSpace | None:
     """None when the folder is not there."""
     try:
         facts = os.statvfs(folder)
     except FileNotFoundError:
         return None
     except OSError:
-        return Room(False, 0, None)
+        return FreeSpace(False, 0, None)
     read_only = bool(facts.f_flag & os.ST_RDONLY)
     writable = not read_only and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
-    return Room(writable, facts.f_bavail * facts.f_frsize, facts.f_favail if facts.f_files else None)
+    return FreeSpace(writable, facts.f_bavail * facts.f_frsize, facts.f_favail if facts.f_files else None)

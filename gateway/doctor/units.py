@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding, Severity
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SOCKET
-from gateway.units.installation import Change
+from gateway.units.installation import UnitChange
 from gateway.units.sandbox import FAILURES
 from gateway.units.state import START_S, UnitState
 
@@ -63,7 +63,7 @@ def agent_missing(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("problem", "the agent is not installed", detail, "openclaw-gateway install --now")
 
 
-def _is_agent_missing(change: Change) -> bool:
+def _is_agent_missing(change: UnitChange) -> bool:
     return change.kind == "write" and change.unit in (AGENT_SERVICE, AGENT_SOCKET)
 
 

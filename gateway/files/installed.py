@@ -76,7 +76,7 @@ class Installation:
         return self.replaced(self.look())
 
 
-class Guard(importlib.abc.MetaPathFinder):
+class ImportGuard(importlib.abc.MetaPathFinder):
     """Refuses to import more of this program once its files were replaced: half of each version is neither."""
 
     def __init__(self, installation: Installation) -> None:

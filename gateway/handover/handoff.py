@@ -18,7 +18,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """Of all connections together; who does not fit is closed."""
 
 
-class Answer(Struct, frozen=True, array_like=True):
+class PendingAnswer(Struct, frozen=True, array_like=True):
     """An answer over HTTP that was left before its end."""
 
     path: str
@@ -37,17 +37,17 @@ class Answer(Struct, frozen=True, array_like=True):
         return len(self.state) + len(self.unsent)
 
 
-class Parting(Struct, frozen=True):
+class Handoff(Struct, frozen=True):
     left_at: float
     """Monotonic seconds; from then on no client was read."""
     held: dict[int, Held] = {}
     """By the id of the ledger."""
-    answers: dict[str, Answer] = {}
+    answers: dict[str, PendingAnswer] = {}
     """By the name of the connection's descriptor; an HTTP connection without one is idle."""
     version: int = VERSION
 
 
-def write(parting: Parting) -> int:
+def write(parting: Handoff) -> int:
     """A descriptor, close-on-exec. Raise OSError if there is no memory for it."""
     fd = os.memfd_create("openclaw-gateway-parting", os.MFD_CLOEXEC)
     try:
@@ -59,7 +59,7 @@ def write(parting: Parting) -> int:
     return fd
 
 
-def read(fd: int) -> Parting | None:
+def read(fd: int) -> Handoff | None:
     """Empties and closes it. None for what another version has written: its connections cannot be gone on with.
 
     Whoever dies from here on has taken it: what was read and is passed on here must not be served a second time.
@@ -69,7 +69,7 @@ def read(fd: int) -> Parting | None:
         data = file.read()
         file.truncate(0)
     try:
-        parting = msgspec.msgpack.decode(data, type=Parting)
+        parting = msgspec.msgpack.decode(data, type=Handoff)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return parting if parting.version in READABLE else None

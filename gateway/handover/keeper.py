@@ -18,14 +18,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.handover import handoff as parting
-from gateway.handover.handoff import MAX_BYTES, Answer, Parting
-from gateway.handover.ledger import SLOTS, Entry, Found, Ledger, Unreadable
+from gateway.handover.handoff import MAX_BYTES, Handoff, PendingAnswer
+from gateway.handover.ledger import SLOTS, Entry, InheritedEntry, Ledger, UnreadableLedger
 from gateway.handover.verdict import Held
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.peer import Peer
 from gateway.systemd.descriptors import CONNECTION, LEDGER, PARTING, Inherited
-from gateway.systemd.fdstore import Store
+from gateway.systemd.fdstore import FdStore
 from gateway.systemd.notify import Notifier
 
 log = logging.getLogger("gateway.handover")
@@ -45,7 +45,7 @@ class Who(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A fingerprint of what the gateway asked of clients when this one came."""
 
 
-class Keepable(Protocol):
+class KeepableConnection(Protocol):
     """A carrier whose connection can outlive the process."""
 
     @property
@@ -59,11 +59,11 @@ class Keepable(Protocol):
 
 
 @dataclass(frozen=True)
-class Left:
+class InheritedConnection:
     """A connection that a predecessor has left, as far as it can be known."""
 
     fd: int
-    found: Found | None
+    found: InheritedEntry | None
     """None: it is in no ledger that could be read."""
     held: Held | None
 
@@ -72,19 +72,19 @@ class Left:
 class Keeper:
     notifier: Notifier
     inherited: Inherited
-    before: Parting | None = None
+    before: Handoff | None = None
     """What the predecessor said when it left; None after a crash, and at a first start."""
     store_size: int | None = None
     """How many descriptors systemd keeps for us, once that is known."""
     gone: int = 0
     """Connections of the predecessor that did not come with this process: their clients have left meanwhile."""
-    _kept: dict[int, tuple[Connection, Keepable]] = field(default_factory=dict)
+    _kept: dict[int, tuple[Connection, KeepableConnection]] = field(default_factory=dict)
     _told: bool = False
     _last: tuple[AuthPolicy | None, str] = (None, "")
     """The policy of the latest fingerprint."""
 
     def __post_init__(self) -> None:
-        self._store = Store(self.notifier)
+        self._store = FdStore(self.notifier)
         others = self.inherited.others
         if PARTING in others:
             self.before = parting.read(others[PARTING])
@@ -96,7 +96,7 @@ class Keeper:
         if inherited is not None:
             try:
                 return Ledger(inherited)
-            except Unreadable as why:
+            except UnreadableLedger as why:
                 log.warning("connections of the predecessor cannot be gone on with: its ledger: %s", str(why))
                 self._store.remove(LEDGER)
                 os.close(inherited)
@@ -112,7 +112,7 @@ class Keeper:
         needed = len(self._kept) + OTHERS
         return self._store.available and (self.store_size is None or needed <= self.store_size)
 
-    def keep(self, connection: Connection, carrier: Keepable, policy: AuthPolicy) -> None:
+    def keep(self, connection: Connection, carrier: KeepableConnection, policy: AuthPolicy) -> None:
         """A new client: its connection shall outlive this process, if it can and there is room."""
         assert connection.peer is not None
         if not carrier.keepable:
@@ -126,7 +126,7 @@ class Keeper:
             self._told = True
             log.warning("no more connections can be kept over a restart; further ones will be closed then")
 
-    def resume(self, connection: Connection, carrier: Keepable, entry: Entry) -> None:
+    def resume(self, connection: Connection, carrier: KeepableConnection, entry: Entry) -> None:
         """One that has its entry, and its place in the store, from before."""
         if not carrier.keepable:  # it has ended before it was its turn
             self.discard(entry)
@@ -163,31 +163,31 @@ class Keeper:
 
     # -- coming ----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> list[Left]:
+    def _look(self) -> list[InheritedConnection]:
         fds = dict(self.inherited.connections)
         held = self.before.held if self.before else {}
-        left: list[Left] = []
+        left: list[InheritedConnection] = []
         for found in list(self.ledger.found()):
             fd = fds.pop(_name(found.entry.id), None)
             if fd is None:
                 found.entry.remove()
                 self.gone += 1
             else:
-                left.append(Left(fd, found, held.get(found.entry.id)))
+                left.append(InheritedConnection(fd, found, held.get(found.entry.id)))
         for name, fd in fds.items():
             self._store.remove(name)
             number = name.removeprefix(CONNECTION)
-            left.append(Left(fd, None, held.get(int(number)) if number.isdecimal() else None))
+            left.append(InheritedConnection(fd, None, held.get(int(number)) if number.isdecimal() else None))
         return left
 
-    def left(self) -> list[Left]:
+    def left(self) -> list[InheritedConnection]:
         """All connections that came with this process; the caller has them from here on."""
         left, self._left = self._left, []
         if self.before is not None:
             self.before = replace(self.before, held={})
         return left
 
-    def take_http(self) -> Iterator[tuple[int, Answer | None]]:
+    def take_http(self) -> Iterator[tuple[int, PendingAnswer | None]]:
         """HTTP connections of the predecessor, idle or with an answer to go on with; this process's alone from here on.
 
         If it was not the predecessor that left them, but one before, then it has perhaps read from them.
@@ -211,14 +211,14 @@ class Keeper:
             carrier.stop_reading()
 
     def part(
-        self, left_at: float, http: Mapping[str, int], answers: Mapping[str, Answer] = {}
+        self, left_at: float, http: Mapping[str, int], answers: Mapping[str, PendingAnswer] = {}
     ) -> list[tuple[str, int]]:
         """Nothing may be read or written after this. Returns the descriptors for a successor in this very process.
 
         systemd gets those that it has not yet: where it has the rest, they are for a successor in another process.
         """
         held, room = self._hold()
-        fitting: dict[str, Answer] = {}
+        fitting: dict[str, PendingAnswer] = {}
         for name, answer in answers.items():
             if answer.size <= room:
                 fitting[name] = answer
@@ -226,7 +226,7 @@ class Keeper:
         http = {name: fd for name, fd in http.items() if name in fitting or name not in answers}
         passed = [(LEDGER, self.ledger.fd)]
         try:
-            passed.append((PARTING, parting.write(Parting(left_at, held, fitting))))
+            passed.append((PARTING, parting.write(Handoff(left_at, held, fitting))))
         except OSError as error:
             log.error("what is under way for %d clients cannot be passed on; they are dropped: %s", len(held), error)
             for id in held:

@@ -45,7 +45,7 @@ _UNKNOWN = 2**64 - 1
 """As much as is never read of a connection."""
 
 
-class Unreadable(Exception):
+class UnreadableLedger(Exception):
     """A ledger of another version, or none at all; `str()` says which."""
 
 
@@ -85,7 +85,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Found:
+class InheritedEntry:
     """What a predecessor has left of one connection."""
 
     entry: Entry
@@ -101,7 +101,7 @@ class Ledger:
         if inherited is None:
             os.truncate(self.fd, size)
         elif os.fstat(self.fd).st_size != size:
-            raise Unreadable(f"{os.fstat(self.fd).st_size} bytes instead of {size}")
+            raise UnreadableLedger(f"{os.fstat(self.fd).st_size} bytes instead of {size}")
         self.memory = mmap.mmap(self.fd, size)
         if inherited is None:
             self.memory[: _HEADER.size] = _HEADER.pack(_MAGIC, VERSION, SLOTS, 1, os.urandom(KEY_BYTES))
@@ -135,7 +135,7 @@ class Ledger:
         self._taken[slot] = id
         return Entry(self, slot, id)
 
-    def found(self) -> Iterator[Found]:
+    def found(self) -> Iterator[InheritedEntry]:
         """All that is whole. A slot that is torn was never finished, and its connection never stored."""
         for slot, id in list(self._taken.items()):
             at = _start_of(slot)
@@ -143,7 +143,7 @@ class Ledger:
             who = self.memory[at + _TEXT_AT : at + _TEXT_AT + min(length, MAX_WHO)]
             if length <= MAX_WHO and zlib.crc32(who, _seed(id)) == checksum:
                 points = tuple(self._points(at, id))
-                yield Found(Entry(self, slot, id, turn=self._older(at, id)), who, points)
+                yield InheritedEntry(Entry(self, slot, id, turn=self._older(at, id)), who, points)
             else:
                 self.free(at, id)
 
@@ -183,11 +183,11 @@ class Ledger:
     def _read_header(self) -> tuple[int, bytes]:
         magic, version, slots, next_id, key = _HEADER.unpack_from(self.memory, 0)
         if magic != _MAGIC:
-            raise Unreadable("it is no ledger")
+            raise UnreadableLedger("it is no ledger")
         if version != VERSION or slots != SLOTS:
-            raise Unreadable(f"version {version} with {slots} slots, and this is version {VERSION} with {SLOTS}")
+            raise UnreadableLedger(f"version {version} with {slots} slots, and this is version {VERSION} with {SLOTS}")
         if not 0 < next_id < _MAX_ID:
-            raise Unreadable(f"its next connection is number {next_id}")
+            raise UnreadableLedger(f"its next connection is number {next_id}")
         return next_id, key
 
 

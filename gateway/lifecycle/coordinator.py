@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from gateway.lifecycle.phases import Allowance, Event, Phase, State, Way, step
+from gateway.lifecycle.phases import Allowance, Phase, PhaseEvent, State, Way, step
 from gateway.report import RestartTicket
 
 log = logging.getLogger("gateway.restart")
@@ -47,13 +47,13 @@ class Coordinator:
         return self.state.phase
 
     def ready(self) -> None:
-        self._step(Event.READY)
+        self._step(PhaseEvent.READY)
 
     def idle(self) -> None:
         self._idle.set()
 
     def left(self) -> None:
-        self._step(Event.LEFT)
+        self._step(PhaseEvent.LEFT)
 
     def request_restart(self, reason: str) -> RestartTicket:
         if self.phase in (Phase.LEAVING, Phase.GONE):
@@ -63,7 +63,7 @@ class Coordinator:
         self.reason = reason
         self.problem = None
         log.info("restart requested (%s)", reason)
-        self._step(Event.RESTART)
+        self._step(PhaseEvent.RESTART)
         pause = self.allowance.wait(self._clock())
         if pause:
             return RestartTicket("deferred", self.boot_id, f"restarts came too fast; this one waits {pause:.1f} s")
@@ -76,7 +76,7 @@ class Coordinator:
         if self.state.way is not Way.STOP:
             self.reason = reason
             log.info("stopping (%s)", reason)
-        self._step(Event.STOP)
+        self._step(PhaseEvent.STOP)
 
     async def leaving(self) -> Way:
         """Wait until it is time to leave. The way may still become STOP afterwards: read `state` at the end."""
@@ -84,7 +84,7 @@ class Coordinator:
         assert self.state.way is not None
         return self.state.way
 
-    def _step(self, event: Event) -> None:
+    def _step(self, event: PhaseEvent) -> None:
         self.state = step(self.state, event)
         if self.phase is Phase.DEFERRED and self._deferral is None:
             self._deferral = asyncio.get_running_loop().create_task(self._defer(), name="restart deferral")
@@ -100,7 +100,7 @@ class Coordinator:
             log.error("no restart: the installed program cannot start, this process goes on: %s", problem)
             self.problem = problem
             self._deferral = None
-            self._step(Event.UNFIT)
+            self._step(PhaseEvent.UNFIT)
             return
         try:
             async with asyncio.timeout(self._deferral_s()):
@@ -111,7 +111,7 @@ class Coordinator:
             log.warning(
                 "restarting although %d request(s) are still running: the deferral budget is spent", self._busy()
             )
-        self._step(Event.IDLE)
+        self._step(PhaseEvent.IDLE)
 
     async def _safely_rehearsed(self) -> str | None:
         try:

@@ -32,7 +32,7 @@ class Way(StrEnum):
     """Become the new image in the same pid."""
 
 
-class Event(StrEnum):
+class PhaseEvent(StrEnum):
     READY = "ready"
     RESTART = "restart"
     IDLE = "idle"
@@ -51,24 +51,24 @@ class State:
 
 _STOPPING = State(Phase.LEAVING, Way.STOP)
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (State(), Event.READY): State(Phase.RUNNING),
-    (State(), Event.RESTART): State(Phase.STARTING, Way.REEXEC),
-    (State(), Event.STOP): _STOPPING,
-    (State(Phase.STARTING, Way.REEXEC), Event.READY): State(Phase.DEFERRED, Way.REEXEC),
-    (State(Phase.STARTING, Way.REEXEC), Event.STOP): _STOPPING,
-    (State(Phase.RUNNING), Event.RESTART): State(Phase.DEFERRED, Way.REEXEC),
-    (State(Phase.RUNNING), Event.STOP): _STOPPING,
-    (State(Phase.DEFERRED, Way.REEXEC), Event.IDLE): State(Phase.LEAVING, Way.REEXEC),
-    (State(Phase.DEFERRED, Way.REEXEC), Event.UNFIT): State(Phase.RUNNING),
-    (State(Phase.DEFERRED, Way.REEXEC), Event.STOP): _STOPPING,
-    (State(Phase.LEAVING, Way.REEXEC), Event.STOP): _STOPPING,
-    (State(Phase.LEAVING, Way.REEXEC), Event.LEFT): State(Phase.GONE, Way.REEXEC),
-    (_STOPPING, Event.LEFT): State(Phase.GONE, Way.STOP),
+TRANSITIONS: dict[tuple[State, PhaseEvent], State] = {
+    (State(), PhaseEvent.READY): State(Phase.RUNNING),
+    (State(), PhaseEvent.RESTART): State(Phase.STARTING, Way.REEXEC),
+    (State(), PhaseEvent.STOP): _STOPPING,
+    (State(Phase.STARTING, Way.REEXEC), PhaseEvent.READY): State(Phase.DEFERRED, Way.REEXEC),
+    (State(Phase.STARTING, Way.REEXEC), PhaseEvent.STOP): _STOPPING,
+    (State(Phase.RUNNING), PhaseEvent.RESTART): State(Phase.DEFERRED, Way.REEXEC),
+    (State(Phase.RUNNING), PhaseEvent.STOP): _STOPPING,
+    (State(Phase.DEFERRED, Way.REEXEC), PhaseEvent.IDLE): State(Phase.LEAVING, Way.REEXEC),
+    (State(Phase.DEFERRED, Way.REEXEC), PhaseEvent.UNFIT): State(Phase.RUNNING),
+    (State(Phase.DEFERRED, Way.REEXEC), PhaseEvent.STOP): _STOPPING,
+    (State(Phase.LEAVING, Way.REEXEC), PhaseEvent.STOP): _STOPPING,
+    (State(Phase.LEAVING, Way.REEXEC), PhaseEvent.LEFT): State(Phase.GONE, Way.REEXEC),
+    (_STOPPING, PhaseEvent.LEFT): State(Phase.GONE, Way.STOP),
 }
 
 
-def step(state: State, event: Event) -> State:
+def step(state: State, event: PhaseEvent) -> State:
     """The state after `event`. An event that has no row changes nothing: it came twice, or too late."""
     return TRANSITIONS.get((state, event), state)
 

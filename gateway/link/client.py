@@ -1,7 +1,7 @@
 """The gateway's end of the link (`link/messages`): connected as long as there is a run to ask for or to hear of, and
 longer if the agent stays; again after every loss.
 
-What a run's events mean is the affair of the `Heir`; here they are passed on as they come.
+What a run's events mean is the affair of the `LinkHandler`; here they are passed on as they come.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.errors import GatewayError
-from gateway.link.handler import Heir, Unreachable
+from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import (
     MAX_LINE,
     VERSION,
@@ -22,8 +22,8 @@ from gateway.link.messages import (
     Event,
     Hello,
     Lost,
-    Refused,
     Start,
+    StartRefused,
     ToAgent,
     Welcome,
     decode_to_gateway,
@@ -58,11 +58,11 @@ class OtherLink(GatewayError):
     """Of two versions of the program the older one is about to be replaced: an agent leaves, a gateway restarts."""
 
 
-class Link:
+class AgentLink:
     """`dial` raises OSError or GatewayError where there is nobody."""
 
     def __init__(
-        self, heir: Heir, dial: Dial, clock: Callable[[], float], pauses: tuple[float, ...] = PAUSES_S
+        self, heir: LinkHandler, dial: Dial, clock: Callable[[], float], pauses: tuple[float, ...] = PAUSES_S
     ) -> None:
         self.agent: Welcome | None = None
         """Who answers; None while nobody does."""
@@ -268,7 +268,7 @@ class Link:
                 self._heir.happened(message)
             case Lost(run=run):
                 self._heir.lost(run)
-            case Refused():
+            case StartRefused():
                 self._heir.refused(message)
             case Welcome():
                 self._dismiss(message)

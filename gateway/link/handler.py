@@ -3,14 +3,14 @@
 from typing import Protocol
 
 from gateway.errors import GatewayError
-from gateway.link.messages import Event, Refused
+from gateway.link.messages import Event, StartRefused
 
 
 class Unreachable(GatewayError):
     """No agent answers, or one that speaks another version of the link."""
 
 
-class Heir(Protocol):
+class LinkHandler(Protocol):
     """Who gets what comes. Nothing here may raise, except for an event that leaves others out."""
 
     @property
@@ -38,7 +38,7 @@ class Heir(Protocol):
         """The agent that had it is gone."""
         ...
 
-    def refused(self, refusal: Refused) -> None: ...
+    def refused(self, refusal: StartRefused) -> None: ...
 
     def unreachable(self, why: Unreachable) -> None:
         """Of all that are awaited nothing can be known."""

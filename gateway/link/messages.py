@@ -110,7 +110,7 @@ class Thinking(Struct, frozen=True, tag_field="kind", tag="thinking"):
     delta: str
 
 
-class Void(Struct, frozen=True, tag_field="kind", tag="void"):
+class Discarded(Struct, frozen=True, tag_field="kind", tag="void"):
     """The answer that was being written broke off and is asked for anew: its Text and Thinking never were."""
 
     why: str
@@ -162,7 +162,7 @@ class Ended(Struct, frozen=True, tag_field="kind", tag="ended"):
     """Of all turns."""
 
 
-Happening = Started | Text | Thinking | Void | Said | ToolStarted | ToolEnded | Waiting | Ended
+Happening = Started | Text | Thinking | Discarded | Said | ToolStarted | ToolEnded | Waiting | Ended
 
 
 # -- to the agent ------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class Lost(Struct, frozen=True, tag_field="type", tag="lost"):
     run: str
 
 
-class Refused(Struct, frozen=True, tag_field="type", tag="refused"):
+class StartRefused(Struct, frozen=True, tag_field="type", tag="refused"):
     """A start that is none: the agent has too many runs, or is leaving."""
 
     run: str
@@ -224,7 +224,7 @@ class Refused(Struct, frozen=True, tag_field="type", tag="refused"):
 
 
 ToAgent = Hello | Start | Ack | Abort
-ToGateway = Welcome | Event | Lost | Refused
+ToGateway = Welcome | Event | Lost | StartRefused
 
 encoder = msgspec.json.Encoder()
 

@@ -61,7 +61,7 @@ class Tls(Struct, frozen=True, omit_defaults=True):
     insecure: bool = False
 
 
-class Way(Struct, frozen=True, omit_defaults=True):
+class Route(Struct, frozen=True, omit_defaults=True):
     """How a provider is reached; without more, as the environment says (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`)."""
 
     proxy: str | None = None
@@ -93,7 +93,7 @@ class Model(Struct, frozen=True, omit_defaults=True):
     """What Ollama is told of a model beside the conversation: `num_ctx`, `keep_alive`, …"""
     silence_ms: int | None = None
     """In which its provider sends nothing; None: as the run's bounds say."""
-    way: Way = Way()
+    way: Route = Route()
     pace_ms: int = 0
     """Of `builtin`: milliseconds between two words."""
     tools: list[ToolRule] = []

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from websockets.frames import Close, Frame, Opcode
 
 from gateway.handover.counters import count
-from gateway.handover.keeper import Keeper, Left, Who
+from gateway.handover.keeper import InheritedConnection, Keeper, Who
 from gateway.handover.verdict import Adopt, Point, Refuse, judge
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
@@ -90,7 +90,7 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
     return tally
 
 
-def _in_turn(left: Iterable[Left]) -> Iterator[Left]:
+def _in_turn(left: Iterable[InheritedConnection]) -> Iterator[InheritedConnection]:
     """Whoever has said something meanwhile waits for us, and comes first; the others do not notice how long it takes.
 
     Looked at anew after each `TURN`, so that nobody who asks while we adopt waits for a thousand who do not.
@@ -107,7 +107,7 @@ def _in_turn(left: Iterable[Left]) -> Iterator[Left]:
             yield rest.pop(fd)
 
 
-def _judge(keeper: Keeper, left: Left) -> tuple[Who | None, Adopt | Refuse]:
+def _judge(keeper: Keeper, left: InheritedConnection) -> tuple[Who | None, Adopt | Refuse]:
     # A predecessor that left on purpose has written whole messages, and has said where not.
     unreadable = Refuse("unreadable", closable=keeper.before is not None and not (left.held and left.held.unsent))
     if left.found is None:
@@ -126,7 +126,9 @@ def _judge(keeper: Keeper, left: Left) -> tuple[Who | None, Adopt | Refuse]:
     return who, verdict
 
 
-def _take(core: Core, keeper: Keeper, left: Left, who: Who, tally: Tally, connection: Connection) -> None:
+def _take(
+    core: Core, keeper: Keeper, left: InheritedConnection, who: Who, tally: Tally, connection: Connection
+) -> None:
     """The client is one again. What has changed meanwhile closes it as it would have then."""
     assert left.found is not None and isinstance(connection.carrier, WebSocketProtocol)
     keeper.resume(connection, connection.carrier, left.found.entry)

@@ -56,7 +56,7 @@ from gateway.web.openai.paths import MAX_BODY
 
 if TYPE_CHECKING:
     from gateway.conversations.service import Conversations
-    from gateway.handover.keeper import Keepable
+    from gateway.handover.keeper import KeepableConnection
     from gateway.link.dialer import Dialer
     from gateway.process.adoption import Tally
 
@@ -91,7 +91,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Start:
+class Startup:
     """What this image was given and has found, before it serves."""
 
     options: Options
@@ -105,7 +105,7 @@ class Start:
 
 
 class Process:
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Startup) -> None:
         self.boot_id = start.boot_id
         self.version = __version__
         self.started = time.monotonic()
@@ -220,7 +220,7 @@ class Process:
         return self._coordinator.request_restart(reason)
 
     def keep(self, connection: Connection) -> None:
-        self.keeper.keep(connection, cast("Keepable", connection.carrier), self.auth)
+        self.keeper.keep(connection, cast("KeepableConnection", connection.carrier), self.auth)
 
     def report(self) -> StatusReport:
         self._note_waits()
@@ -530,7 +530,7 @@ class Process:
         await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace, but_kept=carry)
 
 
-def _reachable(start: Start) -> tuple[str, ...]:
+def _reachable(start: Startup) -> tuple[str, ...]:
     """Where others than this machine will reach us by what the config does not decide: the unit, the command line."""
     bind = start.options.bind
     if start.inherited.held_by_systemd:

@@ -22,16 +22,16 @@ from gateway.lifecycle.lease import acquire
 from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
-from gateway.process.process import SIGNALS, Options, Process, Start
+from gateway.process.process import SIGNALS, Options, Process, Startup
 from gateway.systemd import descriptors as sockets
 from gateway.systemd.notify import Notifier
-from gateway.text.visible import Guard, hanging
+from gateway.text.visible import EscapingStream, hanging
 
 
 def main(options: Options | None = None) -> NoReturn:
     """`run` as a program: the sentence of what stands in the way on stderr, and its exit code."""
     if sys.stderr.isatty():
-        sys.stderr = cast("TextIO", Guard(sys.stderr))
+        sys.stderr = cast("TextIO", EscapingStream(sys.stderr))
     try:
         run(options or Options())
     except GatewayError as error:
@@ -53,7 +53,7 @@ def run(options: Options) -> NoReturn:
     uvloop.run(_live(_begin(options)))
 
 
-async def _live(start: Start) -> NoReturn:
+async def _live(start: Startup) -> NoReturn:
     """Ends the process from inside the loop: to take it apart would close the connections that others go on with.
 
     (To take the interpreter apart would cost 12 ms more, in which the clients of a cold restart wait.)
@@ -65,7 +65,7 @@ async def _live(start: Start) -> NoReturn:
     os._exit(0)
 
 
-def _begin(options: Options) -> Start:
+def _begin(options: Options) -> Startup:
     boot_id = secrets.token_hex(8)
     logs = Logs(os.environ, boot_id)
     notifier = Notifier(os.environ)
@@ -76,7 +76,7 @@ def _begin(options: Options) -> Start:
     record = Record(inherited.others.get(sockets.RECORD))
     if not record.inherited:
         notifier.store(sockets.RECORD, record.fd)
-    return Start(options, paths, inherited, notifier, lease, record, logs, boot_id)
+    return Startup(options, paths, inherited, notifier, lease, record, logs, boot_id)
 
 
 def _raise_descriptor_limit() -> None:
@@ -85,7 +85,7 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _become_next_image(start: Start, process: Process) -> NoReturn:
+def _become_next_image(start: Startup, process: Process) -> NoReturn:
     """Execute this program anew in the same pid, with the words and descriptors that systemd would give it."""
     others = [(sockets.RECORD, start.record.fd), *process.passed]
     if start.lease.fd is not None:

@@ -25,15 +25,15 @@ LOCKED_S = 300.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class WireLimits:
     max_payload: int
     """Largest frame from the client after hello."""
     max_buffered: int
     """What may wait for a client that reads slowly."""
 
 
-_LIMITS = {3: Limits(512 * KIB, 1536 * KIB), 4: Limits(MAX_FRAME, 50 * MIB)}
+_LIMITS = {3: WireLimits(512 * KIB, 1536 * KIB), 4: WireLimits(MAX_FRAME, 50 * MIB)}
 
 
-def limits(protocol: int) -> Limits:
+def limits(protocol: int) -> WireLimits:
     return _LIMITS[protocol]

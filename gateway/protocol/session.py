@@ -15,7 +15,7 @@ from gateway.protocol.scopes import WRITE, refuse
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """Send this; the connection stays."""
 
     text: str
@@ -28,10 +28,10 @@ class Ignored:
     why: str
 
 
-Outcome = Request | Answer | Ignored | Close
+Outcome = Request | Reply | Ignored | Close
 
 
-class Session:
+class PeerSession:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.max_payload = max_payload(peer)
@@ -67,5 +67,5 @@ def max_payload(peer: Peer) -> int:
     return most if writes else min(most, MAX_PLAIN_FRAME)
 
 
-def _invalid(id: str, message: str) -> Answer:
-    return Answer(encode_error(id, WireError("INVALID_REQUEST", message)))
+def _invalid(id: str, message: str) -> Reply:
+    return Reply(encode_error(id, WireError("INVALID_REQUEST", message)))

@@ -9,7 +9,7 @@ from gateway.reload.plan import Plan
 from gateway.report import Issue
 
 
-class Seen(Struct, frozen=True, omit_defaults=True):
+class SeenConfig(Struct, frozen=True, omit_defaults=True):
     """What the service makes of a config file."""
 
     valid: bool
@@ -20,7 +20,7 @@ class Seen(Struct, frozen=True, omit_defaults=True):
     """What saving it would do to what runs; None where it has errors."""
 
 
-class Door(Struct, frozen=True, omit_defaults=True):
+class AccessPoint(Struct, frozen=True, omit_defaults=True):
     """Where and with what secret a command of the same user connects."""
 
     port: int

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.link.messages import Ended, Event, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.messages import Discarded, Ended, Event, Said, Started, Text, Thinking, ToolStarted
 from gateway.link.spec import COMPACTION, Message
-from gateway.runs.written import Written
+from gateway.runs.written import GrowingText
 from gateway.sessions.records import Progress, Run, text_of
 
 INTERRUPTED = "interrupted"
@@ -19,16 +19,16 @@ class Gap(ValueError):
 
 
 @dataclass
-class Live:
+class ActiveRun:
     run: Run
     """As it was stored when it began, or when this process found it."""
     seq: int = 0
     """Of the last event."""
     stored: int = 0
     """Of the last event that is on disk."""
-    written: Written = field(default_factory=Written)
+    written: GrowingText = field(default_factory=GrowingText)
     """Of the message that is being written."""
-    thought: Written = field(default_factory=Written)
+    thought: GrowingText = field(default_factory=GrowingText)
     """Its thinking."""
     answer: str = ""
     """The text of the last complete message of the model."""
@@ -50,13 +50,13 @@ class Live:
     """Its end is being stored."""
 
     @classmethod
-    def resumed(cls, run: Run) -> "Live":
+    def resumed(cls, run: Run) -> "ActiveRun":
         """What another process has left."""
         return cls(
             run,
             run.seq,
             run.seq,
-            Written(run.text),
+            GrowingText(run.text),
             answer=run.answer,
             provider=run.provider,
             model=run.model,
@@ -92,7 +92,7 @@ class Live:
                 self.written.add(delta)
             case Thinking(delta=delta):
                 self.thought.add(delta)
-            case Void():
+            case Discarded():
                 self._clear()
             case Said(message=message):
                 self._say(event.seq, message)

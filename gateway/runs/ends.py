@@ -13,8 +13,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from gateway.link.messages import Ended, Failure
-from gateway.runs.active import INTERRUPTED, Live
-from gateway.runs.storing import Patience, Times
+from gateway.runs.active import INTERRUPTED, ActiveRun
+from gateway.runs.storing import Patience, StoringTimes
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Run, RunState
 from gateway.sessions.store import Store
@@ -32,16 +32,16 @@ class Ends:
     def __init__(
         self,
         store: Store,
-        let_go: Callable[[Live], None],
-        conclude: Callable[[Run, Live], None],
+        let_go: Callable[[ActiveRun], None],
+        conclude: Callable[[Run, ActiveRun], None],
         *,
         now: Callable[[], int],
         patience: Patience,
         owing: Owing,
-        times: Times,
+        times: StoringTimes,
     ) -> None:
         """`let_go` is called when the agent need not keep the end any more, `conclude` when it is to be told."""
-        self.unstored: dict[str, tuple[Live, Run]] = {}
+        self.unstored: dict[str, tuple[ActiveRun, Run]] = {}
         """Runs that are over, as they were told, and of which the disk has not taken the end yet."""
         self._store = store
         self._let_go = let_go
@@ -51,7 +51,7 @@ class Ends:
         self._owing = owing
         self._times = times
 
-    async def end(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
+    async def end(self, live: ActiveRun, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
         """Raises StorageFailed when the process leaves before it is stored."""
         try:
             await self._end(live, partial(self._write, live, state, failure, ended))
@@ -64,7 +64,7 @@ class Ends:
             log.exception("the end of run %s cannot be stored with all that was said", live.run.id)
             await self._end_plainly(live, Failure("internal", BROKEN))
 
-    async def _end_plainly(self, live: Live, why: Failure) -> None:
+    async def _end_plainly(self, live: ActiveRun, why: Failure) -> None:
         try:
             await self._end(live, partial(self._write_plainly, live, why))
         except Exception as error:
@@ -73,13 +73,13 @@ class Ends:
             log.exception("the end of run %s cannot be stored", live.run.id)
             await self._end_without_disk(live, why, partial(self._write_plainly, live, why))
 
-    async def _end(self, live: Live, write: Callable[[], Awaitable[Run]]) -> None:
+    async def _end(self, live: ActiveRun, write: Callable[[], Awaitable[Run]]) -> None:
         with self._owing():
             run = await self._patiently(write, self._times.give_up)
             self._let_go(live)
             self._conclude(run, live)
 
-    async def _end_without_disk(self, live: Live, why: Failure, write: Callable[[], Awaitable[Run]]) -> None:
+    async def _end_without_disk(self, live: ActiveRun, why: Failure, write: Callable[[], Awaitable[Run]]) -> None:
         over = replace(
             live.run,
             state="failed",
@@ -97,7 +97,7 @@ class Ends:
         del self.unstored[live.run.id]
         self._let_go(live)
 
-    async def _write(self, live: Live, state: RunState, failure: Failure | None, ended: Ended | None) -> Run:
+    async def _write(self, live: ActiveRun, state: RunState, failure: Failure | None, ended: Ended | None) -> Run:
         at = self._now()
         return await self._store.end(
             live.progress(),
@@ -109,7 +109,7 @@ class Ends:
             usage=ended.usage if ended else None,
         )
 
-    async def _write_plainly(self, live: Live, why: Failure) -> Run:
+    async def _write_plainly(self, live: ActiveRun, why: Failure) -> Run:
         """Without what is not on disk of it."""
         known = Progress(live.run.id, live.seq, "", acted=live.acted, attempt=live.run.attempts)
         return await self._store.end(known, "failed", self._now(), stop_reason="error", failure=why)

@@ -1,9 +1,9 @@
 """What a run says, for whoever reads it at a pace of their own: its text in one place, and how far each reader is.
 
-An answer that breaks off and is begun anew (`Void`, or another agent) cannot be taken back from whoever has read it. As
-long as it says the same again its readers wait; where it says something else, those who have read further are `Broken`.
+An answer that breaks off and is begun again (`Discarded`, or another agent) cannot be taken back from readers. While
+it says the same again its readers wait; where it says something else, those who have read further are `Broken`.
 
-A reader can go on in another process, from the `Place` that they have left: the text that is there begins with what is
+A reader can go on in another process, from the `Cursor` that they have left: the text that is there begins with what is
 stored of the run, and what they have not read of it goes with them.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gateway.aio.flag import Flag
-from gateway.link.messages import Event, Said, Text, Void
-from gateway.runs.active import Live
-from gateway.runs.written import Written
+from gateway.link.messages import Discarded, Event, Said, Text
+from gateway.runs.active import ActiveRun
+from gateway.runs.written import GrowingText
 from gateway.sessions.records import Run
 
 GAP = "\n\n"
@@ -25,7 +25,7 @@ class Broken(Exception):
     """What was read does not hold: the answer began anew and says something else."""
 
 
-class Place(Struct, frozen=True, omit_defaults=True):
+class Cursor(Struct, frozen=True, omit_defaults=True):
     """Where a reader is."""
 
     since: int = 0
@@ -38,14 +38,14 @@ class Place(Struct, frozen=True, omit_defaults=True):
     """What they have read does not hold."""
 
 
-BEGINNING = Place()
+BEGINNING = Cursor()
 
 
-class Script:
+class RunText:
     """The text of one run, all its messages one behind the other."""
 
     def __init__(self) -> None:
-        self.text = Written()
+        self.text = GrowingText()
         self.seq: int | None = None
         """Of the last event that is in it; None while nothing is known of the run."""
         self.over = False
@@ -60,7 +60,7 @@ class Script:
         self._told = ""
         """What was told of it before it began anew, as long as it says the same again."""
 
-    def seed(self, live: Live) -> None:
+    def seed(self, live: ActiveRun) -> None:
         """Begin with what is known of the run. Of its earlier messages that is only the last one."""
         for text in filter(None, (live.answer, live.text)):
             self._close()
@@ -73,13 +73,13 @@ class Script:
         match event.what:
             case Text(delta=delta):
                 self._add(delta)
-            case Void():
+            case Discarded():
                 self._void(self._begin)
             case Said(message=message) if message.get("role") == "assistant":
                 self._close()
         self._now(event.seq)
 
-    def again(self, live: Live) -> None:
+    def again(self, live: ActiveRun) -> None:
         """The run as a whole begins anew."""
         for reader in self.readers:
             reader.broken |= reader.position is None  # nobody knows what it was that they have read
@@ -148,7 +148,7 @@ class Script:
 class Reader:
     """You must `close` it."""
 
-    def __init__(self, script: Script, place: Place) -> None:
+    def __init__(self, script: RunText, place: Cursor) -> None:
         self.broken = place.broken
         self.position: int | None = 0 if place == BEGINNING else None
         """Characters of the script that were read, or are in the rest; None as long as it is not that far."""
@@ -178,12 +178,12 @@ class Reader:
             await self._script.changed.wait()
         return self._script.run
 
-    def place(self) -> Place:
+    def place(self) -> Cursor:
         """Where they are now."""
         if self.position is None:
-            return Place(self._place.since, self._rest, self._place.ahead, self.broken)
+            return Cursor(self._place.since, self._rest, self._place.ahead, self.broken)
         script, rest = self._script, self._rest + self._script.text.between(self.position, len(self._script.text))
-        return Place(script.seq or 0, rest, script.beyond(self.position), self.broken)
+        return Cursor(script.seq or 0, rest, script.beyond(self.position), self.broken)
 
     def close(self) -> None:
         self._script.readers.discard(self)
@@ -201,18 +201,18 @@ class Reader:
         return piece
 
 
-class Following:
+class RunTexts:
     """Implements `runs.owner.Audience`. Keeps the script of a run that somebody reads until the run is over."""
 
-    def __init__(self, live: Callable[[str], Live | None]) -> None:
+    def __init__(self, live: Callable[[str], ActiveRun | None]) -> None:
         self._live = live
-        self._scripts: dict[str, Script] = {}
+        self._scripts: dict[str, RunText] = {}
 
-    def read(self, id: str, place: Place = BEGINNING) -> Reader:
+    def read(self, id: str, place: Cursor = BEGINNING) -> Reader:
         """You must `settle` a run that may be over already."""
         script = self._scripts.get(id)
         if script is None:
-            script = self._scripts[id] = Script()
+            script = self._scripts[id] = RunText()
             if (live := self._live(id)) is not None:
                 script.seed(live)
         return Reader(script, place)
@@ -222,15 +222,15 @@ class Following:
         if (run is None or not run.unfinished) and (script := self._scripts.pop(id, None)) is not None:
             script.end(run)
 
-    def begun(self, live: Live) -> None:
+    def begun(self, live: ActiveRun) -> None:
         if (script := self._scripts.get(live.run.id)) is not None:
             script.seed(live)
 
-    def happened(self, live: Live, event: Event) -> None:
+    def happened(self, live: ActiveRun, event: Event) -> None:
         if (script := self._scripts.get(live.run.id)) is not None:
             script.take(event)
 
-    def anew(self, live: Live) -> None:
+    def anew(self, live: ActiveRun) -> None:
         if (script := self._scripts.get(live.run.id)) is None:
             return
         if script.seq is None:
@@ -238,7 +238,7 @@ class Following:
         else:
             script.again(live)
 
-    def ended(self, run: Run, live: Live | None) -> None:
+    def ended(self, run: Run, live: ActiveRun | None) -> None:
         self.settle(run.id, run)
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from gateway.handover.told import Position, Told
 from gateway.hub.hub import Connection, Hub
 from gateway.protocol.scopes import READ
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 
 
 @dataclass
 class Heard:
     """Of the message that is being written, unless it says otherwise."""
 
-    live: Live
+    live: ActiveRun
     hub: Hub
     memory: Told | None = None
     characters: int = 0

@@ -13,13 +13,13 @@ from typing import Protocol
 
 from gateway.aio.tasks import Tasks
 from gateway.config.untyped import Unusable
-from gateway.link.client import Dial, Link
+from gateway.link.client import AgentLink, Dial
 from gateway.link.handler import Unreachable
-from gateway.link.messages import Ended, Event, Failure, Refused
+from gateway.link.messages import Ended, Event, Failure, StartRefused
 from gateway.link.spec import Spec
-from gateway.runs.active import Gap, Live
+from gateway.runs.active import ActiveRun, Gap
 from gateway.runs.ends import BROKEN, Ends, Owing, not_stored
-from gateway.runs.storing import Patience, Storing, Times
+from gateway.runs.storing import Patience, Storing, StoringTimes
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, RunState
 from gateway.sessions.store import Store
@@ -39,17 +39,17 @@ Specify = Callable[[Run], Awaitable[Spec]]
 class Audience(Protocol):
     """Who hears of runs. Nothing here may raise or wait."""
 
-    def begun(self, live: Live) -> None: ...
+    def begun(self, live: ActiveRun) -> None: ...
 
-    def happened(self, live: Live, event: Event) -> None:
+    def happened(self, live: ActiveRun, event: Event) -> None:
         """After the run has taken it; of an `Ended`, `ended` comes afterwards."""
         ...
 
-    def anew(self, live: Live) -> None:
+    def anew(self, live: ActiveRun) -> None:
         """What was told of its text may be more or less than what it now has."""
         ...
 
-    def ended(self, run: Run, live: Live | None) -> None:
+    def ended(self, run: Run, live: ActiveRun | None) -> None:
         """`live` is None for one that had not begun."""
         ...
 
@@ -67,14 +67,14 @@ class Owner:
         specify: Specify,
         *,
         tell: Tell,
-        over: Callable[[Run, Live], None],
+        over: Callable[[Run, ActiveRun], None],
         now: Callable[[], int],
-        times: Times,
+        times: StoringTimes,
         patience: Patience,
         owing: Owing,
     ) -> None:
         """`over` is called with each run that has ended here, once its end is stored; `now`: milliseconds."""
-        self.lives: dict[str, Live] = {}
+        self.lives: dict[str, ActiveRun] = {}
         self._store = store
         self._specify = specify
         self._tell = tell
@@ -82,7 +82,7 @@ class Owner:
         self._now = now
         self._times = times
         self._patiently = patience
-        self._link = Link(self, dial, time.monotonic)
+        self._link = AgentLink(self, dial, time.monotonic)
         self._storing = Storing(store, self._link.ack, self._break_off, times)
         self._ends = Ends(store, self._let_go, self._conclude, now=now, patience=patience, owing=owing, times=times)
         self._asking = asyncio.Semaphore(MAX_ASKING)
@@ -93,13 +93,13 @@ class Owner:
     def resume(self, runs: Iterable[Run]) -> None:
         """Go on with what another process has left."""
         for run in runs:
-            live = self.lives[run.id] = Live.resumed(run)
+            live = self.lives[run.id] = ActiveRun.resumed(run)
             self._tell(partial(_anew, live))
         self._link.wake()
 
     def begin(self, run: Run, *, aborting: bool) -> None:
         """It has just begun on disk."""
-        live = self.lives[run.id] = Live(run)
+        live = self.lives[run.id] = ActiveRun(run)
         try:
             self._tell(lambda each: each.begun(live))
             (self.abort if aborting else self._ask_soon)(live)
@@ -107,7 +107,7 @@ class Owner:
             log.exception("run %s cannot be begun", run.id)
             self._break_off(live)
 
-    def abort(self, live: Live) -> None:
+    def abort(self, live: ActiveRun) -> None:
         if live.aborting or live.ending:
             return
         live.aborting = True
@@ -137,14 +137,14 @@ class Owner:
 
     # -- asking an agent -------------------------------------------------------------------------------------------
 
-    def _ask_soon(self, live: Live) -> None:
+    def _ask_soon(self, live: ActiveRun) -> None:
         if self._closed:
             return  # whoever comes after us finds that no agent has it
         ask = self._tasks.spawn(self._ask(live), f"asking for run {live.run.id}")
         self._asks.add(ask)
         ask.add_done_callback(self._asks.discard)
 
-    async def _ask(self, live: Live) -> None:
+    async def _ask(self, live: ActiveRun) -> None:
         try:
             while self._wanted(live) and not live.asked:
                 await self._link.ready()
@@ -160,7 +160,7 @@ class Owner:
             log.exception("no agent can be asked for run %s", live.run.id)
             self._break_off(live)
 
-    async def _start(self, live: Live, spec: Spec) -> None:
+    async def _start(self, live: ActiveRun, spec: Spec) -> None:
         if not self._wanted(live):
             return
         try:
@@ -171,7 +171,7 @@ class Owner:
         else:
             await self._link.taken()
 
-    def _wanted(self, live: Live) -> bool:
+    def _wanted(self, live: ActiveRun) -> bool:
         """Whether it is still to be asked for, or to be ended."""
         return self.lives.get(live.run.id) is live and not live.ending
 
@@ -202,7 +202,7 @@ class Owner:
                 log.exception("event %d of run %s cannot be taken", event.seq, event.run)
                 self._break_off(live)
 
-    def _take(self, live: Live, event: Event) -> None:
+    def _take(self, live: ActiveRun, event: Event) -> None:
         if not live.take(event):
             return
         self._tell(lambda each: each.happened(live, event))
@@ -231,7 +231,7 @@ class Owner:
         else:
             self._tasks.spawn(self._ask_again(live), f"beginning run {run} anew")
 
-    def refused(self, refusal: Refused) -> None:
+    def refused(self, refusal: StartRefused) -> None:
         if (live := self.lives.get(refusal.run)) is not None and live.goes_on:
             self._end_soon(live, "failed", refusal.failure)
 
@@ -240,7 +240,7 @@ class Owner:
             if live.goes_on:
                 self._end_without_agent(live, str(why))
 
-    async def _ask_again(self, live: Live) -> None:
+    async def _ask_again(self, live: ActiveRun) -> None:
         try:
             run = await self._patiently(lambda: self._store.again(live.run.id), self._times.give_up)
             if run is not None and self._wanted(live):
@@ -255,19 +255,19 @@ class Owner:
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
-    def _insist(self, live: Live) -> None:
+    def _insist(self, live: ActiveRun) -> None:
         if self._wanted(live) and not self._closed:
             log.warning("the agent does not end run %s; it is over all the same", live.run.id)
             self._end_soon(live, "aborted")
 
-    def _break_off(self, live: Live) -> None:
+    def _break_off(self, live: ActiveRun) -> None:
         """Something of it cannot be taken, stored or told, and could not be another time."""
         self._end_soon(live, "failed", Failure("internal", BROKEN))
 
-    def _end_as(self, live: Live, ended: Ended) -> None:
+    def _end_as(self, live: ActiveRun, ended: Ended) -> None:
         self._end_soon(live, _STATES[ended.status], ended.failure, ended)
 
-    def _end_without_agent(self, live: Live, why: str) -> None:
+    def _end_without_agent(self, live: ActiveRun, why: str) -> None:
         if live.aborting:
             self._end_soon(live, "aborted")
         elif live.complete:
@@ -276,24 +276,24 @@ class Owner:
             self._end_soon(live, "interrupted", Failure("internal", why, retryable=True))
 
     def _end_soon(
-        self, live: Live, state: RunState, failure: Failure | None = None, ended: Ended | None = None
+        self, live: ActiveRun, state: RunState, failure: Failure | None = None, ended: Ended | None = None
     ) -> None:
         """The first end is the one that holds: from here on nothing more is heard of it."""
         if self._wanted(live) and not self._closed:
             self._tasks.spawn(self._ends.end(live, state, failure, ended), f"ending run {live.run.id}")
             live.ending = True
 
-    def _let_go(self, live: Live) -> None:
+    def _let_go(self, live: ActiveRun) -> None:
         """Its end is on disk: the agent need not keep it."""
         if live.over:
             self._link.ack(live.run.id, live.seq)
         elif live.asked:
             self._link.forget(live.run.id)
 
-    def _conclude(self, run: Run, live: Live) -> None:
+    def _conclude(self, run: Run, live: ActiveRun) -> None:
         if self.lives.pop(run.id, None) is not None:
             self._over(run, live)
 
 
-def _anew(live: Live, audience: Audience) -> None:
+def _anew(live: ActiveRun, audience: Audience) -> None:
     audience.anew(live)

@@ -13,16 +13,16 @@ from operator import methodcaller
 
 from msgspec.structs import replace
 
-from gateway.aio.tasks import Tasks, whole
+from gateway.aio.tasks import Tasks, shielded
 from gateway.link.client import Dial
 from gateway.link.messages import Failure
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 from gateway.runs.ends import BROKEN, Owing, not_stored
 from gateway.runs.owner import Audience, Owner, Specify
 from gateway.runs.queues import Queues
-from gateway.runs.storing import Patience, Times
+from gateway.runs.storing import Patience, StoringTimes
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Progress, Request, Run
+from gateway.sessions.records import Progress, Run, RunRequest
 from gateway.sessions.store import Store
 
 log = logging.getLogger("gateway.runs")
@@ -42,14 +42,14 @@ class Runs:
         dial: Dial,
         specify: Specify,
         clock: Callable[[], float] = time.time,
-        times: Times | None = None,
+        times: StoringTimes | None = None,
         owing: Owing = nullcontext,
     ) -> None:
         """`owing`: around what is stored and then told to clients."""
         self.audience: list[Audience] = []
         self._store = store
         self._clock = clock
-        self._times = times = times or Times()
+        self._times = times = times or StoringTimes()
         self._patiently = Patience(times.again)
         self._owner = Owner(
             store,
@@ -104,9 +104,9 @@ class Runs:
 
     # -- what clients ask ------------------------------------------------------------------------------------------
 
-    @whole
+    @shielded
     async def submit(
-        self, id: str, session: str, agent: str, request: Request, owed: tuple[str, str] | None = None
+        self, id: str, session: str, agent: str, request: RunRequest, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
         """Accept a message; False and the run as it is if its id is known. Raises QueueFull and StorageFailed.
 
@@ -120,7 +120,7 @@ class Runs:
             self._advance()
         return run, fresh
 
-    @whole
+    @shielded
     async def abort(self, session: str, id: str | None = None) -> list[str]:
         """End a run, or all of a session; which of them were not over. Raises StorageFailed, and then those that wait
         may be waiting still."""
@@ -189,7 +189,7 @@ class Runs:
         head = [beginning] if beginning is not None and beginning not in self._owner.lives else []
         return head + self._queues.waiting(session)
 
-    def live(self, id: str) -> Live | None:
+    def live(self, id: str) -> ActiveRun | None:
         return self._owner.lives.get(id)
 
     # -- one run after the other -----------------------------------------------------------------------------------
@@ -258,13 +258,13 @@ class Runs:
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
-    def _is_over(self, run: Run, live: Live) -> None:
+    def _is_over(self, run: Run, live: ActiveRun) -> None:
         try:
             self.tell_ended(run, live)
         finally:
             self._free(run.session, run.id)
 
-    def tell_ended(self, run: Run, live: Live | None = None) -> None:
+    def tell_ended(self, run: Run, live: ActiveRun | None = None) -> None:
         """Of a run whose end is stored."""
         self._tell(methodcaller("ended", run, live))
         self._wake(run.id)

@@ -19,7 +19,7 @@ from gateway.link.spec import Spec
 from gateway.machine import inherited
 from gateway.runs import workspace
 from gateway.runs.prompt import system_prompt
-from gateway.sessions.records import Past, Run
+from gateway.sessions.records import ModelContext, Run
 from gateway.sessions.store import Store
 
 
@@ -41,9 +41,9 @@ class Specifier:
             replace(model, tools=rules(tree, run.agent, model.provider, model.id))
             for model in chain(tree, self._environment, run.agent, request.model or entry.get("model"))
         ]
-        past = await self._store.history(run.session, run.id) if session is not None else Past([], [])
+        past = await self._store.history(run.session, run.id) if session is not None else ModelContext([], [])
         if not past.messages and request.context:
-            past = Past(request.context, [])  # of an HTTP client, which keeps it itself
+            past = ModelContext(request.context, [])  # of an HTTP client, which keeps it itself
         place = workspace.folder(tree, self._state, run.agent)
         files = await asyncio.to_thread(workspace.read, place)
         limits = bounds(tree)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.store import Store
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Times:
+class StoringTimes:
     """Seconds."""
 
     store: float = 1.0
@@ -37,7 +37,11 @@ class Times:
 
 class Storing:
     def __init__(
-        self, store: Store, acknowledge: Callable[[str, int], None], broken: Callable[[Live], None], times: Times
+        self,
+        store: Store,
+        acknowledge: Callable[[str, int], None],
+        broken: Callable[[ActiveRun], None],
+        times: StoringTimes,
     ) -> None:
         """`acknowledge` is called with a run and the number of its last event that is on disk; `broken` with one of
         which something cannot be stored, on whatever disk."""
@@ -45,12 +49,12 @@ class Storing:
         self._acknowledge = acknowledge
         self._broken = broken
         self._times = times
-        self._due: dict[str, Live] = {}
+        self._due: dict[str, ActiveRun] = {}
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
-    def soon(self, live: Live) -> None:
+    def soon(self, live: ActiveRun) -> None:
         self._due[live.run.id] = live
         if self._task is None and not self._stopped:
             self._task = asyncio.get_running_loop().create_task(self._keep_storing(), name="storing runs")
@@ -78,7 +82,7 @@ class Storing:
             self._due = {**due, **self._due}
             raise
 
-    async def _write_alone(self, live: Live) -> None:
+    async def _write_alone(self, live: ActiveRun) -> None:
         try:
             await self._write_of([live])
         except StorageFailed:
@@ -87,7 +91,7 @@ class Storing:
             log.exception("what run %s says cannot be stored", live.run.id)
             self._broken(live)
 
-    async def _write_of(self, lives: list[Live]) -> None:
+    async def _write_of(self, lives: list[ActiveRun]) -> None:
         news = [(live, live.progress()) for live in lives if live.goes_on]
         await self._store.progress([progress for _, progress in news])
         for live, progress in news:

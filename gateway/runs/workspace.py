@@ -23,7 +23,7 @@ NAMES = (*FILES, "HEARTBEAT.md")
 
 
 @dataclass(frozen=True)
-class File:
+class WorkspaceFile:
     size: int
     """Bytes."""
     modified_ms: int
@@ -67,17 +67,17 @@ def read_one(place: Path, name: str) -> str:
     return _bytes(place, name)[0].decode("utf-8", "replace")
 
 
-def look(place: Path, name: str, *, text: bool = False) -> File | None:
+def look(place: Path, name: str, *, text: bool = False) -> WorkspaceFile | None:
     """What is known of a file; None if it is not there, or cannot be read."""
     try:
         data, status = _bytes(place, name)
     except OSError:
         return None
-    file = File(status.st_size, status.st_mtime_ns // 1_000_000)
+    file = WorkspaceFile(status.st_size, status.st_mtime_ns // 1_000_000)
     return replace(file, hash=_hash(data), text=data.decode("utf-8", "replace")) if text else file
 
 
-def write(place: Path, name: str, text: str, expected: str | None = None) -> File:
+def write(place: Path, name: str, text: str, expected: str | None = None) -> WorkspaceFile:
     """Give a file its text; it and the folder are made. Raises OSError, and Conflict if it holds something else than
     what has the hash `expected`.
     """

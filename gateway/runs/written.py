@@ -7,7 +7,7 @@ anew for each would take the square of it.
 from io import StringIO
 
 
-class Written:
+class GrowingText:
     def __init__(self, text: str = "") -> None:
         self._buffer = StringIO()
         self._length = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.handover.handoff import Answer
+from gateway.handover.handoff import PendingAnswer
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
@@ -22,7 +22,7 @@ EXTENSION = "openclaw.answering"
 
 
 class Answering:
-    def __init__(self, cycle: RequestResponseCycle, left: Answer | None = None) -> None:
+    def __init__(self, cycle: RequestResponseCycle, left: PendingAnswer | None = None) -> None:
         self.resumed = left.state if left else None
         """What another process's application has said of this answer; the request itself is not there any more."""
         self.given_up = False
@@ -73,13 +73,13 @@ class Answering:
             return False
         return self._cycle.transport.get_write_buffer_size() <= len(self._last)
 
-    def left(self) -> Answer:
+    def left(self) -> PendingAnswer:
         """Nothing may be written after this."""
         assert self._describe is not None
         cycle = self._cycle
         unsent = cycle.transport.get_write_buffer_size()
         rest = self._last[-unsent:] if unsent else b""
-        return Answer(cycle.scope["path"], self._describe(), cycle.response_started, cycle.keep_alive, rest)
+        return PendingAnswer(cycle.scope["path"], self._describe(), cycle.response_started, cycle.keep_alive, rest)
 
     def give_up(self) -> bytes:
         """What is to be written before the end."""
@@ -88,7 +88,7 @@ class Answering:
         return _chunk(self._farewell) + _chunk(b"") if begun else b""
 
 
-def resume(protocol: "HttpProtocol", left: Answer) -> Answering:
+def resume(protocol: "HttpProtocol", left: PendingAnswer) -> Answering:
     """The answer as if its request had come to this process."""
     scope: HTTPScope = {
         "type": "http",

@@ -16,11 +16,11 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.handover.handoff import Answer
+from gateway.handover.handoff import PendingAnswer
 from gateway.protocol.admission.origin import is_trusted, visitor
 from gateway.serving import heads
 from gateway.serving.answering import EXTENSION, Answering, resume
-from gateway.serving.quota import Place, is_spare
+from gateway.serving.quota import QuotaSlot, is_spare
 from gateway.serving.state import GatewayState
 from gateway.text.addresses import parse_address
 
@@ -42,7 +42,7 @@ class _Refused(Exception):
 class HttpProtocol(HttpToolsProtocol):
     server_state: GatewayState
 
-    def __init__(self, *args: Any, adopted: bool = False, left: Answer | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, adopted: bool = False, left: PendingAnswer | None = None, **kwargs: Any) -> None:
         """`adopted`: another process has accepted it, and answered what had come, but for what it has `left`."""
         super().__init__(*args, **kwargs)
         self._adopted = adopted
@@ -53,7 +53,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Chunks received: a measure of progress for the one who waits for this connection."""
         self.requests = 0
         """Requests begun."""
-        self._place: Place | None = None
+        self._place: QuotaSlot | None = None
         self._by_proxy = False
         """A trusted proxy speaks for its clients on this connection."""
         self._receiving = False
@@ -114,7 +114,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
         return True
 
-    def _go_on(self, left: Answer) -> None:
+    def _go_on(self, left: PendingAnswer) -> None:
         self._left = None
         self._answering = resume(self, left)
         self.cycle = self._answering.cycle
@@ -402,7 +402,7 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         return not (self._receiving or self.pipeline or self._held or self._refused or self.transport.is_closing())
 
-    def part(self) -> tuple[int, Answer | None] | None:
+    def part(self) -> tuple[int, PendingAnswer | None] | None:
         """The descriptor, and what is to be passed on beside it; None for a connection that cannot be."""
         if not self.portable and (self.busy or self._refused or self._upgraded or self.transport.is_closing()):
             return None
@@ -444,7 +444,7 @@ class HttpProtocol(HttpToolsProtocol):
         # Nobody tells us of the connection's end, and a circle would wait for the collector.
         self.parser = None  # type: ignore[assignment]
 
-    def hand_over(self) -> Place | None:
+    def hand_over(self) -> QuotaSlot | None:
         """To the WebSocket that this connection becomes."""
         place, self._place = self._place, None
         return place

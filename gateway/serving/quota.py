@@ -25,12 +25,12 @@ SPARE_DESCRIPTORS = 64
 """Kept from the port, so that the control socket, the database and the agent can be reached at the descriptor limit."""
 
 
-class Place:
+class QuotaSlot:
     """What one stranger has; `leave` it when the client authenticates or goes, and again does no harm."""
 
     __slots__ = ("give_way", "held", "site", "strangers")
 
-    def __init__(self, strangers: "Strangers", site: str, give_way: Callable[[], bool]) -> None:
+    def __init__(self, strangers: "UnauthenticatedQuota", site: str, give_way: Callable[[], bool]) -> None:
         self.strangers = strangers
         self.site = site
         self.held = 0
@@ -51,12 +51,12 @@ class Place:
         self.strangers.leave(self)
 
 
-class Strangers:
+class UnauthenticatedQuota:
     def __init__(self) -> None:
         self.bytes = 0
-        self._places: dict[Place, None] = {}
+        self._places: dict[QuotaSlot, None] = {}
         """Oldest first, as those of each site."""
-        self._sites: dict[str, dict[Place, None]] = {}
+        self._sites: dict[str, dict[QuotaSlot, None]] = {}
         self._full: set[str] = set()
         """Sites of which the log knows that they are at their bound; "" for all together."""
 
@@ -66,9 +66,9 @@ class Strangers:
     def at(self, address: str) -> int:
         return len(self._sites.get(site_of(address), ()))
 
-    def enter(self, address: str, most: int, give_way: Callable[[], bool]) -> Place | None:
+    def enter(self, address: str, most: int, give_way: Callable[[], bool]) -> QuotaSlot | None:
         """None: there is no place, for this address or at all."""
-        place = Place(self, site_of(address), give_way)
+        place = QuotaSlot(self, site_of(address), give_way)
         if not self._admit(place, most):
             return None
         if len(self._places) >= MAX_STRANGERS:
@@ -79,7 +79,7 @@ class Strangers:
         self._sites.setdefault(place.site, {})[place] = None
         return place
 
-    def move(self, place: Place, site: str, most: int) -> bool:
+    def move(self, place: QuotaSlot, site: str, most: int) -> bool:
         if place not in self._places or place.site == site:
             return True
         self._leave_site(place)
@@ -88,7 +88,7 @@ class Strangers:
         self._sites.setdefault(site, {})[place] = None
         return admitted
 
-    def hold(self, place: Place, size: int) -> None:
+    def hold(self, place: QuotaSlot, size: int) -> None:
         if place not in self._places:
             return
         self.bytes += size - place.held
@@ -96,7 +96,7 @@ class Strangers:
         while self.bytes > MAX_BYTES and _make_room(self._places):
             self._say("", f"connections that have not authenticated have sent {MAX_BYTES} bytes; the oldest give way")
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: QuotaSlot) -> None:
         if place not in self._places:
             return
         del self._places[place]
@@ -106,14 +106,14 @@ class Strangers:
         if len(self._places) < MAX_STRANGERS // 2 and self.bytes < MAX_BYTES // 2:
             self._full.discard("")
 
-    def _leave_site(self, place: Place) -> None:
+    def _leave_site(self, place: QuotaSlot) -> None:
         places = self._sites[place.site]
         del places[place]
         if not places:
             del self._sites[place.site]
             self._full.discard(place.site)
 
-    def _admit(self, place: Place, most: int) -> bool:
+    def _admit(self, place: QuotaSlot, most: int) -> bool:
         places = self._sites.get(place.site, {})
         if len(places) < most:
             return True
@@ -130,7 +130,7 @@ class Strangers:
             log.warning("%s", line)
 
 
-def _make_room(places: dict[Place, None]) -> bool:
+def _make_room(places: dict[QuotaSlot, None]) -> bool:
     """Have the oldest go that gives way. Who does not is not asked again before all the others."""
     for _ in range(min(LOOKS, len(places))):
         place = next(iter(places))

@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 
 from gateway.config.schema import Limits
-from gateway.handover.handoff import Answer
+from gateway.handover.handoff import PendingAnswer
 from gateway.lifecycle.phases import Budgets
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState
@@ -151,7 +151,7 @@ class GatewayServer(uvicorn.Server):
             for remaining in list(self.server_state.connections):
                 remaining.transport.abort()
 
-    def carried(self) -> tuple[dict[str, int], dict[str, Answer]]:
+    def carried(self) -> tuple[dict[str, int], dict[str, PendingAnswer]]:
         """The HTTP connections to pass on, as names and descriptors, and by name the answers that are not whole yet.
 
         Those with an answer come first. Nothing may be written after this.

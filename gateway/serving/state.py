@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from uvicorn.server import ServerState
 
 from gateway.config.schema import Limits
-from gateway.serving.quota import Strangers
+from gateway.serving.quota import UnauthenticatedQuota
 from gateway.serving.senders import Senders
 
 # struct tcp_info (linux/tcp.h): eight bytes of flags, then 32-bit counters; this is tcpi_last_data_recv, in ms.
@@ -35,7 +35,7 @@ class GatewayState(ServerState):
         """Once true, each response is the last on its connection."""
         self.carry = False
         """Once true, whoever is idle stays connected for the next process."""
-        self.strangers = Strangers()
+        self.strangers = UnauthenticatedQuota()
         self.senders = Senders()
         self.waits = Waits()
 

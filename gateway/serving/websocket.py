@@ -37,7 +37,7 @@ from gateway.serving.state import GatewayState
 if TYPE_CHECKING:
     from uvicorn._types import WebSocketScope
 
-    from gateway.serving.quota import Place
+    from gateway.serving.quota import QuotaSlot
 
 EXTENSION = "openclaw.connection"
 MAX_UNREAD_PONGS = 1024 * 1024
@@ -86,7 +86,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
         self._adopted = adopted
-        self._place: Place | None = None
+        self._place: QuotaSlot | None = None
         """As long as it is a stranger."""
         self._gone = Flag()
         self._holding = False

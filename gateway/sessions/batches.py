@@ -23,7 +23,7 @@ class Job(Generic[T]):
 Batch = Sequence[Job[Any]]
 
 
-class Lane:
+class BatchExecutor:
     """A caller that is cancelled only stops waiting: what it asked for is done all the same."""
 
     def __init__(self, work_off: Callable[[Batch], None], most: int) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from traceback import clear_frames
 from typing import TypeVar
 
-from gateway.sessions.batches import Batch, Job, Lane
+from gateway.sessions.batches import Batch, BatchExecutor, Job
 from gateway.sessions.sqlite import Footing, explain, footed, form, lonely_reader, reader
 from gateway.sessions.sqlite import StorageFailed as StorageFailed
 
@@ -47,8 +47,8 @@ class Database:
         self._file: tuple[int, int] | None = None
         """Device and inode of the file that was opened first."""
         self._closed = False
-        self._writes = Lane(self._commit, MAX_BATCH)
-        self._reads = Lane(self._look, 1)
+        self._writes = BatchExecutor(self._commit, MAX_BATCH)
+        self._reads = BatchExecutor(self._look, 1)
 
     async def open(self) -> None:
         """Create it if it is not there, and bring it up to date; where that cannot be, have it read. Raises

@@ -4,7 +4,18 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.sessions.records import Filter, Group, Page, Place, Row, Said, Session, Spent, Summary, Used
+from gateway.sessions.records import (
+    Filter,
+    Group,
+    MessageCount,
+    MessagePlace,
+    MessageRow,
+    Page,
+    Session,
+    Spent,
+    Summary,
+    Used,
+)
 from gateway.sessions.transcripts import SESSION, find_session, read_row, rows, session
 
 Connection = sqlite3.Connection
@@ -80,11 +91,11 @@ def summaries(keys: Sequence[str], db: Connection) -> dict[str, Summary]:
     return {key: Summary(first, last) for key, first, last in db.execute(query, keys)}
 
 
-def last_rows(keys: Sequence[str], limit: int, db: Connection) -> dict[str, list[Row]]:
+def last_rows(keys: Sequence[str], limit: int, db: Connection) -> dict[str, list[MessageRow]]:
     return {key: rows(key, limit, None, db) for key in keys if find_session(key, db) is not None}
 
 
-def of_run(key: str, run: str, most: int, db: Connection) -> list[Place]:
+def of_run(key: str, run: str, most: int, db: Connection) -> list[MessagePlace]:
     session = find_session(key, db)
     if session is None:
         return []
@@ -95,7 +106,7 @@ def of_run(key: str, run: str, most: int, db: Connection) -> list[Place]:
         " FROM messages AS mine WHERE session = ? AND run = ? ORDER BY position LIMIT ?",
         (session.id, run, most),
     )
-    return [Place(read_row(row[:4]), row[4]) for row in found]
+    return [MessagePlace(read_row(row[:4]), row[4]) for row in found]
 
 
 def spent(
@@ -125,13 +136,13 @@ def said(
     agent: str | None,
     session: str | None,
     db: Connection,
-) -> list[Said]:
+) -> list[MessageCount]:
     query = (
         f"SELECT {_DAY if 'day' in by else 'NULL'}, {'key' if 'session' in by else 'NULL'}, {_SAID} {_MESSAGES}"
         " AND agent = coalesce(?, agent) AND key = coalesce(?, key) GROUP BY 1, 2 HAVING count(*) ORDER BY 1, 2"
     )
     shift = [offset_min * 60_000] if "day" in by else []
-    return [Said(*row) for row in db.execute(query, (*shift, since, until, agent, session))]
+    return [MessageCount(*row) for row in db.execute(query, (*shift, since, until, agent, session))]
 
 
 def tools(since: int, until: int, agent: str | None, session: str | None, db: Connection) -> list[Used]:

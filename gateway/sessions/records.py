@@ -51,7 +51,7 @@ class Session(Struct, frozen=True):
         return self.entry.get(name)
 
 
-class Row(Struct, frozen=True):
+class MessageRow(Struct, frozen=True):
     """A message of a transcript."""
 
     position: int
@@ -66,7 +66,7 @@ BESIDE = "compact"
 """The lane of runs of which no chat hears."""
 
 
-class Past(Struct, frozen=True):
+class ModelContext(Struct, frozen=True):
     """What a model is told of a session, oldest first: a summary, if there is one, and what was said since."""
 
     messages: list[Message]
@@ -74,7 +74,7 @@ class Past(Struct, frozen=True):
     """Those of each message, and of the prompt; one less if that is in no transcript."""
 
 
-class Request(Struct, frozen=True, omit_defaults=True):
+class RunRequest(Struct, frozen=True, omit_defaults=True):
     """What a run was asked for: enough to begin it at any later time, under the config of that time."""
 
     prompt: Message
@@ -105,7 +105,7 @@ class Run(Struct, frozen=True):
     """The session's key."""
     agent: str
     state: RunState
-    request: Request
+    request: RunRequest
     """Of one that has ended without prompt, context and system: they are large, and a transcript has the prompt."""
     accepted: int
     started: int | None = None
@@ -226,15 +226,15 @@ class Spent(Struct, frozen=True):
     """Answers whose price is not known."""
 
 
-class Place(Struct, frozen=True):
+class MessagePlace(Struct, frozen=True):
     """A message of a transcript, and which of its messages it is."""
 
-    row: Row
+    row: MessageRow
     number: int
     """From 1."""
 
 
-class Said(Struct, frozen=True):
+class MessageCount(Struct, frozen=True):
     """Messages of transcripts, counted; grouped by day and session, or by one of them, as `Spent` is."""
 
     day: str | None

@@ -11,9 +11,9 @@ from typing import Any
 
 from gateway.config import models
 from gateway.config.catalog import GLOBAL
-from gateway.config.models import Ref
+from gateway.config.models import ModelRef
 from gateway.link.spec import COMPACTION, Message
-from gateway.sessions.records import Row, Run, Session, Summary
+from gateway.sessions.records import MessageRow, Run, Session, Summary
 
 TITLE = 60
 """Characters of a title that is made of a message."""
@@ -36,7 +36,7 @@ _BLANKS = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
-class Moment:
+class RowContext:
     """What a row says beside what is stored of its session."""
 
     tree: dict[str, Any]
@@ -51,11 +51,11 @@ class Moment:
     previewed: bool = False
 
 
-def row(session: Session, moment: Moment, protocol: int) -> dict[str, Any]:
+def row(session: Session, moment: RowContext, protocol: int) -> dict[str, Any]:
     return _newer(session, moment) if protocol >= 4 else _older(session, moment)
 
 
-def absent(key: str, agent: str, moment: Moment) -> dict[str, Any]:
+def absent(key: str, agent: str, moment: RowContext) -> dict[str, Any]:
     """The row, in protocol 4, of a session that nobody has written to yet."""
     found = _newer(Session(key, "", agent, 0, 0, {}), moment)
     for name in ("sessionId", "createdVia", "createdAt", "lastInteractionAt"):
@@ -106,7 +106,7 @@ def spoken(message: Message) -> Message:
     return {**message, "content": [{"type": "text", "text": why}]} if why and not message.get("content") else message
 
 
-def message(row: Row, number: int) -> Message:
+def message(row: MessageRow, number: int) -> Message:
     """A message of a transcript as protocol 4 has it: with the id and the number by which a page knows it again."""
     known: dict[str, Any] = {"id": row.id, "seq": number, **({"runId": row.run} if row.run else {})}
     if row.message.get("role") == COMPACTION:
@@ -126,7 +126,7 @@ def pending(run: Run) -> dict[str, Any]:
     return {"id": run.id, "runId": run.id, "message": message, "acceptedAt": run.accepted, "state": "queued"}
 
 
-def thinking_levels(tree: dict[str, Any], ref: Ref, agent: str | None = None) -> dict[str, Any]:
+def thinking_levels(tree: dict[str, Any], ref: ModelRef, agent: str | None = None) -> dict[str, Any]:
     """How much a model may be asked to think: off, where the config does not say that it reasons."""
     levels = models.THINKING if models.reasons(tree, ref) else models.THINKING[:1]
     usual = models.thinking(tree, agent) if agent is not None else "off"
@@ -165,11 +165,11 @@ def title(session: Session, summary: Summary | None) -> str:
     return (head[:space] if space > 0.6 * TITLE else head) + "…"
 
 
-def _model(session: Session, tree: dict[str, Any]) -> Ref:
+def _model(session: Session, tree: dict[str, Any]) -> ModelRef:
     return models.chosen(tree, session.agent, session.entry.get("model"))
 
 
-def _older(session: Session, moment: Moment) -> dict[str, Any]:
+def _older(session: Session, moment: RowContext) -> dict[str, Any]:
     ref = _model(session, moment.tree)
     return {
         "key": session.key,
@@ -193,7 +193,7 @@ def _older(session: Session, moment: Moment) -> dict[str, Any]:
     }
 
 
-def _newer(session: Session, moment: Moment) -> dict[str, Any]:
+def _newer(session: Session, moment: RowContext) -> dict[str, Any]:
     ref, main = _model(session, moment.tree), session.key == moment.main
     return {
         "key": session.key,
@@ -250,14 +250,14 @@ def _tokens(session: Session) -> dict[str, Any]:
     return {"inputTokens": session.input, "outputTokens": session.output, "totalTokens": session.total}
 
 
-def _summary(session: Session, moment: Moment) -> dict[str, Any]:
+def _summary(session: Session, moment: RowContext) -> dict[str, Any]:
     found: dict[str, Any] = {"derivedTitle": title(session, moment.summary)} if moment.titled else {}
     if moment.previewed and moment.summary and moment.summary.last:
         found["lastMessagePreview"] = _BLANKS.sub(" ", moment.summary.last).strip()
     return found
 
 
-def _status(session: Session, moment: Moment) -> dict[str, Any]:
+def _status(session: Session, moment: RowContext) -> dict[str, Any]:
     """Of the last run; nothing before the first."""
     if moment.active:
         return {"status": "running"}

@@ -19,15 +19,15 @@ from gateway.sessions.records import (
     ALL,
     Filter,
     Group,
+    MessageCount,
+    MessagePlace,
+    MessageRow,
+    ModelContext,
     Page,
-    Past,
-    Place,
     Progress,
-    Request,
-    Row,
     Run,
+    RunRequest,
     RunState,
-    Said,
     Session,
     Spent,
     Summary,
@@ -60,7 +60,7 @@ class Store:
     # -- runs ------------------------------------------------------------------------------------------------------
 
     async def accept(
-        self, id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None = None
+        self, id: str, session: str, agent: str, request: RunRequest, now: int, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
         """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull.
 
@@ -69,7 +69,7 @@ class Store:
         return await self.database.write(partial(transactions.accept, id, session, agent, request, now, owed))
 
     async def answer(
-        self, id: str, session: str, agent: str, request: Request, message: Message, now: int
+        self, id: str, session: str, agent: str, request: RunRequest, message: Message, now: int
     ) -> tuple[Run, bool]:
         """A run that the gateway itself has answered, and that is over; as `accept`."""
         return await self.database.write(partial(transactions.answer, id, session, agent, request, message, now))
@@ -117,25 +117,25 @@ class Store:
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 
-    async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> Past:
+    async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> ModelContext:
         """The newest messages of a session that have so many bytes together, not those of one run."""
         return await self.database.read(partial(transcripts.history, session, without, most))
 
-    async def rows(self, session: str, limit: int, before: int | None = None) -> list[Row]:
+    async def rows(self, session: str, limit: int, before: int | None = None) -> list[MessageRow]:
         """The newest messages before a position, oldest first."""
         return await self.database.read(partial(transcripts.rows, session, limit, before))
 
-    async def of_run(self, session: str, run: str, most: int) -> list[Place]:
+    async def of_run(self, session: str, run: str, most: int) -> list[MessagePlace]:
         """The first messages that a run has brought to its session, oldest first; none after a reset."""
         return await self.database.read(partial(queries.of_run, session, run, most))
 
-    async def page(self, session: str, limit: int) -> tuple[Session | None, list[Row]]:
+    async def page(self, session: str, limit: int) -> tuple[Session | None, list[MessageRow]]:
         """A session and its newest messages, oldest first, all as of one moment."""
         return await self.database.read(
             lambda db: (transcripts.find_session(session, db), transcripts.rows(session, limit, None, db))
         )
 
-    async def append(self, session: str, message: Message, now: int) -> Row | None:
+    async def append(self, session: str, message: Message, now: int) -> MessageRow | None:
         """Add what nobody was asked for. None if there is no such session."""
         return await self.database.write(partial(transcripts.append, session, message, now))
 
@@ -156,7 +156,7 @@ class Store:
         """How the transcripts of these sessions begin and end; keys without a session are left out."""
         return await self.database.read(partial(queries.summaries, keys))
 
-    async def last_rows(self, keys: Sequence[str], limit: int) -> dict[str, list[Row]]:
+    async def last_rows(self, keys: Sequence[str], limit: int) -> dict[str, list[MessageRow]]:
         """The newest messages of each of these sessions, oldest first; keys without a session are left out."""
         return await self.database.read(partial(queries.last_rows, keys, limit))
 
@@ -211,7 +211,7 @@ class Store:
         *,
         agent: str | None = None,
         session: str | None = None,
-    ) -> list[Said]:
+    ) -> list[MessageCount]:
         """The messages of the transcripts that are there, by the same rules."""
         return await self.database.read(partial(queries.said, since, until, by, offset_min, agent, session))
 

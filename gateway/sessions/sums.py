@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from gateway.sessions.records import Said, Session, Spent, Used
+from gateway.sessions.records import MessageCount, Session, Spent, Used
 
 _COSTS = ("input_cost", "output_cost", "cache_read_cost", "cache_write_cost")
 _COUNTS = ("input", "output", "cache_read", "cache_write")
-Row = TypeVar("Row", Spent, Said, Used)
+Row = TypeVar("Row", Spent, MessageCount, Used)
 FRESH = {"status": "fresh", "cachedFiles": 0, "pendingFiles": 0, "staleFiles": 0}
 """Nothing is counted beforehand, so nothing is out of date."""
 
@@ -34,7 +34,7 @@ def total(found: Sequence[Spent], **head: Any) -> dict[str, Any]:
 
 
 def sessions(
-    found: Sequence[Session], spent: Sequence[Spent], said: Sequence[Said], used: Sequence[Used]
+    found: Sequence[Session], spent: Sequence[Spent], said: Sequence[MessageCount], used: Sequence[Used]
 ) -> list[dict[str, Any]]:
     costs, messages, tools = by("session", spent), by("session", said), by("session", used)
     return [
@@ -42,7 +42,9 @@ def sessions(
     ]
 
 
-def aggregates(spent: Sequence[Spent], said: Sequence[Said], used: Sequence[Used], count: int) -> dict[str, Any]:
+def aggregates(
+    spent: Sequence[Spent], said: Sequence[MessageCount], used: Sequence[Used], count: int
+) -> dict[str, Any]:
     """`count`: of sessions."""
     costs = {day: total(rows) for day, rows in sorted(by("day", spent).items())}
     messages = {day: _counts(rows, ()) for day, rows in by("day", said).items()}
@@ -62,7 +64,7 @@ def aggregates(spent: Sequence[Spent], said: Sequence[Said], used: Sequence[Used
     }
 
 
-def _session(session: Session, spent: list[Spent], said: list[Said], used: list[Used]) -> dict[str, Any]:
+def _session(session: Session, spent: list[Spent], said: list[MessageCount], used: list[Used]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "key": session.key,
         "sessionId": session.id,
@@ -80,7 +82,7 @@ def _session(session: Session, spent: list[Spent], said: list[Said], used: list[
     return row
 
 
-def _usage(session: Session, spent: list[Spent], said: list[Said], used: list[Used]) -> dict[str, Any]:
+def _usage(session: Session, spent: list[Spent], said: list[MessageCount], used: list[Used]) -> dict[str, Any]:
     times = [(each.first, each.last, each.day or "") for each in spent]
     times += [(each.first, each.last, each.day or "") for each in said]
     first, last = min(first for first, _, _ in times), max(last for _, last, _ in times)
@@ -99,7 +101,7 @@ def _usage(session: Session, spent: list[Spent], said: list[Said], used: list[Us
     }
 
 
-def _counts(said: Sequence[Said], used: Sequence[Used]) -> dict[str, int]:
+def _counts(said: Sequence[MessageCount], used: Sequence[Used]) -> dict[str, int]:
     return {
         "total": sum(each.total for each in said),
         "user": sum(each.user for each in said),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.link.messages import Failure, Usage
 from gateway.link.spec import COMPACTION, Message
-from gateway.sessions.records import Progress, Request, Run, RunState
+from gateway.sessions.records import Progress, Run, RunRequest, RunState
 from gateway.sessions.records import text_of as text_of
 from gateway.sessions.spending import note, spent_on
 from gateway.sessions.transcripts import encode, say, touch, unsay
@@ -29,7 +29,7 @@ RUN = (
     "provider, model, stop_reason, failure, usage, waiting, transcript"
 )
 RUNS = f"SELECT {RUN} FROM runs JOIN requests USING (number)"
-_decode_request = msgspec.json.Decoder(Request).decode
+_decode_request = msgspec.json.Decoder(RunRequest).decode
 _decode_failure = msgspec.json.Decoder(Failure).decode
 _decode_usage = msgspec.json.Decoder(Usage).decode
 _decode_waiting = msgspec.json.Decoder(list[tuple[str, str]]).decode
@@ -61,7 +61,7 @@ class _Going(msgspec.Struct):
 
 
 def accept(
-    id: str, session: str, agent: str, request: Request, now: int, owed: tuple[str, str] | None, db: Connection
+    id: str, session: str, agent: str, request: RunRequest, now: int, owed: tuple[str, str] | None, db: Connection
 ) -> tuple[Run, bool]:
     forget(now, db)
     if (known := find_run(id, db)) is not None:
@@ -85,7 +85,7 @@ def accept(
 
 
 def answer(
-    id: str, session: str, agent: str, request: Request, message: Message, now: int, db: Connection
+    id: str, session: str, agent: str, request: RunRequest, message: Message, now: int, db: Connection
 ) -> tuple[Run, bool]:
     run, fresh = accept(id, session, agent, request, now, None, db)
     if fresh:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.link.spec import COMPACTION, Message
-from gateway.sessions.records import HEAD, SUMMARY, Past, Row, Session, text_of
+from gateway.sessions.records import HEAD, SUMMARY, MessageRow, ModelContext, Session, text_of
 
 SESSION = (
     "key, id, agent, created, updated, entry, provider, model, aborted, input, output, total, messages, compactions"
@@ -114,7 +114,7 @@ def _there(key: str, db: Connection) -> Session:
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-def say(transcript: str, message: Message, run: str | None, now: int, db: Connection) -> Row | None:
+def say(transcript: str, message: Message, run: str | None, now: int, db: Connection) -> MessageRow | None:
     """None if there is no such transcript any more: its session was deleted, or has begun anew."""
     counted = db.execute(
         "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE id = ?", (now, transcript)
@@ -129,7 +129,7 @@ def say(transcript: str, message: Message, run: str | None, now: int, db: Connec
     return insert(transcript, secrets.token_hex(4), message, run, now, db)
 
 
-def insert(transcript: str, id: str, message: Message, run: str | None, at: int, db: Connection) -> Row:
+def insert(transcript: str, id: str, message: Message, run: str | None, at: int, db: Connection) -> MessageRow:
     role = message.get("role") or ""
     failed = bool(message.get("isError")) or message.get("stopReason") == "error"
     (position,) = db.execute(
@@ -140,10 +140,10 @@ def insert(transcript: str, id: str, message: Message, run: str | None, at: int,
             *(message.get("toolName") if role == "toolResult" else None, failed, encode(message).decode()),
         ),
     ).fetchone()
-    return Row(position, id, message, run)
+    return MessageRow(position, id, message, run)
 
 
-def append(key: str, message: Message, now: int, db: Connection) -> Row | None:
+def append(key: str, message: Message, now: int, db: Connection) -> MessageRow | None:
     session = find_session(key, db)
     return None if session is None else say(session.id, message, None, now, db)
 
@@ -156,7 +156,7 @@ def unsay(transcript: str, run: str, db: Connection) -> None:
     db.execute("UPDATE sessions SET messages = messages - ? WHERE id = ?", (taken, transcript))
 
 
-def history(key: str, without: str, most: int, db: Connection) -> Past:
+def history(key: str, without: str, most: int, db: Connection) -> ModelContext:
     row = db.execute("SELECT id FROM sessions WHERE key = ?", (key,)).fetchone()
     transcript = row[0] if row else ""
     summary, first_kept, after = _summary(transcript, db)
@@ -184,7 +184,7 @@ def history(key: str, without: str, most: int, db: Connection) -> Past:
         found.pop()  # the call is not there, and providers refuse a result without one
     if summary is not None:
         found.append(summary)
-    return Past([message for _, message in found[::-1]], [*(id for id, _ in found[::-1]), *prompt])
+    return ModelContext([message for _, message in found[::-1]], [*(id for id, _ in found[::-1]), *prompt])
 
 
 def _summary(transcript: str, db: Connection) -> tuple[tuple[str, Message] | None, str | None, int]:
@@ -215,7 +215,7 @@ def _without_pictures(message: Message) -> Message:
     return {**message, "content": kept}
 
 
-def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:
+def rows(key: str, limit: int, before: int | None, db: Connection) -> list[MessageRow]:
     rows = db.execute(
         "SELECT position, id, body, run FROM messages WHERE session = (SELECT id FROM sessions WHERE key = ?)"
         " AND position < ? ORDER BY position DESC LIMIT ?",
@@ -224,9 +224,9 @@ def rows(key: str, limit: int, before: int | None, db: Connection) -> list[Row]:
     return [read_row(row) for row in rows][::-1]
 
 
-def read_row(row: Sequence[Any]) -> Row:
+def read_row(row: Sequence[Any]) -> MessageRow:
     position, id, body, run = row
-    return Row(position, id, _decode_object(body), run)
+    return MessageRow(position, id, _decode_object(body), run)
 
 
 def compact(key: str, keep: int, db: Connection) -> int | None:

@@ -14,7 +14,7 @@ log = logging.getLogger("gateway.systemd")
 RETRY_S = 0.01
 
 
-class Store:
+class FdStore:
     def __init__(self, notifier: Notifier) -> None:
         self.available = notifier.connected
         """Whether there is a manager at all."""

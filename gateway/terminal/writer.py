@@ -15,7 +15,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from gateway.text.visible import Guard, Inked, hanging, one_line, visible_json
+from gateway.text.visible import EscapingStream, Inked, hanging, one_line, visible_json
 
 
 def say(*parts: str, err: bool = False) -> None:
@@ -97,7 +97,7 @@ def coloured(out: TextIO | None = None) -> bool:
 def guarded() -> Iterator[None]:
     """What is written to a terminal by others (click, libraries, a warning) is made visible as well."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", Guard(each)) if each.isatty() else each for each in before)
+    sys.stdout, sys.stderr = (cast("TextIO", EscapingStream(each)) if each.isatty() else each for each in before)
     try:
         yield
     finally:

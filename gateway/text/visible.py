@@ -112,7 +112,7 @@ def paint(text: str, style: str) -> Inked:
     return _ready(f"{style}{visible(text)}{RESET}") if style else Inked(text)
 
 
-class Guard:
+class EscapingStream:
     """A terminal's stream that makes visible what is no `Inked`: what libraries and the interpreter write."""
 
     def __init__(self, stream: TextIO) -> None:

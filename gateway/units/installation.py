@@ -39,7 +39,7 @@ KEPT = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR")
 
 
 @dataclass(frozen=True)
-class Change:
+class UnitChange:
     path: Path
     kind: Literal["write", "update", "remove"]
 
@@ -55,16 +55,16 @@ class Wanted:
     files: Mapping[str, str | None]
     """Path below the folder -> text; None for a file that must not be there."""
 
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[UnitChange]:
         """What `apply` would do; empty when everything is as it should be."""
-        found: list[Change] = []
+        found: list[UnitChange] = []
         for name, wanted in self.files.items():
             path = self.folder / name
             present = read(path)
             if wanted is None and present is not None and present.startswith(MARK):
-                found.append(Change(path, "remove"))
+                found.append(UnitChange(path, "remove"))
             elif wanted is not None and present != wanted:
-                found.append(Change(path, "write" if present is None else "update"))
+                found.append(UnitChange(path, "write" if present is None else "update"))
         return found
 
     def refuse_directories(self) -> None:
@@ -76,7 +76,7 @@ class Wanted:
                     f"and try again: mv {shlex.quote(str(change.path))} {shlex.quote(f'{change.path}.aside')}"
                 )
 
-    def apply(self) -> list[Change]:
+    def apply(self) -> list[UnitChange]:
         """Raises before the first change if one of them cannot be made because of a directory."""
         self.refuse_directories()
         done = self.changes()

@@ -26,22 +26,22 @@ class SystemctlFailed(GatewayError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     code: int
     out: str
     err: str
 
 
-Run = Callable[[Sequence[str], Mapping[str, str], float], Outcome]
+Run = Callable[[Sequence[str], Mapping[str, str], float], JobResult]
 """How a command is run: words, environment, seconds. FileNotFoundError if there is no such program."""
 
 
-def run(words: Sequence[str], env: Mapping[str, str], limit: float) -> Outcome:
+def run(words: Sequence[str], env: Mapping[str, str], limit: float) -> JobResult:
     """Raises TimeoutExpired; the command gets no terminal to ask on."""
     done = subprocess.run(
         words, env=dict(env), timeout=limit, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
     )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return JobResult(done.returncode, done.stdout, done.stderr)
 
 
 class Systemctl:
@@ -93,7 +93,7 @@ class Systemctl:
         except (OSError, subprocess.TimeoutExpired):
             return False
 
-    def _call(self, *words: str, limit: float) -> Outcome:
+    def _call(self, *words: str, limit: float) -> JobResult:
         command = ["systemctl", "--user", "--no-pager", "--no-ask-password", *words]
         try:
             return self._run(command, self.env, limit)

@@ -18,7 +18,7 @@ from gateway.config import files
 from gateway.config.files import Snapshot
 from gateway.config.guard import guard
 from gateway.reload.plan import make_plan
-from gateway.reload.seen import Door, Seen
+from gateway.reload.seen import AccessPoint, SeenConfig
 from gateway.rpc.core import Core
 
 
@@ -59,7 +59,7 @@ def control_routes(core: Core) -> Router:
 
     async def door(request: Request) -> Response:
         auth = core.auth
-        return _json(Door(core.config.gateway.port, auth.token, auth.password))
+        return _json(AccessPoint(core.config.gateway.port, auth.token, auth.password))
 
     return Router(
         routes=[
@@ -72,12 +72,12 @@ def control_routes(core: Core) -> Router:
     )
 
 
-def _seen(core: Core, found: Snapshot) -> Seen:
+def _seen(core: Core, found: Snapshot) -> SeenConfig:
     plan = None
     if found.config is not None:
         mode, held = found.config.gateway.reload.mode, core.report().port_owner == "systemd"
         plan = make_plan(core.tree, found.tree, core.config, found.config, mode, held)
-    return Seen(found.config is not None, found.issues, found.warnings, found.unused, plan)
+    return SeenConfig(found.config is not None, found.issues, found.warnings, found.unused, plan)
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -19,12 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.aio.flag import Flag
 from gateway.hub.hub import Carrier, Connection
 from gateway.logs.sparing import Sparing
-from gateway.protocol.admission.handshake import Door, Refused, challenge, receive_connect
+from gateway.protocol.admission.handshake import HandshakeContext, HandshakeRefused, challenge, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
 from gateway.protocol.frames import Request
 from gateway.protocol.peer import Peer, describe
-from gateway.protocol.session import Answer, Ignored, Session, max_payload
+from gateway.protocol.session import Ignored, PeerSession, Reply, max_payload
 from gateway.protocol.values import SMALL, crowded
 from gateway.rpc.core import Core
 from gateway.rpc.dispatch import Dispatcher
@@ -67,12 +67,12 @@ def websocket_endpoint(core: Core, registry: Registry | None = None, lockout: Lo
     attach(core)
 
     def websocket(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return Conversation(core, dispatcher, guesses, scope, receive, send).run()
+        return ClientSession(core, dispatcher, guesses, scope, receive, send).run()
 
     return websocket
 
 
-class Conversation:
+class ClientSession:
     """One client from its handshake to its end."""
 
     __slots__ = (
@@ -100,7 +100,7 @@ class Conversation:
         self._outbox = self._connection.outbox
         self._outbox.on_close = self._limit_close
         self._outbox.on_end = self._say_goodbye
-        self._session: Session | None = None
+        self._session: PeerSession | None = None
         self._call: Call | None = None
         self._slot = Flag()
         self._handshake: asyncio.TimerHandle | None = None
@@ -143,7 +143,7 @@ class Conversation:
 
     def _begin(self, peer: Peer) -> None:
         self._carrier.authenticated(max_payload(peer))
-        self._session = Session(peer)
+        self._session = PeerSession(peer)
         self._call = Call(self._core, self._connection, peer)
 
     async def _read(self) -> None:
@@ -163,7 +163,7 @@ class Conversation:
 
     def _greet(self, text: bytes) -> None:
         outcome = receive_connect(text, self._door())
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, HandshakeRefused):
             close, why = outcome.close, outcome.why and f" ({outcome.why})"
             _refusals.say("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
             if outcome.text is not None:
@@ -177,9 +177,9 @@ class Conversation:
         self._core.keep(self._connection)
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
 
-    def _door(self) -> Door:
+    def _door(self) -> HandshakeContext:
         visitor, identity = visit(self._core, self._scope)
-        return Door(
+        return HandshakeContext(
             terms=terms(self._core),
             visitor=visitor,
             book=self._core.devices,
@@ -189,13 +189,13 @@ class Conversation:
             now_ms=int(time.time() * 1000),
         )
 
-    async def _serve(self, text: bytes, session: Session) -> None:
+    async def _serve(self, text: bytes, session: PeerSession) -> None:
         """Returns when the next frame may be read: with a free slot, and with the answers being taken."""
         outcome = session.receive(text)
         match outcome:
             case Request():
                 self._start(outcome, session)
-            case Answer():
+            case Reply():
                 self._outbox.put(outcome.text)
             case Close():
                 self._outbox.finish(outcome)
@@ -211,7 +211,7 @@ class Conversation:
         if self._served % FAIR == 0:
             await asyncio.sleep(0)
 
-    def _start(self, request: Request, session: Session) -> None:
+    def _start(self, request: Request, session: PeerSession) -> None:
         assert self._call is not None
         answer = self._dispatcher.answer(self._call, request)
         if isinstance(answer, str):
@@ -226,7 +226,7 @@ class Conversation:
         self._connection.requests[task] = request.id
         task.add_done_callback(partial(self._answered, request.id, session))
 
-    def _answered(self, id: str, session: Session, task: asyncio.Task[str]) -> None:
+    def _answered(self, id: str, session: PeerSession, task: asyncio.Task[str]) -> None:
         owed = self._connection.requests.pop(task, None) is not None
         session.finish(id)
         if self._reading is task:

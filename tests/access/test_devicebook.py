@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.access import devicebook as module
-from gateway.access.devicebook import Book, overlay
+from gateway.access.devicebook import RecordFile, overlay
 from gateway.protocol.admission.pairing import Device, Pending, Token
 
 RECORD = {"deviceId": "d", "publicKey": "k", "createdAtMs": 1, "approvedAtMs": 2}
@@ -20,10 +20,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "devices" / "paired.json"
 
 
-def write(path: Path, records: Any) -> Book[Device]:
+def write(path: Path, records: Any) -> RecordFile[Device]:
     path.parent.mkdir(exist_ok=True)
     path.write_text(records if isinstance(records, str) else json.dumps(records))
-    return Book(path, Device)
+    return RecordFile(path, Device)
 
 
 def other(id: str) -> Device:
@@ -31,11 +31,11 @@ def other(id: str) -> Device:
 
 
 def test_without_a_file_nobody_is_known(path: Path) -> None:
-    book = Book(path, Device)
+    book = RecordFile(path, Device)
     assert book.records == {} and not path.parent.exists()
     book.save({"d": DEVICE})
     assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
-    assert Book(path, Device).records == {"d": DEVICE}
+    assert RecordFile(path, Device).records == {"d": DEVICE}
 
 
 def test_the_file_is_read_once(path: Path) -> None:
@@ -48,9 +48,9 @@ def test_the_file_is_read_once(path: Path) -> None:
 def test_what_is_only_set_is_not_on_disk_until_the_next_save(path: Path) -> None:
     book = write(path, {"d": RECORD})
     book.records = {**book.records, "e": other("e")}
-    assert Book(path, Device).records == {"d": DEVICE}
+    assert RecordFile(path, Device).records == {"d": DEVICE}
     book.save(book.records)
-    assert Book(path, Device).records == {"d": DEVICE, "e": other("e")}
+    assert RecordFile(path, Device).records == {"d": DEVICE, "e": other("e")}
 
 
 def test_what_another_program_knows_stays(path: Path) -> None:
@@ -77,17 +77,17 @@ def test_a_record_that_is_not_understood_stays_and_the_others_are_known(
 def test_a_corrupt_file_is_set_aside(path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    book = Book(path, Device)
+    book = RecordFile(path, Device)
     assert book.records == {} and "is corrupt" in caplog.text
     book.save({"d": DEVICE})
     (aside,) = path.parent.glob("paired.json.corrupt-*")
     assert aside.read_bytes() == text.encode("utf-8", "surrogateescape")
-    assert Book(path, Device).records == {"d": DEVICE}
+    assert RecordFile(path, Device).records == {"d": DEVICE}
 
 
 def test_a_file_that_cannot_be_read_is_never_overwritten(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.mkdir(parents=True)
-    book = Book(path, Device)
+    book = RecordFile(path, Device)
     assert book.records == {} and "cannot read" in caplog.text
     with pytest.raises(IsADirectoryError):
         book.save({"d": DEVICE})
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_never_overwritten(path: Path, caplog: pyt
     path.write_text(json.dumps({"e": {**RECORD, "deviceId": "e"}}))
     assert book.records == {"e": other("e")}, "it is looked at again"
     book.save({**book.records, "d": DEVICE})
-    assert Book(path, Device).records == {"e": other("e"), "d": DEVICE}
+    assert RecordFile(path, Device).records == {"e": other("e"), "d": DEVICE}
 
 
 def test_a_corrupt_file_that_cannot_be_set_aside_is_not_overwritten_either(
@@ -147,5 +147,5 @@ def test_an_overlay_takes_what_the_record_no_longer_says_and_keeps_what_it_never
 
 def test_one_that_waits_is_a_record_too(path: Path) -> None:
     waiting = Pending(device_id="d", public_key="k", request_id="r", ts=5)
-    Book(path, Pending).save({"r": waiting})
-    assert Book(path, Pending).records == {"r": waiting}
+    RecordFile(path, Pending).save({"r": waiting})
+    assert RecordFile(path, Pending).records == {"r": waiting}

@@ -8,7 +8,15 @@ import pytest
 from msgspec.structs import replace
 from msgspec.structs import replace as swap
 
-from gateway.access.devices import MAX_PENDING, MAX_PENDING_SITE, PENDING_MS, SAVE_USE_MS, Asking, Devices, Granted
+from gateway.access.devices import (
+    MAX_PENDING,
+    MAX_PENDING_SITE,
+    PENDING_MS,
+    SAVE_USE_MS,
+    Devices,
+    Granted,
+    PairingRequest,
+)
 from gateway.protocol.admission.pairing import covers
 from gateway.protocol.frames import RpcError, WireError
 
@@ -49,8 +57,8 @@ def world(tmp_path: Path) -> Paired:
 def ask(
     device_id: str = "d1", *, local: bool = True, role: str = "operator", scopes: tuple[str, ...] = (ADMIN,),
     protocol: int = 3, key: str = KEY, ip: str = "192.0.2.7",
-) -> Asking:  # fmt: skip
-    return Asking(
+) -> PairingRequest:  # fmt: skip
+    return PairingRequest(
         device_id=device_id, public_key=key, platform="linux", client_id="cli", client_mode="cli", role=role,
         roles=(role,), scopes=scopes, remote_ip=None if local else ip, local=local, protocol=protocol,
     )  # fmt: skip
@@ -354,7 +362,7 @@ def test_a_revoked_node_is_asked_for_even_on_this_machine_and_its_other_roles_ar
 READ, WRITE, PAIRING = "operator.read", "operator.write", "operator.pairing"
 
 
-def offered(*offer: str, scopes: tuple[str, ...] = (ADMIN, READ), role: str = "operator") -> Asking:
+def offered(*offer: str, scopes: tuple[str, ...] = (ADMIN, READ), role: str = "operator") -> PairingRequest:
     return replace(ask(local=False, scopes=scopes, role=role, protocol=4), offer=offer)
 
 

@@ -10,18 +10,18 @@ from gateway.link.messages import (
     VERSION,
     Abort,
     Ack,
+    Discarded,
     Ended,
     Event,
     Happening,
     Hello,
     Lost,
-    Refused,
     Said,
     Start,
+    StartRefused,
     Text,
     ToAgent,
     ToGateway,
-    Void,
     Welcome,
     decode_to_gateway,
     encode,
@@ -42,7 +42,7 @@ class Store:
     def __init__(self) -> None:
         self.events: dict[str, list[Happening]] = {}
         self.lost: list[str] = []
-        self.refused: list[Refused] = []
+        self.refused: list[StartRefused] = []
         self.welcome: Welcome | None = None
 
     def hello(self, runs: Iterable[str] | None = None) -> Hello:
@@ -62,7 +62,7 @@ class Store:
                     assert stored[seq - 1] == what, "an event has changed"
             case Lost(run=run):
                 self.lost.append(run)
-            case Refused():
+            case StartRefused():
                 self.refused.append(message)
 
     def ended(self, run: str) -> Ended | None:
@@ -76,7 +76,7 @@ class Store:
             match what:
                 case Text(delta=delta):
                     text += delta
-                case Void():
+                case Discarded():
                     text = ""
                 case Said(message=message):
                     if message["role"] == "assistant":

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.agent.link import Link
-from gateway.agent.runs import Run, Runs
+from gateway.agent.link import LinkServer
+from gateway.agent.runs import AgentRun, AgentRuns
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Ended, Failure, Happening, Usage
 from gateway.link.spec import Spec
@@ -58,8 +58,8 @@ class Side:
 
     def __init__(self) -> None:
         self.changes = 0
-        self.runs = Runs(self._happened, self._changed)
-        self.link = Link(self.runs)
+        self.runs = AgentRuns(self._happened, self._changed)
+        self.link = LinkServer(self.runs)
         self._tasks: set[asyncio.Task[None]] = set()
         self._peers: list[Peer] = []
 
@@ -82,7 +82,7 @@ class Side:
     async def _serve(self, sock: socket.socket) -> None:
         await self.link.serve(*await asyncio.open_unix_connection(sock=sock))
 
-    def _happened(self, run: Run) -> None:
+    def _happened(self, run: AgentRun) -> None:
         self.link.happened(run)
 
     def _changed(self) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from gateway.agent import attempts as module
-from gateway.agent.attempts import Asking
+from gateway.agent.attempts import ModelAttempts
 from gateway.agent.turn.answer import Answer
 from gateway.agent.turn.failed import Failed
 from gateway.agent.turn.source import Source
-from gateway.link.messages import Failure, Happening, Started, Text, Thinking, Void, Waiting
+from gateway.link.messages import Discarded, Failure, Happening, Started, Text, Thinking, Waiting
 from gateway.link.spec import Bounds, Model
 from tests.agent.peer import spec
 
@@ -46,7 +46,7 @@ class Attempts:
         self.events: list[Happening] = []
         self.pauses: list[float] = []
         self._source = fake
-        self.asking = Asking(spec("x", *models, bounds=Bounds(retries=retries)), self._emit, self._find)
+        self.asking = ModelAttempts(spec("x", *models, bounds=Bounds(retries=retries)), self._emit, self._find)
         monkeypatch.setattr(module.asyncio, "sleep", self._sleep)
         monkeypatch.setattr(module.random, "random", lambda: 1.0)
 
@@ -84,7 +84,7 @@ def test_what_broke_off_is_void_and_asked_for_again_after_a_pause(monkeypatch: p
     assert listener.events == [
         Started("p", "one", 1),
         Text("a"),
-        Void("busy"),
+        Discarded("busy"),
         Waiting(1000, BUSY),
         Started("p", "one", 2),
         Waiting(2000, BUSY),  # nothing was said, so nothing is void
@@ -135,7 +135,7 @@ def test_the_next_model_answers_and_goes_on_answering(monkeypatch: pytest.Monkey
     assert listener.events == [
         Started("p", "one", 1),
         Text("a"),
-        Void("no key"),
+        Discarded("no key"),
         Waiting(0, NO),
         Started("q", "two", 2),
         Text("b"),
@@ -170,7 +170,7 @@ def test_when_all_have_given_up_each_has_its_say(monkeypatch: pytest.MonkeyPatch
 def test_no_model_is_a_fault_of_the_config() -> None:
     async def nothing(_: Any) -> Any: ...
 
-    asking = Asking(spec("x").__class__("s", "main", {}, []), nothing, nothing)
+    asking = ModelAttempts(spec("x").__class__("s", "main", {}, []), nothing, nothing)
     with pytest.raises(Failed, match=r"set agents\.defaults\.model\.primary"):
         asyncio.run(asking.answer())
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.agent import echo
 from gateway.agent.echo import Echo, text_of
-from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.link.spec import Model
 
 
@@ -45,7 +45,7 @@ def test_what_is_no_text_is_named() -> None:
 
 def test_it_has_no_tools() -> None:
     with pytest.raises(AssertionError):
-        Echo({}).add_result(Call("1", "t", {}), [], ok=True)
+        Echo({}).add_result(ToolCall("1", "t", {}), [], ok=True)
 
 
 @pytest.mark.process

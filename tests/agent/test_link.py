@@ -22,8 +22,8 @@ from gateway.link.messages import (
     Event,
     Hello,
     Lost,
-    Refused,
     Start,
+    StartRefused,
     Text,
     Welcome,
     encode,
@@ -187,7 +187,7 @@ def test_with_a_gateway_of_another_version_nothing_is_begun_or_gone_on_with() ->
             script.happen(Text("a"))
             await other.start("s", spec())
             await other.send(Ack("r", 1), Abort("r"))
-            refused = await other.until(Refused)
+            refused = await other.until(StartRefused)
             assert refused.failure.kind == "internal" and "restart both" in refused.failure.message
             await settle()
             kept = agent.runs.get("r")
@@ -206,7 +206,7 @@ def test_a_start_too_many_is_refused_and_the_others_go_on() -> None:
             await peer.greet()
             for number in range(MAX_RUNS + 1):
                 await peer.start(str(number), spec())
-            refused = await peer.until(Refused)
+            refused = await peer.until(StartRefused)
             assert refused.run == str(MAX_RUNS) and refused.failure.kind == "limit" and refused.failure.retryable
             assert len(agent.runs) == MAX_RUNS
 
@@ -290,7 +290,7 @@ def test_a_start_of_what_an_older_agent_does_not_know_is_refused_and_the_others_
             await peer.greet()
             script = await begin(peer)
             await peer.send(asked)
-            refused = await peer.until(Refused)
+            refused = await peer.until(StartRefused)
             assert refused.run == "new" and refused.failure.retryable
             assert "telepathy" in refused.failure.message and __version__ in refused.failure.message
             script.happen(Text("a"))

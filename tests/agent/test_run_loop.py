@@ -11,11 +11,11 @@ import pytest
 
 from gateway.agent import backoff
 from gateway.agent import run_loop as conversation
-from gateway.agent.mcp.idle import Behind
+from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.providers import wire
-from gateway.agent.run_loop import NO_RESULT, Conversation
+from gateway.agent.run_loop import NO_RESULT, RunLoop
 from gateway.agent.turn.failed import Failed
-from gateway.link.messages import Ended, Happening, Started, Text, ToolEnded, ToolStarted, Usage, Void, Waiting
+from gateway.link.messages import Discarded, Ended, Happening, Started, Text, ToolEnded, ToolStarted, Usage, Waiting
 from gateway.link.spec import Bounds, Message, Model, Server, Spec
 from tests.agent.mcp.test_tools import box
 from tests.agent.peer import ECHO, Store
@@ -25,7 +25,7 @@ from tests.fakes.mcp_server import Unstarted, put_inside
 pytestmark = pytest.mark.process
 
 
-class WatchedBehind(Behind):
+class WatchedBehind(IdleServers):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: list[asyncio.Task[None]] = []
@@ -43,7 +43,7 @@ class Held:
         self.store = Store()
         self.store.events["r"] = []
         self.behind = WatchedBehind() if behind is None else behind
-        self.conversation = Conversation(spec, self._emit, self.behind)
+        self.conversation = RunLoop(spec, self._emit, self.behind)
         self._task = asyncio.create_task(self.conversation.hold())
 
     async def end(self) -> Ended:
@@ -223,7 +223,7 @@ def test_what_was_broken_off_is_void_and_comes_again() -> None:
     async def test(provider: Provider) -> None:
         held = Held(spec(provider, "!words=4 !break=2 !times=2"))
         assert (await held.end()).status == "done"
-        assert held.kinds == ["Started", "Void", "Waiting", "Started", "Void", "Waiting", "Started", "Said"]
+        assert held.kinds == ["Started", "Discarded", "Waiting", "Started", "Discarded", "Waiting", "Started", "Said"]
         assert text_of(held.messages[0]) == "w1 w2 w3 w4 "
 
     run(test)
@@ -244,7 +244,7 @@ def test_another_model_takes_over() -> None:
         held = Held(Spec("s", "main", {"role": "user", "content": "hello"}, [refused, ECHO]))
         assert (await held.end()).status == "done"
         assert held.found(Started) == [Started("mock", "m1+401", 1), Started("builtin", "echo", 2)]
-        assert held.found(Waiting)[0].failure.kind == "auth" and not held.found(Void)
+        assert held.found(Waiting)[0].failure.kind == "auth" and not held.found(Discarded)
         assert held.messages[0]["provider"] == "builtin"
 
     run(test)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.agent import runs as module
-from gateway.agent.runs import Run, Runs, TooMany
+from gateway.agent.runs import AgentRun, AgentRuns, TooMany
 from gateway.link.messages import MAX_RUNS, Ended, Event, Failure, Happening, Said, Text, Usage, decode_to_gateway
 from tests.agent.peer import spec
 from tests.agent.scripted import Scripted, settle
@@ -17,16 +17,16 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def events(run: Run) -> list[Happening]:
+def events(run: AgentRun) -> list[Happening]:
     lines = [decode_to_gateway(run.backlog.line(seq)) for seq in range(run.backlog.acked + 1, run.backlog.last + 1)]
     return [line.what for line in lines if isinstance(line, Event)]
 
 
-def make() -> Runs:
-    return Runs(lambda run: None, lambda: None)
+def make() -> AgentRuns:
+    return AgentRuns(lambda run: None, lambda: None)
 
 
-def begin(runs: Runs, name: str = "r") -> tuple[Run, Scripted]:
+def begin(runs: AgentRuns, name: str = "r") -> tuple[AgentRun, Scripted]:
     run = runs.start(name, spec())
     return run, Scripted.by_session["agent:main:main"]
 
@@ -197,7 +197,7 @@ def test_who_leaves_waits_for_discarded_runs_too() -> None:
 def test_changes_are_told() -> None:
     async def test() -> None:
         changes: list[int] = []
-        runs = Runs(lambda run: None, lambda: changes.append(len(runs)))
+        runs = AgentRuns(lambda run: None, lambda: changes.append(len(runs)))
         begin(runs)
         begin(runs)
         runs.discard("r")

@@ -1,15 +1,15 @@
 import msgspec
 import pytest
 
-from gateway.aio.lag import LoopLag, Times
+from gateway.aio.lag import CpuTimes, LoopLag
 
 
 class Clocks:
     """Monotonic time, and what this thread and the process have used."""
 
-    times = Times(0, 0, 0)
+    times = CpuTimes(0, 0, 0)
 
-    def __call__(self) -> Times:
+    def __call__(self) -> CpuTimes:
         return self.times
 
 
@@ -20,7 +20,7 @@ def clocks() -> Clocks:
 
 def test_a_loop_that_is_in_time(clocks: Clocks) -> None:
     lag = LoopLag(clocks)
-    clocks.times = Times(1.25, 0.25, 0.5)
+    clocks.times = CpuTimes(1.25, 0.25, 0.5)
     lag.sample(1)
     found = msgspec.to_builtins(lag.latest)
     breakdown = found.pop("cpuBreakdown")
@@ -40,12 +40,12 @@ def test_a_loop_that_is_in_time(clocks: Clocks) -> None:
 
 def test_a_late_loop_says_since_when_and_recovers(clocks: Clocks) -> None:
     lag = LoopLag(clocks)
-    clocks.times = Times(3, 0, 0)
+    clocks.times = CpuTimes(3, 0, 0)
     lag.sample(1)
-    clocks.times = Times(6, 0, 0)
+    clocks.times = CpuTimes(6, 0, 0)
     lag.sample(1)
     late = lag.latest
     assert (late.degraded, late.degraded_since_ms, late.reasons) == (True, 6000, ("event_loop_delay",))
-    clocks.times = Times(7, 0, 0)
+    clocks.times = CpuTimes(7, 0, 0)
     lag.sample(1)
     assert (lag.latest.degraded, lag.latest.degraded_since_ms, lag.latest.delay_max_ms) == (False, None, 0)

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from gateway.aio.tasks import Tasks, whole
+from gateway.aio.tasks import Tasks, shielded
 from gateway.errors import GatewayError
 
 log = logging.getLogger("gateway.test")
@@ -14,7 +14,7 @@ class Shop:
         self._tasks = Tasks(log)
         self.done: list[str] = []
 
-    @whole
+    @shielded
     async def work(self, what: str, *, seconds: float = 0.01) -> str:
         """Do it."""
         await asyncio.sleep(seconds)

@@ -23,7 +23,7 @@ from gateway.doctor.security import Risk
 from gateway.errors import GatewayError
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 from gateway.sessions.checkup import Checkup
-from gateway.sessions.openclaw.imports import Import, Report
+from gateway.sessions.openclaw.imports import Import, ImportReport
 from gateway.sessions.salvage import Salvage
 from gateway.text import visible
 from gateway.units import UNITS, rivals
@@ -294,7 +294,7 @@ def database(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("OPENCLAW_STATE_DIR", str(home / EVIL))
     (home / EVIL / "gateway").mkdir(parents=True)
     (home / EVIL / "gateway/conversations.sqlite").touch()
-    monkeypatch.setattr(Import, "run", lambda self: evil(Report))
+    monkeypatch.setattr(Import, "run", lambda self: evil(ImportReport))
     monkeypatch.setattr(upkeep, "look", lambda path, deep: evil(Checkup))
     monkeypatch.setattr(upkeep.backing, "copy", lambda source, path: 1)
     monkeypatch.setattr(upkeep.salvaging, "recover", lambda path, now: Salvage({"sessions": 1, "messages": 1}, EVIL))

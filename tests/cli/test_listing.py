@@ -2,10 +2,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli.listing import Listing
+from gateway.cli.listing import DefaultListGroup
 
 
-@click.group(cls=Listing, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=DefaultListGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def things() -> None:
     """Things."""
 

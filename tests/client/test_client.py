@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection
 
 from gateway.client import client as module
 from gateway.client import handshake as approach
-from gateway.client.client import CallFailed, Disconnected, Event, GatewayClient, Refused
+from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, GatewayEvent
 from gateway.client.identity import Identity
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
@@ -44,7 +44,7 @@ def test_calls_and_events() -> None:
             assert client.hello["protocol"] == 4
             assert await client.call("health") == {"asked": "health", "with": {}}
             events = client.events()
-            assert await anext(events) == Event("tick", {"ts": 1}, 1)
+            assert await anext(events) == GatewayEvent("tick", {"ts": 1}, 1)
 
     run(test)
     assert seen[0]["auth"] == {"token": "t", "password": "p"}
@@ -121,7 +121,7 @@ def test_an_older_gateway_is_spoken_to_in_its_protocol() -> None:
             async with GatewayClient(url) as client:
                 assert (client.hello["protocol"], await client.call("health")) == (3, 5)
             seen.clear()
-            with pytest.raises(Refused, match="protocol mismatch"):
+            with pytest.raises(ConnectRefused, match="protocol mismatch"):
                 await GatewayClient(url, protocols=(4,)).connect()
 
     run(test)
@@ -143,9 +143,9 @@ def test_a_challenge_that_is_none(challenge: object, tmp_path: Path, monkeypatch
 
 
 def test_a_refusal_names_the_way_out() -> None:
-    refusal = Refused({"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "r-1"}})
+    refusal = ConnectRefused({"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "r-1"}})
     assert str(refusal).endswith("(NOT_PAIRED); on the gateway's machine: openclaw-gateway devices approve r-1")
-    assert str(Refused({"code": "X", "message": "invalid role"})) == "invalid role (X)"
+    assert str(ConnectRefused({"code": "X", "message": "invalid role"})) == "invalid role (X)"
 
 
 def test_answers_may_come_in_another_order() -> None:
@@ -194,7 +194,7 @@ def test_a_refused_handshake() -> None:
 
     async def test() -> None:
         async with scripted(script) as url:
-            with pytest.raises(Refused, match=r"device identity required \(NOT_PAIRED\)") as caught:
+            with pytest.raises(ConnectRefused, match=r"device identity required \(NOT_PAIRED\)") as caught:
                 await GatewayClient(url).connect()
         assert (caught.value.code, caught.value.details, caught.value.retryable) == ("NOT_PAIRED", {"a": 1}, False)
         assert caught.value.retry_after_s is None

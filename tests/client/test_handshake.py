@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.client.handshake import ROLE, Approach, is_near, remedy
+from gateway.client.handshake import ROLE, ClientHandshake, is_near, remedy
 from gateway.protocol.admission.proof import DeviceProof, Key, Signed, verify
 
 FAR, NEAR = "ws://10.0.0.1:5", "ws://127.0.0.1:5"
@@ -34,8 +34,8 @@ class Me:
         self.held = None
 
 
-def make(url: str = FAR, me: Me | None = None, token: str | None = "t", **more: Any) -> Approach:
-    return Approach(url, CLIENT, ("operator.admin",), {"token": token} if token else {}, me, **more)
+def make(url: str = FAR, me: Me | None = None, token: str | None = "t", **more: Any) -> ClientHandshake:
+    return ClientHandshake(url, CLIENT, ("operator.admin",), {"token": token} if token else {}, me, **more)
 
 
 def signs(params: dict[str, Any], protocol: int, token: str) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.client.client import CallFailed, Disconnected, GatewayClient, Refused, TimedOut
-from gateway.client.reconnecting import BACK, SOON_S, Lasting
+from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, TimedOut
+from gateway.client.reconnecting import BACK, SOON_S, ReconnectingClient
 from gateway.errors import GatewayError, NotRunning
 from tests.cli.conversation.scripted import Respond, ScriptedGateway, refuse, run, serving
 
@@ -25,7 +25,7 @@ def test_what_was_asked_is_asked_again() -> None:
 
     async def test() -> None:
         async with serving(gateway) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             assert await line.call("ask") == 3
             await line.close()
@@ -39,7 +39,7 @@ def test_requests_at_once_make_one_connection_anew() -> None:
 
     async def test() -> None:
         async with serving(gateway) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             assert await asyncio.gather(*(line.call("ask") for _ in range(5))) == [2] * 5
             await line.close()
@@ -56,7 +56,7 @@ def test_events_tell_that_something_was_missed() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             events = line.events()
             heard = [await anext(events), await anext(events)]
@@ -76,7 +76,7 @@ def test_a_break_while_catching_up_is_told_again() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             events = line.events()
             assert await anext(events) != BACK
@@ -101,7 +101,7 @@ def test_a_gateway_that_is_away_is_waited_for_and_said_to_be_away() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make, lost=told.append, found=told.append, pauses=(0.0,))
+            line = ReconnectingClient(make, lost=told.append, found=told.append, pauses=(0.0,))
             await line.open()
             assert await line.call("ask") == "there"
             await line.close()
@@ -117,7 +117,7 @@ def test_nobody_waits_longer_than_his_patience() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make, patience_s=0, pauses=(0.0,))
+            line = ReconnectingClient(make, patience_s=0, pauses=(0.0,))
             await line.open()
             with pytest.raises(Disconnected):
                 await line.call("ask")
@@ -128,7 +128,7 @@ def test_nobody_waits_longer_than_his_patience() -> None:
 def test_a_gateway_that_was_never_there_is_not_waited_for() -> None:
     async def test() -> None:
         with pytest.raises(NotRunning):
-            await Lasting(lambda: GatewayClient("ws://127.0.0.1:1")).open()
+            await ReconnectingClient(lambda: GatewayClient("ws://127.0.0.1:1")).open()
 
     run(test)
 
@@ -144,12 +144,12 @@ def test_a_gateway_that_lets_nobody_in_any_more(again: bool) -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make, pauses=(0.0,))
+            line = ReconnectingClient(make, pauses=(0.0,))
             await line.open()
             if again:
                 assert await line.call("ask") == 3
             else:
-                with pytest.raises(Refused):
+                with pytest.raises(ConnectRefused):
                     await line.call("ask")
             await line.close()
 
@@ -176,7 +176,7 @@ def test_a_refusal_for_a_moment_is_no_answer(error: dict[str, Any], asked: int) 
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             if asked == 2:
                 assert await line.call("ask") == "yes"
@@ -195,7 +195,7 @@ def test_no_answer_is_no_broken_connection() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             with pytest.raises(TimedOut):
                 await line.call("ask", timeout_s=0.01)

@@ -15,7 +15,7 @@ from gateway.config.schema import Config
 from gateway.errors import NotRunning
 from gateway.exits import ExitCode
 from gateway.reload.plan import make_plan
-from gateway.reload.seen import Door, Seen
+from gateway.reload.seen import AccessPoint, SeenConfig
 from tests.fakes.report import make_report
 
 TEXT = '{"gateway": {"port": 18801, "auth": {"token": "${ONLY_THE_UNIT_HAS_IT}"}}}'
@@ -28,13 +28,13 @@ class Service:
     def status(self, timeout: float = 1.0) -> Any:
         return make_report(pid=42, unit="openclaw-gateway.service")
 
-    def config(self, path: str, text: str | None, included: dict[str, str]) -> Seen:
+    def config(self, path: str, text: str | None, included: dict[str, str]) -> SeenConfig:
         found = files.read(Path(path), UNIT, text=text, included=included)
         plan = make_plan({}, found.tree, Config(), found.config, "hybrid", True) if found.config else None
-        return Seen(found.config is not None, found.issues, found.warnings, found.unused, plan)
+        return SeenConfig(found.config is not None, found.issues, found.warnings, found.unused, plan)
 
-    def door(self) -> Door:
-        return Door(18801, "of-the-unit")
+    def door(self) -> AccessPoint:
+        return AccessPoint(18801, "of-the-unit")
 
 
 class Nobody:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.config import json5
 from gateway.config.compare import same
-from gateway.config.edit import Refused, rewrite, set_value
+from gateway.config.edit import CannotEdit, rewrite, set_value
 from gateway.config.patch import merge_patch
 from tests.effort import examples
 
@@ -38,7 +38,7 @@ def test_only_the_value_changes(text: str, path: str, value: object, expected: s
 
 
 def test_a_key_below_a_value_is_refused() -> None:
-    with pytest.raises(Refused, match=r"^a\.b is not an object, so it has no key c$"):
+    with pytest.raises(CannotEdit, match=r"^a\.b is not an object, so it has no key c$"):
         set_value("{a: {b: 1}}", ("a", "b", "c"), 1)
 
 
@@ -63,7 +63,7 @@ def test_setting_a_value_is_what_it_says(tree: dict[str, object], path: list[str
     text = json.dumps(tree, indent=indent, ensure_ascii=False)
     try:
         edited = set_value(text, tuple(path), value)
-    except Refused:
+    except CannotEdit:
         return
     node = json5.parse(edited, 64).root
     for key in path:
@@ -96,7 +96,7 @@ def test_a_rewrite_touches_only_what_differs(text: str, value: object, expected:
 
 def test_a_repeated_key_that_goes_is_refused() -> None:
     """Without its last one, the one before would count."""
-    with pytest.raises(Refused, match="edit the file by hand"):
+    with pytest.raises(CannotEdit, match="edit the file by hand"):
         rewrite("{a: 1, a: 2}", {})
 
 

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, keys_of, overlay
-from gateway.config.parse import Place
+from gateway.config.parse import TextPosition
 from gateway.config.schema import Config
 from gateway.config.schema import Gateway as Section
 from gateway.config.setting import ACTIONS, Effect
@@ -148,6 +148,6 @@ def test_what_is_used_lies_over_what_was_written_and_the_rest_stays() -> None:
 )  # fmt: skip
 def test_trusted_proxies_are_addresses_or_networks(proxies: list[str], good: bool) -> None:
     tree = {"gateway": {"trustedProxies": proxies}}
-    verdict = validate(tree, lambda path, *, key=False: Place("f"), lambda name: None)
+    verdict = validate(tree, lambda path, *, key=False: TextPosition("f"), lambda name: None)
     assert (verdict.config is not None) is good
     assert [issue.path for issue in verdict.issues] == ([] if good else ["gateway.trustedProxies"])

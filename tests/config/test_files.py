@@ -229,10 +229,10 @@ def test_write_keeps_five_versions(config: Path) -> None:
 
 def test_what_was_changed_meanwhile_is_not_overwritten(config: Path) -> None:
     write(config, "{}", instead_of=None)
-    with pytest.raises(files.Changed, match="another program has changed it meanwhile"):
+    with pytest.raises(files.ConfigFileChanged, match="another program has changed it meanwhile"):
         write(config, "{a: 1}", instead_of=None)
     write(config, "{a: 1}", instead_of="{}")
-    with pytest.raises(files.Changed):
+    with pytest.raises(files.ConfigFileChanged):
         write(config, "{a: 2}", instead_of="{}")
     assert config.read_text() == "{a: 1}" and len(list(config.parent.iterdir())) == 2
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import models, providers
-from gateway.config.models import Ref, Unusable
+from gateway.config.models import ModelRef, Unusable
 from gateway.link.spec import Bounds, Model
 
 MOCK = {
@@ -31,7 +31,7 @@ def names(found: list[Model]) -> list[str]:
 
 def test_with_nothing_configured_the_echo_answers() -> None:
     assert models.chain({}, nothing, "main") == [Model("builtin", "echo", "builtin")]
-    assert models.default({}) == Ref("builtin", "echo")
+    assert models.default({}) == ModelRef("builtin", "echo")
 
 
 def test_the_only_models_of_a_file_need_no_other_mention() -> None:
@@ -90,7 +90,7 @@ def test_aliases() -> None:
 
 
 def test_an_id_alone_is_enough_where_one_provider_lists_it() -> None:
-    assert models.parse(tree(), "model", "m1") == Ref("mock", "m1")
+    assert models.parse(tree(), "model", "m1") == ModelRef("mock", "m1")
     with pytest.raises(Unusable, match='^model: "m1" names no provider'):
         models.parse(tree(other=MOCK), "model", "m1")
 
@@ -102,7 +102,7 @@ def test_half_a_name_is_none(name: str) -> None:
 
 
 def test_an_id_may_have_slashes() -> None:
-    assert models.parse({}, "model", "OpenRouter/qwen/qwen3:free") == Ref("openrouter", "qwen/qwen3:free")
+    assert models.parse({}, "model", "OpenRouter/qwen/qwen3:free") == ModelRef("openrouter", "qwen/qwen3:free")
 
 
 def test_the_configs_own_environment_counts() -> None:
@@ -112,11 +112,11 @@ def test_the_configs_own_environment_counts() -> None:
 
 
 def test_the_window_of_a_model() -> None:
-    assert models.window(tree(), Ref("mock", "m1")) == 5000
-    assert models.window(tree(), Ref("mock", "m2")) is None
+    assert models.window(tree(), ModelRef("mock", "m1")) == 5000
+    assert models.window(tree(), ModelRef("mock", "m2")) is None
     config = tree()
     config["agents"]["defaults"]["contextTokens"] = 7
-    assert models.window(config, Ref("mock", "m1")) == 7
+    assert models.window(config, ModelRef("mock", "m1")) == 7
 
 
 def test_models_to_choose_from() -> None:

@@ -52,7 +52,7 @@ def test_lines_end_as_before() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(edit.Refused):
+    with pytest.raises(edit.CannotEdit):
         move.move("{a: 1, b: 2}", ("a",), ("b", "c"))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.parse import MAX_BYTES, MAX_DEPTH, Document, Place, dotted, parse
+from gateway.config.parse import MAX_BYTES, MAX_DEPTH, Document, TextPosition, dotted, parse
 from gateway.report import Issue
 
 JSON = st.recursive(
@@ -80,17 +80,17 @@ def test_a_byte_order_mark_is_tolerated() -> None:
 
 def test_places_of_values_and_keys() -> None:
     document = good('{\n  "é": 1, b: [\n    2, {c: 3}]\n}')
-    assert document.locate(("é",)) == Place("f.json", 2, 8)
-    assert document.locate(("é",), key=True) == Place("f.json", 2, 3)
-    assert document.locate(("b", 1, "c")) == Place("f.json", 3, 12)
-    assert document.locate(("b", 1, "c"), key=True) == Place("f.json", 3, 9)
-    assert document.locate(("b", 9)) == document.locate(("b",)) == Place("f.json", 2, 14)
-    assert document.locate(()) == document.locate(("none",)) == Place("f.json", 1, 1)
+    assert document.locate(("é",)) == TextPosition("f.json", 2, 8)
+    assert document.locate(("é",), key=True) == TextPosition("f.json", 2, 3)
+    assert document.locate(("b", 1, "c")) == TextPosition("f.json", 3, 12)
+    assert document.locate(("b", 1, "c"), key=True) == TextPosition("f.json", 3, 9)
+    assert document.locate(("b", 9)) == document.locate(("b",)) == TextPosition("f.json", 2, 14)
+    assert document.locate(()) == document.locate(("none",)) == TextPosition("f.json", 1, 1)
     assert document.has(("b", 1, "c")) and not document.has(("b", 2)) and not document.has(("é", "x"))
 
 
 def test_a_repeated_key_is_told_in_plain_json_too() -> None:
-    assert good('{"a": 1, "a": 2}').repeated == (("a", Place("f.json", 1, 10)),)
+    assert good('{"a": 1, "a": 2}').repeated == (("a", TextPosition("f.json", 1, 10)),)
     assert good('{"a": 1, "a": 2}').value == {"a": 2}
     assert good('{"a": 1}').repeated == ()
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gateway.config.files import read
-from gateway.config.parse import Place
+from gateway.config.parse import TextPosition
 from gateway.config.remarks import MAX_TOLD, MAX_UNKNOWN, remarks
 
 
@@ -98,7 +98,7 @@ def test_a_bounded_number_is_told(tmp_path: Path, key: str, most: int) -> None:
     ],
 )
 def test_agents_of_one_name(agents: Any, where: list[Any]) -> None:
-    found = remarks({"agents": agents}, lambda path, *, key=False: Place("")).errors
+    found = remarks({"agents": agents}, lambda path, *, key=False: TextPosition("")).errors
     assert [each.path for each in found] == where
 
 

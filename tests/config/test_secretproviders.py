@@ -12,10 +12,10 @@ from gateway.config.secretproviders import (
     MAX_BYTES,
     MAX_TIMEOUT_MS,
     TIMEOUT_MS,
-    Env,
-    File,
-    Program,
-    Refused,
+    EnvProvider,
+    FileProvider,
+    ProgramProvider,
+    SecretRefused,
     definition,
     from_file,
     from_program,
@@ -28,15 +28,15 @@ def defined(entry: Any, source: str, name: str = "p", **defaults: str) -> Any:
 
 
 def test_the_environment_needs_no_entry() -> None:
-    assert definition({}, "env", "default") == Env()
-    assert defined({"source": "file", "path": "/f"}, "env", "mine", env="mine") == Env()
-    assert defined({"source": "env", "allowlist": []}, "env") == Env(())
+    assert definition({}, "env", "default") == EnvProvider()
+    assert defined({"source": "file", "path": "/f"}, "env", "mine", env="mine") == EnvProvider()
+    assert defined({"source": "env", "allowlist": []}, "env") == EnvProvider(())
 
 
 def test_what_is_not_written_has_openclaws_defaults() -> None:
-    assert defined({"source": "file", "path": "~/s.json"}, "file") == File("~/s.json", False, MAX_BYTES)
+    assert defined({"source": "file", "path": "~/s.json"}, "file") == FileProvider("~/s.json", False, MAX_BYTES)
     found = defined({"source": "exec", "command": "/bin/x"}, "exec")
-    assert found == Program("/bin/x", timeout_ms=TIMEOUT_MS, silence_ms=TIMEOUT_MS, max_bytes=MAX_BYTES)
+    assert found == ProgramProvider("/bin/x", timeout_ms=TIMEOUT_MS, silence_ms=TIMEOUT_MS, max_bytes=MAX_BYTES)
 
 
 def test_bounds_hold_whatever_is_written() -> None:
@@ -65,7 +65,7 @@ def test_bounds_hold_whatever_is_written() -> None:
     ],
 )
 def test_what_is_wrong_with_a_provider_is_named(entry: Any, source: str, problem: str) -> None:
-    with pytest.raises(Refused, match=problem.replace(".", r"\.")) as refused:
+    with pytest.raises(SecretRefused, match=problem.replace(".", r"\.")) as refused:
         defined(entry, source)
     assert refused.value.way_out
 
@@ -88,21 +88,21 @@ def test_what_is_wrong_with_a_provider_is_named(entry: Any, source: str, problem
 def test_a_pointer_is_read_as_rfc_6901_says(pointer: str, value: str | None) -> None:
     tree = {"a": {"b": "s"}, "with/slash": "slash", "with~tilde": "tilde", "list": ["first", "second"], "": "empty"}
     data = b"\xef\xbb\xbf" + json.dumps(tree).encode()
-    assert from_file(File("/f"), data, [pointer]) == {pointer: value}
+    assert from_file(FileProvider("/f"), data, [pointer]) == {pointer: value}
 
 
 @pytest.mark.parametrize(
     ("data", "secret"), [(b"s", "s"), (b"s\n", "s"), (b"s\r\n", "s"), (b"s\n\n", "s\n"), (b"\xef\xbb\xbf s \n", " s ")]
 )
 def test_a_file_that_is_the_secret_loses_one_end_of_line(data: bytes, secret: str) -> None:
-    found = from_file(File("/f", single=True), data, ["value", "/a"])
-    assert found["value"] == secret and isinstance(found["/a"], Refused)
+    found = from_file(FileProvider("/f", single=True), data, ["value", "/a"])
+    assert found["value"] == secret and isinstance(found["/a"], SecretRefused)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'"s"', b"{", b"\xff", b"[" * 100_000])
 def test_a_file_of_another_form_is_refused(data: bytes) -> None:
-    with pytest.raises(Refused, match=r"/f is (no JSON object|not UTF-8)"):
-        from_file(File("/f"), data, ["/a"])
+    with pytest.raises(SecretRefused, match=r"/f is (no JSON object|not UTF-8)"):
+        from_file(FileProvider("/f"), data, ["/a"])
 
 
 def test_a_program_hears_what_openclaw_says() -> None:
@@ -110,7 +110,7 @@ def test_a_program_hears_what_openclaw_says() -> None:
 
 
 def said(output: str, *, json_only: bool = True, ids: tuple[str, ...] = ("a",)) -> dict[str, Any]:
-    return from_program("vault", Program("/x", json_only=json_only), output.encode(), list(ids))
+    return from_program("vault", ProgramProvider("/x", json_only=json_only), output.encode(), list(ids))
 
 
 def test_a_program_answers_by_id() -> None:
@@ -125,7 +125,7 @@ def test_a_program_answers_by_id() -> None:
 def test_a_plain_answer_counts_where_it_is_allowed(output: str, secret: str) -> None:
     assert said(output, json_only=False) == {"a": secret}
     for refused in ({"json_only": True}, {"json_only": False, "ids": ("a", "b")}):
-        with pytest.raises(Refused, match="answers in another form"):
+        with pytest.raises(SecretRefused, match="answers in another form"):
             said(output, **refused)  # type: ignore[arg-type]
 
 
@@ -133,5 +133,5 @@ def test_a_plain_answer_counts_where_it_is_allowed(output: str, secret: str) -> 
 def test_no_answer_breaks_it_or_is_quoted(output: str) -> None:
     try:
         said(output)
-    except Refused as refused:
+    except SecretRefused as refused:
         assert not output.strip() or len(output) < 4 or output not in str(refused)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.secretproviders import Asked, Definition, Refused
+from gateway.config.secretproviders import Asked, Definition, SecretRefused
 from gateway.config.secretref import PLACES, Unresolved, places, resolve_references
 
 ENV = {"OPENCLAW_GATEWAY_TOKEN": "t-of-env", "KEY": "k"}.get
@@ -18,7 +18,7 @@ FILE = {"f": {"source": "file", "path": "/secrets.json"}}
 def answering(**values: Any) -> Any:
     """Every provider has these ids; ids that are no identifiers come as `_1`."""
 
-    def ask(asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | Refused]:
+    def ask(asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | SecretRefused]:
         return dict.fromkeys(asked, values)
 
     return ask

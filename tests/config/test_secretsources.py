@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.config import secretsources
-from gateway.config.secretproviders import File, Program, Refused
+from gateway.config.secretproviders import FileProvider, ProgramProvider, SecretRefused
 from gateway.config.secretsources import Sources, check_command, read_private
 
 
@@ -20,13 +20,13 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def ask(source: File | Program, *ids: str, **env: str) -> Any:
+def ask(source: FileProvider | ProgramProvider, *ids: str, **env: str) -> Any:
     return Sources(env.get)({("p", source): list(ids)})["p", source]
 
 
 def test_a_private_file_is_read_and_told_of(file: Path) -> None:
     told: list[tuple[str, bytes | None]] = []
-    source = File(str(file))
+    source = FileProvider(str(file))
     answer = Sources({}.get, lambda path, data: told.append((path, data)))({("p", source): ["/a"]})
     assert answer["p", source] == {"/a": "A"}
     assert told == [(str(file), None), (str(file), b'{"a": "A"}')]
@@ -35,8 +35,8 @@ def test_a_private_file_is_read_and_told_of(file: Path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610])
 def test_others_may_not_use_it(file: Path, mode: int) -> None:
     file.chmod(mode)
-    refused = ask(File(str(file)), "/a")
-    assert isinstance(refused, Refused)
+    refused = ask(FileProvider(str(file)), "/a")
+    assert isinstance(refused, SecretRefused)
     assert (str(refused), refused.way_out) == (f"others may use {file}", f"run: chmod 600 {file}")
 
 
@@ -45,31 +45,31 @@ def test_no_link_no_second_name_no_fifo_no_folder(file: Path) -> None:
     link.symlink_to(file)
     os.mkfifo(fifo, 0o600)
     for place, problem in ((link, "is a link"), (fifo, "no regular file"), (file.parent, "no regular file")):
-        assert problem in str(ask(File(str(place)), "/a"))
+        assert problem in str(ask(FileProvider(str(place)), "/a"))
     second.hardlink_to(file)
-    assert "has a second name" in str(ask(File(str(file)), "/a"))
-    assert "cannot be read: No such file" in str(ask(File(str(file.with_name("absent"))), "/a"))
+    assert "has a second name" in str(ask(FileProvider(str(file)), "/a"))
+    assert "cannot be read: No such file" in str(ask(FileProvider(str(file.with_name("absent"))), "/a"))
 
 
 def test_its_size_is_bounded(file: Path) -> None:
     size = file.stat().st_size
     assert read_private(str(file), size)
-    with pytest.raises(Refused, match=f"larger than {size - 1} bytes"):
+    with pytest.raises(SecretRefused, match=f"larger than {size - 1} bytes"):
         read_private(str(file), size - 1)
 
 
 def test_a_home_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(file.parent))
-    assert ask(File("~/secrets.json"), "/a") == {"/a": "A"}
+    assert ask(FileProvider("~/secrets.json"), "/a") == {"/a": "A"}
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Any:
-    def write(text: str, **more: Any) -> Program:
+    def write(text: str, **more: Any) -> ProgramProvider:
         path = tmp_path / "resolver"
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o700)
-        return Program(str(path), **more)
+        return ProgramProvider(str(path), **more)
 
     return write
 
@@ -80,25 +80,25 @@ def test_a_command_that_others_may_change_is_not_run(tmp_path: Path, program: An
     path = Path(source.command)
     for mode in (0o720, 0o702):
         path.chmod(mode)
-        with pytest.raises(Refused, match="others may change"):
+        with pytest.raises(SecretRefused, match="others may change"):
             check_command(source)
     path.chmod(0o700)
     link = tmp_path / "link"
     link.symlink_to(path)
-    with pytest.raises(Refused, match="is a link"):
-        check_command(Program(str(link)))
-    with pytest.raises(Refused, match="is no program"):
-        check_command(Program(str(tmp_path)))
-    check_command(Program(str(path), trusted=(str(tmp_path),)))
-    with pytest.raises(Refused, match="trustedDirs"):
-        check_command(Program(str(path), trusted=(f"{tmp_path}-other",)))
+    with pytest.raises(SecretRefused, match="is a link"):
+        check_command(ProgramProvider(str(link)))
+    with pytest.raises(SecretRefused, match="is no program"):
+        check_command(ProgramProvider(str(tmp_path)))
+    check_command(ProgramProvider(str(path), trusted=(str(tmp_path),)))
+    with pytest.raises(SecretRefused, match="trustedDirs"):
+        check_command(ProgramProvider(str(path), trusted=(f"{tmp_path}-other",)))
     (trusted := tmp_path / "trusted").mkdir()
     (trusted / "way-out").symlink_to(tmp_path)
-    with pytest.raises(Refused, match="trustedDirs"):
-        check_command(Program(str(trusted / "way-out" / path.name), trusted=(str(trusted),)))
+    with pytest.raises(SecretRefused, match="trustedDirs"):
+        check_command(ProgramProvider(str(trusted / "way-out" / path.name), trusted=(str(trusted),)))
     if os.getuid() == 0:
         os.chown(path, 1, 1)
-        with pytest.raises(Refused, match="belongs to another user"):
+        with pytest.raises(SecretRefused, match="belongs to another user"):
             check_command(source)
 
 
@@ -123,7 +123,7 @@ def test_a_program_answers_within_all_bounds(tmp_path: Path, program: Any, monke
         ("echo {}", {}, "answers in another form"),
     ):
         assert problem in str(ask(program(text, **more), "a")), text
-    missing = Program(str(tmp_path / "absent"))
+    missing = ProgramProvider(str(tmp_path / "absent"))
     assert "cannot be run: No such file" in str(ask(missing, "a"))
 
 
@@ -157,8 +157,8 @@ def test_a_command_in_a_folder_of_everybody_is_not_run(tmp_path: Path, mode: int
     folder.chmod(mode)
     (path := folder / "vault").touch(0o700)
     if is_run:
-        check_command(Program(str(path)))
+        check_command(ProgramProvider(str(path)))
         return
-    with pytest.raises(Refused, match="everybody may put another program") as caught:
-        check_command(Program(str(path)))
+    with pytest.raises(SecretRefused, match="everybody may put another program") as caught:
+        check_command(ProgramProvider(str(path)))
     assert caught.value.way_out == f"run: chmod o-w {folder}"

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.serving import compat, not_honoured, params, pictures, way
 from gateway.config.untyped import Unusable
-from gateway.link.spec import Tls, Way
+from gateway.link.spec import Route, Tls
 
 
 def plain(place: str, value: Any) -> str:
@@ -13,7 +13,7 @@ def plain(place: str, value: Any) -> str:
     return value
 
 
-def reached(**request: Any) -> tuple[Way, dict[str, str]]:
+def reached(**request: Any) -> tuple[Route, dict[str, str]]:
     return way("models.providers.p", {"request": request}, plain)
 
 
@@ -86,11 +86,11 @@ def test_how_a_provider_is_reached() -> None:
         tls=tls,
         allowPrivateNetwork=True,
     )
-    assert found == Way("http://proxy:3128", Tls("PCA"), Tls("CA", "C", "K", "P", "n", True))
+    assert found == Route("http://proxy:3128", Tls("PCA"), Tls("CA", "C", "K", "P", "n", True))
     assert headers == {"X-A": "1", "X-Key": "Key s"}
     assert reached(auth={"mode": "authorization-bearer", "token": "t"})[1] == {"Authorization": "Bearer t"}
-    assert way("p", {}, plain) == reached() == reached(auth={"mode": "provider-default"}) == (Way(), {})
-    assert reached(proxy={"mode": "env-proxy"})[0] == Way()
+    assert way("p", {}, plain) == reached() == reached(auth={"mode": "provider-default"}) == (Route(), {})
+    assert reached(proxy={"mode": "env-proxy"})[0] == Route()
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config.fields import FIELDS
-from gateway.config.parse import Path, Place
+from gateway.config.parse import Path, TextPosition
 from gateway.config.schema import Config
 from gateway.config.validate import MAX_FOUND, Verdict, nearest, shorten, validate
 from tests.effort import examples
 
 
-def locate(path: Path, *, key: bool = False) -> Place:
-    return Place("f", len(path), 2 if key else 1)
+def locate(path: Path, *, key: bool = False) -> TextPosition:
+    return TextPosition("f", len(path), 2 if key else 1)
 
 
 def check(tree: Any, env: dict[str, str] | None = None, **options: Any) -> Verdict:

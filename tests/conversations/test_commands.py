@@ -10,7 +10,7 @@ from gateway.conversations.commands import carry_out
 from gateway.conversations.service import Conversations
 from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.messages import Text
-from gateway.sessions.records import Request
+from gateway.sessions.records import RunRequest
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.rpc.methods.talking import Caller, run, talking
@@ -52,7 +52,7 @@ def test_status_says_what_goes_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
             for id in ("r1", "r2", "r3"):
-                await talk.core.conversations.submit(id, MAIN, Request(user("?")))
+                await talk.core.conversations.submit(id, MAIN, RunRequest(user("?")))
             await until(lambda: Scripted.by_session)
             assert (await say(talk, "status")).splitlines()[-1] == "Running: r1; 2 wait"
             await talk.core.conversations.abort(MAIN)
@@ -67,7 +67,7 @@ def test_a_new_session_ends_what_goes_on_and_forgets_what_was_said(tmp_path: Pat
             await converse(talk.store, "r1", MAIN, "Hello", assistant("there"))
             await talk.store.patch(MAIN, "main", lambda _: {"model": "mock/m1"}, 1)
             before = await talk.store.session(MAIN)
-            await talk.core.conversations.submit("r2", MAIN, Request(user("?")))
+            await talk.core.conversations.submit("r2", MAIN, RunRequest(user("?")))
             await until(lambda: Scripted.by_session)
             (script,) = Scripted.by_session.values()
             script.happen(Text("Once"))
@@ -86,7 +86,7 @@ def test_a_new_session_waits_for_no_answer_that_does_not_end(tmp_path: Path, mon
 
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
-            await talk.store.accept("r1", MAIN, "main", Request(user("?")), 1)
+            await talk.store.accept("r1", MAIN, "main", RunRequest(user("?")), 1)
             monkeypatch.setattr(talk.core.conversations.runs, "abort", stubborn)
             assert "does not end" in await say(talk, "new")
 
@@ -136,7 +136,7 @@ def test_a_command_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.Monke
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             conversations = talk.core.conversations
-            ask = ("c1", MAIN, Request(user("/new")), Slash("new"))
+            ask = ("c1", MAIN, RunRequest(user("/new")), Slash("new"))
             gone = asyncio.create_task(conversations.commands.do(*ask))
             await asyncio.sleep(0)
             gone.cancel()

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.conversations import media
-from gateway.conversations.media import FOLDER, MAX_STEM, MAX_TOLD, UNKNOWN, File, NotKept, id_of, keep, kind_of, told
+from gateway.conversations.media import (
+    FOLDER,
+    MAX_STEM,
+    MAX_TOLD,
+    UNKNOWN,
+    Attachment,
+    NotKept,
+    id_of,
+    keep,
+    kind_of,
+    told,
+)
 
 ID = 36
 """Characters of a UUID."""
@@ -51,7 +62,7 @@ def test_any_name_gives_one_that_every_file_system_takes(name: str, mime: str) -
 
 @given(st.text(max_size=400))
 def test_any_name_stays_within_its_line(name: str) -> None:
-    line = told("", [File(name, "text/plain", "")], [Path("/state/media/inbound/x")])
+    line = told("", [Attachment(name, "text/plain", "")], [Path("/state/media/inbound/x")])
     assert line.startswith("[media attached: /state/media/inbound/x (text/plain)") and line.endswith("]")
     assert line.count("]") == 1 and len(line.splitlines()) == 1 and len(line) < 2 * MAX_TOLD + 100
     line.encode()
@@ -75,7 +86,7 @@ def test_what_kind_it_is(said: object, name: str, kind: str) -> None:
 
 
 def test_several_files_are_told_one_a_line() -> None:
-    files = [File("a.pdf", "application/pdf", ""), File("", "text/plain", "")]
+    files = [Attachment("a.pdf", "application/pdf", ""), Attachment("", "text/plain", "")]
     assert told("look", files, [Path("/m/1"), Path("/m/2")]).split("\n") == [
         "look",
         '[media attached: /m/1 (application/pdf) "a.pdf"]',
@@ -84,7 +95,7 @@ def test_several_files_are_told_one_a_line() -> None:
 
 
 def test_they_are_the_users_alone(tmp_path: Path) -> None:
-    (path,) = keep(tmp_path, [File("a.txt", "text/plain", "aGk=")])
+    (path,) = keep(tmp_path, [Attachment("a.txt", "text/plain", "aGk=")])
     assert path.parent == tmp_path / FOLDER and path.read_bytes() == b"hi"
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
@@ -96,7 +107,7 @@ def test_on_a_full_disk_nothing_is_left(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(NotKept, match=f"cannot be kept in {tmp_path / FOLDER}: No space left on device"):
-        keep(tmp_path, [File("a", UNKNOWN, "aGk="), File("b", UNKNOWN, "aGk=")])
+        keep(tmp_path, [Attachment("a", UNKNOWN, "aGk="), Attachment("b", UNKNOWN, "aGk=")])
     assert os.listdir(tmp_path / FOLDER) == []
 
 
@@ -105,7 +116,7 @@ def test_there_is_room_up_to_a_bound_for_all_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:
     monkeypatch.setattr(media, bound, value)
-    three_bytes = File("a", UNKNOWN, "YWJj")
+    three_bytes = Attachment("a", UNKNOWN, "YWJj")
     keep(tmp_path, [three_bytes, three_bytes])
     with pytest.raises(NotKept, match=f"may have {value}: delete some"):
         keep(tmp_path, [three_bytes])
@@ -125,7 +136,7 @@ def test_a_file_that_goes_while_they_are_counted_is_not_counted(
             Path(entry).unlink()
         yield entries
 
-    keep(tmp_path, [File("a", UNKNOWN, "aGk=")])
+    keep(tmp_path, [Attachment("a", UNKNOWN, "aGk=")])
     monkeypatch.setattr(os, "scandir", emptied)
-    (kept,) = keep(tmp_path, [File("b", UNKNOWN, "aGk=")])
+    (kept,) = keep(tmp_path, [Attachment("b", UNKNOWN, "aGk=")])
     assert kept.read_bytes() == b"hi"

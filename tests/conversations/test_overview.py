@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.conversations import overview
-from gateway.conversations.overview import RECENT, Overview, Picture, Seen
+from gateway.conversations.overview import RECENT, AgentSessions, Overview, SessionCounts
 from tests.rpc.methods.talking import run
 from tests.sessions.talk import NOW, opened
 
@@ -17,11 +17,11 @@ def test_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             for number in range(RECENT + 1):
                 await store.patch(f"agent:a:s{number}", "a", lambda _: {}, NOW + number)
             seen = Overview(store, lambda: ("a", "b"))
-            assert seen.latest() == Picture(), "the first asker does not wait"
+            assert seen.latest() == SessionCounts(), "the first asker does not wait"
             picture = await settled(seen)
             assert picture.of("a").count == RECENT + 1
             assert picture.of("a").recent[0] == ("agent:a:s5", NOW + 5) and len(picture.of("a").recent) == RECENT
-            assert picture.of("b") == picture.of("nobody") == Seen()
+            assert picture.of("b") == picture.of("nobody") == AgentSessions()
             await store.patch("agent:b:x", "b", lambda _: {}, NOW)
             assert seen.latest() is picture, "it is fresh"
             monkeypatch.setattr(overview, "FRESH_S", 0)
@@ -49,7 +49,7 @@ def test_a_database_that_fails_leaves_what_was_seen(tmp_path: Path, monkeypatch:
     run(scenario())
 
 
-async def settled(seen: Overview) -> Picture:
+async def settled(seen: Overview) -> SessionCounts:
     async with asyncio.timeout(5):
         while seen.looking:
             await asyncio.sleep(0.001)

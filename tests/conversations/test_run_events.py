@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.conversations.run_events import TOOL_EVENTS, Telling, tell_injected
+from gateway.conversations.run_events import TOOL_EVENTS, RunEvents, tell_injected
 from gateway.hub.hub import Connection, Hub
-from gateway.link.messages import Event, Failure, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
+from gateway.link.messages import (
+    Discarded,
+    Event,
+    Failure,
+    Happening,
+    Said,
+    Started,
+    Text,
+    Thinking,
+    ToolEnded,
+    ToolStarted,
+)
 from gateway.protocol.peer import ClientInfo, Peer
-from gateway.runs.active import Live
-from gateway.sessions.records import Request, Run
+from gateway.runs.active import ActiveRun
+from gateway.sessions.records import Run, RunRequest
 from tests.carrier import FakeCarrier, drained
 
 if TYPE_CHECKING:
     from gateway.link.spec import Message
 
-RUN = Run("r1", "agent:main:main", "main", "running", Request({"role": "user", "content": "?"}), 1)
+RUN = Run("r1", "agent:main:main", "main", "running", RunRequest({"role": "user", "content": "?"}), 1)
 Hear = Callable[..., list[dict[str, Any]]]
 
 
@@ -45,11 +56,11 @@ def hear(monkeypatch: pytest.MonkeyPatch) -> Hear:
         return False
 
     async def happen(*happenings: Happening) -> list[dict[str, Any]]:
-        hub, live = Hub(), Live(RUN)
+        hub, live = Hub(), ActiveRun(RUN)
         connection = Connection("c", "r", FakeCarrier())
         with hub.hold(connection):
             hub.greet(connection, Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "cli")), 0)
-            telling = Telling(hub, quiet)
+            telling = RunEvents(hub, quiet)
             for seq, what in enumerate(happenings, 1):
                 event = Event(RUN.id, seq, 1, what)
                 assert live.take(event)
@@ -107,8 +118,8 @@ class Room:
             assert session == RUN.session
             return verbose
 
-        self.telling = Telling(self.hub, shows)
-        self.live = Live(RUN)
+        self.telling = RunEvents(self.hub, shows)
+        self.live = ActiveRun(RUN)
 
     def happen(self, *happenings: Happening) -> None:
         for what in happenings:
@@ -242,7 +253,7 @@ def test_a_long_text_is_told_at_a_slower_pace(monkeypatch: pytest.MonkeyPatch) -
 def test_what_begins_anew_replaces_what_was_told() -> None:
     async def test() -> None:
         room = Room(NEW)
-        room.happen(Text("Once"), Void("it broke off"), Void("again"))
+        room.happen(Text("Once"), Discarded("it broke off"), Discarded("again"))
         room.telling._told["r1"].at = float("-inf")
         room.heard()
         room.happen(Text("Twice"))
@@ -261,7 +272,7 @@ def test_what_begins_anew_replaces_what_was_told() -> None:
 def test_after_a_restart_the_first_piece_says_all() -> None:
     async def test() -> None:
         room = Room(OLD, NEW)
-        room.live = Live.resumed(replace(RUN, seq=3, text="Once upon"))
+        room.live = ActiveRun.resumed(replace(RUN, seq=3, text="Once upon"))
         room.telling.anew(room.live)
         assert room.heard(1) == [], "what comes by itself in a moment needs no word before it"
         room.happen(Text(" a time"))
@@ -278,11 +289,11 @@ def test_after_a_restart_it_is_told_although_nothing_comes(monkeypatch: pytest.M
 
     async def test() -> None:
         room = Room(NEW)
-        room.telling.anew(Live.resumed(replace(RUN, seq=3, text="Once upon")))
+        room.telling.anew(ActiveRun.resumed(replace(RUN, seq=3, text="Once upon")))
         while room.telling._told["r1"].timer is not None:
             await asyncio.sleep(0)
         assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["Once upon"]
-        room.telling.anew(Live.resumed(replace(RUN, id="r2", seq=3)))
+        room.telling.anew(ActiveRun.resumed(replace(RUN, id="r2", seq=3)))
         while room.telling._told["r2"].timer is not None:
             await asyncio.sleep(0)
         assert room.heard() == [], "nothing is written of its message"
@@ -382,7 +393,7 @@ def test_the_pieces_of_each_client_add_up_whatever_it_has_missed() -> None:
         for number in range(12):
             slow.outbox.max_bytes = 0 if number in (3, 4, 8) else 1_000_000
             if number == 6:
-                room.happen(Void("it broke off"))
+                room.happen(Discarded("it broke off"))
             if number == 9:
                 late.peer = came
             room.telling._told["r1"].at = float("-inf")

@@ -14,7 +14,7 @@ from gateway.hub.hub import Hub
 from gateway.link.messages import Said, Text
 from gateway.link.spec import COMMAND
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request
+from gateway.sessions.records import RunRequest
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.fakes.core import nobody
@@ -94,7 +94,7 @@ def test_a_database_that_cannot_be_opened_is_tried_again(
         assert not found.open and found.degraded is not None and "cannot open" in found.degraded
         assert found.picture().agents == ()
         with pytest.raises(StorageFailed):
-            await found.submit("r1", MAIN, Request(user("?")))
+            await found.submit("r1", MAIN, RunRequest(user("?")))
         (tmp_path / "gateway").unlink()
         await until(lambda: found.open)
         assert found.degraded is None
@@ -128,7 +128,7 @@ def test_what_waits_for_its_time_is_told_before_it_leaves_also_on_a_full_disk(tm
         async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
             conversations = talk.core.conversations
             ear = talk.listen(NEW)
-            await conversations.submit("r1", MAIN, Request(user("?")))
+            await conversations.submit("r1", MAIN, RunRequest(user("?")))
             await until(lambda: Scripted.by_session)
             (script,) = Scripted.by_session.values()
             script.happen(Text("Once "))
@@ -164,13 +164,13 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
 
             talk.store.database.write = watched  # type: ignore[method-assign]
             for id in ("r1", "r2"):
-                await conversations.submit(id, MAIN, Request(user(id)))
+                await conversations.submit(id, MAIN, RunRequest(user(id)))
             await until(lambda: Scripted.by_session)
             await conversations.abort(MAIN, "r2")
             (script,) = Scripted.by_session.values()
             script.end()
             await until(lambda: conversations.active(MAIN) == [])
-            await conversations.commands.do("c1", MAIN, Request(user("/help")), Slash("help"))
+            await conversations.commands.do("c1", MAIN, RunRequest(user("/help")), Slash("help"))
             assert await conversations.inject(MAIN, assistant("By the way")) is not None
             assert (owed["end"], owed["answer"], owed["append"]) == ([1, 1], [1], [1])
             assert (owed["accept"], owed["begin"], ear.owed) == ([0, 0], [0], 0)
@@ -185,10 +185,10 @@ def test_no_model_hears_of_commands(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             conversations = talk.core.conversations
-            await conversations.commands.do("c1", MAIN, Request(user("/help")), Slash("help"))
+            await conversations.commands.do("c1", MAIN, RunRequest(user("/help")), Slash("help"))
             rows = await talk.store.rows(MAIN, 10)
             assert all(row.message.items() >= COMMAND.items() for row in rows) and len(rows) == 2
-            found, _ = await talk.store.accept("r1", MAIN, "main", Request(user("?")), 1)
+            found, _ = await talk.store.accept("r1", MAIN, "main", RunRequest(user("?")), 1)
             spec = await conversations.runs._owner._specify(found)
             assert spec.history == []
 
@@ -201,7 +201,7 @@ def test_what_waits_and_what_is_active(tmp_path: Path) -> None:
         async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
             conversations = talk.core.conversations
             for id in ("r1", "r2", "r3"):
-                await conversations.submit(id, MAIN, Request(user(id)))
+                await conversations.submit(id, MAIN, RunRequest(user(id)))
             await until(lambda: Scripted.by_session)
             assert conversations.active(MAIN) == ["r1", "r2", "r3"]
             assert [each.id for each in await conversations.pending(MAIN)] == ["r2", "r3"]

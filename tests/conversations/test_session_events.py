@@ -7,7 +7,7 @@ import pytest
 
 from gateway.conversations.session_events import MAX_MESSAGES
 from gateway.protocol.scopes import READ
-from gateway.sessions.records import Progress, Request
+from gateway.sessions.records import Progress, RunRequest
 from gateway.sessions.sqlite import StorageFailed
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.talking import Caller, run, talking
@@ -103,7 +103,7 @@ def test_messages_of_a_run_each_once(tmp_path: Path) -> None:
         async with talking(tmp_path) as talk:
             changes, ear = talk.core.conversations.changes, talk.listen(EAR)
             await converse(talk.store, "r0", KEY, "before", assistant("Yes."))
-            await talk.store.accept("r1", KEY, "main", Request(user("hello")), NOW)
+            await talk.store.accept("r1", KEY, "main", RunRequest(user("hello")), NOW)
             begun = await talk.store.begin("r1", NOW)
             assert begun is not None
             changes.ended(begun, None)  # as after it has begun: what is there is told
@@ -126,7 +126,7 @@ def test_what_a_run_says_that_is_kept_nowhere_is_not_told(tmp_path: Path) -> Non
         async with talking(tmp_path) as talk:
             ear = talk.listen(EAR)
             await talk.store.patch(MAIN, "main", lambda _: {}, NOW)
-            await talk.store.accept("r1", MAIN, "main", Request(user("hello"), keeps=False), NOW)
+            await talk.store.accept("r1", MAIN, "main", RunRequest(user("hello"), keeps=False), NOW)
             await ended(talk, "r1")
             assert [name for name, _ in summary(await talk.told(ear))] == ["sessions.changed"]
 
@@ -150,7 +150,7 @@ def test_how_a_run_ended(tmp_path: Path, state: Any, phase: str) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             ear = talk.listen(EAR)
-            await talk.store.accept("r1", KEY, "main", Request(user("hello")), NOW)
+            await talk.store.accept("r1", KEY, "main", RunRequest(user("hello")), NOW)
             await talk.store.begin("r1", NOW)
             await talk.store.end(Progress("r1", 1, ""), state, NOW)
             await ended(talk, "r1")

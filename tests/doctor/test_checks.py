@@ -15,9 +15,9 @@ from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.config import MAX_WARNINGS
 from gateway.doctor.evidence import LARGE_WAL, Evidence
 from gateway.doctor.finding import Finding
-from gateway.doctor.inotify import Usage
+from gateway.doctor.inotify import InotifyUsage
 from gateway.doctor.machine import FEW_INODES, LITTLE_ROOM
-from gateway.doctor.storage import Room
+from gateway.doctor.storage import FreeSpace
 from gateway.files.paths import Paths
 from gateway.machine.holders import Holder
 from gateway.report import ConfigReport, Issue
@@ -25,7 +25,7 @@ from gateway.sessions.checkup import Checkup
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address, resolve
 from gateway.units.hindrances import Hindrance
-from gateway.units.installation import Change
+from gateway.units.installation import UnitChange
 from gateway.units.rivals import OpenClawUnit, SystemUnit
 from gateway.units.state import UnitState, UnitStates
 from tests.fakes.report import make_report
@@ -60,9 +60,9 @@ HEALTHY = Evidence(
     listen=resolve("loopback", 18789),
     holders=(MANAGER, MAIN),
     linger=True,
-    inotify=Usage(10, 128, 10, 65_536),
+    inotify=InotifyUsage(10, 128, 10, 65_536),
     database=Checkup("/h/.openclaw/gateway/conversations.sqlite", wal=LARGE_WAL),
-    storage=Room(True, LITTLE_ROOM, FEW_INODES),
+    storage=FreeSpace(True, LITTLE_ROOM, FEW_INODES),
 )
 
 
@@ -95,7 +95,7 @@ def test_a_healthy_gateway_has_nothing_to_mend() -> None:
 
 
 FOREIGN = Holder(4242, ME, "u", "nc -l", None)
-CHANGE = Change(Path("/u") / SERVICE, "update")
+CHANGE = UnitChange(Path("/u") / SERVICE, "update")
 LAN = resolve("lan", 18789)
 EVERYTHING = DeviceAutoApprove(enabled=True, scopes=("operator.admin",))
 
@@ -113,7 +113,7 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("outdated", {"outdated": (CHANGE,)}, "warning", SERVICE, "openclaw-gateway install"),
     (
         "an older version's units",
-        {"outdated": (Change(Path("/u") / AGENT_SERVICE, "write"),)},
+        {"outdated": (UnitChange(Path("/u") / AGENT_SERVICE, "write"),)},
         "problem",
         f"{AGENT_SERVICE}: no model can be asked",
         "openclaw-gateway install --now",
@@ -391,14 +391,14 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("linger", {"linger": False}, "warning", "logs out", "sudo loginctl enable-linger u"),
     (
         "inotify",
-        {"inotify": Usage(116, 128, 0, 9)},
+        {"inotify": InotifyUsage(116, 128, 0, 9)},
         "warning",
         "116 of 128",
         "sudo sysctl fs.inotify.max_user_instances=1024",
     ),
     (
         "inotify",
-        {"inotify": Usage(0, 128, 9000, 10_000)},
+        {"inotify": InotifyUsage(0, 128, 9000, 10_000)},
         "warning",
         "watches",
         "sudo sysctl fs.inotify.max_user_watches=40000",
@@ -412,9 +412,15 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "",
     ),
     ("no state", {"storage": None}, "note", "no state folder yet", ""),
-    ("read-only", {"storage": Room(False, 0, None)}, "problem", "cannot be written", "ls -ld /h/.openclaw"),
-    ("full", {"storage": Room(True, LITTLE_ROOM - 1, None)}, "warning", "99 MB free", "df -h /h/.openclaw"),
-    ("inodes", {"storage": Room(True, LITTLE_ROOM, FEW_INODES - 1)}, "warning", "999 inodes", "df -i /h/.openclaw"),
+    ("read-only", {"storage": FreeSpace(False, 0, None)}, "problem", "cannot be written", "ls -ld /h/.openclaw"),
+    ("full", {"storage": FreeSpace(True, LITTLE_ROOM - 1, None)}, "warning", "99 MB free", "df -h /h/.openclaw"),
+    (
+        "inodes",
+        {"storage": FreeSpace(True, LITTLE_ROOM, FEW_INODES - 1)},
+        "warning",
+        "999 inodes",
+        "df -i /h/.openclaw",
+    ),
     ("newer database", {"database": checkup(problem="form 9", newer=True)}, "problem", "newer version form 9", ""),
     ("locked database", {"database": checkup(problem="locked; wait")}, "problem", "cannot be read locked; wait", ""),
     (
@@ -472,8 +478,8 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
 @pytest.mark.parametrize(
     "differs",
     [
-        {"inotify": Usage(115, 128, 8999, 10_000)},
-        {"inotify": Usage()},
+        {"inotify": InotifyUsage(115, 128, 8999, 10_000)},
+        {"inotify": InotifyUsage()},
         {"linger": None},
         {"linger": False, "installed": False, "units": None},
         {"absent": (Address("::1", 18789),)},

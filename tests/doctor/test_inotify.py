@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from gateway.doctor.inotify import Usage, usage
+from gateway.doctor.inotify import InotifyUsage, usage
 
 
 def process(proc: Path, pid: int, *watches: int) -> int:
@@ -21,12 +21,12 @@ def test_counts_and_limits(tmp_path: Path) -> None:
     limits = tmp_path / "sys/fs/inotify"
     limits.mkdir(parents=True)
     (limits / "max_user_instances").write_text("128\n")
-    assert usage(tmp_path, uid) == Usage(instances=3, max_instances=128, watches=5, max_watches=None)
+    assert usage(tmp_path, uid) == InotifyUsage(instances=3, max_instances=128, watches=5, max_watches=None)
 
 
 def test_other_users_processes_do_not_count(tmp_path: Path) -> None:
     uid = process(tmp_path, 1, 3)
-    assert usage(tmp_path, uid + 1) == Usage()
+    assert usage(tmp_path, uid + 1) == InotifyUsage()
 
 
 def test_a_process_that_ends_while_we_look(tmp_path: Path) -> None:

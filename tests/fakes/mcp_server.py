@@ -31,7 +31,7 @@ class Unstarted:
         self.began = 0
 
     @asynccontextmanager
-    async def connect(self, server: Server, workspace: str | None, said: stdio.Said) -> AsyncIterator[Any]:
+    async def connect(self, server: Server, workspace: str | None, said: stdio.ServerOutput) -> AsyncIterator[Any]:
         self.began += 1
         received, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](16)
         outgoing, sent = anyio.create_memory_object_stream[SessionMessage](16)
@@ -69,7 +69,7 @@ class Unstarted:
 def put_inside(monkeypatch: pytest.MonkeyPatch, **servers: Unstarted) -> None:
     """Each server of a name is one of these."""
 
-    def connect(server: Server, workspace: str | None, said: stdio.Said) -> Any:
+    def connect(server: Server, workspace: str | None, said: stdio.ServerOutput) -> Any:
         return servers[server.name].connect(server, workspace, said)
 
     monkeypatch.setattr(stdio, "connect", connect)

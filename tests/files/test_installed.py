@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.files.installed import Guard, Installation
+from gateway.files.installed import ImportGuard, Installation
 from gateway.process import background
 from gateway.process.background import UNFINISHED_S, watch_installation
 
@@ -98,7 +98,7 @@ def test_the_version_that_is_installed_is_told(site: Path) -> None:
 
 
 def test_more_of_this_program_is_imported_only_while_it_is_the_same(site: Path) -> None:
-    guard = Guard(installation(site))
+    guard = ImportGuard(installation(site))
     guard.find_spec("gateway.agent.providers.models", None)
     upgrade(site)
     guard.find_spec("openai", None)

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.handover import handoff as parting
-from gateway.handover.handoff import VERSION, Answer, Parting
+from gateway.handover.handoff import VERSION, Handoff, PendingAnswer
 from gateway.handover.verdict import Held
 from tests.tcp import descriptors
 
 NUMBER = st.integers(0, 2**63 - 1)
 HELD = st.builds(Held, NUMBER, NUMBER, NUMBER, st.binary(), st.binary())
 NAME = st.text("http-1", max_size=6)
-ANSWER = st.builds(Answer, NAME, st.binary(), st.booleans(), st.booleans(), st.binary())
+ANSWER = st.builds(PendingAnswer, NAME, st.binary(), st.booleans(), st.booleans(), st.binary())
 SAID = (st.floats(0, 1e9), st.dictionaries(NUMBER, HELD, max_size=4), st.dictionaries(NAME, ANSWER, max_size=3))
 
 
@@ -24,8 +24,8 @@ def memfd(data: bytes) -> int:
     return fd
 
 
-@given(st.builds(Parting, *SAID))
-def test_what_is_written_is_read(said: Parting) -> None:
+@given(st.builds(Handoff, *SAID))
+def test_what_is_written_is_read(said: Handoff) -> None:
     fd = parting.write(said)
     assert not os.get_inheritable(fd)
     assert parting.read(fd) == said
@@ -33,16 +33,16 @@ def test_what_is_written_is_read(said: Parting) -> None:
 
 def test_it_is_taken_only_once() -> None:
     """The next one, if this one dies, must not serve what this one has perhaps served."""
-    fd = parting.write(Parting(1.0, {1: Held(1, 2, 3, b"tail", b"")}))
+    fd = parting.write(Handoff(1.0, {1: Held(1, 2, 3, b"tail", b"")}))
     stored = os.dup(fd)
     assert parting.read(fd) is not None
     assert parting.read(stored) is None
 
 
 def test_it_is_read_from_its_beginning_wherever_the_one_before_stood() -> None:
-    fd = parting.write(Parting(1.0))
+    fd = parting.write(Handoff(1.0))
     os.lseek(fd, 0, os.SEEK_END)
-    assert parting.read(fd) == Parting(1.0)
+    assert parting.read(fd) == Handoff(1.0)
 
 
 DEEP = b"\x82" + msgspec.msgpack.encode("left_at") + b"\x01" + msgspec.msgpack.encode("x") + b"\x91" * 5000
@@ -63,8 +63,8 @@ def test_what_was_written_before_there_were_answers_is_read() -> None:
     assert said is not None and said.held == {1: Held(1, 2, 3, b"tail", b"")} and said.answers == {}
 
 
-@given(st.builds(Parting, st.just(1.0), st.dictionaries(NUMBER, HELD, min_size=1, max_size=2)), st.data())
-def test_half_of_it_is_nothing(said: Parting, data: st.DataObject) -> None:
+@given(st.builds(Handoff, st.just(1.0), st.dictionaries(NUMBER, HELD, min_size=1, max_size=2)), st.data())
+def test_half_of_it_is_nothing(said: Handoff, data: st.DataObject) -> None:
     whole = msgspec.msgpack.encode(said)
     assert parting.read(memfd(whole[: data.draw(st.integers(0, len(whole) - 1))])) is None
 
@@ -72,7 +72,7 @@ def test_half_of_it_is_nothing(said: Parting, data: st.DataObject) -> None:
 @given(st.binary(max_size=100))
 def test_garbage_is_nothing_or_something_whole(content: bytes) -> None:
     said = parting.read(memfd(content))
-    assert said is None or isinstance(said, Parting)
+    assert said is None or isinstance(said, Handoff)
 
 
 def test_where_there_is_no_memory_it_says_so_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +82,6 @@ def test_where_there_is_no_memory_it_says_so_and_leaves_nothing_open(monkeypatch
     before = descriptors()
     monkeypatch.setattr(os, "memfd_create", full)
     with pytest.raises(OSError) as failed:
-        parting.write(Parting(1.0))
+        parting.write(Handoff(1.0))
     assert failed.value.errno == errno.ENOSPC
     assert descriptors() == before

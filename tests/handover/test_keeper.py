@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gateway.handover import handoff as parting
 from gateway.handover import keeper as module
-from gateway.handover.handoff import MAX_BYTES, Answer, Parting
+from gateway.handover.handoff import MAX_BYTES, Handoff, PendingAnswer
 from gateway.handover.keeper import Keeper, Who
 from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
 from gateway.handover.verdict import Held
@@ -171,7 +171,7 @@ def test_leaving_passes_everything_on(keeper: Keeper, store: FdStore) -> None:
     assert not resting.reading and not busy.reading
     passed = keeper.part(5.0, {"http-0": NOTHING})
     assert sorted(name for name, _ in passed) == store.names() == ["conn-1", "conn-2", "http-0", "ledger", "parting"]
-    assert parting.read(dict(passed)["parting"]) == Parting(5.0, {2: held})
+    assert parting.read(dict(passed)["parting"]) == Handoff(5.0, {2: held})
     assert not resting.dropped and not busy.dropped
 
 
@@ -216,7 +216,7 @@ def test_no_memory_at_leaving_costs_only_those_with_something_under_way(
     _, resting = kept(keeper, 0)
     _, busy = kept(keeper, 1, Held(1, 2, 3, b"tail", b""))
 
-    def full(said: Parting) -> int:
+    def full(said: Handoff) -> int:
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(parting, "write", full)
@@ -233,8 +233,8 @@ def test_http_connections_get_the_room_that_is_left(keeper: Keeper, monkeypatch:
     assert names == ["conn-1", "conn-2", "http-0", "http-1", "http-2", "ledger", "parting"]
 
 
-def answer(size: int) -> Answer:
-    return Answer("/v1/x", b"s" * (size - size // 2), True, True, b"u" * (size // 2))
+def answer(size: int) -> PendingAnswer:
+    return PendingAnswer("/v1/x", b"s" * (size - size // 2), True, True, b"u" * (size // 2))
 
 
 def test_answers_go_with_their_connections_as_far_as_there_is_room(

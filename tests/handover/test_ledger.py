@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.handover.ledger import MAX_WHO, SLOT_BYTES, SLOTS, VERSION, Entry, Found, Ledger, Unreadable
+from gateway.handover.ledger import MAX_WHO, SLOT_BYTES, SLOTS, VERSION, Entry, InheritedEntry, Ledger, UnreadableLedger
 from gateway.handover.verdict import Point
 from tests.effort import examples
 
@@ -28,7 +28,7 @@ def succeeding(ledger: Ledger) -> Iterator[Ledger]:
         yield made
 
 
-def found(ledger: Ledger) -> dict[int, Found]:
+def found(ledger: Ledger) -> dict[int, InheritedEntry]:
     return {each.entry.id: each for each in ledger.found()}
 
 
@@ -143,7 +143,7 @@ def test_slots_that_nobody_had_take_no_memory(ledger: Ledger) -> None:
 def test_a_memfd_of_another_size_is_none(size: int) -> None:
     fd = os.memfd_create("other")
     os.truncate(fd, size)
-    with pytest.raises(Unreadable, match="bytes instead of"):
+    with pytest.raises(UnreadableLedger, match="bytes instead of"):
         Ledger(fd)
     os.close(fd)
 
@@ -161,14 +161,14 @@ def test_a_memfd_of_another_size_is_none(size: int) -> None:
 def test_a_ledger_of_another_kind_is_not_guessed_at(ledger: Ledger, at: int, data: bytes, why: str) -> None:
     entered(ledger)
     ledger.memory[at : at + len(data)] = data
-    with pytest.raises(Unreadable, match=why):
+    with pytest.raises(UnreadableLedger, match=why):
         Ledger(ledger.fd)
 
 
 def test_an_empty_memfd_of_the_right_size_is_no_ledger() -> None:
     fd = os.memfd_create("empty")
     os.truncate(fd, HEADER + SLOTS * SLOT_BYTES)
-    with pytest.raises(Unreadable, match="no ledger"):
+    with pytest.raises(UnreadableLedger, match="no ledger"):
         Ledger(fd)
     os.close(fd)
 
@@ -196,7 +196,7 @@ def assert_nothing_false(fd: int) -> None:
     """Unreadable, or true in all that it says; and it can be gone on with."""
     try:
         after = Ledger(fd)
-    except Unreadable:
+    except UnreadableLedger:
         os.close(fd)
         return
     with closing(after):

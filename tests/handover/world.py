@@ -25,7 +25,7 @@ from websockets.frames import Frame, Opcode
 
 from gateway.config.schema import Limits
 from gateway.handover.counters import count
-from gateway.handover.keeper import Keeper, Left, Who
+from gateway.handover.keeper import InheritedConnection, Keeper, Who
 from gateway.handover.ledger import Entry
 from gateway.hub.hub import Connection
 from gateway.process import adoption
@@ -306,7 +306,7 @@ class Image:
         judge, take = adoption._judge, self.server.adopt
         self.unadopted = set(self.keeper.inherited.connections.values())
 
-        def judged(keeper: Keeper, left: Left) -> Any:
+        def judged(keeper: Keeper, left: InheritedConnection) -> Any:
             if self.dead:
                 raise Died
             self.unadopted.discard(left.fd)

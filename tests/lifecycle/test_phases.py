@@ -7,18 +7,18 @@ from gateway.lifecycle.phases import (
     TRANSITIONS,
     Allowance,
     Budgets,
-    Event,
     Phase,
+    PhaseEvent,
     State,
     Way,
     step,
 )
 
-events = st.lists(st.sampled_from(list(Event)), max_size=30)
+events = st.lists(st.sampled_from(list(PhaseEvent)), max_size=30)
 ORDER = [Phase.STARTING, Phase.RUNNING, Phase.DEFERRED, Phase.LEAVING, Phase.GONE]
 
 
-def play(sequence: list[Event]) -> list[State]:
+def play(sequence: list[PhaseEvent]) -> list[State]:
     states = [State()]
     for event in sequence:
         states.append(step(states[-1], event))
@@ -26,7 +26,7 @@ def play(sequence: list[Event]) -> list[State]:
 
 
 @given(events)
-def test_once_leaving_there_is_no_way_back(sequence: list[Event]) -> None:
+def test_once_leaving_there_is_no_way_back(sequence: list[PhaseEvent]) -> None:
     phases = [state.phase for state in play(sequence)]
     if Phase.LEAVING in phases:
         tail = phases[phases.index(Phase.LEAVING) :]
@@ -34,47 +34,49 @@ def test_once_leaving_there_is_no_way_back(sequence: list[Event]) -> None:
 
 
 @given(events)
-def test_a_stop_always_wins(sequence: list[Event]) -> None:
+def test_a_stop_always_wins(sequence: list[PhaseEvent]) -> None:
     """After a stop the process ends as a stop, whatever else is asked, unless it had gone before."""
     states = play(sequence)
     for before, event, after in zip(states, sequence, states[1:], strict=False):
-        if event is Event.STOP and before.phase is not Phase.GONE:
+        if event is PhaseEvent.STOP and before.phase is not Phase.GONE:
             assert after == State(Phase.LEAVING, Way.STOP)
-    if Event.STOP in sequence and Phase.GONE not in [s.phase for s in states[: sequence.index(Event.STOP) + 1]]:
+    if PhaseEvent.STOP in sequence and Phase.GONE not in [
+        s.phase for s in states[: sequence.index(PhaseEvent.STOP) + 1]
+    ]:
         assert states[-1].way is Way.STOP
 
 
 @given(events)
-def test_every_state_can_still_end(sequence: list[Event]) -> None:
-    state = step(step(play(sequence)[-1], Event.STOP), Event.LEFT)
+def test_every_state_can_still_end(sequence: list[PhaseEvent]) -> None:
+    state = step(step(play(sequence)[-1], PhaseEvent.STOP), PhaseEvent.LEFT)
     assert state.phase is Phase.GONE
 
 
 @given(events)
-def test_phases_only_go_forward_but_for_an_unfit_program(sequence: list[Event]) -> None:
+def test_phases_only_go_forward_but_for_an_unfit_program(sequence: list[PhaseEvent]) -> None:
     states = play(sequence)
     for before, event, after in zip(states, sequence, states[1:], strict=False):
-        if event is not Event.UNFIT:
+        if event is not PhaseEvent.UNFIT:
             assert ORDER.index(after.phase) >= ORDER.index(before.phase)
 
 
 def test_a_restart_goes_through_every_phase() -> None:
-    walked = play([Event.READY, Event.RESTART, Event.IDLE, Event.LEFT])
+    walked = play([PhaseEvent.READY, PhaseEvent.RESTART, PhaseEvent.IDLE, PhaseEvent.LEFT])
     assert [state.phase for state in walked] == ORDER
     assert walked[-1].way is Way.REEXEC
 
 
 def test_a_restart_wanted_before_ready_happens_after_it() -> None:
-    state = step(step(State(), Event.RESTART), Event.READY)
+    state = step(step(State(), PhaseEvent.RESTART), PhaseEvent.READY)
     assert state == State(Phase.DEFERRED, Way.REEXEC)
 
 
 def test_an_unfit_program_leaves_us_running() -> None:
-    assert step(State(Phase.DEFERRED, Way.REEXEC), Event.UNFIT) == State(Phase.RUNNING)
+    assert step(State(Phase.DEFERRED, Way.REEXEC), PhaseEvent.UNFIT) == State(Phase.RUNNING)
 
 
 def test_a_stop_turns_a_restart_that_is_leaving_into_a_stop() -> None:
-    assert step(State(Phase.LEAVING, Way.REEXEC), Event.STOP) == State(Phase.LEAVING, Way.STOP)
+    assert step(State(Phase.LEAVING, Way.REEXEC), PhaseEvent.STOP) == State(Phase.LEAVING, Way.STOP)
 
 
 def test_the_table_names_only_reachable_states() -> None:

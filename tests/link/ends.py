@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.link.client import Link, Stream, by_path
+from gateway.link.client import AgentLink, Stream, by_path
 from gateway.link.handler import Unreachable
 from gateway.link.messages import (
     MAX_LINE,
@@ -16,7 +16,7 @@ from gateway.link.messages import (
     Event,
     Happening,
     Hello,
-    Refused,
+    StartRefused,
     ToAgent,
     ToGateway,
     Welcome,
@@ -41,7 +41,7 @@ class Notes:
     events: list[Event] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
-    refusals: list[Refused] = field(default_factory=list)
+    refusals: list[StartRefused] = field(default_factory=list)
     given_up: list[Unreachable] = field(default_factory=list)
     gap: bool = False
     """Each event leaves others out."""
@@ -69,7 +69,7 @@ class Notes:
         self.stored.pop(run)
         self.gone.append(run)
 
-    def refused(self, refusal: Refused) -> None:
+    def refused(self, refusal: StartRefused) -> None:
         self.refusals.append(refusal)
 
     def unreachable(self, why: Unreachable) -> None:
@@ -161,11 +161,11 @@ class AgentEnd:
 
 
 @contextlib.asynccontextmanager
-async def linked(**notes: Any) -> AsyncIterator[tuple[Link, AgentEnd, Notes]]:
+async def linked(**notes: Any) -> AsyncIterator[tuple[AgentLink, AgentEnd, Notes]]:
     with tempfile.TemporaryDirectory(prefix="oc-") as folder:  # the address of a Unix socket is short (unix(7))
         heir, agent = Notes(**notes), AgentEnd(Path(folder) / "agent.sock")
         await agent.listen()
-        link = Link(heir, agent.dial, asyncio.get_running_loop().time, pauses=(0.0, 0.005))
+        link = AgentLink(heir, agent.dial, asyncio.get_running_loop().time, pauses=(0.0, 0.005))
         try:
             yield link, agent, heir
         finally:

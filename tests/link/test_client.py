@@ -7,7 +7,7 @@ import pytest
 
 from gateway import __version__
 from gateway.link import client
-from gateway.link.client import ALL, Link
+from gateway.link.client import ALL, AgentLink
 from gateway.link.handler import Unreachable
 from gateway.link.messages import (
     MAX_LINE,
@@ -18,15 +18,15 @@ from gateway.link.messages import (
     Failure,
     Hello,
     Lost,
-    Refused,
     Start,
+    StartRefused,
     Text,
     Welcome,
 )
 from tests.link.ends import SPEC, Connection, linked, run, until
 
 
-async def asked(link: Link, connection: Connection, name: str = "r") -> None:
+async def asked(link: AgentLink, connection: Connection, name: str = "r") -> None:
     """A run that was started over this connection."""
     assert link.start(name, SPEC)
     assert (await connection.hear(Start)).run == name
@@ -61,7 +61,7 @@ def test_what_comes_is_passed_on() -> None:
             link.wake()
             connection = await agent.greeted("a")
             connection.happen("a", Text("x"), Text("y"))
-            connection.say(Lost("b"), Refused("c", Failure("limit", "full")))
+            connection.say(Lost("b"), StartRefused("c", Failure("limit", "full")))
             await until(lambda: heir.refusals)
             assert [(each.run, each.seq) for each in heir.events] == [("a", 1), ("a", 2)]
             assert heir.gone == ["b"] and heir.refusals[0].run == "c"

@@ -9,16 +9,17 @@ from gateway.link import messages as module
 from gateway.link.messages import (
     Abort,
     Ack,
+    Discarded,
     Ended,
     Event,
     Failure,
     Happening,
     Hello,
     Lost,
-    Refused,
     Said,
     Start,
     Started,
+    StartRefused,
     Text,
     Thinking,
     ToAgent,
@@ -26,7 +27,6 @@ from gateway.link.messages import (
     ToolEnded,
     ToolStarted,
     Usage,
-    Void,
     Waiting,
     Welcome,
     decode_to_agent,
@@ -42,14 +42,19 @@ HAPPENINGS: list[Happening] = [
     Started("builtin", "echo", 1),
     Text("a"),
     Thinking("b"),
-    Void("broke off"),
+    Discarded("broke off"),
     Said({"role": "assistant", "content": []}),
     ToolStarted("1", "look", {"at": [1, None]}),
     ToolEnded("1", "look", False, "no"),
     Waiting(500, FAILURE),
     Ended("failed", "error", FAILURE, Usage(1, 2, 3, 4)),
 ]
-TO_GATEWAY = [Welcome(1, 5, "0.1", ["r"]), Lost("r"), Refused("r", FAILURE), *(Event("r", 1, 2, w) for w in HAPPENINGS)]
+TO_GATEWAY = [
+    Welcome(1, 5, "0.1", ["r"]),
+    Lost("r"),
+    StartRefused("r", FAILURE),
+    *(Event("r", 1, 2, w) for w in HAPPENINGS),
+]
 
 
 @pytest.mark.parametrize("message", TO_AGENT, ids=repr)

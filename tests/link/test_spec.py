@@ -1,7 +1,7 @@
 """What an agent is told of a run."""
 
 from gateway.link.messages import Start
-from gateway.link.spec import Compaction, Model, Server, Spec, Tls, Way
+from gateway.link.spec import Compaction, Model, Route, Server, Spec, Tls
 
 
 def test_no_secret_is_in_what_is_logged() -> None:
@@ -12,7 +12,7 @@ def test_no_secret_is_in_what_is_logged() -> None:
         "openai-completions",
         api_key="s3cret",
         headers={"x": "s3cret"},
-        way=Way("http://s3cret@p", tls, tls),
+        way=Route("http://s3cret@p", tls, tls),
     )
     server = Server("files", env={"KEY": "s3cret"}, headers={"x": "s3cret"}, args=["s3cret"])
     spec = Spec("s", "main", {}, [model], servers=[server], compaction=Compaction(model=model, models=[model]))

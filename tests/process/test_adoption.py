@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.handover.keeper import Left
+from gateway.handover.keeper import InheritedConnection
 from gateway.process.adoption import Tally
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
@@ -164,7 +164,7 @@ def test_what_was_passed_on_is_not_held_for_longer_than_it_is_needed() -> None:
         (protocol,) = world.image.protocols
         assert world.image.tally.websockets == 1 and client.answers()["a"] == 1
         gc.collect()
-        assert not [each for each in gc.get_objects() if type(each) in (Left, Adopted, Resumed)]
+        assert not [each for each in gc.get_objects() if type(each) in (InheritedConnection, Adopted, Resumed)]
         assert protocol._unsent == []
         assert world.image.keeper.before is not None and world.image.keeper.before.held == {}
 

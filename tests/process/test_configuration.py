@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from gateway.config import lastgood
 from gateway.config.fingerprint import fingerprint
-from gateway.config.secretproviders import Refused
+from gateway.config.secretproviders import SecretRefused
 from gateway.config.secretsources import Sources
 from gateway.files.paths import Paths
 from gateway.lifecycle.record import Record
@@ -389,7 +389,7 @@ def test_a_program_that_gave_no_secret_at_the_start_is_asked_again(
     def seen(again: Again, unanswered: bool) -> None:
         looks.append(again._look if unanswered else None)
 
-    answer: Any = Refused("the vault is closed", "open it")
+    answer: Any = SecretRefused("the vault is closed", "open it")
     monkeypatch.setattr(Again, "seen", seen)
     monkeypatch.setattr(Sources, "_program", lambda *_: answer)
     token = {"source": "exec", "provider": "v", "id": "a"}

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import cli
-from gateway.client.client import Disconnected, GatewayClient, Refused
+from gateway.client.client import ConnectRefused, Disconnected, GatewayClient
 from gateway.files.paths import Paths
 from gateway.process.process import MAIN_THREAD_ONLY
 from tests.effort import share
@@ -173,7 +173,7 @@ def test_a_changed_token_closes_who_used_the_old_one(program: Program) -> None:
                 async for _ in client.events():
                     pass
             assert closed.value.code == 1008
-            with pytest.raises(Refused):
+            with pytest.raises(ConnectRefused):
                 await GatewayClient(url, token="old").connect()
             async with GatewayClient(url, token="new") as again:
                 assert (await again.call("health"))["ok"] is True

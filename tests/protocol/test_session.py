@@ -9,11 +9,11 @@ from gateway.protocol.closing import Close
 from gateway.protocol.frames import Request
 from gateway.protocol.limits import MAX_IN_FLIGHT
 from gateway.protocol.peer import ClientInfo, Peer
-from gateway.protocol.session import Answer, Ignored, Session, max_payload
+from gateway.protocol.session import Ignored, PeerSession, Reply, max_payload
 
 
-def session(protocol: int = 4) -> Session:
-    return Session(Peer(protocol, "operator", (), ClientInfo("cli", "1", "linux", "cli")))
+def session(protocol: int = 4) -> PeerSession:
+    return PeerSession(Peer(protocol, "operator", (), ClientInfo("cli", "1", "linux", "cli")))
 
 
 def request(id: str, method: str = "health") -> str:
@@ -21,7 +21,7 @@ def request(id: str, method: str = "health") -> str:
 
 
 def error(outcome: object) -> dict[str, Any]:
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Reply)
     frame: dict[str, Any] = json.loads(outcome.text)
     return {"id": frame["id"], "code": frame["error"]["code"], "message": frame["error"]["message"]}
 

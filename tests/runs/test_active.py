@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.link.messages import (
+    Discarded,
     Ended,
     Event,
     Failure,
@@ -13,14 +14,13 @@ from gateway.link.messages import (
     Text,
     Thinking,
     ToolStarted,
-    Void,
     Waiting,
 )
 from gateway.link.spec import Message
-from gateway.runs.active import INTERRUPTED, Live, thoughts
-from gateway.sessions.records import Request, Run
+from gateway.runs.active import INTERRUPTED, ActiveRun, thoughts
+from gateway.sessions.records import Run, RunRequest
 
-RUN = Run("r1", "agent:main:main", "main", "running", Request({"role": "user", "content": "?"}), 1, attempts=1)
+RUN = Run("r1", "agent:main:main", "main", "running", RunRequest({"role": "user", "content": "?"}), 1, attempts=1)
 
 
 def message(text: str, *calls: str, role: str = "assistant", **more: Any) -> Message:
@@ -33,8 +33,8 @@ def message(text: str, *calls: str, role: str = "assistant", **more: Any) -> Mes
     } | more
 
 
-def live(*happenings: Happening) -> Live:
-    made = Live(RUN, asked=True)
+def live(*happenings: Happening) -> ActiveRun:
+    made = ActiveRun(RUN, asked=True)
     for seq, what in enumerate(happenings, 1):
         assert made.take(Event("r1", seq, 1, what))
     return made
@@ -43,7 +43,7 @@ def live(*happenings: Happening) -> Live:
 def test_what_events_say() -> None:
     found = live(Started("p", "m", 1), Thinking("h"), Thinking("m"), Text("a"), Text("b"))
     assert (found.provider, found.model, found.thinking, found.text, found.answer) == ("p", "m", "hm", "ab", "")
-    found.take(Event("r1", 6, 1, Void("broke off")))
+    found.take(Event("r1", 6, 1, Discarded("broke off")))
     assert (found.text, found.thinking) == ("", "")
     found.take(Event("r1", 7, 1, Text("c")))
     found.take(Event("r1", 8, 1, Said(message("c"))))
@@ -104,10 +104,10 @@ def test_what_begins_anew_has_said_nothing() -> None:
 
 def test_what_another_process_has_left() -> None:
     run = replace(RUN, seq=7, text="wri", answer="first", provider="p", model="m", acted=True, complete=False)
-    found = Live.resumed(run)
+    found = ActiveRun.resumed(run)
     assert (found.seq, found.stored, found.text, found.answer, found.model) == (7, 7, "wri", "first", "m")
     assert found.acted and found.goes_on and not found.complete
-    assert Live.resumed(replace(RUN, complete=True)).complete
+    assert ActiveRun.resumed(replace(RUN, complete=True)).complete
 
 
 def test_what_goes_on() -> None:
@@ -115,7 +115,7 @@ def test_what_goes_on() -> None:
     assert found.goes_on
     assert not live(Ended("done")).goes_on
     found.ending = True
-    assert not found.goes_on and not Live(RUN).goes_on
+    assert not found.goes_on and not ActiveRun(RUN).goes_on
 
 
 def test_what_was_written_and_will_not_be_finished() -> None:
@@ -137,7 +137,7 @@ def test_thoughts() -> None:
 
 
 def test_what_is_said_of_a_server_is_no_act() -> None:
-    live = Live(RUN)
+    live = ActiveRun(RUN)
     live.take(Event(RUN.id, 1, 0, ToolStarted("mcp-db", "db", {}, acts=False)))
     assert not live.acted
     live.take(Event(RUN.id, 2, 0, ToolStarted("c", "db__query", {})))

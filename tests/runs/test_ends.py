@@ -15,13 +15,13 @@ import pytest
 
 import gateway
 from gateway.agent import runs as agent_runs
-from gateway.conversations.deferred_answers import Owed
-from gateway.conversations.run_events import Telling
+from gateway.conversations.deferred_answers import DeferredReplies
+from gateway.conversations.run_events import RunEvents
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Said, Text
 from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.ends import BROKEN
-from gateway.runs.following import Following
+from gateway.runs.following import RunTexts
 from tests.agent.scripted import Scripted
 from tests.carrier import FakeCarrier, drained
 from tests.effort import some
@@ -104,8 +104,8 @@ class Listeners:
     def __init__(self, made: RunsWorld) -> None:
         self.hub, self.stack = Hub(), ExitStack()
         self.ears: dict[int, Connection] = {}
-        self.following = Following(made.runs.live)
-        made.runs.audience += [Telling(self.hub), Owed(self.hub), self.following]
+        self.following = RunTexts(made.runs.live)
+        made.runs.audience += [RunEvents(self.hub), DeferredReplies(self.hub), self.following]
         self.renew()
 
     def renew(self) -> list[str]:

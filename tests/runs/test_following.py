@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.link.messages import Ended, Event, Happening, Said, Text, ToolEnded, ToolStarted, Void
-from gateway.runs.active import Live
-from gateway.runs.following import GAP, Broken, Following, Place, Reader
-from gateway.runs.written import Written
-from gateway.sessions.records import Request, Run
+from gateway.link.messages import Discarded, Ended, Event, Happening, Said, Text, ToolEnded, ToolStarted
+from gateway.runs.active import ActiveRun
+from gateway.runs.following import GAP, Broken, Cursor, Reader, RunTexts
+from gateway.runs.written import GrowingText
+from gateway.sessions.records import Run, RunRequest
 from tests.effort import examples
 
-RUN = Run("r", "agent:main:main", "main", "running", Request({"role": "user", "content": "hi"}), 0)
+RUN = Run("r", "agent:main:main", "main", "running", RunRequest({"role": "user", "content": "hi"}), 0)
 
 
 def said(text: str, *, tool: bool = False) -> Said:
@@ -29,12 +29,12 @@ def said(text: str, *, tool: bool = False) -> Said:
 class Process:
     """A run in one process of the gateway, with whoever reads it."""
 
-    live: Live | None = field(default_factory=lambda: Live(RUN))
+    live: ActiveRun | None = field(default_factory=lambda: ActiveRun(RUN))
     log: list[Event] = field(default_factory=list)
-    following: Following = field(init=False)
+    following: RunTexts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.following = Following(lambda id: self.live if id == "r" else None)
+        self.following = RunTexts(lambda id: self.live if id == "r" else None)
 
     def happens(self, *what: Happening) -> None:
         for each in what:
@@ -64,13 +64,13 @@ class Process:
 
     def succeed(self, readers: list[Reader], stored: int) -> tuple["Process", list[Reader]]:
         """The next one, with what was stored of the first events; the agent sends the rest again."""
-        before = Live(RUN)
+        before = ActiveRun(RUN)
         for event in self.log[:stored]:
             before.take(event)
         kept = replace(RUN, seq=stored, text=before.text, answer=before.answer, acted=before.acted)
         after = Process(None, self.log)
         heirs = [after.following.read("r", reader.place()) for reader in readers]
-        after.live = Live.resumed(kept)
+        after.live = ActiveRun.resumed(kept)
         after.following.anew(after.live)
         for event in self.log[stored:]:
             after._take(event)
@@ -162,7 +162,7 @@ def test_an_answer_that_begins_anew_goes_on_where_it_says_the_same() -> None:
         ahead, behind = it.following.read("r"), it.following.read("r")
         it.happens(Text("Hello wor"))
         assert [await take(ahead), await take(behind, 3)] == ["Hello wor", "Hel"]
-        it.happens(Void("it broke off"), Text("Hello "))
+        it.happens(Discarded("it broke off"), Text("Hello "))
         assert [await take(ahead), await take(behind)] == ["", "lo "]
         it.happens(Text("world"))
         assert [await take(ahead), await take(behind)] == ["ld", "world"]
@@ -177,7 +177,7 @@ def test_whoever_has_read_what_does_not_hold_is_told_and_nobody_else(rest: list[
         ahead, behind = it.following.read("r"), it.following.read("r")
         it.happens(Text("Hello"))
         assert [await take(ahead), await take(behind, 3)] == ["Hello", "Hel"]
-        it.happens(Void("it broke off"), *rest)
+        it.happens(Discarded("it broke off"), *rest)
         it.ends()
         with pytest.raises(Broken):
             await ahead.read(9)
@@ -205,7 +205,7 @@ def test_a_reader_goes_on_in_another_process_with_what_he_has_not_read() -> None
         reader = it.following.read("r")
         it.happens(Text("I look."), said("I look.", tool=True), Text("It is "))
         assert await take(reader, 2) == "I "
-        assert reader.place() == Place(3, f"look.{GAP}It is ")
+        assert reader.place() == Cursor(3, f"look.{GAP}It is ")
         for stored in (0, 2, 3):
             after, (heir,) = it.succeed([reader], stored)
             after.happens(Text("x."))
@@ -218,12 +218,12 @@ def test_a_reader_goes_on_in_another_process_with_what_he_has_not_read() -> None
 def test_one_that_is_not_there_yet_waits_and_can_be_put_away_again() -> None:
     async def scene() -> None:
         following = Process(None).following
-        place = Place(5, "rest", "ahead")
+        place = Cursor(5, "rest", "ahead")
         reader = following.read("r", place)
         assert reader.place() == place
         assert [await take(reader, 3), await take(reader)] == ["res", "t"]
-        assert reader.place() == Place(5, "", "ahead")
-        following.anew(Live(replace(RUN, seq=4), seq=4, written=Written("begin")))
+        assert reader.place() == Cursor(5, "", "ahead")
+        following.anew(ActiveRun(replace(RUN, seq=4), seq=4, written=GrowingText("begin")))
         assert await take(reader) == "" and reader.place().since == 5
 
     play(scene)
@@ -232,8 +232,8 @@ def test_one_that_is_not_there_yet_waits_and_can_be_put_away_again() -> None:
 def test_the_run_has_ended_while_nobody_was_there() -> None:
     async def scene() -> None:
         following = Process(None).following
-        reader = following.read("r", Place(6, "rest"))
-        broken = [following.read("r", place) for place in (Place(6, "", "ahead"), Place(5, "rest"))]
+        reader = following.read("r", Cursor(6, "rest"))
+        broken = [following.read("r", place) for place in (Cursor(6, "", "ahead"), Cursor(5, "rest"))]
         following.settle("r", replace(RUN, state="done", answer="begin and rest", seq=6))
         assert [await take(reader), await reader.read(9)] == ["rest", ""]
         for each in broken:
@@ -246,8 +246,8 @@ def test_the_run_has_ended_while_nobody_was_there() -> None:
 def test_whoever_comes_back_when_more_has_been_stored_is_told_and_not_left_out() -> None:
     async def scene() -> None:
         following = Process(None).following
-        reader, late = following.read("r", Place(4)), following.read("r", Place(3))
-        following.anew(Live(RUN, seq=4, written=Written("begin and more")))
+        reader, late = following.read("r", Cursor(4)), following.read("r", Cursor(3))
+        following.anew(ActiveRun(RUN, seq=4, written=GrowingText("begin and more")))
         assert await take(reader) == ""
         with pytest.raises(Broken):
             await late.read(9)
@@ -299,7 +299,7 @@ def test_whatever_happens_each_reader_has_each_word_once_or_is_told(steps: list[
                     it.happens(Text(value))
                 case "void":
                     current = ""
-                    it.happens(Void("why"))
+                    it.happens(Discarded("why"))
                 case "said" if current:
                     it.happens(said(current, tool=True))
                     done, current = [*done, current], ""

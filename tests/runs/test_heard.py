@@ -9,18 +9,29 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.conversations import run_events as module
-from gateway.conversations.run_events import TOOL_EVENTS, Telling
+from gateway.conversations.run_events import TOOL_EVENTS, RunEvents
 from gateway.handover.told import SLOT_BYTES, Told
 from gateway.hub.hub import Connection, Hub
-from gateway.link.messages import Ended, Event, Happening, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Void
+from gateway.link.messages import (
+    Discarded,
+    Ended,
+    Event,
+    Happening,
+    Said,
+    Started,
+    Text,
+    Thinking,
+    ToolEnded,
+    ToolStarted,
+)
 from gateway.protocol.peer import ClientInfo, Peer
-from gateway.runs.active import Live
-from gateway.sessions.records import Request, Run
+from gateway.runs.active import ActiveRun
+from gateway.sessions.records import Run, RunRequest
 from tests.carrier import FakeCarrier, drained
 from tests.e2e.naive import NaiveReader
 from tests.effort import examples
 
-RUN = Run("r1", "agent:main:main", "main", "running", Request({"role": "user", "content": "?"}), 1, attempts=1)
+RUN = Run("r1", "agent:main:main", "main", "running", RunRequest({"role": "user", "content": "?"}), 1, attempts=1)
 HOT, CRASH, AGENT, SLOW = "hot", "crash", "agent", "slow"
 
 
@@ -59,16 +70,16 @@ class Life:
             reader.ear.carrier.texts.clear()  # type: ignore[attr-defined]
         self.run = RUN
         self.events: list[Event] = []
-        self.stored = Live(RUN)
-        self.live = Live(RUN)
+        self.stored = ActiveRun(RUN)
+        self.live = ActiveRun(RUN)
         self.telling = self._telling()
         self.telling.begun(self.live)
 
-    def _telling(self) -> Telling:
+    def _telling(self) -> RunEvents:
         async def verbose(session: str) -> bool:
             return True
 
-        return Telling(self.hub, verbose, Told(self.memory))
+        return RunEvents(self.hub, verbose, Told(self.memory))
 
     async def step(self, step: Happening | str) -> None:
         match step:
@@ -84,7 +95,7 @@ class Life:
                 self.run = replace(self.run, attempts=self.run.attempts + 1)
                 self.events.clear()
                 self.live.again(self.run)
-                self.stored = Live(self.run)
+                self.stored = ActiveRun(self.run)
                 self.telling.anew(self.live)
             case _:
                 assert not isinstance(step, str)
@@ -101,11 +112,11 @@ class Life:
             told.memory = None
             if told.timer is not None:
                 told.timer.cancel()
-        known = Live(self.run)
+        known = ActiveRun(self.run)
         for event in self.events[:seq]:
             known.take(event)
         row = replace(self.run, seq=known.seq, text=known.text, answer=known.answer)
-        self.live = Live.resumed(row)
+        self.live = ActiveRun.resumed(row)
         self.telling = self._telling()
         self.telling.anew(self.live)
         for event in self.events[seq:]:
@@ -159,7 +170,9 @@ def test_another_agent_replaces_and_begins_nothing_anew() -> None:
 
 tool = [ToolStarted("c", "look", {}), ToolEnded("c", "look", True, "seen")]
 STEPS = st.lists(
-    st.sampled_from([*tool, Text("a"), Text("bc"), Thinking("hm"), Void("broke"), HOT, CRASH, "store", "store", AGENT]),
+    st.sampled_from(
+        [*tool, Text("a"), Text("bc"), Thinking("hm"), Discarded("broke"), HOT, CRASH, "store", "store", AGENT]
+    ),
     max_size=14,
 )
 

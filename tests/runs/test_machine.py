@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.agent import runs as agent_runs
-from gateway.link.messages import Happening, Said, Text, ToolEnded, ToolStarted, Void
+from gateway.link.messages import Discarded, Happening, Said, Text, ToolEnded, ToolStarted
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import text_of
 from tests.agent.scripted import Scripted
@@ -50,7 +50,7 @@ class Words:
             match each:
                 case Text(delta=delta):
                     self.text += delta
-                case Void():
+                case Discarded():
                     self.text = ""
                 case Said(message=message):
                     self.messages.append(f"{message['role']}: {message['content'][0]['text']}")
@@ -148,7 +148,7 @@ class RunsMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def begin_the_message_anew(self, pick: int) -> None:
         if (words := self._speaking(pick)) is not None:
-            words.happen(Void("it broke off"))
+            words.happen(Discarded("it broke off"))
 
     @rule(pick=PICK)
     def use_a_tool(self, pick: int) -> None:

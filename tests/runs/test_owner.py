@@ -8,13 +8,13 @@ import pytest
 
 from gateway.config.untyped import Unusable
 from gateway.link import client
-from gateway.link.messages import VERSION, Said, Started, Text, Thinking, ToolStarted, Void
+from gateway.link.messages import VERSION, Discarded, Said, Started, Text, Thinking, ToolStarted
 from gateway.link.spec import Spec
 from gateway.runs import owner
 from gateway.runs.ends import BROKEN
 from gateway.runs.owner import MAX_ATTEMPTS
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import BESIDE, Request, Run
+from gateway.sessions.records import BESIDE, Run, RunRequest
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, specify, until
 
 pytestmark = pytest.mark.usefixtures("scripted")
@@ -100,7 +100,7 @@ def test_a_summary_is_neither_lost_nor_there_twice(tmp_path: Path, dies: str, st
 def test_a_run_that_only_sums_up_is_over_with_the_summary(tmp_path: Path) -> None:
     async def test(world: RunsWorld) -> None:
         await world.store.patch(MAIN, "main", lambda _: {}, 1)
-        await world.runs.submit("r1", MAIN, "main", Request({}, lane=BESIDE, compact=""))
+        await world.runs.submit("r1", MAIN, "main", RunRequest({}, lane=BESIDE, compact=""))
         (await world.script("r1")).happen(summary("They met."))
         await until(lambda: (live := world.runs.live("r1")) and live.seq == 1)
         await world.agents.crash()
@@ -178,7 +178,7 @@ def test_a_message_that_broke_off_is_not_an_answer(tmp_path: Path, reason: str) 
 
 
 def test_one_that_was_to_end_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+    monkeypatch.setattr("gateway.agent.runs.AgentRun.abort", lambda run: None)
 
     async def test(world: RunsWorld) -> None:
         await said(world, Text("Once"))
@@ -219,7 +219,7 @@ def test_agents_that_die_before_they_say_a_word_are_not_asked_for_ever(tmp_path:
 
 def test_both_die_before_anything_was_stored(tmp_path: Path) -> None:
     async def test(world: RunsWorld) -> None:
-        await said(world, Text("Once"), Void("it broke off"), Text("Anew"))
+        await said(world, Text("Once"), Discarded("it broke off"), Text("Anew"))
         await world.gateway.crash()
         await world.agents.crash()
         await world.next_gateway()
@@ -368,7 +368,7 @@ def test_only_so_many_are_described_at_once(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_an_agent_says_of_a_run_that_is_over_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+    monkeypatch.setattr("gateway.agent.runs.AgentRun.abort", lambda run: None)
 
     async def test(world: RunsWorld) -> None:
         await world.submit("r1")
@@ -388,7 +388,7 @@ def test_what_an_agent_says_of_a_run_that_is_over_is_let_go(tmp_path: Path, monk
 def test_a_run_that_ends_while_its_end_without_it_is_stored_is_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+    monkeypatch.setattr("gateway.agent.runs.AgentRun.abort", lambda run: None)
 
     async def test(world: RunsWorld) -> None:
         await world.submit("r1")

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.link.messages import Said, Text
 from gateway.runs import service
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.transactions import MAX_QUEUED, QueueFull
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, until
@@ -206,7 +206,7 @@ def test_an_abort_that_the_agent_could_not_be_told_is_told_when_it_can(tmp_path:
 def test_an_agent_that_does_not_end_a_run_is_not_waited_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.agent.runs.Run.abort", lambda run: None)
+    monkeypatch.setattr("gateway.agent.runs.AgentRun.abort", lambda run: None)
 
     async def test(world: RunsWorld) -> None:
         await world.submit("r1")
@@ -498,7 +498,7 @@ def test_an_end_that_could_not_be_stored_comes_again(tmp_path: Path) -> None:
 
 def test_an_audience_that_fails_is_not_everybodys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
-        def begun(self, live: Live) -> None:
+        def begun(self, live: ActiveRun) -> None:
             raise ZeroDivisionError
 
         happened = anew = ended = begun  # type: ignore[assignment]

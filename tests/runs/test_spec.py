@@ -10,10 +10,10 @@ import pytest
 
 from gateway.agent.providers import providers, wire
 from gateway.agent.window import measure, room
-from gateway.agent.window.measure import Known
+from gateway.agent.window.measure import LearnedLimits
 from gateway.conversations.slash import Slash
 from gateway.link.spec import COMPACTION
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Run, RunRequest
 from tests.agent.provider import Provider, Window
 from tests.conversing import agents
 from tests.rpc.methods.talking import Caller, talking
@@ -26,7 +26,7 @@ UNUSABLE = {"mcp": {"servers": {"far": {"url": "http://127.0.0.1:9", "auth": "oa
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    known = Known()
+    known = LearnedLimits()
     monkeypatch.setattr(measure, "known", known)
     monkeypatch.setattr(room, "known", known)
     yield
@@ -59,7 +59,7 @@ def run(scenario: Awaitable[None]) -> None:
 
 async def say(talk: Caller, id: str, text: str) -> Run:
     conversations = talk.core.conversations
-    await conversations.submit(id, MAIN, Request(user(text)))
+    await conversations.submit(id, MAIN, RunRequest(user(text)))
     ended = await conversations.runs.wait(id, 60)
     assert ended is not None and ended.state == "done", ended
     return ended
@@ -91,7 +91,7 @@ def test_forty_days_of_talk_in_one_session_never_end_in_an_error(tmp_path: Path,
                 said = [row for row in await talk.store.rows(MAIN, 10_000) if row.message["role"] == "user"]
                 assert len(said) == DAYS + 1, "nothing is forgotten"
                 status = await talk.core.conversations.commands.do(
-                    "st", MAIN, Request(user("/status")), Slash("status")
+                    "st", MAIN, RunRequest(user("/status")), Slash("status")
                 )
                 assert f"Compactions: {len(found)}" in status[0].answer
 
@@ -107,7 +107,7 @@ def test_compact_sums_up_with_what_the_user_wants_and_keeps_everything(tmp_path:
             for number in range(4):
                 await say(talk, f"r{number}", f"number {number} " + "x" * 400)
             conversations = talk.core.conversations
-            told = Request(user("/compact the numbers"))
+            told = RunRequest(user("/compact the numbers"))
             await conversations.commands.do("c", MAIN, told, Slash("compact", "the numbers"))
             ended = await conversations.runs.wait("c", 30)
             (entry,) = await entries(talk)
@@ -132,7 +132,7 @@ def test_a_picture_that_is_too_large_does_not_take_what_was_before_it_along(tmp_
             await say(talk, "r0", "my name is Ada")
             picture = {"type": "image", "data": "A" * 5_000_000, "mimeType": "image/png"}
             prompt = {**user("see"), "content": [{"type": "text", "text": "see"}, picture]}
-            await talk.core.conversations.submit("r1", MAIN, Request(prompt))
+            await talk.core.conversations.submit("r1", MAIN, RunRequest(prompt))
             await talk.core.conversations.runs.wait("r1", 30)
             await say(talk, "r2", "who am I?")
             assert "my name is Ada" in str(provider.requests[-1].body)

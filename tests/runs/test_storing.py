@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from gateway.link.messages import Event, Text
-from gateway.runs.active import Live
-from gateway.runs.storing import Patience, Storing, Times
+from gateway.runs.active import ActiveRun
+from gateway.runs.storing import Patience, Storing, StoringTimes
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Progress, Request, Run
+from gateway.sessions.records import Progress, Run, RunRequest
 from tests.runs.world import until
 
-TIMES = Times(store=0.01, again=0.02)
+TIMES = StoringTimes(store=0.01, again=0.02)
 
 
 class Commits:
@@ -36,10 +36,10 @@ class Desk:
         self.broken: list[str] = []
         self.storing = Storing(store, self.acked.__setitem__, lambda live: self.broken.append(live.run.id), TIMES)
 
-    def live(self, id: str) -> Live:
-        return Live(Run(id, "s", "main", "running", Request({}), 1, attempts=1), asked=True)
+    def live(self, id: str) -> ActiveRun:
+        return ActiveRun(Run(id, "s", "main", "running", RunRequest({}), 1, attempts=1), asked=True)
 
-    def say(self, live: Live, text: str) -> None:
+    def say(self, live: ActiveRun, text: str) -> None:
         live.take(Event(live.run.id, live.seq + 1, 1, Text(text)))
         self.storing.soon(live)
 
@@ -121,7 +121,7 @@ def test_what_was_said_in_an_attempt_that_is_over_is_not_acknowledged() -> None:
         desk.store.hung = asyncio.Event()
         writing = asyncio.create_task(desk.storing.now())
         await asyncio.sleep(0)
-        live.again(Run("r", "s", "main", "running", Request({}), 1, attempts=2))
+        live.again(Run("r", "s", "main", "running", RunRequest({}), 1, attempts=2))
         desk.store.hung.set()
         await writing
         assert desk.acked == {} and live.stored == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.runs.written import Written
+from gateway.runs.written import GrowingText
 from tests.slack import slack
 
 places = st.integers(0, 12)
@@ -12,7 +12,7 @@ places = st.integers(0, 12)
 
 @given(st.lists(st.tuples(st.text(max_size=3), places, places, st.none() | places)))
 def test_it_is_what_a_string_would_be(steps: list[tuple[str, int, int, int | None]]) -> None:
-    written, text = Written("be\r\n"), "be\r\n"
+    written, text = GrowingText("be\r\n"), "be\r\n"
     for piece, start, end, cut in steps:
         written.add(piece)
         text += piece
@@ -27,7 +27,7 @@ def test_it_is_what_a_string_would_be(steps: list[tuple[str, int, int, int | Non
 
 @pytest.mark.serial
 def test_letter_by_letter_takes_linear_time() -> None:
-    began, written = time.process_time(), Written()
+    began, written = time.process_time(), GrowingText()
     for number in range(1_000_000):
         written.add("x")
         assert written.between(number, number + 1) == "x"

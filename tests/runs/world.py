@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from gateway.agent import runs as agent_runs
-from gateway.agent.link import Link
+from gateway.agent.link import LinkServer
 from gateway.link.client import Stream, by_path
 from gateway.link.messages import Event
 from gateway.link.spec import Message, Model, Spec
-from gateway.runs.active import Live
+from gateway.runs.active import ActiveRun
 from gateway.runs.service import Runs
-from gateway.runs.storing import Times
+from gateway.runs.storing import StoringTimes
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request, Run, text_of
+from gateway.sessions.records import Run, RunRequest, text_of
 from gateway.sessions.store import Store
 from tests.agent.scripted import Scripted
 
 MAIN = "agent:main:main"
-SOON = Times(store=0.01, again=0.01, abort=0.2)
+SOON = StoringTimes(store=0.01, again=0.01, abort=0.2)
 PATIENCE_S = 10.0
 
 
@@ -61,8 +61,8 @@ class Agents:
         self.down = False
         """Nobody can be reached."""
         self.born = 0
-        self._runs: agent_runs.Runs | None = None
-        self._link: Link | None = None
+        self._runs: agent_runs.AgentRuns | None = None
+        self._link: LinkServer | None = None
         self._server: asyncio.Server | None = None
         self._served: set[asyncio.Task[Any]] = set()
 
@@ -100,8 +100,8 @@ class Agents:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._link is None:
             self.born += 1
-            self._runs = agent_runs.Runs(lambda run: link.happened(run), lambda: None)
-            self._link = link = Link(self._runs)
+            self._runs = agent_runs.AgentRuns(lambda run: link.happened(run), lambda: None)
+            self._link = link = LinkServer(self._runs)
         serving = asyncio.current_task()
         assert serving is not None
         self._served.add(serving)
@@ -118,24 +118,24 @@ class Audience:
     ends: dict[str, Run] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
-    def begun(self, live: Live) -> None:
+    def begun(self, live: ActiveRun) -> None:
         self._check(live)
         self.begun_.append(live.run.id)
 
-    def happened(self, live: Live, event: Event) -> None:
+    def happened(self, live: ActiveRun, event: Event) -> None:
         self._check(live)
         self.texts[live.run.id] = live.text
 
-    def anew(self, live: Live) -> None:
+    def anew(self, live: ActiveRun) -> None:
         self._check(live)
         self.texts[live.run.id] = live.text
 
-    def ended(self, run: Run, live: Live | None) -> None:
+    def ended(self, run: Run, live: ActiveRun | None) -> None:
         if run.id in self.ends:
             self.wrong.append(f"{run.id} has ended twice")
         self.ends[run.id] = run
 
-    def _check(self, live: Live) -> None:
+    def _check(self, live: ActiveRun) -> None:
         if live.run.id in self.ends:
             self.wrong.append(f"something was told of {live.run.id} after its end")
 
@@ -174,7 +174,9 @@ def _run(work: Any) -> str:
 class RunsGateway:
     """One process."""
 
-    def __init__(self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: Times, heard: Audience) -> None:
+    def __init__(
+        self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: StoringTimes, heard: Audience
+    ) -> None:
         self.store = Store(folder / "conversations.sqlite")
         self.disk = Disk(self.store)
         self.runs = Runs(self.store, dial, lambda run: specify(run), times=times)
@@ -203,7 +205,7 @@ class RunsGateway:
 
 
 class RunsWorld:
-    def __init__(self, folder: Path, times: Times = SOON) -> None:
+    def __init__(self, folder: Path, times: StoringTimes = SOON) -> None:
         self.folder = folder
         self.times = times
         self.heard = Audience()
@@ -234,7 +236,7 @@ class RunsWorld:
         await self.gateway.start()
 
     async def submit(self, id: str, session: str = MAIN, text: str = "hello", **more: Any) -> bool:
-        return (await self.runs.submit(id, session, "main", Request(user(text)), **more))[1]
+        return (await self.runs.submit(id, session, "main", RunRequest(user(text)), **more))[1]
 
     async def script(self, id: str) -> Scripted:
         """Once an agent has begun the run."""
@@ -252,7 +254,7 @@ class RunsWorld:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, times: Times = SOON) -> AsyncIterator[RunsWorld]:
+async def world(folder: Path, times: StoringTimes = SOON) -> AsyncIterator[RunsWorld]:
     """With `Scripted` in place of an agent's conversations, which is the caller's to see to."""
     made = RunsWorld(folder, times)
     await made.begin()
@@ -263,7 +265,7 @@ async def world(folder: Path, times: Times = SOON) -> AsyncIterator[RunsWorld]:
         await made.end()
 
 
-def in_a_world(folder: Path, test: Callable[[RunsWorld], Awaitable[None]], times: Times = SOON) -> None:
+def in_a_world(folder: Path, test: Callable[[RunsWorld], Awaitable[None]], times: StoringTimes = SOON) -> None:
     async def life() -> None:
         async with asyncio.timeout(30), world(folder, times) as made:
             await test(made)

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from gateway.config.schema import Limits
-from gateway.handover.handoff import Answer
+from gateway.handover.handoff import PendingAnswer
 from gateway.lifecycle.phases import Budgets
 from gateway.serving.answering import EXTENSION, Answering
 from gateway.serving.http import HttpProtocol
@@ -95,7 +95,7 @@ class Conversing:
         while not self.app.pieces.empty():
             await asyncio.sleep(0)
 
-    async def part(self) -> tuple[dict[str, int], dict[str, Answer]]:
+    async def part(self) -> tuple[dict[str, int], dict[str, PendingAnswer]]:
         """What the next process gets; this one ends."""
         await self.server.leave(QUICK, lambda: None, go, carry=True)
         fds, answers = self.server.carried()
@@ -108,7 +108,7 @@ class Conversing:
             await asyncio.sleep(0)
         return fds, answers
 
-    async def succeed(self, app: Writing, limits: Limits | None = None) -> dict[str, Answer]:
+    async def succeed(self, app: Writing, limits: Limits | None = None) -> dict[str, PendingAnswer]:
         fds, answers = await self.part()
         self.app = app
         self.server = GatewayServer(app, lambda: limits or Limits(), APIS)
@@ -179,7 +179,7 @@ def test_it_goes_on_in_the_next_process_and_in_the_one_after_that(play: Play) ->
         await it.say(b"one")
         for number in range(2, 5):
             answers = await it.succeed(Writing())
-            assert answers == {"http-0": Answer("/v1/x", b"%d" % (number - 1), True, True, b"")}
+            assert answers == {"http-0": PendingAnswer("/v1/x", b"%d" % (number - 1), True, True, b"")}
             await it.say(b"next")
             assert it.app.resumed == [b"%d" % (number - 1)]
         await it.say(b"")
@@ -195,7 +195,7 @@ def test_one_that_has_not_begun_is_answered_by_the_next_process(play: Play) -> N
         await it.ask(ASK.replace(b"host: x", b"host: x\r\nconnection: close"))
         await it.say(b"one")
         answers = await it.succeed(Writing(streams=False))
-        assert answers == {"http-0": Answer("/v1/x", b"1", False, False, b"")}
+        assert answers == {"http-0": PendingAnswer("/v1/x", b"1", False, False, b"")}
         await it.say(b"two", b"")
         assert b"connection: close" in await it.head()
         assert [await it.chunk() for _ in range(2)] == [b"2 pieces", b""]

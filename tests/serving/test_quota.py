@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.serving import quota as strangers
-from gateway.serving.quota import LOOKS, MAX_BYTES, MAX_STRANGERS, Place, Strangers, is_spare
+from gateway.serving.quota import LOOKS, MAX_BYTES, MAX_STRANGERS, QuotaSlot, UnauthenticatedQuota, is_spare
 
 
 class Arrivals:
     def __init__(self) -> None:
-        self.strangers = Strangers()
+        self.strangers = UnauthenticatedQuota()
         self.gone: list[int] = []
         self.busy: set[int] = set()
 
-    def enter(self, number: int, address: str = "10.0.0.1", most: int = 5000) -> Place | None:
+    def enter(self, number: int, address: str = "10.0.0.1", most: int = 5000) -> QuotaSlot | None:
         def give_way() -> bool:
             if number in self.busy:
                 return False

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.link.spec import Message
-from gateway.sessions.records import Progress, Request, Run
+from gateway.sessions.records import Progress, Run, RunRequest
 from gateway.sessions.store import Store
 
 NOW = 1_795_340_000_000
@@ -65,6 +65,6 @@ async def converse(
     store: Store, run: str, session: str, question: str, *answers: Message, now: int = NOW, agent: str = "main"
 ) -> Run:
     """One run from its acceptance to its good end."""
-    await store.accept(run, session, agent, Request(user(question, now)), now)
+    await store.accept(run, session, agent, RunRequest(user(question, now)), now)
     await store.begin(run, now)
     return await store.end(Progress(run, len(answers) + 1, "", dict(enumerate(answers, 1))), "done", now)

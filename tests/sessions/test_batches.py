@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sessions.batches import Batch, Lane
+from gateway.sessions.batches import Batch, BatchExecutor
 
 
 class Thread:
@@ -31,7 +31,7 @@ def fails(context: Any) -> None:
 def test_what_comes_during_a_batch_is_the_next_one_up_to_its_bound() -> None:
     async def scenario() -> None:
         thread = Thread()
-        lane = Lane(thread, 4)
+        lane = BatchExecutor(thread, 4)
         asked = [asyncio.ensure_future(lane.run(lambda context, n=n: (context, n))) for n in range(10)]
         await asyncio.sleep(0)
         thread.let.set()
@@ -45,7 +45,7 @@ def test_an_error_reaches_whoever_asked_and_nobody_else() -> None:
     async def scenario() -> None:
         thread = Thread()
         thread.let.set()
-        lane = Lane(thread, 4)
+        lane = BatchExecutor(thread, 4)
         results = await asyncio.gather(lane.run(str), lane.run(fails), lane.run(str), return_exceptions=True)
         assert results[0] == results[2] == "context"
         assert isinstance(results[1], ValueError)
@@ -56,7 +56,7 @@ def test_an_error_reaches_whoever_asked_and_nobody_else() -> None:
 def test_a_caller_that_is_cancelled_only_stops_waiting() -> None:
     async def scenario() -> None:
         thread, done = Thread(), list[str]()
-        lane = Lane(thread, 4)
+        lane = BatchExecutor(thread, 4)
         asked = asyncio.ensure_future(lane.run(done.append))
         await asyncio.sleep(0)
         asked.cancel()
@@ -74,7 +74,7 @@ def test_what_breaks_in_the_thread_breaks_the_batch_and_not_the_lane() -> None:
         def breaks(batch: Batch) -> None:
             raise RuntimeError("broken")
 
-        lane = Lane(breaks, 4)
+        lane = BatchExecutor(breaks, 4)
         for _ in range(2):
             with pytest.raises(RuntimeError, match="broken"):
                 await lane.run(str)
@@ -86,7 +86,7 @@ def test_what_breaks_in_the_thread_breaks_the_batch_and_not_the_lane() -> None:
 def test_it_is_idle_when_nothing_is_under_way_or_waits() -> None:
     async def scenario() -> None:
         thread = Thread()
-        lane = Lane(thread, 1)
+        lane = BatchExecutor(thread, 1)
         await lane.idle()
         asked = [asyncio.ensure_future(lane.run(str)) for _ in range(3)]
         await asyncio.sleep(0)
@@ -104,7 +104,7 @@ def test_it_is_idle_when_nothing_is_under_way_or_waits() -> None:
 def test_no_cancelled_caller_of_idle_stops_the_work() -> None:
     async def scenario() -> None:
         thread = Thread()
-        lane = Lane(thread, 1)
+        lane = BatchExecutor(thread, 1)
         asked = asyncio.ensure_future(lane.run(str))
         await asyncio.sleep(0)
         with pytest.raises(TimeoutError):

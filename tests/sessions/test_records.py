@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sessions.records import Request, Run, text_of
+from gateway.sessions.records import Run, RunRequest, text_of
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_a_message_without_content_says_nothing() -> None:
     [("queued", True), ("running", True), ("done", False), ("aborted", False), ("interrupted", False)],
 )
 def test_a_run_is_unfinished_until_its_end(state: Any, unfinished: bool) -> None:
-    assert Run("r", "agent:main:main", "main", state, Request({}), 0).unfinished is unfinished
+    assert Run("r", "agent:main:main", "main", state, RunRequest({}), 0).unfinished is unfinished

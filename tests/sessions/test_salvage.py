@@ -9,7 +9,7 @@ import pytest
 from gateway.link.messages import Usage
 from gateway.sessions import salvage, transactions
 from gateway.sessions.checkup import look
-from gateway.sessions.records import Progress, Request
+from gateway.sessions.records import Progress, RunRequest
 from gateway.sessions.salvage import FOUND, recover
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import StorageFailed, writable
@@ -29,7 +29,7 @@ def make(folder: Path) -> Path:
             append(MAIN, user(f"{number} " + "x" * (20_000 if number == 200 else 500)), NOW + number, db)
         for number in range(20):
             id = f"r{number}"
-            transactions.accept(id, MAIN, "main", Request(user("?"), keeps=False), NOW, None, db)
+            transactions.accept(id, MAIN, "main", RunRequest(user("?"), keeps=False), NOW, None, db)
             transactions.begin(id, NOW, db)
             transactions.end(Progress(id, 1, "", {1: assistant("!")}), None, "done", NOW, None, None, Usage(), db)
         db.execute("COMMIT")
@@ -67,7 +67,7 @@ def test_a_good_database_is_whole_afterwards(tmp_path: Path) -> None:
     assert there(path) == list(range(MESSAGES))
     assert sorted(os.listdir(tmp_path)) == ["a.sqlite", Path(done.aside).name]
     with closing(writable(path, MIGRATIONS)) as db:
-        (run, fresh) = transactions.accept("r7", MAIN, "main", Request(user("?")), NOW, None, db)
+        (run, fresh) = transactions.accept("r7", MAIN, "main", RunRequest(user("?")), NOW, None, db)
         assert (run.state, run.answer, fresh) == ("done", "!", False)
         row = append(MAIN, user("400 goes on"), NOW, db)
         assert row is not None and row.position == MESSAGES + 1
@@ -121,7 +121,7 @@ def test_a_run_without_its_request_is_none(tmp_path: Path) -> None:
     assert recover(path, NOW).rows["requests"] == 0
     with closing(writable(path, MIGRATIONS)) as db:
         assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
-        assert transactions.accept("r7", MAIN, "main", Request(user("?")), NOW, None, db)[1]
+        assert transactions.accept("r7", MAIN, "main", RunRequest(user("?")), NOW, None, db)[1]
 
 
 def test_a_file_of_an_older_form_stays_one_until_the_gateway_takes_it(

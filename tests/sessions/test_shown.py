@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.models import Ref
+from gateway.config.models import ModelRef
 from gateway.sessions import shown
-from gateway.sessions.records import Request, Row, Run, Session, Summary
-from gateway.sessions.shown import TITLE, Moment
+from gateway.sessions.records import MessageRow, Run, RunRequest, Session, Summary
+from gateway.sessions.shown import TITLE, RowContext
 from tests.sessions.talk import MAIN, NOW, assistant, user
 
 ROWS = [{"id": "m1", "reasoning": True, "contextWindow": 5000}, {"id": "m2"}]
@@ -20,8 +20,8 @@ def session(key: str = MAIN, **entry: Any) -> Session:
     return Session(key, "12345678-9abc", "main", NOW, NOW, entry, messages=2)
 
 
-def moment(**more: Any) -> Moment:
-    return Moment(TREE, MAIN, NOW, **more)
+def moment(**more: Any) -> RowContext:
+    return RowContext(TREE, MAIN, NOW, **more)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +111,31 @@ def test_a_session_that_nobody_has_written_to() -> None:
 
 
 def test_a_message_carries_by_what_it_is_known_again() -> None:
-    row = Row(7, "abcd1234", user("hi"), "r1")
+    row = MessageRow(7, "abcd1234", user("hi"), "r1")
     assert shown.message(row, 3) == {
         **user("hi"),
         "idempotencyKey": "r1:user",
         "__openclaw": {"id": "abcd1234", "seq": 3, "runId": "r1", "idempotencyKey": "r1:user"},
     }
     said = assistant("Hi.")
-    assert shown.message(Row(8, "b", said, "r1"), 4) == {**said, "__openclaw": {"id": "b", "seq": 4, "runId": "r1"}}
-    assert shown.message(Row(9, "c", said), 5)["__openclaw"] == {"id": "c", "seq": 5}
+    assert shown.message(MessageRow(8, "b", said, "r1"), 4) == {
+        **said,
+        "__openclaw": {"id": "b", "seq": 4, "runId": "r1"},
+    }
+    assert shown.message(MessageRow(9, "c", said), 5)["__openclaw"] == {"id": "c", "seq": 5}
 
 
 def test_a_message_without_words_says_why() -> None:
     failed = {"role": "assistant", "content": [], "stopReason": "error", "errorMessage": "no key"}
     words = {**failed, "content": [{"type": "text", "text": "no key"}]}
     assert shown.spoken(failed) == words
-    assert shown.message(Row(7, "a", failed), 1) == {**words, "__openclaw": {"id": "a", "seq": 1}}
+    assert shown.message(MessageRow(7, "a", failed), 1) == {**words, "__openclaw": {"id": "a", "seq": 1}}
     partial = {**assistant("Half"), "errorMessage": "gone"}
     assert shown.spoken(partial) is partial
 
 
 def test_a_message_that_waits() -> None:
-    waiting = shown.pending(Run("r2", MAIN, "main", "queued", Request(user("And?")), NOW + 5))
+    waiting = shown.pending(Run("r2", MAIN, "main", "queued", RunRequest(user("And?")), NOW + 5))
     assert waiting == {
         "id": "r2",
         "runId": "r2",
@@ -143,16 +146,16 @@ def test_a_message_that_waits() -> None:
 
 
 def test_how_much_a_model_may_think() -> None:
-    assert shown.thinking_levels(TREE, Ref("mock", "m2")) == {
+    assert shown.thinking_levels(TREE, ModelRef("mock", "m2")) == {
         "thinkingLevels": [{"id": "off", "label": "off"}],
         "thinkingOptions": ["off"],
         "thinkingDefault": "off",
     }
     usual = {**TREE, "agents": {"defaults": {"thinkingDefault": "medium"}}}
-    levels = shown.thinking_levels(usual, Ref("mock", "m1"), "main")
+    levels = shown.thinking_levels(usual, ModelRef("mock", "m1"), "main")
     assert (levels["thinkingOptions"][0], levels["thinkingOptions"][-1]) == ("off", "xhigh")
     assert levels["thinkingDefault"] == "medium"
-    assert shown.thinking_levels(usual, Ref("mock", "m2"), "main")["thinkingDefault"] == "off"
+    assert shown.thinking_levels(usual, ModelRef("mock", "m2"), "main")["thinkingDefault"] == "off"
 
 
 def test_entries() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.link.messages import Usage
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import UNFINISHED, Progress, Request, text_of
+from gateway.sessions.records import UNFINISHED, Progress, RunRequest, text_of
 from gateway.sessions.store import HISTORY_BYTES
 from gateway.sessions.transactions import KEPT_MS
 from gateway.sessions.transcripts import encode
@@ -18,16 +18,16 @@ from tests.sessions.talk import MAIN, NOW, assistant, converse, opened, user
 def test_a_conversation_is_there_after_a_restart(tmp_path: Path) -> None:
     async def before() -> None:
         async with opened(tmp_path) as store:
-            run, fresh = await store.accept("r1", MAIN, "main", Request(user("?")), NOW)
+            run, fresh = await store.accept("r1", MAIN, "main", RunRequest(user("?")), NOW)
             assert fresh and run.state == "queued"
-            await store.accept("r2", MAIN, "main", Request(user("??")), NOW)
+            await store.accept("r2", MAIN, "main", RunRequest(user("??")), NOW)
             begun = await store.begin("r1", NOW)
             assert begun is not None and begun.state == "running"
             await store.progress([Progress("r1", 1, "on"), Progress("nobody", 1, "")])
             again = await store.again("r1")
             assert again is not None and again.attempts == 2
             await store.progress([Progress("r1", 2, "", {2: assistant("one")}, attempt=2)])
-            owed, fresh = await store.accept("r1", MAIN, "main", Request(user("?")), NOW, ("c1", "q1"))
+            owed, fresh = await store.accept("r1", MAIN, "main", RunRequest(user("?")), NOW, ("c1", "q1"))
             assert not fresh and owed.waiting == [("c1", "q1")]
 
     async def after() -> None:
@@ -99,14 +99,14 @@ def on_a_full_disk(folder: Path) -> None:
             assert (await store.sessions()).total == 1
             assert [text_of(message) for message in (await store.history(MAIN, "")).messages] == ["?", "one"]
             try:
-                await store.accept("r2", MAIN, "main", Request(user("?")), NOW)
+                await store.accept("r2", MAIN, "main", RunRequest(user("?")), NOW)
             except StorageFailed as error:
                 assert str(error).endswith("make room on the disk")
             else:
                 raise AssertionError("it was accepted")
             assert await store.run("r2") is None
             make_room(folder)
-            assert (await store.accept("r2", MAIN, "main", Request(user("?")), NOW))[1]
+            assert (await store.accept("r2", MAIN, "main", RunRequest(user("?")), NOW))[1]
 
     asyncio.run(scenario())
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.sessions import sums
-from gateway.sessions.records import Said, Session, Spent, Used
+from gateway.sessions.records import MessageCount, Session, Spent, Used
 
 NO_TOTAL = {
     **dict.fromkeys(("input", "output", "cacheRead", "cacheWrite", "totalTokens", "totalCost"), 0),
@@ -26,9 +26,9 @@ def spent(day: str | None = "2026-11-22", session: str | None = "s", model: str 
     return Spent(day=day, session=session, model=model, **{**facts, **more})
 
 
-def said(day: str | None = "2026-11-22", session: str | None = "s", **more: int) -> Said:
+def said(day: str | None = "2026-11-22", session: str | None = "s", **more: int) -> MessageCount:
     facts = {"first": 5, "last": 25, "total": 3, "user": 1, "assistant": 1, "results": 1, "errors": 0}
-    return Said(day=day, session=session, **{**facts, **more})
+    return MessageCount(day=day, session=session, **{**facts, **more})
 
 
 def session(key: str = "s", **more: Any) -> Session:

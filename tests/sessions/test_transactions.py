@@ -17,7 +17,7 @@ from gateway.link.messages import Failure, Usage
 from gateway.link.spec import Message
 from gateway.sessions import transactions, transcripts
 from gateway.sessions.queries import spent
-from gateway.sessions.records import UNFINISHED, Progress, Request, Run, RunState, text_of
+from gateway.sessions.records import UNFINISHED, Progress, Run, RunRequest, RunState, text_of
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import writable
 from gateway.sessions.transactions import KEPT_MS, MAX_OWED, MAX_QUEUED, MAX_WAITING, QueueFull
@@ -77,7 +77,7 @@ class Runs(RuleBasedStateMachine):
     def accept(self, session: str, keeps: bool, data: st.DataObject) -> None:
         known = self.runs and not data.draw(st.integers(0, 5))
         id = self.pick(data, "done")[0] if known else f"r{next(self.numbers)}"
-        request = Request(user(f"? {id}"), keeps=keeps)
+        request = RunRequest(user(f"? {id}"), keeps=keeps)
         waiting = [run for run in self.runs.values() if run.session == session and run.state in UNFINISHED]
         if id not in self.runs and len(waiting) > MAX_QUEUED:
             with pytest.raises(QueueFull):
@@ -223,7 +223,7 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def accept(db: sqlite3.Connection, id: str, session: str = MAIN, now: int = NOW, **request: object) -> Run:
-    run, fresh = transactions.accept(id, session, "main", Request(user("?"), **request), now, None, db)  # type: ignore[arg-type]
+    run, fresh = transactions.accept(id, session, "main", RunRequest(user("?"), **request), now, None, db)  # type: ignore[arg-type]
     assert fresh
     return run
 
@@ -239,7 +239,7 @@ def test_a_session_has_a_bound_on_what_waits(db: sqlite3.Connection) -> None:
         accept(db, f"r{number}")
     with pytest.raises(QueueFull, match=f"^{MAX_QUEUED} messages wait in this session$"):
         accept(db, "more")
-    assert transactions.accept("r0", MAIN, "main", Request(user("?")), NOW, None, db)[1] is False
+    assert transactions.accept("r0", MAIN, "main", RunRequest(user("?")), NOW, None, db)[1] is False
     accept(db, "other", "agent:main:other")
     end(db, "r0")
     accept(db, "more")
@@ -279,7 +279,7 @@ def test_a_run_keeps_its_order_after_others_are_forgotten(db: sqlite3.Connection
 
 def test_what_is_large_of_a_request_goes_with_the_end(db: sqlite3.Connection) -> None:
     accept(db, "r", context=[user("before")], system="be kind", model="mock/m1", lane="http", keeps=False)
-    assert end(db, "r").request == Request({}, model="mock/m1", lane="http", keeps=False)
+    assert end(db, "r").request == RunRequest({}, model="mock/m1", lane="http", keeps=False)
 
 
 def test_a_request_is_not_written_again_with_each_word(db: sqlite3.Connection, tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_run_that_had_not_begun_says_nothing_at_its_end(db: sqlite3.Connection
 
 
 def owe(db: sqlite3.Connection, request: str) -> Run:
-    run, _ = transactions.accept("r", MAIN, "main", Request(user("?")), NOW, ("c1", request), db)
+    run, _ = transactions.accept("r", MAIN, "main", RunRequest(user("?")), NOW, ("c1", request), db)
     return run
 
 
@@ -386,9 +386,9 @@ def test_who_is_owed_an_answer_is_kept_up_to_a_bound(db: sqlite3.Connection) -> 
 
 
 def test_what_the_gateway_answers_itself_is_over_at_once(db: sqlite3.Connection) -> None:
-    run, fresh = transactions.answer("r", MAIN, "main", Request(user("/help")), assistant("Help."), NOW, db)
+    run, fresh = transactions.answer("r", MAIN, "main", RunRequest(user("/help")), assistant("Help."), NOW, db)
     assert (fresh, run.state, run.answer) == (True, "done", "Help.")
-    again, fresh = transactions.answer("r", MAIN, "main", Request(user("/help")), assistant("Help."), NOW, db)
+    again, fresh = transactions.answer("r", MAIN, "main", RunRequest(user("/help")), assistant("Help."), NOW, db)
     assert (fresh, again) == (False, run)
     said = [row.message for row in transcripts.rows(MAIN, 10, None, db)]
     assert said == [user("/help"), assistant("Help.")]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.client.client import CallFailed, Event, GatewayClient
+from gateway.client.client import CallFailed, GatewayClient, GatewayEvent
 from gateway.errors import GatewayError
 from tests.soak.book import Ear, Ears, Question
 from tests.soak.questions import FORGETTING, Questions
@@ -179,7 +179,7 @@ class Talker:
                 self._crowd.counts["ended while its talker was away"] += 1
                 self._finish(question)
 
-    def _hear(self, question: Question, event: Event) -> None:
+    def _hear(self, question: Question, event: GatewayEvent) -> None:
         told, now = event.payload, time.monotonic()
         if (ear := self._ears.of.get(question.id)) is None:
             heard_all = self._since.get(question.id) == self._connections

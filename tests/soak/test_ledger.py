@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from gateway.link.spec import Message
-from gateway.sessions.records import Progress, Request
+from gateway.sessions.records import Progress, RunRequest
 from gateway.sessions.store import Store
 from tests.soak.book import Question, Stored
 from tests.soak.ledger import compare, read
@@ -24,7 +24,7 @@ async def talk(path: Path, *answered: str) -> None:
     store = Store(path)
     await store.open(1)
     for id in (*answered, "waits"):
-        await store.accept(id, SESSION, "main", Request(message("user", id)), 1)
+        await store.accept(id, SESSION, "main", RunRequest(message("user", id)), 1)
     for id in answered:
         await store.begin(id, 2)
         said = {1: message("assistant", f"You said: {id}")}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.systemd import fdstore as store
 from gateway.systemd import notify
-from gateway.systemd.fdstore import Store
+from gateway.systemd.fdstore import FdStore
 from gateway.systemd.notify import Notifier
 from tests.fakes.service_manager import ServiceManager
 
@@ -65,7 +65,7 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 def test_what_it_has_room_for_is_said_at_once_and_in_order() -> None:
     async def scene() -> None:
         manager = BusyManager()
-        kept = Store(manager)
+        kept = FdStore(manager)
         kept.put("a", 1)
         kept.put("b", 2)
         kept.remove("a")
@@ -77,7 +77,7 @@ def test_what_it_has_room_for_is_said_at_once_and_in_order() -> None:
 def test_one_can_wait_until_it_has_caught_up() -> None:
     async def scene() -> None:
         manager = BusyManager(room=1)
-        kept = Store(manager)
+        kept = FdStore(manager)
         await kept.caught_up(0)
         kept.put("a", 1)
         kept.put("b", 2)
@@ -94,7 +94,7 @@ def test_one_can_wait_until_it_has_caught_up() -> None:
 def test_a_manager_that_does_not_listen_is_not_waited_for() -> None:
     async def scene() -> None:
         manager = BusyManager(room=0)
-        kept = Store(manager)
+        kept = FdStore(manager)
         kept.put("a", 1)
         await kept.caught_up(0.01)
         assert manager.heard == []
@@ -105,7 +105,7 @@ def test_a_manager_that_does_not_listen_is_not_waited_for() -> None:
 def test_what_it_has_no_room_for_is_said_later_in_order() -> None:
     async def scene() -> None:
         manager = BusyManager(room=1)
-        kept = Store(manager)
+        kept = FdStore(manager)
         for number, name in enumerate("abc"):
             kept.put(name, number)
         kept.remove("a")
@@ -124,7 +124,7 @@ def test_what_it_has_no_room_for_is_said_later_in_order() -> None:
 def test_what_is_removed_before_it_was_said_is_never_said() -> None:
     async def scene() -> None:
         manager = BusyManager(room=0)
-        kept = Store(manager)
+        kept = FdStore(manager)
         kept.put("a", 1)
         kept.put("b", 2)
         kept.remove("a")
@@ -140,7 +140,7 @@ def test_a_name_that_is_used_again_loses_the_old_descriptor_first() -> None:
 
     async def scene() -> None:
         manager = BusyManager()
-        kept = Store(manager)
+        kept = FdStore(manager)
         kept.put("parting", 1)
         manager.room = 0
         kept.remove("parting")
@@ -157,7 +157,7 @@ def test_a_name_that_is_used_again_loses_the_old_descriptor_first() -> None:
 def test_at_the_end_all_that_is_left_is_said() -> None:
     async def scene() -> None:
         manager = BusyManager(room=0)
-        kept = Store(manager)
+        kept = FdStore(manager)
         kept.put("a", 1)
         kept.remove("gone")
         manager.room = 9
@@ -174,7 +174,7 @@ def test_at_the_end_all_that_is_left_is_said() -> None:
 def test_at_the_end_a_manager_that_does_not_listen_is_waited_for_once(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         manager = BusyManager(room=0)
-        kept = Store(manager)
+        kept = FdStore(manager)
         for number in range(100):
             kept.put(str(number), number)
         manager.asked = 0  # type: ignore[attr-defined]
@@ -193,7 +193,7 @@ def test_at_the_end_a_manager_that_does_not_listen_is_waited_for_once(caplog: py
 
 
 def test_without_a_manager_nothing_is_kept_for_later() -> None:
-    kept = Store(Notifier({}))  # and no loop is asked for
+    kept = FdStore(Notifier({}))  # and no loop is asked for
     kept.put("a", 1)
     kept.remove("b")
     kept.finish()
@@ -206,7 +206,7 @@ def test_without_a_manager_nothing_is_kept_for_later() -> None:
 def test_in_the_end_the_manager_has_what_was_put_last(steps: list[tuple[str, str, int]]) -> None:
     async def scene() -> None:
         manager = BusyManager(room=0)
-        kept = Store(manager)
+        kept = FdStore(manager)
         expected: dict[str, int] = {}
         for fd, (what, name, room) in enumerate(steps):
             if what == "put" and name not in expected:
@@ -233,7 +233,7 @@ def test_a_real_manager_that_is_busy_gets_everything(tmp_path: Path, monkeypatch
         with ServiceManager(tmp_path / "notify") as manager:
             manager.socket.setblocking(False)
             notifier = Notifier(manager.environ)
-            kept = Store(notifier)
+            kept = FdStore(notifier)
             memfd = os.memfd_create("x")
             names = [f"conn-{number}" for number in range(600)]  # more than a socket holds
             for name in names:

@@ -13,7 +13,7 @@ from gateway.text.visible import (
     RED,
     RESET,
     RETURN,
-    Guard,
+    EscapingStream,
     Inked,
     hanging,
     one_line,
@@ -104,7 +104,7 @@ def test_no_style_is_no_code() -> None:
 
 def test_a_guarded_terminal_takes_nothing_as_it_is_but_ink() -> None:
     out = io.TextIOWrapper(io.BytesIO(), "ascii")
-    guard = Guard(out)
+    guard = EscapingStream(out)
     assert guard.write("\x1b[31m\n") == 6
     guard.write(paint("é", RED))
     guard.flush()

@@ -7,7 +7,7 @@ import pytest
 from gateway.units import MARK, SANDBOX_DROP_IN
 from gateway.units.sandbox import FAILED, NEVER_TRIED, find_refusal, refusal_on_disk, text
 from gateway.units.syntax import merged, parse
-from gateway.units.systemctl import Outcome, Systemctl
+from gateway.units.systemctl import JobResult, Systemctl
 from tests.units.test_systemctl import Prepared
 
 PROGRAM = ("/opt/x/bin/openclaw-gateway",)
@@ -19,7 +19,7 @@ def put(folder: Path, content: str) -> None:
 
 
 def test_it_is_tried_with_every_line_and_with_the_program_itself(tmp_path: Path) -> None:
-    run = Prepared(Outcome(0, "", ""))
+    run = Prepared(JobResult(0, "", ""))
     assert find_refusal(Systemctl({}, run), tmp_path, {"HOME": "/home/a b"}, PROGRAM) is None
     (command,) = run.commands
     assert command[:2] == ["systemd-run", "--user"]
@@ -31,8 +31,8 @@ def test_it_is_tried_with_every_line_and_with_the_program_itself(tmp_path: Path)
     assert any('"-/home/a b/.ssh"' in word for word in command)
 
 
-@pytest.mark.parametrize("outcome", [Outcome(1, "", ""), FileNotFoundError()])
-def test_what_does_not_work_is_not_written(tmp_path: Path, outcome: Outcome | Exception) -> None:
+@pytest.mark.parametrize("outcome", [JobResult(1, "", ""), FileNotFoundError()])
+def test_what_does_not_work_is_not_written(tmp_path: Path, outcome: JobResult | Exception) -> None:
     refusal = find_refusal(Systemctl({}, Prepared(outcome)), tmp_path, {"HOME": "/h"}, PROGRAM)
     assert refusal == FAILED
     assert parse(text(refusal)) == []
@@ -55,6 +55,6 @@ def test_both_are_ours_to_change_and_to_remove() -> None:
 
 
 def test_without_a_home_nothing_in_it_is_tried(tmp_path: Path) -> None:
-    run = Prepared(Outcome(0, "", ""))
+    run = Prepared(JobResult(0, "", ""))
     find_refusal(Systemctl({}, run), tmp_path, {}, PROGRAM)
     assert not any("InaccessiblePaths" in word for word in run.commands[0])

@@ -6,7 +6,7 @@ import pytest
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address
 from gateway.units.state import START_S, memory_bound, read, read_settled
-from gateway.units.systemctl import Outcome, Systemctl
+from gateway.units.systemctl import JobResult, Systemctl
 
 LISTENING = """\
 LoadState=loaded
@@ -22,8 +22,8 @@ Listen=/run/x.sock (Stream)
 CRASHED = "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=watchdog\nNRestarts=3\nMainPID=0\n"
 
 
-def answer(words: Sequence[str], env: Mapping[str, str], limit: float) -> Outcome:
-    return Outcome(0, LISTENING if SOCKET in words else CRASHED, "")
+def answer(words: Sequence[str], env: Mapping[str, str], limit: float) -> JobResult:
+    return JobResult(0, LISTENING if SOCKET in words else CRASHED, "")
 
 
 def test_each_unit() -> None:
@@ -51,7 +51,7 @@ def test_each_unit() -> None:
 def test_memory_is_the_cgroups_or_else_the_main_process(tmp_path: Path, told: str, memory: int) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7/status").write_text("Name:\tpython\nVmRSS:\t       2 kB\n")
-    systemctl = Systemctl({}, lambda *_: Outcome(0, f"MainPID=7\n{told}", ""))
+    systemctl = Systemctl({}, lambda *_: JobResult(0, f"MainPID=7\n{told}", ""))
     assert read(systemctl, tmp_path).agent_service.memory == memory
 
 
@@ -60,7 +60,7 @@ def test_where_nobody_counts_no_memory_is_told(tmp_path: Path, pid: int) -> None
     """No process, one that has gone, a kernel's that has none."""
     (tmp_path / "9").mkdir()
     (tmp_path / "9/status").write_text("Name:\tkthreadd\n")
-    systemctl = Systemctl({}, lambda *_: Outcome(0, f"MainPID={pid}\n", ""))
+    systemctl = Systemctl({}, lambda *_: JobResult(0, f"MainPID={pid}\n", ""))
     assert read(systemctl, tmp_path).service.memory is None
 
 
@@ -68,10 +68,10 @@ def starting(times: int) -> Systemctl:
     """A service that is looked at so often while it is started, and then in the pause before it is started again."""
     looks = iter(range(times))
 
-    def answer(words: Sequence[str], *_: object) -> Outcome:
+    def answer(words: Sequence[str], *_: object) -> JobResult:
         if SERVICE not in words:
-            return Outcome(0, "SubState=listening\n", "")
-        return Outcome(0, "SubState=start\n" if next(looks, None) is not None else "SubState=auto-restart\n", "")
+            return JobResult(0, "SubState=listening\n", "")
+        return JobResult(0, "SubState=start\n" if next(looks, None) is not None else "SubState=auto-restart\n", "")
 
     return Systemctl({}, answer)
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.files.paths import Paths
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.reload.seen import Door, Seen
+from gateway.reload.seen import AccessPoint, SeenConfig
 from gateway.report import Issue, ReloadResult, RestartTicket, StatusReport
 from tests.fakes.core import FakeCore
 from tests.web.asgi import UNIX, ask
@@ -43,11 +43,11 @@ def test_a_config_over_the_control_socket_is_read_in_the_services_environment(
     core = FakeCore(paths=Paths(file, tmp_path, tmp_path))
     text = '{"gateway": {"auth": {"token": "${ONLY_THE_UNIT_HAS_IT}"}}}'
     body = msgspec.json.encode({"path": str(file), "text": text})
-    seen = msgspec.json.decode(ask(core, "/control/config", "POST", body=body, **UNIX).body, type=Seen)
+    seen = msgspec.json.decode(ask(core, "/control/config", "POST", body=body, **UNIX).body, type=SeenConfig)
     assert not seen.valid and seen.plan is None and "ONLY_THE_UNIT_HAS_IT is not set" in seen.issues[0].message
     monkeypatch.setenv("ONLY_THE_UNIT_HAS_IT", "s3cret")
     answer = ask(core, "/control/config", "POST", body=body, **UNIX)
-    seen = msgspec.json.decode(answer.body, type=Seen)
+    seen = msgspec.json.decode(answer.body, type=SeenConfig)
     assert seen.valid and seen.plan is not None and [each.path for each in seen.plan.changes] == ["gateway.auth.token"]
     assert b"s3cret" not in answer.body and not file.exists()
     assert ask(core, "/control/config", "POST", body=b"{}", **UNIX).status == 400
@@ -55,8 +55,8 @@ def test_a_config_over_the_control_socket_is_read_in_the_services_environment(
 
 def test_the_door_over_the_control_socket() -> None:
     core = FakeCore(auth=AuthPolicy("token", token="t0k", generation=1))
-    door = msgspec.json.decode(ask(core, "/control/door", **UNIX).body, type=Door)
-    assert door == Door(18789, "t0k") and "t0k" not in repr(door)
+    door = msgspec.json.decode(ask(core, "/control/door", **UNIX).body, type=AccessPoint)
+    assert door == AccessPoint(18789, "t0k") and "t0k" not in repr(door)
     assert ask(core, "/control/door").status == 404
 
 

@@ -16,11 +16,11 @@ from gateway.config.fingerprint import fingerprint
 from gateway.files.paths import Paths
 from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.handshake import Accepted, Door, Refused, receive_connect
+from gateway.protocol.admission.handshake import Accepted, HandshakeContext, HandshakeRefused, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import visitor
 from gateway.protocol.frames import Request
-from gateway.protocol.session import Answer, Session
+from gateway.protocol.session import PeerSession, Reply
 from gateway.rpc.methods import METHODS
 from tests.doors import FakeBook
 from tests.fakes.core import FakeCore
@@ -116,8 +116,8 @@ def exchange(protocol: int, request: dict[str, Any], folder: Path) -> dict[str, 
     paths = Paths(config=folder / "openclaw.json", state=folder, runtime=folder)
     core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=CONFIG))
     peer = make_peer(protocol, "operator.admin")
-    outcome = Session(peer).receive(json.dumps(request))
-    if isinstance(outcome, Answer):
+    outcome = PeerSession(peer).receive(json.dumps(request))
+    if isinstance(outcome, Reply):
         return decoded(outcome.text)
     assert isinstance(outcome, Request), outcome
     return answer(core, peer, outcome)
@@ -158,10 +158,10 @@ POLICY = AuthPolicy("token", token="t0k", generation=1)
 HOST = "127.0.0.1:18789"
 
 
-def door(nonce: str = "", now_ms: int = 0, origin: str | None = None) -> Door:
+def door(nonce: str = "", now_ms: int = 0, origin: str | None = None) -> HandshakeContext:
     headers = [(b"host", HOST.encode()), *([(b"origin", origin.encode())] if origin else [])]
     here, lockout = visitor("127.0.0.1", headers, ()), Lockout(lambda: 0.0)
-    return Door(Terms(POLICY), here, FakeBook(), lockout, challenge=nonce, now_ms=now_ms)
+    return HandshakeContext(Terms(POLICY), here, FakeBook(), lockout, challenge=nonce, now_ms=now_ms)
 
 
 @pytest.mark.parametrize("name", ["cli-v3", "cli-v4", "control-ui-v3", "control-ui-v4"])
@@ -197,7 +197,7 @@ def test_a_captured_proof_holds_for_nothing_else(name: str, change: str) -> None
     else:
         params["auth"]["token"] = "other"
     outcome = receive_connect(json.dumps(connect), door(nonce, now_ms, origin))
-    assert isinstance(outcome, Refused) and outcome.text is not None
+    assert isinstance(outcome, HandshakeRefused) and outcome.text is not None
     assert json.loads(outcome.text)["error"]["message"].startswith("device "), outcome.text
 
 
@@ -245,7 +245,7 @@ def test_a_captured_refusal_is_ours(row: dict[str, Any]) -> None:
     if (protocol, row["case"]) in LET_IN:
         assert isinstance(outcome, Accepted)
         return
-    assert isinstance(outcome, Refused) and outcome.text is not None, outcome
+    assert isinstance(outcome, HandshakeRefused) and outcome.text is not None, outcome
     like = LIKE.get((protocol, row["case"]), (protocol, row["case"]))
     expected = next(each for each in rows("refusals") if (each["protocol"], each["case"]) == like)
     ours, theirs = json.loads(outcome.text)["error"], expected["frame"]["error"]

@@ -17,16 +17,16 @@ Key = tuple[str, str]
 """A conversation, and the name of a server in it."""
 
 
-class Keepable(Protocol):
+class IdleServer(Protocol):
     def close(self) -> "asyncio.Task[None] | None":
         """End it. Returns what there is to wait for."""
         ...
 
 
-class Behind:
+class IdleServers:
     def __init__(self) -> None:
         self._ending: set[asyncio.Task[Any]] = set()
-        self._kept: dict[Key, tuple[Keepable, asyncio.TimerHandle]] = {}
+        self._kept: dict[Key, tuple[IdleServer, asyncio.TimerHandle]] = {}
         """The one that has waited longest comes first."""
         self._told: dict[tuple[str, str], None] = {}
 
@@ -39,13 +39,13 @@ class Behind:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
-    def keep(self, key: Key, server: Keepable) -> None:
+    def keep(self, key: Key, server: IdleServer) -> None:
         self._drop(key)
         self._kept[key] = server, asyncio.get_running_loop().call_later(IDLE_S, self._drop, key)
         if len(self._kept) > MAX_KEPT:
             self._drop(next(iter(self._kept)))
 
-    def take(self, key: Key) -> Keepable | None:
+    def take(self, key: Key) -> IdleServer | None:
         """It is the caller's again, who does not know how it is."""
         if key not in self._kept:
             return None

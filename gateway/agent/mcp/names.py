@@ -12,7 +12,7 @@ def plain_name(name: str) -> str:
     return _NOT_IN_NAMES.sub("-", name)
 
 
-class Names:
+class ToolNames:
     """Of all tools that a run has: each is another one, also to who does not mind case."""
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ class Running:
         self._cancelled = False
         self._unanswered = False
         """A call has been given up: what it does, or its answer, may come yet."""
-        self._process = stdio.Said()
+        self._process = stdio.ServerOutput()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._live(), name=f"MCP server {self.server.name}")

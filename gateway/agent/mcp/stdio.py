@@ -49,7 +49,7 @@ _groups: dict[int, str] = {}
 """Of servers that have not been ended yet, with the mark of what they have started."""
 
 
-class Said(list[str]):
+class ServerOutput(list[str]):
     """What the log gets of a process's stderr, how it ended, and what makes it impossible to listen to."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Said(list[str]):
 
 
 @asynccontextmanager
-async def connect(server: Server, workspace: str | None, said: Said) -> AsyncIterator[Streams]:
+async def connect(server: Server, workspace: str | None, said: ServerOutput) -> AsyncIterator[Streams]:
     """Start the server's process, and end all that it has started. Raises Explained if it cannot be started."""
     mark = secrets.token_hex(8)
     process = await _start(server, workspace, mark)
@@ -155,7 +155,7 @@ def _why_not(error: OSError, server: Server, command: str, cwd: str | None, path
     )
 
 
-async def _watch(process: asyncio.subprocess.Process, said: Said, listening: "asyncio.Task[None]") -> None:
+async def _watch(process: asyncio.subprocess.Process, said: ServerOutput, listening: "asyncio.Task[None]") -> None:
     """Say how it ended, and stop listening to what it has left behind."""
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
     try:
@@ -227,7 +227,7 @@ async def _receive(
     stdout: asyncio.StreamReader,
     received: MemoryObjectSendStream[SessionMessage | Exception],
     server: Server,
-    said: Said,
+    said: ServerOutput,
 ) -> None:
     messages = Stdout(server.name, Secrets.of_server(server).hide)
     async with received:
@@ -257,7 +257,7 @@ async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: async
                 return  # the end of stdout tells the session
 
 
-async def _log(stderr: asyncio.StreamReader, server: Server, said: Said) -> None:
+async def _log(stderr: asyncio.StreamReader, server: Server, said: ServerOutput) -> None:
     lines, hidden, name = Lines(MAX_LINE, skip=True), Secrets.of_server(server), server.name
     while data := await stderr.read(READ):
         complete = lines.feed(data)

@@ -16,13 +16,13 @@ from typing import NamedTuple
 from mcp_types import Tool as McpTool
 
 from gateway.agent.mcp.explanations import explain
-from gateway.agent.mcp.idle import Behind, Key
-from gateway.agent.mcp.names import Names
+from gateway.agent.mcp.idle import IdleServers, Key
+from gateway.agent.mcp.names import ToolNames
 from gateway.agent.mcp.policy import forbidding, idle_patterns, passes_filter
 from gateway.agent.mcp.schemas import LEFT_OUT
 from gateway.agent.mcp.server import Running
 from gateway.agent.turn import results
-from gateway.agent.turn.answer import Call
+from gateway.agent.turn.answer import ToolCall
 from gateway.agent.turn.failed import Secrets
 from gateway.agent.turn.results import Result
 from gateway.agent.turn.source import Tool
@@ -63,13 +63,13 @@ class Note(NamedTuple):
 
 
 class Toolbox:
-    def __init__(self, spec: Spec, secrets: Secrets, behind: Behind) -> None:
+    def __init__(self, spec: Spec, secrets: Secrets, behind: IdleServers) -> None:
         self._spec = spec
         self._secrets = secrets
         self._behind = behind
         self._running: list[Running] = []
         self._places: dict[str, _Place] = {}
-        self._names = Names()
+        self._names = ToolNames()
         self._late: dict[str, float] = {}
         """Seconds that servers took which were told of as slow."""
         self.tools: list[Tool] = []
@@ -99,7 +99,7 @@ class Toolbox:
         """What a model gets: all that the config lets it call, up to a bound."""
         return self._allowed(model)[:MAX_TOOLS]
 
-    async def call(self, call: Call, model: Model) -> Result:
+    async def call(self, call: ToolCall, model: Model) -> Result:
         """Never raises: what goes wrong is a result that the model reads."""
         place = self._places.get(call.name)
         if place is not None and (key := forbidding(model.tools, call.name)):

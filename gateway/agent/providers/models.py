@@ -46,14 +46,14 @@ from gateway.agent.providers.failures import explain
 from gateway.agent.providers.history import result_content, to_models, tool_return
 from gateway.agent.providers.providers import forget_clients, model_of, settings_of
 from gateway.agent.providers.refusals import MAX_REFUSED, refused_tool
-from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.source import Tool
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model, Spec
 from gateway.text.unicode import well_formed, well_formed_json, well_formed_value
 
-__all__ = ["Models", "forget_clients"]
+__all__ = ["ModelSource", "forget_clients"]
 
 log = logging.getLogger("agent.models")
 
@@ -61,7 +61,7 @@ Offered = Callable[[Model], list[Tool]]
 Note = Callable[[str, str], Awaitable[None]]
 
 
-class Models:
+class ModelSource:
     """The conversation of one run as providers are told it: what came before, then what has been said in this run."""
 
     def __init__(self, spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> None:
@@ -135,7 +135,7 @@ class Models:
             yield piece
         self._complete(response, answer)
 
-    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+    def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
         if isinstance(last := self._since[-1], ModelRequest):
             self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
@@ -149,7 +149,7 @@ class Models:
         ]
         return ModelRequestParameters(function_tools=defined, instruction_parts=self._instructions)
 
-    def replace_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+    def replace_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         """Tell less of a result, or all of it again."""
         part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
         for number, message in enumerate(self._since):
@@ -235,14 +235,14 @@ def _has_ended(response: ModelResponse) -> bool:
     return bool((response.provider_details or {}).get("finish_reason"))
 
 
-def _call(part: ToolCallPart) -> Call:
+def _call(part: ToolCallPart) -> ToolCall:
     args: object = part.args or {}
     if isinstance(args, str):
         try:
             args = well_formed_value(json.loads(args))
         except (ValueError, RecursionError):
             args = None
-    return Call(part.tool_call_id, part.tool_name, args if isinstance(args, dict) else None)
+    return ToolCall(part.tool_call_id, part.tool_name, args if isinstance(args, dict) else None)
 
 
 def _usage(usage: RequestUsage) -> Usage:

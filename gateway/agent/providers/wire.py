@@ -21,12 +21,12 @@ from gateway.agent.providers.events import Events
 from gateway.agent.providers.requests import spelled
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Failure
-from gateway.link.spec import Api, Model, Tls, Way
+from gateway.link.spec import Api, Model, Route, Tls
 
 CONNECT_S = 10.0
 WAYS = 16
 """Pools of connections that are kept; each provider with a `request` of its own has one."""
-USUAL = Way()
+USUAL = Route()
 MAX_RESPONSE = 64 * 1024 * 1024
 """Bytes of one answer over the wire, whatever it is."""
 
@@ -40,7 +40,7 @@ def client(model: Model) -> httpx2.AsyncClient:
     return create_async_httpx2_client(timeout=_usual(), transport=Speaking(model))
 
 
-def connections(way: Way = USUAL) -> httpx2.AsyncClient:
+def connections(way: Route = USUAL) -> httpx2.AsyncClient:
     """One for all that are reached so, and the next run finds the connection open. Its keys are in the requests, not in
     it. Raises Failed for certificates that are none.
     """
@@ -49,7 +49,7 @@ def connections(way: Way = USUAL) -> httpx2.AsyncClient:
 
 @lru_cache(WAYS)
 def _pool(spelled_way: bytes) -> httpx2.AsyncClient:
-    reached = msgspec.json.decode(spelled_way, type=Way)
+    reached = msgspec.json.decode(spelled_way, type=Route)
     if reached == USUAL:
         try:
             return create_async_httpx2_client(timeout=_usual())

@@ -15,7 +15,7 @@ PER = 1_000_000
 """Tokens that a model's `cost` is for."""
 
 
-class Call(NamedTuple):
+class ToolCall(NamedTuple):
     """Of a tool. `args` is None when what the model wrote is not a JSON object."""
 
     id: str
@@ -37,7 +37,7 @@ class _Block:
 @dataclass
 class Answer:
     model: Model
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
     usage: Usage = Usage()
     stop_reason: str = "stop"
     _blocks: list[_Block] = field(default_factory=list)

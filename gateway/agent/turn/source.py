@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple, Protocol
 
-from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.link.messages import Said, Text, Thinking, Waiting
 
 
@@ -26,6 +26,6 @@ class Source(Protocol):
         """
         ...
 
-    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+    def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         """What a call of the last answer has given."""
         ...

@@ -44,7 +44,7 @@ class Recent(dict[Key, Value]):
         super().__setitem__(key, value)
 
 
-class Known:
+class LearnedLimits:
     """What the agent has learned of models and conversations."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Known:
         return monotonic() - self._failed.get(conversation, float("-inf")) < REST_S
 
 
-known = Known()
+known = LearnedLimits()
 
 
 def reserve(limit: int) -> int:

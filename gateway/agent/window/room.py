@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from pydantic_ai.exceptions import UserError
 
 from gateway.agent.providers.forms import LEFT_OUT, Form, as_it_was, plainer
-from gateway.agent.providers.models import Models, Note, Offered, forget_clients
-from gateway.agent.turn.answer import Answer, Call, spell_usage
+from gateway.agent.providers.models import ModelSource, Note, Offered, forget_clients
+from gateway.agent.turn.answer import Answer, ToolCall, spell_usage
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.window import tokens
 from gateway.agent.window.measure import Measure, known, reserve
@@ -27,7 +27,7 @@ from gateway.agent.window.summary import Summarizer
 from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
 from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spoken
 
-__all__ = ["Room", "forget_clients", "make"]
+__all__ = ["WindowedSource", "forget_clients", "make"]
 
 log = logging.getLogger("agent.room")
 
@@ -48,7 +48,7 @@ Overhead = Callable[[Model], int]
 Piece = Text | Thinking | Waiting | Said
 
 
-def make(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> "Room":
+def make(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> "WindowedSource":
     how = spec.compaction or Compaction()
     if how.only:
         spec = replace(spec, models=how.models)
@@ -57,13 +57,15 @@ def make(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note
         tools = (f"{tool.name} {tool.description} {tool.schema}" for tool in offered(model))
         return tokens.of_text(system) + sum(map(tokens.of_text, tools))
 
-    return Room(spec, Models(spec, system, offered, secrets, note), Summarizer(spec, how, secrets), overhead)
+    return WindowedSource(
+        spec, ModelSource(spec, system, offered, secrets, note), Summarizer(spec, how, secrets), overhead
+    )
 
 
 class _Result:
     """Of a call in this run."""
 
-    def __init__(self, call: Call, blocks: list[dict[str, Any]], ok: bool) -> None:
+    def __init__(self, call: ToolCall, blocks: list[dict[str, Any]], ok: bool) -> None:
         self.call = call
         self.blocks = blocks
         self.ok = ok
@@ -72,10 +74,10 @@ class _Result:
         """Characters that are told of it."""
 
 
-class Room:
+class WindowedSource:
     """Implements `source.Source`."""
 
-    def __init__(self, spec: Spec, models: Models, summarizer: Summarizer, overhead: Overhead) -> None:
+    def __init__(self, spec: Spec, models: ModelSource, summarizer: Summarizer, overhead: Overhead) -> None:
         """`overhead`: tokens of system prompt and tools, for a model."""
         self._spec = spec
         self._models = models
@@ -128,7 +130,7 @@ class Room:
                 self._answers += tokens.of_message(answer.message())
                 return
 
-    def add_result(self, call: Call, blocks: list[dict[str, Any]], *, ok: bool) -> None:
+    def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         self._results.append(_Result(call, blocks, ok))
         self._models.add_result(call, blocks, ok=ok)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.agent.providers.models import Models
+from gateway.agent.providers.models import ModelSource
 from gateway.agent.turn.answer import Answer, add
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.window import tokens
@@ -94,7 +94,7 @@ class Summarizer:
         answer = Answer(small)
         try:
             async with asyncio.timeout(self._how.timeout_ms / 1000) as patience:
-                async for _ in Models(spec, system, lambda _: [], self._secrets, _ignore).ask(answer):
+                async for _ in ModelSource(spec, system, lambda _: [], self._secrets, _ignore).ask(answer):
                     pass
         except TimeoutError:
             if not patience.expired():

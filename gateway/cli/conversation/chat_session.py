@@ -7,15 +7,15 @@ from typing import Any, TypeVar
 
 from gateway.cli.conversation.completer import KNOWN, LEAVING, mistyped
 from gateway.cli.conversation.editor import Editor
-from gateway.cli.conversation.events import Over, Row
+from gateway.cli.conversation.events import Over, PastMessage
 from gateway.cli.conversation.exchange import Exchange
-from gateway.cli.conversation.following import Following
+from gateway.cli.conversation.following import SessionFeed
 from gateway.cli.conversation.keys import signals
-from gateway.cli.conversation.renderer import Paper
+from gateway.cli.conversation.renderer import Renderer
 from gateway.cli.conversation.screen import Screen
 from gateway.cli.conversation.view import View
 from gateway.client.client import CallFailed
-from gateway.client.reconnecting import Lasting
+from gateway.client.reconnecting import ReconnectingClient
 from gateway.errors import GatewayError, TimedOut
 from gateway.terminal.format import duration, title_of
 
@@ -31,11 +31,11 @@ NAMES = 200
 T = TypeVar("T")
 
 
-class Left(Exception):
+class UserLeft(Exception):
     """The user wants to go."""
 
 
-class Names:
+class CompletionNames:
     """What is offered behind commands: as it was when it was last asked for."""
 
     def __init__(self) -> None:
@@ -43,9 +43,15 @@ class Names:
         self.models: list[str] = []
 
 
-class Talk:
+class ChatSession:
     def __init__(
-        self, line: Lasting, editor: Editor, screen: Screen, paper: Paper, names: Names, thinking: str | None
+        self,
+        line: ReconnectingClient,
+        editor: Editor,
+        screen: Screen,
+        paper: Renderer,
+        names: CompletionNames,
+        thinking: str | None,
     ) -> None:
         """`line` is open."""
         self._line = line
@@ -54,7 +60,7 @@ class Talk:
         self._paper = paper
         self._names = names
         self._thinking = thinking
-        self._following: Following
+        self._following: SessionFeed
         self._hearing: asyncio.Future[None] | None = None
         self._exchange: Exchange | None = None
         self._aborts: set[asyncio.Future[Any]] = set()
@@ -67,12 +73,12 @@ class Talk:
         }
 
     async def hold(self, key: str, first: str | None) -> None:
-        """Return when the user has left. `first` is said as if he had typed it. Raises as `Lasting.call`."""
+        """Return when the user has left. `first` is said as if he had typed it. Raises as `ReconnectingClient.call`."""
         talking = asyncio.ensure_future(self._converse(key, first))
         try:
             with signals(self._interrupt, talking.cancel):
                 await talking
-        except (Left, asyncio.CancelledError):
+        except (UserLeft, asyncio.CancelledError):
             pass
         finally:
             self._screen.sign.off()
@@ -91,7 +97,7 @@ class Talk:
             with self._screen.prompt():
                 text = await self._unless_lost(self._editor.read())
             if text is None:
-                raise Left
+                raise UserLeft
             await self._take(text)
 
     async def _take(self, text: str) -> None:
@@ -100,7 +106,7 @@ class Talk:
         name, _, argument = plain[1:].partition(" ")
         try:
             if plain.lower() in LEAVING:
-                raise Left
+                raise UserLeft
             if plain.startswith("/") and name.lower() in self._own:
                 await self._own[name.lower()](argument.strip())
             elif (problem := mistyped(text)) is not None:
@@ -136,7 +142,7 @@ class Talk:
 
     # -- what happens in the session -------------------------------------------------------------------------------
 
-    async def _hear(self, following: Following) -> None:
+    async def _hear(self, following: SessionFeed) -> None:
         async for piece in following.pieces():
             await self._print(self._paper.show(piece))
             if isinstance(piece, Over) and self._exchange is not None and piece.run == self._exchange.run:
@@ -160,7 +166,7 @@ class Talk:
                 await asyncio.gather(task, return_exceptions=True)
 
     def lost(self, why: GatewayError) -> None:
-        """The gateway is away; to be called by `Lasting`, as is `found`."""
+        """The gateway is away; to be called by `ReconnectingClient`, as is `found`."""
         self._note(f"{why}; trying to come back")
 
     def found(self, seconds: float) -> None:
@@ -184,13 +190,13 @@ class Talk:
     async def _enter(self, key: str) -> None:
         """Show a session, and hear what happens in it from now on."""
         history = await self._line.call("chat.history", {"sessionKey": key, "limit": 1})
-        following = Following(self._line, View(str(history.get("sessionKey") or key)))
+        following = SessionFeed(self._line, View(str(history.get("sessionKey") or key)))
         before = await self._stop_hearing()
         try:
             rows, pieces = await following.catch_up(READ)
         except (CallFailed, TimedOut):
             if before is not None:
-                self._hearing = asyncio.ensure_future(self._hear(Following(self._line, before.view)))
+                self._hearing = asyncio.ensure_future(self._hear(SessionFeed(self._line, before.view)))
             raise
         self._following = following
         await self._print(self._paper.header(_model(history), self._key, self._line.url) + "\n")
@@ -202,7 +208,7 @@ class Talk:
         self._hearing = asyncio.ensure_future(self._hear(following))
         await self._learn()
 
-    async def _stop_hearing(self) -> Following | None:
+    async def _stop_hearing(self) -> SessionFeed | None:
         """What was heard until now."""
         if self._hearing is None:
             return None
@@ -259,7 +265,7 @@ KEYS = (
 )
 
 
-def _recent(rows: Sequence[Row]) -> Sequence[Row]:
+def _recent(rows: Sequence[PastMessage]) -> Sequence[PastMessage]:
     """From the last questions on."""
     questions = [number for number, row in enumerate(rows) if row.role == "user"]
     return rows[questions[-RECALLED] if len(questions) >= RECALLED else 0 :]

@@ -32,7 +32,7 @@ def mistyped(text: str) -> str | None:
     return f"there is no /{name}{meant}; /help says what there is"
 
 
-class Offers(Completer):
+class CommandCompleter(Completer):
     def __init__(self, arguments: Mapping[str, Callable[[], Iterable[str]]]) -> None:
         """`arguments`: what may stand behind a command, asked for when somebody types it."""
         self._arguments = arguments

@@ -11,7 +11,7 @@ from msgspec import Struct
 End = Literal["final", "aborted", "error"]
 
 
-class Asked(Struct, frozen=True, tag_field="event", tag="question"):
+class Question(Struct, frozen=True, tag_field="event", tag="question"):
     """Somebody else has said something to the assistant."""
 
     run: str
@@ -37,13 +37,13 @@ class Next(Struct, frozen=True, tag_field="event", tag="next"):
     run: str
 
 
-class Anew(Struct, frozen=True, tag_field="event", tag="anew"):
+class Restarted(Struct, frozen=True, tag_field="event", tag="anew"):
     """What was shown of the message is void: it is written anew, in other words."""
 
     run: str
 
 
-class Tool(Struct, frozen=True, tag_field="event", tag="tool", omit_defaults=True):
+class ToolUse(Struct, frozen=True, tag_field="event", tag="tool", omit_defaults=True):
     """A tool is called; or, with `error`, has failed."""
 
     run: str
@@ -60,10 +60,10 @@ class Over(Struct, frozen=True, tag_field="event", tag="end"):
     error: str | None = None
 
 
-Piece = Asked | Begun | Words | Next | Anew | Tool | Over
+Piece = Question | Begun | Words | Next | Restarted | ToolUse | Over
 
 
-class Row(Struct, frozen=True):
+class PastMessage(Struct, frozen=True):
     """A message of the transcript."""
 
     role: str
@@ -77,20 +77,20 @@ class Row(Struct, frozen=True):
     """Names of the tools that it calls."""
 
 
-class Ended(Struct, frozen=True):
+class FinishedRun(Struct, frozen=True):
     """A run of which is known that it is over."""
 
     error: str | None = None
 
 
-def read_row(message: Any) -> Row:
+def read_row(message: Any) -> PastMessage:
     """A message as `chat.history` has it."""
     marks = message.get("__openclaw")
     marks = marks if isinstance(marks, Mapping) else {}
     content = message.get("content")
     calls = [block for block in content if block.get("type") == "toolCall"] if isinstance(content, list) else []
     text, error = text_of(message), message.get("errorMessage")
-    return Row(
+    return PastMessage(
         role=str(message.get("role", "")),
         text="" if text == error else text,  # a run that failed before it had any words
         id=marks.get("id"),

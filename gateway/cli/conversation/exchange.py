@@ -4,11 +4,11 @@ import asyncio
 import uuid
 from typing import Any
 
-from gateway.client.reconnecting import Lasting
+from gateway.client.reconnecting import ReconnectingClient
 
 
 class Exchange:
-    def __init__(self, line: Lasting, key: str) -> None:
+    def __init__(self, line: ReconnectingClient, key: str) -> None:
         self.run = str(uuid.uuid4())
         self._line = line
         self._key = key
@@ -19,7 +19,10 @@ class Exchange:
         self._left: asyncio.Future[None] = loop.create_future()
 
     async def hold(self, text: str, thinking: str | None) -> str | None:
-        """Return when it is over, with a remark if there is no answer to be seen. Raises as `Lasting.call`."""
+        """Return when it is over, with a remark if there is no answer to be seen.
+
+        Raises as `ReconnectingClient.call`.
+        """
         params = {"sessionKey": self._key, "message": text, "idempotencyKey": self.run}
         params |= {"thinking": thinking} if thinking else {}
         sending = asyncio.ensure_future(self._line.call("chat.send", params))

@@ -16,7 +16,7 @@ MAX_ENTRY = 64 * 1024
 """Bytes of one line. What is longer was pasted, and is not kept."""
 
 
-class Past(History):
+class InputHistory(History):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path

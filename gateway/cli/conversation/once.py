@@ -6,20 +6,25 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.cli.conversation.events import Over, Piece
-from gateway.cli.conversation.following import Following
+from gateway.cli.conversation.following import SessionFeed
 from gateway.cli.conversation.view import View
-from gateway.client.reconnecting import Lasting
+from gateway.client.reconnecting import ReconnectingClient
 
 ABORT_S = 5.0
 """For the gateway to take note that nobody waits any more."""
 T = TypeVar("T")
 
 
-async def say(line: Lasting, key: str, text: str, thinking: str | None, tell: Callable[[Piece], None]) -> Over:
-    """How it ended. `tell` gets each piece as it comes. Raises as `Lasting.call`; cancelled, it ends the answer."""
+async def say(
+    line: ReconnectingClient, key: str, text: str, thinking: str | None, tell: Callable[[Piece], None]
+) -> Over:
+    """How it ended. `tell` gets each piece as it comes. Cancelled, it ends the answer.
+
+    Raises as `ReconnectingClient.call`.
+    """
     history = await line.call("chat.history", {"sessionKey": key, "limit": 1})
     view = View(str(history.get("sessionKey") or key))
-    following = Following(line, view)
+    following = SessionFeed(line, view)
     run = str(uuid.uuid4())
     view.expect(run)
     params = {"sessionKey": view.key, "message": text, "idempotencyKey": run}
@@ -39,7 +44,7 @@ async def say(line: Lasting, key: str, text: str, thinking: str | None, tell: Ca
 
 
 async def watched(
-    line: Lasting,
+    line: ReconnectingClient,
     key: str,
     run: str,
     asking: Coroutine[Any, Any, T],
@@ -50,7 +55,7 @@ async def watched(
     try:
         history = await line.call("chat.history", {"sessionKey": key, "limit": 1})
         view = View(str(history.get("sessionKey") or key))
-        following = Following(line, view)
+        following = SessionFeed(line, view)
         view.expect(run)
     except BaseException:
         asking.close()
@@ -73,7 +78,7 @@ async def watched(
     return answer
 
 
-async def abort(line: Lasting, key: str, run: str) -> None:
+async def abort(line: ReconnectingClient, key: str, run: str) -> None:
     """End an answer for which nobody waits any more, if the gateway is there to hear of it."""
     try:
         async with asyncio.timeout(ABORT_S):

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from gateway.cli.conversation.events import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
+from gateway.cli.conversation.events import Begun, Next, Over, PastMessage, Piece, Question, Restarted, ToolUse, Words
 from gateway.cli.conversation.wrap import Wrap
 from gateway.text.visible import BOLD, CYAN, DIM, RED, YELLOW, Inked, hanging, one_line, paint, visible
 
@@ -16,7 +16,7 @@ RECALLED_LINES = 12
 """Of a message that was said before this conversation began."""
 
 
-class Paper:
+class Renderer:
     """Each method returns what is to be printed next. `columns`: how long a line may be, asked for each."""
 
     def __init__(self, columns: Callable[[], int], colour: bool) -> None:
@@ -38,13 +38,13 @@ class Paper:
         match piece:
             case Words(text=text):
                 return self._answer.feed(text)
-            case Asked(text=text):
+            case Question(text=text):
                 return self.question(text)
             case Next():
                 return self._answer.rest() + "\n"
-            case Anew():
+            case Restarted():
                 return self.aside("written anew:")
-            case Tool(name=name, args=args, error=error):
+            case ToolUse(name=name, args=args, error=error):
                 if error is not None:
                     return self.aside(f"{name} failed: {error}", RED)
                 return self.aside(f"{name} {_short(args)}" if args else name)
@@ -87,7 +87,7 @@ class Paper:
         """To the beginning of a line, in the middle of an answer too."""
         return self._answer.turn()
 
-    def recall(self, rows: Sequence[Row], lines: int | None = RECALLED_LINES) -> Inked:
+    def recall(self, rows: Sequence[PastMessage], lines: int | None = RECALLED_LINES) -> Inked:
         """Messages that were said before; of a long one the first `lines`."""
         text, before = self._answer.rest(), ""
         for row in rows:
@@ -96,7 +96,7 @@ class Paper:
             before = ("tools" if row.tools else row.role) if said else before
         return text
 
-    def _recalled(self, row: Row, lines: int | None) -> Inked:
+    def _recalled(self, row: PastMessage, lines: int | None) -> Inked:
         if row.role == "user":
             return self._cut(self.question(row.text), lines)
         if row.role != "assistant":

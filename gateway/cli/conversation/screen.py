@@ -6,13 +6,13 @@ from typing import TextIO
 
 from prompt_toolkit.application import in_terminal
 
-from gateway.cli.conversation.spinner import Sign
+from gateway.cli.conversation.spinner import Spinner
 from gateway.terminal.writer import put
 from gateway.text.visible import Inked
 
 
 class Screen:
-    def __init__(self, sign: Sign, out: TextIO | None = None) -> None:
+    def __init__(self, sign: Spinner, out: TextIO | None = None) -> None:
         """`out`: the terminal, where it is not stdout."""
         self.sign = sign
         self._out = out

@@ -16,7 +16,7 @@ _STEPS = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_STEPS = "|/-\\"
 
 
-class Sign:
+class Spinner:
     """Shown only where `out`, or stderr, is a terminal. To be used in an event loop."""
 
     def __init__(self, out: TextIO | None = None) -> None:

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.cli.conversation.events import (
-    Anew,
-    Asked,
     Begun,
     End,
-    Ended,
+    FinishedRun,
     Next,
     Over,
+    PastMessage,
     Piece,
-    Row,
-    Tool,
+    Question,
+    Restarted,
+    ToolUse,
     Words,
     text_of,
 )
@@ -81,11 +81,11 @@ class View:
             return None
         return run
 
-    def introduce(self, run: str, rows: Iterable[Row]) -> list[Piece]:
+    def introduce(self, run: str, rows: Iterable[PastMessage]) -> list[Piece]:
         """The question of somebody else's run, where the transcript has it."""
         shown = self._runs.setdefault(run, _Shown())
         shown.asked = True
-        return [Asked(run, row.text) for row in rows if row.run == run and row.role == "user"]
+        return [Question(run, row.text) for row in rows if row.run == run and row.role == "user"]
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -129,10 +129,10 @@ class View:
         shown.tools.add(mark)
         if data.get("phase") == "start":
             shown.complete = len(shown.messages)
-            return [Tool(run, name, data.get("args"))]
+            return [ToolUse(run, name, data.get("args"))]
         if data.get("phase") == "result" and data.get("isError"):
             result = data.get("result")
-            return [Tool(run, name, error=result if isinstance(result, str) else json.dumps(result))]
+            return [ToolUse(run, name, error=result if isinstance(result, str) else json.dumps(result))]
         return []
 
     def _injected(self, run: str, text: str) -> list[Piece]:
@@ -178,7 +178,7 @@ class View:
             return self._another(run, shown, text)
         del shown.messages[shown.at :]
         shown.messages.append(text)
-        return [Anew(run), Words(run, text)]
+        return [Restarted(run), Words(run, text)]
 
     def _another(self, run: str, shown: _Shown, text: str) -> list[Piece]:
         shown.at = len(shown.messages)
@@ -204,17 +204,17 @@ class View:
 
     # -- the transcript --------------------------------------------------------------------------------------------
 
-    def suspects(self, rows: Sequence[Row]) -> list[str]:
+    def suspects(self, rows: Sequence[PastMessage]) -> list[str]:
         """Runs that may be over or not: only the gateway knows."""
         last = next((row.run for row in reversed(rows) if row.run), None)
         more = [last] if last and last not in self._over and last not in self._runs else []
         return [*self._runs, *more]
 
-    def catch_up(self, rows: Sequence[Row], ended: Mapping[str, Ended]) -> list[Piece]:
+    def catch_up(self, rows: Sequence[PastMessage], ended: Mapping[str, FinishedRun]) -> list[Piece]:
         """What the transcript has that has not been shown. Of the runs in it only the `suspects` can be unfinished."""
         last = next((row.run for row in reversed(rows) if row.run), None)
         pieces: list[Piece] = []
-        by_run: dict[str, list[Row]] = {}
+        by_run: dict[str, list[PastMessage]] = {}
         for row in rows:
             if row.run is not None and row.run not in self._over:
                 by_run.setdefault(row.run, []).append(row)
@@ -222,14 +222,14 @@ class View:
             if row.run in by_run:
                 run = str(row.run)
                 open = run not in ended and (run in self._runs or run == last)
-                pieces += self._caught_up(run, by_run.pop(run), None if open else ended.get(run, Ended()))
+                pieces += self._caught_up(run, by_run.pop(run), None if open else ended.get(run, FinishedRun()))
             elif row.run is None and row.stop == "injected" and row.id and row.id not in self._seen:
                 pieces += self._injected(f"{INJECTED}{row.id}", row.text)
         for run in [run for run in self._runs if run in ended]:  # it has left no message
             pieces += self._end(run, self._runs[run], "error" if ended[run].error else "final", ended[run].error)
         return pieces
 
-    def _caught_up(self, run: str, rows: Sequence[Row], ended: Ended | None) -> list[Piece]:
+    def _caught_up(self, run: str, rows: Sequence[PastMessage], ended: FinishedRun | None) -> list[Piece]:
         shown = self._runs.setdefault(run, _Shown())
         pieces: list[Piece] = []
         if not shown.asked:
@@ -242,7 +242,7 @@ class View:
         shown.at, shown.heard, shown.doubtful = len(texts), "", True
         shown.complete = max(shown.complete, len(texts))
         if ended is not None:
-            final = next((row for row in reversed(rows) if row.role == "assistant"), Row("assistant", ""))
+            final = next((row for row in reversed(rows) if row.role == "assistant"), PastMessage("assistant", ""))
             error = ended.error or final.error
             state: End = "error" if error else "aborted" if final.stop in _STOPPED else "final"
             pieces += self._end(run, shown, state, error)

@@ -44,7 +44,7 @@ from gateway.protocol.admission.auth import (
 from gateway.protocol.admission.lockout import Kind, too_many
 from gateway.protocol.admission.origin import CONTROL_UI, origin_refusal
 from gateway.protocol.admission.pairing import union
-from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, Identity
+from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, ProxyUser
 from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import ADMIN, granted
 
@@ -90,7 +90,7 @@ class Admission:
     """The scopes for which its device must be paired."""
     given: tuple[str, ...] = ()
     """The scopes that it has without asking the book of devices."""
-    user: Identity | None = None
+    user: ProxyUser | None = None
     guesses: Guesses = field(default_factory=dict)
 
     def scopes(self, approved: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -233,9 +233,9 @@ def _rights_over_http(claim: Claim, policy: AuthPolicy, tokens: Tokens, how: str
     return (ADMIN,)
 
 
-def _identity(claim: Claim, policy: AuthPolicy) -> Identity | None:
+def _identity(claim: Claim, policy: AuthPolicy) -> ProxyUser | None:
     """The one whom a proxy names; nothing else is then asked for."""
-    return claim.identity if policy.mode == TRUSTED_PROXY and isinstance(claim.identity, Identity) else None
+    return claim.identity if policy.mode == TRUSTED_PROXY and isinstance(claim.identity, ProxyUser) else None
 
 
 def _refuse(error: WireError, guesses: Guesses) -> Refusal:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.protocol.admission.origin import UI_CLIENTS, Visitor
-from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
+from gateway.protocol.admission.origin import UI_CLIENTS, RequestOrigin
+from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules
 from gateway.protocol.frames import WireError
 
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
@@ -64,10 +64,10 @@ class Claim:
     """One request to be let in, as far as the answer depends on it."""
 
     face: Literal["websocket", "http"]
-    visitor: Visitor
+    visitor: RequestOrigin
     credentials: Credentials = Credentials()
     """Over HTTP the bearer stands in the field of the token and in that of the password: it may be either."""
-    identity: Identity | str = ATTRIBUTION
+    identity: ProxyUser | str = ATTRIBUTION
     """In mode `trusted-proxy`: the user, or why nobody is."""
     protocol: int = 4
     client_id: str = ""

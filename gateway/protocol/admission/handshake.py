@@ -24,10 +24,10 @@ from msgspec import Meta, Struct
 from gateway.protocol.admission.admission import Refusal, Terms, Tokens, admit
 from gateway.protocol.admission.auth import Claim, Credentials
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.origin import CONTROL_UI, Visitor
-from gateway.protocol.admission.pairing import Asking, Granted
+from gateway.protocol.admission.origin import CONTROL_UI, RequestOrigin
+from gateway.protocol.admission.pairing import Granted, PairingRequest
 from gateway.protocol.admission.proof import DeviceProof, Signed, normalise_key, verify
-from gateway.protocol.admission.proxy import ATTRIBUTION, Identity
+from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser
 from gateway.protocol.closing import SILENT, Close
 from gateway.protocol.frames import EventFrame, Malformed, NotJson, Request, WireError, decode_request, encode_error
 from gateway.protocol.negotiation import mismatch, negotiate
@@ -71,7 +71,7 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Refused:
+class HandshakeRefused:
     """Send `text` if there is one, then close."""
 
     close: Close
@@ -85,28 +85,28 @@ def challenge(nonce: str, now_ms: int) -> str:
     return EventFrame("connect.challenge", payload).text(seq=None)
 
 
-class Book(Tokens, Protocol):
+class DeviceRegistry(Tokens, Protocol):
     """The devices that are known."""
 
-    def pair(self, asking: Asking) -> Granted | WireError: ...
+    def pair(self, asking: PairingRequest) -> Granted | WireError: ...
 
 
 @dataclass(frozen=True)
-class Door:
+class HandshakeContext:
     """What stands at the door for one connection."""
 
     terms: Terms
-    visitor: Visitor
-    book: Book
+    visitor: RequestOrigin
+    book: DeviceRegistry
     lockout: Lockout
-    identity: Identity | str = ATTRIBUTION
+    identity: ProxyUser | str = ATTRIBUTION
     """In mode `trusted-proxy`: the user, or why nobody is."""
     challenge: str = ""
     """The nonce that this connection was given."""
     now_ms: int = 0
 
 
-def receive_connect(text: str | bytes, door: Door) -> Accepted | Refused:
+def receive_connect(text: str | bytes, door: HandshakeContext) -> Accepted | HandshakeRefused:
     """Judge the first frame. Nothing is raised, whatever it holds.
 
     In this order: frame, protocol, role, origin, device, secret, pairing. Who fails early learns nothing of what is
@@ -115,9 +115,9 @@ def receive_connect(text: str | bytes, door: Door) -> Accepted | Refused:
     try:
         request = decode_request(text)
     except NotJson:
-        return Refused(SILENT)
+        return HandshakeRefused(SILENT)
     except Malformed:
-        return Refused(Close(1008, "invalid request frame"))
+        return HandshakeRefused(Close(1008, "invalid request frame"))
     if request.method != "connect":
         return _refuse(request, _invalid("invalid handshake: first request must be connect"))
     try:
@@ -131,7 +131,7 @@ def receive_connect(text: str | bytes, door: Door) -> Accepted | Refused:
     return _admit(request, connect, protocol, door)
 
 
-def _admit(request: Request, connect: _Connect, protocol: int, door: Door) -> Accepted | Refused:
+def _admit(request: Request, connect: _Connect, protocol: int, door: HandshakeContext) -> Accepted | HandshakeRefused:
     role, client = connect.role or "operator", connect.client
     if role not in ROLES:
         return _refuse(request, _invalid("invalid role"))
@@ -166,7 +166,9 @@ def _admit(request: Request, connect: _Connect, protocol: int, door: Door) -> Ac
     return Accepted(request.id, peer, None if user and client.id == CONTROL_UI else granted)
 
 
-def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, door: Door) -> WireError | None:
+def _verify(
+    device: DeviceProof, connect: _Connect, role: str, protocol: int, door: HandshakeContext
+) -> WireError | None:
     auth, client = connect.auth or _Auth(), connect.client
     tokens = (auth.token, auth.device_token, auth.bootstrap_token)
     signed = Signed(
@@ -184,10 +186,10 @@ def _verify(device: DeviceProof, connect: _Connect, role: str, protocol: int, do
 
 
 def _asking(
-    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, visitor: Visitor,
+    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, visitor: RequestOrigin,
     offer: tuple[str, ...] | None,
-) -> Asking:  # fmt: skip
-    return Asking(
+) -> PairingRequest:  # fmt: skip
+    return PairingRequest(
         device_id=device.id,
         public_key=normalise_key(device.public_key) or device.public_key,
         display_name=client.display_name,
@@ -205,7 +207,7 @@ def _asking(
     )
 
 
-def _claim(connect: _Connect, role: str, protocol: int, device: DeviceProof | None, door: Door) -> Claim:
+def _claim(connect: _Connect, role: str, protocol: int, device: DeviceProof | None, door: HandshakeContext) -> Claim:
     auth = connect.auth or _Auth()
     return Claim(
         face="websocket",
@@ -225,6 +227,6 @@ def _invalid(message: str) -> WireError:
     return WireError("INVALID_REQUEST", message)
 
 
-def _refuse(request: Request, error: WireError, code: int = 1008) -> Refused:
+def _refuse(request: Request, error: WireError, code: int = 1008) -> HandshakeRefused:
     why = str((error.details or {}).get("authReason", ""))
-    return Refused(Close.because(code, error.message), encode_error(request.id, error), why)
+    return HandshakeRefused(Close.because(code, error.message), encode_error(request.id, error), why)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Literal, get_args
 
-from gateway.protocol.admission.origin import Visitor
+from gateway.protocol.admission.origin import RequestOrigin
 from gateway.protocol.frames import WireError
 from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
 from gateway.text.addresses import parse_address
@@ -40,23 +40,23 @@ class Lockout:
     def __len__(self) -> int:
         return len(self._counted) + len(self._locked)
 
-    def wait_ms(self, visitor: Visitor, kind: Kind) -> int:
+    def wait_ms(self, visitor: RequestOrigin, kind: Kind) -> int:
         """How long this client is not heard yet; 0 for one that is. Ask before its secret is looked at."""
         if not self._locked or is_exempt(visitor):
             return 0
         until = max(self._locked.get((place, kind), 0.0) for place, _ in _places(visitor.remote_ip))
         return ceil(max(until - self._clock(), 0.0) * 1000)
 
-    def waits(self, visitor: Visitor) -> dict[Kind, int]:
+    def waits(self, visitor: RequestOrigin) -> dict[Kind, int]:
         """`wait_ms` of each kind."""
         return {kind: self.wait_ms(visitor, kind) for kind in KINDS}
 
-    def settle(self, visitor: Visitor, guesses: Mapping[Kind, bool]) -> None:
+    def settle(self, visitor: RequestOrigin, guesses: Mapping[Kind, bool]) -> None:
         """Count what was tried: True was right."""
         for kind, right in guesses.items():
             (self.succeeded if right else self.failed)(visitor, kind)
 
-    def failed(self, visitor: Visitor, kind: Kind) -> None:
+    def failed(self, visitor: RequestOrigin, kind: Kind) -> None:
         if is_exempt(visitor):
             return
         for place, most in _places(visitor.remote_ip):
@@ -78,12 +78,12 @@ class Lockout:
         while len(self._locked) > MAX_LOCKED or next(iter(self._locked.values())) <= now:
             self._locked.popitem(last=False)
 
-    def succeeded(self, visitor: Visitor, kind: Kind) -> None:
+    def succeeded(self, visitor: RequestOrigin, kind: Kind) -> None:
         if self._counted:
             self._counted.pop((site(visitor.remote_ip), kind), None)
 
 
-def is_exempt(visitor: Visitor) -> bool:
+def is_exempt(visitor: RequestOrigin) -> bool:
     """Not by `local`: a wrong Host is no reason to count what this machine's own user does."""
     address = parse_address(visitor.remote_ip)
     return address is not None and address.is_loopback and not visitor.forwarded and visitor.origin is None

@@ -41,7 +41,7 @@ _PRIVATE = tuple(ipaddress.ip_network(text) for text in (*_PRIVATE_V4, "fc00::/7
 
 
 @dataclass(frozen=True)
-class Visitor:
+class RequestOrigin:
     """A client before it has said anything."""
 
     address: str
@@ -62,7 +62,7 @@ class Visitor:
         return self.local and not self.forwarded
 
 
-def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Sequence[str]) -> Visitor:
+def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Sequence[str]) -> RequestOrigin:
     """Never raises, whatever the headers hold."""
     found: dict[bytes, list[str]] = {}
     forwarded = False
@@ -78,7 +78,7 @@ def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Seque
         hops = _hops(found.get(_FORWARDED_FOR, []))
         client, direct = _behind_proxy(peer, hops, trusted_proxies)
         attributed = any(hop and not hop.is_loopback and not is_trusted(hop, trusted_proxies) for hop in hops)
-    return Visitor(
+    return RequestOrigin(
         address=str(peer) if peer else "",
         host=host,
         origin=None if origins is None else ", ".join(origins).strip(),
@@ -133,7 +133,7 @@ def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def origin_refusal(
-    visitor: Visitor, client_id: str, client_mode: str, allowed_origins: Sequence[str], protocol: int
+    visitor: RequestOrigin, client_id: str, client_mode: str, allowed_origins: Sequence[str], protocol: int
 ) -> WireError | None:
     """None lets it go on. A page is asked for its origin whatever it presents; a program sends none and is not."""
     if visitor.origin is None:
@@ -168,7 +168,7 @@ def _parse_origin(text: str) -> _Origin | None:
     return _Origin(scheme, found["name"], found["port"] or _PORTS.get(scheme, ""))
 
 
-def _is_allowed(origin: _Origin, visitor: Visitor, allowed_origins: Sequence[str]) -> bool:
+def _is_allowed(origin: _Origin, visitor: RequestOrigin, allowed_origins: Sequence[str]) -> bool:
     if any(entry == "*" or _parse_origin(entry) == origin for entry in allowed_origins):
         return True
     if origin.scheme not in _PORTS:

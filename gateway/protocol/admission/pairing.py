@@ -31,7 +31,7 @@ class DeviceFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     remote_ip: str | None = None
 
 
-class Asking(DeviceFacts, frozen=True, kw_only=True):
+class PairingRequest(DeviceFacts, frozen=True, kw_only=True):
     """A device that has proved its key and that it knows the secret, and what it wants."""
 
     role: str
@@ -123,7 +123,7 @@ def is_revoked(device: Device, role: str) -> bool:
     return held is not None and held.revoked_at_ms is not None
 
 
-def is_silent(device: Device | None, asking: Asking) -> bool:
+def is_silent(device: Device | None, asking: PairingRequest) -> bool:
     """Whether nobody has to be asked: on this machine, but for a known device that would be a node as well, or again.
     A client of protocol 3 expects to become one."""
     if device is None or asking.role == "operator":

@@ -8,7 +8,7 @@ for a client of protocol 4.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.protocol.admission.origin import Visitor, is_trusted
+from gateway.protocol.admission.origin import RequestOrigin, is_trusted
 from gateway.text.addresses import parse_address
 
 TRUSTED_PROXY = "trusted-proxy"
@@ -36,7 +36,7 @@ class Rules:
     """The most that the device of a user is given at once; None: an operator is asked for each."""
 
     def offer(
-        self, identity: "Identity", client_id: str, client_mode: str, requested: Sequence[str] | None
+        self, identity: "ProxyUser", client_id: str, client_mode: str, requested: Sequence[str] | None
     ) -> tuple[str, ...] | None:
         """What his device gets at once that asks for this, or for nothing in particular; None: ask an operator."""
         is_page = client_id in _PAGES or client_mode == "webchat"
@@ -54,7 +54,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Identity:
+class ProxyUser:
     """A user whom a trusted proxy vouches for."""
 
     user: str
@@ -66,8 +66,8 @@ class Identity:
 
 
 def identify(
-    rules: Rules, visitor: Visitor, headers: Iterable[tuple[bytes, bytes]], *, own: bool | None
-) -> Identity | str:
+    rules: Rules, visitor: RequestOrigin, headers: Iterable[tuple[bytes, bytes]], *, own: bool | None
+) -> ProxyUser | str:
     """The user, or the reason why nobody is. `own`: whether the peer has an address of this machine; None: unknown."""
     found: dict[bytes, list[bytes]] = {}
     for key, value in headers:
@@ -85,10 +85,10 @@ def identify(
         return "trusted_proxy_user_not_allowed"
     if not visitor.attributed:
         return ATTRIBUTION
-    return Identity(user, _cap(found.get(_SCOPES)))
+    return ProxyUser(user, _cap(found.get(_SCOPES)))
 
 
-def _distrust(rules: Rules, visitor: Visitor, own: bool | None) -> str | None:
+def _distrust(rules: Rules, visitor: RequestOrigin, own: bool | None) -> str | None:
     """What speaks against the peer itself. The checks come in OpenClaw's order."""
     peer = parse_address(visitor.address)
     if not rules.user_header:

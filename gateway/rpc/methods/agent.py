@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.conversations.deferred_answers import Outcome, outcome
+from gateway.conversations.deferred_answers import RunOutcome, outcome
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import WRITE
@@ -14,7 +14,7 @@ from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
 from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, method
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Run, RunRequest
 
 
 class AgentParams(Params, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class AgentParams(Params, frozen=True, kw_only=True):
     spawned_by: str | None = None
 
 
-class Accepted(Struct, rename="camel"):
+class AgentAccepted(Struct, rename="camel"):
     run_id: str
     status: str
     """accepted; in_flight for a key that has come before."""
@@ -82,8 +82,8 @@ class Waited(Struct, rename="camel"):
     """As of the run's last answer: stop, length, toolUse; rpc if it was aborted, timeout, error."""
 
 
-@method("agent", AgentParams, Accepted | Outcome, scope=WRITE)
-async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
+@method("agent", AgentParams, AgentAccepted | RunOutcome, scope=WRITE)
+async def agent(call: Call, params: AgentParams) -> AgentAccepted | RunOutcome:
     """Give an agent a message. The request is answered twice: at once that it is accepted, and when its run is over
     with what came of it, also by another process of this gateway."""
     tree = call.core.snapshot.merged
@@ -96,7 +96,7 @@ async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
         raise RpcError(error)  # it chooses the model as `sessions.patch` does: in protocol 3 that is an admin's
     model = params.model if not params.provider or not params.model else f"{params.provider}/{params.model}"
     timeout = None if params.timeout is None else min(params.timeout * 1000 or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
-    request = Request(
+    request = RunRequest(
         prompt(params.message, params.attachments),
         model=model,
         thinking=params.thinking or None,
@@ -107,7 +107,7 @@ async def agent(call: Call, params: AgentParams) -> Accepted | Outcome:
     owed = (call.connection.id, call.request_id)
     run, fresh = await stored(conversations.submit(params.idempotency_key, key, request, owed))
     if run.unfinished:
-        answer = Accepted(run.id, "accepted" if fresh else "in_flight", run.accepted)
+        answer = AgentAccepted(run.id, "accepted" if fresh else "in_flight", run.accepted)
         if call.peer.protocol >= 4:
             answer.session_key, answer.agent_id = run.session, run.agent
         return answer

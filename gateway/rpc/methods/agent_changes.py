@@ -27,7 +27,7 @@ MAX_AVATAR = 3_000_000
 Avatar = Annotated[str, Meta(max_length=MAX_AVATAR)]
 
 
-class CreateParams(Params, frozen=True, kw_only=True):
+class AgentCreateParams(Params, frozen=True, kw_only=True):
     name: Key
     workspace: Key | None = None
     model: Key | None = None
@@ -35,7 +35,7 @@ class CreateParams(Params, frozen=True, kw_only=True):
     avatar: Avatar | None = None
 
 
-class Created(Struct, rename="camel"):
+class AgentCreated(Struct, rename="camel"):
     ok: bool
     agent_id: str
     name: str
@@ -43,7 +43,7 @@ class Created(Struct, rename="camel"):
     model: str | UnsetType = UNSET
 
 
-class UpdateParams(Params, frozen=True, kw_only=True):
+class AgentUpdateParams(Params, frozen=True, kw_only=True):
     agent_id: Key
     name: Key | None = None
     workspace: Key | None = None
@@ -54,18 +54,18 @@ class UpdateParams(Params, frozen=True, kw_only=True):
     avatar: Avatar | None = None
 
 
-class Updated(Struct, rename="camel"):
+class AgentUpdated(Struct, rename="camel"):
     ok: bool
     agent_id: str
 
 
-class DeleteParams(Params, frozen=True, kw_only=True):
+class AgentDeleteParams(Params, frozen=True, kw_only=True):
     agent_id: Key
     delete_files: bool | None = None
     """Its sessions too, which a client of protocol 3 means when it says nothing. The files of its workspace stay."""
 
 
-class Deleted(Struct, rename="camel"):
+class AgentDeleted(Struct, rename="camel"):
     ok: bool
     agent_id: str
     removed_bindings: int
@@ -73,8 +73,8 @@ class Deleted(Struct, rename="camel"):
     failed: list[dict[str, Any]] | UnsetType = UNSET
 
 
-@method("agents.create", CreateParams, Created, scope=ADMIN)
-async def agents_create(call: Call, params: CreateParams) -> Created:
+@method("agents.create", AgentCreateParams, AgentCreated, scope=ADMIN)
+async def agents_create(call: Call, params: AgentCreateParams) -> AgentCreated:
     """Add an agent to the config file, and make its workspace."""
     try:
         id = agent_edit.id_of(params.name)
@@ -87,11 +87,11 @@ async def agents_create(call: Call, params: CreateParams) -> Created:
     entry["identity"] = _identity({}, params.name.strip(), params.emoji, params.avatar)
     await _write(call, "agents.create", lambda value: agent_edit.add(value, id, entry))
     await _make(place)
-    return Created(True, id, params.name.strip(), str(place), params.model or UNSET)
+    return AgentCreated(True, id, params.name.strip(), str(place), params.model or UNSET)
 
 
-@method("agents.update", UpdateParams, Updated, scope=ADMIN)
-async def agents_update(call: Call, params: UpdateParams) -> Updated:
+@method("agents.update", AgentUpdateParams, AgentUpdated, scope=ADMIN)
+async def agents_update(call: Call, params: AgentUpdateParams) -> AgentUpdated:
     """Change what the config file says of an agent."""
     if params.model:
         _check_model(call, params.model)
@@ -112,11 +112,11 @@ async def agents_update(call: Call, params: UpdateParams) -> Updated:
     await _write(call, "agents.update", lambda value: agent_edit.change(value, params.agent_id, edited))
     if params.workspace is not None:
         await _make(_place(call, params.agent_id, params.workspace))
-    return Updated(True, params.agent_id.strip().lower())
+    return AgentUpdated(True, params.agent_id.strip().lower())
 
 
-@method("agents.delete", DeleteParams, Deleted, scope=ADMIN)
-async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
+@method("agents.delete", AgentDeleteParams, AgentDeleted, scope=ADMIN)
+async def agents_delete(call: Call, params: AgentDeleteParams) -> AgentDeleted:
     """Take an agent and its bindings out of the config file. The default agent stays, and so does every workspace."""
     id, bound, modern = params.agent_id.strip().lower(), 0, call.peer.protocol >= 4
 
@@ -133,7 +133,7 @@ async def agents_delete(call: Call, params: DeleteParams) -> Deleted:
         for session in (await stored(conversations.store.sessions(Filter(agent=id)))).sessions:
             await changing(session.key, "delete", conversations.delete(session.key))
             gone.append({"path": session.key, "method": "deleted"})
-    return Deleted(True, id, bound, gone, []) if modern else Deleted(True, id, bound)
+    return AgentDeleted(True, id, bound, gone, []) if modern else AgentDeleted(True, id, bound)
 
 
 async def _write(call: Call, name: str, make: Any) -> None:

@@ -13,7 +13,7 @@ from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, method
 from gateway.runs import workspace
-from gateway.runs.workspace import MAX_FILE_BYTES, NAMES, Conflict, File
+from gateway.runs.workspace import MAX_FILE_BYTES, NAMES, Conflict, WorkspaceFile
 
 _ALWAYS = ("AGENTS.md", "SOUL.md", "USER.md", "MEMORY.md")
 """What a list shows also where it is missing."""
@@ -30,7 +30,7 @@ class GetParams(ListParams, frozen=True, kw_only=True):
     name: Key
 
 
-class SetParams(GetParams, frozen=True, kw_only=True):
+class FileSetParams(GetParams, frozen=True, kw_only=True):
     content: Body
     expected_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
     """SHA-256 of what the file is believed to hold; it stays as it is if it holds something else."""
@@ -68,8 +68,8 @@ async def agents_files_get(call: Call, params: GetParams) -> One:
     return One(id, str(place), _row(call, place, name, file))
 
 
-@method("agents.files.set", SetParams, One, scope=ADMIN)
-async def agents_files_set(call: Call, params: SetParams) -> One:
+@method("agents.files.set", FileSetParams, One, scope=ADMIN)
+async def agents_files_set(call: Call, params: FileSetParams) -> One:
     """Give one of these files another text; the workspace is made if there is none."""
     id, place = _place(call, params.agent_id)
     name = _name(params.name)
@@ -102,7 +102,7 @@ def _name(asked: str) -> str:
     return asked
 
 
-def _row(call: Call, place: Path, name: str, file: File | None) -> dict[str, Any]:
+def _row(call: Call, place: Path, name: str, file: WorkspaceFile | None) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "path": str(place / name), "missing": file is None}
     if file is None:
         row |= {"expectedAbsent": True} if name in _OPTIONAL else {}

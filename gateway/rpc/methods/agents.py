@@ -29,7 +29,7 @@ class IdentityParams(Params, frozen=True):
     session_key: str | None = None
 
 
-class Identity(Struct, rename="camel"):
+class AgentIdentity(Struct, rename="camel"):
     agent_id: str
     name: str
     avatar: str
@@ -55,8 +55,8 @@ def agents_list(call: Call, params: NoParams) -> Agents:
     return answer
 
 
-@method("agent.identity.get", IdentityParams, Identity, scope=READ)
-def agent_identity_get(call: Call, params: IdentityParams) -> Identity:
+@method("agent.identity.get", IdentityParams, AgentIdentity, scope=READ)
+def agent_identity_get(call: Call, params: IdentityParams) -> AgentIdentity:
     """Name and avatar of an agent, or of the agent that a session key belongs to; `Assistant`, `A` when unnamed."""
     tree = call.core.snapshot.merged
     asked = (params.agent_id or "").strip().lower()
@@ -66,7 +66,7 @@ def agent_identity_get(call: Call, params: IdentityParams) -> Identity:
             f'invalid agent.identity.get params: agent "{cut(asked)}" does not match session key agent "{cut(id)}"'
         )
     name, avatar = catalog.assistant(tree, id)
-    answer = Identity(id, name or catalog.ASSISTANT, avatar or catalog.AVATAR)
+    answer = AgentIdentity(id, name or catalog.ASSISTANT, avatar or catalog.AVATAR)
     agent = catalog.find(tree, id)
     if agent and "emoji" in agent.identity:
         answer.emoji = agent.identity["emoji"]

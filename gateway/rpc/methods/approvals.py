@@ -30,13 +30,13 @@ class Approvals(Struct, rename="camel"):
     resolved_defaults: dict[str, Any] | UnsetType = UNSET
 
 
-class HistoryParams(Params, frozen=True):
+class ApprovalHistoryParams(Params, frozen=True):
     cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] | None = None
     kind: Literal["exec", "plugin", "system-agent"] | None = None
 
 
-class History(Struct):
+class ApprovalHistory(Struct):
     items: list[dict[str, Any]]
 
 
@@ -97,10 +97,10 @@ def openclaw_approval_list(call: Call, params: NoParams) -> list[dict[str, Any]]
     return []
 
 
-@method("approval.history", HistoryParams, History, scope=APPROVALS, since=4)
-def approval_history(call: Call, params: HistoryParams) -> History:
+@method("approval.history", ApprovalHistoryParams, ApprovalHistory, scope=APPROVALS, since=4)
+def approval_history(call: Call, params: ApprovalHistoryParams) -> ApprovalHistory:
     """What was decided: nothing."""
-    return History([])
+    return ApprovalHistory([])
 
 
 @method("question.list", NoParams, Questions, scope=QUESTIONS, since=4)

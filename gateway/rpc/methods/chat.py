@@ -16,7 +16,7 @@ from gateway.rpc.methods.session_changes import sessions_compact, sessions_reset
 from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Count, Key, sessions_describe
 from gateway.rpc.registry import Call, Method, method
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Run, RunRequest
 
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 
@@ -73,14 +73,14 @@ class Sent(Struct, rename="camel"):
     run_ids: list[str] | UnsetType = UNSET
 
 
-class AbortParams(Params, frozen=True, kw_only=True):
+class ChatAbortParams(Params, frozen=True, kw_only=True):
     session_key: Key
     run_id: RunId | None = None
     agent_id: str | None = None
     preserve_side_runs: bool = False
 
 
-class Aborted(Struct, rename="camel"):
+class ChatAborted(Struct, rename="camel"):
     ok: bool
     aborted: bool
     run_ids: list[str]
@@ -128,17 +128,17 @@ async def chat_send(call: Call, params: SendParams) -> Sent:
     timeout = None if params.timeout_ms is None else min(params.timeout_ms or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
     id, thinking = params.idempotency_key, params.thinking or None
     if command is not None:
-        request = Request(said.message(said.text), thinking=thinking, timeout_ms=timeout)
+        request = RunRequest(said.message(said.text), thinking=thinking, timeout_ms=timeout)
         run, fresh = await stored(conversations.commands.do(id, key, request, command))
     else:
         async with kept(call, id, said) as message:
-            request = Request(message, thinking=thinking, timeout_ms=timeout)
+            request = RunRequest(message, thinking=thinking, timeout_ms=timeout)
             run, fresh = await stored(conversations.submit(id, key, request))
     return Sent(run_id=run.id, status="started" if fresh else _status(run))
 
 
-@method("chat.abort", AbortParams, Aborted, scope=WRITE)
-async def chat_abort(call: Call, params: AbortParams) -> Aborted:
+@method("chat.abort", ChatAbortParams, ChatAborted, scope=WRITE)
+async def chat_abort(call: Call, params: ChatAbortParams) -> ChatAborted:
     """End an answer, or all of a session; what was written of it stays in the transcript."""
     key = session_key(call, params.session_key)
     conversations = call.core.conversations
@@ -148,7 +148,7 @@ async def chat_abort(call: Call, params: AbortParams) -> Aborted:
         if run is not None and run.session != key:
             raise RpcError("runId does not match sessionKey")
     ids = await stored(conversations.abort(key, params.run_id))
-    return Aborted(True, bool(ids), ids)
+    return ChatAborted(True, bool(ids), ids)
 
 
 @method("chat.inject", InjectParams, Injected, scope=ADMIN)

@@ -40,14 +40,14 @@ class CommandsParams(Params, frozen=True):
     include_args: bool = True
 
 
-class Commands(Struct):
+class CommandList(Struct):
     commands: list[dict[str, Any]]
 
 
-@method("commands.list", CommandsParams, Commands, scope=READ, since=4)
-def commands_list(call: Call, params: CommandsParams) -> Commands:
+@method("commands.list", CommandsParams, CommandList, scope=READ, since=4)
+def commands_list(call: Call, params: CommandsParams) -> CommandList:
     """The commands of a chat. They are the same for every agent and provider."""
-    return Commands(commands(arguments=params.include_args))
+    return CommandList(commands(arguments=params.include_args))
 
 
 def commands(*, arguments: bool = True) -> list[dict[str, Any]]:

@@ -44,12 +44,12 @@ Make = Callable[[Snapshot], Texts]
 """From the file as it is to new texts. It runs in a thread, and may raise RpcError and what refuses an edit."""
 
 _writing = asyncio.Lock()
-_running: set[asyncio.Task["Changed"]] = set()
+_running: set[asyncio.Task["FileChange"]] = set()
 """The loop itself holds tasks only weakly."""
 
 
 @dataclass(frozen=True)
-class Changed:
+class FileChange:
     """The file before and after: the same when there was nothing to write."""
 
     before: Snapshot
@@ -58,7 +58,7 @@ class Changed:
     """What the running gateway did about it; None when there was nothing to write."""
 
 
-async def change_file(core: Core, protocol: int, name: str, make: Make) -> Changed:
+async def change_file(core: Core, protocol: int, name: str, make: Make) -> FileChange:
     """Write what `make` makes of the file, and apply it. Raises RpcError. `name` is the method's."""
     task = asyncio.create_task(_run(core, protocol, make), name=name)
     _running.add(task)
@@ -79,7 +79,7 @@ def rewritten(before: Snapshot, value: Any) -> Texts:
     return Texts(texts.pop(str(before.path), before.raw or EMPTY), texts, value)
 
 
-async def _run(core: Core, protocol: int, make: Make) -> Changed:
+async def _run(core: Core, protocol: int, make: Make) -> FileChange:
     async with _writing:
         changed = await asyncio.to_thread(_write, core, protocol, make)
         if changed.after is changed.before:
@@ -90,17 +90,17 @@ async def _run(core: Core, protocol: int, make: Make) -> Changed:
         details = {"outcome": result.outcome, "hash": told}
         message = f"{changed.after.path} was written, but not applied: {result.message}"
         raise RpcError(WireError("UNAVAILABLE", message, details))
-    return Changed(changed.before, changed.after, result)
+    return FileChange(changed.before, changed.after, result)
 
 
-def _write(core: Core, protocol: int, make: Make) -> Changed:
+def _write(core: Core, protocol: int, make: Make) -> FileChange:
     """In a thread, because it waits for the disk."""
     path, state = core.snapshot.path, core.paths.state
     before = files.read(path, os.environ, state, door_only=True)
     try:
         texts = make(before)
         if texts.main == before.raw and not texts.included:
-            return Changed(before, before)
+            return FileChange(before, before)
         after = guard(files.read(path, os.environ, state, text=texts.main, included=texts.included), core.reachable)
         _require(before, after, texts)
         if unknown := unrecognized(brought(before.merged, after.merged, protocol)):
@@ -119,13 +119,13 @@ def _write(core: Core, protocol: int, make: Make) -> Changed:
         raise RpcError(refusal(protocol, fault.issues)) from None
     except (Unrestorable, EntriesLost) as fault:
         raise RpcError(refusal(protocol, (Issue(fault.why, fault.path),))) from None
-    except edit.Refused as fault:
+    except edit.CannotEdit as fault:
         raise RpcError(f"{path}: {fault}") from None
     except owners.NotOwned as fault:
         raise RpcError(f"{fault}; edit it there") from None
     except OSError as error:
         raise RpcError(WireError("UNAVAILABLE", f"{path} cannot be written: {error.strerror}")) from error
-    return Changed(before, after)
+    return FileChange(before, after)
 
 
 def _require(before: Snapshot, after: Snapshot, texts: Texts) -> None:
@@ -154,7 +154,7 @@ def _rejection(path: Path, text: str, lost: list[str]) -> WireError:
     return WireError("UNAVAILABLE", why, details)
 
 
-def _ended(task: asyncio.Task[Changed]) -> None:
+def _ended(task: asyncio.Task[FileChange]) -> None:
     _running.discard(task)
     if not task.cancelled():
         task.exception()  # whoever waits gets it; if nobody does any more, it is no news

@@ -58,7 +58,7 @@ class LookupParams(Params, frozen=True):
     """Dotted; `.` is the whole config."""
 
 
-class Child(Struct, rename="camel"):
+class SchemaChild(Struct, rename="camel"):
     key: str
     path: str
     required: bool
@@ -76,7 +76,7 @@ class LookupAnswer(Struct, rename="camel"):
     """What a change needs; of an object, the most that one below it needs."""
     hint: Hint
     hint_path: str
-    children: list[Child]
+    children: list[SchemaChild]
 
 
 @method("config.schema", NoParams, SchemaAnswer, scope=READ)
@@ -97,9 +97,9 @@ def config_schema_lookup(call: Call, params: LookupParams) -> LookupAnswer:
     return LookupAnswer(params.path, schema, _kind(path), _hint(path), path, children)
 
 
-def _child(section: str, key: str) -> Child:
+def _child(section: str, key: str) -> SchemaChild:
     path = f"{section}.{key}" if section else key
-    return Child(key, path, False, path in SECTIONS, _kind(path), _hint(path), path)
+    return SchemaChild(key, path, False, path in SECTIONS, _kind(path), _hint(path), path)
 
 
 @cache

@@ -23,7 +23,7 @@ from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
 from gateway.rpc.methods.config import known_config, shown_config
-from gateway.rpc.methods.config_file import HASH_DIFFERS, Changed, Texts, change_file, meaning, rewritten
+from gateway.rpc.methods.config_file import HASH_DIFFERS, FileChange, Texts, change_file, meaning, rewritten
 from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.redaction import restore
 from gateway.rpc.registry import Call, method
@@ -33,14 +33,14 @@ HASH_REQUIRED = "config base hash required; re-run config.get and retry"
 Text = Annotated[str, Meta(min_length=1)]
 
 
-class SetParams(Params, frozen=True):
+class ConfigSetParams(Params, frozen=True):
     raw: Annotated[Body, Meta(min_length=1)]
     """JSON5."""
     base_hash: Text | None = None
     """The `hash` of `config.get`; needed when the file exists."""
 
 
-class ApplyParams(SetParams, frozen=True):
+class ApplyParams(ConfigSetParams, frozen=True):
     session_key: str | None = None
     note: str | None = None
     restart_delay_ms: Annotated[int, Meta(ge=0)] | None = None
@@ -48,7 +48,7 @@ class ApplyParams(SetParams, frozen=True):
     delivery_context: dict[str, Any] | None = None
 
 
-class PatchParams(ApplyParams, frozen=True):
+class ConfigPatchParams(ApplyParams, frozen=True):
     replace_paths: list[str] = []
     """Arrays, as dotted paths, that the patch replaces as a whole. Protocol 4."""
 
@@ -60,7 +60,7 @@ class Applied(Struct, rename="camel"):
     message: str
 
 
-class Written(Struct, rename="camel", omit_defaults=True):
+class ConfigWritten(Struct, rename="camel", omit_defaults=True):
     ok: bool
     path: str
     config: dict[str, Any]
@@ -76,20 +76,20 @@ class Written(Struct, rename="camel", omit_defaults=True):
     sentinel: dict[str, Any] | UnsetType = UNSET
 
 
-@method("config.set", SetParams, Written, scope=ADMIN)
-async def config_set(call: Call, params: SetParams) -> Written:
+@method("config.set", ConfigSetParams, ConfigWritten, scope=ADMIN)
+async def config_set(call: Call, params: ConfigSetParams) -> ConfigWritten:
     """Write the config file and apply it. A secret written as `__OPENCLAW_REDACTED__` stays what it is."""
     return await _Write(call, params, "config.set", partial(_taken, params.raw)).run()
 
 
-@method("config.apply", ApplyParams, Written, scope=ADMIN, budgeted=True)
-async def config_apply(call: Call, params: ApplyParams) -> Written:
+@method("config.apply", ApplyParams, ConfigWritten, scope=ADMIN, budgeted=True)
+async def config_apply(call: Call, params: ApplyParams) -> ConfigWritten:
     """As `config.set`, and tell of the restart when the change needs one."""
     return await _Write(call, params, "config.apply", partial(_taken, params.raw)).run()
 
 
-@method("config.patch", PatchParams, Written, scope=ADMIN, budgeted=True)
-async def config_patch(call: Call, params: PatchParams) -> Written:
+@method("config.patch", ConfigPatchParams, ConfigWritten, scope=ADMIN, budgeted=True)
+async def config_patch(call: Call, params: ConfigPatchParams) -> ConfigWritten:
     """Merge an object into the config file, comments and order kept; null deletes a key.
 
     From protocol 4 on, arrays of objects merge by `id`; others lose entries only where `replacePaths` names them.
@@ -119,19 +119,19 @@ class _Write:
     """One request to write."""
 
     call: Call
-    params: SetParams
+    params: ConfigSetParams
     name: str
     make: Callable[[Snapshot, Any], Texts]
     """The new texts, of the file before and of the value of `raw`."""
 
-    async def run(self) -> Written:
+    async def run(self) -> ConfigWritten:
         call = self.call
         changed = await change_file(call.core, call.peer.protocol, self.name, self._text)
         return self._answer(changed)
 
     def _text(self, before: Snapshot) -> Texts:
         value = parse_raw(self.params.raw, before.path)
-        if isinstance(self.params, PatchParams):
+        if isinstance(self.params, ConfigPatchParams):
             if not isinstance(value, dict):
                 raise RpcError("config.patch raw must be an object")
             if not value and before.raw is not None:
@@ -140,16 +140,16 @@ class _Write:
             raise RpcError(HASH_REQUIRED)
         if before.exists and self.params.base_hash != self._hash(before):
             raise RpcError(HASH_DIFFERS)
-        if isinstance(self.params, PatchParams) and before.raw is not None:
+        if isinstance(self.params, ConfigPatchParams) and before.raw is not None:
             parse_raw(before.raw, before.path, before.issues)
         return self.make(before, value)
 
     def _hash(self, found: Snapshot) -> str:
         return fingerprint(self.call.core.paths.state, found.raw_hash)
 
-    def _answer(self, done: Changed) -> Written:
+    def _answer(self, done: FileChange) -> ConfigWritten:
         path, result = str(done.after.path), done.result
-        answer = Written(True, path, shown_config(done.after))
+        answer = ConfigWritten(True, path, shown_config(done.after))
         if result is not None:
             answer.reload = Applied(result.outcome, result.message)
         modern, restarts = self.call.peer.protocol >= 4, result is not None and result.outcome == "restart"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from msgspec import Meta
 
 from gateway.conversations import media
-from gateway.conversations.media import MAX_FILE, File, NotKept
+from gateway.conversations.media import MAX_FILE, Attachment, NotKept
 from gateway.link.spec import Message
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import cut
@@ -53,13 +53,13 @@ async def stored(work: Awaitable[T]) -> T:
 
 
 @dataclass(frozen=True)
-class Said:
+class UserMessage:
     """What a user says."""
 
     text: str
     images: list[dict[str, Any]]
     """As a message has them."""
-    files: list[File]
+    files: list[Attachment]
     """What else is attached."""
 
     def message(self, text: str) -> Message:
@@ -76,7 +76,7 @@ def prompt(text: str, attachments: Sequence[Any] | None) -> Message:
 
 
 @asynccontextmanager
-async def kept(call: Call, run: str, said: Said) -> AsyncIterator[Message]:
+async def kept(call: Call, run: str, said: UserMessage) -> AsyncIterator[Message]:
     """The message of a run. Its files are kept where the agent's tools find them, if it is taken."""
     files = said.files
     if not files or await stored(call.core.conversations.store.run(run)) is not None:  # its files are there already
@@ -96,18 +96,18 @@ async def kept(call: Call, run: str, said: Said) -> AsyncIterator[Message]:
         raise
 
 
-def read(text: str, attachments: Sequence[Any] | None) -> Said:
+def read(text: str, attachments: Sequence[Any] | None) -> UserMessage:
     """Raises RpcError for what is no attachment, or too large."""
     if len(attachments or ()) > MAX_ATTACHED:
         raise RpcError(f"at most {MAX_ATTACHED} attachments")
     found = [_attached(each, number) for number, each in enumerate(attachments or (), 1)]
     if not text.strip() and not found:
         raise RpcError("message or attachment required")
-    files = [each for each in found if isinstance(each, File)]
-    return Said(text, [each for each in found if isinstance(each, dict)], files)
+    files = [each for each in found if isinstance(each, Attachment)]
+    return UserMessage(text, [each for each in found if isinstance(each, dict)], files)
 
 
-def _attached(attached: Any, number: int) -> dict[str, Any] | File:
+def _attached(attached: Any, number: int) -> dict[str, Any] | Attachment:
     """`{type, mimeType, fileName, content}`, its content in base64, bare or as a data URL."""
     if not isinstance(attached, dict) or not isinstance(content := attached.get("content"), str):
         raise RpcError(f"attachment {number}: content must be base64 string")
@@ -127,5 +127,5 @@ def _attached(attached: Any, number: int) -> dict[str, Any] | File:
     if size > limit:
         raise RpcError(f"attachment {name}: exceeds size limit ({size} > {limit} bytes)")
     if not is_image:
-        return File(called, kind, data)
+        return Attachment(called, kind, data)
     return {"type": "image", "data": data, "mimeType": kind}

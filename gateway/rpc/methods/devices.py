@@ -45,7 +45,7 @@ class DeviceRow(DeviceFacts, frozen=True, kw_only=True):
     """In a list of protocol 4: whether a connection of it is here."""
 
 
-class Listing(Struct):
+class DeviceList(Struct):
     pending: list[Pending]
     paired: list[DeviceRow]
 
@@ -79,8 +79,8 @@ class Revoked(Struct, rename="camel"):
     revoked_at_ms: int
 
 
-@method("device.pair.list", NoParams, Listing, scope=PAIRING)
-def device_pair_list(call: Call, params: NoParams) -> Listing:
+@method("device.pair.list", NoParams, DeviceList, scope=PAIRING)
+def device_pair_list(call: Call, params: NoParams) -> DeviceList:
     """Devices that wait for an approval, and those that are paired; the newest first."""
     pending, paired = call.core.devices.listing()
     if not _manages_all(call):
@@ -90,7 +90,7 @@ def device_pair_list(call: Call, params: NoParams) -> Listing:
     if call.peer.protocol >= 4:
         here = {each.peer.device_id for each in call.core.hub.clients if each.peer}
         rows = [replace(row, connected=row.device_id in here) for row in rows]
-    return Listing(pending, rows)
+    return DeviceList(pending, rows)
 
 
 @method("device.pair.approve", RequestParams, Approved, scope=PAIRING)

@@ -27,7 +27,7 @@ NO_MEMORY = "this gateway keeps no memory"
 NO_SEARCH = "Not available on this gateway"
 
 
-class AgentParams(Params, frozen=True):
+class AgentIdParams(Params, frozen=True):
     agent_id: Text | None = None
     probe: bool = False
 
@@ -172,8 +172,8 @@ def themes_list(call: Call, params: NoParams) -> Themes:
     return Themes({"id": rows[0]["id"], "mode": "system", "scope": "gateway", "overrides": {}}, rows[0], rows)
 
 
-@method("doctor.memory.status", AgentParams, MemoryStatus, scope=READ)
-def doctor_memory_status(call: Call, params: AgentParams) -> MemoryStatus:
+@method("doctor.memory.status", AgentIdParams, MemoryStatus, scope=READ)
+def doctor_memory_status(call: Call, params: AgentIdParams) -> MemoryStatus:
     """An agent's memory: it has none."""
     agent = _agent(call.core, params.agent_id).id
     if call.peer.protocol < 4:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from gateway.aio.lag import EventLoop
 from gateway.config import models
 from gateway.config.catalog import Defaults
-from gateway.conversations.overview import Picture
+from gateway.conversations.overview import SessionCounts
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
@@ -120,14 +120,14 @@ def measure(core: Core, protocol: int, may_read: bool) -> Raw:
     """
     hot = core.watching and core.config.gateway.reload.mode != "off"
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
-    picture = core.conversations.picture() if may_read else Picture()
+    picture = core.conversations.picture() if may_read else SessionCounts()
     rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, picture, newer)
     return Raw(b'{"ts":%d,' % int(time.time() * 1000) + rest)
 
 
 @lru_cache(maxsize=8)
 def _rest(
-    state: Path, who: Defaults, degraded: tuple[str, ...], picture: Picture, newer: tuple[bool, EventLoop] | None
+    state: Path, who: Defaults, degraded: tuple[str, ...], picture: SessionCounts, newer: tuple[bool, EventLoop] | None
 ) -> bytes:
     """Health without `ts` and the opening brace. `newer`: what protocol 4 adds."""
     stores = {id: _sessions(state, id, picture) for id in who.agents}
@@ -155,7 +155,7 @@ def _rest(
     return msgspec.json.encode(answer)[1:]
 
 
-def _sessions(state: Path, agent: str, picture: Picture) -> dict[str, Any]:
+def _sessions(state: Path, agent: str, picture: SessionCounts) -> dict[str, Any]:
     seen = picture.of(agent)
     recent = [{"key": key, "updatedAt": at, "age": max(0, picture.at - at)} for key, at in seen.recent]
     return {"path": _path(state, agent), "count": seen.count, "recent": recent}

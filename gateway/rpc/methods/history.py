@@ -15,7 +15,7 @@ from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
-from gateway.sessions.records import Row
+from gateway.sessions.records import MessageRow
 from gateway.sessions.shown import RUNTIME
 
 MAX_HISTORY_BYTES = 6 * 1024 * 1024
@@ -24,7 +24,7 @@ MAX_PENDING = 20
 """Messages that wait, in one answer."""
 
 
-class Page(Params, frozen=True):
+class HistoryPage(Params, frozen=True):
     """Which part of a session's messages."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 200
@@ -40,17 +40,17 @@ class Page(Params, frozen=True):
     max_chars: Annotated[int, Meta(ge=1, le=500_000)] | None = None
 
 
-class HistoryParams(Page, frozen=True, kw_only=True):
+class ChatHistoryParams(HistoryPage, frozen=True, kw_only=True):
     session_key: Key
 
 
-class StartupParams(Page, frozen=True, kw_only=True):
+class StartupParams(HistoryPage, frozen=True, kw_only=True):
     session_key: Key | None = None
     short_id: str | None = None
     slug_hint: str | None = None
 
 
-class History(Struct, rename="camel"):
+class ChatHistory(Struct, rename="camel"):
     session_key: str
     messages: list[dict[str, Any]]
     session_id: str | UnsetType = UNSET
@@ -67,14 +67,14 @@ class History(Struct, rename="camel"):
     """The run that goes on: its id, when it began, and what it has written of the message that is not complete."""
 
 
-@method("chat.history", HistoryParams, History, scope=READ)
-async def chat_history(call: Call, params: HistoryParams) -> History:
+@method("chat.history", ChatHistoryParams, ChatHistory, scope=READ)
+async def chat_history(call: Call, params: ChatHistoryParams) -> ChatHistory:
     """A session's messages, the newest `limit` of them, oldest first; in JSON they have at most 6 MiB."""
     return await _history(call, params.session_key, params)
 
 
-@method("chat.startup", StartupParams, History, scope=READ, since=4)
-async def chat_startup(call: Call, params: StartupParams) -> History:
+@method("chat.startup", StartupParams, ChatHistory, scope=READ, since=4)
+async def chat_startup(call: Call, params: StartupParams) -> ChatHistory:
     """What a page needs to open a chat: `chat.history` of a session, by its key or by the short id of an address."""
     key = params.session_key
     if key is None:
@@ -88,7 +88,7 @@ async def chat_startup(call: Call, params: StartupParams) -> History:
     return await _history(call, key, params)
 
 
-async def _history(call: Call, text: str, page: Page) -> History:
+async def _history(call: Call, text: str, page: HistoryPage) -> ChatHistory:
     key = session_key(call, text)
     conversations = call.core.conversations
     await stored(conversations.ready())
@@ -111,7 +111,7 @@ async def _history(call: Call, text: str, page: Page) -> History:
         if call.peer.protocol >= 4 or row.message.get("role") != COMPACTION
     ]
     messages = _within(known, min(page.max_bytes or MAX_HISTORY_BYTES, MAX_HISTORY_BYTES))
-    answer = History(key, messages)
+    answer = ChatHistory(key, messages)
     if session is not None:
         answer.session_id = session.id
     if call.peer.protocol < 4:
@@ -134,7 +134,7 @@ async def _history(call: Call, text: str, page: Page) -> History:
     return answer
 
 
-def _message(row: Row, number: int, protocol: int) -> dict[str, Any]:
+def _message(row: MessageRow, number: int, protocol: int) -> dict[str, Any]:
     return shown.message(row, number) if protocol >= 4 else shown.spoken(row.message)
 
 

@@ -32,7 +32,7 @@ class Preflight(Struct, rename="camel"):
     summary: str
 
 
-class Reload(Struct, rename="camel"):
+class ReloadAnswer(Struct, rename="camel"):
     ok: bool
     outcome: str
     message: str
@@ -63,11 +63,11 @@ def gateway_restart_preflight(call: Call, params: NoParams) -> Preflight:
     return Preflight(False, counts, [blocker], f"restart would wait for {message}")
 
 
-@method("gateway.reload", NoParams, Reload, scope=ADMIN)
-async def gateway_reload(call: Call, params: NoParams) -> Reload:
+@method("gateway.reload", NoParams, ReloadAnswer, scope=ADMIN)
+async def gateway_reload(call: Call, params: NoParams) -> ReloadAnswer:
     """Read the config file now, and answer when the result is known."""
     result = await call.core.reload("rpc")
-    return Reload(
+    return ReloadAnswer(
         ok=result.ok,
         outcome=result.outcome,
         message=result.message,

@@ -23,7 +23,7 @@ class ModelsParams(Params, frozen=True):
     include_provider_capabilities: bool = False
 
 
-class Models(Struct):
+class ModelList(Struct):
     models: list[dict[str, Any]]
 
 
@@ -32,15 +32,15 @@ class AuthParams(Params, frozen=True):
     refresh: bool = False
 
 
-class Auth(Struct, rename="camel"):
+class ModelAuth(Struct, rename="camel"):
     ts: int
     providers: list[dict[str, Any]]
     """`status` is `static`: a key that does not expire."""
     provider_capabilities: list[dict[str, Any]]
 
 
-@method("models.list", ModelsParams, Models, scope=READ)
-def models_list(call: Call, params: ModelsParams) -> Models:
+@method("models.list", ModelsParams, ModelList, scope=READ)
+def models_list(call: Call, params: ModelsParams) -> ModelList:
     """The models that the config lists or names; the built-in echo without any. Every `view` is the same.
 
     `available` says that the config and the environment have all that asking it needs; nobody has asked the provider.
@@ -61,11 +61,11 @@ def models_list(call: Call, params: ModelsParams) -> Models:
             row |= {key: levels[key] for key in ("thinkingLevels", "thinkingDefault")}
             row["available"] = each.available
         rows.append(row)
-    return Models(rows)
+    return ModelList(rows)
 
 
-@method("models.authStatus", AuthParams, Auth, scope=READ, since=4)
-def models_auth_status(call: Call, params: AuthParams) -> Auth:
+@method("models.authStatus", AuthParams, ModelAuth, scope=READ, since=4)
+def models_auth_status(call: Call, params: AuthParams) -> ModelAuth:
     """The providers that have a key, in the config or in the environment. Nobody can sign in to one here."""
     tree = call.core.tree
     rows = [
@@ -79,4 +79,4 @@ def models_auth_status(call: Call, params: AuthParams) -> Auth:
         }
         for each, source in providers.with_key(tree, models.environment(tree, call.core.env))
     ]
-    return Auth(int(time.time() * 1000), rows, [])
+    return ModelAuth(int(time.time() * 1000), rows, [])

@@ -15,7 +15,7 @@ from gateway.rpc.methods.session_patch import change_of, changing, checked, requ
 from gateway.rpc.methods.sessions import Key, Label
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
-from gateway.sessions.records import Request
+from gateway.sessions.records import RunRequest
 
 KEPT = 400
 """Messages that `sessions.compact` keeps by itself in protocol 3."""
@@ -37,7 +37,7 @@ class Reset(Struct, rename="camel"):
     resolved: dict[str, Any] | UnsetType = UNSET
 
 
-class DeleteParams(Params, frozen=True, kw_only=True):
+class SessionDeleteParams(Params, frozen=True, kw_only=True):
     key: Key
     agent_id: str | None = None
     delete_transcript: bool = True
@@ -49,7 +49,7 @@ class DeleteParams(Params, frozen=True, kw_only=True):
     emit_lifecycle_hooks: bool = True
 
 
-class Deleted(Struct):
+class SessionDeleted(Struct):
     ok: bool
     key: str
     deleted: bool
@@ -75,7 +75,7 @@ class Compacted(Struct):
     """What a summary says: `summary`, `firstKeptEntryId`, `tokensBefore`, `tokensAfter`."""
 
 
-class CreateParams(Params, frozen=True, kw_only=True):
+class SessionCreateParams(Params, frozen=True, kw_only=True):
     key: Key | None = None
     idempotency_key: Key | None = None
     """Of the run of `message`."""
@@ -112,7 +112,7 @@ class CreateParams(Params, frozen=True, kw_only=True):
     context_window: str | None = None
 
 
-class Created(Struct, rename="camel"):
+class SessionCreated(Struct, rename="camel"):
     ok: bool
     key: str
     session_id: str
@@ -124,22 +124,22 @@ class Created(Struct, rename="camel"):
     """Why the message was not taken; the session is there."""
 
 
-class AbortParams(Params, frozen=True, kw_only=True):
+class SessionAbortParams(Params, frozen=True, kw_only=True):
     key: Key | None = None
     run_id: Key | None = None
     agent_id: str | None = None
     clear_queued: bool = False
 
 
-class Aborted(Struct, rename="camel"):
+class SessionAborted(Struct, rename="camel"):
     ok: bool
     aborted_run_id: str | None
     status: str
     """aborted, no-active-run."""
 
 
-@method("sessions.create", CreateParams, Created, scope=WRITE, since=4)
-async def sessions_create(call: Call, params: CreateParams) -> Created:
+@method("sessions.create", SessionCreateParams, SessionCreated, scope=WRITE, since=4)
+async def sessions_create(call: Call, params: SessionCreateParams) -> SessionCreated:
     """A new session, and its first message if there is one. Worktrees, forks and projects are refused."""
     for name in ("worktree", "fork", "incognito", "cwd", "exec_node", "project_id", "project_git_url", "repository"):
         if getattr(params, name):
@@ -155,12 +155,12 @@ async def sessions_create(call: Call, params: CreateParams) -> Created:
     await stored(conversations.ready())
     session = await changing(key, "create", conversations.patch(key, change_of(wanted)))
     entry, resolved = shown.entry(session, call.peer.protocol), shown.resolved(session, core.tree)
-    answer = Created(True, key, session.id, entry, False, resolved)
+    answer = SessionCreated(True, key, session.id, entry, False, resolved)
     if said is not None:
         id = params.idempotency_key or str(uuid.uuid4())
         try:
             async with kept(call, id, said) as message:
-                request = Request(message, timeout_ms=params.timeout_ms or None)
+                request = RunRequest(message, timeout_ms=params.timeout_ms or None)
                 run, _ = await stored(conversations.submit(id, key, request))
             answer.run_started, answer.run_id = True, run.id
         except RpcError as error:
@@ -181,8 +181,8 @@ async def sessions_reset(call: Call, params: ResetParams) -> Reset:
     return answer
 
 
-@method("sessions.delete", DeleteParams, Deleted, scope=WRITE, old_scope=ADMIN)
-async def sessions_delete(call: Call, params: DeleteParams) -> Deleted:
+@method("sessions.delete", SessionDeleteParams, SessionDeleted, scope=WRITE, old_scope=ADMIN)
+async def sessions_delete(call: Call, params: SessionDeleteParams) -> SessionDeleted:
     """Forget a session and its transcript; what goes on is ended first. An agent's main session stays.
 
     It needs `operator.admin`, but for archived sessions in protocol 4 with `archivedOnly`.
@@ -201,7 +201,7 @@ async def sessions_delete(call: Call, params: DeleteParams) -> Deleted:
     expected = params.expected_session_id or params.expected_lifecycle_revision
     work = conversations.delete(key, transcript=params.delete_transcript, expected=expected)
     gone = await changing(key, "delete", work)
-    return Deleted(True, key, gone is not None, [])
+    return SessionDeleted(True, key, gone is not None, [])
 
 
 @method("sessions.compact", CompactParams, Compacted, scope=ADMIN)
@@ -243,8 +243,8 @@ async def _sum_up(call: Call, key: str) -> Compacted:
     return Compacted(True, key, True, result={name: entry[name] for name in names if entry.get(name) is not None})
 
 
-@method("sessions.abort", AbortParams, Aborted, scope=WRITE, since=4)
-async def sessions_abort(call: Call, params: AbortParams) -> Aborted:
+@method("sessions.abort", SessionAbortParams, SessionAborted, scope=WRITE, since=4)
+async def sessions_abort(call: Call, params: SessionAbortParams) -> SessionAborted:
     """End the answer of a session that is being written; with `clearQueued`, those that wait for it too."""
     conversations = call.core.conversations
     await stored(conversations.ready())
@@ -254,6 +254,6 @@ async def sessions_abort(call: Call, params: AbortParams) -> Aborted:
         raise RpcError("key or runId required")
     chosen = params.run_id or (None if params.clear_queued else conversations.runs.running(key))
     if chosen is None and not params.clear_queued:
-        return Aborted(True, None, "no-active-run")
+        return SessionAborted(True, None, "no-active-run")
     ids = await stored(conversations.abort(key, chosen))
-    return Aborted(True, ids[0] if ids else None, "aborted" if ids else "no-active-run")
+    return SessionAborted(True, ids[0] if ids else None, "aborted" if ids else "no-active-run")

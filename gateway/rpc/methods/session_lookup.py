@@ -13,7 +13,7 @@ from gateway.rpc.methods.conversation import stored
 from gateway.rpc.methods.sessions import MAX_ROWS, Count, Key, Label, plain
 from gateway.rpc.registry import Call, method
 from gateway.sessions.keys import BadKey
-from gateway.sessions.records import Filter, Row, Session, text_of
+from gateway.sessions.records import Filter, MessageRow, Session, text_of
 
 MAX_PREVIEW_CHARS = 20_000
 """Of one message, whatever is asked for."""
@@ -54,7 +54,7 @@ class ResolveParams(Params, frozen=True):
     slug_hint: Key | None = None
 
 
-class Resolved(Struct, rename="camel"):
+class SessionResolved(Struct, rename="camel"):
     ok: bool
     key: str | UnsetType = UNSET
     agent_id: str | UnsetType = UNSET
@@ -93,8 +93,8 @@ async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
     return Previews(int(time.time() * 1000), rows)
 
 
-@method("sessions.resolve", ResolveParams, Resolved, scope=READ)
-async def sessions_resolve(call: Call, params: ResolveParams) -> Resolved:
+@method("sessions.resolve", ResolveParams, SessionResolved, scope=READ)
+async def sessions_resolve(call: Call, params: ResolveParams) -> SessionResolved:
     """The canonical key of a session that is there, by its key, its id, its label, or the short id of an address."""
     conversations = call.core.conversations
     await stored(conversations.ready())
@@ -116,16 +116,16 @@ async def sessions_resolve(call: Call, params: ResolveParams) -> Resolved:
     elif params.short_id is not None:
         several = await with_short_id(call, params.short_id, params.agent_id)
         if len(several) > 1:
-            return Resolved(False, candidates=[{"key": each.key, "agentId": each.agent} for each in several])
+            return SessionResolved(False, candidates=[{"key": each.key, "agentId": each.agent} for each in several])
         found = next(iter(several), None)
         missing = f"No session found: {cut(params.short_id)}"
     else:
         raise RpcError("Either key, sessionId, label, shortId, or reference is required")
     if found is None:
         if params.allow_missing and call.peer.protocol >= 4:
-            return Resolved(False)
+            return SessionResolved(False)
         raise RpcError(missing)
-    return Resolved(True, found.key, found.agent if call.peer.protocol >= 4 else UNSET)
+    return SessionResolved(True, found.key, found.agent if call.peer.protocol >= 4 else UNSET)
 
 
 async def with_short_id(call: Call, short: str, agent: str | None) -> list[Session]:
@@ -148,7 +148,7 @@ def progress_card_get(call: Call, params: BranchesParams) -> ProgressCard:
     return ProgressCard(None)
 
 
-def _item(row: Row, most: int) -> dict[str, Any] | None:
+def _item(row: MessageRow, most: int) -> dict[str, Any] | None:
     """A message in short: `role` user, assistant or tool; None for one without words."""
     role = {"toolResult": "tool"}.get(row.message.get("role") or "", row.message.get("role") or "other")
     text = text_of(row.message).strip()

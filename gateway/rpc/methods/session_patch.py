@@ -61,7 +61,7 @@ _ABSENT = ("contextWindow", "permissionMode", "sandboxMode", "nativeRuntimeConse
 """Of OpenClaw's settings, those of which nothing is here that could be set."""
 
 
-class PatchParams(Params, frozen=True, kw_only=True):
+class SessionPatchParams(Params, frozen=True, kw_only=True):
     """null clears what it names."""
 
     key: Key
@@ -118,8 +118,8 @@ class Patched(Struct, rename="camel"):
     resolved: dict[str, Any] | UnsetType = UNSET
 
 
-@method("sessions.patch", PatchParams, Patched, scope=WRITE, old_scope=ADMIN)
-async def sessions_patch(call: Call, params: PatchParams) -> Patched:
+@method("sessions.patch", SessionPatchParams, Patched, scope=WRITE, old_scope=ADMIN)
+async def sessions_patch(call: Call, params: SessionPatchParams) -> Patched:
     """Set what a session is called, which model it has and how that answers; the session is made if there is none.
 
     Protocol 4 lets whoever may write name, sort and archive sessions and choose model and thinking; the rest, and all
@@ -149,7 +149,7 @@ def require(call: Call, scope: Scope) -> None:
         raise RpcError(error)
 
 
-def _asked(params: PatchParams) -> dict[str, Any]:
+def _asked(params: SessionPatchParams) -> dict[str, Any]:
     """What the client sets, by its wire name."""
     return {
         field.encode_name: value
@@ -207,7 +207,7 @@ def _model(call: Call, key: str, value: str) -> str:
     return str(models.parse(call.core.tree, "model", value, agent))
 
 
-async def _may_archive(call: Call, key: str, params: PatchParams) -> None:
+async def _may_archive(call: Call, key: str, params: SessionPatchParams) -> None:
     """A main session stays, and what is archived does nothing any more."""
     conversations = call.core.conversations
     if key == catalog.main_session(call.core.tree, conversations.agent(key)) or key == catalog.GLOBAL:

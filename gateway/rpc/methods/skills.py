@@ -56,7 +56,7 @@ class SearchParams(Params, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=100)] | None = None
 
 
-class Found(Struct):
+class SkillsFound(Struct):
     results: list[dict[str, Any]]
 
 
@@ -83,7 +83,7 @@ def skills_proposals_list(call: Call, params: ProposalsParams) -> Proposals:
     return Proposals("openclaw.skill-workshop.proposals-manifest.v1", _NEVER, [], [])
 
 
-@method("skills.search", SearchParams, Found, scope=READ, since=4)
-def skills_search(call: Call, params: SearchParams) -> Found:
+@method("skills.search", SearchParams, SkillsFound, scope=READ, since=4)
+def skills_search(call: Call, params: SearchParams) -> SkillsFound:
     """Skills in a public registry: this gateway asks none, so it finds none."""
-    return Found([])
+    return SkillsFound([])

@@ -22,7 +22,7 @@ class TasksParams(Params, frozen=True):
     sort_by: Literal["updatedAt", "endedAt"] | None = None
 
 
-class Tasks(Struct):
+class TaskList(Struct):
     tasks: list[dict[str, Any]]
 
 
@@ -60,10 +60,10 @@ class Worktrees(Struct):
     worktrees: list[dict[str, Any]]
 
 
-@method("tasks.list", TasksParams, Tasks, scope=READ, since=4)
-def tasks_list(call: Call, params: TasksParams) -> Tasks:
+@method("tasks.list", TasksParams, TaskList, scope=READ, since=4)
+def tasks_list(call: Call, params: TasksParams) -> TaskList:
     """Tasks that agents were given, done or not: none, whatever the filter."""
-    return Tasks([])
+    return TaskList([])
 
 
 @method("artifacts.list", ArtifactsParams, Artifacts, scope=READ, since=4)

@@ -29,7 +29,7 @@ class Head(Struct, frozen=True, rename="camel"):
     first_kept_entry_id: str | None = None
 
 
-class Place(Struct, frozen=True, gc=False):
+class EventPlace(Struct, frozen=True, gc=False):
     """An event without its text, of which there may be gigabytes."""
 
     kind: str
@@ -45,7 +45,7 @@ class Place(Struct, frozen=True, gc=False):
 class Step(Struct, frozen=True):
     """A message of the conversation, or the summary of what is before it."""
 
-    place: Place
+    place: EventPlace
     summary: bool = False
 
 
@@ -53,7 +53,7 @@ class Tree:
     """Takes events in the order in which they were written."""
 
     def __init__(self) -> None:
-        self.places: list[Place] = []
+        self.places: list[EventPlace] = []
         self._numbers: dict[str, int] = {}
 
     def add(self, head: Head, at: int, size: int) -> None:
@@ -61,11 +61,11 @@ class Tree:
         parent = -1 if head.parent_id is None else self._numbers.get(head.parent_id or "", last)
         if head.id is not None:
             self._numbers[head.id] = len(self.places)
-        self.places.append(Place(head.type, head.id, parent, head.first_kept_entry_id, at, size))
+        self.places.append(EventPlace(head.type, head.id, parent, head.first_kept_entry_id, at, size))
 
-    def branch(self) -> list[Place]:
+    def branch(self) -> list[EventPlace]:
         """The one that ends at the last event, from its beginning."""
-        found, number = list[Place](), len(self.places) - 1
+        found, number = list[EventPlace](), len(self.places) - 1
         while number >= 0:
             found.append(self.places[number])
             number = self.places[number].parent
@@ -77,7 +77,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 decode_head = msgspec.json.Decoder(Head).decode
 
 
-def steps(branch: Sequence[Place]) -> list[Step]:
+def steps(branch: Sequence[EventPlace]) -> list[Step]:
     """What was said since the last reset, with the last summary before the first message that it does not stand for."""
     begin = 0
     compaction: int | None = None
@@ -96,5 +96,5 @@ def steps(branch: Sequence[Place]) -> list[Step]:
     return found
 
 
-def _number_of(id: str | None, branch: Sequence[Place], otherwise: int) -> int:
+def _number_of(id: str | None, branch: Sequence[EventPlace], otherwise: int) -> int:
     return next((number for number, place in enumerate(branch) if place.id == id and id is not None), otherwise)

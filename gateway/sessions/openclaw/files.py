@@ -14,16 +14,16 @@ from typing import Any, BinaryIO
 import msgspec
 
 from gateway.link.messages import MAX_LINE
-from gateway.sessions.openclaw.chain import HEADER, MESSAGE, NEWEST, UNREADABLE, Place, Tree, decode_head
+from gateway.sessions.openclaw.chain import HEADER, MESSAGE, NEWEST, UNREADABLE, EventPlace, Tree, decode_head
 from gateway.sessions.openclaw.entry import moment
-from gateway.sessions.openclaw.transcript import Candidate, Nothing, Refusal, Transcript, Unreadable
+from gateway.sessions.openclaw.transcript import Candidate, Nothing, Transcript, UnlistedAgent, UnreadableSession
 from gateway.text.unicode import well_formed_json
 
 INDEX = "sessions.json"
 _FILE_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
-def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
+def candidates(agent: str, folder: Path) -> Iterator[Candidate | UnlistedAgent]:
     """Those of one agent, whose folder this is."""
     index = folder / "sessions" / INDEX
     try:
@@ -31,10 +31,10 @@ def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
     except FileNotFoundError:
         return
     except (OSError, *UNREADABLE) as error:
-        yield Refusal(agent, f"{index}: {error}")
+        yield UnlistedAgent(agent, f"{index}: {error}")
         return
     if not isinstance(entries, dict):
-        yield Refusal(agent, f"{index}: it is no object")
+        yield UnlistedAgent(agent, f"{index}: it is no object")
         return
     for key, entry in entries.items():
         found: dict[str, Any] = entry if isinstance(entry, dict) else {}
@@ -56,14 +56,14 @@ def name(entry: dict[str, Any]) -> str | None:
 @contextmanager
 def _read(folder: Path, entry: dict[str, Any]) -> Iterator[Transcript]:
     if (file_name := name(entry)) is None:
-        raise Unreadable("its entry names no transcript")
+        raise UnreadableSession("its entry names no transcript")
     try:
         file = (folder / file_name).open("rb")
     except FileNotFoundError:
         yield Nothing()
         return
     except OSError as error:
-        raise Unreadable(f"{folder / file_name}: {error.strerror}") from error
+        raise UnreadableSession(f"{folder / file_name}: {error.strerror}") from error
     with file:
         yield _Lines(file)
 
@@ -76,7 +76,7 @@ class _Lines:
         tree = Tree()
         for at, line in _lines(file):
             self._add(tree, at, line)
-        self.branch: Sequence[Place] = tree.branch()
+        self.branch: Sequence[EventPlace] = tree.branch()
         messages = sum(place.kind == MESSAGE for place in tree.places)
         self.left_out["messages on other branches"] = messages - sum(place.kind == MESSAGE for place in self.branch)
 
@@ -94,9 +94,9 @@ class _Lines:
             return
         self.began = moment(head.timestamp)
         if isinstance(head.version, int) and head.version > NEWEST:
-            raise Unreadable(f"its transcript has version {head.version}; known are those up to {NEWEST}")
+            raise UnreadableSession(f"its transcript has version {head.version}; known are those up to {NEWEST}")
 
-    def text(self, place: Place) -> bytes:
+    def text(self, place: EventPlace) -> bytes:
         self._file.seek(place.at)
         return well_formed_json(self._file.read(place.size))
 

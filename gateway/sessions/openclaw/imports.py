@@ -27,7 +27,7 @@ from gateway.sessions import keys
 from gateway.sessions.openclaw import entry as reading
 from gateway.sessions.openclaw import files, tables
 from gateway.sessions.openclaw.chain import MESSAGE, UNREADABLE, steps
-from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
+from gateway.sessions.openclaw.transcript import Candidate, Transcript, UnlistedAgent, UnreadableSession
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.spending import Answer, note_once, spent_on
 from gateway.sessions.sqlite import StorageFailed, explain, form, visitor, writable
@@ -56,7 +56,7 @@ class Brought(Struct, frozen=True):
     messages: int
 
 
-class Report(Struct):
+class ImportReport(Struct):
     source: str
     dry_run: bool
     sessions: list[Brought] = []
@@ -77,20 +77,20 @@ class Naming(Struct, frozen=True):
 class Import:
     def __init__(self, source: Path, database: Path, naming: Naming, *, dry_run: bool = False) -> None:
         """`source`: OpenClaw's state folder."""
-        self.report = Report(str(source), dry_run)
+        self.report = ImportReport(str(source), dry_run)
         self._source = source
         self._path = database
         self._naming = naming
         self._left_out = Counter[str]()
 
-    def run(self, told: Callable[[str], None] = lambda key: None) -> Report:
+    def run(self, told: Callable[[str], None] = lambda key: None) -> ImportReport:
         """`told` hears each session's key before it is read. Raises StorageFailed; GatewayError without a source."""
         if not (self._source / "agents").is_dir():
             raise GatewayError(f"{self._source} is no state folder of OpenClaw's: it has no agents")
         try:
             with self._database() as database:
                 for found in self._candidates():
-                    if isinstance(found, Refusal):
+                    if isinstance(found, UnlistedAgent):
                         self._skip(found.agent, None, found.why)
                     else:
                         told(found.key)
@@ -106,10 +106,10 @@ class Import:
         try:
             key = keys.canonical(found.key, found.agent, self._naming.main_key, self._naming.scope)
             if self._is_here(key, database):
-                raise Unreadable(HERE)
+                raise UnreadableSession(HERE)
             with found.read() as transcript:
                 self._bring(key, found, transcript, database)
-        except (keys.BadKey, Unreadable) as error:
+        except (keys.BadKey, UnreadableSession) as error:
             self._skip(found.agent, found.key, str(error))
 
     def _bring(self, key: str, found: Candidate, transcript: Transcript, database: sqlite3.Connection | None) -> None:
@@ -123,7 +123,7 @@ class Import:
                 for id, message, size in messages:
                     writing.add(id, message, size)
                 count = writing.finish(found.entry, transcript.began, left_out)
-            except Unreadable:
+            except UnreadableSession:
                 writing.forget()
                 raise
         self.report.sessions.append(Brought(key, count))
@@ -140,13 +140,13 @@ class Import:
 
     # -- from and into what --------------------------------------------------------------------------------------------
 
-    def _candidates(self) -> Iterator[Candidate | Refusal]:
+    def _candidates(self) -> Iterator[Candidate | UnlistedAgent]:
         """Of each agent the newer form first: where both are there, the older is what was before."""
         for folder in sorted((self._source / "agents").iterdir()):
             if not folder.is_dir():
                 continue
             if not keys.AGENT_ID.fullmatch(folder.name):
-                yield Refusal(folder.name, "its name is no agent's id")
+                yield UnlistedAgent(folder.name, "its name is no agent's id")
                 continue
             yield from tables.candidates(folder.name, folder)
             known: list[str | None] = []
@@ -207,7 +207,7 @@ class _Writing:
             if added:
                 note_once(self._spent, self._database)
         if not added:
-            raise Unreadable(HERE)
+            raise UnreadableSession(HERE)
         return self._count
 
     def forget(self) -> None:

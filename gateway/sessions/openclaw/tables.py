@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, Place, Tree, decode_head
+from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, EventPlace, Tree, decode_head
 from gateway.sessions.openclaw.entry import moment
-from gateway.sessions.openclaw.transcript import Candidate, Refusal, Transcript, Unreadable
+from gateway.sessions.openclaw.transcript import Candidate, Transcript, UnlistedAgent, UnreadableSession
 from gateway.sessions.openclaw.zstd import NoZstd, decompress
 from gateway.sessions.sqlite import explain, foreign
 from gateway.text.unicode import well_formed_json
@@ -30,7 +30,7 @@ _INDEXED = "SELECT 1 FROM session_transcript_index_state WHERE session_id = ? AN
 _COLD = "SELECT 1 FROM session_transcript_cold_archives WHERE session_id = ?"
 
 
-def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
+def candidates(agent: str, folder: Path) -> Iterator[Candidate | UnlistedAgent]:
     """Those of one agent, whose folder this is; each must be read before the next one is asked for."""
     path = folder / "agent" / FILE
     if not path.exists():
@@ -43,7 +43,7 @@ def candidates(agent: str, folder: Path) -> Iterator[Candidate | Refusal]:
                 entry = _object(text) | {"sessionId": id}
                 yield Candidate(agent, key, entry, partial(_read, database, id))
     except sqlite3.Error as error:
-        yield Refusal(agent, f"{path}: {explain(error)}")
+        yield UnlistedAgent(agent, f"{path}: {explain(error)}")
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -67,12 +67,12 @@ class _Events:
         self._id = id
         try:
             if database.execute(_COLD, (id,)).fetchone() is not None:
-                raise Unreadable("its transcript is in OpenClaw's cold archive; open it there once")
+                raise UnreadableSession("its transcript is in OpenClaw's cold archive; open it there once")
             self.branch = self._branch()
         except sqlite3.Error as error:
-            raise Unreadable(explain(error)) from error
+            raise UnreadableSession(explain(error)) from error
 
-    def _branch(self) -> Sequence[Place]:
+    def _branch(self) -> Sequence[EventPlace]:
         """As OpenClaw has found it, or, where it has not yet, as it would."""
         indexed = self._database.execute(_INDEXED, (self._id,)).fetchone() is not None
         tree = Tree()
@@ -88,11 +88,11 @@ class _Events:
                 tree.add(head, seq, 0)
         return tree.places if indexed else tree.branch()
 
-    def text(self, place: Place) -> bytes:
+    def text(self, place: EventPlace) -> bytes:
         try:
             return self._text(place.at)
         except sqlite3.Error as error:
-            raise Unreadable(explain(error)) from error
+            raise UnreadableSession(explain(error)) from error
 
     def _text(self, seq: int) -> bytes:
         text, compressed, size = self._database.execute(_EVENT, (self._id, seq)).fetchone()
@@ -101,4 +101,4 @@ class _Events:
         try:
             return well_formed_json(decompress(compressed, min(int(size), MAX_EVENT)))
         except (NoZstd, ValueError) as error:
-            raise Unreadable(f"a message of it is {error}") from error
+            raise UnreadableSession(f"a message of it is {error}") from error

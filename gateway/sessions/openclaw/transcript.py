@@ -5,21 +5,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.sessions.openclaw.chain import Place
+from gateway.sessions.openclaw.chain import EventPlace
 
 
-class Unreadable(Exception):
+class UnreadableSession(Exception):
     """A session, or an agent's sessions, that cannot be brought along; `str()` says why."""
 
 
 class Transcript(Protocol):
     began: int
     """Milliseconds since 1970; 0 if it does not say."""
-    branch: Sequence[Place]
+    branch: Sequence[EventPlace]
     left_out: dict[str, int]
     """What is not on the branch, counted."""
 
-    def text(self, place: Place) -> bytes:
+    def text(self, place: EventPlace) -> bytes:
         """The JSON of an event. Raises Unreadable."""
         ...
 
@@ -35,7 +35,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class UnlistedAgent:
     """Sessions of an agent that cannot even be listed."""
 
     agent: str
@@ -47,8 +47,8 @@ class Nothing:
     """A session without a transcript."""
 
     began: int = 0
-    branch: Sequence[Place] = ()
+    branch: Sequence[EventPlace] = ()
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def text(self, place: Place) -> bytes:
-        raise Unreadable("it has no transcript")
+    def text(self, place: EventPlace) -> bytes:
+        raise UnreadableSession("it has no transcript")

@@ -41,12 +41,12 @@ class Error(Struct, frozen=True, omit_defaults=True):
     code: str | None = None
 
 
-class Failed(Struct, frozen=True):
+class CompletionFailed(Struct, frozen=True):
     error: Error
 
 
 def error(message: str, type: str, code: str | None = None) -> bytes:
-    return msgspec.json.encode(Failed(Error(message, type, code)))
+    return msgspec.json.encode(CompletionFailed(Error(message, type, code)))
 
 
 def failure(run: Run | None) -> tuple[int, Error]:
@@ -106,7 +106,7 @@ def event(what: Any) -> bytes:
 
 def broken(why: Error) -> bytes:
     """The end of a stream that is not one of the answer's."""
-    return event(Failed(why)) + DONE
+    return event(CompletionFailed(why)) + DONE
 
 
 def model(id: str, owner: str) -> bytes:

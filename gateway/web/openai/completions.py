@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.rpc.core import Core
-from gateway.runs.following import BEGINNING, Broken, Place, Reader
+from gateway.runs.following import BEGINNING, Broken, Cursor, Reader
 from gateway.serving.answering import EXTENSION, Answering
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Request
+from gateway.sessions.records import RunRequest
 from gateway.sessions.transactions import QueueFull, SendDenied
 from gateway.web.openai import retries
 from gateway.web.openai.answers import (
@@ -38,7 +38,7 @@ from gateway.web.openai.answers import (
     error,
     failure,
 )
-from gateway.web.openai.requests import Refused, decode, fingerprint, prompt
+from gateway.web.openai.requests import BadRequest, decode, fingerprint, prompt
 from gateway.web.openai.targets import DEFAULTS, target
 
 log = logging.getLogger("gateway.http")
@@ -78,7 +78,7 @@ class Going(Struct):
     """What the same request again is known by, of a client that asks again on its own."""
     said: bool = False
     """Whether a stream has said something."""
-    place: Place = BEGINNING
+    place: Cursor = BEGINNING
 
 
 def is_resumed(scope: Scope) -> bool:
@@ -96,7 +96,7 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
             going = await _accept(core, Headers(scope=scope), await _body(receive))
     except _Gone:
         return
-    except Refused as refusal:
+    except BadRequest as refusal:
         answer = _refusal(400, str(refusal), INVALID)
     except _Denied as denied:
         answer = denied.answer
@@ -143,7 +143,7 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     whom = target(core, headers, named, None if asked.user is None else str(asked.user))
     what = prompt(asked, int(time.time() * 1000))
     mark = fingerprint(what, whom.agent, whom.model, whom.session if whom.keeps else None)
-    request = Request(
+    request = RunRequest(
         what.prompt,
         model=whom.model,
         system=what.system,
@@ -172,7 +172,7 @@ def _run_id(headers: Headers) -> str:
     if key is None:
         return f"{ID}{uuid.uuid4()}"
     if not 0 < len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
-        raise Refused(f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters")
+        raise BadRequest(f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters")
     return key
 
 

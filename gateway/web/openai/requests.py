@@ -39,7 +39,7 @@ _WHOLE = ("n", "max_tokens", "max_completion_tokens", "seed")
 _SPACE = re.compile(r"\s+")
 
 
-class Refused(Exception):
+class BadRequest(Exception):
     """`str()` tells the client what to change."""
 
 
@@ -64,7 +64,7 @@ class Called(Struct):
     id: str = ""
 
 
-class Said(Struct):
+class ChatMessage(Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part | str] | None = None
     name: str | None = None
@@ -80,11 +80,11 @@ class Format(Struct):
     type: str
 
 
-class Asked(Struct):
+class CompletionRequest(Struct):
     """A request for a chat completion. Fields that are not here are not looked at."""
 
     model: str | None = None
-    messages: list[Said] | None = None
+    messages: list[ChatMessage] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | int | None = None
@@ -113,36 +113,36 @@ class Prompt(Struct, frozen=True):
     context: list[Message]
 
 
-def decode(body: bytes) -> Asked:
+def decode(body: bytes) -> CompletionRequest:
     """Raises Refused. Half a character is taken as U+FFFD, as Node does it."""
     try:
         asked = _decoder.decode(well_formed_json(body))
     except msgspec.ValidationError as error:
         # That a whole number may be written as 5.0 is not what a client must be told.
-        raise Refused(f"Invalid request body: {explain(error).replace('integer or number', 'integer')}") from None
+        raise BadRequest(f"Invalid request body: {explain(error).replace('integer or number', 'integer')}") from None
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise Refused("Invalid request body: it must be JSON in UTF-8") from None
+        raise BadRequest("Invalid request body: it must be JSON in UTF-8") from None
     for name in _WHOLE:
         value = getattr(asked, name)
         if isinstance(value, float) and not value.is_integer():
-            raise Refused(f"Invalid request body: at /{name}: must be integer or null")
+            raise BadRequest(f"Invalid request body: at /{name}: must be integer or null")
     if asked.n not in (None, 1):
-        raise Refused("`n` must be 1: a request gets one answer; ask again for another one")
+        raise BadRequest("`n` must be 1: a request gets one answer; ask again for another one")
     for limit in ("max_tokens", "max_completion_tokens"):
         value = getattr(asked, limit)
         if value is not None and value != NO_LIMIT and not 1 <= value < 2**53:
-            raise Refused(f"Invalid request body: at /{limit}: must be >= 1; leave it out for no limit")
+            raise BadRequest(f"Invalid request body: at /{limit}: must be >= 1; leave it out for no limit")
     if (asked.tools or asked.functions) and asked.tool_choice != "none":
-        raise Refused("`tools` of a client cannot be called: an agent has the tools of the gateway's config")
+        raise BadRequest("`tools` of a client cannot be called: an agent has the tools of the gateway's config")
     if asked.response_format is not None and asked.response_format.type != "text":
-        raise Refused(f"`response_format` {cut(asked.response_format.type)} is not supported, only text is")
+        raise BadRequest(f"`response_format` {cut(asked.response_format.type)} is not supported, only text is")
     return asked
 
 
-_decoder = msgspec.json.Decoder(Asked)
+_decoder = msgspec.json.Decoder(CompletionRequest)
 
 
-def prompt(asked: Asked, now: int) -> Prompt:
+def prompt(asked: CompletionRequest, now: int) -> Prompt:
     """`now`: milliseconds since 1970, of the messages. Raises Refused."""
     messages = asked.messages or []
     active = max((at for at, each in enumerate(messages) if _is_turn(each)), default=-1)
@@ -152,9 +152,9 @@ def prompt(asked: Asked, now: int) -> Prompt:
     if begun.strip():
         system.append(f"{GO_ON}\n{begun}")
     if active < 0 or not said[-1]["content"]:
-        raise Refused("Missing user message in `messages`.")
+        raise BadRequest("Missing user message in `messages`.")
     if sum(block["type"] == "image" for each in said for block in each["content"]) > MAX_IMAGES:
-        raise Refused(f"Too many image_url parts: at most {MAX_IMAGES}")
+        raise BadRequest(f"Too many image_url parts: at most {MAX_IMAGES}")
     return Prompt("\n\n".join(system), said[-1], [each for each in said[:-1] if each["content"]])
 
 
@@ -164,11 +164,11 @@ def fingerprint(asked: Prompt, *more: str | None) -> str:
     return hashlib.sha256(msgspec.json.encode((asked.system, said, more))).hexdigest()[:32]
 
 
-def _is_turn(said: Said) -> bool:
+def _is_turn(said: ChatMessage) -> bool:
     return said.role in ("user", "tool", "function")
 
 
-def _message(said: Said, now: int) -> Message:
+def _message(said: ChatMessage, now: int) -> Message:
     text = _text(said)
     calls = [f"tool_call id={each.id} name={each.function.name} arguments={_arguments(each)}" for each in _calls(said)]
     text = "\n".join(part for part in (text, *calls) if part.strip())
@@ -178,11 +178,11 @@ def _message(said: Said, now: int) -> Message:
     content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
     images = [_image(part.image_url) for part in _parts(said) if part.type == "image_url"]
     if images and said.role != "user":
-        raise Refused("image_url parts are taken of messages of the user only")
+        raise BadRequest("image_url parts are taken of messages of the user only")
     return {"role": "assistant" if said.role == "assistant" else "user", "content": content + images, "timestamp": now}
 
 
-def _text(said: Said) -> str:
+def _text(said: ChatMessage) -> str:
     if isinstance(said.content, str):
         return said.content
     texts: list[str] = []
@@ -193,16 +193,16 @@ def _text(said: Said) -> str:
             case "image_url":
                 continue
             case other if said.role != "assistant":  # what an assistant has thought or called before may be anything
-                raise Refused(f"content parts of type {cut(other)} are not supported, only text and image_url are")
+                raise BadRequest(f"content parts of type {cut(other)} are not supported, only text and image_url are")
     return "\n".join(filter(None, texts))
 
 
-def _parts(said: Said) -> Sequence[Part]:
+def _parts(said: ChatMessage) -> Sequence[Part]:
     parts = said.content if isinstance(said.content, list) else ()
     return [Part("text", part) if isinstance(part, str) else part for part in parts]
 
 
-def _calls(said: Said) -> Sequence[Called]:
+def _calls(said: ChatMessage) -> Sequence[Called]:
     return said.tool_calls or () if said.role == "assistant" else ()
 
 
@@ -214,23 +214,25 @@ def _arguments(called: Called) -> str:
 def _image(given: Url | str | None) -> dict[str, Any]:
     url = (given.url if isinstance(given, Url) else given or "").strip()
     if url.lower().startswith(("http:", "https:")):
-        raise Refused(
+        raise BadRequest(
             "Images are not fetched from the web: send an image_url with a data URL (data:image/png;base64,…)"
         )
     head, _, data = url.partition(",")
     kind, *more = head.removeprefix("data:").lower().split(";") if head.startswith("data:") else ("",)
     if "base64" not in more:
-        raise Refused("Invalid image_url content in `messages`: not a data URL in base64")
+        raise BadRequest("Invalid image_url content in `messages`: not a data URL in base64")
     kind = NAMES.get(kind, kind)
     if kind not in IMAGES:
-        raise Refused(f"Images of type {cut(kind) or 'unknown'} are not supported: {', '.join(IMAGES)} are")
+        raise BadRequest(f"Images of type {cut(kind) or 'unknown'} are not supported: {', '.join(IMAGES)} are")
     data = _plain_base64(data)
     try:
         size = len(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError):
-        raise Refused("Invalid image_url content in `messages`: not base64") from None
+        raise BadRequest("Invalid image_url content in `messages`: not base64") from None
     if not 0 < size <= MAX_IMAGE:
-        raise Refused(f"An image has {size} bytes, and at most {MAX_IMAGE} are taken" if size else "An image is empty")
+        raise BadRequest(
+            f"An image has {size} bytes, and at most {MAX_IMAGE} are taken" if size else "An image is empty"
+        )
     return {"type": "image", "data": data, "mimeType": kind}
 
 

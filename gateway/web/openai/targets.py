@@ -12,7 +12,7 @@ from gateway.config.untyped import Unusable
 from gateway.protocol.params import cut
 from gateway.rpc.core import Core
 from gateway.sessions.keys import BadKey
-from gateway.web.openai.requests import Refused
+from gateway.web.openai.requests import BadRequest
 
 DEFAULTS = ("openclaw", "openclaw/default")
 INVALID_MODEL = "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`."
@@ -23,7 +23,7 @@ _RESERVED = re.compile(r"(agent:[^:]*:)?(subagent|cron|acp):", re.I)
 
 
 @dataclass(frozen=True)
-class Target:
+class RunTarget:
     agent: str
     model: str | None
     """`provider/model`, where another one is wanted than the agent's."""
@@ -32,7 +32,7 @@ class Target:
     """Whether the session stays, with what is said in it."""
 
 
-def target(core: Core, headers: Headers, model: str, user: str | None) -> Target:
+def target(core: Core, headers: Headers, model: str, user: str | None) -> RunTarget:
     """Raises Refused."""
     named, wanted = _named(core, model)
     named = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or named
@@ -42,7 +42,7 @@ def target(core: Core, headers: Headers, model: str, user: str | None) -> Target
         session = _session(core, asked, agent)
         owner = core.conversations.agent(session)
         if named and owner != agent:
-            raise Refused(f"`x-openclaw-session-key` names a session of agent '{cut(owner)}'.")
+            raise BadRequest(f"`x-openclaw-session-key` names a session of agent '{cut(owner)}'.")
         agent = owner
     else:
         session = _key(core, f"agent:{agent}:" + (f"openai-user:{user}" if user else f"openai:{uuid.uuid4()}"))
@@ -51,8 +51,8 @@ def target(core: Core, headers: Headers, model: str, user: str | None) -> Target
         try:
             models.chain(core.tree, core.env, agent, wanted)
         except Unusable as error:
-            raise Refused(f"Invalid model: {error}") from None
-    return Target(agent, wanted, session, keeps=bool(asked or user))
+            raise BadRequest(f"Invalid model: {error}") from None
+    return RunTarget(agent, wanted, session, keeps=bool(asked or user))
 
 
 def names(core: Core) -> list[tuple[str, str]]:
@@ -71,7 +71,7 @@ def _named(core: Core, model: str) -> tuple[str | None, str | None]:
         return found[1], None
     if name in (each for each, _ in names(core)):
         return None, name
-    raise Refused(INVALID_MODEL)
+    raise BadRequest(INVALID_MODEL)
 
 
 def _known(tree: dict[str, Any], id: str) -> str:
@@ -81,13 +81,13 @@ def _known(tree: dict[str, Any], id: str) -> str:
     if id.lower() == catalog.MAIN:
         return catalog.default_id(tree)  # so clients name the agent that is always there
     known = ", ".join(each.id for each in catalog.agents(tree)[:MAX_NAMED])
-    raise Refused(f"Unknown agent '{cut(id)}'. This gateway has: {known}.")
+    raise BadRequest(f"Unknown agent '{cut(id)}'. This gateway has: {known}.")
 
 
 def _session(core: Core, asked: str, agent: str) -> str:
     """A key without an agent's name is one of `agent`'s."""
     if _RESERVED.match(asked):
-        raise Refused("`x-openclaw-session-key` cannot use reserved internal session namespaces.")
+        raise BadRequest("`x-openclaw-session-key` cannot use reserved internal session namespaces.")
     whole = asked.lower().startswith("agent:") or agent == catalog.default_id(core.tree)
     return _key(core, asked if whole else f"agent:{agent}:{asked}")
 
@@ -96,4 +96,4 @@ def _key(core: Core, text: str) -> str:
     try:
         return core.conversations.key(text)
     except BadKey as error:
-        raise Refused(f"Invalid session: {error}") from None
+        raise BadRequest(f"Invalid session: {error}") from None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.agent.mcp import idle as module
-from gateway.agent.mcp.idle import MAX_TOLD, Behind
+from gateway.agent.mcp.idle import MAX_TOLD, IdleServers
 
 
 class Closing:
@@ -23,15 +23,15 @@ class Closing:
         self.ended.set()
 
 
-def play(scene: Callable[[Behind], Awaitable[None]]) -> None:
+def play(scene: Callable[[IdleServers], Awaitable[None]]) -> None:
     async def run() -> None:
-        await scene(Behind())
+        await scene(IdleServers())
 
     asyncio.run(asyncio.wait_for(run(), 10))
 
 
 def test_what_is_kept_can_be_taken_once() -> None:
-    async def scene(behind: Behind) -> None:
+    async def scene(behind: IdleServers) -> None:
         server = Closing()
         behind.keep(("c", "s"), server)
         assert behind.take(("c", "t")) is None and behind.take(("d", "s")) is None
@@ -43,7 +43,7 @@ def test_what_is_kept_can_be_taken_once() -> None:
 
 
 def test_another_one_takes_its_place() -> None:
-    async def scene(behind: Behind) -> None:
+    async def scene(behind: IdleServers) -> None:
         first, second = Closing(), Closing()
         behind.keep(("c", "s"), first)
         behind.keep(("c", "s"), second)
@@ -56,7 +56,7 @@ def test_another_one_takes_its_place() -> None:
 def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KEPT", 2)
 
-    async def scene(behind: Behind) -> None:
+    async def scene(behind: IdleServers) -> None:
         servers = [Closing() for _ in range(3)]
         behind.keep(("c", "0"), servers[0])
         behind.keep(("c", "1"), servers[1])
@@ -75,7 +75,7 @@ def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatc
 def test_what_nobody_takes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.01)
 
-    async def scene(behind: Behind) -> None:
+    async def scene(behind: IdleServers) -> None:
         kept, taken = Closing(), Closing()
         behind.keep(("c", "s"), kept)
         behind.keep(("c", "t"), taken)
@@ -87,7 +87,7 @@ def test_what_nobody_takes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_leaves_waits_for_the_end_of_all() -> None:
-    async def scene(behind: Behind) -> None:
+    async def scene(behind: IdleServers) -> None:
         kept, ending = Closing(), Closing()
         behind.keep(("c", "s"), kept)
         behind.end(ending.close())
@@ -99,13 +99,13 @@ def test_who_leaves_waits_for_the_end_of_all() -> None:
 
 
 def test_a_sentence_is_new_once_in_a_conversation() -> None:
-    behind = Behind()
+    behind = IdleServers()
     found = [behind.is_new(*each) for each in (("c", "x"), ("c", "x"), ("d", "x"), ("c", "y"), ("", "x"), ("", "x"))]
     assert found == [True, False, True, True, True, True]
 
 
 def test_what_was_said_is_known_up_to_a_bound() -> None:
-    behind = Behind()
+    behind = IdleServers()
     for number in range(MAX_TOLD):
         behind.is_new("c", str(number))
     assert not behind.is_new("c", "0")

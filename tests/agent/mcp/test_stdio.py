@@ -37,7 +37,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 async def conversation(server: Server, workspace: str | None = None) -> tuple[list[Any], list[str]]:
     """Everything that a server says until it ends, on stdout and on stderr."""
-    words = stdio.Said()
+    words = stdio.ServerOutput()
     async with stdio.connect(server, workspace, words) as (incoming, _):
         return [message async for message in incoming], words
 
@@ -49,7 +49,7 @@ async def until_gone(*pids: int) -> None:
 
 def test_messages_go_there_and_back() -> None:
     async def test() -> None:
-        async with stdio.connect(Server("cat", command="cat"), None, stdio.Said()) as (incoming, outgoing):
+        async with stdio.connect(Server("cat", command="cat"), None, stdio.ServerOutput()) as (incoming, outgoing):
             await outgoing.send(PING)
             answer = await incoming.receive()
             assert isinstance(answer, SessionMessage) and answer.message == PING.message
@@ -169,7 +169,7 @@ def test_the_home_is_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_server_that_leaves_when_its_stdin_ends_is_not_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         script = "trap 'echo terminated >&2' TERM; cat; echo left by itself >&2; sleep 0.02"
-        words = stdio.Said()
+        words = stdio.ServerOutput()
         async with stdio.connect(shell(script), None, words):
             pass
         assert words == ["left by itself"]
@@ -185,7 +185,7 @@ async def pids_of(incoming: Any, words: list[str], count: int) -> list[int]:
 
 def test_what_a_server_leaves_behind_is_ended_with_it() -> None:
     async def test() -> None:
-        words = stdio.Said()
+        words = stdio.ServerOutput()
         script = "sleep 1000 & echo $! >&2; setsid sleep 1000 & echo $! >&2; echo $$ >&2; cat"
         async with stdio.connect(shell(script), None, words) as (incoming, _):
             pids = await pids_of(incoming, words, 3)
@@ -200,7 +200,7 @@ def test_what_a_server_leaves_behind_is_ended_with_it() -> None:
 )
 def test_a_server_that_ends_and_leaves_others_in_its_pipes_has_ended(end: str, how: str) -> None:
     async def test() -> None:
-        words = stdio.Said()
+        words = stdio.ServerOutput()
         async with stdio.connect(shell(f"sleep 1000 & echo $! >&2; {end}"), None, words) as (incoming, _):
             assert [message async for message in incoming] == []
             (child,) = await pids_of(incoming, words, 1)
@@ -223,7 +223,7 @@ def test_who_ignores_everything_is_killed(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(stdio, "TERM_S", 0.05)
 
     async def test() -> None:
-        words = stdio.Said()
+        words = stdio.ServerOutput()
         script = "trap '' TERM; sleep 1000 & echo $! >&2; echo $$ >&2; while :; do sleep 1000; done"
         async with stdio.connect(shell(script), None, words) as (incoming, _):
             pids = await pids_of(incoming, words, 2)
@@ -234,7 +234,7 @@ def test_who_ignores_everything_is_killed(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_server_that_is_stuck_in_writing_can_leave() -> None:
     async def test() -> None:
-        words = stdio.Said()
+        words = stdio.ServerOutput()
         async with stdio.connect(shell("yes '{}' | head -c 5000000; cat; echo left >&2; sleep 0.02"), None, words):
             await asyncio.sleep(0.05)
         assert words == ["left"]
@@ -244,7 +244,7 @@ def test_a_server_that_is_stuck_in_writing_can_leave() -> None:
 
 def test_an_abort_ends_the_process_all_the_same() -> None:
     async def test() -> None:
-        words = stdio.Said()
+        words = stdio.ServerOutput()
 
         async def hold() -> None:
             async with stdio.connect(shell("echo $$ >&2; cat"), None, words):
@@ -261,7 +261,7 @@ def test_an_abort_ends_the_process_all_the_same() -> None:
 
 def test_without_time_all_are_killed_at_once() -> None:
     async def test() -> None:
-        words = stdio.Said()
+        words = stdio.ServerOutput()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(stdio.connect(shell("trap '' TERM; echo $$ >&2; cat"), None, words))
             (pid,) = await pids_of(None, words, 1)

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from gateway.agent.mcp import stdio
 from gateway.agent.mcp import tools as module
-from gateway.agent.mcp.idle import Behind
+from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.mcp.tools import MAX_TOOLS, Toolbox
-from gateway.agent.turn.answer import Call
+from gateway.agent.turn.answer import ToolCall
 from gateway.agent.turn.failed import Secrets
 from gateway.agent.turn.results import Result
 from gateway.link.messages import MAX_TOOL_RESULT
@@ -37,8 +37,8 @@ def box(*words: str, name: str = "box", **more: Any) -> Server:
 
 
 @asynccontextmanager
-async def left() -> AsyncIterator[Behind]:
-    behind = Behind()
+async def left() -> AsyncIterator[IdleServers]:
+    behind = IdleServers()
     try:
         yield behind
     finally:
@@ -53,7 +53,7 @@ async def opened(*servers: Server, **more: Any) -> AsyncIterator[Toolbox]:
 
 @asynccontextmanager
 async def lent(
-    behind: Behind, *servers: Server, tool_ms: int = 10_000, workspace: str | None = None, conversation: str = ""
+    behind: IdleServers, *servers: Server, tool_ms: int = 10_000, workspace: str | None = None, conversation: str = ""
 ) -> AsyncIterator[Toolbox]:
     """For one run; what it leaves behind is the test's to end."""
     bounds = Bounds(tool_ms=tool_ms)
@@ -75,7 +75,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 async def call(toolbox: Toolbox, name: str, **args: Any) -> Result:
-    return await toolbox.call(Call("1", name, args), ECHO)
+    return await toolbox.call(ToolCall("1", name, args), ECHO)
 
 
 def test_tools_are_offered_under_the_names_of_their_servers_and_called() -> None:
@@ -103,7 +103,7 @@ def test_whatever_a_tool_gives_is_a_result() -> None:
             assert not refused.ok and "box__refuse failed: there is no tools/call" in refused.text
             nothing = await call(toolbox, "box__no")
             assert (nothing.ok, nothing.text) == (False, "There is no tool box__no.")
-            wrong = await toolbox.call(Call("1", "box__look", None), ECHO)
+            wrong = await toolbox.call(ToolCall("1", "box__look", None), ECHO)
             assert (wrong.ok, wrong.text) == (False, "The arguments for box__look are not a JSON object.")
 
     run(test)
@@ -182,7 +182,7 @@ def test_a_server_gets_none_of_our_descriptors_and_a_session_of_its_own(tmp_path
     run(test)
 
 
-async def count(behind: Behind, *servers: Server, conversation: str = "c", **more: Any) -> str:
+async def count(behind: IdleServers, *servers: Server, conversation: str = "c", **more: Any) -> str:
     """The answer of a server that counts how often it was asked."""
     async with lent(behind, *(servers or [box()]), conversation=conversation, **more) as toolbox:
         return (await call(toolbox, "box__count")).text
@@ -319,7 +319,7 @@ def test_what_is_excluded_is_neither_offered_nor_called(
         async with opened(Server("db", command="x", **limits)) as toolbox:
             assert [tool.name for tool in toolbox.offered(model)] == offered.split()
             for name in ("query", "admin_drop"):
-                result = await toolbox.call(Call("1", f"db__{name}", {}), model)
+                result = await toolbox.call(ToolCall("1", f"db__{name}", {}), model)
                 assert result.ok is (f"db__{name}" in offered.split())
             assert [f"db__{name}" for name in inside.called] == offered.split()
 
@@ -346,7 +346,7 @@ def test_of_too_many_tools_the_truth_is_told(monkeypatch: pytest.MonkeyPatch) ->
         )
         assert more.startswith("Of the 2 tools of the MCP server more the first 0 are used")
         async with opened(Server("odd", command="x")) as toolbox:
-            beyond = await toolbox.call(Call("1", "odd__tool_150", {}), ECHO)
+            beyond = await toolbox.call(ToolCall("1", "odd__tool_150", {}), ECHO)
             assert beyond.text == "There is no tool odd__tool_150."
         assert await told({"odd": inside["odd"]}, include=["tool_00*"]) == []
 

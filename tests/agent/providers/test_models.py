@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from gateway.agent.providers import providers, wire
-from gateway.agent.providers.models import Models
-from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.providers.models import ModelSource
+from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.source import Tool
 from gateway.link.messages import Failure, Text, Thinking, Usage
@@ -49,7 +49,7 @@ class Asked:
 
     def __init__(self, spec: Spec, system: str = "", tools: list[Tool] | None = None) -> None:
         self.notes: list[str] = []
-        self.models = Models(spec, system, lambda model: tools or [], Secrets(spec), self._note)
+        self.models = ModelSource(spec, system, lambda model: tools or [], Secrets(spec), self._note)
         self.model = spec.models[0]
         self.pieces: list[Text | Thinking] = []
         self.two = asyncio.Event()
@@ -171,7 +171,7 @@ def test_the_results_of_one_answer_are_told_together() -> None:
         asked = Asked(spec(model(provider, "anthropic-messages"), "!tool=look"), tools=[TOOL])
         await asked.ask()
         for number in ("call_1", "call_2"):
-            asked.models.add_result(Call(number, "box__look", {}), [{"type": "text", "text": number}], ok=False)
+            asked.models.add_result(ToolCall(number, "box__look", {}), [{"type": "text", "text": number}], ok=False)
         await asked.ask()
         last = provider.requests[-1].body["messages"][-1]
         assert last["role"] == "user" and [block["tool_use_id"] for block in last["content"]] == ["call_1", "call_2"]

@@ -14,7 +14,7 @@ from gateway.agent.providers import wire
 from gateway.agent.providers.pictures import TEXT_ONLY
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Usage
-from gateway.link.spec import Api, Bounds, Model, Spec, Tls, Way
+from gateway.link.spec import Api, Bounds, Model, Route, Spec, Tls
 from tests.agent.providers.test_dialects import ANSWERS, DIALECTS
 from tests.agent.providers.test_models import KEY, PATHS, TOOL, Asked, spec
 from tests.agent.script import Script
@@ -201,7 +201,7 @@ def test_compat_reaches_the_server() -> None:
 def test_a_provider_is_reached_through_its_own_proxy() -> None:
     async def test() -> None:
         async with Canned(answer([written("openai-completions")])) as proxy:
-            way = Way(proxy=proxy.url.replace("//", "//user:secret@"))
+            way = Route(proxy=proxy.url.replace("//", "//user:secret@"))
             model = Model("mock", "m1", "openai-completions", "http://provider.invalid/v1", KEY, way=way)
             assert (await Asked(spec(model, "x")).ask()).text == TEXT
             assert proxy.got[0].path == "http://provider.invalid/v1/chat/completions"
@@ -215,6 +215,6 @@ def test_a_provider_is_reached_through_its_own_proxy() -> None:
 def test_a_certificate_that_is_none_is_a_fault_of_the_config(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
     real = super(ssl.SSLContext, ssl.SSLContext).load_verify_locations
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", real)
-    model = Model("mock", "m1", "openai-completions", "https://h/v1", KEY, way=Way(tls=tls))
+    model = Model("mock", "m1", "openai-completions", "https://h/v1", KEY, way=Route(tls=tls))
     failed = asyncio.run(Asked(spec(model, "x")).fail())
     assert failed.failure.kind == "config" and not failed.failure.retryable, failed

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.agent.turn import answer
-from gateway.agent.turn.answer import Answer, Call, add, spell_usage
+from gateway.agent.turn.answer import Answer, ToolCall, add, spell_usage
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Usage
 from gateway.link.spec import Model
@@ -18,7 +18,7 @@ def test_pieces_of_one_kind_make_one_block_and_calls_come_last() -> None:
     said.add_text("b")
     said.add_thinking("hm")
     said.add_text("c")
-    said.calls = [Call("1", "t", {"x": 1}), Call("2", "t", None)]
+    said.calls = [ToolCall("1", "t", {"x": 1}), ToolCall("2", "t", None)]
     assert said.begun and said.text == "abc"
     assert said.message()["content"] == [
         {"type": "thinking", "thinking": "let me"},

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.agent.turn.answer import Answer
 from gateway.agent.window import measure
-from gateway.agent.window.measure import LESS, MAX_KNOWN, RESERVE, REST_S, Known, Measure, Recent, reserve
+from gateway.agent.window.measure import LESS, MAX_KNOWN, RESERVE, REST_S, LearnedLimits, Measure, Recent, reserve
 from gateway.link.messages import Usage
 from gateway.link.spec import Compaction, Model
 
@@ -12,8 +12,8 @@ MODEL = Model("mock", "m1", "openai-completions", context_window=10_000, max_tok
 
 
 @pytest.fixture(autouse=True)
-def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Known:
-    known = Known()
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> LearnedLimits:
+    known = LearnedLimits()
     monkeypatch.setattr(measure, "known", known)
     return known
 
@@ -26,7 +26,7 @@ def test_a_reserve_is_a_quarter_of_a_small_window() -> None:
     assert (reserve(8000), reserve(80_000), reserve(1_000_000)) == (2000, RESERVE, RESERVE)
 
 
-def test_the_smallest_bound_holds(nothing_known: Known) -> None:
+def test_the_smallest_bound_holds(nothing_known: LearnedLimits) -> None:
     assert Measure(Compaction()).limit(MODEL) == 10_000
     assert Measure(Compaction(window=5000)).limit(MODEL) == 5000
     nothing_known.learn(MODEL, 3000)
@@ -64,7 +64,9 @@ def test_a_request_that_is_too_small_says_nothing() -> None:
     assert of_run.scale(MODEL, [], 0) == 1.0
 
 
-def test_a_failed_summary_is_not_tried_again_for_a_while(nothing_known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_summary_is_not_tried_again_for_a_while(
+    nothing_known: LearnedLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1000.0
     monkeypatch.setattr(measure, "monotonic", lambda: now)
     assert not nothing_known.rests("c")

@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.agent.providers import wire
-from gateway.agent.turn.answer import Answer, Call
+from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.source import Tool
 from gateway.agent.window import measure, room
-from gateway.agent.window.measure import Known
+from gateway.agent.window.measure import LearnedLimits
 from gateway.link.messages import Said, Text, Waiting
 from gateway.link.spec import COMPACTION, Bounds, Compaction, Message, Model, Spec
 from tests.agent.provider import Provider, Window, count
@@ -23,7 +23,7 @@ LARGE = Tool("box__big", "Gives much.", {"type": "object"})
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    known = Known()
+    known = LearnedLimits()
     monkeypatch.setattr(measure, "known", known)
     monkeypatch.setattr(room, "known", known)
     yield
@@ -145,7 +145,7 @@ def test_large_results_of_this_run_are_cut_to_what_there_is_room_for(results: li
         told = await AskedInRoom(asked, [LARGE]).ask()
         (call,) = told.answer.calls
         for number, size in enumerate(results):
-            one = call if not number else Call(f"more{number}", call.name, {})
+            one = call if not number else ToolCall(f"more{number}", call.name, {})
             told.room.add_result(one, [{"type": "text", "text": "r" * size}], ok=True)
         assert (await told.ask()).text.startswith("The tool said: rrr")
         assert 1000 < count(provider.requests[-1].body) <= 4000

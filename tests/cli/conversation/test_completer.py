@@ -2,7 +2,7 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from gateway.cli.conversation.completer import KNOWN, Offers, mistyped
+from gateway.cli.conversation.completer import KNOWN, CommandCompleter, mistyped
 from gateway.conversations.slash import ALIASES, COMMANDS
 
 SESSIONS = ["agent:main:work", "work\u202e", "work\n", "work\x1b"]
@@ -10,7 +10,7 @@ SESSIONS = ["agent:main:work", "work\u202e", "work\n", "work\x1b"]
 
 def offered(text: str) -> list[str]:
     """The whole line after each completion."""
-    offers = Offers(
+    offers = CommandCompleter(
         {
             "model": lambda: ["openai/gpt", "builtin/echo"],
             "session": lambda: ["agent:main:work", "work\u202e", "work\n", "work\x1b"],

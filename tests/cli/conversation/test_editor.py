@@ -7,7 +7,7 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from gateway.cli.conversation.completer import Offers
+from gateway.cli.conversation.completer import CommandCompleter
 from gateway.cli.conversation.editor import Editor
 
 UP = "\x1b[A"
@@ -18,7 +18,7 @@ def typed(*keys: str) -> list[str | None]:
 
     async def read() -> list[str | None]:
         with create_pipe_input() as input:
-            editor = Editor(InMemoryHistory(["before"]), Offers({}), False, input, DummyOutput())
+            editor = Editor(InMemoryHistory(["before"]), CommandCompleter({}), False, input, DummyOutput())
             found: list[str | None] = []
             for each in keys:
                 input.send_text(each)

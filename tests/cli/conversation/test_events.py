@@ -1,17 +1,17 @@
 import msgspec
 import pytest
 
-from gateway.cli.conversation.events import Asked, Begun, Over, Piece, Row, Tool, Words, read_row
+from gateway.cli.conversation.events import Begun, Over, PastMessage, Piece, Question, ToolUse, Words, read_row
 
 
 @pytest.mark.parametrize(
     ("piece", "json"),
     [
         (Begun("r"), '{"event":"begin","run":"r"}'),
-        (Asked("r", "Why?"), '{"event":"question","run":"r","text":"Why?"}'),
+        (Question("r", "Why?"), '{"event":"question","run":"r","text":"Why?"}'),
         (Words("r", "é"), '{"event":"text","run":"r","text":"é"}'),
-        (Tool("r", "look", {"q": 1}), '{"event":"tool","run":"r","name":"look","args":{"q":1}}'),
-        (Tool("r", "look", error="no"), '{"event":"tool","run":"r","name":"look","error":"no"}'),
+        (ToolUse("r", "look", {"q": 1}), '{"event":"tool","run":"r","name":"look","args":{"q":1}}'),
+        (ToolUse("r", "look", error="no"), '{"event":"tool","run":"r","name":"look","error":"no"}'),
         (Over("r", "final", "So."), '{"event":"end","run":"r","state":"final","text":"So.","error":null}'),
     ],
 )
@@ -23,12 +23,12 @@ def test_a_message_as_the_history_has_it() -> None:
     content = [{"type": "text", "text": "a"}, {"type": "toolCall", "name": "look"}, {"type": "text", "text": "b"}]
     marks = {"id": "1", "runId": "r"}
     message = {"role": "assistant", "content": content, "stopReason": "toolUse", "__openclaw": marks}
-    assert read_row(message) == Row("assistant", "ab", "1", "r", "toolUse", tools=("look",))
-    assert read_row({"role": "user", "content": "hi"}) == Row("user", "hi")
-    assert read_row({"content": None, "__openclaw": 5}) == Row("", "")
+    assert read_row(message) == PastMessage("assistant", "ab", "1", "r", "toolUse", tools=("look",))
+    assert read_row({"role": "user", "content": "hi"}) == PastMessage("user", "hi")
+    assert read_row({"content": None, "__openclaw": 5}) == PastMessage("", "")
 
 
 def test_a_run_that_failed_before_it_had_any_words() -> None:
     words = [{"type": "text", "text": "no key"}]
     message = {"role": "assistant", "content": words, "stopReason": "error", "errorMessage": "no key"}
-    assert read_row(message) == Row("assistant", "", stop="error", error="no key")
+    assert read_row(message) == PastMessage("assistant", "", stop="error", error="no key")

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.cli.conversation.exchange import Exchange
 from gateway.client.client import CallFailed
-from gateway.client.reconnecting import Lasting
+from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 ACCEPTED: dict[str, Any] = {"payload": {"runId": "r", "status": "started"}}
@@ -20,7 +20,7 @@ def held(session: Session, *steps: str) -> str | None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             exchange = Exchange(line, session.key)
             holding = asyncio.ensure_future(exchange.hold("Why?", "high"))

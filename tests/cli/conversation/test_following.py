@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from gateway.cli.conversation import following as module
-from gateway.cli.conversation.events import Asked, Begun, Over, Piece, Words
-from gateway.cli.conversation.following import Following
+from gateway.cli.conversation.events import Begun, Over, Piece, Question, Words
+from gateway.cli.conversation.following import SessionFeed
 from gateway.cli.conversation.view import View
 from gateway.client.client import CallFailed
-from gateway.client.reconnecting import Lasting
+from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 
@@ -18,10 +18,10 @@ async def some(pieces: AsyncIterator[Piece], count: int) -> list[Piece]:
     return [await anext(pieces) for _ in range(count)]
 
 
-async def opened(make: Any, session: Session) -> tuple[Lasting, Following]:
-    line = Lasting(make, pauses=(0.0,))
+async def opened(make: Any, session: Session) -> tuple[ReconnectingClient, SessionFeed]:
+    line = ReconnectingClient(make, pauses=(0.0,))
     await line.open()
-    return line, Following(line, View(session.key))
+    return line, SessionFeed(line, View(session.key))
 
 
 def test_somebody_elses_question_and_its_answer() -> None:
@@ -35,7 +35,7 @@ def test_somebody_elses_question_and_its_answer() -> None:
             line, following = await opened(make, session)
             await line.call("ask")
             assert await some(following.pieces(), 5) == [
-                *(Asked("r", "Why?"), Begun("r"), Words("r", "So"), Words("r", ".")),
+                *(Question("r", "Why?"), Begun("r"), Words("r", "So"), Words("r", ".")),
                 Over("r", "final", "So."),
             ]
             await line.close()
@@ -120,7 +120,7 @@ def test_a_run_that_goes_on_is_not_ended() -> None:
             line, following = await opened(make, session)
             rows, pieces = await following.catch_up(2)
             assert [row.role for row in rows] == ["user", "assistant"]
-            assert pieces == [Asked("r", "Why?"), Begun("r"), Words("r", "Let me look.")]
+            assert pieces == [Question("r", "Why?"), Begun("r"), Words("r", "Let me look.")]
             assert following.view.open == ["r"]
             await line.close()
 

@@ -9,7 +9,7 @@ from gateway.cli.conversation import once as module
 from gateway.cli.conversation.events import Begun, Over, Piece, Words
 from gateway.cli.conversation.once import abort, say, watched
 from gateway.client.client import CallFailed
-from gateway.client.reconnecting import Lasting
+from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 
@@ -36,7 +36,7 @@ def test_pieces_and_the_end() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             over = await say(line, "main", "Why?", None, told.append)
             assert told == [Begun(over.run), Words(over.run, "So"), Words(over.run, "."), over]
@@ -52,7 +52,7 @@ def test_whoever_is_cancelled_ends_the_answer() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             saying = asyncio.ensure_future(say(line, "main", "Why?", "low", lambda piece: None))
             while "chat.send" not in dict(session.asked):
@@ -74,7 +74,7 @@ def test_nobody_waits_for_a_gateway_that_does_not_take_note(monkeypatch: pytest.
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
             await abort(line, "main", "r")
             await abort(line, "main", "r")
@@ -89,7 +89,7 @@ def test_what_was_not_told_is_told_at_the_end() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
 
             async def ask() -> str:
@@ -115,7 +115,7 @@ def test_what_fails_has_told_what_there_was() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = Lasting(make)
+            line = ReconnectingClient(make)
             await line.open()
 
             async def ask() -> str:

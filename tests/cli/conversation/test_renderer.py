@@ -2,14 +2,14 @@ import re
 
 import pytest
 
-from gateway.cli.conversation.events import Anew, Asked, Begun, Next, Over, Piece, Row, Tool, Words
-from gateway.cli.conversation.renderer import Paper
+from gateway.cli.conversation.events import Begun, Next, Over, PastMessage, Piece, Question, Restarted, ToolUse, Words
+from gateway.cli.conversation.renderer import Renderer
 
 ANSI = re.compile(r"\x1b\[\d+m")
 
 
 def shown(*pieces: Piece, width: int = 40, colour: bool = False) -> str:
-    paper = Paper(lambda: width, colour)
+    paper = Renderer(lambda: width, colour)
     return "".join(map(paper.show, pieces))
 
 
@@ -23,8 +23,12 @@ def test_an_answer_that_ends_its_line_itself() -> None:
 
 def test_messages_stand_apart_and_tools_have_a_line() -> None:
     pieces = (
-        *(Words("r", "Let me look."), Tool("r", "look", {"q": "é", "n": 1}), Tool("r", "look", error="no\nsuch thing")),
-        *(Tool("r", "wait"), Next("r"), Words("r", "There."), Over("r", "final", "There.")),
+        *(
+            Words("r", "Let me look."),
+            ToolUse("r", "look", {"q": "é", "n": 1}),
+            ToolUse("r", "look", error="no\nsuch thing"),
+        ),
+        *(ToolUse("r", "wait"), Next("r"), Words("r", "There."), Over("r", "final", "There.")),
     )
     assert shown(*pieces) == (
         'Let me look.\n· look q="é" n=1\n· look failed: no such thing\n· wait\n\nThere.\n\n'
@@ -32,9 +36,9 @@ def test_messages_stand_apart_and_tools_have_a_line() -> None:
 
 
 def test_a_line_beside_is_cut_where_the_terminal_ends() -> None:
-    assert shown(Tool("r", "look", {"q": "x" * 100}), width=20) == f'· look q="{"x" * 9}…\n'
-    assert shown(Tool("r", "look", ["日" * 20]), width=20) == '· look ["日日日日日…\n'
-    assert len(shown(Tool("r", "12345678"), width=10)) == len(shown(Tool("r", "123456789"), width=10))
+    assert shown(ToolUse("r", "look", {"q": "x" * 100}), width=20) == f'· look q="{"x" * 9}…\n'
+    assert shown(ToolUse("r", "look", ["日" * 20]), width=20) == '· look ["日日日日日…\n'
+    assert len(shown(ToolUse("r", "12345678"), width=10)) == len(shown(ToolUse("r", "123456789"), width=10))
 
 
 @pytest.mark.parametrize(
@@ -50,60 +54,60 @@ def test_other_ends(over: Over, text: str) -> None:
 
 
 def test_an_answer_that_is_written_anew() -> None:
-    assert shown(Words("r", "One"), Anew("r"), Words("r", "Two "), Over("r", "final", "")) == (
+    assert shown(Words("r", "One"), Restarted("r"), Words("r", "Two "), Over("r", "final", "")) == (
         "One\n· written anew:\nTwo\n\n"
     )
 
 
 def test_a_question_hangs_below_its_mark() -> None:
-    assert shown(Asked("r", "one two three\nfour"), width=12) == "› one two\n  three\n  four\n"
+    assert shown(Question("r", "one two three\nfour"), width=12) == "› one two\n  three\n  four\n"
 
 
 def test_a_note_may_come_in_the_middle_of_a_word() -> None:
-    paper = Paper(lambda: 40, False)
+    paper = Renderer(lambda: 40, False)
     text = paper.show(Words("r", "One two thr")) + paper.note("lost") + paper.show(Words("r", "ee "))
     assert text == "One two\n· lost\nthree"
     assert not paper.fresh and paper.turn() == "\n" and paper.fresh
 
 
 def test_a_note_does_not_end_a_code_block() -> None:
-    paper = Paper(lambda: 10, False)
+    paper = Renderer(lambda: 10, False)
     text = paper.show(Words("r", "```\nx = 1\n")) + paper.note("lost") + paper.show(Words("r", "y = 1 + 2 + 3 + 4\n"))
     assert text == "```\nx = 1\n· lost\ny = 1 + 2 + 3 + 4\n"
 
 
 def test_what_comes_from_elsewhere_does_not_steer_the_terminal() -> None:
     evil = "a\x1b[2Jb"
-    paper = Paper(lambda: 80, False)
+    paper = Renderer(lambda: 80, False)
     texts = [paper.header(evil, evil), paper.wrong(evil), paper.line(evil), paper.question(evil), paper.note(evil)]
-    texts += [paper.show(Words("r", evil)), paper.rest(), paper.recall([Row("assistant", evil, error=evil)])]
+    texts += [paper.show(Words("r", evil)), paper.rest(), paper.recall([PastMessage("assistant", evil, error=evil)])]
     assert "\x1b" not in "".join(texts)
 
 
 def test_the_header_leaves_out_what_is_not_known() -> None:
-    assert Paper(lambda: 80, False).header("", "main", "ws://x") == "main · ws://x\n"
+    assert Renderer(lambda: 80, False).header("", "main", "ws://x") == "main · ws://x\n"
 
 
 ROWS = [
-    Row("user", "Why?"),
-    Row("assistant", "Let me look.", tools=("look", "read")),
-    Row("toolResult", "x"),
-    Row("assistant", "\n".join(f"line {number}" for number in range(5))),
+    PastMessage("user", "Why?"),
+    PastMessage("assistant", "Let me look.", tools=("look", "read")),
+    PastMessage("toolResult", "x"),
+    PastMessage("assistant", "\n".join(f"line {number}" for number in range(5))),
 ]
 
 
 def test_what_was_said_before() -> None:
-    paper = Paper(lambda: 40, False)
+    paper = Renderer(lambda: 40, False)
     assert paper.recall(ROWS, None) == (
         "› Why?\nLet me look.\n· look\n· read\n\nline 0\nline 1\nline 2\nline 3\nline 4\n\n"
     )
     assert paper.recall(ROWS[3:], 5) == paper.recall(ROWS[3:], None)
     assert paper.recall(ROWS[3:], 4) == "line 0\nline 1\nline 2\nline 3\n· 1 more lines: /history\n\n"
-    assert paper.recall([Row("assistant", "", error="429")]) == "· error: 429\n\n"
+    assert paper.recall([PastMessage("assistant", "", error="429")]) == "· error: 429\n\n"
 
 
 def test_colours_are_only_colours() -> None:
-    pieces = (Asked("r", "Why?"), Words("r", "**So** "), Tool("r", "look"), Over("r", "error", "", "x"))
+    pieces = (Question("r", "Why?"), Words("r", "**So** "), ToolUse("r", "look"), Over("r", "error", "", "x"))
     coloured = shown(*pieces, colour=True)
     assert ANSI.sub("", coloured) == shown(*pieces)
     assert coloured != shown(*pieces)

@@ -4,7 +4,7 @@ import io
 import pytest
 
 from gateway.cli.conversation import spinner as module
-from gateway.cli.conversation.spinner import Sign
+from gateway.cli.conversation.spinner import Spinner
 
 
 class Stream(io.StringIO):
@@ -27,7 +27,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, marks: int, terminal: bool = True, en
     stream = Stream(terminal, encoding)
 
     async def wait() -> None:
-        sign = Sign(stream)
+        sign = Spinner(stream)
         sign.on()
         sign.on()
         for _ in range(1000):

@@ -8,16 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.conversation.events import Anew, Asked, Begun, Ended, Next, Over, Piece, Row, Tool, Words, read_row
+from gateway.cli.conversation.events import (
+    Begun,
+    FinishedRun,
+    Next,
+    Over,
+    PastMessage,
+    Piece,
+    Question,
+    Restarted,
+    ToolUse,
+    Words,
+    read_row,
+)
 from gateway.cli.conversation.view import View
 from gateway.conversations import run_events as telling
-from gateway.conversations.run_events import Telling
+from gateway.conversations.run_events import RunEvents
 from gateway.hub.hub import Connection, Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
 from gateway.protocol.peer import ClientInfo, Peer
-from gateway.runs.active import Live
-from gateway.sessions.records import Request, Run
+from gateway.runs.active import ActiveRun
+from gateway.sessions.records import Run, RunRequest
 from tests.carrier import FakeCarrier, drained
 
 KEY = "agent:main:main"
@@ -93,11 +105,11 @@ def test_messages_with_tools_between_them() -> None:
     assert pieces == [
         Begun("r"),
         Words("r", "Let me look."),
-        Tool("r", "look", {"q": 1}),
-        Tool("r", "look", {}),
-        Tool("r", "look", error="no such thing"),
-        Tool("r", "look", {}),
-        Tool("r", "look", error='{"code": 1}'),
+        ToolUse("r", "look", {"q": 1}),
+        ToolUse("r", "look", {}),
+        ToolUse("r", "look", error="no such thing"),
+        ToolUse("r", "look", {}),
+        ToolUse("r", "look", error='{"code": 1}'),
         Next("r"),
         Words("r", "Let me"),
         Words("r", " say"),
@@ -109,7 +121,7 @@ def test_messages_with_tools_between_them() -> None:
 def test_a_tool_that_is_told_again_is_shown_once() -> None:
     view = mine()
     assert take(view, tool("start"), tool("start"), tool("result", isError=True, result="x")) == [
-        Tool("r", "look"), Tool("r", "look", error="x")
+        ToolUse("r", "look"), ToolUse("r", "look", error="x")
     ]  # fmt: skip
     assert take(view, tool("result", isError=True, result="x"), tool("update")) == []
 
@@ -127,7 +139,7 @@ def test_another_answer_says_that_it_is_one() -> None:
     view = mine()
     take(view, chat("delta", "One two", deltaText="One two"))
     pieces = take(view, chat("delta", "Uno", deltaText="Uno", replace=True), chat("final", "Uno dos"))
-    assert pieces == [Anew("r"), Words("r", "Uno"), Words("r", " dos"), Over("r", "final", "Uno dos")]
+    assert pieces == [Restarted("r"), Words("r", "Uno"), Words("r", " dos"), Over("r", "final", "Uno dos")]
 
 
 def test_told_anew_from_a_message_before() -> None:
@@ -159,8 +171,8 @@ def test_somebody_elses_question() -> None:
     view = View(KEY)
     event = chat("status")
     assert view.unasked(*event) == "r"
-    rows = [Row("user", "before", "1", "q"), Row("user", "Why?", "2", "r")]
-    assert view.introduce("r", rows) == [Asked("r", "Why?")]
+    rows = [PastMessage("user", "before", "1", "q"), PastMessage("user", "Why?", "2", "r")]
+    assert view.introduce("r", rows) == [Question("r", "Why?")]
     assert view.unasked(*event) is None
     assert view.unasked(*tool("start")) is None
     assert mine().unasked(*event) is None
@@ -171,7 +183,10 @@ def test_an_injected_message() -> None:
     event = chat("final", "[L]\n\nhi", run="inject-1")
     assert view.unasked(*event) is None
     assert take(view, event) == [Words("inject-1", "[L]\n\nhi"), Over("inject-1", "final", "[L]\n\nhi")]
-    rows = [Row("assistant", "[L]\n\nhi", "1", stop="injected"), Row("assistant", "ho", "2", stop="injected")]
+    rows = [
+        PastMessage("assistant", "[L]\n\nhi", "1", stop="injected"),
+        PastMessage("assistant", "ho", "2", stop="injected"),
+    ]
     assert view.catch_up(rows, {}) == [Words("inject-2", "ho"), Over("inject-2", "final", "ho")]
     assert view.catch_up(rows, {}) == []
 
@@ -179,9 +194,9 @@ def test_an_injected_message() -> None:
 # -- the transcript ----------------------------------------------------------------------------------------------------
 
 ROWS = [
-    Row("user", "Why?", "1", "r"),
-    Row("assistant", "First.", "2", "r", "toolUse"),
-    Row("toolResult", "x", "3", "r"),
+    PastMessage("user", "Why?", "1", "r"),
+    PastMessage("assistant", "First.", "2", "r", "toolUse"),
+    PastMessage("toolResult", "x", "3", "r"),
 ]
 
 
@@ -198,42 +213,46 @@ def test_what_was_missed_of_an_answer_that_goes_on() -> None:
 def test_what_was_missed_of_an_answer_that_is_over() -> None:
     view = mine()
     take(view, chat("delta", "Fir", deltaText="Fir"))
-    rows = [*ROWS, Row("assistant", "Second.", "4", "r", "stop")]
+    rows = [*ROWS, PastMessage("assistant", "Second.", "4", "r", "stop")]
     pieces = [Words("r", "st."), Next("r"), Words("r", "Second."), Over("r", "final", "Second.")]
-    assert view.catch_up(rows, {"r": Ended()}) == pieces
-    assert view.catch_up(rows, {"r": Ended()}) == []
+    assert view.catch_up(rows, {"r": FinishedRun()}) == pieces
+    assert view.catch_up(rows, {"r": FinishedRun()}) == []
     assert view.suspects(rows) == []
 
 
 @pytest.mark.parametrize(
     ("row", "ended", "over"),
     [
-        (Row("assistant", "Half", "2", "r", "aborted"), Ended(), Over("r", "aborted", "Half")),
-        (Row("assistant", "Half", "2", "r", "interrupted"), Ended("lost"), Over("r", "error", "Half", "lost")),
-        (Row("assistant", "Half", "2", "r", "error", "429"), Ended(), Over("r", "error", "Half", "429")),
+        (PastMessage("assistant", "Half", "2", "r", "aborted"), FinishedRun(), Over("r", "aborted", "Half")),
+        (
+            PastMessage("assistant", "Half", "2", "r", "interrupted"),
+            FinishedRun("lost"),
+            Over("r", "error", "Half", "lost"),
+        ),
+        (PastMessage("assistant", "Half", "2", "r", "error", "429"), FinishedRun(), Over("r", "error", "Half", "429")),
     ],
 )
-def test_how_a_missed_end_was(row: Row, ended: Ended, over: Over) -> None:
+def test_how_a_missed_end_was(row: PastMessage, ended: FinishedRun, over: Over) -> None:
     view = mine()
     assert view.catch_up([ROWS[0], row], {"r": ended})[-1] == over
 
 
 def test_a_missed_end_without_a_message() -> None:
     view = mine("r", "waits")
-    assert view.catch_up([], {"r": Ended("no model")}) == [Over("r", "error", "", "no model")]
+    assert view.catch_up([], {"r": FinishedRun("no model")}) == [Over("r", "error", "", "no model")]
     assert view.open == ["waits"]
 
 
 def test_what_others_said_while_nobody_listened() -> None:
     view = View(KEY)
     rows = [
-        *(Row("user", "Why?", "1", "q"), Row("assistant", "So.", "2", "q", "stop")),
-        *(Row("user", "And?", "3", "r"), Row("assistant", "Then", "4", "r", "toolUse")),
+        *(PastMessage("user", "Why?", "1", "q"), PastMessage("assistant", "So.", "2", "q", "stop")),
+        *(PastMessage("user", "And?", "3", "r"), PastMessage("assistant", "Then", "4", "r", "toolUse")),
     ]
     assert view.suspects(rows) == ["r"]
     assert view.catch_up(rows, {}) == [
-        *(Asked("q", "Why?"), Begun("q"), Words("q", "So."), Over("q", "final", "So.")),
-        *(Asked("r", "And?"), Begun("r"), Words("r", "Then")),
+        *(Question("q", "Why?"), Begun("q"), Words("q", "So."), Over("q", "final", "So.")),
+        *(Question("r", "And?"), Begun("r"), Words("r", "Then")),
     ]
     assert take(view, chat("final", "Then this.")) == [
         Next("r"), Words("r", "Then this."), Over("r", "final", "Then this.")
@@ -245,7 +264,7 @@ def test_what_others_said_while_nobody_listened() -> None:
 STEPS = ["go on", "store", "crash", "lose", "miss", "wait"]
 words = st.lists(st.sampled_from(["a", "b", "ab", " ", "a b"]), max_size=4)
 QUESTION = {"role": "user", "content": "?"}
-RUN = Run("r", KEY, "main", "running", Request(QUESTION), 1)
+RUN = Run("r", KEY, "main", "running", RunRequest(QUESTION), 1)
 
 
 async def quiet(session: str) -> bool:
@@ -258,7 +277,7 @@ class OneRun:
     def __init__(self, texts: list[list[str]]) -> None:
         self.script = [Started("p", "m", 1), *self._script(texts)]
         self.expected = ["".join(pieces) for pieces in texts if "".join(pieces)]
-        self.rows = [Row("user", "?", "0", "r")]
+        self.rows = [PastMessage("user", "?", "0", "r")]
         self.view = mine()
         self.pieces: list[Piece] = []
         self.happened = self.stored = 0
@@ -285,8 +304,8 @@ class OneRun:
         self.hub._connections.add(self.connection)
         client = ClientInfo("cli", "1", "linux", "cli")
         self.hub.greet(self.connection, Peer(4, "operator", ("operator.admin",), client, caps=("tool-events",)), 0)
-        self.telling = Telling(self.hub, quiet)
-        self.live = Live.resumed(self.run)
+        self.telling = RunEvents(self.hub, quiet)
+        self.live = ActiveRun.resumed(self.run)
         if tell:
             self.telling.anew(self.live)
 
@@ -316,7 +335,7 @@ class OneRun:
         self.live.keep(progress)
         answer = self.live.answer
         values = {"seq": progress.seq, "text": progress.text, "answer": answer, "acted": self.live.acted}
-        self.run = Run("r", KEY, "main", "running", Request(QUESTION), 1, **values)
+        self.run = Run("r", KEY, "main", "running", RunRequest(QUESTION), 1, **values)
 
     def crash(self, count: int) -> None:
         """The connection is kept; what it was told is heard."""
@@ -359,7 +378,7 @@ class OneRun:
         self.script.append(RunEnded("done"))
         self._deliver()
         self.store()
-        self.telling.ended(Run("r", KEY, "main", "done", Request(QUESTION), 1, answer=self.run.answer), self.live)
+        self.telling.ended(Run("r", KEY, "main", "done", RunRequest(QUESTION), 1, answer=self.run.answer), self.live)
         self.hear()
         shown = [""]
         for piece in self.pieces:
@@ -368,7 +387,7 @@ class OneRun:
                     shown[-1] += text
                 case Next():
                     shown.append("")
-                case Anew():
+                case Restarted():
                     shown.append("ANEW")
         return [text for text in shown if text]
 
@@ -397,5 +416,5 @@ def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, 
     finally:
         telling.PACE_S = pace
     assert isinstance(world.pieces[-1], Over)
-    tools = [piece for piece in world.pieces if isinstance(piece, Tool)]
+    tools = [piece for piece in world.pieces if isinstance(piece, ToolUse)]
     assert len(tools) <= len(texts) - 1

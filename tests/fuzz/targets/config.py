@@ -12,7 +12,7 @@ from gateway.config import json5
 from gateway.config.agent_edit import Unfit, add, change, remove
 from gateway.config.compare import same
 from gateway.config.dotenv import parse_dotenv
-from gateway.config.edit import Refused, rewrite, set_value
+from gateway.config.edit import CannotEdit, rewrite, set_value
 from gateway.config.files import Snapshot, evaluate
 from gateway.config.include import resolve
 from gateway.config.parse import MAX_DEPTH, Document, parse
@@ -129,7 +129,7 @@ def edit(main: Document, source: Source) -> None:
     value = taken(source.json())
     try:
         edited = set_value(main.text, path, value)
-    except Refused as refusal:
+    except CannotEdit as refusal:
         assert "has no key" in str(refusal) or main.repeated
     except json5.Fault as fault:
         assert "nested deeper" in str(fault)
@@ -143,7 +143,7 @@ def edit(main: Document, source: Source) -> None:
     for wanted in (merge_patch(main.value, patch), careful(main.value, patch), less, *agents(main.value, source)):
         try:
             edited = rewrite(main.text, wanted)
-        except Refused:
+        except CannotEdit:
             assert main.repeated  # without the last one the one before would count
             continue
         except json5.Fault as fault:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.protocol.admission.handshake import ROLES, Accepted, _Connect, receive_connect
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.proxy import Identity
+from gateway.protocol.admission.proxy import ProxyUser
 from gateway.protocol.limits import MAX_CLOSE_REASON
 from tests.doors import CLIENTS, ISSUED, PLACES, POLICIES, FakeBook, frame, make_door
 from tests.fuzz.source import WORDS, Source, compact
@@ -73,7 +73,7 @@ def let_in(sent: dict[str, Any], outcome: Accepted, mode: str, door: Any) -> Non
     issued = door.book.known and peer.device_id is not None and ISSUED in (auth.get("token"), auth.get("deviceToken"))
     secret = door.terms.auth.token or door.terms.auth.password
     shown = secret is not None and secret in (auth.get("token"), auth.get("password"))
-    proxied = isinstance(door.identity, Identity)
+    proxied = isinstance(door.identity, ProxyUser)
     assert issued or shown or (mode == "none") or (mode.startswith("proxy") and proxied), ("nobody asked", mode, sent)
     # An operator gets what they asked for, and in protocol 3 everything if that was nothing.
     if peer.protocol >= 4 or params.get("scopes"):

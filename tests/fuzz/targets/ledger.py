@@ -8,8 +8,8 @@ import msgspec
 
 from gateway.handover import handoff as parting
 from gateway.handover import ledger as module
-from gateway.handover.handoff import Answer, Parting
-from gateway.handover.ledger import SLOT_BYTES, Entry, Found, Ledger, Unreadable
+from gateway.handover.handoff import Handoff, PendingAnswer
+from gateway.handover.ledger import SLOT_BYTES, Entry, InheritedEntry, Ledger, UnreadableLedger
 from gateway.handover.verdict import Adopt, Counters, Held, Point, judge
 from tests.fuzz.source import Source
 
@@ -91,7 +91,7 @@ class Tampering:
         fd = os.dup(self.ledger.fd)
         try:
             after = Ledger(fd)
-        except Unreadable:
+        except UnreadableLedger:
             os.close(fd)
             assert self.damaged
             return
@@ -99,7 +99,7 @@ class Tampering:
         self.ledger = after
         self.entries = {found.entry.id: found.entry for found in self.check(after)}
 
-    def check(self, ledger: Ledger) -> list[Found]:
+    def check(self, ledger: Ledger) -> list[InheritedEntry]:
         """What is found was written, every word of it; undamaged, all of it is found."""
         found = list(ledger.found())
         for each in found:
@@ -112,7 +112,7 @@ class Tampering:
             assert {each.entry.id for each in found} == {*self.entries}
         return found
 
-    def verdict(self, found: Found) -> None:
+    def verdict(self, found: InheritedEntry) -> None:
         counted = Counters(self.source.byte(), self.source.byte(), not self.source.chance())
         verdict = judge(counted, found.points, None)
         if isinstance(verdict, Adopt):
@@ -126,9 +126,11 @@ def pass_on(source: Source) -> None:
             source.byte(): Held(source.byte(), source.byte(), source.byte(), source.bytes(20), b"x")
         }
         answers = {
-            source.text(): Answer(source.text(), source.bytes(20), source.chance(), source.chance(), source.bytes(9))
+            source.text(): PendingAnswer(
+                source.text(), source.bytes(20), source.chance(), source.chance(), source.bytes(9)
+            )
         }
-        left = Parting(float(source.byte()), held, answers)
+        left = Handoff(float(source.byte()), held, answers)
         assert parting.read(parting.write(left)) == left
         data = bytearray(msgspec.msgpack.encode(left))
         for _ in range(source.byte() % 8):

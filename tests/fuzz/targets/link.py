@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.agent import link as agent_link
 from gateway.agent import runs as agent_runs
-from gateway.agent.runs import Runs
+from gateway.agent.runs import AgentRuns
 from gateway.link import client
 from gateway.link.messages import ToAgent, ToGateway, decode_to_agent, decode_to_gateway, encode
 from gateway.text.lines import Lines, LineTooLong
@@ -86,8 +86,8 @@ def same_lines(whole: bytes, pieces: list[bytes]) -> None:
 
 
 async def hear_as_agent(pieces: list[bytes]) -> None:
-    runs = Runs(lambda run: link.happened(run), lambda: None)
-    link = agent_link.Link(runs)
+    runs = AgentRuns(lambda run: link.happened(run), lambda: None)
+    link = agent_link.LinkServer(runs)
     with patch.object(agent_link, "MAX_LINE", MAX_LINE), patch.object(agent_runs, "Conversation", Scripted):
         reader, writer, transport = stream()
         serving = asyncio.create_task(link.serve(reader, writer))
@@ -116,7 +116,7 @@ async def hear_as_gateway(stage: Stage, pieces: list[bytes]) -> None:
             raise ConnectionRefusedError
         return reader, writer
 
-    link = client.Link(notes, dial, stage.loop.time)
+    link = client.AgentLink(notes, dial, stage.loop.time)
     link.wake()
     await turns()
     for piece in pieces:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from gateway.config.catalog import defaults
 from gateway.protocol.admission.admission import DEVICE_TOKEN, SECURE_CONTEXT, Admission, Refusal, Terms, admit
 from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy, Claim, Credentials
-from gateway.protocol.admission.handshake import Accepted, Refused
+from gateway.protocol.admission.handshake import Accepted, HandshakeRefused
 from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.origin import CONTROL_UI, ORIGIN_REFUSED, Visitor
-from gateway.protocol.admission.pairing import Asking
-from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
+from gateway.protocol.admission.origin import CONTROL_UI, ORIGIN_REFUSED, RequestOrigin
+from gateway.protocol.admission.pairing import PairingRequest
+from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules
 from gateway.protocol.frames import StateVersion, WireError
 from gateway.protocol.limits import LOCKED_S, MAX_FAILURES
 from gateway.protocol.scopes import ADMIN, WRITE
@@ -45,11 +45,11 @@ from tests.doors import (
 )  # fmt: skip
 from tests.fakes.clock import Clock
 
-HERE = Visitor("127.0.0.1", "127.0.0.1:18789", None, False, True, "127.0.0.1")
-AWAY = Visitor("203.0.113.9", "gw.example", None, False, False, "203.0.113.9")
+HERE = RequestOrigin("127.0.0.1", "127.0.0.1:18789", None, False, True, "127.0.0.1")
+AWAY = RequestOrigin("203.0.113.9", "gw.example", None, False, False, "203.0.113.9")
 BY_TOKEN, BY_PASSWORD = AuthPolicy("token", token="right"), AuthPolicy("password", password="right")
 BY_NOTHING, BY_PROXY = AuthPolicy("none"), AuthPolicy("trusted-proxy", password="right")
-ANN = Identity("ann")
+ANN = ProxyUser("ann")
 UI = {"client_id": CONTROL_UI, "client_mode": "ui"}
 
 
@@ -67,14 +67,14 @@ class OneToken:
         return (READ,) if token == "device's" else None
 
 
-def claim(visitor: Visitor = AWAY, protocol: int = 4, **more: Any) -> Claim:
+def claim(visitor: RequestOrigin = AWAY, protocol: int = 4, **more: Any) -> Claim:
     """A client of ours that wants to read, by the credentials among `more`."""
     sent = {each: more.pop(each) for each in ("token", "password", "device_token") if each in more}
     ours = {"client_id": "cli", "client_mode": "cli", "scopes": (READ,), "credentials": Credentials(**sent)}
     return Claim("websocket", visitor, protocol=protocol, **(ours | more))
 
 
-def bearer(secret: str = "", visitor: Visitor = AWAY, **more: Any) -> Claim:
+def bearer(secret: str = "", visitor: RequestOrigin = AWAY, **more: Any) -> Claim:
     return Claim("http", visitor, Credentials(secret, secret, secret), **more)
 
 
@@ -110,7 +110,7 @@ def test_how_one_is_admitted(policy: AuthPolicy, who: Claim, how: str) -> None:
 
 @pytest.mark.parametrize("face", ["websocket", "http"])
 def test_behind_a_proxy_the_password_is_for_this_machine_alone(face: str) -> None:
-    def ask(who: Visitor, identity: str) -> str:
+    def ask(who: RequestOrigin, identity: str) -> str:
         sent = claim(who, password="right") if face == "websocket" else bearer("right", who)
         return enter(BY_PROXY, dataclasses.replace(sent, identity=identity))
 
@@ -125,8 +125,8 @@ def test_a_user_has_what_the_config_and_the_proxy_let_them() -> None:
     policy = AuthPolicy("trusted-proxy", proxy=rules)
     for ask in (claim, bearer):
         assert enter(policy, ask(identity=ANN)) == f"trusted-proxy: {READ} {WRITE}"
-        assert enter(policy, ask(identity=Identity("ann", frozenset({READ})))) == f"trusted-proxy: {READ}"
-        assert enter(policy, ask(identity=Identity("ann", frozenset()))) == "trusted-proxy:"
+        assert enter(policy, ask(identity=ProxyUser("ann", frozenset({READ})))) == f"trusted-proxy: {READ}"
+        assert enter(policy, ask(identity=ProxyUser("ann", frozenset()))) == "trusted-proxy:"
     node = claim(identity=ANN, role="node", device="d", scopes=())
     assert enter(policy, node) == "trusted-proxy:"
 
@@ -238,7 +238,7 @@ def test_only_the_page_may_ignore_devices() -> None:
     assert not Terms(BY_TOKEN, allow_insecure_ui=True).ignores_device(CONTROL_UI)
 
 
-PAGE_OF = Visitor("203.0.113.9", "gw.example", "https://evil.example", False, False, "203.0.113.9")
+PAGE_OF = RequestOrigin("203.0.113.9", "gw.example", "https://evil.example", False, False, "203.0.113.9")
 PAGE_HERE = dataclasses.replace(HERE, origin="https://evil.example")
 
 
@@ -246,7 +246,7 @@ PAGE_HERE = dataclasses.replace(HERE, origin="https://evil.example")
     ("policy", "who", "let_in"),
     [
         (BY_NOTHING, bearer(visitor=PAGE_HERE), False),
-        (BY_PROXY, bearer(visitor=PAGE_OF, identity=Identity("ann")), False),
+        (BY_PROXY, bearer(visitor=PAGE_OF, identity=ProxyUser("ann")), False),
         (BY_TOKEN, bearer("right", PAGE_OF), True),
         (BY_TOKEN, claim(PAGE_OF, token="right"), False),
     ],
@@ -266,7 +266,7 @@ CLAIMS = st.builds(
     device=st.sampled_from([None, "d", "other", WireError("INVALID_REQUEST", "no")]),
     role=st.sampled_from(["operator", "node"]),
     client_id=st.sampled_from(["cli", "x", CONTROL_UI]),
-    identity=st.sampled_from(["reason", ATTRIBUTION, ANN, Identity("ann", frozenset())]),
+    identity=st.sampled_from(["reason", ATTRIBUTION, ANN, ProxyUser("ann", frozenset())]),
 )
 
 
@@ -275,7 +275,7 @@ def test_without_a_proof_nobody_is_let_in(who: Claim, policy: AuthPolicy) -> Non
     found = admit(who, Terms(policy), OneToken(), {})
     proved = "right" in (who.credentials.token, who.credentials.password)
     by_device = who.device == "d" and who.credentials.token == "device's"
-    by_proxy = policy is BY_PROXY and isinstance(who.identity, Identity)
+    by_proxy = policy is BY_PROXY and isinstance(who.identity, ProxyUser)
     assert isinstance(found, Refusal) or proved or by_device or by_proxy
 
 
@@ -330,7 +330,7 @@ def test_the_reason_is_for_the_log_and_for_protocol_4() -> None:
     for place, reason in (("eve", "trusted_proxy_user_not_allowed"), ("forged", "trusted_proxy_untrusted_source"),
                           ("unproved", "trusted_proxy_missing_header_x-proof")):  # fmt: skip
         outcome = knock(frame(4, "cli", TOKEN), "proxy", make_door(place))
-        assert isinstance(outcome, Refused) and outcome.text
+        assert isinstance(outcome, HandshakeRefused) and outcome.text
         assert outcome.why == json.loads(outcome.text)["error"]["details"]["authReason"] == reason
 
 
@@ -382,7 +382,7 @@ def test_a_wrong_device_token_alone_is_named() -> None:
     door = make_door("lan", book=FakeBook(known=True))
     text = frame(4, "cli", {"deviceToken": "no"}, device="good")
     outcome = knock(text, "token", door)
-    assert isinstance(outcome, Refused) and outcome.text
+    assert isinstance(outcome, HandshakeRefused) and outcome.text
     error = json.loads(outcome.text)["error"]
     assert error["message"] == "unauthorized: device token mismatch (rotate/reissue device token)"
     assert error["details"]["code"] == "AUTH_DEVICE_TOKEN_MISMATCH"
@@ -395,7 +395,7 @@ def test_who_guesses_is_not_heard_even_when_right_and_nobody_else_suffers(protoc
     for _ in range(MAX_FAILURES):
         assert answer(frame(protocol, "lib", WRONG), "token", door) == MISMATCH
     outcome = knock(frame(protocol, "lib", TOKEN), "token", door)
-    assert isinstance(outcome, Refused) and outcome.text
+    assert isinstance(outcome, HandshakeRefused) and outcome.text
     error = json.loads(outcome.text)["error"]
     assert error["message"] == "unauthorized: too many failed authentication attempts (retry later)"
     assert error["retryAfterMs"] == 300_000
@@ -411,7 +411,7 @@ def test_what_the_book_is_asked_and_what_hello_says(protocol: int) -> None:
     door = make_door(book=book)
     outcome = knock(frame(protocol, "cli", TOKEN, device="good"), "token", door)
     assert isinstance(outcome, Accepted)
-    asking = Asking(
+    asking = PairingRequest(
         device_id=DEVICE_ID, public_key=spell(RAW), platform="linux", client_id="cli", client_mode="cli",
         role="operator", roles=("operator",), scopes=ASKED, local=True, protocol=protocol,
     )  # fmt: skip

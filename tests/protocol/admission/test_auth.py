@@ -8,10 +8,10 @@ from gateway.protocol.admission.auth import (
     check,
     not_by_proxy,
 )
-from gateway.protocol.admission.origin import Visitor
+from gateway.protocol.admission.origin import RequestOrigin
 from gateway.protocol.admission.proxy import ATTRIBUTION
 
-HERE = Visitor("127.0.0.1", "127.0.0.1:18789", None, False, True, "127.0.0.1")
+HERE = RequestOrigin("127.0.0.1", "127.0.0.1:18789", None, False, True, "127.0.0.1")
 TOKEN = AuthPolicy("token", token="right")
 PASSWORD = AuthPolicy("password", password="right")
 

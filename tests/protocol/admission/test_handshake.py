@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.handshake import Accepted, Door, Refused, challenge, receive_connect
+from gateway.protocol.admission.handshake import (
+    Accepted,
+    HandshakeContext,
+    HandshakeRefused,
+    challenge,
+    receive_connect,
+)
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import visitor
 from gateway.protocol.closing import Close
@@ -17,9 +23,9 @@ from tests.doors import FakeBook
 POLICY = AuthPolicy("token", token="t0k", generation=7)
 
 
-def door(policy: AuthPolicy) -> Door:
+def door(policy: AuthPolicy) -> HandshakeContext:
     here = visitor("127.0.0.1", [(b"host", b"127.0.0.1:18789")], ())
-    return Door(Terms(policy), here, FakeBook(), Lockout(lambda: 0.0))
+    return HandshakeContext(Terms(policy), here, FakeBook(), Lockout(lambda: 0.0))
 
 
 def connect(low: int = 4, high: int = 4, **params: Any) -> str:
@@ -37,7 +43,7 @@ def accepted(text: str, policy: AuthPolicy = POLICY) -> Peer:
 
 def refused(text: str) -> tuple[dict[str, Any] | None, Close]:
     outcome = receive_connect(text, door(POLICY))
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, HandshakeRefused), outcome
     return (json.loads(outcome.text)["error"] if outcome.text else None), outcome.close
 
 

@@ -2,16 +2,16 @@ import pytest
 
 from gateway.protocol.admission import lockout as module
 from gateway.protocol.admission.lockout import MAX_ENTRIES, MAX_LOCKED, MAX_OF_NETWORK, Lockout, too_many
-from gateway.protocol.admission.origin import Visitor
+from gateway.protocol.admission.origin import RequestOrigin
 from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
 from tests.fakes.clock import Clock
 
 
-def at(ip: str, *, origin: str | None = None, forwarded: bool = False) -> Visitor:
-    return Visitor(ip, "h", origin, forwarded, False, ip)
+def at(ip: str, *, origin: str | None = None, forwarded: bool = False) -> RequestOrigin:
+    return RequestOrigin(ip, "h", origin, forwarded, False, ip)
 
 
-def fail(lockout: Lockout, who: Visitor, times: int = MAX_FAILURES) -> None:
+def fail(lockout: Lockout, who: RequestOrigin, times: int = MAX_FAILURES) -> None:
     for _ in range(times):
         lockout.failed(who, "shared-secret")
 
@@ -73,7 +73,7 @@ def test_the_count_begins_anew_after_a_lockout() -> None:
         (at("unknown"), True),
     ],
 )
-def test_only_a_program_of_this_machine_is_exempt(who: Visitor, counted: bool) -> None:
+def test_only_a_program_of_this_machine_is_exempt(who: RequestOrigin, counted: bool) -> None:
     lockout = Lockout(Clock(1000.0))
     fail(lockout, who)
     assert bool(lockout.wait_ms(who, "shared-secret")) is counted

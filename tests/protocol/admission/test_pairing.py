@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol.admission.pairing import (
-    Asking,
     Device,
+    PairingRequest,
     Pending,
     Token,
     TokenFacts,
@@ -40,9 +40,9 @@ def pending(**more: Any) -> Pending:
     return Pending(**{"device_id": "d", "public_key": "k", "request_id": "r", "ts": 5, "roles": ("operator",), **more})
 
 
-def asking(**more: Any) -> Asking:
+def asking(**more: Any) -> PairingRequest:
     facts = {"device_id": "d", "public_key": "k", "role": "operator", "local": True, "protocol": 4}
-    return Asking(**{**facts, **more})
+    return PairingRequest(**{**facts, **more})
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol.admission.origin import visitor
-from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules, identify
+from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules, identify
 
 Lines = list[tuple[bytes, bytes]]
 RULES = Rules(user_header="X-Forwarded-User", proxies=("10.0.0.0/8", "127.0.0.1", "::1"))
 WAY: Lines = [(b"x-forwarded-for", b"203.0.113.9")]
 
 
-def ask(headers: Lines, rules: Rules = RULES, peer: str = "10.0.0.1", own: bool | None = False) -> Identity | str:
+def ask(headers: Lines, rules: Rules = RULES, peer: str = "10.0.0.1", own: bool | None = False) -> ProxyUser | str:
     return identify(rules, visitor(peer, headers, rules.proxies), headers, own=own)
 
 
@@ -24,7 +24,7 @@ def named(*users: bytes) -> Lines:
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1"])
 def test_a_user(peer: str) -> None:
-    assert ask(named(b" ann@x.example "), peer=peer) == Identity("ann@x.example")
+    assert ask(named(b" ann@x.example "), peer=peer) == ProxyUser("ann@x.example")
 
 
 @pytest.mark.parametrize(
@@ -71,23 +71,23 @@ def test_who_has_an_address_of_this_machine_is_no_proxy_on_another() -> None:
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1"])
 def test_a_proxy_of_this_machine_when_it_is_allowed(peer: str) -> None:
     rules = replace(RULES, allow_loopback=True)
-    assert ask(named(b"a"), rules, peer, own=True) == Identity("a")
-    assert ask([*named(b"a"), (b"x-forwarded-for", b"127.0.0.1")], rules, peer, own=True) == Identity("a")
+    assert ask(named(b"a"), rules, peer, own=True) == ProxyUser("a")
+    assert ask([*named(b"a"), (b"x-forwarded-for", b"127.0.0.1")], rules, peer, own=True) == ProxyUser("a")
 
 
 def test_an_underscore_beside_the_header_changes_nothing() -> None:
-    assert ask([(b"x_forwarded_user", b"eve"), *named(b"ann"), (b"x_forwarded_user", b"eve")]) == Identity("ann")
+    assert ask([(b"x_forwarded_user", b"eve"), *named(b"ann"), (b"x_forwarded_user", b"eve")]) == ProxyUser("ann")
 
 
 def test_required_headers_must_be_there_and_say_something() -> None:
     rules = replace(RULES, required_headers=("X-Jwt", "x-forwarded-for"))
-    assert ask([*named(b"a"), (b"x-jwt", b"j")], rules) == Identity("a")
+    assert ask([*named(b"a"), (b"x-jwt", b"j")], rules) == ProxyUser("a")
     assert ask([*named(b"a"), (b"x-jwt", b" ")], rules) == "trusted_proxy_missing_header_X-Jwt"
 
 
 def test_a_name_beyond_ascii_is_read_as_utf_8() -> None:
     rules = replace(RULES, allow_users=("ännchen",))
-    assert ask(named("ännchen".encode()), rules) == Identity("ännchen")
+    assert ask(named("ännchen".encode()), rules) == ProxyUser("ännchen")
     assert ask(named("ännchen".encode("latin-1")), rules) == "trusted_proxy_user_missing"
 
 
@@ -105,7 +105,7 @@ def test_a_name_beyond_ascii_is_read_as_utf_8() -> None:
 )
 def test_the_proxy_narrows_and_never_widens(lines: list[bytes], kept: tuple[str, ...]) -> None:
     identity = ask([*named(b"u"), *((b"x-openclaw-scopes", line) for line in lines)])
-    assert isinstance(identity, Identity)
+    assert isinstance(identity, ProxyUser)
     assert identity.bound(("a", "b")) == kept
 
 
@@ -135,8 +135,8 @@ def test_what_a_users_device_is_offered(
     client: tuple[str, str], requested: list[str] | None, cap: frozenset[str] | None, offered: tuple[str, ...] | None
 ) -> None:
     rules = Rules(auto_approve=("r", "w"))
-    assert rules.offer(Identity("u", cap), *client, requested) == offered
-    assert Rules().offer(Identity("u"), *client, requested) is None
+    assert rules.offer(ProxyUser("u", cap), *client, requested) == offered
+    assert Rules().offer(ProxyUser("u"), *client, requested) is None
 
 
 NAMES = st.sampled_from(

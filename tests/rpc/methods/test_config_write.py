@@ -13,7 +13,7 @@ from gateway.protocol.frames import RpcError
 from gateway.protocol.scopes import ADMIN
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.methods.config import config_get
-from gateway.rpc.methods.config_write import ApplyParams, SetParams, config_apply, config_patch, config_set
+from gateway.rpc.methods.config_write import ApplyParams, ConfigSetParams, config_apply, config_patch, config_set
 from gateway.rpc.registry import Call
 from tests.carrier import FakeCarrier
 from tests.fakes.core import FakeCore
@@ -416,7 +416,7 @@ def test_writers_take_turns_and_one_that_leaves_still_writes(place: Written) -> 
 
     async def scenario() -> list[Any]:
         hash = place.hash
-        leaving = asyncio.create_task(config_set.handler(who, SetParams("{ui: {}}", hash)))
+        leaving = asyncio.create_task(config_set.handler(who, ConfigSetParams("{ui: {}}", hash)))
         late = asyncio.create_task(config_apply.handler(who, ApplyParams("{tts: {}}", hash)))
         await asyncio.sleep(0)
         leaving.cancel()

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.access.devices import Asking, Devices, Granted
+from gateway.access.devices import Devices, Granted, PairingRequest
 from gateway.hub.hub import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.admission.pairing import covers
@@ -35,7 +35,7 @@ def core(tmp_path: Path) -> FakeCore:
 
 def ask(core: FakeCore, device_id: str, *scopes: str, local: bool = False, role: str = "operator") -> str:
     """The token, or the id of the request."""
-    asking = Asking(
+    asking = PairingRequest(
         device_id=device_id, public_key=KEY, platform="linux", client_id="cli", client_mode="cli", role=role,
         roles=(role,), scopes=scopes, remote_ip=None if local else "192.0.2.7", local=local, protocol=4,
     )  # fmt: skip
@@ -190,8 +190,8 @@ class Revocation(RuleBasedStateMachine):
 
     @rule(id=an_id, role=a_role, scopes=some_scopes)
     def connect(self, id: str, role: str, scopes: list[str]) -> None:
-        asking = Asking(device_id=id, public_key=KEY, role=role, roles=(role,), scopes=tuple(scopes), remote_ip="x",
-                        local=False, protocol=4)  # fmt: skip
+        asking = PairingRequest(device_id=id, public_key=KEY, role=role, roles=(role,), scopes=tuple(scopes),
+                        remote_ip="x", local=False, protocol=4)  # fmt: skip
         if isinstance(self.core.devices.pair(asking), Granted):
             assert covers(self.given.get(id, set()), scopes)
             assert (id, role) not in self.revoked

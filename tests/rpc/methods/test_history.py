@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.protocol.scopes import ADMIN
-from gateway.sessions.records import Request
+from gateway.sessions.records import RunRequest
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
@@ -49,7 +49,7 @@ def test_what_became_of_messages(tmp_path: Path) -> None:
         async with talking(tmp_path) as talk:
             await converse(talk.store, "said", MAIN, "Hello", assistant("there"))
             await converse(talk.store, "elsewhere", "agent:main:x", "Hello", assistant("there"))
-            await talk.store.accept("waits", MAIN, "main", Request(user("And?")), NOW)
+            await talk.store.accept("waits", MAIN, "main", RunRequest(user("And?")), NOW)
             ask = {"sessionKey": MAIN, "inputRunIds": ["waits", "said", "elsewhere", "none"]}
             answer = await talk.get("chat.history", ask)
             first = answer["messages"][0]["__openclaw"]["id"]

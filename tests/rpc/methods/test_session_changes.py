@@ -5,7 +5,7 @@ import pytest
 
 from gateway.link.messages import Said
 from gateway.protocol.scopes import WRITE
-from gateway.sessions.records import Request
+from gateway.sessions.records import RunRequest
 from tests.agent.scripted import Scripted
 from tests.conversing import agents
 from tests.rpc.calls import make_peer
@@ -177,8 +177,8 @@ def test_ending_what_goes_on(tmp_path: Path) -> None:
         async with talking(tmp_path) as talk:
             nothing = {"ok": True, "abortedRunId": None, "status": "no-active-run"}
             assert await talk.get("sessions.abort", {"key": "work"}) == nothing
-            await talk.core.conversations.submit("r1", KEY, Request(user("one")))
-            await talk.core.conversations.submit("r2", KEY, Request(user("two")))
+            await talk.core.conversations.submit("r1", KEY, RunRequest(user("one")))
+            await talk.core.conversations.submit("r2", KEY, RunRequest(user("two")))
             answer = await talk.get("sessions.abort", {"runId": "r2"})
             assert answer == {"ok": True, "abortedRunId": "r2", "status": "aborted"}
             answer = await talk.get("sessions.abort", {"key": "work", "clearQueued": True})
@@ -191,8 +191,8 @@ def test_ending_what_goes_on(tmp_path: Path) -> None:
 def test_what_goes_on_is_ended_before_its_session_is(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
-            await talk.core.conversations.submit("r1", KEY, Request(user("one")))
-            await talk.core.conversations.submit("r2", KEY, Request(user("two")))
+            await talk.core.conversations.submit("r1", KEY, RunRequest(user("one")))
+            await talk.core.conversations.submit("r2", KEY, RunRequest(user("two")))
             assert (await talk.get("sessions.delete", {"key": "work"}, NEW))["deleted"] is True
             for id in ("r1", "r2"):
                 stored = await talk.store.run(id)

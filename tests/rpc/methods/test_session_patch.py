@@ -7,7 +7,7 @@ import pytest
 from gateway.config.models import MAX_MODEL
 from gateway.protocol.params import MAX_TEXT
 from gateway.protocol.scopes import ADMIN, WRITE
-from gateway.rpc.methods.session_patch import _ABSENT, _LEVELS, MAX_SETTING, PatchParams
+from gateway.rpc.methods.session_patch import _ABSENT, _LEVELS, MAX_SETTING, SessionPatchParams
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.talking import NEW, OLD, run, talking
 from tests.sessions.talk import MAIN, NOW
@@ -167,7 +167,7 @@ def test_a_refusal_says_that_the_session_is_another_one(tmp_path: Path) -> None:
 
 TEXTS = sorted(
     each.encode_name
-    for each in msgspec.structs.fields(PatchParams)
+    for each in msgspec.structs.fields(SessionPatchParams)
     if each.default is msgspec.UNSET and "str" in str(each.type) and each.encode_name not in (*_LEVELS, *_ABSENT)
 )
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.sessions.openclaw import files
 from gateway.sessions.openclaw.files import candidates, name, orphans
-from gateway.sessions.openclaw.transcript import Candidate, Refusal, Unreadable
+from gateway.sessions.openclaw.transcript import Candidate, UnlistedAgent, UnreadableSession
 from tests.sessions.openclaw.state import LINES, SESSION, event, write_files
 
 KEY = "agent:main:main"
@@ -65,7 +65,7 @@ def test_other_branches_are_counted(tmp_path: Path) -> None:
 def test_a_version_that_is_not_known_is_refused(tmp_path: Path) -> None:
     header = '{"type":"session","version":5,"id":"x"}'
     folder = write_files(tmp_path, {KEY: ENTRY}, {f"{SESSION}.jsonl": [header]})
-    with pytest.raises(Unreadable, match="its transcript has version 5; known are those up to 4"):
+    with pytest.raises(UnreadableSession, match="its transcript has version 5; known are those up to 4"):
         read(folder)
 
 
@@ -76,7 +76,7 @@ def test_a_session_without_a_transcript_is_empty(tmp_path: Path) -> None:
 def test_a_transcript_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     folder = write_files(tmp_path, {KEY: ENTRY}, {})
     (folder / "sessions" / f"{SESSION}.jsonl").mkdir()
-    with pytest.raises(Unreadable, match=f"{SESSION}.jsonl: Is a directory"):
+    with pytest.raises(UnreadableSession, match=f"{SESSION}.jsonl: Is a directory"):
         read(folder)
 
 
@@ -114,7 +114,7 @@ def test_a_transcript_lies_beside_the_index(entry: dict[str, Any], expected: str
 
 def test_an_entry_that_names_none_is_unreadable(tmp_path: Path) -> None:
     for entry in ({}, 7, {"sessionId": "a/b"}):
-        with pytest.raises(Unreadable, match="its entry names no transcript"):
+        with pytest.raises(UnreadableSession, match="its entry names no transcript"):
             read(write_files(tmp_path, {KEY: entry}, {}))
 
 
@@ -123,7 +123,7 @@ def test_an_index_that_cannot_be_read_refuses_the_agent(tmp_path: Path, text: st
     folder = write_files(tmp_path, {}, {})
     (folder / "sessions" / "sessions.json").write_text(text)
     (found,) = candidates("main", folder)
-    assert isinstance(found, Refusal)
+    assert isinstance(found, UnlistedAgent)
     assert found.agent == "main" and "sessions.json" in found.why and why in found.why
 
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.errors import GatewayError
 from gateway.sessions.openclaw import imports
 from gateway.sessions.openclaw.entry import LEAD
-from gateway.sessions.openclaw.imports import HERE, Brought, Import, Naming, Report, Skipped
+from gateway.sessions.openclaw.imports import HERE, Brought, Import, ImportReport, Naming, Skipped
 from gateway.sessions.records import text_of
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import StorageFailed, writable
@@ -50,7 +50,7 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "here" / "a.sqlite"
 
 
-def bring(source: Path, tmp_path: Path, *, dry_run: bool = False, naming: Naming = NAMING) -> Report:
+def bring(source: Path, tmp_path: Path, *, dry_run: bool = False, naming: Naming = NAMING) -> ImportReport:
     return Import(source, database(tmp_path), naming, dry_run=dry_run).run()
 
 
@@ -69,7 +69,7 @@ def counts(tmp_path: Path) -> tuple[int, int, int]:
 
 def test_a_session_comes_along_with_all_that_was_said(source: Path, tmp_path: Path) -> None:
     report = bring(source, tmp_path)
-    assert report == Report(str(source), False, [Brought(MAIN, 2)])
+    assert report == ImportReport(str(source), False, [Brought(MAIN, 2)])
     with closing(sqlite3.connect(database(tmp_path))) as db:
         session = find_session(MAIN, db)
         assert session is not None
@@ -110,7 +110,7 @@ def test_nothing_of_openclaws_is_changed(source: Path, tmp_path: Path) -> None:
 
 def test_a_dry_run_says_the_same_and_does_nothing(source: Path, tmp_path: Path) -> None:
     report = bring(source, tmp_path, dry_run=True)
-    assert report == Report(str(source), True, [Brought(MAIN, 2)])
+    assert report == ImportReport(str(source), True, [Brought(MAIN, 2)])
     assert not database(tmp_path).parent.exists()
     bring(source, tmp_path)
     assert bring(source, tmp_path, dry_run=True).skipped == [Skipped("main", MAIN, HERE)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sessions.openclaw.tables import candidates
-from gateway.sessions.openclaw.transcript import Candidate, Refusal, Unreadable
+from gateway.sessions.openclaw.transcript import Candidate, UnlistedAgent, UnreadableSession
 from tests.sessions.openclaw.state import add_session, event, snapshot, write_tables
 
 KEY = "agent:main:main"
@@ -69,7 +69,7 @@ def test_what_is_damaged_refuses_its_session_and_no_other(tmp_path: Path, opencl
         try:
             with found.read() as transcript:
                 seen.append(len(transcript.branch))
-        except Unreadable as error:
+        except UnreadableSession as error:
             assert str(error) == "a message of it is damaged: it cannot be decompressed"
     assert seen == [1]
 
@@ -86,7 +86,7 @@ def test_an_event_that_cannot_be_read_costs_itself(tmp_path: Path, openclaw: sql
 def test_a_cold_archive_is_told(tmp_path: Path, openclaw: sqlite3.Connection) -> None:
     add_session(openclaw, KEY, "s1", [], [])
     openclaw.execute("INSERT INTO session_transcript_cold_archives VALUES ('s1')")
-    with pytest.raises(Unreadable, match="cold archive; open it there once"):
+    with pytest.raises(UnreadableSession, match="cold archive; open it there once"):
         read(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_an_entry_that_is_none_is_empty(tmp_path: Path, openclaw: sqlite3.Connec
 def test_a_form_that_is_not_known_refuses_the_agent(tmp_path: Path, openclaw: sqlite3.Connection) -> None:
     openclaw.execute("ALTER TABLE session_nodes RENAME TO sessions_v99")
     (found,) = candidates("main", folder(tmp_path))
-    assert isinstance(found, Refusal)
+    assert isinstance(found, UnlistedAgent)
     assert found.why.endswith("openclaw-agent.sqlite: no such table: session_nodes")
 
 

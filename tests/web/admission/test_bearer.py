@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.access.devices import Asking, Devices, Granted
+from gateway.access.devices import Devices, Granted, PairingRequest
 from gateway.config.schema import ControlUi, Gateway
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.lockout import Lockout
@@ -169,7 +169,7 @@ def test_without_a_secret_only_this_machine_is_served(
 
 def test_the_token_of_a_paired_device_lets_its_page_read_and_is_no_guess(tmp_path: Path) -> None:
     core, lockout = FakeCore(devices=Devices(tmp_path)), Lockout(lambda: 0.0)
-    asking = Asking(device_id="d1", public_key=KEY, role="operator", scopes=(READ,), local=True, protocol=4)
+    asking = PairingRequest(device_id="d1", public_key=KEY, role="operator", scopes=(READ,), local=True, protocol=4)
     given = core.devices.pair(asking)
     assert isinstance(given, Granted)
     for _ in range(MAX_FAILURES + 1):

@@ -2,7 +2,7 @@ from msgspec.structs import replace
 
 from gateway.config.schema import Gateway
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.protocol.admission.proxy import ATTRIBUTION, Identity, Rules
+from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules
 from gateway.web.admission.terms import visit
 from tests.fakes.core import FakeCore
 
@@ -18,7 +18,7 @@ def make_core(mode: str = "trusted-proxy") -> FakeCore:
 
 def test_a_proxy_names_its_user() -> None:
     who, identity = visit(make_core(), {"client": ("203.0.113.50", 1), "headers": HEADERS})
-    assert (who.remote_ip, identity) == ("203.0.113.9", Identity("ann"))
+    assert (who.remote_ip, identity) == ("203.0.113.9", ProxyUser("ann"))
 
 
 def test_a_process_of_this_machine_is_no_proxy() -> None:

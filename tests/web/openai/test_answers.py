@@ -5,11 +5,11 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.link.messages import Failure, FailureKind, Usage
-from gateway.sessions.records import Request, Run
+from gateway.sessions.records import Run, RunRequest
 from gateway.web.openai import answers
 from gateway.web.openai.answers import Chunks, Error, broken, completion, failure, model, model_list, usage
 
-RUN = Run("k1", "agent:main:x", "main", "done", Request({}), 1_700_000_000_999, answer="hello", usage=Usage(10, 5))
+RUN = Run("k1", "agent:main:x", "main", "done", RunRequest({}), 1_700_000_000_999, answer="hello", usage=Usage(10, 5))
 
 
 def events(data: bytes) -> list[Any]:

@@ -14,7 +14,18 @@ from openai import APIError, AsyncOpenAI, BadRequestError, InternalServerError, 
 
 from gateway.config.schema import Config
 from gateway.lifecycle.phases import Budgets
-from gateway.link.messages import Ended, Failure, Happening, Said, Started, Text, ToolEnded, ToolStarted, Usage, Void
+from gateway.link.messages import (
+    Discarded,
+    Ended,
+    Failure,
+    Happening,
+    Said,
+    Started,
+    Text,
+    ToolEnded,
+    ToolStarted,
+    Usage,
+)
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
@@ -348,9 +359,9 @@ def test_an_answer_that_begins_anew_goes_on_or_is_an_error(play: Play) -> None:
         for run, reply in zip(runs, (same, other), strict=True):
             it.puppet.say(run, Text("Hello"))
             assert piece(await reply.event()) == "Hello"
-        it.puppet.say(runs[0], Void("why"), Text("Hel"), Text("lo you"), said("Hello you"), Ended("done"))
+        it.puppet.say(runs[0], Discarded("why"), Text("Hel"), Text("lo you"), said("Hello you"), Ended("done"))
         assert [piece(each) for each in (await same.events())[:1]] == [" you"]
-        it.puppet.say(runs[1], Void("why"), Text("Hey"), said("Hey"))
+        it.puppet.say(runs[1], Discarded("why"), Text("Hey"), said("Hey"))
         error, done = await other.events()
         assert (error["error"]["code"], done) == ("began_anew", "[DONE]")
         assert it.puppet.aborted == []
@@ -628,7 +639,7 @@ def test_an_answer_that_began_anew_is_an_error_in_the_next_process_too(play: Pla
         (run,) = await it.puppet.begun()
         it.puppet.say(run, Text("Hello"))
         assert piece(await reply.event()) == "Hello"
-        it.puppet.say(run, Void("why"), Text("Hel"))
+        it.puppet.say(run, Discarded("why"), Text("Hel"))
         await until(lambda: it.core.conversations.runs.live(run).seq == 3)
         await it.restart()
         it.puppet.say(run, Text("p!"))

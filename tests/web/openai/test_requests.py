@@ -13,8 +13,8 @@ from gateway.web.openai.requests import (
     MAX_IMAGES,
     NAMES,
     NO_LIMIT,
+    BadRequest,
     Prompt,
-    Refused,
     decode,
     fingerprint,
     prompt,
@@ -117,13 +117,13 @@ def test_half_a_character_is_one_that_is_unknown() -> None:
 
 
 def test_one_answer_is_what_there_is() -> None:
-    with pytest.raises(Refused, match="^`n` must be 1: a request gets one answer"):
+    with pytest.raises(BadRequest, match="^`n` must be 1: a request gets one answer"):
         decode(asked(said("user", "x"), n=2))
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"messages":null,"model":null}', b'{"messages":[]}'])
 def test_without_messages_there_is_no_question(body: bytes) -> None:
-    with pytest.raises(Refused, match="^Missing user message in `messages`.$"):
+    with pytest.raises(BadRequest, match="^Missing user message in `messages`.$"):
         prompt(decode(body), 7)
 
 
@@ -148,7 +148,7 @@ def test_kinds_of_images(kind: str) -> None:
     ],
 )
 def test_images_that_cannot_be_shown_to_a_model(url: str, why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(BadRequest, match=why):
         parsed(image(url))
 
 
@@ -157,10 +157,10 @@ def test_bounds_of_images() -> None:
         return image("data:image/png;base64," + base64.b64encode(bytes(size)).decode())
 
     assert parsed(of(MAX_IMAGE)).prompt["content"]
-    with pytest.raises(Refused, match=str(MAX_IMAGE)):
+    with pytest.raises(BadRequest, match=str(MAX_IMAGE)):
         parsed(of(MAX_IMAGE + 1))
     assert parsed(*[image(PNG)] * MAX_IMAGES).prompt["content"]
-    with pytest.raises(Refused, match=f"at most {MAX_IMAGES}"):
+    with pytest.raises(BadRequest, match=f"at most {MAX_IMAGES}"):
         parsed(*[image(PNG)] * (MAX_IMAGES + 1))
 
 
@@ -176,7 +176,7 @@ def test_bounds_of_images() -> None:
     ],
 )
 def test_messages_without_a_question(messages: list[Any], why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(BadRequest, match=why):
         parsed(*messages)
 
 
@@ -204,7 +204,7 @@ def test_fields_at_their_bounds(field: str, good: list[Any], bad: list[Any]) -> 
     for value in [*good, None]:
         decode(asked(said("user", "x"), **{field: value}))
     for value in bad:
-        with pytest.raises(Refused, match=field if field != "functions" else "tools"):
+        with pytest.raises(BadRequest, match=field if field != "functions" else "tools"):
             decode(asked(said("user", "x"), **{field: value}))
 
 
@@ -217,12 +217,12 @@ def test_tools_that_shall_not_be_called_are_no_hindrance() -> None:
     "body", [b"", b"{", b"\xff", b'{"messages": "x"}', b"[" * 100_000, b'{"messages":[{"role":1}]}']
 )
 def test_what_is_no_request(body: bytes) -> None:
-    with pytest.raises(Refused, match="^Invalid request body: "):
+    with pytest.raises(BadRequest, match="^Invalid request body: "):
         decode(body)
 
 
 def test_unknown_roles_are_named() -> None:
-    with pytest.raises(Refused, match="at /messages/0/role"):
+    with pytest.raises(BadRequest, match="at /messages/0/role"):
         decode(asked(said("robot", "x")))
 
 
@@ -253,7 +253,7 @@ MESSAGES = st.lists(
 def test_any_messages_are_a_prompt_or_refused(messages: list[Any]) -> None:
     try:
         found = parsed(*messages)
-    except Refused:
+    except BadRequest:
         return
     assert found.prompt["role"] == "user"
     for each in (*found.context, found.prompt):
@@ -265,5 +265,5 @@ def test_any_messages_are_a_prompt_or_refused(messages: list[Any]) -> None:
 def test_any_bytes_are_a_request_or_refused(body: bytes) -> None:
     try:
         decode(body)
-    except Refused:
+    except BadRequest:
         pass

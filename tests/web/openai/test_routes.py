@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from openai import AsyncOpenAI, AuthenticationError, NotFoundError
 
-from gateway.access.devices import Asking, Devices, Granted
+from gateway.access.devices import Devices, Granted, PairingRequest
 from gateway.config.schema import Config
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.scopes import READ, WRITE
@@ -103,7 +103,7 @@ def test_what_is_switched_off_is_not_there_and_comes_without_a_restart(play: Pla
 
 def token(it: Scene, folder: Path, scope: str) -> str:
     it.core.devices = Devices(folder)
-    asking = Asking(device_id="d1", public_key=KEY, role="operator", scopes=(scope,), local=True, protocol=4)
+    asking = PairingRequest(device_id="d1", public_key=KEY, role="operator", scopes=(scope,), local=True, protocol=4)
     granted = it.core.devices.pair(asking)
     assert isinstance(granted, Granted)
     return granted.token

@@ -7,8 +7,8 @@ from starlette.datastructures import Headers
 from gateway.config.files import Snapshot
 from gateway.conversations.service import Conversations
 from gateway.link.client import by_path
-from gateway.web.openai.requests import Refused
-from gateway.web.openai.targets import INVALID_MODEL, Target, names, target
+from gateway.web.openai.requests import BadRequest
+from gateway.web.openai.targets import INVALID_MODEL, RunTarget, names, target
 from tests.fakes.core import PATHS, FakeCore
 
 MODELS = {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "x", "models": [{"id": "m1"}, {"id": "m2"}]}
@@ -26,7 +26,7 @@ def core(tmp_path: Path) -> Any:
     return made
 
 
-def find(core: Any, model: str = "openclaw", user: str | None = None, **headers: str) -> Target:
+def find(core: Any, model: str = "openclaw", user: str | None = None, **headers: str) -> RunTarget:
     given = {f"x-openclaw-{name.replace('_', '-')}": value for name, value in headers.items()}
     return target(core, Headers(given), model, user)
 
@@ -57,16 +57,16 @@ def test_a_model_of_the_config_by_name_and_by_header(core: Any) -> None:
 
 @pytest.mark.parametrize("model", ["gpt-5", "mock/m3", "mock/", "openclaw/a b", "openclaw/", "openai/without-a-key"])
 def test_other_names_are_refused_in_openclaws_words(core: Any, model: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(BadRequest) as refused:
         find(core, model)
     assert str(refused.value) == INVALID_MODEL
 
 
 def test_what_is_not_there_is_named(core: Any) -> None:
     for model, headers in (("openclaw/nobody", {}), ("openclaw", {"agent_id": "nobody"})):
-        with pytest.raises(Refused, match=r"^Unknown agent 'nobody'\. This gateway has: main, research\.$"):
+        with pytest.raises(BadRequest, match=r"^Unknown agent 'nobody'\. This gateway has: main, research\.$"):
             find(core, model, **headers)
-    with pytest.raises(Refused, match="nowhere"):
+    with pytest.raises(BadRequest, match="nowhere"):
         target(core, Headers({"x-openclaw-model": "nowhere/m"}), "openclaw", None)
 
 
@@ -108,9 +108,9 @@ def test_a_session_by_header(core: Any, model: str, key: str, session: str, agen
     ],
 )
 def test_sessions_that_cannot_be(core: Any, model: str, key: str, why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(BadRequest, match=why):
         find(core, model, session_key=key)
-    with pytest.raises(Refused, match="at most 512"):
+    with pytest.raises(BadRequest, match="at most 512"):
         find(core, user="x" * 512)
 
 
