@@ -39,7 +39,7 @@ class Look:
 class Installation:
     """Remembers how it was when this was made: make it before anything that may be imported later."""
 
-    def __init__(self, package: Path = Path(__file__).parent, interpreter: str = sys.executable) -> None:
+    def __init__(self, package: Path = Path(__file__).parents[1], interpreter: str = sys.executable) -> None:
         self._package = package
         self._interpreter = interpreter
         self._began = self.look()

@@ -52,12 +52,12 @@ def test_it_has_no_tools() -> None:
 def test_a_run_with_it_imports_no_models_and_no_tools() -> None:
     program = """
 import asyncio, sys
-from gateway.agent.mcp.idle import Behind
-from gateway.agent.run_loop import Conversation
+from gateway.agent.mcp.idle import IdleServers
+from gateway.agent.run_loop import RunLoop
 from gateway.link.spec import Model, Server, Spec
 async def emit(what): pass
 spec = Spec("s", "main", {"content": "x"}, [Model("builtin", "echo", "builtin")], servers=[Server("x", command="no")])
-print(asyncio.run(Conversation(spec, emit, Behind()).hold()).status)
+print(asyncio.run(RunLoop(spec, emit, IdleServers()).hold()).status)
 print([name for name in ("pydantic_ai", "pydantic", "mcp", "httpx2", "openai") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)

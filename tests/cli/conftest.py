@@ -206,6 +206,6 @@ def serving(folder: Path, **options: int) -> Iterator[Talking]:
         gateway.start()
         yield gateway
     finally:
-        if gateway.process.process is not None:
-            gateway.process.process.kill()
-            gateway.process.process.wait()
+        if gateway.process is not None:
+            gateway.process.kill()
+            gateway.process.wait()

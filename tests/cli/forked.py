@@ -19,7 +19,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         __name__,
-        "tests.terminal",
+        "tests.pty_screen",
         "gateway.client.client",
         "gateway.client.identity",
         "websockets.asyncio.client",

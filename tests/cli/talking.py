@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.client.client import GatewayClient
 from tests.cli.forked import Forked, run
 from tests.program import Program
-from tests.terminal import ENVIRON, Terminal
+from tests.pty_screen import ENVIRON, Terminal
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess

@@ -8,7 +8,7 @@ import pytest
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.effort import daily
-from tests.terminal import CTRL_C
+from tests.pty_screen import CTRL_C
 
 pytestmark = pytest.mark.process
 

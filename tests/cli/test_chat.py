@@ -15,7 +15,7 @@ from gateway.text.visible import visible
 from tests.cli.forked import Forked
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.effort import daily
-from tests.terminal import ENVIRON, Terminal
+from tests.pty_screen import ENVIRON, Terminal
 
 pytestmark = pytest.mark.process
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import COMPLETING, PROGRAM, cli, suggest
-from tests.terminal import ENVIRON, Terminal
+from tests.pty_screen import ENVIRON, Terminal
 
 Invoke = Callable[..., Result]
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.exits import ExitCode
 from tests.cli.talking import ECHO, Talking
-from tests.terminal import ENTER
+from tests.pty_screen import ENTER
 
 pytestmark = pytest.mark.process
 

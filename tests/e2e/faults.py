@@ -16,8 +16,8 @@ HOT_SECONDS = 60.0
 
 def hot(gateway: Gateway) -> None:
     """As `openclaw-gateway restart` does it, without a start of the command."""
-    ticket = gateway.client.control.restart("a test")
-    gateway.client.control.wait_for_boot(ticket.boot_id, HOT_SECONDS, asked=ticket.state != "leaving")
+    ticket = gateway.control.restart("a test")
+    gateway.control.wait_for_boot(ticket.boot_id, HOT_SECONDS, asked=ticket.state != "leaving")
 
 
 def cold(gateway: Gateway) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.faults import RESTARTERS, agent_crash, cold, crash
 from tests.e2e.gateway import TOKEN, Gateway
 from tests.effort import daily, share
-from tests.terminal import CTRL_D, ENTER, ENVIRON, Terminal
+from tests.pty_screen import CTRL_D, ENTER, ENVIRON, Terminal
 
 PACE_MS = 40
 WORDS = [f"w{number}" for number in range(80)]

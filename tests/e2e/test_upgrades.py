@@ -95,7 +95,7 @@ def test_a_program_that_is_gone_is_said_once_and_serves_again_when_it_is_back(ga
     until(lambda: gateway.report()["settled"], "the quiet after READY")
     program.take_away()
     gateway.configure(json.dumps({"gateway": {"auth": {"token": TOKEN}}, "zzz": 1}))
-    assert gateway.client.control.reload().warnings  # it has all keys by heart
+    assert gateway.control.reload().warnings  # it has all keys by heart
     for path in ("/metrics", "/", "/v1/models"):  # what it has never been asked
         assert gateway.get(path, "--header", f"Authorization: Bearer {TOKEN}").status in (200, 404), path
     gateway.configure()

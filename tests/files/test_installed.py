@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import gateway
 from gateway.files.installed import ImportGuard, Installation
 from gateway.process import background
 from gateway.process.background import UNFINISHED_S, watch_installation
@@ -181,3 +182,9 @@ def test_an_installer_has_time_to_finish(
             assert len(watched.told) == 1
 
     asyncio.run(test())
+
+
+def test_what_is_looked_at_is_the_whole_package() -> None:
+    package = Path(gateway.__file__).parent
+    assert Installation().look() == Installation(package).look()
+    assert Installation().look().package is not None

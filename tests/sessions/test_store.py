@@ -119,13 +119,13 @@ def test_a_full_disk_refuses_a_message_and_shows_what_there_is(tmp_path: Path) -
 TALKS_UNTIL_KILLED = """
 import asyncio, itertools, sys
 from pathlib import Path
-from gateway.sessions.records import Progress, Request
+from gateway.sessions.records import Progress, RunRequest
 from tests.sessions.talk import NOW, assistant, opened, user
 
 async def talk(store, session):
     for number in itertools.count():
         id = f"{session}/{number}"
-        await store.accept(id, f"agent:main:{session}", "main", Request(user(id)), NOW)
+        await store.accept(id, f"agent:main:{session}", "main", RunRequest(user(id)), NOW)
         print("accepted", id, flush=True)
         await store.begin(id, NOW)
         print("begun", id, flush=True)

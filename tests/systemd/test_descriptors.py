@@ -22,7 +22,7 @@ pytestmark = pytest.mark.process
 CHILD = """
 import json, os, subprocess, sys
 from gateway.errors import GatewayError
-from gateway.lifecycle import sockets
+from gateway.systemd import descriptors as sockets
 try:
     got = sockets.inherit(os.environ)
 except GatewayError as error:
@@ -149,7 +149,7 @@ def test_what_this_version_does_not_know_is_closed(tmp_path: Path, listener: soc
 
 HAND_OVER = """
 import json, os, socket, sys
-from gateway.lifecycle import sockets
+from gateway.systemd import descriptors as sockets
 if "LISTEN_FDS" in os.environ:
     got = sockets.inherit(os.environ)
     print(json.dumps([[sockets.spell(s) for s in got.listeners], got.held_by_systemd, sorted(got.others)]))
@@ -175,7 +175,7 @@ def test_what_is_handed_over_is_inherited_again() -> None:
 
 WITH_A_THREAD = """
 import os, select, socket, sys, threading, time
-from gateway.lifecycle import sockets
+from gateway.systemd import descriptors as sockets
 if "LISTEN_FDS" in os.environ:
     got = sockets.inherit(os.environ)
     print([os.read(fd, 100) for fd in got.connections.values()])
@@ -221,7 +221,7 @@ def test_numbers_that_cannot_be_are_an_error_that_names_them(numbers: str, names
 CROWD = """
 import os, resource, sys
 from gateway.handover.ledger import SLOTS
-from gateway.lifecycle import sockets
+from gateway.systemd import descriptors as sockets
 if "LISTEN_FDS" in os.environ:
     got = sockets.inherit(os.environ)
     inheritable = [fd for fd in (*got.connections.values(), *got.http.values()) if os.get_inheritable(fd)]

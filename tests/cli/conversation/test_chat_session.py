@@ -9,7 +9,7 @@ import pytest
 from gateway.exits import ExitCode
 from gateway.text.visible import visible
 from tests.cli.talking import ECHO, LONG, Talking
-from tests.terminal import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
+from tests.pty_screen import ALT_ENTER, CTRL_C, CTRL_D, ENTER, UP, Terminal
 
 pytestmark = pytest.mark.process
 

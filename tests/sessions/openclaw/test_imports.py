@@ -284,7 +284,7 @@ def test_nobody_waits_for_long_while_a_large_session_comes(
 IMPORTS = """
 import sys
 from pathlib import Path
-from gateway.sessions import imports
+from gateway.sessions.openclaw import imports
 imports.PIECE = 10_000
 naming = imports.Naming("main", "per-sender")
 imports.Import(Path(sys.argv[1]), Path(sys.argv[2]), naming).run(lambda key: print(key, flush=True))
