@@ -51,6 +51,6 @@ def scripted() -> Iterator[None]:
     from tests.agent.scripted import Scripted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "Conversation", Scripted)
+        patch.setattr(runs, "RunLoop", Scripted)
         Scripted.by_session.clear()
         yield

@@ -36,7 +36,7 @@ from tests.effort import examples
 @pytest.fixture(autouse=True, scope="module")
 def scripted() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs_module, "Conversation", Scripted)
+        patch.setattr(runs_module, "RunLoop", Scripted)
         yield
 
 

@@ -13,7 +13,7 @@ from tests.agent.scripted import Scripted, settle
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(module, "Conversation", Scripted)
+    monkeypatch.setattr(module, "RunLoop", Scripted)
     yield
 
 

@@ -61,7 +61,7 @@ def _build(venv: Path, python: str) -> None:
     partial.chmod(0o755)
     _inside(partial, f"{python} -m venv --without-pip {VENV}")
     _lay_dependencies(next(partial.glob("lib/python3*/site-packages")))
-    install_into(partial, _wheel(PROJECT, CACHE / "wheel"))
+    install_into(partial, wheel(PROJECT, CACHE / "wheel"))
     partial.rename(venv)
 
 
@@ -97,10 +97,11 @@ def changed_wheel(folder: Path, changes: Mapping[str, tuple[str, str]]) -> Path:
         text = (project / name).read_text()
         assert old in text, f"{name} has no {old!r}"
         (project / name).write_text(text.replace(old, new))
-    return _wheel(project, folder / "wheel")
+    return wheel(project, folder / "wheel")
 
 
-def _wheel(project: Path, folder: Path) -> Path:
+def wheel(project: Path, folder: Path) -> Path:
+    """The wheel of a source tree, alone in `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
     _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(project))
     return next(folder.glob("*.whl"))

@@ -1,7 +1,7 @@
 """Runs clients.py or peers.py beside a test: `with load(manager, "fresh") as clients: ...`, then `clients.outcomes`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,22 +77,28 @@ class Peers:
 
 @contextmanager
 def peers(
-    manager: UserManager, *words: str, pace: float = 0.1 * REST, token: str = TOKEN, port: int = PORT, **kinds: int
+    manager: UserManager,
+    *words: str,
+    pace: float = 0.1 * REST,
+    token: str = TOKEN,
+    port: int = PORT,
+    env: Mapping[str, str] | None = None,
+    **kinds: int,
 ) -> Iterator[Peers]:
     """As `load`, with so many clients of each kind of peers.py; `words` are further options."""
     counts = [f"--{kind.replace('_', '-')}={count}" for kind, count in kinds.items()]
     options = [f"--pace={pace}", f"--token={token}", f"--port={port}"]
-    with _running(manager, "peers.py", *options, *counts, *words) as process:
+    with _running(manager, "peers.py", *options, *counts, *words, env=env) as process:
         found = Peers(process)
         yield found
         found.end()
 
 
 @contextmanager
-def _running(manager: UserManager, script: str, *words: str) -> Iterator[Inside]:
+def _running(manager: UserManager, script: str, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Inside]:
     """Until the block ends, from when each client has had an answer."""
     # -P: the script's folder has a gateway.py, and peers.py means the installed one.
-    process = manager.popen(f"{VENV}/bin/python", "-P", f"{SCRIPTS}/{script}", *words)
+    process = manager.popen(f"{VENV}/bin/python", "-P", f"{SCRIPTS}/{script}", *words, env=env)
     try:
         assert process.stdout is not None
         first = process.stdout.readline()

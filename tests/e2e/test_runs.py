@@ -4,7 +4,7 @@ What is asserted is what the clients heard and what the database has: each word 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +26,15 @@ CROWD = share(100, 30)
 
 @pytest.fixture
 def talking(unrationed: Gateway) -> Gateway:
-    config = {"gateway": {"auth": {"token": TOKEN}}, "models": {"providers": {"builtin": {"paceMs": PACE_MS}}}}
-    unrationed.configure(json.dumps(config))
+    configure_pace(unrationed)
     unrationed.reload()
     return unrationed
+
+
+def configure_pace(gateway: Gateway, ms: int = PACE_MS) -> None:
+    """Lets the echo wait so many milliseconds before each word."""
+    config = {"gateway": {"auth": {"token": TOKEN}}, "models": {"providers": {"builtin": {"paceMs": ms}}}}
+    gateway.configure(json.dumps(config))
 
 
 @dataclass
@@ -50,9 +55,9 @@ class Talks:
 
 
 @contextmanager
-def talkers(gateway: Gateway, name: str, count: int = 3) -> Iterator[Talks]:
+def talkers(gateway: Gateway, name: str, count: int = 3, env: Mapping[str, str] | None = None) -> Iterator[Talks]:
     words = [f"--token={TOKEN}", f"--name={name}", f"--talkers={count}", f"--words={WORDS}"]
-    process = gateway.manager.popen(f"{VENV}/bin/python", "-P", f"{SCRIPTS}/talkers.py", *words)
+    process = gateway.manager.popen(f"{VENV}/bin/python", "-P", f"{SCRIPTS}/talkers.py", *words, env=env)
     try:
         talks = Talks(process)
         yield talks

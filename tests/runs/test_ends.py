@@ -190,7 +190,7 @@ def test_a_fault_at_any_line_is_one_end_and_the_session_goes_on(tmp_path: Path) 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_runs, "Conversation", Scripted)
+    monkeypatch.setattr(agent_runs, "RunLoop", Scripted)
 
 
 HALF = Said(assistant("half \ud83d"))

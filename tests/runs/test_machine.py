@@ -72,7 +72,7 @@ class RunsMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(agent_runs, "Conversation", Scripted)
+        self.patch.setattr(agent_runs, "RunLoop", Scripted)
         Scripted.by_session.clear()
         self.folder = tempfile.TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
