@@ -2,11 +2,13 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from gateway import __version__
+from gateway.errors import NotRunning
 from tests.e2e.faults import Fault, cold, crash, hot
 from tests.e2e.gateway import PORT, SERVICE, SOCKET, TOKEN, Gateway
 from tests.e2e.installation import changed_copy, changed_wheel, install_into
@@ -39,7 +41,13 @@ def unreadable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def nobody(gateway: Gateway) -> None:
     """The gateway notices the new files by itself."""
-    until(lambda: gateway.runs() and gateway.report()["version"] == NEWER, "the new version", 60)
+
+    def serves() -> bool:
+        with suppress(NotRunning):
+            return bool(gateway.report()["version"] == NEWER)
+        return False
+
+    until(serves, "the new version", 60)
 
 
 @pytest.mark.parametrize("how", [cold, hot, nobody])
