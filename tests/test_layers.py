@@ -24,7 +24,7 @@ SHARED_WITH_APART = [
         "text/visible",
         "text/lines",
     ),
-    *("link/messages", "link/spec"),
+    *("link/messages", "link/spec", "systemd/notify"),
 ]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {
@@ -45,7 +45,7 @@ HOMES = {
     "rich": ["cli/*", "terminal/*"],
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
-    "systemd": ["systemd/descriptors", "systemd/notify", "logs/setup"],
+    "systemd": ["systemd/descriptors", "logs/setup"],
     "uvicorn": ["serving/*"],
     "uvloop": ["serving/*", "process/start"],
     "watchdog": ["config/watch"],

@@ -67,5 +67,4 @@ def test_a_class_of_the_product_has_a_name_of_its_own() -> None:
     for path in (PROJECT / "gateway").rglob("*.py"):
         for name in re.findall(r"^class ([A-Z]\w*)", path.read_text(), flags=re.MULTILINE):
             places[name].add(str(path.relative_to(PROJECT)))
-    del places["Notifier"]  # the agent's is to go
     assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -10,10 +10,10 @@ import sys
 
 from gateway import __version__
 from gateway.agent import activation, logs
-from gateway.agent.notify import Notifier
 from gateway.agent.service import Service, idle_s
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.systemd.notify import Notifier
 from gateway.text.visible import visible
 
 ABOUT = """\

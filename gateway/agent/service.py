@@ -11,9 +11,9 @@ from typing import Any
 
 from gateway import __version__
 from gateway.agent.link import LinkServer
-from gateway.agent.notify import Notifier
 from gateway.agent.runs import AgentRun, AgentRuns
 from gateway.files.installed import ImportGuard, Installation
+from gateway.systemd.notify import Notifier, feed_watchdog
 
 log = logging.getLogger("agent")
 
@@ -50,7 +50,7 @@ class Service:
         if connection is not None:
             loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the gateway's to answer
             self._keep(self._serve_parent(connection))
-        self._keep(self._feed_watchdog())
+        self._keep(feed_watchdog(self._notifier))
         self._notifier.ready(self._status())
         self._changed()
         await self._leaving.wait()
@@ -61,11 +61,6 @@ class Service:
             await self._link.serve(*await asyncio.open_unix_connection(sock=connection))
         finally:
             self._leave("the gateway has closed the connection")
-
-    async def _feed_watchdog(self) -> None:
-        while (interval := self._notifier.watchdog_interval) is not None:
-            self._notifier.watchdog()
-            await asyncio.sleep(interval)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,4 +1,4 @@
-"""What a process does beside serving: keep the watchdog quiet, keep STATUS= true, rehearse a restart."""
+"""What a process does beside serving: keep STATUS= true, watch the installation, rehearse a restart."""
 
 import asyncio
 import contextlib
@@ -27,15 +27,6 @@ LOOK_S = 2.0
 """Between two looks at the installed files; what is the same in two of them is at rest."""
 UNFINISHED_S = 60.0
 """For an installer to write its last file."""
-
-
-async def feed_watchdog(notifier: Notifier) -> None:
-    """Prove from the event loop that it runs: a frozen one stops this, and systemd replaces the process."""
-    if (interval := notifier.watchdog_interval) is None:
-        return
-    while True:
-        notifier.watchdog()
-        await asyncio.sleep(interval)
 
 
 async def tell_status(notifier: Notifier, wanted: asyncio.Event, report: Callable[[], StatusReport]) -> None:

@@ -34,7 +34,6 @@ from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
 from gateway.machine import container, holders
 from gateway.process.background import (
-    feed_watchdog,
     is_being_stopped,
     rehearse,
     status_line,
@@ -50,7 +49,7 @@ from gateway.protocol.scopes import PAIRING
 from gateway.report import Degradation, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.systemd import descriptors as sockets
-from gateway.systemd.notify import Notifier
+from gateway.systemd.notify import Notifier, feed_watchdog
 from gateway.web.app import create_app, warm_up
 from gateway.web.openai.paths import MAX_BODY
 

@@ -1,10 +1,11 @@
-"""What the process tells systemd: readiness, status, the watchdog's keep-alive, descriptors to keep.
+"""sd_notify(3): what the gateway or the agent tells systemd of its state, and the descriptors that systemd stores.
 
-The protocol is sd_notify(3), which systemd promises to keep; it is written out here, because the library's function
-reads NOTIFY_SOCKET from the environment, and ours is stripped so that no child can speak for the service.
+systemd promises to keep the protocol. It is written out here, because the library's function reads NOTIFY_SOCKET from
+the environment, and this process takes it out, so that no child can speak for the service.
 """
 
 import array
+import asyncio
 import logging
 import os
 import socket
@@ -14,14 +15,14 @@ from collections.abc import MutableMapping
 log = logging.getLogger("gateway.systemd")
 
 MUST_ARRIVE_S = 5.0
-"""How long a message that the manager must get may wait for a busy manager."""
+"""The longest wait for a busy manager to take a message that must arrive."""
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class Notifier:
-    """Speaks to the manager that started us; without one, every method does nothing.
+    """The connection to the manager that started this process. Without a manager, every method does nothing.
 
-    Takes its variables out of `environ`. `environment()` gives them back for a re-exec, and for nothing else.
+    The constructor takes `VARIABLES` out of `environ`.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
@@ -41,7 +42,7 @@ class Notifier:
 
     @property
     def watchdog_interval(self) -> float | None:
-        """Seconds between keep-alives: a third of the time after which systemd acts; None if it does not watch."""
+        """Seconds between keep-alives: a third of the time after which systemd acts. None if it does not watch."""
         try:
             usec = int(self._variables.get("WATCHDOG_USEC", "0"))
             pid = int(self._variables.get("WATCHDOG_PID", os.getpid()))
@@ -55,13 +56,14 @@ class Notifier:
             self._socket = None
 
     def environment(self) -> dict[str, str]:
+        """The variables that were taken out of the environment, for the next image of a re-exec alone."""
         return dict(self._variables)
 
     def ready(self, status: str) -> None:
         self._send(f"READY=1\nSTATUS={_one_line(status)}", must_arrive=True)
 
     def reloading(self) -> None:
-        # systemd compares this clock with READY's arrival to tell a late READY of before from the one of after.
+        # systemd compares this clock with the time of READY=1, so that a READY=1 sent before does not end the reload.
         self._send(
             f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", must_arrive=True
         )
@@ -76,22 +78,22 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def store(self, name: str, fd: int) -> bool:
-        """Ask systemd to keep a duplicate of `fd` and to pass it to our successor as `name`.
+        """Ask systemd to store a duplicate of `fd`, and to pass it to the next process as `name`.
 
-        False if it had no room in time.
+        False if the manager had no room for the message within `MUST_ARRIVE_S`.
         """
         return self._send(f"FDSTORE=1\nFDNAME={name}", fds=[fd], must_arrive=True)
 
     def try_store(self, name: str, fd: int) -> bool:
-        """As `store`, without waiting: False if the manager has no room for the message now."""
+        """Do what `store` does, without a wait. False if the manager has no room for the message now."""
         return self._try(f"FDSTORE=1\nFDNAME={name}", [fd])
 
     def try_remove(self, name: str) -> bool:
-        """Ask systemd to forget every descriptor of this name; False if it has no room for the message now."""
+        """Ask systemd to close its descriptors of this name. False if it has no room for the message now."""
         return self._try(f"FDSTOREREMOVE=1\nFDNAME={name}", None)
 
     def remove(self, name: str) -> bool:
-        """As `try_remove`, with the time that a busy manager is given."""
+        """Do what `try_remove` does. False if the manager had no room for the message within `MUST_ARRIVE_S`."""
         return self._send(f"FDSTOREREMOVE=1\nFDNAME={name}", must_arrive=True)
 
     def _try(self, message: str, fds: list[int] | None) -> bool:
@@ -108,7 +110,7 @@ class Notifier:
             self._speak(message, fds, MUST_ARRIVE_S if must_arrive else 0.0)
             return True
         except OSError as error:
-            # A status that the manager has no room for is replaced by the next one; the rest is worth a line.
+            # The next status or keep-alive replaces one that was lost; a lost message of another kind is logged.
             if must_arrive:
                 log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
             return not isinstance(error, TimeoutError | BlockingIOError)
@@ -123,3 +125,15 @@ class Notifier:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+async def feed_watchdog(notifier: Notifier) -> None:
+    """Send keep-alives until cancelled; return at once if systemd does not watch this process.
+
+    They come from the event loop, so a frozen loop sends none, and systemd replaces the process.
+    """
+    if (interval := notifier.watchdog_interval) is None:
+        return
+    while True:
+        notifier.watchdog()
+        await asyncio.sleep(interval)

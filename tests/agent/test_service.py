@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from gateway import __version__
-from gateway.agent.notify import Notifier
 from gateway.agent.service import IDLE_S, LEAVE_S, Service, idle_s
 from gateway.link.messages import VERSION, Ended, Hello, Lost, Text, ToolStarted
 from gateway.link.spec import Model
+from gateway.systemd.notify import Notifier
 from tests.agent.mcp.test_tools import box
 from tests.agent.peer import ECHO, Peer, spec
 from tests.agent.process import PROJECT, Agent, activate, as_child, listening

@@ -9,7 +9,7 @@ import uvloop
 from msgspec.structs import replace
 
 from gateway.process import background
-from gateway.process.background import feed_watchdog, is_being_stopped, rehearse, status_line, store_size, tell_status
+from gateway.process.background import is_being_stopped, rehearse, status_line, store_size, tell_status
 from gateway.report import ConfigReport, Issue, ReloadResult
 from tests.fakes.report import make_report
 from tests.fakes.service_manager import FakeNotifier
@@ -42,29 +42,6 @@ def test_status_says_what_is_wrong_and_what_runs_instead() -> None:
 def test_status_of_a_missing_config() -> None:
     line = status_line(replace(REPORT, config=ConfigReport("/c", "missing", "defaults")))
     assert line.endswith("no config at /c, defaults")
-
-
-def for_a_moment(coroutine: Any, until: Any) -> None:
-    async def scene() -> None:
-        task = asyncio.ensure_future(coroutine)
-        async with asyncio.timeout(5):
-            while not until():
-                await asyncio.sleep(0.001)
-        task.cancel()
-
-    asyncio.run(scene())
-
-
-def test_the_watchdog_is_fed_again_and_again() -> None:
-    manager = FakeNotifier(watchdog_interval=0.001)
-    for_a_moment(feed_watchdog(manager), lambda: len(manager.said) >= 3)
-    assert set(manager.said) == {"WATCHDOG"}
-
-
-def test_nobody_watches_nobody_is_fed() -> None:
-    manager = FakeNotifier()
-    asyncio.run(feed_watchdog(manager))
-    assert manager.said == []
 
 
 def test_status_is_sent_when_it_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.systemd import notify
-from gateway.systemd.notify import Notifier
-from tests.fakes.service_manager import WATCHDOGS, ServiceManager
+from gateway.systemd.notify import Notifier, feed_watchdog
+from tests.fakes.service_manager import WATCHDOGS, FakeNotifier, ServiceManager
 
 
 @pytest.fixture
@@ -80,10 +81,10 @@ def test_without_a_manager_nothing_happens() -> None:
     assert not notifier.connected and notifier.watchdog_interval is None and notifier.environment() == {}
 
 
-def test_a_manager_that_is_gone_is_no_end(tmp_path: Path) -> None:
+def test_a_manager_that_is_gone_is_no_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     notifier.ready("x")
-    assert not notifier.connected
+    assert not notifier.connected and "cannot reach the service manager" in caplog.text
 
 
 def test_a_manager_that_does_not_read_does_not_hold_up_the_loop(manager: ServiceManager, notifier: Notifier) -> None:
@@ -142,3 +143,23 @@ def test_a_descriptor_that_cannot_be_passed_does_not_come_again(
     os.close(memfd)
     assert notifier.try_store("conn-1", memfd) and notifier.store("conn-1", memfd)
     assert caplog.text.count("did not take FDSTORE=1: [Errno 9]") == 2
+
+
+def test_the_watchdog_is_fed_again_and_again() -> None:
+    manager = FakeNotifier(watchdog_interval=0.001)
+
+    async def scene() -> None:
+        feeding = asyncio.ensure_future(feed_watchdog(manager))
+        async with asyncio.timeout(5):
+            while len(manager.said) < 3:
+                await asyncio.sleep(0.001)
+        feeding.cancel()
+
+    asyncio.run(scene())
+    assert set(manager.said) == {"WATCHDOG"}
+
+
+def test_nobody_watches_nobody_is_fed() -> None:
+    manager = FakeNotifier()
+    asyncio.run(feed_watchdog(manager))
+    assert manager.said == []
