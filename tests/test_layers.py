@@ -24,7 +24,7 @@ SHARED_WITH_APART = [
         "text/visible",
         "text/lines",
     ),
-    *("link/messages", "link/spec", "systemd/notify"),
+    *("link/messages", "link/spec", "logs/formatting", "systemd/journal", "systemd/notify"),
 ]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {

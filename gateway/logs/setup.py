@@ -19,31 +19,19 @@ from typing import Any, TextIO
 
 from gateway.files.ours import folder_refusal
 from gateway.files.paths import Paths, expand
-from gateway.text.visible import BOLD, RED, YELLOW, paint, visible
+from gateway.logs.formatting import LEVELS, PrefixFormatter, message, subsystem
+from gateway.systemd.journal import priority, stderr_is_journal
+from gateway.text.visible import BOLD, RED, YELLOW, paint
 
-LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40, "fatal": 50, "silent": 100}
-MAX_MESSAGE = 8192
 MAX_FILE_BYTES = 100 * 1024 * 1024
 """Of one log file, where `logging.maxFileBytes` says nothing else."""
 KEEP_FILES_S = 24 * 3600
 """OpenClaw prunes its daily files after a day."""
 
-_PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))  # syslog(3): crit, err, warning, info, debug
 _TSLOG = {5: (1, "TRACE"), 10: (2, "DEBUG"), 20: (3, "INFO"), 30: (4, "WARN"), 40: (5, "ERROR"), 50: (6, "FATAL")}
 _COLOURS = {30: YELLOW, 40: RED, 50: RED + BOLD}
 
 log = logging.getLogger("gateway.logs.setup")
-
-
-def _message(record: logging.LogRecord) -> str:
-    text = record.getMessage()
-    if record.exc_info and record.exc_info[0] is not None:
-        text += "\n" + logging.Formatter().formatException(record.exc_info)
-    return visible(text[:MAX_MESSAGE])
-
-
-def _subsystem(record: logging.LogRecord) -> str:
-    return record.name.replace(".", "/")
 
 
 class TerminalHandler(logging.StreamHandler[TextIO]):
@@ -56,16 +44,8 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = _tslog(record.levelno)[1].lower()
-        line = f"{clock} {level:<5} {_subsystem(record):<18} {_message(record)}"
+        line = f"{clock} {level:<5} {subsystem(record):<18} {message(record)}"
         return paint(line, _COLOURS.get(record.levelno, "") if self._colour else "")
-
-
-class PrefixHandler(logging.StreamHandler[TextIO]):
-    """`<4>message` for a supervisor that reads our stderr (sd-daemon(3)), where the journal itself does not answer."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = f"<{_priority(record.levelno)}>"
-        return "\n".join(prefix + line for line in f"{_subsystem(record)}: {_message(record)}".split("\n"))
 
 
 class JournalHandler(logging.Handler):
@@ -81,9 +61,9 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._send(
-                _message(record),
-                PRIORITY=_priority(record.levelno),
-                OPENCLAW_SUBSYSTEM=_subsystem(record),
+                message(record),
+                PRIORITY=priority(record.levelno),
+                OPENCLAW_SUBSYSTEM=subsystem(record),
                 CODE_FILE=record.pathname,
                 CODE_LINE=record.lineno,
                 CODE_FUNC=record.funcName,
@@ -175,21 +155,21 @@ class JsonlHandler(logging.Handler):
             return False
 
     def _entry(self, record: logging.LogRecord) -> dict[str, Any]:
-        number, name = _tslog(record.levelno)
-        subsystem = json.dumps({"subsystem": _subsystem(record)}, separators=(",", ":"))
+        number, level = _tslog(record.levelno)
+        source = json.dumps({"subsystem": subsystem(record)}, separators=(",", ":"))
         date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         return {
-            "0": subsystem,
-            "1": _message(record),
+            "0": source,
+            "1": message(record),
             "_meta": {
                 "runtime": "python",
                 "runtimeVersion": platform.python_version(),
                 "hostname": self._hostname,
-                "name": subsystem,
+                "name": source,
                 "parentNames": ["openclaw"],
                 "date": date,
                 "logLevelId": number,
-                "logLevelName": name,
+                "logLevelName": level,
             },
             "time": date,
         }
@@ -234,27 +214,13 @@ class Logs:
 
 
 def _console(environ: Mapping[str, str], boot_id: str) -> logging.Handler:
-    if not _stderr_is_journal(environ):
+    if not stderr_is_journal(environ):
         return TerminalHandler(sys.stderr)
     if os.path.exists("/run/systemd/journal/socket"):
         return JournalHandler(boot_id)
-    return PrefixHandler(sys.stderr)
-
-
-def _stderr_is_journal(environ: Mapping[str, str]) -> bool:
-    """systemd tells in JOURNAL_STREAM which device and inode it connected (systemd.exec(5)); we may be redirected."""
-    if "INVOCATION_ID" in environ and "JOURNAL_STREAM" not in environ and not sys.stderr.isatty():
-        return True  # StandardError=inherit or console of a manager that reads prefixes all the same
-    device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
-    try:
-        found = os.fstat(sys.stderr.fileno())
-        return (found.st_dev, found.st_ino) == (int(device), int(inode))
-    except (OSError, ValueError):
-        return False
-
-
-def _priority(level: int) -> int:
-    return next(priority for least, priority in _PRIORITIES if level >= least)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrefixFormatter())
+    return handler
 
 
 def _tslog(level: int) -> tuple[int, str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.logs import setup as logs
-from gateway.logs.setup import JsonlHandler, Logs, PrefixHandler, TerminalHandler
+from gateway.logs.formatting import MAX_MESSAGE
+from gateway.logs.setup import JsonlHandler, Logs, TerminalHandler
 from tests.fakes.tty import FakeTerminal
 
 NOON = 1_795_348_800.0
@@ -109,8 +110,8 @@ def test_control_characters_cannot_forge_a_line() -> None:
 
 def test_a_message_has_a_bound() -> None:
     stream = io.StringIO()
-    TerminalHandler(stream).emit(record("x" * (logs.MAX_MESSAGE + 1)))
-    assert stream.getvalue().count("x") == logs.MAX_MESSAGE
+    TerminalHandler(stream).emit(record("x" * (MAX_MESSAGE + 1)))
+    assert stream.getvalue().count("x") == MAX_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -126,19 +127,6 @@ def test_colours_only_on_a_terminal(
     TerminalHandler(out).emit(record("x", level=logging.ERROR))
     assert ("\x1b[31m" in out.getvalue()) is coloured
     assert "error gateway/reload" in out.getvalue()
-
-
-def test_a_supervisor_that_reads_stderr_gets_priorities() -> None:
-    stream = io.StringIO()
-    handler = PrefixHandler(stream)
-    handler.emit(record("two\nlines", level=logging.ERROR))
-    handler.emit(record("note"))
-    assert stream.getvalue() == "<3>gateway/reload: two\n<3>lines\n<6>gateway/reload: note\n"
-
-
-@pytest.mark.parametrize(("level", "priority"), [(5, 7), (10, 7), (20, 6), (30, 4), (40, 3), (50, 2)])
-def test_levels_are_syslogs_priorities(level: int, priority: int) -> None:
-    assert logs._priority(level) == priority
 
 
 def test_of_the_folders_in_tmp_one_is_used_that_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
