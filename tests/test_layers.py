@@ -45,7 +45,7 @@ HOMES = {
     "rich": ["cli/*", "terminal/*"],
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
-    "systemd": ["systemd/descriptors", "logs/setup"],
+    "systemd": ["systemd/descriptors", "logs/handlers"],
     "uvicorn": ["serving/*"],
     "uvloop": ["serving/*", "process/start"],
     "watchdog": ["config/watch"],

@@ -3,16 +3,21 @@
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 
-from gateway.cli.logfile import Follower, find, last_lines
 from gateway.cli.logline import Line, parse
+from gateway.client.control import Control
+from gateway.config import files
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.files.paths import Paths
+from gateway.logs.files import folders, newest
+from gateway.logs.reading import Follower, last_lines
 from gateway.terminal.writer import page, relay, repeat_json
 from gateway.text.visible import DIM, GREY, RED, YELLOW, Inked, hanging, one_line, paint
 from gateway.units import AGENT_SERVICE, SERVICE
@@ -64,6 +69,21 @@ def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool,
         for text in follower.lines(pause=_pause) if follow else ():
             show(text)
     return ExitCode.OK
+
+
+def find(env: Mapping[str, str], places: Iterable[Path] | None = None) -> Path | None:
+    """The running gateway's file, else the config's, else the newest of this user's own in `places`."""
+    try:
+        told = Control.from_env(env).status().log_file
+    except GatewayError:
+        told = None
+    if told:
+        return Path(told)
+    paths = Paths.from_env(env)
+    config = files.read(paths.config, env, paths.state, door_only=True).config
+    if config and config.logging.file and Path(config.logging.file).exists():
+        return Path(config.logging.file)
+    return newest(places or folders(paths.state))
 
 
 def _chosen(texts: Iterable[str], since: datetime | None) -> Iterator[str]:

@@ -1,17 +1,23 @@
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
 from gateway.cli import logs as module
 from gateway.cli.logline import Line
-from gateway.cli.logs import DEFAULT_LINES, MARGIN, render
+from gateway.cli.logs import DEFAULT_LINES, MARGIN, find, render
+from gateway.config.secretsources import Sources
 from gateway.exits import ExitCode
+from gateway.files.paths import Paths
+from gateway.report import StatusReport
 
 Invoke = Callable[..., Result]
+Report = Callable[..., StatusReport]
 
 
 @pytest.fixture
@@ -106,3 +112,55 @@ def test_a_log_line_cannot_steer_the_terminal() -> None:
     evil = "x\x1b[2J\n\u202e"
     shown = render(Line(evil, datetime(2026, 11, 22, tzinfo=UTC), evil, evil)).colourless
     assert shown.endswith(r" x\x1b[2J\n\u202e x\x1b[2J\n\u202e: x\x1b[2J" + f"\n{MARGIN}\\u202e")
+
+
+def test_the_running_gateways_file_is_the_one(home: Path, gateway: Any, report: Report) -> None:
+    gateway.report = report(log_file="/var/x.log")
+    assert find(os.environ, []) == Path("/var/x.log")
+
+
+def test_else_the_configs_else_the_newest(home: Path, gateway: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    assert find(os.environ, [folder]) is None
+    for name, age in (("openclaw-2026-11-22.log", 100), ("openclaw-2026-11-21.log", 50), ("other.log", 1)):
+        (folder / name).touch()
+        os.utime(folder / name, (1e9 - age, 1e9 - age))
+    assert find(os.environ, [folder]) == folder / "openclaw-2026-11-21.log"
+    own = tmp_path / "own.log"
+    own.touch()
+    (home / ".openclaw").mkdir()
+    (home / ".openclaw/openclaw.json").write_text(f'{{"logging": {{"file": "{own}"}}}}')
+    assert find(os.environ, [folder]) == own
+
+
+def test_no_program_is_asked_for_secrets_of_models(
+    home: Path, gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.log").touch()
+    text = "{models: {providers: {p: {apiKey: {source: 'exec', provider: 'v', id: 'a'}}}}, secrets: {providers: {v: "
+    text += "{source: 'exec', command: '/bin/true'}}}, logging: {file: '" + str(tmp_path / "x.log") + "'}}"
+    config = Paths.from_env(os.environ).config
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(text)
+    monkeypatch.setattr(Sources, "_program", None)
+    assert find(os.environ, []) == tmp_path / "x.log"
+
+
+def test_the_log_of_another_user_that_an_answer_names_is_not_opened(
+    home: Path,
+    gateway: Any,
+    report: Report,
+    invoke: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    theirs = tmp_path / "theirs.log"
+    theirs.write_text("evil\n")
+    gateway.report = report(log_file=str(theirs))
+    assert invoke("logs").stdout == "evil\n"
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    result = invoke("logs")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert f"{theirs}: not read: it belongs to another user (uid {owner})" in result.stderr

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gateway.hub.hub import Connection
-from gateway.logs.setup import JsonlHandler
+from gateway.logs.handlers import JsonlHandler
 from gateway.protocol.frames import decode_request
 from gateway.protocol.scopes import READ
 from gateway.rpc.dispatch import Dispatcher
-from gateway.rpc.methods.logs import TailParams, logs_tail, read_tail
+from gateway.rpc.methods.logs import logs_tail
 from gateway.rpc.registry import Call, Registry
 from tests.carrier import FakeCarrier
-from tests.effort import examples
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 
@@ -180,47 +177,6 @@ def test_bounds(log: Path, params: dict[str, Any]) -> None:
 def test_reading_needs_the_scope(log: Path) -> None:
     frame = call(make_core(log), make_peer(4), "logs.tail", {}, (logs_tail,))
     assert frame["error"]["message"] == "missing scope: operator.read"
-
-
-def test_never_more_than_max_bytes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "x.log"
-    with log.open("wb") as file:
-        file.truncate(10_000_000_000)  # a hole, no disk
-    asked: list[int] = []
-    pread = os.pread
-
-    def watch(fd: int, count: int, offset: int) -> bytes:
-        asked.append(count)
-        return pread(fd, count, offset)
-
-    monkeypatch.setattr(os, "pread", watch)
-    for cursor in (None, 0, 9_999_999_000):
-        read_tail(str(log), TailParams(cursor, max_bytes=4096))
-    assert max(asked) == 4096
-
-
-@settings(max_examples=examples(200), deadline=None)
-@given(
-    chunks=st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\x00", b"\n")), max_size=8),
-    limit=st.integers(1, 4),
-)
-def test_whoever_comes_back_often_enough_gets_each_line_once(
-    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], limit: int
-) -> None:
-    log = tmp_path_factory.mktemp("log") / "x.log"
-    log.touch()
-    cursor, got = 0, []
-    for chunk in [*chunks, b""]:
-        with log.open("ab") as file:
-            file.write(chunk)
-        while True:
-            tail, _ = read_tail(str(log), TailParams(cursor, limit=limit))
-            assert not tail.reset and not tail.truncated
-            got += tail.lines
-            cursor = tail.cursor
-            if not tail.lines:
-                break
-    assert got == b"".join(chunks).decode("utf-8", "replace").split("\n")[:-1]
 
 
 def test_our_lines_are_what_the_command_line_parses(tmp_path: Path) -> None:

@@ -2,16 +2,13 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gateway.cli.logfile import BLOCK, Follower, find, last_lines
-from gateway.config.secretsources import Sources
-from gateway.files.paths import Paths
-from gateway.report import StatusReport
-
-Report = Callable[..., StatusReport]
+from gateway.logs.reading import BLOCK, MAX_LINE, Follower, last_lines, read_page
+from tests.effort import examples
 
 
 @pytest.mark.parametrize(
@@ -107,26 +104,6 @@ def test_the_next_day(log: Path) -> None:
     ]
 
 
-def test_the_running_gateways_file_is_the_one(home: Path, gateway: Any, report: Report) -> None:
-    gateway.report = report(log_file="/var/x.log")
-    assert find(os.environ, []) == Path("/var/x.log")
-
-
-def test_of_folders_in_tmp_only_what_is_ours(home: Path, gateway: Any, tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    for folder, mode in ((ours, 0o700), (theirs, 0o777)):
-        folder.mkdir()
-        (folder / "openclaw-2999-01-01.log").touch()
-        folder.chmod(mode)
-    os.utime(ours / "openclaw-2999-01-01.log", (1, 1))
-    assert find(os.environ, [theirs, ours, tmp_path / "none"]) == ours / "openclaw-2999-01-01.log"
-    (ours / "openclaw-2999-01-01.log").chmod(0o666)
-    assert find(os.environ, [theirs, ours]) is None
-    (ours / "openclaw-2999-01-02.log").symlink_to("/etc/hostname")
-    os.mkfifo(ours / "openclaw-2999-01-03.log", 0o600)
-    assert find(os.environ, [theirs, ours]) is None
-
-
 @pytest.mark.parametrize("mode", [0o622, 0o602])
 def test_what_others_may_write_is_not_read(log: Path, mode: int) -> None:
     log.chmod(mode)
@@ -145,48 +122,50 @@ def test_a_successor_that_is_not_ours_is_not_followed(log: Path) -> None:
     assert followed(log, plant, append(log, "a\n"), lambda: None) == ["a"]
 
 
-def test_the_log_of_another_user_that_an_answer_names_is_not_opened(
-    home: Path,
-    gateway: Any,
-    report: Report,
-    invoke: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+def test_a_line_without_end_comes_in_pieces(log: Path) -> None:
+    assert followed(log, append(log, "x" * (MAX_LINE + 1)), append(log, "y\n"), lambda: None) == ["x" * MAX_LINE, "xy"]
+
+
+def test_truncated_below_an_unfinished_line(log: Path) -> None:
+    assert followed(log, append(log, "unfinished"), lambda: log.write_text("new\nx\n"), lambda: None) == ["new", "x"]
+
+
+def test_never_more_than_max_bytes_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "x.log"
+    with log.open("wb") as file:
+        file.truncate(10_000_000_000)  # a hole, no disk
+    asked: list[int] = []
+    pread = os.pread
+
+    def watch(fd: int, count: int, offset: int) -> bytes:
+        asked.append(count)
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", watch)
+    for cursor in (None, 0, 9_999_999_000):
+        read_page(str(log), cursor, 500, 4096)
+    assert max(asked) == 4096
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(
+    chunks=st.lists(st.binary(max_size=30).map(lambda data: data.replace(b"\x00", b"\n")), max_size=8),
+    limit=st.integers(1, 4),
+)
+def test_whoever_comes_back_often_enough_gets_each_line_once(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes], limit: int
 ) -> None:
-    theirs = tmp_path / "theirs.log"
-    theirs.write_text("evil\n")
-    gateway.report = report(log_file=str(theirs))
-    assert invoke("logs").stdout == "evil\n"
-    owner = os.getuid()
-    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
-    result = invoke("logs")
-    assert (result.stdout, result.exit_code) == ("", 1)
-    assert f"{theirs}: not read: it belongs to another user (uid {owner})" in result.stderr
-
-
-def test_else_the_configs_else_the_newest(home: Path, gateway: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    assert find(os.environ, [folder]) is None
-    for name, age in (("openclaw-2026-11-22.log", 100), ("openclaw-2026-11-21.log", 50), ("other.log", 1)):
-        (folder / name).touch()
-        os.utime(folder / name, (1e9 - age, 1e9 - age))
-    assert find(os.environ, [folder]) == folder / "openclaw-2026-11-21.log"
-    own = tmp_path / "own.log"
-    own.touch()
-    (home / ".openclaw").mkdir()
-    (home / ".openclaw/openclaw.json").write_text(f'{{"logging": {{"file": "{own}"}}}}')
-    assert find(os.environ, [folder]) == own
-
-
-def test_no_program_is_asked_for_secrets_of_models(
-    home: Path, gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "x.log").touch()
-    text = "{models: {providers: {p: {apiKey: {source: 'exec', provider: 'v', id: 'a'}}}}, secrets: {providers: {v: "
-    text += "{source: 'exec', command: '/bin/true'}}}, logging: {file: '" + str(tmp_path / "x.log") + "'}}"
-    config = Paths.from_env(os.environ).config
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(text)
-    monkeypatch.setattr(Sources, "_program", None)
-    assert find(os.environ, []) == tmp_path / "x.log"
+    log = tmp_path_factory.mktemp("log") / "x.log"
+    log.touch()
+    cursor, got = 0, []
+    for chunk in [*chunks, b""]:
+        with log.open("ab") as file:
+            file.write(chunk)
+        while True:
+            page, _ = read_page(str(log), cursor, limit, 250_000)
+            assert page is not None and not page.reset and not page.truncated
+            got += page.lines
+            cursor = page.end
+            if not page.lines:
+                break
+    assert got == b"".join(chunks).decode("utf-8", "replace").split("\n")[:-1]
