@@ -16,7 +16,7 @@ class FakeCarrier:
         self.on_write_resumed: Callable[[], None] | None = None
         self.known = False
         self.aborted = False
-        self.settled = True
+        self.marked_busy = False
 
     def write(self, texts: Sequence[str]) -> None:
         self.writes += 1
@@ -33,11 +33,11 @@ class FakeCarrier:
     def abort(self) -> None:
         self.aborted = True
 
-    def unsettle(self) -> None:
-        self.settled = False
+    def mark_busy(self) -> None:
+        self.marked_busy = True
 
-    def settle(self) -> None:
-        self.settled = True
+    def checkpoint(self) -> None:
+        self.marked_busy = False
 
     async def wait_closed(self) -> None:
         pass

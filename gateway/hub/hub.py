@@ -55,12 +55,12 @@ class Carrier(Pipe, Protocol):
         """The client has said who it is, and may send messages of so many bytes."""
         ...
 
-    def unsettle(self) -> None:
+    def mark_busy(self) -> None:
         """Something is under way for the client that must not be lost: who dies now leaves it to be told."""
         ...
 
-    def settle(self) -> None:
-        """Look anew whether anything is under way."""
+    def checkpoint(self) -> None:
+        """Write down that the connection is at rest, if nothing is under way."""
         ...
 
     async def wait_closed(self) -> None:
@@ -303,13 +303,13 @@ class Hub:
         hearers = [each for each in self.clients if each.may_hear(scope)]
         for connection in hearers:
             connection.owed += 1
-            connection.carrier.unsettle()
+            connection.carrier.mark_busy()
         try:
             yield
         finally:
             for connection in hearers:
                 connection.owed -= 1
-                connection.carrier.settle()
+                connection.carrier.checkpoint()
 
     def broadcast(
         self,

@@ -408,14 +408,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         parts = [frames.masked(part, Opcode.CONT if n else first, fin=False) for n, part in enumerate(self.frames)]
         return b"".join(parts) + self._reader.behind()
 
-    def unsettle(self) -> None:
+    def mark_busy(self) -> None:
         """Neither of the two points that were written says that the connection is at rest."""
         if self._kept is not None:
             written = self._kept.written + self._written
             for _ in range(2):
                 self._kept.entry.busy(written)
 
-    def settle(self) -> None:
+    def checkpoint(self) -> None:
         self._note()
 
     def _forget(self) -> None:

@@ -379,14 +379,14 @@ def test_whom_something_is_owed_is_not_at_rest_until_it_is_told() -> None:
     hub = Hub()
     with held(hub, replace(peer(), scopes=(READ,)), peer(), None) as connections:
         reader, blind, stranger = connections
-        settled = [carrier_of(each) for each in connections]
+        carriers = [carrier_of(each) for each in connections]
         with hub.owing(READ):
-            assert [each.settled for each in settled] == [False, True, True]
+            assert [each.marked_busy for each in carriers] == [True, False, False]
             assert (reader.seq_at_rest(), blind.seq_at_rest(), stranger.owed) == (None, 0, 0)
             with hub.owing(READ):
                 pass
             assert reader.seq_at_rest() is None, "one of two is still owed"
-        assert reader.seq_at_rest() == 0 and settled[0].settled
+        assert reader.seq_at_rest() == 0 and not carriers[0].marked_busy
 
 
 def test_an_adopted_client_is_no_newcomer_to_be_waited_for() -> None:
