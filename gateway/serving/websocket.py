@@ -31,6 +31,7 @@ from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
 from gateway.serving import frames
 from gateway.serving.http import HttpProtocol
 from gateway.serving.inbox import Inbox
+from gateway.serving.points import Points
 from gateway.serving.reader import FrameReader
 from gateway.serving.state import GatewayState
 
@@ -75,14 +76,14 @@ class FrameProtocol(ServerProtocol):
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
-        *("on_write_resumed", "_adopted", "_place", "_gone", "_holding", "_shared", "_kept", "_reader"),
-        *("_read", "_written", "_unsent", "_early", "_senders"),
+        *("on_write_resumed", "_adopted", "_place", "_gone", "_holding", "_shared", "_points", "_reader"),
+        *("_early", "_senders", "_on_forget"),
     )
 
     def __init__(self, *, server_state: GatewayState, adopted: Adopted | None = None, **kwargs: Any) -> None:
         super().__init__(server_state=server_state, **kwargs)
         self._senders = server_state.senders
-        self.queue = Inbox(self._note)  # type: ignore[assignment]
+        self.queue = Inbox(self.checkpoint)  # type: ignore[assignment]
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
         self._adopted = adopted
@@ -90,13 +91,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """As long as it is a stranger."""
         self._gone = Flag()
         self._holding = False
-        self._read = self._written = 0
-        """Bytes: given to us, given to the transport."""
-        self._unsent: list[bytes] = []
-        """What has been written since the transport last had nothing to send."""
+        self._points = Points()
         self._early: bytearray | None = None
         """Of an adopted connection, until it is kept: what has been read, by us and by the predecessor."""
-        self._kept: _Kept | None = None
+        self._on_forget: Callable[[], None] | None = None
+        """Called when the connection is kept no more; None while it is not kept."""
         self._shared = False
         """systemd may have a duplicate of the descriptor."""
         self._take_frames_from(FrameProtocol(max_size=MAX_HANDSHAKE_FRAME, logger=self.logger))
@@ -163,10 +162,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue.end()  # type: ignore[attr-defined]
 
     def resume_writing(self) -> None:
-        self._unsent = []
+        self._points.flushed()
         super().resume_writing()
         self._tell_resumed()
-        self._note()
+        self.checkpoint()
 
     def _tell_resumed(self) -> None:
         if self.on_write_resumed:
@@ -182,20 +181,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._write(b"".join([frames.text(text.encode()) for text in texts]))
 
     def _write(self, data: bytes) -> None:
-        self._note(len(data))
-        self._written += len(data)
+        self._points.add_written(len(data), self._idle)
         self.transport.write(data)
         if self.transport.get_write_buffer_size():
-            self._unsent.append(data)
+            self._points.add_unsent(data)
 
     def data_received(self, data: bytes) -> None:
         if self._early is not None:
             self._early += data
             return
-        self._read += len(data)
+        self._points.add_read(len(data))
         super().data_received(data)
+        self._points.parsed(whole=not (self.frames or self._reader.partial))
         self._count_half()
-        self._note()
+        self.checkpoint()
         if not self.handshake_initiated and not self.transport.is_closing():
             # uvicorn hands the whole head over at once. One that is no handshake by now (a body is announced, a line
             # or the number of lines is over the library's bound) never will be, and would wait here for ever.
@@ -371,57 +370,40 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         counted = count(self.fd)
         early, unsent = self._early or b"", self._adopted.verdict.unsent if self._adopted else b""
         self._early = self._adopted = None
-        read = counted.read - len(early) - self._read
         written = counted.written + self.transport.get_write_buffer_size()
-        self._shared = True
-        self._kept = _Kept(entry, seq, forget, read, written - self._written)
+        self._shared, self._on_forget = True, forget
+        self._points.start(entry, seq, counted.read - len(early), written)
         if unsent:  # which may begin within a message
             self._write(unsent)
         else:
             entry.busy(written)  # a newcomer's hello, for one, is still in the queue
         if early:
             self.data_received(bytes(early))
-        self._note()
-
-    def _note(self, more: int = 0) -> None:
-        """If the connection is at rest once `more` bytes are written, write that down, else what is written by then."""
-        kept = self._kept
-        if kept is None:
-            return
-        written = kept.written + self._written + more
-        # The queue is ours, not the one that uvicorn's type says.
-        rests = not self._partial and self.queue.waiting and self.writable.is_set()  # type: ignore[attr-defined]
-        seq = kept.seq() if rests else None
-        if seq is not None:
-            kept.entry.rest(kept.read + self._read, written, seq)
-        elif more:
-            kept.entry.busy(written)
+        self.checkpoint()
 
     @property
-    def _partial(self) -> bool:
-        """Something has been read behind the last whole message."""
-        return bool(self.frames or self._reader.partial)
+    def _idle(self) -> bool:
+        """The application waits for a message, and the transport has sent all that was written."""
+        # The queue is ours, not the one that uvicorn's type says.
+        return self.queue.waiting and self.writable.is_set()  # type: ignore[attr-defined]
 
     def _behind(self) -> bytes:
-        """That, as a client may have sent it: fragments are masked anew."""
+        """What was read behind the last whole message, as a client may have sent it: fragments are masked again."""
         first = Opcode.TEXT if self.curr_msg_data_type == "text" else Opcode.BINARY
         parts = [frames.masked(part, Opcode.CONT if n else first, fin=False) for n, part in enumerate(self.frames)]
         return b"".join(parts) + self._reader.behind()
 
     def mark_busy(self) -> None:
-        """Neither of the two points that were written says that the connection is at rest."""
-        if self._kept is not None:
-            written = self._kept.written + self._written
-            for _ in range(2):
-                self._kept.entry.busy(written)
+        self._points.mark_busy()
 
     def checkpoint(self) -> None:
-        self._note()
+        self._points.checkpoint(self._idle)
 
     def _forget(self) -> None:
-        if self._kept is not None:
-            kept, self._kept = self._kept, None
-            kept.forget()
+        if self._on_forget is not None:
+            forget, self._on_forget = self._on_forget, None
+            self._points.stop()
+            forget()
 
     def stop_reading(self) -> None:
         """For good: what comes now is for the successor, and what has come and is not taken yet."""
@@ -431,16 +413,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def part(self, seq: int, queued: Sequence[str]) -> Held | None:
         """What the successor needs beyond the last point; None if that says all. `queued`: what is not written yet."""
-        kept = self._kept
-        assert kept is not None
-        buffered = self.transport.get_write_buffer_size()
-        read, written = kept.read + self._read, kept.written + self._written - buffered
         tail = b"".join(self.queue.unread()) + self._behind()  # type: ignore[attr-defined]
-        if not (tail or buffered or queued):
-            kept.entry.rest(read, written, seq)
-            return None
-        unsent = b"".join(self._unsent)[-buffered:] if buffered else b""
-        return Held(read, written, seq, tail, unsent + b"".join(frames.text(text.encode()) for text in queued))
+        frames_queued = b"".join(frames.text(text.encode()) for text in queued)
+        return self._points.leave(seq, self.transport.get_write_buffer_size(), tail, frames_queued)
 
     def _leave_the_strangers(self) -> None:
         if self._place is not None:
@@ -462,13 +437,3 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def wait_closed(self) -> None:
         """Until the transport is gone, and with it whatever was still unsent."""
         await self._gone.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    entry: Entry
-    seq: Callable[[], int | None]
-    forget: Callable[[], None]
-    read: int
-    """What the kernel had counted when our own count began."""
-    written: int

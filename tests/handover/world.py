@@ -101,7 +101,8 @@ class Mortal(WebSocketProtocol):
 
     def die(self) -> None:
         transport: Any = self.transport
-        self._kept, self._shared = None, False
+        self._points.stop()
+        self._on_forget, self._shared = None, False
         if transport._sock is None:
             return  # it has ended before
         loop: Any = asyncio.get_running_loop()

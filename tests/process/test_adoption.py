@@ -165,7 +165,7 @@ def test_what_was_passed_on_is_not_held_for_longer_than_it_is_needed() -> None:
         assert world.image.tally.websockets == 1 and client.answers()["a"] == 1
         gc.collect()
         assert not [each for each in gc.get_objects() if type(each) in (InheritedConnection, Adopted, Resumed)]
-        assert protocol._unsent == []
+        assert protocol._points._unsent == []
         assert world.image.keeper.before is not None and world.image.keeper.before.held == {}
 
     play(scene)

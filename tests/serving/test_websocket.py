@@ -390,7 +390,7 @@ class Kept:
         return [bytes(each.data).decode() if each.opcode is Opcode.TEXT else bytes(each.data) for each in frames]
 
     def at_rest(self) -> bool:
-        return not self.protocol._partial
+        return not self.protocol._points._partial
 
     @property
     def noted(self) -> list[Point]:
@@ -901,11 +901,11 @@ def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
         await server.adopt(ours.detach(), protocol)
         for _ in range(3):
             await asyncio.sleep(0)
-        before = made[0]._read
+        before = made[0]._points.read
         theirs.sendall(asked("from now"))
         for _ in range(20):
             await asyncio.sleep(0.001)
-        assert made[0]._read == before, "nobody has taken the first one"
+        assert made[0]._points.read == before, "nobody has taken the first one"
         made[0].abort()
         await made[0].wait_closed()
         theirs.close()
@@ -943,5 +943,21 @@ def test_who_is_gone_before_the_accept_is_told_so_to_the_application(ours: socke
         it.wire.closing = True
         with pytest.raises(ClientDisconnected):
             await it.protocol.send({"type": "websocket.accept"})
+
+    asyncio.run(play())
+
+
+def test_a_pong_says_nothing_of_what_came_with_its_ping(ours: socket.socket, book: Ledger) -> None:
+    """The ping is answered before what was read with it is handed to the application."""
+
+    async def play() -> None:
+        for more in (asked("question"), masked(1, b"half", fin=False)):
+            it = Kept(ours, book)
+            reader = asyncio.ensure_future(it.protocol.receive())
+            await asyncio.sleep(0)
+            (rest,) = set(it.points)
+            it.protocol.data_received(masked(9, b"ping") + more)
+            assert set(it.points) <= {rest} and it.wire.written
+            reader.cancel()
 
     asyncio.run(play())
