@@ -53,7 +53,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Chunks received: a measure of progress for the one who waits for this connection."""
         self.requests = 0
         """Requests begun."""
-        self._place: QuotaSlot | None = None
+        self._slot: QuotaSlot | None = None
         self._by_proxy = False
         """A trusted proxy speaks for its clients on this connection."""
         self._receiving = False
@@ -83,14 +83,14 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if not self._adopted:
             self.server_state.waits.observe(transport, self.loop.time())
-        if self.client is not None and not self._find_place(self.client[0]):
+        if self.client is not None and not self._admit(self.client[0]):
             return
         if self._left is None:
             self._arm(self.limits.head_timeout_ms)
         else:
             self._go_on(self._left)
 
-    def _find_place(self, address: str) -> bool:
+    def _admit(self, address: str) -> bool:
         sock = self.transport.get_extra_info("socket")
         if self._left is None and sock is not None and is_spare(sock.fileno()):
             self.transport.abort()
@@ -100,13 +100,13 @@ class HttpProtocol(HttpToolsProtocol):
         # A proxy is no client; and in the middle of an answer none is in a state to be refused.
         free = self._by_proxy or self._left is not None
         most = sys.maxsize if free else self.limits.max_connections_per_address
-        self._place = self.server_state.strangers.enter(address, most, self.give_way)
-        if self._place is None and self._left is None:
+        self._slot = self.server_state.unauthenticated.admit(address, most, self.evict)
+        if self._slot is None and self._left is None:
             self._refuse(503, TOO_MANY)
             return False
         return True
 
-    def give_way(self) -> bool:
+    def evict(self) -> bool:
         """Go, for another client's sake; not where an answer is being made."""
         if self.cycle is not None and not self.cycle.response_complete:
             return False
@@ -161,8 +161,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._receiving and not self._refused and not self._upgraded:
             self._check_progress()
-        if self._place is not None:
-            self._place.hold(self._head_bytes + len(self._held))
+        if self._slot is not None:
+            self._slot.set_held(self._head_bytes + len(self._held))
 
     def _check_progress(self) -> None:
         # Bytes that led to no callback are a head that goes on, or a trailer, which is one.
@@ -173,8 +173,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._by_proxy and self._place is not None and self.client is not None:
-            self._place.move(self.client[0], sys.maxsize)
+        if self._by_proxy and self._slot is not None and self.client is not None:
+            self._slot.move(self.client[0], sys.maxsize)
         if self.pipeline:
             self.flow.pause_reading()  # uvicorn has just resumed it, with requests still waiting
         elif self._held:
@@ -227,7 +227,7 @@ class HttpProtocol(HttpToolsProtocol):
         assert self.client is not None
         named = visitor(self.client[0], self.headers, self.server_state.proxies()).remote_ip
         most = sys.maxsize if named == self.client[0] else self.limits.max_connections_per_address
-        if self._place is not None and not self._place.move(named, most):
+        if self._slot is not None and not self._slot.move(named, most):
             self._give_up(503, TOO_MANY)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -444,15 +444,15 @@ class HttpProtocol(HttpToolsProtocol):
         # Nobody tells us of the connection's end, and a circle would wait for the collector.
         self.parser = None  # type: ignore[assignment]
 
-    def hand_over(self) -> QuotaSlot | None:
+    def take_slot(self) -> QuotaSlot | None:
         """To the WebSocket that this connection becomes."""
-        place, self._place = self._place, None
-        return place
+        slot, self._slot = self._slot, None
+        return slot
 
     def _release(self) -> None:
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -1,4 +1,4 @@
-"""What all connections of one process share: bounds, strangers, how long newcomers had waited."""
+"""What all connections of one process share: bounds, quotas, and how long the first clients had waited."""
 
 import asyncio
 import socket
@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from uvicorn.server import ServerState
 
 from gateway.config.schema import Limits
+from gateway.serving.partials import PartialMessages
 from gateway.serving.quota import UnauthenticatedQuota
-from gateway.serving.senders import Senders
 
 # struct tcp_info (linux/tcp.h): eight bytes of flags, then 32-bit counters; this is tcpi_last_data_recv, in ms.
 _LAST_DATA_RECV = struct.Struct("=I")
@@ -35,8 +35,8 @@ class GatewayState(ServerState):
         """Once true, each response is the last on its connection."""
         self.carry = False
         """Once true, whoever is idle stays connected for the next process."""
-        self.strangers = UnauthenticatedQuota()
-        self.senders = Senders()
+        self.unauthenticated = UnauthenticatedQuota()
+        self.partials = PartialMessages()
         self.waits = Waits()
 
 

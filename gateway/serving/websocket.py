@@ -76,19 +76,19 @@ class FrameProtocol(ServerProtocol):
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (  # beside uvicorn's, which fill a dictionary
-        *("on_write_resumed", "_adopted", "_place", "_gone", "_holding", "_shared", "_points", "_reader"),
-        *("_early", "_senders", "_on_forget"),
+        *("on_write_resumed", "_adopted", "_slot", "_gone", "_holding", "_shared", "_points", "_reader"),
+        *("_early", "_partials", "_on_forget"),
     )
 
     def __init__(self, *, server_state: GatewayState, adopted: Adopted | None = None, **kwargs: Any) -> None:
         super().__init__(server_state=server_state, **kwargs)
-        self._senders = server_state.senders
+        self._partials = server_state.partials
         self.queue = Inbox(self.checkpoint)  # type: ignore[assignment]
         self.writable = Flag(is_set=True)  # type: ignore[assignment]
         self.on_write_resumed: Callable[[], None] | None = None
         self._adopted = adopted
-        self._place: QuotaSlot | None = None
-        """As long as it is a stranger."""
+        self._slot: QuotaSlot | None = None
+        """None once the client has authenticated."""
         self._gone = Flag()
         self._holding = False
         self._points = Points()
@@ -108,9 +108,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._go_on(self._adopted)
         elif self.client is not None:
             before = self.transport.get_protocol()
-            self._place = before.hand_over() if isinstance(before, HttpProtocol) else None
-            if self._place is not None:
-                self._place.give_way = self.give_way
+            self._slot = before.take_slot() if isinstance(before, HttpProtocol) else None
+            if self._slot is not None:
+                self._slot.evict = self.evict
 
     def _take_frames_from(self, conn: FrameProtocol) -> None:
         self.conn = conn
@@ -149,8 +149,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._shut()
         self._forget()
         super().connection_lost(exc)
-        self._leave_the_strangers()
-        self._senders.hold(self, 0)
+        self._release_slot()
+        self._partials.set_held(self, 0)
         self._gone.set()
         self._tell_resumed()
         self._fall_apart()
@@ -204,10 +204,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _count_half(self) -> None:
         """What is held of a message that is not whole yet."""
         half = self._reader.partial + (self.conn.current_size or 0) + len(self.frames) * FRAGMENT_BYTES
-        if self._place is not None:
-            self._place.hold(half)
+        if self._slot is not None:
+            self._slot.set_held(half)
         else:
-            self._senders.hold(self, 0 if self.transport.is_closing() else half)
+            self._partials.set_held(self, 0 if self.transport.is_closing() else half)
 
     def stop_sending(self) -> None:
         self.conn.fail(CloseCode.TRY_AGAIN_LATER, "too much is being sent")
@@ -330,7 +330,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
         Nobody looks at the head of its first request again; without it a client takes a fifth less memory.
         """
-        self._leave_the_strangers()
+        self._release_slot()
         self.conn.max_message_size = max_message
         self.request = self.response = None  # type: ignore[assignment]
         self.scope["headers"] = []
@@ -417,12 +417,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         frames_queued = b"".join(frames.text(text.encode()) for text in queued)
         return self._points.leave(seq, self.transport.get_write_buffer_size(), tail, frames_queued)
 
-    def _leave_the_strangers(self) -> None:
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+    def _release_slot(self) -> None:
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
-    def give_way(self) -> bool:
+    def evict(self) -> bool:
         """Go, for another client's sake, with what was held for it: the rest goes when it is collected."""
         self._reader.discard()
         self.frames = []

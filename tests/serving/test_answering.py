@@ -331,7 +331,7 @@ def test_the_next_process_does_not_refuse_it_however_many_its_address_has(play: 
     async def scene(it: Conversing) -> None:
         await it.ask()
         await it.succeed(Writing(), Limits(max_connections_per_address=1, head_timeout_ms=100))
-        it.server.server_state.strangers.enter("127.0.0.1", 9, lambda: False)
+        it.server.server_state.unauthenticated.admit("127.0.0.1", 9, lambda: False)
         await it.succeed(Writing(), Limits(max_connections_per_address=1, head_timeout_ms=100))
         await asyncio.sleep(0.15)
         await it.say(b"")

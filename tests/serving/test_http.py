@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
-from gateway.serving import quota as strangers
+from gateway.serving import quota
 from gateway.serving.http import MAX_HELD, SLICE
 from gateway.serving.server import GatewayServer
 
@@ -242,7 +242,7 @@ def test_at_its_bound_the_oldest_of_an_address_gives_way() -> None:
             for each in (second, third):
                 await each.send(request())
                 assert await each.status() == 200
-            assert it.server.server_state.strangers.at("127.0.0.1") == 2
+            assert it.server.server_state.unauthenticated.at("127.0.0.1") == 2
 
     run(scene)
 
@@ -266,7 +266,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.usefixtures("accepting")
-def test_who_is_being_answered_does_not_give_way() -> None:
+def test_a_connection_that_is_being_answered_is_not_evicted() -> None:
     async def scene() -> None:
         app = Holding()
         async with serving(app, max_connections_per_address=1) as it:
@@ -295,18 +295,18 @@ def test_behind_a_trusted_proxy_its_clients_are_counted_and_it_is_not() -> None:
         async with serving(app, max_connections_per_address=1) as it:
             it.server.server_state.proxies = lambda: ["127.0.0.1"]
             clients = [await it.client() for _ in range(3)]
-            assert it.server.server_state.strangers.at("127.0.0.1") == 3
+            assert it.server.server_state.unauthenticated.at("127.0.0.1") == 3
             for number, each in enumerate(clients):
                 await each.send(FORWARDED % b"10.0.0.%d" % number)
             await until(lambda: app.running == 3)
-            assert [it.server.server_state.strangers.at(f"10.0.0.{number}") for number in range(3)] == [1, 1, 1]
+            assert [it.server.server_state.unauthenticated.at(f"10.0.0.{number}") for number in range(3)] == [1, 1, 1]
             again = await it.client()
             await again.send(FORWARDED % b"10.0.0.1")
             assert b"503" in await again.head()
             app.go.set()
             for each in clients:
                 assert await each.status() == 200
-            await until(lambda: it.server.server_state.strangers.at("10.0.0.1") == 0)
+            await until(lambda: it.server.server_state.unauthenticated.at("10.0.0.1") == 0)
 
     run(scene)
 
@@ -319,7 +319,7 @@ def test_at_the_descriptor_limit_only_the_port_takes_nobody(monkeypatch: pytest.
             await first.send(request())
             assert await first.status() == 200
             least = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            monkeypatch.setattr(strangers, "SPARE_DESCRIPTORS", least)
+            monkeypatch.setattr(quota, "SPARE_DESCRIPTORS", least)
             second = await it.client()
             assert await second.rest() == b""
             await first.send(request())
@@ -533,7 +533,7 @@ def test_a_client_that_takes_nothing_of_its_answer_is_dropped() -> None:
                 await asyncio.sleep(0.001)
             while it.server.http:
                 await asyncio.sleep(0.01)
-            assert it.server.server_state.strangers.at("127.0.0.1") == 0
+            assert it.server.server_state.unauthenticated.at("127.0.0.1") == 0
 
     run(scene)
 

@@ -4,24 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.serving import quota as strangers
-from gateway.serving.quota import LOOKS, MAX_BYTES, MAX_STRANGERS, QuotaSlot, UnauthenticatedQuota, is_spare
+from gateway.serving import quota
+from gateway.serving.quota import MAX_ASKED, MAX_BYTES, MAX_UNAUTHENTICATED, QuotaSlot, UnauthenticatedQuota, is_spare
 
 
 class Arrivals:
     def __init__(self) -> None:
-        self.strangers = UnauthenticatedQuota()
+        self.quota = UnauthenticatedQuota()
         self.gone: list[int] = []
         self.busy: set[int] = set()
 
     def enter(self, number: int, address: str = "10.0.0.1", most: int = 5000) -> QuotaSlot | None:
-        def give_way() -> bool:
+        def evict() -> bool:
             if number in self.busy:
                 return False
             self.gone.append(number)
             return True
 
-        return self.strangers.enter(address, most, give_way)
+        return self.quota.admit(address, most, evict)
 
 
 def test_at_the_bound_of_a_site_its_oldest_gives_way() -> None:
@@ -32,15 +32,15 @@ def test_at_the_bound_of_a_site_its_oldest_gives_way() -> None:
     assert crowd.gone == []
     assert crowd.enter(4, most=3) and crowd.gone == [1]
     assert crowd.enter(5, most=3) and crowd.gone == [1, 2]
-    assert (crowd.strangers.at("10.0.0.1"), crowd.strangers.at("10.0.0.2"), len(crowd.strangers)) == (3, 1, 4)
+    assert (crowd.quota.at("10.0.0.1"), crowd.quota.at("10.0.0.2"), len(crowd.quota)) == (3, 1, 4)
 
 
 def test_at_the_bound_of_all_the_oldest_gives_way() -> None:
     crowd = Arrivals()
-    for number in range(MAX_STRANGERS):
+    for number in range(MAX_UNAUTHENTICATED):
         assert crowd.enter(number, f"10.0.{number >> 8}.{number & 255}")
     assert crowd.gone == []
-    assert crowd.enter(-1) and crowd.gone == [0] and len(crowd.strangers) == MAX_STRANGERS
+    assert crowd.enter(-1) and crowd.gone == [0] and len(crowd.quota) == MAX_UNAUTHENTICATED
 
 
 def test_who_is_being_answered_stays_and_where_all_are_the_newcomer_is_refused() -> None:
@@ -50,29 +50,29 @@ def test_who_is_being_answered_stays_and_where_all_are_the_newcomer_is_refused()
         crowd.enter(number, most=3)
     assert crowd.enter(3, most=3) and crowd.gone == [2]
     crowd.busy.add(3)
-    assert crowd.enter(4, most=3) is None and len(crowd.strangers) == 3
+    assert crowd.enter(4, most=3) is None and len(crowd.quota) == 3
     crowd.busy.clear()
     assert crowd.enter(5, most=3)
 
 
 def test_no_newcomer_has_all_the_others_asked() -> None:
     crowd = Arrivals()
-    crowd.busy = set(range(LOOKS))
-    for number in range(LOOKS + 1):
-        crowd.enter(number, most=LOOKS + 1)
-    assert crowd.enter(-1, most=LOOKS + 1) is None
-    assert crowd.enter(-1, most=LOOKS + 1) and crowd.gone == [LOOKS]  # it has become the oldest
+    crowd.busy = set(range(MAX_ASKED))
+    for number in range(MAX_ASKED + 1):
+        crowd.enter(number, most=MAX_ASKED + 1)
+    assert crowd.enter(-1, most=MAX_ASKED + 1) is None
+    assert crowd.enter(-1, most=MAX_ASKED + 1) and crowd.gone == [MAX_ASKED]  # it has become the oldest
 
 
 def test_at_the_bound_of_bytes_the_oldest_give_way() -> None:
     crowd = Arrivals()
-    places = [crowd.enter(number) for number in range(4)]
-    assert all(places)
+    slots = [crowd.enter(number) for number in range(4)]
+    assert all(slots)
     for number, size in enumerate((10, MAX_BYTES - 20, 10)):
-        places[number].hold(size)  # type: ignore[union-attr]
-    assert (crowd.gone, crowd.strangers.bytes) == ([], MAX_BYTES)
-    places[3].hold(11)  # type: ignore[union-attr]
-    assert (crowd.gone, crowd.strangers.bytes) == ([0, 1], 21)
+        slots[number].set_held(size)  # type: ignore[union-attr]
+    assert (crowd.gone, crowd.quota.bytes) == ([], MAX_BYTES)
+    slots[3].set_held(11)  # type: ignore[union-attr]
+    assert (crowd.gone, crowd.quota.bytes) == ([0, 1], 21)
 
 
 @pytest.mark.parametrize(
@@ -94,25 +94,25 @@ def test_a_site_is_what_one_client_has(one: str, other: str, same: bool) -> None
 
 def test_a_client_that_is_another_one_takes_its_place_along() -> None:
     crowd = Arrivals()
-    place = crowd.enter(1, "127.0.0.1")
-    assert place is not None and place.move("10.0.0.9", 1)
-    assert (crowd.strangers.at("127.0.0.1"), crowd.strangers.at("10.0.0.9")) == (0, 1)
+    slot = crowd.enter(1, "127.0.0.1")
+    assert slot is not None and slot.move("10.0.0.9", 1)
+    assert (crowd.quota.at("127.0.0.1"), crowd.quota.at("10.0.0.9")) == (0, 1)
     second = crowd.enter(2, "127.0.0.1")
     crowd.busy.add(1)
     assert second is not None and not second.move("10.0.0.9", 1)
-    place.leave()
-    assert second.move("127.0.0.1", 1) and crowd.strangers.at("10.0.0.9") == 0
+    slot.release()
+    assert second.move("127.0.0.1", 1) and crowd.quota.at("10.0.0.9") == 0
 
 
 def test_a_bound_is_said_once_until_the_site_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(strangers.log, "warning", lambda form, line: said.append(line))
+    monkeypatch.setattr(quota.log, "warning", lambda form, line: said.append(line))
     crowd = Arrivals()
     for _ in range(2):
         for number in range(6):
             assert crowd.enter(number, most=2)
-        for place in list(crowd.strangers._places):
-            place.leave()
+        for slot in list(crowd.quota._slots):
+            slot.release()
     assert len(said) == 2 and "gateway.trustedProxies" in said[0]
 
 
@@ -122,26 +122,26 @@ STEPS = st.tuples(st.sampled_from(["enter", "leave", "move", "hold", "busy"]), s
 @given(st.lists(STEPS, max_size=40))
 def test_whatever_happens_the_books_are_right(steps: list[tuple[str, int, int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strangers, "MAX_STRANGERS", 5)
-        patch.setattr(strangers, "MAX_BYTES", 20)
-        crowd, places = Arrivals(), []
+        patch.setattr(quota, "MAX_UNAUTHENTICATED", 5)
+        patch.setattr(quota, "MAX_BYTES", 20)
+        crowd, slots = Arrivals(), []
         for step, site, number in steps:
-            place = places[number % len(places)] if places else None
+            slot = slots[number % len(slots)] if slots else None
             if step == "enter":
-                places += filter(None, [crowd.enter(len(places), f"10.0.0.{site}", 3)])
+                slots += filter(None, [crowd.enter(len(slots), f"10.0.0.{site}", 3)])
             elif step == "busy":
                 crowd.busy ^= {number}
-            elif place is None:
+            elif slot is None:
                 continue
             elif step == "leave":
-                place.leave()
+                slot.release()
             elif step == "move":
-                place.move(f"10.0.0.{site}", 3)
+                slot.move(f"10.0.0.{site}", 3)
             else:
-                place.hold(number)
-            there = list(crowd.strangers._places)
-            assert len(there) <= 5 and crowd.strangers.bytes == sum(each.held for each in there)
-            by_site = {key: set(held) for key, held in crowd.strangers._sites.items()}
+                slot.set_held(number)
+            there = list(crowd.quota._slots)
+            assert len(there) <= 5 and crowd.quota.bytes == sum(each.held for each in there)
+            by_site = {key: set(held) for key, held in crowd.quota._sites.items()}
             assert by_site == {key: {each for each in there if each.site == key} for key in by_site}
             assert sum(map(len, by_site.values())) == len(there) and all(by_site.values())
 

@@ -369,11 +369,11 @@ def test_an_adopted_connection_has_its_place_and_its_time() -> None:
         second, _ = await it.answered_client()
         carried = await leave_carrying(it)
         server = await go_on(carried, Limits(max_connections_per_address=1, head_timeout_ms=20))
-        assert server.server_state.strangers.at("127.0.0.1") == 1
+        assert server.server_state.unauthenticated.at("127.0.0.1") == 1
         answers = await asyncio.gather(reader.read(), second.read())
         assert answers == [b"", b""]  # one has given way to the other, which has said nothing in time
         await end(server)
-        assert server.server_state.strangers.at("127.0.0.1") == 0
+        assert server.server_state.unauthenticated.at("127.0.0.1") == 0
 
     run(play)
 

@@ -68,8 +68,8 @@ class Accepted:
         return f"ws://{host}:{port}/any/path"
 
     @property
-    def strangers(self) -> int:
-        return self.server.server_state.strangers.at("127.0.0.1")
+    def unauthenticated(self) -> int:
+        return self.server.server_state.unauthenticated.at("127.0.0.1")
 
 
 async def nothing(grace: float) -> None: ...
@@ -95,12 +95,12 @@ def test_a_client_is_a_stranger_until_it_has_said_who_it_is() -> None:
     async def play(it: Accepted) -> None:
         async with connect(it.url):
             await it.app.open.wait()
-            assert it.strangers == 1 and it.app.connection is not None
+            assert it.unauthenticated == 1 and it.app.connection is not None
             it.app.connection.authenticated(MAX_FRAME)
             it.app.connection.authenticated(MAX_FRAME)
-            assert it.strangers == 0
+            assert it.unauthenticated == 0
         await it.app.ended.wait()
-        assert it.strangers == 0
+        assert it.unauthenticated == 0
 
     run(play)
 
@@ -110,7 +110,7 @@ def test_a_stranger_that_goes_gives_its_place_back() -> None:
         async with connect(it.url):
             await it.app.open.wait()
         await it.app.ended.wait()
-        assert it.strangers == 0
+        assert it.unauthenticated == 0
 
     run(play)
 
@@ -162,7 +162,7 @@ def test_a_client_that_does_not_answer_pings_is_dropped(monkeypatch: pytest.Monk
         client.transport.pause_reading()  # frozen: neither pongs nor an answer to the close frame
         await it.app.open.wait()
         await it.app.ended.wait()
-        assert it.strangers == 0 and not it.server.server_state.connections
+        assert it.unauthenticated == 0 and not it.server.server_state.connections
         client.transport.abort()
         await client.wait_closed()
 
@@ -180,7 +180,7 @@ def test_another_version_of_the_protocol_is_refused_and_counts_no_more(version: 
         answer = await reader.read()
         assert answer.split()[1] in (b"400", b"426")
         writer.close()
-        while it.strangers:
+        while it.unauthenticated:
             await asyncio.sleep(0)
         assert not it.app.open.is_set()
 
@@ -225,7 +225,7 @@ def test_a_handshake_that_cannot_be_is_answered(more: bytes) -> None:
         writer.write(HANDSHAKE + more)
         assert (await reader.read()).split()[1] == b"400"
         writer.close()
-        while it.strangers:
+        while it.unauthenticated:
             await asyncio.sleep(0)
 
     run(play)

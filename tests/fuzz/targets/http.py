@@ -149,7 +149,7 @@ def play(pieces: list[tuple[str, bytes]], pace: int = 8) -> tuple[Counting, byte
             transport.protocol.connection_lost(None)
             await turns()
             assert not server.server_state.connections and not server.server_state.tasks, "something is left"
-            assert len(server.server_state.strangers) == server.server_state.strangers.bytes == 0, (
+            assert len(server.server_state.unauthenticated) == server.server_state.unauthenticated.bytes == 0, (
                 "a place is not given back"
             )
 

@@ -73,7 +73,7 @@ class Show:
         await turns(40)
         state = self.server.server_state
         assert not state.connections and not state.tasks and self.core.hub.count == 0, "something is left"
-        assert len(state.strangers) == state.strangers.bytes == 0, "a place is not given back"
+        assert len(state.unauthenticated) == state.unauthenticated.bytes == 0, "a place is not given back"
 
     async def act(self) -> None:
         source = self.source

@@ -1,12 +1,12 @@
-"""How much of messages all authenticated clients together may have sent by halves: it is held until the rest comes."""
+"""Bounds the bytes of messages that authenticated clients have sent in part: they are held until the rest comes."""
 
 import logging
 from typing import Protocol
 
 log = logging.getLogger("gateway.ws")
 
-MAX_HALVES = 128 * 1024 * 1024
-"""Bytes; five of the largest messages. What is sent within one read is none of it."""
+MAX_PARTIAL_BYTES = 128 * 1024 * 1024
+"""Five of the largest messages. A message that comes within one read is not counted."""
 
 
 class Sender(Protocol):
@@ -14,7 +14,7 @@ class Sender(Protocol):
         """End the connection, and with it what is held for it."""
 
 
-class Senders:
+class PartialMessages:
     def __init__(self) -> None:
         self.bytes = 0
         self._held: dict[Sender, int] = {}
@@ -22,14 +22,14 @@ class Senders:
     def __len__(self) -> int:
         return len(self._held)
 
-    def hold(self, sender: Sender, size: int) -> None:
-        """From now on so many bytes are held for it. Beyond the bound those with the most are stopped."""
+    def set_held(self, sender: Sender, size: int) -> None:
+        """So many bytes are held for the sender now. Beyond the bound the sender with the most is stopped."""
         if not size and sender not in self._held:
             return
         self.bytes += size - self._held.pop(sender, 0)
         if size:
             self._held[sender] = size
-        while self.bytes > MAX_HALVES:
+        while self.bytes > MAX_PARTIAL_BYTES:
             most = max(self._held, key=self._held.__getitem__)
             log.warning("clients have sent %d bytes of messages by halves; the one with the most is closed", self.bytes)
             self.bytes -= self._held.pop(most)
