@@ -1,24 +1,15 @@
 """What an API's request offers to the application beside ASGI: an answer that outlives the process, written in pieces.
 
-The ASGI scope gets an `Answering` under `extensions["openclaw.answering"]["answering"]`. A piece is written at once and
+The ASGI scope gets an `Answering` under the key `scopes.ANSWERING`. A piece is written at once and
 waits until the client has taken it, so at most one is on its way. When the process leaves, what the application says of
 its answer goes to the next one, which goes on with `resumed`; where nobody comes after us, the client is told so.
 """
 
-import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.handover.handoff import PendingAnswer
-
-if TYPE_CHECKING:
-    from uvicorn._types import HTTPScope
-
-    from gateway.serving.http import HttpProtocol
-
-EXTENSION = "openclaw.answering"
 
 
 class Answering:
@@ -86,43 +77,6 @@ class Answering:
         self.given_up = True
         begun = self._farewell and self._cycle.response_started and not self._cycle.response_complete
         return _chunk(self._farewell) + _chunk(b"") if begun else b""
-
-
-def resume(protocol: "HttpProtocol", left: PendingAnswer) -> Answering:
-    """The answer as if its request had come to this process."""
-    scope: HTTPScope = {
-        "type": "http",
-        "asgi": {"version": protocol.asgi_version, "spec_version": "2.3"},
-        "http_version": "1.1",
-        "server": protocol.server,
-        "client": protocol.client,
-        "scheme": "http",
-        "method": "POST",
-        "root_path": protocol.root_path,
-        "path": left.path,
-        "raw_path": left.path.encode(),
-        "query_string": b"",
-        "headers": [],
-        "state": protocol.app_state.copy(),
-        "extensions": {},
-    }
-    cycle = RequestResponseCycle(
-        scope=scope,
-        transport=protocol.transport,
-        flow=protocol.flow,
-        logger=protocol.logger,
-        access_logger=protocol.access_logger,
-        access_log=False,
-        default_headers=protocol.server_state.default_headers,
-        message_event=asyncio.Event(),
-        expect_100_continue=False,
-        keep_alive=left.keep_alive,
-        on_response=protocol.on_response_complete,
-    )
-    cycle.more_body = False
-    cycle.response_started = left.begun
-    cycle.chunked_encoding = True if left.begun else None
-    return Answering(cycle, left)
 
 
 def _chunk(data: bytes) -> bytes:

@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.handover.handoff import PendingAnswer
 from gateway.protocol.admission.origin import is_trusted, visitor
-from gateway.serving import heads
-from gateway.serving.answering import EXTENSION, Answering, resume
+from gateway.serving import heads, scopes
+from gateway.serving.answering import Answering
 from gateway.serving.quota import QuotaSlot, is_spare
 from gateway.serving.state import GatewayState
 from gateway.text.addresses import parse_address
@@ -116,10 +116,30 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _go_on(self, left: PendingAnswer) -> None:
         self._left = None
-        self._answering = resume(self, left)
+        self._answering = Answering(self._resumed_cycle(left), left)
         self.cycle = self._answering.cycle
         self.transport.write(left.unsent)
         self._start_asgi_task(self.cycle, self.app)
+
+    def _resumed_cycle(self, pending: PendingAnswer) -> RequestResponseCycle:
+        """The cycle as if the request had come to this process."""
+        cycle = RequestResponseCycle(
+            scope=scopes.request(self, pending.path),
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=pending.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        cycle.response_started = pending.begun
+        cycle.chunked_encoding = True if pending.begun else None
+        return cycle
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -235,7 +255,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._answering is None or self._answering.cycle is not cycle:
             self._answering = Answering(cycle) if cycle.scope["path"] in self.server_state.apis else None
         if self._answering is not None:
-            cycle.scope["extensions"] = {EXTENSION: {"answering": self._answering}}
+            cycle.scope["extensions"] = {scopes.ANSWERING: {"answering": self._answering}}
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:

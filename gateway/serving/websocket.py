@@ -1,6 +1,6 @@
 """A WebSocket connection: uvicorn's on the websockets library's Sans-I/O core, with doors for the application.
 
-The ASGI scope gets this object under `extensions["openclaw.connection"]["connection"]`, as a `hub.Carrier`. What ASGI
+The ASGI scope gets this object under the key `scopes.CONNECTION`, as a `hub.Carrier`. What ASGI
 says of accepting, receiving and closing goes uvicorn's way; messages to the client go through `write`, which does not
 wait, so that nobody needs a task for each client.
 
@@ -14,7 +14,7 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -28,7 +28,7 @@ from gateway.handover.counters import count
 from gateway.handover.ledger import Entry
 from gateway.handover.verdict import Adopt, Held
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME
-from gateway.serving import frames
+from gateway.serving import frames, scopes
 from gateway.serving.http import HttpProtocol
 from gateway.serving.inbox import Inbox
 from gateway.serving.points import Points
@@ -36,11 +36,8 @@ from gateway.serving.reader import FrameReader
 from gateway.serving.state import GatewayState
 
 if TYPE_CHECKING:
-    from uvicorn._types import WebSocketScope
-
     from gateway.serving.quota import QuotaSlot
 
-EXTENSION = "openclaw.connection"
 MAX_UNREAD_PONGS = 1024 * 1024
 """Bytes that wait for a client which sends pings; pongs do not ask whether they can be written."""
 MAX_FRAGMENTS = 4096
@@ -123,23 +120,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._early = bytearray(adopted.verdict.tail)
         self._take_frames_from(FrameProtocol(state=State.OPEN, max_size=MAX_HANDSHAKE_FRAME, logger=self.logger))
         self.handshake_initiated = self.handshake_complete = True
-        scope: dict[str, Any] = {
-            "type": "websocket",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": self.scheme,
-            "server": self.server,
-            "client": self.client,
-            "root_path": self.root_path,
-            "path": "/",
-            "raw_path": b"/",
-            "query_string": b"",
-            "headers": [],
-            "subprotocols": [],
-            "state": self.app_state.copy(),
-            "extensions": {EXTENSION: {"connection": self, **adopted.extra}},
-        }
-        self.scope = cast("WebSocketScope", scope)
+        extensions = {scopes.CONNECTION: {"connection": self, **adopted.extra}}
+        self.scope = scopes.websocket(self, self.scheme, extensions)
         task = self.loop.create_task(self.run_asgi())
         task.add_done_callback(self.on_task_complete)
         self.tasks.add(task)
@@ -318,7 +300,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         super().handle_connect(event)
         if self.response.status_code == 101:  # otherwise it has been refused, and there is no scope
-            self.scope["extensions"][EXTENSION] = {"connection": self}
+            self.scope["extensions"][scopes.CONNECTION] = {"connection": self}
 
     def keepalive_timeout(self) -> None:
         self._forget()

@@ -31,12 +31,12 @@ from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
+from gateway.serving import scopes
 from gateway.web.admission.terms import terms, visit
 
 log = logging.getLogger("gateway.ws")
 
 _refusals = Sparing(log, "refusals")
-EXTENSION = "openclaw.connection"
 """The ASGI extension under which the server offers the client's `Carrier`, as `connection`.
 
 `resumed` is there, as a `Resumed`, for a client whose connection another process has accepted: it is open already.
@@ -91,7 +91,7 @@ class ClientSession:
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
-        offered = scope["extensions"][EXTENSION]
+        offered = scope["extensions"][scopes.CONNECTION]
         self._carrier: Carrier = offered.pop("connection")  # which has the scope
         self._resumed: Resumed | None = offered.pop("resumed", None)
         id = self._resumed.id if self._resumed else str(uuid.uuid4())

@@ -14,8 +14,9 @@ import uvloop
 from gateway.config.schema import Limits
 from gateway.handover.handoff import PendingAnswer
 from gateway.lifecycle.phases import Budgets
-from gateway.serving.answering import EXTENSION, Answering
+from gateway.serving.answering import Answering
 from gateway.serving.http import HttpProtocol
+from gateway.serving.scopes import ANSWERING
 from gateway.serving.server import GatewayServer
 
 APIS = {"/v1/x": 1000}
@@ -44,7 +45,7 @@ class Writing:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        self.answering = answering = scope["extensions"][EXTENSION]["answering"]
+        self.answering = answering = scope["extensions"][ANSWERING]["answering"]
         self.resumed.append(answering.resumed)
         self.written = int(answering.resumed or 0)
         await self.looks.wait()

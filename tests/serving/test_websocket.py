@@ -27,8 +27,9 @@ from gateway.handover.verdict import Adopt, Counters, Point, Refuse, judge
 from gateway.lifecycle.phases import Budgets
 from gateway.protocol.limits import MAX_FRAME, MAX_HANDSHAKE_FRAME
 from gateway.serving import websocket
+from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
-from gateway.serving.websocket import EXTENSION, Adopted, WebSocketProtocol
+from gateway.serving.websocket import Adopted, WebSocketProtocol
 from tests import tcp
 
 
@@ -44,7 +45,7 @@ class Accepting:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        self.connection = scope["extensions"][EXTENSION]["connection"]
+        self.connection = scope["extensions"][CONNECTION]["connection"]
         self.open.set()
         while (message := await receive())["type"] == "websocket.receive":
             self.received.put_nowait(len(message["text"]))
@@ -53,7 +54,7 @@ class Accepting:
 
     async def never(self, scope: Any, receive: Any, send: Any) -> None:
         """Take nothing, and wait for the end."""
-        await scope["extensions"][EXTENSION]["connection"].wait_closed()
+        await scope["extensions"][CONNECTION]["connection"].wait_closed()
 
 
 class Accepted:
@@ -745,7 +746,7 @@ class Keeping(Accepting):
         self.fault: Exception | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        connection = scope["extensions"][EXTENSION]["connection"]
+        connection = scope["extensions"][CONNECTION]["connection"]
         await receive()
         await send({"type": "websocket.accept"})
         entry = self.book.enter(b"{}")

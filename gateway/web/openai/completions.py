@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.rpc.core import Core
 from gateway.runs.following import BEGINNING, Broken, Cursor, Reader
-from gateway.serving.answering import EXTENSION, Answering
+from gateway.serving import scopes
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import RunRequest
 from gateway.sessions.transactions import QueueFull, SendDenied
@@ -40,6 +41,9 @@ from gateway.web.openai.answers import (
 )
 from gateway.web.openai.requests import BadRequest, decode, fingerprint, prompt
 from gateway.web.openai.targets import DEFAULTS, target
+
+if TYPE_CHECKING:
+    from gateway.serving.answering import Answering
 
 log = logging.getLogger("gateway.http")
 
@@ -83,12 +87,12 @@ class Going(Struct):
 
 def is_resumed(scope: Scope) -> bool:
     """Whether another process has let the request in."""
-    offered = scope.get("extensions", {}).get(EXTENSION)
+    offered = scope.get("extensions", {}).get(scopes.ANSWERING)
     return offered is not None and offered["answering"].resumed is not None
 
 
 async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
-    answering: Answering = scope["extensions"][EXTENSION]["answering"]
+    answering: Answering = scope["extensions"][scopes.ANSWERING]["answering"]
     try:
         if answering.resumed is not None:
             going = msgspec.msgpack.decode(answering.resumed, type=Going)
@@ -183,7 +187,7 @@ class _Answer:
         self._core = core
         self._going = going
         self._reader: Reader = core.conversations.follow(going.run, going.place)
-        self._answering: Answering = scope["extensions"][EXTENSION]["answering"]
+        self._answering: Answering = scope["extensions"][scopes.ANSWERING]["answering"]
         if self._answering.resumed is not None:
             # At once: what the run says from now on is not in what the process before has said of it.
             self._offer()

@@ -12,8 +12,8 @@ import httptools
 
 from gateway.config.schema import Limits
 from gateway.serving import http
+from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
-from gateway.serving.websocket import EXTENSION
 from tests.fuzz.stage import Stage, Transcript, turns
 
 LIMITS = Limits(max_head_bytes=512, max_headers=12, max_body_bytes=256, head_timeout_ms=10_000, body_timeout_ms=30_000)
@@ -47,7 +47,7 @@ class Counting:
         if scope["type"] != "http":
             await receive()
             await send({"type": "websocket.accept"})
-            await scope["extensions"][EXTENSION]["connection"].wait_closed()
+            await scope["extensions"][CONNECTION]["connection"].wait_closed()
             return
         self.begun += 1
         number, body, more, headers = self.begun, b"", True, tuple(scope["headers"])
