@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.closing import Close
 
 

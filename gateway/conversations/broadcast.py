@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.protocol.frames import EventFrame
 from gateway.protocol.scopes import READ
 

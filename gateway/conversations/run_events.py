@@ -14,7 +14,8 @@ from typing import Any
 from gateway.aio.tasks import Tasks
 from gateway.conversations.broadcast import Others, Wants, broadcast
 from gateway.handover.told import Told
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.link.messages import Discarded, Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Waiting
 from gateway.link.spec import COMPACTION, Message
 from gateway.runs.active import ActiveRun, thoughts

@@ -21,7 +21,7 @@ from gateway.handover import handoff as parting
 from gateway.handover.handoff import MAX_BYTES, Handoff, PendingAnswer
 from gateway.handover.ledger import SLOTS, Entry, InheritedEntry, Ledger, UnreadableLedger
 from gateway.handover.verdict import Held
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.peer import Peer
 from gateway.systemd.descriptors import CONNECTION, LEDGER, PARTING, Inherited

@@ -9,21 +9,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from gateway.aio.flag import Flag
 from gateway.aio.lag import LoopLag
-from gateway.hub.outbox import LOW_WATER, Outbox, Pipe
+from gateway.hub.connection import Connection
+from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.hub.roster import Roster, tracked
 from gateway.protocol.admission.admission import DEVICE_TOKEN
-from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SLOW_CONSUMER, TOO_MANY_OF_A_DEVICE, Close
-from gateway.protocol.frames import EventFrame, StateVersion, WireError, encode_error
-from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, TICK_INTERVAL_MS, limits
+from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, TOO_MANY_OF_A_DEVICE, Close
+from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.limits import TICK_INTERVAL_MS
 from gateway.protocol.params import cut
-from gateway.protocol.peer import Peer, describe
-from gateway.protocol.scopes import READ, Scope, refuse
+from gateway.protocol.peer import Peer
+from gateway.protocol.scopes import READ, Scope
 
 log = logging.getLogger("gateway.ws")
 
@@ -36,109 +35,6 @@ MAX_OF_A_DEVICE = 256
 SAMPLE_S = 1.0
 REFRESH_TICKS = 2
 """Health is told anew every minute."""
-POLL_S = 0.005
-_ADVANCING = 4
-"""From this protocol on, a dropped event takes its number with it, so that the client sees the gap."""
-
-
-class Carrier(Pipe, Protocol):
-    """The transport below one client."""
-
-    on_write_resumed: Callable[[], None] | None
-    """Called when writing is paused no more, and at the end of the connection."""
-
-    def abort(self) -> None:
-        """Drop it at once, with what is still unsent. Again, or after its end, it does nothing."""
-        ...
-
-    def authenticated(self, max_message: int) -> None:
-        """The client has said who it is, and may send messages of so many bytes."""
-        ...
-
-    def mark_busy(self) -> None:
-        """Something is under way for the client that must not be lost: who dies now leaves it to be told."""
-        ...
-
-    def checkpoint(self) -> None:
-        """Write down that the connection is at rest, if nothing is under way."""
-        ...
-
-    async def wait_closed(self) -> None:
-        """Return when nothing of the connection is left."""
-        ...
-
-
-@dataclass(eq=False, slots=True, weakref_slot=True)
-class Connection:
-    """One client, from the moment its WebSocket is open; `peer` is None until it has said who it is."""
-
-    id: str
-    remote: str
-    carrier: Carrier
-    outbox: Outbox = field(init=False)
-    peer: Peer | None = None
-    since_ms: int = 0
-    seq: int = 0
-    opened: float = field(default_factory=time.monotonic)
-    answered: bool = False
-    """Whether it has had its first answer after the hello."""
-    kept: bool = False
-    """Whether it outlives this process."""
-    owed: int = 0
-    """Events that are certain to come: what they tell is being written down."""
-    requests: dict[asyncio.Task[str], str] = field(default_factory=dict)
-    """Those that are being served, with their ids."""
-
-    def __post_init__(self) -> None:
-        self.outbox = Outbox(self.carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
-        self.carrier.on_write_resumed = self.outbox.flush
-
-    def greet(self, peer: Peer, now_ms: int) -> None:
-        self.peer = peer
-        self.since_ms = now_ms
-        self.outbox.max_bytes = limits(peer.protocol).max_buffered
-
-    def seq_at_rest(self) -> int | None:
-        """The number of its last event; None while anything is under way for it."""
-        under_way = self.requests or self.owed or self.outbox.queued or self.outbox.closing
-        return None if under_way else self.seq
-
-    def give_up(self, error: WireError) -> None:
-        """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
-        for task, id in list(self.requests.items()):
-            if task.cancel():  # else it is done
-                del self.requests[task]
-                self.outbox.put(encode_error(id, error))
-
-    def offer(self, event: EventFrame, drop_if_slow: bool) -> bool:
-        """Queue an event; False if it is not. A client that is too slow for it loses the event, or the connection."""
-        if self.peer is None or self.outbox.closing:
-            return False
-        text = event.text(self.seq + 1)
-        if self.outbox.fits(text):
-            self.seq += 1
-            self.outbox.put(text)
-            return True
-        if drop_if_slow:
-            self.seq += self.peer.protocol >= _ADVANCING
-        else:
-            self.drop_slow(f"{self.outbox.queued} bytes unread")
-        return False
-
-    def may_hear(self, scope: Scope) -> bool:
-        return self.peer is not None and not refuse(self.peer.protocol, self.peer.role, self.peer.scopes, scope)
-
-    def speaks(self, protocol: int) -> bool:
-        """This protocol, or a newer one."""
-        return not protocol or (self.peer is not None and self.peer.protocol >= protocol)
-
-    def drop_slow(self, why: str) -> None:
-        log.warning("slow consumer %s (%s) closed: %s", self.id, self.name, why)
-        self.outbox.cut(SLOW_CONSUMER)
-
-    @property
-    def name(self) -> str:
-        return describe(self.peer) if self.peer else "before hello"
 
 
 class Hub:
@@ -161,19 +57,21 @@ class Hub:
         self.lag = LoopLag()
         self.busy = 0
         """Requests that have been read and not answered yet."""
-        self._connections: set[Connection] = set()
+        self.connections: set[Connection] = set()
+        """All that are open, also those whose client has not authenticated yet."""
         self._devices: dict[str, dict[Connection, None]] = {}
         """Oldest first."""
         self._complete = Flag(is_set=True)
         self._missed: list[Callable[[Connection], None]] = []
         """What was broadcast while clients were still to come."""
-        self._closing: Close | None = None
+        self.closing: Close | None = None
+        """Why every connection is closed, those that come later too."""
         self._versions = {"presence": first_version, "health": first_version}
 
     @property
     def clients(self) -> list[Connection]:
         """Those who have said who they are and are not being closed."""
-        return [each for each in self._connections if each.peer and not each.outbox.closing]
+        return [each for each in self.connections if each.peer and not each.outbox.closing]
 
     @property
     def count(self) -> int:
@@ -186,13 +84,13 @@ class Hub:
     @contextmanager
     def hold(self, connection: Connection) -> Iterator[None]:
         """Keep a connection here for as long as its transport may live."""
-        self._connections.add(connection)
-        if self._closing:
-            connection.outbox.finish(self._closing)
+        self.connections.add(connection)
+        if self.closing:
+            connection.outbox.finish(self.closing)
         try:
             yield
         finally:
-            self._connections.discard(connection)
+            self.connections.discard(connection)
             if connection.peer:
                 self._leave_device(connection, connection.peer.device_id)
                 self._changed(connection, connection.peer, self.roster.leave, int(time.time() * 1000))
@@ -231,10 +129,10 @@ class Hub:
 
     def bound_unread(self) -> None:
         """Close the slowest readers until what waits for all together is within its bound."""
-        unread = sum(each.outbox.unread for each in self._connections)
+        unread = sum(each.outbox.unread for each in self.connections)
         if unread <= MAX_UNREAD:
             return
-        full = (each for each in self._connections if each.outbox.unread >= LOW_WATER)
+        full = (each for each in self.connections if each.outbox.unread >= LOW_WATER)
         for slowest in sorted(full, key=lambda each: each.outbox.stalled_for(), reverse=True):
             unread -= slowest.outbox.unread
             slowest.drop_slow(f"{slowest.outbox.unread} bytes unread, and more than {MAX_UNREAD} of all clients")
@@ -271,7 +169,7 @@ class Hub:
 
     def presence_changed(self) -> None:
         self._versions["presence"] += 1
-        if self.on_presence and not self._closing:
+        if self.on_presence and not self.closing:
             self.on_presence()
 
     def next_health(self) -> StateVersion:
@@ -328,7 +226,7 @@ class Hub:
         frame = EventFrame(event, payload, state_version)
         if not self._complete.is_set():
             self._missed.append(partial(_tell, frame, drop_if_slow, scope, since))
-        for connection in self._connections:
+        for connection in self.connections:
             _tell(frame, drop_if_slow, scope, since, connection)
 
     def heard(self, scope: Scope, since: int) -> bool:
@@ -355,7 +253,7 @@ class Hub:
 
     def answer(self, id: str, request: str, text: str) -> bool:
         """A second answer to a client's request, after its first; False if the client is not here any more."""
-        for connection in self._connections:
+        for connection in self.connections:
             if connection.id == id and connection.peer is not None:
                 first = next((task for task, served in connection.requests.items() if served == request), None)
                 if first is None:
@@ -382,52 +280,6 @@ class Hub:
         for connection in gone:
             connection.outbox.finish(DEVICE_CHANGED)
         return len(gone)
-
-    async def serve_newcomers(self, limit_s: float) -> None:
-        """Wait for those who came less than `limit_s` ago and had no answer yet: a command does not try again.
-
-        Whoever is kept has its answer from the next process.
-        """
-        until = time.monotonic() + limit_s
-        # Polled, for the few times that a process leaves: most connections never need to tell.
-        while (now := time.monotonic()) < until and any(  # noqa: ASYNC110
-            not (each.answered or each.kept or each.outbox.closing) and now - each.opened < limit_s
-            for each in self._connections
-        ):
-            await asyncio.sleep(POLL_S)
-
-    async def close_all(self, code: int, reason: str, grace_s: float, *, but_kept: bool = False) -> None:
-        """Close everyone after what is queued for them, whoever still comes too; drop who is there after the grace."""
-        self._closing = close = Close.because(code, reason)
-        gone = [each for each in self._connections if not (but_kept and each.kept)]
-        for connection in gone:
-            connection.outbox.finish(close)
-        deadline = time.monotonic() + grace_s
-        left = gone
-        # Polled, as above: in most restarts there is nobody to wait for.
-        while (left := [each for each in left if each in self._connections]) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
-        if left:
-            log.info("%d clients did not answer the close frame and were dropped", len(left))
-            for connection in left:
-                connection.carrier.abort()
-
-    async def settle(self, limit_s: float, error: WireError) -> None:
-        """What the kept are asking is answered, and what is queued for them is written as far as they take it.
-
-        Requests that take longer than `limit_s` get this error.
-        """
-        kept = [each for each in self._connections if each.kept]
-        deadline = time.monotonic() + limit_s
-        while any(each.requests for each in kept) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
-        late = [each for each in kept if each.requests]
-        for connection in late:
-            connection.give_up(error)
-        if late:
-            log.warning("requests of %d clients took too long for the restart; they are told to ask again", len(late))
-        for connection in kept:
-            connection.outbox.flush()
 
     def tick(self) -> None:
         for connection in self.clients:

@@ -23,7 +23,7 @@ from websockets.frames import Close, Frame, Opcode
 from gateway.handover.counters import count
 from gateway.handover.keeper import InheritedConnection, Keeper, Who
 from gateway.handover.verdict import Adopt, Point, Refuse, judge
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SERVICE_RESTART
 from gateway.rpc.core import Core

@@ -26,7 +26,9 @@ from gateway.errors import ConfigInvalid
 from gateway.files.installed import Installation
 from gateway.files.paths import Paths
 from gateway.handover.keeper import Keeper
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
+from gateway.hub.leaving import close_all, finish_requests, serve_newcomers
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import Lease, obstacle
 from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
@@ -464,7 +466,7 @@ class Process:
         left_at, way = time.monotonic(), coordinator.state.way
         if carry:
             self.keeper.stop_reading()
-            await self.hub.settle(budgets.finish, RESTARTING)
+            await finish_requests(self.hub, budgets.finish, RESTARTING)
             carry = await self._comes_back_still(way)
         # Runs tell what they say until here; what is queued for clients by now goes along with their connections.
         await self.conversations.close(budgets.store, for_good=not carry)
@@ -519,14 +521,14 @@ class Process:
         return False
 
     async def _close_websockets(self, grace: float, *, carry: bool) -> None:
-        await self.hub.serve_newcomers(Budgets().newcomers)
+        await serve_newcomers(self.hub, Budgets().newcomers)
         # Where systemd holds the port, even a stop is a restart for the client: its next connection starts us again.
         back = carry or self._start.inherited.held_by_systemd
         if not carry:
             reason = "gateway restarting" if back else "gateway stopping"
             payload = {"reason": reason, "restartExpectedMs": RESTART_EXPECTED_MS if back else None}
             self.hub.broadcast("shutdown", payload)
-        await self.hub.close_all(SERVICE_RESTART.code, SERVICE_RESTART.reason, grace, but_kept=carry)
+        await close_all(self.hub, SERVICE_RESTART.code, SERVICE_RESTART.reason, grace, but_kept=carry)
 
 
 def _reachable(start: Startup) -> tuple[str, ...]:

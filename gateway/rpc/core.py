@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from gateway.config.schema import Config
     from gateway.conversations.service import Conversations
     from gateway.files.paths import Paths
-    from gateway.hub.hub import Connection, Hub
+    from gateway.hub.connection import Connection
+    from gateway.hub.hub import Hub
     from gateway.lifecycle.phases import Phase
     from gateway.protocol.admission.auth import AuthPolicy
     from gateway.report import ReloadResult, RestartTicket, StatusReport

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol import scopes
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params

@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass, field
 
 from gateway.handover.told import Position, Told
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.protocol.scopes import READ
 from gateway.runs.active import ActiveRun
 

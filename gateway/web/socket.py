@@ -17,7 +17,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.aio.flag import Flag
-from gateway.hub.hub import Carrier, Connection
+from gateway.hub.connection import Carrier, Connection
 from gateway.logs.sparing import Sparing
 from gateway.protocol.admission.handshake import HandshakeContext, HandshakeRefused, challenge, receive_connect
 from gateway.protocol.admission.lockout import Lockout

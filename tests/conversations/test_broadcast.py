@@ -1,7 +1,8 @@
 import asyncio
 
 from gateway.conversations.broadcast import broadcast
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.protocol.frames import EventFrame
 from gateway.protocol.peer import ClientInfo, Peer
 from tests.carrier import FakeCarrier, drained

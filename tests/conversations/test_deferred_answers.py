@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.conversations.deferred_answers import DeferredReplies, RunOutcome, outcome
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.link.messages import Failure, Usage
 from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import ADMIN

@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.conversations.run_events import TOOL_EVENTS, RunEvents, tell_injected
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.link.messages import (
     Discarded,
     Event,

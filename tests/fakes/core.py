@@ -10,7 +10,8 @@ from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.conversations.service import Conversations
 from gateway.files.paths import Paths
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.lifecycle.phases import Phase
 from gateway.link.client import Dial, Stream
 from gateway.protocol.admission.auth import AuthPolicy

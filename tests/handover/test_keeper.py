@@ -12,7 +12,7 @@ from gateway.handover.handoff import MAX_BYTES, Handoff, PendingAnswer
 from gateway.handover.keeper import Keeper, Who
 from gateway.handover.ledger import MAX_WHO, SLOTS, Entry, Ledger
 from gateway.handover.verdict import Held
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.closing import Close
 from gateway.protocol.peer import ClientInfo, Peer

@@ -27,7 +27,8 @@ from gateway.config.schema import Limits
 from gateway.handover.counters import count
 from gateway.handover.keeper import InheritedConnection, Keeper, Who
 from gateway.handover.ledger import Entry
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
+from gateway.hub.leaving import finish_requests
 from gateway.process import adoption
 from gateway.process.adoption import Tally
 from gateway.process.process import RESTARTING, SIGNAL_TURNS
@@ -331,7 +332,7 @@ class Image:
     async def leave(self, patience: float = 0.0) -> bool:
         """On purpose, as `Process` does it. False if it dies on the way."""
         self.keeper.stop_reading()
-        await self.core.hub.settle(patience, RESTARTING)
+        await finish_requests(self.core.hub, patience, RESTARTING)
         for _ in range(SIGNAL_TURNS):
             await asyncio.sleep(0)
         if not self.dead:

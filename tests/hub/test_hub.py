@@ -1,45 +1,25 @@
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from gateway.hub import hub as module
-from gateway.hub.hub import STALL_S, Connection, Hub
+from gateway.hub.hub import STALL_S, Hub
+from gateway.hub.leaving import close_all
 from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.protocol.closing import (
     DEVICE_CHANGED,
     SECRET_CHANGED,
-    SLOW_CONSUMER,
     TOO_MANY_OF_A_DEVICE,
-    Close,
 )
-from gateway.protocol.frames import EventFrame, StateVersion, WireError
+from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.limits import limits
-from gateway.protocol.peer import ClientInfo, Peer
+from gateway.protocol.peer import ClientInfo
 from gateway.protocol.scopes import READ
-from tests.carrier import FakeCarrier, drained
+from tests.carrier import drained
 from tests.fakes.clock import Clock
-
-
-def peer(protocol: int = 4, generation: int = 1, mode: str = "token") -> Peer:
-    client = ClientInfo("cli", "1", "linux", "backend")
-    return Peer(protocol, "operator", (), client, auth_mode=mode, auth_generation=generation)
-
-
-@contextmanager
-def held(hub: Hub, *peers: Peer | None) -> Iterator[list[Connection]]:
-    with ExitStack() as stack:
-        connections = []
-        for number, who in enumerate(peers):
-            connection = Connection(str(number), "r", FakeCarrier())
-            stack.enter_context(hub.hold(connection))
-            if who is not None:
-                hub.greet(connection, who, 0)
-            connections.append(connection)
-        yield connections
+from tests.hub.clients import carrier_of, held, peer
 
 
 def test_everyone_gets_a_broadcast_with_a_number_of_his_own() -> None:
@@ -82,37 +62,6 @@ def test_a_broadcast_is_serialised_once(monkeypatch: pytest.MonkeyPatch) -> None
     with held(hub, *[peer()] * 20):
         hub.broadcast("a", {})
     assert made == ["a"]
-
-
-@pytest.mark.parametrize(("protocol", "next_seq"), [(3, 2), (4, 3)])
-def test_a_slow_client_loses_what_may_be_lost(protocol: int, next_seq: int) -> None:
-    hub = Hub()
-    with held(hub, peer(protocol)) as (slow,):
-        slow.outbox.max_bytes = 210
-        hub.broadcast("first", "x" * 80)
-        hub.broadcast("lost", "x" * 80, drop_if_slow=True)
-        hub.broadcast("t", None, drop_if_slow=True)
-        frames, _ = drained(slow)
-        assert [(frame["event"], frame["seq"]) for frame in frames] == [("first", 1), ("t", next_seq)]
-
-
-def test_a_slow_client_is_closed_rather_than_lied_to(caplog: pytest.LogCaptureFixture) -> None:
-    hub = Hub()
-    with held(hub, peer(), peer()) as (slow, quick):
-        slow.outbox.max_bytes = 150
-        hub.broadcast("first", "x" * 80)
-        hub.broadcast("second", "x" * 80)
-        hub.broadcast("third", "x" * 80)
-        assert hub.clients == [quick]
-        assert drained(slow) == ([], SLOW_CONSUMER)
-        assert len(drained(quick)[0]) == 3
-    assert "slow consumer 0" in caplog.text
-
-
-@pytest.mark.parametrize("protocol", [3, 4])
-def test_each_version_has_its_bound(protocol: int) -> None:
-    with held(Hub(), peer(protocol)) as (connection,):
-        assert connection.outbox.max_bytes == limits(protocol).max_buffered
 
 
 def test_come_and_go_are_told() -> None:
@@ -171,61 +120,6 @@ def test_a_device_token_survives_a_change_of_the_secret() -> None:
     with held(hub, peer(generation=1, mode="device-token")) as (connection,):
         assert hub.close_generation(5) == 0
         assert not connection.outbox.closing
-
-
-def test_close_all_waits_for_those_who_go() -> None:
-    async def test() -> None:
-        hub = Hub()
-        with held(hub, peer(), None) as connections:
-            closing = asyncio.create_task(hub.close_all(1012, "service restart", 5))
-            await asyncio.sleep(0)
-            hub.broadcast("late", {})
-            for connection in connections:
-                assert drained(connection) == ([], Close(1012, "service restart"))
-            assert not closing.done()
-        await asyncio.wait_for(closing, 1)
-        assert not any(isinstance(each.carrier, FakeCarrier) and each.carrier.aborted for each in connections)
-
-    asyncio.run(test())
-
-
-def test_close_all_drops_those_who_do_not() -> None:
-    async def test() -> None:
-        hub = Hub()
-        with held(hub, peer(), None) as connections:
-            await hub.close_all(1012, "service restart", 0.01)
-            assert all(isinstance(each.carrier, FakeCarrier) and each.carrier.aborted for each in connections)
-
-    asyncio.run(test())
-
-
-def test_a_newcomer_gets_its_first_answer_before_the_end() -> None:
-    async def test() -> None:
-        hub = Hub()
-        with held(hub, peer(), peer()) as (old, young):
-            old.opened -= 60
-            serving = asyncio.create_task(hub.serve_newcomers(30))
-            await asyncio.sleep(0.02)
-            assert not serving.done()
-            young.answered = True
-            await asyncio.wait_for(serving, 5)
-
-    asyncio.run(test())
-
-
-def test_a_newcomer_that_asks_nothing_is_waited_for_no_longer_than_the_limit() -> None:
-    async def test() -> None:
-        hub = Hub()
-        with held(hub, None, peer()):
-            await asyncio.wait_for(hub.serve_newcomers(0.02), 5)
-
-    asyncio.run(test())
-
-
-def test_close_all_of_nobody_is_done_at_once() -> None:
-    hub = Hub()
-    asyncio.run(asyncio.wait_for(hub.close_all(1012, "", 60), 1))
-    assert hub.count == 0
 
 
 def test_tick_reaches_everyone_and_drops_who_stands_still() -> None:
@@ -325,7 +219,7 @@ def test_presence_changes_with_those_who_are_tracked_until_everybody_is_closed()
         assert told == [2]
     assert told == [2, 3]
     with held(hub, peer()):
-        asyncio.run(hub.close_all(1012, "", 0))
+        asyncio.run(close_all(hub, 1012, "", 0))
     assert told == [2, 3, 4] and hub.state_version.presence == 5
 
 
@@ -387,106 +281,6 @@ def test_whom_something_is_owed_is_not_at_rest_until_it_is_told() -> None:
                 pass
             assert reader.seq_at_rest() is None, "one of two is still owed"
         assert reader.seq_at_rest() == 0 and not carriers[0].marked_busy
-
-
-def test_an_adopted_client_is_no_newcomer_to_be_waited_for() -> None:
-    async def scene() -> None:
-        hub = Hub()
-        with held(hub, None) as (connection,):
-            hub.adopt(connection, peer(), 0, 0)
-            await asyncio.wait_for(hub.serve_newcomers(60), 1)
-
-    asyncio.run(scene())
-
-
-def test_who_is_kept_is_neither_waited_for_nor_closed() -> None:
-    async def scene() -> None:
-        hub = Hub()
-        with held(hub, peer(), peer(), None) as (kept, other, stranger):
-            kept.kept = True
-            other.answered = True
-            stranger.answered = True
-            await asyncio.wait_for(hub.serve_newcomers(60), 1)
-            await hub.close_all(1012, "restart", 0, but_kept=True)
-            assert (kept.outbox.closing, other.outbox.closing, stranger.outbox.closing) == (False, True, True)
-            assert not carrier_of(kept).aborted and carrier_of(other).aborted and carrier_of(stranger).aborted
-            assert hub.clients == [kept]
-            hub.broadcast("still", {})
-            assert [frame["event"] for frame in drained(kept)[0]] == ["still"]
-            with held(hub, None) as (late,):
-                assert late.outbox.closing
-            await hub.close_all(1012, "stop", 0)  # a stop came in the middle of the restart
-            assert kept.outbox.closing and carrier_of(kept).aborted
-
-    asyncio.run(scene())
-
-
-def carrier_of(connection: Connection) -> FakeCarrier:
-    assert isinstance(connection.carrier, FakeCarrier)
-    return connection.carrier
-
-
-def test_at_rest_is_who_waits_for_nothing_from_us() -> None:
-    async def scene() -> None:
-        hub = Hub()
-        with held(hub, peer()) as (connection,):
-            connection.seq = 5
-            assert connection.seq_at_rest() == 5
-            connection.outbox.put("{}")
-            assert connection.seq_at_rest() is None
-            drained(connection)
-            assert connection.seq_at_rest() == 5
-            task = asyncio.ensure_future(asyncio.sleep(60, "answer"))
-            connection.requests[task] = "r1"
-            assert connection.seq_at_rest() is None
-            del connection.requests[task]
-            connection.outbox.finish(SLOW_CONSUMER)
-            assert connection.seq_at_rest() is None
-            task.cancel()
-
-    asyncio.run(scene())
-
-
-LATE = WireError("UNAVAILABLE", "ask again", retryable=True)
-
-
-def test_a_request_that_is_given_up_is_told_and_one_that_is_done_is_not() -> None:
-    async def scene() -> None:
-        hub = Hub()
-        with held(hub, peer()) as (connection,):
-            slow = asyncio.ensure_future(asyncio.sleep(60, "slow"))
-            done = asyncio.ensure_future(asyncio.sleep(0, "done"))
-            await asyncio.sleep(0)
-            connection.requests |= {slow: "slow", done: "done"}
-            while not done.done():
-                await asyncio.sleep(0)
-            connection.give_up(LATE)
-            assert list(connection.requests.values()) == ["done"], "its answer comes by itself"
-            (frame,) = drained(connection)[0]
-            assert (frame["id"], frame["error"]["code"], frame["error"]["retryable"]) == ("slow", "UNAVAILABLE", True)
-
-    asyncio.run(scene())
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_settling_waits_for_answers_to_the_kept_for_so_long(late: bool, caplog: pytest.LogCaptureFixture) -> None:
-    async def scene() -> None:
-        hub = Hub()
-        with held(hub, peer(), peer()) as (kept, other):
-            kept.kept = True
-            carrier_of(kept).write_paused = False
-            task = asyncio.ensure_future(asyncio.sleep(0 if not late else 60, "answer"))
-            task.add_done_callback(kept.requests.pop)
-            kept.requests[task] = "r1"
-            forever = asyncio.ensure_future(asyncio.sleep(60, "answer"))
-            other.requests[forever] = "r2"
-            await asyncio.wait_for(hub.settle(0.02 if late else 60, LATE), 5)
-            assert not kept.requests and other.requests
-            assert ("r1" in "".join(carrier_of(kept).texts)) is late
-            assert ("1 clients took too long" in caplog.text) is late
-            forever.cancel()
-
-    asyncio.run(scene())
 
 
 def test_a_second_answer_comes_after_the_first() -> None:

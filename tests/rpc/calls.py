@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.frames import Request, decode_request
 from gateway.protocol.peer import ClientInfo, Peer
 from gateway.rpc.dispatch import Dispatcher

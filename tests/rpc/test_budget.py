@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.frames import decode_request
 from gateway.protocol.params import NoParams
 from gateway.protocol.scopes import ADMIN

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.admission.handshake import Accepted
 from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import PAIRING, READ, WRITE

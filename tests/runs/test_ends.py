@@ -17,7 +17,8 @@ import gateway
 from gateway.agent import runs as agent_runs
 from gateway.conversations.deferred_answers import DeferredReplies
 from gateway.conversations.run_events import RunEvents
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.link.messages import Said, Text
 from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.ends import BROKEN

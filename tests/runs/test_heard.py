@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from gateway.conversations import run_events as module
 from gateway.conversations.run_events import TOOL_EVENTS, RunEvents
 from gateway.handover.told import SLOT_BYTES, Told
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.link.messages import (
     Discarded,
     Ended,

@@ -23,6 +23,7 @@ from websockets.typing import Origin
 
 from gateway.access.devices import Devices
 from gateway.config.schema import Limits
+from gateway.hub.leaving import close_all
 from gateway.hub.outbox import BATCH, LOW_WATER
 from gateway.lifecycle.phases import Budgets, Phase
 from gateway.protocol.admission.auth import AuthPolicy
@@ -65,7 +66,7 @@ async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[
     try:
         yield Uvicorn(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
     finally:
-        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, lambda grace: core.hub.close_all(1012, "bye", 0.2))
+        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, lambda grace: close_all(core.hub, 1012, "bye", 0.2))
         await until(lambda: not server.server_state.connections)
         listener.close()
 
@@ -418,7 +419,7 @@ def test_whoever_comes_after_everyone_was_closed_is_closed_as_well() -> None:
     async def test() -> None:
         core = FakeCore()
         async with serving(core) as server:
-            await core.hub.close_all(1012, "service restart", 0.1)
+            await close_all(core.hub, 1012, "service restart", 0.1)
             async with connect(server.url) as ws:
                 assert await closed(ws) == (1012, "service restart")
 
@@ -430,7 +431,7 @@ def test_close_all_sends_what_is_queued_first() -> None:
         core = FakeCore()
         async with serving(core) as server, client(server) as ws, connect(server.url) as stranger:
             core.hub.broadcast("shutdown", {"reason": "gateway restarting", "restartExpectedMs": 1500})
-            closing = asyncio.create_task(core.hub.close_all(1012, "service restart", LIMIT_S))
+            closing = asyncio.create_task(close_all(core.hub, 1012, "service restart", LIMIT_S))
             assert (await receive(ws))["event"] == "shutdown"
             assert await closed(ws) == (1012, "service restart")
             assert await closed(stranger) == (1012, "service restart")
@@ -518,7 +519,7 @@ def test_a_client_that_answers_no_close_is_dropped_after_the_grace(monkeypatch: 
                 core.hub.broadcast("heavy", "x" * 200_000)
             earlier: list[str] = []
             asyncio.get_running_loop().call_later(0.19, earlier.append, "passed")  # uvloop's clock counts milliseconds
-            await core.hub.close_all(1012, "service restart", 0.2)
+            await close_all(core.hub, 1012, "service restart", 0.2)
             assert earlier, "it was given less than its grace"
             assert core.hub.count == 0
             assert b"service restart" not in await deaf.to_the_end()

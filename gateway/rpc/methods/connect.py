@@ -7,7 +7,7 @@ import os
 import time
 from functools import partial
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.admission.handshake import Accepted
 from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.frames import EventFrame, encode_response

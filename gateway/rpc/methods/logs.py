@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.logs.reading import FileId, read_page
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params

@@ -24,7 +24,8 @@ from gateway.cli.conversation.events import (
 from gateway.cli.conversation.view import View
 from gateway.conversations import run_events as telling
 from gateway.conversations.run_events import RunEvents
-from gateway.hub.hub import Connection, Hub
+from gateway.hub.connection import Connection
+from gateway.hub.hub import Hub
 from gateway.link.messages import Ended as RunEnded
 from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
 from gateway.protocol.peer import ClientInfo, Peer
@@ -301,7 +302,7 @@ class OneRun:
         """A process of the gateway, which knows what is stored."""
         self.hub = Hub()
         self.connection = Connection("c", "r", FakeCarrier())
-        self.hub._connections.add(self.connection)
+        self.hub.connections.add(self.connection)
         client = ClientInfo("cli", "1", "linux", "cli")
         self.hub.greet(self.connection, Peer(4, "operator", ("operator.admin",), client, caps=("tool-events",)), 0)
         self.telling = RunEvents(self.hub, quiet)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.devices import Devices
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.frames import Malformed, NotJson, Request, decode_request
 from gateway.protocol.scopes import ADMIN
 from gateway.rpc.dispatch import Dispatcher

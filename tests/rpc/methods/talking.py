@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.files import Snapshot
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.link.client import Dial
 from gateway.protocol.frames import decode_request
 from gateway.protocol.peer import Peer

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config import clobber, files
 from gateway.config.fingerprint import fingerprint
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.frames import RpcError
 from gateway.protocol.scopes import ADMIN
 from gateway.report import Issue, ReloadResult

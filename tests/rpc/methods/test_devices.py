@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.access.devices import Devices, Granted, PairingRequest
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.admission.pairing import covers
 from gateway.protocol.frames import Request

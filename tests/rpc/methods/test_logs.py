@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.logs.handlers import JsonlHandler
 from gateway.protocol.frames import decode_request
 from gateway.protocol.scopes import READ

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.hub.hub import Connection
+from gateway.hub.connection import Connection
 from gateway.hub.roster import MAX_ENTRIES
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc import presence
