@@ -159,7 +159,7 @@ class SessionEvents:
         return shown.row(session, self._look(session, summary), SINCE)
 
     def _broadcast(self, event: str, payload: dict[str, Any]) -> None:
-        self._hub.broadcast(event, payload, scope=READ, since=SINCE)
+        self._hub.broadcast(event, payload, scope=READ, min_protocol=SINCE)
 
 
 def _top(row: dict[str, Any]) -> dict[str, Any]:

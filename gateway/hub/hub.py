@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from gateway.aio.flag import Flag
 from gateway.aio.lag import LoopLag
+from gateway.hub.broadcast import Broadcast, all_alike
 from gateway.hub.connection import Connection
 from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.hub.roster import Roster, tracked
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, TOO_MANY_OF_A_DEVICE, Close
-from gateway.protocol.frames import EventFrame, StateVersion
+from gateway.protocol.frames import StateVersion
 from gateway.protocol.limits import TICK_INTERVAL_MS
 from gateway.protocol.params import cut
 from gateway.protocol.peer import Peer
-from gateway.protocol.scopes import READ, Scope
+from gateway.protocol.scopes import Scope
 
 log = logging.getLogger("gateway.ws")
 
@@ -62,7 +64,7 @@ class Hub:
         self._devices: dict[str, dict[Connection, None]] = {}
         """Oldest first."""
         self._complete = Flag(is_set=True)
-        self._missed: list[Callable[[Connection], None]] = []
+        self._missed: list[Broadcast[Any]] = []
         """What was broadcast while clients were still to come."""
         self.closing: Close | None = None
         """Why every connection is closed, those that come later too."""
@@ -147,8 +149,8 @@ class Hub:
 
     def catch_up(self, connection: Connection) -> None:
         """Tell an adopted client what the others have been told before it was its turn."""
-        for tell in self._missed:
-            tell(connection)
+        for news in self._missed:
+            news.offer(connection)
 
     def all_came(self) -> None:
         self._missed.clear()
@@ -217,39 +219,35 @@ class Hub:
         drop_if_slow: bool = False,
         state_version: StateVersion | None = None,
         scope: Scope | None = None,
-        since: int = 0,
+        min_protocol: int = 0,
     ) -> None:
-        """`scope`: only those who have it, or are admin; `since`: only those of this protocol or a newer one.
+        """Send all clients the same payload; `scope` and `min_protocol` choose them as `all_alike` does."""
+        kind_of = all_alike(scope, min_protocol)
+        self.broadcast_by_kind(Broadcast(event, kind_of, lambda _: payload, drop_if_slow, state_version))
 
-        Who does not get the event does not see a gap either.
+    def broadcast_by_kind(self, news: Broadcast[Any], *, drop_if_broken: bool = False) -> set[Connection]:
+        """Send an event whose payload differs by kind of client; return the clients for whom it is queued.
+
+        `drop_if_broken`: a client for whom it cannot be made or queued loses its connection; otherwise the error is
+        raised.
         """
-        frame = EventFrame(event, payload, state_version)
         if not self._complete.is_set():
-            self._missed.append(partial(_tell, frame, drop_if_slow, scope, since))
-        for connection in self.connections:
-            _tell(frame, drop_if_slow, scope, since, connection)
-
-    def heard(self, scope: Scope, since: int) -> bool:
-        """Whether there is anybody for such an event."""
-        return any(each.speaks(since) and each.may_hear(scope) for each in self.clients)
-
-    def broadcast_by_kind(
-        self,
-        event: str,
-        make: Callable[[int, bool], object],
-        *,
-        drop_if_slow: bool = False,
-        state_version: StateVersion,
-    ) -> None:
-        """For a payload that differs by version, and by whether its hearer may read: made and serialised once for each
-        kind that is connected."""
-        frames: dict[tuple[int, bool], EventFrame] = {}
+            self._missed.append(news)
+        reached: set[Connection] = set()
         for connection in self.clients:
-            assert connection.peer is not None
-            kind = connection.peer.protocol, connection.may_hear(READ)
-            if kind not in frames:
-                frames[kind] = EventFrame(event, make(*kind), state_version)
-            connection.offer(frames[kind], drop_if_slow)
+            try:
+                if news.offer(connection):
+                    reached.add(connection)
+            except Exception:
+                if not drop_if_broken:
+                    raise
+                log.exception("client %s cannot be told and is dropped: it has to ask again", connection.id)
+                connection.carrier.abort()
+        return reached
+
+    def heard(self, scope: Scope, min_protocol: int) -> bool:
+        """Whether there is anybody for such an event."""
+        return any(each.speaks(min_protocol) and each.may_hear(scope) for each in self.clients)
 
     def answer(self, id: str, request: str, text: str) -> bool:
         """A second answer to a client's request, after its first; False if the client is not here any more."""
@@ -300,11 +298,6 @@ class Hub:
                 self.tick()
             if self.on_refresh and number % (steps * REFRESH_TICKS) == 0:
                 self.on_refresh()
-
-
-def _tell(frame: EventFrame, drop_if_slow: bool, scope: Scope | None, since: int, connection: Connection) -> None:
-    if connection.speaks(since) and (scope is None or connection.may_hear(scope)):
-        connection.offer(frame, drop_if_slow)
 
 
 def _put(outbox: Outbox, text: str, first: asyncio.Task[str]) -> None:

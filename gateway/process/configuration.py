@@ -261,7 +261,7 @@ class Configuration:
         facts = {"path": str(snapshot.path), "hash": hash, "ts": int(time.time() * 1000)}
         self._hub.broadcast("config.changed", facts, drop_if_slow=True, scope=READ)
         # Models and commands of a chat come from the config, and this is what a page asks for them anew on.
-        self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, since=4)
+        self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, min_protocol=4)
 
     def restart(self, reason: str) -> RestartTicket:
         return self._request_restart(reason)

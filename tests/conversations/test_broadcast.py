@@ -1,29 +1,31 @@
-import asyncio
+from msgspec.structs import replace
 
-from gateway.conversations.broadcast import broadcast
-from gateway.hub.connection import Connection
+from gateway.conversations.broadcast import Others, broadcast
 from gateway.hub.hub import Hub
-from gateway.protocol.frames import EventFrame
-from gateway.protocol.peer import ClientInfo, Peer
-from tests.carrier import FakeCarrier, drained
+from gateway.protocol.scopes import READ
+from tests.carrier import drained
+from tests.hub.clients import held, peer
 
 
-class BrokenConnection(Connection):
-    def offer(self, event: EventFrame, drop_if_slow: bool) -> bool:
-        raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")
+def test_each_protocol_gets_the_fields_that_it_has_and_who_missed_the_beginning_the_whole() -> None:
+    hub, reader = Hub(), replace(peer(), scopes=(READ,))
+    with held(hub, reader, reader, replace(reader, protocol=3), peer()) as (known, late, old, blind):
+        others = Others({known, old}, {"deltaText": "all", "replace": True})
+        reached = broadcast(hub, "chat", "main", {"a": 1}, {"deltaText": "l"}, 3, False, None, others)
+        assert reached == {known, late, old}
+        payloads = [[frame["payload"] for frame in drained(each)[0]] for each in (known, late, old, blind)]
+        assert payloads == [
+            [{"a": 1, "agentId": "main", "deltaText": "l"}],
+            [{"a": 1, "agentId": "main", "deltaText": "all", "replace": True}],
+            [{"a": 1}],
+            [],
+        ]
 
 
-def test_a_client_that_cannot_be_told_is_dropped_and_the_others_are_told() -> None:
-    async def test() -> None:
-        hub, kinds = Hub(), (Connection, BrokenConnection, Connection)
-        ears = [kind(f"c{number}", "r", FakeCarrier()) for number, kind in enumerate(kinds)]
-        with hub.hold(ears[0]), hub.hold(ears[1]), hub.hold(ears[2]):
-            for ear in ears:
-                info = ClientInfo("cli", "1", "linux", "cli")
-                hub.greet(ear, Peer(4, "operator", ("operator.admin",), info), 0)
-            reached = broadcast(hub, "chat", "main", {"a": 1}, {"b": 2}, 3, False, None)
-            assert reached == {ears[0], ears[2]}
-            assert [ear.carrier.aborted for ear in ears] == [False, True, False]  # type: ignore[attr-defined]
-            assert drained(ears[0])[0][-1]["payload"] == {"a": 1, "agentId": "main", "b": 2}
-
-    asyncio.run(test())
+def test_an_event_may_be_for_newer_protocols_and_for_some_clients() -> None:
+    hub, reader = Hub(), replace(peer(), scopes=(READ,))
+    with held(hub, reader, reader, replace(reader, protocol=3)) as (one, other, old):
+        assert broadcast(hub, "agent", "main", {}, {}, 4, False, lambda each: each is not one) == {other}
+        assert drained(other)[0][0]["payload"] == {"agentId": "main", "isHeartbeat": False}
+        assert broadcast(hub, "agent", "main", {}, {}, 3, False, lambda each: each is old) == {old}
+        assert drained(old)[0][0]["payload"] == {}

@@ -42,26 +42,11 @@ def test_a_broadcast_for_newer_protocols() -> None:
     reader = replace(peer(), scopes=(READ,))
     with held(hub, reader, replace(reader, protocol=3), peer(), None) as (new, old, blind, stranger):
         assert hub.heard(READ, 4)
-        hub.broadcast("a", {}, scope=READ, since=4)
+        hub.broadcast("a", {}, scope=READ, min_protocol=4)
         assert [frame["event"] for frame in drained(new)[0]] == ["a"]
         assert [drained(each)[0] for each in (old, blind, stranger)] == [[], [], []]
     with held(hub, replace(reader, protocol=3)):
         assert not hub.heard(READ, 4) and hub.heard(READ, 3)
-
-
-def test_a_broadcast_is_serialised_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
-
-    class Counting(EventFrame):
-        def __init__(self, name: str, payload: object, state_version: StateVersion | None = None) -> None:
-            made.append(name)
-            super().__init__(name, payload, state_version)
-
-    monkeypatch.setattr(module, "EventFrame", Counting)
-    hub = Hub()
-    with held(hub, *[peer()] * 20):
-        hub.broadcast("a", {})
-    assert made == ["a"]
 
 
 def test_come_and_go_are_told() -> None:
@@ -187,25 +172,6 @@ def test_only_those_with_the_scope_hear_it_and_the_others_see_no_gap() -> None:
             frames, _ = drained(each)
             assert [(frame["event"], frame["seq"]) for frame in frames] == [("device.pair.requested", 1), ("tick", 2)]
         assert drained(stranger)[0] == []
-
-
-def test_a_payload_that_differs_by_version_is_made_once_for_each() -> None:
-    hub = Hub()
-    made: list[tuple[int, bool]] = []
-
-    def make(protocol: int, may_read: bool) -> dict[str, int]:
-        made.append((protocol, may_read))
-        return {"protocol": protocol}
-
-    reader = msgspec.structs.replace(peer(4), scopes=("operator.write",))
-    with held(hub, *[peer(3), peer(4), reader] * 3, None) as connections:
-        hub.broadcast_by_kind("health", make, state_version=hub.next_health())
-        assert sorted(made) == [(3, False), (4, False), (4, True)]
-        for connection in connections[:-1]:
-            assert connection.peer is not None
-            [frame] = drained(connection)[0]
-            assert frame["payload"] == {"protocol": connection.peer.protocol}
-            assert frame["stateVersion"] == {"presence": hub.state_version.presence, "health": 2}
 
 
 def test_presence_changes_with_those_who_are_tracked_until_everybody_is_closed() -> None:

@@ -443,7 +443,7 @@ def test_operators_who_may_read_hear_of_a_new_file(scene: Starts) -> None:
     assert event == "config.changed" and payload.pop("ts") > 0
     assert payload == {"path": str(scene.paths.config), "hash": fingerprint(scene.paths.state, raw_hash)}
     assert how == {"scope": READ, "drop_if_slow": True}
-    assert chats == ("chat.metadata.changed", {}, {"scope": READ, "drop_if_slow": True, "since": 4})
+    assert chats == ("chat.metadata.changed", {}, {"scope": READ, "drop_if_slow": True, "min_protocol": 4})
     scene.paths.config.unlink()
     reload(it)
     assert len(scene.hub.told) == 2

@@ -5,8 +5,8 @@ Not in the list of methods, because it is valid only as the first request.
 
 import os
 import time
-from functools import partial
 
+from gateway.hub.broadcast import Broadcast
 from gateway.hub.connection import Connection
 from gateway.protocol.admission.handshake import Accepted
 from gateway.protocol.admission.hello import Facts, hello
@@ -34,9 +34,15 @@ def attach(core: Core) -> None:
     """What clients get without asking, beside the tick: presence when it changes, health every minute."""
     hub = core.hub
     hub.on_presence = Announcer(core).soon
-    hub.on_refresh = lambda: hub.broadcast_by_kind(
-        "health", partial(measure, core), drop_if_slow=True, state_version=hub.next_health()
-    )
+
+    def kind_of(connection: Connection) -> tuple[int, bool] | None:
+        return (connection.peer.protocol, connection.may_hear(READ)) if connection.peer else None
+
+    def refresh() -> None:
+        health = Broadcast("health", kind_of, lambda kind: measure(core, *kind), True, hub.next_health())
+        hub.broadcast_by_kind(health)
+
+    hub.on_refresh = refresh
 
 
 def _facts(core: Core, registry: Registry, peer: Peer, may_read: bool) -> Facts:
