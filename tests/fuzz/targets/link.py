@@ -88,7 +88,7 @@ def same_lines(whole: bytes, pieces: list[bytes]) -> None:
 async def hear_as_agent(pieces: list[bytes]) -> None:
     runs = AgentRuns(lambda run: link.happened(run), lambda: None)
     link = agent_link.LinkServer(runs)
-    with patch.object(agent_link, "MAX_LINE", MAX_LINE), patch.object(agent_runs, "Conversation", Scripted):
+    with patch.object(agent_link, "MAX_LINE", MAX_LINE), patch.object(agent_runs, "RunLoop", Scripted):
         reader, writer, transport = stream()
         serving = asyncio.create_task(link.serve(reader, writer))
         for piece in pieces:
