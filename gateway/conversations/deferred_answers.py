@@ -5,9 +5,9 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.hub.hub import Hub
-from gateway.link.messages import Event
 from gateway.protocol.frames import WireError, encode_error, encode_response
 from gateway.runs.active import ActiveRun
+from gateway.runs.audience import RunListener
 from gateway.sessions.records import Run
 
 
@@ -42,17 +42,11 @@ def outcome(run: Run) -> RunOutcome | WireError:
     return RunOutcome(run.id, "ok", "aborted" if run.state == "aborted" else "completed", result)
 
 
-class DeferredReplies:
-    """Implements `runs.owner.Audience`: answers the requests that were told only that their run is accepted."""
+class DeferredReplies(RunListener):
+    """Answers the requests that were told only that their run is accepted."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-
-    def begun(self, live: ActiveRun) -> None: ...
-
-    def happened(self, live: ActiveRun, event: Event) -> None: ...
-
-    def anew(self, live: ActiveRun) -> None: ...
 
     def ended(self, run: Run, live: ActiveRun | None) -> None:
         what = outcome(run)

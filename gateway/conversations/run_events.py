@@ -19,6 +19,7 @@ from gateway.hub.hub import Hub
 from gateway.link.messages import Discarded, Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Waiting
 from gateway.link.spec import COMPACTION, Message
 from gateway.runs.active import ActiveRun, thoughts
+from gateway.runs.audience import RunListener
 from gateway.runs.ends import BROKEN
 from gateway.runs.heard import Heard
 from gateway.sessions.database import StorageFailed
@@ -41,9 +42,7 @@ Verbose = Callable[[str], Awaitable[bool]]
 """Whether a session shows its tools to clients of protocol 3. Raises StorageFailed."""
 
 
-class RunEvents:
-    """Implements `runs.owner.Audience`."""
-
+class RunEvents(RunListener):
     def __init__(self, hub: Hub, verbose: Verbose | None = None, memory: Told | None = None) -> None:
         """`memory`: how far the process before this one had told of runs."""
         self._hub = hub
@@ -98,7 +97,7 @@ class RunEvents:
                 self._agent(told, event, "tool", result_)
         told.note()
 
-    def anew(self, live: ActiveRun) -> None:
+    def restarted(self, live: ActiveRun) -> None:
         if (told := self._told.get(live.run.id)) is not None:
             told.begin_again()
         else:

@@ -29,6 +29,7 @@ from gateway.hub.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
 from gateway.protocol.scopes import READ
+from gateway.runs.audience import Audience
 from gateway.runs.following import BEGINNING, Cursor, Reader, RunTexts
 from gateway.runs.service import Runs, StillActive
 from gateway.runs.spec import Specifier
@@ -65,19 +66,20 @@ class Conversations:
         self._hub = hub
         self._owing = partial(hub.owing, READ)
         self.store = Store(paths.database)
-        self.runs = Runs(self.store, dial, Specifier(self.store, paths.state, tree, environment), owing=self._owing)
         self.tree = tree
         self.environment = environment
         self._opening = Opening(self._open, "opening the database", log)
-        self._following = RunTexts(self.runs.live)
+        self._following = RunTexts(lambda id: self.runs.live(id))
         self.changes = SessionEvents(hub, self.store, partial(self.moment, titled=True, previewed=True), told)
         """What clients hear of sessions."""
         self._tasks = Tasks(log)
         self.commands = Commands(self, self._tasks, self._owing)
         """What is asked for in chats."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self.tree()).agents)
-        self._telling = RunEvents(hub, self._is_verbose, told)
-        self.runs.audience += [self._telling, DeferredReplies(hub), self.changes, self._following]
+        self._run_events = RunEvents(hub, self._is_verbose, told)
+        audience = Audience((self._run_events, DeferredReplies(hub), self.changes, self._following))
+        specify = Specifier(self.store, paths.state, tree, environment)
+        self.runs = Runs(self.store, dial, specify, audience, owing=self._owing)
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
@@ -117,7 +119,7 @@ class Conversations:
                 except StorageFailed as error:
                     log.error("%s; the agent keeps what could not be stored", error)
                 finally:
-                    self._telling.close()
+                    self._run_events.close()
                 await self.changes.close()
                 if for_good:
                     await self.store.close()
@@ -230,20 +232,16 @@ class Conversations:
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
-    @shielded
     async def submit(
-        self, id: str, key: str, request: RunRequest, owed: tuple[str, str] | None = None
+        self, id: str, key: str, request: RunRequest, deferred_reply: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
-        """A message for a session, by its canonical key; False if the id is known. Raises SendDenied, QueueFull and
-        StorageFailed.
+        """Accept a message for a session, by its canonical key. Returns its run, and False if the id is known already.
 
-        `owed`: connection and id of a request that gets another answer when the run is over.
+        `deferred_reply`: connection and id of a request that gets another answer when the run is over. Raises
+        SendDenied, QueueFull and StorageFailed.
         """
         await self.must_take(key)
-        run, fresh = await self.runs.submit(id, key, self.agent(key), request, owed)
-        if fresh and request.keeps:
-            self.changes.tell(key, "send")
-        return run, fresh
+        return await self.runs.submit(id, key, self.agent(key), request, deferred_reply)
 
     async def must_take(self, key: str) -> None:
         """Raises SendDenied and StorageFailed."""

@@ -17,9 +17,9 @@ from typing import Any
 
 from gateway.handover.told import Told
 from gateway.hub.hub import Hub
-from gateway.link.messages import Event
 from gateway.protocol.scopes import READ
 from gateway.runs.active import ActiveRun
+from gateway.runs.audience import RunListener
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, Session, Summary
@@ -49,9 +49,7 @@ class _Due:
     """Those that may have brought messages."""
 
 
-class SessionEvents:
-    """Implements `runs.owner.Audience`."""
-
+class SessionEvents(RunListener):
     def __init__(self, hub: Hub, store: Store, look: Look, memory: Told | None = None) -> None:
         """`memory`: how far the process before this one had told of runs."""
         self._memory = memory
@@ -64,14 +62,16 @@ class SessionEvents:
         self.telling: asyncio.Task[None] | None = None
         """Under way while something is still to be told."""
 
-    # -- runs.owner.Audience ---------------------------------------------------------------------------------------
+    # -- RunListener -----------------------------------------------------------------------------------------------
+
+    def accepted(self, run: Run) -> None:
+        if run.request.keeps and run.request.compact is None:
+            self.tell(run.session, "send")
 
     def begun(self, live: ActiveRun) -> None:
         self._soon(live.run.session, {"phase": "start", "runId": live.run.id}, live.run)
 
-    def happened(self, live: ActiveRun, event: Event) -> None: ...
-
-    def anew(self, live: ActiveRun) -> None:
+    def restarted(self, live: ActiveRun) -> None:
         if self._memory is not None and live.run.id not in self._told:
             self._told[live.run.id] = self._memory.messages(live.run.id)
 

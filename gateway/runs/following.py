@@ -14,6 +14,7 @@ from msgspec import Struct
 from gateway.aio.flag import Flag
 from gateway.link.messages import Discarded, Event, Said, Text
 from gateway.runs.active import ActiveRun
+from gateway.runs.audience import RunListener
 from gateway.runs.written import GrowingText
 from gateway.sessions.records import Run
 
@@ -201,8 +202,8 @@ class Reader:
         return piece
 
 
-class RunTexts:
-    """Implements `runs.owner.Audience`. Keeps the script of a run that somebody reads until the run is over."""
+class RunTexts(RunListener):
+    """Keeps the script of a run that somebody reads until the run is over."""
 
     def __init__(self, live: Callable[[str], ActiveRun | None]) -> None:
         self._live = live
@@ -230,7 +231,7 @@ class RunTexts:
         if (script := self._scripts.get(live.run.id)) is not None:
             script.take(event)
 
-    def anew(self, live: ActiveRun) -> None:
+    def restarted(self, live: ActiveRun) -> None:
         if (script := self._scripts.get(live.run.id)) is None:
             return
         if script.seq is None:

@@ -8,16 +8,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
-from typing import Protocol
 
 from gateway.aio.tasks import Tasks
 from gateway.config.untyped import Unusable
 from gateway.link.client import AgentLink, Dial
-from gateway.link.handler import Unreachable
+from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import Ended, Event, Failure, StartRefused
 from gateway.link.spec import Spec
 from gateway.runs.active import ActiveRun, Gap
+from gateway.runs.audience import Audience
 from gateway.runs.ends import BROKEN, Ends, Owing, not_stored
 from gateway.runs.storing import Patience, Storing, StoringTimes
 from gateway.sessions.database import StorageFailed
@@ -36,29 +35,8 @@ Specify = Callable[[Run], Awaitable[Spec]]
 """Raises Unusable and StorageFailed."""
 
 
-class Audience(Protocol):
-    """Who hears of runs. Nothing here may raise or wait."""
-
-    def begun(self, live: ActiveRun) -> None: ...
-
-    def happened(self, live: ActiveRun, event: Event) -> None:
-        """After the run has taken it; of an `Ended`, `ended` comes afterwards."""
-        ...
-
-    def anew(self, live: ActiveRun) -> None:
-        """What was told of its text may be more or less than what it now has."""
-        ...
-
-    def ended(self, run: Run, live: ActiveRun | None) -> None:
-        """`live` is None for one that had not begun."""
-        ...
-
-
-Tell = Callable[[Callable[[Audience], None]], None]
-
-
-class Owner:
-    """Implements `link.heir.Heir`."""
+class Owner(LinkHandler):
+    """Owns the runs that an agent works on."""
 
     def __init__(
         self,
@@ -66,7 +44,7 @@ class Owner:
         dial: Dial,
         specify: Specify,
         *,
-        tell: Tell,
+        audience: Audience,
         over: Callable[[Run, ActiveRun], None],
         now: Callable[[], int],
         times: StoringTimes,
@@ -77,7 +55,7 @@ class Owner:
         self.lives: dict[str, ActiveRun] = {}
         self._store = store
         self._specify = specify
-        self._tell = tell
+        self._audience = audience
         self._over = over
         self._now = now
         self._times = times
@@ -94,14 +72,14 @@ class Owner:
         """Go on with what another process has left."""
         for run in runs:
             live = self.lives[run.id] = ActiveRun.resumed(run)
-            self._tell(partial(_anew, live))
+            self._audience.restarted(live)
         self._link.wake()
 
     def begin(self, run: Run, *, aborting: bool) -> None:
         """It has just begun on disk."""
         live = self.lives[run.id] = ActiveRun(run)
         try:
-            self._tell(lambda each: each.begun(live))
+            self._audience.begun(live)
             (self.abort if aborting else self._ask_soon)(live)
         except Exception:
             log.exception("run %s cannot be begun", run.id)
@@ -175,7 +153,7 @@ class Owner:
         """Whether it is still to be asked for, or to be ended."""
         return self.lives.get(live.run.id) is live and not live.ending
 
-    # -- link.heir.Heir --------------------------------------------------------------------------------------------
+    # -- LinkHandler -----------------------------------------------------------------------------------------------
 
     @property
     def waits(self) -> bool:
@@ -205,7 +183,7 @@ class Owner:
     def _take(self, live: ActiveRun, event: Event) -> None:
         if not live.take(event):
             return
-        self._tell(lambda each: each.happened(live, event))
+        self._audience.happened(live, event)
         if isinstance(event.what, Ended):
             self._end_as(live, event.what)
         else:
@@ -245,7 +223,7 @@ class Owner:
             run = await self._patiently(lambda: self._store.again(live.run.id), self._times.give_up)
             if run is not None and self._wanted(live):
                 live.again(run)
-                self._tell(partial(_anew, live))
+                self._audience.restarted(live)
                 self._ask_soon(live)
         except StorageFailed as error:
             self._end_soon(live, "failed", not_stored(error))
@@ -293,7 +271,3 @@ class Owner:
     def _conclude(self, run: Run, live: ActiveRun) -> None:
         if self.lives.pop(run.id, None) is not None:
             self._over(run, live)
-
-
-def _anew(live: ActiveRun, audience: Audience) -> None:
-    audience.anew(live)

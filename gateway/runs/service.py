@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from operator import methodcaller
 
 from msgspec.structs import replace
 
@@ -17,8 +16,9 @@ from gateway.aio.tasks import Tasks, shielded
 from gateway.link.client import Dial
 from gateway.link.messages import Failure
 from gateway.runs.active import ActiveRun
+from gateway.runs.audience import Audience
 from gateway.runs.ends import BROKEN, Owing, not_stored
-from gateway.runs.owner import Audience, Owner, Specify
+from gateway.runs.owner import Owner, Specify
 from gateway.runs.queues import Queues
 from gateway.runs.storing import Patience, StoringTimes
 from gateway.sessions.database import StorageFailed
@@ -41,12 +41,13 @@ class Runs:
         store: Store,
         dial: Dial,
         specify: Specify,
+        audience: Audience,
         clock: Callable[[], float] = time.time,
         times: StoringTimes | None = None,
         owing: Owing = nullcontext,
     ) -> None:
         """`owing`: around what is stored and then told to clients."""
-        self.audience: list[Audience] = []
+        self._audience = audience
         self._store = store
         self._clock = clock
         self._times = times = times or StoringTimes()
@@ -55,7 +56,7 @@ class Runs:
             store,
             dial,
             specify,
-            tell=self._tell,
+            audience=audience,
             over=self._is_over,
             now=self._now,
             times=times,
@@ -106,15 +107,17 @@ class Runs:
 
     @shielded
     async def submit(
-        self, id: str, session: str, agent: str, request: RunRequest, owed: tuple[str, str] | None = None
+        self, id: str, session: str, agent: str, request: RunRequest, deferred_reply: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
-        """Accept a message; False and the run as it is if its id is known. Raises QueueFull and StorageFailed.
+        """Accept a message. Returns its run, and False if the id is known already. Raises QueueFull and StorageFailed.
 
-        `owed`: connection and id of a request that gets another answer when the run is over.
+        `deferred_reply`: connection and id of a request that gets another answer when the run is over.
         """
-        run, fresh = await self._store.accept(id, session, agent, request, self._now(), owed)
+        run, fresh = await self._store.accept(id, session, agent, request, self._now(), deferred_reply)
         # One that is known and in no queue was stored by a commit that had been said to fail.
         missed = run.state == "queued" and id not in (self.running(run.session), *self.waiting(run.session))
+        if fresh:
+            self._audience.accepted(run)
         if fresh or missed:
             self._queues.add(run.session, id)
             self._advance()
@@ -266,7 +269,7 @@ class Runs:
 
     def tell_ended(self, run: Run, live: ActiveRun | None = None) -> None:
         """Of a run whose end is stored."""
-        self._tell(methodcaller("ended", run, live))
+        self._audience.ended(run, live)
         self._wake(run.id)
         took = "" if run.started is None else f" after {(self._now() - run.started) / 1000:.1f} s"
         why = f": {run.failure.message}" if run.failure else ""
@@ -276,13 +279,6 @@ class Runs:
         for waiter in self._waiters.get(id, ()):
             if not waiter.done():
                 waiter.set_result(None)
-
-    def _tell(self, what: Callable[[Audience], None]) -> None:
-        for each in tuple(self.audience):
-            try:
-                what(each)
-            except Exception:
-                log.exception("an audience of runs failed")
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

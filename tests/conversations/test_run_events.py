@@ -274,7 +274,7 @@ def test_after_a_restart_the_first_piece_says_all() -> None:
     async def test() -> None:
         room = Room(OLD, NEW)
         room.live = ActiveRun.resumed(replace(RUN, seq=3, text="Once upon"))
-        room.telling.anew(room.live)
+        room.telling.restarted(room.live)
         assert room.heard(1) == [], "what comes by itself in a moment needs no word before it"
         room.happen(Text(" a time"))
         _, chat = room.heard(1)
@@ -290,11 +290,11 @@ def test_after_a_restart_it_is_told_although_nothing_comes(monkeypatch: pytest.M
 
     async def test() -> None:
         room = Room(NEW)
-        room.telling.anew(ActiveRun.resumed(replace(RUN, seq=3, text="Once upon")))
+        room.telling.restarted(ActiveRun.resumed(replace(RUN, seq=3, text="Once upon")))
         while room.telling._told["r1"].timer is not None:
             await asyncio.sleep(0)
         assert [each["deltaText"] for each in room.heard() if each["event"] == "chat"] == ["Once upon"]
-        room.telling.anew(ActiveRun.resumed(replace(RUN, id="r2", seq=3)))
+        room.telling.restarted(ActiveRun.resumed(replace(RUN, id="r2", seq=3)))
         while room.telling._told["r2"].timer is not None:
             await asyncio.sleep(0)
         assert room.heard() == [], "nothing is written of its message"

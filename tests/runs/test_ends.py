@@ -42,6 +42,7 @@ BETWEEN = (
     *(
         "link/client",
         "link/messages",
+        "runs/audience",
         "runs/ends",
         "runs/following",
         "runs/active",
@@ -53,7 +54,7 @@ BETWEEN = (
 FILES = {str(PACKAGE / f"{name}.py") for name in BETWEEN}
 GUARDED = (
     *("_tasks.spawn(", "self._queues.", "self._advance(", "self._free(", "self._over(", "self._conclude("),
-    *("self._tell(", "self.tell_ended("),
+    *("self._audience.", "self.tell_ended("),
 )
 """What only keeps books of ids, or calls what is guarded itself: it does not break by itself."""
 Line = tuple[str, int]
@@ -106,7 +107,7 @@ class Listeners:
         self.hub, self.stack = Hub(), ExitStack()
         self.ears: dict[int, Connection] = {}
         self.following = RunTexts(made.runs.live)
-        made.runs.audience += [RunEvents(self.hub), DeferredReplies(self.hub), self.following]
+        made.listeners += [RunEvents(self.hub), DeferredReplies(self.hub), self.following]
         self.renew()
 
     def renew(self) -> list[str]:

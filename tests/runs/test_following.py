@@ -51,7 +51,7 @@ class Process:
         self.log = []
         self.live.again(RUN)
         self.live.answer = ""
-        self.following.anew(self.live)
+        self.following.restarted(self.live)
 
     def ends(self, **how: Any) -> Run:
         assert self.live is not None
@@ -71,7 +71,7 @@ class Process:
         after = Process(None, self.log)
         heirs = [after.following.read("r", reader.place()) for reader in readers]
         after.live = ActiveRun.resumed(kept)
-        after.following.anew(after.live)
+        after.following.restarted(after.live)
         for event in self.log[stored:]:
             after._take(event)
         return after, heirs
@@ -223,7 +223,7 @@ def test_one_that_is_not_there_yet_waits_and_can_be_put_away_again() -> None:
         assert reader.place() == place
         assert [await take(reader, 3), await take(reader)] == ["res", "t"]
         assert reader.place() == Cursor(5, "", "ahead")
-        following.anew(ActiveRun(replace(RUN, seq=4), seq=4, written=GrowingText("begin")))
+        following.restarted(ActiveRun(replace(RUN, seq=4), seq=4, written=GrowingText("begin")))
         assert await take(reader) == "" and reader.place().since == 5
 
     play(scene)
@@ -247,7 +247,7 @@ def test_whoever_comes_back_when_more_has_been_stored_is_told_and_not_left_out()
     async def scene() -> None:
         following = Process(None).following
         reader, late = following.read("r", Cursor(4)), following.read("r", Cursor(3))
-        following.anew(ActiveRun(RUN, seq=4, written=GrowingText("begin and more")))
+        following.restarted(ActiveRun(RUN, seq=4, written=GrowingText("begin and more")))
         assert await take(reader) == ""
         with pytest.raises(Broken):
             await late.read(9)

@@ -97,7 +97,7 @@ class Life:
                 self.events.clear()
                 self.live.again(self.run)
                 self.stored = ActiveRun(self.run)
-                self.telling.anew(self.live)
+                self.telling.restarted(self.live)
             case _:
                 assert not isinstance(step, str)
                 self.events.append(Event("r1", len(self.events) + 1, 7, step))
@@ -119,7 +119,7 @@ class Life:
         row = replace(self.run, seq=known.seq, text=known.text, answer=known.answer)
         self.live = ActiveRun.resumed(row)
         self.telling = self._telling()
-        self.telling.anew(self.live)
+        self.telling.restarted(self.live)
         for event in self.events[seq:]:
             self._take(event)
 

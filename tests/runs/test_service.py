@@ -8,7 +8,6 @@ import pytest
 
 from gateway.link.messages import Said, Text
 from gateway.runs import service
-from gateway.runs.active import ActiveRun
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.transactions import MAX_QUEUED, QueueFull
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, until
@@ -494,22 +493,6 @@ def test_an_end_that_could_not_be_stored_comes_again(tmp_path: Path) -> None:
         assert await world.transcript() == ["user: hello", "assistant: Yes"]
 
     in_a_world(tmp_path, test)
-
-
-def test_an_audience_that_fails_is_not_everybodys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Broken:
-        def begun(self, live: ActiveRun) -> None:
-            raise ZeroDivisionError
-
-        happened = anew = ended = begun  # type: ignore[assignment]
-
-    async def test(world: RunsWorld) -> None:
-        world.runs.audience.insert(0, Broken())  # type: ignore[arg-type]
-        await world.submit("r1")
-        await finish(world, "r1")
-
-    in_a_world(tmp_path, test)
-    assert "an audience of runs failed" in caplog.text
 
 
 def test_a_hundred_sessions_at_once(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from gateway.link.client import Stream, by_path
 from gateway.link.messages import Event
 from gateway.link.spec import Message, Model, Spec
 from gateway.runs.active import ActiveRun
+from gateway.runs.audience import Audience, RunListener
 from gateway.runs.service import Runs
 from gateway.runs.storing import StoringTimes
 from gateway.sessions.database import StorageFailed
@@ -110,8 +111,8 @@ class Agents:
 
 
 @dataclass
-class Audience:
-    """An audience that sees to it that nothing is told after the end of a run, and each word once."""
+class Witness(RunListener):
+    """A listener that sees to it that nothing is told after the end of a run, and each word once."""
 
     begun_: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
@@ -126,7 +127,7 @@ class Audience:
         self._check(live)
         self.texts[live.run.id] = live.text
 
-    def anew(self, live: ActiveRun) -> None:
+    def restarted(self, live: ActiveRun) -> None:
         self._check(live)
         self.texts[live.run.id] = live.text
 
@@ -175,12 +176,11 @@ class RunsGateway:
     """One process."""
 
     def __init__(
-        self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: StoringTimes, heard: Audience
+        self, folder: Path, dial: Callable[[], Awaitable[Stream]], times: StoringTimes, listeners: list[RunListener]
     ) -> None:
         self.store = Store(folder / "conversations.sqlite")
         self.disk = Disk(self.store)
-        self.runs = Runs(self.store, dial, lambda run: specify(run), times=times)
-        self.runs.audience.append(heard)
+        self.runs = Runs(self.store, dial, lambda run: specify(run), Audience(listeners), times=times)
 
     async def start(self) -> None:
         await self.store.open(1)
@@ -208,11 +208,12 @@ class RunsWorld:
     def __init__(self, folder: Path, times: StoringTimes = SOON) -> None:
         self.folder = folder
         self.times = times
-        self.heard = Audience()
+        self.heard = Witness()
+        self.listeners: list[RunListener] = [self.heard]
         # The address of a Unix socket is short (unix(7)), and pytest's folders are not.
         self._short = tempfile.TemporaryDirectory(prefix="oc-")
         self.agents = Agents(Path(self._short.name) / "agent.sock")
-        self.gateway = RunsGateway(folder, self.agents.dial, times, self.heard)
+        self.gateway = RunsGateway(folder, self.agents.dial, times, self.listeners)
 
     @property
     def runs(self) -> Runs:
@@ -232,7 +233,7 @@ class RunsWorld:
         self._short.cleanup()
 
     async def next_gateway(self) -> None:
-        self.gateway = RunsGateway(self.folder, self.agents.dial, self.times, self.heard)
+        self.gateway = RunsGateway(self.folder, self.agents.dial, self.times, self.listeners)
         await self.gateway.start()
 
     async def submit(self, id: str, session: str = MAIN, text: str = "hello", **more: Any) -> bool:

@@ -308,7 +308,7 @@ class OneRun:
         self.telling = RunEvents(self.hub, quiet)
         self.live = ActiveRun.resumed(self.run)
         if tell:
-            self.telling.anew(self.live)
+            self.telling.restarted(self.live)
 
     def hear(self) -> None:
         frames, _ = drained(self.connection)
