@@ -2,25 +2,40 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from msgspec.structs import replace
 
 from gateway.aio.tasks import Tasks
 from gateway.config import models
+from gateway.config.substitute import Lookup
+from gateway.conversations.sessions import SessionService
 from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.spec import COMMAND, spoken
 from gateway.runs.ends import Owing
-from gateway.runs.service import StillActive
+from gateway.runs.service import Runs, StillActive
 from gateway.sessions.records import Run, RunRequest
-
-if TYPE_CHECKING:
-    from gateway.conversations.service import Conversations
+from gateway.sessions.store import Store
 
 
 class Commands:
-    def __init__(self, conversations: "Conversations", tasks: Tasks, owing: Owing) -> None:
-        self._conversations = conversations
+    def __init__(
+        self,
+        store: Store,
+        runs: Runs,
+        sessions: SessionService,
+        tree: Callable[[], dict[str, Any]],
+        environment: Lookup,
+        tasks: Tasks,
+        owing: Owing,
+    ) -> None:
+        """`tree`: the active config, resolved."""
+        self._store = store
+        self._runs = runs
+        self._sessions = sessions
+        self._tree = tree
+        self._environment = environment
         self._tasks = tasks
         self._owing = owing
         self._doing: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
@@ -31,101 +46,95 @@ class Commands:
 
         Raises SendDenied, QueueFull and StorageFailed.
         """
-        await self._conversations.must_take(key)
+        await self._sessions.check_may_send(key)
         if (doing := self._doing.get(id)) is None:
             doing = self._doing[id] = self._tasks.begin(self._do(id, key, request, command), f"command {id}")
             doing.add_done_callback(lambda _: self._doing.pop(id))
         return await asyncio.shield(doing)
 
     async def _do(self, id: str, key: str, request: RunRequest, command: Slash) -> tuple[Run, bool]:
-        conversations, agent = self._conversations, self._conversations.agent(key)
-        if (known := await conversations.store.run(id)) is not None:
+        if (known := await self._store.run(id)) is not None:
             return known, False
+        agent = self._sessions.agent(key)
         asked = replace(request, prompt=request.prompt | COMMAND)
         if command.name == "compact":
-            return await conversations.runs.submit(id, key, agent, replace(asked, compact=command.argument))
-        text = await carry_out(conversations, key, command)
+            return await self._runs.submit(id, key, agent, replace(asked, compact=command.argument))
+        text = await self.carry_out(key, command)
         with self._owing():
-            run, fresh = await conversations.store.answer(id, key, agent, asked, spoken(text, _now()), _now())
+            run, fresh = await self._store.answer(id, key, agent, asked, spoken(text, _now()), _now())
             if fresh:
-                conversations.runs.tell_ended(run)
+                self._runs.tell_ended(run)
         return run, fresh
 
+    async def carry_out(self, key: str, command: Slash) -> str:
+        """Raises StorageFailed."""
+        match command.name:
+            case "status":
+                return await self._status(key)
+            case "new":
+                return await self._new(key)
+            case "model":
+                return await self._model(key, command.argument)
+            case "models":
+                found = models.listed(self._tree(), self._environment)
+                return "Models:\n" + "\n".join(_model_line(each) for each in found)
+            case "think":
+                return await self._think(key, command.argument.lower())
+            case _:
+                return "Commands:\n" + "\n".join(f"- /{name}: {what}" for name, what in COMMANDS.items())
 
-async def carry_out(conversations: "Conversations", key: str, command: Slash) -> str:
-    """Raises StorageFailed."""
-    match command.name:
-        case "status":
-            return await _status(conversations, key)
-        case "new":
-            return await _new(conversations, key)
-        case "model":
-            return await _model(conversations, key, command.argument)
-        case "models":
-            found = models.listed(conversations.tree(), conversations.environment)
-            return "Models:\n" + "\n".join(_model_line(each) for each in found)
-        case "think":
-            return await _think(conversations, key, command.argument.lower())
-        case _:
-            return "Commands:\n" + "\n".join(f"- /{name}: {what}" for name, what in COMMANDS.items())
+    async def _new(self, key: str) -> str:
+        try:
+            await self._sessions.reset(key)
+        except StillActive:
+            return "Not begun anew: the answer that is being written does not end. Try again in a moment."
+        return "New session. What was said before is forgotten."
 
+    async def _status(self, key: str) -> str:
+        session = await self._store.session(key)
+        tree = self._tree()
+        model = models.chosen(tree, self._sessions.agent(key), session.entry.get("model") if session else None)
+        window = models.window(tree, model)
+        lines = [f"Session: {key}", f"Model: {model}"]
+        if session is not None:
+            full = f" of {window} ({100 * session.total // window} %)" if window else ""
+            lines.append(f"Context: {session.total} tokens{full}")
+            lines.append(f"Tokens: {session.input} in, {session.output} out; {session.messages} messages")
+            lines.append(f"Compactions: {session.compactions}")
+            lines.append(f"Thinking: {session.entry.get('thinkingLevel') or 'off'}")
+        waiting = len(self._runs.waiting(key))
+        if running := self._runs.running(key):
+            lines.append(f"Running: {running}" + (f"; {waiting} wait" if waiting else ""))
+        return "\n".join(lines)
 
-async def _new(conversations: "Conversations", key: str) -> str:
-    try:
-        await conversations.reset(key)
-    except StillActive:
-        return "Not begun anew: the answer that is being written does not end. Try again in a moment."
-    return "New session. What was said before is forgotten."
+    async def _model(self, key: str, wanted: str) -> str:
+        if not wanted:
+            return await self._status(key)
+        if wanted.lower() in ("default", "reset"):
+            await self._set(key, "model", None)
+            return "The model is the config's again."
+        if problem := self._sessions.refuse_model(key, wanted):
+            return f"Not changed: {problem}"
+        await self._set(key, "model", wanted)
+        return f"Model: {wanted}"
+
+    async def _think(self, key: str, level: str) -> str:
+        if level not in models.THINKING:
+            return f"Levels: {', '.join(models.THINKING)}"
+        await self._set(key, "thinkingLevel", None if level == "off" else level)
+        return f"Thinking: {level}"
+
+    async def _set(self, key: str, name: str, value: str | None) -> None:
+        def change(entry: dict[str, object]) -> dict[str, object]:
+            rest = {each: known for each, known in entry.items() if each != name}
+            return rest if value is None else {**rest, name: value}
+
+        await self._sessions.patch(key, change)
 
 
 def _model_line(listed: models.Listed) -> str:
     remarks = (*listed.tags, *(() if listed.available else ("cannot be asked yet",)))
     return f"- {listed.ref}" + (f" ({', '.join(remarks)})" if remarks else "")
-
-
-async def _status(conversations: "Conversations", key: str) -> str:
-    session = await conversations.store.session(key)
-    tree = conversations.tree()
-    model = models.chosen(tree, conversations.agent(key), session.entry.get("model") if session else None)
-    window = models.window(tree, model)
-    lines = [f"Session: {key}", f"Model: {model}"]
-    if session is not None:
-        full = f" of {window} ({100 * session.total // window} %)" if window else ""
-        lines.append(f"Context: {session.total} tokens{full}")
-        lines.append(f"Tokens: {session.input} in, {session.output} out; {session.messages} messages")
-        lines.append(f"Compactions: {session.compactions}")
-        lines.append(f"Thinking: {session.entry.get('thinkingLevel') or 'off'}")
-    waiting = len(conversations.runs.waiting(key))
-    if running := conversations.runs.running(key):
-        lines.append(f"Running: {running}" + (f"; {waiting} wait" if waiting else ""))
-    return "\n".join(lines)
-
-
-async def _model(conversations: "Conversations", key: str, wanted: str) -> str:
-    if not wanted:
-        return await _status(conversations, key)
-    if wanted.lower() in ("default", "reset"):
-        await _set(conversations, key, "model", None)
-        return "The model is the config's again."
-    if problem := conversations.refuse_model(key, wanted):
-        return f"Not changed: {problem}"
-    await _set(conversations, key, "model", wanted)
-    return f"Model: {wanted}"
-
-
-async def _think(conversations: "Conversations", key: str, level: str) -> str:
-    if level not in models.THINKING:
-        return f"Levels: {', '.join(models.THINKING)}"
-    await _set(conversations, key, "thinkingLevel", None if level == "off" else level)
-    return f"Thinking: {level}"
-
-
-async def _set(conversations: "Conversations", key: str, name: str, value: str | None) -> None:
-    def change(entry: dict[str, object]) -> dict[str, object]:
-        rest = {each: known for each, known in entry.items() if each != name}
-        return rest if value is None else {**rest, name: value}
-
-    await conversations.patch(key, change)
 
 
 def _now() -> int:

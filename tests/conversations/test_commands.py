@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.models import THINKING
-from gateway.conversations.commands import carry_out
-from gateway.conversations.service import Conversations
+from gateway.conversations.commands import Commands
 from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.messages import Text
 from gateway.sessions.records import RunRequest
@@ -19,7 +18,7 @@ from tests.sessions.talk import MAIN, assistant, converse, user
 
 
 async def say(talk: Caller, name: str, argument: str = "", key: str = MAIN) -> str:
-    return await carry_out(talk.core.conversations, key, Slash(name, argument))
+    return await talk.core.conversations.commands.carry_out(key, Slash(name, argument))
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
@@ -82,7 +81,7 @@ def test_a_new_session_ends_what_goes_on_and_forgets_what_was_said(tmp_path: Pat
 
 
 def test_a_new_session_waits_for_no_answer_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.conversations.service.QUIET_S", 0.05)
+    monkeypatch.setattr("gateway.conversations.sessions.QUIET_S", 0.05)
 
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
@@ -126,12 +125,12 @@ def test_how_long_it_thinks(tmp_path: Path) -> None:
 def test_a_command_is_carried_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
-    async def slowly(conversations: Conversations, key: str, command: Slash) -> str:
+    async def slowly(commands: Commands, key: str, command: Slash) -> str:
         done.append(command.name)
         await asyncio.sleep(0.01)
         return "Done."
 
-    monkeypatch.setattr("gateway.conversations.commands.carry_out", slowly)
+    monkeypatch.setattr("gateway.conversations.commands.Commands.carry_out", slowly)
 
     async def scenario() -> None:
         async with talking(tmp_path) as talk:

@@ -11,7 +11,7 @@ from gateway.conversations.service import Conversations
 from gateway.conversations.slash import Slash
 from gateway.files.paths import Paths
 from gateway.hub.hub import Hub
-from gateway.link.messages import Said, Text
+from gateway.link.messages import Text
 from gateway.link.spec import COMMAND
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import RunRequest
@@ -92,7 +92,7 @@ def test_a_database_that_cannot_be_opened_is_tried_again(
         with pytest.raises(StorageFailed):
             await found.ready()
         assert not found.open and found.degraded is not None and "cannot open" in found.degraded
-        assert found.picture().agents == ()
+        assert found.counts().agents == ()
         with pytest.raises(StorageFailed):
             await found.submit("r1", MAIN, RunRequest(user("?")))
         (tmp_path / "gateway").unlink()
@@ -169,7 +169,7 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
             await conversations.abort(MAIN, "r2")
             (script,) = Scripted.by_session.values()
             script.end()
-            await until(lambda: conversations.active(MAIN) == [])
+            await until(lambda: conversations.sessions.active_runs(MAIN) == [])
             await conversations.commands.do("c1", MAIN, RunRequest(user("/help")), Slash("help"))
             assert await conversations.inject(MAIN, assistant("By the way")) is not None
             assert (owed["end"], owed["answer"], owed["append"]) == ([1, 1], [1], [1])
@@ -191,39 +191,6 @@ def test_no_model_hears_of_commands(tmp_path: Path) -> None:
             found, _ = await talk.store.accept("r1", MAIN, "main", RunRequest(user("?")), 1)
             spec = await conversations.runs._owner._specify(found)
             assert spec.history == []
-
-    run(scenario())
-
-
-@pytest.mark.usefixtures("scripted")
-def test_what_waits_and_what_is_active(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
-            conversations = talk.core.conversations
-            for id in ("r1", "r2", "r3"):
-                await conversations.submit(id, MAIN, RunRequest(user(id)))
-            await until(lambda: Scripted.by_session)
-            assert conversations.active(MAIN) == ["r1", "r2", "r3"]
-            assert [each.id for each in await conversations.pending(MAIN)] == ["r2", "r3"]
-            assert await conversations.abort(MAIN, "r2") == ["r2"]
-            (script,) = Scripted.by_session.values()
-            script.happen(Said(assistant("Yes")))
-            script.end()
-            await until(lambda: conversations.active(MAIN) == ["r3"])
-            await conversations.quiet(MAIN)
-            assert conversations.active(MAIN) == []
-
-    run(scenario())
-
-
-def test_whose_session_it_is_and_which_model_it_can_have(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with talking(tmp_path) as talk:
-            conversations = talk.core.conversations
-            assert conversations.key("main") == MAIN and conversations.agent(MAIN) == "main"
-            assert conversations.agent("agent:work:x") == "work"
-            assert conversations.refuse_model(MAIN, "mock/m1") is None
-            assert conversations.refuse_model(MAIN, "nobody/m9") is not None
 
     run(scenario())
 

@@ -90,8 +90,10 @@ async def agent(call: Call, params: AgentParams) -> AgentAccepted | RunOutcome:
     chosen = find(tree, params.agent_id).id if params.agent_id else call.core.snapshot.defaults.agent
     conversations = call.core.conversations
     key = await _session(call, params, chosen)
-    if params.agent_id and conversations.agent(key) != chosen:
-        raise RpcError(f'agent "{cut(chosen)}" does not match session key agent "{cut(conversations.agent(key))}"')
+    if params.agent_id and conversations.sessions.agent(key) != chosen:
+        raise RpcError(
+            f'agent "{cut(chosen)}" does not match session key agent "{cut(conversations.sessions.agent(key))}"'
+        )
     if params.model and (error := sessions_patch.refuse(call.peer)):
         raise RpcError(error)  # it chooses the model as `sessions.patch` does: in protocol 3 that is an admin's
     model = params.model if not params.provider or not params.model else f"{params.provider}/{params.model}"

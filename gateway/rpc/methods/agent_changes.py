@@ -131,7 +131,7 @@ async def agents_delete(call: Call, params: AgentDeleteParams) -> AgentDeleted:
         conversations = call.core.conversations
         await stored(conversations.ready())
         for session in (await stored(conversations.store.sessions(Filter(agent=id)))).sessions:
-            await changing(session.key, "delete", conversations.delete(session.key))
+            await changing(session.key, "delete", conversations.sessions.delete(session.key))
             gone.append({"path": session.key, "method": "deleted"})
     return AgentDeleted(True, id, bound, gone, []) if modern else AgentDeleted(True, id, bound)
 

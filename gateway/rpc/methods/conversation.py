@@ -34,7 +34,7 @@ T = TypeVar("T")
 def session_key(call: Call, text: str) -> str:
     """The canonical key of the session that a client means; refused if it cannot be one."""
     try:
-        return call.core.conversations.key(text)
+        return call.core.conversations.sessions.key(text)
     except BadKey as error:
         raise RpcError(str(error)) from None
 

@@ -120,7 +120,7 @@ def measure(core: Core, protocol: int, may_read: bool) -> Raw:
     """
     hot = core.watching and core.config.gateway.reload.mode != "off"
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
-    picture = core.conversations.picture() if may_read else SessionCounts()
+    picture = core.conversations.counts() if may_read else SessionCounts()
     rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, picture, newer)
     return Raw(b'{"ts":%d,' % int(time.time() * 1000) + rest)
 

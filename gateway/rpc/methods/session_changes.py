@@ -153,7 +153,7 @@ async def sessions_create(call: Call, params: SessionCreateParams) -> SessionCre
     text = params.message or params.task
     said = read(text or "", params.attachments) if text or params.attachments else None
     await stored(conversations.ready())
-    session = await changing(key, "create", conversations.patch(key, change_of(wanted)))
+    session = await changing(key, "create", conversations.sessions.patch(key, change_of(wanted)))
     entry, resolved = shown.entry(session, call.peer.protocol), shown.resolved(session, core.tree)
     answer = SessionCreated(True, key, session.id, entry, False, resolved)
     if said is not None:
@@ -174,7 +174,7 @@ async def sessions_reset(call: Call, params: ResetParams) -> Reset:
     key = session_key(call, params.key)
     conversations = call.core.conversations
     await stored(conversations.ready())
-    session = await changing(key, "reset", conversations.reset(key, expected=params.expected_session_id))
+    session = await changing(key, "reset", conversations.sessions.reset(key, expected=params.expected_session_id))
     answer = Reset(True, key, shown.entry(session, call.peer.protocol))
     if call.peer.protocol >= 4:
         answer.resolved = shown.resolved(session, call.core.tree)
@@ -191,7 +191,7 @@ async def sessions_delete(call: Call, params: SessionDeleteParams) -> SessionDel
         require(call, ADMIN)
     key = session_key(call, params.key)
     conversations = call.core.conversations
-    if key == catalog.main_session(call.core.tree, conversations.agent(key)):
+    if key == catalog.main_session(call.core.tree, conversations.sessions.agent(key)):
         raise RpcError(f"Cannot delete the main session ({key}).")
     await stored(conversations.ready())
     if params.archived_only:
@@ -199,7 +199,7 @@ async def sessions_delete(call: Call, params: SessionDeleteParams) -> SessionDel
         if session is not None and not session.entry.get("archived"):
             raise RpcError(f"Session {key} is not archived. Archive it first, then delete it.")
     expected = params.expected_session_id or params.expected_lifecycle_revision
-    work = conversations.delete(key, transcript=params.delete_transcript, expected=expected)
+    work = conversations.sessions.delete(key, transcript=params.delete_transcript, expected=expected)
     gone = await changing(key, "delete", work)
     return SessionDeleted(True, key, gone is not None, [])
 
@@ -218,7 +218,7 @@ async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
     keep = params.max_lines or (KEPT if call.peer.protocol < 4 else None)
     if keep is None:
         return await _sum_up(call, key)
-    forgotten = await stored(conversations.compact(key, keep))
+    forgotten = await stored(conversations.sessions.compact(key, keep))
     return Compacted(True, key, bool(forgotten), kept=session.messages - (forgotten or 0))
 
 
@@ -231,7 +231,7 @@ async def _sum_up(call: Call, key: str) -> Compacted:
         if busy:
             raise RpcError(f"Session {key} has {what}; retry after it finishes.")
     with call.core.hub.unhurried():
-        run = await stored(conversations.sum_up(key, SUM_UP_S))
+        run = await stored(conversations.sessions.sum_up(key, SUM_UP_S))
     if run is None or run.unfinished:
         raise RpcError(WireError("UNAVAILABLE", f"the summary of {key} is not ready yet", retryable=True))
     said = await stored(conversations.store.of_run(key, run.id, 1))

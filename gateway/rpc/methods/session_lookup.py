@@ -159,6 +159,6 @@ def _item(row: MessageRow, most: int) -> dict[str, Any] | None:
 
 def _maybe_key(call: Call, text: str) -> str | None:
     try:
-        return call.core.conversations.key(text)
+        return call.core.conversations.sessions.key(text)
     except BadKey:
         return None

@@ -135,7 +135,7 @@ async def sessions_patch(call: Call, params: SessionPatchParams) -> Patched:
     if "archived" in wanted:
         await _may_archive(call, key, params)
     expected = params.expected_session_id or params.expected_lifecycle_revision
-    work = conversations.patch(key, change_of(wanted), expected=expected)
+    work = conversations.sessions.patch(key, change_of(wanted), expected=expected)
     changed = await changing(key, "patch", work)
     answer = Patched(True, str(call.core.paths.database), key, shown.entry(changed, call.peer.protocol))
     if modern:
@@ -201,21 +201,21 @@ def _short(name: str, value: str, most: int) -> str:
 
 def _model(call: Call, key: str, value: str) -> str:
     """Its full name, of an alias too."""
-    if problem := call.core.conversations.refuse_model(key, value):
+    if problem := call.core.conversations.sessions.refuse_model(key, value):
         raise RpcError(f"invalid model: {problem}")
-    agent = catalog.find(call.core.tree, call.core.conversations.agent(key))
+    agent = catalog.find(call.core.tree, call.core.conversations.sessions.agent(key))
     return str(models.parse(call.core.tree, "model", value, agent))
 
 
 async def _may_archive(call: Call, key: str, params: SessionPatchParams) -> None:
     """A main session stays, and what is archived does nothing any more."""
     conversations = call.core.conversations
-    if key == catalog.main_session(call.core.tree, conversations.agent(key)) or key == catalog.GLOBAL:
+    if key == catalog.main_session(call.core.tree, conversations.sessions.agent(key)) or key == catalog.GLOBAL:
         raise RpcError("Cannot archive an agent's main session.")
     if params.expected_session_id is None:
         raise RpcError(f"expectedSessionId required for session lifecycle patch: {key}")
     if params.archived:
-        await changing(key, "patch", conversations.quiet(key))
+        await changing(key, "patch", conversations.sessions.end_runs(key))
 
 
 def change_of(wanted: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -146,14 +146,14 @@ async def sessions_subscribe(call: Call, params: SubscribeParams) -> Subscribed:
 def sessions_messages_subscribe(call: Call, params: KeyParams) -> Subscribed:
     """Hear the messages of one session, as every client does that may read."""
     key = session_key(call, params.key)
-    return Subscribed(True, key, call.core.conversations.agent(key))
+    return Subscribed(True, key, call.core.conversations.sessions.agent(key))
 
 
 @method("sessions.messages.unsubscribe", KeyParams, Subscribed, scope=READ, since=4)
 def sessions_messages_unsubscribe(call: Call, params: KeyParams) -> Subscribed:
     """Accepted: who does not want to hear of a session passes over its events."""
     key = session_key(call, params.key)
-    return Subscribed(False, key, call.core.conversations.agent(key))
+    return Subscribed(False, key, call.core.conversations.sessions.agent(key))
 
 
 @method("sessions.describe", KeyParams, Described, scope=READ, since=4)
@@ -175,8 +175,8 @@ def defaults(core: Core) -> dict[str, Any]:
 def shown_row(call: Call, key: str, session: Session | None) -> dict[str, Any]:
     """A session's row in protocol 4, also of one that nobody has written to yet."""
     conversations = call.core.conversations
-    new = session or Session(key, "", conversations.agent(key), 0, 0, {})
-    moment = conversations.moment(new, None, titled=False, previewed=False)
+    new = session or Session(key, "", conversations.sessions.agent(key), 0, 0, {})
+    moment = conversations.sessions.row_context(new, None, titled=False, previewed=False)
     return shown.row(session, moment, 4) if session else shown.absent(key, new.agent, moment)
 
 
@@ -222,7 +222,7 @@ async def _rows(call: Call, sessions: list[Session], params: SessionsListParams 
     return [
         shown.row(
             each,
-            conversations.moment(each, found.get(each.key), titled=titled, previewed=previewed),
+            conversations.sessions.row_context(each, found.get(each.key), titled=titled, previewed=previewed),
             call.peer.protocol,
         )
         for each in sessions

@@ -40,7 +40,7 @@ def target(core: Core, headers: Headers, model: str, user: str | None) -> RunTar
     asked, user = headers.get("x-openclaw-session-key", "").strip(), (user or "").strip()
     if asked:
         session = _session(core, asked, agent)
-        owner = core.conversations.agent(session)
+        owner = core.conversations.sessions.agent(session)
         if named and owner != agent:
             raise BadRequest(f"`x-openclaw-session-key` names a session of agent '{cut(owner)}'.")
         agent = owner
@@ -94,6 +94,6 @@ def _session(core: Core, asked: str, agent: str) -> str:
 
 def _key(core: Core, text: str) -> str:
     try:
-        return core.conversations.key(text)
+        return core.conversations.sessions.key(text)
     except BadKey as error:
         raise BadRequest(f"Invalid session: {error}") from None

@@ -187,7 +187,7 @@ def test_commands_are_answered_by_the_gateway(tmp_path: Path) -> None:
             assert final["state"] == "final" and "Model: mock/m1" in final["message"]["content"][0]["text"]
             assert (await talk.get("chat.send", send("k1", "/status")))["status"] == "ok"
             sent = await talk.get("chat.send", send("k2", "/status", suppressCommandInterpretation=True))
-            assert sent["status"] == "started" and talk.core.conversations.active(MAIN) == ["k2"]
+            assert sent["status"] == "started" and talk.core.conversations.sessions.active_runs(MAIN) == ["k2"]
 
     run(scenario())
 

@@ -192,8 +192,11 @@ def test_a_model_is_no_longer_by_any_way(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             conversations = talk.core.conversations
-            assert "too long" not in (conversations.refuse_model(MAIN, "mock/" + "x" * (MAX_MODEL - 5)) or "")
-            assert conversations.refuse_model(MAIN, "mock/" + "x" * (MAX_MODEL - 4)) == "its name is too long (max 512)"
+            assert "too long" not in (conversations.sessions.refuse_model(MAIN, "mock/" + "x" * (MAX_MODEL - 5)) or "")
+            assert (
+                conversations.sessions.refuse_model(MAIN, "mock/" + "x" * (MAX_MODEL - 4))
+                == "its name is too long (max 512)"
+            )
             send = {"sessionKey": MAIN, "message": "/model mock/" + "x" * 9000, "idempotencyKey": "k"}
             await talk.get("chat.send", send)
             session = await talk.store.session(MAIN)
