@@ -18,6 +18,7 @@ SHARED_WITH_APART = [
         "__init__",
         "errors",
         "exits",
+        "machine/clock",
         "machine/inherited",
         "files/installed",
         "text/unicode",

@@ -8,7 +8,6 @@ import dataclasses
 import hmac
 import logging
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from gateway.access.devicebook import RecordFile
+from gateway.machine.clock import now_ms
 from gateway.protocol.admission.lockout import site
 from gateway.protocol.admission.pairing import (
     Device,
@@ -57,7 +57,7 @@ class Devices:
         self,
         state: Path,
         announce: Callable[[str, dict[str, Any]], None] = lambda event, payload: None,
-        clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         self.announce = announce
         self.on_revoked: Callable[[str], None] = lambda device_id: None

@@ -7,13 +7,13 @@ gateway alone, in the hello.
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Raw
 
 from gateway.hub.roster import encode
+from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
 
@@ -23,7 +23,7 @@ PACE_S = 0.001
 
 def presence(core: Core) -> Raw:
     """A JSON list of entries."""
-    return Raw(b"[" + b",".join([encode(_gateway(core)), *core.hub.roster.entries(_now_ms())]) + b"]")
+    return Raw(b"[" + b",".join([encode(_gateway(core)), *core.hub.roster.entries(now_ms())]) + b"]")
 
 
 def alone(core: Core) -> Raw:
@@ -33,7 +33,7 @@ def alone(core: Core) -> Raw:
 
 def note(core: Core, fields: Mapping[str, Any]) -> None:
     """Enter what a `system-event` says of a machine; everybody hears of it soon."""
-    core.hub.roster.note(fields, _now_ms())
+    core.hub.roster.note(fields, now_ms())
     core.hub.presence_changed()
 
 
@@ -73,9 +73,5 @@ def _gateway(core: Core) -> dict[str, Any]:
         "reason": "self",
         "instanceId": core.boot_id,
         "text": f"Gateway: {system.nodename} · app {core.version} · mode gateway · reason self",
-        "ts": _now_ms(),
+        "ts": now_ms(),
     }
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.aio.flag import Flag
 from gateway.hub.connection import Carrier, Connection
 from gateway.logs.sparing import Sparing
+from gateway.machine.clock import now_ms
 from gateway.protocol.admission.handshake import HandshakeContext, HandshakeRefused, challenge, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.closing import SILENT, TEXT_ONLY, TOO_MANY_VALUES, Close
@@ -132,7 +133,7 @@ class ClientSession:
             return  # the hub closes everyone: the last accept was a moment ago
         timeout_s = self._core.config.gateway.http.limits.handshake_timeout_ms / 1000
         self._handshake = self._loop.call_later(timeout_s, self._outbox.finish, SILENT)
-        self._outbox.put(challenge(self._nonce, int(time.time() * 1000)))
+        self._outbox.put(challenge(self._nonce, now_ms()))
 
     def _resume(self, client: Resumed) -> None:
         self._resumed = None
@@ -186,7 +187,7 @@ class ClientSession:
             lockout=self._lockout,
             identity=identity,
             challenge=self._nonce,
-            now_ms=int(time.time() * 1000),
+            now_ms=now_ms(),
         )
 
     async def _serve(self, text: bytes, session: PeerSession) -> None:

@@ -1,11 +1,11 @@
 """Chats: a new message, and the end of an answer."""
 
-import time
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.conversations.slash import Slash, parse
+from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
@@ -159,7 +159,7 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
     message = {
         "role": "assistant",
         "content": [{"type": "text", "text": text}],
-        "timestamp": int(time.time() * 1000),
+        "timestamp": now_ms(),
         "stopReason": "injected",
         "usage": {"input": 0, "output": 0, "totalTokens": 0},
     }

@@ -5,7 +5,6 @@ again, never written anew.
 """
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.owners import flattens
 from gateway.config.patch import merge_careful, merge_patch
+from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
@@ -161,7 +161,7 @@ class _Write:
             return answer
         stats: dict[str, Any] = {"mode": self.name, "root": path}
         kind = "config-patch" if modern and self.name == "config.patch" else "config-apply"
-        payload: dict[str, Any] = {"kind": kind, "status": "ok", "ts": int(time.time() * 1000), "stats": stats}
+        payload: dict[str, Any] = {"kind": kind, "status": "ok", "ts": now_ms(), "stats": stats}
         if self.params.session_key is not None:
             payload["sessionKey"] = self.params.session_key
         if self.params.note is not None:

@@ -8,6 +8,7 @@ import time
 
 from gateway.hub.broadcast import Broadcast
 from gateway.hub.connection import Connection
+from gateway.machine.clock import now_ms
 from gateway.protocol.admission.handshake import Accepted
 from gateway.protocol.admission.hello import Facts, hello
 from gateway.protocol.frames import EventFrame, encode_response
@@ -22,7 +23,7 @@ from gateway.rpc.registry import Registry
 def greet(core: Core, registry: Registry, connection: Connection, accepted: Accepted) -> None:
     """From here on the connection is a client: it gets its hello, and events."""
     peer = accepted.peer
-    core.hub.greet(connection, peer, int(time.time() * 1000))
+    core.hub.greet(connection, peer, now_ms())
     may_read = connection.may_hear(READ)
     facts = _facts(core, registry, peer, may_read)
     connection.outbox.put(encode_response(accepted.request_id, hello(peer, connection.id, facts, accepted.granted)))

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from msgspec import Meta
 from gateway.conversations import media
 from gateway.conversations.media import MAX_FILE, Attachment, NotKept
 from gateway.link.spec import Message
+from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import cut
 from gateway.rpc.registry import Call
@@ -64,7 +64,7 @@ class UserMessage:
 
     def message(self, text: str) -> Message:
         content: list[dict[str, Any]] = [{"type": "text", "text": text}, *self.images] if text else self.images
-        return {"role": "user", "content": content, "timestamp": int(time.time() * 1000)}
+        return {"role": "user", "content": content, "timestamp": now_ms()}
 
 
 def prompt(text: str, attachments: Sequence[Any] | None) -> Message:

@@ -3,7 +3,6 @@
 Channels, heartbeats and tasks do not exist here yet, so their parts say what an empty gateway says.
 """
 
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from gateway.aio.lag import EventLoop
 from gateway.config import models
 from gateway.config.catalog import Defaults
 from gateway.conversations.overview import SessionCounts
+from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
@@ -122,7 +122,7 @@ def measure(core: Core, protocol: int, may_read: bool) -> Raw:
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
     picture = core.conversations.counts() if may_read else SessionCounts()
     rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, picture, newer)
-    return Raw(b'{"ts":%d,' % int(time.time() * 1000) + rest)
+    return Raw(b'{"ts":%d,' % now_ms() + rest)
 
 
 @lru_cache(maxsize=8)
@@ -174,7 +174,7 @@ async def _pages(core: Core, agents: Sequence[str]) -> dict[str, Page]:
 
 
 def _recent(call: Call, session: Session) -> dict[str, Any]:
-    tree, now = call.core.tree, int(time.time() * 1000)
+    tree, now = call.core.tree, now_ms()
     ref = models.chosen(tree, session.agent, session.entry.get("model"))
     window = models.window(tree, ref)
     levels = {name: session.entry.get(f"{name}Level") for name in ("thinking", "verbose", "reasoning", "elevated")}

@@ -1,11 +1,11 @@
 """Models and their providers: what the config file names. Nothing has asked a provider."""
 
-import time
 from typing import Any
 
 from msgspec import Struct
 
 from gateway.config import models, providers, untyped
+from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.registry import Call, method
@@ -79,4 +79,4 @@ def models_auth_status(call: Call, params: AuthParams) -> ModelAuth:
         }
         for each, source in providers.with_key(tree, models.environment(tree, call.core.env))
     ]
-    return ModelAuth(int(time.time() * 1000), rows, [])
+    return ModelAuth(now_ms(), rows, [])

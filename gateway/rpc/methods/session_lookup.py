@@ -1,11 +1,11 @@
 """Sessions, to look up: how they end, and which one a name means."""
 
 import re
-import time
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Params, cut
 from gateway.protocol.scopes import READ
@@ -90,7 +90,7 @@ async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
         items = [item for row in found.get(key or "", ()) if (item := _item(row, most))]
         status = "missing" if key not in found else "ok" if items else "empty"
         rows.append({"key": asked, "status": status, "items": items})
-    return Previews(int(time.time() * 1000), rows)
+    return Previews(now_ms(), rows)
 
 
 @method("sessions.resolve", ResolveParams, SessionResolved, scope=READ)

@@ -1,6 +1,5 @@
 """`sessions.patch`: what may be set of a session, who may set it, and to what."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from gateway.config import catalog, models
 from gateway.config.models import THINKING
+from gateway.machine.clock import now_ms
 from gateway.protocol import scopes
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
@@ -220,7 +220,7 @@ async def _may_archive(call: Call, key: str, params: SessionPatchParams) -> None
 
 def change_of(wanted: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """From an entry to the one that has what is wanted."""
-    now = int(time.time() * 1000)
+    now = now_ms()
 
     def change(entry: dict[str, Any]) -> dict[str, Any]:
         new = {name: value for name, value in (entry | wanted).items() if value is not None}

@@ -1,11 +1,11 @@
 """Sessions, to read: lists of them, single ones, how they end, and what they are called."""
 
-import time
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog, models
+from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
@@ -113,7 +113,7 @@ async def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
     """
     core, modern = call.core, call.peer.protocol >= 4
     limit = min(params.limit or (DEFAULT_LIMIT if modern else MAX_ROWS), MAX_ROWS)
-    now, offset = int(time.time() * 1000), min(params.offset, MAX_OFFSET)
+    now, offset = now_ms(), min(params.offset, MAX_OFFSET)
     answer = Sessions(now, _STORES, 0, defaults(core), [])
     await stored(core.conversations.ready())
     total = 0

@@ -1,7 +1,6 @@
 """What models were used and what it cost, by day and by session: counted from what the store has kept."""
 
 import asyncio
-import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -9,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.config import catalog
+from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
@@ -108,7 +108,7 @@ class Period(Struct, frozen=True):
 @method("usage.status", NoParams, UsageStatus, scope=READ)
 def usage_status(call: Call, params: NoParams) -> UsageStatus:
     """The quotas of model providers: none is asked."""
-    return UsageStatus(_now_ms(), [])
+    return UsageStatus(now_ms(), [])
 
 
 @method("usage.cost", CostParams, Cost, scope=READ)
@@ -123,7 +123,7 @@ async def usage_cost(call: Call, params: CostParams) -> Cost:
     found = await stored(store.spent(period.since, period.until, ("day",), period.offset_min, agent=agent))
     days = sums.by("day", found)
     daily = [sums.total(days.get(day, []), date=day) for day in (period.days if modern else days)]
-    answer = Cost(_now_ms(), len(period.days), daily, sums.total(found))
+    answer = Cost(now_ms(), len(period.days), daily, sums.total(found))
     if modern:
         answer.cache_status = FRESH
     return answer
@@ -150,7 +150,7 @@ async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsa
     rows, added = await asyncio.to_thread(
         lambda: (sums.sessions(page.sessions, spent, said, used), sums.aggregates(spent, said, used, page.total))
     )
-    answer = SessionsUsage(_now_ms(), period.first.isoformat(), period.last.isoformat(), rows, sums.total(spent), added)
+    answer = SessionsUsage(now_ms(), period.first.isoformat(), period.last.isoformat(), rows, sums.total(spent), added)
     if modern:
         answer.creator_options, answer.cache_status = [{"key": '["unknown"]'}], FRESH
     else:
@@ -213,7 +213,3 @@ def _agent(call: Call, params: Days) -> str | None:
 async def _store(call: Call) -> Store:
     await stored(call.core.conversations.ready())
     return call.core.conversations.store
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
