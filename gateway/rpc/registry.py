@@ -87,13 +87,13 @@ class Registry:
             if each.name in self._methods:
                 raise ValueError(f"method {each.name} is registered twice")
             self._methods[each.name] = each
-        self._names = {protocol: [each.name for each in self if each.since <= protocol] for protocol in (3, 4)}
+        self._names = {protocol: sorted(each.name for each in self if each.since <= protocol) for protocol in (3, 4)}
 
     def __iter__(self) -> Iterator[Method]:
         return iter(self._methods.values())
 
     def names(self, protocol: int) -> list[str]:
-        """What hello-ok lists under `features.methods`."""
+        """The names that hello-ok lists under `features.methods`: sorted, so that they do not depend on our modules."""
         return self._names[protocol]
 
     def find(self, name: str, protocol: int) -> Method | None:

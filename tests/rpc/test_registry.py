@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from gateway.protocol.params import NoParams
 from gateway.protocol.scopes import READ
+from gateway.rpc import methods
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry, method
 
@@ -26,7 +29,7 @@ def test_a_declaration_says_all() -> None:
 def test_a_method_is_known_from_its_version_on() -> None:
     registry = Registry([old, new])
     assert registry.names(3) == ["old"]
-    assert registry.names(4) == ["old", "new"]
+    assert registry.names(4) == ["new", "old"], "by name"
     assert registry.find("new", 3) is None
     assert registry.find("new", 4) is new
     assert registry.find("other", 4) is None
@@ -57,3 +60,9 @@ def test_the_list_is_what_hello_shows() -> None:
     assert [name for name in new if name in old] == old
     assert {"health", "chat.history"} <= set(old) and "gateway.restart.request" not in old
     assert {"chat.startup", "gateway.restart.request"} <= set(new)
+
+
+def test_no_method_is_forgotten() -> None:
+    """A module that declares methods is named in the list of modules."""
+    found = {path.stem for path in Path(methods.__file__).parent.glob("*.py") if "\n@method(" in path.read_text()}
+    assert found == {module.__name__.rpartition(".")[2] for module in methods.MODULES}

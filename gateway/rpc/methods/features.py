@@ -1,30 +1,36 @@
-"""Features of OpenClaw that this gateway does not have and that its pages ask for: each answer says that they are off.
+"""Features of agents that this gateway does not have: each answer names the agent and says that the feature is off.
 
-Without an answer a page shows an error where it could say that there is nothing.
+Answers that name no agent are in `absent`.
 """
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from gateway.config import catalog, models
-from gateway.protocol.params import NoParams, Params
+from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc.core import Core
-from gateway.rpc.methods.agents import find, workspace
-from gateway.rpc.methods.work import Text
+from gateway.rpc.methods.absent import Text
+from gateway.rpc.methods.agents import find, owner, workspace
 from gateway.rpc.registry import Call, method
 
-THEMES = {
-    **{"claw": "Claw", "knot": "Knot", "dash": "Dash", "absolutely": "Absolutely", "tide": "Tide", "beacon": "Beacon"},
-    **{"phosphor": "Phosphor", "crt": "CRT", "manuscript": "Manuscript", "rose": "Rosé", "miami": "Miami"},
-}
-"""Those that the pages of 2026.9.6 have in themselves; they offer only what the gateway lists."""
 PROFILES = {"minimal": "Minimal", "coding": "Coding", "messaging": "Messaging", "full": "Full"}
 """Sets of OpenClaw's own tools, whose place a page shows though there are none."""
 NO_MEMORY = "this gateway keeps no memory"
 NO_SEARCH = "Not available on this gateway"
+
+
+class SkillsParams(Params, frozen=True):
+    agent_id: str | None = None
+    session_key: str | None = None
+
+
+class Skills(Struct, rename="camel"):
+    workspace_dir: str
+    managed_skills_dir: str
+    skills: list[dict[str, Any]]
+    agent_id: str | UnsetType = UNSET
 
 
 class AgentIdParams(Params, frozen=True):
@@ -61,45 +67,6 @@ class ImportPlan(Struct, rename="camel"):
     providers: list[dict[str, Any]]
 
 
-class Plugins(Struct, rename="camel"):
-    plugins: list[dict[str, Any]]
-    diagnostics: list[Any]
-    mutation_allowed: bool
-
-
-class BrowseParams(Params, frozen=True):
-    query: Annotated[str, Meta(max_length=200)] | None = None
-    search_source: str | None = None
-    intent: Literal["all", "bundled", "trending", "official", "featured"] | None = None
-    category: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    cursor: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-    page_size: Annotated[int, Meta(ge=1, le=100)] | None = None
-
-
-class Catalog(Struct):
-    items: list[dict[str, Any]]
-
-
-class TalkParams(Params, frozen=True):
-    provider: Text | None = None
-    model: Text | None = None
-
-
-class TalkCatalog(Struct):
-    modes: list[str]
-    transports: list[str]
-    brains: list[str]
-    speech: dict[str, Any]
-    transcription: dict[str, Any]
-    realtime: dict[str, Any]
-
-
-class Themes(Struct):
-    current: dict[str, Any]
-    theme: dict[str, Any]
-    themes: list[dict[str, Any]]
-
-
 class GitHubParams(Params, frozen=True):
     agent_id: Text
     selected_scope: Literal["agent", "system"]
@@ -110,22 +77,6 @@ class GitHubIdentity(Struct, rename="camel"):
     selected_scope: str
     selected: dict[str, Any]
     effective: dict[str, Any]
-
-
-class TranscriptsParams(Params, frozen=True):
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    cursor: str | None = None
-    query: str | None = None
-    provider_id: str | None = None
-    account_id: str | None = None
-    agent_id: str | None = None
-    started_after: datetime | None = None
-    started_before: datetime | None = None
-
-
-class Transcripts(Struct, rename="camel"):
-    sessions: list[dict[str, Any]]
-    next_cursor: str | None
 
 
 class WebSearchParams(Params, frozen=True):
@@ -143,33 +94,15 @@ class WebSearch(Struct, rename="camel"):
     providers: list[dict[str, Any]]
 
 
-@method("plugins.list", NoParams, Plugins, scope=READ, since=4)
-def plugins_list(call: Call, params: NoParams) -> Plugins:
-    """Plugins, installed or to be had: none, and none can be added."""
-    return Plugins([], [], False)
-
-
-@method("plugins.catalog.browse", BrowseParams, Catalog, scope=READ, since=4)
-def plugins_catalog_browse(call: Call, params: BrowseParams) -> Catalog:
-    """Plugins in a public registry: this gateway asks none, so it finds none."""
-    return Catalog([])
-
-
-@method("talk.catalog", TalkParams, TalkCatalog, scope=READ, since=4)
-def talk_catalog(call: Call, params: TalkParams) -> TalkCatalog:
-    """Ways to speak with an agent: none."""
-    off = {"ready": False, "providers": []}
-    return TalkCatalog([], [], [], {"providers": []}, off, off)
-
-
-@method("themes.list", NoParams, Themes, scope=READ, since=4)
-def themes_list(call: Call, params: NoParams) -> Themes:
-    """The themes that a page has in itself. The gateway adds none and keeps no choice, so the first one is in force."""
-    rows = [
-        {"id": id, "name": name, "description": "", "source": "builtin", "modes": ["light", "dark"]}
-        for id, name in THEMES.items()
-    ]
-    return Themes({"id": rows[0]["id"], "mode": "system", "scope": "gateway", "overrides": {}}, rows[0], rows)
+@method("skills.status", SkillsParams, Skills, scope=READ)
+def skills_status(call: Call, params: SkillsParams) -> Skills:
+    """Where skills would lie; none is loaded by this gateway."""
+    tree = call.core.snapshot.merged
+    agent = find(tree, params.agent_id or owner(tree, params.session_key or ""))
+    answer = Skills(workspace(call.core, agent.id), str(call.core.paths.state / "skills"), [])
+    if call.peer.protocol >= 4:
+        answer.agent_id = agent.id
+    return answer
 
 
 @method("doctor.memory.status", AgentIdParams, MemoryStatus, scope=READ)
@@ -213,12 +146,6 @@ def tools_github_status(call: Call, params: GitHubParams) -> GitHubIdentity:
     }
     selected = {"scope": params.selected_scope, "configured": False, "identity": None}
     return GitHubIdentity(_agent(call.core, params.agent_id).id, params.selected_scope, selected, effective)
-
-
-@method("transcripts.list", TranscriptsParams, Transcripts, scope=READ, since=4)
-def transcripts_list(call: Call, params: TranscriptsParams) -> Transcripts:
-    """Recorded meetings: none, whatever the filter."""
-    return Transcripts([], None)
 
 
 @method("webSearch.status", WebSearchParams, WebSearch, scope=READ, since=4)

@@ -4,10 +4,14 @@
 granted.
 """
 
+import os
+import sys
+import time
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import NoParams, Params
@@ -18,6 +22,8 @@ from gateway.rpc.registry import Call, method
 MAX_ITEMS = 64
 """Roles, scopes or tags of one system event: everybody is shown them."""
 Items = Annotated[list[str], Meta(max_length=MAX_ITEMS)]
+_ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "i686": "ia32"}
+"""As Node names them, which the clients know."""
 
 
 class SystemEventParams(Params, frozen=True):
@@ -48,6 +54,30 @@ class WakeParams(Params, frozen=True):
     text: str
     session_key: str | None = None
     agent_id: str | None = None
+
+
+class SystemInfo(Struct, rename="camel"):
+    machine_name: str
+    hostname: str
+    platform: str
+    release: str
+    arch: str
+    os_label: str
+    port: int
+    """`gateway.port` of the config."""
+    node_version: str
+    """The run time that serves: Python's name and version."""
+    pid: int
+    process_instance_id: str
+    uptime_ms: int
+    cpu_count: int
+    load_average: tuple[float, float, float]
+    memory_total_bytes: int
+    memory_free_bytes: int
+    disk_path: str
+    disk_total_bytes: int | UnsetType = UNSET
+    """Left out, as what is available, while the state folder is not there."""
+    disk_available_bytes: int | UnsetType = UNSET
 
 
 class Done(Struct):
@@ -98,6 +128,36 @@ def set_heartbeats(call: Call, params: HeartbeatParams) -> Heartbeats:
 def wake(call: Call, params: WakeParams) -> Done:
     """Wake the agent with a text: always refused until heartbeats exist."""
     raise _missing()
+
+
+@method("system.info", NoParams, SystemInfo, scope=READ, since=4)
+def system_info(call: Call, params: NoParams) -> SystemInfo:
+    """The machine that the gateway runs on: system, processors, memory, and the disk of the state folder."""
+    core, system = call.core, os.uname()
+    page = os.sysconf("SC_PAGE_SIZE")
+    answer = SystemInfo(
+        machine_name=system.nodename,
+        hostname=system.nodename,
+        platform=system.sysname.lower(),
+        release=system.release,
+        arch=_ARCHITECTURES.get(system.machine, system.machine),
+        os_label=f"{system.sysname} {system.release}",
+        port=core.config.gateway.port,
+        node_version=f"Python {'.'.join(map(str, sys.version_info[:3]))}",
+        pid=os.getpid(),
+        process_instance_id=core.boot_id,
+        uptime_ms=int((time.monotonic() - core.started) * 1000),
+        cpu_count=os.cpu_count() or 1,
+        load_average=os.getloadavg(),
+        memory_total_bytes=page * os.sysconf("SC_PHYS_PAGES"),
+        memory_free_bytes=page * os.sysconf("SC_AVPHYS_PAGES"),
+        disk_path=str(core.paths.state),
+    )
+    with suppress(OSError):  # a disk that is gone is no reason to say nothing of the rest
+        disk = os.statvfs(core.paths.state)
+        answer.disk_total_bytes = disk.f_frsize * disk.f_blocks
+        answer.disk_available_bytes = disk.f_frsize * disk.f_bavail
+    return answer
 
 
 def _missing() -> RpcError:

@@ -54,17 +54,3 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "exec-approvals.json").mkdir()
     error = call(FakeCore(paths=replace(PATHS, state=tmp_path)), make_peer(4, ADMIN), "exec.approvals.get")["error"]
     assert (error["code"], error["message"]) == ("UNAVAILABLE", "exec-approvals.json cannot be read: Is a directory")
-
-
-def test_nothing_waits_for_approval() -> None:
-    peer = make_peer(4, "operator.approvals")
-    for name in ("exec.approval.list", "plugin.approval.list", "openclaw.approval.list"):
-        assert call(FakeCore(), peer, name)["payload"] == []
-        assert call(FakeCore(), NEW, name)["error"]["message"] == "missing scope: operator.approvals"
-    assert call(FakeCore(), peer, "approval.history", {"limit": 100, "kind": "exec"})["payload"] == {"items": []}
-    assert call(FakeCore(), peer, "exec.approval.grants.list", {"limit": 500})["payload"] == {"grants": []}
-
-
-def test_nobody_is_asked() -> None:
-    assert call(FakeCore(), make_peer(4, "operator.questions"), "question.list")["payload"] == {"questions": []}
-    assert call(FakeCore(), NEW, "question.list")["error"]["message"] == "missing scope: operator.questions"

@@ -9,36 +9,14 @@ from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 
-NEW = make_peer(4, READ)
+OLD, NEW = make_peer(3, READ), make_peer(4, READ)
 TEAM = {"agents": {"list": [{"id": "a", "workspace": "/w"}, {"id": "b", "default": True}]}}
+TWO = {"agents": {"list": [{"id": "a"}, {"id": "b", "default": True}]}}
 
 
 def ask(name: str, core: FakeCore | None = None, **params: Any) -> dict[str, Any]:
     payload: dict[str, Any] = call(core or FakeCore(), NEW, name, params)["payload"]
     return payload
-
-
-def test_no_plugin() -> None:
-    assert ask("plugins.list") == {"plugins": [], "diagnostics": [], "mutationAllowed": False}
-
-
-def test_no_plugin_to_be_had() -> None:
-    ask_ = {"intent": "all", "category": "tool", "query": "x", "searchSource": "openclaw-control-ui", "pageSize": 100}
-    assert ask("plugins.catalog.browse", **ask_) == {"items": []}
-
-
-def test_no_voice() -> None:
-    payload = ask("talk.catalog", provider="x", model="y")
-    assert payload["realtime"] == payload["transcription"] == {"ready": False, "providers": []}
-    assert payload["speech"] == {"providers": []}
-    assert payload["modes"] == payload["transports"] == payload["brains"] == []
-
-
-def test_the_themes_of_a_page_itself() -> None:
-    payload = ask("themes.list")
-    assert payload["current"] == {"id": "claw", "mode": "system", "scope": "gateway", "overrides": {}}
-    assert payload["themes"][0] == payload["theme"] and len(payload["themes"]) == 11
-    assert (payload["theme"]["id"], payload["theme"]["source"]) == ("claw", "builtin")
 
 
 def test_no_memory() -> None:
@@ -77,11 +55,6 @@ def test_no_github_account() -> None:
     assert (payload["agentId"], payload["selectedScope"]) == ("main", "agent")
 
 
-def test_no_meeting() -> None:
-    payload = ask("transcripts.list", limit=200, startedAfter="2026-01-01T00:00:00Z")
-    assert payload == {"sessions": [], "nextCursor": None}
-
-
 def test_no_web_search() -> None:
     payload = ask("webSearch.status", configured())
     assert payload.pop("route") == {"kind": "unavailable", "label": "Not available on this gateway", "testable": False}
@@ -107,3 +80,13 @@ def test_no_web_search() -> None:
 def test_an_agent_that_is_not_there(name: str, params: dict[str, str]) -> None:
     error = call(FakeCore(), NEW, name, {"agentId": "zzz"} | params)["error"]
     assert error == {"code": "INVALID_REQUEST", "message": 'unknown agent id "zzz"'}
+
+
+def test_no_skill_is_loaded() -> None:
+    shown = {"workspaceDir": "/home/u/ws", "managedSkillsDir": "/home/u/.openclaw/skills", "skills": []}
+    assert call(configured(), OLD, "skills.status")["payload"] == shown
+    assert call(configured(), NEW, "skills.status", {"agentId": "main"})["payload"] == shown | {"agentId": "main"}
+    of_session = call(configured(TWO), NEW, "skills.status", {"sessionKey": "agent:a:main"})["payload"]
+    assert (of_session["agentId"], of_session["workspaceDir"]) == ("a", "/home/u/.openclaw/workspace-a")
+    error = call(configured(), NEW, "skills.status", {"agentId": "zzz"})["error"]
+    assert error["message"] == 'unknown agent id "zzz"'

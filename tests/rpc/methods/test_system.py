@@ -1,5 +1,7 @@
 import json
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from gateway.hub.roster import MAX_ENTRIES
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.rpc import presence
 from tests.carrier import FakeCarrier
-from tests.fakes.core import FakeCore
+from tests.fakes.core import PATHS, FakeCore
 from tests.rpc.calls import call, make_peer
 
 
@@ -94,3 +96,14 @@ def test_heartbeats_cannot_be_promised() -> None:
     error = call(FakeCore(), admin, "wake", {"mode": "later", "text": "up"})["error"]
     assert error["message"].startswith("invalid wake params: at /mode")
     assert call(FakeCore(), make_peer(4, READ), "wake", {})["error"]["message"] == "missing scope: operator.write"
+
+
+def test_the_machine(tmp_path: Path) -> None:
+    payload = call(FakeCore(paths=replace(PATHS, state=tmp_path)), make_peer(4, READ), "system.info")["payload"]
+    assert payload["platform"] == "linux" and payload["nodeVersion"].startswith("Python 3.")
+    assert (payload["port"], payload["processInstanceId"]) == (18789, "boot-1")
+    assert len(payload["loadAverage"]) == 3 and payload["cpuCount"] >= 1
+    assert payload["memoryTotalBytes"] >= payload["memoryFreeBytes"] > 0
+    assert payload["diskTotalBytes"] >= payload["diskAvailableBytes"]
+    gone = call(FakeCore(paths=replace(PATHS, state=tmp_path / "gone")), make_peer(4, READ), "system.info")["payload"]
+    assert "diskTotalBytes" not in gone and gone["diskPath"] == str(tmp_path / "gone")
