@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from gateway.handover.keeper import KeepableConnection
     from gateway.link.dialer import Dialer
     from gateway.process.adoption import Tally
+    from gateway.rpc.config_writer import ConfigWriter
 
 log = logging.getLogger("gateway")
 
@@ -171,6 +172,12 @@ class Process:
             dial=self._dialer,
             told=Told(self.keeper.ledger.spare),
         )
+
+    @cached_property
+    def config_writer(self) -> "ConfigWriter":
+        from gateway.rpc.config_writer import ConfigWriter
+
+        return ConfigWriter(self)
 
     @cached_property
     def _dialer(self) -> "Dialer":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.lifecycle.phases import Phase
     from gateway.protocol.admission.auth import AuthPolicy
     from gateway.report import ReloadResult, RestartTicket, StatusReport
+    from gateway.rpc.config_writer import ConfigWriter
 
 
 class Core(Protocol):
@@ -30,6 +31,9 @@ class Core(Protocol):
 
     @property
     def conversations(self) -> "Conversations": ...
+
+    @property
+    def config_writer(self) -> "ConfigWriter": ...
 
     @property
     def phase(self) -> "Phase": ...

@@ -27,10 +27,10 @@ from gateway.protocol.frames import Request
 from gateway.protocol.peer import Peer, describe
 from gateway.protocol.session import Ignored, PeerSession, Reply, max_payload
 from gateway.protocol.values import SMALL, crowded
+from gateway.rpc.connect import attach, greet
 from gateway.rpc.core import Core
 from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
-from gateway.rpc.methods.connect import attach, greet
 from gateway.rpc.registry import Call, Registry
 from gateway.serving import scopes
 from gateway.web.admission.terms import terms, visit

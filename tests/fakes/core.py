@@ -16,6 +16,7 @@ from gateway.lifecycle.phases import Phase
 from gateway.link.client import Dial, Stream
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
+from gateway.rpc.config_writer import ConfigWriter
 from tests.fakes.report import make_report
 
 PATHS = Paths(config=Path("/home/u/.openclaw/openclaw.json"), state=Path("/home/u/.openclaw"), runtime=Path("/run/u"))
@@ -46,6 +47,7 @@ class FakeCore:
     shown: dict[str, Any] = field(default_factory=dict)
     """Of the report, what differs."""
     conversations: Conversations = field(init=False)
+    config_writer: ConfigWriter = field(init=False)
 
     def __post_init__(self) -> None:
         self.begin()
@@ -54,6 +56,7 @@ class FakeCore:
         """As another process would. A test that needs a database gives `paths` a folder of its own."""
         paths = replace(PATHS, state=Path("/dev/null")) if self.paths is PATHS else self.paths
         self.conversations = Conversations(paths, self.hub, lambda: self.tree, self.env, self.dial)
+        self.config_writer = ConfigWriter(self)
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Agents, to change: they are entries of the config file, and their workspaces folders."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,8 @@ from gateway.files.paths import expand
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
-from gateway.rpc.methods.config_file import Texts, change_file, meaning, rewritten
-from gateway.rpc.methods.config_text import parse_raw
+from gateway.rpc.config_text import parse_raw
+from gateway.rpc.config_writer import Texts, meaning, rewritten
 from gateway.rpc.methods.conversation import stored
 from gateway.rpc.methods.session_patch import changing
 from gateway.rpc.methods.sessions import Key
@@ -85,7 +86,7 @@ async def agents_create(call: Call, params: AgentCreateParams) -> AgentCreated:
     entry: dict[str, Any] = {"name": params.name.strip(), "workspace": params.workspace or str(place)}
     entry |= {"model": params.model} if params.model else {}
     entry["identity"] = _identity({}, params.name.strip(), params.emoji, params.avatar)
-    await _write(call, "agents.create", lambda value: agent_edit.add(value, id, entry))
+    await _write(call, lambda value: agent_edit.add(value, id, entry))
     await _make(place)
     return AgentCreated(True, id, params.name.strip(), str(place), params.model or UNSET)
 
@@ -109,7 +110,7 @@ async def agents_update(call: Call, params: AgentUpdateParams) -> AgentUpdated:
         identity = _identity(known, params.name, params.emoji, params.avatar)
         return {**new, "identity": identity} if identity != known else new
 
-    await _write(call, "agents.update", lambda value: agent_edit.change(value, params.agent_id, edited))
+    await _write(call, lambda value: agent_edit.change(value, params.agent_id, edited))
     if params.workspace is not None:
         await _make(_place(call, params.agent_id, params.workspace))
     return AgentUpdated(True, params.agent_id.strip().lower())
@@ -125,7 +126,7 @@ async def agents_delete(call: Call, params: AgentDeleteParams) -> AgentDeleted:
         new, bound = agent_edit.remove(value, id)
         return new
 
-    await _write(call, "agents.delete", removed)
+    await _write(call, removed)
     gone = []
     if params.delete_files or (params.delete_files is None and not modern):
         conversations = call.core.conversations
@@ -136,7 +137,7 @@ async def agents_delete(call: Call, params: AgentDeleteParams) -> AgentDeleted:
     return AgentDeleted(True, id, bound, gone, []) if modern else AgentDeleted(True, id, bound)
 
 
-async def _write(call: Call, name: str, make: Any) -> None:
+async def _write(call: Call, make: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     def text(before: Snapshot) -> Texts:
         if before.raw is not None:
             parse_raw(before.raw, before.path, before.issues)
@@ -145,7 +146,7 @@ async def _write(call: Call, name: str, make: Any) -> None:
         except Unfit as error:
             raise RpcError(str(error)) from None
 
-    await change_file(call.core, call.peer.protocol, name, text)
+    await call.core.config_writer.change(call.peer.protocol, text)
 
 
 def _check_model(call: Call, wanted: str | None) -> None:

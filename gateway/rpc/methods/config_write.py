@@ -22,9 +22,9 @@ from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN
+from gateway.rpc.config_text import parse_raw
+from gateway.rpc.config_writer import HASH_DIFFERS, FileChange, Texts, meaning, rewritten
 from gateway.rpc.methods.config import known_config, shown_config
-from gateway.rpc.methods.config_file import HASH_DIFFERS, FileChange, Texts, change_file, meaning, rewritten
-from gateway.rpc.methods.config_text import parse_raw
 from gateway.rpc.redaction import restore
 from gateway.rpc.registry import Call, method
 
@@ -126,7 +126,7 @@ class _Write:
 
     async def run(self) -> ConfigWritten:
         call = self.call
-        changed = await change_file(call.core, call.peer.protocol, self.name, self._text)
+        changed = await call.core.config_writer.change(call.peer.protocol, self._text)
         return self._answer(changed)
 
     def _text(self, before: Snapshot) -> Texts:

@@ -4,21 +4,17 @@ Channels, heartbeats and tasks do not exist here yet, so their parts say what an
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.aio.lag import EventLoop
 from gateway.config import models
-from gateway.config.catalog import Defaults
-from gateway.conversations.overview import SessionCounts
 from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
+from gateway.rpc.health import HEARTBEAT_OFF, Health, measure, model_runtime, store_path
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
@@ -26,31 +22,10 @@ from gateway.sessions.records import Filter, Page, Session
 
 RECENT = 10
 """Sessions of each agent, and of all, that `status` shows."""
-HEARTBEAT_OFF: dict[str, Any] = {"enabled": False, "every": "disabled", "everyMs": None}
 
 
 class HealthParams(Params, frozen=True):
     probe: bool = False
-
-
-class Health(Struct, rename="camel"):
-    ok: bool
-    duration_ms: int
-    channels: dict[str, Any]
-    channel_order: list[str]
-    channel_labels: dict[str, str]
-    heartbeat_seconds: int
-    default_agent_id: str
-    agents: list[dict[str, Any]]
-    sessions: dict[str, Any]
-    degraded: list[str]
-    """Ours: `config`, `state`, `watch`; [] when all is well."""
-    plugins: dict[str, list[str]] | UnsetType = UNSET
-    config_reload: dict[str, str] | UnsetType = UNSET
-    model_runtime: dict[str, Any] | UnsetType = UNSET
-    event_loop: EventLoop | UnsetType = UNSET
-    ts: int | UnsetType = UNSET
-    """Always there; put before the rest, which is cached."""
 
 
 class StatusParams(Params, frozen=True):
@@ -91,12 +66,12 @@ async def status(call: Call, params: StatusParams) -> Status:
         channel_summary=[],
         queued_system_events=[],
         sessions={
-            "paths": [_path(call.core.paths.state, id) for id in who.agents],
+            "paths": [store_path(call.core.paths.state, id) for id in who.agents],
             "count": sum(page.total for page in pages.values()),
             "defaults": {"model": ref.id, "contextTokens": models.window(call.core.tree, ref)},
             "recent": every[:RECENT],
             "byAgent": [
-                {"agentId": id, "path": _path(call.core.paths.state, id), "count": page.total, "recent": rows[id]}
+                {"agentId": id, "path": store_path(call.core.paths.state, id), "count": page.total, "recent": rows[id]}
                 for id, page in pages.items()
             ],
         },
@@ -105,64 +80,11 @@ async def status(call: Call, params: StatusParams) -> Status:
         answer.runtime_version = call.core.version
         answer.tasks = _no_tasks()
         answer.task_audit = _no_task_audit()
-        answer.model_runtime = _model_runtime()
+        answer.model_runtime = model_runtime()
         answer.degraded_secret_owners = []
         answer.degraded_plugins = []
         answer.event_loop = call.core.hub.lag.latest
     return answer
-
-
-def measure(core: Core, protocol: int, may_read: bool) -> Raw:
-    """The payload of the method and of the `health` event, as JSON; without sessions for who may not read.
-
-    Everything in it but the time is serialised once for as long as it is the same: it depends on nothing that is not
-    an argument of `_rest`. `durationMs` is 0, because nothing is probed.
-    """
-    hot = core.watching and core.config.gateway.reload.mode != "off"
-    newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
-    picture = core.conversations.counts() if may_read else SessionCounts()
-    rest = _rest(core.paths.state, core.snapshot.defaults, core.degraded, picture, newer)
-    return Raw(b'{"ts":%d,' % now_ms() + rest)
-
-
-@lru_cache(maxsize=8)
-def _rest(
-    state: Path, who: Defaults, degraded: tuple[str, ...], picture: SessionCounts, newer: tuple[bool, EventLoop] | None
-) -> bytes:
-    """Health without `ts` and the opening brace. `newer`: what protocol 4 adds."""
-    stores = {id: _sessions(state, id, picture) for id in who.agents}
-    agents = [
-        {"agentId": id, "isDefault": id == who.agent, "heartbeat": _heartbeat(), "sessions": each}
-        for id, each in stores.items()
-    ]
-    answer = Health(
-        ok=True,
-        duration_ms=0,
-        channels={},
-        channel_order=[],
-        channel_labels={},
-        heartbeat_seconds=0,
-        default_agent_id=who.agent,
-        agents=agents,
-        sessions=stores[who.agent],
-        degraded=list(degraded),
-    )
-    if newer is not None:
-        hot, answer.event_loop = newer
-        answer.plugins = {"loaded": [], "errors": [], "unavailable": []}
-        answer.config_reload = {"hotReloadStatus": "active" if hot else "disabled"}
-        answer.model_runtime = _model_runtime()
-    return msgspec.json.encode(answer)[1:]
-
-
-def _sessions(state: Path, agent: str, picture: SessionCounts) -> dict[str, Any]:
-    seen = picture.of(agent)
-    recent = [{"key": key, "updatedAt": at, "age": max(0, picture.at - at)} for key, at in seen.recent]
-    return {"path": _path(state, agent), "count": seen.count, "recent": recent}
-
-
-def _path(state: Path, agent: str) -> str:
-    return str(state / "agents" / agent / "sessions" / "sessions.json")
 
 
 async def _pages(core: Core, agents: Sequence[str]) -> dict[str, Page]:
@@ -204,14 +126,6 @@ def _recent(call: Call, session: Session) -> dict[str, Any]:
         full = str(models.default(tree, session.agent))
         row |= {"totalTokensFresh": session.total > 0, "configuredModel": full, "selectedModel": str(ref)}
     return row
-
-
-def _heartbeat() -> dict[str, Any]:
-    return {**HEARTBEAT_OFF, "prompt": "", "target": "last", "ackMaxChars": 300}
-
-
-def _model_runtime() -> dict[str, Any]:
-    return {"degraded": False, "pendingAgents": []}
 
 
 def _no_tasks() -> dict[str, Any]:

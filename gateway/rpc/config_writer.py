@@ -1,10 +1,11 @@
-"""The one writer of the config file: a change at a time, each to its end, also when its client leaves.
+"""The one writer of the config file: changes are made one at a time, each to its end, also when its client leaves.
 
-What is written is read as a reload would read it before anything is on disk, and applied before the writer is free
-again; so whoever is answered knows what came of it.
+A new text is read as a reload would read it before anything is on disk. The next change begins when the gateway has
+applied this one, so that each client is told what became of its change.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.aio.tasks import Tasks, shielded
 from gateway.config import clobber, edit, files, owners
 from gateway.config.compare import same
 from gateway.config.files import Snapshot
@@ -21,9 +23,11 @@ from gateway.config.patch import EntriesLost
 from gateway.config.vocabulary import brought, unrecognized
 from gateway.protocol.frames import RpcError, WireError
 from gateway.report import Issue, ReloadResult
+from gateway.rpc.config_text import Invalid, hash_on_disk, refusal
 from gateway.rpc.core import Core
-from gateway.rpc.methods.config_text import Invalid, hash_on_disk, refusal
 from gateway.rpc.redaction import Unrestorable
+
+log = logging.getLogger("gateway.config")
 
 HASH_DIFFERS = "config changed since last load; re-run config.get and retry"
 EMPTY = "{\n}\n"
@@ -35,66 +39,68 @@ class Texts:
 
     main: str
     included: dict[str, str] = field(default_factory=dict)
-    """By file: those that change."""
+    """The files that the config includes and that change: text by path."""
     meaning: Any = None
-    """What all of them together must mean; None where it does not matter."""
+    """The config that all files together must mean; None where it does not matter."""
 
 
 Make = Callable[[Snapshot], Texts]
-"""From the file as it is to new texts. It runs in a thread, and may raise RpcError and what refuses an edit."""
-
-_writing = asyncio.Lock()
-_running: set[asyncio.Task["FileChange"]] = set()
-"""The loop itself holds tasks only weakly."""
+"""Makes the new texts of the file as it is. It runs in a thread, and may raise RpcError, Invalid, Unrestorable,
+EntriesLost, edit.CannotEdit and owners.NotOwned."""
 
 
 @dataclass(frozen=True)
 class FileChange:
-    """The file before and after: the same when there was nothing to write."""
+    """The file before and after a change."""
 
     before: Snapshot
     after: Snapshot
+    """`before` itself when there was nothing to write."""
     result: ReloadResult | None = None
     """What the running gateway did about it; None when there was nothing to write."""
 
 
-async def change_file(core: Core, protocol: int, name: str, make: Make) -> FileChange:
-    """Write what `make` makes of the file, and apply it. Raises RpcError. `name` is the method's."""
-    task = asyncio.create_task(_run(core, protocol, make), name=name)
-    _running.add(task)
-    task.add_done_callback(_ended)
-    return await asyncio.shield(task)
+class ConfigWriter:
+    """Writes the config file of `core`. There is one for each process."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._lock = asyncio.Lock()
+        self._tasks = Tasks(log)
+
+    @shielded
+    async def change(self, protocol: int, make: Make) -> FileChange:
+        """Write what `make` makes of the file, and apply it. `protocol` is that of the client. Raises RpcError."""
+        async with self._lock:
+            changed = await asyncio.to_thread(_write, self._core, protocol, make)
+            if changed.after is changed.before:
+                return changed
+            result = await self._core.reload("rpc")
+        if not result.ok:
+            hash = fingerprint(self._core.paths.state, changed.after.raw_hash)
+            message = f"{changed.after.path} was written, but not applied: {result.message}"
+            raise RpcError(WireError("UNAVAILABLE", message, {"outcome": result.outcome, "hash": hash}))
+        return FileChange(changed.before, changed.after, result)
 
 
 def meaning(before: Snapshot) -> dict[str, Any]:
-    """What a change begins with: the whole of the config, its includes counted."""
+    """The config that a change starts from: the whole of it, with its includes."""
     return before.merged if before.layers else before.parsed
 
 
 def rewritten(before: Snapshot, value: Any) -> Texts:
-    """As few edits as make the config mean `value`: comments and order stay, and each key stays in its file."""
+    """The fewest edits after which the config means `value`: comments and order stay, and each key stays in its file.
+
+    Raises edit.CannotEdit and owners.NotOwned.
+    """
     if not before.layers:
         return Texts(edit.rewrite(EMPTY if before.raw is None else before.raw, value))
     texts = owners.texts(before.layers, before.merged, value)
     return Texts(texts.pop(str(before.path), before.raw or EMPTY), texts, value)
 
 
-async def _run(core: Core, protocol: int, make: Make) -> FileChange:
-    async with _writing:
-        changed = await asyncio.to_thread(_write, core, protocol, make)
-        if changed.after is changed.before:
-            return changed
-        result = await core.reload("rpc")
-    if not result.ok:
-        told = fingerprint(core.paths.state, changed.after.raw_hash)
-        details = {"outcome": result.outcome, "hash": told}
-        message = f"{changed.after.path} was written, but not applied: {result.message}"
-        raise RpcError(WireError("UNAVAILABLE", message, details))
-    return FileChange(changed.before, changed.after, result)
-
-
 def _write(core: Core, protocol: int, make: Make) -> FileChange:
-    """In a thread, because it waits for the disk."""
+    """Blocks on the disk: call it in a thread. Raises RpcError."""
     path, state = core.snapshot.path, core.paths.state
     before = files.read(path, os.environ, state, door_only=True)
     try:
@@ -102,7 +108,7 @@ def _write(core: Core, protocol: int, make: Make) -> FileChange:
         if texts.main == before.raw and not texts.included:
             return FileChange(before, before)
         after = guard(files.read(path, os.environ, state, text=texts.main, included=texts.included), core.reachable)
-        _require(before, after, texts)
+        _check(before, after, texts)
         if unknown := unrecognized(brought(before.merged, after.merged, protocol)):
             raise Invalid(*(Issue(what, where) for where, what in unknown))
         if after.issues:
@@ -128,8 +134,11 @@ def _write(core: Core, protocol: int, make: Make) -> FileChange:
     return FileChange(before, after)
 
 
-def _require(before: Snapshot, after: Snapshot, texts: Texts) -> None:
-    """That all is written which was asked for, and nothing into the files of others. Raises NotOwned, RpcError."""
+def _check(before: Snapshot, after: Snapshot, texts: Texts) -> None:
+    """Refuse a change that would write a file outside the config's folder, or whose texts do not mean what was asked.
+
+    Raises owners.NotOwned and RpcError.
+    """
     for file in texts.included:
         if not files.is_own(before.path, file):
             raise owners.NotOwned(f"what changes stands in {file}, which does not lie in the folder of the config")
@@ -152,9 +161,3 @@ def _rejection(path: Path, text: str, lost: list[str]) -> WireError:
         saved = f"saved to {aside}"
     why = f"Config write rejected: {path} ({', '.join(lost)}). Rejected payload {saved}. If it is meant, edit the file."
     return WireError("UNAVAILABLE", why, details)
-
-
-def _ended(task: asyncio.Task[FileChange]) -> None:
-    _running.discard(task)
-    if not task.cancelled():
-        task.exception()  # whoever waits gets it; if nobody does any more, it is no news

@@ -15,7 +15,7 @@ from gateway.protocol.frames import EventFrame, encode_response
 from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
-from gateway.rpc.methods.health import measure
+from gateway.rpc.health import measure
 from gateway.rpc.presence import Announcer, alone, presence
 from gateway.rpc.registry import Registry
 
