@@ -132,7 +132,7 @@ class SessionEvents(RunListener):
 
     async def _tell_messages(self, session: Session, run: str) -> None:
         told = self._told.get(run, 0)
-        found = await self._store.of_run(session.key, run, MAX_MESSAGES)
+        found = await self._store.messages_of_run(session.key, run, MAX_MESSAGES)
         row = await self._row(session)
         for place in found[told:]:
             event = {

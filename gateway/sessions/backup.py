@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from gateway.sessions.sqlite import StorageFailed, address, explain, find_footing, sync_folder, visitor
+from gateway.sessions.sqlite import StorageFailed, address, command_reader, explain, find_journal, sync_folder
 
 
 def copy(database: Path, target: Path) -> int:
@@ -17,11 +17,11 @@ def copy(database: Path, target: Path) -> int:
     """
     part = target.with_name(f"{target.name}.{secrets.token_hex(8)}.part")
     try:
-        with closing(visitor(database)) as connection:
+        with closing(command_reader(database)) as connection:
             _check_room(connection, target)
             os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             connection.execute("PRAGMA query_only=0")  # which would not let it write the copy either
-            connection.execute("VACUUM INTO ?", (address(part, find_footing(part).mode.removeprefix("&")),))
+            connection.execute("VACUUM INTO ?", (address(part, find_journal(part).mode.removeprefix("&")),))
         _sync(part)
         _check_absent(target)
         part.rename(target)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.sessions.schema import MIGRATIONS
-from gateway.sessions.sqlite import NewerDatabase, StorageFailed, explain, form, visitor, wal_of
+from gateway.sessions.sqlite import NewerDatabase, StorageFailed, command_reader, explain, schema_version, wal_of
 
 MAX_DAMAGES = 10
 """Places of damage that are told."""
@@ -51,7 +51,7 @@ def look(path: Path, limit_s: float | None = None, *, deep: bool = False) -> Che
             wal=wal.stat().st_size if wal.exists() else 0,
             mode=stat.S_IMODE(facts.st_mode),
         )
-        with closing(visitor(path)) as connection:
+        with closing(command_reader(path)) as connection:
             return _examine(connection, path, found, limit_s, deep)
     except FileNotFoundError:
         return None
@@ -63,7 +63,7 @@ def look(path: Path, limit_s: float | None = None, *, deep: bool = False) -> Che
 
 
 def _examine(connection: sqlite3.Connection, path: Path, found: Checkup, limit_s: float | None, deep: bool) -> Checkup:
-    found = replace(found, form=form(connection, path, len(MIGRATIONS)))
+    found = replace(found, form=schema_version(connection, path, len(MIGRATIONS)))
     if limit_s is not None:
         over = time.monotonic() + limit_s
         connection.set_progress_handler(lambda: time.monotonic() > over, STEPS)

@@ -18,7 +18,7 @@ from traceback import clear_frames
 from typing import TypeVar
 
 from gateway.sessions.batches import Batch, BatchExecutor, Job
-from gateway.sessions.sqlite import Footing, explain, footed, form, lonely_reader, reader
+from gateway.sessions.sqlite import Journal, exclusive_reader, explain, reader, schema_version, writable_with_journal
 from gateway.sessions.sqlite import StorageFailed as StorageFailed
 
 log = logging.getLogger("gateway.sessions")
@@ -39,10 +39,10 @@ class Database:
         self._migrations = migrations
         self._lock = threading.RLock()
         """Of the connections: a read holds it, so none is closed under it."""
-        self._footing = Footing.WAL
+        self._journal = Journal.WAL
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._lonely = False
+        self._exclusive = False
         """Whether the reader stands in the way of a writer."""
         self._file: tuple[int, int] | None = None
         """Device and inode of the file that was opened first."""
@@ -72,7 +72,7 @@ class Database:
     # -- in a thread -----------------------------------------------------------------------------------------------
 
     def _commit(self, batch: Batch) -> None:
-        with self._lock if self._footing is Footing.ALONE else nullcontext():
+        with self._lock if self._journal is Journal.UNLOCKED else nullcontext():
             self._commit_all(batch)
 
     def _commit_all(self, batch: Batch) -> None:
@@ -145,32 +145,32 @@ class Database:
         """A writer, and a reader beside it; else a reader. Raises StorageFailed if neither can be had."""
         if self._closed:
             raise StorageFailed(f"{self.path} is closed")
-        if self._lonely:
+        if self._exclusive:
             self._drop_reader()
         try:
             self._check_identity()
-            self._writer, footing = footed(self.path, self._migrations)
-            if footing is not self._footing:
+            self._writer, journal = writable_with_journal(self.path, self._migrations)
+            if journal is not self._journal:
                 self._drop_reader()
-            self._footing = footing
-            self._reader = self._reader or reader(self.path, footing)
+            self._journal = journal
+            self._reader = self._reader or reader(self.path, journal)
         except (StorageFailed, sqlite3.Error, OSError) as error:
             self._drop_writer()
             failed = self._failed("open", error)
             self._cannot_write(failed)
-            if self._reader is None and not self._connect_lonely():
+            if self._reader is None and not self._connect_reader():
                 raise failed from error
         else:
             self._can_write()
         self._file = self._file or _identity(self.path)
 
-    def _connect_lonely(self) -> bool:
+    def _connect_reader(self) -> bool:
         """Whether what is there can be read at least."""
-        for connect in (reader, lonely_reader):
+        for connect in (reader, exclusive_reader):
             try:
                 self._reader = connect(self.path)
-                self._lonely = connect is lonely_reader
-                if form(self._reader, self.path, len(self._migrations)) == len(self._migrations):
+                self._exclusive = connect is exclusive_reader
+                if schema_version(self._reader, self.path, len(self._migrations)) == len(self._migrations):
                     return True
             except (StorageFailed, sqlite3.Error, OSError):
                 pass  # why nothing can be written says more
@@ -185,7 +185,7 @@ class Database:
     def _drop_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
-        self._reader, self._lonely = None, False
+        self._reader, self._exclusive = None, False
 
     def _close(self) -> None:
         with self._lock:

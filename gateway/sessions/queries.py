@@ -95,7 +95,7 @@ def last_rows(keys: Sequence[str], limit: int, db: Connection) -> dict[str, list
     return {key: rows(key, limit, None, db) for key in keys if find_session(key, db) is not None}
 
 
-def of_run(key: str, run: str, most: int, db: Connection) -> list[MessagePlace]:
+def messages_of_run(key: str, run: str, most: int, db: Connection) -> list[MessagePlace]:
     session = find_session(key, db)
     if session is None:
         return []
@@ -128,7 +128,7 @@ def spent(
     return [Spent(*row) for row in db.execute(query, (*shift, since, until, agent, session))]
 
 
-def said(
+def message_counts(
     since: int,
     until: int,
     by: Sequence[str],

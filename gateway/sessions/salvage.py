@@ -13,7 +13,15 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.sessions.schema import MIGRATIONS
-from gateway.sessions.sqlite import StorageFailed, explain, form, sync_folder, visitor, wal_of, writable
+from gateway.sessions.sqlite import (
+    StorageFailed,
+    command_reader,
+    explain,
+    schema_version,
+    sync_folder,
+    wal_of,
+    writable,
+)
 
 TABLES = ("sessions", "messages", "runs", "requests", "usage")
 FOUND = "agent:main:recovered:"
@@ -38,8 +46,8 @@ def recover(path: Path, now: int) -> Salvage:
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now / 1000))}")
     try:
         fresh.unlink(missing_ok=True)
-        with closing(visitor(path)) as damaged:
-            same = MIGRATIONS[: form(damaged, path, len(MIGRATIONS))]  # the gateway brings it up to date
+        with closing(command_reader(path)) as damaged:
+            same = MIGRATIONS[: schema_version(damaged, path, len(MIGRATIONS))]  # the gateway brings it up to date
             with closing(writable(fresh, same)) as new:
                 rows, found = _copy(damaged, new)
         for old, name in ((path, aside), (wal_of(path), wal_of(aside))):

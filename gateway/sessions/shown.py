@@ -51,13 +51,13 @@ class RowContext:
     previewed: bool = False
 
 
-def row(session: Session, moment: RowContext, protocol: int) -> dict[str, Any]:
-    return _newer(session, moment) if protocol >= 4 else _older(session, moment)
+def row(session: Session, context: RowContext, protocol: int) -> dict[str, Any]:
+    return _newer(session, context) if protocol >= 4 else _older(session, context)
 
 
-def absent(key: str, agent: str, moment: RowContext) -> dict[str, Any]:
+def absent(key: str, agent: str, context: RowContext) -> dict[str, Any]:
     """The row, in protocol 4, of a session that nobody has written to yet."""
-    found = _newer(Session(key, "", agent, 0, 0, {}), moment)
+    found = _newer(Session(key, "", agent, 0, 0, {}), context)
     for name in ("sessionId", "createdVia", "createdAt", "lastInteractionAt"):
         del found[name]
     return found | {"updatedAt": None}
@@ -100,7 +100,7 @@ def resolved(session: Session, tree: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def spoken(message: Message) -> Message:
+def with_error_text(message: Message) -> Message:
     """As pages show it: of one without words, as of a run that failed before it had any, they would show nothing."""
     why = message.get("errorMessage")
     return {**message, "content": [{"type": "text", "text": why}]} if why and not message.get("content") else message
@@ -117,7 +117,7 @@ def message(row: MessageRow, number: int) -> Message:
     if row.run and row.message.get("role") == "user":
         key = f"{row.run}:user"
         return {**row.message, "idempotencyKey": key, "__openclaw": {**known, "idempotencyKey": key}}
-    return {**spoken(row.message), "__openclaw": known}
+    return {**with_error_text(row.message), "__openclaw": known}
 
 
 def pending(run: Run) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def _model(session: Session, tree: dict[str, Any]) -> ModelRef:
     return models.chosen(tree, session.agent, session.entry.get("model"))
 
 
-def _older(session: Session, moment: RowContext) -> dict[str, Any]:
-    ref = _model(session, moment.tree)
+def _older(session: Session, context: RowContext) -> dict[str, Any]:
+    ref = _model(session, context.tree)
     return {
         "key": session.key,
         "kind": kind(session.key, session.entry),
@@ -186,15 +186,15 @@ def _older(session: Session, moment: RowContext) -> dict[str, Any]:
         **_tokens(session),
         "modelProvider": ref.provider,
         "model": ref.id,
-        "contextTokens": models.window(moment.tree, ref),
+        "contextTokens": models.window(context.tree, ref),
         "deliveryContext": {"channel": WEBCHAT},
         "lastChannel": WEBCHAT,
-        **_summary(session, moment),
+        **_summary(session, context),
     }
 
 
-def _newer(session: Session, moment: RowContext) -> dict[str, Any]:
-    ref, main = _model(session, moment.tree), session.key == moment.main
+def _newer(session: Session, context: RowContext) -> dict[str, Any]:
+    ref, main = _model(session, context.tree), session.key == context.main
     return {
         "key": session.key,
         "kind": kind(session.key, session.entry),
@@ -207,7 +207,7 @@ def _newer(session: Session, moment: RowContext) -> dict[str, Any]:
         "createdAt": session.created,
         **_named(session, ("label",)),
         **_display_name(session),
-        **_summary(session, moment),
+        **_summary(session, context),
         "chatType": "direct",
         "updatedAt": session.updated,
         "lastInteractionAt": session.updated,
@@ -216,12 +216,12 @@ def _newer(session: Session, moment: RowContext) -> dict[str, Any]:
         "systemSent": session.messages > 0,
         "abortedLastRun": session.aborted,
         **_named(session, (*SETTINGS, *NEWER_SETTINGS)),
-        **thinking_levels(moment.tree, ref, session.agent),
+        **thinking_levels(context.tree, ref, session.agent),
         "effectiveFastMode": False,
         "effectiveFastModeSource": "default",
         **_tokens(session),
         "totalTokensFresh": session.total > 0,
-        **_status(session, moment),
+        **_status(session, context),
         "hasAutomation": False,
         "effectiveResponseUsage": session.entry.get("responseUsage") or "off",
         "effectiveQueueMode": "followup",
@@ -230,10 +230,10 @@ def _newer(session: Session, moment: RowContext) -> dict[str, Any]:
         "modelOverrideSource": "user" if session.entry.get("model") else None,
         "runtimeSelectionLocked": False,
         "agentRuntime": RUNTIME,
-        "contextTokens": models.window(moment.tree, ref),
-        "snapshotAt": moment.now,
-        "hasActiveRun": bool(moment.active),
-        "activeRunIds": list(moment.active),
+        "contextTokens": models.window(context.tree, ref),
+        "snapshotAt": context.now,
+        "hasActiveRun": bool(context.active),
+        "activeRunIds": list(context.active),
     }
 
 
@@ -250,15 +250,15 @@ def _tokens(session: Session) -> dict[str, Any]:
     return {"inputTokens": session.input, "outputTokens": session.output, "totalTokens": session.total}
 
 
-def _summary(session: Session, moment: RowContext) -> dict[str, Any]:
-    found: dict[str, Any] = {"derivedTitle": title(session, moment.summary)} if moment.titled else {}
-    if moment.previewed and moment.summary and moment.summary.last:
-        found["lastMessagePreview"] = _BLANKS.sub(" ", moment.summary.last).strip()
+def _summary(session: Session, context: RowContext) -> dict[str, Any]:
+    found: dict[str, Any] = {"derivedTitle": title(session, context.summary)} if context.titled else {}
+    if context.previewed and context.summary and context.summary.last:
+        found["lastMessagePreview"] = _BLANKS.sub(" ", context.summary.last).strip()
     return found
 
 
-def _status(session: Session, moment: RowContext) -> dict[str, Any]:
+def _status(session: Session, context: RowContext) -> dict[str, Any]:
     """Of the last run; nothing before the first."""
-    if moment.active:
+    if context.active:
         return {"status": "running"}
     return {"status": "killed" if session.aborted else "done"} if session.messages else {}

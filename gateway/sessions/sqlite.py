@@ -36,57 +36,57 @@ class NewerDatabase(StorageFailed):
     """A later version of this program has changed the file's form."""
 
 
-class Footing(Enum):
+class Journal(Enum):
     """What the file system lets several connections have of one file."""
 
     WAL = "WAL"
-    JOURNAL = "a rollback journal"
-    ALONE = "a rollback journal and no locks"
+    ROLLBACK = "a rollback journal"
+    UNLOCKED = "a rollback journal and no locks"
     """Whoever has connections of this kind lets one of them work at a time."""
 
     @property
     def mode(self) -> str:
         # Not `nolock=1`, with which SQLite does not open what was a WAL where there were locks.
-        return "&vfs=unix-none" if self is Footing.ALONE else ""
+        return "&vfs=unix-none" if self is Journal.UNLOCKED else ""
 
 
-def find_footing(path: Path) -> Footing:
+def find_journal(path: Path) -> Journal:
     """What the folder of `path` allows, by trying; WAL where nothing can be tried."""
     folder = path.parent
     try:
         if not knows_locks(folder):
-            return Footing.ALONE
-        return Footing.WAL if shared(folder) is None and shares_memory(folder) else Footing.JOURNAL
+            return Journal.UNLOCKED
+        return Journal.WAL if shared(folder) is None and shares_memory(folder) else Journal.ROLLBACK
     except OSError:
-        return Footing.WAL
+        return Journal.WAL
 
 
 def writable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     """Make the file if it is not there, and bring it up to date. Raises StorageFailed, sqlite3.Error and OSError."""
-    return footed(path, migrations)[0]
+    return writable_with_journal(path, migrations)[0]
 
 
-def footed(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, Footing]:
+def writable_with_journal(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, Journal]:
     """`writable`, and on what footing, which is a reader's too."""
     _create(path)
-    footing = find_footing(path)
-    if footing is not Footing.WAL:
-        log.info("%s: the file system allows no WAL, so it has %s", path, footing.value)
-    return _up_to_date(path, migrations, footing), footing
+    journal = find_journal(path)
+    if journal is not Journal.WAL:
+        log.info("%s: the file system allows no WAL, so it has %s", path, journal.value)
+    return _up_to_date(path, migrations, journal), journal
 
 
-def _up_to_date(path: Path, migrations: Sequence[str], footing: Footing) -> sqlite3.Connection:
-    if footing is not Footing.WAL:
+def _up_to_date(path: Path, migrations: Sequence[str], journal: Journal) -> sqlite3.Connection:
+    if journal is not Journal.WAL:
         # One that was made elsewhere may have a WAL, which only an exclusive connection can read without shared memory.
-        with closing(_connect(path, f"mode=rw{footing.mode}", "locking_mode=EXCLUSIVE")) as alone:
+        with closing(_connect(path, f"mode=rw{journal.mode}", "locking_mode=EXCLUSIVE")) as alone:
             alone.execute("PRAGMA journal_mode=DELETE")
-    connection = _connect(path, f"mode=rw{footing.mode}")
+    connection = _connect(path, f"mode=rw{journal.mode}")
     try:
-        if footing is Footing.WAL:
+        if journal is Journal.WAL:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
         connection.execute("BEGIN IMMEDIATE")  # two that begin at once; and whether it can be written at all
-        begun = form(connection, path, len(migrations))
+        begun = schema_version(connection, path, len(migrations))
         for script in migrations[begun:]:
             for statement in _statements(script):
                 connection.execute(statement)
@@ -100,12 +100,12 @@ def _up_to_date(path: Path, migrations: Sequence[str], footing: Footing) -> sqli
     return connection
 
 
-def reader(path: Path, footing: Footing = Footing.WAL) -> sqlite3.Connection:
+def reader(path: Path, journal: Journal = Journal.WAL) -> sqlite3.Connection:
     """For a file that somebody else may write. Raises sqlite3.Error."""
-    return _connect(path, f"mode=ro{footing.mode}", "query_only=1")
+    return _connect(path, f"mode=ro{journal.mode}", "query_only=1")
 
 
-def lonely_reader(path: Path) -> sqlite3.Connection:
+def exclusive_reader(path: Path) -> sqlite3.Connection:
     """For a full disk or a read-only folder, where no shared memory for the WAL can be made: nobody else may write
     to the file as long as this is open. Raises sqlite3.Error."""
     if _has_wal(path):
@@ -113,25 +113,25 @@ def lonely_reader(path: Path) -> sqlite3.Connection:
     return _connect(path, "mode=ro&immutable=1")
 
 
-def visitor(path: Path) -> sqlite3.Connection:
+def command_reader(path: Path) -> sqlite3.Connection:
     """For a command beside a gateway that may run or begin: it changes nothing, and leaves no file behind where it
     can. Raises sqlite3.Error."""
-    alone = find_footing(path).mode
+    alone = find_journal(path).mode
     for mode in (f"mode=rw{alone}", f"mode=ro{alone}"):
         try:
             return _connect(path, mode, "query_only=1")
         except sqlite3.OperationalError:
             pass  # what the last way says counts
-    return lonely_reader(path)
+    return exclusive_reader(path)
 
 
-def foreign(path: Path) -> sqlite3.Connection:
+def snapshot_reader(path: Path) -> sqlite3.Connection:
     """For reading another program's database: where that program has it open, as it is at this moment. Raises
     sqlite3.Error."""
     return _connect(path, "mode=ro" if _has_wal(path) else "mode=ro&immutable=1")
 
 
-def form(connection: sqlite3.Connection, path: Path, known: int) -> int:
+def schema_version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     """How many migrations the file has had. Raises StorageFailed for one that is not ours, or newer than `known`."""
     (ours,) = connection.execute("PRAGMA application_id").fetchone()
     (form,) = connection.execute("PRAGMA user_version").fetchone()

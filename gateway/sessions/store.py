@@ -119,15 +119,15 @@ class Store:
 
     async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> ModelContext:
         """The newest messages of a session that have so many bytes together, not those of one run."""
-        return await self.database.read(partial(transcripts.history, session, without, most))
+        return await self.database.read(partial(transcripts.model_context, session, without, most))
 
     async def rows(self, session: str, limit: int, before: int | None = None) -> list[MessageRow]:
         """The newest messages before a position, oldest first."""
         return await self.database.read(partial(transcripts.rows, session, limit, before))
 
-    async def of_run(self, session: str, run: str, most: int) -> list[MessagePlace]:
+    async def messages_of_run(self, session: str, run: str, most: int) -> list[MessagePlace]:
         """The first messages that a run has brought to its session, oldest first; none after a reset."""
-        return await self.database.read(partial(queries.of_run, session, run, most))
+        return await self.database.read(partial(queries.messages_of_run, session, run, most))
 
     async def page(self, session: str, limit: int) -> tuple[Session | None, list[MessageRow]]:
         """A session and its newest messages, oldest first, all as of one moment."""
@@ -202,7 +202,7 @@ class Store:
         """Tokens and dollars from `since` to before `until`; days are those at so many minutes east of UTC."""
         return await self.database.read(partial(queries.spent, since, until, by, offset_min, agent, session))
 
-    async def said(
+    async def message_counts(
         self,
         since: int,
         until: int,
@@ -213,7 +213,7 @@ class Store:
         session: str | None = None,
     ) -> list[MessageCount]:
         """The messages of the transcripts that are there, by the same rules."""
-        return await self.database.read(partial(queries.said, since, until, by, offset_min, agent, session))
+        return await self.database.read(partial(queries.message_counts, since, until, by, offset_min, agent, session))
 
     async def tools(
         self, since: int, until: int, *, agent: str | None = None, session: str | None = None

@@ -13,13 +13,13 @@ from gateway.link.spec import COMPACTION, Message
 from gateway.sessions.records import Progress, Run, RunRequest, RunState
 from gateway.sessions.records import text_of as text_of
 from gateway.sessions.spending import note, spent_on
-from gateway.sessions.transcripts import encode, say, touch, unsay
+from gateway.sessions.transcripts import add_message, encode, remove_said, touch
 
 MAX_QUEUED = 20
 """Runs that wait in one session."""
 MAX_WAITING = 2000
 """Runs that wait, or go on, in all sessions."""
-MAX_OWED = 32
+MAX_DEFERRED = 32
 """Requests that get another answer at the end of one run."""
 KEPT_MS = 30 * 24 * 3600 * 1000
 """For so long after its end a run is known by its idempotency key."""
@@ -65,7 +65,7 @@ def accept(
 ) -> tuple[Run, bool]:
     forget(now, db)
     if (known := find_run(id, db)) is not None:
-        return (known if owed is None or not known.unfinished else _owe(known, owed, db)), False
+        return (known if owed is None or not known.unfinished else _add_waiting(known, owed, db)), False
     unfinished = "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')"
     (waiting,) = db.execute(f"{unfinished} AND session = ?", (session,)).fetchone()
     if waiting > MAX_QUEUED:  # one of them is running
@@ -81,7 +81,7 @@ def accept(
     ).lastrowid
     db.execute("INSERT INTO requests VALUES (?, ?)", (number, encode(request).decode()))
     run = Run(id, session, agent, "queued", request, now)
-    return run if owed is None else _owe(run, owed, db), True
+    return run if owed is None else _add_waiting(run, owed, db), True
 
 
 def answer(
@@ -106,7 +106,7 @@ def begin(id: str, now: int, db: Connection) -> Run | None:
     if run.request.keeps:
         transcript = touch(run.session, run.agent, now, db).id
         if run.request.prompt:
-            say(transcript, run.request.prompt, id, now, db)
+            add_message(transcript, run.request.prompt, id, now, db)
         db.execute("UPDATE sessions SET aborted = 0 WHERE id = ?", (transcript,))
     db.execute(
         "UPDATE runs SET state = 'running', started = ?, attempts = 1, transcript = ? WHERE id = ?",
@@ -124,7 +124,7 @@ def again(id: str, db: Connection) -> Run | None:
     if found is None:
         return None
     if found[0] is not None:
-        unsay(found[0], id, db)
+        remove_said(found[0], id, db)
     return find_run(id, db)
 
 
@@ -144,7 +144,7 @@ def progress(news: Progress, db: Connection) -> bool:
             elif message.get("role") == COMPACTION:
                 note(spent_on(run.session, run.agent, message), db)
             if run.transcript is not None:
-                say(run.transcript, message, news.run, int(message["timestamp"]), db)
+                add_message(run.transcript, message, news.run, int(message["timestamp"]), db)
         db.execute(
             "UPDATE runs SET seq = ?, text = ?, answer = ?, complete = ?, acted = acted OR ?, provider = ?, model = ?"
             " WHERE id = ?",
@@ -183,7 +183,7 @@ def end(
         db.execute("UPDATE runs SET answer = ? WHERE id = ?", (text_of(rest), run.id))
     over = replace(run, stop_reason=stop_reason, failure=failure)
     if transcript is not None and (word := _last_word(over, rest, now, db)) is not None:
-        say(transcript, word, run.id, now, db)
+        add_message(transcript, word, run.id, now, db)
     kept = replace(run.request, prompt={}, context=[], system="")
     db.execute("UPDATE requests SET body = ? WHERE number = ?", (encode(kept).decode(), number))
     db.execute(
@@ -191,7 +191,7 @@ def end(
         " provider = coalesce(?, provider), model = coalesce(?, model) WHERE id = ?",
         (now, state == "aborted", run.provider, run.model, transcript),
     )
-    return _there(run.id, db)
+    return _existing(run.id, db)
 
 
 def _last_word(run: Run, rest: Message | None, now: int, db: Connection) -> Message | None:
@@ -209,11 +209,11 @@ def _last_word(run: Run, rest: Message | None, now: int, db: Connection) -> Mess
     return {**rest, "errorMessage": run.failure.message}
 
 
-def _owe(run: Run, owed: tuple[str, str], db: Connection) -> Run:
+def _add_waiting(run: Run, owed: tuple[str, str], db: Connection) -> Run:
     if owed in run.waiting:
         return run
-    if len(run.waiting) >= MAX_OWED:
-        raise QueueFull(f"{MAX_OWED} requests wait for this message")
+    if len(run.waiting) >= MAX_DEFERRED:
+        raise QueueFull(f"{MAX_DEFERRED} requests wait for this message")
     waiting = [*run.waiting, owed]
     db.execute("UPDATE runs SET waiting = ? WHERE id = ?", (encode(waiting).decode(), run.id))
     return replace(run, waiting=waiting)
@@ -239,7 +239,7 @@ def _run(row: Sequence[Any]) -> Run:
     return Run(**fields)
 
 
-def _there(id: str, db: Connection) -> Run:
+def _existing(id: str, db: Connection) -> Run:
     run = find_run(id, db)
     assert run is not None
     return run

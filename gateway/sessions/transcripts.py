@@ -45,7 +45,7 @@ def touch(key: str, agent: str, now: int, db: Connection) -> Session:
         " ON CONFLICT (key) DO UPDATE SET updated = max(updated, excluded.updated)",
         (key, str(uuid.uuid4()), agent, now, now),
     )
-    return _there(key, db)
+    return _existing(key, db)
 
 
 def patch(
@@ -65,7 +65,7 @@ def patch(
     if label is not None and label != session.entry.get("label") and label_taken(label, agent, key, db):
         raise LabelTaken(label)
     db.execute("UPDATE sessions SET entry = ? WHERE key = ?", (encode(entry).decode(), key))
-    return _there(key, db)
+    return _existing(key, db)
 
 
 def label_taken(label: str, agent: str, key: str, db: Connection) -> bool:
@@ -93,7 +93,7 @@ def reset(key: str, agent: str, now: int, db: Connection) -> Session:
         " WHERE key = ?",
         (str(uuid.uuid4()), key),
     )
-    return _there(key, db)
+    return _existing(key, db)
 
 
 def delete(key: str, transcript: bool, db: Connection) -> Session | None:
@@ -105,7 +105,7 @@ def delete(key: str, transcript: bool, db: Connection) -> Session | None:
     return session
 
 
-def _there(key: str, db: Connection) -> Session:
+def _existing(key: str, db: Connection) -> Session:
     session = find_session(key, db)
     assert session is not None
     return session
@@ -114,7 +114,7 @@ def _there(key: str, db: Connection) -> Session:
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
-def say(transcript: str, message: Message, run: str | None, now: int, db: Connection) -> MessageRow | None:
+def add_message(transcript: str, message: Message, run: str | None, now: int, db: Connection) -> MessageRow | None:
     """None if there is no such transcript any more: its session was deleted, or has begun anew."""
     counted = db.execute(
         "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE id = ?", (now, transcript)
@@ -145,10 +145,10 @@ def insert(transcript: str, id: str, message: Message, run: str | None, at: int,
 
 def append(key: str, message: Message, now: int, db: Connection) -> MessageRow | None:
     session = find_session(key, db)
-    return None if session is None else say(session.id, message, None, now, db)
+    return None if session is None else add_message(session.id, message, None, now, db)
 
 
-def unsay(transcript: str, run: str, db: Connection) -> None:
+def remove_said(transcript: str, run: str, db: Connection) -> None:
     """Take back what a run has said after its prompt. A summary that it has made is one of what was said before."""
     taken = db.execute(
         "DELETE FROM messages WHERE session = ? AND run = ? AND role NOT IN ('user', 'compaction')", (transcript, run)
@@ -156,7 +156,7 @@ def unsay(transcript: str, run: str, db: Connection) -> None:
     db.execute("UPDATE sessions SET messages = messages - ? WHERE id = ?", (taken, transcript))
 
 
-def history(key: str, without: str, most: int, db: Connection) -> ModelContext:
+def model_context(key: str, without: str, most: int, db: Connection) -> ModelContext:
     row = db.execute("SELECT id FROM sessions WHERE key = ?", (key,)).fetchone()
     transcript = row[0] if row else ""
     summary, first_kept, after = _summary(transcript, db)

@@ -120,8 +120,8 @@ def test_a_span_of_time_begins_with_its_first_and_ends_before_its_last_milliseco
     async def scenario() -> None:
         async with opened(tmp_path) as store:
             await converse(store, "r1", MAIN, "?", assistant("one"))
-            assert len(await store.spent(NOW, NOW + 1, ())) == len(await store.said(NOW, NOW + 1, ())) == 1
-            assert await store.spent(NOW - 1, NOW, ()) == await store.said(NOW - 1, NOW, ()) == []
+            assert len(await store.spent(NOW, NOW + 1, ())) == len(await store.message_counts(NOW, NOW + 1, ())) == 1
+            assert await store.spent(NOW - 1, NOW, ()) == await store.message_counts(NOW - 1, NOW, ()) == []
 
     asyncio.run(scenario())
 
@@ -134,17 +134,17 @@ def test_messages_and_tools_are_counted(tmp_path: Path) -> None:
             await converse(store, "r1", MAIN, "?", *turns, assistant("", NOW + DAY, stopReason="error"))
             await converse(store, "r2", OTHER, "?", tool_result("dice", "1"), agent="work")
 
-            (main,) = await store.said(NOW, NOW + 2 * DAY, ["session"], session=MAIN)
+            (main,) = await store.message_counts(NOW, NOW + 2 * DAY, ["session"], session=MAIN)
             assert (main.session, main.total, main.user, main.assistant, main.results, main.errors) == (
                 MAIN, 7, 1, 3, 3, 2,
             )  # fmt: skip
-            days = await store.said(NOW, NOW + 2 * DAY, ["day", "session"])
+            days = await store.message_counts(NOW, NOW + 2 * DAY, ["day", "session"])
             assert [(row.day, row.session, row.total) for row in days] == [
                 ("2026-11-22", MAIN, 6),
                 ("2026-11-22", OTHER, 2),
                 ("2026-11-23", MAIN, 1),
             ]
-            assert [row.total for row in await store.said(NOW, NOW + 2 * DAY, (), agent="work")] == [2]
+            assert [row.total for row in await store.message_counts(NOW, NOW + 2 * DAY, (), agent="work")] == [2]
             expected = [Used(MAIN, "clock", 2), Used(MAIN, "dice", 1), Used(OTHER, "dice", 1)]
             assert await store.tools(NOW, NOW + DAY) == expected
             assert await store.tools(NOW, NOW + DAY, agent="work") == expected[2:]
@@ -168,7 +168,7 @@ def test_a_list_reads_no_picture(tmp_path: Path) -> None:
         async with opened(tmp_path) as store:
             before = bytes_read()
             assert (await store.summaries([MAIN]))[MAIN].last == "look"
-            assert (await store.said(NOW, NOW + 1, ["session"]))[0].total == 10
+            assert (await store.message_counts(NOW, NOW + 1, ["session"]))[0].total == 10
             assert bytes_read() - before < 500_000
             await store.rows(MAIN, 10)
             assert bytes_read() - before > 10_000_000
@@ -230,16 +230,20 @@ def test_messages_of_one_run_with_their_numbers(tmp_path: Path) -> None:
         async with opened(tmp_path) as store:
             await converse(store, "r1", MAIN, "one", assistant("1"))
             await converse(store, "r2", MAIN, "two", tool_result("look", "x"), assistant("2"))
-            found = await store.of_run(MAIN, "r2", 10)
+            found = await store.messages_of_run(MAIN, "r2", 10)
             assert [(each.number, each.row.message["role"]) for each in found] == [
                 (3, "user"),
                 (4, "toolResult"),
                 (5, "assistant"),
             ]
-            assert [each.number for each in await store.of_run(MAIN, "r2", 2)] == [3, 4]
-            assert await store.of_run(MAIN, "none", 10) == await store.of_run("agent:main:none", "r2", 10) == []
+            assert [each.number for each in await store.messages_of_run(MAIN, "r2", 2)] == [3, 4]
+            assert (
+                await store.messages_of_run(MAIN, "none", 10)
+                == await store.messages_of_run("agent:main:none", "r2", 10)
+                == []
+            )
             await store.reset(MAIN, "main", NOW)
-            assert await store.of_run(MAIN, "r2", 10) == []
+            assert await store.messages_of_run(MAIN, "r2", 10) == []
 
     asyncio.run(scenario())
 

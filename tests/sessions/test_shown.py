@@ -128,10 +128,10 @@ def test_a_message_carries_by_what_it_is_known_again() -> None:
 def test_a_message_without_words_says_why() -> None:
     failed = {"role": "assistant", "content": [], "stopReason": "error", "errorMessage": "no key"}
     words = {**failed, "content": [{"type": "text", "text": "no key"}]}
-    assert shown.spoken(failed) == words
+    assert shown.with_error_text(failed) == words
     assert shown.message(MessageRow(7, "a", failed), 1) == {**words, "__openclaw": {"id": "a", "seq": 1}}
     partial = {**assistant("Half"), "errorMessage": "gone"}
-    assert shown.spoken(partial) is partial
+    assert shown.with_error_text(partial) is partial
 
 
 def test_a_message_that_waits() -> None:

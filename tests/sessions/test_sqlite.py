@@ -13,18 +13,18 @@ import pytest
 from gateway.sessions import sqlite as connections
 from gateway.sessions.sqlite import (
     APPLICATION,
-    Footing,
+    Journal,
     NewerDatabase,
     StorageFailed,
+    command_reader,
+    exclusive_reader,
     explain,
-    find_footing,
-    footed,
-    foreign,
-    form,
-    lonely_reader,
+    find_journal,
     reader,
-    visitor,
+    schema_version,
+    snapshot_reader,
     writable,
+    writable_with_journal,
 )
 from tests.sessions.disks import fill, on_a_small_disk, remount
 
@@ -136,7 +136,7 @@ def test_a_reader_sees_what_is_committed_and_changes_nothing(tmp_path: Path) -> 
     assert beside.execute("SELECT casefold(NULL)").fetchone() == (None,)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         beside.execute("DELETE FROM t")
-    assert form(beside, path, 1) == 1
+    assert schema_version(beside, path, 1) == 1
     beside.close()
     connection.close()
 
@@ -180,21 +180,21 @@ def test_a_wal_that_has_grown_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not wal.exists()
 
 
-def test_a_visitor_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_reader_for_commands_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
     connection = writable(path, (FIRST,))
-    beside = visitor(path)
+    beside = command_reader(path)
     assert rows(beside) == [("a;b",)]
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         beside.execute("DELETE FROM t")
     beside.close()
     connection.close()
-    alone = visitor(path)
+    alone = command_reader(path)
     assert rows(alone) == [("a;b",)]
     alone.close()
     assert os.listdir(tmp_path) == ["a.sqlite"]
     with pytest.raises(sqlite3.OperationalError):
-        visitor(tmp_path / "none.sqlite")
+        command_reader(tmp_path / "none.sqlite")
 
 
 @pytest.mark.parametrize("used", [True, False])
@@ -205,7 +205,7 @@ def test_a_foreign_database_is_left_as_it_is(tmp_path: Path, used: bool) -> None
     if not used:
         connection.close()
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir() if not each.name.endswith("-shm")}
-    reading = foreign(path)
+    reading = snapshot_reader(path)
     assert rows(reading) == [("a;b",), ("more",)]
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reading.execute("DELETE FROM t")
@@ -225,9 +225,9 @@ def without_room(folder: Path) -> None:
             assert explain(error).endswith("make room on the disk"), explain(error)
         else:
             raise AssertionError("there is room")
-    lonely = lonely_reader(path)
-    assert rows(lonely) == [("a;b",)]
-    lonely.close()
+    exclusive = exclusive_reader(path)
+    assert rows(exclusive) == [("a;b",)]
+    exclusive.close()
 
 
 def without_room_after_a_crash(folder: Path) -> None:
@@ -238,13 +238,13 @@ def without_room_after_a_crash(folder: Path) -> None:
     os.waitpid(pid, 0)
     path.with_name("a.sqlite-shm").unlink()
     fill(folder)
-    lonely = lonely_reader(path)
-    assert rows(lonely) == [("a;b",), ("in the WAL",)]
+    exclusive = exclusive_reader(path)
+    assert rows(exclusive) == [("a;b",), ("in the WAL",)]
     try:
-        lonely.execute("DELETE FROM t")
+        exclusive.execute("DELETE FROM t")
     except sqlite3.OperationalError as error:
         assert "readonly" in str(error)
-    lonely.close()
+    exclusive.close()
 
 
 def without_leave(folder: Path) -> None:
@@ -257,15 +257,15 @@ def without_leave(folder: Path) -> None:
         assert explain(error).endswith("let this user write to the file and its folder"), explain(error)
     else:
         raise AssertionError("it can be written")
-    lonely = lonely_reader(path)
-    assert rows(lonely) == [("a;b",)]
-    lonely.close()
+    exclusive = exclusive_reader(path)
+    assert rows(exclusive) == [("a;b",)]
+    exclusive.close()
     assert [each.name for each in folder.iterdir()] == ["a.sqlite"]
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("scenario", [without_room, without_room_after_a_crash, without_leave])
-def test_a_lonely_reader_reads_what_no_other_can(tmp_path: Path, scenario: object) -> None:
+def test_an_exclusive_reader_reads_what_no_other_can(tmp_path: Path, scenario: object) -> None:
     on_a_small_disk(scenario, tmp_path)  # type: ignore[arg-type]
 
 
@@ -293,9 +293,9 @@ def test_what_other_machines_may_have_too_gets_no_wal(tmp_path: Path, monkeypatc
     before.execute("INSERT INTO t VALUES ('in the WAL')")
     before.close()
     monkeypatch.setattr(connections, "shared", lambda folder: "virtiofs")
-    connection, footing = footed(path, (FIRST,))
-    beside = reader(path, footing)
-    assert footing is Footing.JOURNAL and connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    connection, journal = writable_with_journal(path, (FIRST,))
+    beside = reader(path, journal)
+    assert journal is Journal.ROLLBACK and connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert rows(beside) == [("a;b",), ("in the WAL",)]
     assert modes(tmp_path) == {"a.sqlite": 0o600}
     for each in (connection, beside):
@@ -303,7 +303,7 @@ def test_what_other_machines_may_have_too_gets_no_wal(tmp_path: Path, monkeypatc
 
 
 def test_where_nothing_can_be_tried_the_first_error_counts(tmp_path: Path) -> None:
-    assert find_footing(tmp_path / "none" / "a.sqlite") is Footing.WAL
+    assert find_journal(tmp_path / "none" / "a.sqlite") is Journal.WAL
 
 
 ON_HARD_GROUND = """
@@ -329,7 +329,7 @@ async def talk(path, key):
     assert await store.backup(beside) > 0 and look(beside).problem is None  # as commands do it while it runs
     assert look(path).problem is None and look(path).sessions > 0
     await store.close()
-    return store.database._footing, session.entry["n"]
+    return store.database._journal, session.entry["n"]
 
 async def main():
     ground = Path(os.environ["GROUND"])
@@ -338,8 +338,8 @@ async def main():
         for what, number in refused.items():
             os.environ[f"GROUND_{what}"] = number
         for name in ("old.sqlite", f"new{n}.sqlite"):  # made before where all was allowed, and made here
-            footing, last = await talk(ground / name, f"s{n}")
-            assert footing.name == ("ALONE" if "LOCKS" in refused else "JOURNAL"), (refused, footing)
+            journal, last = await talk(ground / name, f"s{n}")
+            assert journal.name == ("UNLOCKED" if "LOCKS" in refused else "ROLLBACK"), (refused, journal)
             assert last == 3, last
         for what in refused:
             del os.environ[f"GROUND_{what}"]

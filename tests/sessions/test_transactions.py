@@ -20,7 +20,7 @@ from gateway.sessions.queries import spent
 from gateway.sessions.records import UNFINISHED, Progress, Run, RunRequest, RunState, text_of
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import writable
-from gateway.sessions.transactions import KEPT_MS, MAX_OWED, MAX_QUEUED, MAX_WAITING, QueueFull
+from gateway.sessions.transactions import KEPT_MS, MAX_DEFERRED, MAX_QUEUED, MAX_WAITING, QueueFull
 from tests.effort import examples
 from tests.sessions.talk import MAIN, NOW, assistant, tool_result, user
 
@@ -69,7 +69,7 @@ class Runs(RuleBasedStateMachine):
         id = data.draw(st.sampled_from(ids))
         return id, self.runs[id]
 
-    def say(self, id: str, run: KnownRun, text: str) -> None:
+    def add_message(self, id: str, run: KnownRun, text: str) -> None:
         if run.transcript is not None and run.transcript == self.generation.get(run.session, 0):
             self.transcripts[run.session].append((id, text))
 
@@ -121,7 +121,7 @@ class Runs(RuleBasedStateMachine):
         if run.state == "running" and news.seq > run.seq:
             for _, message in sorted((seq, said) for seq, said in news.said.items() if seq > run.seq):
                 self.tokens += 10
-                self.say(id, run, text_of(message))
+                self.add_message(id, run, text_of(message))
             run.seq, run.text = news.seq, news.text
 
     @precondition(lambda self: any(run.sent for run in self.runs.values()))
@@ -165,7 +165,7 @@ class Runs(RuleBasedStateMachine):
             knows_all = last.seq >= run.seq
             self.take(id, run, last)
             if left is not None and knows_all and run.state == "running":
-                self.say(id, run, text_of(left))
+                self.add_message(id, run, text_of(left))
             run.state, run.text = state, ""
         assert ended.state == run.state
         assert ended.request.prompt == {}
@@ -373,12 +373,12 @@ def owe(db: sqlite3.Connection, request: str) -> Run:
 
 
 def test_who_is_owed_an_answer_is_kept_up_to_a_bound(db: sqlite3.Connection) -> None:
-    for number in range(MAX_OWED):
+    for number in range(MAX_DEFERRED):
         for _ in range(2):  # the same request twice is one answer
             run = owe(db, f"q{number}")
-    assert run.waiting == [("c1", f"q{number}") for number in range(MAX_OWED)]
+    assert run.waiting == [("c1", f"q{number}") for number in range(MAX_DEFERRED)]
     assert transactions.find_run("r", db) == run
-    with pytest.raises(QueueFull, match=f"^{MAX_OWED} requests wait for this message$"):
+    with pytest.raises(QueueFull, match=f"^{MAX_DEFERRED} requests wait for this message$"):
         owe(db, "more")
     assert owe(db, "q0") == run
     ended = end(db, "r")

@@ -32,10 +32,10 @@ def test_a_history_has_the_newest_messages_that_fit_oldest_first(db: sqlite3.Con
     append(db, "one", "zwölf", "three")
     newest = [user("zwölf"), user("three")]
     size = sum(len(encode(message)) for message in newest)
-    assert transcripts.history(MAIN, "r", size, db).messages == newest
-    assert transcripts.history(MAIN, "r", size - 1, db).messages == newest[1:]
-    assert transcripts.history(MAIN, "r", ALL, db).messages == [user("one"), *newest]
-    assert transcripts.history("agent:main:none", "r", ALL, db).messages == []
+    assert transcripts.model_context(MAIN, "r", size, db).messages == newest
+    assert transcripts.model_context(MAIN, "r", size - 1, db).messages == newest[1:]
+    assert transcripts.model_context(MAIN, "r", ALL, db).messages == [user("one"), *newest]
+    assert transcripts.model_context("agent:main:none", "r", ALL, db).messages == []
 
 
 def test_a_history_leaves_out_one_run_and_no_other(db: sqlite3.Connection) -> None:
@@ -43,8 +43,8 @@ def test_a_history_leaves_out_one_run_and_no_other(db: sqlite3.Connection) -> No
     assert session is not None
     append(db, "one")
     for run in ("r1", "r2"):
-        transcripts.say(session.id, user(run), run, NOW, db)
-    assert transcripts.history(MAIN, "r2", ALL, db).messages == [user("one"), user("r1")]
+        transcripts.add_message(session.id, user(run), run, NOW, db)
+    assert transcripts.model_context(MAIN, "r2", ALL, db).messages == [user("one"), user("r1")]
 
 
 def test_a_history_does_not_begin_with_the_result_of_a_call_that_is_cut_off(db: sqlite3.Connection) -> None:
@@ -52,15 +52,15 @@ def test_a_history_does_not_begin_with_the_result_of_a_call_that_is_cut_off(db: 
     for message in said:
         transcripts.append(MAIN, message, NOW, db)
     size = sum(len(encode(message)) for message in said)
-    assert transcripts.history(MAIN, "r", size - 1, db).messages == said[1:]
-    assert transcripts.history(MAIN, "r", size - len(encode(said[0])) - 1, db).messages == said[4:]
+    assert transcripts.model_context(MAIN, "r", size - 1, db).messages == said[1:]
+    assert transcripts.model_context(MAIN, "r", size - len(encode(said[0])) - 1, db).messages == said[4:]
 
 
 def test_a_history_begins_with_a_summary_of_what_is_before(db: sqlite3.Connection) -> None:
     said = [user("one"), {**user("They met."), SUMMARY: True}, user("two")]
     for message in said:
         transcripts.append(MAIN, message, NOW, db)
-    assert transcripts.history(MAIN, "r", ALL, db).messages == said[1:]
+    assert transcripts.model_context(MAIN, "r", ALL, db).messages == said[1:]
     assert len(transcripts.rows(MAIN, 10, None, db)) == 3
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_said_in_a_transcript_that_is_gone(db: sqlite3.Connection) ->
     session = transcripts.find_session(MAIN, db)
     assert session is not None
     transcripts.reset(MAIN, "main", NOW, db)
-    assert transcripts.say(session.id, user("late"), "r", NOW, db) is None
+    assert transcripts.add_message(session.id, user("late"), "r", NOW, db) is None
     assert transcripts.append("agent:main:none", user("?"), NOW, db) is None
     assert db.execute("SELECT count(*) FROM messages").fetchone() == (0,)
 
@@ -189,22 +189,22 @@ def test_a_history_is_the_last_summary_and_what_it_does_not_stand_for(db: sqlite
     for summary, first_kept in (("They met.", ids[1]), ("They met again.", ids[2])):
         transcripts.append(MAIN, entry(summary, first_kept), NOW, db)
     append(db, "four")
-    past = transcripts.history(MAIN, "r", ALL, db)
+    past = transcripts.model_context(MAIN, "r", ALL, db)
     assert past.messages == [entry("They met again.", ids[2]), user("three"), user("four")]
     assert past.ids[1] == ids[2] and len(past.ids) == 3
     session = transcripts.find_session(MAIN, db)
     assert session is not None and (session.compactions, session.total, session.messages) == (2, 7, 6)
     assert len(transcripts.rows(MAIN, 10, None, db)) == 6, "everything is there"
     # The bytes that a run gets leave out what is older, and never the summary.
-    assert transcripts.history(MAIN, "r", 1, db).messages == [entry("They met again.", ids[2])]
+    assert transcripts.model_context(MAIN, "r", 1, db).messages == [entry("They met again.", ids[2])]
 
 
 def test_a_summary_of_everything_is_followed_by_what_came_after_it(db: sqlite3.Connection) -> None:
     append(db, "one", "two")
     transcripts.append(MAIN, entry("They met.", None), NOW, db)
-    assert transcripts.history(MAIN, "r", ALL, db).messages == [entry("They met.", None)]
+    assert transcripts.model_context(MAIN, "r", ALL, db).messages == [entry("They met.", None)]
     append(db, "three")
-    assert transcripts.history(MAIN, "r", ALL, db).messages == [entry("They met.", None), user("three")]
+    assert transcripts.model_context(MAIN, "r", ALL, db).messages == [entry("They met.", None), user("three")]
 
 
 def test_a_run_that_begins_anew_keeps_the_summary_that_it_has_made_and_its_prompt_has_an_id(
@@ -213,14 +213,14 @@ def test_a_run_that_begins_anew_keeps_the_summary_that_it_has_made_and_its_promp
     append(db, "one")
     session = transcripts.find_session(MAIN, db)
     assert session is not None
-    prompt = transcripts.say(session.id, user("two"), "r", NOW, db)
+    prompt = transcripts.add_message(session.id, user("two"), "r", NOW, db)
     assert prompt is not None
-    transcripts.say(session.id, entry("They met.", prompt.id), "r", NOW, db)
-    transcripts.say(session.id, assistant("half"), "r", NOW, db)
-    transcripts.unsay(session.id, "r", db)
-    past = transcripts.history(MAIN, "r", ALL, db)
+    transcripts.add_message(session.id, entry("They met.", prompt.id), "r", NOW, db)
+    transcripts.add_message(session.id, assistant("half"), "r", NOW, db)
+    transcripts.remove_said(session.id, "r", db)
+    past = transcripts.model_context(MAIN, "r", ALL, db)
     assert past.messages == [entry("They met.", prompt.id)] and past.ids[1:] == [prompt.id]
-    assert transcripts.history(MAIN, "next", ALL, db).messages == [entry("They met.", prompt.id), user("two")]
+    assert transcripts.model_context(MAIN, "next", ALL, db).messages == [entry("They met.", prompt.id), user("two")]
 
 
 def test_a_picture_that_is_too_large_is_left_out_and_what_is_before_it_is_not(db: sqlite3.Connection) -> None:
@@ -228,8 +228,8 @@ def test_a_picture_that_is_too_large_is_left_out_and_what_is_before_it_is_not(db
     picture = {"type": "image", "data": "A" * 1000, "mimeType": "image/png"}
     content = [{"type": "text", "text": "see"}, picture]
     transcripts.append(MAIN, {"role": "user", "content": content}, NOW, db)
-    whole = transcripts.history(MAIN, "r", 2000, db).messages
+    whole = transcripts.model_context(MAIN, "r", 2000, db).messages
     assert whole[1]["content"] == content
-    cut = transcripts.history(MAIN, "r", 1000, db).messages
+    cut = transcripts.model_context(MAIN, "r", 1000, db).messages
     assert cut[0] == whole[0] and [block["type"] for block in cut[1]["content"]] == ["text", "text"]
     assert cut[1]["content"][1]["text"] == LEFT_OUT

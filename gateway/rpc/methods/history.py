@@ -135,7 +135,7 @@ async def _history(call: Call, text: str, page: HistoryPage) -> ChatHistory:
 
 
 def _message(row: MessageRow, number: int, protocol: int) -> dict[str, Any]:
-    return shown.message(row, number) if protocol >= 4 else shown.spoken(row.message)
+    return shown.message(row, number) if protocol >= 4 else shown.with_error_text(row.message)
 
 
 async def _receipts(call: Call, key: str, ids: list[str]) -> AsyncIterator[dict[str, str]]:
@@ -146,7 +146,7 @@ async def _receipts(call: Call, key: str, ids: list[str]) -> AsyncIterator[dict[
             continue
         if run.state == "queued":
             yield {"runId": id, "state": "pending"}
-        elif said := await stored(store.of_run(key, id, 1)):
+        elif said := await stored(store.messages_of_run(key, id, 1)):
             yield {"runId": id, "state": "consumed", "consumedByEventId": said[0].row.id}
 
 

@@ -234,7 +234,7 @@ async def _sum_up(call: Call, key: str) -> Compacted:
         run = await stored(conversations.sessions.sum_up(key, SUM_UP_S))
     if run is None or run.unfinished:
         raise RpcError(WireError("UNAVAILABLE", f"the summary of {key} is not ready yet", retryable=True))
-    said = await stored(conversations.store.of_run(key, run.id, 1))
+    said = await stored(conversations.store.messages_of_run(key, run.id, 1))
     if run.state != "done" or not said:
         why = run.failure.message if run.failure else "nothing to sum up" if run.state == "done" else run.state
         return Compacted(run.state == "done", key, False, reason=why)

@@ -143,7 +143,7 @@ async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsa
     spent = await stored(
         store.spent(since, until, ("day", "session", "agent", "provider", "model"), offset, agent=agent, session=key)
     )
-    said = await stored(store.said(since, until, ("day", "session"), offset, agent=agent, session=key))
+    said = await stored(store.message_counts(since, until, ("day", "session"), offset, agent=agent, session=key))
     used = await stored(store.tools(since, until, agent=agent, session=key))
     which = Filter(agent=agent, keys=(key,) if key else None)
     page = await stored(store.sessions(which, min(params.limit or DEFAULT_LIMIT, MAX_LIMIT)))

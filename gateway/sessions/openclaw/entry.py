@@ -65,7 +65,7 @@ def message(event: dict[str, Any], before: int) -> Message | str:
     kept = {name: value for name, value in said.items() if name not in _TRANSPORT}
     if kept["role"] == "user":
         kept["content"] = _unwrapped(kept["content"])
-    return {**kept, "timestamp": _number(said.get("timestamp")) or moment(event.get("timestamp")) or before}
+    return {**kept, "timestamp": _number(said.get("timestamp")) or time_ms(event.get("timestamp")) or before}
 
 
 def _unwrapped(content: str | list[Any]) -> str | list[Any]:
@@ -86,10 +86,10 @@ def summary(event: dict[str, Any], before: int) -> Message | str:
     if not isinstance(event.get("summary"), str) or not event["summary"].strip():
         return "empty summaries"
     content = [{"type": "text", "text": LEAD + event["summary"]}]
-    return {"role": "user", "content": content, "timestamp": moment(event.get("timestamp")) or before, SUMMARY: True}
+    return {"role": "user", "content": content, "timestamp": time_ms(event.get("timestamp")) or before, SUMMARY: True}
 
 
-def moment(text: Any) -> int:
+def time_ms(text: Any) -> int:
     """Milliseconds since 1970 of a time as transcripts have it; 0 for what is none."""
     try:
         at = datetime.fromisoformat(text)

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.link.messages import MAX_LINE
 from gateway.sessions.openclaw.chain import HEADER, MESSAGE, NEWEST, UNREADABLE, EventPlace, Tree, decode_head
-from gateway.sessions.openclaw.entry import moment
+from gateway.sessions.openclaw.entry import time_ms
 from gateway.sessions.openclaw.transcript import Candidate, Nothing, Transcript, UnlistedAgent, UnreadableSession
 from gateway.text.unicode import well_formed_json
 
@@ -92,7 +92,7 @@ class _Lines:
         if head.type != HEADER:
             tree.add(head, at, len(line))
             return
-        self.began = moment(head.timestamp)
+        self.began = time_ms(head.timestamp)
         if isinstance(head.version, int) and head.version > NEWEST:
             raise UnreadableSession(f"its transcript has version {head.version}; known are those up to {NEWEST}")
 

@@ -30,7 +30,7 @@ from gateway.sessions.openclaw.chain import MESSAGE, UNREADABLE, steps
 from gateway.sessions.openclaw.transcript import Candidate, Transcript, UnlistedAgent, UnreadableSession
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.spending import Answer, note_once, spent_on
-from gateway.sessions.sqlite import StorageFailed, explain, form, visitor, writable
+from gateway.sessions.sqlite import StorageFailed, command_reader, explain, schema_version, writable
 from gateway.sessions.transcripts import add, insert, label_taken
 
 PIECE = 4 * 1024 * 1024
@@ -161,8 +161,8 @@ class Import:
             if not self._path.exists():
                 yield None
                 return
-            with closing(visitor(self._path)) as database:
-                yield database if form(database, self._path, len(MIGRATIONS)) else None
+            with closing(command_reader(self._path)) as database:
+                yield database if schema_version(database, self._path, len(MIGRATIONS)) else None
             return
         with closing(writable(self._path, MIGRATIONS)) as database, _alone(self._path.parent):
             database.execute(f"PRAGMA busy_timeout={PATIENCE_MS}")

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from gateway.sessions.openclaw.chain import HEADER, UNREADABLE, EventPlace, Tree, decode_head
-from gateway.sessions.openclaw.entry import moment
+from gateway.sessions.openclaw.entry import time_ms
 from gateway.sessions.openclaw.transcript import Candidate, Transcript, UnlistedAgent, UnreadableSession
 from gateway.sessions.openclaw.zstd import NoZstd, decompress
-from gateway.sessions.sqlite import explain, foreign
+from gateway.sessions.sqlite import explain, snapshot_reader
 from gateway.text.unicode import well_formed_json
 
 FILE = "openclaw-agent.sqlite"
@@ -36,7 +36,7 @@ def candidates(agent: str, folder: Path) -> Iterator[Candidate | UnlistedAgent]:
     if not path.exists():
         return
     try:
-        with closing(foreign(path)) as database:
+        with closing(snapshot_reader(path)) as database:
             database.execute("BEGIN")
             nodes = database.execute("SELECT session_key, current_session_id, entry_json FROM session_nodes").fetchall()
             for key, id, text in nodes:
@@ -83,7 +83,7 @@ class _Events:
                 self.left_out["events that cannot be read"] = self.left_out.get("events that cannot be read", 0) + 1
                 continue
             if head.type == HEADER:
-                self.began = moment(head.timestamp)
+                self.began = time_ms(head.timestamp)
             else:
                 tree.add(head, seq, 0)
         return tree.places if indexed else tree.branch()

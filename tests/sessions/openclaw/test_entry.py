@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sessions.openclaw.entry import LEAD, MAX_TEXT, message, moment, session, summary
+from gateway.sessions.openclaw.entry import LEAD, MAX_TEXT, message, session, summary, time_ms
 from tests.sessions.talk import MAIN, NOW
 
 BEFORE = NOW - 5
@@ -176,4 +176,4 @@ def test_a_summary_is_a_message_that_stands_for_what_is_before() -> None:
     ],
 )
 def test_a_moment_is_read_or_none(text: Any, expected: int) -> None:
-    assert moment(text) == expected
+    assert time_ms(text) == expected

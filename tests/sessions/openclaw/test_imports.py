@@ -19,7 +19,7 @@ from gateway.sessions.openclaw.imports import HERE, Brought, Import, ImportRepor
 from gateway.sessions.records import text_of
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import StorageFailed, writable
-from gateway.sessions.transcripts import delete, find_session, history, rows, touch
+from gateway.sessions.transcripts import delete, find_session, model_context, rows, touch
 from tests.sessions.disks import PROJECT, on_a_small_disk
 from tests.sessions.openclaw.state import (
     ANSWERED,
@@ -202,7 +202,7 @@ def test_a_model_is_asked_with_the_summary_in_place_of_what_is_before(tmp_path: 
     bring(tmp_path / "openclaw", tmp_path)
     assert texts(tmp_path) == ["one", f"{LEAD}They met.", "two", "three"]
     with closing(sqlite3.connect(database(tmp_path))) as db:
-        asked = [text_of(message) for message in history(MAIN, "r", 2**30, db).messages]
+        asked = [text_of(message) for message in model_context(MAIN, "r", 2**30, db).messages]
     assert asked == [f"{LEAD}They met.", "two", "three"]
 
 
