@@ -20,7 +20,7 @@ from gateway.link.spec import Compaction, Message, Model, Spec, spoken
 
 if TYPE_CHECKING:
     from gateway.agent.mcp.tools import Toolbox
-    from gateway.agent.window.room import WindowedSource
+    from gateway.agent.window.source import WindowedSource
 
 
 class RunLoop:
@@ -116,7 +116,7 @@ class RunLoop:
     async def _make_room(self) -> "WindowedSource":
         if self._room is None:
             # Seconds of work on a small machine, in which the link must stay alive.
-            module = await asyncio.to_thread(importlib.import_module, "gateway.agent.window.room")
+            module = await asyncio.to_thread(importlib.import_module, "gateway.agent.window.source")
             if environment.adopt(self._spec.environment):
                 module.forget_clients()
             system = self._spec.system

@@ -18,6 +18,6 @@ def no_certificates() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def fresh_clients() -> Iterator[None]:
     yield
-    if (providers := sys.modules.get("gateway.agent.providers.providers")) is not None:
-        sys.modules["gateway.agent.providers.wire"]._pool.cache_clear()
+    if (providers := sys.modules.get("gateway.agent.providers.clients")) is not None:
+        sys.modules["gateway.agent.providers.transport"]._pool.cache_clear()
         providers._make.cache_clear()

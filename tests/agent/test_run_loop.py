@@ -12,7 +12,7 @@ import pytest
 from gateway.agent import backoff
 from gateway.agent import run_loop as conversation
 from gateway.agent.mcp.idle import IdleServers
-from gateway.agent.providers import wire
+from gateway.agent.providers import transport
 from gateway.agent.run_loop import NO_RESULT, RunLoop
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Discarded, Ended, Happening, Started, Text, ToolEnded, ToolStarted, Usage, Waiting
@@ -91,7 +91,7 @@ def run(test: Callable[[Provider], Awaitable[None]]) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(30), Provider() as provider:
             await test(provider)
-            await wire.connections().aclose()
+            await transport.connections().aclose()
 
     asyncio.run(bounded())
 

@@ -100,11 +100,11 @@ def test_the_version_that_is_installed_is_told(site: Path) -> None:
 
 def test_more_of_this_program_is_imported_only_while_it_is_the_same(site: Path) -> None:
     guard = ImportGuard(installation(site))
-    guard.find_spec("gateway.agent.providers.models", None)
+    guard.find_spec("gateway.agent.providers.source", None)
     upgrade(site)
     guard.find_spec("openai", None)
-    with pytest.raises(ImportError, match=r"gateway\.agent\.providers\.models is not imported: .* replaced or removed"):
-        guard.find_spec("gateway.agent.providers.models", None)
+    with pytest.raises(ImportError, match=r"gateway\.agent\.providers\.source is not imported: .* replaced or removed"):
+        guard.find_spec("gateway.agent.providers.source", None)
 
 
 class Looking:

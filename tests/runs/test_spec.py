@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.agent.providers import providers, wire
-from gateway.agent.window import measure, room
+from gateway.agent.providers import clients, transport
+from gateway.agent.window import measure, source
 from gateway.agent.window.measure import LearnedLimits
 from gateway.conversations.slash import Slash
 from gateway.link.spec import COMPACTION
@@ -28,7 +28,7 @@ UNUSABLE = {"mcp": {"servers": {"far": {"url": "http://127.0.0.1:9", "auth": "oa
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known = LearnedLimits()
     monkeypatch.setattr(measure, "known", known)
-    monkeypatch.setattr(room, "known", known)
+    monkeypatch.setattr(source, "known", known)
     yield
 
 
@@ -45,8 +45,8 @@ async def living(window: Window) -> AsyncIterator[tuple[Provider, Agents]]:
         try:
             yield provider, there
         finally:
-            await wire.connections().aclose()
-            providers.forget_clients()
+            await transport.connections().aclose()
+            clients.forget_clients()
 
 
 def run(scenario: Awaitable[None]) -> None:

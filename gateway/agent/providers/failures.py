@@ -26,7 +26,7 @@ from pydantic_ai.exceptions import (
 )
 
 from gateway.agent.providers import overflow
-from gateway.agent.providers.wire import Unread
+from gateway.agent.providers.transport import Unread
 from gateway.agent.turn.failed import Failed, Secrets, quote
 from gateway.link.messages import Failure, FailureKind
 from gateway.link.spec import Model

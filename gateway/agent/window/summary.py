@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.agent.providers.models import ModelSource
+from gateway.agent.providers.source import ModelSource
 from gateway.agent.turn.answer import Answer, add
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.window import tokens

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.agent.providers.providers import NO_KEY, model_of, settings_of
+from gateway.agent.providers.clients import NO_KEY, model_of, settings_of
 from gateway.agent.turn.failed import Failed
 from gateway.link.spec import Api, Model
 

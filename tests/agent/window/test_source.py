@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.agent.providers import wire
+from gateway.agent.providers import transport
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.source import Tool
-from gateway.agent.window import measure, room
+from gateway.agent.window import measure, source
 from gateway.agent.window.measure import LearnedLimits
 from gateway.link.messages import Said, Text, Waiting
 from gateway.link.spec import COMPACTION, Bounds, Compaction, Message, Model, Spec
@@ -25,7 +25,7 @@ LARGE = Tool("box__big", "Gives much.", {"type": "object"})
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known = LearnedLimits()
     monkeypatch.setattr(measure, "known", known)
-    monkeypatch.setattr(room, "known", known)
+    monkeypatch.setattr(source, "known", known)
     yield
 
 
@@ -33,7 +33,7 @@ def with_window(window: Window, test: Callable[[Provider], Awaitable[None]]) -> 
     async def run() -> None:
         async with Provider(window=window) as provider:
             await test(provider)
-            await wire.connections().aclose()
+            await transport.connections().aclose()
 
     asyncio.run(asyncio.wait_for(run(), 30))
 
@@ -73,7 +73,7 @@ class AskedInRoom:
         async def note(tool: str, text: str) -> None:
             raise AssertionError(text)
 
-        self.room = room.make(spec, spec.system, lambda model: tools or [], Secrets(spec), note)
+        self.room = source.make(spec, spec.system, lambda model: tools or [], Secrets(spec), note)
         self.model = spec.models[0]
         self.text = ""
         self.said: list[Message] = []
@@ -186,7 +186,7 @@ def test_a_message_that_no_window_has_room_for_is_a_clear_error() -> None:
     async def test(provider: Provider) -> None:
         with pytest.raises(Failed, match=r"^Your message and the system prompt alone, about \d+ tokens, are more"):
             await AskedInRoom(spec(provider, "x" * 40_000, talk(3))).ask()
-        assert len(provider.requests) <= room.MAX_TRIES + 2
+        assert len(provider.requests) <= source.MAX_TRIES + 2
 
     with_window(Window(2000), test)
 

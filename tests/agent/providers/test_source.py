@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.agent.providers import providers, wire
-from gateway.agent.providers.models import ModelSource
+from gateway.agent.providers import clients, transport
+from gateway.agent.providers.source import ModelSource
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.source import Tool
@@ -39,7 +39,7 @@ def with_provider(test: Callable[[Provider], Awaitable[None]]) -> None:
     async def run() -> None:
         async with Provider() as provider:
             await test(provider)
-            await wire.connections().aclose()
+            await transport.connections().aclose()
 
     asyncio.run(asyncio.wait_for(run(), 60))
 
@@ -373,7 +373,7 @@ def test_a_provider_that_does_not_listen_cannot_be_reached() -> None:
 
 @every_api
 def test_an_endless_answer_breaks_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_RESPONSE", 5000)
+    monkeypatch.setattr(transport, "MAX_RESPONSE", 5000)
 
     async def test(provider: Provider) -> None:
         asked = Asked(spec(model(provider, api), "!words=1000"))
@@ -411,7 +411,7 @@ def test_requests_go_through_the_proxy_unless_the_address_is_excepted(monkeypatc
     async def test(provider: Provider) -> None:
         monkeypatch.setenv("HTTP_PROXY", provider.url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        providers.forget_clients()
+        clients.forget_clients()
         far = Model("mock", "m1", "openai-completions", base_url="http://models.invalid/v1", api_key=KEY)
         await Asked(spec(far, "!words=1")).ask()
         assert provider.requests[-1].path == "http://models.invalid/v1/chat/completions"
@@ -424,10 +424,10 @@ def test_requests_go_through_the_proxy_unless_the_address_is_excepted(monkeypatc
 def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(provider: Provider) -> None:
         monkeypatch.setenv("HTTP_PROXY", "ftp://x")
-        providers.forget_clients()
+        clients.forget_clients()
         failed = await Asked(spec(model(provider), "x")).fail()
         assert failed.failure.kind == "config" and "a proxy in the environment" in str(failed)
         monkeypatch.delenv("HTTP_PROXY")
-        providers.forget_clients()
+        clients.forget_clients()
 
     with_provider(test)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pydantic_ai.exceptions import UserError
 
 from gateway.agent.providers.forms import LEFT_OUT, Form, as_it_was, plainer
-from gateway.agent.providers.models import ModelSource, Note, Offered, forget_clients
+from gateway.agent.providers.source import ModelSource, Note, Offered, forget_clients
 from gateway.agent.turn.answer import Answer, ToolCall, spell_usage
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.window import tokens
@@ -29,7 +29,7 @@ from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spok
 
 __all__ = ["WindowedSource", "forget_clients", "make"]
 
-log = logging.getLogger("agent.room")
+log = logging.getLogger("agent.window")
 
 RECENT = 0.6
 """Of what is free, the most for what was said last when the rest is summed up."""

@@ -41,10 +41,10 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
 from gateway.agent.providers import pictures
+from gateway.agent.providers.clients import forget_clients, model_of, settings_of
 from gateway.agent.providers.closing import closing
 from gateway.agent.providers.failures import explain
 from gateway.agent.providers.history import result_content, to_models, tool_return
-from gateway.agent.providers.providers import forget_clients, model_of, settings_of
 from gateway.agent.providers.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets

@@ -10,7 +10,7 @@ from pydantic_ai.models import Model as ProviderModel
 from pydantic_ai.settings import ModelSettings
 
 from gateway.agent.providers.requests import is_openai
-from gateway.agent.providers.wire import client, forget
+from gateway.agent.providers.transport import client, forget
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Failure
 from gateway.link.spec import Model
