@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway import __version__
-from gateway.agent.runs import AgentRun, AgentRuns, TooMany
+from gateway.agent.runs import AgentRun, AgentRuns, TooManyRuns
 from gateway.agent.turn.failed import quote
 from gateway.link.messages import (
     MAX_LINE,
@@ -37,9 +37,9 @@ from gateway.text.lines import Lines, LineTooLong
 
 log = logging.getLogger("agent.link")
 
-READ = 256 * 1024
+READ_BYTES = 256 * 1024
 """Bytes that are read at once."""
-BATCH = 64 * 1024
+BATCH_BYTES = 64 * 1024
 """Bytes of one run's events that are written before it is the next run's turn."""
 HELLO_S = 10.0
 """In which a connection must say hello."""
@@ -150,7 +150,7 @@ class GatewayConnection:
 
     async def _receive(self) -> None:
         async with asyncio.timeout(HELLO_S) as patience:
-            while data := await self._reader.read(READ):
+            while data := await self._reader.read(READ_BYTES):
                 for line in self._lines.feed(data):
                     if not self._open:
                         return
@@ -221,7 +221,7 @@ class GatewayConnection:
             return
         try:
             run = self._link.runs.start(start.run, start.spec)
-        except TooMany:
+        except TooManyRuns:
             why = f"the agent has {MAX_RUNS} runs, which is as many as it takes"
             await self._say(StartRefused(start.run, Failure("limit", why, retryable=True)))
             return
@@ -268,7 +268,7 @@ class GatewayConnection:
             return b""
         lines, size, backlog = [], 0, run.backlog
         seq = max(self._sent[name], backlog.acked)
-        while seq < backlog.last and size < BATCH:
+        while seq < backlog.last and size < BATCH_BYTES:
             seq += 1
             lines.append(backlog.line(seq))
             size += len(lines[-1])

@@ -1,7 +1,6 @@
 """One run, from its prompt to its end: answers of models, and the tools that they call between them."""
 
 import asyncio
-import importlib
 import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from gateway.agent.attempts import Emit, ModelAttempts
 from gateway.agent.echo import Echo
 from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.turn import results
-from gateway.agent.turn.answer import Answer, ToolCall, add
+from gateway.agent.turn.answer import Answer, ToolCall, add_usage
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.turn.results import NO_RESULT, Result
 from gateway.agent.turn.source import Source
@@ -19,6 +18,8 @@ from gateway.link.messages import Ended, Failure, Happening, Said, ToolEnded, To
 from gateway.link.spec import Compaction, Message, Model, Spec, spoken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.agent.mcp.tools import Toolbox
     from gateway.agent.window.source import WindowedSource
 
@@ -61,7 +62,7 @@ class RunLoop:
         answer = self._asking.partial
         if answer is not None and answer.begun:
             answer.stop_reason = ended.stop_reason
-            self.usage = add(self.usage, answer.usage)
+            self.usage = add_usage(self.usage, answer.usage)
             left.append(Said(answer.message(error=ended.failure.message if ended.failure else None)))
         left += [ToolEnded(f"mcp-{server}", server, False, NO_RESULT) for server in sorted(self._waiting)]
         if self._running:
@@ -72,7 +73,7 @@ class RunLoop:
     async def _take_turns(self) -> Ended:
         for _ in range(self._spec.bounds.turns):
             answer = await self._asking.answer()
-            self.usage = add(self.usage, answer.usage)
+            self.usage = add_usage(self.usage, answer.usage)
             self._calls = list(answer.calls)
             await self._emit(Said(answer.message()))
             if not answer.calls:
@@ -116,21 +117,20 @@ class RunLoop:
     async def _make_room(self) -> "WindowedSource":
         if self._room is None:
             # Seconds of work on a small machine, in which the link must stay alive.
-            module = await asyncio.to_thread(importlib.import_module, "gateway.agent.window.source")
+            make_source, forget_clients = await asyncio.to_thread(_import_source)
             if environment.adopt(self._spec.environment):
-                module.forget_clients()
+                forget_clients()
             system = self._spec.system
             if self._spec.servers or self._spec.unusable:
                 system += await self._open_tools()
             offered = self._tools.offered if self._tools else lambda model: []
-            self._room = module.make(self._spec, system, offered, self.secrets, self._note)
-        assert self._room is not None
+            self._room = make_source(self._spec, system, offered, self.secrets, self._note)
         return self._room
 
     async def _open_tools(self) -> str:
         """What the model must know of servers that are missing; the user sees it as a tool's failure."""
-        module = await asyncio.to_thread(importlib.import_module, "gateway.agent.mcp.tools")
-        tools = self._tools = module.Toolbox(self._spec, self.secrets, self._behind)
+        make_toolbox = await asyncio.to_thread(_import_tools)
+        tools = self._tools = make_toolbox(self._spec, self.secrets, self._behind)
         await tools.open(self._say_slow)
         notes = ""
         for note in tools.notes:
@@ -154,6 +154,18 @@ class RunLoop:
             call = f"mcp-{server}-{self._notes}" if self._notes > 1 else f"mcp-{server}"
             await self._emit(ToolStarted(call, server, {}, acts=False))
         await self._emit(ToolEnded(call, server, ok, text))
+
+
+def _import_source() -> "tuple[Callable[..., WindowedSource], Callable[[], None]]":
+    from gateway.agent.window.source import forget_clients, make_source
+
+    return make_source, forget_clients
+
+
+def _import_tools() -> "type[Toolbox]":
+    from gateway.agent.mcp.tools import Toolbox
+
+    return Toolbox
 
 
 def _tool_message(call: ToolCall, result: Result) -> Message:

@@ -16,7 +16,9 @@ from gateway.link.spec import Spec
 
 log = logging.getLogger("agent.runs")
 
-UNFINDABLE = "a part of the program is missing, as while it is replaced or after it was removed; ask again in a minute"
+PROGRAM_REPLACED = (
+    "a part of the program is missing, as while it is replaced or after it was removed; ask again in a minute"
+)
 
 
 class AgentRun:
@@ -94,7 +96,7 @@ class AgentRun:
             return Ended("failed", "error", error.failure)
         if isinstance(error, ImportError):
             log.error("run %s: %s", self.id, error)
-            return Ended("failed", "error", Failure("internal", f"{UNFINDABLE} ({error}).", retryable=True))
+            return Ended("failed", "error", Failure("internal", f"{PROGRAM_REPLACED} ({error}).", retryable=True))
         return self._broken(error)
 
     def _broken(self, error: BaseException) -> Ended:
@@ -103,7 +105,7 @@ class AgentRun:
         return Ended("failed", "error", Failure("internal", broke))
 
 
-class TooMany(Exception):
+class TooManyRuns(Exception):
     pass
 
 
@@ -130,7 +132,7 @@ class AgentRuns:
         if (there := self._runs.get(run)) is not None:
             return there
         if len(self._runs) >= MAX_RUNS:
-            raise TooMany
+            raise TooManyRuns
         self._runs[run] = begun = AgentRun(run, spec, self._happened, self._behind)
         self._changed()
         return begun

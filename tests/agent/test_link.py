@@ -359,7 +359,7 @@ def test_a_gateway_that_does_not_read_costs_no_memory(monkeypatch: pytest.Monkey
             connection = agent.link.gateway
             assert connection is not None
             # What asyncio takes at most above its mark of 64 KiB is one batch.
-            assert connection._writer.transport.get_write_buffer_size() <= 2 * (65536 + module.BATCH)
+            assert connection._writer.transport.get_write_buffer_size() <= 2 * (65536 + module.BATCH_BYTES)
 
     run(test())
 

@@ -91,7 +91,7 @@ def run(test: Callable[[Provider], Awaitable[None]]) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(30), Provider() as provider:
             await test(provider)
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
 
     asyncio.run(bounded())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.agent import runs as module
-from gateway.agent.runs import AgentRun, AgentRuns, TooMany
+from gateway.agent.runs import AgentRun, AgentRuns, TooManyRuns
 from gateway.link.messages import MAX_RUNS, Ended, Event, Failure, Happening, Said, Text, Usage, decode_to_gateway
 from tests.agent.peer import spec
 from tests.agent.scripted import Scripted, settle
@@ -144,7 +144,7 @@ def test_there_are_at_most_so_many_runs() -> None:
         runs = make()
         for number in range(MAX_RUNS):
             begin(runs, str(number))
-        with pytest.raises(TooMany):
+        with pytest.raises(TooManyRuns):
             begin(runs, "one more")
         begin(runs, "0")
         runs.discard("0")

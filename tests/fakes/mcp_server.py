@@ -11,7 +11,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from gateway.agent.mcp import stdio
-from gateway.agent.mcp.tool_lists import Mended
+from gateway.agent.mcp.tool_lists import MendedStream
 from gateway.link.spec import Server
 
 OBJECT = {"type": "object", "properties": {"word": {"type": "string"}}}
@@ -37,7 +37,7 @@ class Unstarted:
         outgoing, sent = anyio.create_memory_object_stream[SessionMessage](16)
         answering = asyncio.create_task(self._answer(received, sent))
         try:
-            yield Mended(incoming), outgoing
+            yield MendedStream(incoming), outgoing
         finally:
             answering.cancel()
             for stream in (received, incoming, outgoing, sent):

@@ -27,8 +27,8 @@ UNUSABLE = {"mcp": {"servers": {"far": {"url": "http://127.0.0.1:9", "auth": "oa
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known = LearnedLimits()
-    monkeypatch.setattr(measure, "known", known)
-    monkeypatch.setattr(source, "known", known)
+    monkeypatch.setattr(measure, "learned", known)
+    monkeypatch.setattr(source, "learned", known)
     yield
 
 
@@ -45,7 +45,7 @@ async def living(window: Window) -> AsyncIterator[tuple[Provider, Agents]]:
         try:
             yield provider, there
         finally:
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
             clients.forget_clients()
 
 

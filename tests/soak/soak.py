@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
-from gateway.agent.mcp.idle import MAX_KEPT
+from gateway.agent.mcp.idle import MAX_IDLE
 from gateway.units import AGENT_SERVICE
 from tests.e2e.gateway import SERVICE
 from tests.e2e.manager import until
@@ -108,7 +108,7 @@ class Soak:
             return shown["ActiveState"] != "active" or shown["StatusText"] == "0 runs"
 
         def few_tools() -> bool:
-            return machine.measure().agent_processes <= 1 + MAX_KEPT
+            return machine.measure().agent_processes <= 1 + MAX_IDLE
 
         def nothing_kept() -> bool:
             return machine.measure().stored_fds <= OURS

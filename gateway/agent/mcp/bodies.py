@@ -11,16 +11,16 @@ MAX_LINE = 32 * 1024 * 1024
 """Bytes without a newline."""
 
 
-async def mend(response: httpx2.Response) -> None:
+async def mend_body(response: httpx2.Response) -> None:
     """A hook for responses of JSON, or of events that are JSON. One that is compressed stays as it is: where its lines
     end cannot be seen, and an event that waits for more bytes would not be heard."""
     if response.headers.get("content-encoding", "identity") != "identity":
         return
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Mended(response.stream)
+    response.stream = _MendedBody(response.stream)
 
 
-class _Mended(httpx2.AsyncByteStream):
+class _MendedBody(httpx2.AsyncByteStream):
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
 

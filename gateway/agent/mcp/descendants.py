@@ -11,16 +11,16 @@ MARK = "OPENCLAW_GATEWAY_MCP"
 """The variable, whose value is another one for each start of a server."""
 
 
-def send(value: str, number: int, but: int = 0) -> list[int]:
+def signal_marked(value: str, number: int, but: int = 0) -> list[int]:
     """Signal all that have this value and are not in the group `but`. Returns who they are."""
     found = []
-    for pid in _all():
+    for pid in _all_pids():
         try:
             process = os.pidfd_open(pid)
         except OSError:
             continue
         try:
-            if _has(pid, value) and os.getpgid(pid) != but:
+            if _has_mark(pid, value) and os.getpgid(pid) != but:
                 signal.pidfd_send_signal(process, number)
                 found.append(pid)
         except OSError:
@@ -30,14 +30,14 @@ def send(value: str, number: int, but: int = 0) -> list[int]:
     return found
 
 
-def _all() -> list[int]:
+def _all_pids() -> list[int]:
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
 
 
-def _has(pid: int, value: str) -> bool:
+def _has_mark(pid: int, value: str) -> bool:
     """What another user runs cannot be read; what has ended has no environment."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:

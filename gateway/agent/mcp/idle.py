@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 IDLE_S = 600.0
 """For so long a server waits for the next run."""
-MAX_KEPT = 16
+MAX_IDLE = 16
 """Servers that wait; for one more, the one that has waited longest is ended."""
-MAX_TOLD = 1024
+MAX_SENTENCES = 1024
 """Sentences that are known to have been said."""
 
 Key = tuple[str, str]
@@ -42,7 +42,7 @@ class IdleServers:
     def keep(self, key: Key, server: IdleServer) -> None:
         self._drop(key)
         self._kept[key] = server, asyncio.get_running_loop().call_later(IDLE_S, self._drop, key)
-        if len(self._kept) > MAX_KEPT:
+        if len(self._kept) > MAX_IDLE:
             self._drop(next(iter(self._kept)))
 
     def take(self, key: Key) -> IdleServer | None:
@@ -58,7 +58,7 @@ class IdleServers:
         said = conversation, sentence
         if not conversation or said not in self._told:
             self._told[said] = None
-            if len(self._told) > MAX_TOLD:
+            if len(self._told) > MAX_SENTENCES:
                 del self._told[next(iter(self._told))]
             return True
         return False

@@ -8,16 +8,16 @@ from collections.abc import Iterable
 
 from gateway.link.spec import Server, ToolRule
 
-GROUPS = ("bundle-mcp", "group:plugins")
+MCP_GROUPS = ("bundle-mcp", "group:plugins")
 """All tools of MCP servers."""
 
 
 def passes_filter(server: Server, tool: str) -> bool:
     """Whether a server's own filter lets one of its tools pass."""
-    return (not server.include or _any(server.include, tool)) and not _any(server.exclude, tool)
+    return (not server.include or _matches_any(server.include, tool)) and not _matches_any(server.exclude, tool)
 
 
-def idle_patterns(server: Server, tools: Iterable[str]) -> list[str]:
+def unmatched_patterns(server: Server, tools: Iterable[str]) -> list[str]:
     """What the filter includes and no tool matches: nothing may be left that its author counts on."""
     listed = list(tools)
     return [pattern for pattern in server.include if not any(_matches(pattern.strip(), name) for name in listed)]
@@ -34,10 +34,10 @@ def forbidding(rules: Iterable[ToolRule], name: str) -> str | None:
 
 def _covers(patterns: list[str], name: str) -> bool:
     plain = (pattern.strip().lower() for pattern in patterns)
-    return any(pattern in GROUPS or _matches(pattern, name) for pattern in plain)
+    return any(pattern in MCP_GROUPS or _matches(pattern, name) for pattern in plain)
 
 
-def _any(patterns: list[str], name: str) -> bool:
+def _matches_any(patterns: list[str], name: str) -> bool:
     return any(_matches(pattern.strip(), name) for pattern in patterns)
 
 

@@ -17,14 +17,14 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gateway.agent.mcp import bodies
 from gateway.agent.mcp.explanations import Explained, explain
-from gateway.agent.mcp.tool_lists import Mended
+from gateway.agent.mcp.tool_lists import MendedStream
 from gateway.link.spec import Server
 
 CONNECT_S = 10.0
 """For one connection."""
 QUIET_S = 3600.0
 """In which a stream that nobody asks anything may say nothing."""
-ANOTHER = frozenset((400, 404, 405, 406, 410, 415, 501))
+TRANSPORT_STATUSES = frozenset((400, 404, 405, 406, 410, 415, 501))
 """Statuses of a server that does not know how it was asked; others say that it does not want to be."""
 
 
@@ -40,7 +40,7 @@ async def connect(stack: AsyncExitStack, server: Server) -> Client:
             return await stack.enter_async_context(Client(_mended(streams)))
         except Exception as error:
             said.append(answers.explain(error))
-            if not kinds or answers.status not in ANOTHER:
+            if not kinds or answers.status not in TRANSPORT_STATUSES:
                 words = said[0] if len(said) == 1 else f"streamable HTTP: {said[0]}; SSE: {said[1]}"
                 raise Explained(words) from error
 
@@ -48,7 +48,7 @@ async def connect(stack: AsyncExitStack, server: Server) -> Client:
 @asynccontextmanager
 async def _mended(streams: Any) -> AsyncIterator[Any]:
     async with streams as (incoming, outgoing):
-        yield Mended(incoming), outgoing
+        yield MendedStream(incoming), outgoing
 
 
 class _Answers:
@@ -94,7 +94,7 @@ def _sse(server: Server, answers: _Answers) -> Any:
 
 def _http(server: Server, answers: _Answers, headers: dict[str, str]) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(CONNECT_S, read=QUIET_S)  # each request has a bound of its own
-    hooks = {"response": [answers.note, bodies.mend]}
+    hooks = {"response": [answers.note, bodies.mend_body]}
     headers = {"accept-encoding": "identity", **headers}  # what is compressed is not mended
     return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_trust(server), event_hooks=hooks)
 

@@ -33,7 +33,7 @@ MAX_LISTED = 5000
 sdk.DISCOVER_TIMEOUT_SECONDS = DISCOVER_S  # it has no parameter for that
 
 
-class Running:
+class McpServer:
     """All that concerns its connection happens in one task, as the SDK wants it."""
 
     def __init__(self, server: Server, workspace: str | None) -> None:

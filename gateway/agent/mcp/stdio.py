@@ -20,8 +20,8 @@ from mcp.shared.message import SessionMessage
 
 from gateway.agent.mcp import descendants as escaped
 from gateway.agent.mcp.explanations import Explained
-from gateway.agent.mcp.stdout import MAX_LINE, Stdout, Unspeakable
-from gateway.agent.mcp.tool_lists import Mended
+from gateway.agent.mcp.stdout import MAX_LINE, NotMcp, Stdout
+from gateway.agent.mcp.tool_lists import MendedStream
 from gateway.agent.turn.failed import Secrets
 from gateway.link.spec import Server
 from gateway.machine.inherited import NAMES
@@ -29,12 +29,12 @@ from gateway.text.lines import Lines
 
 log = logging.getLogger("agent.tools")
 
-READ = 64 * 1024
+READ_BYTES = 64 * 1024
 EXIT_S = 1.0
 """For leaving when its stdin is closed, which is how MCP tells it to."""
 TERM_S = 1.0
 """For leaving on SIGTERM, all that it has started included."""
-REST_S = 0.5
+LAST_WORDS_S = 0.5
 """For its last words once it has ended: what it has started may hold its pipes for ever."""
 POLL_S = 0.01
 MAX_STDERR_LINES = 200
@@ -44,7 +44,7 @@ MAX_STDERR_LINE = 500
 MAX_PATH = 300
 """Characters of PATH in a message."""
 
-Streams = tuple[Mended, MemoryObjectSendStream[SessionMessage]]
+Streams = tuple[MendedStream, MemoryObjectSendStream[SessionMessage]]
 _groups: dict[int, str] = {}
 """Of servers that have not been ended yet, with the mark of what they have started."""
 
@@ -65,7 +65,7 @@ class ServerOutput(list[str]):
     async def rest(self) -> None:
         """Its pipes are closed: wait a moment for how it ended, if it has."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._gone.wait(), REST_S)
+            await asyncio.wait_for(self._gone.wait(), LAST_WORDS_S)
 
     def why(self, otherwise: str) -> str:
         """Why it is not to be had, with its last words."""
@@ -90,7 +90,7 @@ async def connect(server: Server, workspace: str | None, said: ServerOutput) -> 
         asyncio.create_task(_watch(process, said, listening)),
     ]
     try:
-        yield Mended(incoming), outgoing
+        yield MendedStream(incoming), outgoing
     finally:
         if listening.done():
             await said.rest()
@@ -107,14 +107,14 @@ def kill_all() -> None:
     """For an agent that has no more time."""
     for group, mark in tuple(_groups.items()):
         _signal(group, signal.SIGKILL)
-        escaped.send(mark, signal.SIGKILL)
+        escaped.signal_marked(mark, signal.SIGKILL)
 
 
 async def _start(server: Server, workspace: str | None, mark: str) -> asyncio.subprocess.Process:
     assert server.command is not None
     inherited = {name: os.environ[name] for name in NAMES if name in os.environ}
     environment = inherited | server.env | {escaped.MARK: mark}
-    command, cwd = _home(server.command), _home(server.cwd) if server.cwd else workspace
+    command, cwd = _expand_home(server.command), _expand_home(server.cwd) if server.cwd else workspace
     try:
         return await asyncio.create_subprocess_exec(
             command,
@@ -132,7 +132,7 @@ async def _start(server: Server, workspace: str | None, mark: str) -> asyncio.su
         raise Explained(f"it cannot be started: {error}") from error
 
 
-def _home(path: str) -> str:
+def _expand_home(path: str) -> str:
     return os.path.expanduser(path)
 
 
@@ -169,14 +169,14 @@ async def _watch(process: asyncio.subprocess.Process, said: ServerOutput, listen
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
-    await _become(lambda: process.returncode is not None, EXIT_S)
+    await _wait_until(lambda: process.returncode is not None, EXIT_S)
     code = process.returncode
-    said.ended("" if code is None else f" (status {code})" if code >= 0 else f" ({_name(-code)})")
-    await asyncio.wait({listening}, timeout=REST_S)
+    said.ended("" if code is None else f" (status {code})" if code >= 0 else f" ({_signal_name(-code)})")
+    await asyncio.wait({listening}, timeout=LAST_WORDS_S)
     listening.cancel()
 
 
-def _name(number: int) -> str:
+def _signal_name(number: int) -> str:
     """Of a signal; those for real time have none."""
     try:
         return signal.Signals(number).name
@@ -188,19 +188,19 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     assert process.stdin
     process.stdin.close()
     # Not wait(), which would wait for whoever else holds the pipes as well.
-    await _become(lambda: process.returncode is not None, EXIT_S)
+    await _wait_until(lambda: process.returncode is not None, EXIT_S)
     mark, group = _groups[process.pid], process.pid
-    others = await asyncio.to_thread(escaped.send, mark, signal.SIGTERM, group)
+    others = await asyncio.to_thread(escaped.signal_marked, mark, signal.SIGTERM, group)
     if _signal(group, signal.SIGTERM) or others:
-        await _become(lambda: not _signal(group, 0) and not any(map(_is_there, others)), TERM_S)
+        await _wait_until(lambda: not _signal(group, 0) and not any(map(_is_there, others)), TERM_S)
         if others:
-            await asyncio.to_thread(escaped.send, mark, signal.SIGKILL)
+            await asyncio.to_thread(escaped.signal_marked, mark, signal.SIGKILL)
         if _signal(group, signal.SIGKILL):
-            await _become(lambda: process.returncode is not None, TERM_S)
+            await _wait_until(lambda: process.returncode is not None, TERM_S)
     _groups.pop(process.pid)
 
 
-async def _become(true: Callable[[], bool], within_s: float) -> None:
+async def _wait_until(true: Callable[[], bool], within_s: float) -> None:
     for _ in range(int(within_s / POLL_S)):
         if true():
             return
@@ -232,17 +232,17 @@ async def _receive(
     messages = Stdout(server.name, Secrets.of_server(server).hide)
     async with received:
         try:
-            while data := await stdout.read(READ):
+            while data := await stdout.read(READ_BYTES):
                 for message in messages.feed(data):
                     await received.send(SessionMessage(message))
-        except Unspeakable as error:
+        except NotMcp as error:
             said.wrong = str(error)
             log.warning("MCP server %s is not listened to any more: %s", server.name, error)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass
         finally:
             messages.end()
-    while await stdout.read(READ):
+    while await stdout.read(READ_BYTES):
         pass  # one that is stuck in writing would not leave
 
 
@@ -259,7 +259,7 @@ async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: async
 
 async def _log(stderr: asyncio.StreamReader, server: Server, said: ServerOutput) -> None:
     lines, hidden, name = Lines(MAX_LINE, skip=True), Secrets.of_server(server), server.name
-    while data := await stderr.read(READ):
+    while data := await stderr.read(READ_BYTES):
         complete = lines.feed(data)
         lines.skipped.clear()
         for line in complete[: MAX_STDERR_LINES - len(said)]:

@@ -34,7 +34,7 @@ _START = re.compile(r'\{\s*"')
 _decoder = json.JSONDecoder()
 
 
-class Unspeakable(Exception):
+class NotMcp(Exception):
     """What comes cannot be MCP: it makes no sense to read on."""
 
 
@@ -53,7 +53,7 @@ class Stdout:
         complete = self._lines.feed(data)
         for beginning in self._lines.skipped:
             if beginning.lstrip().startswith(b"{"):
-                raise Unspeakable(f"it has sent a message of more than {MAX_LINE} bytes")
+                raise NotMcp(f"it has sent a message of more than {MAX_LINE} bytes")
             self._pass_over(beginning + b"...")
         self._lines.skipped.clear()
         for line in complete:
@@ -63,7 +63,7 @@ class Stdout:
                 yield message
             if not found and line.strip():
                 if not self._spoken and _FRAME.fullmatch(line):
-                    raise Unspeakable(FRAMED)
+                    raise NotMcp(FRAMED)
                 self._pass_over(line)
 
     def _pass_over(self, line: bytes) -> None:

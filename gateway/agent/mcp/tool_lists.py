@@ -8,13 +8,13 @@ from mcp_types import JSONRPCResponse
 from gateway.agent.mcp.schemas import mend_listing
 
 
-def mended(message: SessionMessage | Exception) -> SessionMessage | Exception:
+def mend_message(message: SessionMessage | Exception) -> SessionMessage | Exception:
     if isinstance(message, SessionMessage) and isinstance(answer := message.message, JSONRPCResponse):
         mend_listing(answer.result)
     return message
 
 
-class Mended:
+class MendedStream:
     """A stream to read from, in all else as the one that it takes the place of."""
 
     def __init__(self, stream: Any) -> None:
@@ -24,15 +24,15 @@ class Mended:
         return getattr(self._stream, name)
 
     async def receive(self) -> SessionMessage | Exception:
-        return mended(await self._stream.receive())
+        return mend_message(await self._stream.receive())
 
-    def __aiter__(self) -> "Mended":
+    def __aiter__(self) -> "MendedStream":
         return self
 
     async def __anext__(self) -> SessionMessage | Exception:
-        return mended(await self._stream.__anext__())
+        return mend_message(await self._stream.__anext__())
 
-    async def __aenter__(self) -> "Mended":
+    async def __aenter__(self) -> "MendedStream":
         await self._stream.__aenter__()
         return self
 

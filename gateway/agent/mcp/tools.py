@@ -18,9 +18,9 @@ from mcp_types import Tool as McpTool
 from gateway.agent.mcp.explanations import explain
 from gateway.agent.mcp.idle import IdleServers, Key
 from gateway.agent.mcp.names import ToolNames
-from gateway.agent.mcp.policy import forbidding, idle_patterns, passes_filter
+from gateway.agent.mcp.policy import forbidding, passes_filter, unmatched_patterns
 from gateway.agent.mcp.schemas import LEFT_OUT
-from gateway.agent.mcp.server import Running
+from gateway.agent.mcp.server import McpServer
 from gateway.agent.turn import results
 from gateway.agent.turn.answer import ToolCall
 from gateway.agent.turn.failed import Secrets
@@ -30,7 +30,7 @@ from gateway.link.spec import Model, Server, Spec
 
 log = logging.getLogger("agent.tools")
 
-AGAIN_S = 5.0
+REFRESH_S = 5.0
 """For one that runs already, to list its tools again; if it does not, another one is started."""
 SLOW_S = 5.0
 """After which a start that lasts is told of."""
@@ -39,14 +39,14 @@ MAX_TOOLS = 128
 MAX_NAMED = 5
 """Tools that a sentence names."""
 
-Slow = Callable[[str], Awaitable[None]]
+OnSlowStart = Callable[[str], Awaitable[None]]
 """A server is waited for."""
 
 
-class _Place(NamedTuple):
+class _ToolPlace(NamedTuple):
     """Where a tool is to be had."""
 
-    server: Running
+    server: McpServer
     name: str
 
 
@@ -67,8 +67,8 @@ class Toolbox:
         self._spec = spec
         self._secrets = secrets
         self._behind = behind
-        self._running: list[Running] = []
-        self._places: dict[str, _Place] = {}
+        self._running: list[McpServer] = []
+        self._places: dict[str, _ToolPlace] = {}
         self._names = ToolNames()
         self._late: dict[str, float] = {}
         """Seconds that servers took which were told of as slow."""
@@ -76,7 +76,7 @@ class Toolbox:
         """All of them; not every model gets each."""
         self.notes: list[Note] = []
 
-    async def open(self, slow: Slow | None = None) -> None:
+    async def open(self, slow: OnSlowStart | None = None) -> None:
         """Returns when each server is there, or has failed to start."""
         for name, why in self._spec.unusable.items():
             self.notes.append(Note(name, f"The MCP server {name} could not be used: {why}.", known=True))
@@ -118,7 +118,7 @@ class Toolbox:
         except Exception as error:
             return results.error(f"{call.name} failed: {self._secrets.hide(explain(error))}")
         content = [block.model_dump(mode="json", by_alias=True) for block in given.content]
-        return results.of_content(content, given.structured_content, ok=not given.is_error)
+        return results.from_content(content, given.structured_content, ok=not given.is_error)
 
     def close(self) -> None:
         """Leave the servers to the next run, and end those that cannot be left."""
@@ -128,16 +128,16 @@ class Toolbox:
             else:
                 self._behind.end(running.close())
 
-    async def _open(self, server: Server, slow: Slow | None) -> tuple[Running, list[McpTool]]:
+    async def _open(self, server: Server, slow: OnSlowStart | None) -> tuple[McpServer, list[McpTool]]:
         """Raises what keeps it from starting."""
         if (running := self._behind.take(self._key(server))) is not None:
-            assert isinstance(running, Running)
+            assert isinstance(running, McpServer)
             self._running.append(running)
             if running.suits(server, self._spec.workspace) and (listed := await self._list_again(running)) is not None:
                 return running, listed
             self._running.remove(running)
             self._behind.end(running.close())
-        self._running.append(running := Running(server, self._spec.workspace))
+        self._running.append(running := McpServer(server, self._spec.workspace))
         running.start()
         begun = time.monotonic()
         if not (await asyncio.wait({running.listed}, timeout=SLOW_S))[0]:
@@ -149,10 +149,10 @@ class Toolbox:
             log.info("MCP server %s: the wait is over after %.0f s", server.name, self._late[server.name])
         return running, await running.listed
 
-    async def _list_again(self, running: Running) -> list[McpTool] | None:
+    async def _list_again(self, running: McpServer) -> list[McpTool] | None:
         """The tools of one that another run has left, which may have ended since: None."""
         try:
-            async with asyncio.timeout(AGAIN_S):
+            async with asyncio.timeout(REFRESH_S):
                 return await running.list_again()
         except Exception as error:
             log.info("MCP server %s is started anew: %s", running.server.name, self._secrets.hide(explain(error)))
@@ -161,9 +161,9 @@ class Toolbox:
     def _key(self, server: Server) -> Key:
         return self._spec.conversation, server.name
 
-    def _add(self, running: Running, listed: list[McpTool]) -> None:
+    def _add(self, running: McpServer, listed: list[McpTool]) -> None:
         server, left_out = running.server, []
-        for pattern in idle_patterns(server, [tool.name for tool in listed]):
+        for pattern in unmatched_patterns(server, [tool.name for tool in listed]):
             key = f"mcp.servers.{server.name}.toolFilter.include"
             text = f"{key} has {pattern!r}, which matches none of the tools that the server gives."
             log.warning("%s", text)
@@ -179,10 +179,10 @@ class Toolbox:
                 left_out.append((tool.name, wrong))
                 continue
             name = self._names.unique(server.prefix or server.name, tool.name)
-            self._places[name] = _Place(running, tool.name)
+            self._places[name] = _ToolPlace(running, tool.name)
             self.tools.append(Tool(name, tool.description or "", tool.input_schema))
         if left_out:
-            text = f"Of the MCP server {server.name} these tools are left out: {_list(left_out)}."
+            text = f"Of the MCP server {server.name} these tools are left out: {_list_left_out(left_out)}."
             log.warning("%s", text)
             self.notes.append(Note(server.name, text, known=True))
 
@@ -205,7 +205,7 @@ class Toolbox:
             self.notes.append(Note(server, text))
 
 
-def _list(left_out: list[tuple[str, str]]) -> str:
+def _list_left_out(left_out: list[tuple[str, str]]) -> str:
     shown = [f"{name[:80]} ({why})" for name, why in left_out[:MAX_NAMED]]
     more = [f"and {len(left_out) - MAX_NAMED} more"] if len(left_out) > MAX_NAMED else []
     return ", ".join(shown + more)

@@ -10,12 +10,12 @@ from pydantic_ai.models import Model as ProviderModel
 from pydantic_ai.settings import ModelSettings
 
 from gateway.agent.providers.requests import is_openai
-from gateway.agent.providers.transport import client, forget
+from gateway.agent.providers.transport import forget_pools, make_client
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Failure
 from gateway.link.spec import Model
 
-PROVIDERS = 16
+MAX_CLIENTS = 16
 """Clients of providers that are kept for the next run: making Google's takes 40 ms."""
 NO_KEY = "none"
 """What a server that wants no key gets as one: the libraries insist."""
@@ -49,7 +49,7 @@ def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
     return settings
 
 
-@lru_cache(PROVIDERS)
+@lru_cache(MAX_CLIENTS)
 def _make(spelled: bytes) -> ProviderModel[Any]:
     """`spelled`: the model as JSON, because it cannot be a key itself."""
     model = msgspec.json.decode(spelled, type=Model)
@@ -72,7 +72,7 @@ def _make(spelled: bytes) -> ProviderModel[Any]:
 
             base_url = base_url.removesuffix("/").removesuffix("/v1") if base_url else None
             return AnthropicModel(
-                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=client(model))
+                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=make_client(model))
             )
         case "google-generative-ai":
             from pydantic_ai.models.google import GoogleModel
@@ -80,7 +80,9 @@ def _make(spelled: bytes) -> ProviderModel[Any]:
 
             # OpenClaw's addresses have the version in them, google-genai adds it.
             base_url = base_url.removesuffix("/").removesuffix("/v1beta") if base_url else None
-            return GoogleModel(name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=client(model)))
+            return GoogleModel(
+                name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=make_client(model))
+            )
         case "builtin":
             raise AssertionError("the echo is no provider's")
 
@@ -89,7 +91,7 @@ def _openai(model: Model, key: str) -> Any:
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
-    base_url, http_client = model.base_url, client(model)
+    base_url, http_client = model.base_url, make_client(model)
     if base_url is None or is_openai(model):
         return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client)
     return OpenAICompatibleProvider(model.provider, base_url=base_url, api_key=key, http_client=http_client)
@@ -97,7 +99,7 @@ def _openai(model: Model, key: str) -> Any:
 
 def forget_clients() -> None:
     """The way to the network is another one. What is under way goes on."""
-    forget()
+    forget_pools()
     _make.cache_clear()
 
 

@@ -35,7 +35,7 @@ _opened: ContextVar[_Opened] = ContextVar("opened")
 
 
 @asynccontextmanager
-async def closing() -> AsyncIterator[None]:
+async def closing_opened() -> AsyncIterator[None]:
     """Ends all that this task opens inside, however it leaves."""
     _note_generators()
     opened = _Opened(asyncio.current_task())
@@ -63,11 +63,11 @@ async def _close(generator: Generator) -> None:
 
 def _note_generators() -> None:
     hook = sys.get_asyncgen_hooks().firstiter
-    if not isinstance(hook, _Noting):
-        sys.set_asyncgen_hooks(firstiter=_Noting(hook))
+    if not isinstance(hook, _FirstIterHook):
+        sys.set_asyncgen_hooks(firstiter=_FirstIterHook(hook))
 
 
-class _Noting:
+class _FirstIterHook:
     """Is told of each generator that begins in this thread, and tells the event loop, whose place it has taken."""
 
     def __init__(self, loops: Callable[[Generator], None] | None) -> None:

@@ -11,22 +11,22 @@ from itertools import count
 from typing import Any, Protocol
 
 from gateway.agent.providers.events import DONE, ServerEvent
-from gateway.agent.providers.ollama import Chat
+from gateway.agent.providers.ollama import OllamaChat
 from gateway.link.spec import Api
 
 Json = dict[str, Any]
 
-REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call", "error")
+FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call", "error")
 """Why a chat completion ends, in OpenAI's words; `error` is OpenRouter's."""
-_LENGTH = ("max_tokens", "max_output_tokens", "max_length", "model_length", "context_length", "truncated")
-_FILTER = ("safety", "refusal", "sensitive", "recitation")
+_LENGTH_REASONS = ("max_tokens", "max_output_tokens", "max_length", "model_length", "context_length", "truncated")
+_FILTER_REASONS = ("safety", "refusal", "sensitive", "recitation")
 
 
-class Garbled(Exception):
+class GarbledEvent(Exception):
     """An event is no JSON though it begins as if it were, or of a shape that says nothing."""
 
 
-class Mending(Protocol):
+class Mender(Protocol):
     def take(self, event: Json, name: str) -> Iterator[bytes]: ...
     def done(self) -> Iterator[bytes]:
         """`[DONE]` has come."""
@@ -41,10 +41,10 @@ class Dialect:
     """One answer of a provider."""
 
     def __init__(self, api: Api) -> None:
-        mending: dict[str, type[Mending]] = {
+        mending: dict[str, type[Mender]] = {
             "openai-responses": _Responses,
             "anthropic-messages": _Messages,
-            "google-generative-ai": _Plain,
+            "google-generative-ai": _Google,
             "ollama": _Ollama,
         }
         self._mending = mending.get(api, _Completions)()
@@ -62,14 +62,14 @@ class Dialect:
             found = json.loads(event.data.decode(errors="replace"))
         except (ValueError, RecursionError):
             if event.data.startswith((b"{", b"[")):
-                raise Garbled("an event is no JSON") from None
+                raise GarbledEvent("an event is no JSON") from None
             return
         if not isinstance(found, dict):
             return
         try:
             yield from self._mending.take(found, event.name)
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise Garbled("an event has another shape than its protocol says") from None
+            raise GarbledEvent("an event has another shape than its protocol says") from None
 
     def end(self) -> Iterator[bytes]:
         if not self._over:
@@ -77,7 +77,7 @@ class Dialect:
             yield from self._mending.end()
 
 
-class _Plain:
+class _Google:
     """Google's: a document is an event, and an array of them a stream. Nothing has to follow the last one."""
 
     def take(self, event: Json, name: str) -> Iterator[bytes]:
@@ -144,11 +144,11 @@ class _Completions:
 
     def _usual(self, reason: str) -> str:
         word = reason.lower()
-        if word in REASONS:
+        if word in FINISH_REASONS:
             return word
-        if word in _LENGTH:
+        if word in _LENGTH_REASONS:
             return "length"
-        if word in _FILTER:
+        if word in _FILTER_REASONS:
             return "content_filter"
         return "tool_calls" if self._called else "stop"
 
@@ -158,7 +158,7 @@ class _Ollama(_Completions):
 
     def __init__(self) -> None:
         super().__init__()
-        self._chat = Chat()
+        self._chat = OllamaChat()
 
     def take(self, event: Json, name: str) -> Iterator[bytes]:
         for chunk in self._chat.take(event):
@@ -175,7 +175,7 @@ def _delta(choice: Json) -> Json:
     return delta
 
 
-class _Responses(_Plain):
+class _Responses(_Google):
     def take(self, event: Json, name: str) -> Iterator[bytes]:
         if event.get("object") == "response" and "type" not in event:
             yield from _whole_response(event)
@@ -212,7 +212,7 @@ def _whole_response(response: Json) -> Iterator[bytes]:
     yield event(status if status in ("incomplete", "failed") else "completed", response=response)
 
 
-class _Messages(_Plain):
+class _Messages(_Google):
     def take(self, event: Json, name: str) -> Iterator[bytes]:
         if event.get("type") == "message":
             yield from _whole_message(event)
@@ -228,7 +228,7 @@ def _whole_message(message: Json) -> Iterator[bytes]:
     begun = {**message, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     yield _named({"type": "message_start", "message": begun})
     for at, block in enumerate(message.get("content") or []):
-        bare, deltas = _taken_apart(block)
+        bare, deltas = _split_block(block)
         yield _named({"type": "content_block_start", "index": at, "content_block": bare})
         for delta in deltas:
             yield _named({"type": "content_block_delta", "index": at, "delta": delta})
@@ -239,7 +239,7 @@ def _whole_message(message: Json) -> Iterator[bytes]:
     yield _named({"type": "message_stop"})
 
 
-def _taken_apart(block: Json) -> tuple[Json, list[Json]]:
+def _split_block(block: Json) -> tuple[Json, list[Json]]:
     """A block at its beginning, and what comes to it."""
     match block.get("type"):
         case "text":

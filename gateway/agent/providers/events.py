@@ -22,7 +22,7 @@ class ServerEvent(NamedTuple):
     data: bytes
 
 
-class Events:
+class EventReader:
     """Of one body. A body is kept whole only while it is one JSON document; who calls bounds it."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from pydantic_ai.exceptions import (
 )
 
 from gateway.agent.providers import overflow
-from gateway.agent.providers.transport import Unread
+from gateway.agent.providers.transport import NotAnAnswer
 from gateway.agent.turn.failed import Failed, Secrets, quote
 from gateway.link.messages import Failure, FailureKind
 from gateway.link.spec import Model
@@ -96,7 +96,7 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
             return "timeout", f"{name} has sent nothing for {silence_s:g} s", True
         case ModelConnectionError() if error.phase == "connect":
             return "network", f"{name} cannot be reached{_at(model)}; see {config}.baseUrl", True
-        case _ if isinstance(_root(error), Unread):
+        case _ if isinstance(_root(error), NotAnAnswer):
             return "provider", f"{name} answers what is not an answer{_at(model)}; see {config}.baseUrl", True
         case ModelConnectionError() | httpx2.TransportError():
             return "network", f"the connection to {name} broke off", True

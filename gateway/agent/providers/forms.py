@@ -10,20 +10,20 @@ from gateway.link.spec import Message
 Form = Callable[[Sequence[Message]], list[Message]]
 
 
-def as_it_was(messages: Sequence[Message]) -> list[Message]:
+def unchanged(messages: Sequence[Message]) -> list[Message]:
     return list(messages)
 
 
 def without_pictures(messages: Sequence[Message]) -> list[Message]:
-    return [pictures.without(each, pictures.REFUSED) for each in messages]
+    return [pictures.replace_pictures(each, pictures.REFUSED) for each in messages]
 
 
-def in_words(messages: Sequence[Message]) -> list[Message]:
+def as_text(messages: Sequence[Message]) -> list[Message]:
     """Without thinking too, and calls of tools with their results as text."""
     return [_spell(each) for each in without_pictures(messages)]
 
 
-def plainer(form: Form, messages: Sequence[Message]) -> Form | None:
+def next_form(form: Form, messages: Sequence[Message]) -> Form | None:
     """The next form in which something of these messages is told otherwise."""
     for other in FORMS[FORMS.index(form) + 1 :]:
         if other(messages) != form(messages):
@@ -31,10 +31,10 @@ def plainer(form: Form, messages: Sequence[Message]) -> Form | None:
     return None
 
 
-FORMS: tuple[Form, ...] = (as_it_was, without_pictures, in_words)
-LEFT_OUT: dict[Form, str] = {
+FORMS: tuple[Form, ...] = (unchanged, without_pictures, as_text)
+OMITTED: dict[Form, str] = {
     without_pictures: "old pictures",
-    in_words: "old pictures, thinking and calls of tools",
+    as_text: "old pictures, thinking and calls of tools",
 }
 """What a form leaves out, for the user."""
 

@@ -34,7 +34,7 @@ from gateway.link.spec import Api, Message, Model
 SUMMARY = "Summary of the conversation before this:\n\n<summary>\n{}\n</summary>"
 BEGINNING = "[What came before is not known.]"
 """For a conversation that the assistant has begun, which providers do not take."""
-NOTHING = "[no text]"
+NO_TEXT = "[no text]"
 """For a message without words, which some providers do not take."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MISTRALS_ID = re.compile(r"[A-Za-z0-9]{9}")
@@ -48,25 +48,25 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
         match message.get("role"):
             case "user":
                 content = user_content(message.get("content"), asked.api)
-                _add(result, [*_missing(calls.open), UserPromptPart(content or NOTHING)])
+                _add_request(result, [*_missing_results(calls.open), UserPromptPart(content or NO_TEXT)])
             case "toolResult" if (call := str(message.get("toolCallId"))) in calls.open:
                 given = result_content(_blocks(message.get("content")), asked.api)
                 number, name = calls.open.pop(call)
-                _add(result, [tool_return(name, number, given, ok=not message.get("isError"))])
+                _add_request(result, [tool_return(name, number, given, ok=not message.get("isError"))])
             case "assistant":
                 if parts := list(_response_parts(message, asked, calls)):
-                    _add(result, [*_missing(calls.open)])
+                    _add_request(result, [*_missing_results(calls.open)])
                     calls.open = calls.begun
                     _add_response(result, message, parts)
             case "compaction":
                 summary = SUMMARY.format(message.get("summary", ""))
-                _add(result, [*_missing(calls.open), UserPromptPart(summary)])
+                _add_request(result, [*_missing_results(calls.open), UserPromptPart(summary)])
             case _:
                 pass  # OpenClaw has roles of its own for what no model is told
-    _add(result, [*_missing(calls.open)])
+    _add_request(result, [*_missing_results(calls.open)])
     if result and isinstance(result[0], ModelResponse):
         result.insert(0, ModelRequest([UserPromptPart(BEGINNING)]))
-    return _with_newest_pictures([_joined(each) for each in result])
+    return _with_newest_pictures([_join_prompts(each) for each in result])
 
 
 class _Calls:
@@ -102,14 +102,14 @@ def user_content(content: Any, api: Api = "openai-completions") -> str | list[Us
 def result_content(blocks: Iterable[dict[str, Any]], api: Api = "openai-completions") -> Any:
     """Of a tool's result: its text, or a list if there are images."""
     pieces = list(_pieces(blocks, api))
-    return pieces if any(not isinstance(piece, str) for piece in pieces) else "\n".join(map(str, pieces)) or NOTHING
+    return pieces if any(not isinstance(piece, str) for piece in pieces) else "\n".join(map(str, pieces)) or NO_TEXT
 
 
 def tool_return(name: str, call: str, content: Any, *, ok: bool) -> ToolReturnPart:
     return ToolReturnPart(name, content, call, outcome="success" if ok else "failed")
 
 
-def _add(result: list[ModelMessage], parts: list[ModelRequestPart]) -> None:
+def _add_request(result: list[ModelMessage], parts: list[ModelRequestPart]) -> None:
     """To the request at the end, because providers want all results of an answer in one."""
     if not parts:
         return
@@ -120,7 +120,7 @@ def _add(result: list[ModelMessage], parts: list[ModelRequestPart]) -> None:
         result.append(ModelRequest(parts))
 
 
-def _joined(message: ModelMessage) -> ModelMessage:
+def _join_prompts(message: ModelMessage) -> ModelMessage:
     """With what the user has said twice in a row as one message: some models take it only in turns."""
     if not isinstance(message, ModelRequest):
         return message
@@ -128,11 +128,11 @@ def _joined(message: ModelMessage) -> ModelMessage:
     for _, group in groupby(message.parts, lambda part: isinstance(part, UserPromptPart)):
         parts = list(group)
         said = [part.content for part in parts if isinstance(part, UserPromptPart)]
-        found += [_one(said)] if said else parts
+        found += [_join_contents(said)] if said else parts
     return ModelRequest(found)
 
 
-def _one(said: list[Any]) -> UserPromptPart:
+def _join_contents(said: list[Any]) -> UserPromptPart:
     if all(isinstance(each, str) for each in said):
         return UserPromptPart("\n\n".join(said))
     pieces: list[UserContent] = []
@@ -141,7 +141,7 @@ def _one(said: list[Any]) -> UserPromptPart:
     return UserPromptPart(pieces)
 
 
-def _missing(open_calls: dict[str, tuple[str, str]]) -> Iterator[ModelRequestPart]:
+def _missing_results(open_calls: dict[str, tuple[str, str]]) -> Iterator[ModelRequestPart]:
     for call, name in open_calls.values():
         yield ToolReturnPart(name, NO_RESULT, call, outcome="interrupted")
     open_calls.clear()
@@ -168,7 +168,7 @@ def _pieces(blocks: Iterable[dict[str, Any]], api: Api) -> Iterator[str | Binary
 
 def _with_newest_pictures(messages: list[ModelMessage]) -> list[ModelMessage]:
     """As many as one request may have."""
-    count, room = pictures.MAX_PICTURES, pictures.MAX_ALL
+    count, room = pictures.MAX_PICTURES, pictures.MAX_TOTAL
     for message in reversed(messages):
         for part in reversed(message.parts):
             content = part.content if isinstance(part, UserPromptPart | ToolReturnPart) else None

@@ -39,14 +39,14 @@ OPTIONS = frozenset(
 """Of `params`: what goes into `options`."""
 FIELDS = frozenset(("format", "keep_alive", "truncate", "shift", "think"))
 """Of `params`: what goes beside them."""
-_SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
+_SAME_NAMES = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 
 
 def request(body: Json, model: Model) -> Json:
     """What `/api/chat` is asked, of what `/v1/chat/completions` would be."""
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     options = {key: value for key, value in model.params.items() if key in OPTIONS}
-    options |= {key: body[key] for key in _SAME if key in body} | ({"num_predict": limit} if limit else {})
+    options |= {key: body[key] for key in _SAME_NAMES if key in body} | ({"num_predict": limit} if limit else {})
     names: dict[str, str] = {}
     asked: Json = {"model": body["model"], "messages": [_message(each, names) for each in body["messages"]]}
     if tools := body.get("tools"):
@@ -56,11 +56,11 @@ def request(body: Json, model: Model) -> Json:
     asked |= {key: value for key, value in model.params.items() if key in FIELDS}
     effort = body.get("reasoning_effort")
     if "think" not in asked and model.reasoning and effort:
-        asked["think"] = False if effort == "none" else _level(effort)
+        asked["think"] = False if effort == "none" else _think_level(effort)
     return asked
 
 
-def _level(effort: str) -> str:
+def _think_level(effort: str) -> str:
     return {"minimal": "low", "xhigh": "high", "max": "high"}.get(effort, effort)
 
 
@@ -96,7 +96,7 @@ def _object(arguments: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-class Chat:
+class OllamaChat:
     """An answer's lines, as chunks of a chat completion."""
 
     def __init__(self) -> None:

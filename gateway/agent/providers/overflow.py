@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-WORDS = re.compile(
+OVERFLOW = re.compile(
     r"context[_ ]length[_ ]exceeded|context[_ ]window[_ ]exceeded|exceed_context_size|contextwindowexceeded"
     r"|maximum (?:context|prompt) length"
     r"|(?:exceeds?|exceeded|larger than|greater than|longer than|beyond|over)\b[^.]{0,60}"
@@ -45,7 +45,7 @@ _ASKED = (
     rf"prompt \(?(?:length |total length )?{_NUMBER}",
     rf"at least {_NUMBER} input tokens",
 )
-LEAST = 256
+MIN_WINDOW = 256
 """Tokens of a window that may be believed."""
 
 
@@ -57,7 +57,7 @@ class Sizes(NamedTuple):
 
 
 def is_overflow(said: str, status: int | None) -> bool:
-    return (status is None or status in STATUSES) and WORDS.search(said) is not None
+    return (status is None or status in STATUSES) and OVERFLOW.search(said) is not None
 
 
 def sizes(said: str) -> Sizes:
@@ -68,5 +68,5 @@ def _first(patterns: tuple[str, ...], said: str) -> int | None:
     for pattern in patterns:
         if found := re.search(pattern, said, re.IGNORECASE):
             number = int(re.sub(r"\D", "", found[1])[:12])
-            return number if number >= LEAST else None
+            return number if number >= MIN_WINDOW else None
     return None

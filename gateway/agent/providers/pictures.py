@@ -24,7 +24,7 @@ TAKEN: dict[Api, frozenset[str]] = {
     "google-generative-ai": frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"}),
 }
 MEBI = 1024 * 1024
-MOST: dict[Api, int] = {
+MAX_CHARS: dict[Api, int] = {
     "anthropic-messages": 5 * MEBI,
     "openai-completions": 20 * MEBI,
     "openai-responses": 20 * MEBI,
@@ -33,7 +33,7 @@ MOST: dict[Api, int] = {
 """Characters of base64 of one picture."""
 MAX_PICTURES = 20
 """In one request, the newest: with more, Anthropic wants smaller ones."""
-MAX_ALL = 20 * MEBI
+MAX_TOTAL = 20 * MEBI
 """Bytes of them together."""
 _HEIF = {b"heic": "heic", b"heix": "heic", b"hevc": "heic", b"mif1": "heif", b"msf1": "heif", b"avif": "avif"}
 _BLANK = re.compile(rb"[\s=]+")
@@ -51,7 +51,7 @@ def read(block: dict[str, Any], api: Api) -> tuple[bytes, str] | str:
         return "[an image that is cut off]"
     if kind not in TAKEN.get(api, _COMMON):
         return f"[an image of the kind {kind}, which this model does not take]"
-    if (size := len(data) * 4 // 3) > MOST.get(api, 5 * MEBI):
+    if (size := len(data) * 4 // 3) > MAX_CHARS.get(api, 5 * MEBI):
         return f"[an image of {size} characters, which is too large for this model]"
     return data, kind
 
@@ -100,15 +100,15 @@ def is_whole(data: bytes, kind: str) -> bool:
     return True
 
 
-def without(message: Message, words: str) -> Message:
+def replace_pictures(message: Message, words: str) -> Message:
     """A message with words in the place of each picture."""
     content = message.get("content")
     if not isinstance(content, list):
         return message
-    return {**message, "content": [in_words(block, words) for block in content]}
+    return {**message, "content": [replace_picture(block, words) for block in content]}
 
 
-def in_words(block: Any, words: str) -> Any:
+def replace_picture(block: Any, words: str) -> Any:
     """A block, or the words in its place if it is a picture. Documents and the like are told in words anyway
     (`history`)."""
     is_picture = isinstance(block, dict) and block.get("type") == "image"

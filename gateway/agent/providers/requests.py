@@ -234,5 +234,5 @@ def _is_refused(key: str, value: Any, refused: frozenset[str], llamacpp: bool) -
     return llamacpp and (key == "pattern" or too_long)
 
 
-def spelled(body: Json) -> bytes:
+def encode_body(body: Json) -> bytes:
     return json.dumps(body).encode()

@@ -42,7 +42,7 @@ from pydantic_ai.usage import RequestUsage
 
 from gateway.agent.providers import pictures
 from gateway.agent.providers.clients import forget_clients, model_of, settings_of
-from gateway.agent.providers.closing import closing
+from gateway.agent.providers.closing import closing_opened
 from gateway.agent.providers.failures import explain
 from gateway.agent.providers.history import result_content, to_models, tool_return
 from gateway.agent.providers.refusals import MAX_REFUSED, refused_tool
@@ -116,7 +116,7 @@ class ModelSource:
                 model_settings=settings,
                 model_request_parameters=self._parameters(tools),
             )
-            async with closing(), request as stream:
+            async with closing_opened(), request as stream:
                 try:
                     async for event in stream:
                         for piece in _pieces(event, answer):
@@ -161,7 +161,7 @@ class ModelSource:
     def _content(self, blocks: list[dict[str, Any]]) -> Any:
         # Which model is asked next is not known; those that take no pictures are most of them alone.
         if not all(model.pictures for model in self._spec.models):
-            blocks = [pictures.in_words(block, pictures.TEXT_ONLY) for block in blocks]
+            blocks = [pictures.replace_picture(block, pictures.TEXT_ONLY) for block in blocks]
         return result_content(blocks, self._spec.models[0].api)
 
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
@@ -170,7 +170,7 @@ class ModelSource:
         if number not in self._prepared:
             past = self._past
             if not model.pictures:
-                past = [pictures.without(message, pictures.TEXT_ONLY) for message in past]
+                past = [pictures.replace_pictures(message, pictures.TEXT_ONLY) for message in past]
             self._prepared[number] = model_of(model), to_models(past, model)
         return self._prepared[number]
 

@@ -1,6 +1,7 @@
 """How requests reach the providers and what they answer comes back: the one place where bytes come in.
 
-A library's client sends through `Speaking`, which knows the model that is asked. The connections below it are shared.
+A library's client sends through `ModelTransport`, which knows the model that is asked. The
+connections below it are shared.
 """
 
 import json
@@ -16,59 +17,59 @@ from pydantic_ai.models import create_async_httpx2_client, get_user_agent
 
 from gateway.agent.providers import ollama, requests
 from gateway.agent.providers.closing import note_response
-from gateway.agent.providers.dialects import Dialect, Garbled
-from gateway.agent.providers.events import Events
-from gateway.agent.providers.requests import spelled
+from gateway.agent.providers.dialects import Dialect, GarbledEvent
+from gateway.agent.providers.events import EventReader
+from gateway.agent.providers.requests import encode_body
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Failure
 from gateway.link.spec import Api, Model, Route, Tls
 
 CONNECT_S = 10.0
-WAYS = 16
+MAX_POOLS = 16
 """Pools of connections that are kept; each provider with a `request` of its own has one."""
-USUAL = Route()
+DEFAULT_ROUTE = Route()
 MAX_RESPONSE = 64 * 1024 * 1024
 """Bytes of one answer over the wire, whatever it is."""
 
 
-class Unread(httpx2.TransportError):
+class NotAnAnswer(httpx2.TransportError):
     """An answer that is none."""
 
 
-def client(model: Model) -> httpx2.AsyncClient:
+def make_client(model: Model) -> httpx2.AsyncClient:
     """For the libraries, whose requests are of this model."""
-    return create_async_httpx2_client(timeout=_usual(), transport=Speaking(model))
+    return create_async_httpx2_client(timeout=_timeout(), transport=ModelTransport(model))
 
 
-def connections(way: Route = USUAL) -> httpx2.AsyncClient:
+def shared_client(way: Route = DEFAULT_ROUTE) -> httpx2.AsyncClient:
     """One for all that are reached so, and the next run finds the connection open. Its keys are in the requests, not in
     it. Raises Failed for certificates that are none.
     """
     return _pool(msgspec.json.encode(way))
 
 
-@lru_cache(WAYS)
+@lru_cache(MAX_POOLS)
 def _pool(spelled_way: bytes) -> httpx2.AsyncClient:
     reached = msgspec.json.decode(spelled_way, type=Route)
-    if reached == USUAL:
+    if reached == DEFAULT_ROUTE:
         try:
-            return create_async_httpx2_client(timeout=_usual())
+            return create_async_httpx2_client(timeout=_timeout())
         except (ImportError, ValueError, httpx2.InvalidURL) as error:
             what = f"a proxy in the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) cannot be used: {error}"
             raise Failed(Failure("config", f"{what}; set it to one of http or https.")) from error
     proxy = None
     if reached.proxy is not None:
-        proxy = httpx2.Proxy(reached.proxy, ssl_context=_context(reached.proxy_tls, "request.proxy.tls"))
-    verify = _context(reached.tls, "request.tls") or True
-    return httpx2.AsyncClient(verify=verify, proxy=proxy, timeout=_usual(), headers={"User-Agent": get_user_agent()})
+        proxy = httpx2.Proxy(reached.proxy, ssl_context=_ssl_context(reached.proxy_tls, "request.proxy.tls"))
+    verify = _ssl_context(reached.tls, "request.tls") or True
+    return httpx2.AsyncClient(verify=verify, proxy=proxy, timeout=_timeout(), headers={"User-Agent": get_user_agent()})
 
 
-def forget() -> None:
+def forget_pools() -> None:
     """The way to the network is another one. What is under way goes on."""
     _pool.cache_clear()
 
 
-def _context(tls: Tls, place: str) -> ssl.SSLContext | None:
+def _ssl_context(tls: Tls, place: str) -> ssl.SSLContext | None:
     if tls == Tls():
         return None
     what = "ca"
@@ -90,11 +91,11 @@ def _context(tls: Tls, place: str) -> ssl.SSLContext | None:
     return context
 
 
-def _usual() -> httpx2.Timeout:
+def _timeout() -> httpx2.Timeout:
     return httpx2.Timeout(600, connect=CONNECT_S)
 
 
-class Speaking(httpx2.AsyncBaseTransport):
+class ModelTransport(httpx2.AsyncBaseTransport):
     def __init__(self, model: Model) -> None:
         self._model = model
 
@@ -103,12 +104,12 @@ class Speaking(httpx2.AsyncBaseTransport):
             request = self._adapt(request, await request.aread())
         if (name := self._model.way.tls.server_name) is not None:
             request.extensions["sni_hostname"] = name
-        response = await connections(self._model.way).send(request, stream=True)
+        response = await shared_client(self._model.way).send(request, stream=True)
         note_response(response)
         streams = response.is_success and request.method == "POST"
         # What is passed on is decoded.
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in _ENCODED]
-        stream = _Mended(response, self._model.api) if streams else _Bounded(response)
+        stream = _MendedEvents(response, self._model.api) if streams else _BoundedBody(response)
         return httpx2.Response(response.status_code, headers=headers, stream=stream, extensions=response.extensions)
 
     def _adapt(self, request: httpx2.Request, written: bytes) -> httpx2.Request:
@@ -122,13 +123,13 @@ class Speaking(httpx2.AsyncBaseTransport):
         headers = [
             (key, value) for key, value in request.headers.multi_items() if key not in ("content-length", "host")
         ]
-        return httpx2.Request("POST", url, headers=headers, content=spelled(body), extensions=request.extensions)
+        return httpx2.Request("POST", url, headers=headers, content=encode_body(body), extensions=request.extensions)
 
 
 _ENCODED = ("content-encoding", "content-length", "transfer-encoding")
 
 
-class _Bounded(httpx2.AsyncByteStream):
+class _BoundedBody(httpx2.AsyncByteStream):
     """A body that breaks off when it has become too large: an endless line would fill the memory."""
 
     def __init__(self, response: httpx2.Response) -> None:
@@ -146,12 +147,12 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-class _Mended(_Bounded):
+class _MendedEvents(_BoundedBody):
     """An answer's body, as its protocol says it."""
 
     def __init__(self, response: httpx2.Response, api: Api) -> None:
         super().__init__(response)
-        self._events = Events()
+        self._events = EventReader()
         self._dialect = Dialect(api)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -165,7 +166,7 @@ class _Mended(_Bounded):
                     yield piece
             for piece in self._dialect.end():
                 yield piece
-        except Garbled as error:
-            raise Unread(str(error)) from None
+        except GarbledEvent as error:
+            raise NotAnAnswer(str(error)) from None
         except httpx2.DecodingError as error:
-            raise Unread(f"its content-encoding is another one than it says: {error}") from None
+            raise NotAnAnswer(f"its content-encoding is another one than it says: {error}") from None

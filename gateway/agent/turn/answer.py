@@ -11,7 +11,7 @@ from gateway.text.unicode import Pieces
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer, thinking included."""
-PER = 1_000_000
+COST_UNIT = 1_000_000
 """Tokens that a model's `cost` is for."""
 
 
@@ -112,11 +112,11 @@ def spell_usage(usage: Usage, cost: dict[str, float]) -> dict[str, Any]:
         "cacheRead": usage.cache_read,
         "cacheWrite": usage.cache_write,
     }
-    dollars = {kind: count * cost.get(kind, 0) / PER for kind, count in tokens.items()}
+    dollars = {kind: count * cost.get(kind, 0) / COST_UNIT for kind, count in tokens.items()}
     return {**tokens, "totalTokens": usage.total, "cost": {**dollars, "total": sum(dollars.values())}}
 
 
-def add(one: Usage, other: Usage) -> Usage:
+def add_usage(one: Usage, other: Usage) -> Usage:
     return Usage(
         one.input + other.input,
         one.output + other.output,

@@ -23,7 +23,7 @@ def error(text: str) -> Result:
     return Result(False, text, [{"type": "text", "text": text}])
 
 
-def of_content(content: Iterable[dict[str, Any]], structured: Any, *, ok: bool) -> Result:
+def from_content(content: Iterable[dict[str, Any]], structured: Any, *, ok: bool) -> Result:
     """Of an MCP result, its blocks in the words of the wire."""
     texts: list[str] = []
     pictures: list[dict[str, Any]] = []

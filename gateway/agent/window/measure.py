@@ -12,11 +12,11 @@ from gateway.link.spec import COMPACTION, Compaction, Message, Model
 if TYPE_CHECKING:
     from gateway.agent.providers.forms import Form
 
-RESERVE = 20_000
+ANSWER_RESERVE = 20_000
 """Tokens of a window that are left free for the answer; of a small one a quarter."""
-LESS = 0.6
+REFUSED_SHARE = 0.6
 """Of what a model has refused, what it is asked with next if it does not say how much it takes."""
-SCALES = (1.0, 4.0)
+REPORTED_SCALES = (1.0, 4.0)
 """How far an estimate is corrected by what a provider has reported of an earlier run, which may have been cut."""
 OWN_SCALES = (0.5, 4.0)
 """By what it has reported in this run."""
@@ -24,7 +24,7 @@ MEASURABLE = 1000
 """Tokens of a request that says something of how text is counted; in a smaller one it is what is around the text."""
 LEAST_ANSWER = 256
 """Tokens."""
-REST_S = 600.0
+SUMMARY_REST_S = 600.0
 """After a summary that failed, in which none is asked for in the same conversation."""
 MAX_KNOWN = 256
 """Models, and conversations, of which something is remembered as long as the agent lives."""
@@ -34,7 +34,7 @@ Value = TypeVar("Value")
 ModelName = tuple[str, str, str | None]
 
 
-class Recent(dict[Key, Value]):
+class RecentEntries(dict[Key, Value]):
     """Forgets the oldest when there are too many."""
 
     def __setitem__(self, key: Key, value: Value) -> None:
@@ -48,11 +48,11 @@ class LearnedLimits:
     """What the agent has learned of models and conversations."""
 
     def __init__(self) -> None:
-        self.windows: dict[ModelName, int] = Recent()
+        self.windows: dict[ModelName, int] = RecentEntries()
         """As they said in a refusal."""
-        self._failed: dict[str, float] = Recent()
+        self._failed: dict[str, float] = RecentEntries()
         """Conversations whose summary has failed, and when."""
-        self._forms: dict[tuple[str, ModelName], Form] = Recent()
+        self._forms: dict[tuple[str, ModelName], Form] = RecentEntries()
         """In which form a model has taken the past of a conversation that it had refused."""
 
     def learn(self, model: Model, window: int) -> None:
@@ -68,14 +68,14 @@ class LearnedLimits:
         self._forms[conversation, _name(model)] = form
 
     def rests(self, conversation: str) -> bool:
-        return monotonic() - self._failed.get(conversation, float("-inf")) < REST_S
+        return monotonic() - self._failed.get(conversation, float("-inf")) < SUMMARY_REST_S
 
 
-known = LearnedLimits()
+learned = LearnedLimits()
 
 
 def reserve(limit: int) -> int:
-    return min(RESERVE, limit // 4)
+    return min(ANSWER_RESERVE, limit // 4)
 
 
 class Measure:
@@ -90,12 +90,12 @@ class Measure:
     def limit(self, model: Model) -> int | None:
         """Tokens of a whole request; None if nobody has said."""
         name = _name(model)
-        bounds = (self._limits.get(name), known.windows.get(name), model.context_window, self._how.window)
+        bounds = (self._limits.get(name), learned.windows.get(name), model.context_window, self._how.window)
         return min((bound for bound in bounds if bound), default=None)
 
     def most(self, model: Model, asked: int) -> int | None:
         """Tokens that an answer may have: what is configured as that is often the whole window."""
-        limit = known.windows.get(_name(model)) or model.context_window or self._limits.get(_name(model))
+        limit = learned.windows.get(_name(model)) or model.context_window or self._limits.get(_name(model))
         if model.max_tokens is None or limit is None or asked + model.max_tokens <= limit:
             return model.max_tokens
         return max(limit - int(asked * 1.1), reserve(limit) // 2, LEAST_ANSWER)
@@ -104,7 +104,7 @@ class Measure:
         """How much more a request takes than is estimated."""
         name = _name(model)
         if name not in self._scales:
-            self._scales[name] = _reported(model, history, overhead)
+            self._scales[name] = _reported_scale(model, history, overhead)
         return self._scales[name]
 
     def note(self, answer: Answer, asked: int) -> None:
@@ -116,14 +116,14 @@ class Measure:
     def refuse(self, model: Model, asked: int, said: str) -> None:
         """It has refused so many tokens, in these words: next time it gets less."""
         name, (limit, size) = _name(model), sizes(said)
-        if limit is not None and limit != known.windows.get(name):
-            known.learn(model, limit)
+        if limit is not None and limit != learned.windows.get(name):
+            learned.learn(model, limit)
             if size is not None and size >= limit:
                 self._correct(model, size / asked)
                 return
             if asked > limit:
                 return
-        self._limits[name] = max(int(min(asked, self._limits.get(name, asked)) * LESS), 1)
+        self._limits[name] = max(int(min(asked, self._limits.get(name, asked)) * REFUSED_SHARE), 1)
 
     def forget(self) -> None:
         """The conversation is another one now."""
@@ -134,13 +134,13 @@ class Measure:
         self._scales[name] = min(max(factor * self._scales.get(name, 1.0), least), most)
 
 
-def _reported(model: Model, history: Sequence[Message], overhead: int) -> float:
+def _reported_scale(model: Model, history: Sequence[Message], overhead: int) -> float:
     """By what the model's last answer says of its own request, unless that was before a summary."""
-    least, most = SCALES
+    least, most = REPORTED_SCALES
     begun = next((each.get("timestamp") or 0 for each in history if each.get("role") == COMPACTION), -1)
     for number in range(len(history) - 1, -1, -1):
         message = history[number]
-        asked = tokens.measured(message)
+        asked = tokens.reported(message)
         if asked < MEASURABLE or message.get("model") != model.id or message.get("provider") != model.provider:
             continue
         if (message.get("timestamp") or 0) <= begun:

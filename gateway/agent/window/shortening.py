@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gateway.agent.providers.pictures import OLD, in_words
+from gateway.agent.providers.pictures import OLD, replace_picture
 from gateway.agent.window import tokens
 from gateway.link.spec import COMPACTION, Message
 
@@ -11,13 +11,13 @@ OLD_RESULT = 2000
 """Characters that are left of an old result of a tool."""
 LEAST_RESULT = 200
 """Characters that are left of a result, however little room there is."""
-NOTE = 100
+NOTE_LENGTH = 100
 """Characters of what says that something is left out; less is not worth it."""
 
 
 def cut_text(text: str, most: int) -> str:
     """Its beginning and its end, and between them how much is missing; about `most` characters."""
-    if len(text) <= most + NOTE:
+    if len(text) <= most + NOTE_LENGTH:
         return text
     tail = most // 4
     note = f"\n[… {len(text) - most} characters are left out here, because the conversation is long …]\n"
@@ -33,7 +33,7 @@ def cut_blocks(blocks: Iterable[dict[str, Any]], most: int, *, pictures: bool) -
             most -= len(text)
             found.append({**block, "text": text})
         else:
-            found.append(block if pictures else in_words(block, OLD))
+            found.append(block if pictures else replace_picture(block, OLD))
     return found
 
 
@@ -57,17 +57,17 @@ def is_summary(message: Message) -> bool:
     return message.get("role") == COMPACTION or message.get("summary") is True
 
 
-def turns(messages: Sequence[Message]) -> list[int]:
+def turn_starts(messages: Sequence[Message]) -> list[int]:
     """Where a turn begins: with what the user says. Calls and their results are never divided there."""
     return [number for number, each in enumerate(messages) if number and each.get("role") == "user"]
 
 
-def recent(messages: Sequence[Message], keep_tokens: float, keep_turns: int = 0, room: float = 0) -> int:
+def recent_start(messages: Sequence[Message], keep_tokens: float, keep_turns: int = 0, room: float = 0) -> int:
     """Where the last turns begin that are kept: as many as have `keep_tokens` together, but if there is `room` for
     them at least `keep_turns`. The length of the messages if not even the last turn is kept."""
     chosen = end = len(messages)
     size = 0
-    for kept, begin in enumerate([*reversed(turns(messages)), 0]):
+    for kept, begin in enumerate([*reversed(turn_starts(messages)), 0]):
         if begin == 0 and messages and is_summary(messages[0]):
             break  # it is no turn
         size += tokens.of_messages(messages[begin:end])
@@ -77,7 +77,7 @@ def recent(messages: Sequence[Message], keep_tokens: float, keep_turns: int = 0,
     return chosen
 
 
-def share(sizes: Iterable[int], room: int) -> int:
+def shared_bound(sizes: Iterable[int], room: int) -> int:
     """The bound on each by which all of them have room together: small ones stay whole, large ones are cut alike."""
     left = sorted(sizes)
     largest = left[-1] if left else 0

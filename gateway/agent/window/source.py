@@ -16,39 +16,39 @@ from typing import Any
 from msgspec.structs import replace
 from pydantic_ai.exceptions import UserError
 
-from gateway.agent.providers.forms import LEFT_OUT, Form, as_it_was, plainer
+from gateway.agent.providers.forms import OMITTED, Form, next_form, unchanged
 from gateway.agent.providers.source import ModelSource, Note, Offered, forget_clients
 from gateway.agent.turn.answer import Answer, ToolCall, spell_usage
 from gateway.agent.turn.failed import Failed, Secrets
 from gateway.agent.window import tokens
-from gateway.agent.window.measure import Measure, known, reserve
-from gateway.agent.window.shortening import LEAST_RESULT, cut_blocks, cut_results, recent, share
+from gateway.agent.window.measure import Measure, learned, reserve
+from gateway.agent.window.shortening import LEAST_RESULT, cut_blocks, cut_results, recent_start, shared_bound
 from gateway.agent.window.summary import Summarizer
 from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
 from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spoken
 
-__all__ = ["WindowedSource", "forget_clients", "make"]
+__all__ = ["WindowedSource", "forget_clients", "make_source"]
 
 log = logging.getLogger("agent.window")
 
-RECENT = 0.6
+RECENT_SHARE = 0.6
 """Of what is free, the most for what was said last when the rest is summed up."""
-PAST = 0.25
+PAST_SHARE = 0.25
 """Of what is free, the least for the past before the results of this run are cut."""
-SUMMARY = 0.5
+SUMMARY_SHARE = 0.5
 """Of a run's time, the most for a summary in it: what is left is for the answer that somebody waits for."""
-MAX_TRIES = 8
+MAX_REFUSALS = 8
 """With less and less."""
-REFUSED = (400, 415, 422)
+REFUSED_STATUSES = (400, 415, 422)
 """What a provider answers to what it does not take. It seldom says which part it is, and a past never changes by
 itself: so it is asked again with less of it."""
-TOO_LARGE = 413
+TOO_LARGE_STATUS = 413
 
 Overhead = Callable[[Model], int]
 Piece = Text | Thinking | Waiting | Said
 
 
-def make(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> "WindowedSource":
+def make_source(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> "WindowedSource":
     how = spec.compaction or Compaction()
     if how.only:
         spec = replace(spec, models=how.models)
@@ -62,7 +62,7 @@ def make(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note
     )
 
 
-class _Result:
+class _OwnResult:
     """Of a call in this run."""
 
     def __init__(self, call: ToolCall, blocks: list[dict[str, Any]], ok: bool) -> None:
@@ -89,10 +89,10 @@ class WindowedSource:
         self._ids = list(spec.ids)
         self._prompt = tokens.of_message(spec.prompt)
         self._answers = 0
-        self._results: list[_Result] = []
+        self._results: list[_OwnResult] = []
         self._told = self._history
         self._measure = Measure(self._how)
-        self._form: Form = as_it_was
+        self._form: Form = unchanged
         self._summed_up = False
         self._name = spec.conversation or spec.session
         """By which it is known to this agent; one that has no next run has a session of its own."""
@@ -100,7 +100,7 @@ class WindowedSource:
     async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
         model, refused = answer.model, 0
         self._overhead = self._overhead_of(model)
-        self._form = known.form(self._name, model) or as_it_was
+        self._form = learned.form(self._name, model) or unchanged
         while True:
             async for said in self._fit(model, hard=refused > 0):
                 yield said
@@ -120,18 +120,18 @@ class WindowedSource:
                 refused += 1
                 if error.failure.kind != "context":
                     raise
-                if refused > MAX_TRIES or not self._narrow(model, asked, error.failure.message):
+                if refused > MAX_REFUSALS or not self._narrow(model, asked, error.failure.message):
                     raise Failed(self._hopeless(model, error.failure)) from error
                 log.info("%s/%s refuses about %d tokens: asked again with less", model.provider, model.id, asked)
             else:
-                if self._form is not as_it_was:
-                    known.takes(self._name, model, self._form)
+                if self._form is not unchanged:
+                    learned.takes(self._name, model, self._form)
                 self._measure.note(answer, asked)
                 self._answers += tokens.of_message(answer.message())
                 return
 
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
-        self._results.append(_Result(call, blocks, ok))
+        self._results.append(_OwnResult(call, blocks, ok))
         self._models.add_result(call, blocks, ok=ok)
 
     async def sum_up(self, model: Model) -> AsyncGenerator[Piece, None]:
@@ -139,7 +139,7 @@ class WindowedSource:
         size = self._size(self._history, model)
         limit = self._measure.limit(model) or size
         free, half = self._free(limit, model), tokens.of_messages(self._history) / 2
-        split = recent(self._history, min(self._how.keep_tokens, RECENT * free, half))
+        split = recent_start(self._history, min(self._how.keep_tokens, RECENT_SHARE * free, half))
         if not any(each.get("role") != COMPACTION for each in self._history[:split]):
             return
         async for said in self._sum_up(model, split, size, forced=True):
@@ -157,10 +157,12 @@ class WindowedSource:
         target = limit - reserve(limit)
         if self._size(self._told, model) <= target:
             return
-        if self._fits(model, target, recent(self._history, 0, self._how.keep_turns, float("inf"))):
+        if self._fits(model, target, recent_start(self._history, 0, self._how.keep_turns, float("inf"))):
             return
         free = self._free(limit, model)
-        split = recent(self._history, min(self._how.keep_tokens, RECENT * free), self._how.keep_turns, RECENT * free)
+        split = recent_start(
+            self._history, min(self._how.keep_tokens, RECENT_SHARE * free), self._how.keep_turns, RECENT_SHARE * free
+        )
         if self._may_sum_up(split):
             async for said in self._sum_up(model, split, self._size(self._history, model)):
                 yield said
@@ -178,14 +180,14 @@ class WindowedSource:
         """Older turns, then what is too long of the results of this run."""
         free = target - self._overhead - self._prompt - self._answers
         own = sum(result.size for result in self._results)
-        past = max(free - own, min(PAST * free, tokens.of_messages(self._told)))
+        past = max(free - own, min(PAST_SHARE * free, tokens.of_messages(self._told)))
         summary = self._told[:1] if self._told and self._told[0].get("role") == COMPACTION else []
         rest = past - tokens.of_messages(summary)
-        kept = self._told[recent(self._told, rest) :] if rest > 0 else []
+        kept = self._told[recent_start(self._told, rest) :] if rest > 0 else []
         self._told = [*summary, *kept] if past > tokens.of_messages(summary) else []
         room = free - tokens.of_messages(self._told)
         if own > room:
-            self._cut_own(share((result.size for result in self._results), max(int(room), 0)))
+            self._cut_own(shared_bound((result.size for result in self._results), max(int(room), 0)))
 
     def _cut_own(self, most: int | None) -> None:
         """Tell at most so many tokens of each result of this run."""
@@ -201,7 +203,7 @@ class WindowedSource:
     # -- summing up ------------------------------------------------------------------------------------------------
 
     def _may_sum_up(self, split: int) -> bool:
-        if self._summed_up or self._spec.compaction is None or known.rests(self._name):
+        if self._summed_up or self._spec.compaction is None or learned.rests(self._name):
             return False
         return split < len(self._ids) and any(each.get("role") != COMPACTION for each in self._history[:split])
 
@@ -211,15 +213,15 @@ class WindowedSource:
         """Put a summary in the place of what is before `split`. What fails is only told, unless it is `forced`."""
         self._summed_up = True
         log.info("the conversation %s takes about %d tokens: it is summed up", self._spec.session, before)
-        yield Waiting(0, Failure("context", "Older messages are summed up, to make room.", retryable=True))
-        seconds = None if forced else SUMMARY * self._spec.bounds.timeout_ms / 1000
+        yield Waiting(0, Failure("context", "Older messages are summed up, to make_source room.", retryable=True))
+        seconds = None if forced else SUMMARY_SHARE * self._spec.bounds.timeout_ms / 1000
         try:
             async with asyncio.timeout(seconds):
                 text = await self._summarizer.write(self._history[:split], model, self._measure.limit(model))
         except (Failed, TimeoutError) as error:
             if forced:
                 raise
-            known.fail(self._name)
+            learned.fail(self._name)
             reason = error.failure.message if isinstance(error, Failed) else f"it took longer than {seconds:g} s."
             why = f"Older messages could not be summed up, and are left out for now: {reason}"
             log.warning("%s: %s", self._spec.session, why)
@@ -278,13 +280,17 @@ class WindowedSource:
         """The form in which the past may be taken that was refused, or that could not even be told."""
         failure = error.failure
         odd = failure.kind == "internal" or isinstance(error.__cause__, UserError)
-        if odd or failure.status == TOO_LARGE or (failure.kind == "provider" and failure.status in REFUSED):
-            return plainer(self._form, self._told)
+        if (
+            odd
+            or failure.status == TOO_LARGE_STATUS
+            or (failure.kind == "provider" and failure.status in REFUSED_STATUSES)
+        ):
+            return next_form(self._form, self._told)
         return None
 
     def _leave_out_kinds(self, form: Form, model: Model, failure: Failure) -> Waiting:
         self._form = form
-        why = f"{model.provider} refuses this conversation: it is asked again without {LEFT_OUT[form]}"
+        why = f"{model.provider} refuses this conversation: it is asked again without {OMITTED[form]}"
         log.warning("%s: %s. %s", self._spec.session, why, failure.message)
         return Waiting(0, Failure("provider", f"{why}. {failure.message}", retryable=True, status=failure.status))
 

@@ -44,7 +44,7 @@ def chars(tokens: float) -> int:
     return max(int(tokens * OTHER_BYTES), 0)
 
 
-def measured(message: Message) -> int:
+def reported(message: Message) -> int:
     """What a provider has said of an answer: tokens of all that was asked. 0 without it."""
     usage = message.get("usage")
     if message.get("role") != "assistant" or not isinstance(usage, dict):

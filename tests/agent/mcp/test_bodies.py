@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from gateway.agent.mcp import bodies
-from gateway.agent.mcp.bodies import mend
+from gateway.agent.mcp.bodies import mend_body
 
 EVENTS = [r'data: {"x":"\ud83d"}', r'data: {"x":"\ud83d\ude00 \\ud83d \ude00"}', ""]
 
@@ -18,7 +18,7 @@ def through(chunks: list[bytes], **headers: str) -> list[bytes]:
                 yield chunk
 
         transport = httpx2.MockTransport(lambda request: httpx2.Response(200, headers=headers, content=body()))
-        client = httpx2.AsyncClient(transport=transport, event_hooks={"response": [mend]})
+        client = httpx2.AsyncClient(transport=transport, event_hooks={"response": [mend_body]})
         async with client, client.stream("GET", "http://x") as response:
             return [chunk async for chunk in response.aiter_raw() if chunk]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gateway.agent.mcp import idle as module
-from gateway.agent.mcp.idle import MAX_TOLD, IdleServers
+from gateway.agent.mcp.idle import MAX_SENTENCES, IdleServers
 
 
 class Closing:
@@ -54,7 +54,7 @@ def test_another_one_takes_its_place() -> None:
 
 
 def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KEPT", 2)
+    monkeypatch.setattr(module, "MAX_IDLE", 2)
 
     async def scene(behind: IdleServers) -> None:
         servers = [Closing() for _ in range(3)]
@@ -106,8 +106,8 @@ def test_a_sentence_is_new_once_in_a_conversation() -> None:
 
 def test_what_was_said_is_known_up_to_a_bound() -> None:
     behind = IdleServers()
-    for number in range(MAX_TOLD):
+    for number in range(MAX_SENTENCES):
         behind.is_new("c", str(number))
     assert not behind.is_new("c", "0")
     behind.is_new("c", "one more")
-    assert behind.is_new("c", "0") and not behind.is_new("c", str(MAX_TOLD - 1))
+    assert behind.is_new("c", "0") and not behind.is_new("c", str(MAX_SENTENCES - 1))

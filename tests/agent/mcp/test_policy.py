@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.mcp.policy import forbidding, idle_patterns, passes_filter
+from gateway.agent.mcp.policy import forbidding, passes_filter, unmatched_patterns
 from gateway.link.spec import Server, ToolRule
 
 TOOLS = ["query", "admin_drop", "Query"]
@@ -31,7 +31,7 @@ def test_a_filter_speaks_of_the_servers_own_names(include: list[str], exclude: l
 
 def test_an_include_that_matches_nothing_is_found() -> None:
     server = Server("db", include=["query", "db__query", "read_*"])
-    assert idle_patterns(server, TOOLS) == ["db__query", "read_*"]
+    assert unmatched_patterns(server, TOOLS) == ["db__query", "read_*"]
 
 
 def test_deny_wins_and_each_layer_counts() -> None:

@@ -8,7 +8,7 @@ from mcp.client import session as sdk
 
 from gateway.agent.mcp import server as module
 from gateway.agent.mcp.explanations import Explained
-from gateway.agent.mcp.server import Running
+from gateway.agent.mcp.server import McpServer
 from gateway.link.spec import Server
 from tests.fakes.mcp_server import Unstarted, put_inside
 
@@ -23,7 +23,7 @@ def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         for count in (3, 4):
             put_inside(monkeypatch, db=Unstarted([f"t{number}" for number in range(count)]))
-            running = Running(Server("db", command="x"), None)
+            running = McpServer(Server("db", command="x"), None)
             running.start()
             assert len(await running.listed) == 3
             task = running.close()
@@ -41,7 +41,7 @@ def test_one_that_does_not_answer_what_it_does_not_know_starts_soon(monkeypatch:
         inside = Unstarted()
         inside.mute.add("server/discover")
         put_inside(monkeypatch, db=inside)
-        running = Running(Server("db", command="x"), None)
+        running = McpServer(Server("db", command="x"), None)
         running.start()
         assert len(await asyncio.wait_for(running.listed, 5)) == 2
         task = running.close()
@@ -56,7 +56,7 @@ def test_who_waits_goes_on_though_its_end_takes_time(monkeypatch: pytest.MonkeyP
         inside = Unstarted()
         inside.slow = True
         put_inside(monkeypatch, db=inside)
-        running = Running(Server("db", command="x", connect_ms=20), None)
+        running = McpServer(Server("db", command="x", connect_ms=20), None)
         running.start()
         with pytest.raises(Explained, match="did not start in 0.02 s"):
             await running.listed
@@ -70,7 +70,7 @@ def test_who_waits_goes_on_though_its_end_takes_time(monkeypatch: pytest.MonkeyP
 def test_after_its_end_a_call_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         put_inside(monkeypatch, db=Unstarted())
-        running = Running(Server("db", command="x"), None)
+        running = McpServer(Server("db", command="x"), None)
         running.start()
         await running.listed
         task = running.close()

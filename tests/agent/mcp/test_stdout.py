@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent.mcp import stdout
-from gateway.agent.mcp.stdout import FRAMED, MAX_LOGGED, MAX_SHOWN, Stdout, Unspeakable
+from gateway.agent.mcp.stdout import FRAMED, MAX_LOGGED, MAX_SHOWN, NotMcp, Stdout
 from gateway.text import lines
 
 ONE = b'{"jsonrpc":"2.0","method":"one"}'
@@ -73,7 +73,7 @@ def test_at_the_bound_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_headers_before_a_message_are_named() -> None:
-    with pytest.raises(Unspeakable, match="Content-Length headers"):
+    with pytest.raises(NotMcp, match="Content-Length headers"):
         heard(b"Content-Length: 31\r\n\r\n", ONE)
     assert FRAMED.endswith("one line of JSON for each message")
     assert heard(ONE + b"\nContent-Length: 31\r\n") == plain(ONE), "who has spoken well may write that to its log"
@@ -83,7 +83,7 @@ def test_a_line_that_is_too_long_is_passed_over_and_a_message_that_is_ends_it(mo
     monkeypatch.setattr(stdout, "MAX_LINE", 100)
     assert heard(b"x" * 60, b"x" * 60, b"x" * 1000 + b"\n" + ONE + b"\n") == plain(ONE)
     assert heard(b" " * 67 + ONE + b"\n") == plain(ONE)
-    with pytest.raises(Unspeakable, match="a message of more than 100 bytes"):
+    with pytest.raises(NotMcp, match="a message of more than 100 bytes"):
         heard(b'{"jsonrpc":"2.0","id":1,"result":"' + b"x" * 100)
     reading = lines.Lines(10, skip=True)
     assert reading.feed(b"x" * 11 + b"\nabc\n") == [b"", b"abc"][1:] and reading.skipped == [b"x" * 11]
@@ -109,5 +109,5 @@ def test_it_does_not_matter_how_the_bytes_are_cut(parts: list[bytes], data: st.D
 def test_nothing_that_is_written_can_break_it(noise: bytes, message: bytes) -> None:
     try:
         heard(noise + message + noise + b"\n")
-    except Unspeakable:
+    except NotMcp:
         pass

@@ -7,7 +7,7 @@ import anyio
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
 
-from gateway.agent.mcp.tool_lists import Mended
+from gateway.agent.mcp.tool_lists import MendedStream
 
 
 def listing(*tools: Any) -> SessionMessage:
@@ -21,7 +21,7 @@ def test_whichever_way_it_is_read_and_what_is_an_error_stays_one() -> None:
         for message in (listing({"name": "a"}), listing({"name": "b"}), wrong):
             await sent.send(message)
         sent.close()
-        async with Mended(received) as stream:
+        async with MendedStream(received) as stream:
             first = await stream.receive()
             assert isinstance(first, SessionMessage) and isinstance(first.message, JSONRPCResponse)
             assert first.message.result["tools"][0]["inputSchema"] == {"type": "object", "properties": {}}

@@ -233,7 +233,7 @@ def test_a_server_that_has_ended_meanwhile_is_started_anew() -> None:
 
 
 def test_a_server_that_does_not_list_its_tools_again_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0.05)
+    monkeypatch.setattr(module, "REFRESH_S", 0.05)
 
     async def test() -> None:
         async with left() as behind:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import httpx2
 import pytest
 
-from gateway.agent.providers.closing import closing, note_response
+from gateway.agent.providers.closing import closing_opened, note_response
 
 Heard = list[str]
 
@@ -37,7 +37,7 @@ def play(scene: Callable[[Heard], Awaitable[None]]) -> Heard:
 
 def test_generators_are_closed_in_their_middle_the_outer_ones_first() -> None:
     async def scene(heard: Heard) -> None:
-        async with closing():
+        async with closing_opened():
             left = doubled(heard)
             assert await anext(left) == 2
         assert heard == ["outer closed", "inner closed"]
@@ -50,7 +50,7 @@ def test_after_an_error_too_which_goes_on(error: type[BaseException]) -> None:
     async def scene(heard: Heard) -> None:
         left = numbers("it", heard)
         with pytest.raises(error):
-            async with closing():
+            async with closing_opened():
                 await anext(left)
                 raise error
         assert heard == ["it closed"]
@@ -65,7 +65,7 @@ def test_what_another_task_has_begun_is_its_own() -> None:
         async def begin() -> None:
             await anext(theirs)
 
-        async with closing():
+        async with closing_opened():
             await asyncio.create_task(begin())
         assert heard == [] and await anext(theirs) == 2
         await theirs.aclose()
@@ -77,7 +77,7 @@ def test_what_began_before_or_has_ended_is_let_be() -> None:
     async def scene(heard: Heard) -> None:
         before = numbers("before", heard)
         await anext(before)
-        async with closing():
+        async with closing_opened():
             assert [number async for number in numbers("whole", heard)] == [1, 2]
             assert await anext(before) == 2
         assert heard == ["whole closed"]
@@ -95,7 +95,7 @@ def test_one_that_does_not_end_does_not_keep_the_others_from_it() -> None:
 
     async def scene(heard: Heard) -> None:
         first, second = stubborn(), numbers("second", heard)
-        async with closing():
+        async with closing_opened():
             await anext(first)
             await anext(second)
         assert heard == ["second closed"]
@@ -108,7 +108,7 @@ def test_the_event_loop_hears_of_generators_all_the_same() -> None:
     kept = []
 
     async def scene(heard: Heard) -> None:
-        async with closing():
+        async with closing_opened():
             pass
         kept.append(numbers("it", heard))
         await anext(kept[0])
@@ -119,7 +119,7 @@ def test_the_event_loop_hears_of_generators_all_the_same() -> None:
 def test_responses_are_closed() -> None:
     async def scene(heard: Heard) -> None:
         response = httpx2.Response(200, stream=_Body())
-        async with closing():
+        async with closing_opened():
             note_response(response)
         assert response.is_closed
 

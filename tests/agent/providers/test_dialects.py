@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.providers.dialects import Dialect, Garbled
-from gateway.agent.providers.events import DONE, Events, ServerEvent
+from gateway.agent.providers.dialects import Dialect, GarbledEvent
+from gateway.agent.providers.events import DONE, EventReader, ServerEvent
 from gateway.link.spec import Api
 from tests.agent import apis
 from tests.agent.script import Call, Script
@@ -32,7 +32,7 @@ def mend(api: Api, *events: object, names: str = "") -> list[Any]:
 
 
 def events_of(body: bytes) -> list[ServerEvent]:
-    events = Events()
+    events = EventReader()
     return [*events.feed(body), *events.end()]
 
 
@@ -163,7 +163,7 @@ def test_an_answer_in_one_piece_becomes_a_stream(api: Api) -> None:
 
 @pytest.mark.parametrize("event", [b"{no json", b"[1", b"[" * 100_000, {"type": "message", "content": [1]}])
 def test_what_is_garbled_is_no_answer(event: object) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises(GarbledEvent):
         mend("anthropic-messages", event)
 
 
@@ -188,5 +188,5 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 def test_whatever_is_streamed_is_mended_or_garbled(api: Api, events: list[Any]) -> None:
     try:
         mend(api, *events)
-    except Garbled:
+    except GarbledEvent:
         pass

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.providers.events import DONE, Events, ServerEvent
+from gateway.agent.providers.events import DONE, EventReader, ServerEvent
 
 A, B = ServerEvent("", b'{"a":1}'), ServerEvent("", b'{"b":2}')
 
 
 def read(*pieces: bytes) -> list[ServerEvent]:
-    events = Events()
+    events = EventReader()
     return [event for piece in pieces for event in events.feed(piece)] + list(events.end())
 
 
@@ -81,8 +81,8 @@ def test_what_is_written_as_events_is_read_as_written(documents: list[dict[str, 
 
 
 def test_events_come_before_the_body_ends() -> None:
-    events = Events()
+    events = EventReader()
     assert list(events.feed(b'data: {"a":1}\n')) == []
     assert list(events.feed(b"\n")) == [A]
-    documents = Events()
+    documents = EventReader()
     assert list(documents.feed(b'{"a":1}\n{"b"')) == [A]

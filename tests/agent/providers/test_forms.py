@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.agent.providers.forms import FORMS, as_it_was, in_words, plainer, without_pictures
+from gateway.agent.providers.forms import FORMS, as_text, next_form, unchanged, without_pictures
 from gateway.agent.providers.pictures import REFUSED
 from gateway.link.spec import Message
 
@@ -27,19 +27,19 @@ TALK = [
 
 
 def test_each_form_leaves_more_out() -> None:
-    assert as_it_was(TALK) == TALK
+    assert unchanged(TALK) == TALK
     plain = without_pictures(TALK)
     assert plain[0] == TALK[0] and plain[1]["content"] == [text("see"), text(REFUSED)] and plain[2] == TALK[2]
-    words = in_words(TALK)
+    words = as_text(TALK)
     assert words[2]["content"] == [text("ok"), text('[called look with {"at": "it"}]')]
     assert (words[3]["role"], words[3]["content"]) == ("user", f"[result of look]\nseen\n{REFUSED}")
 
 
 def test_the_next_form_is_one_that_changes_something() -> None:
-    assert plainer(as_it_was, TALK) is without_pictures
-    assert plainer(without_pictures, TALK) is in_words and plainer(in_words, TALK) is None
-    assert plainer(as_it_was, [said("assistant", CALL)]) is in_words
+    assert next_form(unchanged, TALK) is without_pictures
+    assert next_form(without_pictures, TALK) is as_text and next_form(as_text, TALK) is None
+    assert next_form(unchanged, [said("assistant", CALL)]) is as_text
     document = said("user", text("see"), {"type": "document", "data": "AAAA"})
-    assert plainer(as_it_was, [document]) is None, "it is told in words as it is"
-    assert plainer(as_it_was, TALK[:1]) is None and plainer(as_it_was, []) is None
-    assert FORMS[0] is as_it_was
+    assert next_form(unchanged, [document]) is None, "it is told in words as it is"
+    assert next_form(unchanged, TALK[:1]) is None and next_form(unchanged, []) is None
+    assert FORMS[0] is unchanged

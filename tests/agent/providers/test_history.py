@@ -19,7 +19,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from gateway.agent.providers.history import BEGINNING, NOTHING, result_content, to_models, user_content
+from gateway.agent.providers.history import BEGINNING, NO_TEXT, result_content, to_models, user_content
 from gateway.agent.providers.pictures import MAX_PICTURES, OLD, UNREADABLE
 from gateway.agent.turn.results import NO_RESULT
 from gateway.link.spec import Message, Model
@@ -184,8 +184,8 @@ def test_an_id_that_comes_twice_becomes_another_and_mistrals_have_nine_letters()
 @pytest.mark.parametrize("empty", ["", " \n", [], [{"type": "text", "text": " "}], None, 7])
 def test_a_message_without_words_says_so(empty: Any) -> None:
     (request,) = to_models([{"role": "user", "content": empty}], CLAUDE)
-    assert [part.content for part in request.parts if isinstance(part, UserPromptPart)] == [NOTHING]
-    assert result_content([{"type": "text", "text": ""}]) == NOTHING
+    assert [part.content for part in request.parts if isinstance(part, UserPromptPart)] == [NO_TEXT]
+    assert result_content([{"type": "text", "text": ""}]) == NO_TEXT
 
 
 def test_a_summary_is_told_apart_from_what_the_user_says_next() -> None:

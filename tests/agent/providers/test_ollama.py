@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from gateway.agent.providers.ollama import Chat, request
+from gateway.agent.providers.ollama import OllamaChat, request
 from gateway.link.spec import Model
 
 MODEL = Model("ollama", "qwen3:8b", "ollama", "http://h:11434", params={"num_ctx": 32768}, reasoning=True)
@@ -67,7 +67,7 @@ def test_arguments_that_are_no_object_are_none() -> None:
 
 
 def told(*lines: dict[str, Any]) -> list[dict[str, Any]]:
-    chat = Chat()
+    chat = OllamaChat()
     return [chunk for line in lines for chunk in chat.take({"model": "m", **line})]
 
 

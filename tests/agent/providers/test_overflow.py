@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.agent.providers.overflow import LEAST, STATUSES, Sizes, is_overflow, sizes
+from gateway.agent.providers.overflow import MIN_WINDOW, STATUSES, Sizes, is_overflow, sizes
 
 SAID = [
     # OpenAI, chat completions and responses
@@ -157,11 +157,11 @@ def test_what_is_no_overflow(said: str, status: int) -> None:
 
 
 def test_a_window_that_nobody_has_is_not_believed() -> None:
-    assert sizes(f"maximum context length is {LEAST} tokens").limit == LEAST
-    assert sizes(f"maximum context length is {LEAST - 1} tokens").limit is None
+    assert sizes(f"maximum context length is {MIN_WINDOW} tokens").limit == MIN_WINDOW
+    assert sizes(f"maximum context length is {MIN_WINDOW - 1} tokens").limit is None
 
 
 @given(st.text(max_size=300))
 def test_any_words_are_judged(said: str) -> None:
     is_overflow(said, 400)
-    assert all(size is None or size >= LEAST for size in sizes(said))
+    assert all(size is None or size >= MIN_WINDOW for size in sizes(said))

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent.providers import pictures
-from gateway.agent.providers.pictures import MOST, TEXT_ONLY, UNREADABLE, decode, is_whole, kind_of, read, without
+from gateway.agent.providers.pictures import (
+    MAX_CHARS,
+    TEXT_ONLY,
+    UNREADABLE,
+    decode,
+    is_whole,
+    kind_of,
+    read,
+    replace_pictures,
+)
 from gateway.link.spec import Api
 
 PNG = b"\x89PNG\r\n\x1a\n....IEND\xaeB`\x82"
@@ -55,9 +64,9 @@ def test_a_kind_that_only_some_take() -> None:
     assert "image/bmp" in str(read(block(b"BM...."), "openai-responses"))
 
 
-@pytest.mark.parametrize("api", MOST)
+@pytest.mark.parametrize("api", MAX_CHARS)
 def test_the_size_that_is_taken(api: Api) -> None:
-    fits = PNG + b"\0" * (MOST[api] * 3 // 4 - len(PNG))
+    fits = PNG + b"\0" * (MAX_CHARS[api] * 3 // 4 - len(PNG))
     assert read(block(fits), api) == (fits, "image/png")
     assert "too large" in str(read(block(fits + b"\0" * 4), api))
 
@@ -80,7 +89,7 @@ def test_any_bytes_are_of_a_kind_or_none(data: bytes) -> None:
 
 def test_words_in_the_place_of_a_picture() -> None:
     said = {"type": "text", "text": "what is it?"}
-    told = without({"role": "user", "content": [said, block(PNG), 5]}, TEXT_ONLY)
+    told = replace_pictures({"role": "user", "content": [said, block(PNG), 5]}, TEXT_ONLY)
     assert told == {"role": "user", "content": [said, {"type": "text", "text": TEXT_ONLY}, 5]}
     for content in ("text", [said], None):
-        assert without({"role": "user", "content": content}, TEXT_ONLY) == {"role": "user", "content": content}
+        assert replace_pictures({"role": "user", "content": content}, TEXT_ONLY) == {"role": "user", "content": content}

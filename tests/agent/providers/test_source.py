@@ -39,7 +39,7 @@ def with_provider(test: Callable[[Provider], Awaitable[None]]) -> None:
     async def run() -> None:
         async with Provider() as provider:
             await test(provider)
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
 
     asyncio.run(asyncio.wait_for(run(), 60))
 

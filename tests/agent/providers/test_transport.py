@@ -34,7 +34,7 @@ def ask(api: Api, *answers: list[bytes]) -> list[Asked]:
         async with Canned(*answers) as provider:
             model = Model("mock", "m1", api, base_url=provider.url + PATHS.get(api, "/v1"), api_key=KEY)
             asked = [await Asked(spec(model, "x"), tools=[TOOL]).ask() for _ in answers]
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
             return asked
 
     return asyncio.run(asyncio.wait_for(asking(), 60))
@@ -116,7 +116,7 @@ def test_bytes_of_any_kind_are_life() -> None:
             model = Model("mock", "m1", "openai-completions", base_url=f"{provider.url}/v1", api_key=KEY)
             asked = await Asked(spec(model, "x", bounds=Bounds(silence_ms=1000))).ask()
             assert asked.text == TEXT
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
 
     asyncio.run(asyncio.wait_for(test(), 60))
 
@@ -146,7 +146,7 @@ def test_ollama_is_asked_in_its_own_protocol_with_its_window() -> None:
             assert asked.answer.usage == Usage(3, 2)
             asked.models.add_result(called, [{"type": "text", "text": "a cat"}], ok=True)
             assert (await asked.ask()).text == "a 😀"
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
             assert [got.path for got in provider.got] == ["/api/chat"] * 2
             body = provider.got[1].body
             assert body["options"]["num_ctx"] == 32768 and body["think"] == "low"
@@ -178,7 +178,7 @@ def test_a_model_that_takes_text_only_gets_no_pictures() -> None:
             model = Model("mock", "m1", "openai-completions", f"{provider.url}/v1", KEY, pictures=False)
             prompt = {"role": "user", "content": [{"type": "text", "text": "what is it?"}, picture]}
             await Asked(Spec("s", "main", prompt, [model], bounds=Bounds(silence_ms=5000))).ask()
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
             said = str(provider.got[0].body["messages"])
             assert TEXT_ONLY in said and "aGFsbG8=" not in said
 
@@ -191,7 +191,7 @@ def test_compat_reaches_the_server() -> None:
             compat = {"maxTokensField": "max_tokens", "supportsUsageInStreaming": False, "supportsTools": False}
             model = Model("mock", "m1", "openai-completions", f"{provider.url}/v1", KEY, max_tokens=200, compat=compat)
             await Asked(spec(model, "x"), tools=[TOOL]).ask()
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
             body = provider.got[0].body
             assert body["max_tokens"] == 200 and not {"max_completion_tokens", "stream_options", "tools"} & set(body)
 
@@ -206,7 +206,7 @@ def test_a_provider_is_reached_through_its_own_proxy() -> None:
             assert (await Asked(spec(model, "x")).ask()).text == TEXT
             assert proxy.got[0].path == "http://provider.invalid/v1/chat/completions"
             assert "proxy-authorization" in proxy.got[0].headers
-            await transport.connections(way).aclose()
+            await transport.shared_client(way).aclose()
 
     asyncio.run(asyncio.wait_for(test(), 60))
 

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.agent.turn import answer
-from gateway.agent.turn.answer import Answer, ToolCall, add, spell_usage
+from gateway.agent.turn.answer import Answer, ToolCall, add_usage, spell_usage
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Usage
 from gateway.link.spec import Model
@@ -65,7 +65,7 @@ def test_a_model_without_prices_costs_nothing() -> None:
 
 
 def test_usages_add_up() -> None:
-    assert add(Usage(1, 2, 3, 4), Usage(10, 20, 30, 40)) == Usage(11, 22, 33, 44)
+    assert add_usage(Usage(1, 2, 3, 4), Usage(10, 20, 30, 40)) == Usage(11, 22, 33, 44)
 
 
 def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,25 +1,25 @@
 from gateway.agent.turn import results
-from gateway.agent.turn.results import MAX_PICTURES, cut, of_content
+from gateway.agent.turn.results import MAX_PICTURES, cut, from_content
 from gateway.link.messages import MAX_TOOL_RESULT
 
 
 def test_texts_are_joined_and_pictures_are_blocks() -> None:
     picture = {"type": "image", "data": "aGk=", "mimeType": "image/jpeg"}
-    result = of_content([{"type": "text", "text": "a"}, picture, {"type": "text", "text": "b"}], None, ok=True)
+    result = from_content([{"type": "text", "text": "a"}, picture, {"type": "text", "text": "b"}], None, ok=True)
     assert result.ok and result.text == "a\nb"
     assert result.blocks == [{"type": "text", "text": "a\nb"}, picture]
 
 
 def test_a_picture_alone_needs_no_text() -> None:
-    assert [block["type"] for block in of_content([{"type": "image", "data": "aGk="}], None, ok=True).blocks] == [
+    assert [block["type"] for block in from_content([{"type": "image", "data": "aGk="}], None, ok=True).blocks] == [
         "image"
     ]
 
 
 def test_pictures_over_the_bound_are_described() -> None:
     full = {"type": "image", "data": "x" * MAX_PICTURES}
-    assert len(of_content([full], None, ok=True).blocks) == 1 and not of_content([full], None, ok=True).text
-    assert of_content([full, {"type": "image", "data": "x"}], None, ok=True).text == (
+    assert len(from_content([full], None, ok=True).blocks) == 1 and not from_content([full], None, ok=True).text
+    assert from_content([full, {"type": "image", "data": "x"}], None, ok=True).text == (
         "[image of 1 characters, which is not passed on]"
     )
 
@@ -31,7 +31,7 @@ def test_what_is_no_text_is_said_in_words() -> None:
         {"type": "resource_link", "name": "c", "uri": "file:///c"},
         {"type": "audio", "data": "xxxx"},
     ]
-    assert of_content(content, None, ok=True).text.split("\n") == [
+    assert from_content(content, None, ok=True).text.split("\n") == [
         "inside",
         "[a file: file:///b]",
         "[a link to c: file:///c]",
@@ -40,12 +40,12 @@ def test_what_is_no_text_is_said_in_words() -> None:
 
 
 def test_a_result_that_is_only_structured_is_written_out() -> None:
-    assert of_content([], {"a": "ü"}, ok=True).text == '{"a": "ü"}'
-    assert of_content([{"type": "text", "text": "words"}], {"a": 1}, ok=True).text == "words"
+    assert from_content([], {"a": "ü"}, ok=True).text == '{"a": "ü"}'
+    assert from_content([{"type": "text", "text": "words"}], {"a": 1}, ok=True).text == "words"
 
 
 def test_nothing_is_a_result_too() -> None:
-    assert of_content([], None, ok=False) == results.Result(False, "", [{"type": "text", "text": ""}])
+    assert from_content([], None, ok=False) == results.Result(False, "", [{"type": "text", "text": ""}])
 
 
 def test_a_result_may_be_as_long_as_the_bound() -> None:

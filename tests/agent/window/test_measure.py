@@ -4,7 +4,16 @@ import pytest
 
 from gateway.agent.turn.answer import Answer
 from gateway.agent.window import measure
-from gateway.agent.window.measure import LESS, MAX_KNOWN, RESERVE, REST_S, LearnedLimits, Measure, Recent, reserve
+from gateway.agent.window.measure import (
+    ANSWER_RESERVE,
+    MAX_KNOWN,
+    REFUSED_SHARE,
+    SUMMARY_REST_S,
+    LearnedLimits,
+    Measure,
+    RecentEntries,
+    reserve,
+)
 from gateway.link.messages import Usage
 from gateway.link.spec import Compaction, Model
 
@@ -14,7 +23,7 @@ MODEL = Model("mock", "m1", "openai-completions", context_window=10_000, max_tok
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> LearnedLimits:
     known = LearnedLimits()
-    monkeypatch.setattr(measure, "known", known)
+    monkeypatch.setattr(measure, "learned", known)
     return known
 
 
@@ -23,7 +32,7 @@ def answered(asked: int) -> Answer:
 
 
 def test_a_reserve_is_a_quarter_of_a_small_window() -> None:
-    assert (reserve(8000), reserve(80_000), reserve(1_000_000)) == (2000, RESERVE, RESERVE)
+    assert (reserve(8000), reserve(80_000), reserve(1_000_000)) == (2000, ANSWER_RESERVE, ANSWER_RESERVE)
 
 
 def test_the_smallest_bound_holds(nothing_known: LearnedLimits) -> None:
@@ -45,7 +54,7 @@ def test_a_refusal_with_numbers_is_learned_and_one_without_gets_less() -> None:
     assert of_run.limit(MODEL) == 4000 and of_run.scale(MODEL, [], 0) == 1.6
     of_run.refuse(MODEL, 5000, "prompt is too long")
     of_run.refuse(MODEL, 5000, "prompt is too long")
-    assert of_run.limit(MODEL) == int(int(5000 * LESS) * LESS)
+    assert of_run.limit(MODEL) == int(int(5000 * REFUSED_SHARE) * REFUSED_SHARE)
     assert Measure(Compaction()).limit(MODEL) == 4000, "what was only tried is not known of the model"
 
 
@@ -71,14 +80,14 @@ def test_a_failed_summary_is_not_tried_again_for_a_while(
     monkeypatch.setattr(measure, "monotonic", lambda: now)
     assert not nothing_known.rests("c")
     nothing_known.fail("c")
-    now += REST_S - 1
+    now += SUMMARY_REST_S - 1
     assert nothing_known.rests("c") and not nothing_known.rests("d")
     now += 1
     assert not nothing_known.rests("c")
 
 
 def test_the_oldest_is_forgotten() -> None:
-    kept: Recent[int, int] = Recent()
+    kept: RecentEntries[int, int] = RecentEntries()
     for number in range(MAX_KNOWN + 1):
         kept[number] = kept[0] = number
     assert len(kept) == MAX_KNOWN and 0 in kept and 1 not in kept

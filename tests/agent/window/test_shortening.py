@@ -8,14 +8,14 @@ from gateway.agent.providers.pictures import OLD
 from gateway.agent.window import tokens
 from gateway.agent.window.shortening import (
     LEAST_RESULT,
-    NOTE,
+    NOTE_LENGTH,
     cut_blocks,
     cut_results,
     cut_text,
     is_summary,
-    recent,
-    share,
-    turns,
+    recent_start,
+    shared_bound,
+    turn_starts,
 )
 from gateway.link.spec import Message
 
@@ -31,14 +31,16 @@ def said(roles: str) -> list[Message]:
 def test_a_text_keeps_its_beginning_and_its_end(text: str, most: int) -> None:
     cut = cut_text(text, most)
     assert len(cut) <= len(text) + 1 and cut[: most // 2] == text[: most // 2] and cut[-20:] == text[-20:]
-    assert (cut == text) is (len(text) <= most + NOTE)
+    assert (cut == text) is (len(text) <= most + NOTE_LENGTH)
 
 
 def test_a_result_shares_its_bound_among_its_blocks() -> None:
     picture = {"type": "image", "data": "A"}
     blocks = [{"type": "text", "text": "x" * 5000}, {"type": "text", "text": "y" * 5000}, picture]
     cut = cut_blocks(blocks, 1000, pictures=False)
-    assert sum(len(block["text"]) for block in cut[:2]) < 1000 + LEAST_RESULT + 2 * NOTE and cut[2]["text"] == OLD
+    assert (
+        sum(len(block["text"]) for block in cut[:2]) < 1000 + LEAST_RESULT + 2 * NOTE_LENGTH and cut[2]["text"] == OLD
+    )
     assert cut_blocks([picture], 1000, pictures=True) == [picture]
 
 
@@ -65,14 +67,14 @@ def test_only_results_before_a_place_are_cut() -> None:
     ],
 )
 def test_what_is_kept_begins_with_what_the_user_says(roles: str, keep: int, turns_: int, begin: int) -> None:
-    assert recent(said(roles), keep, turns_, 1000) == begin
+    assert recent_start(said(roles), keep, turns_, 1000) == begin
 
 
 @given(st.text("uar", max_size=20), st.integers(0, 400), st.integers(0, 4), st.integers(0, 400))
 def test_no_call_is_divided_from_its_result(roles: str, keep: int, least: int, room: int) -> None:
     messages = said(roles)
-    begin = recent(messages, keep, least, room)
-    assert begin in (0, len(messages)) or begin in turns(messages)
+    begin = recent_start(messages, keep, least, room)
+    assert begin in (0, len(messages)) or begin in turn_starts(messages)
     assert tokens.of_messages(messages[begin:]) <= max(keep, room)
 
 
@@ -82,7 +84,7 @@ def test_summaries_of_imports_are_some_too() -> None:
 
 @given(st.lists(st.integers(0, 1000), max_size=6), st.integers(0, 3000))
 def test_a_share_is_the_largest_by_which_all_have_room(sizes: list[int], room: int) -> None:
-    most = share(sizes, room)
+    most = shared_bound(sizes, room)
     assert sum(min(size, most) for size in sizes) <= room
     if any(size > most for size in sizes):
         assert sum(min(size, most + 1) for size in sizes) > room

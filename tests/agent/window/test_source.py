@@ -24,8 +24,8 @@ LARGE = Tool("box__big", "Gives much.", {"type": "object"})
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known = LearnedLimits()
-    monkeypatch.setattr(measure, "known", known)
-    monkeypatch.setattr(source, "known", known)
+    monkeypatch.setattr(measure, "learned", known)
+    monkeypatch.setattr(source, "learned", known)
     yield
 
 
@@ -33,7 +33,7 @@ def with_window(window: Window, test: Callable[[Provider], Awaitable[None]]) -> 
     async def run() -> None:
         async with Provider(window=window) as provider:
             await test(provider)
-            await transport.connections().aclose()
+            await transport.shared_client().aclose()
 
     asyncio.run(asyncio.wait_for(run(), 30))
 
@@ -73,7 +73,7 @@ class AskedInRoom:
         async def note(tool: str, text: str) -> None:
             raise AssertionError(text)
 
-        self.room = source.make(spec, spec.system, lambda model: tools or [], Secrets(spec), note)
+        self.room = source.make_source(spec, spec.system, lambda model: tools or [], Secrets(spec), note)
         self.model = spec.models[0]
         self.text = ""
         self.said: list[Message] = []
@@ -186,7 +186,7 @@ def test_a_message_that_no_window_has_room_for_is_a_clear_error() -> None:
     async def test(provider: Provider) -> None:
         with pytest.raises(Failed, match=r"^Your message and the system prompt alone, about \d+ tokens, are more"):
             await AskedInRoom(spec(provider, "x" * 40_000, talk(3))).ask()
-        assert len(provider.requests) <= source.MAX_TRIES + 2
+        assert len(provider.requests) <= source.MAX_REFUSALS + 2
 
     with_window(Window(2000), test)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent.window import tokens
-from gateway.agent.window.summary import RESULT, divide, spell
+from gateway.agent.window.summary import MAX_RESULT, divide, spell
 
 
 @given(st.lists(st.text(min_size=1, max_size=400), max_size=12), st.integers(120, 300))
@@ -21,5 +21,5 @@ def test_a_message_is_spelled_with_its_calls_and_without_its_pictures() -> None:
     spelled = "[assistant]\nsee\n[image, which is not shown here]\n[calls look with {'at': 'it'}]"
     assert spell({"role": "assistant", "content": [*blocks, call]}) == spelled
     large = spell({"role": "toolResult", "toolName": "look", "content": [{"type": "text", "text": "x" * 9000}]})
-    assert large.startswith("[result of look]\nxxx") and len(large) < RESULT + 200
+    assert large.startswith("[result of look]\nxxx") and len(large) < MAX_RESULT + 200
     assert spell({"role": "user", "content": "old", "summary": True}).startswith("[what was summed up before]")

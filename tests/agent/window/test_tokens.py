@@ -42,6 +42,6 @@ def test_what_blocks_take() -> None:
 
 def test_what_a_provider_has_measured() -> None:
     usage = {"input": 1, "cacheRead": 2.0, "cacheWrite": 4, "output": 8, "totalTokens": 99}
-    assert tokens.measured({"role": "assistant", "usage": usage}) == 7
+    assert tokens.reported({"role": "assistant", "usage": usage}) == 7
     for nonsense in ({}, {"role": "assistant"}, {"role": "assistant", "usage": {"input": "x", "output": -1}}):
-        assert tokens.measured(nonsense) == 0
+        assert tokens.reported(nonsense) == 0

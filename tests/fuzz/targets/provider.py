@@ -5,8 +5,8 @@ The events are the same however the bytes are split, and what the library is tol
 
 import json
 
-from gateway.agent.providers.dialects import Dialect, Garbled
-from gateway.agent.providers.events import DONE, Events, ServerEvent
+from gateway.agent.providers.dialects import Dialect, GarbledEvent
+from gateway.agent.providers.events import DONE, EventReader, ServerEvent
 from tests.fuzz.source import Source, compact
 
 APIS = ("openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai", "ollama")
@@ -26,7 +26,7 @@ def one(data: bytes) -> None:
         for event in events:
             told += list(dialect.take(event))
         told += list(dialect.end())
-    except Garbled:
+    except GarbledEvent:
         pass
     for event in _events(*told):
         assert event.data == DONE or isinstance(json.loads(event.data), dict), event
@@ -44,5 +44,5 @@ def _piece(source: Source) -> bytes:
 
 
 def _events(*pieces: bytes) -> list[ServerEvent]:
-    events = Events()
+    events = EventReader()
     return [event for piece in pieces for event in events.feed(piece)] + list(events.end())
