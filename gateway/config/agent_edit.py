@@ -12,7 +12,7 @@ from typing import Any
 from gateway.config import catalog
 from gateway.config.catalog import MAIN
 from gateway.config.include import KEY as INCLUDE
-from gateway.config.untyped import rows, section, text
+from gateway.config.tree import as_list, as_text, section
 
 MAX_ID = 64
 """Characters of an agent's id."""
@@ -70,7 +70,7 @@ def remove(value: dict[str, Any], id: str) -> tuple[dict[str, Any], int]:
         new["agents"]["list"] = [each for each in new["agents"]["list"] if each is not gone]
     else:
         del new["agents"]["entries"][_name_of(new["agents"]["entries"], id)]
-    bindings = rows(new.get("bindings"))
+    bindings = as_list(new.get("bindings"))
     left = [each for each in bindings if not _binds(each, agent.id)]
     if len(left) < len(bindings):
         new["bindings"] = left
@@ -95,7 +95,7 @@ def _copied(value: dict[str, Any]) -> dict[str, Any]:
 
 def _put(value: dict[str, Any], id: str, entry: dict[str, Any]) -> None:
     agents = value["agents"]
-    if rows(agents.get("list")):
+    if as_list(agents.get("list")):
         agents["list"].append({"id": id, **entry})
     else:
         entries = agents.setdefault("entries", {})
@@ -123,7 +123,7 @@ def _name_of(entries: dict[str, Any], id: str) -> str:
 
 
 def _is(name: Any, id: str) -> bool:
-    plain = text(name)
+    plain = as_text(name)
     return plain is not None and catalog.agent_id(plain) == catalog.agent_id(id)
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.config.untyped import rows, section, text
+from gateway.config.tree import as_list, as_text, section
 
 MAIN = "main"
 GLOBAL = "global"
@@ -73,7 +73,7 @@ def main_session(tree: dict[str, Any], agent: str) -> str:
 
 def main_key(tree: dict[str, Any]) -> str:
     """The last part of the main session's key."""
-    return (text(section(tree, "session").get("mainKey")) or MAIN).lower()
+    return (as_text(section(tree, "session").get("mainKey")) or MAIN).lower()
 
 
 def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
@@ -81,8 +81,8 @@ def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
     shared = section(tree, "ui", "assistant")
     agent = find(tree, id)
     own = agent.identity if agent else {}
-    name = text(shared.get("name")) or own.get("name") or (agent.name if agent else None)
-    return name, text(shared.get("avatar")) or own.get("avatar") or own.get("emoji")
+    name = as_text(shared.get("name")) or own.get("name") or (agent.name if agent else None)
+    return name, as_text(shared.get("avatar")) or own.get("avatar") or own.get("emoji")
 
 
 def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
@@ -92,9 +92,9 @@ def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
     found: dict[str, Agent] = {}
     for key, id, entry in _listed(tree) or [("", MAIN, {})]:
         identity = {key: part for key in ("name", "theme", "emoji", "avatar") if (part := _part(entry, key))}
-        workspace = text(entry.get("workspace")) or (text(shared.get("workspace")) if id == first else None)
+        workspace = as_text(entry.get("workspace")) or (as_text(shared.get("workspace")) if id == first else None)
         names = _models(entry.get("model"), shared.get("model"))
-        found.setdefault(id, Agent(id, text(entry.get("name")), identity, workspace, names, entry, key))
+        found.setdefault(id, Agent(id, as_text(entry.get("name")), identity, workspace, names, entry, key))
     return tuple(found.values())
 
 
@@ -130,15 +130,17 @@ def _listed(tree: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         *((f"agents.entries.{id}", id, each) for id, each in section(tree, "agents", "entries").items()),
         *(
             (f"agents.list[{index}]", each.get("id"), each)
-            for index, each in enumerate(rows(section(tree, "agents").get("list")))
+            for index, each in enumerate(as_list(section(tree, "agents").get("list")))
             if isinstance(each, dict)
         ),
     ]
-    return [(key, agent_id(id), each) for key, named, each in listed if isinstance(each, dict) and (id := text(named))]
+    return [
+        (key, agent_id(id), each) for key, named, each in listed if isinstance(each, dict) and (id := as_text(named))
+    ]
 
 
 def _part(entry: dict[str, Any], key: str) -> str | None:
-    return text(section(entry, "identity").get(key))
+    return as_text(section(entry, "identity").get(key))
 
 
 def _models(own: Any, shared: Any) -> tuple[str, ...]:
@@ -147,9 +149,9 @@ def _models(own: Any, shared: Any) -> tuple[str, ...]:
     first = _primary(own) or _primary(shared)
     sources = (own,) if _primary(own) else (own, shared)
     listed = [value["fallbacks"] for value in sources if isinstance(value, dict) and "fallbacks" in value]
-    names = [first, *(text(each) for each in rows(next(iter(listed), None)))]
+    names = [first, *(as_text(each) for each in as_list(next(iter(listed), None)))]
     return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _primary(value: Any) -> str | None:
-    return text(value.get("primary") if isinstance(value, dict) else value)
+    return as_text(value.get("primary") if isinstance(value, dict) else value)

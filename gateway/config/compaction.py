@@ -8,33 +8,33 @@ from typing import Any
 
 from gateway.config.models import MAX_TIMEOUT_S, THINKING, chain
 from gateway.config.substitute import Lookup
-from gateway.config.untyped import Unusable, section, text, whole
+from gateway.config.tree import ConfigTree, Unusable, as_positive_int, as_text, section
 from gateway.link.spec import Compaction
 
 MAX_INSTRUCTIONS = 800
 """Characters of what a user wants of a summary."""
 
 
-def compaction(tree: dict[str, Any], env: Lookup, agent_id: str, thinking: str) -> Compaction:
+def compaction(tree: ConfigTree, env: Lookup, agent_id: str, thinking: str) -> Compaction:
     """`thinking`: the session's level, for a config that says `inherit`."""
     shared = section(tree, "agents", "defaults", "compaction")
     usual = Compaction()
-    level = text(shared.get("thinkingLevel"))
+    level = as_text(shared.get("thinkingLevel"))
     turns = shared.get("recentTurnsPreserve")
     return Compaction(
         enabled=shared.get("enabled") is not False,
-        keep_tokens=whole(shared.get("keepRecentTokens")) or usual.keep_tokens,
-        keep_turns=0 if turns == 0 and not isinstance(turns, bool) else whole(turns) or usual.keep_turns,
-        timeout_ms=min(whole(shared.get("timeoutSeconds")) or usual.timeout_ms // 1000, MAX_TIMEOUT_S) * 1000,
+        keep_tokens=as_positive_int(shared.get("keepRecentTokens")) or usual.keep_tokens,
+        keep_turns=0 if turns == 0 and not isinstance(turns, bool) else as_positive_int(turns) or usual.keep_turns,
+        timeout_ms=min(as_positive_int(shared.get("timeoutSeconds")) or usual.timeout_ms // 1000, MAX_TIMEOUT_S) * 1000,
         thinking=thinking if level == "inherit" else level if level in THINKING else usual.thinking,
         strict=shared.get("identifierPolicy") != "off",
         notify=shared.get("notifyUser") is True,
-        model=_model(tree, env, agent_id, text(shared.get("model"))),
-        window=whole(section(tree, "agents", "defaults").get("contextTokens")),
+        model=_model(tree, env, agent_id, as_text(shared.get("model"))),
+        window=as_positive_int(section(tree, "agents", "defaults").get("contextTokens")),
     )
 
 
-def _model(tree: dict[str, Any], env: Lookup, agent_id: str, name: str | None) -> Any:
+def _model(tree: ConfigTree, env: Lookup, agent_id: str, name: str | None) -> Any:
     """None where none is named, or the one that is cannot be used: then the conversation's own writes summaries."""
     if name is None:
         return None

@@ -23,6 +23,7 @@ from gateway.config.secretproviders import Definition
 from gateway.config.secretref import DOOR, Known, SecretFailure, SecretRef, resolve_references
 from gateway.config.secretsources import Sources
 from gateway.config.substitute import Lookup, chain, config_env, substitute
+from gateway.config.tree import ConfigTree
 from gateway.config.validate import from_environment, validate
 from gateway.files.atomic import alone, overwrite_text, replace_text
 from gateway.machine import container
@@ -53,7 +54,7 @@ class Snapshot:
     """The main file alone."""
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
     """After includes, before `${VAR}`: it holds no secret that stands in the environment."""
-    tree: dict[str, Any] = field(default_factory=dict, repr=False)
+    tree: ConfigTree = field(default_factory=lambda: ConfigTree({}), repr=False)
     """After includes and `${VAR}`."""
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What `.env` beside the state sets."""

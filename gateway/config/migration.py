@@ -10,7 +10,7 @@ from typing import Any
 from gateway.config import edit, move
 from gateway.config.old_keys import NAMES, Name, entries, places, today_of
 from gateway.config.parse import Path, dotted
-from gateway.config.untyped import at, rows, section, text
+from gateway.config.tree import as_list, as_text, section, value_at
 
 MAX_MOVED = 100
 """Names in one go: each of them reads the whole text again."""
@@ -66,7 +66,7 @@ def _move(done: Migration, name: Name, path: Path) -> None:
 def _carry(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     """To today's place; where something stands there, today's wins key by key."""
     tree = done.tree
-    value, there = at(tree, path), at(tree, today)
+    value, there = value_at(tree, path), value_at(tree, today)
     if there is None:
         done.text = move.move(done.text, path, today)
         done.moved.append((dotted(path), dotted(today)))
@@ -83,20 +83,20 @@ def _fallbacks(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     """Beside a model that is a text: it becomes the primary of an object."""
     own = (*path[:-1], today[-2])
     for place in (own, today[:-1]):
-        if isinstance(at(done.tree, place), str):
-            primary = at(done.tree, place)
+        if isinstance(value_at(done.tree, place), str):
+            primary = value_at(done.tree, place)
             done.text = edit.set_value(done.text, tuple(map(str, place)), {"primary": primary})
-    if at(done.tree, own) is not None:
+    if value_at(done.tree, own) is not None:
         _carry(done, own, today[:-1])
     _carry(done, path, today)
 
 
 def _alias(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    target = text(at(done.tree, path))
+    target = as_text(value_at(done.tree, path))
     if target is None:
         raise edit.CannotEdit("it names no model")
     place = ("agents", "defaults", "models", target, "alias")
-    if at(done.tree, place) is None:
+    if value_at(done.tree, place) is None:
         done.text = edit.set_value(done.text, place, str(path[-1]))
         done.moved.append((dotted(path), dotted(place)))
     else:
@@ -123,8 +123,8 @@ def _mark_default(done: Migration) -> None:
 
 
 def _disabled(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    if at(done.tree, today) is None:
-        done.text = edit.set_value(done.text, today, at(done.tree, path) is not True)
+    if value_at(done.tree, today) is None:
+        done.text = edit.set_value(done.text, today, value_at(done.tree, path) is not True)
         done.moved.append((dotted(path), dotted(today)))
     else:
         done.dropped.append((dotted(path), dotted(today)))
@@ -135,8 +135,8 @@ def _listed(done: Migration, path: Path, today: tuple[str, ...]) -> None:
     """All agents of the list at once: one that has no id, or another's, leaves the list where it is."""
     if path[-1] != 0:
         return
-    listed = rows(at(done.tree, path[:-1]))
-    ids = [text(each.get("id")) if isinstance(each, dict) else None for each in listed]
+    listed = as_list(value_at(done.tree, path[:-1]))
+    ids = [as_text(each.get("id")) if isinstance(each, dict) else None for each in listed]
     taken = [id.lower() for id in ids if id] + [key.lower() for key in section(done.tree, "agents", "entries")]
     if None in ids or len(set(taken)) < len(taken):
         raise edit.CannotEdit("an entry has no id, or two have the same")
@@ -166,5 +166,5 @@ def _sweep(done: Migration, name: Name) -> None:
     for length in range(len(keys) - 1, 0, -1):
         for path in list(places(done.tree, ".".join(keys[:length]))):
             gone = any(old.startswith(f"{dotted(path)}.") for old, _ in (*done.moved, *done.dropped))
-            if gone and at(done.tree, path) == {}:
+            if gone and value_at(done.tree, path) == {}:
                 done.text = move.remove(move.without_lead(done.text, path), path)

@@ -7,12 +7,12 @@ from gateway.config import old_keys
 from gateway.config.catalog import Agent
 from gateway.config.parse import dotted
 from gateway.config.providers import BUILTIN
-from gateway.config.untyped import Unusable, cut, rows, section, text
+from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_list, as_text, section
 
 _SHARED = "agents.defaults"
 
 
-def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str], aliases: Mapping[str, str]) -> None:
+def require(tree: ConfigTree, agent: Agent, name: str, configured: list[str], aliases: Mapping[str, str]) -> None:
     """Raises Unusable for a model that `modelPolicy.allow` does not let anybody choose.
 
     A policy of the agent's own counts instead of the shared one, an empty one lets everything through. Entries are full
@@ -20,15 +20,15 @@ def require(tree: dict[str, Any], agent: Agent, name: str, configured: list[str]
     """
     place = agent.key if "modelPolicy" in agent.entry else _SHARED
     policy = section(agent.entry if place == agent.key else section(tree, "agents", "defaults"), "modelPolicy")
-    allowed = [text(each) for each in rows(policy.get("allow"))]
+    allowed = [as_text(each) for each in as_list(policy.get("allow"))]
     if not allowed or name in configured:
         return
     if not any(each and _fits(aliases.get(each.lower(), each), name) for each in allowed):
-        what = f'it does not let "{cut(name)}" answer'
+        what = f'it does not let "{abbreviate(name)}" answer'
         raise Unusable(f"{place}.modelPolicy.allow", what, "add it there, or choose another model")
 
 
-def unclear(tree: dict[str, Any]) -> Unusable | None:
+def unclear(tree: ConfigTree) -> Unusable | None:
     """Why the echo must not answer for a config that names no model: it means to name one."""
     if problem := misspelt(section(tree, "agents", "defaults"), _SHARED):
         return problem
@@ -37,8 +37,8 @@ def unclear(tree: dict[str, Any]) -> Unusable | None:
         return Unusable(dotted(old.path), str(old), old_keys.HOW)
     for name in section(tree, "models", "providers"):
         if name != BUILTIN:
-            way_out = f'list models there, or set {_SHARED}.model to "{cut(name)}/…"'
-            return Unusable(f"models.providers.{cut(name)}", "it lists no model", way_out)
+            way_out = f'list models there, or set {_SHARED}.model to "{abbreviate(name)}/…"'
+            return Unusable(f"models.providers.{abbreviate(name)}", "it lists no model", way_out)
     return None
 
 

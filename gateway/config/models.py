@@ -15,7 +15,7 @@ from gateway.config.catalog import Agent
 from gateway.config.providers import BUILTIN, ECHO, KNOWN, SUPPORTED
 from gateway.config.serving import not_honoured
 from gateway.config.substitute import Lookup, config_env
-from gateway.config.untyped import Unusable, cut, section, text, whole
+from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_positive_int, as_text, section
 from gateway.link.spec import Bounds, Model
 
 MAX_MODEL = 512
@@ -38,7 +38,7 @@ class ModelRef:
         return f"{self.provider}/{self.id}"
 
 
-def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None = None) -> list[Model]:
+def chain(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str | None = None) -> list[Model]:
     """The models to try, in this order; at least one. Raises Unusable.
 
     What is `wanted` answers, or nothing does: whoever chose a model shall not hear another one. Of what the config
@@ -67,7 +67,7 @@ def chain(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str | None =
     return list(unique.values())
 
 
-def refuse(tree: dict[str, Any], env: Lookup, agent_id: str, wanted: str) -> str | None:
+def refuse(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str) -> str | None:
     """Why a session cannot have a model."""
     if len(wanted) > MAX_MODEL:
         return f"its name is too long (max {MAX_MODEL})"
@@ -90,10 +90,10 @@ def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = Non
     if slash and provider and id:
         found = providers.find(tree, provider)
         return ModelRef(found.name if found else provider.lower(), id)
-    listed = [each.name for each in providers.providers(tree) for row in each.models() if text(row["id"]) == plain]
+    listed = [each.name for each in providers.providers(tree) for row in each.models() if as_text(row["id"]) == plain]
     if len(listed) == 1:
         return ModelRef(listed[0], plain)
-    what = f'"{cut(plain)}" names no provider'
+    what = f'"{abbreviate(plain)}" names no provider'
     raise Unusable(place, what, 'write it as "provider/model", such as "openai/gpt-5.2"')
 
 
@@ -102,7 +102,7 @@ def aliases(tree: dict[str, Any], agent: Agent | None = None) -> dict[str, str]:
     found: dict[str, str] = {}
     for models in (section(tree, "agents", "defaults", "models"), section(agent.entry if agent else {}, "models")):
         for name, entry in models.items():
-            alias = text(entry.get("alias")) if isinstance(entry, dict) else None
+            alias = as_text(entry.get("alias")) if isinstance(entry, dict) else None
             if alias and "/" in name:
                 found[alias.lower()] = name
     return found
@@ -129,7 +129,7 @@ class Listed:
     """`default`, `fallback`: what it is to the default agent."""
 
 
-def listed(tree: dict[str, Any], env: Lookup) -> list[Listed]:
+def listed(tree: ConfigTree, env: Lookup) -> list[Listed]:
     """What the config lists, then what it only names; the built-in echo where it does neither."""
     agent, lookup = _agent(tree, catalog.default_id(tree)), environment(tree, env)
     named = [ref for place, name in _names(tree, agent) if (ref := _understood(tree, place, name, agent))]
@@ -149,7 +149,7 @@ def thinking(tree: dict[str, Any], agent_id: str) -> str:
     """How much the models of an agent think when nobody asks for more or less."""
     agent = _agent(tree, agent_id)
     shared = section(tree, "agents", "defaults")
-    wanted = [text(entry.get("thinkingDefault")) for entry in (agent.entry, shared)]
+    wanted = [as_text(entry.get("thinkingDefault")) for entry in (agent.entry, shared)]
     return next((level for level in wanted if level in THINKING), "off")
 
 
@@ -160,18 +160,18 @@ def reasons(tree: dict[str, Any], ref: ModelRef) -> bool:
 
 def window(tree: dict[str, Any], ref: ModelRef) -> int | None:
     """Tokens that a model takes, where the config says it."""
-    own = whole(section(tree, "agents", "defaults").get("contextTokens"))
+    own = as_positive_int(section(tree, "agents", "defaults").get("contextTokens"))
     row = _row(tree, ref)
-    return own or whole(row.get("contextTokens")) or whole(row.get("contextWindow"))
+    return own or as_positive_int(row.get("contextTokens")) or as_positive_int(row.get("contextWindow"))
 
 
-def bounds(tree: dict[str, Any]) -> Bounds:
+def bounds(tree: ConfigTree) -> Bounds:
     """As the config sets them for all providers (`Model` has its own); what is mistyped there does not count."""
     wanted = section(tree, "agents", "defaults").get("timeoutSeconds")
     return Bounds(timeout_ms=_milliseconds(wanted, Bounds().timeout_ms))
 
 
-def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
+def problems(tree: ConfigTree, env: Lookup) -> list[str]:
     """A sentence for each model that the config names for an agent and that cannot be used."""
     lookup = environment(tree, env)
     found: list[str] = []
@@ -189,7 +189,7 @@ def problems(tree: dict[str, Any], env: Lookup) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def environment(tree: dict[str, Any], env: Lookup) -> Lookup:
+def environment(tree: ConfigTree, env: Lookup) -> Lookup:
     """The environment, and what the config itself sets under `env` where the environment has nothing."""
     own = config_env(tree)
     return lambda name: env(name) or own.get(name)
@@ -206,11 +206,11 @@ def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
         place = f"{agent.key}.model" if isinstance(agent.entry.get("model"), str | dict) else DEFAULT
         yield from ((place, name) for name in agent.models)
         return
-    listed = (f"{each.name}/{text(row['id'])}" for each in providers.providers(tree) for row in each.models())
+    listed = (f"{each.name}/{as_text(row['id'])}" for each in providers.providers(tree) for row in each.models())
     yield DEFAULT, next(listed, f"{BUILTIN}/{ECHO}")
 
 
-def _unclear(tree: dict[str, Any], agents: Iterable[Agent]) -> Iterator[Unusable]:
+def _unclear(tree: ConfigTree, agents: Iterable[Agent]) -> Iterator[Unusable]:
     """Why the echo must not answer for agents of which no model is named that can be understood."""
     if any(row for each in providers.providers(tree) for row in each.models()):
         return
@@ -222,14 +222,14 @@ def _unclear(tree: dict[str, Any], agents: Iterable[Agent]) -> Iterator[Unusable
                 yield problem
 
 
-def _resolve(tree: dict[str, Any], ref: ModelRef, env: Lookup) -> Model:
+def _resolve(tree: ConfigTree, ref: ModelRef, env: Lookup) -> Model:
     if ref.provider == BUILTIN:
         return providers.echo(tree, ref.id)
     provider = providers.find(tree, ref.provider)
     if provider is None:
         known = ", ".join(name for name, each in KNOWN.items() if each.api in SUPPORTED)
-        what = f'there is no provider "{cut(ref.provider)}"'
-        raise Unusable(f"models.providers.{cut(ref.provider)}", what, f"add it there, or use one of {known}")
+        what = f'there is no provider "{abbreviate(ref.provider)}"'
+        raise Unusable(f"models.providers.{abbreviate(ref.provider)}", what, f"add it there, or use one of {known}")
     return providers.resolve(provider, ref.id, env)
 
 
@@ -240,7 +240,7 @@ def _understood(tree: dict[str, Any], place: str, name: str, agent: Agent) -> Mo
         return None
 
 
-def _listed(tree: dict[str, Any], ref: ModelRef, env: Lookup, named: list[ModelRef]) -> Listed:
+def _listed(tree: ConfigTree, ref: ModelRef, env: Lookup, named: list[ModelRef]) -> Listed:
     row = _row(tree, ref)
     try:
         _resolve(tree, ref, env)
@@ -248,16 +248,16 @@ def _listed(tree: dict[str, Any], ref: ModelRef, env: Lookup, named: list[ModelR
     except Unusable:
         available = False
     tags = ("default",) if ref in named[:1] else ("fallback",) if ref in named else ()
-    return Listed(ref, text(row.get("name")) or ref.id, row, available, tags)
+    return Listed(ref, as_text(row.get("name")) or ref.id, row, available, tags)
 
 
 def _row(tree: dict[str, Any], ref: ModelRef) -> dict[str, Any]:
     provider = providers.find(tree, ref.provider)
-    return next((row for row in provider.models() if text(row["id"]) == ref.id), {}) if provider else {}
+    return next((row for row in provider.models() if as_text(row["id"]) == ref.id), {}) if provider else {}
 
 
 def _milliseconds(seconds: Any, usual: int) -> int:
     if seconds == 0 and not isinstance(seconds, bool):
         return MAX_TIMEOUT_S * 1000
-    wanted = whole(seconds)
+    wanted = as_positive_int(seconds)
     return min(wanted, MAX_TIMEOUT_S) * 1000 if wanted else usual

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.config.catalog import MAIN
 from gateway.config.parse import Path, dotted
-from gateway.config.untyped import matches, rows, section, text
+from gateway.config.tree import as_list, as_text, matches, section
 
 MAX_FOUND = 50
 """Names that are told of one by one."""
@@ -135,12 +135,12 @@ def _default_id(tree: dict[str, Any]) -> str:
     """The agent that answers where none is named, as the releases chose it that had these names."""
     known = entries(tree)
     marked = [id for id, entry in known if entry.get("default") is True]
-    named = text(section(tree, "routing").get("defaultAgentId"))
+    named = as_text(section(tree, "routing").get("defaultAgentId"))
     return next(iter([*marked, *([named] if named else []), *(id for id, _ in known)]), MAIN)
 
 
 def entries(tree: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     agents = section(tree, "agents")
     keyed = [(id, entry) for id, entry in section(agents, "entries").items() if isinstance(entry, dict)]
-    listed = [(text(each.get("id")), each) for each in rows(agents.get("list")) if isinstance(each, dict)]
+    listed = [(as_text(each.get("id")), each) for each in as_list(agents.get("list")) if isinstance(each, dict)]
     return keyed + [(id, entry) for id, entry in listed if id]

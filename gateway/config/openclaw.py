@@ -14,6 +14,7 @@ from typing import Any
 from gateway.config import switches
 from gateway.config.parse import Path
 from gateway.config.providers import KNOWN
+from gateway.config.tree import ConfigTree
 
 
 class Fate(StrEnum):
@@ -36,7 +37,7 @@ class Rule:
     """What is not done; of a silent one, why that is no matter."""
     way_out: str = ""
     """`{port}` and `{name}` are those of the config and of the key."""
-    when: Callable[[Any, dict[str, Any]], bool] = switches.on
+    when: Callable[[Any, ConfigTree], bool] = switches.on
     """Whether this value, in this whole config, asks for anything."""
     but: frozenset[str] = frozenset()
     """Keys that `*` does not mean here."""

@@ -13,7 +13,7 @@ from gateway.config.secretmistakes import mistaken, mistaken_in
 from gateway.config.secretref import VARIABLE, Unresolved
 from gateway.config.serving import compat, cost, params, pictures, way
 from gateway.config.substitute import REFERENCE, Lookup
-from gateway.config.untyped import Unusable, cut, rows, section, text, whole
+from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_list, as_positive_int, as_text, section
 from gateway.link.spec import Api, Model
 
 BUILTIN, ECHO = "builtin", "echo"
@@ -109,12 +109,14 @@ class Provider:
     @property
     def silence_ms(self) -> int | None:
         """For so long it may send nothing; None: as long as any."""
-        seconds = whole(self.entry.get("timeoutSeconds")) or (LOCAL_SILENCE_S if self.local else None)
+        seconds = as_positive_int(self.entry.get("timeoutSeconds")) or (LOCAL_SILENCE_S if self.local else None)
         return min(seconds, MAX_SILENCE_S) * 1000 if seconds else None
 
     def models(self) -> tuple[dict[str, Any], ...]:
         """The models that the config lists; those without an id are none."""
-        return tuple(row for row in rows(self.entry.get("models")) if isinstance(row, dict) and text(row.get("id")))
+        return tuple(
+            row for row in as_list(self.entry.get("models")) if isinstance(row, dict) and as_text(row.get("id"))
+        )
 
 
 def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
@@ -123,7 +125,7 @@ def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
     return tuple(
         Provider(name, entry, KNOWN.get(plain_name(name)))
         for name, entry in entries
-        if isinstance(entry, dict) and text(name)
+        if isinstance(entry, dict) and as_text(name)
     )
 
 
@@ -139,17 +141,17 @@ def find(tree: Mapping[str, Any], asked: str) -> Provider | None:
 def resolve(provider: Provider, id: str, env: Lookup) -> Model:
     """All that is needed to reach a model. Raises Unusable."""
     entry, known = provider.entry, provider.known
-    row: Mapping[str, Any] = next((row for row in provider.models() if text(row["id"]) == id), {})
+    row: Mapping[str, Any] = next((row for row in provider.models() if as_text(row["id"]) == id), {})
     base_url = _base_url(provider, row)
     usual = known.api if known else OPENAI
     if usual == OLLAMA and base_url and base_url.endswith("/v1"):
         usual = OPENAI  # as for OpenClaw, that path asks for its other protocol
-    api = text(row.get("api")) or text(entry.get("api")) or usual
+    api = as_text(row.get("api")) or as_text(entry.get("api")) or usual
     if api == OLLAMA and base_url:
         base_url = base_url.removesuffix("/v1")
     if api not in SUPPORTED:
         choice = ", ".join(SUPPORTED)
-        raise Unusable(f"{provider.key}.api", f'"{cut(api)}" is not supported', f"use one of {choice}")
+        raise Unusable(f"{provider.key}.api", f'"{abbreviate(api)}" is not supported', f"use one of {choice}")
     key = api_key(provider, env)
     reached, more = way(provider.key, entry, lambda place, value: secret(place, value, env))
     headers = _headers(provider.key, entry, env) | _headers(f"{provider.key}.models", row, env) | more
@@ -162,8 +164,8 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
         base_url=base_url,
         api_key=key,
         headers=headers,
-        max_tokens=whole(row.get("maxTokens")) or whole(entry.get("maxTokens")),
-        context_window=whole(row.get("contextTokens")) or whole(row.get("contextWindow")),
+        max_tokens=as_positive_int(row.get("maxTokens")) or as_positive_int(entry.get("maxTokens")),
+        context_window=as_positive_int(row.get("contextTokens")) or as_positive_int(row.get("contextWindow")),
         reasoning=row.get("reasoning") is True,
         cost=cost(row),
         pictures=pictures(row),
@@ -174,9 +176,11 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
     )
 
 
-def echo(tree: Mapping[str, Any], id: str = ECHO) -> Model:
+def echo(tree: ConfigTree, id: str = ECHO) -> Model:
     if id != ECHO:
-        raise Unusable(f"{BUILTIN}/{cut(id)}", "the built-in provider has no such model", f"use {BUILTIN}/{ECHO}")
+        raise Unusable(
+            f"{BUILTIN}/{abbreviate(id)}", "the built-in provider has no such model", f"use {BUILTIN}/{ECHO}"
+        )
     pace = section(tree, "models", "providers", BUILTIN).get("paceMs", 0)
     if not isinstance(pace, int) or isinstance(pace, bool) or not 0 <= pace <= MAX_PACE_MS:
         allowed = f"use a whole number of milliseconds from 0 to {MAX_PACE_MS}"
@@ -203,14 +207,14 @@ def api_key(provider: Provider, env: Lookup) -> str | None:
     for variable in variables:
         if found := (env(variable) or "").strip():
             return found
-    if known is None or known.local or text(provider.entry.get("baseUrl")):
+    if known is None or known.local or as_text(provider.entry.get("baseUrl")):
         return None
     where = "in .env beside the state or for openclaw-gateway.service (not for openclaw-agent.service)"
     way_out = f"set {' or '.join(variables)} {where}, or {place}" if variables else f"set {place}"
     raise Unusable(place, f'there is no key for the provider "{provider.name}"', way_out)
 
 
-def with_key(tree: Mapping[str, Any], env: Lookup) -> list[tuple[Provider, str]]:
+def with_key(tree: ConfigTree, env: Lookup) -> list[tuple[Provider, str]]:
     """The providers that have a key, and where it is from: `config` or `env`."""
     named = {plain_name(each.name): each for each in providers(tree)}
     every = [*named.values(), *(Provider(name, {}, known) for name, known in KNOWN.items() if name not in named)]
@@ -266,7 +270,7 @@ def _headers(place: str, entry: Mapping[str, Any], env: Lookup) -> dict[str, str
         raise Unusable(f"{place}.headers", "not an object", 'write it as {"name": "value"}')
     found = {}
     for name, value in written.items():
-        here = f"{place}.headers.{cut(name)}"
+        here = f"{place}.headers.{abbreviate(name)}"
         found[name] = secret(here, value, env)
         if what := mistaken_in(name, found[name]):
             raise Unusable(here, f"this is no secret: {what}", "set it to the secret, or to ${VARIABLE}")

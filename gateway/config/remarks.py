@@ -8,7 +8,6 @@ there are, `vocabulary`.
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from gateway.config import old_keys
 from gateway.config.catalog import agent_id
@@ -16,7 +15,7 @@ from gateway.config.fields import FIELDS
 from gateway.config.openclaw import ROWS, Fate, Rule
 from gateway.config.parse import Locate, Path, dotted, issue
 from gateway.config.providers import plain_name
-from gateway.config.untyped import cut, matches, rows, section, text
+from gateway.config.tree import ConfigTree, abbreviate, as_list, as_text, matches, section
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
 from gateway.report import Issue
 
@@ -38,7 +37,7 @@ class Remarks:
         return frozenset(each.path for each in (*self.errors, *self.warnings))
 
 
-def remarks(tree: dict[str, Any], locate: Locate, named: Collection[str] = ()) -> Remarks:
+def remarks(tree: ConfigTree, locate: Locate, named: Collection[str] = ()) -> Remarks:
     """`named` are dotted paths of which an error has told already."""
     old = old_keys.found(tree)
     errors = [
@@ -55,7 +54,7 @@ def remarks(tree: dict[str, Any], locate: Locate, named: Collection[str] = ()) -
     return Remarks([each for each in errors if each.path not in named], warnings)
 
 
-def _asked(tree: dict[str, Any], fate: Fate, locate: Locate) -> Iterator[Issue]:
+def _asked(tree: ConfigTree, fate: Fate, locate: Locate) -> Iterator[Issue]:
     found = (
         (row, path)
         for row in ROWS
@@ -69,13 +68,13 @@ def _asked(tree: dict[str, Any], fate: Fate, locate: Locate) -> Iterator[Issue]:
         yield Issue(f"{more} more keys ask for what is not here")
 
 
-def _told(tree: dict[str, Any], row: Rule, path: Path, locate: Locate) -> Issue:
+def _told(tree: ConfigTree, row: Rule, path: Path, locate: Locate) -> Issue:
     gateway = section(tree, "gateway")
     port, mode = gateway.get("port", FIELDS["gateway.port"].default), section(gateway, "tailscale").get("mode")
     words = {
         "port": str(port),
         "mode": mode if mode in ("serve", "funnel") else "serve",
-        "name": cut(str(path[-1])),
+        "name": abbreviate(str(path[-1])),
     }
     message, hint = (_fill(said, words) for said in (row.says, row.way_out))
     return issue(locate(path, key=True), message, dotted(path), hint=hint or None)
@@ -91,14 +90,14 @@ def _old(old: old_keys.Old, locate: Locate) -> Issue:
     return issue(locate(old.path, key=True), str(old), dotted(old.path), hint=old_keys.HOW)
 
 
-def _agents(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def _agents(tree: ConfigTree) -> Iterator[tuple[Path, str]]:
     yield from ((("agents", "entries", key), key) for key in section(tree, "agents", "entries"))
-    for index, entry in enumerate(rows(section(tree, "agents").get("list"))):
-        if isinstance(entry, dict) and (id := text(entry.get("id"))):
+    for index, entry in enumerate(as_list(section(tree, "agents").get("list"))):
+        if isinstance(entry, dict) and (id := as_text(entry.get("id"))):
             yield ("agents", "list", index), id
 
 
-def _providers(tree: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def _providers(tree: ConfigTree) -> Iterator[tuple[Path, str]]:
     yield from ((("models", "providers", name), name) for name in section(tree, "models", "providers"))
 
 
@@ -113,12 +112,12 @@ def _twins(
             continue
         if (id := same(name)) in first and told < MAX_TOLD:
             told += 1
-            message = f'"{cut(first[id])}" and "{cut(name)}" are one name for {what}, "{cut(id)}"'
+            message = f'"{abbreviate(first[id])}" and "{abbreviate(name)}" are one name for {what}, "{abbreviate(id)}"'
             yield issue(locate(path, key=True), message, dotted(path), hint=hint)
         first.setdefault(id, name)
 
 
-def _unknown(tree: dict[str, Any], old: list[old_keys.Old], locate: Locate, named: Collection[str]) -> Iterator[Issue]:
+def _unknown(tree: ConfigTree, old: list[old_keys.Old], locate: Locate, named: Collection[str]) -> Iterator[Issue]:
     known = Vocabulary(LATEST, FIRST)
     former = {each.path[:length] for each in old for length in range(1, len(each.path) + 1)}
     strange = (path for path in known.strange(tree) if dotted(path) not in named)

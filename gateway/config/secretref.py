@@ -13,7 +13,7 @@ from typing import Any
 from gateway.config.parse import Path, dotted
 from gateway.config.secretproviders import Ask, Definition, EnvProvider, ProgramProvider, SecretRefused, definition
 from gateway.config.substitute import Lookup
-from gateway.config.untyped import is_on, matches, section
+from gateway.config.tree import is_enabled, matches, section
 
 DOOR = ("gateway", "auth")
 """What is below decides who may connect: a secret that is missing there is an error of the config."""
@@ -129,7 +129,7 @@ def in_force(tree: Any, path: Path) -> bool:
         unused = {"none": ("token", "password"), "password": ("token",), "token": ("password",)}
         return path[-1] not in unused.get(str(auth.get("mode")), ())
     if path[:2] == _SERVER[:2]:
-        return is_on(tree["mcp"]["servers"][path[2]])
+        return is_enabled(tree["mcp"]["servers"][path[2]])
     return True
 
 

@@ -13,7 +13,7 @@ from gateway.config.parse import Path
 from gateway.config.providers import is_url
 from gateway.config.secretmistakes import mistaken_in
 from gateway.config.secretref import Unresolved
-from gateway.config.untyped import Unusable, Wrong, cut, is_on, section, text
+from gateway.config.tree import ConfigTree, Fault, Unusable, abbreviate, as_text, is_enabled, section
 from gateway.link.spec import Server
 
 MAX_SERVERS = 32
@@ -44,26 +44,26 @@ class _Found(NamedTuple):
     remarks: list[str]
 
 
-def servers(tree: dict[str, Any]) -> list[Server]:
+def servers(tree: ConfigTree) -> list[Server]:
     """Those that are enabled and can be used, in the order of the file."""
     return _read(tree).servers
 
 
-def unusable(tree: dict[str, Any]) -> dict[str, str]:
+def unusable(tree: ConfigTree) -> dict[str, str]:
     """Why the others that are enabled cannot be used, by their names."""
     return {name: str(error) for name, error in _read(tree).unusable.items()}
 
 
-def problems(tree: dict[str, Any]) -> list[str]:
+def problems(tree: ConfigTree) -> list[str]:
     """A sentence for each server that is enabled and cannot be used, and for what of a server is not read."""
     found = _read(tree)
     return [*map(str, found.unusable.values()), *found.remarks]
 
 
-def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
+def faults(tree: ConfigTree) -> Iterator[Fault]:
     """What restricts or protects, and cannot be honoured."""
     for name, entry in section(tree, "mcp", "servers").items():
-        if isinstance(entry, dict) and is_on(entry):
+        if isinstance(entry, dict) and is_enabled(entry):
             yield from _wrong_server(("mcp", "servers", name), entry)
 
 
@@ -73,17 +73,17 @@ def prefixes(names: list[str]) -> dict[str, str]:
     return {name: _prefix(name, taken) for name in names}
 
 
-def _read(tree: dict[str, Any]) -> _Found:
+def _read(tree: ConfigTree) -> _Found:
     found = _Found([], {}, [])
     declared = section(tree, "mcp", "servers")
     starts = prefixes(list(declared))
     for name, entry in declared.items():
-        if isinstance(entry, dict) and not is_on(entry):
+        if isinstance(entry, dict) and not is_enabled(entry):
             continue
         try:
             if len(found.servers) + len(found.unusable) == MAX_SERVERS:
                 what = f"there are more than {MAX_SERVERS} servers"
-                raise Unusable(_KEY, what, f"those from {cut(name)} on are left out; disable some")
+                raise Unusable(_KEY, what, f"those from {abbreviate(name)} on are left out; disable some")
             found.servers.append(_server(name, entry, starts[name]))
             found.remarks.extend(_remarks(name, entry, starts[name]))
         except Unusable as error:
@@ -94,12 +94,12 @@ def _read(tree: dict[str, Any]) -> _Found:
 
 
 def _server(name: str, entry: Any, prefix: str) -> Server:
-    key = f"{_KEY}.{cut(name)}"
+    key = f"{_KEY}.{abbreviate(name)}"
     if not isinstance(entry, dict):
         raise Unusable(key, "not an object", "write it as {command: …} or {url: …}")
     if entry.get("auth") == "oauth":
         raise Unusable(f"{key}.auth", '"oauth" is not supported', "put a token into headers.Authorization")
-    url, command = text(entry.get("url")), text(entry.get("command"))
+    url, command = as_text(entry.get("url")), as_text(entry.get("command"))
     limits: dict[str, Any] = {
         "prefix": prefix,
         "include": _patterns(entry, "include"),
@@ -113,7 +113,7 @@ def _server(name: str, entry: Any, prefix: str) -> Server:
             command=_command(f"{key}.command", command),
             args=_texts(f"{key}.args", entry.get("args")),
             env=_pairs(f"{key}.env", entry.get("env")),
-            cwd=text(entry.get("cwd")) or text(entry.get("workingDirectory")),
+            cwd=as_text(entry.get("cwd")) or as_text(entry.get("workingDirectory")),
             **limits,
         )
     if not url:
@@ -128,27 +128,27 @@ def _server(name: str, entry: Any, prefix: str) -> Server:
         headers=_pairs(f"{key}.headers", entry.get("headers")),
         transport=_transport(key, entry),
         verify=entry.get("sslVerify") is not False,
-        client_cert=text(entry.get("clientCert")),
-        client_key=text(entry.get("clientKey")),
+        client_cert=as_text(entry.get("clientCert")),
+        client_key=as_text(entry.get("clientKey")),
         **limits,
     )
 
 
 def _transport(key: str, entry: dict[str, Any]) -> Any:
     """Without any, OpenClaw takes it for SSE and others for streamable HTTP: whichever the server speaks."""
-    name = next((each for each in ("transport", "type") if text(entry.get(each))), "transport")
-    written = (text(entry.get(name)) or "").lower()
+    name = next((each for each in ("transport", "type") if as_text(entry.get(each))), "transport")
+    written = (as_text(entry.get(name)) or "").lower()
     if written and written not in TRANSPORTS:
-        raise Unusable(f"{key}.{name}", f'"{cut(written)}" is not for a url', 'use "streamable-http" or "sse"')
+        raise Unusable(f"{key}.{name}", f'"{abbreviate(written)}" is not for a url', 'use "streamable-http" or "sse"')
     return TRANSPORTS.get(written, "")
 
 
 def _command(key: str, command: str) -> str:
     first, *rest = command.split()
     if rest and "/" not in first:
-        shown = ", ".join(f'"{cut(each)}"' for each in rest[:4])
+        shown = ", ".join(f'"{abbreviate(each)}"' for each in rest[:4])
         what = "arguments stand in the command"
-        raise Unusable(key, what, f'write command: "{cut(first)}", args: [{shown}{", …" if rest[4:] else ""}]')
+        raise Unusable(key, what, f'write command: "{abbreviate(first)}", args: [{shown}{", …" if rest[4:] else ""}]')
     return command
 
 
@@ -179,11 +179,11 @@ def _pairs(key: str, written: Any) -> dict[str, str]:
         return {}
     if not isinstance(written, Mapping):
         raise Unusable(key, "not an object", 'write it as {"name": "value"}')
-    found = {name: _plain(f"{key}.{cut(name)}", value) for name, value in written.items()}
+    found = {name: _plain(f"{key}.{abbreviate(name)}", value) for name, value in written.items()}
     for name, value in found.items():
         if what := mistaken_in(name, value):
             way_out = "set it to the secret, or to ${VARIABLE}"
-            raise Unusable(f"{key}.{cut(name)}", f"this is no secret: {what}", way_out)
+            raise Unusable(f"{key}.{abbreviate(name)}", f"this is no secret: {what}", way_out)
     return found
 
 
@@ -214,7 +214,7 @@ def _prefix(name: str, taken: dict[str, str]) -> str:
 
 def _remarks(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
     """What is written and does not do what it seems to."""
-    key = f"{_KEY}.{cut(name)}"
+    key = f"{_KEY}.{abbreviate(name)}"
     for other, ours in RENAMED.items():
         if other in entry:
             yield f"{key}.{other}: not read; it is called {ours} here"
@@ -223,12 +223,12 @@ def _remarks(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
             yield f"{key}.{own}: not a number of milliseconds above 0; the usual time counts"
     for pattern in _patterns(entry, "include"):
         if pattern.lower().startswith(f"{prefix.lower()}__"):
-            way_out = f'"{cut(pattern[len(prefix) + 2 :])}"'
-            what = f'"{cut(pattern)}" matches nothing: names stand without the server\'s'
+            way_out = f'"{abbreviate(pattern[len(prefix) + 2 :])}"'
+            what = f'"{abbreviate(pattern)}" matches nothing: names stand without the server\'s'
             yield f"{key}.toolFilter.include: {what}, {way_out}"
 
 
-def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Wrong]:
+def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Fault]:
     for other, ours in OTHERS.items():
         if other in entry:
             yield (*path, other), "not a key here, and it restricts or protects", f"write it as {ours}"
@@ -236,7 +236,7 @@ def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Wrong]:
     if verify is not None and not isinstance(verify, bool):
         yield (*path, "sslVerify"), "must be true or false", "without it certificates are verified"
     for key in ("clientCert", "clientKey"):
-        if entry.get(key) is not None and not text(entry[key]):
+        if entry.get(key) is not None and not as_text(entry[key]):
             yield (*path, key), "must be the path of a file", "write it in quotes"
     written = entry.get("toolFilter")
     if written is None:
@@ -248,5 +248,5 @@ def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Wrong]:
         here = (*path, "toolFilter", key)
         if key not in ("include", "exclude"):
             yield here, "not a key of a filter", "it has include and exclude"
-        elif not isinstance(value, list) or not value or not all(text(each) for each in value):
+        elif not isinstance(value, list) or not value or not all(as_text(each) for each in value):
             yield here, "must be a list of names of tools, and not empty", f'write it as {key}: ["read_*"]'

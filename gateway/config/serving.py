@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.config.untyped import Unusable, rows, section, text, whole
+from gateway.config.tree import Unusable, as_list, as_positive_int, as_text, section
 from gateway.link.spec import Route, Tls
 
 Secret = Callable[[str, Any], str]
@@ -86,7 +86,7 @@ def compat(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
 def not_honoured(key: str, entry: Mapping[str, Any]) -> list[str]:
     """A sentence for each thing that is asked for and not done."""
     told = [f"{key}.{name}: has no effect here" for name in ("localService", "region") if entry.get(name)]
-    for row in rows(entry.get("models")):
+    for row in as_list(entry.get("models")):
         for name in section(row, "compat") if isinstance(row, dict) else ():
             place = f"{key}.models[].compat.{name[:60]}"
             if name in NOT_DONE:
@@ -108,7 +108,11 @@ def params(entry: Mapping[str, Any], row: Mapping[str, Any], api: str, base_url:
     compatible = entry.get("injectNumCtxForOpenAICompat") is True or ":11434" in (base_url or "")
     if api != "ollama" and (not compatible or entry.get("injectNumCtxForOpenAICompat") is False):
         return {}
-    window = whole(named.get("num_ctx")) or whole(row.get("contextTokens")) or whole(row.get("contextWindow"))
+    window = (
+        as_positive_int(named.get("num_ctx"))
+        or as_positive_int(row.get("contextTokens"))
+        or as_positive_int(row.get("contextWindow"))
+    )
     if api != "ollama":
         return {"num_ctx": window} if window else {}
     return {**named, "num_ctx": window} if window else {key: value for key, value in named.items() if key != "num_ctx"}
@@ -185,7 +189,7 @@ def _tls(place: str, tls: Any, secret: Secret) -> Tls:
     insecure = tls.get("insecureSkipVerify", False)
     if not isinstance(insecure, bool):
         raise Unusable(f"{place}.insecureSkipVerify", "not an allowed value", "use true or false")
-    return Tls(**pem, server_name=text(tls.get("serverName")), insecure=insecure)
+    return Tls(**pem, server_name=as_text(tls.get("serverName")), insecure=insecure)
 
 
 def _known(place: str, written: Mapping[str, Any], names: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ Each takes the value at a path and the whole config.
 
 from typing import Any
 
-from gateway.config.untyped import is_on, rows, section, text
+from gateway.config.tree import ConfigTree, as_list, as_text, is_enabled, section
 from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
 
 _OFF = (None, False, 0, "", "off", "none", "never", "0m", "0s", "0")
@@ -14,7 +14,7 @@ _OUR_CHANNELS = (None, "webchat")
 """What a rule for channels says of what comes over this gateway's own port."""
 
 
-def on(value: Any, tree: dict[str, Any]) -> bool:
+def on(value: Any, tree: ConfigTree) -> bool:
     """Something is there, and nothing in it says that it is off."""
     if isinstance(value, dict):
         said = (value.get("enabled"), value.get("mode"))
@@ -22,32 +22,32 @@ def on(value: Any, tree: dict[str, Any]) -> bool:
     return bool(value) if isinstance(value, list) else _is_on(value)
 
 
-def enabled(value: Any, tree: dict[str, Any]) -> bool:
+def enabled(value: Any, tree: ConfigTree) -> bool:
     """It says that it is on; what only stands there is off, as in OpenClaw."""
     return isinstance(value, dict) and value.get("enabled") is True
 
 
-def remote(value: Any, tree: dict[str, Any]) -> bool:
+def remote(value: Any, tree: ConfigTree) -> bool:
     return isinstance(value, str) and value == "remote"
 
 
-def spoken(value: Any, tree: dict[str, Any]) -> bool:
+def spoken(value: Any, tree: ConfigTree) -> bool:
     return isinstance(value, dict) and (_is_on(value.get("auto")) or value.get("enabled") is True)
 
 
-def beats(value: Any, tree: dict[str, Any]) -> bool:
+def beats(value: Any, tree: ConfigTree) -> bool:
     return isinstance(value, dict) and _is_on(value.get("every"))
 
 
-def resets(value: Any, tree: dict[str, Any]) -> bool:
+def resets(value: Any, tree: ConfigTree) -> bool:
     return isinstance(value, dict) and (_is_on(value.get("mode")) or bool(value.get("idleMinutes")))
 
 
-def cleans(value: Any, tree: dict[str, Any]) -> bool:
+def cleans(value: Any, tree: ConfigTree) -> bool:
     return isinstance(value, dict) and bool(value) and value.get("mode") != "warn"
 
 
-def stricter_rate(value: Any, tree: dict[str, Any]) -> bool:
+def stricter_rate(value: Any, tree: ConfigTree) -> bool:
     """Fewer guesses, counted longer or locked longer than here; or this machine itself is counted."""
     if not isinstance(value, dict):
         return False
@@ -56,24 +56,26 @@ def stricter_rate(value: Any, tree: dict[str, Any]) -> bool:
     return fewer or longer or value.get("exemptLoopback") is False
 
 
-def sandboxed(value: Any, tree: dict[str, Any]) -> bool:
+def sandboxed(value: Any, tree: ConfigTree) -> bool:
     """OpenClaw keeps the tools of MCP servers from a sandboxed session, where its policy does not name them."""
     mode = value.get("mode") if isinstance(value, dict) else None
     servers = section(tree, "mcp", "servers").values()
-    if not _is_on(mode) or not any(isinstance(each, dict) and is_on(each) for each in servers):
+    if not _is_on(mode) or not any(isinstance(each, dict) and is_enabled(each) for each in servers):
         return False
     policy = section(tree, "tools", "sandbox", "tools")
-    let = {name for key in ("allow", "alsoAllow") for name in rows(policy.get(key)) if isinstance(name, str)}
-    return bool(rows(policy.get("deny"))) or not let & _MCP_NAMES
+    let = {name for key in ("allow", "alsoAllow") for name in as_list(policy.get(key)) if isinstance(name, str)}
+    return bool(as_list(policy.get("deny"))) or not let & _MCP_NAMES
 
 
-def denies_sending(value: Any, tree: dict[str, Any]) -> bool:
+def denies_sending(value: Any, tree: ConfigTree) -> bool:
     """Some rule closes a session to what comes over this gateway's port."""
     if not isinstance(value, dict):
         return False
     return value.get("default") == "deny" or any(
-        isinstance(each, dict) and each.get("action") == "deny" and text(_match(each).get("channel")) in _OUR_CHANNELS
-        for each in rows(value.get("rules"))
+        isinstance(each, dict)
+        and each.get("action") == "deny"
+        and as_text(_match(each).get("channel")) in _OUR_CHANNELS
+        for each in as_list(value.get("rules"))
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.config.catalog import find
 from gateway.config.parse import Path
 from gateway.config.providers import plain_name
-from gateway.config.untyped import Wrong, section
+from gateway.config.tree import ConfigTree, Fault, section
 from gateway.link.spec import ToolRule
 
 PROFILES = {"minimal": False, "coding": True, "messaging": True, "full": True}
@@ -23,7 +23,7 @@ ANYBODY = "*"
 """The sender that `toolsBySender` means when no channel has named one."""
 
 
-def rules(tree: dict[str, Any], agent: str, provider: str, model: str) -> list[ToolRule]:
+def rules(tree: ConfigTree, agent: str, provider: str, model: str) -> list[ToolRule]:
     """All layers that say anything of tools of MCP servers."""
     places = [("tools", section(tree, "tools")), *_own(tree, agent)]
     each = [(key, part, *_by_provider(key, part, provider, model)) for key, part in places]
@@ -36,7 +36,7 @@ def rules(tree: dict[str, Any], agent: str, provider: str, model: str) -> list[T
     return [rule for rule in layers if rule is not None]
 
 
-def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
+def faults(tree: ConfigTree) -> Iterator[Fault]:
     """What of it cannot be honoured."""
     yield from _wrong_tools(("tools",), tree.get("tools"))
     agents = tree.get("agents")
@@ -56,7 +56,7 @@ def wrong(tree: dict[str, Any]) -> Iterator[Wrong]:
         yield ("agents", "defaults", "tools"), what, "move it to tools at the root of the config"
 
 
-def _own(tree: dict[str, Any], agent: str) -> list[tuple[str, dict[str, Any]]]:
+def _own(tree: ConfigTree, agent: str) -> list[tuple[str, dict[str, Any]]]:
     """Where no agent is listed, the defaults are the one's that there is."""
     if not (section(tree, "agents", "entries") or section(tree, "agents").get("list")):
         return [("agents.defaults.tools", section(tree, "agents", "defaults", "tools"))]
@@ -114,7 +114,7 @@ def _is(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _wrong_tools(path: Path, written: Any) -> Iterator[Wrong]:
+def _wrong_tools(path: Path, written: Any) -> Iterator[Fault]:
     if written is None:
         return
     if not isinstance(written, dict):
@@ -133,7 +133,7 @@ def _wrong_tools(path: Path, written: Any) -> Iterator[Wrong]:
                 yield here, "must be an object", 'write it as {deny: ["server__tool"]}'
 
 
-def _wrong_scope(path: Path, written: dict[str, Any]) -> Iterator[Wrong]:
+def _wrong_scope(path: Path, written: dict[str, Any]) -> Iterator[Fault]:
     for key in LISTS:
         value = written.get(key)
         if value is None:

@@ -14,6 +14,7 @@ from gateway.config.openclaw import READ
 from gateway.config.parse import Locate, Path, TextPosition, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
 from gateway.config.secretmistakes import mistaken
+from gateway.config.tree import ConfigTree
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, alike
 from gateway.report import Issue
 
@@ -61,7 +62,7 @@ def validate(
     if complete:
         check.across(config)
         if isinstance(tree, dict):
-            for path, what, way_out in (*tool_policy.wrong(tree), *servers.wrong(tree)):
+            for path, what, way_out in (*tool_policy.faults(ConfigTree(tree)), *servers.faults(ConfigTree(tree))):
                 check.add(path, what, hint=way_out)
     return Verdict(None if check.issues else config, tuple(check.issues), tuple(check.unused))
 

@@ -9,13 +9,12 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from gateway.aio.opening import Opening
 from gateway.aio.tasks import Tasks, shielded
 from gateway.config import catalog
 from gateway.config.substitute import Lookup
-from gateway.config.untyped import section
+from gateway.config.tree import ConfigTree, section
 from gateway.conversations.commands import Commands
 from gateway.conversations.deferred_answers import DeferredReplies
 from gateway.conversations.overview import Overview, SessionCounts
@@ -48,7 +47,7 @@ class Conversations:
         self,
         paths: Paths,
         hub: Hub,
-        tree: Callable[[], dict[str, Any]],
+        tree: Callable[[], ConfigTree],
         environment: Lookup,
         dial: Dial,
         told: Told | None = None,

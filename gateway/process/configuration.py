@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gateway.access.policy import policy
 from gateway.config import files, lastgood
@@ -17,6 +17,7 @@ from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.guard import guard
 from gateway.config.schema import Config
+from gateway.config.tree import ConfigTree
 from gateway.files.paths import Paths
 from gateway.hub.hub import Hub
 from gateway.lifecycle.record import Record
@@ -180,7 +181,7 @@ class Configuration:
         return self._reloader.active.config
 
     @property
-    def tree(self) -> dict[str, Any]:
+    def tree(self) -> ConfigTree:
         """What runs, as it was written, with what stands in the environment put in: it holds secrets."""
         return self._reloader.active.tree
 

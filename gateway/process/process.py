@@ -21,6 +21,7 @@ from gateway import __version__
 from gateway.access.devices import Devices
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.config.tree import ConfigTree
 from gateway.config.validate import REFUSING
 from gateway.errors import ConfigInvalid
 from gateway.files.installed import Installation
@@ -203,7 +204,7 @@ class Process:
         return self._configuration.config
 
     @property
-    def tree(self) -> dict[str, Any]:
+    def tree(self) -> ConfigTree:
         return self._configuration.tree
 
     def env(self, name: str) -> str | None:

@@ -1,10 +1,11 @@
 """The config that runs, and which one a start takes: the file's, the last known good one, or defaults."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.config.tree import ConfigTree
 
 Source = Literal["file", "last-good", "defaults"]
 
@@ -12,7 +13,7 @@ Source = Literal["file", "last-good", "defaults"]
 @dataclass(frozen=True)
 class Active:
     config: Config
-    tree: dict[str, Any]
+    tree: ConfigTree
     digest: str
     source: Source
 
@@ -30,7 +31,7 @@ def choose(snapshot: Snapshot, good: Snapshot | None, fallback: Config, *, suspe
         return Active(good.config, good.tree, good.digest, "last-good")
     if snapshot.config is not None:
         return Active(snapshot.config, snapshot.tree, snapshot.digest, "file")
-    return Active(fallback, {}, "", "defaults")
+    return Active(fallback, ConfigTree({}), "", "defaults")
 
 
 def _another(good: Snapshot | None, snapshot: Snapshot) -> bool:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from gateway.config.compare import differences, same
 from gateway.config.fields import FIELDS
 from gateway.config.openclaw import is_read
 from gateway.config.schema import Config
 from gateway.config.setting import ACTIONS
+from gateway.config.tree import ConfigTree
 from gateway.report import Change
 
 MAX_PATHS_SHOWN = 20
@@ -46,7 +47,7 @@ class Plan:
 
 
 def make_plan(
-    old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, new: Config, mode: str, socket_by_systemd: bool
+    old_tree: ConfigTree, new_tree: ConfigTree, old: Config, new: Config, mode: str, socket_by_systemd: bool
 ) -> Plan:
     """`mode` is `gateway.reload.mode` of the new config. The trees are resolved: includes and `${VAR}` replaced."""
     changes = tuple(_changes(old_tree, new_tree, old, new))
@@ -71,7 +72,7 @@ def describe(changes: tuple[Change, ...]) -> str:
     return f"config change detected; evaluating reload ({shown}{f', +{more} more' if more > 0 else ''})"
 
 
-def _changes(old_tree: dict[str, Any], new_tree: dict[str, Any], old: Config, new: Config) -> Iterator[Change]:
+def _changes(old_tree: ConfigTree, new_tree: ConfigTree, old: Config, new: Config) -> Iterator[Change]:
     # What the environment or a default decides can change what a field means without a change in the tree, and a change
     # in the tree can mean nothing: the typed values say which.
     meant = {path for path, rule in FIELDS.items() if not same(rule.of(old), rule.of(new))}

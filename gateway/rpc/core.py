@@ -3,12 +3,13 @@
 Only typing: nothing here runs, so that a method can be tested with any object of this shape.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gateway.access.devices import Devices
     from gateway.config.files import Snapshot
     from gateway.config.schema import Config
+    from gateway.config.tree import ConfigTree
     from gateway.conversations.service import Conversations
     from gateway.files.paths import Paths
     from gateway.hub.connection import Connection
@@ -44,7 +45,7 @@ class Core(Protocol):
         ...
 
     @property
-    def tree(self) -> dict[str, Any]:
+    def tree(self) -> "ConfigTree":
         """All that runs of the file, with the sections that are not in `config`. It holds secrets."""
         ...
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from gateway.config import secretref
-from gateway.config.untyped import at
+from gateway.config.tree import value_at
 
 REDACTED = "__OPENCLAW_REDACTED__"
 
@@ -37,7 +37,7 @@ def redact(value: Any) -> Any:
     shown = _redact(value, secret=False)
     for path, found in list(secretref.places(shown)):
         if isinstance(found, str) and found and not is_reference(found):
-            at(shown, path[:-1])[path[-1]] = REDACTED
+            value_at(shown, path[:-1])[path[-1]] = REDACTED
     return shown
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from gateway.aio.tasks import Tasks
-from gateway.config.untyped import Unusable
+from gateway.config.tree import Unusable
 from gateway.link.client import AgentLink, Dial
 from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import Ended, Event, Failure, StartRefused

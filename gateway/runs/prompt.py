@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.config import catalog
-from gateway.config.untyped import section, text, whole
+from gateway.config.tree import ConfigTree, as_positive_int, as_text, section
 
 FILES = ("AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md", "USER.md", "BOOTSTRAP.md", "MEMORY.md")
 """Of the workspace, what every prompt carries, in this order; OpenClaw's names."""
@@ -18,10 +18,10 @@ _KEPT_HEAD = 0.7
 """Of a file that is too long, how much of what is kept comes from its beginning."""
 
 
-def system_prompt(tree: dict[str, Any], agent_id: str, files: Mapping[str, str]) -> str:
+def system_prompt(tree: ConfigTree, agent_id: str, files: Mapping[str, str]) -> str:
     """`files` are the texts of those of `FILES` that there are (`workspace.read`)."""
     parts = [_identity(tree, agent_id)]
-    zone = text(section(tree, "agents", "defaults").get("userTimezone"))
+    zone = as_text(section(tree, "agents", "defaults").get("userTimezone"))
     if zone:
         parts.append(f"The user's time zone is {zone}.")
     if injected := _files(tree, agent_id, files):
@@ -30,16 +30,16 @@ def system_prompt(tree: dict[str, Any], agent_id: str, files: Mapping[str, str])
     return "\n\n".join(parts)
 
 
-def _identity(tree: dict[str, Any], agent_id: str) -> str:
+def _identity(tree: ConfigTree, agent_id: str) -> str:
     agent = catalog.find(tree, agent_id)
     own = agent.identity if agent else {}
-    name = own.get("name") or (agent and agent.name) or text(section(tree, "ui", "assistant").get("name"))
+    name = own.get("name") or (agent and agent.name) or as_text(section(tree, "ui", "assistant").get("name"))
     theme = own.get("theme")
     who = f"You are {name}, a personal assistant." if name else "You are a personal assistant."
     return f"{who} Your character: {theme}." if theme else who
 
 
-def _files(tree: dict[str, Any], agent_id: str, files: Mapping[str, str]) -> list[str]:
+def _files(tree: ConfigTree, agent_id: str, files: Mapping[str, str]) -> list[str]:
     agent = catalog.find(tree, agent_id)
     own, shared = agent.entry if agent else {}, section(tree, "agents", "defaults")
     if (own.get("contextInjection") or shared.get("contextInjection")) == "never":
@@ -67,4 +67,4 @@ def shorten(name: str, content: str, most: int) -> str:
 
 
 def _most(own: Mapping[str, Any], shared: Mapping[str, Any], key: str, usual: int) -> int:
-    return min(whole(own.get(key)) or whole(shared.get(key)) or usual, MOST_CHARS)
+    return min(as_positive_int(own.get(key)) or as_positive_int(shared.get(key)) or usual, MOST_CHARS)

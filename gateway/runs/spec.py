@@ -15,6 +15,7 @@ from gateway.config.models import bounds, chain, environment, thinking
 from gateway.config.servers import servers, unusable
 from gateway.config.substitute import Lookup
 from gateway.config.tool_policy import rules
+from gateway.config.tree import ConfigTree
 from gateway.link.spec import Spec
 from gateway.machine import inherited
 from gateway.runs import workspace
@@ -24,7 +25,7 @@ from gateway.sessions.store import Store
 
 
 class Specifier:
-    def __init__(self, store: Store, state: Path, tree: Callable[[], dict[str, Any]], environment: Lookup) -> None:
+    def __init__(self, store: Store, state: Path, tree: Callable[[], ConfigTree], environment: Lookup) -> None:
         """`tree`: the config that runs, with what stands in the environment put in."""
         self._store = store
         self._state = state
@@ -32,7 +33,7 @@ class Specifier:
         self._environment = environment
 
     async def __call__(self, run: Run) -> Spec:
-        """Raises config.untyped.Unusable and StorageFailed."""
+        """Raises config.tree.Unusable and StorageFailed."""
         tree, request = self._tree(), run.request
         session = await self._store.session(run.session) if request.keeps else None
         entry: Mapping[str, Any] = session.entry if session else {}

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.config import models
 from gateway.config.catalog import GLOBAL
 from gateway.config.models import ModelRef
+from gateway.config.tree import ConfigTree
 from gateway.link.spec import COMPACTION, Message
 from gateway.sessions.records import MessageRow, Run, Session, Summary
 
@@ -39,7 +40,7 @@ _BLANKS = re.compile(r"\s+")
 class RowContext:
     """What a row says beside what is stored of its session."""
 
-    tree: dict[str, Any]
+    tree: ConfigTree
     """The config."""
     main: str
     """The key of the agent's main session."""
@@ -86,7 +87,7 @@ def entry(session: Session, protocol: int) -> dict[str, Any]:
     return found
 
 
-def resolved(session: Session, tree: dict[str, Any]) -> dict[str, Any]:
+def resolved(session: Session, tree: ConfigTree) -> dict[str, Any]:
     """What the session will run on, as protocol 4 is told after a patch."""
     ref = _model(session, tree)
     thinking = session.entry.get("thinkingLevel")
@@ -165,7 +166,7 @@ def title(session: Session, summary: Summary | None) -> str:
     return (head[:space] if space > 0.6 * TITLE else head) + "…"
 
 
-def _model(session: Session, tree: dict[str, Any]) -> ModelRef:
+def _model(session: Session, tree: ConfigTree) -> ModelRef:
     return models.chosen(tree, session.agent, session.entry.get("model"))
 
 

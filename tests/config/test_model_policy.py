@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gateway.config import models, old_keys
-from gateway.config.untyped import Unusable
+from gateway.config.tree import Unusable
 
 LOCAL = {"models": {"providers": {"l": {"baseUrl": "http://127.0.0.1:1/v1", "models": [{"id": "a"}, {"id": "b"}]}}}}
 

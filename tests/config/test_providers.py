@@ -7,7 +7,7 @@ import pytest
 from gateway.config import providers
 from gateway.config.providers import KNOWN, MAX_PACE_MS, SUPPORTED, Provider
 from gateway.config.secretref import Unresolved
-from gateway.config.untyped import Unusable
+from gateway.config.tree import Unusable
 from gateway.link.spec import Model
 
 ENV = {"OPENAI_API_KEY": "sk-openai", "GOOGLE_API_KEY": "sk-google", "MY_KEY": "sk-mine", "BLANK": "  "}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.servers import MAX_SERVERS, MAX_WAIT_MS, problems, servers, unusable, wrong
+from gateway.config.servers import MAX_SERVERS, MAX_WAIT_MS, faults, problems, servers, unusable
 from gateway.link.spec import Server
 
 
@@ -98,7 +98,7 @@ def test_what_restricts_and_how_long_is_waited() -> None:
     assert (found.connect_ms, found.request_ms, found.verify) == (2000, 1501, False)
     assert (found.client_cert, found.client_key) == ("~/c.pem", "~/k.pem")
     assert (found.include, found.exclude) == (["search_*"], ["admin_*"])
-    assert not problems(tree(x=entry)) and not list(wrong(tree(x=entry)))
+    assert not problems(tree(x=entry)) and not list(faults(tree(x=entry)))
     (found,) = servers(tree(x={"command": "x", "connectionTimeoutMs": 10**12}))
     assert found.connect_ms == MAX_WAIT_MS
 
@@ -119,9 +119,9 @@ def test_what_restricts_and_how_long_is_waited() -> None:
 )
 def test_what_restricts_and_cannot_be_honoured_is_an_error(entry: dict[str, Any], where: str) -> None:
     config = tree(x={"command": "x", **entry})
-    ((path, what, way_out),) = wrong(config)
+    ((path, what, way_out),) = faults(config)
     assert ".".join(map(str, path)) == f"mcp.servers.x.{where}" and what and way_out
-    assert not list(wrong(tree(x={"command": "x", "enabled": False, **entry})))
+    assert not list(faults(tree(x={"command": "x", "enabled": False, **entry})))
 
 
 @pytest.mark.parametrize(
@@ -161,5 +161,5 @@ def test_nothing_in_a_file_can_break_it(entries: Any) -> None:
     for config in ({"mcp": entries}, {"mcp": {"servers": entries}}, tree(a=entries, b=entries)):
         assert all(each.command or each.url for each in servers(config))
         problems(config)
-        list(wrong(config))
+        list(faults(config))
         assert not set(unusable(config)) & {each.name for each in servers(config)}

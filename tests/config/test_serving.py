@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gateway.config.serving import compat, not_honoured, params, pictures, way
-from gateway.config.untyped import Unusable
+from gateway.config.tree import Unusable
 from gateway.link.spec import Route, Tls
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agent.mcp.policy import forbidding
-from gateway.config.tool_policy import PROFILES, rules, wrong
+from gateway.config.tool_policy import PROFILES, faults, rules
 from gateway.link.spec import ToolRule
 
 ENTRIES = {"work": {}, "home": {"tools": {"deny": ["db__admin_drop"]}}}
@@ -82,16 +82,16 @@ def test_a_layer_names_its_key() -> None:
     ],
 )
 def test_what_cannot_be_honoured_is_named_with_the_way_out(tools: Any, where: tuple[str, ...]) -> None:
-    ((path, what, way_out),) = wrong({"tools": tools})
+    ((path, what, way_out),) = faults({"tools": tools})
     assert path == where and what and way_out
-    assert [each[0] for each in wrong({"agents": {"list": [{"id": "a", "tools": tools}]}})] == [
+    assert [each[0] for each in faults({"agents": {"list": [{"id": "a", "tools": tools}]}})] == [
         ("agents", "list", 0, *where)
     ]
 
 
 def test_the_tools_of_the_defaults_restrict_nobody_who_is_listed() -> None:
     tree = {"agents": {"entries": {"a": {}}, "defaults": {"tools": {"deny": ["x"]}}}}
-    assert [path for path, _, _ in wrong(tree)] == [("agents", "defaults", "tools")]
+    assert [path for path, _, _ in faults(tree)] == [("agents", "defaults", "tools")]
 
 
 def test_all_profiles_of_openclaw_are_known() -> None:
@@ -110,4 +110,4 @@ ANYTHING = st.recursive(
 def test_whatever_is_written_is_honoured_or_wrong_and_breaks_nothing(written: Any) -> None:
     for tree in ({"tools": written}, {"agents": {"list": [{"id": "main", "tools": written}, written]}}):
         offered(tree)
-        list(wrong(tree))
+        list(faults(tree))

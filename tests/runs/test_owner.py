@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.untyped import Unusable
+from gateway.config.tree import Unusable
 from gateway.link import client
 from gateway.link.messages import VERSION, Discarded, Said, Started, Text, Thinking, ToolStarted
 from gateway.link.spec import Spec

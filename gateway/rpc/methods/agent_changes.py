@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gateway.config import agent_edit, catalog, models
 from gateway.config.agent_edit import Unfit
 from gateway.config.files import Snapshot
-from gateway.config.untyped import Unusable, section, text
+from gateway.config.tree import Unusable, as_text, section
 from gateway.files.paths import expand
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
@@ -165,7 +165,7 @@ def _identity(known: dict[str, Any], name: str | None, emoji: str | None, avatar
 
 
 def _place(call: Call, id: str, asked: str | None) -> Path:
-    shared = text(section(call.core.tree, "agents", "defaults").get("workspace"))
+    shared = as_text(section(call.core.tree, "agents", "defaults").get("workspace"))
     own = asked or (f"{shared}/{id}" if shared else str(call.core.paths.state / f"workspace-{id}"))
     return expand(own)
 

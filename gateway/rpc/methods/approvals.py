@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.config.untyped import section
+from gateway.config.tree import section
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import NoParams
 from gateway.protocol.scopes import ADMIN

@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.config import models, providers, untyped
+from gateway.config import models, providers
+from gateway.config.tree import as_list, as_positive_int
 from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
@@ -50,10 +51,10 @@ def models_list(call: Call, params: ModelsParams) -> ModelList:
         if params.provider and each.ref.provider != params.provider:
             continue
         row: dict[str, Any] = {"id": each.ref.id, "name": each.name, "provider": each.ref.provider}
-        window, reasoning = untyped.whole(each.row.get("contextWindow")), each.row.get("reasoning")
+        window, reasoning = as_positive_int(each.row.get("contextWindow")), each.row.get("reasoning")
         row |= {"contextWindow": window} if window else {}
         row |= {"reasoning": reasoning} if isinstance(reasoning, bool) else {}
-        input = [kind for kind in untyped.rows(each.row.get("input")) if isinstance(kind, str)]
+        input = [kind for kind in as_list(each.row.get("input")) if isinstance(kind, str)]
         row |= {"input": input} if input else {}
         if call.peer.protocol >= 4:
             row["tags"] = list(each.tags)

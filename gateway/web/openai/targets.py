@@ -3,12 +3,11 @@
 import re
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.datastructures import Headers
 
 from gateway.config import catalog, models
-from gateway.config.untyped import Unusable
+from gateway.config.tree import ConfigTree, Unusable
 from gateway.protocol.params import cut
 from gateway.rpc.core import Core
 from gateway.sessions.keys import BadKey
@@ -74,7 +73,7 @@ def _named(core: Core, model: str) -> tuple[str | None, str | None]:
     raise BadRequest(INVALID_MODEL)
 
 
-def _known(tree: dict[str, Any], id: str) -> str:
+def _known(tree: ConfigTree, id: str) -> str:
     found = catalog.find(tree, id)
     if found is not None:
         return found.id

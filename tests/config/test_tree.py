@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.config.untyped import MAX_NAMED, Unusable, at, cut, is_on, matches, whole
+from gateway.config.tree import MAX_NAMED, Unusable, abbreviate, as_positive_int, is_enabled, matches, value_at
 
 
 def test_what_cannot_be_used_says_where_why_and_what_to_do() -> None:
@@ -10,13 +10,15 @@ def test_what_cannot_be_used_says_where_why_and_what_to_do() -> None:
 
 
 def test_numbers_as_javascript_writes_them() -> None:
-    assert [whole(each) for each in (5, 5.0, 5.5, 0, -1, True, "5", 2**53, float("inf"))] == [5, 5] + [None] * 7
+    assert [as_positive_int(each) for each in (5, 5.0, 5.5, 0, -1, True, "5", 2**53, float("inf"))] == [5, 5] + [
+        None
+    ] * 7
 
 
 def test_what_stands_at_a_path() -> None:
     tree = {"a": [{"b": 1}], "c": None}
-    assert at(tree, ("a", 0, "b")) == 1 and at(tree, ()) is tree
-    assert [at(tree, path) for path in (("a", 1), ("a", "b"), ("c", "d"), ("a", 0, 0))] == [None] * 4
+    assert value_at(tree, ("a", 0, "b")) == 1 and value_at(tree, ()) is tree
+    assert [value_at(tree, path) for path in (("a", 1), ("a", "b"), ("c", "d"), ("a", 0, 0))] == [None] * 4
 
 
 def test_what_a_pattern_means() -> None:
@@ -28,8 +30,11 @@ def test_what_a_pattern_means() -> None:
 
 @pytest.mark.parametrize(("server", "on"), [({}, True), ({"enabled": False}, False), ({"disabled": True}, False)])
 def test_whether_a_server_is_to_be_used(server: dict[str, bool], on: bool) -> None:
-    assert is_on(server) is on
+    assert is_enabled(server) is on
 
 
 def test_a_name_in_a_message_is_bounded() -> None:
-    assert cut("x" * MAX_NAMED) == "x" * MAX_NAMED and cut("x" * (MAX_NAMED + 1)) == "x" * (MAX_NAMED - 1) + "…"
+    assert (
+        abbreviate("x" * MAX_NAMED) == "x" * MAX_NAMED
+        and abbreviate("x" * (MAX_NAMED + 1)) == "x" * (MAX_NAMED - 1) + "…"
+    )

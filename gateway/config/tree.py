@@ -1,7 +1,10 @@
-"""Read what has no type in `schema`: nothing has validated it, and anything may stand there. Pure."""
+"""The config as a tree, and readers of those of its parts that have no type in `schema`. Pure.
+
+Nothing has validated those parts, so anything may stand there: the readers answer None, {} or [] for a wrong type.
+"""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NewType
 
 from gateway.config.parse import Path
 
@@ -10,7 +13,14 @@ ANY = "*"
 MAX_NAMED = 60
 """Characters of a name from the config that a message quotes."""
 
-Wrong = tuple[Path, str, str]
+ConfigTree = NewType("ConfigTree", dict[str, Any])
+"""A whole config in force, by key as the file has it: includes are merged, `${VAR}` and references to secrets are
+replaced. It holds secrets, and everybody shares the one object: nobody changes it, logs it or sends it unredacted.
+
+A tree before `${VAR}` is a plain `dict[str, Any]`; functions that read both kinds take that.
+"""
+
+Fault = tuple[Path, str, str]
 """Where something stands that cannot be honoured, what is wrong, and the way out."""
 
 
@@ -30,24 +40,24 @@ def section(tree: Mapping[str, Any], *path: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def rows(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """[] where something else than a list stands."""
     return value if isinstance(value, list) else []
 
 
-def text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """None where nothing, or something else than a text, stands."""
     return (value.strip() or None) if isinstance(value, str) else None
 
 
-def whole(value: Any) -> int | None:
+def as_positive_int(value: Any) -> int | None:
     """A number above zero, also one such as 8192.0: JavaScript, whose file this is, knows no difference."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else None
 
 
-def at(tree: Any, path: Path) -> Any:
+def value_at(tree: Any, path: Path) -> Any:
     """None where nothing stands."""
     for step in path:
         if isinstance(step, int):
@@ -71,11 +81,11 @@ def matches(tree: Any, pattern: Path, path: Path = ()) -> Iterator[tuple[Path, A
         yield from matches(tree[step], rest, (*path, step))
 
 
-def is_on(server: Mapping[str, Any]) -> bool:
+def is_enabled(server: Mapping[str, Any]) -> bool:
     """Whether a server of `mcp.servers` is to be used: in OpenClaw's word, or in other programs'."""
     return server.get("enabled") is not False and server.get("disabled") is not True
 
 
-def cut(value: str) -> str:
+def abbreviate(value: str) -> str:
     """Short enough for a message."""
     return value if len(value) <= MAX_NAMED else value[: MAX_NAMED - 1] + "…"
