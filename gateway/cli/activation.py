@@ -6,7 +6,7 @@ from gateway.cli.listening import Choice
 from gateway.client.control import READY_LIMIT, Control
 from gateway.errors import PortBusy
 from gateway.machine import holders
-from gateway.terminal.progress import waiting
+from gateway.terminal.spinner import Spinner
 from gateway.terminal.writer import say
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, ENABLED, SERVICE, SOCKET, state
 from gateway.units.systemctl import Systemctl, SystemctlFailed
@@ -90,7 +90,7 @@ def _reopen(systemctl: Systemctl, states: state.UnitStates, with_service: bool) 
 
 
 def _bring_up(systemctl: Systemctl, env: Mapping[str, str], states: state.UnitStates, changed: bool) -> bool:
-    with waiting("starting"):
+    with Spinner("starting"):
         if changed and states.service.active == "active":
             systemctl.do("restart", SERVICE)
             verb = "restarted"

@@ -124,20 +124,20 @@ async def _stream(line: "ReconnectingClient", key: str, params: dict[str, Any]) 
     from gateway.cli.conversation.events import Over, Piece
     from gateway.cli.conversation.once import watched
     from gateway.cli.conversation.renderer import Renderer
-    from gateway.cli.conversation.spinner import Spinner
+    from gateway.terminal.spinner import ANSWER_QUIET_S, Spinner
 
-    paper, sign = Renderer(columns, coloured()), Spinner()
+    paper, spinner = Renderer(columns, coloured()), Spinner("thinking", quiet_s=ANSWER_QUIET_S)
 
     def show(text: str) -> None:
-        sign.off()
+        spinner.stop()
         put(text)
 
     def tell(piece: Piece) -> None:
         show(paper.rest() if isinstance(piece, Over) else paper.show(piece))
         if paper.fresh and not isinstance(piece, Over):
-            sign.on()
+            spinner.start()
 
-    sign.on()
+    spinner.start()
     try:
         return await watched(line, key, params["idempotencyKey"], _call(line, params), _text, tell)
     finally:

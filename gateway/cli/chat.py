@@ -87,9 +87,9 @@ async def _converse(
     from gateway.cli.conversation.keys import silent
     from gateway.cli.conversation.renderer import Renderer
     from gateway.cli.conversation.screen import Screen
-    from gateway.cli.conversation.spinner import Spinner
     from gateway.client.reconnecting import ReconnectingClient
     from gateway.config.models import THINKING
+    from gateway.terminal.spinner import ANSWER_QUIET_S, Spinner
 
     names = CompletionNames()
     past = InputHistory(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
@@ -103,7 +103,9 @@ async def _converse(
     colour = coloured()
     paper = Renderer(columns, colour)
     line = ReconnectingClient(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
-    talk = ChatSession(line, Editor(past, offers, colour), Screen(Spinner()), paper, names, thinking)
+    talk = ChatSession(
+        line, Editor(past, offers, colour), Screen(Spinner("thinking", quiet_s=ANSWER_QUIET_S)), paper, names, thinking
+    )
     await line.open()
     try:
         await _choose(line, key, model)

@@ -8,7 +8,7 @@ from gateway.doctor.checks import CHECKS, examine
 from gateway.doctor.evidence import gather
 from gateway.doctor.security import SECURITY, Risk, audit
 from gateway.exits import ExitCode
-from gateway.terminal.progress import waiting
+from gateway.terminal.spinner import Spinner
 from gateway.terminal.writer import page, say, tell_json
 from gateway.text.visible import BOLD, RED, YELLOW, hanging, paint
 
@@ -23,7 +23,7 @@ def doctor(security: bool, as_json: bool) -> None:
 
     Looks only: nothing is started, stopped or changed. Exit code 4 when something needs mending.
     """
-    with waiting("looking"):
+    with Spinner("looking"):
         evidence = gather(os.environ)
     findings = [*audit(evidence)] if security else examine(evidence)
     if as_json:

@@ -13,7 +13,7 @@ from gateway.cli.activation import activate, stop
 from gateway.cli.listening import choose, refuse_open_port
 from gateway.errors import UnitConflict
 from gateway.machine import holders
-from gateway.terminal.progress import waiting
+from gateway.terminal.spinner import Spinner
 from gateway.terminal.writer import say
 from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals, sandbox
 from gateway.units.addresses import HIGHEST_PORT
@@ -149,7 +149,7 @@ def uninstall() -> None:
     systemctl = Systemctl.available(os.environ)
     names = [path.name for path in written if path.name in UNITS]
     if systemctl and names:
-        with waiting("stopping"):
+        with Spinner("stopping"):
             stop(systemctl, names)
             systemctl.do("disable", *(name for name in names if name in ENABLED))
     installation.remove(written)

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.machine import holders
 from gateway.report import ReloadResult, StatusReport
-from gateway.terminal.progress import waiting
+from gateway.terminal.spinner import Spinner
 from gateway.terminal.writer import complain, say, tell_json
 from gateway.units import SERVICE, SOCKET, UNITS, state
 from gateway.units.installation import service_environment
@@ -36,7 +36,7 @@ def start(as_json: bool) -> None:
     Starts the socket unit and the service, and returns when the gateway serves.
     """
     systemctl, _ = _manager()
-    with waiting("starting"):
+    with Spinner("starting"):
         activation.start(systemctl, SOCKET, SERVICE)
         report = _control().wait_for_boot(None, READY_LIMIT)
     _tell_ready(report, f"ready on {' and '.join(report.listeners)} (pid {report.pid})", as_json)
@@ -53,7 +53,7 @@ def stop(as_json: bool) -> None:
     _refuse_foreign_process()
     systemctl, states = _manager()
     names = [name for name in UNITS if name in {unit.name for unit in states.all if unit.load != "not-found"}]
-    with waiting("stopping"):
+    with Spinner("stopping"):
         activation.stop(systemctl, names)
     if as_json:
         tell_json({"stopped": names})
@@ -112,7 +112,7 @@ def restart(cold: bool, timeout: float, reason: str, as_json: bool) -> None:
         return
     begun = time.monotonic()
     try:
-        with waiting("waiting for the new process"):
+        with Spinner("waiting for the new process"):
             report = control.wait_for_boot(before, timeout, asked=asked)
     except TimedOut as error:
         raise TimedOut(f"{error}; a restart that was asked for still happens. See: openclaw-gateway doctor") from None
@@ -168,7 +168,7 @@ def reload(timeout: float, as_json: bool) -> None:
     """
     control = _control()
     before = _boot_id(control)
-    with waiting("reloading"):
+    with Spinner("reloading"):
         result = control.reload(timeout)
     if as_json:
         tell_json(result)
@@ -196,7 +196,7 @@ def _tell_result(result: ReloadResult) -> None:
 def _follow_restart(control: Control, before: str | None, timeout: float) -> None:
     """A restart that waits for runs to end is a success too: the file was accepted and will be in force."""
     try:
-        with waiting("waiting for the restart"):
+        with Spinner("waiting for the restart"):
             report = control.wait_for_boot(before, timeout, asked=True)
     except TimedOut:
         if control.status().phase != "deferred":

@@ -18,7 +18,7 @@ from gateway.sessions import backup as backing
 from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
 from gateway.sessions.openclaw.imports import HERE, Import, ImportReport, Naming
-from gateway.terminal.progress import waiting
+from gateway.terminal.spinner import Spinner
 from gateway.terminal.writer import say, tell_json
 from gateway.units import installation
 
@@ -47,7 +47,7 @@ def import_(source: Path | None, dry_run: bool, as_json: bool) -> None:
         _refuse_other_version(paths)
     who = catalog.defaults(files.read(paths.config, env, paths.state, door_only=True).merged)
     work = Import(source or paths.state, paths.database, Naming(who.main_key, who.scope), dry_run=dry_run)
-    with waiting("importing"):
+    with Spinner("importing"):
         report = work.run()
     if as_json:
         tell_json(report)
@@ -69,7 +69,7 @@ def backup(path: Path | None, as_json: bool) -> None:
     if path is None:
         path = paths.state / "backups" / time.strftime("conversations-%Y%m%d-%H%M%S.sqlite")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with waiting("copying"):
+    with Spinner("copying"):
         size = backing.copy(paths.database, path)
     answer = {"path": str(path), "bytes": size}
     tell_json(answer) if as_json else say(f"copied {size / 1e6:.1f} MB to {path}")
@@ -84,7 +84,7 @@ def check(deep: bool, as_json: bool) -> None:
     Changes nothing. Exit code 4 when it is damaged or cannot be read; `doctor` names the remedy.
     """
     paths = Paths.from_env(installation.service_environment(os.environ))
-    with waiting("looking"):
+    with Spinner("looking"):
         found = look(paths.database, deep=deep)
     if found is None:
         raise GatewayError(_absent(paths.database))
@@ -111,7 +111,7 @@ def recover(as_json: bool) -> None:
         lease.acquire(paths.state, stand_in=paths.lock)  # until this process ends
     except AlreadyRunning:
         raise AlreadyRunning("a gateway uses the database: `openclaw-gateway stop` first") from None
-    with waiting("recovering"):
+    with Spinner("recovering"):
         salvage = salvaging.recover(paths.database, int(time.time() * 1000))
     if as_json:
         tell_json(salvage)

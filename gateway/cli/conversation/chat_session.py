@@ -81,7 +81,7 @@ class ChatSession:
         except (UserLeft, asyncio.CancelledError):
             pass
         finally:
-            self._screen.sign.off()
+            self._screen.spinner.stop()
             tasks = [*self._aborts, *([self._hearing] if self._hearing else [])]
             for task in tasks:
                 task.cancel()
@@ -119,12 +119,12 @@ class ChatSession:
     async def _say(self, text: str) -> None:
         exchange = self._exchange = Exchange(self._line, self._key)
         self._following.view.expect(exchange.run)
-        self._screen.sign.on()
+        self._screen.spinner.start()
         try:
             remark = await self._unless_lost(exchange.hold(text, self._thinking))
         finally:
             self._exchange = None
-            self._screen.sign.off()
+            self._screen.spinner.stop()
         if remark is not None:
             await self._print(self._paper.aside(remark) + "\n")
         if text.startswith("/"):
@@ -148,7 +148,7 @@ class ChatSession:
             if isinstance(piece, Over) and self._exchange is not None and piece.run == self._exchange.run:
                 self._exchange.end()
             elif self._exchange is not None and self._paper.fresh:
-                self._screen.sign.on()
+                self._screen.spinner.start()
 
     async def _unless_lost(self, work: Awaitable[T]) -> T:
         """What comes of `work`; raises what ends the hearing, if that comes first."""

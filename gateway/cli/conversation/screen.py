@@ -6,22 +6,22 @@ from typing import TextIO
 
 from prompt_toolkit.application import in_terminal
 
-from gateway.cli.conversation.spinner import Spinner
+from gateway.terminal.spinner import Spinner
 from gateway.terminal.writer import put
 from gateway.text.visible import Inked
 
 
 class Screen:
-    def __init__(self, sign: Spinner, out: TextIO | None = None) -> None:
+    def __init__(self, spinner: Spinner, out: TextIO | None = None) -> None:
         """`out`: the terminal, where it is not stdout."""
-        self.sign = sign
+        self.spinner = spinner
         self._out = out
         self._prompting = False
         self._held = Inked()
         """A line that is not complete: it cannot stand above a prompt."""
 
     async def put(self, text: str) -> None:
-        self.sign.off()
+        self.spinner.stop()
         if not self._prompting:
             self._write(text)
             return

@@ -2,12 +2,12 @@ import asyncio
 import io
 
 from gateway.cli.conversation.screen import Screen
-from gateway.cli.conversation.spinner import Spinner
+from gateway.terminal.spinner import Spinner
 
 
 def test_above_a_prompt_only_whole_lines_stand() -> None:
     out = io.StringIO()
-    screen = Screen(Spinner(io.StringIO()), out)
+    screen = Screen(Spinner("thinking", out=io.StringIO()), out)
 
     async def put(*texts: str) -> str:
         before = len(out.getvalue())
