@@ -90,6 +90,8 @@ def is_read(path: str) -> bool:
     return True
 
 
+_ONE_AGENT = ("agents.entries.*", "agents.list.*")
+"""The two places of an agent's own settings."""
 _R, _L, _S = Fate.RESTRICTS, Fate.LACKS, Fate.SILENT
 _LOOKS = "how something looks or is worded"
 _TUNES = "how fast, how much or how long"
@@ -116,10 +118,9 @@ ROWS: tuple[Rule, ...] = (
     Rule("agents.defaults.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
         'set mode to "off" and name what may be used in tools.allow and tools.deny, or add "bundle-mcp" to '
         "tools.sandbox.tools.alsoAllow", switches.sandboxed),
-    Rule("agents.entries.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
-        'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed),
-    Rule("agents.list.*.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
-        'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed),
+    *(Rule(f"{agent}.sandbox", _R, "the tools of MCP servers would be offered past the sandbox's policy",
+        'set mode to "off" and name what may be used in the agent\'s tools', switches.sandboxed)
+        for agent in _ONE_AGENT),
     Rule("session.sendPolicy", _R, "no session is closed to messages here",
         "remove the rules without a channel; who may write is who has the secret", switches.denies_sending),
     Rule("logging.redactPatterns", _R, "nothing is masked by patterns in the log or in transcripts",
@@ -179,12 +180,9 @@ ROWS: tuple[Rule, ...] = (
     Rule("logging.audit", _L, "there is no audit log", _OFF, switches.enabled),
     Rule("memory.search", _L, "the agent has no search in its memory", _OFF),
     Rule("agents.defaults.memorySearch", _L, "the agent has no search in its memory", _OFF),
-    Rule("agents.defaults.heartbeat", _L, "no agent begins by itself",
-        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
-    Rule("agents.entries.*.heartbeat", _L, "no agent begins by itself",
-        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
-    Rule("agents.list.*.heartbeat", _L, "no agent begins by itself",
-        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats),
+    *(Rule(f"{agent}.heartbeat", _L, "no agent begins by itself",
+        "let a systemd timer run `openclaw-gateway chat MESSAGE`, and remove it", switches.beats)
+        for agent in ("agents.defaults", *_ONE_AGENT)),
     Rule("plugins.entries.*", _L, "the plugin {name} is not loaded", _OFF, switches.enabled, but=frozenset(KNOWN)),
     Rule("plugins.load.paths", _L, "no plugin is loaded", "remove it"),
     Rule("skills.entries.*", _L, "the skill {name} is not loaded", f"{_OFF}; say in AGENTS.md what it says"),
