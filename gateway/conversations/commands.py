@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
 from msgspec.structs import replace
 
 from gateway.aio.tasks import Tasks
 from gateway.config import models
 from gateway.config.substitute import Lookup
+from gateway.config.tree import ConfigTree
 from gateway.conversations.sessions import SessionService
 from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.spec import COMMAND, spoken
@@ -25,7 +25,7 @@ class Commands:
         store: Store,
         runs: Runs,
         sessions: SessionService,
-        tree: Callable[[], dict[str, Any]],
+        tree: Callable[[], ConfigTree],
         environment: Lookup,
         tasks: Tasks,
         owing: Owing,

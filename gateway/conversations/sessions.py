@@ -12,6 +12,7 @@ from gateway.aio.tasks import Tasks, shielded
 from gateway.config import catalog
 from gateway.config.models import refuse
 from gateway.config.substitute import Lookup
+from gateway.config.tree import ConfigTree
 from gateway.conversations.session_events import SessionEvents
 from gateway.runs.service import Runs, StillActive
 from gateway.sessions import keys
@@ -33,7 +34,7 @@ class SessionService:
         store: Store,
         runs: Runs,
         events: SessionEvents,
-        tree: Callable[[], dict[str, Any]],
+        tree: Callable[[], ConfigTree],
         environment: Lookup,
         tasks: Tasks,
     ) -> None:
