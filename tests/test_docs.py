@@ -7,9 +7,14 @@ import pytest
 
 import gateway
 from gateway.exits import ExitCode
+from scripts.rooms import modules
+from tests.named import ROOMS, names
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("gateway/units/*.md")])
+
+NOW = [page for page in PAGES if page.name != "CHANGELOG.md"]
+"""Those that tell of the code as it is."""
 
 
 def target_exists(page: Path, link: str) -> bool:
@@ -29,6 +34,32 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     broken = [link for link in links if "://" not in link and not target_exists(page, link)]
     assert not broken
+
+
+@pytest.mark.parametrize("page", NOW, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_what_is_named_of_the_code_exists(page: Path) -> None:
+    """`module:name`, `module`, `module.name` and `room/{one,other}`, each below gateway/."""
+    spans = re.findall(r"`([^`\n]+)`", page.read_text())
+    assert [span for span in spans if not exists(span)] == []
+
+
+def exists(span: str) -> bool:
+    """Whether it is there, or means nothing of the code."""
+    found = re.fullmatch(r"(?:gateway/)?((\w+)/[\w/]*(?:\{[\w,]+\})?)(?:\.py|[.:]([A-Za-z_][\w.]*))?(?:\(\))?", span)
+    if found is None or found[2] not in ROOMS or found[1].endswith("/"):
+        return True
+    path, _, choice = found[1].partition("{")
+    wanted = [path + each for each in choice.rstrip("}").split(",")]
+    there = [each for each in wanted if each in modules()]
+    if there != wanted:
+        return (PROJECT / "gateway" / found[1]).is_dir()
+    return found[3] is None or any(found[3] in names(each) for each in there)
+
+
+@pytest.mark.parametrize("page", NOW, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_tests_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", page.read_text())
+    assert [path for path in named if not (PROJECT / path).exists()] == []
 
 
 def test_changelog_begins_with_this_version() -> None:
