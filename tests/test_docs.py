@@ -1,6 +1,7 @@
 """The documentation names what exists, and nothing that does not."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.g
 
 NOW = [page for page in PAGES if page.name != "CHANGELOG.md"]
 """Those that tell of the code as it is."""
+COLUMNS = 100
 
 
 def target_exists(page: Path, link: str) -> bool:
@@ -48,7 +50,7 @@ def exists(span: str) -> bool:
     found = re.fullmatch(r"(?:gateway/)?((\w+)/[\w/]*(?:\{[\w,]+\})?)(?:\.py|[.:]([A-Za-z_][\w.]*))?(?:\(\))?", span)
     if found is None or found[2] not in ROOMS or found[1].endswith("/"):
         return True
-    path, _, choice = found[1].partition("{")
+    path, _, choice = found[1].removesuffix("/__init__").partition("{")
     wanted = [path + each for each in choice.rstrip("}").split(",")]
     there = [each for each in wanted if each in modules()]
     if there != wanted:
@@ -60,6 +62,30 @@ def exists(span: str) -> bool:
 def test_tests_that_are_named_exist(page: Path) -> None:
     named = re.findall(r"`(tests/[\w/.]+)`", page.read_text())
     assert [path for path in named if not (PROJECT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", NOW, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_prose_is_wrapped(page: Path) -> None:
+    assert [line for line in prose(page) if len(line) > COLUMNS and " " in line[COLUMNS // 2 :]] == []
+
+
+def prose(page: Path) -> Iterator[str]:
+    """Without tables, code, and lines that a long span of code or an address makes long."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for line in text.splitlines():
+        if not re.match(r"\s*\||    |#|\[[^]]+\]:", line):
+            yield re.sub(r"`[^`]*`|\]\([^)]*\)", lambda found: found[0].replace(" ", "_"), line)
+
+
+def test_the_readme_is_read_in_a_minute() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 100
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    pages = sorted(each.name for each in (PROJECT / "docs/decisions").glob("[0-9]*.md"))
+    assert [int(name[:4]) for name in pages] == list(range(1, len(pages) + 1))
+    listed = re.findall(r"\(decisions/([0-9][^)]+)\)", (PROJECT / "docs/architecture.md").read_text())
+    assert listed == pages
 
 
 def test_changelog_begins_with_this_version() -> None:
