@@ -49,6 +49,8 @@ def test_what_is_named_of_the_code_exists(page: Path) -> None:
 
 def exists(span: str) -> bool:
     """Whether it is there, or means nothing of the code."""
+    if found := re.fullmatch(r"([A-Z]\w*[a-z]\w*)\.(\w+)", span):
+        return any(f"{found[1]}.{found[2]}" in names(each) for each in modules())
     found = re.fullmatch(r"(?:gateway/)?((\w+)/[\w/]*(?:\{[\w,]+\})?)(?:\.py|[.:]([A-Za-z_][\w.]*))?(?:\(\))?", span)
     if found is None or found[2] not in ROOMS or found[1].endswith("/"):
         return True
