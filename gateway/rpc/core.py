@@ -1,4 +1,4 @@
-"""What methods and faces may ask of the gateway as a whole; `runtime` is the one that implements it.
+"""What methods and faces may ask of the gateway as a whole. `process.process.Process` implements it.
 
 Only typing: nothing here runs, so that a method can be tested with any object of this shape.
 """

@@ -1,8 +1,8 @@
 """Models of providers, through pydantic-ai's `Model.request_stream`, one request a turn.
 
-Not through its `Agent`, which owns the turns: it would try again inside a request, of which we must tell (`Void`), end
-in an exception where a run keeps what was said so far, and run the tools itself. What is left to it is what it is best
-at: the protocols of the providers, and the sorting of their errors.
+pydantic-ai's `Agent` is not used, because it owns the turns: it would try again inside a request, which clients must be
+told (`Discarded`), end in an exception where a run keeps what was said so far, and run the tools itself. The library is
+left what it is best at: the protocols of the providers, and the sorting of their errors.
 
 This module, `providers`, `history` and `failures` are imported by the first run that asks a real model, in a thread:
 importing them takes a second or two.

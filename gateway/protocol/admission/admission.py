@@ -24,8 +24,8 @@ it gets what it asks for, from anywhere.
 (2) The user's `identityScopes`, and what an operator has approved for the user's device; both within the proxy's
 `x-openclaw-scopes`.
 
-"None" lets an operator in without a scope. "This machine" is `Visitor.local`: a loopback peer, a loopback Host, and
-nobody who forwards for another one. A locked address is refused whether its secret is right or not.
+"None" lets an operator in without a scope. "This machine" is `RequestOrigin.local`: a loopback peer, a loopback Host,
+and nobody who forwards for another one. A locked address is refused whether its secret is right or not.
 """
 
 from collections.abc import Mapping, Sequence
