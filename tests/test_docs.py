@@ -119,3 +119,18 @@ def test_every_make_target_is_on_the_page_for_those_who_work_on_it() -> None:
     targets = re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE)
     page = (PROJECT / "CONTRIBUTING.md").read_text()
     assert [target for target in targets if f"make {target}" not in page] == []
+
+
+def test_classes_that_a_module_names_of_others_exist() -> None:
+    """`room.module.Class` and `room.Class`, in docstrings and comments."""
+    wrong = {}
+    for module, path in modules().items():
+        spans = re.findall(r"`([a-z_]+(?:\.[a-z_]+)*)\.([A-Z]\w*[a-z]\w*)`", path.read_text())
+        ours = ((place.replace(".", "/"), name) for place, name in spans if place.split(".")[0] in ROOMS)
+        if lost := [f"{place}.{name}" for place, name in ours if not defines(place, name)]:
+            wrong[module] = lost
+    assert wrong == {}
+
+
+def defines(place: str, name: str) -> bool:
+    return any(name in names(each) for each in modules() if each == place or each.startswith(f"{place}/"))
