@@ -29,7 +29,7 @@ check: install-tools ## style, types, layers, documentation
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -q tests/test_layers.py tests/test_docs.py
+	$(PYTHON) -m pytest -q tests/test_layers.py tests/test_mirror.py tests/test_docs.py tests/test_locks.py
 
 bench: install-tools ## measure restarts, start-up, memory, throughput and answers; writes bench/results.md
 	$(PYTHON) bench/run.py $(ARGS)
