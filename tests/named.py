@@ -46,9 +46,10 @@ def _of_self(node: ast.ClassDef) -> Iterator[str]:
             yield each.attr
 
 
-def called(module: str) -> Iterator[tuple[str, str]]:
+@cache
+def called(module: str) -> tuple[tuple[str, str], ...]:
     """(last word of what is called, name that the result is given: `Class.attribute`, a variable, or "")."""
-    yield from _called(tree(module), "")
+    return tuple(_called(tree(module), ""))
 
 
 def _called(node: ast.AST, within: str) -> Iterator[tuple[str, str]]:
