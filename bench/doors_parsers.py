@@ -8,14 +8,13 @@ from math import log
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from gateway.config.parse import parse
 from gateway.protocol.admission.origin import visitor
 from gateway.protocol.frames import Malformed, NotJson, decode_request
 from gateway.protocol.values import crowded
+from gateway.serving.frame_parser import FrameParser
 from gateway.serving.frames import is_utf8
-from gateway.serving.reader import FrameReader
 from gateway.text.lines import Lines
 
 SHORT, LONG = 64 * 1024, 1024 * 1024
@@ -40,9 +39,7 @@ def _lines(data: bytes, step: int) -> None:
 
 
 def _frames(data: bytes, step: int) -> None:
-    server, reader = ServerProtocol(state=State.OPEN, max_size=2 * LONG), FrameReader()
-    server.reader, server.parser = reader, server.parse()
-    next(server.parser)
+    server = FrameParser(state=State.OPEN, max_size=2 * LONG)
     for start in range(0, len(data), step):
         server.receive_data(data[start : start + step])
         server.events_received()

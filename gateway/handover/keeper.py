@@ -54,8 +54,8 @@ class KeepableConnection(Protocol):
     def keepable(self) -> bool: ...
     def drop(self) -> None: ...
     def stop_reading(self) -> None: ...
-    def keep(self, entry: Entry, seq: Callable[[], int | None], forget: Callable[[], None]) -> None: ...
-    def part(self, seq: int, queued: list[str]) -> Held | None: ...
+    def record_points(self, entry: Entry, seq: Callable[[], int | None], release: Callable[[], None]) -> None: ...
+    def in_flight(self, seq: int, queued: list[str]) -> Held | None: ...
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Keeper:
         self._kept[entry.id] = (connection, carrier)
         connection.kept = True
         try:
-            carrier.keep(entry, connection.seq_at_rest, partial(self._forget, entry))
+            carrier.record_points(entry, connection.seq_at_rest, partial(self._forget, entry))
         except OSError as error:
             log.warning("client %s cannot be kept over a restart: %s", connection.id, error)
             self._forget(entry)
@@ -246,7 +246,7 @@ class Keeper:
             if connection.outbox.closing or connection.requests or not carrier.keepable:
                 carrier.drop()
                 continue
-            rest = carrier.part(connection.seq, connection.outbox.waiting())
+            rest = carrier.in_flight(connection.seq, connection.outbox.waiting())
             if rest is None:
                 continue
             size = len(rest.tail) + len(rest.unsent)

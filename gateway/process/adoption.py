@@ -79,7 +79,7 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
             if left.found is not None:
                 keeper.discard(left.found.entry)
     for fd, answer in keeper.take_http():
-        await server.adopt(fd, partial(HttpProtocol, adopted=True, left=answer))
+        await server.adopt(fd, partial(HttpProtocol, adopted=True, pending=answer))
         tally.http += 1
     await asyncio.sleep(0)  # in which the WebSockets are taken
     hub.all_came()

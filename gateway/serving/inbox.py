@@ -1,4 +1,4 @@
-"""What a WebSocket client has sent and the application has not taken yet."""
+"""Messages that a WebSocket client has sent and the application has not received yet."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,14 +11,15 @@ from gateway.serving import frames
 
 
 class Inbox:
-    """What uvicorn uses of `asyncio.Queue`, which takes 2 KB when it is empty."""
+    """The part of `asyncio.Queue` that uvicorn uses; the queue itself takes 2 KB when it is empty."""
 
-    __slots__ = ("_filled", "_held", "_messages", "_on_wait", "waiting")
+    __slots__ = ("_filled", "_frozen", "_messages", "_on_wait", "waiting")
 
     def __init__(self, on_wait: Callable[[], None]) -> None:
+        """`on_wait` is called when the application begins to wait."""
         self.waiting = False
-        """The application has taken everything and wants more."""
-        self._held = False
+        """The application has received everything and waits for more."""
+        self._frozen = False
         self._messages: deque[Any] | None = None
         self._filled = Flag()
         self._on_wait = on_wait
@@ -31,7 +32,7 @@ class Inbox:
         self._filled.set()
 
     async def get(self) -> Any:
-        while (message := self._take()) is None:
+        while (message := self._next()) is None:
             self._filled.clear()
             self.waiting = self._messages is None
             self._on_wait()
@@ -41,10 +42,10 @@ class Inbox:
                 self.waiting = False
         return message
 
-    def _take(self) -> Any:
+    def _next(self) -> Any:
         if self._messages is None:
             return None
-        if self._held:
+        if self._frozen:
             last = self._messages[-1]
             return last if last["type"] == "websocket.disconnect" else None
         message = self._messages.popleft()
@@ -55,16 +56,16 @@ class Inbox:
     def empty(self) -> bool:
         return self._messages is None
 
-    def hold(self) -> None:
-        """Give out nothing more but the news of the end; what is there is for a successor."""
-        self._held = True
+    def freeze(self) -> None:
+        """Give out no message but the disconnect; the others are for the next process."""
+        self._frozen = True
 
-    def end(self) -> None:
-        """Nobody wants to hear of a wait any more."""
+    def detach(self) -> None:
+        """Call `on_wait` no more, and hold it no more."""
         self._on_wait = _nothing
 
     def unread(self) -> list[bytes]:
-        """What the client has sent and nobody has taken, as frames."""
+        """The messages that the application has not received, as the client's frames."""
         received = [message for message in self._messages or () if message["type"] == "websocket.receive"]
         return [
             frames.masked(message["text"]) if "text" in message else frames.masked(message["bytes"], Opcode.BINARY)

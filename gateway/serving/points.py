@@ -82,7 +82,7 @@ class Points:
             self._log.busy(self.written)
             self._log.busy(self.written)
 
-    def leave(self, seq: int, buffered: int, tail: bytes, queued: bytes) -> Held | None:
+    def in_flight(self, seq: int, buffered: int, tail: bytes, queued: bytes) -> Held | None:
         """Return what the next process needs beyond the last point, or None if a point says all.
 
         `buffered` is the number of bytes that the transport has not sent, `tail` what was read and not handled,

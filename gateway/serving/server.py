@@ -142,7 +142,7 @@ class GatewayServer(uvicorn.Server):
     async def give_up(self) -> None:
         """Tell whoever still waits."""
         for connection in self.http:
-            connection.give_up_on()
+            connection.give_up()
         await asyncio.sleep(0)  # uvloop writes at the end of a turn
 
     async def _drop_the_rest(self, carry: bool) -> None:
@@ -156,7 +156,7 @@ class GatewayServer(uvicorn.Server):
 
         Those with an answer come first. Nothing may be written after this.
         """
-        found = [part for each in self.http if each.client is not None and (part := each.part()) is not None]
+        found = [passed for each in self.http if each.client is not None and (passed := each.pass_on()) is not None]
         named = {f"{HTTP}{number}": each for number, each in enumerate(sorted(found, key=lambda each: each[1] is None))}
         return (
             {name: fd for name, (fd, _) in named.items()},

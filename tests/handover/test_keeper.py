@@ -38,23 +38,23 @@ class Carrier(FakeCarrier):
         self.uncounted = False
         self.reading = True
         self.dropped = False
-        self.forget: Callable[[], None] | None = None
+        self.release: Callable[[], None] | None = None
 
-    def keep(self, entry: Entry, seq: Callable[[], int | None], forget: Callable[[], None]) -> None:
+    def record_points(self, entry: Entry, seq: Callable[[], int | None], release: Callable[[], None]) -> None:
         if self.uncounted:
             raise OSError(95, "Operation not supported")
-        self.forget = forget
+        self.release = release
 
     def stop_reading(self) -> None:
         self.reading = False
 
-    def part(self, seq: int, queued: list[str]) -> Held | None:
+    def in_flight(self, seq: int, queued: list[str]) -> Held | None:
         return self.rest
 
     def drop(self) -> None:
         self.dropped = True
-        assert self.forget is not None
-        self.forget()
+        assert self.release is not None
+        self.release()
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def test_a_client_is_kept_until_it_is_forgotten(keeper: Keeper, store: FdStore) 
     who = msgspec.json.decode(found.who, type=Who)
     assert (who.id, who.peer, who.since_ms) == ("client-0", PEER, 123)
     assert b"s3cret" not in found.who
-    assert carrier.forget is not None
-    carrier.forget()
+    assert carrier.release is not None
+    carrier.release()
     assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
 
 

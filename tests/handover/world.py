@@ -103,7 +103,7 @@ class Mortal(WebSocketProtocol):
     def die(self) -> None:
         transport: Any = self.transport
         self._points.stop()
-        self._on_forget, self._shared = None, False
+        self._release_entry, self._shared = None, False
         if transport._sock is None:
             return  # it has ended before
         loop: Any = asyncio.get_running_loop()

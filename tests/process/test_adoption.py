@@ -233,9 +233,9 @@ def test_an_event_in_the_middle_of_the_adoption_reaches_those_who_come_after_it(
     events: list[str] = []
 
     async def scene(world: World) -> None:
-        adopt = WebSocketProtocol._go_on
+        adopt = WebSocketProtocol._resume
 
-        def go_on(protocol: WebSocketProtocol, adopted: Adopted) -> None:
+        def resume(protocol: WebSocketProtocol, adopted: Adopted) -> None:
             adopt(protocol, adopted)
             if not events:
                 hub = world.image.core.hub
@@ -243,7 +243,7 @@ def test_an_event_in_the_middle_of_the_adoption_reaches_those_who_come_after_it(
                 asyncio.get_running_loop().call_soon(hub.presence_changed)
             events.append("adopted")
 
-        monkeypatch.setattr(WebSocketProtocol, "_go_on", go_on)
+        monkeypatch.setattr(WebSocketProtocol, "_resume", resume)
         await (world.restart() if planned else world.crash())
         monkeypatch.undo()
         while any(presence(client) != 1 + len(world.clients) for client in world.clients):

@@ -115,7 +115,7 @@ class Conversing:
         self.server = GatewayServer(app, lambda: limits or Limits(), APIS)
         await self.server.start([])
         for name, fd in fds.items():
-            await self.server.adopt(fd, partial(HttpProtocol, adopted=True, left=answers.get(name)))
+            await self.server.adopt(fd, partial(HttpProtocol, adopted=True, pending=answers.get(name)))
         return answers
 
 

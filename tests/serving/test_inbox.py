@@ -36,11 +36,11 @@ def test_messages_are_taken_in_order_and_the_wait_for_more_is_told() -> None:
     asyncio.run(asyncio.wait_for(test(), 5))
 
 
-def test_what_is_held_is_for_the_successor_but_the_end_is_news() -> None:
+def test_a_frozen_inbox_gives_out_the_disconnect_alone() -> None:
     async def test() -> None:
         inbox = Inbox(lambda: None)
         inbox.put_nowait(message("1"))
-        inbox.hold()
+        inbox.freeze()
         taking = asyncio.create_task(inbox.get())
         await asyncio.sleep(0)
         assert not taking.done() and not inbox.waiting and unread(inbox) == [(Opcode.TEXT, b"1")]

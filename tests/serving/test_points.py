@@ -160,7 +160,7 @@ def test_what_is_left_is_what_the_client_has_not_got(
     whole = it.sent + it.buffer
     if not (tail or queued or it.buffer):
         it.partial, it.unhandled, it.serving = False, 0, 0  # what leaves makes sure of it
-    held = it.points.leave(it.seq, len(it.buffer), tail, queued)
+    held = it.points.in_flight(it.seq, len(it.buffer), tail, queued)
     if held is None:
         assert (tail, queued, it.buffer) == (b"", b"", b"")
         assert it.slot[-1] == Point(it.read, len(whole), it.seq)
@@ -183,5 +183,5 @@ def test_nothing_is_noted_before_it_begins_and_after_its_end() -> None:
     it.points.stop()
     it.points.add_written(3, idle=True)
     it.points.mark_busy()
-    assert it.points.leave(0, 0, b"", b"") is None
+    assert it.points.in_flight(0, 0, b"", b"") is None
     assert it.slot == [Point(0, 0, 0)]

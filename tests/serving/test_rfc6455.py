@@ -43,7 +43,7 @@ BIG = b"[" + b" " * (64 * KIB - 1) + b"]"
 @pytest.fixture(autouse=True)
 def quick_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was refused, and waits for the end of the connection, does not wait for a second."""
-    monkeypatch.setattr("gateway.serving.http.LINGER_S", 0.05)
+    monkeypatch.setattr("gateway.serving.bounded_http.LINGER_S", 0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -137,7 +137,7 @@ class Scene:
         self.server = begin(core, self.puppet)
         await self.server.start([])
         for name, fd in fds.items():
-            await self.server.adopt(fd, partial(HttpProtocol, adopted=True, left=answers.get(name)))
+            await self.server.adopt(fd, partial(HttpProtocol, adopted=True, pending=answers.get(name)))
         await asyncio.sleep(0)
         await core.conversations.ready()
 

@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 
 from gateway.config.schema import Limits
-from gateway.serving import http
+from gateway.serving import bounded_http, http
 from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
 from tests.fuzz.stage import Stage, Transcript, turns
@@ -142,7 +142,9 @@ def play(pieces: list[tuple[str, bytes]], pace: int = 8) -> tuple[Counting, byte
                     break
                 if piece:
                     transport.protocol.data_received(piece)
-                assert len(protocol._held) <= http.MAX_HELD and len(protocol.pipeline) <= http.SLICE // 16
+                assert (
+                    len(protocol._held) <= bounded_http.MAX_HELD and len(protocol.pipeline) <= bounded_http.SLICE // 16
+                )
                 await turns(pace)
             transport.take()
             await turns()

@@ -12,7 +12,7 @@ import msgspec
 from gateway.config.schema import Limits
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.rpc.registry import Call, Method, Registry, method
-from gateway.serving import http, websocket
+from gateway.serving import bounded_websocket, http
 from gateway.serving.server import GatewayServer
 from gateway.web.socket import websocket_endpoint
 from tests.fakes.core import FakeCore
@@ -32,7 +32,7 @@ WAITS_S = (0.5, 6.0, 16.0, 26.0)
 def one(data: bytes) -> None:
     source = Source(data)
     bounds = {"MAX_HANDSHAKE_FRAME": MAX_MESSAGE, "MAX_FRAGMENTS": MAX_FRAGMENTS, "MAX_UNREAD_PONGS": MAX_PONGS}
-    with patch.multiple(websocket, **bounds), Stage() as stage:
+    with patch.multiple(bounded_websocket, **bounds), Stage() as stage:
         stage.play(Show(stage, source).play())
 
 

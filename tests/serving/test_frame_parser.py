@@ -2,19 +2,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
-from gateway.serving.reader import FrameReader
+from gateway.serving.frame_parser import FrameParser, FrameReader
 
 SIZES = st.sampled_from([0, 1, 7, 8, 9, 125, 126, 300, 65_536])
 
 
-def server() -> tuple[ServerProtocol, FrameReader]:
-    protocol, reader = ServerProtocol(state=State.OPEN), FrameReader()
-    protocol.reader = reader
-    protocol.parser = protocol.parse()
-    next(protocol.parser)
-    return protocol, reader
+def server() -> tuple[FrameParser, FrameReader]:
+    parser = FrameParser(state=State.OPEN)
+    return parser, parser.reader
 
 
 @given(st.lists(SIZES, min_size=1, max_size=4), st.data())
@@ -31,7 +27,7 @@ def test_what_is_behind_the_last_whole_frame_is_known_to_the_byte(sizes: list[in
         protocol.receive_data(stream[before:cut])
         got += protocol.events_received()
         last = max(end for end in ends if end <= cut)
-        assert reader.behind() == stream[last:cut] and reader.partial == cut - last
+        assert reader.unparsed() == stream[last:cut] and reader.partial == cut - last
         before = cut
     assert got == frames
 
