@@ -78,18 +78,18 @@ class Budgets:
     """The longest each part of leaving may take, in seconds.
 
     The sum, with the time to put things away, must stay below the unit's `TimeoutStopSec=` (tests/test_units.py).
-    Only `breath`, `finish`, `newcomers`, `close` and `store` are time in which newcomers wait in the kernel's queue.
+    New clients wait in the kernel's queue in `accept_grace`, `finish`, `newcomers`, `close` and `store` alone.
     """
 
     drain: float = 10.0
     """Requests already begun are finished while newcomers are still served."""
-    stall: float = 1.0
+    stall_timeout: float = 1.0
     """A connection on which no byte moves for this long is not waited for."""
-    breath: float = 0.02
+    accept_grace: float = 0.02
     """After the last accept: what was accepted a moment ago is read. Its request is there (TCP_DEFER_ACCEPT)."""
     finish: float = 1.0
     """The requests that came in since the drain, as long as it is our turn."""
-    patience: float = 0.3
+    client_turn: float = 0.3
     """The same, where it is the client's turn to send or to read: newcomers pay for waiting here."""
     newcomers: float = 0.5
     """A WebSocket that is younger than this has its first answer before it is closed: a command does not try again."""
@@ -100,7 +100,7 @@ class Budgets:
 
     @property
     def total(self) -> float:
-        return self.drain + self.breath + self.finish + self.newcomers + self.close + self.store
+        return self.drain + self.accept_grace + self.finish + self.newcomers + self.close + self.store
 
 
 RESTART_BURST = 5

@@ -1,4 +1,4 @@
-"""Single frames of RFC 6455: what one takes on the wire, and what a client or we would write. Pure."""
+"""Single frames of RFC 6455 (WebSocket), as a client and as the gateway writes them. Pure."""
 
 from codecs import getincrementaldecoder
 from struct import Struct
@@ -6,18 +6,18 @@ from struct import Struct
 from websockets.frames import Frame, Opcode
 
 _TEXT = 0x81
-"""A whole text message in one frame. What a server sends is not masked."""
+"""FIN and the text opcode: a whole message. What a server sends is not masked (RFC 6455, 5.1)."""
 _SLICE = 64 * 1024
 _MEDIUM, _LONG = Struct("!BBH"), Struct("!BBQ")
 
 
 def masked(payload: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
-    """As a client would send it."""
+    """The frame as a client sends it."""
     return Frame(opcode, payload, fin).serialize(mask=True)
 
 
 def is_utf8(data: bytes) -> bool:
-    """Decoded in slices: a text with one emoji takes four times its size in memory."""
+    """Whether it is valid UTF-8. It is decoded in slices: a text with one emoji takes four times its size in memory."""
     decode, view = getincrementaldecoder("utf-8")().decode, memoryview(data)
     try:
         for start in range(0, len(view), _SLICE):
@@ -29,7 +29,7 @@ def is_utf8(data: bytes) -> bool:
 
 
 def text(payload: bytes) -> bytes:
-    """A whole message of ours."""
+    """The frame of a whole text message as the gateway sends it."""
     size = len(payload)
     if size < 126:
         return b"%c%c%b" % (_TEXT, size, payload)

@@ -1,6 +1,6 @@
-"""What the head of a request must have, beyond what the parser looks at. Pure.
+"""Checks the head of a request for what the parser does not look at. Pure.
 
-Who stands before us may read such a head otherwise than we do, so it is refused (RFC 9112, 3.2 and 6.1).
+A proxy before us may read such a head in another way than we do, so it is refused (RFC 9112, 3.2 and 6.1).
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ VERSIONS = ("1.1", "1.0")
 
 
 def fault(version: str, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Why it is answered 400; names are in lower case."""
+    """Return why the request is answered 400, or None. Names of headers are in lower case."""
     if version not in VERSIONS:
         return f"HTTP/{version} is not spoken here"
     hosts, encodings = 0, []

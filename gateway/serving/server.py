@@ -2,14 +2,14 @@
 
 uvicorn's own shutdown closes connections whose request it has not read yet, so ours is another one:
 
-    drain   requests that had begun are finished; newcomers are served as ever
-    close   the listeners: newcomers wait in the kernel's queue, which systemd or our next image holds open
-    breath  connections accepted a moment ago send their request
-    finish  what has been read is answered; idle connections are passed on, or closed where nobody comes after us
-    gone    what is left is dropped
+    drain         requests that had begun are finished; new connections are served as ever
+    close         the listeners: new connections wait in the kernel's queue, which systemd or our next image holds open
+    accept grace  connections accepted a moment ago send their request
+    finish        what has been read is answered; idle connections are passed on, or closed if no process follows
+    gone          what is left is dropped
 
-This file and its neighbours are the only ones that know uvicorn; what they use of it is not promised by uvicorn, so
-tests/serving/test_server.py holds that contract.
+This folder alone knows uvicorn. What it uses of uvicorn is not promised, so tests/serving/test_server.py holds that
+contract.
 """
 
 import asyncio
@@ -29,12 +29,14 @@ from gateway.systemd.descriptors import BACKLOG, HTTP
 
 PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
 POLL_S = 0.01
+"""Between two looks at what is waited for."""
 DEFER_ACCEPT_S = 1
-"""A client that connects and says nothing is accepted all the same after about this time (tcp(7))."""
+"""A client that connects and sends nothing is accepted all the same after about this time (tcp(7))."""
 DATE_S = 1.0
+"""Between two values of the `Date` header."""
 
-Worth = Callable[[HttpProtocol, float], bool]
-"""Whether it is worth waiting for a client now, where it is the client's turn."""
+WorthWaiting = Callable[[HttpProtocol, float], bool]
+"""Whether to wait for a client whose turn it is to send or to read, at this time (the loop's, in seconds)."""
 
 
 class GatewayServer(uvicorn.Server):
@@ -45,7 +47,7 @@ class GatewayServer(uvicorn.Server):
         apis: Mapping[str, int] = {},
         proxies: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """`apis`: paths whose requests may be larger than others', and whose refusals are JSON; see GatewayState."""
+        """`apis`: paths of APIs, each with the bytes that a body may have there; see GatewayState."""
         config = uvicorn.Config(
             app,
             interface="asgi3",
@@ -66,7 +68,7 @@ class GatewayServer(uvicorn.Server):
         self._date: asyncio.Task[None] | None = None
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Serve on duplicates of `listeners`: what we close in leaving is ours, theirs stays open."""
+        """Serve on duplicates of `listeners`: leaving closes the duplicates, and the listeners stay open."""
         for sock in listeners:
             if sock.family != socket.AF_UNIX:
                 # A connection is accepted when its request is there, so one that is accepted is one that can be
@@ -95,16 +97,15 @@ class GatewayServer(uvicorn.Server):
         return sum(getattr(each, "client", None) is not None for each in self.server_state.connections)
 
     async def drain(self, budgets: Budgets) -> None:
-        """Finish the requests that have begun, while newcomers are served as ever.
+        """Finish the requests that have begun, while new connections are served as ever.
 
-        As soon as it is known that another process comes (`server_state.carry`), those are left to it that it can
-        finish as well.
+        Once it is known that another process comes (`server_state.carry`), answers that it can finish are left to it.
         """
         begun = {connection: connection.requests for connection in self.http if connection.begun}
         await self._wait(
             lambda: [c for c, request in begun.items() if c.busy and c.requests == request and not c.portable],
             budgets.drain,
-            while_it_moves(budgets.stall),
+            while_it_moves(budgets.stall_timeout),
         )
 
     async def adopt(self, fd: int, protocol: Callable[..., asyncio.Protocol]) -> None:
@@ -123,24 +124,24 @@ class GatewayServer(uvicorn.Server):
         *,
         carry: bool = False,
     ) -> None:
-        """The rest of the order. `stopped_accepting` is called at that moment; `close_websockets` gets its grace.
+        """Close the listeners and what follows. `close_websockets` gets its budget, in seconds.
 
-        `carry`: who is idle then stays connected, and is not read any more: the next process goes on.
+        `carry`: idle connections stay open and are not read any more: the next process goes on with them.
         """
         self.server_state.carry = carry
         self.stop_accepting()
         stopped_accepting()
         closing = asyncio.ensure_future(close_websockets(budgets.close))
-        await asyncio.sleep(budgets.breath)
-        patience = for_at_most(budgets.patience, asyncio.get_running_loop().time())
-        await self._wait(self._last_requests, budgets.finish, patience)
+        await asyncio.sleep(budgets.accept_grace)
+        client_turn = for_at_most(budgets.client_turn, asyncio.get_running_loop().time())
+        await self._wait(self._last_requests, budgets.finish, client_turn)
         await closing
         await self._drop_the_rest(carry)
         if self._date is not None:
             self._date.cancel()
 
     async def give_up(self) -> None:
-        """Tell whoever still waits."""
+        """Tell the clients that still wait for an answer."""
         for connection in self.http:
             connection.give_up()
         await asyncio.sleep(0)  # uvloop writes at the end of a turn
@@ -152,9 +153,9 @@ class GatewayServer(uvicorn.Server):
                 remaining.transport.abort()
 
     def carried(self) -> tuple[dict[str, int], dict[str, PendingAnswer]]:
-        """The HTTP connections to pass on, as names and descriptors, and by name the answers that are not whole yet.
+        """The HTTP connections to pass on: descriptors by name, and by name the answers that are not whole yet.
 
-        Those with an answer come first. Nothing may be written after this.
+        Connections with an answer come first. Nothing may be written after this.
         """
         found = [passed for each in self.http if each.client is not None and (passed := each.pass_on()) is not None]
         named = {f"{HTTP}{number}": each for number, each in enumerate(sorted(found, key=lambda each: each[1] is None))}
@@ -171,8 +172,8 @@ class GatewayServer(uvicorn.Server):
     def _last_requests(self) -> list[HttpProtocol]:
         return [connection for connection in self.http if connection.leave()]
 
-    async def _wait(self, pending: Callable[[], list[HttpProtocol]], budget: float, worth: Worth) -> None:
-        """Wait until nothing is `pending` that waits for us or is `worth` waiting for, or `budget` is spent."""
+    async def _wait(self, pending: Callable[[], list[HttpProtocol]], budget: float, worth: WorthWaiting) -> None:
+        """Wait until nothing is `pending` that waits for us or is `worth` waiting for; for `budget` seconds at most."""
         loop = asyncio.get_running_loop()
         end = loop.time() + budget
         # Polled: the kernel does not tell when a client has stopped reading. All are looked at, to see each one move.
@@ -181,14 +182,14 @@ class GatewayServer(uvicorn.Server):
 
 
 def _websocket_protocol(**kwargs: Any) -> asyncio.Protocol:
-    # Imported by the first upgrade, or by web.app.warm_up: no start has to wait for it.
+    # Imported by the first upgrade, or by web.app.warm_up, so that no start waits for it.
     from gateway.serving.websocket import WebSocketProtocol
 
     return WebSocketProtocol(**kwargs)
 
 
-def while_it_moves(stall: float) -> Worth:
-    """A client that has read or sent something within the last `stall` seconds."""
+def while_it_moves(timeout: float) -> WorthWaiting:
+    """A client is waited for if it has read or sent something within the last `timeout` seconds."""
     last: dict[HttpProtocol, tuple[float, tuple[int, int]]] = {}
 
     def worth(connection: HttpProtocol, now: float) -> bool:
@@ -196,11 +197,11 @@ def while_it_moves(stall: float) -> Worth:
         if connection.progress != before:
             since = now
             last[connection] = (now, connection.progress)
-        return now - since < stall
+        return now - since < timeout
 
     return worth
 
 
-def for_at_most(patience: float, since: float) -> Worth:
-    """Any client, whether it moves or not, until `patience` seconds after `since`."""
-    return lambda connection, now: now - since < patience
+def for_at_most(limit: float, since: float) -> WorthWaiting:
+    """Any client is waited for until `limit` seconds after `since`, whether it moves or not."""
+    return lambda connection, now: now - since < limit

@@ -26,15 +26,15 @@ class GatewayState(ServerState):
     ) -> None:
         super().__init__()
         self.limits = limits
-        """Read for each new connection, so that a changed limit needs no restart."""
+        """Called for each new connection, so that a changed limit needs no restart."""
         self.apis = apis
-        """Paths of APIs, each with the bytes that a body may have there. What is refused there is so in JSON."""
+        """Paths of APIs, each with the bytes that a body may have there. A refusal there is an error in JSON."""
         self.proxies = proxies
-        """`gateway.trustedProxies`: what they say of whom they forward is believed."""
+        """`gateway.trustedProxies`: what these say of the client for whom they forward is believed."""
         self.leaving = False
-        """Once true, each response is the last on its connection."""
+        """True: each response is the last on its connection."""
         self.carry = False
-        """Once true, whoever is idle stays connected for the next process."""
+        """True: idle connections stay open for the next process."""
         self.unauthenticated = UnauthenticatedQuota()
         self.partials = PartialMessages()
         self.waits = Waits()
@@ -43,16 +43,18 @@ class GatewayState(ServerState):
 class Waits:
     """How long the first connections had been in the kernel's queue when we accepted them.
 
-    The kernel knows when a connection's last data came in, and a queued client's request has come before we accept
-    it, so this is the client's own wait, not an estimate from our restart times.
+    The kernel knows when a connection's last data came in, and the request of a queued client has come before it is
+    accepted: so this is the client's own wait, and no estimate from our restart times.
     """
 
     def __init__(self) -> None:
         self.queued = 0
+        """Connections that had waited."""
         self.longest_ms = 0.0
         self._until = 0.0
 
     def begin(self, now: float) -> None:
+        """`now` is the loop's time in seconds, as in `observe`."""
         self._until = now + WAITERS_FOR_S
 
     def observe(self, transport: asyncio.BaseTransport, now: float) -> None:
@@ -64,7 +66,7 @@ class Waits:
         try:
             info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECV_AT + 4)
         except OSError:
-            return  # the client has gone already; nobody waited
+            return  # the client has gone already
         waited = _LAST_DATA_RECV.unpack_from(info, _LAST_DATA_RECV_AT)[0]
         if waited > 0:
             self.queued += 1

@@ -86,7 +86,7 @@ def test_the_table_names_only_reachable_states() -> None:
 
 def test_the_time_in_which_newcomers_wait_is_short() -> None:
     budgets = Budgets()
-    assert budgets.breath + budgets.finish + budgets.close < 2.0
+    assert budgets.accept_grace + budgets.finish + budgets.close < 2.0
     assert budgets.total < 15.0
 
 

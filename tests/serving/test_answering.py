@@ -20,7 +20,7 @@ from gateway.serving.scopes import ANSWERING
 from gateway.serving.server import GatewayServer
 
 APIS = {"/v1/x": 1000}
-QUICK = Budgets(drain=0.0, stall=0.0, breath=0.0, finish=0.3, patience=0.05, close=0.0)
+QUICK = Budgets(drain=0.0, stall_timeout=0.0, accept_grace=0.0, finish=0.3, client_turn=0.05, close=0.0)
 ASK = b"POST /v1/x HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
 BYE = b"bye"
 

@@ -98,7 +98,7 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 def test_nobody_there_means_gone_in_a_breath() -> None:
     async def play(it: Leaving) -> None:
-        await it.leave(Budgets(breath=0.0))
+        await it.leave(Budgets(accept_grace=0.0))
         assert it.stopped.is_set() and it.closed_with == Budgets().close
 
     run(play)
@@ -165,7 +165,7 @@ def test_a_request_that_is_here_but_unread_is_answered() -> None:
 def test_an_idle_connection_is_closed_at_once() -> None:
     async def play(it: Leaving) -> None:
         reader, writer = await it.answered_client()
-        await it.leave(Budgets(breath=0.0))
+        await it.leave(Budgets(accept_grace=0.0))
         assert await reader.read() == b""
 
     run(play)
@@ -176,7 +176,7 @@ def test_a_client_that_never_ends_its_request_is_waited_for_no_longer_than_it_st
         _, writer = await it.client()
         writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf")
         await it.app.begun.wait()
-        await it.leave(Budgets(drain=FOREVER, stall=0.05, finish=FOREVER))
+        await it.leave(Budgets(drain=FOREVER, stall_timeout=0.05, finish=FOREVER))
 
     run(play)
 
@@ -189,7 +189,7 @@ def test_a_client_that_never_reads_is_waited_for_no_longer_than_it_stands_still(
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET)
         await it.app.begun.wait()
-        await it.leave(Budgets(drain=FOREVER, stall=0.05, finish=FOREVER))
+        await it.leave(Budgets(drain=FOREVER, stall_timeout=0.05, finish=FOREVER))
 
     run(play)
 
@@ -199,7 +199,7 @@ def test_work_of_ours_is_waited_for_until_the_budget_is_spent() -> None:
         reader, writer = await it.client()
         writer.write(GET)
         await it.app.begun.wait()
-        await it.leave(Budgets(drain=0.05, stall=0.01, breath=0.0, finish=0.05))
+        await it.leave(Budgets(drain=0.05, stall_timeout=0.01, accept_grace=0.0, finish=0.05))
         assert it.stopped.is_set()
         head = await reader.readuntil(b"\r\n\r\n")
         assert b" 503 " in head and b"retry-after" in head
@@ -241,7 +241,7 @@ def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
         trickling = asyncio.ensure_future(forever())
         while not it.server.http or not it.server.http[0].received:
             await asyncio.sleep(0)
-        await it.leave(Budgets(drain=FOREVER, stall=FOREVER, finish=FOREVER, patience=0.05))
+        await it.leave(Budgets(drain=FOREVER, stall_timeout=FOREVER, finish=FOREVER, client_turn=0.05))
         trickling.cancel()
 
     run(play)
@@ -250,7 +250,7 @@ def test_a_client_that_trickles_a_head_holds_nobody_up(trickle: bytes) -> None:
 # -- carried over a restart --------------------------------------------------------------------------------------------
 
 
-QUICK = Budgets(drain=0.0, stall=0.0, breath=0.0, finish=0.3, patience=0.05, close=0.0)
+QUICK = Budgets(drain=0.0, stall_timeout=0.0, accept_grace=0.0, finish=0.3, client_turn=0.05, close=0.0)
 
 
 async def leave_carrying(it: Leaving) -> dict[str, int]:
