@@ -25,7 +25,7 @@ SHARED_WITH_APART = [
         "text/visible",
         "text/lines",
     ),
-    *("link/messages", "link/spec", "logs/formatting", "systemd/journal", "systemd/notify"),
+    *("link/messages", "link/spec", "logs/formatting", "systemd/journal", "systemd/listen_fds", "systemd/notify"),
 ]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {

@@ -36,6 +36,7 @@ from gateway.lifecycle.phases import Allowance, Budgets, Phase, Way
 from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
 from gateway.machine import container, holders
+from gateway.machine.listeners import address_text, bind_listeners, hosts_of
 from gateway.process.background import (
     is_being_stopped,
     rehearse,
@@ -51,8 +52,9 @@ from gateway.protocol.frames import WireError
 from gateway.protocol.scopes import PAIRING
 from gateway.report import Degradation, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
-from gateway.systemd import descriptors as sockets
+from gateway.systemd.descriptors import Inherited
 from gateway.systemd.notify import Notifier, feed_watchdog
+from gateway.text.addresses import is_loopback
 from gateway.web.app import create_app, warm_up
 from gateway.web.openai.paths import MAX_BODY
 
@@ -99,7 +101,7 @@ class Startup:
 
     options: Options
     paths: Paths
-    inherited: sockets.Inherited
+    inherited: Inherited
     notifier: Notifier
     lease: Lease
     record: Record
@@ -243,7 +245,7 @@ class Process:
             degraded=self.degraded,
             started_at=self._started_at,
             uptime_ms=int((time.monotonic() - self.started) * 1000),
-            listeners=tuple(sockets.spell(sock) for sock in self.listeners),
+            listeners=tuple(address_text(sock) for sock in self.listeners),
             port_owner="systemd" if start.inherited.held_by_systemd else "self",
             unit=self._unit,
             executable=sys.executable,
@@ -333,8 +335,8 @@ class Process:
         custom = gateway.custom_bind_host
         if bind not in ("auto", "loopback", "lan", "custom", "tailnet"):
             bind, custom = "custom", bind
-        hosts = sockets.addresses(bind, custom)
-        return sockets.bind_ourselves(hosts, options.port or gateway.port, inherited.listeners)
+        hosts = hosts_of(bind, custom)
+        return bind_listeners(hosts, options.port or gateway.port, inherited.listeners)
 
     def _listen_for_commands(self) -> list[socket.socket]:
         """The control socket. The lease makes us the only one, so a file in its place is a dead predecessor's."""
@@ -372,7 +374,7 @@ class Process:
         self._count_restart()
         self._start.notifier.ready(self._status_line())
         log.info(
-            "listening on %s (pid %d, %s)", ", ".join(map(sockets.spell, self.listeners)), os.getpid(), self.version
+            "listening on %s (pid %d, %s)", ", ".join(map(address_text, self.listeners)), os.getpid(), self.version
         )
         for problem in self._problems.values():
             log.warning("degraded: %s", problem)
@@ -544,8 +546,8 @@ def _reachable(start: Startup) -> tuple[str, ...]:
     bind = start.options.bind
     if start.inherited.held_by_systemd:
         return _open_to_others(start.inherited.listeners)
-    return (bind,) if bind and bind != "loopback" and not sockets.is_loopback(bind) else ()
+    return (bind,) if bind and bind != "loopback" and not is_loopback(bind) else ()
 
 
 def _open_to_others(listeners: tuple[socket.socket, ...]) -> tuple[str, ...]:
-    return tuple(sockets.spell(sock) for sock in listeners if not sockets.is_loopback(sock.getsockname()[0]))
+    return tuple(address_text(sock) for sock in listeners if not is_loopback(sock.getsockname()[0]))

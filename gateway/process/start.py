@@ -23,7 +23,7 @@ from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
 from gateway.process.process import SIGNALS, Options, Process, Startup
-from gateway.systemd import descriptors as sockets
+from gateway.systemd.descriptors import LEASE, RECORD, hand_over, inherit
 from gateway.systemd.notify import Notifier
 from gateway.text.visible import EscapingStream, hanging
 
@@ -69,13 +69,13 @@ def _begin(options: Options) -> Startup:
     boot_id = secrets.token_hex(8)
     logs = Logs(os.environ, boot_id)
     notifier = Notifier(os.environ)
-    inherited = sockets.inherit(os.environ)
+    inherited = inherit(os.environ)
     paths = Paths.from_env(os.environ)
     _raise_descriptor_limit()
-    lease = acquire(paths.state, inherited.others.get(sockets.LEASE), paths.lock)
-    record = Record(inherited.others.get(sockets.RECORD))
+    lease = acquire(paths.state, inherited.others.get(LEASE), paths.lock)
+    record = Record(inherited.others.get(RECORD))
     if not record.inherited:
-        notifier.store(sockets.RECORD, record.fd)
+        notifier.store(RECORD, record.fd)
     return Startup(options, paths, inherited, notifier, lease, record, logs, boot_id)
 
 
@@ -87,9 +87,9 @@ def _raise_descriptor_limit() -> None:
 
 def _become_next_image(start: Startup, process: Process) -> NoReturn:
     """Execute this program anew in the same pid, with the words and descriptors that systemd would give it."""
-    others = [(sockets.RECORD, start.record.fd), *process.passed]
+    others = [(RECORD, start.record.fd), *process.passed]
     if start.lease.fd is not None:
-        others.append((sockets.LEASE, start.lease.fd))
-    words = sockets.hand_over(process.listeners, start.inherited.held_by_systemd, others)
+        others.append((LEASE, start.lease.fd))
+    words = hand_over(process.listeners, start.inherited.held_by_systemd, others)
     environ = {**os.environ, **start.notifier.environment(), **words}
     os.execve(sys.executable, sys.orig_argv, environ)

@@ -23,9 +23,10 @@ import uvicorn
 from gateway.config.schema import Limits
 from gateway.handover.handoff import PendingAnswer
 from gateway.lifecycle.phases import Budgets
+from gateway.machine.listeners import BACKLOG
 from gateway.serving.http import HttpProtocol
 from gateway.serving.state import GatewayState
-from gateway.systemd.descriptors import BACKLOG, HTTP
+from gateway.systemd.descriptors import HTTP
 
 PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
 POLL_S = 0.01

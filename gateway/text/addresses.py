@@ -14,3 +14,9 @@ def parse_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_loopback(text: str) -> bool:
+    """Whether it is an address of the loopback interface. False for a name, `localhost` too."""
+    address = parse_address(text)
+    return address is not None and address.is_loopback

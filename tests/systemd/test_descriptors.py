@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import BadDescriptors, PortBusy
+from gateway.errors import BadDescriptors
 from gateway.handover.ledger import SLOTS
-from gateway.machine import container
-from gateway.systemd import descriptors as sockets
+from gateway.systemd.descriptors import inherit
 
 pytestmark = pytest.mark.process
 
@@ -22,14 +21,15 @@ pytestmark = pytest.mark.process
 CHILD = """
 import json, os, subprocess, sys
 from gateway.errors import GatewayError
-from gateway.systemd import descriptors as sockets
+from gateway.machine.listeners import address_text
+from gateway.systemd.descriptors import inherit
 try:
-    got = sockets.inherit(os.environ)
+    got = inherit(os.environ)
 except GatewayError as error:
     print(json.dumps({"error": str(error), "code": int(error.exit_code)})); sys.exit()
 fds = [s.fileno() for s in got.listeners] + list(got.others.values())
 print(json.dumps({
-    "listeners": [sockets.spell(s) for s in got.listeners], "systemd": got.held_by_systemd, "others": dict(got.others),
+    "listeners": [address_text(s) for s in got.listeners], "systemd": got.held_by_systemd, "others": dict(got.others),
     "inheritable": [os.get_inheritable(fd) for fd in fds],
     "environ": sorted(n for n in os.environ if n.startswith("LISTEN_")),
     "child": subprocess.run(["env"], capture_output=True, text=True, close_fds=False).stdout.count("LISTEN_"),
@@ -149,14 +149,14 @@ def test_what_this_version_does_not_know_is_closed(tmp_path: Path, listener: soc
 
 HAND_OVER = """
 import json, os, socket, sys
-from gateway.systemd import descriptors as sockets
+from gateway.systemd.descriptors import hand_over, inherit
 if "LISTEN_FDS" in os.environ:
-    got = sockets.inherit(os.environ)
-    print(json.dumps([[sockets.spell(s) for s in got.listeners], got.held_by_systemd, sorted(got.others)]))
+    got = inherit(os.environ)
+    print(json.dumps([[s.getsockname() for s in got.listeners], got.held_by_systemd, sorted(got.others)]))
 else:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     record, lease = os.memfd_create("r"), os.open("/", os.O_RDONLY)
-    words = sockets.hand_over(listeners, True, [("record", record), ("lease", lease)])
+    words = hand_over(listeners, True, [("record", record), ("lease", lease)])
     os.execve(sys.executable, sys.orig_argv, {**os.environ, **words})
 """
 
@@ -175,9 +175,9 @@ def test_what_is_handed_over_is_inherited_again() -> None:
 
 WITH_A_THREAD = """
 import os, select, socket, sys, threading, time
-from gateway.systemd import descriptors as sockets
+from gateway.systemd.descriptors import hand_over, inherit
 if "LISTEN_FDS" in os.environ:
-    got = sockets.inherit(os.environ)
+    got = inherit(os.environ)
     print([os.read(fd, 100) for fd in got.connections.values()])
 else:
     ours, theirs = os.pipe()  # the lowest numbers, which are those that systemd passes
@@ -190,7 +190,7 @@ else:
     for _, end in ends:
         os.set_inheritable(end.fileno(), True)
         end.sendall(b"what a client says")
-    words = sockets.hand_over([], True, [(f"conn-{n}", end.fileno()) for n, (end, _) in enumerate(ends, 1)])
+    words = hand_over([], True, [(f"conn-{n}", end.fileno()) for n, (end, _) in enumerate(ends, 1)])
     os.write(theirs, b"x")
     time.sleep(0.1)  # in which the thread reads whatever has its number now
     os.execve(sys.executable, sys.orig_argv, {**os.environ, **words})
@@ -215,15 +215,15 @@ def test_no_thread_reads_from_what_is_handed_over() -> None:
 def test_numbers_that_cannot_be_are_an_error_that_names_them(numbers: str, names: str) -> None:
     words = {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": names, "LISTEN_FDNUMBERS": numbers}
     with pytest.raises(BadDescriptors, match=f"LISTEN_FDNUMBERS={numbers} LISTEN_FDNAMES={names}: "):
-        sockets.inherit(words)
+        inherit(words)
 
 
 CROWD = """
 import os, resource, sys
 from gateway.handover.ledger import SLOTS
-from gateway.systemd import descriptors as sockets
+from gateway.systemd.descriptors import hand_over, inherit
 if "LISTEN_FDS" in os.environ:
-    got = sockets.inherit(os.environ)
+    got = inherit(os.environ)
     inheritable = [fd for fd in (*got.connections.values(), *got.http.values()) if os.get_inheritable(fd)]
     print(len(got.connections), len(got.http), sorted(got.others), len(got.listeners), inheritable)
 else:
@@ -232,7 +232,7 @@ else:
     null = os.open("/dev/null", os.O_RDONLY)
     named = [(name, os.dup(null)) for name in ("ledger", "parting", "record", "lease", "http-0")]
     named += [(f"conn-{10**10 - number}", os.dup(null)) for number in range(1, SLOTS + 1)]
-    os.execve(sys.executable, sys.orig_argv, {**os.environ, **sockets.hand_over([], True, named)})
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, **hand_over([], True, named)})
 """
 
 
@@ -247,72 +247,6 @@ def test_as_many_connections_as_there_can_be_are_handed_over() -> None:
         timeout=60,
     )
     assert done.stdout == f"{SLOTS} 1 ['lease', 'ledger', 'parting', 'record'] 0 []\n", done.stderr
-
-
-def test_addresses_of_each_bind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "inside", lambda: True)
-    assert sockets.addresses("auto", None) == ("0.0.0.0", "::")
-    monkeypatch.setattr(container, "inside", lambda: False)
-    assert sockets.addresses("loopback", None) == ("127.0.0.1", "::1")
-    assert sockets.addresses("auto", None) == ("127.0.0.1", "::1")
-    assert sockets.addresses("lan", None) == ("0.0.0.0", "::")
-    assert sockets.addresses("custom", "192.0.2.1") == ("192.0.2.1",)
-    assert sockets.addresses("custom", None) == ("127.0.0.1", "::1")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def test_binding_ourselves_serves_both_families() -> None:
-    listeners = sockets.bind_ourselves(("127.0.0.1", "::1"), free_port())
-    assert [sock.family for sock in listeners] == [socket.AF_INET, socket.AF_INET6]
-    for sock in listeners:
-        sock.close()
-
-
-def test_listeners_that_fit_are_kept_and_the_others_closed() -> None:
-    old = sockets.bind_ourselves(("127.0.0.1",), free_port())
-    port = old[0].getsockname()[1]
-    same = sockets.bind_ourselves(("127.0.0.1",), port, old)
-    assert same == old
-    moved = sockets.bind_ourselves(("127.0.0.1",), free_port(), same)
-    assert old[0].fileno() == -1
-    moved[0].close()
-
-
-def test_our_own_listener_on_all_addresses_is_not_in_the_way_of_one() -> None:
-    old = sockets.bind_ourselves(("0.0.0.0",), free_port())
-    [one] = sockets.bind_ourselves(("127.0.0.1",), old[0].getsockname()[1], old)
-    assert one.getsockname()[0] == "127.0.0.1" and old[0].fileno() == -1
-    one.close()
-
-
-def test_a_busy_port_names_its_holder(listener: socket.socket) -> None:
-    with pytest.raises(PortBusy) as refused:
-        sockets.bind_ourselves(("127.0.0.1",), listener.getsockname()[1])
-    assert str(os.getpid()) in str(refused.value)
-    assert refused.value.exit_code == 10
-
-
-def test_an_address_of_no_interface_is_refused_with_the_keys_to_look_at() -> None:
-    with pytest.raises(PortBusy, match=r"gateway\.customBindHost"):
-        sockets.bind_ourselves(("192.0.2.1",), free_port())
-
-
-def test_a_missing_family_does_not_matter_while_another_serves() -> None:
-    listeners = sockets.bind_ourselves(("192.0.2.1", "127.0.0.1"), free_port())
-    assert [sock.getsockname()[0] for sock in listeners] == ["127.0.0.1"]
-    listeners[0].close()
-
-
-def test_addresses_are_spelled_as_people_write_them() -> None:
-    four, six = sockets.bind_ourselves(("127.0.0.1", "::1"), free_port())
-    assert sockets.spell(four).startswith("127.0.0.1:") and sockets.spell(six).startswith("[::1]:")
-    four.close()
-    six.close()
 
 
 def test_bad_descriptors_has_its_own_exit_code() -> None:

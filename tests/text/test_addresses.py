@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.text.addresses import parse_address
+from gateway.text.addresses import is_loopback, parse_address
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,13 @@ def test_brackets_zones_and_mapped_addresses(text: str, address: str | None) -> 
 @given(st.text())
 def test_any_text_is_an_address_or_none(text: str) -> None:
     assert parse_address(text) is None or ":" in text or "." in text
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::1%lo", "::ffff:127.0.0.1"])
+def test_loopback(text: str) -> None:
+    assert is_loopback(text)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "::", "10.0.0.7", "localhost", "lan", ""])
+def test_not_loopback(text: str) -> None:
+    assert not is_loopback(text)
