@@ -15,7 +15,7 @@ from gateway.protocol.frames import Malformed, NotJson, decode_request
 from gateway.protocol.values import crowded
 from gateway.serving.frame_parser import FrameParser
 from gateway.serving.frames import is_utf8
-from gateway.text.lines import Lines
+from gateway.text.lines import LineSplitter
 
 SHORT, LONG = 64 * 1024, 1024 * 1024
 REPEATS = 5
@@ -33,7 +33,7 @@ def _config(data: bytes) -> None:
 
 
 def _lines(data: bytes, step: int) -> None:
-    lines = Lines(2 * LONG)
+    lines = LineSplitter(2 * LONG)
     for start in range(0, len(data), step):
         lines.feed(data[start : start + step])
 

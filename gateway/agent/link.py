@@ -33,7 +33,7 @@ from gateway.link.messages import (
     decode_to_agent,
     encode,
 )
-from gateway.text.lines import Lines, LineTooLong
+from gateway.text.lines import LineSplitter, LineTooLong
 
 log = logging.getLogger("agent.link")
 
@@ -101,7 +101,7 @@ class GatewayConnection:
         self._link = link
         self._reader = reader
         self._writer = writer
-        self._lines = Lines(MAX_LINE)
+        self._lines = LineSplitter(MAX_LINE)
         self._version: int | None = None
         """The peer's, None before its hello."""
         self._sent: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""How late the event loop is, and how busy: looked at once a second, on a timer that runs anyway."""
+"""How late the event loop is, and how busy. It is sampled by a timer that runs anyway."""
 
 import os
 import time
@@ -9,34 +9,36 @@ import msgspec
 from msgspec import Struct
 
 SLOW_S = 1.0
-"""A loop that is so late makes everybody wait."""
+"""Seconds of delay from which on the event loop counts as degraded."""
 _PROCESSORS = os.cpu_count() or 1
 
 
 class CpuBreakdown(Struct, frozen=True, rename="camel"):
+    """Processor time by wall time: 1.0 is one processor in full use."""
+
     main_thread_core_ratio: float
     host_cpu_count: int
     other_threads_core_ratio: float
 
 
 class EventLoop(Struct, frozen=True, eq=False, rename="camel"):
-    """As OpenClaw 2026.9.6 says it; one sample is its own 99th percentile."""
+    """The event loop in a health report of OpenClaw 2026.9.6. One sample is its own 99th percentile."""
 
     degraded: bool
     degraded_since_ms: int | None
-    """For how long."""
+    """Milliseconds for which it has been degraded. None if it is not."""
     reasons: tuple[str, ...]
     interval_ms: float
     delay_p99_ms: float = msgspec.field(default=0.0, name="delayP99Ms")
     delay_max_ms: float = 0.0
     utilization: float = 0.0
-    """Processor time of the loop's thread: what it waits for by itself does not count."""
+    """Processor time of the loop's thread by wall time, at most 1.0. Time in which the thread sleeps does not count."""
     cpu_core_ratio: float = 0.0
     cpu_breakdown: CpuBreakdown = CpuBreakdown(0.0, _PROCESSORS, 0.0)
 
 
 class CpuTimes(NamedTuple):
-    """Seconds."""
+    """Readings of three clocks, in seconds."""
 
     wall: float
     thread: float
@@ -48,6 +50,8 @@ def now() -> CpuTimes:
 
 
 class LoopLag:
+    """`latest` is the newest sample."""
+
     def __init__(self, clock: Callable[[], CpuTimes] = now) -> None:
         self._clock = clock
         self._before = clock()
@@ -55,7 +59,7 @@ class LoopLag:
         self.latest = EventLoop(False, None, (), 0.0)
 
     def sample(self, slept_s: float) -> None:
-        """Call it after each sleep of `slept_s`, which is all that lies between two calls."""
+        """Measure since the call before. Between two calls there must be one sleep of `slept_s` and nothing else."""
         before, self._before = self._before, self._clock()
         wall, thread, process = (b - a for a, b in zip(before, self._before, strict=True))
         delay = max(wall - slept_s, 0.0)

@@ -1,56 +1,56 @@
-"""What is opened once for all who ask: in the background, and again after it has failed."""
+"""Opening a resource once for all who need it, in the background, and again after a failure."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-AGAIN_S = 5.0
-"""After it could not be opened."""
+RETRY_S = 5.0
+"""Seconds from a failure to the next attempt."""
 
 
-class Opening:
-    """`work` opens it."""
+class RetriedOpening:
+    """`work` opens the resource. It is not called again once it has succeeded."""
 
     def __init__(self, work: Callable[[], Awaitable[None]], name: str, log: logging.Logger) -> None:
         self._work = work
         self._name = name
         self._log = log
         self._task: asyncio.Task[None] | None = None
-        self._again: asyncio.TimerHandle | None = None
-        self._ended = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._stopped = False
         self.problem: str | None = None
-        """Why it is not open."""
+        """The error of the last attempt. None if there was none, or it succeeded."""
 
     @property
-    def done(self) -> bool:
+    def is_open(self) -> bool:
         return self._task is not None and self._task.done() and self.problem is None
 
     async def wait(self) -> None:
-        """Return when it is open. Raises what `work` raises."""
-        await asyncio.shield(self._soon())
+        """Return when it is open. Raises what `work` raises. One attempt serves all who wait."""
+        await asyncio.shield(self._attempt())
 
-    def begin(self) -> None:
-        """Until it is open, it is tried again."""
-        self._soon().add_done_callback(self._tried)
+    def start(self) -> None:
+        """Open it in the background, with a new attempt after each failure."""
+        self._attempt().add_done_callback(self._schedule_retry)
 
-    async def end(self) -> bool:
-        """It is not tried again. Whether it was ever, once that is over."""
-        self._ended = True
-        if self._again is not None:
-            self._again.cancel()
+    async def stop(self) -> bool:
+        """Stop trying, and wait for the present attempt. False if there was no attempt at all."""
+        self._stopped = True
+        if self._retry is not None:
+            self._retry.cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
         return self._task is not None
 
-    def _soon(self) -> "asyncio.Task[None]":
-        if self._task is None or (self._task.done() and not self.done):
+    def _attempt(self) -> "asyncio.Task[None]":
+        if self._task is None or (self._task.done() and not self.is_open):
             self._task = asyncio.get_running_loop().create_task(self._open(), name=self._name)
         return self._task
 
-    def _tried(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and task.exception() is not None and not self._ended:
-            self._log.error("%s; it is tried again every %g s", self.problem, AGAIN_S)
-            self._again = asyncio.get_running_loop().call_later(AGAIN_S, self.begin)
+    def _schedule_retry(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None and not self._stopped:
+            self._log.error("%s; it is tried again every %g s", self.problem, RETRY_S)
+            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.start)
 
     async def _open(self) -> None:
         try:

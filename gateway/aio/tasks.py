@@ -1,4 +1,4 @@
-"""Tasks that nobody waits for, or not to their end: kept from the garbage collector, their errors logged."""
+"""Background tasks: referenced until they end, so that they are not garbage-collected, and their errors logged."""
 
 import asyncio
 import logging
@@ -13,34 +13,37 @@ P = ParamSpec("P")
 
 
 class Tasks:
+    """The tasks of one owner, which can wait for all of them with `join`."""
+
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._running: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
-        """Nobody waits for it."""
-        task = self.begin(work, name)
-        task.add_done_callback(self._look)
+        """Start a task that nobody awaits. Its error is logged."""
+        task = self.create(work, name)
+        task.add_done_callback(self._log_error)
         return task
 
-    def begin(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """Who waits for it must `shield` it, and is told its errors."""
+    def create(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """Start a task that is awaited, which raises its error. Use `asyncio.shield` where the awaiting task may be
+        cancelled."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._forget)
         return task
 
-    async def finish(self) -> None:
-        """Wait for all that is under way."""
+    async def join(self) -> None:
+        """Wait for all tasks, also those that are started meanwhile."""
         while self._running:
             await asyncio.wait(self._running)
 
-    def _done(self, task: "asyncio.Task[Any]") -> None:
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waited may have gone, and asyncio would log what nobody has looked at
+            task.exception()  # else asyncio logs it, if the awaiting task was cancelled before it could read it
 
-    def _look(self, task: "asyncio.Task[Any]") -> None:
+    def _log_error(self, task: "asyncio.Task[Any]") -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
         known = isinstance(error, GatewayError)
@@ -49,21 +52,21 @@ class Tasks:
         )
 
 
-class _Busy(Protocol):
+class _HasTasks(Protocol):
     _tasks: Tasks
 
 
-B = TypeVar("B", bound=_Busy)
+B = TypeVar("B", bound=_HasTasks)
 
 
 def shielded(
     method: Callable[Concatenate[B, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[B, P], Coroutine[Any, Any, T]]:
-    """Of an object that has `_tasks`: the method is carried out to its end, also when its caller is cancelled, as the
-    handler of a request is when its client goes."""
+    """Run the method in a task of `self._tasks`, shielded: it ends its work although its caller is cancelled, as the
+    handler of a request is when its client disconnects."""
 
     @wraps(method)
-    async def carried_out(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.shield(self._tasks.begin(method(self, *args, **kwargs), method.__name__))
+    async def wrapper(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.shield(self._tasks.create(method(self, *args, **kwargs), method.__name__))
 
-    return carried_out
+    return wrapper

@@ -25,7 +25,7 @@ from gateway.config.secretsources import Sources
 from gateway.config.substitute import Lookup, chain, config_env, substitute
 from gateway.config.tree import ConfigTree
 from gateway.config.validate import from_environment, validate
-from gateway.files.atomic import alone, overwrite_text, replace_text
+from gateway.files.atomic import overwrite_text, replace_text, write_lock
 from gateway.machine import container
 from gateway.report import Issue
 
@@ -224,7 +224,7 @@ def write(path: Path, text: str, *, instead_of: str | None | EllipsisType = ...)
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with alone(target):
+    with write_lock(target):
         now = target.read_bytes() if target.exists() else None
         if instead_of is not ... and instead_of != (None if now is None else now.decode("utf-8", "replace")):
             raise ConfigFileChanged

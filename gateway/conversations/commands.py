@@ -48,7 +48,7 @@ class Commands:
         """
         await self._sessions.check_may_send(key)
         if (doing := self._doing.get(id)) is None:
-            doing = self._doing[id] = self._tasks.begin(self._do(id, key, request, command), f"command {id}")
+            doing = self._doing[id] = self._tasks.create(self._do(id, key, request, command), f"command {id}")
             doing.add_done_callback(lambda _: self._doing.pop(id))
         return await asyncio.shield(doing)
 

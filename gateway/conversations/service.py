@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from gateway.aio.opening import Opening
+from gateway.aio.opening import RetriedOpening
 from gateway.aio.tasks import Tasks, shielded
 from gateway.config import catalog
 from gateway.config.substitute import Lookup
@@ -58,7 +58,7 @@ class Conversations:
         self._owing = partial(hub.owing, READ)
         self.store = Store(paths.database)
         self._tree = tree
-        self._opening = Opening(self._open, "opening the database", log)
+        self._opening = RetriedOpening(self._open, "opening the database", log)
         self._following = RunTexts(lambda id: self.runs.live(id))
         self._tasks = Tasks(log)
         self.changes = SessionEvents(hub, self.store, self._row_context, told)
@@ -78,11 +78,11 @@ class Conversations:
 
     def begin(self) -> None:
         """Open the database, and go on with the runs that another process has left; until that can be, try again."""
-        self._opening.begin()
+        self._opening.start()
 
     @property
     def open(self) -> bool:
-        return self._opening.done
+        return self._opening.is_open
 
     @property
     def degraded(self) -> str | None:
@@ -101,10 +101,10 @@ class Conversations:
         self.release()
         try:
             async with asyncio.timeout(limit_s):
-                if not await self._opening.end() or not self.open:
+                if not await self._opening.stop() or not self.open:
                     return
                 self._overview.close()
-                await self._tasks.finish()
+                await self._tasks.join()
                 try:
                     await self.runs.close()
                 except StorageFailed as error:

@@ -168,7 +168,7 @@ def _ask(control: Control) -> tuple[StatusReport | None, bool]:
 
 def _units(env: Mapping[str, str]) -> state.UnitStates | None:
     try:
-        return state.read_settled(Systemctl(env))
+        return state.read_after_start(Systemctl(env))
     except NoManager:
         return None
 

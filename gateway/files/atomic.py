@@ -1,4 +1,4 @@
-"""Give a file its text so that a reader, a crash or a full disk meets the old text or the new one, never half."""
+"""Writing a file so that a reader, a crash or a full disk finds the old text or the new one, and never half of one."""
 
 import fcntl
 import os
@@ -8,21 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ALONE_S = 5.0
-"""How long a writer waits for another one."""
-_AGAIN_S = 0.02
+LOCK_WAIT_S = 5.0
+"""Seconds that a writer waits for another one."""
+_RETRY_S = 0.02
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Owner-only (0600), on disk when this returns. `path` itself is replaced, also if it is a link. Raises OSError."""
+    """Replace the file or link, with mode 0600. The text is on disk when this returns. Raises OSError."""
     with _written(path, text) as temporary:
         os.replace(temporary, path)
 
 
 def overwrite_text(path: Path, text: str) -> None:
-    """For a file that cannot be replaced, because it is a mount point: its bytes become the text's, on disk when this
-    returns. Padded with spaces at first, which JSON does not mind, so that nobody reads the end of a longer one before
-    it. Raises OSError, and leaves what was there where that can be written back."""
+    """Write the text over a file that cannot be replaced, because it is a mount point. It is on disk when this returns.
+
+    The text is padded with spaces before the file is truncated, so that a reader never finds the end of the old text
+    behind the new JSON. Raises OSError, after it has tried to write the old text back.
+    """
     data = text.encode("utf-8", "surrogateescape")
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -47,7 +49,7 @@ def _write_over(fd: int, data: bytes) -> None:
 
 
 def create_text(path: Path, text: str) -> bool:
-    """As `replace_text`, but what is there already stays: False. Of several that try, one gets True."""
+    """Create the file as `replace_text` would. False if it exists. Of several processes that try, one gets True."""
     with _written(path, text) as temporary:
         try:
             os.link(temporary, path)
@@ -58,8 +60,8 @@ def create_text(path: Path, text: str) -> bool:
 
 @contextmanager
 def _written(path: Path, text: str) -> Iterator[Path]:
-    """The text on disk under another name, to be moved to its own."""
-    # OpenClaw's name for it, so that its clean-up finds what a crash leaves behind.
+    """A temporary file with the text on disk, to be renamed."""
+    # It has OpenClaw's kind of name, so that OpenClaw's clean-up removes what a crash leaves behind.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -74,7 +76,7 @@ def _written(path: Path, text: str) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Without it a crash can undo the rename."""
+    """Without this, a crash can undo the rename."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -83,12 +85,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One of those who write this file at a time, whichever process they are: the lock is on the file that is there,
-    and whoever gets it on one that has been replaced meanwhile takes that of the new one. Where the file system knows
-    no locks, or there is no file yet, nobody waits. Raises BlockingIOError after `ALONE_S`.
+def write_lock(path: Path) -> Iterator[None]:
+    """Exclude the other writers of this file in all processes.
+
+    The lock is on the file itself; if the file was replaced meanwhile, the lock is taken on the new one. There is no
+    lock if the file system does not support it or there is no file yet. Raises BlockingIOError after `LOCK_WAIT_S`.
     """
-    fd = _lock_of(path, time.monotonic() + ALONE_S)
+    fd = _open_locked(path, time.monotonic() + LOCK_WAIT_S)
     try:
         yield
     finally:
@@ -96,14 +99,14 @@ def alone(path: Path) -> Iterator[None]:
             os.close(fd)
 
 
-def _lock_of(path: Path, deadline: float) -> int | None:
+def _open_locked(path: Path, deadline: float) -> int | None:
     while True:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None
         try:
-            if not _locked(fd, deadline) or _is(fd, path):
+            if not _lock(fd, deadline) or _is_at(fd, path):
                 return fd
         except OSError:
             os.close(fd)
@@ -111,7 +114,7 @@ def _lock_of(path: Path, deadline: float) -> int | None:
         os.close(fd)
 
 
-def _locked(fd: int, deadline: float) -> bool:
+def _lock(fd: int, deadline: float) -> bool:
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,12 +122,12 @@ def _locked(fd: int, deadline: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise
-            time.sleep(_AGAIN_S)
+            time.sleep(_RETRY_S)
         except OSError:
             return False
 
 
-def _is(fd: int, path: Path) -> bool:
+def _is_at(fd: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except OSError:

@@ -1,7 +1,7 @@
 """Whether the files that this process was started from are still the installed ones.
 
-An upgrade replaces them under the process, which goes on with what it has imported. What it imports afterwards would be
-of another version: names that are gone, or names that mean something else.
+An upgrade replaces them while the process runs with the modules that it has imported. A module that it imports later
+would be of another version, in which names are missing or mean something else.
 """
 
 import importlib.abc
@@ -20,64 +20,65 @@ Stat = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Look:
-    """The installation at one moment. Files are told apart by device, inode, size and time of their last change."""
+class InstalledFiles:
+    """The installation at one moment. A file is identified by device, inode, size and the time of its last change."""
 
     interpreter: Stat | None
     package: Stat | None
     record: Stat | None
-    """None also where nothing was installed: a checkout."""
+    """The wheel's RECORD. None in a checkout too, where nothing is installed."""
     distributions: frozenset[str]
-    """Names with versions of all that is installed beside us: a library that is replaced is as bad."""
+    """Names with versions of all distributions in the same folder: a replaced library is as bad."""
 
     @property
     def version(self) -> str:
-        """This program's; empty in a checkout."""
+        """The version of this program. Empty in a checkout."""
         return _ours(self.distributions).removeprefix(_OURS).removesuffix(_INFO)
 
 
 class Installation:
-    """Remembers how it was when this was made: make it before anything that may be imported later."""
+    """The installation that this process was started from. Construct it before anything that is imported later."""
 
     def __init__(self, package: Path = Path(__file__).parents[1], interpreter: str = sys.executable) -> None:
         self._package = package
         self._interpreter = interpreter
-        self._began = self.look()
+        self._initial = self.inspect()
 
-    def look(self) -> Look:
+    def inspect(self) -> InstalledFiles:
         distributions = _distributions(self._package.parent)
         ours = _ours(distributions)
-        return Look(
+        return InstalledFiles(
             _stat(self._interpreter),
             _stat(self._package / "__init__.py"),
             _stat(self._package.parent / ours / "RECORD") if ours else None,
             distributions,
         )
 
-    def replaced(self, look: Look) -> bool:
-        """Whether what this process was started from is not there any more. What was added does not count."""
-        began = self._began
-        files = (look.interpreter, look.package, look.record) == (began.interpreter, began.package, began.record)
-        return not files or not began.distributions <= look.distributions
+    def replaced(self, found: InstalledFiles) -> bool:
+        """Whether a file or library that this process was started from is replaced or gone. Additions do not count."""
+        before = self._initial
+        files = (found.interpreter, found.package, found.record) == (before.interpreter, before.package, before.record)
+        return not files or not before.distributions <= found.distributions
 
-    def problem(self, look: Look) -> str | None:
-        """What is missing of a whole installation; None if nothing is. An installer may be about to write it."""
-        began = self._began
-        if began.interpreter and look.interpreter is None:
+    def problem(self, found: InstalledFiles) -> str | None:
+        """What is missing in the installation. None if nothing is. An installer may be about to write it."""
+        before = self._initial
+        if before.interpreter and found.interpreter is None:
             return f"{self._interpreter} is gone"
-        if began.package and look.package is None:
+        if before.package and found.package is None:
             return f"{self._package} is gone"
-        if began.record and look.record is None:
+        if before.record and found.record is None:
             return f"the installation in {self._package.parent} was begun and not finished (it has no RECORD)"
         return None
 
     @property
     def stale(self) -> bool:
-        return self.replaced(self.look())
+        """Whether it is replaced now."""
+        return self.replaced(self.inspect())
 
 
 class ImportGuard(importlib.abc.MetaPathFinder):
-    """Refuses to import more of this program once its files were replaced: half of each version is neither."""
+    """An import hook that refuses modules of this program once it was replaced: two versions must not be mixed."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation

@@ -1,4 +1,4 @@
-"""What lies where others can write, such as in `/tmp`: it is used only if it is this user's alone."""
+"""Files and folders in places where others can write, such as `/tmp`: they are used only if they are this user's."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 def refusal(found: os.stat_result, owner: int | None = None) -> str | None:
-    """Why others have a hand in it; None if it is the `owner`'s (None: this user's), and nobody else may write it."""
+    """Why it is not used. None if it belongs to `owner` (None: this user) and nobody else may write it."""
     if found.st_uid != (os.getuid() if owner is None else owner):
         return f"it belongs to another user (uid {found.st_uid})"
     if found.st_mode & 0o022:
@@ -17,13 +17,14 @@ def refusal(found: os.stat_result, owner: int | None = None) -> str | None:
 
 
 def folder_refusal(path: Path, owner: int | None = None) -> str | None:
-    """Why a folder is not the `owner`'s alone (None: this user's). Raises OSError where it cannot be looked at."""
+    """Why a folder is not used, by the same rule. Raises OSError if there is nothing, or it cannot be read."""
     found = path.lstat()
     return refusal(found, owner) if stat.S_ISDIR(found.st_mode) else "it is no folder"
 
 
 def open_ours(path: Path) -> BinaryIO:
-    """Open a file to read. Raises PermissionError, naming it, for what is somebody else's, a link or no file."""
+    """Open this user's file for reading. Raises PermissionError for another user's, or what is no regular file, and
+    another OSError for a link."""
     # Not blocking, because opening a FIFO waits for its writer.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     found = os.fstat(fd)

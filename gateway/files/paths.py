@@ -1,4 +1,4 @@
-"""Where things lie: config file, state folder, run-time folder, control socket, the agent's socket.
+"""The paths of the config file, state folder, runtime folder, control socket and the agent's socket.
 
 The rules for config and state are OpenClaw's, so that both gateways find the same files.
 """
@@ -15,14 +15,14 @@ CONFIG_NAME = "openclaw.json"
 DATABASE_NAME = "conversations.sqlite"
 CONTROL_NAME = "control-{}.sock"
 AGENT_SOCKET = "openclaw-agent/agent.sock"
-"""Below the runtime folder of the user manager, as `openclaw-agent.socket` has it."""
+"""The path below the runtime folder of the user manager, as in `openclaw-agent.socket`."""
 SUN_PATH_MAX = 107
-"""Bytes in the address of a Unix socket (unix(7))."""
+"""The longest address of a Unix socket in bytes (unix(7))."""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """All places one gateway uses; computed once from the environment."""
+    """All paths that one gateway uses. They are computed once, from the environment."""
 
     config: Path
     """`OPENCLAW_CONFIG_PATH`, else `<state>/openclaw.json`."""
@@ -31,18 +31,18 @@ class Paths:
     runtime: Path
     """Private folder for sockets: `$XDG_RUNTIME_DIR/openclaw-gateway`, else `/tmp/openclaw-gateway-<uid>`."""
     agent_socket: Path | None = None
-    """Where systemd listens for the agent. None without a runtime folder: nothing that lies in `/tmp`, where anybody
-    could put one first, is told the keys of providers."""
+    """The socket on which systemd listens for the agent. None without a runtime folder: keys of providers are not sent
+    to a socket in `/tmp`, where another user could have made it."""
 
     @property
     def control(self) -> Path:
-        """The control socket: one for each state folder, because one gateway serves one state folder."""
+        """The control socket. There is one for each state folder, because one gateway serves one state folder."""
         digest = hashlib.sha256(os.fsencode(os.path.realpath(self.state))).hexdigest()[:12]
         return self.runtime / CONTROL_NAME.format(digest)
 
     @property
     def lock(self) -> Path:
-        """What is locked where the file system of the state folder knows no locks."""
+        """The file that is locked if the file system of the state folder does not support locks."""
         return self.control.with_suffix(".lock")
 
     @property
@@ -52,7 +52,7 @@ class Paths:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Paths":
-        """Raises NoHome where there is none and one is needed."""
+        """Raises NoHome if a home folder is needed and there is none."""
         state = expand(env.get("OPENCLAW_STATE_DIR") or find_home(env, "OPENCLAW_HOME") / ".openclaw").absolute()
         config = expand(env.get("OPENCLAW_CONFIG_PATH") or state / CONFIG_NAME).absolute()
         base = _runtime_base(env)
@@ -61,7 +61,7 @@ class Paths:
 
 
 class NoHome(GatewayError):
-    """This user has no home folder, as in a container that runs as any number."""
+    """This user has no home folder, as in a container that runs with an arbitrary uid."""
 
 
 def find_home(env: Mapping[str, str], *before: str) -> Path:
@@ -76,12 +76,12 @@ def find_home(env: Mapping[str, str], *before: str) -> Path:
 
 
 def expand(path: str | Path) -> Path:
-    """`~` and `~name` at its beginning replaced; as it is where there is no such home (Path.expanduser raises then)."""
+    """The path with `~` or `~name` replaced. It is unchanged if there is no such home (Path.expanduser would raise)."""
     return Path(os.path.expanduser(path))
 
 
 def _runtime_base(env: Mapping[str, str]) -> Path | None:
-    """The user's runtime folder, made at login and readable by him alone."""
+    """The user's runtime folder, which is made at login and only they can read."""
     if base := env.get("XDG_RUNTIME_DIR"):
         return Path(base)
     usual = Path(f"/run/user/{os.getuid()}")

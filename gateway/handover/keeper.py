@@ -235,7 +235,7 @@ class Keeper:
             passed += islice(http.items(), SLOTS - len(self._kept))
         for name, fd in passed[1:]:
             self._store.put(name, fd)
-        self._store.finish()
+        self._store.flush()
         return passed + [(_name(id), carrier.fd) for id, (_, carrier) in self._kept.items()]
 
     def _hold(self) -> tuple[dict[int, Held], int]:

@@ -22,7 +22,7 @@ from gateway.errors import AlreadyRunning
 from gateway.files.atomic import replace_text
 from gateway.files.ours import folder_refusal
 from gateway.machine import holders
-from gateway.machine.filesystem import shared
+from gateway.machine.filesystem import shared_type
 
 log = logging.getLogger("gateway.lease")
 
@@ -115,7 +115,7 @@ def _open_stand_in(path: Path) -> int:
 
 
 def _lockless(state_dir: Path, error: OSError | None) -> str:
-    kind = shared(state_dir)
+    kind = shared_type(state_dir)
     reason = f" ({error.strerror})" if error else ""
     return (
         f"the file system of {state_dir}{f', {kind},' if kind else ''} knows no locks{reason}: a gateway on another "
@@ -124,7 +124,7 @@ def _lockless(state_dir: Path, error: OSError | None) -> str:
 
 
 def _mark(state_dir: Path, *, lockless: bool = False) -> Path | None:
-    return state_dir / HOST_NAME if lockless or shared(state_dir) else None
+    return state_dir / HOST_NAME if lockless or shared_type(state_dir) else None
 
 
 def _other_host(state_dir: Path) -> str | None:

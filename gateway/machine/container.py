@@ -1,5 +1,7 @@
-"""Whether this machine is a container, by OpenClaw's signs: there `gateway.bind: "auto"` means all addresses, because a
-port that is published leads to no loopback of the inside."""
+"""Whether this machine is a container, by the signs that OpenClaw looks for.
+
+In a container `gateway.bind: "auto"` means all addresses, because a published port does not lead to its loopback.
+"""
 
 import os
 import re
@@ -8,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/var/run/.containerenv"))
-"""What Docker and Podman leave in the root of each container."""
+"""Files that Docker and Podman put into each container."""
 FIRST_CGROUP = Path("/proc/1/cgroup")
 _CGROUP = re.compile(r"/docker/|cri-containerd-[0-9a-f]|containerd/[0-9a-f]{64}|/kubepods[/.]|\blxc\b")
 _FLY = ("FLY_MACHINE_ID", "FLY_APP_NAME")
@@ -16,10 +18,12 @@ _FLY = ("FLY_MACHINE_ID", "FLY_APP_NAME")
 
 @cache
 def inside() -> bool:
-    return find(os.environ)
+    """Whether this process runs in a container."""
+    return detect(os.environ)
 
 
-def find(env: Mapping[str, str], marks: tuple[Path, ...] = MARKS, cgroup: Path = FIRST_CGROUP) -> bool:
+def detect(env: Mapping[str, str], marks: tuple[Path, ...] = MARKS, cgroup: Path = FIRST_CGROUP) -> bool:
+    """Whether one of the signs is there: Fly's variables, a mark, or the control group of process 1."""
     if all(env.get(name, "").strip() for name in _FLY) or any(map(os.path.exists, marks)):
         return True
     try:
@@ -29,5 +33,5 @@ def find(env: Mapping[str, str], marks: tuple[Path, ...] = MARKS, cgroup: Path =
 
 
 def bind_word(bind: str) -> str:
-    """`gateway.bind` or `--bind` with `auto` resolved: `lan` in a container, `loopback` elsewhere."""
+    """The value of `gateway.bind` or `--bind` with `auto` resolved: `lan` in a container, `loopback` elsewhere."""
     return bind if bind != "auto" else "lan" if inside() else "loopback"

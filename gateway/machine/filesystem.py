@@ -1,4 +1,4 @@
-"""What a folder's file system can do for those who share it. NFS, 9p, virtiofs and FUSE leave out much of it."""
+"""What the file system of a folder supports. NFS, 9p, virtiofs and FUSE leave out much of it."""
 
 import fcntl
 import os
@@ -9,12 +9,13 @@ MOUNTS = Path("/proc/self/mountinfo")
 SHARED_TYPES = frozenset(
     ("9p", "afs", "ceph", "cifs", "drvfs", "fakeowner", "gfs2", "lustre", "nfs", "nfs4", "ocfs2", "smb3", "virtiofs")
 )
-"""What other machines may have mounted too, or, on the desktop, the machine around this one; FUSE beside them."""
+"""Types that another machine may have mounted too: a server's clients, or the host of this virtual machine. FUSE is
+treated as one of them."""
 _FUSE_OF_THIS_MACHINE = frozenset(("fuse.lxcfs", "fuse.overlayfs", "fuse.fuse-overlayfs", "fuseblk"))
 
 
-def shared(folder: Path, mounts: Path = MOUNTS) -> str | None:
-    """The type of a file system that another machine may have mounted too; None for one of this machine alone."""
+def shared_type(folder: Path, mounts: Path = MOUNTS) -> str | None:
+    """The type of the folder's file system, if another machine may have mounted it too. None for any other."""
     try:
         device = os.stat(folder).st_dev
         found = mounts.read_text(errors="replace")
@@ -29,9 +30,9 @@ def shared(folder: Path, mounts: Path = MOUNTS) -> str | None:
     return None
 
 
-def knows_locks(folder: Path) -> bool:
+def supports_locks(folder: Path) -> bool:
     """Whether byte-range locks (fcntl(2)) work on files in `folder`. Raises OSError if no file can be made there."""
-    import tempfile  # not needed for a start, as the next one
+    import tempfile  # here, because a start of the gateway does not need it
 
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
@@ -41,7 +42,7 @@ def knows_locks(folder: Path) -> bool:
     return True
 
 
-def shares_memory(folder: Path) -> bool:
+def supports_shared_memory(folder: Path) -> bool:
     """Whether processes can share memory through files in `folder`. Raises OSError if no file can be made there."""
     import mmap
     import tempfile

@@ -1,7 +1,7 @@
-"""Who listens on a port, from /proc, and the sentence that tells a person what to do about it.
+"""The processes that listen on a port, from /proc, and the sentence that tells the user what to do about them.
 
-It only looks. Nothing in this project ever kills a process because of the port it holds: under socket activation
-systemd itself shows up among the holders.
+It only reads. Nothing in this project kills a process because of the port it holds: under socket activation systemd
+itself is one of the holders.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PROC = Path("/proc")
 COMMAND_LIMIT = 120
-"""Longest command line in a sentence, in characters."""
+"""The longest command line in a sentence, in characters."""
 
 LISTEN = "0A"
 """The state of a listener in /proc/net/tcp."""
@@ -31,23 +31,24 @@ _OTHER_PORT = "or take another port with `--port` or `gateway.port`"
 
 @dataclass(frozen=True)
 class Holder:
-    """One process with the listening socket open, or only its owner when /proc does not show us the process."""
+    """A process that has the listening socket open. Only its user is known if /proc does not show the process."""
 
     pid: int | None
     uid: int
     user: str
     command: str
     unit: str | None
-    """The systemd unit it runs in."""
+    """The systemd unit that it runs in."""
 
     @property
     def is_systemd(self) -> bool:
-        """A system or user manager. Pid 1 of a container is anything, so the program counts too."""
+        """Whether it is a system or user manager. Pid 1 of a container may be any program, so its name counts too."""
         program = os.path.basename(self.command.partition(" ")[0])
         return program in _MANAGERS and (self.pid == 1 or self.unit == _MANAGER_SCOPE)
 
     @property
     def is_foreign(self) -> bool:
+        """Whether it belongs to another user."""
         return self.uid != os.getuid()
 
     def __str__(self) -> str:
@@ -59,13 +60,15 @@ class Holder:
 
 
 def holders(address: tuple[str, int], proc: Path = PROC) -> list[Holder]:
-    """All who hold a listener that stands in the way of binding `address`, ordered by pid."""
+    """The processes that have a listener with which binding `address` conflicts, ordered by pid."""
     return _owners(_listeners(address, proc), proc)
 
 
 def openers(path: Path, proc: Path = PROC) -> list[Holder]:
-    """All who have this file open, or one beside it whose name begins with its (a WAL), as far as /proc shows them;
-    without this process."""
+    """The other processes that have this file open, or one whose path begins with its path (a WAL).
+
+    Those that /proc does not show are missing.
+    """
     others = (pid for pid in _pids(proc) if pid != os.getpid())
     found = [
         _holder(pid, proc)
@@ -76,7 +79,7 @@ def openers(path: Path, proc: Path = PROC) -> list[Holder]:
 
 
 def _owners(inodes: dict[int, int], proc: Path) -> list[Holder]:
-    """`inodes` of sockets, each with the uid that made it: the processes that have one of them open."""
+    """The processes that have one of these sockets open. `inodes` maps a socket's inode to the uid that made it."""
     found: dict[int, Holder] = {}
     seen: set[int] = set()
     for pid in _pids(proc) if inodes else ():
@@ -85,7 +88,7 @@ def _owners(inodes: dict[int, int], proc: Path) -> list[Holder]:
             seen |= held
             found[pid] = _holder(pid, proc)
     hidden = {uid for inode, uid in inodes.items() if inode not in seen}
-    # Another user's process: /proc/net shows its uid, /proc/<pid>/fd is closed to us.
+    # /proc/net shows the uid of another user's socket, and /proc/<pid>/fd does not show the socket.
     unseen = [Holder(None, uid, user_name(uid), "", None) for uid in sorted(hidden)]
     return [found[pid] for pid in sorted(found)] + unseen
 
@@ -102,7 +105,8 @@ def _listeners(address: tuple[str, int], proc: Path) -> dict[int, int]:
 
 
 def tcp_sockets(proc: Path) -> Iterator[list[str]]:
-    """The kernel's tables, in fields: 1 the local endpoint, 2 the remote one, 3 the state, 7 the uid, 9 the inode."""
+    """Each row of the kernel's tables. Field 1 is the local endpoint, 2 the remote one, 3 the state, 7 the uid, 9 the
+    inode."""
     for name in ("net/tcp", "net/tcp6"):
         try:
             lines = (proc / name).read_text().splitlines()[1:]
@@ -112,7 +116,7 @@ def tcp_sockets(proc: Path) -> Iterator[list[str]]:
 
 
 def endpoint(text: str) -> tuple[IPAddress, int]:
-    """`0100007F:4965`: the address in 32-bit words of the machine's byte order, the port in plain hexadecimal."""
+    """Address and port of `0100007F:4965`, for example. The address is in 32-bit words of the machine's byte order."""
     digits, _, port = text.partition(":")
     words = [int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8)]
     address = ipaddress.ip_address(b"".join(words))
@@ -122,10 +126,10 @@ def endpoint(text: str) -> tuple[IPAddress, int]:
 
 
 def conflict(held: IPAddress, wanted: IPAddress) -> bool:
-    """Whether a listener on `held` has what is meant for `wanted`, or stands in its way."""
+    """Whether a listener on `held` receives what is meant for `wanted`, or prevents binding it."""
     if held.version == wanted.version:
         return held == wanted or held.is_unspecified or wanted.is_unspecified
-    # `::` may have both families; 0.0.0.0 never stands in the way of IPv6, which we bind for IPv6 only.
+    # `::` may have both families. 0.0.0.0 never prevents binding an IPv6 address, which we bind for IPv6 only.
     return held.version == 6 and held.is_unspecified
 
 
@@ -138,13 +142,13 @@ def _socket_inodes(process: Path) -> set[int]:
 
 
 def _targets(process: Path) -> Iterator[str]:
-    """What its descriptors are; nothing if it is gone, or another user's."""
+    """The targets of its descriptors. There are none if the process has ended or is another user's."""
     try:
         numbers = os.listdir(process / "fd")
     except OSError:
         return
     for number in numbers:
-        with suppress(OSError):  # closed while we looked
+        with suppress(OSError):  # closed meanwhile
             yield os.readlink(process / "fd" / number)
 
 
@@ -158,7 +162,7 @@ def _holder(pid: int, proc: Path) -> Holder:
 
 
 def user_name(uid: int) -> str:
-    """The number where the machine has no name for it, as in a container."""
+    """The user's name, or the number if the machine has no name for it, as in a container."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -166,7 +170,7 @@ def user_name(uid: int) -> str:
 
 
 def command(pid: int, proc: Path = PROC) -> str:
-    """The command line, shortened, values of secret options hidden; the bare name for a kernel thread or a zombie."""
+    """The command line, shortened, with the values of secret options hidden. A kernel thread or zombie has its name."""
     try:
         words = (proc / str(pid) / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace").split("\0")
         if words == [""]:
@@ -191,7 +195,7 @@ def _without_secrets(words: Sequence[str]) -> Iterator[str]:
 
 
 def unit(pid: int, proc: Path = PROC) -> str | None:
-    """The innermost systemd unit of a process, from its cgroup."""
+    """The innermost systemd unit of a process, from its control group. None if there is none."""
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
     except OSError:
@@ -206,7 +210,7 @@ def unit(pid: int, proc: Path = PROC) -> str | None:
 
 
 def describe(found: Iterable[Holder], port: int) -> str:
-    """The sentence for `PortBusy`: who holds the port, and the way out."""
+    """The sentence for `PortBusy`: the holders of the port, and what the user can do."""
     listed = list(found)
     managers = [holder for holder in listed if holder.is_systemd]
     others = [holder for holder in listed if not holder.is_systemd]

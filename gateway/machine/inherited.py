@@ -1,6 +1,7 @@
-"""Variables that programs started for a user inherit: where things lie, and the way to the network.
+"""Names of the environment variables that a program inherits which is started for the user.
 
-The rest of an environment may hold what is none of their business, such as keys of model providers.
+They tell where files are and how the network is reached. Other variables may be secrets, such as keys of model
+providers.
 """
 
 NETWORK = (
@@ -11,7 +12,7 @@ NETWORK = (
     *("npm_config_proxy", "npm_config_https_proxy", "npm_config_noproxy", "npm_config_cafile", "npm_config_registry"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_NATIVE_TLS"),
 )
-"""Proxies, certificate authorities, and where packages come from."""
+"""Proxies, certificate authorities and package indexes."""
 
 HOMES = (
     *("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"),
@@ -21,10 +22,10 @@ HOMES = (
     *("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR", "UV_TOOL_DIR", "PIPX_HOME", "PIPX_BIN_DIR", "npm_config_prefix"),
     "npm_config_cache",
 )
-"""Folders of tools that are installed for one user."""
+"""Folders of the tools that are installed for one user."""
 
 SESSION = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "DOCKER_HOST")
-"""The desktop, and sockets of the user."""
+"""The desktop, and the user's sockets."""
 
 BASIC = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 

@@ -1,4 +1,4 @@
-"""The addresses of this machine: who comes from one of them is no proxy on another machine, whatever he says."""
+"""The addresses of this machine. A peer with one of them is no proxy on another machine, whatever it claims."""
 
 import ipaddress
 import re
@@ -10,7 +10,7 @@ _LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)[^|+]*?/32 host LOCAL")
 
 
 def is_own(address: str, proc: Path = Path("/proc/net")) -> bool | None:
-    """Whether an interface has this address, loopback counted; None where the machine does not say."""
+    """Whether an interface of this machine, loopback included, has this address. None if /proc does not tell."""
     wanted = parse_address(address)
     if wanted is None:
         return None
@@ -21,7 +21,7 @@ def is_own(address: str, proc: Path = Path("/proc/net")) -> bool | None:
 
 
 def public_addresses(proc: Path = Path("/proc/net")) -> list[str]:
-    """Addresses of this machine that the internet can reach, if nothing stands between; none where it does not say."""
+    """The globally routable addresses of this machine. There are none if /proc does not tell."""
     found: list[str] = []
     for version in (4, 6):
         try:

@@ -9,7 +9,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
 
-from gateway.files.installed import Installation, Look
+from gateway.files.installed import Installation, InstalledFiles
 from gateway.report import StatusReport
 from gateway.systemd.notify import Notifier
 
@@ -70,11 +70,11 @@ async def watch_installation(
     installed: Installation, replaced: Callable[[str], object], clock: Callable[[], float] = time.monotonic
 ) -> None:
     """Call `replaced` with what has happened, once for each state of the files that has come to rest."""
-    told: Look | None = None
-    before, since = await asyncio.to_thread(installed.look), clock()
+    told: InstalledFiles | None = None
+    before, since = await asyncio.to_thread(installed.inspect), clock()
     while True:
         await asyncio.sleep(LOOK_S)
-        look = await asyncio.to_thread(installed.look)
+        look = await asyncio.to_thread(installed.inspect)
         if look != before:
             before, since = look, clock()
             continue

@@ -427,7 +427,7 @@ class Process:
             log.error("%s failed", task.get_name(), exc_info=error)
 
     async def _rehearse(self) -> str | None:
-        unfinished = await asyncio.to_thread(lambda: self._installed.problem(self._installed.look()))
+        unfinished = await asyncio.to_thread(lambda: self._installed.problem(self._installed.inspect()))
         return unfinished or obstacle(self.paths.state, self._start.lease.fd, self.paths.lock) or await rehearse()
 
     def _device_changed(self, device_id: str) -> None:

@@ -110,7 +110,7 @@ class Owner(LinkHandler):
         self._storing.stop()
         for ask in self._asks:
             ask.cancel()
-        await self._tasks.finish()
+        await self._tasks.join()
         await self._storing.now()
 
     # -- asking an agent -------------------------------------------------------------------------------------------

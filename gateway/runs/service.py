@@ -100,7 +100,7 @@ class Runs:
         self._closed = True
         self.release()
         self._patiently.end()
-        await self._tasks.finish()
+        await self._tasks.join()
         await self._owner.close()
 
     # -- what clients ask ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.errors import GatewayError
-from gateway.machine.filesystem import knows_locks, shared, shares_memory
+from gateway.machine.filesystem import shared_type, supports_locks, supports_shared_memory
 
 log = logging.getLogger("gateway.sessions")
 
@@ -54,9 +54,9 @@ def find_journal(path: Path) -> Journal:
     """What the folder of `path` allows, by trying; WAL where nothing can be tried."""
     folder = path.parent
     try:
-        if not knows_locks(folder):
+        if not supports_locks(folder):
             return Journal.UNLOCKED
-        return Journal.WAL if shared(folder) is None and shares_memory(folder) else Journal.ROLLBACK
+        return Journal.WAL if shared_type(folder) is None and supports_shared_memory(folder) else Journal.ROLLBACK
     except OSError:
         return Journal.WAL
 

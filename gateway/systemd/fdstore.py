@@ -1,6 +1,6 @@
-"""systemd's fd store, without ever waiting for the manager: what it has no room for now is said again a moment later.
+"""systemd's fd store, without a wait for the manager: a message that it has no room for is sent again a moment later.
 
-The manager compares each new descriptor with all that it has, so a thousand clients that come at once take it a while.
+The manager compares each new descriptor with all that it has, so a thousand new clients keep it busy for a while.
 """
 
 import asyncio
@@ -12,50 +12,54 @@ from gateway.systemd.notify import Notifier
 log = logging.getLogger("gateway.systemd")
 
 RETRY_S = 0.01
+"""Seconds from a message that the manager had no room for to the next attempt."""
 
 
 class FdStore:
+    """A queue of what systemd has not been told of its store yet. Without a manager, every method does nothing."""
+
     def __init__(self, notifier: Notifier) -> None:
         self.available = notifier.connected
-        """Whether there is a manager at all."""
+        """Whether there is a manager."""
         self._notifier = notifier
         self._pending: dict[tuple[str, bool], int] = {}
-        """In the order of asking: a name, and whether it is to be stored, with its descriptor then."""
+        """(name, whether to store or remove it) -> its descriptor, -1 to remove; in the order of the calls."""
         self._retry: asyncio.TimerHandle | None = None
 
     def put(self, name: str, fd: int) -> None:
-        """`fd` must stay open until it is removed, or the process ends."""
-        self._ask(name, True, fd)
+        """Store `fd` as `name`. It must stay open until it is removed, or the process ends."""
+        self._queue(name, True, fd)
 
     def remove(self, name: str) -> None:
-        if self._pending.pop((name, True), None) is None:  # else nothing has been said of it yet
-            self._ask(name, False)
+        """Remove the descriptors of this name."""
+        if self._pending.pop((name, True), None) is None:  # else the manager has not been told of it
+            self._queue(name, False)
 
-    def _ask(self, name: str, stored: bool, fd: int = -1) -> None:
+    def _queue(self, name: str, stored: bool, fd: int = -1) -> None:
         if not self.available:
             return
         self._pending[name, stored] = fd
         if self._retry is None:
-            self._speak()
+            self._send_pending()
 
-    def _speak(self) -> None:
+    def _send_pending(self) -> None:
         self._retry = None
         while self._pending:
             (name, stored), fd = next(iter(self._pending.items()))
             taken = self._notifier.try_store(name, fd) if stored else self._notifier.try_remove(name)
             if not taken:
-                self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._speak)
+                self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._send_pending)
                 return
             del self._pending[name, stored]
 
     async def caught_up(self, limit_s: float) -> None:
-        """Return when the manager has taken all that there is to say, or after the limit."""
+        """Return when the queue is empty, or after the limit."""
         deadline = time.monotonic() + limit_s
         while self._pending and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(RETRY_S)
 
-    def finish(self) -> None:
-        """Say all that is left, and wait for the manager: the process ends."""
+    def flush(self) -> None:
+        """Send all that is queued, and block until the manager has taken it. For the end of the process."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None

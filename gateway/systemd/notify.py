@@ -86,19 +86,19 @@ class Notifier:
 
     def try_store(self, name: str, fd: int) -> bool:
         """Do what `store` does, without a wait. False if the manager has no room for the message now."""
-        return self._try(f"FDSTORE=1\nFDNAME={name}", [fd])
+        return self._send_now(f"FDSTORE=1\nFDNAME={name}", [fd])
 
     def try_remove(self, name: str) -> bool:
         """Ask systemd to close its descriptors of this name. False if it has no room for the message now."""
-        return self._try(f"FDSTOREREMOVE=1\nFDNAME={name}", None)
+        return self._send_now(f"FDSTOREREMOVE=1\nFDNAME={name}", None)
 
     def remove(self, name: str) -> bool:
         """Do what `try_remove` does. False if the manager had no room for the message within `MUST_ARRIVE_S`."""
         return self._send(f"FDSTOREREMOVE=1\nFDNAME={name}", must_arrive=True)
 
-    def _try(self, message: str, fds: list[int] | None) -> bool:
+    def _send_now(self, message: str, fds: list[int] | None) -> bool:
         try:
-            self._speak(message, fds, 0.0)
+            self._sendmsg(message, fds, 0.0)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -107,7 +107,7 @@ class Notifier:
 
     def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> bool:
         try:
-            self._speak(message, fds, MUST_ARRIVE_S if must_arrive else 0.0)
+            self._sendmsg(message, fds, MUST_ARRIVE_S if must_arrive else 0.0)
             return True
         except OSError as error:
             # The next status or keep-alive replaces one that was lost; a lost message of another kind is logged.
@@ -115,7 +115,7 @@ class Notifier:
                 log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
             return not isinstance(error, TimeoutError | BlockingIOError)
 
-    def _speak(self, message: str, fds: list[int] | None, timeout: float) -> None:
+    def _sendmsg(self, message: str, fds: list[int] | None, timeout: float) -> None:
         if self._socket is None:
             return
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []

@@ -8,7 +8,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
-    """None for what is no IP address; `::ffff:1.2.3.4` is 1.2.3.4, brackets and a zone are taken off."""
+    """The address, or None if the text is none. `::ffff:1.2.3.4` is 1.2.3.4; brackets and a zone are removed."""
     try:
         address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:

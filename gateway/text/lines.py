@@ -1,18 +1,18 @@
-"""Lines out of a stream of bytes, with a bound."""
+"""Lines of a stream of bytes, with a bound on their length."""
 
 BEGINNING = 64
-"""Bytes of a line that is too long which say what it was."""
+"""Bytes that are kept of a line that is too long, to show what it was."""
 
 
 class LineTooLong(ValueError):
-    pass
+    """The stream cannot be read any further: its next line is over the bound."""
 
 
-class Lines:
-    """Takes bytes as they come. What is kept of an unfinished line is at most `bound` bytes."""
+class LineSplitter:
+    """Takes bytes as they come. It keeps at most `bound` bytes of an unfinished line."""
 
     def __init__(self, bound: int, *, skip: bool = False) -> None:
-        """With `skip`, a line that is too long is passed over, and its beginning put into `skipped`."""
+        """With `skip`, `feed` leaves out a line that is too long and appends its beginning to `skipped`."""
         self._bound = bound
         self._skip = skip
         self._unfinished: list[bytes] = []
@@ -23,7 +23,8 @@ class Lines:
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their newlines and without empty ones.
 
-        Raises LineTooLong for a line of more than `bound` bytes, its newline included; what it had of it is gone then.
+        Without `skip`, raises LineTooLong for a line of more than `bound` bytes, its newline included. Its bytes are
+        dropped.
         """
         *complete, rest = data.split(b"\n")
         lines = []

@@ -1,8 +1,8 @@
-"""Text that is no Unicode: halves of surrogate pairs, which JSON can spell and UTF-8 cannot. Pure.
+"""Surrogates, which JSON can spell and UTF-8 cannot encode. Pure.
 
-Two halves that follow each other are one character, also across pieces of a stream; a half alone becomes U+FFFD, as
-JavaScript's `toWellFormed` and Node's UTF-8 have it. It is done where text comes in, and nowhere behind that: nothing
-else could be encoded, stored or told.
+A high and a low surrogate that follow each other are one character, also across pieces of a stream. A lone surrogate
+becomes U+FFFD, as in JavaScript's `toWellFormed` and Node's UTF-8. Text is made well-formed where it comes in, and only
+there: text that is not cannot be encoded, stored or sent.
 """
 
 import re
@@ -10,13 +10,14 @@ from typing import Any
 
 REPLACEMENT = "\ufffd"
 MAX_LEVELS = 200
-"""Objects and lists in each other: so many pass through every reader and writer of JSON, at any depth of the stack."""
+"""Levels of objects and lists that each of our readers and writers of JSON can take, at any depth of the stack."""
 _HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF = re.compile(rb"%s(?!%s)|(?<!%s)%s" % (_HIGH, _LOW, _HIGH, _LOW))
 
 
 def well_formed(text: str) -> str:
+    """The text with surrogate pairs joined and U+FFFD for each lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -25,7 +26,7 @@ def well_formed(text: str) -> str:
 
 
 def well_formed_value(value: Any, levels: int = MAX_LEVELS) -> Any:
-    """A JSON value, with its texts and names well-formed. Raises RecursionError for one of more levels."""
+    """A JSON value with its strings and names well-formed. Raises RecursionError if it has more levels."""
     match value:
         case str():
             return well_formed(value)
@@ -39,26 +40,26 @@ def well_formed_value(value: Any, levels: int = MAX_LEVELS) -> Any:
 
 
 def well_formed_json(data: bytes) -> bytes:
-    """JSON whose escapes spell no half alone; it has the same length. What is no JSON stays none."""
+    """JSON of the same length whose escapes spell no lone surrogate. Bytes that are no JSON stay invalid."""
     if (b"\\ud" not in data and b"\\uD" not in data) or b"\0" in data:
         return data
     # An escaped backslash begins no escape. JSON has no NUL, so nothing else becomes one.
     return _HALF.sub(rb"\\ufffd", data.replace(rb"\\", b"\0\0")).replace(b"\0\0", rb"\\")
 
 
-class Pieces:
-    """Text that comes in pieces, of which each may end in the middle of a character."""
+class SurrogateJoiner:
+    """An incremental `well_formed` for text whose pieces may end between the surrogates of a pair."""
 
     def __init__(self) -> None:
-        self._half = ""
+        self._high = ""
 
-    def take(self, piece: str) -> str:
-        """What can be said now: a first half waits for the next piece."""
-        piece = self._half + piece
-        self._half = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
-        return well_formed(piece[:-1] if self._half else piece)
+    def feed(self, piece: str) -> str:
+        """The well-formed text so far. A high surrogate at the end waits for the next piece."""
+        piece = self._high + piece
+        self._high = piece[-1:] if "\ud800" <= piece[-1:] <= "\udbff" else ""
+        return well_formed(piece[:-1] if self._high else piece)
 
-    def rest(self) -> str:
-        """What is left at the end."""
-        half, self._half = self._half, ""
-        return REPLACEMENT if half else ""
+    def flush(self) -> str:
+        """The rest, at the end of the stream: U+FFFD if a high surrogate waits."""
+        high, self._high = self._high, ""
+        return REPLACEMENT if high else ""

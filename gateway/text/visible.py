@@ -1,8 +1,8 @@
-"""Text for a terminal: what one would obey, or would hide, is made visible; and the colours that are our own.
+"""Text for a terminal: characters that a terminal obeys or hides are made visible, and our own colours are added.
 
 `visible` is for text from elsewhere. `Inked` is text that was made visible and may carry our escape sequences; what is
-added to it is made visible first. An f-string forgets that a part of it was `Inked`: it shows the codes of its colours
-and steers nothing.
+added to it is made visible first. An f-string is a plain `str` again, even if a part of it was `Inked`: printed, it
+shows the codes of its colours as text and controls nothing.
 """
 
 import re
@@ -18,8 +18,8 @@ _UNFIT = re.compile(
     # Emoji and several scripts are joined by these, one at a time; in a row they hide a text.
     r"|(?<=[\u200c\u200d])[\u200c\u200d]|(?<=[\u200c\u200d\ufe00-\ufe0f])[\ufe00-\ufe0f]"
 )
-"""Control characters; what turns the direction of a text, separates lines or is shown as nothing (Unicode's Cf, Zl, Zp
-and Default_Ignorable_Code_Point); surrogates."""
+"""Control characters, surrogates, and characters that change the direction of a text, separate lines or are invisible
+(Unicode's Cf, Zl, Zp and Default_Ignorable_Code_Point)."""
 _SGR = re.compile(r"(?:\x1b\[[0-9;]*m)*")
 
 RESET = "\x1b[0m"
@@ -28,25 +28,25 @@ RED, GREEN, YELLOW, CYAN, GREY = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m",
 
 
 def visible(text: str) -> str:
-    """What a terminal would obey or hide as `\\x1b`, `\\u202e` or `\\U000e0041`; lines and tabs stay.
+    """The text with `\\x1b`, `\\u202e` or `\\U000e0041` for what a terminal would obey or hide.
 
-    Made visible once or twice, a text is the same.
+    Line feeds and tabs stay. The function is idempotent.
     """
     return text if isinstance(text, Inked) else _UNFIT.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """As `visible`, with `\\n` for the end of a line: a name cannot pass for a line of ours."""
+    """The `visible` text with `\\n` for a line feed, so that a name cannot pass for a line of ours."""
     return visible(text).replace("\n", "\\n")
 
 
 def hanging(text: str, margin: str) -> str:
-    """As `visible`, with each line but the first behind `margin`: it cannot pass for a line of ours."""
+    """The `visible` text with `margin` before each line but the first, so that none can pass for a line of ours."""
     return visible(text).replace("\n", f"\n{margin}")
 
 
 def visible_json(text: str) -> str:
-    """JSON that means the same, with what a terminal would obey or hide as `\\uXXXX`."""
+    """JSON of the same meaning, with `\\uXXXX` for what a terminal would obey or hide."""
     return _UNFIT.sub(_escape_json, text)
 
 
@@ -64,7 +64,7 @@ def _escape_json(match: re.Match[str]) -> str:
 
 
 class Inked(str):
-    """Text that a terminal may be given as it is. `Inked(text)` makes the text visible."""
+    """Text that may be written to a terminal unchanged. `Inked(text)` makes the text visible."""
 
     __slots__ = ()
 
@@ -103,17 +103,17 @@ def _ready(text: str) -> Inked:
 
 
 RETURN, ERASE = _ready("\r"), _ready("\r\x1b[K")
-"""To the beginning of the line; and take the line away."""
+"""Back to the beginning of the line; and erase the line."""
 
 
 def paint(text: str, style: str) -> Inked:
-    """The text in a style: constants of this module, one behind the other."""
+    """The text in a style, which is a sum of this module's constants such as `RED + BOLD`."""
     assert _SGR.fullmatch(style)
     return _ready(f"{style}{visible(text)}{RESET}") if style else Inked(text)
 
 
 class EscapingStream:
-    """A terminal's stream that makes visible what is no `Inked`: what libraries and the interpreter write."""
+    """A terminal's stream for libraries and the interpreter. It makes visible what is not `Inked`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -122,7 +122,7 @@ class EscapingStream:
         shown = visible(text)
         try:
             self._stream.write(shown)
-        except UnicodeEncodeError:  # a letter that the terminal's encoding does not have is no reason to end
+        except UnicodeEncodeError:  # the terminal's encoding lacks a character
             self._stream.write(shown.encode(self._stream.encoding, "backslashreplace").decode(self._stream.encoding))
         return len(text)
 

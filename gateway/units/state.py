@@ -90,7 +90,7 @@ def read(systemctl: Systemctl, proc: Path = PROC) -> UnitStates:
     return UnitStates(*(_unit(systemctl, name, proc) for name in (SOCKET, SERVICE, AGENT_SOCKET, AGENT_SERVICE)))
 
 
-def read_settled(
+def read_after_start(
     systemctl: Systemctl, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
 ) -> UnitStates:
     """As `read`, once no unit is being started; after START_S as it is then."""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.aio.flag import Flag
 from gateway.hub.connection import Carrier, Connection
-from gateway.logs.sparing import Sparing
+from gateway.logs.rate_limit import RateLimitedLog
 from gateway.machine.clock import now_ms
 from gateway.protocol.admission.handshake import HandshakeContext, HandshakeRefused, challenge, receive_connect
 from gateway.protocol.admission.lockout import Lockout
@@ -37,7 +37,7 @@ from gateway.web.admission.terms import terms, visit
 
 log = logging.getLogger("gateway.ws")
 
-_refusals = Sparing(log, "refusals")
+_refusals = RateLimitedLog(log, "refusals")
 """The ASGI extension under which the server offers the client's `Carrier`, as `connection`.
 
 `resumed` is there, as a `Resumed`, for a client whose connection another process has accepted: it is open already.
@@ -166,7 +166,7 @@ class ClientSession:
         outcome = receive_connect(text, self._door())
         if isinstance(outcome, HandshakeRefused):
             close, why = outcome.close, outcome.why and f" ({outcome.why})"
-            _refusals.say("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
+            _refusals.info("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
             if outcome.text is not None:
                 self._outbox.put(outcome.text)
             self._outbox.finish(outcome.close)

@@ -27,7 +27,7 @@ from gateway.link.messages import (
     encode,
 )
 from gateway.link.spec import Message, Model, Spec
-from gateway.text.lines import Lines
+from gateway.text.lines import LineSplitter
 
 ECHO = Model("builtin", "echo", "builtin")
 
@@ -96,7 +96,7 @@ class Peer:
         self.sock.setblocking(False)
         self.store = store or Store()
         self.messages: list[ToGateway] = []
-        self._lines = Lines(MAX_LINE)
+        self._lines = LineSplitter(MAX_LINE)
 
     async def send(self, *messages: ToAgent | bytes) -> None:
         data = b"".join(message if isinstance(message, bytes) else encode(message) for message in messages)

@@ -33,7 +33,7 @@ def test_what_is_whole_is_done_although_nobody_waits() -> None:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert shop.done == ["a"]
-        await shop._tasks.finish()
+        await shop._tasks.join()
         assert shop.done == ["a", "b"]
 
     asyncio.run(test())
@@ -49,7 +49,7 @@ def test_its_errors_are_told_to_who_waits_and_to_nobody_else(caplog: pytest.LogC
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        await shop._tasks.finish()
+        await shop._tasks.join()
 
     asyncio.run(test())
     assert caplog.text == ""
@@ -65,7 +65,7 @@ def test_what_nobody_waits_for_fails_into_the_log(caplog: pytest.LogCaptureFixtu
         tasks.spawn(fail(GatewayError("the disk is full")), "ending a run")
         tasks.spawn(fail(KeyError("oh")), "thinking")
         tasks.spawn(asyncio.sleep(60), "sleeping").cancel()
-        await tasks.finish()
+        await tasks.join()
 
     asyncio.run(test())
     assert "ending a run failed: the disk is full\n" in caplog.text and "thinking failed\nTraceback" in caplog.text
@@ -85,7 +85,7 @@ def test_finishing_waits_for_what_begins_meanwhile() -> None:
             done.append(2)
 
         tasks.spawn(first(), "first")
-        await tasks.finish()
+        await tasks.join()
         assert done == [2]
 
     asyncio.run(test())

@@ -83,7 +83,7 @@ def test_what_was_never_opened_is_closed_at_once(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(opening, "AGAIN_S", 0.02)
+    monkeypatch.setattr(opening, "RETRY_S", 0.02)
 
     async def scenario() -> None:
         (tmp_path / "gateway").write_text("in the way")

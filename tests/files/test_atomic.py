@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.files import atomic
-from gateway.files.atomic import alone, create_text, overwrite_text, replace_text
+from gateway.files.atomic import create_text, overwrite_text, replace_text, write_lock
 
 
 def test_replaces_as_the_owner_only(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_one_writes_at_a_time_also_when_the_file_is_replaced(tmp_path: Path) -> 
 
     def add() -> None:
         for _ in range(20):
-            with alone(file):
+            with write_lock(file):
                 replace_text(file, str(int(file.read_text()) + 1))
 
     threads = [threading.Thread(target=add) for _ in range(4)]
@@ -116,12 +116,12 @@ def test_one_writes_at_a_time_also_when_the_file_is_replaced(tmp_path: Path) -> 
 
 
 def test_who_waits_for_the_file_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atomic, "ALONE_S", 0.03)
+    monkeypatch.setattr(atomic, "LOCK_WAIT_S", 0.03)
     file = tmp_path / "f"
     file.touch()
-    with alone(file), pytest.raises(BlockingIOError), alone(file):
+    with write_lock(file), pytest.raises(BlockingIOError), write_lock(file):
         pass
-    with alone(file):
+    with write_lock(file):
         pass
 
 
@@ -132,7 +132,7 @@ def test_without_locks_or_a_file_nobody_waits(number: int, tmp_path: Path, monke
 
     monkeypatch.setattr(fcntl, "flock", fail)
     file = tmp_path / "f"
-    with alone(file), alone(file):
+    with write_lock(file), write_lock(file):
         file.touch()
-    with alone(file), alone(file):
+    with write_lock(file), write_lock(file):
         pass

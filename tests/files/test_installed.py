@@ -70,7 +70,7 @@ def test_what_replaces_files_is_seen(site: Path, how: Callable[[Path], None]) ->
     installed = installation(site)
     assert not installed.stale
     how(site)
-    look = installed.look()
+    look = installed.inspect()
     assert installed.replaced(look)
     problem = installed.problem(look)
     assert (BROKEN[how] in str(problem)) if how in BROKEN else problem is None
@@ -87,15 +87,15 @@ def test_a_checkout_has_no_record_and_misses_none(tmp_path: Path) -> None:
     (tmp_path / "gateway").mkdir()
     (tmp_path / "gateway" / "__init__.py").touch()
     installed = installation(tmp_path)
-    look = installed.look()
+    look = installed.inspect()
     assert look.version == "" and not installed.replaced(look) and installed.problem(look) is None
 
 
 def test_the_version_that_is_installed_is_told(site: Path) -> None:
     installed = installation(site)
-    assert installed.look().version == "0.1.0"
+    assert installed.inspect().version == "0.1.0"
     upgrade(site)
-    assert installed.look().version == "0.2.0"
+    assert installed.inspect().version == "0.2.0"
 
 
 def test_more_of_this_program_is_imported_only_while_it_is_the_same(site: Path) -> None:
@@ -116,13 +116,13 @@ class Looking:
         self.told: list[str] = []
         self._looks = 0
         self._installed = installation(site)
-        real = self._installed.look
+        real = self._installed.inspect
 
         def look() -> object:
             self._looks += 1
             return real()
 
-        monkeypatch.setattr(self._installed, "look", look)
+        monkeypatch.setattr(self._installed, "inspect", look)
 
     async def __aenter__(self) -> "Looking":
         watching = watch_installation(self._installed, self.told.append, lambda: self.now)
@@ -186,5 +186,5 @@ def test_an_installer_has_time_to_finish(
 
 def test_what_is_looked_at_is_the_whole_package() -> None:
     package = Path(gateway.__file__).parent
-    assert Installation().look() == Installation(package).look()
-    assert Installation().look().package is not None
+    assert Installation().inspect() == Installation(package).inspect()
+    assert Installation().inspect().package is not None

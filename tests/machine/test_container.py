@@ -4,7 +4,7 @@ import pytest
 
 from gateway.cli.run import _checked_bind
 from gateway.machine import container
-from gateway.machine.container import bind_word, find
+from gateway.machine.container import bind_word, detect
 
 HEX = "a1" * 32
 
@@ -25,15 +25,15 @@ HEX = "a1" * 32
 def test_a_container_shows_in_the_cgroup_of_its_first_process(tmp_path: Path, cgroup: str, found: bool) -> None:
     file = tmp_path / "cgroup"
     file.write_text(f"{cgroup}\n")
-    assert find({}, (), file) is found
+    assert detect({}, (), file) is found
 
 
 def test_a_container_shows_by_its_mark_or_its_variables(tmp_path: Path) -> None:
-    assert not find({}, (tmp_path / "mark",), tmp_path / "none")
+    assert not detect({}, (tmp_path / "mark",), tmp_path / "none")
     (tmp_path / "mark").touch()
-    assert find({}, (tmp_path / "mark",), tmp_path / "none")
-    assert find({"FLY_MACHINE_ID": "1", "FLY_APP_NAME": "a"}, (), tmp_path / "none")
-    assert not find({"FLY_MACHINE_ID": "1", "FLY_APP_NAME": " "}, (), tmp_path / "none")
+    assert detect({}, (tmp_path / "mark",), tmp_path / "none")
+    assert detect({"FLY_MACHINE_ID": "1", "FLY_APP_NAME": "a"}, (), tmp_path / "none")
+    assert not detect({"FLY_MACHINE_ID": "1", "FLY_APP_NAME": " "}, (), tmp_path / "none")
 
 
 @pytest.mark.parametrize(("inside", "word"), [(True, "lan"), (False, "loopback")])

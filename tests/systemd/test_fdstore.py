@@ -148,7 +148,7 @@ def test_a_name_that_is_used_again_loses_the_old_descriptor_first() -> None:
         kept.remove("parting")
         kept.put("parting", 3)
         manager.room = 9
-        kept.finish()
+        kept.flush()
         assert manager.heard == ["+parting", "-parting", "+parting"] and manager.stored == [("parting", 3)]
 
     play(scene)
@@ -161,7 +161,7 @@ def test_at_the_end_all_that_is_left_is_said() -> None:
         kept.put("a", 1)
         kept.remove("gone")
         manager.room = 9
-        kept.finish()
+        kept.flush()
         assert manager.heard == ["+a", "-gone"]
         kept.put("b", 2)  # a later one is heard too
         assert manager.heard[-1] == "+b"
@@ -185,7 +185,7 @@ def test_at_the_end_a_manager_that_does_not_listen_is_waited_for_once(caplog: py
             return refuse(message, stored)
 
         manager.hear = count  # type: ignore[method-assign]
-        kept.finish()
+        kept.flush()
         assert manager.asked == 1  # type: ignore[attr-defined]
         assert "100 descriptors are lost" in caplog.text
 
@@ -196,7 +196,7 @@ def test_without_a_manager_nothing_is_kept_for_later() -> None:
     kept = FdStore(Notifier({}))  # and no loop is asked for
     kept.put("a", 1)
     kept.remove("b")
-    kept.finish()
+    kept.flush()
     assert not kept.available and not kept._pending
 
 
@@ -220,7 +220,7 @@ def test_in_the_end_the_manager_has_what_was_put_last(steps: list[tuple[str, str
             elif what == "turn":
                 await asyncio.sleep(0)
         manager.room = 1_000
-        kept.finish()
+        kept.flush()
         assert dict(manager.stored) == expected and len(manager.stored) == len(expected)
 
     play(scene)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.text.unicode import MAX_LEVELS, REPLACEMENT, Pieces, well_formed, well_formed_json, well_formed_value
+from gateway.text.unicode import (
+    MAX_LEVELS,
+    REPLACEMENT,
+    SurrogateJoiner,
+    well_formed,
+    well_formed_json,
+    well_formed_value,
+)
 from tests.effort import examples
 from tests.slack import slack
 
@@ -67,10 +74,10 @@ def test_what_is_well_formed_stays_to_the_byte(spelled: str) -> None:
 @settings(max_examples=examples(200))
 @given(st.lists(halves))
 def test_pieces_are_what_the_whole_is(pieces: list[str]) -> None:
-    stream = Pieces()
-    said = [stream.take(piece) for piece in pieces]
-    assert "".join(said) + stream.rest() == node("".join(pieces))
-    assert stream.rest() == ""
+    stream = SurrogateJoiner()
+    said = [stream.feed(piece) for piece in pieces]
+    assert "".join(said) + stream.flush() == node("".join(pieces))
+    assert stream.flush() == ""
     for piece in said:
         piece.encode()
 

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import Address
-from gateway.units.state import START_S, memory_bound, read, read_settled
+from gateway.units.state import START_S, memory_bound, read, read_after_start
 from gateway.units.systemctl import JobResult, Systemctl
 
 LISTENING = """\
@@ -78,14 +78,14 @@ def starting(times: int) -> Systemctl:
 
 def test_it_waits_for_the_end_of_an_attempt_to_start() -> None:
     now = [0.0]
-    states = read_settled(starting(20), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    states = read_after_start(starting(20), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
     assert states.service.sub == "auto-restart"
     assert 0 < now[0] < 1
 
 
 def test_it_does_not_wait_for_longer_than_that() -> None:
     now = [0.0]
-    states = read_settled(starting(10**6), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    states = read_after_start(starting(10**6), lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
     assert states.service.is_starting
     assert START_S <= now[0] < START_S + 0.1
 

@@ -25,7 +25,7 @@ from gateway.agent.mcp.tool_lists import MendedStream
 from gateway.agent.turn.failed import Secrets
 from gateway.link.spec import Server
 from gateway.machine.inherited import NAMES
-from gateway.text.lines import Lines
+from gateway.text.lines import LineSplitter
 
 log = logging.getLogger("agent.tools")
 
@@ -258,7 +258,7 @@ async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: async
 
 
 async def _log(stderr: asyncio.StreamReader, server: Server, said: ServerOutput) -> None:
-    lines, hidden, name = Lines(MAX_LINE, skip=True), Secrets.of_server(server), server.name
+    lines, hidden, name = LineSplitter(MAX_LINE, skip=True), Secrets.of_server(server), server.name
     while data := await stderr.read(READ_BYTES):
         complete = lines.feed(data)
         lines.skipped.clear()

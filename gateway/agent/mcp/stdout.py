@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from mcp_types import JSONRPCMessage, jsonrpc_message_adapter
 
-from gateway.text.lines import Lines
+from gateway.text.lines import LineSplitter
 from gateway.text.unicode import well_formed_json, well_formed_value
 
 log = logging.getLogger("agent.tools")
@@ -43,7 +43,7 @@ class Stdout:
         """`hide` takes secrets out of what is logged."""
         self._server = server
         self._hide = hide
-        self._lines = Lines(MAX_LINE, skip=True)
+        self._lines = LineSplitter(MAX_LINE, skip=True)
         self._spoken = False
         self.noise = 0
         """Lines that are no messages."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model
-from gateway.text.unicode import Pieces
+from gateway.text.unicode import SurrogateJoiner
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer, thinking included."""
@@ -42,8 +42,8 @@ class Answer:
     stop_reason: str = "stop"
     _blocks: list[_Block] = field(default_factory=list)
     _size: int = 0
-    _text: Pieces = field(default_factory=Pieces)
-    _thinking: Pieces = field(default_factory=Pieces)
+    _text: SurrogateJoiner = field(default_factory=SurrogateJoiner)
+    _thinking: SurrogateJoiner = field(default_factory=SurrogateJoiner)
 
     @property
     def begun(self) -> bool:
@@ -56,15 +56,15 @@ class Answer:
     def add_text(self, delta: str) -> list[Text | Thinking]:
         """What of it can be told, which is nothing for half a character. Raises Failed when the answer becomes too
         long."""
-        return self._say("text", self._text.take(delta))
+        return self._say("text", self._text.feed(delta))
 
     def add_thinking(self, delta: str) -> list[Text | Thinking]:
         """As `add_text`."""
-        return self._say("thinking", self._thinking.take(delta))
+        return self._say("thinking", self._thinking.feed(delta))
 
     def finish(self) -> list[Text | Thinking]:
         """Nothing more comes. As `add_text`."""
-        return [*self._say("thinking", self._thinking.rest()), *self._say("text", self._text.rest())]
+        return [*self._say("thinking", self._thinking.flush()), *self._say("text", self._text.flush())]
 
     def sign_thinking(self, signature: str) -> None:
         """The provider's seal on the thinking that came last, without which it would not take it back."""

@@ -85,7 +85,7 @@ def test_a_line_that_is_too_long_is_passed_over_and_a_message_that_is_ends_it(mo
     assert heard(b" " * 67 + ONE + b"\n") == plain(ONE)
     with pytest.raises(NotMcp, match="a message of more than 100 bytes"):
         heard(b'{"jsonrpc":"2.0","id":1,"result":"' + b"x" * 100)
-    reading = lines.Lines(10, skip=True)
+    reading = lines.LineSplitter(10, skip=True)
     assert reading.feed(b"x" * 11 + b"\nabc\n") == [b"", b"abc"][1:] and reading.skipped == [b"x" * 11]
 
 

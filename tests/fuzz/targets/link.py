@@ -14,7 +14,7 @@ from gateway.agent import runs as agent_runs
 from gateway.agent.runs import AgentRuns
 from gateway.link import client
 from gateway.link.messages import ToAgent, ToGateway, decode_to_agent, decode_to_gateway, encode
-from gateway.text.lines import Lines, LineTooLong
+from gateway.text.lines import LineSplitter, LineTooLong
 from tests.agent.scripted import Scripted
 from tests.fuzz.source import Source, compact
 from tests.fuzz.stage import Stage, Transcript, turns
@@ -75,7 +75,7 @@ def same_lines(whole: bytes, pieces: list[bytes]) -> None:
     """However they come."""
     outcomes = []
     for reads in ([whole], pieces):
-        lines, found = Lines(256), []
+        lines, found = LineSplitter(256), []
         try:
             for read in reads:
                 found += lines.feed(read)
