@@ -33,6 +33,11 @@ class Tasks:
         task.add_done_callback(self._forget)
         return task
 
+    def cancel(self) -> None:
+        """Cancel all tasks; `join` then waits for their end."""
+        for task in self._running:
+            task.cancel()
+
     async def join(self) -> None:
         """Wait for all tasks, also those that are started meanwhile."""
         while self._running:

@@ -3,12 +3,12 @@
 It is looked at in the background, when somebody asks for it and it is old; before the first look there are none.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.aio.tasks import Tasks
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Filter
 from gateway.sessions.store import Store
@@ -48,23 +48,20 @@ class Overview:
         self.picture = SessionCounts()
         """What was seen last."""
         self._looked = float("-inf")
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = False
+        self._tasks = Tasks(log)
         self._closed = False
 
     def latest(self) -> SessionCounts:
         """What was seen last; if that is long ago, another look begins."""
-        if self._looking is None and not self._closed and time.monotonic() - self._looked >= FRESH_S:
-            self._looking = asyncio.get_running_loop().create_task(self._look(), name="looking at the sessions")
+        if not (self._looking or self._closed) and time.monotonic() - self._looked >= FRESH_S:
+            self._looking = True
+            self._tasks.spawn(self._look(), "looking at the sessions")
         return self.picture
-
-    @property
-    def looking(self) -> bool:
-        return self._looking is not None
 
     def close(self) -> None:
         self._closed = True
-        if self._looking is not None:
-            self._looking.cancel()
+        self._tasks.cancel()
 
     async def _look(self) -> None:
         try:
@@ -74,7 +71,7 @@ class Overview:
             log.warning("sessions cannot be counted: %s", error)
         finally:
             self._looked = time.monotonic()
-            self._looking = None
+            self._looking = False
 
     async def _see(self, agent: str) -> AgentSessions:
         page = await self._store.sessions(Filter(agent=agent), RECENT)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.aio.tasks import Tasks
 from gateway.handover.told import Told
 from gateway.hub.hub import Hub
 from gateway.protocol.scopes import READ
@@ -59,6 +60,7 @@ class SessionEvents(RunListener):
         self._due: dict[str, _Due] = {}
         self._told: dict[str, int] = {}
         """Run -> how many of its messages have been told."""
+        self._tasks = Tasks(log)
         self.telling: asyncio.Task[None] | None = None
         """Under way while something is still to be told."""
 
@@ -107,7 +109,7 @@ class SessionEvents(RunListener):
         if run is not None and run.request.keeps and run.id not in due.runs:
             due.runs.append(run.id)
         if self.telling is None or self.telling.done():
-            self.telling = asyncio.get_running_loop().create_task(self._tell_all(), name="telling of sessions")
+            self.telling = self._tasks.spawn(self._tell_all(), "telling of sessions")
 
     async def _tell_all(self) -> None:
         while self._due:

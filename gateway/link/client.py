@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 from gateway import __version__
+from gateway.aio.tasks import Tasks
 from gateway.errors import GatewayError
 from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import (
@@ -76,6 +77,7 @@ class AgentLink:
         """When the connection was; None before."""
         self._heard = False
         """Whether it has brought anything but a welcome."""
+        self._tasks = Tasks(log)
         self._living: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -119,7 +121,7 @@ class AgentLink:
     def wake(self) -> None:
         """There are runs to wait for."""
         if self._living is None and self._needed:
-            self._living = asyncio.get_running_loop().create_task(self._live(), name="agent link")
+            self._living = self._tasks.spawn(self._live(), "the link to the agent")
             self._living.add_done_callback(self._ended)
 
     async def close(self) -> None:
@@ -128,9 +130,8 @@ class AgentLink:
         if (writer := self._writer) is not None:
             self._writer = None
             await _taken(writer, LEAVE_S)
-        if self._living is not None:
-            self._living.cancel()
-            await asyncio.gather(self._living, return_exceptions=True)
+        self._tasks.cancel()
+        await self._tasks.join()
 
     def _say(self, message: ToAgent) -> None:
         # Where nobody is connected, the next hello says what is stored, and the heir what is to end.
@@ -182,7 +183,6 @@ class AgentLink:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._living = None
         if not task.cancelled() and (error := task.exception()):
-            log.error("the link to the agent failed", exc_info=error)
             self._give_up(error)
         self.wake()  # for those who came while it ended
 

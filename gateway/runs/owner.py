@@ -64,7 +64,7 @@ class Owner(LinkHandler):
         self._storing = Storing(store, self._link.ack, self._break_off, times)
         self._ends = Ends(store, self._let_go, self._conclude, now=now, patience=patience, owing=owing, times=times)
         self._asking = asyncio.Semaphore(MAX_ASKING)
-        self._asks: set[asyncio.Task[None]] = set()
+        self._asks = Tasks(log)
         self._tasks = Tasks(log)
         self._closed = False
 
@@ -108,8 +108,8 @@ class Owner(LinkHandler):
         self._closed = True
         await self._link.close()
         self._storing.stop()
-        for ask in self._asks:
-            ask.cancel()
+        self._asks.cancel()
+        await self._asks.join()
         await self._tasks.join()
         await self._storing.now()
 
@@ -118,9 +118,7 @@ class Owner(LinkHandler):
     def _ask_soon(self, live: ActiveRun) -> None:
         if self._closed:
             return  # whoever comes after us finds that no agent has it
-        ask = self._tasks.spawn(self._ask(live), f"asking for run {live.run.id}")
-        self._asks.add(ask)
-        ask.add_done_callback(self._asks.discard)
+        self._asks.spawn(self._ask(live), f"asking for run {live.run.id}")
 
     async def _ask(self, live: ActiveRun) -> None:
         try:

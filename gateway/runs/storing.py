@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gateway.aio.tasks import Tasks
 from gateway.runs.active import ActiveRun
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.store import Store
@@ -51,13 +52,14 @@ class Storing:
         self._times = times
         self._due: dict[str, ActiveRun] = {}
         self._writing = asyncio.Lock()
+        self._tasks = Tasks(log)
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
 
     def soon(self, live: ActiveRun) -> None:
         self._due[live.run.id] = live
         if self._task is None and not self._stopped:
-            self._task = asyncio.get_running_loop().create_task(self._keep_storing(), name="storing runs")
+            self._task = self._tasks.spawn(self._keep_storing(), "storing runs")
 
     async def now(self) -> None:
         """Raises StorageFailed, and then it is still to be stored; so it is for whoever is cancelled here."""

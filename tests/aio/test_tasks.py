@@ -55,6 +55,28 @@ def test_its_errors_are_told_to_who_waits_and_to_nobody_else(caplog: pytest.LogC
     assert caplog.text == ""
 
 
+def test_what_is_cancelled_is_waited_for_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        tasks, ended = Tasks(log), list[str]()
+
+        async def wait(name: str) -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.append(name)
+
+        for name in ("a", "b"):
+            tasks.spawn(wait(name), name)
+        await asyncio.sleep(0)
+        tasks.cancel()
+        await asyncio.wait_for(tasks.join(), 5)
+        assert sorted(ended) == ["a", "b"]
+        tasks.cancel()
+
+    asyncio.run(test())
+    assert caplog.text == ""
+
+
 async def fail(error: Exception) -> None:
     raise error
 

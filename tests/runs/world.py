@@ -192,7 +192,13 @@ class RunsGateway:
         runs._closed = owner._closed = link._closed = owner._storing._stopped = True
         if link._writer is not None:
             link._writer.transport.abort()
-        tasks = [*runs._tasks._running, *owner._tasks._running, owner._storing._task, link._living]
+        tasks = [
+            *runs._tasks._running,
+            *owner._tasks._running,
+            *owner._asks._running,
+            owner._storing._task,
+            link._living,
+        ]
         for task in filter(None, tasks):
             task.cancel()
         await asyncio.gather(*filter(None, tasks), return_exceptions=True)

@@ -7,11 +7,16 @@ process's: after a restart such a request begins a run.
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
+
+from gateway.aio.tasks import Tasks
+
+log = logging.getLogger("gateway.web")
 
 COUNT = "x-stainless-retry-count"
 GRACE_S = 15.0
@@ -46,7 +51,7 @@ class Retries:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: dict[str, _Remembered] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(log)
 
     def begin(self, mark: str, run: str) -> None:
         self._known.pop(mark, None)
@@ -73,9 +78,7 @@ class Retries:
         known.readers -= 1
         if known.readers > 0:
             return
-        known.ending = asyncio.get_running_loop().create_task(_end(abort))
-        self._ending.add(known.ending)
-        known.ending.add_done_callback(self._ending.discard)
+        known.ending = self._tasks.spawn(_end(abort), f"ending run {run} for a client that has gone")
 
 
 async def _end(abort: Callable[[], Awaitable[None]]) -> None:
