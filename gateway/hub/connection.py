@@ -65,8 +65,8 @@ class Connection:
     """Whether it outlives this process."""
     owed: int = 0
     """Events that are certain to come: what they tell is being written down."""
-    requests: dict[asyncio.Task[str], str] = field(default_factory=dict)
-    """Those that are being served, with their ids."""
+    requests: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    """Requests that are not answered yet, by their ids."""
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
@@ -84,9 +84,9 @@ class Connection:
 
     def give_up(self, error: WireError) -> None:
         """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
-        for task, id in list(self.requests.items()):
+        for id, task in list(self.requests.items()):
             if task.cancel():  # else it is done
-                del self.requests[task]
+                del self.requests[id]
                 self.outbox.put(encode_error(id, error))
 
     def offer(self, event: EventFrame, drop_if_slow: bool) -> bool:

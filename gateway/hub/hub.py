@@ -253,7 +253,7 @@ class Hub:
         """A second answer to a client's request, after its first; False if the client is not here any more."""
         for connection in self.connections:
             if connection.id == id and connection.peer is not None:
-                first = next((task for task, served in connection.requests.items() if served == request), None)
+                first = connection.requests.get(request)
                 if first is None:
                     connection.outbox.put(text)
                 else:

@@ -1,9 +1,10 @@
 """A client after hello: text in, calls and answers out. Pure; the caller moves the bytes.
 
-Requests of one client overlap, so a session keeps which ids are still unanswered: an id that is used twice at the same
-time is refused, and when `full` nothing more may be read.
+Requests of one client overlap, and their answers are told apart by ids: an id of a request that is still unanswered is
+refused, and when `full` nothing more may be read.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.protocol.closing import Close
@@ -32,17 +33,17 @@ Outcome = Request | Reply | Ignored | Close
 
 
 class PeerSession:
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, in_flight: Collection[str]) -> None:
+        """`in_flight`: ids of the requests that are not answered yet. The caller keeps it up to date."""
         self.peer = peer
         self.max_payload = max_payload(peer)
-        self._in_flight: set[str] = set()
+        self._in_flight = in_flight
 
     @property
     def full(self) -> bool:
         return len(self._in_flight) >= MAX_IN_FLIGHT
 
     def receive(self, text: str | bytes) -> Outcome:
-        """A `Request` counts as in flight until you call `finish` with its id."""
         try:
             request = decode_request(text)
         except NotJson:
@@ -53,11 +54,7 @@ class PeerSession:
             return _invalid(request.id, "connect is only valid as the first request")
         if request.id in self._in_flight:
             return _invalid(request.id, f"request id is already in flight: {cut(request.id)}")
-        self._in_flight.add(request.id)
         return request
-
-    def finish(self, id: str) -> None:
-        self._in_flight.discard(id)
 
 
 def max_payload(peer: Peer) -> int:

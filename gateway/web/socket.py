@@ -144,7 +144,7 @@ class ClientSession:
 
     def _begin(self, peer: Peer) -> None:
         self._carrier.authenticated(max_payload(peer))
-        self._session = PeerSession(peer)
+        self._session = PeerSession(peer, self._connection.requests)
         self._call = Call(self._core, self._connection, peer)
 
     async def _read(self) -> None:
@@ -195,7 +195,7 @@ class ClientSession:
         outcome = session.receive(text)
         match outcome:
             case Request():
-                self._start(outcome, session)
+                self._start(outcome)
             case Reply():
                 self._outbox.put(outcome.text)
             case Close():
@@ -212,11 +212,10 @@ class ClientSession:
         if self._served % FAIR == 0:
             await asyncio.sleep(0)
 
-    def _start(self, request: Request, session: PeerSession) -> None:
+    def _start(self, request: Request) -> None:
         assert self._call is not None
         answer = self._dispatcher.answer(self._call, request)
         if isinstance(answer, str):
-            session.finish(request.id)
             self._connection.answered = True
             self._outbox.put(answer)
             return
@@ -224,16 +223,17 @@ class ClientSession:
         task = self._loop.create_task(answer())
         if answer.reads:
             self._reading = task
-        self._connection.requests[task] = request.id
-        task.add_done_callback(partial(self._answered, request.id, session))
+        self._connection.requests[request.id] = task
+        task.add_done_callback(partial(self._answered, request.id))
 
-    def _answered(self, id: str, session: PeerSession, task: asyncio.Task[str]) -> None:
-        owed = self._connection.requests.pop(task, None) is not None
-        session.finish(id)
+    def _answered(self, id: str, task: asyncio.Task[str]) -> None:
+        given_up = self._connection.requests.get(id) is not task
+        if not given_up:
+            del self._connection.requests[id]
         if self._reading is task:
             self._reading = None
         self._slot.set()
-        if owed and not task.cancelled():
+        if not given_up and not task.cancelled():
             self._connection.answered = True
             self._outbox.put(task.result())
             if not self._outbox.has_room:
@@ -266,10 +266,10 @@ class ClientSession:
             self._handshake.cancel()
         self._outbox.on_end = None
         self._outbox.cut(_PEER_LEFT)
-        ending = [*self._connection.requests, *([self._closer] if self._closer else [])]
-        for task in self._connection.requests:
+        requests = list(self._connection.requests.values())
+        for task in requests:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await asyncio.gather(*requests, *([self._closer] if self._closer else []), return_exceptions=True)
         await self._carrier.wait_closed()
         if self._abort:
             self._abort.cancel()

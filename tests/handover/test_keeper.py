@@ -187,7 +187,7 @@ def test_who_is_being_closed_or_unanswered_is_dropped_at_leaving(keeper: Keeper,
         elif why == "ending":
             carrier.keepable = False
         else:
-            connection.requests[task] = "r1"
+            connection.requests["r1"] = task
         passed = keeper.part(5.0, {})
         assert carrier.dropped and sorted(dict(passed)) == store.names() == ["ledger", "parting"]
         assert not entries(keeper)

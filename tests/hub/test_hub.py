@@ -259,7 +259,7 @@ def test_a_second_answer_comes_after_the_first() -> None:
                 return "first"
 
             task = asyncio.create_task(slow())
-            connection.requests[task] = "7"
+            connection.requests["7"] = task
             task.add_done_callback(lambda done: connection.outbox.put(f'"{done.result()}"'))
             assert hub.answer(connection.id, "7", '"second"') and hub.answer(connection.id, "8", '"other"')
             assert not hub.answer("nobody", "7", '"second"')

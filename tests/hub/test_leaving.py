@@ -110,10 +110,10 @@ def test_requests_of_the_kept_are_waited_for_so_long(late: bool, caplog: pytest.
             kept.kept = True
             carrier_of(kept).write_paused = False
             task = asyncio.ensure_future(asyncio.sleep(0 if not late else 60, "answer"))
-            task.add_done_callback(kept.requests.pop)
-            kept.requests[task] = "r1"
+            task.add_done_callback(lambda _: kept.requests.pop("r1", None))
+            kept.requests["r1"] = task
             forever = asyncio.ensure_future(asyncio.sleep(60, "answer"))
-            other.requests[forever] = "r2"
+            other.requests["r2"] = forever
             await asyncio.wait_for(finish_requests(hub, 0.02 if late else 60, LATE), 5)
             assert not kept.requests and other.requests
             assert ("r1" in "".join(carrier_of(kept).texts)) is late

@@ -694,7 +694,7 @@ def test_a_request_that_is_given_up_is_answered_once(stubborn: bool) -> None:
             await ws.send(request("a", "late"))
             await started.wait()
             (connection,) = core.hub.clients
-            (task,) = connection.requests
+            (task,) = connection.requests.values()
             if not stubborn:
                 release.set()
                 while not task.done():

@@ -116,7 +116,7 @@ def exchange(protocol: int, request: dict[str, Any], folder: Path) -> dict[str, 
     paths = Paths(config=folder / "openclaw.json", state=folder, runtime=folder)
     core = FakeCore(paths=paths, snapshot=Snapshot(paths.config, True, (), merged=CONFIG))
     peer = make_peer(protocol, "operator.admin")
-    outcome = PeerSession(peer).receive(json.dumps(request))
+    outcome = PeerSession(peer, ()).receive(json.dumps(request))
     if isinstance(outcome, Reply):
         return decoded(outcome.text)
     assert isinstance(outcome, Request), outcome
