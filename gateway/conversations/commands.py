@@ -13,7 +13,7 @@ from gateway.config.tree import ConfigTree
 from gateway.conversations.sessions import SessionService
 from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.spec import COMMAND, spoken
-from gateway.runs.ends import Owing
+from gateway.runs.ends import Announcing
 from gateway.runs.service import Runs, StillActive
 from gateway.sessions.records import Run, RunRequest
 from gateway.sessions.store import Store
@@ -28,7 +28,7 @@ class Commands:
         tree: Callable[[], ConfigTree],
         environment: Lookup,
         tasks: Tasks,
-        owing: Owing,
+        announcing: Announcing,
     ) -> None:
         """`tree`: the active config, resolved."""
         self._store = store
@@ -37,7 +37,7 @@ class Commands:
         self._tree = tree
         self._environment = environment
         self._tasks = tasks
-        self._owing = owing
+        self._announcing = announcing
         self._doing: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
         """Those that are being carried out, by the ids of their runs."""
 
@@ -60,7 +60,7 @@ class Commands:
         if command.name == "compact":
             return await self._runs.submit(id, key, agent, replace(asked, compact=command.argument))
         text = await self.carry_out(key, command)
-        with self._owing():
+        with self._announcing():
             run, fresh = await self._store.answer(id, key, agent, asked, spoken(text, _now()), _now())
             if fresh:
                 self._runs.tell_ended(run)

@@ -32,7 +32,7 @@ PACE_S = 0.15
 RATE = 256 * 1024
 """Characters of one run's text that are told in a second: each piece carries all of it, so a long one is told at a
 slower pace."""
-ANEW_S = 0.5
+RESTARTED_S = 0.5
 """In which a run that was going on says something by itself; else what is known of its text is told."""
 TOOL_EVENTS = "tool-events"
 """The capability of clients that want to hear of tools, from protocol 4 on."""
@@ -104,7 +104,7 @@ class RunEvents(RunListener):
             told = self._know(live)
             told.resume()
         if told.timer is None:
-            told.timer = asyncio.get_running_loop().call_later(ANEW_S, self._flush_now, told)
+            told.timer = asyncio.get_running_loop().call_later(RESTARTED_S, self._flush_now, told)
 
     def ended(self, run: Run, live: ActiveRun | None) -> None:
         seq = run.seq

@@ -55,21 +55,21 @@ class Conversations:
         """`tree`: the config that runs, with what stands in the environment put in; `told`: how far the process before
         this one had told of runs."""
         self._hub = hub
-        self._owing = partial(hub.owing, READ)
+        self._announcing = partial(hub.announcing, READ)
         self.store = Store(paths.database)
         self._tree = tree
         self._opening = RetriedOpening(self._open, "opening the database", log)
-        self._following = RunTexts(lambda id: self.runs.live(id))
+        self._following = RunTexts(lambda id: self.runs.active(id))
         self._tasks = Tasks(log)
-        self.changes = SessionEvents(hub, self.store, self._row_context, told)
+        self.session_events = SessionEvents(hub, self.store, self._row_context, told)
         """What clients hear of sessions."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self._tree()).agents)
         self._run_events = RunEvents(hub, self._is_verbose, told)
-        audience = Audience((self._run_events, DeferredReplies(hub), self.changes, self._following))
+        audience = Audience((self._run_events, DeferredReplies(hub), self.session_events, self._following))
         specify = Specifier(self.store, paths.state, tree, environment)
-        self.runs = Runs(self.store, dial, specify, audience, owing=self._owing)
-        self.sessions = SessionService(self.store, self.runs, self.changes, tree, environment, self._tasks)
-        self.commands = Commands(self.store, self.runs, self.sessions, tree, environment, self._tasks, self._owing)
+        self.runs = Runs(self.store, dial, specify, audience, announcing=self._announcing)
+        self.sessions = SessionService(self.store, self.runs, self.session_events, tree, environment, self._tasks)
+        self.commands = Commands(self.store, self.runs, self.sessions, tree, environment, self._tasks, self._announcing)
         """What is asked for in chats."""
 
     async def ready(self) -> None:
@@ -89,16 +89,16 @@ class Conversations:
         """Why the database cannot be used, or not be written."""
         return self._opening.problem or self.store.database.problem
 
-    def release(self) -> None:
+    def release_waiters(self) -> None:
         """Whoever waits for the end of a run gets what there is."""
-        self.runs.release()
+        self.runs.release_waiters()
 
     async def close(self, limit_s: float = CLOSE_S, *, for_good: bool = True) -> None:
         """Store what runs have said, which go on without us: what is not stored in time, the agent keeps.
 
         `for_good`: nobody comes after us, so the files of the database are put in order too.
         """
-        self.release()
+        self.release_waiters()
         try:
             async with asyncio.timeout(limit_s):
                 if not await self._opening.stop() or not self.open:
@@ -111,7 +111,7 @@ class Conversations:
                     log.error("%s; the agent keeps what could not be stored", error)
                 finally:
                     self._run_events.close()
-                await self.changes.close()
+                await self.session_events.close()
                 if for_good:
                     await self.store.close()
         except TimeoutError:
@@ -119,7 +119,7 @@ class Conversations:
 
     async def _open(self) -> None:
         await self.store.open(_now())
-        await self._hub.complete()  # what runs say is told once
+        await self._hub.wait_adopted()  # what runs say is told once
         await self.runs.start()
 
     def _row_context(self, session: Session, summary: Summary | None) -> RowContext:
@@ -145,23 +145,23 @@ class Conversations:
 
     def follow(self, id: str, place: Cursor = BEGINNING) -> Reader:
         """What a run says, from its beginning, or from where a reader in another process was, if nothing has been heard
-        of the run in this one. You must `close` it, and `catch_up`."""
+        of the run in this one. You must `close` it, and `end_if_over`."""
         return self._following.read(id, place)
 
-    async def catch_up(self, id: str) -> None:
+    async def end_if_over(self, id: str) -> None:
         """Let those who follow a run know if it is over already. Raises StorageFailed."""
         await self.ready()
-        self._following.settle(id, await self.store.run(id))
+        self._following.end_if_over(id, await self.store.run(id))
 
     @shielded
     async def inject(self, key: str, message: Message) -> MessageRow | None:
         """Add a message that nobody was asked for; None if there is no such session. Raises StorageFailed."""
         await self.ready()
-        with self._owing():
+        with self._announcing():
             row = await self.store.append(key, message, _now())
             if row is not None:
                 tell_injected(self._hub, row.id, key, self.sessions.agent(key), message)
-                self.changes.tell(key, "chat.inject")
+                self.session_events.tell(key, "chat.inject")
         return row
 
     async def _is_verbose(self, key: str) -> bool:

@@ -101,7 +101,7 @@ class SessionEvents(RunListener):
     # -- telling ---------------------------------------------------------------------------------------------------
 
     def _soon(self, key: str, news: dict[str, Any], run: Run | None = None) -> None:
-        if not self._hub.heard(READ, SINCE):
+        if not self._hub.reaches_anyone(READ, SINCE):
             return
         due = self._due.setdefault(key, _Due())
         sticky = {"catalogChanged": True} if due.news.get("catalogChanged") else {}

@@ -63,7 +63,7 @@ class Connection:
     """Whether it has had its first answer after the hello."""
     kept: bool = False
     """Whether it outlives this process."""
-    owed: int = 0
+    announced: int = 0
     """Events that are certain to come: what they tell is being written down."""
     requests: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     """Requests that are not answered yet, by their ids."""
@@ -79,10 +79,10 @@ class Connection:
 
     def seq_at_rest(self) -> int | None:
         """The number of its last event; None while anything is under way for it."""
-        under_way = self.requests or self.owed or self.outbox.queued or self.outbox.closing
+        under_way = self.requests or self.announced or self.outbox.queued or self.outbox.closing
         return None if under_way else self.seq
 
-    def give_up(self, error: WireError) -> None:
+    def fail_requests(self, error: WireError) -> None:
         """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
         for id, task in list(self.requests.items()):
             if task.cancel():  # else it is done

@@ -63,7 +63,7 @@ class Hub:
         """All that are open, also those whose client has not authenticated yet."""
         self._devices: dict[str, dict[Connection, None]] = {}
         """Oldest first."""
-        self._complete = Flag(is_set=True)
+        self._adopted = Flag(is_set=True)
         self._missed: list[Broadcast[Any]] = []
         """What was broadcast while clients were still to come."""
         self.closing: Close | None = None
@@ -84,7 +84,7 @@ class Hub:
         return StateVersion(**self._versions)
 
     @contextmanager
-    def hold(self, connection: Connection) -> Iterator[None]:
+    def registered(self, connection: Connection) -> Iterator[None]:
         """Keep a connection here for as long as its transport may live."""
         self.connections.add(connection)
         if self.closing:
@@ -142,23 +142,23 @@ class Hub:
             if unread <= MAX_UNREAD:
                 return
 
-    def expect(self) -> None:
+    def begin_adoption(self) -> None:
         """Those whom another process has let in are about to come, by WebSocket or for the rest of an answer; say
-        `all_came` when they have."""
-        self._complete.clear()
+        `end_adoption` when they have."""
+        self._adopted.clear()
 
-    def catch_up(self, connection: Connection) -> None:
+    def offer_missed(self, connection: Connection) -> None:
         """Tell an adopted client what the others have been told before it was its turn."""
         for news in self._missed:
             news.offer(connection)
 
-    def all_came(self) -> None:
+    def end_adoption(self) -> None:
         self._missed.clear()
-        self._complete.set()
+        self._adopted.set()
 
-    async def complete(self) -> None:
+    async def wait_adopted(self) -> None:
         """Return when nobody is missing: what is told by other ways than `broadcast` is told to those who are here."""
-        await self._complete.wait()
+        await self._adopted.wait()
 
     def _changed(
         self, connection: Connection, peer: Peer, enter: Callable[[Peer, str, int], None], now_ms: int
@@ -178,37 +178,37 @@ class Hub:
         self._versions["health"] += 1
         return self.state_version
 
-    def begin(self) -> None:
-        """A request has been read; you must call `end` when it is answered or given up."""
+    def begin_request(self) -> None:
+        """A request has been read; you must call `end_request` when it is answered or given up."""
         self.busy += 1
 
-    def end(self) -> None:
+    def end_request(self) -> None:
         self.busy -= 1
         if not self.busy and self.on_idle:
             self.on_idle()
 
     @contextmanager
-    def unhurried(self) -> Iterator[None]:
+    def not_counted(self) -> Iterator[None]:
         """A request that only waits for something else holds up no restart."""
-        self.end()
+        self.end_request()
         try:
             yield
         finally:
-            self.begin()
+            self.begin_request()
 
     @contextmanager
-    def owing(self, scope: Scope) -> Iterator[None]:
+    def announcing(self, scope: Scope) -> Iterator[None]:
         """Around what is written down and then told to those who have the scope: a client to whom a process that
         dies in between has not told it is closed by the next one, and asks how things are."""
         hearers = [each for each in self.clients if each.may_hear(scope)]
         for connection in hearers:
-            connection.owed += 1
+            connection.announced += 1
             connection.carrier.mark_busy()
         try:
             yield
         finally:
             for connection in hearers:
-                connection.owed -= 1
+                connection.announced -= 1
                 connection.carrier.checkpoint()
 
     def broadcast(
@@ -231,7 +231,7 @@ class Hub:
         `drop_if_broken`: a client for whom it cannot be made or queued loses its connection; otherwise the error is
         raised.
         """
-        if not self._complete.is_set():
+        if not self._adopted.is_set():
             self._missed.append(news)
         reached: set[Connection] = set()
         for connection in self.clients:
@@ -245,7 +245,7 @@ class Hub:
                 connection.carrier.abort()
         return reached
 
-    def heard(self, scope: Scope, min_protocol: int) -> bool:
+    def reaches_anyone(self, scope: Scope, min_protocol: int) -> bool:
         """Whether there is anybody for such an event."""
         return any(each.speaks(min_protocol) and each.may_hear(scope) for each in self.clients)
 

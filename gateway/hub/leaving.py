@@ -57,7 +57,7 @@ async def finish_requests(hub: Hub, limit_s: float, error: WireError) -> None:
         await asyncio.sleep(POLL_S)
     late = [each for each in kept if each.requests]
     for connection in late:
-        connection.give_up(error)
+        connection.fail_requests(error)
     if late:
         log.warning("requests of %d clients took too long for the restart; they are told to ask again", len(late))
     for connection in kept:

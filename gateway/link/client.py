@@ -63,11 +63,11 @@ class AgentLink:
     """`dial` raises OSError or GatewayError where there is nobody."""
 
     def __init__(
-        self, heir: LinkHandler, dial: Dial, clock: Callable[[], float], pauses: tuple[float, ...] = PAUSES_S
+        self, handler: LinkHandler, dial: Dial, clock: Callable[[], float], pauses: tuple[float, ...] = PAUSES_S
     ) -> None:
         self.agent: Welcome | None = None
         """Who answers; None while nobody does."""
-        self._heir = heir
+        self._handler = handler
         self._dial = dial
         self._clock = clock
         self._pauses = pauses
@@ -102,10 +102,10 @@ class AgentLink:
         self._writer.write(line)
         return True
 
-    async def taken(self) -> None:
+    async def drain(self) -> None:
         """Return when the agent has taken what it was told, or is gone. One that takes nothing is."""
         if (writer := self._writer) is not None:
-            await _taken(writer, TAKE_S)
+            await _drain(writer, TAKE_S)
 
     def ack(self, run: str, seq: int) -> None:
         self._say(Ack(run, seq))
@@ -129,18 +129,18 @@ class AgentLink:
         self._closed = True
         if (writer := self._writer) is not None:
             self._writer = None
-            await _taken(writer, LEAVE_S)
+            await _drain(writer, LEAVE_S)
         self._tasks.cancel()
         await self._tasks.join()
 
     def _say(self, message: ToAgent) -> None:
-        # Where nobody is connected, the next hello says what is stored, and the heir what is to end.
+        # Where nobody is connected, the next hello says what is stored, and the handler what is to end.
         if self._writer is not None:
             self._writer.write(encode(message))
 
     @property
     def _needed(self) -> bool:
-        return not self._closed and (bool(self._waiters) or self._heir.waits)
+        return not self._closed and (bool(self._waiters) or self._handler.has_active_runs)
 
     # -- the connection --------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class AgentLink:
             if not waiter.done():
                 waiter.set_exception(refusal)
         self._waiters.clear()
-        self._heir.unreachable(refusal)
+        self._handler.unreachable(refusal)
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Stream]:
@@ -225,12 +225,12 @@ class AgentLink:
 
     def _greet(self, writer: asyncio.StreamWriter) -> None:
         # The line that another image of this process has not finished must not swallow ours.
-        writer.write(b"\n" + encode(Hello(VERSION, self._heir.awaited(), __version__)))
+        writer.write(b"\n" + encode(Hello(VERSION, self._handler.awaited_runs(), __version__)))
 
     def _dismiss(self, welcome: Welcome) -> None:
         """End the runs that nobody waits for, and those that were to end while nobody was connected."""
-        awaited = self._heir.awaited()
-        for run in {*self._heir.aborted(), *(run for run in welcome.runs if run not in awaited)}:
+        awaited = self._handler.awaited_runs()
+        for run in {*self._handler.aborted_runs(), *(run for run in welcome.runs if run not in awaited)}:
             self.abort(run)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -243,7 +243,7 @@ class AgentLink:
             except TimeoutError:
                 if greeted:
                     raise TimeoutError("it does not answer") from None
-                if greeted := self._heir.waits:
+                if greeted := self._handler.has_active_runs:
                     self._greet(writer)
                 continue
             if not line:
@@ -260,21 +260,21 @@ class AgentLink:
             if (run := run_of(line)) is None:
                 raise
             log.error("an event of run %s cannot be read: %s", run, error)
-            self._heir.broken(run)
+            self._handler.unreadable(run)
             return
         self._heard |= not isinstance(message, Welcome)
         match message:
             case Event():
-                self._heir.happened(message)
+                self._handler.received(message)
             case Lost(run=run):
-                self._heir.lost(run)
+                self._handler.lost(run)
             case StartRefused():
-                self._heir.refused(message)
+                self._handler.refused(message)
             case Welcome():
                 self._dismiss(message)
 
 
-async def _taken(writer: asyncio.StreamWriter, limit_s: float) -> None:
+async def _drain(writer: asyncio.StreamWriter, limit_s: float) -> None:
     try:
         async with asyncio.timeout(limit_s):
             await writer.drain()

@@ -14,23 +14,23 @@ class LinkHandler(Protocol):
     """Who gets what comes. Nothing here may raise, except for an event that leaves others out."""
 
     @property
-    def waits(self) -> bool:
+    def has_active_runs(self) -> bool:
         """Whether there is a run that goes on, as far as is known here."""
         ...
 
-    def awaited(self) -> dict[str, int]:
+    def awaited_runs(self) -> dict[str, int]:
         """Runs that an agent was asked for, until their end is stored, with the number of the last event stored."""
         ...
 
-    def aborted(self) -> list[str]:
+    def aborted_runs(self) -> list[str]:
         """Those of them that are to end."""
         ...
 
-    def happened(self, event: Event) -> None:
+    def received(self, event: Event) -> None:
         """Raises ValueError if others must come before it."""
         ...
 
-    def broken(self, run: str) -> None:
+    def unreadable(self, run: str) -> None:
         """An event of it cannot be read, now or later."""
         ...
 

@@ -82,7 +82,7 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
         await server.adopt(fd, partial(HttpProtocol, adopted=True, pending=answer))
         tally.http += 1
     await asyncio.sleep(0)  # in which the WebSockets are taken
-    hub.all_came()
+    hub.end_adoption()
     if tally.closed or hub.state_version.presence != known:
         hub.presence_changed()  # of who did not go on nobody knows yet, and who came meanwhile knows some of the others
     if keeper.before is not None:

@@ -302,7 +302,7 @@ class Process:
         self._configuration.reachable = _open_to_others(self.listeners)
         control = self._listen_for_commands()
         if self._start.inherited.has_clients:
-            self.hub.expect()  # before anybody can ask
+            self.hub.begin_adoption()  # before anybody can ask
         await self._server.start([*self.listeners, *control])
         await self._adopt()
         self._handle_signals()
@@ -467,7 +467,7 @@ class Process:
         if carry:
             await self.keeper.caught_up(budgets.drain)
         await drained
-        self.conversations.release()
+        self.conversations.release_waiters()
         await self._server.leave(
             budgets, self._stopped_accepting, partial(self._close_websockets, carry=carry), carry=carry
         )

@@ -78,7 +78,7 @@ class ActiveRun:
         """An agent has it, and nobody has heard of its end."""
         return self.asked and not self.over and not self.ending
 
-    def take(self, event: Event) -> bool:
+    def apply(self, event: Event) -> bool:
         """False for an event that was there before. Raises Gap for one that leaves others out."""
         if event.seq <= self.seq:
             return False
@@ -120,7 +120,7 @@ class ActiveRun:
         wants_more = any(block.get("type") == "toolCall" for block in blocks(message))
         return message.get("role") == "assistant" and message.get("stopReason") not in UNFINISHED and not wants_more
 
-    def again(self, run: Run) -> None:
+    def restart(self, run: Run) -> None:
         """It begins anew: what was said never was."""
         self.run, self.seq, self.stored, self.tries = run, 0, 0, 0
         self._clear()
@@ -130,7 +130,7 @@ class ActiveRun:
         self.complete = False
 
     def progress(self) -> Progress:
-        """What is to be stored now; `keep` it once it is."""
+        """What is to be stored now; `mark_stored` it once it is."""
         return Progress(
             self.run.id,
             self.seq,
@@ -143,7 +143,7 @@ class ActiveRun:
             attempt=self.run.attempts,
         )
 
-    def keep(self, progress: Progress) -> bool:
+    def mark_stored(self, progress: Progress) -> bool:
         """It is on disk. False if that is of no use: the run has begun anew since."""
         if progress.attempt != self.run.attempts:
             return False

@@ -24,8 +24,8 @@ log = logging.getLogger("gateway.runs")
 BROKEN = "the gateway has an error; its log has the details"
 _REASONS = {"done": "stop", "aborted": "aborted", "interrupted": INTERRUPTED}
 
-Owing = Callable[[], AbstractContextManager[None]]
-"""Around what is stored and then told, such as `Hub.owing`: a process that dies in between must leave a sign."""
+Announcing = Callable[[], AbstractContextManager[None]]
+"""Around what is stored and then told, such as `Hub.announcing`: a process that dies in between must leave a sign."""
 
 
 class Ends:
@@ -37,7 +37,7 @@ class Ends:
         *,
         now: Callable[[], int],
         patience: Patience,
-        owing: Owing,
+        announcing: Announcing,
         times: StoringTimes,
     ) -> None:
         """`let_go` is called when the agent need not keep the end any more, `conclude` when it is to be told."""
@@ -48,7 +48,7 @@ class Ends:
         self._conclude = conclude
         self._now = now
         self._patiently = patience
-        self._owing = owing
+        self._announcing = announcing
         self._times = times
 
     async def end(self, live: ActiveRun, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
@@ -74,7 +74,7 @@ class Ends:
             await self._end_without_disk(live, why, partial(self._write_plainly, live, why))
 
     async def _end(self, live: ActiveRun, write: Callable[[], Awaitable[Run]]) -> None:
-        with self._owing():
+        with self._announcing():
             run = await self._patiently(write, self._times.give_up)
             self._let_go(live)
             self._conclude(run, live)

@@ -58,7 +58,7 @@ class RunText:
         """Where the message begins that is being written, the gap before it included."""
         self._open = False
         """Whether one is."""
-        self._told = ""
+        self._expected = ""
         """What was told of it before it began anew, as long as it says the same again."""
 
     def seed(self, live: ActiveRun) -> None:
@@ -70,7 +70,7 @@ class RunText:
             self._close()
         self._now(live.seq)
 
-    def take(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         match event.what:
             case Text(delta=delta):
                 self._add(delta)
@@ -80,7 +80,7 @@ class RunText:
                 self._close()
         self._now(event.seq)
 
-    def again(self, live: ActiveRun) -> None:
+    def restart(self, live: ActiveRun) -> None:
         """The run as a whole begins anew."""
         for reader in self.readers:
             reader.broken |= reader.position is None  # nobody knows what it was that they have read
@@ -98,11 +98,11 @@ class RunText:
 
     def expect(self, ahead: str) -> None:
         """Somebody has read so much beyond what is there."""
-        self._told = max(self._told, self._from(self._begin) + ahead, key=len)
+        self._expected = max(self._expected, self._from(self._begin) + ahead, key=len)
 
-    def beyond(self, position: int) -> str:
+    def unread_after(self, position: int) -> str:
         """What somebody has read beyond what is there."""
-        return self._told[len(self.text) - self._begin : max(0, position - self._begin)]
+        return self._expected[len(self.text) - self._begin : max(0, position - self._begin)]
 
     def _from(self, start: int) -> str:
         return self.text.between(start, len(self.text))
@@ -113,35 +113,35 @@ class RunText:
             self._begin, self._open = len(self.text), True
         start = len(self.text)
         self.text.add(delta)
-        if self._told:
+        if self._expected:
             at = start - self._begin
-            before = self._told[at : at + len(delta)]
+            before = self._expected[at : at + len(delta)]
             if not delta.startswith(before):
                 self._break(start + _common(before, delta))
-            elif len(self.text) - self._begin >= len(self._told):
-                self._told = ""
+            elif len(self.text) - self._begin >= len(self._expected):
+                self._expected = ""
 
     def _void(self, begin: int) -> None:
         """What is written from there on never was."""
-        self._told = self.text.between(begin, self._begin) + max(self._told, self._from(self._begin), key=len)
+        self._expected = self.text.between(begin, self._begin) + max(self._expected, self._from(self._begin), key=len)
         self.text.cut(begin)
         self._begin, self._open = begin, False
 
     def _close(self) -> None:
         """The message is complete."""
-        if self._told:
+        if self._expected:
             self._break(len(self.text))
         self._begin, self._open = len(self.text), False
 
     def _break(self, at: int) -> None:
-        self._told = ""
+        self._expected = ""
         for reader in self.readers:
             reader.broken |= reader.position is not None and reader.position > at
 
     def _now(self, seq: int) -> None:
         self.seq = seq
         for reader in self.readers:
-            reader.align()
+            reader.locate()
         self.changed.set()
         self.changed.clear()
 
@@ -153,41 +153,41 @@ class Reader:
         self.broken = place.broken
         self.position: int | None = 0 if place == BEGINNING else None
         """Characters of the script that were read, or are in the rest; None as long as it is not that far."""
-        self._script = script
+        self._text = script
         self._place = place
         self._rest = place.rest
         script.readers.add(self)
-        self.align()
+        self.locate()
 
-    def align(self) -> None:
-        seq = self._script.seq
+    def locate(self) -> None:
+        seq = self._text.seq
         if self.position is None and seq is not None and seq >= self._place.since:
             self.broken |= seq > self._place.since  # nobody knows where they were in what has been said since
-            self.position = len(self._script.text) + len(self._place.ahead)
+            self.position = len(self._text.text) + len(self._place.ahead)
             if self._place.ahead:
-                self._script.expect(self._place.ahead)
+                self._text.expect(self._place.ahead)
 
     async def read(self, most: int) -> str:
         """What comes next, at most so many characters; nothing at the end. Raises Broken."""
-        while not (piece := self._take(most)) and not self._script.over:
-            await self._script.changed.wait()
+        while not (piece := self._take(most)) and not self._text.over:
+            await self._text.changed.wait()
         return piece
 
     async def ended(self) -> Run | None:
         """The run once it is over; None for one that nobody knows."""
-        while not self._script.over:
-            await self._script.changed.wait()
-        return self._script.run
+        while not self._text.over:
+            await self._text.changed.wait()
+        return self._text.run
 
-    def place(self) -> Cursor:
+    def cursor(self) -> Cursor:
         """Where they are now."""
         if self.position is None:
             return Cursor(self._place.since, self._rest, self._place.ahead, self.broken)
-        script, rest = self._script, self._rest + self._script.text.between(self.position, len(self._script.text))
-        return Cursor(script.seq or 0, rest, script.beyond(self.position), self.broken)
+        script, rest = self._text, self._rest + self._text.text.between(self.position, len(self._text.text))
+        return Cursor(script.seq or 0, rest, script.unread_after(self.position), self.broken)
 
     def close(self) -> None:
-        self._script.readers.discard(self)
+        self._text.readers.discard(self)
 
     def _take(self, most: int) -> str:
         if self.broken:
@@ -197,7 +197,7 @@ class Reader:
         elif self.position is None:
             piece = ""
         else:
-            piece = self._script.text.between(self.position, self.position + most)
+            piece = self._text.text.between(self.position, self.position + most)
             self.position += len(piece)
         return piece
 
@@ -207,40 +207,40 @@ class RunTexts(RunListener):
 
     def __init__(self, live: Callable[[str], ActiveRun | None]) -> None:
         self._live = live
-        self._scripts: dict[str, RunText] = {}
+        self._texts: dict[str, RunText] = {}
 
     def read(self, id: str, place: Cursor = BEGINNING) -> Reader:
-        """You must `settle` a run that may be over already."""
-        script = self._scripts.get(id)
+        """You must `end_if_over` a run that may be over already."""
+        script = self._texts.get(id)
         if script is None:
-            script = self._scripts[id] = RunText()
+            script = self._texts[id] = RunText()
             if (live := self._live(id)) is not None:
                 script.seed(live)
         return Reader(script, place)
 
-    def settle(self, id: str, run: Run | None) -> None:
+    def end_if_over(self, id: str, run: Run | None) -> None:
         """What is stored of it, for those who came too late to hear of its end."""
-        if (run is None or not run.unfinished) and (script := self._scripts.pop(id, None)) is not None:
+        if (run is None or not run.unfinished) and (script := self._texts.pop(id, None)) is not None:
             script.end(run)
 
     def begun(self, live: ActiveRun) -> None:
-        if (script := self._scripts.get(live.run.id)) is not None:
+        if (script := self._texts.get(live.run.id)) is not None:
             script.seed(live)
 
     def happened(self, live: ActiveRun, event: Event) -> None:
-        if (script := self._scripts.get(live.run.id)) is not None:
-            script.take(event)
+        if (script := self._texts.get(live.run.id)) is not None:
+            script.apply(event)
 
     def restarted(self, live: ActiveRun) -> None:
-        if (script := self._scripts.get(live.run.id)) is None:
+        if (script := self._texts.get(live.run.id)) is None:
             return
         if script.seq is None:
             script.seed(live)
         else:
-            script.again(live)
+            script.restart(live)
 
     def ended(self, run: Run, live: ActiveRun | None) -> None:
-        self.settle(run.id, run)
+        self.end_if_over(run.id, run)
 
 
 def _common(one: str, other: str) -> int:

@@ -17,7 +17,7 @@ from gateway.link.messages import Ended, Event, Failure, StartRefused
 from gateway.link.spec import Spec
 from gateway.runs.active import ActiveRun, Gap
 from gateway.runs.audience import Audience
-from gateway.runs.ends import BROKEN, Ends, Owing, not_stored
+from gateway.runs.ends import BROKEN, Announcing, Ends, not_stored
 from gateway.runs.storing import Patience, Storing, StoringTimes
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, RunState
@@ -49,10 +49,10 @@ class Owner(LinkHandler):
         now: Callable[[], int],
         times: StoringTimes,
         patience: Patience,
-        owing: Owing,
+        announcing: Announcing,
     ) -> None:
         """`over` is called with each run that has ended here, once its end is stored; `now`: milliseconds."""
-        self.lives: dict[str, ActiveRun] = {}
+        self.active: dict[str, ActiveRun] = {}
         self._store = store
         self._specify = specify
         self._audience = audience
@@ -62,7 +62,9 @@ class Owner(LinkHandler):
         self._patiently = patience
         self._link = AgentLink(self, dial, time.monotonic)
         self._storing = Storing(store, self._link.ack, self._break_off, times)
-        self._ends = Ends(store, self._let_go, self._conclude, now=now, patience=patience, owing=owing, times=times)
+        self._ends = Ends(
+            store, self._let_go, self._conclude, now=now, patience=patience, announcing=announcing, times=times
+        )
         self._asking = asyncio.Semaphore(MAX_ASKING)
         self._asks = Tasks(log)
         self._tasks = Tasks(log)
@@ -71,13 +73,13 @@ class Owner(LinkHandler):
     def resume(self, runs: Iterable[Run]) -> None:
         """Go on with what another process has left."""
         for run in runs:
-            live = self.lives[run.id] = ActiveRun.resumed(run)
+            live = self.active[run.id] = ActiveRun.resumed(run)
             self._audience.restarted(live)
         self._link.wake()
 
     def begin(self, run: Run, *, aborting: bool) -> None:
         """It has just begun on disk."""
-        live = self.lives[run.id] = ActiveRun(run)
+        live = self.active[run.id] = ActiveRun(run)
         try:
             self._audience.begun(live)
             (self.abort if aborting else self._ask_soon)(live)
@@ -95,13 +97,13 @@ class Owner(LinkHandler):
         else:
             self._end_soon(live, "aborted")
 
-    def told(self, id: str) -> Run | None:
+    def unstored_end(self, id: str) -> Run | None:
         """A run that has ended, and whose end is not stored yet."""
         return self._ends.unstored[id][1] if id in self._ends.unstored else None
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Store what has come. Raises StorageFailed."""
-        await self._storing.now()
+        await self._storing.flush()
 
     async def close(self) -> None:
         """Hear no more, and store what was heard. Runs go on without us. Raises StorageFailed."""
@@ -111,7 +113,7 @@ class Owner(LinkHandler):
         self._asks.cancel()
         await self._asks.join()
         await self._tasks.join()
-        await self._storing.now()
+        await self._storing.flush()
 
     # -- asking an agent -------------------------------------------------------------------------------------------
 
@@ -145,27 +147,27 @@ class Owner(LinkHandler):
         except ValueError as error:
             self._end_soon(live, "failed", Failure("limit", str(error)))
         else:
-            await self._link.taken()
+            await self._link.drain()
 
     def _wanted(self, live: ActiveRun) -> bool:
         """Whether it is still to be asked for, or to be ended."""
-        return self.lives.get(live.run.id) is live and not live.ending
+        return self.active.get(live.run.id) is live and not live.ending
 
     # -- LinkHandler -----------------------------------------------------------------------------------------------
 
     @property
-    def waits(self) -> bool:
-        return any(live.goes_on for live in self.lives.values())
+    def has_active_runs(self) -> bool:
+        return any(live.goes_on for live in self.active.values())
 
-    def awaited(self) -> dict[str, int]:
+    def awaited_runs(self) -> dict[str, int]:
         ended = (live for live, _ in self._ends.unstored.values())
-        return {live.run.id: live.stored for live in (*self.lives.values(), *ended) if live.asked}
+        return {live.run.id: live.stored for live in (*self.active.values(), *ended) if live.asked}
 
-    def aborted(self) -> list[str]:
-        return [id for id, live in self.lives.items() if live.asked and live.aborting]
+    def aborted_runs(self) -> list[str]:
+        return [id for id, live in self.active.items() if live.asked and live.aborting]
 
-    def happened(self, event: Event) -> None:
-        live = self.lives.get(event.run)
+    def received(self, event: Event) -> None:
+        live = self.active.get(event.run)
         if live is None:
             if event.run not in self._ends.unstored:
                 self._link.ack(event.run, event.seq)  # of one that was ended without the agent
@@ -179,7 +181,7 @@ class Owner(LinkHandler):
                 self._break_off(live)
 
     def _take(self, live: ActiveRun, event: Event) -> None:
-        if not live.take(event):
+        if not live.apply(event):
             return
         self._audience.happened(live, event)
         if isinstance(event.what, Ended):
@@ -187,12 +189,12 @@ class Owner(LinkHandler):
         else:
             self._storing.soon(live)
 
-    def broken(self, run: str) -> None:
-        if (live := self.lives.get(run)) is not None:
+    def unreadable(self, run: str) -> None:
+        if (live := self.active.get(run)) is not None:
             self._break_off(live)
 
     def lost(self, run: str) -> None:
-        live = self.lives.get(run)
+        live = self.active.get(run)
         if live is None or not live.goes_on:
             return
         unseen = live.seq == 0 and live.tries < MAX_ATTEMPTS
@@ -208,11 +210,11 @@ class Owner(LinkHandler):
             self._tasks.spawn(self._ask_again(live), f"beginning run {run} anew")
 
     def refused(self, refusal: StartRefused) -> None:
-        if (live := self.lives.get(refusal.run)) is not None and live.goes_on:
+        if (live := self.active.get(refusal.run)) is not None and live.goes_on:
             self._end_soon(live, "failed", refusal.failure)
 
     def unreachable(self, why: Unreachable) -> None:
-        for live in self.lives.values():
+        for live in self.active.values():
             if live.goes_on:
                 self._end_without_agent(live, str(why))
 
@@ -220,7 +222,7 @@ class Owner(LinkHandler):
         try:
             run = await self._patiently(lambda: self._store.again(live.run.id), self._times.give_up)
             if run is not None and self._wanted(live):
-                live.again(run)
+                live.restart(run)
                 self._audience.restarted(live)
                 self._ask_soon(live)
         except StorageFailed as error:
@@ -267,5 +269,5 @@ class Owner(LinkHandler):
             self._link.forget(live.run.id)
 
     def _conclude(self, run: Run, live: ActiveRun) -> None:
-        if self.lives.pop(run.id, None) is not None:
+        if self.active.pop(run.id, None) is not None:
             self._over(run, live)

@@ -17,7 +17,7 @@ from gateway.link.client import Dial
 from gateway.link.messages import Failure
 from gateway.runs.active import ActiveRun
 from gateway.runs.audience import Audience
-from gateway.runs.ends import BROKEN, Owing, not_stored
+from gateway.runs.ends import BROKEN, Announcing, not_stored
 from gateway.runs.owner import Owner, Specify
 from gateway.runs.queues import Queues
 from gateway.runs.storing import Patience, StoringTimes
@@ -44,9 +44,9 @@ class Runs:
         audience: Audience,
         clock: Callable[[], float] = time.time,
         times: StoringTimes | None = None,
-        owing: Owing = nullcontext,
+        announcing: Announcing = nullcontext,
     ) -> None:
-        """`owing`: around what is stored and then told to clients."""
+        """`announcing`: around what is stored and then told to clients."""
         self._audience = audience
         self._store = store
         self._clock = clock
@@ -61,9 +61,9 @@ class Runs:
             now=self._now,
             times=times,
             patience=self._patiently,
-            owing=owing,
+            announcing=announcing,
         )
-        self._owing = owing
+        self._announcing = announcing
         self._queues = Queues(MAX_RUNNING)
         self._unbegun: dict[str, Run] = {}
         """Runs that could not begin, and are over; their end is not stored yet."""
@@ -88,7 +88,7 @@ class Runs:
         self._owner.resume(going)
         self._advance()
 
-    def release(self) -> None:
+    def release_waiters(self) -> None:
         """Whoever waits gets what there is: the process is about to leave."""
         self._released = True
         for id in list(self._waiters):
@@ -98,7 +98,7 @@ class Runs:
         """Hear no more of runs, which go on without us, and store what was heard; what cannot be stored, or not before
         whoever waits here gives up, the agent keeps. Raises StorageFailed."""
         self._closed = True
-        self.release()
+        self.release_waiters()
         self._patiently.end()
         await self._tasks.join()
         await self._owner.close()
@@ -151,16 +151,16 @@ class Runs:
                 del self._waiters[id]
 
     async def _known(self, id: str) -> Run | None:
-        return self._owner.told(id) or self._unbegun.get(id) or await self._store.run(id)
+        return self._owner.unstored_end(id) or self._unbegun.get(id) or await self._store.run(id)
 
     def _holds(self, run: Run) -> bool:
         """Whether its session is its own yet, or it waits: its end may be read before it is told of here."""
         return run.id in (self._queues.claimed(run.session), *self._queues.waiting(run.session))
 
-    async def settle(self) -> None:
+    async def flush(self) -> None:
         """Store what has been told, so that a transcript that is read now has it. A disk that refuses is not new."""
         try:
-            await self._owner.settle()
+            await self._owner.flush()
         except StorageFailed as error:
             log.debug("%s", error)
 
@@ -169,7 +169,7 @@ class Runs:
     @property
     def busy(self) -> int:
         """Runs that go on."""
-        return len(self._owner.lives)
+        return len(self._owner.active)
 
     @property
     def queued(self) -> int:
@@ -184,16 +184,16 @@ class Runs:
     def running(self, session: str) -> str | None:
         """The id of the session's run that goes on."""
         id = self._queues.claimed(session)
-        return id if id in self._owner.lives else None
+        return id if id in self._owner.active else None
 
     def waiting(self, session: str) -> list[str]:
         """The ids of those that wait for it, in order."""
         beginning = self._queues.claimed(session)
-        head = [beginning] if beginning is not None and beginning not in self._owner.lives else []
+        head = [beginning] if beginning is not None and beginning not in self._owner.active else []
         return head + self._queues.waiting(session)
 
-    def live(self, id: str) -> ActiveRun | None:
-        return self._owner.lives.get(id)
+    def active(self, id: str) -> ActiveRun | None:
+        return self._owner.active.get(id)
 
     # -- one run after the other -----------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class Runs:
         self._advance()
 
     def _abort_claimed(self, id: str) -> None:
-        if (live := self._owner.lives.get(id)) is not None:
+        if (live := self._owner.active.get(id)) is not None:
             self._owner.abort(live)
         else:
             self._doomed.add(id)
@@ -250,7 +250,7 @@ class Runs:
             self._queues.hold(id)
         try:
             for id in ids:
-                with self._owing():
+                with self._announcing():
                     run = await self._store.end(Progress(id, 0, ""), "aborted", self._now(), stop_reason="aborted")
                     self._queues.remove(session, id)
                     self.tell_ended(run)

@@ -61,7 +61,7 @@ class Storing:
         if self._task is None and not self._stopped:
             self._task = self._tasks.spawn(self._keep_storing(), "storing runs")
 
-    async def now(self) -> None:
+    async def flush(self) -> None:
         """Raises StorageFailed, and then it is still to be stored; so it is for whoever is cancelled here."""
         async with self._writing:  # whoever asks for it now may read the transcript next
             await self._write()
@@ -97,7 +97,7 @@ class Storing:
         news = [(live, live.progress()) for live in lives if live.goes_on]
         await self._store.progress([progress for _, progress in news])
         for live, progress in news:
-            if live.keep(progress):
+            if live.mark_stored(progress):
                 self._acknowledge(live.run.id, progress.seq)
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class Storing:
             while self._due:
                 await asyncio.sleep(self._times.again if refused else self._times.store)
                 try:
-                    await self.now()
+                    await self.flush()
                     refused = False
                 except StorageFailed as error:
                     if not refused:

@@ -117,7 +117,7 @@ class ClientSession:
             if (await self._receive())["type"] != "websocket.connect":
                 return
             await self._send({"type": "websocket.accept"})
-        with self._core.hub.hold(self._connection):
+        with self._core.hub.registered(self._connection):
             try:
                 self._open() if self._resumed is None else self._resume(self._resumed)
                 await self._read()
@@ -140,7 +140,7 @@ class ClientSession:
         self._begin(client.peer)
         self._core.hub.adopt(self._connection, client.peer, client.since_ms, client.seq)
         client.take(self._connection)
-        self._core.hub.catch_up(self._connection)
+        self._core.hub.offer_missed(self._connection)
 
     def _begin(self, peer: Peer) -> None:
         self._carrier.authenticated(max_payload(peer))
@@ -219,7 +219,7 @@ class ClientSession:
             self._connection.answered = True
             self._outbox.put(answer)
             return
-        self._core.hub.begin()
+        self._core.hub.begin_request()
         task = self._loop.create_task(answer())
         if answer.reads:
             self._reading = task
@@ -238,7 +238,7 @@ class ClientSession:
             self._outbox.put(task.result())
             if not self._outbox.has_room:
                 self._core.hub.bound_unread()
-        self._core.hub.end()
+        self._core.hub.end_request()
 
     def _ignore(self, why: str) -> None:
         """One line for each client, however much it sends."""

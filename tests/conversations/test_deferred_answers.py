@@ -45,7 +45,7 @@ def test_what_went_wrong(state: Any) -> None:
 
 def test_whoever_was_promised_an_answer_gets_it() -> None:
     hub, here = Hub(), Connection("here", "r", FakeCarrier())
-    with hub.hold(here):
+    with hub.registered(here):
         hub.greet(here, make_peer(4, ADMIN), 0)
         waiting = [("here", "1"), ("gone", "2"), ("here", "3")]
         DeferredReplies(hub).ended(replace(RUN, waiting=waiting), None)

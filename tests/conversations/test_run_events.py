@@ -59,12 +59,12 @@ def hear(monkeypatch: pytest.MonkeyPatch) -> Hear:
     async def happen(*happenings: Happening) -> list[dict[str, Any]]:
         hub, live = Hub(), ActiveRun(RUN)
         connection = Connection("c", "r", FakeCarrier())
-        with hub.hold(connection):
+        with hub.registered(connection):
             hub.greet(connection, Peer(4, "operator", ("operator.admin",), ClientInfo("cli", "1", "linux", "cli")), 0)
             telling = RunEvents(hub, quiet)
             for seq, what in enumerate(happenings, 1):
                 event = Event(RUN.id, seq, 1, what)
-                assert live.take(event)
+                assert live.apply(event)
                 telling.happened(live, event)
             frames, _ = drained(connection)
         return [frame["payload"] for frame in frames if frame["event"] == "chat"]
@@ -110,7 +110,7 @@ class Room:
         self.ears: list[Connection] = []
         for number, peer in enumerate(peers):
             ear = Connection(f"c{number}", "r", FakeCarrier())
-            self.stack.enter_context(self.hub.hold(ear))
+            self.stack.enter_context(self.hub.registered(ear))
             self.hub.greet(ear, peer, 0)
             self.ears.append(ear)
         self.heard()
@@ -125,7 +125,7 @@ class Room:
     def happen(self, *happenings: Happening) -> None:
         for what in happenings:
             event = Event(RUN.id, self.live.seq + 1, 7, what)
-            assert self.live.take(event)
+            assert self.live.apply(event)
             self.telling.happened(self.live, event)
 
     def heard(self, ear: int = 0) -> list[dict[str, Any]]:
@@ -286,7 +286,7 @@ def test_after_a_restart_the_first_piece_says_all() -> None:
 
 
 def test_after_a_restart_it_is_told_although_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.conversations.run_events.ANEW_S", 0.01)
+    monkeypatch.setattr("gateway.conversations.run_events.RESTARTED_S", 0.01)
 
     async def test() -> None:
         room = Room(NEW)

@@ -46,11 +46,11 @@ def test_it_is_opened_once_for_all_who_ask(tmp_path: Path) -> None:
 def test_runs_go_on_when_all_who_may_hear_of_them_are_here(tmp_path: Path) -> None:
     async def scenario() -> None:
         found = made(tmp_path)
-        found._hub.expect()
+        found._hub.begin_adoption()
         ready = asyncio.create_task(found.ready())
         await asyncio.sleep(0.05)
         assert not ready.done()
-        found._hub.all_came()
+        found._hub.end_adoption()
         await ready
         await found.close()
 
@@ -132,9 +132,9 @@ def test_what_waits_for_its_time_is_told_before_it_leaves_also_on_a_full_disk(tm
             await until(lambda: Scripted.by_session)
             (script,) = Scripted.by_session.values()
             script.happen(Text("Once "))
-            await until(lambda: (live := conversations.runs.live("r1")) and live.seq == 1)
+            await until(lambda: (live := conversations.runs.active("r1")) and live.seq == 1)
             script.happen(Text("upon"))
-            await until(lambda: (live := conversations.runs.live("r1")) and live.seq == 2)
+            await until(lambda: (live := conversations.runs.active("r1")) and live.seq == 2)
 
             async def full(*args: Any) -> None:
                 raise StorageFailed("the disk is full")
@@ -159,7 +159,7 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
             write = talk.store.database.write
 
             async def watched(work: Any) -> Any:
-                owed.setdefault(name_of(work), []).append(ear.owed)
+                owed.setdefault(name_of(work), []).append(ear.announced)
                 return await write(work)
 
             talk.store.database.write = watched  # type: ignore[method-assign]
@@ -173,7 +173,7 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
             await conversations.commands.do("c1", MAIN, RunRequest(user("/help")), Slash("help"))
             assert await conversations.inject(MAIN, assistant("By the way")) is not None
             assert (owed["end"], owed["answer"], owed["append"]) == ([1, 1], [1], [1])
-            assert (owed["accept"], owed["begin"], ear.owed) == ([0, 0], [0], 0)
+            assert (owed["accept"], owed["begin"], ear.announced) == ([0, 0], [0], 0)
 
     run(scenario())
 

@@ -30,7 +30,7 @@ def summary(frames: list[dict[str, Any]]) -> list[tuple[str, str]]:
 async def ended(talk: Caller, id: str) -> None:
     stored = await talk.store.run(id)
     assert stored is not None
-    talk.core.conversations.changes.ended(stored, None)
+    talk.core.conversations.session_events.ended(stored, None)
 
 
 def test_a_change_comes_with_the_row(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_who_hears_of_it(tmp_path: Path) -> None:
         async with talking(tmp_path) as talk:
             deaf = [talk.listen(make_peer(3, READ)), talk.listen(make_peer(4, "operator.pairing"))]
             await talk.get("sessions.patch", {"key": "work", "label": "Lbl"})
-            assert talk.core.conversations.changes.telling is None, "nobody listens"
+            assert talk.core.conversations.session_events.telling is None, "nobody listens"
             ear = talk.listen(EAR)
             await talk.get("sessions.patch", {"key": "work", "label": None})
             assert summary(await talk.told(ear)) == [("sessions.changed", "patch")]
@@ -68,9 +68,9 @@ def test_changes_that_come_close_together_are_told_as_one(tmp_path: Path) -> Non
         async with talking(tmp_path) as talk:
             ear = talk.listen(EAR)
             await talk.store.patch(KEY, "main", lambda _: {}, NOW)
-            talk.core.conversations.changes.tell(KEY, "patch", catalogChanged=True)
+            talk.core.conversations.session_events.tell(KEY, "patch", catalogChanged=True)
             for _ in range(50):
-                talk.core.conversations.changes.tell(KEY, "compact")
+                talk.core.conversations.session_events.tell(KEY, "compact")
             (frame,) = await talk.told(ear)
             assert (frame["payload"]["reason"], frame["payload"]["catalogChanged"]) == ("compact", True)
 
@@ -101,7 +101,7 @@ def test_what_is_done_is_told(tmp_path: Path) -> None:
 def test_messages_of_a_run_each_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
-            changes, ear = talk.core.conversations.changes, talk.listen(EAR)
+            changes, ear = talk.core.conversations.session_events, talk.listen(EAR)
             await converse(talk.store, "r0", KEY, "before", assistant("Yes."))
             await talk.store.accept("r1", KEY, "main", RunRequest(user("hello")), NOW)
             begun = await talk.store.begin("r1", NOW)
@@ -170,7 +170,7 @@ def test_a_failing_database_is_logged_and_ends_nothing(
             ear = talk.listen(EAR)
             with monkeypatch.context() as broken:
                 broken.setattr(talk.store, "session", fail)
-                talk.core.conversations.changes.tell(KEY, "patch")
+                talk.core.conversations.session_events.tell(KEY, "patch")
                 assert await talk.told(ear) == []
             await talk.get("sessions.patch", {"key": "work", "label": "x"})
             assert len(await talk.told(ear)) == 1
@@ -184,8 +184,8 @@ def test_what_is_still_to_be_told_is_told_when_the_process_leaves(tmp_path: Path
         async with talking(tmp_path) as talk:
             ear = talk.listen(EAR)
             await talk.store.patch(KEY, "main", lambda _: {}, NOW)
-            talk.core.conversations.changes.tell(KEY, "patch")
-            await talk.core.conversations.changes.close()
+            talk.core.conversations.session_events.tell(KEY, "patch")
+            await talk.core.conversations.session_events.close()
             assert summary(await talk.told(ear)) == [("sessions.changed", "patch")]
 
     run(scenario())
@@ -202,7 +202,7 @@ def test_an_error_of_ours_keeps_nobody_else_from_hearing(
             ear = talk.listen(EAR)
             with monkeypatch.context() as broken:
                 broken.setattr(talk.store, "session", fail)
-                talk.core.conversations.changes.tell(KEY, "patch")
+                talk.core.conversations.session_events.tell(KEY, "patch")
                 assert await talk.told(ear) == []
             await talk.get("sessions.patch", {"key": "work", "label": "x"})
             assert len(await talk.told(ear)) == 1

@@ -249,7 +249,7 @@ class Image:
         self.keeper.ledger.image = self  # type: ignore[attr-defined]
         self.core = KeepingCore(auth=world.auth, devices=world.devices, keeper=self.keeper)
         if self.keeper.inherited.has_clients:
-            self.core.hub.expect()
+            self.core.hub.begin_adoption()
         self.server = GatewayServer(websocket_endpoint(self.core, Registry(self._methods())), Limits)
         self.server.config.load()
         self.server.config.ws_ping_interval = None

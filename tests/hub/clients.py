@@ -20,7 +20,7 @@ def held(hub: Hub, *peers: Peer | None) -> Iterator[list[Connection]]:
         connections = []
         for number, who in enumerate(peers):
             connection = Connection(str(number), "r", FakeCarrier())
-            stack.enter_context(hub.hold(connection))
+            stack.enter_context(hub.registered(connection))
             if who is not None:
                 hub.greet(connection, who, 0)
             connections.append(connection)

@@ -74,7 +74,7 @@ def test_a_client_that_cannot_be_told_is_dropped_where_it_has_to_hear_and_the_ot
     hub = Hub()
     with held(hub, peer(), peer()) as (first, last):
         broken = BrokenConnection("b", "r", FakeCarrier())
-        with hub.hold(broken):
+        with hub.registered(broken):
             hub.greet(broken, peer(), 0)
             event = Broadcast("chat", lambda _: True, lambda _: {"a": 1})
             assert hub.broadcast_by_kind(event, drop_if_broken=True) == {first, last}

@@ -77,7 +77,7 @@ def test_a_request_that_is_given_up_is_told_and_one_that_is_done_is_not() -> Non
             connection.requests |= {"slow": slow, "done": done}
             while not done.done():
                 await asyncio.sleep(0)
-            connection.give_up(LATE)
+            connection.fail_requests(LATE)
             assert list(connection.requests) == ["done"], "its answer comes by itself"
             (frame,) = drained(connection)[0]
             assert (frame["id"], frame["error"]["code"], frame["error"]["retryable"]) == ("slow", "UNAVAILABLE", True)

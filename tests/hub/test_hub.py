@@ -38,15 +38,15 @@ def test_everyone_gets_a_broadcast_with_a_number_of_his_own() -> None:
 
 def test_a_broadcast_for_newer_protocols() -> None:
     hub = Hub()
-    assert not hub.heard(READ, 4)
+    assert not hub.reaches_anyone(READ, 4)
     reader = replace(peer(), scopes=(READ,))
     with held(hub, reader, replace(reader, protocol=3), peer(), None) as (new, old, blind, stranger):
-        assert hub.heard(READ, 4)
+        assert hub.reaches_anyone(READ, 4)
         hub.broadcast("a", {}, scope=READ, min_protocol=4)
         assert [frame["event"] for frame in drained(new)[0]] == ["a"]
         assert [drained(each)[0] for each in (old, blind, stranger)] == [[], [], []]
     with held(hub, replace(reader, protocol=3)):
-        assert not hub.heard(READ, 4) and hub.heard(READ, 3)
+        assert not hub.reaches_anyone(READ, 4) and hub.reaches_anyone(READ, 3)
 
 
 def test_come_and_go_are_told() -> None:
@@ -64,11 +64,11 @@ def test_come_and_go_are_told() -> None:
 def test_idle_is_told_when_the_last_request_is_answered() -> None:
     idle: list[int] = []
     hub = Hub(on_idle=lambda: idle.append(1))
-    hub.begin()
-    hub.begin()
-    hub.end()
+    hub.begin_request()
+    hub.begin_request()
+    hub.end_request()
     assert (hub.busy, idle) == (1, [])
-    hub.end()
+    hub.end_request()
     assert (hub.busy, idle) == (0, [1])
 
 
@@ -212,23 +212,23 @@ def test_one_that_another_process_has_greeted_comes_without_a_word() -> None:
 def test_who_comes_late_is_told_what_the_others_were_told_meanwhile() -> None:
     async def scene() -> None:
         hub = Hub()
-        hub.expect()
-        complete = asyncio.create_task(hub.complete())
+        hub.begin_adoption()
+        complete = asyncio.create_task(hub.wait_adopted())
         reader = replace(peer(), scopes=(READ,))
         with held(hub, None, None, None) as (early, late, deaf):
             hub.adopt(early, reader, 0, seq=7)
-            hub.catch_up(early)
+            hub.offer_missed(early)
             hub.broadcast("a", {}, scope=READ)
             hub.broadcast("b", {})
             for connection, who in ((late, reader), (deaf, peer())):
                 hub.adopt(connection, who, 0, seq=4)
-                hub.catch_up(connection)
+                hub.offer_missed(connection)
             await asyncio.sleep(0)
             assert not complete.done()
-            hub.all_came()
+            hub.end_adoption()
             hub.broadcast("c", {})
             await asyncio.wait_for(complete, 1)
-            await hub.complete()
+            await hub.wait_adopted()
             heard = [[(each["event"], each["seq"]) for each in drained(ear)[0]] for ear in (early, late, deaf)]
             assert heard == [[("a", 8), ("b", 9), ("c", 10)], [("a", 5), ("b", 6), ("c", 7)], [("b", 5), ("c", 6)]]
 
@@ -240,10 +240,10 @@ def test_whom_something_is_owed_is_not_at_rest_until_it_is_told() -> None:
     with held(hub, replace(peer(), scopes=(READ,)), peer(), None) as connections:
         reader, blind, stranger = connections
         carriers = [carrier_of(each) for each in connections]
-        with hub.owing(READ):
+        with hub.announcing(READ):
             assert [each.marked_busy for each in carriers] == [True, False, False]
-            assert (reader.seq_at_rest(), blind.seq_at_rest(), stranger.owed) == (None, 0, 0)
-            with hub.owing(READ):
+            assert (reader.seq_at_rest(), blind.seq_at_rest(), stranger.announced) == (None, 0, 0)
+            with hub.announcing(READ):
                 pass
             assert reader.seq_at_rest() is None, "one of two is still owed"
         assert reader.seq_at_rest() == 0 and not carriers[0].marked_busy

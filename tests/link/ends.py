@@ -1,4 +1,4 @@
-"""Both ends of the link, for tests of the other one: an agent that says what the test wants, and an heir that notes."""
+"""Both ends of the link, for tests of the other one: an agent that says what a test wants, a handler that notes."""
 
 import asyncio
 import contextlib
@@ -31,39 +31,39 @@ SPEC = Spec("agent:main:main", "main", {"role": "user", "content": "?"}, [Model(
 
 @dataclass
 class Notes:
-    """An heir."""
+    """A handler."""
 
     stored: dict[str, int] = field(default_factory=dict)
-    """What `awaited` says."""
+    """What `awaited_runs` says."""
     ending: list[str] = field(default_factory=list)
     idle: bool = False
     """Nothing goes on, although runs are awaited."""
     events: list[Event] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     refusals: list[StartRefused] = field(default_factory=list)
     given_up: list[Unreachable] = field(default_factory=list)
     gap: bool = False
     """Each event leaves others out."""
 
     @property
-    def waits(self) -> bool:
+    def has_active_runs(self) -> bool:
         return bool(self.stored) and not self.idle
 
-    def awaited(self) -> dict[str, int]:
+    def awaited_runs(self) -> dict[str, int]:
         return dict(self.stored)
 
-    def aborted(self) -> list[str]:
+    def aborted_runs(self) -> list[str]:
         return list(self.ending)
 
-    def happened(self, event: Event) -> None:
+    def received(self, event: Event) -> None:
         if self.gap:
             raise ValueError("others must come before")
         self.events.append(event)
 
-    def broken(self, run: str) -> None:
+    def unreadable(self, run: str) -> None:
         self.stored.pop(run)
-        self.unreadable.append(run)
+        self.broken.append(run)
 
     def lost(self, run: str) -> None:
         self.stored.pop(run)
@@ -163,11 +163,11 @@ class AgentEnd:
 @contextlib.asynccontextmanager
 async def linked(**notes: Any) -> AsyncIterator[tuple[AgentLink, AgentEnd, Notes]]:
     with tempfile.TemporaryDirectory(prefix="oc-") as folder:  # the address of a Unix socket is short (unix(7))
-        heir, agent = Notes(**notes), AgentEnd(Path(folder) / "agent.sock")
+        handler, agent = Notes(**notes), AgentEnd(Path(folder) / "agent.sock")
         await agent.listen()
-        link = AgentLink(heir, agent.dial, asyncio.get_running_loop().time, pauses=(0.0, 0.005))
+        link = AgentLink(handler, agent.dial, asyncio.get_running_loop().time, pauses=(0.0, 0.005))
         try:
-            yield link, agent, heir
+            yield link, agent, handler
         finally:
             await link.close()
             await agent.end()

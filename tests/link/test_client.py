@@ -34,7 +34,7 @@ async def asked(link: AgentLink, connection: Connection, name: str = "r") -> Non
 
 def test_who_wants_to_start_a_run_waits_for_an_agent() -> None:
     async def test() -> None:
-        async with linked() as (link, agent, heir):
+        async with linked() as (link, agent, handler):
             assert not link.start("r", SPEC)
             ready = asyncio.create_task(link.ready())
             connection = await agent.accept()
@@ -57,40 +57,40 @@ def test_who_wants_to_start_a_run_waits_for_an_agent() -> None:
 
 def test_what_comes_is_passed_on() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0, "b": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0, "b": 0}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
             connection.happen("a", Text("x"), Text("y"))
             connection.say(Lost("b"), StartRefused("c", Failure("limit", "full")))
-            await until(lambda: heir.refusals)
-            assert [(each.run, each.seq) for each in heir.events] == [("a", 1), ("a", 2)]
-            assert heir.gone == ["b"] and heir.refusals[0].run == "c"
+            await until(lambda: handler.refusals)
+            assert [(each.run, each.seq) for each in handler.events] == [("a", 1), ("a", 2)]
+            assert handler.gone == ["b"] and handler.refusals[0].run == "c"
 
     run(test)
 
 
 def test_after_a_loss_it_says_what_is_stored_and_what_is_to_end() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
             (await agent.greeted("a")).cut()
-            heir.stored, heir.ending = {"a": 7, "b": 2}, ["b"]
+            handler.stored, handler.ending = {"a": 7, "b": 2}, ["b"]
             connection = await agent.accept()
             assert (await connection.greet("a", "b", "nobody's")).runs == {"a": 7, "b": 2}
             assert {(await connection.hear(Abort)).run for _ in range(2)} == {"b", "nobody's"}
             connection.happen("a", Text("x"), first=8)
-            await until(lambda: heir.events)
+            await until(lambda: handler.events)
 
     run(test)
 
 
 def test_a_run_that_has_ended_while_the_agent_was_greeted_is_nobodys() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0, "b": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0, "b": 0}) as (link, agent, handler):
             link.wake()
             connection = await agent.accept()
             await connection.hear(Hello)
-            del heir.stored["a"]
+            del handler.stored["a"]
             connection.say(Welcome(VERSION, 1, "test", ["a", "b"]))
             assert await connection.hear(Abort) == Abort("a")
 
@@ -99,7 +99,7 @@ def test_a_run_that_has_ended_while_the_agent_was_greeted_is_nobodys() -> None:
 
 def test_what_was_meant_for_another_image_of_this_process_is_passed_over() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 1}) as (link, agent, heir):
+        async with linked(stored={"a": 1}) as (link, agent, handler):
             link.wake()
             connection = await agent.accept()
             assert await connection.reader.readline() == b"\n", "the line that it has not finished is ended"
@@ -108,8 +108,8 @@ def test_what_was_meant_for_another_image_of_this_process_is_passed_over() -> No
             connection.happen("a", Text("x"))
             connection.say(Welcome(VERSION, 1, "test", ["a"]))
             connection.happen("a", Text("y"), first=2)
-            await until(lambda: heir.events)
-            assert [each.seq for each in heir.events] == [2]
+            await until(lambda: handler.events)
+            assert [each.seq for each in handler.events] == [2]
 
     run(test)
 
@@ -124,34 +124,34 @@ def test_garbage_ends_the_connection(line: bytes, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(client, "MAX_LINE", 4096)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
             connection.writer.write(line)
             await connection.ended()
             (await agent.greeted("a")).happen("a", Text("x"))
-            await until(lambda: heir.events)
+            await until(lambda: handler.events)
 
     run(test)
 
 
 def test_a_gap_between_events_asks_for_them_again() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0}, gap=True) as (link, agent, heir):
+        async with linked(stored={"a": 0}, gap=True) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
             connection.happen("a", Text("x"), first=2)
             await connection.ended()
-            heir.gap = False
+            handler.gap = False
             (await agent.greeted("a")).happen("a", Text("x"))
-            await until(lambda: heir.events)
+            await until(lambda: handler.events)
 
     run(test)
 
 
 def test_a_run_that_is_larger_than_a_message_is_refused_here(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        async with linked() as (link, agent, heir):
+        async with linked() as (link, agent, handler):
             ready = asyncio.create_task(link.ready())
             await agent.greeted()
             await ready
@@ -169,12 +169,12 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             agent.close()
             agent.path.unlink(missing_ok=True)  # since Python 3.13 the server has done it
             with pytest.raises(Unreachable, match="no agent answers: .*No such file"):
                 await link.ready()
-            assert [str(each) for each in heir.given_up] == [str(heir.given_up[0])]
+            assert [str(each) for each in handler.given_up] == [str(handler.given_up[0])]
             assert agent.dials > 2
             await agent.listen()
             ready = asyncio.create_task(link.ready())
@@ -186,14 +186,14 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_agent_of_another_version_is_tried_again_until_one_of_both_is_replaced() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             ready = asyncio.create_task(link.ready())
             old = await agent.accept()
             await old.greet("a", version=VERSION + 1)
             await old.ended()
             await agent.greeted("a")
             await ready
-            assert not heir.given_up
+            assert not handler.given_up
 
     run(test)
 
@@ -202,12 +202,12 @@ def test_an_agent_that_stays_of_another_version_is_given_up_with_both_versions(m
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
-            while not heir.given_up:
+            while not handler.given_up:
                 await (await agent.accept()).greet("a", version=VERSION + 1)
                 await asyncio.sleep(0.01)
-            assert f"speaks version {VERSION + 1} of the link and this gateway" in str(heir.given_up[0])
+            assert f"speaks version {VERSION + 1} of the link and this gateway" in str(handler.given_up[0])
 
     run(test)
 
@@ -216,12 +216,12 @@ def test_an_agent_that_ends_as_soon_as_it_has_begun(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
-            while not heir.given_up:
+            while not handler.given_up:
                 (await agent.greeted("a")).writer.close()
                 await asyncio.sleep(0.01)
-            assert "it ends as soon as it has begun" in str(heir.given_up[0])
+            assert "it ends as soon as it has begun" in str(handler.given_up[0])
 
     run(test)
 
@@ -230,14 +230,14 @@ def test_an_agent_that_says_something_each_time_is_not_given_up(monkeypatch: pyt
     monkeypatch.setattr(client, "PATIENCE_S", 0.03)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
             for seq in range(1, 30):
                 connection = await agent.greeted("a")
                 connection.happen("a", Text("x"), first=seq)
-                await until(lambda seq=seq: len(heir.events) == seq)
+                await until(lambda seq=seq: len(handler.events) == seq)
                 connection.cut()
-            assert heir.given_up == []
+            assert handler.given_up == []
 
     run(test)
 
@@ -246,9 +246,9 @@ def test_one_that_goes_on_saying_nonsense_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}, gap=True) as (link, agent, heir):
+        async with linked(stored={"a": 0}, gap=True) as (link, agent, handler):
             link.wake()
-            while not heir.given_up:
+            while not handler.given_up:
                 (await agent.greeted("a")).happen("a", Text("x"), first=2)
                 await asyncio.sleep(0.005)
 
@@ -260,7 +260,7 @@ def test_one_that_does_not_say_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             with pytest.raises(Unreachable, match="no agent answers: TimeoutError"):
                 await link.ready()
 
@@ -271,7 +271,7 @@ def test_one_that_is_silent_is_greeted_again_and_then_cut(monkeypatch: pytest.Mo
     monkeypatch.setattr(client, "QUIET_S", 0.03)
 
     async def test() -> None:
-        async with linked(stored={"a": 4}) as (link, agent, heir):
+        async with linked(stored={"a": 4}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
             for _ in range(3):
@@ -287,10 +287,10 @@ def test_one_that_has_nothing_to_do_may_be_silent(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(client, "QUIET_S", 0.01)
 
     async def test() -> None:
-        async with linked(stored={"a": 4}) as (link, agent, heir):
+        async with linked(stored={"a": 4}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
-            heir.idle = True
+            handler.idle = True
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await connection.hear(Hello)
@@ -302,14 +302,14 @@ def test_one_that_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "TAKE_S", 0.05)
 
     async def test() -> None:
-        async with linked() as (link, agent, heir):
+        async with linked() as (link, agent, handler):
             ready = asyncio.create_task(link.ready())
             connection = await agent.greeted()
             await ready
             connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
             large: Any = {"role": "user", "content": "x" * 4 * 1024 * 1024}
             assert link.start("r", type(SPEC)("s", "a", large, SPEC.models))
-            await link.taken()
+            await link.drain()
             await until(lambda: link.agent is None)
 
     run(test)
@@ -320,7 +320,7 @@ def test_one_that_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_was_said_is_sent_before_it_leaves_and_nothing_is_passed_on_after() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
             await until(lambda: link.agent)
@@ -334,7 +334,7 @@ def test_what_was_said_is_sent_before_it_leaves_and_nothing_is_passed_on_after()
             assert (await connection.hear(Start)).run == "r"
             await closing
             await connection.ended()
-            assert heir.events == [] and not link.start("s", SPEC)
+            assert handler.events == [] and not link.start("s", SPEC)
             link.wake()
             assert agent.dials == 1
 
@@ -345,7 +345,7 @@ def test_an_agent_that_takes_nothing_holds_up_nobody_who_leaves(monkeypatch: pyt
     monkeypatch.setattr(client, "LEAVE_S", 0.05)
 
     async def test() -> None:
-        async with linked() as (link, agent, heir):
+        async with linked() as (link, agent, handler):
             ready = asyncio.create_task(link.ready())
             connection = await agent.greeted()
             await ready
@@ -364,10 +364,10 @@ def test_an_error_of_ours_is_tried_again_and_given_up(
     monkeypatch.setattr(client, "PATIENCE_S", 0.05)
 
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
-            heir.happened = broken  # type: ignore[method-assign]
+        async with linked(stored={"a": 0}) as (link, agent, handler):
+            handler.received = broken  # type: ignore[method-assign]
             link.wake()
-            while not heir.given_up:
+            while not handler.given_up:
                 (await agent.greeted("a")).happen("a", Text("x"))
                 await asyncio.sleep(0.005)
             assert agent.dials > 1
@@ -381,24 +381,24 @@ def test_an_error_of_ours_is_tried_again_and_given_up(
 
 def test_an_event_that_cannot_be_read_is_its_runs_alone() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0, "b": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0, "b": 0}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a", "b")
             connection.writer.write(b'{"type":"event","run":"a","seq":1,"ts":1,"what":{"kind":"of a later version"}}\n')
             connection.happen("b", Text("x"))
-            await until(lambda: heir.events)
-            assert heir.unreadable == ["a"] and [event.run for event in heir.events] == ["b"]
-            assert agent.dials == 1 and not heir.given_up
+            await until(lambda: handler.events)
+            assert handler.broken == ["a"] and [event.run for event in handler.events] == ["b"]
+            assert agent.dials == 1 and not handler.given_up
 
     run(test)
 
 
 def test_a_line_may_be_as_long_as_a_message() -> None:
     async def test() -> None:
-        async with linked(stored={"a": 0}) as (link, agent, heir):
+        async with linked(stored={"a": 0}) as (link, agent, handler):
             link.wake()
             connection = await agent.greeted("a")
             connection.happen("a", Text("x" * (MAX_LINE - 80)))
-            await until(lambda: heir.events)
+            await until(lambda: handler.events)
 
     run(test)

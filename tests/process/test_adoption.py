@@ -135,14 +135,14 @@ def test_a_process_that_dies_owing_an_event_leaves_its_client_to_be_closed() -> 
     async def scene(world: World) -> None:
         (client,) = world.clients
         for told in (0, 1):  # owing nothing any more, and having told what it owed
-            with world.image.core.hub.owing(READ):
+            with world.image.core.hub.announcing(READ):
                 if told:
                     world.tell()
             await world.calm()
             await world.crash()
             await world.calm()
             assert client.events() == [(1, 1)] * told and closed(world) == {}
-        with world.image.core.hub.owing(READ):
+        with world.image.core.hub.announcing(READ):
             await world.crash()
         await world.calm()
         assert client.close() == (1012, "service restart") and closed(world) == {"unanswered": 1}

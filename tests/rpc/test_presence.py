@@ -18,11 +18,11 @@ def test_many_that_come_and_go_at_once_are_one_event(monkeypatch: pytest.MonkeyP
         core = FakeCore()
         attach(core)
         first = Connection("first", "r", FakeCarrier())
-        with core.hub.hold(first):
+        with core.hub.registered(first):
             core.hub.greet(first, make_peer(4, READ), 1)
             for number in range(50):
                 other = Connection(str(number), "r", FakeCarrier())
-                with core.hub.hold(other):
+                with core.hub.registered(other):
                     core.hub.greet(other, make_peer(4), 2)
             presence.note(core, {"text": "hi", "host": "attic"})
             while not (frames := drained(first)[0]):
@@ -46,7 +46,7 @@ def test_the_pace_falls_with_the_number_of_those_who_hear_it(monkeypatch: pytest
         core = FakeCore()
         attach(core)
         only = Connection("only", "r", FakeCarrier())
-        with core.hub.hold(only):
+        with core.hub.registered(only):
             core.hub.greet(only, make_peer(4), 1)
             await asyncio.sleep(0.02)
             assert drained(only)[0] == []

@@ -36,27 +36,27 @@ def message(text: str, *calls: str, role: str = "assistant", **more: Any) -> Mes
 def live(*happenings: Happening) -> ActiveRun:
     made = ActiveRun(RUN, asked=True)
     for seq, what in enumerate(happenings, 1):
-        assert made.take(Event("r1", seq, 1, what))
+        assert made.apply(Event("r1", seq, 1, what))
     return made
 
 
 def test_what_events_say() -> None:
     found = live(Started("p", "m", 1), Thinking("h"), Thinking("m"), Text("a"), Text("b"))
     assert (found.provider, found.model, found.thinking, found.text, found.answer) == ("p", "m", "hm", "ab", "")
-    found.take(Event("r1", 6, 1, Discarded("broke off")))
+    found.apply(Event("r1", 6, 1, Discarded("broke off")))
     assert (found.text, found.thinking) == ("", "")
-    found.take(Event("r1", 7, 1, Text("c")))
-    found.take(Event("r1", 8, 1, Said(message("c"))))
+    found.apply(Event("r1", 7, 1, Text("c")))
+    found.apply(Event("r1", 8, 1, Said(message("c"))))
     assert (found.text, found.answer, found.said) == ("", "c", {8: message("c")})
-    found.take(Event("r1", 9, 1, Said(message("", "look"))))
+    found.apply(Event("r1", 9, 1, Said(message("", "look"))))
     assert found.answer == "c", "a message without words takes none back"
 
 
 def test_an_event_comes_once_and_none_is_left_out() -> None:
     found = live(Text("a"), Text("b"))
-    assert not found.take(Event("r1", 2, 1, Text("b"))) and not found.take(Event("r1", 1, 1, Text("a")))
+    assert not found.apply(Event("r1", 2, 1, Text("b"))) and not found.apply(Event("r1", 1, 1, Text("a")))
     with pytest.raises(ValueError, match="event 4 of run r1 came after 2"):
-        found.take(Event("r1", 4, 1, Text("d")))
+        found.apply(Event("r1", 4, 1, Text("d")))
     assert (found.text, found.seq) == ("ab", 2)
 
 
@@ -84,22 +84,22 @@ def test_progress_is_kept_up_to_what_was_stored() -> None:
     found = live(Text("a"), Said(message("a")), Text("b"))
     stored = found.progress()
     assert (stored.seq, stored.text, list(stored.said), stored.attempt) == (3, "b", [2], 1)
-    found.take(Event("r1", 4, 1, Said(message("b"))))
-    assert found.keep(stored)
+    found.apply(Event("r1", 4, 1, Said(message("b"))))
+    assert found.mark_stored(stored)
     assert (found.stored, list(found.said)) == (3, [4])
     later = found.progress()
-    assert found.keep(later) and found.keep(stored), "an older one that is told late takes nothing back"
+    assert found.mark_stored(later) and found.mark_stored(stored), "an older one that is told late takes nothing back"
     assert (found.stored, found.said) == (4, {})
 
 
 def test_what_begins_anew_has_said_nothing() -> None:
     found = live(Started("p", "m", 1), Text("a"), Said(message("a")), Text("b"))
     before = found.progress()
-    found.again(replace(RUN, attempts=2))
+    found.restart(replace(RUN, attempts=2))
     assert (found.seq, found.stored, found.text, found.answer, found.said) == (0, 0, "", "", {})
     assert not found.complete and found.provider is None
-    assert not found.keep(before) and found.stored == 0
-    assert found.take(Event("r1", 1, 1, Text("z"))) and found.progress().attempt == 2
+    assert not found.mark_stored(before) and found.stored == 0
+    assert found.apply(Event("r1", 1, 1, Text("z"))) and found.progress().attempt == 2
 
 
 def test_what_another_process_has_left() -> None:
@@ -138,7 +138,7 @@ def test_thoughts() -> None:
 
 def test_what_is_said_of_a_server_is_no_act() -> None:
     live = ActiveRun(RUN)
-    live.take(Event(RUN.id, 1, 0, ToolStarted("mcp-db", "db", {}, acts=False)))
+    live.apply(Event(RUN.id, 1, 0, ToolStarted("mcp-db", "db", {}, acts=False)))
     assert not live.acted
-    live.take(Event(RUN.id, 2, 0, ToolStarted("c", "db__query", {})))
+    live.apply(Event(RUN.id, 2, 0, ToolStarted("c", "db__query", {})))
     assert live.acted

@@ -106,7 +106,7 @@ class Listeners:
     def __init__(self, made: RunsWorld) -> None:
         self.hub, self.stack = Hub(), ExitStack()
         self.ears: dict[int, Connection] = {}
-        self.following = RunTexts(made.runs.live)
+        self.following = RunTexts(made.runs.active)
         made.listeners += [RunEvents(self.hub), DeferredReplies(self.hub), self.following]
         self.renew()
 
@@ -116,7 +116,7 @@ class Listeners:
         for protocol in (3, 4):
             if f"c{protocol}" not in there:
                 self.ears[protocol] = ear = Connection(f"c{protocol}", "r", FakeCarrier())
-                self.stack.enter_context(self.hub.hold(ear))
+                self.stack.enter_context(self.hub.registered(ear))
                 client = ClientInfo("cli", "1", "linux", "cli")
                 self.hub.greet(ear, Peer(protocol, "operator", ("operator.admin",), client), 0)
         return there
@@ -278,7 +278,7 @@ def test_an_end_that_the_disk_does_not_take_is_told_and_stored_later(tmp_path: P
         assert made.agents.runs == ["a"], "the agent keeps what is not stored"
         made.agents.cut()
         made.gateway.disk.full = False
-        await until(lambda: made.runs._owner.told("a") is None and not made.runs._unbegun)
+        await until(lambda: made.runs._owner.unstored_end("a") is None and not made.runs._unbegun)
         for id in ("a", "next"):
             stored = await made.store.run(id)
             assert stored is not None and stored.failure == over.failure

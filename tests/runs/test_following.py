@@ -43,13 +43,13 @@ class Process:
 
     def _take(self, event: Event) -> None:
         assert self.live is not None
-        assert self.live.take(event)
+        assert self.live.apply(event)
         self.following.happened(self.live, event)
 
     def again(self) -> None:
         assert self.live is not None
         self.log = []
-        self.live.again(RUN)
+        self.live.restart(RUN)
         self.live.answer = ""
         self.following.restarted(self.live)
 
@@ -66,10 +66,10 @@ class Process:
         """The next one, with what was stored of the first events; the agent sends the rest again."""
         before = ActiveRun(RUN)
         for event in self.log[:stored]:
-            before.take(event)
+            before.apply(event)
         kept = replace(RUN, seq=stored, text=before.text, answer=before.answer, acted=before.acted)
         after = Process(None, self.log)
-        heirs = [after.following.read("r", reader.place()) for reader in readers]
+        heirs = [after.following.read("r", reader.cursor()) for reader in readers]
         after.live = ActiveRun.resumed(kept)
         after.following.restarted(after.live)
         for event in self.log[stored:]:
@@ -146,10 +146,10 @@ def test_a_run_that_is_over_is_read_from_what_is_stored_and_an_unknown_one_ends_
     async def scene() -> None:
         it = Process(None)
         reader, lost = it.following.read("r"), it.following.read("unknown")
-        it.following.settle("r", replace(RUN, state="running"))
+        it.following.end_if_over("r", replace(RUN, state="running"))
         assert await take(reader) == ""
-        it.following.settle("r", replace(RUN, state="done", answer="all of it"))
-        it.following.settle("unknown", None)
+        it.following.end_if_over("r", replace(RUN, state="done", answer="all of it"))
+        it.following.end_if_over("unknown", None)
         assert [await reader.read(99), await reader.read(99)] == ["all of it", ""]
         assert await lost.read(9) == "" and await lost.ended() is None
 
@@ -205,7 +205,7 @@ def test_a_reader_goes_on_in_another_process_with_what_he_has_not_read() -> None
         reader = it.following.read("r")
         it.happens(Text("I look."), said("I look.", tool=True), Text("It is "))
         assert await take(reader, 2) == "I "
-        assert reader.place() == Cursor(3, f"look.{GAP}It is ")
+        assert reader.cursor() == Cursor(3, f"look.{GAP}It is ")
         for stored in (0, 2, 3):
             after, (heir,) = it.succeed([reader], stored)
             after.happens(Text("x."))
@@ -220,11 +220,11 @@ def test_one_that_is_not_there_yet_waits_and_can_be_put_away_again() -> None:
         following = Process(None).following
         place = Cursor(5, "rest", "ahead")
         reader = following.read("r", place)
-        assert reader.place() == place
+        assert reader.cursor() == place
         assert [await take(reader, 3), await take(reader)] == ["res", "t"]
-        assert reader.place() == Cursor(5, "", "ahead")
+        assert reader.cursor() == Cursor(5, "", "ahead")
         following.restarted(ActiveRun(replace(RUN, seq=4), seq=4, written=GrowingText("begin")))
-        assert await take(reader) == "" and reader.place().since == 5
+        assert await take(reader) == "" and reader.cursor().since == 5
 
     play(scene)
 
@@ -234,7 +234,7 @@ def test_the_run_has_ended_while_nobody_was_there() -> None:
         following = Process(None).following
         reader = following.read("r", Cursor(6, "rest"))
         broken = [following.read("r", place) for place in (Cursor(6, "", "ahead"), Cursor(5, "rest"))]
-        following.settle("r", replace(RUN, state="done", answer="begin and rest", seq=6))
+        following.end_if_over("r", replace(RUN, state="done", answer="begin and rest", seq=6))
         assert [await take(reader), await reader.read(9)] == ["rest", ""]
         for each in broken:
             with pytest.raises(Broken):
@@ -259,7 +259,7 @@ def test_a_script_is_forgotten_with_its_run() -> None:
     it = Process()
     it.following.read("r").close()
     it.ends()
-    assert not it.following._scripts
+    assert not it.following._texts
 
 
 # -- any course --------------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_whatever_happens_each_reader_has_each_word_once_or_is_told(steps: list[
         def check(before: list[bool]) -> None:
             for number, reader in enumerate(readers):
                 if reader.broken and not before[number] and number not in unknown:
-                    assert not whole().startswith(read[number] + reader.place().rest)
+                    assert not whole().startswith(read[number] + reader.cursor().rest)
 
         for kind, value in [*steps, ("text", "end"), ("said", None)]:
             broken = [reader.broken for reader in readers]

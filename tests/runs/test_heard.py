@@ -61,7 +61,7 @@ class Life:
         self.memory = memoryview(bytearray(SLOT_BYTES * 4))
         self.hub = Hub()
         self.readers = [HeardEar(3), HeardEar(4)]
-        self.holds = [self.hub.hold(reader.ear) for reader in self.readers]
+        self.holds = [self.hub.registered(reader.ear) for reader in self.readers]
         for hold, reader in zip(self.holds, self.readers, strict=True):
             hold.__enter__()
             caps = (TOOL_EVENTS,)
@@ -91,11 +91,11 @@ class Life:
                 self._next(self.stored.seq)
             case "store":
                 for event in self.events[self.stored.seq :]:
-                    self.stored.take(event)
+                    self.stored.apply(event)
             case "agent":
                 self.run = replace(self.run, attempts=self.run.attempts + 1)
                 self.events.clear()
-                self.live.again(self.run)
+                self.live.restart(self.run)
                 self.stored = ActiveRun(self.run)
                 self.telling.restarted(self.live)
             case _:
@@ -115,7 +115,7 @@ class Life:
                 told.timer.cancel()
         known = ActiveRun(self.run)
         for event in self.events[:seq]:
-            known.take(event)
+            known.apply(event)
         row = replace(self.run, seq=known.seq, text=known.text, answer=known.answer)
         self.live = ActiveRun.resumed(row)
         self.telling = self._telling()
@@ -124,7 +124,7 @@ class Life:
             self._take(event)
 
     def _take(self, event: Event) -> None:
-        assert self.live.take(event)
+        assert self.live.apply(event)
         self.telling.happened(self.live, event)
 
     async def end(self) -> None:

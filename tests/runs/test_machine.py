@@ -215,11 +215,11 @@ class RunsMachine(RuleBasedStateMachine):
 
     @invariant()
     def one_goes_on_at_a_time(self) -> None:
-        lives = [live.run.session for live in self.world.runs._owner.lives.values()]
+        lives = [live.run.session for live in self.world.runs._owner.active.values()]
         assert len(lives) == len(set(lives))
         for session in SESSIONS:
             running = self.world.runs.running(session)
-            assert running is None or self.world.runs.live(running) is not None
+            assert running is None or self.world.runs.active(running) is not None
 
     def teardown(self) -> None:
         try:

@@ -25,7 +25,7 @@ async def said(world: RunsWorld, *what: Any) -> None:
     await world.submit("r1")
     script = await world.script("r1")
     script.happen(*what)
-    await until(lambda: (live := world.runs.live("r1")) and live.seq == len(what))
+    await until(lambda: (live := world.runs.active("r1")) and live.seq == len(what))
 
 
 # -- an agent that dies ------------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ def test_another_agent_is_asked_from_the_beginning(tmp_path: Path, stored: bool)
     async def test(world: RunsWorld) -> None:
         await said(world, Started("p", "m", 1), Thinking("hm"), Text("Once "), Said(assistant("Once ")), Text("upon"))
         if stored:
-            await world.runs.settle()
+            await world.runs.flush()
         await world.agents.crash()
         script = await world.script("r1")
         assert world.heard.texts["r1"] == ""
@@ -62,7 +62,7 @@ def test_a_summary_is_neither_lost_nor_there_twice(tmp_path: Path, dies: str, st
     async def test(world: RunsWorld) -> None:
         await said(world, summary("They met."), Text("Once"))
         if stored:
-            await world.runs.settle()
+            await world.runs.flush()
         if dies != "agent":
             await world.gateway.crash()
         if dies != "gateway":
@@ -70,7 +70,7 @@ def test_a_summary_is_neither_lost_nor_there_twice(tmp_path: Path, dies: str, st
         if dies != "agent":
             await world.next_gateway()
         if dies == "gateway":
-            await until(lambda: (live := world.runs.live("r1")) and live.text == "Once")
+            await until(lambda: (live := world.runs.active("r1")) and live.text == "Once")
             script = kept_script["r1"]
         else:
             script = await world.script("r1")
@@ -102,7 +102,7 @@ def test_a_run_that_only_sums_up_is_over_with_the_summary(tmp_path: Path) -> Non
         await world.store.patch(MAIN, "main", lambda _: {}, 1)
         await world.runs.submit("r1", MAIN, "main", RunRequest({}, lane=BESIDE, compact=""))
         (await world.script("r1")).happen(summary("They met."))
-        await until(lambda: (live := world.runs.live("r1")) and live.seq == 1)
+        await until(lambda: (live := world.runs.active("r1")) and live.seq == 1)
         await world.agents.crash()
         assert (await world.over("r1")).state == "done", "no other agent is asked to do it again"
         assert [row.message["role"] for row in await world.store.rows(MAIN, 10)] == ["compaction"]
@@ -156,7 +156,7 @@ def test_an_answer_that_only_lacks_its_end_is_done(tmp_path: Path, gateway_too: 
         )
         await said(world, *first, Text("All."), Said(assistant("All.")))
         if gateway_too:
-            await world.runs.settle()
+            await world.runs.flush()
             await world.gateway.crash()
         await world.agents.crash()
         if gateway_too:
@@ -192,7 +192,7 @@ def test_one_that_was_to_end_has_ended(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_run_that_its_agent_never_saw_is_asked_for_again(tmp_path: Path) -> None:
     async def test(world: RunsWorld) -> None:
         await world.submit("r1")
-        await until(lambda: (live := world.runs.live("r1")) and live.asked)
+        await until(lambda: (live := world.runs.active("r1")) and live.asked)
         await world.agents.crash()
         script = await world.script("r1")
         while script is None or "r1" not in world.agents.runs:
@@ -397,7 +397,7 @@ def test_a_run_that_ends_while_its_end_without_it_is_stored_is_let_go(
         await until(lambda: world.heard.texts.get("r1"))
         world.gateway.disk.full = True
         await world.runs.abort(MAIN)
-        await until(lambda: (live := world.runs.live("r1")) and live.ending)
+        await until(lambda: (live := world.runs.active("r1")) and live.ending)
         script.happen(Text(" more"), Said(assistant("Once more")))
         script.end()
         await asyncio.sleep(0.02)

@@ -299,15 +299,15 @@ def test_what_was_told_is_stored_when_asked_for(tmp_path: Path) -> None:
         await until(lambda: world.heard.texts.get("r1") == "")
         assert await world.transcript() == ["user: hello"]
         world.gateway.disk.full = True
-        await world.runs.settle()
+        await world.runs.flush()
         world.gateway.disk.full = False
-        await asyncio.gather(world.runs.settle(), world.runs.settle())
+        await asyncio.gather(world.runs.flush(), world.runs.flush())
         script.happen(Text("two"), Said(assistant("two")))
-        await until(lambda: (live := world.runs.live("r1")) and len(live.said) == 1)
-        reading = asyncio.create_task(world.runs.settle())
+        await until(lambda: (live := world.runs.active("r1")) and len(live.said) == 1)
+        reading = asyncio.create_task(world.runs.flush())
         await asyncio.sleep(0)
         reading.cancel()
-        await world.runs.settle()
+        await world.runs.flush()
         assert await world.transcript() == ["user: hello", "assistant: one", "assistant: two"]
 
     in_a_world(tmp_path, test)
@@ -367,7 +367,7 @@ def test_who_leaves_lets_nobody_wait(tmp_path: Path) -> None:
         waiting = asyncio.create_task(world.runs.wait("r1", 10))
         await until(lambda: world.runs._waiters)
         await asyncio.sleep(0.01)
-        world.runs.release()
+        world.runs.release_waiters()
         run = await waiting
         assert run is not None and run.unfinished
         run = await world.runs.wait("r1", 10)
@@ -405,7 +405,7 @@ def test_a_run_goes_on_with_the_next_gateway_where_it_was(tmp_path: Path) -> Non
         await world.gateway.leave()
         script.happen(Text("a time"))
         await world.next_gateway()
-        live = world.runs.live("r1")
+        live = world.runs.active("r1")
         assert live is not None and (live.text, live.stored) == ("upon ", 3)
         await until(lambda: world.heard.texts["r1"] == "upon a time")
         script.happen(Said(assistant("upon a time")))
@@ -466,7 +466,7 @@ def test_a_gateway_leaves_while_another_agent_is_to_be_asked(tmp_path: Path) -> 
         await until(lambda: world.heard.texts.get("r1"))
         world.gateway.disk.slow["again"] = asyncio.Event()
         await world.agents.crash()
-        await until(lambda: (live := world.runs.live("r1")) and not live.asked)
+        await until(lambda: (live := world.runs.active("r1")) and not live.asked)
         leaving = asyncio.create_task(world.gateway.leave())
         await asyncio.sleep(0.01)
         world.gateway.disk.slow["again"].set()
@@ -485,7 +485,7 @@ def test_an_end_that_could_not_be_stored_comes_again(tmp_path: Path) -> None:
         world.gateway.disk.full = True
         script.happen(Text("Yes"), Said(assistant("Yes")))
         script.end()
-        await until(lambda: (live := world.runs.live("r1")) and live.ending)
+        await until(lambda: (live := world.runs.active("r1")) and live.ending)
         await world.gateway.leave()
         assert world.heard.ends == {}
         await world.next_gateway()

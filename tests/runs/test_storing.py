@@ -40,7 +40,7 @@ class Desk:
         return ActiveRun(Run(id, "s", "main", "running", RunRequest({}), 1, attempts=1), asked=True)
 
     def say(self, live: ActiveRun, text: str) -> None:
-        live.take(Event(live.run.id, live.seq + 1, 1, Text(text)))
+        live.apply(Event(live.run.id, live.seq + 1, 1, Text(text)))
         self.storing.soon(live)
 
 
@@ -87,7 +87,7 @@ def test_what_is_over_is_not_stored_as_progress() -> None:
             desk.say(live, "a")
         over.over = ending.ending = True
         lost.asked = False
-        await desk.storing.now()
+        await desk.storing.flush()
         assert desk.store.commits == [] and desk.acked == {}
         desk.storing.stop()
 
@@ -101,12 +101,12 @@ def test_who_is_cancelled_leaves_it_to_others() -> None:
         live = desk.live("r")
         desk.say(live, "a")
         desk.store.hung = asyncio.Event()
-        reading = asyncio.create_task(desk.storing.now())
+        reading = asyncio.create_task(desk.storing.flush())
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         desk.store.hung.set()
-        await desk.storing.now()
+        await desk.storing.flush()
         assert desk.acked == {"r": 1}
 
     asyncio.run(test())
@@ -119,9 +119,9 @@ def test_what_was_said_in_an_attempt_that_is_over_is_not_acknowledged() -> None:
         live = desk.live("r")
         desk.say(live, "a")
         desk.store.hung = asyncio.Event()
-        writing = asyncio.create_task(desk.storing.now())
+        writing = asyncio.create_task(desk.storing.flush())
         await asyncio.sleep(0)
-        live.again(Run("r", "s", "main", "running", RunRequest({}), 1, attempts=2))
+        live.restart(Run("r", "s", "main", "running", RunRequest({}), 1, attempts=2))
         desk.store.hung.set()
         await writing
         assert desk.acked == {} and live.stored == 0

@@ -122,7 +122,7 @@ class Scene:
     async def restart(self, while_gone: Callable[[], None] = lambda: None) -> None:
         """On purpose, as `Process` does it: the next process gets all connections."""
         core, before = self.core, self.server
-        core.conversations.runs.release()
+        core.conversations.runs.release_waiters()
         await before.leave(Budgets(0, 0, 0, 0.3, 0.05), lambda: None, nothing, carry=True)
         await core.conversations.close(5.0)
         fds, answers = before.carried()

@@ -83,7 +83,7 @@ def test_the_process_itself() -> None:
 def test_each_scrape_reads_anew() -> None:
     core = FakeCore()
     before = scrape(core)
-    core.hub.begin()
+    core.hub.begin_request()
     core.shown = {"phase": "leaving", "ready": False}
     after = scrape(core)
     assert (before["ready"], before["requests"]) == (1, 0)

@@ -699,7 +699,7 @@ def test_a_request_that_is_given_up_is_answered_once(stubborn: bool) -> None:
                 release.set()
                 while not task.done():
                     await asyncio.sleep(0)
-            connection.give_up(WireError("UNAVAILABLE", "ask again", retryable=True))
+            connection.fail_requests(WireError("UNAVAILABLE", "ask again", retryable=True))
             await ws.send(request("b", "last-heartbeat"))
             assert (await answer(ws, "a"))["ok"] is not stubborn
             await answer(ws, "b")

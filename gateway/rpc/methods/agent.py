@@ -134,7 +134,7 @@ async def agent_wait(call: Call, params: WaitParams) -> Waited:
     conversations = call.core.conversations
     await stored(conversations.ready())
     limit_s = min(params.timeout_ms, MAX_TIMEOUT_MS) / 1000
-    with call.core.hub.unhurried():
+    with call.core.hub.not_counted():
         run = await stored(conversations.runs.wait(params.run_id, limit_s))
     if run is None or run.unfinished:
         return Waited(params.run_id, "timeout")

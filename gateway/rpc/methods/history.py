@@ -92,9 +92,9 @@ async def _history(call: Call, text: str, page: HistoryPage) -> ChatHistory:
     key = session_key(call, text)
     conversations = call.core.conversations
     await stored(conversations.ready())
-    live = conversations.runs.live(conversations.runs.running(key) or "")
+    live = conversations.runs.active(conversations.runs.running(key) or "")
     if live is not None:
-        await conversations.runs.settle()
+        await conversations.runs.flush()
         # Before the rows are read: a message that is completed meanwhile is told twice, and not left out.
         under_way = {
             "runId": live.run.id,

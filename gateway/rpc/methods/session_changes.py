@@ -230,7 +230,7 @@ async def _sum_up(call: Call, key: str) -> Compacted:
     ):
         if busy:
             raise RpcError(f"Session {key} has {what}; retry after it finishes.")
-    with call.core.hub.unhurried():
+    with call.core.hub.not_counted():
         run = await stored(conversations.sessions.sum_up(key, SUM_UP_S))
     if run is None or run.unfinished:
         raise RpcError(WireError("UNAVAILABLE", f"the summary of {key} is not ready yet", retryable=True))

@@ -214,7 +214,7 @@ class _Answer:
 
     async def _work(self) -> None:
         try:
-            await self._core.conversations.catch_up(self._going.run)
+            await self._core.conversations.end_if_over(self._going.run)
         except StorageFailed as failed:
             self._answering.withdraw()
             if self._answering.begun:
@@ -249,7 +249,7 @@ class _Answer:
         self._answering.offer(self._state, broken(RESTARTING))
 
     def _state(self) -> bytes:
-        return msgspec.msgpack.encode(msgspec.structs.replace(self._going, place=self._reader.place()))
+        return msgspec.msgpack.encode(msgspec.structs.replace(self._going, place=self._reader.cursor()))
 
     async def _whole(self) -> None:
         self._offer()

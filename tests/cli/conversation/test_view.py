@@ -326,14 +326,14 @@ class OneRun:
     def _deliver(self) -> None:
         for seq in range(self.live.seq + 1, self.happened + 1):
             event = Event("r", seq, 1, self.script[seq - 1])
-            if self.live.take(event):
+            if self.live.apply(event):
                 self.telling.happened(self.live, event)
 
     def store(self) -> None:
         for message in self.live.said.values():
             self.rows.append(read_row({**message, "__openclaw": {"id": str(len(self.rows)), "runId": "r"}}))
         progress = self.live.progress()
-        self.live.keep(progress)
+        self.live.mark_stored(progress)
         answer = self.live.answer
         values = {"seq": progress.seq, "text": progress.text, "answer": answer, "acted": self.live.acted}
         self.run = Run("r", KEY, "main", "running", RunRequest(QUESTION), 1, **values)

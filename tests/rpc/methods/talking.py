@@ -58,13 +58,13 @@ class Caller:
     def listen(self, peer: Peer) -> Connection:
         """A client for as long as the test lasts."""
         connection = Connection("ear", "127.0.0.1:2", FakeCarrier())
-        self.stack.enter_context(self.core.hub.hold(connection))
+        self.stack.enter_context(self.core.hub.registered(connection))
         self.core.hub.greet(connection, peer, 0)
         return connection
 
     async def told(self, connection: Connection) -> list[dict[str, Any]]:
         """Events that the client has got, once there are no more to come."""
-        while (telling := self.core.conversations.changes.telling) is not None and not telling.done():
+        while (telling := self.core.conversations.session_events.telling) is not None and not telling.done():
             await telling
         return drained(connection)[0]
 

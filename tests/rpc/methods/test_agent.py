@@ -121,14 +121,14 @@ def test_what_went_wrong_is_told_both_ways(tmp_path: Path) -> None:
 def test_who_waits_holds_up_no_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
-            talk.core.hub.begin()
+            talk.core.hub.begin_request()
             await talk.get("agent", {"message": "hi", "idempotencyKey": "k1"})
             waiting = asyncio.create_task(talk.get("agent.wait", {"runId": "k1"}))
             await until(lambda: talk.core.conversations.runs._waiters)
             assert talk.core.hub.busy == 0
-            talk.core.conversations.release()
+            talk.core.conversations.release_waiters()
             assert await waiting == {"runId": "k1", "status": "timeout"} and talk.core.hub.busy == 1
-            talk.core.hub.end()
+            talk.core.hub.end_request()
             await talk.core.conversations.abort(MAIN)
 
     run(scenario())

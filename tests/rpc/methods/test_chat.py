@@ -138,7 +138,7 @@ def test_an_answer_is_stopped(tmp_path: Path, stop: str) -> None:
             await talk.get("chat.send", send("k2"))
             (await script()).happen(Text("Once"))
             runs = talk.core.conversations.runs
-            await until(lambda: (live := runs.live("k1")) and live.text)
+            await until(lambda: (live := runs.active("k1")) and live.text)
             if stop == "chat.abort":
                 answer = await talk.get("chat.abort", {"sessionKey": "main"})
             else:
@@ -163,7 +163,7 @@ def test_a_page_that_is_opened_in_mid_answer(tmp_path: Path) -> None:
             await talk.get("chat.send", send("k1"))
             says = await script()
             says.happen(Text("Let me look. "), Said(assistant("Let me look. ")), Text("Here it"))
-            await until(lambda: (live := talk.core.conversations.runs.live("k1")) and live.text == "Here it")
+            await until(lambda: (live := talk.core.conversations.runs.active("k1")) and live.text == "Here it")
             page = await talk.get("chat.history", {"sessionKey": "main"})
             assert [each["content"][0]["text"] for each in page["messages"]] == ["hello", "Let me look. "]
             under_way = page["inFlightRun"]
@@ -284,7 +284,7 @@ def test_a_file_stays_with_a_message_that_is_taken_though_its_sender_does_not_he
             sending.cancel()
             await asyncio.wait([sending])
             slowly.set()
-            await until(lambda: talk.core.conversations.runs.live("k1"))
+            await until(lambda: talk.core.conversations.runs.active("k1"))
             monkeypatch.setattr(store, "accept", accept_and_fail)
             assert await talk.refusal("chat.send", send("k2", attachments=[PDF])) == "it says no"
             kept = {str(path) for path in (tmp_path / "media" / "inbound").iterdir()}

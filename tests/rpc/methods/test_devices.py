@@ -73,7 +73,7 @@ def test_the_list_says_which_devices_are_here(core: FakeCore) -> None:
     ask(core, "d1", ADMIN, local=True)
     peer = msgspec.structs.replace(CHIEF, device_id="d1")
     connection = Connection("c1", "127.0.0.1:1", FakeCarrier(), peer=peer)
-    with core.hub.hold(connection):
+    with core.hub.registered(connection):
         core.hub.greet(connection, peer, NOW)
         assert call(core, CLERK, "device.pair.list")["payload"]["paired"][0]["connected"] is True
         assert "connected" not in call(core, make_peer(3, PAIRING), "device.pair.list")["payload"]["paired"][0]

@@ -29,7 +29,7 @@ def test_a_restart_is_asked_for_with_its_reason() -> None:
 def test_preflight(busy: int, safe: bool, summary: str) -> None:
     core = FakeCore()
     for _ in range(busy):
-        core.hub.begin()
+        core.hub.begin_request()
     payload = call(core, make_peer(4, READ), "gateway.restart.preflight")["payload"]
     assert (payload["safe"], payload["summary"], len(payload["blockers"])) == (safe, summary, int(not safe))
     assert payload["counts"] == {

@@ -88,11 +88,11 @@ def test_summing_up_forgets_nothing_and_no_chat_hears_of_it(tmp_path: Path) -> N
         async with agents() as there, talking(tmp_path, dial=there.dial) as talk:
             await converse(talk.store, "r1", KEY, "hello", assistant("Hi."))
             client = talk.listen(NEW)
-            talk.core.hub.begin()
+            talk.core.hub.begin_request()
             asked = asyncio.create_task(talk.get("sessions.compact", {"key": "work"}))
             await until(lambda: Scripted.by_session)
             assert talk.core.hub.busy == 0, "who waits for it holds up no restart"
-            talk.core.hub.begin()
+            talk.core.hub.begin_request()
             (script,) = Scripted.by_session.values()
             assert (await talk.refusal("sessions.compact", {"key": "work"})).startswith(f"Session {KEY} has an active")
             sizes = {"tokensBefore": 900, "tokensAfter": 90}

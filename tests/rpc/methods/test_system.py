@@ -18,7 +18,7 @@ from tests.rpc.calls import call, make_peer
 def test_the_gateway_comes_first_and_commands_are_not_listed() -> None:
     core = FakeCore()
     app, command = Connection("a", "r", FakeCarrier()), Connection("b", "r", FakeCarrier())
-    with core.hub.hold(app), core.hub.hold(command):
+    with core.hub.registered(app), core.hub.registered(command):
         core.hub.greet(app, make_peer(4, READ), 5)
         core.hub.greet(command, make_peer(4, READ, mode="cli"), 6)
         payload = call(core, make_peer(4, READ), "system-presence")["payload"]
@@ -44,7 +44,7 @@ def test_presence_is_bounded_to_the_newest() -> None:
     connections = [Connection(str(number), "r", FakeCarrier()) for number in range(MAX_ENTRIES)]
     with ExitStack() as held:
         for number, connection in enumerate(connections):
-            held.enter_context(core.hub.hold(connection))
+            held.enter_context(core.hub.registered(connection))
             core.hub.greet(connection, make_peer(4), number)
         entries = json.loads(bytes(presence.presence(core)))
     assert len(entries) == MAX_ENTRIES

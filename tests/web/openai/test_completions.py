@@ -561,7 +561,7 @@ def test_restarts_that_follow_each_other_before_a_slow_client_has_taken_anything
             nonlocal number
             it.puppet.say(run, Text(f"{number:07} " * 20_000))  # a few of them are more than the kernel takes
             number += 1
-            live = it.core.conversations.runs.live
+            live = it.core.conversations.runs.active
             await until(lambda: live(run) is not None and live(run).seq == number)
 
         while not it.server.http[0].transport.get_write_buffer_size():
@@ -640,7 +640,7 @@ def test_an_answer_that_began_anew_is_an_error_in_the_next_process_too(play: Pla
         it.puppet.say(run, Text("Hello"))
         assert piece(await reply.event()) == "Hello"
         it.puppet.say(run, Discarded("why"), Text("Hel"))
-        await until(lambda: it.core.conversations.runs.live(run).seq == 3)
+        await until(lambda: it.core.conversations.runs.active(run).seq == 3)
         await it.restart()
         it.puppet.say(run, Text("p!"))
         error, done = await reply.events()
@@ -671,7 +671,7 @@ def test_a_database_that_cannot_be_opened_ends_the_stream_with_a_word(
     async def scene(it: Scene) -> None:
         reply = await stream(it)
         await it.puppet.begun()
-        monkeypatch.setattr("gateway.conversations.service.Conversations.catch_up", fails)
+        monkeypatch.setattr("gateway.conversations.service.Conversations.end_if_over", fails)
         await it.restart()
         error, done = await reply.events()
         assert (error["error"]["message"], done) == ("the database is gone", "[DONE]")
