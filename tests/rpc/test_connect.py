@@ -21,7 +21,7 @@ def test_health_is_told_in_the_shape_of_each_version() -> None:
         core = FakeCore()
         attach(core)
         old, new = (Connection(name, "r", FakeCarrier(), peer=make_peer(p)) for name, p in (("old", 3), ("new", 4)))
-        with core.hub.hold(old), core.hub.hold(new):
+        with core.hub.registered(old), core.hub.registered(new):
             assert core.hub.on_refresh is not None
             core.hub.on_refresh()
             [third], [fourth] = drained(old)[0], drained(new)[0]
@@ -50,7 +50,7 @@ def test_who_may_not_read_hears_of_nobody(peer: Peer, hears: bool, monkeypatch: 
         attach(core)
         core.hub.roster.note({"host": "attic"}, 2**50)
         client, sentinel = (Connection(name, "r", FakeCarrier()) for name in ("client", "sentinel"))
-        with core.hub.hold(client), core.hub.hold(sentinel):
+        with core.hub.registered(client), core.hub.registered(sentinel):
             greet(core, Registry(()), client, Accepted("1", peer))
             core.hub.greet(sentinel, make_peer(4, READ), 1)
             while not drained(sentinel)[0]:
