@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from gateway.config.parse import parse
-from gateway.protocol.admission.origin import visitor
+from gateway.protocol.admission.origin import request_origin
 from gateway.protocol.frames import Malformed, NotJson, decode_request
 from gateway.protocol.values import crowded
 from gateway.serving.frame_parser import FrameParser
@@ -46,7 +46,7 @@ def _frames(data: bytes, step: int) -> None:
 
 
 def _visit(data: bytes) -> None:
-    visitor("127.0.0.1", [(b"x-forwarded-for", data), (b"host", b"a")], ["127.0.0.1"])
+    request_origin("127.0.0.1", [(b"x-forwarded-for", data), (b"host", b"a")], ["127.0.0.1"])
 
 
 def _of(seed: bytes, before: bytes = b"", after: bytes = b"") -> Callable[[int], bytes]:

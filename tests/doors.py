@@ -16,7 +16,7 @@ from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy
 from gateway.protocol.admission.handshake import Accepted, HandshakeContext, HandshakeRefused, receive_connect
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.origin import ORIGIN_REFUSED, visitor
+from gateway.protocol.admission.origin import ORIGIN_REFUSED, request_origin
 from gateway.protocol.admission.pairing import Granted, PairingRequest
 from gateway.protocol.admission.proxy import Rules, identify
 from gateway.protocol.frames import WireError
@@ -104,11 +104,11 @@ def make_door(
 ) -> HandshakeContext:
     address, sent = head(place, origin)
     raw = [(name.encode(), value.encode()) for name, value in sent.items()]
-    who = visitor(address, raw, PROXIES)
+    who = request_origin(address, raw, PROXIES)
     return HandshakeContext(
         terms=Terms(AuthPolicy("none"), **terms),
-        visitor=who,
-        book=book or FakeBook(),
+        source=who,
+        devices=book or FakeBook(),
         lockout=Lockout(lambda: 0.0) if lockout is None else lockout,
         identity=identify(RULES, who, raw, own=False),
         challenge="nonce",

@@ -1,7 +1,7 @@
-"""Which devices may connect, and with which token: pairing, its approval by an operator, and its end.
+"""Paired devices and their tokens: pairing, approval by an operator, rotation and revocation.
 
-A device that proved its key and brought the secret is paired at once if it is on this machine. From elsewhere it waits
-until an operator approves it. Each paired device gets a token for each role, which later stands in for the secret.
+A device that proved its key and brought the secret is paired at once if it is on this machine. On another machine it
+waits until an operator approves it. A paired device gets a token for each role, which later stands in for the secret.
 """
 
 import dataclasses
@@ -16,23 +16,23 @@ from typing import Any, TypeVar
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from gateway.access.devicebook import RecordFile
+from gateway.access.recordfile import RecordFile
 from gateway.machine.clock import now_ms
 from gateway.protocol.admission.lockout import site
 from gateway.protocol.admission.pairing import (
     Device,
     Pending,
     Token,
+    auto_approved,
     covers,
-    extend,
     is_revoked,
-    is_silent,
-    lack,
-    merge,
+    merged,
+    missing_approval,
+    record_from,
     roles_of,
     union,
     with_token,
-    without,
+    without_role,
 )
 from gateway.protocol.admission.pairing import Granted as Granted
 from gateway.protocol.admission.pairing import PairingRequest as PairingRequest
@@ -41,17 +41,21 @@ from gateway.protocol.frames import RpcError, WireError
 log = logging.getLogger("gateway.access.devices")
 
 PENDING_MS = 5 * 60_000
+"""The time after which a pending request expires."""
 MAX_PENDING = 64
 MAX_PENDING_SITE = 8
-"""From one address, or one IPv6 network, so that none keeps the others from asking."""
+"""Pending requests of one address, or of one IPv6 network, so that it cannot keep others from asking."""
 SAVE_USE_MS = 10 * 60_000
-"""How often it is written down when tokens were last used: seldom, because nobody is served meanwhile."""
+"""The least time between two writes of when tokens were used: no client is served during a write."""
 
 R = TypeVar("R", bound=Struct)
 
 
 class Devices:
-    """What changes is on disk before it counts. `on_revoked` is called with a device's id when its clients must go."""
+    """The devices of one state folder. A change is on disk before it takes effect.
+
+    `on_revoked` is called with the id of a device whose connections must be closed.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Devices:
         announce: Callable[[str, dict[str, Any]], None] = lambda event, payload: None,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
+        """`clock_ms`: milliseconds since 1970."""
         self.announce = announce
         self.on_revoked: Callable[[str], None] = lambda device_id: None
         self._clock_ms = clock_ms
@@ -76,64 +81,60 @@ class Devices:
         return bool(token and held and same and held.revoked_at_ms is None and covers(held.scopes, scopes))
 
     def still_admits(self, device_id: str, role: str) -> bool:
-        """Whether a client that came in as this device may stay: it is paired, and its token has not been revoked."""
+        """Whether connections of this device may stay open: it is paired, and its token was not revoked."""
         device = self._paired.records.get(device_id)
         held = device.tokens.get(role) if device else None
         return held is not None and held.revoked_at_ms is None
 
     def token_scopes(self, token: str) -> tuple[str, ...] | None:
-        """What the operator token of any device is good for; who asks over HTTP names none. None: it is no token."""
+        """The scopes of an operator token of any device, because HTTP clients name none; None if it is no token."""
         held = [device.tokens.get("operator") for device in self._paired.records.values()]
         same = [each for each in held if each and hmac.compare_digest(_bytes(each.token), _bytes(token))]
         return next((each.scopes for each in same if token and each.revoked_at_ms is None), None)
 
-    def pair(self, asking: PairingRequest) -> Granted | WireError:
-        """A token for a device that is paired for what it asks, or is now; else the refusal it gets."""
+    def pair(self, pairing: PairingRequest) -> Granted | WireError:
+        """Pair a device if it needs no operator. Returns its token, or the error that it gets."""
         try:
-            device = self._paired.records.get(asking.device_id)
-            reason = lack(device, asking.public_key, asking.role, asking.scopes)
-            if reason is not None and (offered := self._by_offer(device, asking, reason)):
+            device = self._paired.records.get(pairing.device_id)
+            reason = missing_approval(device, pairing.public_key, pairing.role, pairing.scopes)
+            if reason is not None and (offered := self._by_offer(device, pairing, reason)):
                 return offered
             if device is None or reason:
-                if not is_silent(device, asking):
-                    return self._ask_operator(asking, reason or "not-paired", device is not None)
-                device = merge(device, self._request(asking, device is not None), self._clock_ms())
-                granted = self._grant(device, asking)
-                log.info(
-                    "device pairing auto-approved device=%s role=%s scopes=%r",
-                    asking.device_id, asking.role[:40], ",".join(asking.scopes)[:200],
-                )  # fmt: skip
+                if not auto_approved(device, pairing):
+                    return self._ask_operator(pairing, reason or "not-paired", device is not None)
+                device = merged(device, self._request(pairing, device is not None), self._clock_ms())
+                granted = self._grant(device, pairing)
+                what = pairing.device_id, pairing.role[:40], ",".join(pairing.scopes)[:200]
+                log.info("device pairing auto-approved device=%s role=%s scopes=%r", *what)
                 return granted
-            return self._grant(device, asking)
+            return self._grant(device, pairing)
         except RpcError as error:
             return error.wire
 
-    def _by_offer(self, device: Device | None, asking: PairingRequest, reason: str) -> Granted | None:
-        """What the word of a trusted proxy is enough for: a device that is new, or one that is known and wants more."""
-        if asking.offer is None or asking.role != "operator":
+    def _by_offer(self, device: Device | None, pairing: PairingRequest, reason: str) -> Granted | None:
+        """Approve a new device, or more scopes of a known one, by the offer of a trusted proxy; None: it has none."""
+        if pairing.offer is None or pairing.role != "operator":
             return None
         if reason not in (("not-paired",) if device is None else ("scope-upgrade",)):
             return None
-        if device is not None and covers(device.scopes, asking.offer):
-            wanted = union(asking.scopes, asking.offer)
+        if device is not None and covers(device.scopes, pairing.offer):
+            wanted = union(pairing.scopes, pairing.offer)
             narrowed = tuple(scope for scope in wanted if covers(device.scopes, [scope]))
-            return dataclasses.replace(self._grant(device, replace(asking, scopes=narrowed)), session=narrowed)
-        asking = replace(asking, scopes=asking.offer)
-        granted = self._grant(merge(device, self._request(asking, device is not None), self._clock_ms()), asking)
-        log.warning(
-            "security audit: trusted-proxy operator device auto-approved device=%s scopes=%r",
-            asking.device_id, ",".join(asking.scopes)[:200],
-        )  # fmt: skip
-        return dataclasses.replace(granted, session=asking.scopes)
+            return dataclasses.replace(self._grant(device, replace(pairing, scopes=narrowed)), session=narrowed)
+        pairing = replace(pairing, scopes=pairing.offer)
+        granted = self._grant(merged(device, self._request(pairing, device is not None), self._clock_ms()), pairing)
+        what = pairing.device_id, ",".join(pairing.scopes)[:200]
+        log.warning("security audit: trusted-proxy operator device auto-approved device=%s scopes=%r", *what)
+        return dataclasses.replace(granted, session=pairing.scopes)
 
-    def _grant(self, device: Device, asking: PairingRequest) -> Granted:
+    def _grant(self, device: Device, pairing: PairingRequest) -> Granted:
         now = self._clock_ms()
-        held = device.tokens.get(asking.role)
-        if held and held.revoked_at_ms is None and covers(held.scopes, asking.scopes):
+        held = device.tokens.get(pairing.role)
+        if held and held.revoked_at_ms is None and covers(held.scopes, pairing.scopes):
             token = replace(held, last_used_at_ms=now)
         else:
             kept = held.scopes if held and held.revoked_at_ms is None else ()
-            token = _make_token(asking.role, union(kept, asking.scopes), now, last_used_at_ms=now)
+            token = _make_token(pairing.role, union(kept, pairing.scopes), now, last_used_at_ms=now)
         records = {**self._paired.records, device.device_id: with_token(device, token)}
         known = self._paired.records.get(device.device_id)
         if known is device and held and token.token == held.token:
@@ -143,7 +144,7 @@ class Devices:
         return Granted(token.token, token.scopes, token.rotated_at_ms or token.created_at_ms)
 
     def _note_use(self, records: dict[str, Device], now: int) -> None:
-        """A disk that takes nothing must not keep out a device that is paired."""
+        """Note that tokens were used. A failure is only logged: it must not keep out a paired device."""
         self._paired.records = records
         if now - self._use_saved_ms < SAVE_USE_MS:
             return
@@ -153,18 +154,18 @@ class Devices:
         except OSError as error:
             log.warning("cannot note in %s when devices connected: %s", self._paired.path, error.strerror or error)
 
-    def _ask_operator(self, asking: PairingRequest, reason: str, is_repair: bool) -> WireError:
+    def _ask_operator(self, pairing: PairingRequest, reason: str, is_repair: bool) -> WireError:
         waiting = self._waiting()
-        request = self._request(asking, is_repair)
-        before = next((each for each in waiting.values() if each.device_id == asking.device_id), None)
+        request = self._request(pairing, is_repair)
+        before = next((each for each in waiting.values() if each.device_id == pairing.device_id), None)
         if before and replace(request, request_id=before.request_id, ts=before.ts) == before:
-            # Memory alone: a device that tries every second shall not write every second.
+            # In memory only: a device that tries every second must not cause a write every second.
             request = replace(before, ts=request.ts)
             self._pending.records = {**waiting, request.request_id: request}
         else:
-            # Another id when it asks for something else: nobody approves what he has not seen.
+            # A request for something else gets another id, so that operators approve only what they have seen.
             rest = {id: each for id, each in waiting.items() if each is not before}
-            here = site(asking.remote_ip or "")
+            here = site(pairing.remote_ip or "")
             from_here = [each for each in rest.values() if site(each.remote_ip or "") == here]
             if len(rest) >= MAX_PENDING or len(from_here) >= MAX_PENDING_SITE:
                 where = "from your address " if len(rest) < MAX_PENDING else ""
@@ -173,18 +174,18 @@ class Devices:
             log.info("device pairing requested device=%s request=%s", request.device_id, request.request_id)
             self.announce("device.pair.requested", to_builtins(request))
         details = {"requestId": request.request_id}
-        if asking.protocol >= 4:
+        if pairing.protocol >= 4:
             details |= {"code": "PAIRING_REQUIRED", "reason": reason}
         return WireError("NOT_PAIRED", "pairing required", details)
 
-    def _request(self, asking: PairingRequest, is_repair: bool) -> Pending:
-        more = {"request_id": str(uuid.uuid4()), "ts": self._clock_ms(), "silent": asking.local}
-        return extend(Pending, asking, is_repair=is_repair, **more)
+    def _request(self, pairing: PairingRequest, is_repair: bool) -> Pending:
+        more = {"request_id": str(uuid.uuid4()), "ts": self._clock_ms(), "silent": pairing.local}
+        return record_from(Pending, pairing, is_repair=is_repair, **more)
 
-    # -- what operators do -----------------------------------------------------------------------------------------
+    # -- for operators: all raise RpcError, also if a file cannot be written --------------------------------------
 
     def listing(self) -> tuple[list[Pending], list[Device]]:
-        """The newest first. Devices carry their tokens; whoever shows them leaves those out."""
+        """Pending requests and paired devices, the newest first. The devices hold their tokens: do not show those."""
         paired = sorted(self._paired.records.values(), key=lambda each: -each.approved_at_ms)
         return sorted(self._waiting().values(), key=lambda each: -each.ts), paired
 
@@ -204,9 +205,9 @@ class Devices:
         return found
 
     def approval(self, request_id: str) -> Device:
-        """The device as it would be, once the request is approved."""
+        """The device as it would be after the approval of the request."""
         request = self.pending(request_id)
-        return merge(self._paired.records.get(request.device_id), request, self._clock_ms())
+        return merged(self._paired.records.get(request.device_id), request, self._clock_ms())
 
     def approve(self, request_id: str) -> Device:
         request, device = self.pending(request_id), self.approval(request_id)
@@ -226,7 +227,7 @@ class Devices:
         self.on_revoked(device_id)
 
     def rotation(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """The scopes that the token would have; None: those of the old one, else all that the device has."""
+        """The scopes that a new token would have. `scopes` None: those of the old token, or all of the device."""
         device, held = self._held(device_id, role)
         if is_revoked(device, role):
             raise RpcError(f"the role {role} of this device was revoked; it must ask for it and be approved anew")
@@ -236,7 +237,7 @@ class Devices:
         return union(wanted)
 
     def rotate(self, device_id: str, role: str, scopes: tuple[str, ...] | None = None) -> Token:
-        """Another token; the old one is worth nothing any more."""
+        """Replace the token; the old one is not valid any more."""
         wanted = self.rotation(device_id, role, scopes)
         device, held = self._held(device_id, role)
         now = self._clock_ms()
@@ -247,13 +248,17 @@ class Devices:
         return token
 
     def revoke(self, device_id: str, role: str) -> int:
-        """When the token was revoked, in milliseconds. The secret alone does not get the device another one: the role
-        must be approved anew, which on this machine happens by itself for an operator, as in OpenClaw 2026.9.6. It is
-        then no more than what was asked for: the scopes go with the role."""
+        """Revoke the role with its token and its scopes. Returns the time, in milliseconds since 1970.
+
+        The secret alone does not bring the role back: it must be approved again, which happens without an operator for
+        an operator device on this machine, as in OpenClaw 2026.9.6.
+        """
         device, held = self._held(device_id, role)
         now = self._clock_ms()
-        held = held or _make_token(role, (), now)  # approved, and not come yet: it carries the mark
-        device = with_token(without(device, role), replace(held, revoked_at_ms=now))
+        held = held or _make_token(
+            role, (), now
+        )  # an approved device that has not connected yet has no token that could be marked
+        device = with_token(without_role(device, role), replace(held, revoked_at_ms=now))
         self._save(self._paired, {**self._paired.records, device_id: device})
         log.info("device token revoked device=%s role=%s", device_id, role)
         self.on_revoked(device_id)
@@ -276,17 +281,17 @@ class Devices:
         oldest = self._clock_ms() - PENDING_MS
         return {id: each for id, each in self._pending.records.items() if each.ts > oldest}
 
-    def _save(self, book: "RecordFile[R]", records: dict[str, R]) -> None:
+    def _save(self, file: RecordFile[R], records: dict[str, R]) -> None:
         try:
-            book.save(records)
+            file.save(records)
         except OSError as error:
-            why = f"cannot write {book.path}: {error.strerror or error}"
+            why = f"cannot write {file.path}: {error.strerror or error}"
             log.error("%s", why)
             raise RpcError(WireError("UNAVAILABLE", why, retryable=True)) from None
 
 
 def _make_token(role: str, scopes: tuple[str, ...], created_at_ms: int, **times: int) -> Token:
-    """As long as OpenClaw's."""
+    """A token as long as those of OpenClaw."""
     return Token(token=secrets.token_hex(16), role=role, scopes=scopes, created_at_ms=created_at_ms, **times)
 
 

@@ -1,4 +1,4 @@
-"""Who may connect, as a config has it: the policy of `protocol/admission/auth`."""
+"""The policy of `protocol/admission/auth` that a config means."""
 
 from pathlib import Path
 
@@ -9,7 +9,9 @@ from gateway.protocol.admission.proxy import APPROVABLE, Rules
 
 
 def policy(gateway: Gateway, generation: int, state: Path, *, reachable: bool) -> AuthPolicy:
-    """Where no secret is configured and only this machine can connect, one is made up and kept in `state`."""
+    """The policy of a config. Without a configured secret one is generated and kept in `state`, unless `reachable`:
+    other machines can connect.
+    """
     auth, proxy = gateway.auth, gateway.auth.trusted_proxy
     mode, token = auth.effective_mode, auth.token
     if mode == "token" and token is None and not reachable:

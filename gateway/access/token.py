@@ -1,4 +1,4 @@
-"""The generated token: who configures no secret still gets one, in a file that only the user can read."""
+"""The generated token: the secret of a gateway whose config has none, in a file that only the user can read."""
 
 import logging
 import secrets
@@ -16,7 +16,7 @@ def token_file(state_dir: Path) -> Path:
 def generated_token(state_dir: Path) -> str | None:
     """The token in `<state>/gateway/token`, created on first use (32 random bytes, mode 0600).
 
-    None without a place to keep it: then nobody can connect, which is better than everybody.
+    None if it cannot be kept. Then no client can connect, which is better than that any can.
     """
     path = token_file(state_dir)
     try:

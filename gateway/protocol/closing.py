@@ -1,4 +1,4 @@
-"""Why a connection ends, as the code and reason of the close frame."""
+"""Codes and reasons of close frames."""
 
 from typing import Final
 
@@ -13,13 +13,13 @@ class Close(Struct, frozen=True):
 
     @classmethod
     def because(cls, code: int, reason: str) -> "Close":
-        """Cut the reason to what a close frame carries, without halving a character."""
+        """Cut the reason to `MAX_CLOSE_REASON` bytes, at a character."""
         data = reason.encode("utf-8", "replace")[:MAX_CLOSE_REASON]
         return cls(code, data.decode("utf-8", "ignore"))
 
 
 SILENT: Final = Close(1000)
-"""Handshake timeout and unreadable JSON before hello; the existing gateway gives no reason."""
+"""For a handshake timeout, and for unreadable JSON before hello; OpenClaw's gateway gives no reason."""
 TEXT_ONLY: Final = Close(1003, "text frames only")
 TOO_MANY_VALUES: Final = Close(1009, f"more than {MAX_VALUES} values in one message")
 SLOW_CONSUMER: Final = Close(1008, "slow consumer")

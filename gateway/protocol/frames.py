@@ -19,7 +19,7 @@ _NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 
 class WireError(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What a refused request gets; `message` is parsed by clients, so its wording is part of the protocol."""
+    """The error of a refused request. Clients parse `message`, so its wording is part of the protocol."""
 
     code: ErrorCode
     message: str
@@ -40,7 +40,7 @@ class StateVersion(Struct, frozen=True):
 
 
 class Malformed(Exception):
-    """JSON, but not a request; `str()` says why and `id` is the one to answer to."""
+    """JSON that is no request. `str()` says why, `id` is the request to answer."""
 
     def __init__(self, why: str, id: str) -> None:
         super().__init__(why)
@@ -48,7 +48,7 @@ class Malformed(Exception):
 
 
 class NotJson(Exception):
-    """Nothing that could be answered."""
+    """The text is no JSON, so that it cannot be answered."""
 
 
 class _Incoming(Struct):
@@ -59,7 +59,7 @@ class _Incoming(Struct):
 
 
 class _Odd(Struct):
-    """A frame that is no request, with as little built of it as it takes to say why."""
+    """A frame that is no request; its fields are decoded only as far as needed to say why."""
 
     id: Raw | UnsetType = UNSET
     method: Raw | UnsetType = UNSET
@@ -80,8 +80,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_request(text: str | bytes) -> Request:
-    """Raise `NotJson` or `Malformed`; nothing else comes out, whatever goes in. Half a character is taken as U+FFFD,
-    as Node does it."""
+    """Raises NotJson or Malformed. Half a character is decoded as U+FFFD, as in Node."""
     text = well_formed_json(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
     try:
         frame = _incoming.decode(text)
@@ -95,7 +94,7 @@ def decode_request(text: str | bytes) -> Request:
 
 
 def _fault(text: str | bytes, why: str) -> Malformed | NotJson:
-    """What is wrong with JSON that is no request; `why` where the last of each key would make one."""
+    """The error for a frame that is no request. `why`: the error if only a repeated key is wrong."""
     try:
         frame = _odd.decode(text)
         id = _text(frame.id) or "invalid"
@@ -117,14 +116,14 @@ def _fault(text: str | bytes, why: str) -> Malformed | NotJson:
 
 
 def _text(raw: Raw | UnsetType) -> str | None:
-    """None for what is not there, or no string."""
+    """The string; None if there is none."""
     if isinstance(raw, UnsetType) or bytes(memoryview(raw)[:1]) != b'"':
         return None
     return msgspec.json.decode(raw, type=str)
 
 
 def _unless_broken(text: str | bytes, fault: Malformed) -> Malformed | NotJson:
-    """A decoder that stops at the first wrong type has not seen whether the rest is JSON."""
+    """`fault`, unless the text is no JSON at all: the decoder stopped at the first wrong type."""
     try:
         _skipped.decode(text)
     except _NOT_JSON:
@@ -141,7 +140,7 @@ def encode_error(id: str, error: WireError) -> str:
 
 
 class EventFrame:
-    """One event for many clients: the payload is serialised once, only `seq` differs."""
+    """One event for many clients: the payload is encoded once, only `seq` differs."""
 
     __slots__ = ("_head", "_tail", "name")
 
@@ -153,14 +152,14 @@ class EventFrame:
         self._tail = tail.decode()
 
     def text(self, seq: int | None) -> str:
-        """The frame for one client; None for the events before hello, which carry no number."""
+        """The frame for one client. `seq` is None for events before hello, which have no number."""
         return self._head + self._tail if seq is None else f'{self._head},"seq":{seq}{self._tail}'
 
 
 class RpcError(Exception):
-    """Raise it in a handler to refuse: what it carries goes to the client as it is.
+    """Raised by a handler to refuse a request: the client gets `wire`.
 
-    A bare sentence means that the request was wrong.
+    A text alone stands for an INVALID_REQUEST with that message.
     """
 
     def __init__(self, refusal: WireError | str) -> None:

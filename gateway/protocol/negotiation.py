@@ -1,4 +1,4 @@
-"""Which protocol a client and this gateway have in common. Pure."""
+"""The choice of a protocol version. Pure."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from gateway.protocol.frames import WireError
 
 
 def negotiate(lowest: int, highest: int) -> int | None:
-    """The newest of ours that the client speaks."""
+    """The newest version that both speak; None if there is none."""
     spoken = (number for number in (4, 3) if lowest <= number <= highest)
     return next(spoken, None)
 
 
 def mismatch(lowest: int, highest: int) -> WireError:
-    """Told in the shape of the version that is nearer to the client."""
+    """The error for a client without a common version, in the shape of the version that is nearest to its own."""
     details: dict[str, Any] = {"expectedProtocol": 3}
     if highest > 3:
         details = {

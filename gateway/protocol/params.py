@@ -1,4 +1,4 @@
-"""Params against their Struct, and faults told in the words that OpenClaw's clients know."""
+"""Params are decoded into a Struct; faults are told in the words that OpenClaw's clients know."""
 
 import re
 from functools import cache
@@ -12,17 +12,17 @@ from gateway.protocol.limits import MAX_FRAME
 MAX_NAME = 120
 """Characters of a client's own text that an error repeats."""
 MAX_NUMBER = 2**53 - 1
-"""Of any number, up and down: what every client can say exactly, and what a database takes."""
+"""The largest absolute value of a number: every client can represent it exactly, and SQLite can store it."""
 MAX_TEXT = 4096
-"""Characters of a text whose type says nothing else."""
+"""Characters of a text whose type sets no length."""
 MAX_ITEMS = 1000
-"""Of a list whose type says nothing else."""
+"""Items of a list whose type sets no length."""
 Body = Annotated[str, Meta(max_length=MAX_FRAME)]
-"""A text that is as long as it is: a message, a file. The frame bounds it."""
+"""A text without a length of its own, such as a message or a file: the frame bounds it."""
 
 
 class Params(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Base of every method's params: closed objects, camelCase on the wire, and no value without a bound."""
+    """Base of the params of all methods: no unknown keys, camelCase names on the wire, and bounded values."""
 
 
 class NoParams(Params, frozen=True):
@@ -44,7 +44,7 @@ _UNITS = {"array": "items", "object": "properties"}
 
 
 def decode_params(raw: Raw, shape: type[P]) -> P:
-    """Absent and null params mean none."""
+    """Decode params; absent and null params mean `{}`. Raises InvalidParams."""
     given = memoryview(raw)
     try:
         found = msgspec.json.decode(b"{}" if bytes(given[:5]) == b"null" else given, type=shape)
@@ -58,7 +58,7 @@ def decode_params(raw: Raw, shape: type[P]) -> P:
 
 
 def _beyond(params: Params, path: str) -> str | None:
-    """The first value without a bound of its own that is beyond the bound of all."""
+    """The fault of the first value that exceeds a general bound and has none of its own; None if there is none."""
     for attribute, name, texts_bounded, items_bounded in _fields(type(params)):
         value = getattr(params, attribute)
         place = f"{path}/{name}"
@@ -88,7 +88,7 @@ def _fault_of(value: object, place: str, text_bounded: bool) -> str | None:
 
 @cache
 def _fields(shape: type[Params]) -> tuple[tuple[str, str, bool, bool], ...]:
-    """Attribute and wire name of each field, and whether its type bounds its texts, and its items."""
+    """Attribute and wire name of each field, and whether its type bounds its texts and its items."""
     return tuple(
         (each.name, each.encode_name, *_bounds(inspect.type_info(each.type))) for each in msgspec.structs.fields(shape)
     )
@@ -106,7 +106,7 @@ def _bounds(type: inspect.Type) -> tuple[bool, bool]:
 
 
 def explain(error: msgspec.ValidationError) -> str:
-    """msgspec's sentence as the validator of the existing gateway says it."""
+    """The error of msgspec in the words of OpenClaw's validator."""
     text = str(error)
     path = ""
     rest, at, place = text.rpartition(" - at ")
@@ -138,5 +138,5 @@ def _types(text: str) -> str:
 
 
 def cut(text: str, limit: int = MAX_NAME) -> str:
-    """Shorten what came from a client before it is repeated to anyone."""
+    """Shorten a client's own text before an error repeats it."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

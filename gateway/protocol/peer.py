@@ -1,4 +1,4 @@
-"""Who is connected, as the handshake has found. Pure."""
+"""The identity of a connected client, as the handshake found it. Pure."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class ClientInfo(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What a client says of itself; believed for display, never for access."""
+    """Facts that a client states about itself; they are used for display, never for access."""
 
     id: Name
     version: Name
@@ -22,7 +22,7 @@ class ClientInfo(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Peer(Struct, frozen=True):
-    """Who is connected and what they may do: all that must be known to go on with them in the next process."""
+    """A connected client and its rights: the next process needs no more to go on with it."""
 
     protocol: int
     role: str
@@ -30,16 +30,16 @@ class Peer(Struct, frozen=True):
     client: ClientInfo
     caps: tuple[str, ...] = ()
     auth_mode: str = "none"
-    """How it was admitted: by the secret of the gateway's mode, by a device token, or by the word of a proxy."""
+    """`Admission.method`: the gateway's mode, a device token, or a trusted proxy."""
     auth_generation: int = 0
     gateway_mode: str = "none"
     device_id: str | None = None
     user: str | None = None
-    """Whom the proxy named."""
+    """The user whom a trusted proxy named."""
 
 
 def describe(peer: Peer) -> str:
-    """A client in a log line: short, and escaped because it chose these words itself."""
+    """A client in a log line: short, and escaped, because the words are its own."""
     client = peer.client
     user = f" of {peer.user[:40]}" if peer.user else ""
     return msgspec.json.encode(f"{client.id}/{client.mode} {client.version}"[:80] + user).decode()

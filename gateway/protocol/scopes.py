@@ -1,4 +1,4 @@
-"""Roles and scopes: what a connected client may call, and the refusal each version expects."""
+"""Roles and scopes: which methods a client may call, and the refusals that each version expects."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -23,9 +23,10 @@ PAIRING: Scope = "operator.pairing"
 
 
 def granted(protocol: int, role: str, requested: Sequence[str], *, vouched: bool = True) -> tuple[str, ...]:
-    """Protocol 3 reads no scopes as all of them; protocol 4 reads none as none.
+    """The scopes that a client gets for those that it requested.
 
-    An operator for whom nothing vouches but the secret is let in, and may do nothing (CVE-2026-22172).
+    In protocol 3 an operator that requests none gets all, in protocol 4 none. `vouched` False: nothing but the shared
+    secret speaks for the client, so that an operator gets no scopes (CVE-2026-22172).
     """
     if role == "operator" and not vouched:
         return ()
@@ -35,7 +36,10 @@ def granted(protocol: int, role: str, requested: Sequence[str], *, vouched: bool
 
 
 def refuse(protocol: int, role: str, scopes: tuple[str, ...], needed: Scope | None) -> WireError | None:
-    """None allows. `needed` None is for what any operator may call, even without a scope."""
+    """The refusal for a client without the scope `needed`; None: the call is allowed.
+
+    `needed` None: any operator may call it, even one without scopes.
+    """
     if role != "operator":
         return WireError("INVALID_REQUEST", f"unauthorized role: {role}")
     if needed is None or ADMIN in scopes or needed in scopes or (needed == READ and WRITE in scopes):

@@ -1,7 +1,7 @@
-"""A client after hello: text in, calls and answers out. Pure; the caller moves the bytes.
+"""A client after hello: text in, requests and answers out. Pure; the caller moves the bytes.
 
-Requests of one client overlap, and their answers are told apart by ids: an id of a request that is still unanswered is
-refused, and when `full` nothing more may be read.
+Requests of one client overlap, so a session keeps the ids that are not answered yet: an id that is used twice at the
+same time is refused, and while the session is `full` nothing more may be read.
 """
 
 from collections.abc import Collection
@@ -17,14 +17,14 @@ from gateway.protocol.scopes import WRITE, refuse
 
 @dataclass(frozen=True)
 class Reply:
-    """Send this; the connection stays."""
+    """A text to send; the connection stays open."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """Nothing to answer to; worth a log line."""
+    """A frame that cannot be answered; `why` is for the log."""
 
     why: str
 

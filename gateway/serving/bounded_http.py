@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.protocol.admission.origin import is_trusted, visitor
+from gateway.protocol.admission.origin import is_trusted, request_origin
 from gateway.serving.bounds import RequestBounds
 from gateway.serving.quota import QuotaSlot, is_spare
 from gateway.serving.refusal import response
@@ -185,7 +185,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _count_client(self) -> None:
         """The client that a trusted proxy names has the slot, as long as its request is being served."""
         assert self.client is not None
-        named = visitor(self.client[0], self.headers, self.server_state.proxies()).remote_ip
+        named = request_origin(self.client[0], self.headers, self.server_state.proxies()).remote_ip
         most = sys.maxsize if named == self.client[0] else self.limits.max_connections_per_address
         if self._slot is not None and not self._slot.move(named, most):
             raise self._bounds.refuse(503, TOO_MANY)

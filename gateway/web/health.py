@@ -12,7 +12,7 @@ import msgspec
 from starlette.types import Scope
 
 from gateway.lifecycle.phases import Phase
-from gateway.protocol.admission.origin import visitor
+from gateway.protocol.admission.origin import request_origin
 from gateway.rpc.core import Core
 
 Answer = tuple[int, dict[str, Any]]
@@ -89,7 +89,7 @@ def is_local(scope: Scope) -> bool:
     """A client of this machine that asks for it by name or address, and no proxy speaks for anybody: who a page's
     name was rebound for is none. The control socket has no address and is local."""
     client = scope.get("client")
-    return client is None or visitor(client[0], scope["headers"], ()).direct_local
+    return client is None or request_origin(client[0], scope["headers"], ()).direct_local
 
 
 def _failing(core: Core) -> list[str]:

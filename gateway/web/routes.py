@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import catalog
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.origin import origin_refusal, visitor
+from gateway.protocol.admission.origin import origin_refusal, request_origin
 from gateway.rpc.core import Core
 from gateway.web.admission.bearer import refuse
 from gateway.web.openai.routes import openai_routes
@@ -163,7 +163,7 @@ def _welcome_origin(core: Core, scope: Scope) -> str | None:
     """The Origin as sent, if a page of it could open the WebSocket."""
     gateway = core.config.gateway
     client = scope.get("client")
-    who = visitor(client[0] if client else None, scope["headers"], gateway.trusted_proxies)
+    who = request_origin(client[0] if client else None, scope["headers"], gateway.trusted_proxies)
     allowed = gateway.control_ui.allowed_origins
     if who.origin is None or origin_refusal(who, "", "", allowed, 4) is not None:
         return None

@@ -179,11 +179,11 @@ class ClientSession:
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
 
     def _door(self) -> HandshakeContext:
-        visitor, identity = visit(self._core, self._scope)
+        source, identity = visit(self._core, self._scope)
         return HandshakeContext(
             terms=terms(self._core),
-            visitor=visitor,
-            book=self._core.devices,
+            source=source,
+            devices=self._core.devices,
             lockout=self._lockout,
             identity=identity,
             challenge=self._nonce,

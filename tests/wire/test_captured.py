@@ -18,7 +18,7 @@ from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.handshake import Accepted, HandshakeContext, HandshakeRefused, receive_connect
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.origin import visitor
+from gateway.protocol.admission.origin import request_origin
 from gateway.protocol.frames import Request
 from gateway.protocol.session import PeerSession, Reply
 from gateway.rpc.methods import METHODS
@@ -160,7 +160,7 @@ HOST = "127.0.0.1:18789"
 
 def door(nonce: str = "", now_ms: int = 0, origin: str | None = None) -> HandshakeContext:
     headers = [(b"host", HOST.encode()), *([(b"origin", origin.encode())] if origin else [])]
-    here, lockout = visitor("127.0.0.1", headers, ()), Lockout(lambda: 0.0)
+    here, lockout = request_origin("127.0.0.1", headers, ()), Lockout(lambda: 0.0)
     return HandshakeContext(Terms(POLICY), here, FakeBook(), lockout, challenge=nonce, now_ms=now_ms)
 
 

@@ -1,8 +1,8 @@
-"""Who is let in and what they may: the one answer for both faces, WebSocket and HTTP.
+"""Authentication and the scopes that follow from it: one answer for both faces, WebSocket and HTTP.
 
-Pure: what the request says, what the config says and how long its address is locked come in; an admission with scopes,
-or a refusal, comes out. Nothing else in the gateway decides this. After it, a WebSocket's device is paired (`devices`),
-and each method or path asks for its scope (`scopes.refuse`).
+Pure: the claim, the terms of the config and the lock-outs of the address come in; an admission with scopes, or a
+refusal, comes out. Nothing else in the gateway decides this. Afterwards the device of a WebSocket client is paired
+(`access.devices`), and each method or path requires its scope (`scopes.refuse`).
 
 mode            proof                    from           WebSocket                          HTTP
 any             page of a foreign origin anywhere       refused                            refused where nothing but the
@@ -24,8 +24,8 @@ it gets what it asks for, from anywhere.
 (2) The user's `identityScopes`, and what an operator has approved for the user's device; both within the proxy's
 `x-openclaw-scopes`.
 
-"None" lets an operator in without a scope. "This machine" is `RequestOrigin.local`: a loopback peer, a loopback Host,
-and nobody who forwards for another one. A locked address is refused whether its secret is right or not.
+"None" lets an operator in without a scope. "This machine" is `RequestOrigin.local`: a loopback peer, a loopback
+Host, and no forwarding header. A locked address is refused even if its secret is right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,12 +50,12 @@ from gateway.protocol.scopes import ADMIN, granted
 
 SECURE_CONTEXT = "control ui requires HTTPS or localhost (secure context)"
 DEVICE_TOKEN = "device-token"
-"""How a client came in by the token of its device; a change of the shared secret does not concern it."""
+"""`Admission.method` of a client that used the token of its device. A change of the shared secret does not close it."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the running config says of who may come in."""
+    """The conditions under which the running config admits clients."""
 
     auth: AuthPolicy
     allowed_origins: Sequence[str] = ()
@@ -70,7 +70,7 @@ class Terms:
         return client_id == CONTROL_UI and (self.allow_insecure_ui or self.ignore_ui_device)
 
 
-Guesses = Mapping[Kind, bool]
+Attempts = Mapping[Kind, bool]
 
 
 class Tokens(Protocol):
@@ -82,21 +82,24 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True)
 class Admission:
-    """A client that is let in. `guesses`, here and in `Refusal`: what it tried and whether that was right."""
+    """A client that is let in.
 
-    how: str
-    """The mode by whose proof, or `DEVICE_TOKEN`."""
-    asked: tuple[str, ...] = ()
+    `attempts`, here and in `Refusal`: the kinds of credentials that the client tried, and whether each was right.
+    """
+
+    method: str
+    """The auth mode whose proof the client brought, or `DEVICE_TOKEN`."""
+    pairing_scopes: tuple[str, ...] = ()
     """The scopes for which its device must be paired."""
-    given: tuple[str, ...] = ()
-    """The scopes that it has without asking the book of devices."""
+    own_scopes: tuple[str, ...] = ()
+    """The scopes that it has whatever its device is paired for."""
     user: ProxyUser | None = None
-    guesses: Guesses = field(default_factory=dict)
+    attempts: Attempts = field(default_factory=dict)
 
     def scopes(self, approved: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """All that it may, once its device is paired for `approved`."""
-        both = union(approved, self.given)
-        return self.user.bound(both) if self.user else both
+        """The scopes of the client once its device is paired for `approved`."""
+        both = union(approved, self.own_scopes)
+        return self.user.restrict(both) if self.user else both
 
 
 @dataclass(frozen=True)
@@ -104,17 +107,17 @@ class Refusal:
     """A client that is not let in."""
 
     error: WireError
-    """What a WebSocket is told."""
+    """The error that a WebSocket client gets."""
     status: int = 401
-    """What HTTP is told: 401, 403 if the proxy is at fault, 429 while locked."""
-    guesses: Guesses = field(default_factory=dict)
+    """The status that an HTTP client gets: 401, 403 if the proxy is at fault, 429 while it is locked out."""
+    attempts: Attempts = field(default_factory=dict)
 
 
 def admit(claim: Claim, terms: Terms, tokens: Tokens, locked_ms: Mapping[Kind, int]) -> Admission | Refusal:
     """Judge one request; see the table above.
 
-    In this order: origin, device, secret. Who fails early learns nothing of what is asked later.
-    `locked_ms`: how long each kind of credential of this address is not heard yet.
+    The order is origin, device, secret: a client that fails a check learns nothing about the later ones.
+    `locked_ms`: for each kind of credential, how long this address is still locked out, in milliseconds.
     """
     error = _judge_origin(claim, terms) or _judge_device(claim, terms)
     if error is not None:
@@ -124,26 +127,27 @@ def admit(claim: Claim, terms: Terms, tokens: Tokens, locked_ms: Mapping[Kind, i
     proof = _prove(claim, terms.auth, wanted, tokens, locked_ms)
     if isinstance(proof, Refusal):
         return proof
-    how, guesses = proof
+    method, attempts = proof
     user = _identity(claim, terms.auth)
     if claim.face == "http":
-        return Admission(how, (), _rights_over_http(claim, terms.auth, tokens, how), user, guesses)
-    asked = wanted if claim.device is not None else ()  # nobody has approved what one without a device asks for
+        return Admission(method, (), _rights_over_http(claim, terms.auth, tokens, method), user, attempts)
+    pairing_scopes = wanted if claim.device is not None else ()  # without a device there is no approval
     if user is None:
-        return Admission(how, asked, () if asked else wanted, None, guesses)
-    given = terms.auth.proxy.scopes_of(user.user) if claim.role == "operator" else ()
-    return Admission(how, user.bound(asked), given, user, guesses)
+        return Admission(method, pairing_scopes, () if pairing_scopes else wanted, None, attempts)
+    own_scopes = terms.auth.proxy.scopes_of(user.user) if claim.role == "operator" else ()
+    return Admission(method, user.restrict(pairing_scopes), own_scopes, user, attempts)
 
 
 def _judge_origin(claim: Claim, terms: Terms) -> WireError | None:
-    """Over HTTP a page counts where its browser, or the proxy, sends the proof with the requests of any page."""
+    """None if the origin is acceptable. Over HTTP it matters only where the browser or the proxy adds the proof itself,
+    because then it would add it to the requests of any page."""
     if claim.face == "http" and terms.auth.mode != "none" and _identity(claim, terms.auth) is None:
         return None
-    return origin_refusal(claim.visitor, claim.client_id, claim.client_mode, terms.allowed_origins, claim.protocol)
+    return origin_refusal(claim.source, claim.client_id, claim.client_mode, terms.allowed_origins, claim.protocol)
 
 
 def _judge_device(claim: Claim, terms: Terms) -> WireError | None:
-    """None lets it go on to its secret. Asked before it, as both versions do."""
+    """None if the client may go on to its secret. Both versions of OpenClaw check the device first."""
     if claim.face == "http":
         return None
     if claim.device is not None:
@@ -156,41 +160,41 @@ def _judge_device(claim: Claim, terms: Terms) -> WireError | None:
         details = {"code": "DEVICE_IDENTITY_REQUIRED"} if claim.protocol >= 4 else None
         return WireError("INVALID_REQUEST", SECURE_CONTEXT, details)
     if policy.mode == TRUSTED_PROXY:
-        # Where no proxy speaks for it: only with something that can be judged, and never a node.
+        # Without a proxy's word a client needs a credential that can be checked, and a node is never let in.
         enough = bool(given.token or given.password) and claim.role == "operator"
     elif claim.protocol >= 4:
         enough = claim.role != "node"
     elif policy.mode == "none":
         # Protocol 3 knows no mode none; there only a client of this machine needs neither.
-        enough = claim.visitor.local
+        enough = claim.source.local
     else:
         enough = bool(given.token or (excused and given.password))
     return None if enough else device_required(claim.protocol)
 
 
 def _vouches(claim: Claim, terms: Terms) -> bool:
-    """Whether this client without a device keeps the scopes that it asks for.
+    """Whether a client without a device keeps the scopes that it asks for.
 
-    From elsewhere none does: the secret is handed out, to scrapers and scripts, and pairing is what an operator is
-    asked for. On this machine protocol 3 asks no client for a device, protocol 4 only its own.
+    A client on another machine does not: operators hand the secret out to scrapers and scripts, and only pairing asks
+    an operator. On this machine protocol 3 needs no device; in protocol 4 only OpenClaw's own clients need none.
     """
     own = claim.client_id == "cli" or (claim.client_id, claim.client_mode) == ("gateway-client", "backend")
-    return terms.excuses(claim.client_id) or (claim.visitor.local and (own or claim.protocol < 4))
+    return terms.excuses(claim.client_id) or (claim.source.local and (own or claim.protocol < 4))
 
 
 def _prove(
     claim: Claim, policy: AuthPolicy, wanted: tuple[str, ...], tokens: Tokens, locked_ms: Mapping[Kind, int]
-) -> tuple[str, Guesses] | Refusal:
-    """How it is admitted, and what it tried."""
+) -> tuple[str, Attempts] | Refusal:
+    """The method by which the client is admitted and its attempts, or the refusal."""
     over_http = claim.face == "http"
     if policy.mode == "none":
-        # Nothing but the place protects. A WebSocket from elsewhere is let in and may do nothing.
-        return Refusal(device_required(claim.protocol)) if over_http and not claim.visitor.local else (policy.mode, {})
+        # Only the address protects. A WebSocket client on another machine is let in without scopes.
+        return Refusal(device_required(claim.protocol)) if over_http and not claim.source.local else (policy.mode, {})
     if _identity(claim, policy) is not None:
         return TRUSTED_PROXY, {}
     unnamed = str(claim.identity) if policy.mode == TRUSTED_PROXY else ""
     tried = policy.secret is not None and bool(presented(policy.mode, claim))
-    tried = tried and (not unnamed or claim.visitor.direct_local)
+    tried = tried and (not unnamed or claim.source.direct_local)
     wait = locked_ms.get("shared-secret", 0) if tried else 0
     error = not_by_proxy(claim, unnamed) if unnamed and not tried else check(policy, claim)
     error = too_many(claim.protocol, wait) if wait else error
@@ -198,23 +202,23 @@ def _prove(
         return "password" if unnamed else policy.mode, {"shared-secret": True}
     if unnamed == ATTRIBUTION and not tried:
         return Refusal(error, 403)
-    guesses: dict[Kind, bool] = {"shared-secret": False} if tried and not wait else {}
+    attempts: dict[Kind, bool] = {"shared-secret": False} if tried and not wait else {}
     admitted = _by_device_token(claim, wanted, tokens)
     if admitted is None or (over_http and wait):
-        return _refuse(error, guesses)
+        return _refuse(error, attempts)
     locked = locked_ms.get("device-token", 0)
     if admitted and not locked:
         return DEVICE_TOKEN, {"device-token": True}
-    if over_http and tried:  # it was one guess at either
-        return _refuse(error, guesses)
+    if over_http and tried:  # one bearer was one attempt at both
+        return _refuse(error, attempts)
     refusal = too_many(claim.protocol, locked) if locked else device_token_mismatch(claim.protocol)
-    return _refuse(error if tried else refusal, guesses if locked else guesses | {"device-token": False})
+    return _refuse(error if tried else refusal, attempts if locked else attempts | {"device-token": False})
 
 
 def _by_device_token(claim: Claim, wanted: tuple[str, ...], tokens: Tokens) -> bool | None:
-    """Whether the token of its device stands in for the secret; None if it has sent none."""
+    """Whether the client's device token is valid in place of the secret; None if it sent no token."""
     credentials = claim.credentials
-    # Version 3 sends the token of its device in the field of the shared one.
+    # Protocol 3 sends the device token in the field of the shared token.
     given = [token for token in (credentials.device_token, credentials.token) if token]
     if claim.face == "http":
         return tokens.token_scopes(given[0]) is not None if given else None
@@ -224,19 +228,19 @@ def _by_device_token(claim: Claim, wanted: tuple[str, ...], tokens: Tokens) -> b
     return any(tokens.token_admits(device_id, claim.role, wanted, token) for token in given)
 
 
-def _rights_over_http(claim: Claim, policy: AuthPolicy, tokens: Tokens, how: str) -> tuple[str, ...]:
+def _rights_over_http(claim: Claim, policy: AuthPolicy, tokens: Tokens, method: str) -> tuple[str, ...]:
     user = _identity(claim, policy)
     if user is not None:
         return policy.proxy.scopes_of(user.user)
-    if how == DEVICE_TOKEN:
+    if method == DEVICE_TOKEN:
         return tokens.token_scopes(claim.credentials.token or "") or ()
     return (ADMIN,)
 
 
 def _identity(claim: Claim, policy: AuthPolicy) -> ProxyUser | None:
-    """The one whom a proxy names; nothing else is then asked for."""
+    """The user whom a trusted proxy names; they need no other credential."""
     return claim.identity if policy.mode == TRUSTED_PROXY and isinstance(claim.identity, ProxyUser) else None
 
 
-def _refuse(error: WireError, guesses: Guesses) -> Refusal:
-    return Refusal(error, 401 if error.retry_after_ms is None else 429, guesses)
+def _refuse(error: WireError, attempts: Attempts) -> Refusal:
+    return Refusal(error, 401 if error.retry_after_ms is None else 429, attempts)

@@ -1,7 +1,7 @@
-"""Who may connect: the configured secret against what the client presents, and the refusals in OpenClaw's words.
+"""The configured secret against the credentials that a client presents, and refusals in OpenClaw's words.
 
-Protocol 3 looks only at the field of its mode; protocol 4 takes the secret in either field.
-Comparison is constant-time.
+Protocol 3 has the secret in the field of its mode; protocol 4 accepts it in either field. The comparison takes constant
+time.
 """
 
 import hmac
@@ -29,7 +29,7 @@ _NEXT_STEP = {
 
 @dataclass(frozen=True)
 class AuthPolicy:
-    """What the running config asks of a client. A secret never shows in its repr."""
+    """The credentials that the running config asks of a client. The repr shows no secret."""
 
     mode: AuthMode
     token: str | None = field(default=None, repr=False)
@@ -37,22 +37,22 @@ class AuthPolicy:
     proxy: Rules = Rules()
     """For mode `trusted-proxy`."""
     generation: int = 0
-    """Grows with every change of who is admitted; connections remember theirs."""
+    """Increases with each change of `admitted`. A connection remembers the generation under which it came in."""
 
     @property
     def secret(self) -> str | None:
-        """The one that the mode asks for; "" counts as none. A proxy's users need none, this machine's clients do."""
+        """The secret of the mode; "" counts as none. In mode `trusted-proxy` clients of this machine need it."""
         return {"token": self.token, "password": self.password, "trusted-proxy": self.password}.get(self.mode) or None
 
     @property
     def admitted(self) -> tuple[Any, ...]:
-        """Two policies that have the same let the same clients in."""
+        """Policies with equal values admit the same clients."""
         return (self.mode, self.secret, self.proxy if self.mode == "trusted-proxy" else None)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What `connect.params.auth` carried; None and "" both mean that the client has none."""
+    """The credentials in `connect.params.auth`. None and "" both mean that the client sent none."""
 
     token: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
@@ -61,14 +61,14 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Claim:
-    """One request to be let in, as far as the answer depends on it."""
+    """All facts about a request that decide whether it is admitted."""
 
     face: Literal["websocket", "http"]
-    visitor: RequestOrigin
+    source: RequestOrigin
     credentials: Credentials = Credentials()
-    """Over HTTP the bearer stands in the field of the token and in that of the password: it may be either."""
+    """Over HTTP the bearer stands in all fields, because it may be any of them."""
     identity: ProxyUser | str = ATTRIBUTION
-    """In mode `trusted-proxy`: the user, or why nobody is."""
+    """In mode `trusted-proxy`: the user, or the reason why no user is believed."""
     protocol: int = 4
     client_id: str = ""
     client_mode: str = ""
@@ -76,7 +76,7 @@ class Claim:
     scopes: Sequence[str] = ()
     """The scopes that it asks for."""
     device: str | WireError | None = None
-    """The id of the device that has proved itself, or what is wrong with its proof."""
+    """The id of the device whose proof was valid, or the error of its proof; None: the client has no device."""
 
 
 def same_secret(presented: str, secret: str) -> bool:
@@ -84,7 +84,7 @@ def same_secret(presented: str, secret: str) -> bool:
 
 
 def check(policy: AuthPolicy, claim: Claim) -> WireError | None:
-    """None admits. A client without any proof hears of the device first, as both versions do."""
+    """None if the secret is right. Without any credential the error is that a device is required, as in OpenClaw."""
     if policy.mode == "none":
         return None
     given = presented(policy.mode, claim)
@@ -132,7 +132,7 @@ def device_token_mismatch(protocol: int) -> WireError:
 
 
 def presented(mode: AuthMode, claim: Claim) -> list[str]:
-    """What is held against the shared secret."""
+    """The values that are compared with the shared secret."""
     token, password = claim.credentials.token, claim.credentials.password
     if mode == "trusted-proxy":
         token = None

@@ -1,6 +1,6 @@
-"""From the first frame of a client to who it is, or to the refusal it gets. Pure: text in, outcome out.
+"""The first frame of a client becomes its identity, or a refusal. Pure: text in, outcome out.
 
-server sends connect.challenge, then waits for one frame:
+The server sends connect.challenge, then waits for one frame:
 
 frame                             answer                    close
 not JSON                          -                         1000
@@ -48,7 +48,7 @@ class _Auth(Struct, frozen=True, rename="camel"):
 
 
 class _Connect(Struct, frozen=True, rename="camel"):
-    """Open on purpose: each version, and each client of it, sends keys that another does not know."""
+    """Params of `connect`. Unknown keys are allowed on purpose: versions and clients differ in what they send."""
 
     min_protocol: ProtocolNumber
     max_protocol: ProtocolNumber
@@ -62,7 +62,7 @@ class _Connect(Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True)
 class Accepted:
-    """Answer `request_id` with hello-ok."""
+    """An accepted client: answer `request_id` with hello-ok."""
 
     request_id: str
     peer: Peer
@@ -72,12 +72,12 @@ class Accepted:
 
 @dataclass(frozen=True)
 class HandshakeRefused:
-    """Send `text` if there is one, then close."""
+    """A refused client: send `text` if there is one, then close."""
 
     close: Close
     text: str | None = None
     why: str = ""
-    """More than the client of an older version is told; for the log."""
+    """The reason for the log: clients of an older version are told less."""
 
 
 def challenge(nonce: str, now_ms: int) -> str:
@@ -86,31 +86,32 @@ def challenge(nonce: str, now_ms: int) -> str:
 
 
 class DeviceRegistry(Tokens, Protocol):
-    """The devices that are known."""
+    """The devices that are paired or may be."""
 
-    def pair(self, asking: PairingRequest) -> Granted | WireError: ...
+    def pair(self, pairing: PairingRequest) -> Granted | WireError: ...
 
 
 @dataclass(frozen=True)
 class HandshakeContext:
-    """What stands at the door for one connection."""
+    """Everything needed to decide whether one connection may authenticate."""
 
     terms: Terms
-    visitor: RequestOrigin
-    book: DeviceRegistry
+    source: RequestOrigin
+    devices: DeviceRegistry
     lockout: Lockout
     identity: ProxyUser | str = ATTRIBUTION
-    """In mode `trusted-proxy`: the user, or why nobody is."""
+    """In mode `trusted-proxy`: the user, or the reason why no user is believed."""
     challenge: str = ""
     """The nonce that this connection was given."""
     now_ms: int = 0
+    """Milliseconds since 1970."""
 
 
-def receive_connect(text: str | bytes, door: HandshakeContext) -> Accepted | HandshakeRefused:
-    """Judge the first frame. Nothing is raised, whatever it holds.
+def receive_connect(text: str | bytes, context: HandshakeContext) -> Accepted | HandshakeRefused:
+    """Judge the first frame. It never raises.
 
-    In this order: frame, protocol, role, origin, device, secret, pairing. Who fails early learns nothing of what is
-    asked later.
+    The order is frame, protocol, role, origin, device, secret, pairing: a client that fails a check learns nothing
+    about the later ones.
     """
     try:
         request = decode_request(text)
@@ -128,25 +129,27 @@ def receive_connect(text: str | bytes, door: HandshakeContext) -> Accepted | Han
     protocol = negotiate(*spoken)
     if protocol is None:
         return _refuse(request, mismatch(*spoken), code=1002)
-    return _admit(request, connect, protocol, door)
+    return _admit(request, connect, protocol, context)
 
 
-def _admit(request: Request, connect: _Connect, protocol: int, door: HandshakeContext) -> Accepted | HandshakeRefused:
+def _admit(
+    request: Request, connect: _Connect, protocol: int, context: HandshakeContext
+) -> Accepted | HandshakeRefused:
     role, client = connect.role or "operator", connect.client
     if role not in ROLES:
         return _refuse(request, _invalid("invalid role"))
-    device = None if door.terms.ignores_device(client.id) else connect.device
-    claim = _claim(connect, role, protocol, device, door)
-    admission = admit(claim, door.terms, door.book, door.lockout.waits(door.visitor))
-    door.lockout.settle(door.visitor, admission.guesses)
+    device = None if context.terms.ignores_device(client.id) else connect.device
+    claim = _claim(connect, role, protocol, device, context)
+    admission = admit(claim, context.terms, context.devices, context.lockout.waits(context.source))
+    context.lockout.record(context.source, admission.attempts)
     if isinstance(admission, Refusal):
         return _refuse(request, admission.error)
-    policy, user = door.terms.auth, admission.user
+    policy, user = context.terms.auth, admission.user
     granted: Granted | None = None
-    approved = admission.asked
+    approved = admission.pairing_scopes
     if device is not None:
         offer = policy.proxy.offer(user, client.id, client.mode, connect.scopes) if user else None
-        paired = door.book.pair(_asking(device, client, role, approved, protocol, door.visitor, offer))
+        paired = context.devices.pair(_pairing_request(device, client, role, approved, protocol, context.source, offer))
         if isinstance(paired, WireError):
             return _refuse(request, paired)
         granted, approved = paired, approved if paired.session is None else paired.session
@@ -156,18 +159,18 @@ def _admit(request: Request, connect: _Connect, protocol: int, door: HandshakeCo
         scopes=admission.scopes(approved),
         client=client,
         caps=tuple(connect.caps or ()),
-        auth_mode=admission.how,
+        auth_mode=admission.method,
         auth_generation=policy.generation,
         gateway_mode=policy.mode,
         device_id=device.id if device else None,
         user=user.user if user else None,
     )
-    # A page behind a proxy proves its user each time: a token would outlive the proxy's word for them.
+    # A page behind a proxy proves its user at each connection: a token would be valid longer than that proof.
     return Accepted(request.id, peer, None if user and client.id == CONTROL_UI else granted)
 
 
 def _verify(
-    device: DeviceProof, connect: _Connect, role: str, protocol: int, door: HandshakeContext
+    device: DeviceProof, connect: _Connect, role: str, protocol: int, context: HandshakeContext
 ) -> WireError | None:
     auth, client = connect.auth or _Auth(), connect.client
     tokens = (auth.token, auth.device_token, auth.bootstrap_token)
@@ -181,12 +184,17 @@ def _verify(
         device_family=client.device_family or "",
     )
     return verify(
-        device, signed, protocol=protocol, challenge=door.challenge, now_ms=door.now_ms, local=door.visitor.local
+        device,
+        signed,
+        protocol=protocol,
+        challenge=context.challenge,
+        now_ms=context.now_ms,
+        local=context.source.local,
     )
 
 
-def _asking(
-    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, visitor: RequestOrigin,
+def _pairing_request(
+    device: DeviceProof, client: ClientInfo, role: str, allowed: tuple[str, ...], protocol: int, source: RequestOrigin,
     offer: tuple[str, ...] | None,
 ) -> PairingRequest:  # fmt: skip
     return PairingRequest(
@@ -200,26 +208,26 @@ def _asking(
         role=role,
         roles=(role,),
         scopes=allowed,
-        remote_ip=None if visitor.local else visitor.remote_ip or None,
-        local=visitor.local,
+        remote_ip=None if source.local else source.remote_ip or None,
+        local=source.local,
         protocol=protocol,
         offer=offer,
     )
 
 
-def _claim(connect: _Connect, role: str, protocol: int, device: DeviceProof | None, door: HandshakeContext) -> Claim:
+def _claim(connect: _Connect, role: str, protocol: int, device: DeviceProof | None, context: HandshakeContext) -> Claim:
     auth = connect.auth or _Auth()
     return Claim(
         face="websocket",
-        visitor=door.visitor,
+        source=context.source,
         credentials=Credentials(auth.token, auth.password, auth.device_token),
-        identity=door.identity,
+        identity=context.identity,
         protocol=protocol,
         client_id=connect.client.id,
         client_mode=connect.client.mode,
         role=role,
         scopes=connect.scopes or (),
-        device=None if device is None else _verify(device, connect, role, protocol, door) or device.id,
+        device=None if device is None else _verify(device, connect, role, protocol, context) or device.id,
     )
 
 

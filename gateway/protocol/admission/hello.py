@@ -1,4 +1,4 @@
-"""The hello-ok payload: what a client learns of the gateway when it is let in, in the shape of its version."""
+"""The payload of hello-ok: facts about the gateway for a client that was let in, in the shape of its protocol."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,16 +24,16 @@ EVENTS = [
     "device.pair.requested",
     "device.pair.resolved",
 ]
-"""What this gateway sends."""
+"""The events that this gateway sends."""
 NEWER_EVENTS = ["chat.metadata.changed", "session.message", "sessions.changed"]
-"""What it sends from protocol 4 on beside that."""
+"""The events that it sends in protocol 4 as well."""
 CAPABILITIES = ["published-model-catalog"]
-"""That `models.list` tells what can be used, for which OpenClaw's command line asks before it believes it."""
+"""`models.list` names the models that can be used. OpenClaw's command line requires this capability for that."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The gateway at the moment of the hello."""
+    """Facts about the gateway at the time of the hello."""
 
     version: str
     boot_id: str
@@ -82,24 +82,24 @@ def _session_defaults(peer: Peer, defaults: Defaults) -> dict[str, Any]:
         "scope": defaults.scope,
     }
     if peer.protocol >= 4:
-        # A config without a model has the built-in echo: its pages let nobody write while there is none.
+        # A config without a model has the built-in echo; pages allow no message while this is false.
         named |= {"modelConfigured": True, "ownership": defaults.ownership, "selectionRequired": False}
     return named
 
 
 def _auth(peer: Peer, granted: Granted | None) -> dict[str, Any]:
-    """The one message in which a client is given the token of its device."""
+    """hello-ok's `auth`. It is the only message that carries the token of a device."""
     if granted is None:
         return {"role": peer.role, "scopes": peer.scopes}
     given = {"deviceToken": granted.token, "issuedAtMs": granted.issued_at_ms}
-    # Behind a proxy a connection may have more than its token, or less.
+    # Behind a proxy the scopes of the connection may differ from those of its token.
     return {"role": peer.role, "scopes": peer.scopes if peer.user else granted.scopes} | given
 
 
 def _server(peer: Peer, conn_id: str, facts: Facts) -> dict[str, Any]:
     if peer.protocol < 4:
         return {"version": facts.version, "connId": conn_id, "host": facts.host}
-    # Of its own build is no page here: else one would load itself anew after each restart, to become it.
+    # A page that finds its own build here reloads itself after each restart, so none must.
     newer = {"bootId": facts.boot_id, "controlUiBuildSource": "configured"}
     return {"version": facts.version, "connId": conn_id, **newer}
 

@@ -1,7 +1,7 @@
-"""Failed secrets, counted for each address: who guesses too often is not heard for a while. Pure; the clock is given.
+"""Failed credentials, counted by address: after too many the address is locked out for a while. Pure.
 
-What is locked is an address and a kind of credential, never a name, so nobody can lock another one out. A client of
-this machine itself is not counted, unless a page in its browser may be the one that guesses.
+A lock is on an address and a kind of credential, never on a name, so that no client can lock out another one. A client
+on this machine is not counted, unless it may be a page in a browser that guesses.
 """
 
 import ipaddress
@@ -19,47 +19,48 @@ Kind = Literal["shared-secret", "device-token"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MAX_ENTRIES = 4096
-"""Places that are counted, about 300 bytes each; the one that was idle longest is forgotten first."""
+"""Places that are counted, about 300 bytes each; the one without a failure for the longest time is forgotten first."""
 MAX_LOCKED = 65_536
-"""Places that are locked, about 250 bytes each: more than can be locked in `LOCKED_S`, so none is freed by others."""
+"""Places that are locked, about 250 bytes each. More cannot be locked within `LOCKED_S`, so no lock ends too early."""
 SITE_BITS = 64
-"""An IPv6 client has that much to itself, and as many addresses as it likes."""
+"""Bits of the IPv6 prefix that one client has to itself, with as many addresses as it likes."""
 NETWORK_BITS, MAX_OF_NETWORK = 48, 100
-"""Many have 65,536 such places: together they may fail so often in a minute."""
+"""A /48, which one customer may have, holds 65,536 places; together they may fail so often in a minute."""
 _Key = tuple[str, Kind]
 
 
 class Lockout:
     def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock` in seconds."""
         self._clock = clock
         self._counted: OrderedDict[_Key, deque[float]] = OrderedDict()
-        """When each failed lately."""
+        """Times of the last failures, in seconds of the clock."""
         self._locked: OrderedDict[_Key, float] = OrderedDict()
-        """Until when; who is free first stands first."""
+        """End of each lock, in seconds of the clock; the first to end stands first."""
 
     def __len__(self) -> int:
         return len(self._counted) + len(self._locked)
 
-    def wait_ms(self, visitor: RequestOrigin, kind: Kind) -> int:
-        """How long this client is not heard yet; 0 for one that is. Ask before its secret is looked at."""
-        if not self._locked or is_exempt(visitor):
+    def wait_ms(self, source: RequestOrigin, kind: Kind) -> int:
+        """Milliseconds for which this client is still locked out, 0 if it is not. Ask before its secret is compared."""
+        if not self._locked or is_exempt(source):
             return 0
-        until = max(self._locked.get((place, kind), 0.0) for place, _ in _places(visitor.remote_ip))
+        until = max(self._locked.get((place, kind), 0.0) for place, _ in _places(source.remote_ip))
         return ceil(max(until - self._clock(), 0.0) * 1000)
 
-    def waits(self, visitor: RequestOrigin) -> dict[Kind, int]:
+    def waits(self, source: RequestOrigin) -> dict[Kind, int]:
         """`wait_ms` of each kind."""
-        return {kind: self.wait_ms(visitor, kind) for kind in KINDS}
+        return {kind: self.wait_ms(source, kind) for kind in KINDS}
 
-    def settle(self, visitor: RequestOrigin, guesses: Mapping[Kind, bool]) -> None:
-        """Count what was tried: True was right."""
-        for kind, right in guesses.items():
-            (self.succeeded if right else self.failed)(visitor, kind)
+    def record(self, source: RequestOrigin, attempts: Mapping[Kind, bool]) -> None:
+        """Count attempts by kind of credential; True: it was right."""
+        for kind, right in attempts.items():
+            (self.succeeded if right else self.failed)(source, kind)
 
-    def failed(self, visitor: RequestOrigin, kind: Kind) -> None:
-        if is_exempt(visitor):
+    def failed(self, source: RequestOrigin, kind: Kind) -> None:
+        if is_exempt(source):
             return
-        for place, most in _places(visitor.remote_ip):
+        for place, most in _places(source.remote_ip):
             self._count((place, kind), most, self._clock())
 
     def _count(self, key: _Key, most: int, now: float) -> None:
@@ -78,15 +79,16 @@ class Lockout:
         while len(self._locked) > MAX_LOCKED or next(iter(self._locked.values())) <= now:
             self._locked.popitem(last=False)
 
-    def succeeded(self, visitor: RequestOrigin, kind: Kind) -> None:
+    def succeeded(self, source: RequestOrigin, kind: Kind) -> None:
         if self._counted:
-            self._counted.pop((site(visitor.remote_ip), kind), None)
+            self._counted.pop((site(source.remote_ip), kind), None)
 
 
-def is_exempt(visitor: RequestOrigin) -> bool:
-    """Not by `local`: a wrong Host is no reason to count what this machine's own user does."""
-    address = parse_address(visitor.remote_ip)
-    return address is not None and address.is_loopback and not visitor.forwarded and visitor.origin is None
+def is_exempt(source: RequestOrigin) -> bool:
+    """Whether failures of the client are not counted. It does not depend on `local`: a user of this machine may send a
+    wrong Host."""
+    address = parse_address(source.remote_ip)
+    return address is not None and address.is_loopback and not source.forwarded and source.origin is None
 
 
 def too_many(protocol: int, retry_after_ms: int) -> WireError:
@@ -108,7 +110,7 @@ def too_many(protocol: int, retry_after_ms: int) -> WireError:
 
 
 def site(remote_ip: str) -> str:
-    """What counts as one place: an address, however it is written; of IPv6 the network of one household."""
+    """The place that an address counts for: its canonical form, or its /64 network in IPv6."""
     address = parse_address(remote_ip)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, SITE_BITS), strict=False))
@@ -116,7 +118,7 @@ def site(remote_ip: str) -> str:
 
 
 def _places(remote_ip: str) -> list[tuple[str, int]]:
-    """What is counted when a client fails, each with the failures that lock it."""
+    """The places that a failure of a client counts for, each with the number of failures that locks it."""
     places = [(site(remote_ip), MAX_FAILURES)]
     address = parse_address(remote_ip)
     if isinstance(address, ipaddress.IPv6Address):

@@ -1,8 +1,8 @@
-"""Where a connection comes from, and whether the page behind it may connect. Pure: an address and headers in.
+"""The source of a request, and whether the page that sent it may connect. Pure: an address and headers in.
 
-Local means: this machine, and nobody speaks for somebody else. A proxy on this machine gives itself away by a
-forwarding header, a page that had its name rebound to 127.0.0.1 by the Host it asks for. What a peer that is not in
-gateway.trustedProxies says of where its clients are is never believed.
+*Local* means that the client itself is on this machine. A proxy on this machine is recognised by a forwarding header, a
+page whose name was rebound to 127.0.0.1 (DNS rebinding) by its Host. Forwarding headers of a peer that is not in
+`gateway.trustedProxies` are never believed.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ from gateway.text.addresses import Address, parse_address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
-"""As ASGI gives them: names in lower case."""
+"""Headers as in ASGI, with names in lower case."""
 
 CONTROL_UI = "openclaw-control-ui"
 UI_CLIENTS = frozenset({CONTROL_UI, "webchat-ui", "webchat"})
@@ -25,45 +25,45 @@ ORIGIN_REFUSED = (
     "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)"
 )
 MAX_HOPS = 256
-"""Proxies and what clients invent of them; a head has room for thirty thousand."""
+"""Entries of X-Forwarded-For that are looked at. Clients may invent them: a head has room for thirty thousand."""
 _FORWARDED_FOR = b"x-forwarded-for"
 _FORWARDING = frozenset({b"x-real-ip", b"forwarded"})
 _FORWARDING_PREFIXES = (b"x-forwarded-", b"tailscale-")
-"""Not only the known ones: whoever names a user speaks for somebody else as much as who names an address."""
+"""Any header with such a prefix marks a proxy: one that names a user forwards as much as one that names an address."""
 _NAME = r"(?P<name>\[[0-9a-f:.%]+\]|[^\s/:@?#\[\]\\,]+)(?::(?P<port>[0-9]{1,5}))?"
 _AUTHORITY = re.compile(_NAME, re.ASCII)
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://" + _NAME, re.ASCII)
 _PORTS = {"http": "80", "https": "443"}
 _MAPPED_BITS = 96
-"""What stands before an IPv4 address inside IPv6: `::ffff:10.0.0.0/104` is 10.0.0.0/8."""
+"""Bits before an IPv4 address that is mapped into IPv6: `::ffff:10.0.0.0/104` is 10.0.0.0/8."""
 _PRIVATE_V4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10")
 _PRIVATE = tuple(ipaddress.ip_network(text) for text in (*_PRIVATE_V4, "fc00::/7", "fe80::/10"))
 
 
 @dataclass(frozen=True)
 class RequestOrigin:
-    """A client before it has said anything."""
+    """The source of a request, as its connection and its headers tell it."""
 
     address: str
-    """The peer of the connection, with an IPv4 address inside IPv6 unwrapped; "" where there is none."""
+    """Address of the peer; an IPv4-mapped IPv6 address is unwrapped; "" where there is none."""
     host: str
     origin: str | None
-    """The Origin header as sent; None says that it is no page."""
+    """The Origin header as sent. None: no page sent the request."""
     forwarded: bool
     local: bool
     remote_ip: str
-    """The client itself as far as it is known: the address, or what a trusted proxy says it is."""
+    """Address of the client as far as it is known: that of the peer, or the one that a trusted proxy names."""
     attributed: bool = False
-    """Whether a trusted proxy says of which other machine it speaks."""
+    """Whether a trusted proxy names another machine as the client."""
 
     @property
     def direct_local(self) -> bool:
-        """Local, and not even a proxy of this machine in between."""
+        """Whether it is local and not even a proxy on this machine is in between."""
         return self.local and not self.forwarded
 
 
-def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Sequence[str]) -> RequestOrigin:
-    """Never raises, whatever the headers hold."""
+def request_origin(remote_address: str | None, headers: Headers, trusted_proxies: Sequence[str]) -> RequestOrigin:
+    """The source of a request. It never raises. `trusted_proxies`: addresses and networks."""
     found: dict[bytes, list[str]] = {}
     forwarded = False
     for name, value in headers:
@@ -90,16 +90,16 @@ def visitor(remote_address: str | None, headers: Headers, trusted_proxies: Seque
 
 
 def _hops(lines: list[str]) -> list[Address | None]:
-    """Of more than `MAX_HOPS` nobody makes sense: then who is behind them is not known."""
+    """Addresses in X-Forwarded-For, None for an entry that is none. More than `MAX_HOPS` entries name no client."""
     if sum(line.count(",") + 1 for line in lines) > MAX_HOPS:
         return [None]
     return [parse_address(_name(entry.strip().lower())) for entry in ",".join(lines).split(",") if entry.strip()]
 
 
 def _behind_proxy(peer: Address, hops: list[Address | None], trusted: Sequence[str]) -> tuple[Address, bool]:
-    """The client that a trusted proxy names, and whether all of its way lies within this machine.
+    """The client that a trusted proxy names, and whether all hops are on this machine.
 
-    Each proxy appends whom it heard, so what the client invented stands first. One foreign entry spoils the way.
+    Each proxy appends the address of its peer, so that entries which the client invented stand first.
     """
     if not hops:
         return peer, False
@@ -118,7 +118,7 @@ def is_trusted(address: Address, trusted_proxies: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=8)
 def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
-    """What is no address or network trusts nobody; validation of the config names it."""
+    """The networks of the config. An entry that is no address or network is skipped; validation reports it."""
     networks: list[Network] = []
     for entry in entries:
         try:
@@ -133,16 +133,16 @@ def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def origin_refusal(
-    visitor: RequestOrigin, client_id: str, client_mode: str, allowed_origins: Sequence[str], protocol: int
+    source: RequestOrigin, client_id: str, client_mode: str, allowed_origins: Sequence[str], protocol: int
 ) -> WireError | None:
     """None lets it go on. A page is asked for its origin whatever it presents; a program sends none and is not."""
-    if visitor.origin is None:
+    if source.origin is None:
         is_page = client_id in UI_CLIENTS or client_mode == "webchat"
         return _refusal(protocol, "origin missing or invalid") if is_page and protocol >= 4 else None
-    origin = _parse_origin(visitor.origin)
+    origin = _parse_origin(source.origin)
     if origin is None:
         return _refusal(protocol, "origin missing or invalid")
-    return None if _is_allowed(origin, visitor, allowed_origins) else _refusal(protocol, "origin not allowed")
+    return None if _is_allowed(origin, source, allowed_origins) else _refusal(protocol, "origin not allowed")
 
 
 def _refusal(protocol: int, reason: str) -> WireError:
@@ -160,7 +160,7 @@ class _Origin:
 
 
 def _parse_origin(text: str) -> _Origin | None:
-    """A browser writes neither a path nor a user; "null", of a sandboxed page or a file, is no origin at all."""
+    """None for a text that is no origin: one with a path or a user, or "null", which sandboxed pages and files send."""
     found = _ORIGIN.fullmatch(text.lower())
     if not found:
         return None
@@ -168,20 +168,20 @@ def _parse_origin(text: str) -> _Origin | None:
     return _Origin(scheme, found["name"], found["port"] or _PORTS.get(scheme, ""))
 
 
-def _is_allowed(origin: _Origin, visitor: RequestOrigin, allowed_origins: Sequence[str]) -> bool:
+def _is_allowed(origin: _Origin, source: RequestOrigin, allowed_origins: Sequence[str]) -> bool:
     if any(entry == "*" or _parse_origin(entry) == origin for entry in allowed_origins):
         return True
     if origin.scheme not in _PORTS:
         return False
-    if visitor.local and _is_loopback_name(origin.name):
+    if source.local and _is_loopback_name(origin.name):
         return True
-    asked = _AUTHORITY.fullmatch(visitor.host)
+    asked = _AUTHORITY.fullmatch(source.host)
     same = asked is not None and (asked["name"], asked["port"] or _PORTS[origin.scheme]) == (origin.name, origin.port)
-    return same and _is_of_a_private_place(origin.name)
+    return same and _is_private_name(origin.name)
 
 
 def _name(authority: str) -> str:
-    """Without the port. A bare IPv6 address has colons and no port."""
+    """The name in `name:port`. A bare IPv6 address has colons and no port."""
     found = _AUTHORITY.fullmatch(authority)
     return found["name"] if found else authority
 
@@ -191,8 +191,8 @@ def _is_loopback_name(name: str) -> bool:
     return name == "localhost" or (address is not None and address.is_loopback)
 
 
-def _is_of_a_private_place(name: str) -> bool:
-    """Only where no public name server can point a foreign page's own name at us."""
+def _is_private_name(name: str) -> bool:
+    """Whether no public name server can make the name of a foreign page resolve to this machine."""
     if _is_loopback_name(name) or name.endswith((".local", ".ts.net")):
         return True
     address = parse_address(name)

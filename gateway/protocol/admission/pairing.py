@@ -1,6 +1,6 @@
-"""What is known of a device that is paired or waits for it, and what it may have. Pure.
+"""Records of paired and waiting devices, and the rules by which they get roles and scopes. Pure.
 
-The records are those of OpenClaw 2026.2.1's files and events.
+The records have the form of OpenClaw 2026.2.1's files and events.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from gateway.protocol.scopes import ADMIN, READ, WRITE
 
 
 class DeviceFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a device is and says of itself. None for what it left out."""
+    """Facts about a device: its key, and what it says of itself. A field is None where the device left it out."""
 
     device_id: str
     public_key: str
@@ -24,36 +24,36 @@ class DeviceFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     client_id: str | None = None
     client_mode: str | None = None
     role: str | None = None
-    """The one it asked for last; what it may have is in `roles`."""
+    """The role that it asked for last. The roles that it may have are in `roles`."""
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
-    """Of one that asks: what it would get, not what it sent."""
+    """In a pending request: the scopes that the device would be granted, not those that it asked for."""
     remote_ip: str | None = None
 
 
 class PairingRequest(DeviceFacts, frozen=True, kw_only=True):
-    """A device that has proved its key and that it knows the secret, and what it wants."""
+    """The role and scopes that a device asks for, which has proved that it holds its key and knows the secret."""
 
     role: str
     local: bool
     protocol: int
     offer: tuple[str, ...] | None = None
-    """What a trusted proxy's user may give an operator's device himself; None: nothing."""
+    """The scopes that the user of a trusted proxy may grant to their own operator device; None: none."""
 
 
 @dataclass(frozen=True)
 class Granted:
-    """For hello-ok's `auth`."""
+    """A device token as `auth` of hello-ok tells it."""
 
     token: str
     scopes: tuple[str, ...]
     issued_at_ms: int
     session: tuple[str, ...] | None = None
-    """What this connection may do, where it was given another thing than it asked for."""
+    """The scopes of this connection, where they differ from those that it asked for."""
 
 
 class TokenFacts(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A token without the token."""
+    """A token as lists show it, without its secret. Times are milliseconds since 1970."""
 
     role: str
     scopes: tuple[str, ...]
@@ -78,6 +78,7 @@ class Pending(DeviceFacts, frozen=True, kw_only=True):
 
     request_id: str
     ts: int
+    """Milliseconds since 1970."""
     silent: bool = False
     is_repair: bool = False
 
@@ -85,14 +86,14 @@ class Pending(DeviceFacts, frozen=True, kw_only=True):
 S = TypeVar("S", bound=Struct)
 
 
-def extend(shape: type[S], facts: Struct, **more: Any) -> S:
-    """A record of this shape with what it shares with `facts`, and more."""
+def record_from(shape: type[S], facts: Struct, **more: Any) -> S:
+    """A record of type `shape`, with the fields that it shares with `facts`, and with `more`."""
     shared = {each for each in shape.__struct_fields__ if each in facts.__struct_fields__}
     return shape(**{**{each: getattr(facts, each) for each in shared}, **more})
 
 
 def covers(held: Iterable[str], wanted: Iterable[str]) -> bool:
-    """Whether `wanted` gives no right that `held` does not."""
+    """Whether `wanted` gives no right that `held` does not give."""
     having = set(held)
     if ADMIN in having:
         return all(scope in having or scope.startswith("operator.") for scope in wanted)
@@ -103,8 +104,8 @@ def union(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scope for group in groups for scope in group))
 
 
-def lack(device: Device | None, public_key: str, role: str, scopes: Iterable[str]) -> str | None:
-    """Why the device needs an approval, in OpenClaw's words; None: it needs none."""
+def missing_approval(device: Device | None, public_key: str, role: str, scopes: Iterable[str]) -> str | None:
+    """The reason for which the device needs an approval, in OpenClaw's words; None: it needs none."""
     if device is None or device.public_key != public_key:
         return "not-paired"
     if role not in roles_of(device) or is_revoked(device, role):
@@ -113,29 +114,31 @@ def lack(device: Device | None, public_key: str, role: str, scopes: Iterable[str
 
 
 def roles_of(device: DeviceFacts) -> tuple[str, ...]:
-    """All that it has, or asks for."""
+    """The roles that the device has or asks for."""
     return union(device.roles, (device.role,) if device.role else ())
 
 
 def is_revoked(device: Device, role: str) -> bool:
-    """As in OpenClaw 2026.9.6, with its token a device loses the role, until the role is approved anew."""
+    """Whether the role was revoked and has not been approved again. As in OpenClaw 2026.9.6, revoking a token revokes
+    the role."""
     held = device.tokens.get(role)
     return held is not None and held.revoked_at_ms is not None
 
 
-def is_silent(device: Device | None, asking: PairingRequest) -> bool:
-    """Whether nobody has to be asked: on this machine, but for a known device that would be a node as well, or again.
-    A client of protocol 3 expects to become one."""
-    if device is None or asking.role == "operator":
-        return asking.local
-    return asking.local and asking.protocol < 4 and not is_revoked(device, asking.role)
+def auto_approved(device: Device | None, pairing: PairingRequest) -> bool:
+    """Whether pairing is approved without an operator: local devices, except a known device that asks for
+    another role than operator. In protocol 3 it gets that role, too, unless the role was revoked.
+    """
+    if device is None or pairing.role == "operator":
+        return pairing.local
+    return pairing.local and pairing.protocol < 4 and not is_revoked(device, pairing.role)
 
 
-def without(device: Device, role: str) -> Device:
-    """The device once `role` is revoked: what is left are the scopes of its other roles, in its tokens too.
+def without_role(device: Device, role: str) -> Device:
+    """The device without `role`: its record and its tokens keep only the scopes of the other roles.
 
-    A scope belongs to the role that it begins with. One that begins with none of them goes as well: nothing says who
-    gave it.
+    A scope belongs to the role that it begins with. A scope that begins with none of the roles is removed, too,
+    because nothing says which role it came with.
     """
     others = tuple(f"{each}." for each in (*roles_of(device), *device.tokens) if each != role)
 
@@ -146,16 +149,19 @@ def without(device: Device, role: str) -> Device:
     return replace(device, scopes=left(device.scopes), tokens=tokens)
 
 
-def merge(device: Device | None, request: Pending, now: int) -> Device:
-    """The device with what it asked for added. What it had of a role that was revoked is forgotten, so that it has no
-    more than was approved since. Another key makes it another device, which inherits nothing."""
+def merged(device: Device | None, request: Pending, now: int) -> Device:
+    """The device with the roles and scopes of the request added.
+
+    Scopes of a role that was revoked are dropped first, so that the device has no more than was approved since then. A
+    device with another key is another device and inherits nothing.
+    """
     if device and device.public_key != request.public_key:
         device = None
     for role in request.roles:
         if device and is_revoked(device, role):
-            device = without(device, role)  # also here: a record of before, or another program's, still has its scopes
+            device = without_role(device, role)  # an older record, or another program's, still has the scopes
     tokens = device.tokens if device else {}
-    return extend(
+    return record_from(
         Device,
         request,
         created_at_ms=device.created_at_ms if device else now,

@@ -1,6 +1,6 @@
-"""The proof that a client holds the key of the device that it says it is: made for our own client, judged for others.
+"""The proof that a client holds the key of its device: made by our own client, verified for others. Pure.
 
-Pure. The id of a device is the hash of its Ed25519 key, so that a proof can be judged without a record. What is signed:
+The id of a device is the hash of its Ed25519 key, so that a proof can be verified without a record. The signed text is:
 
 v1   v1|deviceId|clientId|clientMode|role|scopes|signedAtMs|token
 v2   v1 as v2, and |nonce
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 SKEW_MS = {3: 10 * 60_000, 4: 2 * 60_000}
-"""How far a client's clock may be from ours."""
+"""The largest difference between a client's clock and ours, by protocol."""
 _PRIME = 2**255 - 19
 _SMALL_ORDER = {
     0,
@@ -36,9 +36,9 @@ _SMALL_ORDER = {
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
     )),
 }  # fmt: skip
-"""The y of the eight points whose order divides 8. For such a key there is a signature that fits every message."""
+"""The y of the eight points whose order divides 8: for such a key one signature fits every message."""
 _SPKI = bytes.fromhex("302a300506032b6570032100")
-"""What an Ed25519 key in PEM has before its 32 bytes."""
+"""The bytes of a DER SubjectPublicKeyInfo before the 32 bytes of an Ed25519 key."""
 
 Time = Annotated[int, Meta(ge=0, le=2**53)]
 Short = Annotated[str, Meta(max_length=200)]
@@ -46,7 +46,7 @@ Long = Annotated[str, Meta(max_length=1024)]
 
 
 class DeviceProof(Struct, frozen=True, rename="camel"):
-    """`connect`'s `device`. Open, as the rest of connect is."""
+    """`device` of connect. Unknown keys are allowed, as in the rest of connect."""
 
     id: Short
     public_key: Long
@@ -57,7 +57,7 @@ class DeviceProof(Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True)
 class Signed:
-    """What else the signature covers, each as the client sent it; "" for what it left out."""
+    """The other fields that the signature covers, as the client sent them; "" for one that it left out."""
 
     client_id: str
     client_mode: str
@@ -71,7 +71,7 @@ class Signed:
 def verify(
     proof: DeviceProof, signed: Signed, *, protocol: int, challenge: str, now_ms: int, local: bool
 ) -> WireError | None:
-    """None: the client holds the key, and signed for this connection. The checks come in OpenClaw's order."""
+    """None if the client holds the key and signed for this connection. The checks are in OpenClaw's order."""
     key = decode(_unwrap(proof.public_key))
     if key is None or not hmac.compare_digest(hashlib.sha256(key).hexdigest().encode(), _bytes(proof.id)):
         return _refuse(protocol, "device identity mismatch", "DEVICE_ID_MISMATCH", "device-id-mismatch")
@@ -90,13 +90,13 @@ def verify(
 
 
 def payloads(proof: DeviceProof, signed: Signed, nonce: str, protocol: int) -> list[str]:
-    """What the client may have signed, the likeliest first. Without a nonce it can only be v1."""
+    """The texts that the client may have signed, the likeliest first. Without a nonce it can only be v1."""
     versions = ("v1",) if not nonce else ("v3", "v2") if protocol >= 4 else ("v2", "v3")
     return [payload(version, proof.id, signed, proof.signed_at, nonce) for version in versions]
 
 
 def payload(version: str, id: str, signed: Signed, signed_at: int, nonce: str) -> str:
-    """The text under a signature, for who signs and for who verifies."""
+    """The text that is signed."""
     scopes = ",".join(signed.scopes)
     words = [version, id, signed.client_id, signed.client_mode, signed.role, scopes, str(signed_at), signed.token]
     if version != "v1":
@@ -107,7 +107,7 @@ def payload(version: str, id: str, signed: Signed, signed_at: int, nonce: str) -
 
 
 class Key:
-    """A device's own key. It never shows in a repr."""
+    """The private key of a device. The repr does not show it."""
 
     def __init__(self, private: "Ed25519PrivateKey") -> None:
         self._private = private
@@ -120,7 +120,7 @@ class Key:
 
     @classmethod
     def from_pem(cls, text: str) -> "Key":
-        """Raise ValueError if it is no Ed25519 key."""
+        """Raises ValueError if it is no Ed25519 key."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -149,19 +149,19 @@ class Key:
         return public.decode(), self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def prove(self, signed: Signed, *, protocol: int, nonce: str, signed_at: int) -> DeviceProof:
-        """Signed as OpenClaw's client of that protocol signs; 2026.2.1 knows no v3."""
+        """The proof as OpenClaw's client of that protocol makes it. `signed_at`: milliseconds since 1970."""
         text = payload("v3" if protocol >= 4 else "v2", self.id, signed, signed_at, nonce)
         return DeviceProof(self.id, self.public, _spell(self._private.sign(_bytes(text))), signed_at, nonce)
 
 
 def normalise_key(text: str) -> str | None:
-    """The one spelling of a public key that records hold: base64url without padding. None: it is no key."""
+    """The form of a public key in records: base64url without padding. None if it is no key."""
     key = decode(_unwrap(text))
     return _spell(key) if key is not None and is_key(key) else None
 
 
 def is_key(raw: bytes) -> bool:
-    """Whether it is an Ed25519 key that stands for one holder: one spelling of a point that is not of small order."""
+    """Whether it is an Ed25519 key in canonical form that is not of small order."""
     y = int.from_bytes(raw, "little") & ((1 << 255) - 1)
     return len(raw) == KEY_BYTES and y < _PRIME and y not in _SMALL_ORDER
 
@@ -176,7 +176,7 @@ def decode(text: str) -> bytes | None:
 
 
 def _unwrap(text: str) -> str:
-    """A PEM's raw key in base64; anything else as it is."""
+    """The raw key of a PEM in base64; any other text unchanged."""
     if "-----BEGIN" not in text:
         return text
     lines = [line.strip() for line in text.strip().splitlines()]
@@ -192,7 +192,7 @@ def _signs_any(key: bytes, signature: str, texts: list[str]) -> bool:
 
 
 def _signs(key: bytes, signature: bytes, message: bytes) -> bool:
-    # Imported here because it takes longer than all else that a start imports, and most clients bring no device.
+    # Imported here because it takes longer than all other imports of a start, and most clients have no device.
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -208,7 +208,7 @@ def _spell(raw: bytes) -> str:
 
 
 def _lower(text: str) -> str:
-    """ASCII alone, as the clients do before they sign."""
+    """Lower case for ASCII letters only, as clients do before they sign."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in text.strip())
 
 

@@ -1,8 +1,8 @@
-"""Who a proxy says its user is, and when it is believed: `gateway.auth.mode` trusted-proxy. Pure.
+"""The user whom a trusted proxy names, for `gateway.auth.mode` trusted-proxy. Pure.
 
-Believed is what stands in exactly one header of the configured name, on a connection from an address in
-`gateway.trustedProxies` that says whom it forwards. Everything else has a reason, in OpenClaw's words, for the log and
-for a client of protocol 4.
+The proxy is believed if its address is in `gateway.trustedProxies`, it names the client that it forwards for, and there
+is exactly one header of the configured name. Otherwise there is a reason, in OpenClaw's words, for the log and for
+clients of protocol 4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from gateway.protocol.admission.origin import RequestOrigin, is_trusted
 from gateway.text.addresses import parse_address
 
 TRUSTED_PROXY = "trusted-proxy"
-"""How a client came in by the word of a proxy."""
+"""`Admission.method` of a client whose user a proxy named."""
 ATTRIBUTION = "proxy_attribution_required"
 APPROVABLE = ("operator.read", "operator.write", "operator.approvals", "operator.questions")
-"""What a device gets without an operator being asked, where the config allows that and does not say how much."""
+"""The scopes that are approved without an operator, where the config allows that and names none."""
 _SCOPES = b"x-openclaw-scopes"
 _PAGES = ("openclaw-control-ui", "openclaw-browser-copilot", "webchat-ui")
 _APPS = ("openclaw-macos", "openclaw-linux", "openclaw-ios", "openclaw-android")
@@ -23,29 +23,32 @@ _APPS = ("openclaw-macos", "openclaw-linux", "openclaw-ios", "openclaw-android")
 
 @dataclass(frozen=True)
 class Rules:
-    """What the config asks of a proxy. Two that are equal admit the same users."""
+    """The conditions of the config for a proxy and its users. Equal rules admit the same users."""
 
     user_header: str = ""
     required_headers: tuple[str, ...] = ()
     allow_users: tuple[str, ...] = ()
-    """Empty: everyone whom the proxy names."""
+    """Empty: any user whom the proxy names."""
     allow_loopback: bool = False
     proxies: tuple[str, ...] = ()
     identity_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     auto_approve: tuple[str, ...] | None = None
-    """The most that the device of a user is given at once; None: an operator is asked for each."""
+    """The most scopes that a device of a user gets without an operator; None: an operator approves each device."""
 
     def offer(
         self, identity: "ProxyUser", client_id: str, client_mode: str, requested: Sequence[str] | None
     ) -> tuple[str, ...] | None:
-        """What his device gets at once that asks for this, or for nothing in particular; None: ask an operator."""
+        """The scopes that a device of this user gets without an operator; None: an operator must approve it.
+
+        `requested`: the scopes that the device asks for; None: it names none.
+        """
         is_page = client_id in _PAGES or client_mode == "webchat"
         if self.auto_approve is None or not (is_page or (client_id in _APPS and client_mode == "ui")):
             return None
-        return identity.bound(scope for scope in self.auto_approve if requested is None or scope in requested)
+        return identity.restrict(scope for scope in self.auto_approve if requested is None or scope in requested)
 
     def scopes_of(self, user: str) -> tuple[str, ...]:
-        """What this user has beside what his device has. The case of an e-mail address does not matter."""
+        """The scopes of this user in addition to those of their device. E-mail addresses match in any case."""
         exact = self.identity_scopes.get(user)
         if exact is not None or "@" not in user:
             return exact or ()
@@ -55,24 +58,27 @@ class Rules:
 
 @dataclass(frozen=True)
 class ProxyUser:
-    """A user whom a trusted proxy vouches for."""
+    """A user whom a trusted proxy names."""
 
     user: str
     cap: frozenset[str] | None = None
-    """The proxy's own bound on the scopes of this connection; None sets none."""
+    """The scopes to which the proxy limits this connection; None: it sets no limit."""
 
-    def bound(self, scopes: Iterable[str]) -> tuple[str, ...]:
+    def restrict(self, scopes: Iterable[str]) -> tuple[str, ...]:
         return tuple(scope for scope in scopes if self.cap is None or scope in self.cap)
 
 
 def identify(
-    rules: Rules, visitor: RequestOrigin, headers: Iterable[tuple[bytes, bytes]], *, own: bool | None
+    rules: Rules, source: RequestOrigin, headers: Iterable[tuple[bytes, bytes]], *, own: bool | None
 ) -> ProxyUser | str:
-    """The user, or the reason why nobody is. `own`: whether the peer has an address of this machine; None: unknown."""
+    """The user, or the reason why no user is believed.
+
+    `own`: whether the peer has an address of this machine; None if that is unknown.
+    """
     found: dict[bytes, list[bytes]] = {}
     for key, value in headers:
         found.setdefault(key, []).append(value)
-    reason = _distrust(rules, visitor, own)
+    reason = _distrust(rules, source, own)
     if reason is not None:
         return reason
     for name in rules.required_headers:
@@ -83,21 +89,21 @@ def identify(
         return "trusted_proxy_user_missing"
     if rules.allow_users and user not in rules.allow_users:
         return "trusted_proxy_user_not_allowed"
-    if not visitor.attributed:
+    if not source.attributed:
         return ATTRIBUTION
     return ProxyUser(user, _cap(found.get(_SCOPES)))
 
 
-def _distrust(rules: Rules, visitor: RequestOrigin, own: bool | None) -> str | None:
-    """What speaks against the peer itself. The checks come in OpenClaw's order."""
-    peer = parse_address(visitor.address)
+def _distrust(rules: Rules, source: RequestOrigin, own: bool | None) -> str | None:
+    """The reason not to believe the peer; None: it is believed. The checks are in OpenClaw's order."""
+    peer = parse_address(source.address)
     if not rules.user_header:
         return "trusted_proxy_config_missing"
     if not rules.proxies:
         return "trusted_proxy_no_proxies_configured"
     if peer is None or not is_trusted(peer, rules.proxies):
-        return ATTRIBUTION if visitor.forwarded else "trusted_proxy_untrusted_source"
-    if not visitor.attributed and not (peer.is_loopback and not visitor.forwarded):
+        return ATTRIBUTION if source.forwarded else "trusted_proxy_untrusted_source"
+    if not source.attributed and not (peer.is_loopback and not source.forwarded):
         return ATTRIBUTION
     if peer.is_loopback:
         return None if rules.allow_loopback else "trusted_proxy_loopback_source"
@@ -107,7 +113,7 @@ def _distrust(rules: Rules, visitor: RequestOrigin, own: bool | None) -> str | N
 
 
 def _one_text(values: list[bytes]) -> str:
-    """ "" unless there is exactly one: of two, one may be the client's own, which the proxy has only passed on."""
+    """ "" unless there is exactly one value: a second one may come from the client and be passed on by the proxy."""
     if len(values) != 1:
         return ""
     try:
@@ -118,7 +124,7 @@ def _one_text(values: list[bytes]) -> str:
 
 
 def _cap(values: list[bytes] | None) -> frozenset[str] | None:
-    """Several lines narrow each other: no line that a client smuggled in can widen what the proxy says."""
+    """The intersection of all lines, so that a line from the client cannot add a scope; None without the header."""
     if values is None:
         return None
     named = [{scope.strip() for scope in value.decode("latin-1").split(",")} - {""} for value in values]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.protocol import scopes
 from gateway.protocol.admission.admission import DEVICE_TOKEN
-from gateway.protocol.admission.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, extend, roles_of
+from gateway.protocol.admission.pairing import Device, DeviceFacts, Pending, TokenFacts, covers, record_from, roles_of
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import ADMIN, PAIRING, Scope
@@ -172,4 +172,4 @@ def _must_cover(call: Call, wanted: Iterable[str]) -> None:
 
 
 def _row(device: Device) -> DeviceRow:
-    return extend(DeviceRow, device, tokens=[extend(TokenFacts, each) for each in device.tokens.values()])
+    return record_from(DeviceRow, device, tokens=[record_from(TokenFacts, each) for each in device.tokens.values()])

@@ -46,7 +46,7 @@ def refuse(core: Core, lockout: Lockout, scope: Scope, needed: Right = READ) -> 
     bearer, (who, identity) = _presented(scope), visit(core, scope)
     claim = Claim("http", who, Credentials(bearer, bearer, bearer), identity)
     admission = admit(claim, terms(core), core.devices, lockout.waits(who))
-    lockout.settle(who, admission.guesses)
+    lockout.record(who, admission.attempts)
     if isinstance(admission, Admission):
         return _forbidden(needed) if missing(4, claim.role, admission.scopes(), needed) else None
     if admission.status == 403:

@@ -4,7 +4,7 @@ from starlette.types import Scope
 
 from gateway.machine.interfaces import is_own
 from gateway.protocol.admission.admission import Terms
-from gateway.protocol.admission.origin import RequestOrigin, visitor
+from gateway.protocol.admission.origin import RequestOrigin, request_origin
 from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, ProxyUser, identify
 from gateway.rpc.core import Core
 
@@ -12,7 +12,7 @@ from gateway.rpc.core import Core
 def visit(core: Core, scope: Scope) -> tuple[RequestOrigin, ProxyUser | str]:
     """In mode `trusted-proxy` also whom a proxy names, or why nobody is believed; in another mode that says nothing."""
     client, headers = scope.get("client"), scope["headers"]
-    who = visitor(client[0] if client else None, headers, core.config.gateway.trusted_proxies)
+    who = request_origin(client[0] if client else None, headers, core.config.gateway.trusted_proxies)
     if core.auth.mode != TRUSTED_PROXY:
         return who, ATTRIBUTION
     return who, identify(core.auth.proxy, who, headers, own=is_own(who.address))

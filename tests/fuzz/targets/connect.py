@@ -70,7 +70,9 @@ def let_in(sent: dict[str, Any], outcome: Accepted, mode: str, door: Any) -> Non
     params, peer = sent["params"], outcome.peer
     auth = params.get("auth") or {}
     assert peer.role == (params.get("role") or "operator") and outcome.request_id == sent["id"]
-    issued = door.book.known and peer.device_id is not None and ISSUED in (auth.get("token"), auth.get("deviceToken"))
+    issued = (
+        door.devices.known and peer.device_id is not None and ISSUED in (auth.get("token"), auth.get("deviceToken"))
+    )
     secret = door.terms.auth.token or door.terms.auth.password
     shown = secret is not None and secret in (auth.get("token"), auth.get("password"))
     proxied = isinstance(door.identity, ProxyUser)
@@ -78,5 +80,5 @@ def let_in(sent: dict[str, Any], outcome: Accepted, mode: str, door: Any) -> Non
     # An operator gets what they asked for, and in protocol 3 everything if that was nothing.
     if peer.protocol >= 4 or params.get("scopes"):
         assert {*peer.scopes} <= {*(params.get("scopes") or ())} or proxied, (peer.scopes, params.get("scopes"))
-    if not door.visitor.local and peer.device_id is None and not proxied:
+    if not door.source.local and peer.device_id is None and not proxied:
         assert peer.scopes == (), "rights from elsewhere, without a device"

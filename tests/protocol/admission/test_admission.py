@@ -67,24 +67,24 @@ class OneToken:
         return (READ,) if token == "device's" else None
 
 
-def claim(visitor: RequestOrigin = AWAY, protocol: int = 4, **more: Any) -> Claim:
+def claim(source: RequestOrigin = AWAY, protocol: int = 4, **more: Any) -> Claim:
     """A client of ours that wants to read, by the credentials among `more`."""
     sent = {each: more.pop(each) for each in ("token", "password", "device_token") if each in more}
     ours = {"client_id": "cli", "client_mode": "cli", "scopes": (READ,), "credentials": Credentials(**sent)}
-    return Claim("websocket", visitor, protocol=protocol, **(ours | more))
+    return Claim("websocket", source, protocol=protocol, **(ours | more))
 
 
-def bearer(secret: str = "", visitor: RequestOrigin = AWAY, **more: Any) -> Claim:
-    return Claim("http", visitor, Credentials(secret, secret, secret), **more)
+def bearer(secret: str = "", source: RequestOrigin = AWAY, **more: Any) -> Claim:
+    return Claim("http", source, Credentials(secret, secret, secret), **more)
 
 
 def enter(policy: AuthPolicy, who: Claim, lockout: Lockout | None = None, tokens: OneToken | None = None) -> str:
     """How it is admitted and what it may, or the refusal; the guesses are counted."""
     lockout = Lockout(Clock()) if lockout is None else lockout
-    found = admit(who, Terms(policy), tokens or OneToken(), lockout.waits(who.visitor))
-    lockout.settle(who.visitor, found.guesses)
+    found = admit(who, Terms(policy), tokens or OneToken(), lockout.waits(who.source))
+    lockout.record(who.source, found.attempts)
     if isinstance(found, Admission):
-        return f"{found.how}: {' '.join(found.scopes(found.asked))}".strip()
+        return f"{found.method}: {' '.join(found.scopes(found.pairing_scopes))}".strip()
     return f"{found.status} {found.error.message}"
 
 
@@ -94,7 +94,7 @@ def enter(policy: AuthPolicy, who: Claim, lockout: Lockout | None = None, tokens
         (BY_NOTHING, claim(), "none:"),
         (BY_NOTHING, claim(HERE), f"none: {READ}"),
         (BY_NOTHING, bearer(), "401 device identity required"),
-        (BY_NOTHING, bearer(visitor=HERE), f"none: {ADMIN}"),
+        (BY_NOTHING, bearer(source=HERE), f"none: {ADMIN}"),
         (BY_TOKEN, claim(token="right"), "token:"),
         (BY_TOKEN, bearer("right"), f"token: {ADMIN}"),
         (BY_PASSWORD, claim(HERE, password="right"), f"password: {READ}"),
@@ -245,8 +245,8 @@ PAGE_HERE = dataclasses.replace(HERE, origin="https://evil.example")
 @pytest.mark.parametrize(
     ("policy", "who", "let_in"),
     [
-        (BY_NOTHING, bearer(visitor=PAGE_HERE), False),
-        (BY_PROXY, bearer(visitor=PAGE_OF, identity=ProxyUser("ann")), False),
+        (BY_NOTHING, bearer(source=PAGE_HERE), False),
+        (BY_PROXY, bearer(source=PAGE_OF, identity=ProxyUser("ann")), False),
         (BY_TOKEN, bearer("right", PAGE_OF), True),
         (BY_TOKEN, claim(PAGE_OF, token="right"), False),
     ],
@@ -282,7 +282,7 @@ def test_without_a_proof_nobody_is_let_in(who: Claim, policy: AuthPolicy) -> Non
 @given(CLAIMS, st.sampled_from([BY_NOTHING, BY_TOKEN, BY_PASSWORD, BY_PROXY]))
 def test_from_elsewhere_nobody_has_scopes_that_no_operator_approved(who: Claim, policy: AuthPolicy) -> None:
     found = admit(who, Terms(policy), OneToken(), {})
-    if isinstance(found, Admission) and not who.visitor.local:
+    if isinstance(found, Admission) and not who.source.local:
         assert found.scopes() == ()
 
 

@@ -15,7 +15,7 @@ from gateway.protocol.admission.handshake import (
     receive_connect,
 )
 from gateway.protocol.admission.lockout import Lockout
-from gateway.protocol.admission.origin import visitor
+from gateway.protocol.admission.origin import request_origin
 from gateway.protocol.closing import Close
 from gateway.protocol.peer import Peer
 from tests.doors import FakeBook
@@ -24,7 +24,7 @@ POLICY = AuthPolicy("token", token="t0k", generation=7)
 
 
 def door(policy: AuthPolicy) -> HandshakeContext:
-    here = visitor("127.0.0.1", [(b"host", b"127.0.0.1:18789")], ())
+    here = request_origin("127.0.0.1", [(b"host", b"127.0.0.1:18789")], ())
     return HandshakeContext(Terms(policy), here, FakeBook(), Lockout(lambda: 0.0))
 
 

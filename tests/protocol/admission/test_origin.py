@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.admission.origin import ORIGIN_REFUSED, Headers, origin_refusal, visitor
+from gateway.protocol.admission.origin import ORIGIN_REFUSED, Headers, origin_refusal, request_origin
 
 TEXT = {"host": "127.0.0.1:18789"}
 
@@ -14,29 +14,29 @@ def headers(**values: str) -> Headers:
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:18789", "127.3.2.1", "[::1]:18789", "[::1]"])
 def test_a_client_of_this_machine_is_local(address: str, host: str) -> None:
-    assert visitor(address, headers(host=host), ()).local
+    assert request_origin(address, headers(host=host), ()).local
 
 
 @pytest.mark.parametrize("address", ["203.0.113.9", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "", "x", None])
 def test_another_address_is_not_local(address: str | None) -> None:
-    assert not visitor(address, headers(), ()).local
+    assert not request_origin(address, headers(), ()).local
 
 
 @pytest.mark.parametrize("host", ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1",
                                   "localhost@evil.example", "evil.example:80#localhost"])  # fmt: skip
 def test_a_name_that_was_pointed_at_us_is_not_local(host: str) -> None:
-    assert not visitor("127.0.0.1", headers(host=host), ()).local
+    assert not request_origin("127.0.0.1", headers(host=host), ()).local
 
 
 def test_two_hosts_are_none() -> None:
-    assert not visitor("127.0.0.1", [(b"host", b"localhost"), (b"host", b"localhost")], ()).local
+    assert not request_origin("127.0.0.1", [(b"host", b"localhost"), (b"host", b"localhost")], ()).local
 
 
 @pytest.mark.parametrize("name", ["x_forwarded_for", "x_forwarded_host", "x_forwarded_proto", "x_real_ip", "forwarded"])
 def test_a_proxy_on_this_machine_is_not_local_whatever_it_says(name: str) -> None:
     for proxies in ((), ("127.0.0.1",)):
         for value in ("203.0.113.9", "", "x"):
-            who = visitor("127.0.0.1", headers(**{name: value}), proxies)
+            who = request_origin("127.0.0.1", headers(**{name: value}), proxies)
             assert who.forwarded and not who.local
 
 
@@ -60,12 +60,12 @@ def test_a_proxy_on_this_machine_is_not_local_whatever_it_says(name: str) -> Non
     ],
 )
 def test_the_client_behind_a_proxy(peer: str, chain: str, remote_ip: str, local: bool) -> None:
-    who = visitor(peer, headers(x_forwarded_for=chain), ("127.0.0.1", "10.0.0.0/8", "no address"))
+    who = request_origin(peer, headers(x_forwarded_for=chain), ("127.0.0.1", "10.0.0.0/8", "no address"))
     assert (who.remote_ip, who.local) == (remote_ip, local)
 
 
 def test_a_client_beside_a_trusted_proxy_is_local_still() -> None:
-    assert visitor("127.0.0.1", headers(), ("127.0.0.1",)).local
+    assert request_origin("127.0.0.1", headers(), ("127.0.0.1",)).local
 
 
 REMOTE, LOCAL = "192.168.1.9", "127.0.0.1"
@@ -102,7 +102,9 @@ REMOTE, LOCAL = "192.168.1.9", "127.0.0.1"
 )  # fmt: skip
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_origins(address: str, host: str, origin: str, allowed: tuple[str, ...], passes: bool, protocol: int) -> None:
-    error = origin_refusal(visitor(address, headers(host=host, origin=origin), ()), "cli", "cli", allowed, protocol)
+    error = origin_refusal(
+        request_origin(address, headers(host=host, origin=origin), ()), "cli", "cli", allowed, protocol
+    )
     assert (error is None) is passes
     if error is not None:
         assert (error.code, error.message) == ("INVALID_REQUEST", ORIGIN_REFUSED)
@@ -115,7 +117,7 @@ def test_origins(address: str, host: str, origin: str, allowed: tuple[str, ...],
      (("cli", "cli"), False)],
 )  # fmt: skip
 def test_a_page_must_say_where_it_comes_from(client: tuple[str, str], refused: bool) -> None:
-    who = visitor("127.0.0.1", headers(), ())
+    who = request_origin("127.0.0.1", headers(), ())
     error = origin_refusal(who, *client, ("*",), 4)
     assert (error is not None) is refused
     if error is not None:
@@ -137,7 +139,7 @@ ENTRIES = st.text(max_size=12) | st.sampled_from(["0.0.0.0/0", "::/0", "127.0.0.
 def test_no_header_raises_and_none_makes_a_stranger_local(
     address: str | None, given_headers: list[tuple[bytes, bytes]], proxies: list[str], allowed: list[str]
 ) -> None:
-    who = visitor(address, given_headers, proxies)
+    who = request_origin(address, given_headers, proxies)
     origin_refusal(who, "webchat", "webchat", allowed, 4)
     assert not who.local or address not in (None, "")
     if not proxies:
@@ -146,7 +148,7 @@ def test_no_header_raises_and_none_makes_a_stranger_local(
 
 @pytest.mark.parametrize("name", ["x_forwarded_user", "x_forwarded_anything", "tailscale_user_login"])
 def test_whoever_names_a_user_speaks_for_somebody_else(name: str) -> None:
-    who = visitor("127.0.0.1", headers(**{name: "ann"}), ())
+    who = request_origin("127.0.0.1", headers(**{name: "ann"}), ())
     assert who.forwarded and not who.local and not who.direct_local
 
 
@@ -155,8 +157,8 @@ def test_whoever_names_a_user_speaks_for_somebody_else(name: str) -> None:
     [("203.0.113.9", True), ("203.0.113.9, 127.0.0.1", True), ("10.1.1.1", False), ("127.0.0.1", False), ("x", False)],
 )
 def test_a_proxy_says_for_which_machine_it_speaks(chain: str, attributed: bool) -> None:
-    assert visitor("10.1.1.1", headers(x_forwarded_for=chain), ("10.0.0.0/8",)).attributed is attributed
-    assert not visitor("11.1.1.1", headers(x_forwarded_for=chain), ("10.0.0.0/8",)).attributed
+    assert request_origin("10.1.1.1", headers(x_forwarded_for=chain), ("10.0.0.0/8",)).attributed is attributed
+    assert not request_origin("11.1.1.1", headers(x_forwarded_for=chain), ("10.0.0.0/8",)).attributed
 
 
 @pytest.mark.parametrize(
@@ -171,4 +173,4 @@ def test_a_proxy_says_for_which_machine_it_speaks(chain: str, attributed: bool) 
     ],
 )
 def test_networks_inside_ipv6(peer: str, entry: str, trusted: bool) -> None:
-    assert visitor(peer, headers(x_forwarded_for="203.0.113.9"), (entry,)).attributed is trusted
+    assert request_origin(peer, headers(x_forwarded_for="203.0.113.9"), (entry,)).attributed is trusted

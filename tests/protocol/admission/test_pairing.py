@@ -12,15 +12,15 @@ from gateway.protocol.admission.pairing import (
     Pending,
     Token,
     TokenFacts,
+    auto_approved,
     covers,
-    extend,
     is_revoked,
-    is_silent,
-    lack,
-    merge,
+    merged,
+    missing_approval,
+    record_from,
     union,
     with_token,
-    without,
+    without_role,
 )
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 
@@ -80,8 +80,8 @@ def test_a_union_names_each_once_in_the_order_of_its_coming() -> None:
 def test_a_record_is_made_of_what_it_shares() -> None:
     held = token("node", scopes=(READ,), last_used_at_ms=9)
     facts = TokenFacts(role="node", scopes=(READ,), created_at_ms=3, last_used_at_ms=9)
-    assert extend(TokenFacts, held) == facts
-    assert extend(Token, facts, token="t", created_at_ms=4) == token("node", scopes=(READ,), created_at_ms=4,
+    assert record_from(TokenFacts, held) == facts
+    assert record_from(Token, facts, token="t", created_at_ms=4) == token("node", scopes=(READ,), created_at_ms=4,
                                                                      last_used_at_ms=9, token="t")  # fmt: skip
 
 
@@ -102,7 +102,7 @@ REVOKED = {"operator": token("operator", revoked_at_ms=7)}
     ],
 )
 def test_what_a_device_lacks(known: Device | None, key: str, role: str, why: str | None) -> None:
-    assert lack(known, key, role, (READ,)) == why
+    assert missing_approval(known, key, role, (READ,)) == why
 
 
 @pytest.mark.parametrize(
@@ -122,49 +122,49 @@ def test_what_a_device_lacks(known: Device | None, key: str, role: str, why: str
     ],
 )
 def test_whether_somebody_has_to_be_asked(known: Device | None, more: dict[str, Any], silent: bool) -> None:
-    assert is_silent(known, asking(**more)) is silent
+    assert auto_approved(known, asking(**more)) is silent
 
 
 def test_a_new_device_has_what_was_approved() -> None:
-    made = merge(None, pending(roles=("node",), scopes=(READ,), display_name="a phone", remote_ip="192.0.2.1"), 50)
+    made = merged(None, pending(roles=("node",), scopes=(READ,), display_name="a phone", remote_ip="192.0.2.1"), 50)
     assert made == device(created_at_ms=50, approved_at_ms=50, roles=("node",), scopes=(READ,),
                           display_name="a phone", remote_ip="192.0.2.1")  # fmt: skip
 
 
 def test_a_known_device_keeps_what_it_had() -> None:
     before = device(scopes=(READ,), display_name="a phone", tokens={"operator": token("operator")})
-    made = merge(before, pending(roles=("node",), scopes=(WRITE, READ)), 50)
+    made = merged(before, pending(roles=("node",), scopes=(WRITE, READ)), 50)
     assert (made.roles, made.scopes) == (("operator", "node"), (READ, WRITE))
     assert (made.created_at_ms, made.approved_at_ms, made.display_name) == (1, 50, "a phone")
     assert made.tokens == before.tokens
-    assert merge(before, pending(display_name="a tablet"), 50).display_name == "a tablet"
+    assert merged(before, pending(display_name="a tablet"), 50).display_name == "a tablet"
 
 
 def test_what_was_revoked_is_forgotten_where_it_was_approved_anew() -> None:
     tokens = {"operator": token("operator", revoked_at_ms=7), "node": token("node", revoked_at_ms=7)}
-    made = merge(device(roles=("operator", "node"), tokens=tokens), pending(roles=("node",)), 50)
+    made = merged(device(roles=("operator", "node"), tokens=tokens), pending(roles=("node",)), 50)
     assert is_revoked(made, "operator") and not is_revoked(made, "node") and made.tokens.keys() == {"operator"}
 
 
 def test_a_role_that_is_revoked_takes_its_scopes_with_it() -> None:
     tokens = {"operator": token("operator", scopes=(ADMIN,)), "node": token("node", scopes=(ADMIN, "node.exec", "x"))}
     before = device(roles=("operator", "node"), scopes=(ADMIN, "node.exec", "operatorial", "x"), tokens=tokens)
-    after = without(before, "operator")
+    after = without_role(before, "operator")
     assert after.scopes == after.tokens["node"].scopes == ("node.exec",)
-    after = without(before, "node")
+    after = without_role(before, "node")
     assert after.scopes == after.tokens["operator"].scopes == (ADMIN,)
-    assert without(device(scopes=(ADMIN, "")), "operator").scopes == ()
+    assert without_role(device(scopes=(ADMIN, "")), "operator").scopes == ()
 
 
 def test_what_is_approved_after_a_revocation_replaces_what_was() -> None:
     before = device(scopes=(ADMIN,), tokens={"operator": token("operator", revoked_at_ms=7, scopes=(ADMIN,))})
-    assert merge(before, pending(scopes=(READ,)), 50).scopes == (READ,)
-    assert merge(before, pending(), 50).scopes == ()
+    assert merged(before, pending(scopes=(READ,)), 50).scopes == (READ,)
+    assert merged(before, pending(), 50).scopes == ()
 
 
 def test_another_key_inherits_nothing() -> None:
     before = device(scopes=(ADMIN,), display_name="a phone", tokens={"operator": token("operator")})
-    made = merge(before, pending(public_key="other", roles=("node",), scopes=(READ,)), 50)
+    made = merged(before, pending(public_key="other", roles=("node",), scopes=(READ,)), 50)
     assert made == device(public_key="other", roles=("node",), scopes=(READ,), created_at_ms=50, approved_at_ms=50)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.admission.origin import visitor
+from gateway.protocol.admission.origin import request_origin
 from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules, identify
 
 Lines = list[tuple[bytes, bytes]]
@@ -15,7 +15,7 @@ WAY: Lines = [(b"x-forwarded-for", b"203.0.113.9")]
 
 
 def ask(headers: Lines, rules: Rules = RULES, peer: str = "10.0.0.1", own: bool | None = False) -> ProxyUser | str:
-    return identify(rules, visitor(peer, headers, rules.proxies), headers, own=own)
+    return identify(rules, request_origin(peer, headers, rules.proxies), headers, own=own)
 
 
 def named(*users: bytes) -> Lines:
@@ -106,7 +106,7 @@ def test_a_name_beyond_ascii_is_read_as_utf_8() -> None:
 def test_the_proxy_narrows_and_never_widens(lines: list[bytes], kept: tuple[str, ...]) -> None:
     identity = ask([*named(b"u"), *((b"x-openclaw-scopes", line) for line in lines)])
     assert isinstance(identity, ProxyUser)
-    assert identity.bound(("a", "b")) == kept
+    assert identity.restrict(("a", "b")) == kept
 
 
 @pytest.mark.parametrize(

@@ -162,8 +162,8 @@ DISPATCHER = Dispatcher(Registry(METHODS))
 
 
 class InMemory(Devices):
-    def _save(self, book: Any, records: Any) -> None:
-        book.records = records
+    def _save(self, file: Any, records: Any) -> None:
+        file.records = records
 
     def _note_use(self, records: Any, now: int) -> None:
         self._paired.records = records

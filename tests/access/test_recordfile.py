@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.access import devicebook as module
-from gateway.access.devicebook import RecordFile, overlay
+from gateway.access import recordfile as module
+from gateway.access.recordfile import RecordFile, overlay
 from gateway.protocol.admission.pairing import Device, Pending, Token
 
 RECORD = {"deviceId": "d", "publicKey": "k", "createdAtMs": 1, "approvedAtMs": 2}

@@ -1,6 +1,6 @@
-"""Records of paired and waiting devices, in the two files in which OpenClaw 2026.2.1 keeps them.
+"""A JSON file of records by id, such as the two files of devices that OpenClaw 2026.2.1 keeps.
 
-What another program has put into a record stays there. A file that cannot be read is never overwritten.
+Keys that another program has put into a record stay there. A file that cannot be read is never overwritten.
 """
 
 import json
@@ -30,12 +30,12 @@ class RecordFile(Generic[R]):
         self._shape = shape
         self._records: dict[str, R] | None = None
         self._raw: dict[str, dict[str, Any]] = {}
-        """What the file holds, with what we do not know of."""
+        """The records as the file has them, with unknown keys."""
         self._problem: OSError | None = None
 
     @property
     def records(self) -> dict[str, R]:
-        """Do not change it: set or save another one."""
+        """The records by id. Do not change the dict: set or save another one."""
         if self._records is None or self._problem:
             self._records = self._read()
         return self._records
@@ -45,7 +45,7 @@ class RecordFile(Generic[R]):
         self._records = records
 
     def save(self, records: dict[str, R]) -> None:
-        """Make them what is on disk and in memory. Raise OSError, and both are as before."""
+        """Write the records to disk, then to memory. Raises OSError, and changes neither then."""
         problem, old = self._problem, self.records
         if problem := problem or self._problem:
             raise problem
@@ -87,13 +87,13 @@ class RecordFile(Generic[R]):
             log.warning("%s is corrupt (%s); moved to %s, and begun anew", self.path, error, aside.name)
 
     def _fail(self, error: OSError) -> None:
-        """Nothing is known and nothing may be written until the file can be read."""
+        """Remember that the file cannot be read: until it can, there are no records, and nothing may be written."""
         self._problem = error
         log.error("cannot read %s: %s", self.path, error.strerror or error)
 
 
 def overlay(raw: dict[str, Any], record: Struct) -> dict[str, Any]:
-    """The record, with the keys of `raw` that its type does not have."""
+    """The record as JSON has it, with the keys of `raw` that its type does not have."""
     known = {field.encode_name for field in msgspec.structs.fields(record)}
     new: dict[str, Any] = msgspec.to_builtins(record)
     if isinstance(record, Device):
