@@ -37,15 +37,15 @@ class ModelAttempts:
         while True:
             model = self._models[0]
             try:
-                return await self._ask_patiently(model)
+                return await self._ask_with_retries(model)
             except Failed as error:
                 self._given_up.append((model, error.failure))
                 if len(self._models) == 1:
                     raise Failed(_sum_up(self._given_up)) from error
                 del self._models[0]
-                await self._begin_anew(error.failure, 0)
+                await self._announce_next_try(error.failure, 0)
 
-    async def _ask_patiently(self, model: Model) -> Answer:
+    async def _ask_with_retries(self, model: Model) -> Answer:
         failed = 0
         while True:
             try:
@@ -55,7 +55,7 @@ class ModelAttempts:
                 pause = pause_s(failed, error.retry_after, random.random())
                 if not error.failure.retryable or failed > self._retries or pause is None:
                     raise
-                await self._begin_anew(error.failure, pause)
+                await self._announce_next_try(error.failure, pause)
 
     async def _ask(self, model: Model) -> Answer:
         self._tries += 1
@@ -73,7 +73,7 @@ class ModelAttempts:
         self._announced, self.partial = True, None
         return answer
 
-    async def _begin_anew(self, failure: Failure, pause: float) -> None:
+    async def _announce_next_try(self, failure: Failure, pause: float) -> None:
         if self.partial is not None and self.partial.begun:
             await self._emit(Discarded(failure.message))
         self.partial = None

@@ -54,7 +54,7 @@ class Backlog:
             self.acked += 1
             self._resize(-len(line))
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Returns when no more than `MAX_UNACKED` is kept."""
         await self._room.wait()
 

@@ -55,12 +55,12 @@ class LinkServer:
     def __init__(
         self,
         runs: AgentRuns,
-        met: Callable[[str], None] = lambda version: None,
-        takes: Callable[[], bool] = lambda: True,
+        on_hello: Callable[[str], None] = lambda version: None,
+        accepts_runs: Callable[[], bool] = lambda: True,
     ) -> None:
         self.runs = runs
-        self.met = met
-        self.takes = takes
+        self.on_hello = on_hello
+        self.accepts_runs = accepts_runs
         self.gateway: GatewayConnection | None = None
         self._connections: set[GatewayConnection] = set()
         self._closed = False
@@ -73,7 +73,7 @@ class LinkServer:
             return
         self._connections.add(connection)
         try:
-            await connection.live()
+            await connection.serve()
         finally:
             self._connections.discard(connection)
             if self.gateway is connection:
@@ -85,11 +85,11 @@ class LinkServer:
             log.info("another gateway connection has said hello; the one before it is cut")
             before.cut()
 
-    def happened(self, run: AgentRun) -> None:
+    def on_event(self, run: AgentRun) -> None:
         if self.gateway is not None:
-            self.gateway.happened(run)
+            self.gateway.on_event(run)
 
-    def close(self) -> None:
+    def cut_all(self) -> None:
         """Cut every connection at once; nothing that comes later is handled."""
         self._closed = True
         for connection in self._connections:
@@ -115,15 +115,15 @@ class GatewayConnection:
         self._open = False
         self._writer.transport.abort()
 
-    def happened(self, run: AgentRun) -> None:
+    def on_event(self, run: AgentRun) -> None:
         if run.id in self._sent:
             if run.id not in self._waiting:
                 self._waiting.append(run.id)
             self._wake.set()
 
-    async def live(self) -> None:
+    async def serve(self) -> None:
         sender = asyncio.create_task(self._send())
-        sender.add_done_callback(self._sent_all)
+        sender.add_done_callback(self._on_sender_end)
         try:
             await self._receive()
         except (LineTooLong, msgspec.DecodeError) as error:
@@ -139,7 +139,7 @@ class GatewayConnection:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
 
-    def _sent_all(self, sender: asyncio.Task[None]) -> None:
+    def _on_sender_end(self, sender: asyncio.Task[None]) -> None:
         """A connection that only hears would have its runs wait for ever."""
         if not sender.cancelled() and (error := sender.exception()) is not None:
             if not isinstance(error, ConnectionError):
@@ -154,11 +154,11 @@ class GatewayConnection:
                 for line in self._lines.feed(data):
                     if not self._open:
                         return
-                    await self._read(line)
+                    await self._handle_line(line)
                     if self._version is not None:
                         patience.reschedule(None)
 
-    async def _read(self, line: bytes) -> None:
+    async def _handle_line(self, line: bytes) -> None:
         try:
             message = decode_to_agent(line)
         except msgspec.DecodeError as error:
@@ -167,7 +167,7 @@ class GatewayConnection:
             why = f"the agent ({__version__}) cannot read what it is asked for: {quote(str(error))}. "
             why += "Restart openclaw-agent.service."
             log.error("run %s: %s", run, why)
-            await self._say(StartRefused(run, Failure("internal", why, retryable=True)))
+            await self._write(StartRefused(run, Failure("internal", why, retryable=True)))
         else:
             await self._handle(message)
 
@@ -192,10 +192,10 @@ class GatewayConnection:
         runs = self._link.runs
         self._version = hello.version
         self._link.take_over(self)
-        self._link.met(hello.program)
+        self._link.on_hello(hello.program)
         self._sent.clear()
         self._waiting.clear()
-        await self._say(Welcome(VERSION, os.getpid(), __version__, runs.ids()))
+        await self._write(Welcome(VERSION, os.getpid(), __version__, runs.ids()))
         if hello.version != VERSION:
             log.warning("the gateway speaks version %d of the link, this agent %d", hello.version, VERSION)
             return
@@ -204,34 +204,34 @@ class GatewayConnection:
             if run is not None and run.backlog.acked <= seq <= run.backlog.last:
                 runs.ack(name, seq)
                 if not run.backlog.done:
-                    self._follow(run)
+                    self._queue_events_of(run)
                 continue
             if run is not None:
                 kept = f"{run.backlog.acked + 1} to {run.backlog.last}"
                 log.error("run %s is lost: the gateway asks for event %d, kept are %s", name, seq + 1, kept)
                 runs.discard(name)
-            await self._say(Lost(name))
+            await self._write(Lost(name))
 
     async def _start(self, start: Start) -> None:
         if self._version != VERSION:
             why = f"the gateway speaks version {self._version} of the link and the agent {VERSION}: restart both"
-            await self._say(StartRefused(start.run, Failure("internal", why)))
+            await self._write(StartRefused(start.run, Failure("internal", why)))
             return
-        if self._link.runs.get(start.run) is None and not self._link.takes():
+        if self._link.runs.get(start.run) is None and not self._link.accepts_runs():
             return
         try:
             run = self._link.runs.start(start.run, start.spec)
         except TooManyRuns:
             why = f"the agent has {MAX_RUNS} runs, which is as many as it takes"
-            await self._say(StartRefused(start.run, Failure("limit", why, retryable=True)))
+            await self._write(StartRefused(start.run, Failure("limit", why, retryable=True)))
             return
         except Exception as error:
             why = f"the agent broke on {type(error).__name__}; its log says where."
             log.exception("run %s cannot be begun", start.run)
-            await self._say(StartRefused(start.run, Failure("internal", why)))
+            await self._write(StartRefused(start.run, Failure("internal", why)))
             return
         if start.run not in self._sent:
-            self._follow(run)
+            self._queue_events_of(run)
 
     def _abort(self, name: str) -> None:
         run = self._link.runs.get(name)
@@ -242,13 +242,13 @@ class GatewayConnection:
         else:
             self._link.runs.discard(name)
 
-    def _follow(self, run: AgentRun) -> None:
+    def _queue_events_of(self, run: AgentRun) -> None:
         self._sent[run.id] = run.backlog.acked
-        self.happened(run)
+        self.on_event(run)
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
-    async def _say(self, message: ToGateway) -> None:
+    async def _write(self, message: ToGateway) -> None:
         self._writer.write(encode(message))
         await self._writer.drain()
 

@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 
 class RunLoop:
-    def __init__(self, spec: Spec, emit: Emit, behind: IdleServers) -> None:
+    def __init__(self, spec: Spec, emit: Emit, idle_servers: IdleServers) -> None:
         self._spec = spec
         self._emit = emit
-        self._behind = behind
-        self._asking = ModelAttempts(spec, emit, self._source)
-        self._room: WindowedSource | None = None
+        self._idle_servers = idle_servers
+        self._attempts = ModelAttempts(spec, emit, self._source_for)
+        self._windowed: WindowedSource | None = None
         self._tools: Toolbox | None = None
         self._calls: list[ToolCall] = []
         """Of the last answer, those without a result."""
-        self._notes = 0
-        self._running = False
+        self._note_count = 0
+        self._call_running = False
         """Whether the first of them has begun."""
-        self._waiting: set[str] = set()
+        self._slow_servers: set[str] = set()
         """MCP servers that are slow, of which a beginning was told and no end."""
         self.secrets = Secrets(spec)
         self.usage = Usage()
 
-    async def hold(self) -> Ended:
+    async def run(self) -> Ended:
         """Raises Failed."""
         seconds = self._spec.bounds.timeout_ms / 1000
         try:
@@ -59,20 +59,20 @@ class RunLoop:
     def leftovers(self, ended: Ended) -> list[Happening]:
         """What has to be said before the end, so that nothing said is lost and no call is without a result."""
         left: list[Happening] = []
-        answer = self._asking.partial
+        answer = self._attempts.partial
         if answer is not None and answer.begun:
             answer.stop_reason = ended.stop_reason
             self.usage = add_usage(self.usage, answer.usage)
             left.append(Said(answer.message(error=ended.failure.message if ended.failure else None)))
-        left += [ToolEnded(f"mcp-{server}", server, False, NO_RESULT) for server in sorted(self._waiting)]
-        if self._running:
+        left += [ToolEnded(f"mcp-{server}", server, False, NO_RESULT) for server in sorted(self._slow_servers)]
+        if self._call_running:
             left.append(ToolEnded(self._calls[0].id, self._calls[0].name, False, NO_RESULT))
         left += [Said(_tool_message(call, results.error(NO_RESULT))) for call in self._calls]
         return left
 
     async def _take_turns(self) -> Ended:
         for _ in range(self._spec.bounds.turns):
-            answer = await self._asking.answer()
+            answer = await self._attempts.answer()
             self.usage = add_usage(self.usage, answer.usage)
             self._calls = list(answer.calls)
             await self._emit(Said(answer.message()))
@@ -85,9 +85,9 @@ class RunLoop:
         """Nothing else. Raises Failed."""
         if how.models and how.models[0].api == "builtin":
             raise Failed(Failure("config", "the built-in echo cannot sum up a conversation."))
-        room = await self._make_room()
+        source = await self._windowed_source()
         said: Message | None = None
-        async with aclosing(room.sum_up(how.models[0])) as happenings:
+        async with aclosing(source.sum_up(how.models[0])) as happenings:
             async for what in happenings:
                 said = what.message if isinstance(what, Said) else said
                 await self._emit(what)
@@ -98,24 +98,24 @@ class RunLoop:
 
     async def _run_tools(self, answer: Answer) -> None:
         """One after another, because a model that asks for two things at once may mean them in their order."""
-        source = await self._source(answer.model)
+        source = await self._source_for(answer.model)
         while self._calls:
             call = self._calls[0]
-            self._running = True
+            self._call_running = True
             await self._emit(ToolStarted(call.id, call.name, call.args or {}))
             tools, model = self._tools, answer.model
             result = await tools.call(call, model) if tools else results.error(f"There is no tool {call.name}.")
             source.add_result(call, result.blocks, ok=result.ok)
             del self._calls[0]
-            self._running = False
+            self._call_running = False
             await self._emit(ToolEnded(call.id, call.name, result.ok, result.text))
             await self._emit(Said(_tool_message(call, result)))
 
-    async def _source(self, model: Model) -> Source:
-        return Echo(self._spec.prompt) if model.api == "builtin" else await self._make_room()
+    async def _source_for(self, model: Model) -> Source:
+        return Echo(self._spec.prompt) if model.api == "builtin" else await self._windowed_source()
 
-    async def _make_room(self) -> "WindowedSource":
-        if self._room is None:
+    async def _windowed_source(self) -> "WindowedSource":
+        if self._windowed is None:
             # Seconds of work on a small machine, in which the link must stay alive.
             make_source, forget_clients = await asyncio.to_thread(_import_source)
             if environment.adopt(self._spec.environment):
@@ -124,34 +124,34 @@ class RunLoop:
             if self._spec.servers or self._spec.unusable:
                 system += await self._open_tools()
             offered = self._tools.offered if self._tools else lambda model: []
-            self._room = make_source(self._spec, system, offered, self.secrets, self._note)
-        return self._room
+            self._windowed = make_source(self._spec, system, offered, self.secrets, self._report)
+        return self._windowed
 
     async def _open_tools(self) -> str:
         """What the model must know of servers that are missing; the user sees it as a tool's failure."""
         make_toolbox = await asyncio.to_thread(_import_tools)
-        tools = self._tools = make_toolbox(self._spec, self.secrets, self._behind)
-        await tools.open(self._say_slow)
+        tools = self._tools = make_toolbox(self._spec, self.secrets, self._idle_servers)
+        await tools.open(self._announce_slow_start)
         notes = ""
         for note in tools.notes:
-            if not note.once or self._behind.is_new(self._spec.conversation, note.text):
-                await self._note(note.server, note.text, ok=note.ok)
-            if note.known:
+            if not note.once or self._idle_servers.is_new(self._spec.conversation, note.text):
+                await self._report(note.server, note.text, ok=note.ok)
+            if note.for_model:
                 notes += f"\n\n{note.text} If one of its tools would be needed, say so."
         return notes
 
-    async def _say_slow(self, server: str) -> None:
-        self._waiting.add(server)
+    async def _announce_slow_start(self, server: str) -> None:
+        self._slow_servers.add(server)
         await self._emit(ToolStarted(f"mcp-{server}", server, {"waiting for": "its start"}, acts=False))
 
-    async def _note(self, server: str, text: str, *, ok: bool = False) -> None:
+    async def _report(self, server: str, text: str, *, ok: bool = False) -> None:
         """A pair of events, as of a tool: clients show what they know the beginning of."""
-        if server in self._waiting:
-            self._waiting.discard(server)
+        if server in self._slow_servers:
+            self._slow_servers.discard(server)
             call = f"mcp-{server}"
         else:
-            self._notes += 1
-            call = f"mcp-{server}-{self._notes}" if self._notes > 1 else f"mcp-{server}"
+            self._note_count += 1
+            call = f"mcp-{server}-{self._note_count}" if self._note_count > 1 else f"mcp-{server}"
             await self._emit(ToolStarted(call, server, {}, acts=False))
         await self._emit(ToolEnded(call, server, ok, text))
 

@@ -28,63 +28,63 @@ class AgentRun:
         self,
         run: str,
         spec: Spec,
-        happened: Callable[["AgentRun"], None],
-        behind: IdleServers,
+        on_event: Callable[["AgentRun"], None],
+        idle_servers: IdleServers,
     ) -> None:
         self.id = run
         self.backlog = Backlog(run)
-        self._happened = happened
-        self._left = self._aborted = False
+        self._on_event = on_event
+        self._silent = self._aborted = False
         self._begun = time.monotonic()
-        self._conversation = RunLoop(spec, self._emit, behind)
+        self._loop = RunLoop(spec, self._emit, idle_servers)
         log.info("run %s begins: session %s, %s", run, spec.session, ", ".join(repr(model) for model in spec.models))
-        self.work = asyncio.create_task(self._conversation.hold(), name=f"run {run}")
+        self.work = asyncio.create_task(self._loop.run(), name=f"run {run}")
         self.work.add_done_callback(self._finish)
 
     def abort(self) -> None:
         self._aborted = True
         self.work.cancel()
 
-    async def leave(self) -> None:
+    async def end_silently(self) -> None:
         """End without a word, as a crash would: the gateway finds the run lost."""
-        self._left = True
+        self._silent = True
         self.work.cancel()
         await asyncio.wait({self.work})
 
     async def _emit(self, what: Happening) -> None:
         self._append(what)
-        await self.backlog.room()
+        await self.backlog.wait_for_room()
 
     def _append(self, what: Happening) -> None:
         if isinstance(what, Started):
             log.info("run %s asks %s/%s, try %d", self.id, what.provider, what.model, what.attempt)
         self.backlog.append(what)
-        self._happened(self)
+        self._on_event(self)
 
     def _finish(self, work: asyncio.Task[Ended]) -> None:
         """Whatever breaks here, the run has its end: of one without, nobody would ever hear again."""
         try:
-            if self._left:
+            if self._silent:
                 return
             ended = self._ended(work)
-            self._say_leftovers(ended)
-            self._append(msgspec.structs.replace(ended, usage=self._conversation.usage))
+            self._append_leftovers(ended)
+            self._append(msgspec.structs.replace(ended, usage=self._loop.usage))
             why = f": {ended.failure.message}" if ended.failure else ""
-            tokens, took = self._conversation.usage.total, time.monotonic() - self._begun
+            tokens, took = self._loop.usage.total, time.monotonic() - self._begun
             log.info("run %s %s after %.1f s, %d tokens%s", self.id, ended.status, took, tokens, why)
         except Exception as error:
-            broken = self._broken(error)
+            broken = self._record_breakage(error)
             if not self.backlog.ended:
                 self.backlog.append(broken)
-            self._happened(self)
+            self._on_event(self)
 
-    def _say_leftovers(self, ended: Ended) -> None:
+    def _append_leftovers(self, ended: Ended) -> None:
         """What cannot be told is lost, and the end is not."""
         try:
-            for what in self._conversation.leftovers(ended):
+            for what in self._loop.leftovers(ended):
                 self._append(what)
         except Exception as error:
-            self._broken(error)
+            self._record_breakage(error)
 
     def _ended(self, work: asyncio.Task[Ended]) -> Ended:
         error = None if work.cancelled() else work.exception()
@@ -97,9 +97,9 @@ class AgentRun:
         if isinstance(error, ImportError):
             log.error("run %s: %s", self.id, error)
             return Ended("failed", "error", Failure("internal", f"{PROGRAM_REPLACED} ({error}).", retryable=True))
-        return self._broken(error)
+        return self._record_breakage(error)
 
-    def _broken(self, error: BaseException) -> Ended:
+    def _record_breakage(self, error: BaseException) -> Ended:
         broke = f"the agent broke on {type(error).__name__}; its log says where."
         log.error("run %s: %s", self.id, broke, exc_info=error)
         return Ended("failed", "error", Failure("internal", broke))
@@ -112,11 +112,11 @@ class TooManyRuns(Exception):
 class AgentRuns:
     """Runs by their ids. Tells `happened` of each event, and `changed` when a run has come or gone."""
 
-    def __init__(self, happened: Callable[[AgentRun], None], changed: Callable[[], None]) -> None:
+    def __init__(self, on_event: Callable[[AgentRun], None], on_change: Callable[[], None]) -> None:
         self._runs: dict[str, AgentRun] = {}
-        self._behind = IdleServers()
-        self._happened = happened
-        self._changed = changed
+        self._idle_servers = IdleServers()
+        self._on_event = on_event
+        self._on_change = on_change
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -133,8 +133,8 @@ class AgentRuns:
             return there
         if len(self._runs) >= MAX_RUNS:
             raise TooManyRuns
-        self._runs[run] = begun = AgentRun(run, spec, self._happened, self._behind)
-        self._changed()
+        self._runs[run] = begun = AgentRun(run, spec, self._on_event, self._idle_servers)
+        self._on_change()
         return begun
 
     def ack(self, run: str, seq: int) -> None:
@@ -147,14 +147,14 @@ class AgentRuns:
     def discard(self, run: str) -> None:
         """End a run that nobody waits for, and keep nothing of it."""
         self._runs[run].abort()
-        self._behind.end(self._runs[run].work)
+        self._idle_servers.track_ending(self._runs[run].work)
         self._forget(run)
 
-    async def leave(self) -> None:
+    async def end_all(self) -> None:
         """End them all without a word, and wait for what they leave behind."""
-        await asyncio.gather(*(run.leave() for run in self._runs.values()))
-        await self._behind.gone()
+        await asyncio.gather(*(run.end_silently() for run in self._runs.values()))
+        await self._idle_servers.end_all()
 
     def _forget(self, run: str) -> None:
         del self._runs[run]
-        self._changed()
+        self._on_change()

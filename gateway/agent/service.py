@@ -68,7 +68,7 @@ class Service:
         task.add_done_callback(self._tasks.discard)
 
     def _happened(self, run: AgentRun) -> None:
-        self._link.happened(run)
+        self._link.on_event(run)
 
     def _changed(self) -> None:
         if self._leaving.is_set():
@@ -117,13 +117,13 @@ class Service:
         log.info("leaving: %s", why)
         self._leaving.set()
         self._stop_accepting()
-        self._link.close()
+        self._link.cut_all()
 
     async def _end(self) -> None:
         self._notifier.stopping(f"Ending {self._status()}")
         try:
             async with asyncio.timeout(LEAVE_S):
-                await self._runs.leave()
+                await self._runs.end_all()
         except TimeoutError:
             log.warning("some tools did not end within %g s, and are killed", LEAVE_S)
             if (stdio := sys.modules.get("gateway.agent.mcp.stdio")) is not None:  # not imported where no tool was used

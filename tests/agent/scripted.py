@@ -19,14 +19,14 @@ class Scripted:
 
     by_session: dict[str, "Scripted"] = {}
 
-    def __init__(self, spec: Spec, emit: Any, behind: Any) -> None:
+    def __init__(self, spec: Spec, emit: Any, idle_servers: Any) -> None:
         self._emit = emit
         self._queue: asyncio.Queue[Happening | Exception] = asyncio.Queue()
         self.usage = Usage()
         self.emitted = 0
         Scripted.by_session[spec.session] = self
 
-    async def hold(self) -> Ended:
+    async def run(self) -> Ended:
         while True:
             what = await self._queue.get()
             if isinstance(what, Exception):
@@ -73,17 +73,17 @@ class Side:
         return self._peers[-1]
 
     async def close(self) -> None:
-        self.link.close()
+        self.link.cut_all()
         await asyncio.gather(*self._tasks)
         for peer in self._peers:
             peer.sock.close()
-        await self.runs.leave()
+        await self.runs.end_all()
 
     async def _serve(self, sock: socket.socket) -> None:
         await self.link.serve(*await asyncio.open_unix_connection(sock=sock))
 
     def _happened(self, run: AgentRun) -> None:
-        self.link.happened(run)
+        self.link.on_event(run)
 
     def _changed(self) -> None:
         self.changes += 1

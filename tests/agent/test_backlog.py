@@ -58,9 +58,9 @@ def test_room_ends_above_the_bound_and_comes_back_at_it(monkeypatch: pytest.Monk
         kept = Backlog("r", clock=lambda: 0)
         kept.append(Text("a"))
         kept.append(Text("a"))
-        await asyncio.wait_for(kept.room(), 1)  # at the bound
+        await asyncio.wait_for(kept.wait_for_room(), 1)  # at the bound
         kept.append(Text("a"))
-        waiting = asyncio.create_task(kept.room())
+        waiting = asyncio.create_task(kept.wait_for_room())
         await asyncio.sleep(0)
         assert not waiting.done() and kept.size == 3 * size
         kept.ack(1)

@@ -57,7 +57,7 @@ from gateway.agent.run_loop import RunLoop
 from gateway.link.spec import Model, Server, Spec
 async def emit(what): pass
 spec = Spec("s", "main", {"content": "x"}, [Model("builtin", "echo", "builtin")], servers=[Server("x", command="no")])
-print(asyncio.run(RunLoop(spec, emit, IdleServers()).hold()).status)
+print(asyncio.run(RunLoop(spec, emit, IdleServers()).run()).status)
 print([name for name in ("pydantic_ai", "pydantic", "mcp", "httpx2", "openai") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)

@@ -389,7 +389,7 @@ def test_a_closed_link_cuts_all_and_takes_nothing_more(turns: int) -> None:
         for _ in range(turns):  # it is on its way: in the kernel, then in the stream, and then begun
             await asyncio.sleep(0)
         begun = agent.runs.ids()
-        agent.link.close()
+        agent.link.cut_all()
         await peer.until_closed()
         late = await agent.connect()
         await late.until_closed()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.agent import backoff
-from gateway.agent import run_loop as conversation
+from gateway.agent import run_loop
 from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.providers import transport
 from gateway.agent.run_loop import NO_RESULT, RunLoop
@@ -25,26 +25,26 @@ from tests.fakes.mcp_server import Unstarted, put_inside
 pytestmark = pytest.mark.process
 
 
-class WatchedBehind(IdleServers):
+class WatchedIdleServers(IdleServers):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: list[asyncio.Task[None]] = []
         """What was told to end."""
 
-    def end(self, task: asyncio.Task[None] | None) -> None:
-        super().end(task)
+    def track_ending(self, task: asyncio.Task[None] | None) -> None:
+        super().track_ending(task)
         self.tasks += [task] if task else []
 
 
 class Held:
     """A run that is at work in this loop, told to a store as the gateway's."""
 
-    def __init__(self, spec: Spec, behind: WatchedBehind | None = None) -> None:
+    def __init__(self, spec: Spec, idle: WatchedIdleServers | None = None) -> None:
         self.store = Store()
         self.store.events["r"] = []
-        self.behind = WatchedBehind() if behind is None else behind
-        self.conversation = RunLoop(spec, self._emit, self.behind)
-        self._task = asyncio.create_task(self.conversation.hold())
+        self.idle = WatchedIdleServers() if idle is None else idle
+        self.loop = RunLoop(spec, self._emit, self.idle)
+        self._task = asyncio.create_task(self.loop.run())
 
     async def end(self) -> Ended:
         """As `Run` does it."""
@@ -54,9 +54,9 @@ class Held:
             ended = Ended("aborted", "aborted")
         except Failed as error:
             ended = Ended("failed", "error", error.failure)
-        for what in self.conversation.leftovers(ended):
+        for what in self.loop.leftovers(ended):
             await self._emit(what)
-        await self.behind.gone()
+        await self.idle.end_all()
         return ended
 
     async def abort(self) -> Ended:
@@ -109,7 +109,7 @@ def test_a_run_with_a_tool_is_told_step_by_step() -> None:
     async def test(provider: Provider) -> None:
         held = Held(spec(provider, '!tool=look !args={"word":"dog"}', box()))
         ended = await held.end()
-        assert ended.status == "done" and ended.usage == held.conversation.usage
+        assert ended.status == "done" and ended.usage == held.loop.usage
         assert held.kinds == ["Started", "Said", "ToolStarted", "ToolEnded", "Said", "Said"]
         asked, given, said = held.messages
         assert asked["stopReason"] == "toolUse" and asked["content"][-1] == {
@@ -181,11 +181,11 @@ def test_a_server_that_is_missing_is_seen_by_the_user_and_known_to_the_model() -
 
 def test_a_server_that_the_config_makes_unusable_is_told_of_once_and_the_model_knows_each_time() -> None:
     async def test(provider: Provider) -> None:
-        behind = WatchedBehind()
+        idle = WatchedIdleServers()
         more: dict[str, Any] = {"unusable": {"far": "its transport is not supported"}, "conversation": "c"}
         runs = []
         for _ in range(2):
-            runs.append(held := Held(spec(provider, "hello", **more), behind))
+            runs.append(held := Held(spec(provider, "hello", **more), idle))
             assert (await held.end()).status == "done"
         sentence = "The MCP server far could not be used: its transport is not supported."
         assert runs[0].found(ToolStarted) == [ToolStarted("mcp-far", "far", {}, acts=False)]
@@ -198,8 +198,8 @@ def test_a_server_that_the_config_makes_unusable_is_told_of_once_and_the_model_k
 
 
 def test_a_slow_server_is_told_of_while_it_lasts_and_an_abort_ends_that_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("gateway.agent.mcp.tools")
-    monkeypatch.setattr(module, "SLOW_S", 0.01)
+    tools = importlib.import_module("gateway.agent.mcp.tools")
+    monkeypatch.setattr(tools, "SLOW_S", 0.01)
 
     async def test(provider: Provider) -> None:
         inside = Unstarted()
@@ -290,7 +290,7 @@ def test_an_abort_in_a_tool_ends_it_and_its_call_has_a_result() -> None:
         await held.abort()
         assert held.found(ToolEnded) == [ToolEnded("call_1", "box__slow", False, NO_RESULT)]
         assert [message["role"] for message in held.messages] == ["assistant", "toolResult"]
-        assert held.messages[1]["isError"] and all(task.done() for task in held.behind.tasks)
+        assert held.messages[1]["isError"] and all(task.done() for task in held.idle.tasks)
 
     run(test)
 
@@ -299,10 +299,10 @@ def test_an_abort_while_servers_start_ends_them() -> None:
     async def test(provider: Provider) -> None:
         held = Held(spec(provider, "x", box("mute")))
         await held.until(Started)
-        while not (held.conversation._tools and held.conversation._tools._running):
+        while not (held.loop._tools and held.loop._tools._servers):
             await asyncio.sleep(0.005)
         await held.abort()
-        assert held.behind.tasks and all(task.done() for task in held.behind.tasks)
+        assert held.idle.tasks and all(task.done() for task in held.idle.tasks)
 
     run(test)
 
@@ -321,13 +321,16 @@ def test_a_run_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_libraries_are_imported_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
-    real = importlib.import_module
 
-    def record(name: str) -> Any:
-        threads.append(threading.current_thread().name)
-        return real(name)
+    def recorded(real: Callable[[], Any]) -> Callable[[], Any]:
+        def record() -> Any:
+            threads.append(threading.current_thread().name)
+            return real()
 
-    monkeypatch.setattr(conversation.importlib, "import_module", record)
+        return record
+
+    for name in ("_import_source", "_import_tools"):
+        monkeypatch.setattr(run_loop, name, recorded(getattr(run_loop, name)))
 
     async def test(provider: Provider) -> None:
         await Held(spec(provider, "x", box())).end()

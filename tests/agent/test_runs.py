@@ -64,14 +64,14 @@ def test_an_aborted_run_says_so_even_if_it_had_not_begun_to_work() -> None:
 
 
 def test_an_aborted_run_is_aborted_whatever_it_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hold(self: Scripted) -> Ended:
+    async def run(self: Scripted) -> Ended:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             raise RuntimeError("a generator is already running") from None
         raise AssertionError
 
-    monkeypatch.setattr(Scripted, "hold", hold)
+    monkeypatch.setattr(Scripted, "run", run)
 
     async def test() -> None:
         run, _ = begin(make())
@@ -149,7 +149,7 @@ def test_there_are_at_most_so_many_runs() -> None:
         begin(runs, "0")
         runs.discard("0")
         begin(runs, "one more")
-        await runs.leave()
+        await runs.end_all()
 
     asyncio.run(test())
 
@@ -160,7 +160,7 @@ def test_who_leaves_says_nothing_of_the_end() -> None:
         run, script = begin(runs)
         script.happen(Text("a"))
         await settle()
-        await runs.leave()
+        await runs.end_all()
         await settle()
         assert events(run) == [Text("a")]
 
@@ -176,8 +176,8 @@ def test_who_leaves_waits_for_what_the_runs_left_behind() -> None:
             await asyncio.sleep(0.01)
             done.append("tool")
 
-        runs._behind.end(asyncio.create_task(tool()))
-        await runs.leave()
+        runs._idle_servers.track_ending(asyncio.create_task(tool()))
+        await runs.end_all()
         assert done == ["tool"]
 
     asyncio.run(test())
@@ -188,7 +188,7 @@ def test_who_leaves_waits_for_discarded_runs_too() -> None:
         runs = make()
         run, _ = begin(runs)
         runs.discard("r")
-        await runs.leave()
+        await runs.end_all()
         assert run.work.done()
 
     asyncio.run(test())

@@ -89,8 +89,8 @@ class Agents:
         if self._link is not None and self._runs is not None:
             link, runs = self._link, self._runs
             self._link = self._runs = None
-            link.close()
-            await runs.leave()
+            link.cut_all()
+            await runs.end_all()
 
     async def close(self) -> None:
         assert self._server is not None
@@ -101,7 +101,7 @@ class Agents:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._link is None:
             self.born += 1
-            self._runs = agent_runs.AgentRuns(lambda run: link.happened(run), lambda: None)
+            self._runs = agent_runs.AgentRuns(lambda run: link.on_event(run), lambda: None)
             self._link = link = LinkServer(self._runs)
         serving = asyncio.current_task()
         assert serving is not None

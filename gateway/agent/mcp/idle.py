@@ -26,50 +26,50 @@ class IdleServer(Protocol):
 class IdleServers:
     def __init__(self) -> None:
         self._ending: set[asyncio.Task[Any]] = set()
-        self._kept: dict[Key, tuple[IdleServer, asyncio.TimerHandle]] = {}
+        self._idle: dict[Key, tuple[IdleServer, asyncio.TimerHandle]] = {}
         """The one that has waited longest comes first."""
-        self._told: dict[tuple[str, str], None] = {}
+        self._said: dict[tuple[str, str], None] = {}
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._idle)
 
-    def end(self, task: "asyncio.Task[Any] | None") -> None:
-        """It ends by itself, and only `gone` waits for it."""
+    def track_ending(self, task: "asyncio.Task[Any] | None") -> None:
+        """It ends by itself, and only `end_all` waits for it."""
         if task is not None:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
-    def keep(self, key: Key, server: IdleServer) -> None:
-        self._drop(key)
-        self._kept[key] = server, asyncio.get_running_loop().call_later(IDLE_S, self._drop, key)
-        if len(self._kept) > MAX_IDLE:
-            self._drop(next(iter(self._kept)))
+    def park(self, key: Key, server: IdleServer) -> None:
+        self._end_idle(key)
+        self._idle[key] = server, asyncio.get_running_loop().call_later(IDLE_S, self._end_idle, key)
+        if len(self._idle) > MAX_IDLE:
+            self._end_idle(next(iter(self._idle)))
 
-    def take(self, key: Key) -> IdleServer | None:
+    def reclaim(self, key: Key) -> IdleServer | None:
         """It is the caller's again, who does not know how it is."""
-        if key not in self._kept:
+        if key not in self._idle:
             return None
-        server, timer = self._kept.pop(key)
+        server, timer = self._idle.pop(key)
         timer.cancel()
         return server
 
     def is_new(self, conversation: str, sentence: str) -> bool:
         """Whether it has not been said in this conversation; from now on it has."""
         said = conversation, sentence
-        if not conversation or said not in self._told:
-            self._told[said] = None
-            if len(self._told) > MAX_SENTENCES:
-                del self._told[next(iter(self._told))]
+        if not conversation or said not in self._said:
+            self._said[said] = None
+            if len(self._said) > MAX_SENTENCES:
+                del self._said[next(iter(self._said))]
             return True
         return False
 
-    async def gone(self) -> None:
+    async def end_all(self) -> None:
         """End all that is kept, and return when nothing is left."""
-        for key in list(self._kept):
-            self._drop(key)
+        for key in list(self._idle):
+            self._end_idle(key)
         while self._ending:
             await asyncio.wait(self._ending)
 
-    def _drop(self, key: Key) -> None:
-        if (server := self.take(key)) is not None:
-            self.end(server.close())
+    def _end_idle(self, key: Key) -> None:
+        if (server := self.reclaim(key)) is not None:
+            self.track_ending(server.close())

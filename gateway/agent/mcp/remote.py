@@ -37,7 +37,7 @@ async def connect(stack: AsyncExitStack, server: Server) -> Client:
         answers = _Answers()
         try:
             streams = _streamable(server, answers) if kind == "streamable-http" else _sse(server, answers)
-            return await stack.enter_async_context(Client(_mended(streams)))
+            return await stack.enter_async_context(Client(_mended_streams(streams)))
         except Exception as error:
             said.append(answers.explain(error))
             if not kinds or answers.status not in TRANSPORT_STATUSES:
@@ -46,7 +46,7 @@ async def connect(stack: AsyncExitStack, server: Server) -> Client:
 
 
 @asynccontextmanager
-async def _mended(streams: Any) -> AsyncIterator[Any]:
+async def _mended_streams(streams: Any) -> AsyncIterator[Any]:
     async with streams as (incoming, outgoing):
         yield MendedStream(incoming), outgoing
 

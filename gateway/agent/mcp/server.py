@@ -52,9 +52,9 @@ class McpServer:
         self._process = stdio.ServerOutput()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._live(), name=f"MCP server {self.server.name}")
+        self._task = asyncio.create_task(self._run(), name=f"MCP server {self.server.name}")
         seconds = self.server.connect_ms / 1000 if self.server.connect_ms else START_S
-        self._patience(seconds, "start", "connectionTimeoutMs")
+        self._set_deadline(seconds, "start", "connectionTimeoutMs")
 
     def close(self) -> asyncio.Task[None] | None:
         self._stop.set()
@@ -66,7 +66,7 @@ class McpServer:
         return self._task
 
     @property
-    def good(self) -> bool:
+    def reusable(self) -> bool:
         """For another run."""
         return self._client is not None and not self._unanswered
 
@@ -82,29 +82,29 @@ class McpServer:
         except MCPError as error:  # which is an answer, or the end of the connection
             self._unanswered = False
             if self.server.command is not None and error.code == CONNECTION_CLOSED:
-                await self._process.rest()
-            if self._process.end is None:
+                await self._process.wait_for_exit()
+            if self._process.exit_message is None:
                 raise
-            raise Explained(self._process.why(explain(error))) from error
+            raise Explained(self._process.explain(explain(error))) from error
         self._unanswered = False
         return given
 
-    async def list_again(self) -> list[McpTool]:
+    async def refresh_tools(self) -> list[McpTool]:
         return await _list(self._connected(), "refresh")
 
     def _connected(self) -> Client:
         if self._client is None:
-            raise Explained(self._process.end or f"MCP server {self.server.name} has ended")
+            raise Explained(self._process.exit_message or f"MCP server {self.server.name} has ended")
         return self._client
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         try:
             async with AsyncExitStack() as stack:
                 client = await self._connect(stack)
                 if self.server.request_ms:
-                    self._patience(self.server.request_ms / 1000, "list its tools", "requestTimeoutMs")
+                    self._set_deadline(self.server.request_ms / 1000, "list its tools", "requestTimeoutMs")
                 tools = await _list(client)
-                self._patience(None)
+                self._set_deadline(None)
                 self._client = client
                 if not self.listed.done():  # whoever waited may have been cancelled
                     self.listed.set_result(tools)
@@ -113,9 +113,9 @@ class McpServer:
             if self.listed.done():
                 log.warning("MCP server %s: %s", self.server.name, explain(error))
             else:
-                self.listed.set_exception(Explained(self._process.why(explain(error))))
+                self.listed.set_exception(Explained(self._process.explain(explain(error))))
         finally:
-            self._patience(None)
+            self._set_deadline(None)
             self._client = None
             self.listed.cancel()
 
@@ -127,7 +127,7 @@ class McpServer:
             return await remote.connect(stack, server)
         raise Explained(f"mcp.servers.{server.name} has neither a command nor a url")
 
-    def _patience(self, seconds: float | None, what: str = "", key: str = "") -> None:
+    def _set_deadline(self, seconds: float | None, what: str = "", key: str = "") -> None:
         """Wait no longer than this for what it does now; None: as long as it takes."""
         if self._timer is not None:
             self._timer.cancel()
@@ -139,7 +139,7 @@ class McpServer:
     def _give_up(self, why: str) -> None:
         """Whoever waits goes on at once: the end of what was started takes its own time."""
         if not self.listed.done():
-            self.listed.set_exception(Explained(self._process.why(why)))
+            self.listed.set_exception(Explained(self._process.explain(why)))
         self._cancel()
 
     def _cancel(self) -> None:

@@ -18,7 +18,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 
-from gateway.agent.mcp import descendants as escaped
+from gateway.agent.mcp import descendants
 from gateway.agent.mcp.explanations import Explained
 from gateway.agent.mcp.stdout import MAX_LINE, NotMcp, Stdout
 from gateway.agent.mcp.tool_lists import MendedStream
@@ -54,22 +54,22 @@ class ServerOutput(list[str]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.end: str | None = None
-        self.wrong: str | None = None
-        self._gone = asyncio.Event()
+        self.exit_message: str | None = None
+        self.fault: str | None = None
+        self._exited = asyncio.Event()
 
-    def ended(self, how: str) -> None:
-        self.end = f"the MCP server has ended{how}"
-        self._gone.set()
+    def record_exit(self, how: str) -> None:
+        self.exit_message = f"the MCP server has ended{how}"
+        self._exited.set()
 
-    async def rest(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Its pipes are closed: wait a moment for how it ended, if it has."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._gone.wait(), LAST_WORDS_S)
+            await asyncio.wait_for(self._exited.wait(), LAST_WORDS_S)
 
-    def why(self, otherwise: str) -> str:
+    def explain(self, otherwise: str) -> str:
         """Why it is not to be had, with its last words."""
-        why = self.wrong or self.end or otherwise
+        why = self.fault or self.exit_message or otherwise
         return f"{why}; its last words: {self[-1]}" if self else why
 
 
@@ -93,7 +93,7 @@ async def connect(server: Server, workspace: str | None, said: ServerOutput) -> 
         yield MendedStream(incoming), outgoing
     finally:
         if listening.done():
-            await said.rest()
+            await said.wait_for_exit()
         incoming.close()
         outgoing.close()
         await _end(process)
@@ -107,13 +107,13 @@ def kill_all() -> None:
     """For an agent that has no more time."""
     for group, mark in tuple(_groups.items()):
         _signal(group, signal.SIGKILL)
-        escaped.signal_marked(mark, signal.SIGKILL)
+        descendants.signal_marked(mark, signal.SIGKILL)
 
 
 async def _start(server: Server, workspace: str | None, mark: str) -> asyncio.subprocess.Process:
     assert server.command is not None
     inherited = {name: os.environ[name] for name in NAMES if name in os.environ}
-    environment = inherited | server.env | {escaped.MARK: mark}
+    environment = inherited | server.env | {descendants.MARK: mark}
     command, cwd = _expand_home(server.command), _expand_home(server.cwd) if server.cwd else workspace
     try:
         return await asyncio.create_subprocess_exec(
@@ -171,7 +171,7 @@ async def _watch(process: asyncio.subprocess.Process, said: ServerOutput, listen
             os.close(descriptor)
     await _wait_until(lambda: process.returncode is not None, EXIT_S)
     code = process.returncode
-    said.ended("" if code is None else f" (status {code})" if code >= 0 else f" ({_signal_name(-code)})")
+    said.record_exit("" if code is None else f" (status {code})" if code >= 0 else f" ({_signal_name(-code)})")
     await asyncio.wait({listening}, timeout=LAST_WORDS_S)
     listening.cancel()
 
@@ -190,11 +190,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     # Not wait(), which would wait for whoever else holds the pipes as well.
     await _wait_until(lambda: process.returncode is not None, EXIT_S)
     mark, group = _groups[process.pid], process.pid
-    others = await asyncio.to_thread(escaped.signal_marked, mark, signal.SIGTERM, group)
+    others = await asyncio.to_thread(descendants.signal_marked, mark, signal.SIGTERM, group)
     if _signal(group, signal.SIGTERM) or others:
         await _wait_until(lambda: not _signal(group, 0) and not any(map(_is_there, others)), TERM_S)
         if others:
-            await asyncio.to_thread(escaped.signal_marked, mark, signal.SIGKILL)
+            await asyncio.to_thread(descendants.signal_marked, mark, signal.SIGKILL)
         if _signal(group, signal.SIGKILL):
             await _wait_until(lambda: process.returncode is not None, TERM_S)
     _groups.pop(process.pid)
@@ -236,7 +236,7 @@ async def _receive(
                 for message in messages.feed(data):
                     await received.send(SessionMessage(message))
         except NotMcp as error:
-            said.wrong = str(error)
+            said.fault = str(error)
             log.warning("MCP server %s is not listened to any more: %s", server.name, error)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass

@@ -56,21 +56,21 @@ class Note(NamedTuple):
     server: str
     text: str
     ok: bool = False
-    known: bool = False
+    for_model: bool = False
     """Whether the model is told as well, because tools are missing that it may be asked for."""
     once: bool = True
     """In a conversation."""
 
 
 class Toolbox:
-    def __init__(self, spec: Spec, secrets: Secrets, behind: IdleServers) -> None:
+    def __init__(self, spec: Spec, secrets: Secrets, idle_servers: IdleServers) -> None:
         self._spec = spec
         self._secrets = secrets
-        self._behind = behind
-        self._running: list[McpServer] = []
+        self._idle_servers = idle_servers
+        self._servers: list[McpServer] = []
         self._places: dict[str, _ToolPlace] = {}
         self._names = ToolNames()
-        self._late: dict[str, float] = {}
+        self._slow_seconds: dict[str, float] = {}
         """Seconds that servers took which were told of as slow."""
         self.tools: list[Tool] = []
         """All of them; not every model gets each."""
@@ -79,7 +79,7 @@ class Toolbox:
     async def open(self, slow: OnSlowStart | None = None) -> None:
         """Returns when each server is there, or has failed to start."""
         for name, why in self._spec.unusable.items():
-            self.notes.append(Note(name, f"The MCP server {name} could not be used: {why}.", known=True))
+            self.notes.append(Note(name, f"The MCP server {name} could not be used: {why}.", for_model=True))
         servers = self._spec.servers
         found = await asyncio.gather(*(self._open(server, slow) for server in servers), return_exceptions=True)
         for server, listed in zip(servers, found, strict=True):
@@ -87,12 +87,12 @@ class Toolbox:
                 why = self._secrets.hide(explain(listed))
                 log.warning("MCP server %s is not to be had: %s", server.name, why)
                 text = f"The MCP server {server.name} could not be used: {why}."
-                self.notes.append(Note(server.name, text, known=True, once=False))
+                self.notes.append(Note(server.name, text, for_model=True, once=False))
             else:
-                if (seconds := self._late.get(server.name)) is not None:
+                if (seconds := self._slow_seconds.get(server.name)) is not None:
                     text = f"The MCP server {server.name} has started after {seconds:.0f} s."
                     self.notes.append(Note(server.name, text, ok=True, once=False))
-                self._add(*listed)
+                self._add_tools(*listed)
         self._note_surplus()
 
     def offered(self, model: Model) -> list[Tool]:
@@ -122,22 +122,25 @@ class Toolbox:
 
     def close(self) -> None:
         """Leave the servers to the next run, and end those that cannot be left."""
-        for running in self._running:
-            if self._spec.conversation and running.good:
-                self._behind.keep(self._key(running.server), running)
+        for running in self._servers:
+            if self._spec.conversation and running.reusable:
+                self._idle_servers.park(self._key(running.server), running)
             else:
-                self._behind.end(running.close())
+                self._idle_servers.track_ending(running.close())
 
     async def _open(self, server: Server, slow: OnSlowStart | None) -> tuple[McpServer, list[McpTool]]:
         """Raises what keeps it from starting."""
-        if (running := self._behind.take(self._key(server))) is not None:
+        if (running := self._idle_servers.reclaim(self._key(server))) is not None:
             assert isinstance(running, McpServer)
-            self._running.append(running)
-            if running.suits(server, self._spec.workspace) and (listed := await self._list_again(running)) is not None:
+            self._servers.append(running)
+            if (
+                running.suits(server, self._spec.workspace)
+                and (listed := await self._refresh_tools(running)) is not None
+            ):
                 return running, listed
-            self._running.remove(running)
-            self._behind.end(running.close())
-        self._running.append(running := McpServer(server, self._spec.workspace))
+            self._servers.remove(running)
+            self._idle_servers.track_ending(running.close())
+        self._servers.append(running := McpServer(server, self._spec.workspace))
         running.start()
         begun = time.monotonic()
         if not (await asyncio.wait({running.listed}, timeout=SLOW_S))[0]:
@@ -145,15 +148,15 @@ class Toolbox:
             if slow is not None:
                 await slow(server.name)
             await asyncio.wait({running.listed})
-            self._late[server.name] = time.monotonic() - begun
-            log.info("MCP server %s: the wait is over after %.0f s", server.name, self._late[server.name])
+            self._slow_seconds[server.name] = time.monotonic() - begun
+            log.info("MCP server %s: the wait is over after %.0f s", server.name, self._slow_seconds[server.name])
         return running, await running.listed
 
-    async def _list_again(self, running: McpServer) -> list[McpTool] | None:
+    async def _refresh_tools(self, running: McpServer) -> list[McpTool] | None:
         """The tools of one that another run has left, which may have ended since: None."""
         try:
             async with asyncio.timeout(REFRESH_S):
-                return await running.list_again()
+                return await running.refresh_tools()
         except Exception as error:
             log.info("MCP server %s is started anew: %s", running.server.name, self._secrets.hide(explain(error)))
             return None
@@ -161,7 +164,7 @@ class Toolbox:
     def _key(self, server: Server) -> Key:
         return self._spec.conversation, server.name
 
-    def _add(self, running: McpServer, listed: list[McpTool]) -> None:
+    def _add_tools(self, running: McpServer, listed: list[McpTool]) -> None:
         server, left_out = running.server, []
         for pattern in unmatched_patterns(server, [tool.name for tool in listed]):
             key = f"mcp.servers.{server.name}.toolFilter.include"
@@ -184,7 +187,7 @@ class Toolbox:
         if left_out:
             text = f"Of the MCP server {server.name} these tools are left out: {_list_left_out(left_out)}."
             log.warning("%s", text)
-            self.notes.append(Note(server.name, text, known=True))
+            self.notes.append(Note(server.name, text, for_model=True))
 
     def _allowed(self, model: Model) -> list[Tool]:
         return [tool for tool in self.tools if forbidding(model.tools, tool.name) is None]

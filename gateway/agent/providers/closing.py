@@ -37,7 +37,7 @@ _opened: ContextVar[_Opened] = ContextVar("opened")
 @asynccontextmanager
 async def closing_opened() -> AsyncIterator[None]:
     """Ends all that this task opens inside, however it leaves."""
-    _note_generators()
+    _install_hook()
     opened = _Opened(asyncio.current_task())
     _opened.set(opened)
     try:
@@ -61,7 +61,7 @@ async def _close(generator: Generator) -> None:
         log.debug("%s: %s", generator, error)
 
 
-def _note_generators() -> None:
+def _install_hook() -> None:
     hook = sys.get_asyncgen_hooks().firstiter
     if not isinstance(hook, _FirstIterHook):
         sys.set_asyncgen_hooks(firstiter=_FirstIterHook(hook))
@@ -70,12 +70,12 @@ def _note_generators() -> None:
 class _FirstIterHook:
     """Is told of each generator that begins in this thread, and tells the event loop, whose place it has taken."""
 
-    def __init__(self, loops: Callable[[Generator], None] | None) -> None:
-        self._loops = loops
+    def __init__(self, loop_hook: Callable[[Generator], None] | None) -> None:
+        self._loop_hook = loop_hook
 
     def __call__(self, generator: Generator) -> None:
         opened = _opened.get(None)
         if opened is not None and opened.task is asyncio.current_task():
             opened.generators.append(weakref.ref(generator))
-        if self._loops is not None:
-            self._loops(generator)
+        if self._loop_hook is not None:
+            self._loop_hook(generator)

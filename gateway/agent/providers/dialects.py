@@ -27,12 +27,12 @@ class GarbledEvent(Exception):
 
 
 class Mender(Protocol):
-    def take(self, event: Json, name: str) -> Iterator[bytes]: ...
-    def done(self) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[bytes]: ...
+    def on_done(self) -> Iterator[bytes]:
         """`[DONE]` has come."""
         ...
 
-    def end(self) -> Iterator[bytes]:
+    def on_end(self) -> Iterator[bytes]:
         """The body is over."""
         ...
 
@@ -41,22 +41,22 @@ class Dialect:
     """One answer of a provider."""
 
     def __init__(self, api: Api) -> None:
-        mending: dict[str, type[Mender]] = {
+        menders: dict[str, type[Mender]] = {
             "openai-responses": _Responses,
             "anthropic-messages": _Messages,
             "google-generative-ai": _Google,
             "ollama": _Ollama,
         }
-        self._mending = mending.get(api, _Completions)()
+        self._mender = menders.get(api, _Completions)()
         self._over = False
 
-    def take(self, event: ServerEvent) -> Iterator[bytes]:
+    def mend(self, event: ServerEvent) -> Iterator[bytes]:
         """Raises Garbled."""
         if self._over:
             return
         if event.data == DONE:
             self._over = True
-            yield from self._mending.done()
+            yield from self._mender.on_done()
             return
         try:
             found = json.loads(event.data.decode(errors="replace"))
@@ -67,26 +67,26 @@ class Dialect:
         if not isinstance(found, dict):
             return
         try:
-            yield from self._mending.take(found, event.name)
+            yield from self._mender.mend(found, event.name)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise GarbledEvent("an event has another shape than its protocol says") from None
 
-    def end(self) -> Iterator[bytes]:
+    def finish(self) -> Iterator[bytes]:
         if not self._over:
             self._over = True
-            yield from self._mending.end()
+            yield from self._mender.on_end()
 
 
 class _Google:
     """Google's: a document is an event, and an array of them a stream. Nothing has to follow the last one."""
 
-    def take(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[bytes]:
         yield _data(event)
 
-    def done(self) -> Iterator[bytes]:
+    def on_done(self) -> Iterator[bytes]:
         yield from ()
 
-    def end(self) -> Iterator[bytes]:
+    def on_end(self) -> Iterator[bytes]:
         yield from ()
 
 
@@ -99,7 +99,7 @@ class _Completions:
         self._counted = False
         """Whether usage has come behind the choices, as it does at an end."""
 
-    def take(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[bytes]:
         if error := _error(event, name):
             yield _data({"error": error})
             return
@@ -114,15 +114,15 @@ class _Completions:
         if choices or not usage:
             yield _data({**more, "object": "chat.completion.chunk", "choices": choices})
 
-    def done(self) -> Iterator[bytes]:
+    def on_done(self) -> Iterator[bytes]:
         if not self._reason:
             yield self._chunk([{"index": 0, "delta": {}, "finish_reason": self._usual("")}])
         yield from self._tell_usage()
         yield b"data: [DONE]\n\n"
 
-    def end(self) -> Iterator[bytes]:
+    def on_end(self) -> Iterator[bytes]:
         if self._counted or self._reason:
-            yield from self.done()
+            yield from self.on_done()
         else:
             yield from self._tell_usage()
 
@@ -160,9 +160,9 @@ class _Ollama(_Completions):
         super().__init__()
         self._chat = OllamaChat()
 
-    def take(self, event: Json, name: str) -> Iterator[bytes]:
-        for chunk in self._chat.take(event):
-            yield from super().take(chunk, name)
+    def mend(self, event: Json, name: str) -> Iterator[bytes]:
+        for chunk in self._chat.chunks(event):
+            yield from super().mend(chunk, name)
 
 
 def _delta(choice: Json) -> Json:
@@ -176,7 +176,7 @@ def _delta(choice: Json) -> Json:
 
 
 class _Responses(_Google):
-    def take(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[bytes]:
         if event.get("object") == "response" and "type" not in event:
             yield from _whole_response(event)
         elif "type" not in event and (error := _error(event, name)):
@@ -213,7 +213,7 @@ def _whole_response(response: Json) -> Iterator[bytes]:
 
 
 class _Messages(_Google):
-    def take(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[bytes]:
         if event.get("type") == "message":
             yield from _whole_message(event)
         elif "type" not in event:

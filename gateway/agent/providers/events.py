@@ -36,14 +36,14 @@ class EventReader:
                 return
             self._mode = _Documents() if data[:1] in (b"{", b"[") else _Stream()
         for line in self._lines.feed(data):
-            yield from self._mode.take(line)
+            yield from self._mode.take_line(line)
 
-    def end(self) -> Iterator[ServerEvent]:
+    def finish(self) -> Iterator[ServerEvent]:
         """What the body has told and not ended."""
         if self._mode is not None:
             if rest := self._lines.rest():
-                yield from self._mode.take(rest)
-            yield from self._mode.end()
+                yield from self._mode.take_line(rest)
+            yield from self._mode.finish()
 
 
 class _Lines:
@@ -76,9 +76,9 @@ class _Stream:
         self._name = ""
         self._data: list[bytes] = []
 
-    def take(self, line: bytes) -> Iterator[ServerEvent]:
+    def take_line(self, line: bytes) -> Iterator[ServerEvent]:
         if not line:
-            yield from self.end()
+            yield from self.finish()
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -89,10 +89,10 @@ class _Stream:
         elif field == b"data":
             # One document cannot go on so: the blank line between two events is missing.
             if self._data and (value == DONE or (value.startswith(b"{") and self._data[-1].endswith(b"}"))):
-                yield from self.end()
+                yield from self.finish()
             self._data.append(value)
 
-    def end(self) -> Iterator[ServerEvent]:
+    def finish(self) -> Iterator[ServerEvent]:
         name, data = self._name, b"\n".join(self._data).strip()
         self._name, self._data = "", []
         if data:
@@ -106,7 +106,7 @@ class _Documents:
         self._lines: list[bytes] = []
         self._each_line: bool | None = None
 
-    def take(self, line: bytes) -> Iterator[ServerEvent]:
+    def take_line(self, line: bytes) -> Iterator[ServerEvent]:
         if self._each_line is None and line.strip():
             self._each_line = isinstance(_json(line), dict)
         if self._each_line and (document := line.strip()):
@@ -114,7 +114,7 @@ class _Documents:
         elif not self._each_line:
             self._lines.append(line)
 
-    def end(self) -> Iterator[ServerEvent]:
+    def finish(self) -> Iterator[ServerEvent]:
         whole = b"\n".join(self._lines).strip()
         self._lines = []
         if not whole:

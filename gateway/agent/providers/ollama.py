@@ -102,7 +102,7 @@ class OllamaChat:
     def __init__(self) -> None:
         self._calls = 0
 
-    def take(self, line: Json) -> Iterator[Json]:
+    def chunks(self, line: Json) -> Iterator[Json]:
         if line.get("error"):
             yield {"error": line["error"]}
             return

@@ -73,18 +73,18 @@ class ModelSource:
         self._refused: set[str] = set()
         """Tools that a provider does not take."""
         self._past = [*spec.history, spec.prompt]
-        self._most: int | None = None
+        self._max_tokens: int | None = None
         self._since: list[ModelMessage] = []
         self._prepared: dict[int, tuple[ProviderModel[Any], list[ModelMessage]]] = {}
         self._instructions = [InstructionPart(system)] if system else None
 
-    def tell(self, past: list[Message], most: int | None) -> None:
+    def set_past(self, past: list[Message], most: int | None) -> None:
         """What models are told of the time before this run, with its prompt; and how many tokens an answer may have
         that has a bound."""
         if past != self._past:
             self._past = past
             self._prepared.clear()
-        self._most = most
+        self._max_tokens = most
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
         """A tool that the provider does not take is left out, and it is asked again."""
@@ -108,7 +108,7 @@ class ModelSource:
         silence_s = (answer.model.silence_ms or self._spec.bounds.silence_ms) / 1000
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
-            bounded = replace(answer.model, max_tokens=self._most or answer.model.max_tokens)
+            bounded = replace(answer.model, max_tokens=self._max_tokens or answer.model.max_tokens)
             settings = settings_of(bounded, self._spec.thinking, silence_s)
             request = model_request_stream(
                 model,
@@ -133,7 +133,7 @@ class ModelSource:
             raise failed from error
         for piece in _rest(response, answer):
             yield piece
-        self._complete(response, answer)
+        self._accept(response, answer)
 
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
@@ -174,7 +174,7 @@ class ModelSource:
             self._prepared[number] = model_of(model), to_models(past, model)
         return self._prepared[number]
 
-    def _complete(self, response: ModelResponse, answer: Answer) -> None:
+    def _accept(self, response: ModelResponse, answer: Answer) -> None:
         """Take the answer into the conversation. Raises Failed if it has no proper end."""
         name = f"{answer.model.provider}/{answer.model.id}"
         if not _has_ended(response):

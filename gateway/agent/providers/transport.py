@@ -159,12 +159,12 @@ class _MendedEvents(_BoundedBody):
         try:
             async for chunk in super().__aiter__():
                 for event in self._events.feed(chunk):
-                    for piece in self._dialect.take(event):
+                    for piece in self._dialect.mend(event):
                         yield piece
-            for event in self._events.end():
-                for piece in self._dialect.take(event):
+            for event in self._events.finish():
+                for piece in self._dialect.mend(event):
                     yield piece
-            for piece in self._dialect.end():
+            for piece in self._dialect.finish():
                 yield piece
         except GarbledEvent as error:
             raise NotAnAnswer(str(error)) from None

@@ -55,19 +55,19 @@ class LearnedLimits:
         self._forms: dict[tuple[str, ModelName], Form] = RecentEntries()
         """In which form a model has taken the past of a conversation that it had refused."""
 
-    def learn(self, model: Model, window: int) -> None:
+    def learn_window(self, model: Model, window: int) -> None:
         self.windows[_name(model)] = window
 
-    def fail(self, conversation: str) -> None:
+    def record_failed_summary(self, conversation: str) -> None:
         self._failed[conversation] = monotonic()
 
     def form(self, conversation: str, model: Model) -> "Form | None":
         return self._forms.get((conversation, _name(model)))
 
-    def takes(self, conversation: str, model: Model, form: "Form") -> None:
+    def learn_form(self, conversation: str, model: Model, form: "Form") -> None:
         self._forms[conversation, _name(model)] = form
 
-    def rests(self, conversation: str) -> bool:
+    def summary_failed_lately(self, conversation: str) -> bool:
         return monotonic() - self._failed.get(conversation, float("-inf")) < SUMMARY_REST_S
 
 
@@ -93,7 +93,7 @@ class Measure:
         bounds = (self._limits.get(name), learned.windows.get(name), model.context_window, self._how.window)
         return min((bound for bound in bounds if bound), default=None)
 
-    def most(self, model: Model, asked: int) -> int | None:
+    def answer_limit(self, model: Model, asked: int) -> int | None:
         """Tokens that an answer may have: what is configured as that is often the whole window."""
         limit = learned.windows.get(_name(model)) or model.context_window or self._limits.get(_name(model))
         if model.max_tokens is None or limit is None or asked + model.max_tokens <= limit:
@@ -107,17 +107,17 @@ class Measure:
             self._scales[name] = _reported_scale(model, history, overhead)
         return self._scales[name]
 
-    def note(self, answer: Answer, asked: int) -> None:
+    def record_usage(self, answer: Answer, asked: int) -> None:
         """What a provider has counted of a request that was believed to have so many tokens."""
         said = answer.usage.input + answer.usage.cache_read + answer.usage.cache_write
         if said and asked >= MEASURABLE:
             self._correct(answer.model, said / asked)
 
-    def refuse(self, model: Model, asked: int, said: str) -> None:
+    def record_refusal(self, model: Model, asked: int, said: str) -> None:
         """It has refused so many tokens, in these words: next time it gets less."""
         name, (limit, size) = _name(model), sizes(said)
         if limit is not None and limit != learned.windows.get(name):
-            learned.learn(model, limit)
+            learned.learn_window(model, limit)
             if size is not None and size >= limit:
                 self._correct(model, size / asked)
                 return
@@ -125,7 +125,7 @@ class Measure:
                 return
         self._limits[name] = max(int(min(asked, self._limits.get(name, asked)) * REFUSED_SHARE), 1)
 
-    def forget(self) -> None:
+    def forget_scales(self) -> None:
         """The conversation is another one now."""
         self._scales.clear()
 

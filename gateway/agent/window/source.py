@@ -70,7 +70,7 @@ class _OwnResult:
         self.blocks = blocks
         self.ok = ok
         self.size = tokens.of_blocks(blocks)
-        self.most: int | None = None
+        self.max_chars: int | None = None
         """Characters that are told of it."""
 
 
@@ -82,16 +82,16 @@ class WindowedSource:
         self._spec = spec
         self._models = models
         self._summarizer = summarizer
-        self._overhead_of = overhead
+        self._overhead_for = overhead
         self._overhead = 0
-        self._how = spec.compaction or Compaction()
+        self._compaction = spec.compaction or Compaction()
         self._history = list(spec.history)
         self._ids = list(spec.ids)
         self._prompt = tokens.of_message(spec.prompt)
         self._answers = 0
         self._results: list[_OwnResult] = []
-        self._told = self._history
-        self._measure = Measure(self._how)
+        self._past = self._history
+        self._measure = Measure(self._compaction)
         self._form: Form = unchanged
         self._summed_up = False
         self._name = spec.conversation or spec.session
@@ -99,13 +99,15 @@ class WindowedSource:
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
         model, refused = answer.model, 0
-        self._overhead = self._overhead_of(model)
+        self._overhead = self._overhead_for(model)
         self._form = learned.form(self._name, model) or unchanged
         while True:
             async for said in self._fit(model, hard=refused > 0):
                 yield said
-            asked, begun = self._size(self._told, model), False
-            self._models.tell([*self._form(self._told), self._spec.prompt], self._measure.most(model, asked))
+            asked, begun = self._size(self._past, model), False
+            self._models.set_past(
+                [*self._form(self._past), self._spec.prompt], self._measure.answer_limit(model, asked)
+            )
             try:
                 async with aclosing(self._models.ask(answer)) as pieces:
                     async for piece in pieces:
@@ -114,19 +116,19 @@ class WindowedSource:
             except Failed as error:
                 if begun:
                     raise
-                if (form := self._plainer(error)) is not None:
-                    yield self._leave_out_kinds(form, model, error.failure)
+                if (form := self._next_form(error)) is not None:
+                    yield self._switch_form(form, model, error.failure)
                     continue
                 refused += 1
                 if error.failure.kind != "context":
                     raise
-                if refused > MAX_REFUSALS or not self._narrow(model, asked, error.failure.message):
-                    raise Failed(self._hopeless(model, error.failure)) from error
+                if refused > MAX_REFUSALS or not self._learn_refusal(model, asked, error.failure.message):
+                    raise Failed(self._too_large(model, error.failure)) from error
                 log.info("%s/%s refuses about %d tokens: asked again with less", model.provider, model.id, asked)
             else:
                 if self._form is not unchanged:
-                    learned.takes(self._name, model, self._form)
-                self._measure.note(answer, asked)
+                    learned.learn_form(self._name, model, self._form)
+                self._measure.record_usage(answer, asked)
                 self._answers += tokens.of_message(answer.message())
                 return
 
@@ -139,7 +141,7 @@ class WindowedSource:
         size = self._size(self._history, model)
         limit = self._measure.limit(model) or size
         free, half = self._free(limit, model), tokens.of_messages(self._history) / 2
-        split = recent_start(self._history, min(self._how.keep_tokens, RECENT_SHARE * free, half))
+        split = recent_start(self._history, min(self._compaction.keep_tokens, RECENT_SHARE * free, half))
         if not any(each.get("role") != COMPACTION for each in self._history[:split]):
             return
         async for said in self._sum_up(model, split, size, forced=True):
@@ -149,19 +151,22 @@ class WindowedSource:
 
     async def _fit(self, model: Model, *, hard: bool) -> AsyncGenerator[Piece, None]:
         """Choose what is told. `hard`: the model has refused what it was asked with."""
-        self._told = self._history
-        self._cut_own(None)
+        self._past = self._history
+        self._cut_own_results(None)
         limit = self._measure.limit(model)
-        if limit is None or not (hard or self._how.enabled):
+        if limit is None or not (hard or self._compaction.enabled):
             return
         target = limit - reserve(limit)
-        if self._size(self._told, model) <= target:
+        if self._size(self._past, model) <= target:
             return
-        if self._fits(model, target, recent_start(self._history, 0, self._how.keep_turns, float("inf"))):
+        if self._fits(model, target, recent_start(self._history, 0, self._compaction.keep_turns, float("inf"))):
             return
         free = self._free(limit, model)
         split = recent_start(
-            self._history, min(self._how.keep_tokens, RECENT_SHARE * free), self._how.keep_turns, RECENT_SHARE * free
+            self._history,
+            min(self._compaction.keep_tokens, RECENT_SHARE * free),
+            self._compaction.keep_turns,
+            RECENT_SHARE * free,
         )
         if self._may_sum_up(split):
             async for said in self._sum_up(model, split, self._size(self._history, model)):
@@ -169,33 +174,33 @@ class WindowedSource:
             if self._fits(model, target, 0):
                 return
         if not self._fits(model, target, len(self._history)):
-            self._leave_out(target / self._scale(model))
+            self._drop_turns(target / self._scale(model))
 
     def _fits(self, model: Model, target: int, cut_until: int) -> bool:
         """With the results of tools cut that are before a place."""
-        self._told = cut_results(self._history, cut_until)
-        return self._size(self._told, model) <= target
+        self._past = cut_results(self._history, cut_until)
+        return self._size(self._past, model) <= target
 
-    def _leave_out(self, target: float) -> None:
+    def _drop_turns(self, target: float) -> None:
         """Older turns, then what is too long of the results of this run."""
         free = target - self._overhead - self._prompt - self._answers
         own = sum(result.size for result in self._results)
-        past = max(free - own, min(PAST_SHARE * free, tokens.of_messages(self._told)))
-        summary = self._told[:1] if self._told and self._told[0].get("role") == COMPACTION else []
+        past = max(free - own, min(PAST_SHARE * free, tokens.of_messages(self._past)))
+        summary = self._past[:1] if self._past and self._past[0].get("role") == COMPACTION else []
         rest = past - tokens.of_messages(summary)
-        kept = self._told[recent_start(self._told, rest) :] if rest > 0 else []
-        self._told = [*summary, *kept] if past > tokens.of_messages(summary) else []
-        room = free - tokens.of_messages(self._told)
+        kept = self._past[recent_start(self._past, rest) :] if rest > 0 else []
+        self._past = [*summary, *kept] if past > tokens.of_messages(summary) else []
+        room = free - tokens.of_messages(self._past)
         if own > room:
-            self._cut_own(shared_bound((result.size for result in self._results), max(int(room), 0)))
+            self._cut_own_results(shared_bound((result.size for result in self._results), max(int(room), 0)))
 
-    def _cut_own(self, most: int | None) -> None:
+    def _cut_own_results(self, most: int | None) -> None:
         """Tell at most so many tokens of each result of this run."""
         for number, result in enumerate(self._results):
             fits = most is None or result.size <= most
             chars = None if most is None or fits else max(tokens.chars(most), LEAST_RESULT)
-            if chars != result.most:
-                result.most = chars
+            if chars != result.max_chars:
+                result.max_chars = chars
                 last = number == len(self._results) - 1
                 blocks = result.blocks if chars is None else cut_blocks(result.blocks, chars, pictures=last)
                 self._models.replace_result(result.call, blocks, ok=result.ok)
@@ -203,7 +208,7 @@ class WindowedSource:
     # -- summing up ------------------------------------------------------------------------------------------------
 
     def _may_sum_up(self, split: int) -> bool:
-        if self._summed_up or self._spec.compaction is None or learned.rests(self._name):
+        if self._summed_up or self._spec.compaction is None or learned.summary_failed_lately(self._name):
             return False
         return split < len(self._ids) and any(each.get("role") != COMPACTION for each in self._history[:split])
 
@@ -221,7 +226,7 @@ class WindowedSource:
         except (Failed, TimeoutError) as error:
             if forced:
                 raise
-            learned.fail(self._name)
+            learned.record_failed_summary(self._name)
             reason = error.failure.message if isinstance(error, Failed) else f"it took longer than {seconds:g} s."
             why = f"Older messages could not be summed up, and are left out for now: {reason}"
             log.warning("%s: %s", self._spec.session, why)
@@ -235,7 +240,7 @@ class WindowedSource:
             "timestamp": int(time() * 1000),
         }
         self._history, self._ids = [entry, *self._history[split:]], ["", *self._ids[split:]]
-        self._measure.forget()  # what was measured was measured with what is gone
+        self._measure.forget_scales()  # what was measured was measured with what is gone
         after = self._size(self._history, model)
         entry["tokensAfter"] = after
         if (writer := self._summarizer.model) is not None:
@@ -243,7 +248,7 @@ class WindowedSource:
             entry["usage"] = spell_usage(self._summarizer.usage, writer.cost)
         log.info("the conversation %s is summed up: about %d tokens of %d", self._spec.session, after, before)
         yield Said(entry)
-        if self._how.notify and not forced:
+        if self._compaction.notify and not forced:
             yield Said(spoken(f"🧹 Auto-compaction complete ({before} → {after} tokens).", entry["timestamp"]))
 
     # -- how large everything is -----------------------------------------------------------------------------------
@@ -254,7 +259,7 @@ class WindowedSource:
 
     def _estimate(self, past: Sequence[Message]) -> int:
         own = sum(
-            result.size if result.most is None else min(result.size, tokens.of_text("x" * result.most))
+            result.size if result.max_chars is None else min(result.size, tokens.of_text("x" * result.max_chars))
             for result in self._results
         )
         return self._overhead + tokens.of_messages(past) + self._prompt + self._answers + own
@@ -269,14 +274,16 @@ class WindowedSource:
 
     # -- refusals --------------------------------------------------------------------------------------------------
 
-    def _narrow(self, model: Model, asked: int, said: str) -> bool:
+    def _learn_refusal(self, model: Model, asked: int, said: str) -> bool:
         """Try with less; False if there is nothing left to leave out."""
-        if not self._told and all(each.most is not None and each.most <= LEAST_RESULT for each in self._results):
+        if not self._past and all(
+            each.max_chars is not None and each.max_chars <= LEAST_RESULT for each in self._results
+        ):
             return False
-        self._measure.refuse(model, asked, said)
+        self._measure.record_refusal(model, asked, said)
         return True
 
-    def _plainer(self, error: Failed) -> Form | None:
+    def _next_form(self, error: Failed) -> Form | None:
         """The form in which the past may be taken that was refused, or that could not even be told."""
         failure = error.failure
         odd = failure.kind == "internal" or isinstance(error.__cause__, UserError)
@@ -285,18 +292,18 @@ class WindowedSource:
             or failure.status == TOO_LARGE_STATUS
             or (failure.kind == "provider" and failure.status in REFUSED_STATUSES)
         ):
-            return next_form(self._form, self._told)
+            return next_form(self._form, self._past)
         return None
 
-    def _leave_out_kinds(self, form: Form, model: Model, failure: Failure) -> Waiting:
+    def _switch_form(self, form: Form, model: Model, failure: Failure) -> Waiting:
         self._form = form
         why = f"{model.provider} refuses this conversation: it is asked again without {OMITTED[form]}"
         log.warning("%s: %s. %s", self._spec.session, why, failure.message)
         return Waiting(0, Failure("provider", f"{why}. {failure.message}", retryable=True, status=failure.status))
 
-    def _hopeless(self, model: Model, failure: Failure) -> Failure:
+    def _too_large(self, model: Model, failure: Failure) -> Failure:
         name = f"{model.provider}/{model.id}"
-        if self._told or self._results:
+        if self._past or self._results:
             return failure
         size = self._overhead + self._prompt
         sentence = (

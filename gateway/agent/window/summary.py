@@ -47,7 +47,7 @@ GONE = "[Older messages are left out, because there were too many.]"
 class Summarizer:
     def __init__(self, spec: Spec, how: Compaction, secrets: Secrets) -> None:
         self._spec = spec
-        self._how = how
+        self._compaction = how
         self._secrets = secrets
         self.usage = Usage()
         """Of the latest summary, as is the model."""
@@ -55,8 +55,8 @@ class Summarizer:
 
     async def write(self, messages: Sequence[Message], asked: Model, window: int | None) -> str:
         """Raises Failed. `asked`: the conversation's own model, and its window as far as that is known."""
-        self.usage, self.model = Usage(), self._how.model or asked
-        if self._how.model is not None:
+        self.usage, self.model = Usage(), self._compaction.model or asked
+        if self._compaction.model is not None:
             window = self.model.context_window
         window = window or self.model.context_window or UNKNOWN_WINDOW
         for _ in range(MAX_HALVINGS):
@@ -80,26 +80,32 @@ class Summarizer:
         return before
 
     async def _ask(self, model: Model, before: str, piece: str, most: int) -> str:
-        system = f"{TASK}\n\n{STRICT}" if self._how.strict else TASK
+        system = f"{TASK}\n\n{STRICT}" if self._compaction.strict else TASK
         text = f"<summary-so-far>\n{before}\n</summary-so-far>\n\n" if before else ""
         text += f"<conversation>\n{piece}\n</conversation>\n\nSum it up"
         text += ", together with the summary so far, in one new summary." if before else "."
-        if self._how.instructions:
-            text += f"\nThe user asks for this in particular: {self._how.instructions}"
+        if self._compaction.instructions:
+            text += f"\nThe user asks for this in particular: {self._compaction.instructions}"
         prompt: dict[str, Any] = {"role": "user", "content": text}
         small = replace(model, max_tokens=min(model.max_tokens or 2 * most, 2 * most))
         spec = replace(
-            self._spec, prompt=prompt, models=[small], history=[], servers=[], thinking=self._how.thinking, ids=[]
+            self._spec,
+            prompt=prompt,
+            models=[small],
+            history=[],
+            servers=[],
+            thinking=self._compaction.thinking,
+            ids=[],
         )
         answer = Answer(small)
         try:
-            async with asyncio.timeout(self._how.timeout_ms / 1000) as patience:
+            async with asyncio.timeout(self._compaction.timeout_ms / 1000) as patience:
                 async for _ in ModelSource(spec, system, lambda _: [], self._secrets, _ignore).ask(answer):
                     pass
         except TimeoutError:
             if not patience.expired():
                 raise
-            seconds = self._how.timeout_ms / 1000
+            seconds = self._compaction.timeout_ms / 1000
             raise Failed(Failure("timeout", f"{model.provider} took longer than {seconds:g} s.")) from None
         finally:
             self.usage = add_usage(self.usage, answer.usage)

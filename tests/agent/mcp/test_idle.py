@@ -31,24 +31,24 @@ def play(scene: Callable[[IdleServers], Awaitable[None]]) -> None:
 
 
 def test_what_is_kept_can_be_taken_once() -> None:
-    async def scene(behind: IdleServers) -> None:
+    async def scene(idle: IdleServers) -> None:
         server = Closing()
-        behind.keep(("c", "s"), server)
-        assert behind.take(("c", "t")) is None and behind.take(("d", "s")) is None
-        assert behind.take(("c", "s")) is server and behind.take(("c", "s")) is None
-        await behind.gone()
+        idle.park(("c", "s"), server)
+        assert idle.reclaim(("c", "t")) is None and idle.reclaim(("d", "s")) is None
+        assert idle.reclaim(("c", "s")) is server and idle.reclaim(("c", "s")) is None
+        await idle.end_all()
         assert server.closed == 0, "it is not ours any more"
 
     play(scene)
 
 
 def test_another_one_takes_its_place() -> None:
-    async def scene(behind: IdleServers) -> None:
+    async def scene(idle: IdleServers) -> None:
         first, second = Closing(), Closing()
-        behind.keep(("c", "s"), first)
-        behind.keep(("c", "s"), second)
+        idle.park(("c", "s"), first)
+        idle.park(("c", "s"), second)
         await first.ended.wait()
-        assert behind.take(("c", "s")) is second and second.closed == 0
+        assert idle.reclaim(("c", "s")) is second and second.closed == 0
 
     play(scene)
 
@@ -56,18 +56,18 @@ def test_another_one_takes_its_place() -> None:
 def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IDLE", 2)
 
-    async def scene(behind: IdleServers) -> None:
+    async def scene(idle: IdleServers) -> None:
         servers = [Closing() for _ in range(3)]
-        behind.keep(("c", "0"), servers[0])
-        behind.keep(("c", "1"), servers[1])
-        again = behind.take(("c", "0"))
+        idle.park(("c", "0"), servers[0])
+        idle.park(("c", "1"), servers[1])
+        again = idle.reclaim(("c", "0"))
         assert again is servers[0]
-        behind.keep(("c", "0"), servers[0])
-        assert len(behind) == 2
-        behind.keep(("c", "2"), servers[2])
+        idle.park(("c", "0"), servers[0])
+        assert len(idle) == 2
+        idle.park(("c", "2"), servers[2])
         await servers[1].ended.wait()
-        assert [each.closed for each in servers] == [0, 1, 0] and len(behind) == 2
-        await behind.gone()
+        assert [each.closed for each in servers] == [0, 1, 0] and len(idle) == 2
+        await idle.end_all()
 
     play(scene)
 
@@ -75,39 +75,39 @@ def test_so_many_and_no_more_and_the_one_that_has_waited_longest_goes(monkeypatc
 def test_what_nobody_takes_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.01)
 
-    async def scene(behind: IdleServers) -> None:
+    async def scene(idle: IdleServers) -> None:
         kept, taken = Closing(), Closing()
-        behind.keep(("c", "s"), kept)
-        behind.keep(("c", "t"), taken)
-        assert behind.take(("c", "t")) is taken
+        idle.park(("c", "s"), kept)
+        idle.park(("c", "t"), taken)
+        assert idle.reclaim(("c", "t")) is taken
         await kept.ended.wait()
-        assert len(behind) == 0 and (kept.closed, taken.closed) == (1, 0)
+        assert len(idle) == 0 and (kept.closed, taken.closed) == (1, 0)
 
     play(scene)
 
 
 def test_who_leaves_waits_for_the_end_of_all() -> None:
-    async def scene(behind: IdleServers) -> None:
+    async def scene(idle: IdleServers) -> None:
         kept, ending = Closing(), Closing()
-        behind.keep(("c", "s"), kept)
-        behind.end(ending.close())
-        behind.end(None)
-        await behind.gone()
-        assert kept.ended.is_set() and ending.ended.is_set() and len(behind) == 0
+        idle.park(("c", "s"), kept)
+        idle.track_ending(ending.close())
+        idle.track_ending(None)
+        await idle.end_all()
+        assert kept.ended.is_set() and ending.ended.is_set() and len(idle) == 0
 
     play(scene)
 
 
 def test_a_sentence_is_new_once_in_a_conversation() -> None:
-    behind = IdleServers()
-    found = [behind.is_new(*each) for each in (("c", "x"), ("c", "x"), ("d", "x"), ("c", "y"), ("", "x"), ("", "x"))]
+    idle = IdleServers()
+    found = [idle.is_new(*each) for each in (("c", "x"), ("c", "x"), ("d", "x"), ("c", "y"), ("", "x"), ("", "x"))]
     assert found == [True, False, True, True, True, True]
 
 
 def test_what_was_said_is_known_up_to_a_bound() -> None:
-    behind = IdleServers()
+    idle = IdleServers()
     for number in range(MAX_SENTENCES):
-        behind.is_new("c", str(number))
-    assert not behind.is_new("c", "0")
-    behind.is_new("c", "one more")
-    assert behind.is_new("c", "0") and not behind.is_new("c", str(MAX_SENTENCES - 1))
+        idle.is_new("c", str(number))
+    assert not idle.is_new("c", "0")
+    idle.is_new("c", "one more")
+    assert idle.is_new("c", "0") and not idle.is_new("c", str(MAX_SENTENCES - 1))

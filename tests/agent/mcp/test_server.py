@@ -61,7 +61,7 @@ def test_who_waits_goes_on_though_its_end_takes_time(monkeypatch: pytest.MonkeyP
         with pytest.raises(Explained, match="did not start in 0.02 s"):
             await running.listed
         task = running.close()
-        assert task is not None and not running.good
+        assert task is not None and not running.reusable
         await asyncio.wait({task})
 
     run(test)

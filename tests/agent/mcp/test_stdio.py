@@ -204,7 +204,7 @@ def test_a_server_that_ends_and_leaves_others_in_its_pipes_has_ended(end: str, h
         async with stdio.connect(shell(f"sleep 1000 & echo $! >&2; {end}"), None, words) as (incoming, _):
             assert [message async for message in incoming] == []
             (child,) = await pids_of(incoming, words, 1)
-        assert words.why("x").startswith(f"the MCP server has ended ({how}); its last words: ")
+        assert words.explain("x").startswith(f"the MCP server has ended ({how}); its last words: ")
         await until_gone(child)
 
     run(test)
@@ -213,7 +213,7 @@ def test_a_server_that_ends_and_leaves_others_in_its_pipes_has_ended(end: str, h
 def test_one_that_frames_its_messages_is_not_listened_to() -> None:
     async def test() -> None:
         said, words = await conversation(shell("printf 'Content-Length: 2\\r\\n\\r\\n{}'; cat"))
-        assert said == [] and words.wrong == FRAMED
+        assert said == [] and words.fault == FRAMED
 
     run(test)
 

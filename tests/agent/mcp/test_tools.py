@@ -38,27 +38,27 @@ def box(*words: str, name: str = "box", **more: Any) -> Server:
 
 @asynccontextmanager
 async def left() -> AsyncIterator[IdleServers]:
-    behind = IdleServers()
+    idle = IdleServers()
     try:
-        yield behind
+        yield idle
     finally:
-        await behind.gone()
+        await idle.end_all()
 
 
 @asynccontextmanager
 async def opened(*servers: Server, **more: Any) -> AsyncIterator[Toolbox]:
-    async with left() as behind, lent(behind, *servers, **more) as toolbox:
+    async with left() as idle, lent(idle, *servers, **more) as toolbox:
         yield toolbox
 
 
 @asynccontextmanager
 async def lent(
-    behind: IdleServers, *servers: Server, tool_ms: int = 10_000, workspace: str | None = None, conversation: str = ""
+    idle: IdleServers, *servers: Server, tool_ms: int = 10_000, workspace: str | None = None, conversation: str = ""
 ) -> AsyncIterator[Toolbox]:
-    """For one run; what it leaves behind is the test's to end."""
+    """For one run; what it leaves idle is the test's to end."""
     bounds = Bounds(tool_ms=tool_ms)
     told = spec("x", servers=list(servers), bounds=bounds, workspace=workspace, conversation=conversation)
-    toolbox = Toolbox(told, Secrets(told), behind)
+    toolbox = Toolbox(told, Secrets(told), idle)
     try:
         await toolbox.open()
         yield toolbox
@@ -145,7 +145,7 @@ def test_a_server_that_cannot_start_is_missing_and_the_others_are_there() -> Non
             assert why["dead"] == ("the MCP server has ended (status 1); its last words: no key in the environment.")
             assert why["mute"] == "it did not start in 0.5 s (mcp.servers.mute.connectionTimeoutMs)."
             assert why["nothing"] == "mcp.servers.nothing has neither a command nor a url."
-            assert why["far"] and len(why) == 5 and all(note.known and not note.ok for note in toolbox.notes)
+            assert why["far"] and len(why) == 5 and all(note.for_model and not note.ok for note in toolbox.notes)
             assert (await call(toolbox, "good__look")).ok
 
     run(test)
@@ -182,52 +182,52 @@ def test_a_server_gets_none_of_our_descriptors_and_a_session_of_its_own(tmp_path
     run(test)
 
 
-async def count(behind: IdleServers, *servers: Server, conversation: str = "c", **more: Any) -> str:
+async def count(idle: IdleServers, *servers: Server, conversation: str = "c", **more: Any) -> str:
     """The answer of a server that counts how often it was asked."""
-    async with lent(behind, *(servers or [box()]), conversation=conversation, **more) as toolbox:
+    async with lent(idle, *(servers or [box()]), conversation=conversation, **more) as toolbox:
         return (await call(toolbox, "box__count")).text
 
 
 def test_the_next_run_of_a_conversation_has_the_same_server() -> None:
     async def test() -> None:
-        async with left() as behind:
-            assert [await count(behind) for _ in range(3)] == ["1", "2", "3"]
-            assert await count(behind, conversation="another") == "1"
-            assert await count(behind, box(), box(name="more")) == "4"
-            assert len(behind) == 3
-        assert len(behind) == 0
+        async with left() as idle:
+            assert [await count(idle) for _ in range(3)] == ["1", "2", "3"]
+            assert await count(idle, conversation="another") == "1"
+            assert await count(idle, box(), box(name="more")) == "4"
+            assert len(idle) == 3
+        assert len(idle) == 0
 
     run(test)
 
 
 def test_a_server_that_is_another_in_the_config_is_started_anew(tmp_path: Path) -> None:
     async def test() -> None:
-        async with left() as behind:
-            assert [await count(behind), await count(behind, box("loud"))] == ["1", "1"]
-            assert [await count(behind, box("loud")), await count(behind, workspace=str(tmp_path))] == ["2", "1"]
-            assert len(behind) == 1
+        async with left() as idle:
+            assert [await count(idle), await count(idle, box("loud"))] == ["1", "1"]
+            assert [await count(idle, box("loud")), await count(idle, workspace=str(tmp_path))] == ["2", "1"]
+            assert len(idle) == 1
 
     run(test)
 
 
 def test_without_a_next_run_nothing_is_kept() -> None:
     async def test() -> None:
-        async with left() as behind:
-            assert [await count(behind, conversation=""), await count(behind, conversation="")] == ["1", "1"]
-            assert len(behind) == 0
+        async with left() as idle:
+            assert [await count(idle, conversation=""), await count(idle, conversation="")] == ["1", "1"]
+            assert len(idle) == 0
 
     run(test)
 
 
 def test_a_server_that_has_ended_meanwhile_is_started_anew() -> None:
     async def test() -> None:
-        async with left() as behind:
-            async with lent(behind, box(), conversation="c") as toolbox:
+        async with left() as idle:
+            async with lent(idle, box(), conversation="c") as toolbox:
                 assert (await call(toolbox, "box__count")).text == "1"
                 (group,) = stdio._groups
                 os.killpg(group, signal.SIGKILL)
-            assert len(behind) == 1
-            assert await count(behind) == "1"
+            assert len(idle) == 1
+            assert await count(idle) == "1"
 
     run(test)
 
@@ -236,31 +236,31 @@ def test_a_server_that_does_not_list_its_tools_again_is_started_anew(monkeypatch
     monkeypatch.setattr(module, "REFRESH_S", 0.05)
 
     async def test() -> None:
-        async with left() as behind:
-            assert await count(behind) == "1"
+        async with left() as idle:
+            assert await count(idle) == "1"
             (group,) = stdio._groups
             os.killpg(group, signal.SIGSTOP)
-            assert await count(behind) == "1"
+            assert await count(idle) == "1"
 
     run(test)
 
 
 def test_a_server_that_owes_an_answer_is_not_kept() -> None:
     async def test() -> None:
-        async with left() as behind:
-            async with lent(behind, box(), conversation="c", tool_ms=100) as toolbox:
+        async with left() as idle:
+            async with lent(idle, box(), conversation="c", tool_ms=100) as toolbox:
                 assert "has given nothing in 0.1 s" in (await call(toolbox, "box__slow")).text
-            assert len(behind) == 0
+            assert len(idle) == 0
 
     run(test)
 
 
 def test_one_that_refuses_a_call_is_kept() -> None:
     async def test() -> None:
-        async with left() as behind:
-            async with lent(behind, box(), conversation="c") as toolbox:
+        async with left() as idle:
+            async with lent(idle, box(), conversation="c") as toolbox:
                 assert not (await call(toolbox, "box__refuse")).ok
-            assert len(behind) == 1
+            assert len(idle) == 1
 
     run(test)
 
@@ -417,9 +417,9 @@ def test_a_slow_start_is_told_of_while_it_lasts(monkeypatch: pytest.MonkeyPatch,
             assert "MCP server db has not started in 0.01 s; it is waited for" in caplog.text
             inside.wait.set()
 
-        async with left() as behind:
+        async with left() as idle:
             run_spec = spec("x", servers=[Server("db", command="x")])
-            toolbox = Toolbox(run_spec, Secrets(run_spec), behind)
+            toolbox = Toolbox(run_spec, Secrets(run_spec), idle)
             await toolbox.open(slow)
             toolbox.close()
         assert told == ["db"]
@@ -431,12 +431,12 @@ def test_a_slow_start_is_told_of_while_it_lasts(monkeypatch: pytest.MonkeyPatch,
 
 def test_what_the_config_makes_unusable_is_known_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        async with left() as behind:
+        async with left() as idle:
             run_spec = spec("x", unusable={"far": "its auth is not supported"})
-            toolbox = Toolbox(run_spec, Secrets(run_spec), behind)
+            toolbox = Toolbox(run_spec, Secrets(run_spec), idle)
             await toolbox.open()
         (note,) = toolbox.notes
-        assert note.known and note.once
+        assert note.for_model and note.once
         assert note.text == "The MCP server far could not be used: its auth is not supported."
 
     run(test)

@@ -27,13 +27,13 @@ def mend(api: Api, *events: object, names: str = "") -> list[Any]:
     """What the library is told, as JSON where it is."""
     dialect = Dialect(api)
     written = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
-    told = [piece for each in written for piece in dialect.take(ServerEvent(names, each))] + list(dialect.end())
+    told = [piece for each in written for piece in dialect.mend(ServerEvent(names, each))] + list(dialect.finish())
     return [parsed(event.data) for event in events_of(b"".join(told))]
 
 
 def events_of(body: bytes) -> list[ServerEvent]:
     events = EventReader()
-    return [*events.feed(body), *events.end()]
+    return [*events.feed(body), *events.finish()]
 
 
 def parsed(data: bytes) -> Any:

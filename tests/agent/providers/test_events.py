@@ -11,7 +11,7 @@ A, B = ServerEvent("", b'{"a":1}'), ServerEvent("", b'{"b":2}')
 
 def read(*pieces: bytes) -> list[ServerEvent]:
     events = EventReader()
-    return [event for piece in pieces for event in events.feed(piece)] + list(events.end())
+    return [event for piece in pieces for event in events.feed(piece)] + list(events.finish())
 
 
 ODD = {

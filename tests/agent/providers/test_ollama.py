@@ -68,7 +68,7 @@ def test_arguments_that_are_no_object_are_none() -> None:
 
 def told(*lines: dict[str, Any]) -> list[dict[str, Any]]:
     chat = OllamaChat()
-    return [chunk for line in lines for chunk in chat.take({"model": "m", **line})]
+    return [chunk for line in lines for chunk in chat.chunks({"model": "m", **line})]
 
 
 def test_calls_in_pieces_are_gathered() -> None:

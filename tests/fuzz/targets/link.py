@@ -86,7 +86,7 @@ def same_lines(whole: bytes, pieces: list[bytes]) -> None:
 
 
 async def hear_as_agent(pieces: list[bytes]) -> None:
-    runs = AgentRuns(lambda run: link.happened(run), lambda: None)
+    runs = AgentRuns(lambda run: link.on_event(run), lambda: None)
     link = agent_link.LinkServer(runs)
     with patch.object(agent_link, "MAX_LINE", MAX_LINE), patch.object(agent_runs, "RunLoop", Scripted):
         reader, writer, transport = stream()
@@ -104,7 +104,7 @@ async def hear_as_agent(pieces: list[bytes]) -> None:
         for line in transport.written.split(b"\n")[:-1]:
             decode_to_gateway(line)
         Scripted.by_session.clear()
-        await runs.leave()
+        await runs.end_all()
 
 
 async def hear_as_gateway(stage: Stage, pieces: list[bytes]) -> None:

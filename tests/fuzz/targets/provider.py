@@ -24,8 +24,8 @@ def one(data: bytes) -> None:
     dialect, told = Dialect(api), []  # type: ignore[arg-type]  # it is one of them
     try:
         for event in events:
-            told += list(dialect.take(event))
-        told += list(dialect.end())
+            told += list(dialect.mend(event))
+        told += list(dialect.finish())
     except GarbledEvent:
         pass
     for event in _events(*told):
@@ -45,4 +45,4 @@ def _piece(source: Source) -> bytes:
 
 def _events(*pieces: bytes) -> list[ServerEvent]:
     events = EventReader()
-    return [event for piece in pieces for event in events.feed(piece)] + list(events.end())
+    return [event for piece in pieces for event in events.feed(piece)] + list(events.finish())
