@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.call import client_of
-from gateway.cli.chat import CAPS, PATIENCE_S
+from gateway.cli.chat import CAPS, GIVE_UP_AFTER_S
 from gateway.cli.suggest import model_names, session_keys
 from gateway.cli.target import TIMEOUT_S, address_options, find_target
 from gateway.errors import GatewayError, TimedOut
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.client.reconnecting import ReconnectingClient
 
 ANSWER_S = 600.0
-"""As OpenClaw's `agent` has it."""
+"""Seconds for the whole answer by default, as in OpenClaw's `agent`."""
 
 
 @click.command()
@@ -77,16 +77,16 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
     from gateway.client.client import CallFailed
     from gateway.client.reconnecting import ReconnectingClient
 
-    line = ReconnectingClient(lambda: client_of(target, TIMEOUT_S, CAPS), PATIENCE_S)
-    await line.open()
+    client = ReconnectingClient(lambda: client_of(target, TIMEOUT_S, CAPS), GIVE_UP_AFTER_S)
+    await client.connect()
     key = params.get("sessionKey") or (f"agent:{params['agentId']}:main" if "agentId" in params else "main")
     begun = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):
             streams = is_terminal() and not as_json
-            payload = await (_stream(line, key, params) if streams else _call(line, params))
+            payload = await (_stream(client, key, params) if streams else _call(client, params))
     except (TimeoutError, asyncio.CancelledError) as error:
-        await abort(line, key, params["idempotencyKey"])
+        await abort(client, key, params["idempotencyKey"])
         if isinstance(error, asyncio.CancelledError):
             raise
         raise TimedOut(f"no answer within {limit_s:g} s; it was stopped") from None
@@ -99,7 +99,7 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
         tell_json({"ok": False, "error": error_object})
         return ExitCode.FAILURE
     finally:
-        await line.close()
+        await client.close()
     if as_json:
         tell_json({"ok": True, "payload": payload})
     elif not streams and (said := _text(payload)):
@@ -111,34 +111,34 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
     return ExitCode.OK
 
 
-async def _call(line: "ReconnectingClient", params: dict[str, Any]) -> Any:
-    return await line.call("agent", params, math.inf, final=True)
+async def _call(client: "ReconnectingClient", params: dict[str, Any]) -> Any:
+    return await client.call("agent", params, math.inf, final=True)
 
 
 def _text(payload: Any) -> str:
     return "\n\n".join(each["text"] for each in payload["result"]["payloads"] if each.get("text"))
 
 
-async def _stream(line: "ReconnectingClient", key: str, params: dict[str, Any]) -> Any:
-    """Print the answer as it comes; what is still missing of it at the end is in the payload."""
-    from gateway.cli.conversation.events import Over, Piece
-    from gateway.cli.conversation.once import watched
+async def _stream(client: "ReconnectingClient", key: str, params: dict[str, Any]) -> Any:
+    """Print the answer as it comes. Returns the payload, which has the whole answer."""
+    from gateway.cli.conversation.events import ChatEvent, RunEnded
+    from gateway.cli.conversation.once import follow_run
     from gateway.cli.conversation.renderer import Renderer
     from gateway.terminal.spinner import ANSWER_QUIET_S, Spinner
 
-    paper, spinner = Renderer(columns, coloured()), Spinner("thinking", quiet_s=ANSWER_QUIET_S)
+    renderer, spinner = Renderer(columns, coloured()), Spinner("thinking", quiet_s=ANSWER_QUIET_S)
 
     def show(text: str) -> None:
         spinner.stop()
         put(text)
 
-    def tell(piece: Piece) -> None:
-        show(paper.rest() if isinstance(piece, Over) else paper.show(piece))
-        if paper.fresh and not isinstance(piece, Over):
+    def on_event(event: ChatEvent) -> None:
+        show(renderer.finish() if isinstance(event, RunEnded) else renderer.render(event))
+        if renderer.at_line_start and not isinstance(event, RunEnded):
             spinner.start()
 
     spinner.start()
     try:
-        return await watched(line, key, params["idempotencyKey"], _call(line, params), _text, tell)
+        return await follow_run(client, key, params["idempotencyKey"], _call(client, params), _text, on_event)
     finally:
-        show(paper.rest())
+        show(renderer.finish())

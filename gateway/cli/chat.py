@@ -1,4 +1,4 @@
-"""`chat`: talk with the assistant in a terminal; or say one thing to it, in a pipe."""
+"""`chat`: a conversation with the assistant in a terminal, or one question to it in a pipe."""
 
 import asyncio
 import os
@@ -20,12 +20,12 @@ from gateway.units.installation import service_environment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.cli.conversation.events import Over, Piece
+    from gateway.cli.conversation.events import ChatEvent, RunEnded
     from gateway.client.reconnecting import ReconnectingClient
 
 CAPS = ("tool-events",)
-PATIENCE_S = 60.0
-"""How long a gateway may be away while a script waits for an answer; a person may wait as long as he likes."""
+GIVE_UP_AFTER_S = 60.0
+"""Seconds that a gateway may be away while a script waits for an answer. A conversation waits for ever."""
 
 
 @click.command()
@@ -65,26 +65,27 @@ def chat(
     options: dict[str, Any] = {"key": session, "model": model, "thinking": thinking}
     text = " ".join(message)
 
-    def make() -> Any:
+    def make_client() -> Any:
         return client_of(target, timeout, CAPS)
 
     if sys.stdin.isatty() and is_terminal() and not as_json:
-        return asyncio.run(_converse(make, text or None, **options))
+        return asyncio.run(_converse(make_client, text or None, **options))
     text = "\n\n".join(part for part in (text, "" if sys.stdin.isatty() and text else sys.stdin.read().strip()) if part)
     if not text:
         raise click.UsageError("nothing to say: give a MESSAGE, or pipe one in")
-    over = asyncio.run(_say(make, text, _tell_json if as_json else lambda piece: None, **options))
+    over = asyncio.run(_ask(make_client, text, _tell_json if as_json else lambda event: None, **options))
     return _answer(over, as_json)
 
 
 async def _converse(
-    make: "Callable[[], Any]", first: str | None, key: str, model: str | None, thinking: str | None
+    make_client: "Callable[[], Any]", first: str | None, key: str, model: str | None, thinking: str | None
 ) -> int:
-    from gateway.cli.conversation.chat_session import ChatSession, CompletionNames
+    from gateway.cli.conversation.chat_session import ChatSession
     from gateway.cli.conversation.completer import CommandCompleter
     from gateway.cli.conversation.editor import Editor
     from gateway.cli.conversation.input_history import FILE_NAME, InputHistory
-    from gateway.cli.conversation.keys import silent
+    from gateway.cli.conversation.keys import without_echo
+    from gateway.cli.conversation.local_commands import CompletionNames
     from gateway.cli.conversation.renderer import Renderer
     from gateway.cli.conversation.screen import Screen
     from gateway.client.reconnecting import ReconnectingClient
@@ -92,8 +93,8 @@ async def _converse(
     from gateway.terminal.spinner import ANSWER_QUIET_S, Spinner
 
     names = CompletionNames()
-    past = InputHistory(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
-    offers = CommandCompleter(
+    history = InputHistory(Paths.from_env(service_environment(os.environ)).state / "gateway" / FILE_NAME)
+    completer = CommandCompleter(
         {
             "session": lambda: names.sessions,
             "model": lambda: [*names.models, "default"],
@@ -101,49 +102,58 @@ async def _converse(
         }
     )
     colour = coloured()
-    paper = Renderer(columns, colour)
-    line = ReconnectingClient(make, lost=lambda why: talk.lost(why), found=lambda seconds: talk.found(seconds))
-    talk = ChatSession(
-        line, Editor(past, offers, colour), Screen(Spinner("thinking", quiet_s=ANSWER_QUIET_S)), paper, names, thinking
+    renderer = Renderer(columns, colour)
+    client = ReconnectingClient(
+        make_client,
+        on_lost=lambda why: session.on_lost(why),
+        on_reconnected=lambda seconds: session.on_reconnected(seconds),
     )
-    await line.open()
+    session = ChatSession(
+        client,
+        Editor(history, completer, colour),
+        Screen(Spinner("thinking", quiet_s=ANSWER_QUIET_S)),
+        renderer,
+        names,
+        thinking,
+    )
+    await client.connect()
     try:
-        await _choose(line, key, model)
-        with silent(sys.stdin.fileno()):
-            await talk.hold(key, first)
+        await _choose(client, key, model)
+        with without_echo(sys.stdin.fileno()):
+            await session.run(key, first)
     finally:
-        await line.close()
-    if past.problem is not None:
-        say(f"note: what was typed is not kept for the next time: {past.problem}", err=True)
+        await client.close()
+    if history.problem is not None:
+        say(f"note: what was typed is not kept for the next time: {history.problem}", err=True)
     return ExitCode.OK
 
 
-async def _say(
-    make: "Callable[[], Any]",
+async def _ask(
+    make_client: "Callable[[], Any]",
     text: str,
-    tell: "Callable[[Piece], None]",
+    on_event: "Callable[[ChatEvent], None]",
     key: str,
     model: str | None,
     thinking: str | None,
-) -> "Over":
-    from gateway.cli.conversation.once import say
+) -> "RunEnded":
+    from gateway.cli.conversation.once import ask
     from gateway.client.reconnecting import ReconnectingClient
 
-    line = ReconnectingClient(make, PATIENCE_S)
-    await line.open()
+    client = ReconnectingClient(make_client, GIVE_UP_AFTER_S)
+    await client.connect()
     try:
-        await _choose(line, key, model)
-        return await say(line, key, text, thinking, tell)
+        await _choose(client, key, model)
+        return await ask(client, key, text, thinking, on_event)
     finally:
-        await line.close()
+        await client.close()
 
 
-async def _choose(line: "ReconnectingClient", key: str, model: str | None) -> None:
+async def _choose(client: "ReconnectingClient", key: str, model: str | None) -> None:
     if model is not None:
-        await line.call("sessions.patch", {"key": key, "model": model})
+        await client.call("sessions.patch", {"key": key, "model": model})
 
 
-def _answer(over: "Over", as_json: bool) -> int:
+def _answer(over: "RunEnded", as_json: bool) -> int:
     if not as_json and over.text:
         deliver(over.text)
     if over.state == "final":
@@ -153,5 +163,5 @@ def _answer(over: "Over", as_json: bool) -> int:
     return ExitCode.FAILURE
 
 
-def _tell_json(piece: "Piece") -> None:
-    tell_json(piece)
+def _tell_json(event: "ChatEvent") -> None:
+    tell_json(event)

@@ -13,7 +13,7 @@ import msgspec
 from gateway.cli.migrate import migrate
 from gateway.cli.plans import FATES, plan_facts, tell_plan
 from gateway.client.control import Control
-from gateway.client.served import Judged, judge
+from gateway.client.served import CheckedConfig, check_config
 from gateway.config import edit, files, json5, lastgood, owners
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
@@ -62,8 +62,8 @@ def check(file: Path | None, as_json: bool) -> None:
     read = _read(file.absolute() if file else None)
     if file is not None and not read.exists:
         raise GatewayError(f"{file}: no such file")
-    judged = judge(_environment(), read)
-    found = judged.told()
+    judged = check_config(_environment(), read)
+    found = judged.merged()
     if as_json:
         facts = {
             "path": str(found.path),
@@ -80,7 +80,7 @@ def check(file: Path | None, as_json: bool) -> None:
     sys.exit(ExitCode.OK if judged.valid else ExitCode.CONFIG_INVALID)
 
 
-def _tell_check(found: Snapshot, judged: Judged) -> None:
+def _tell_check(found: Snapshot, judged: CheckedConfig) -> None:
     for issue in found.issues:
         say(paint("error:", RED), f" {issue}")
     for warning in found.warnings:
@@ -234,9 +234,9 @@ def _valid(found: Snapshot, remark: str = "") -> Snapshot:
 
 def _accepted(found: Snapshot, remark: str = "", included: dict[str, str] | None = None) -> Plan | None:
     """What the running gateway would do with it; None where none runs. Ends the command if it has errors there."""
-    judged = judge(_environment(), found, included)
+    judged = check_config(_environment(), found, included)
     if not judged.valid:
-        _refuse(judged.told(), remark)
+        _refuse(judged.merged(), remark)
     return judged.seen.plan if judged.seen else None
 
 

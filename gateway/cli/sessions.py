@@ -145,9 +145,9 @@ def _tell_messages(payload: Any) -> None:
     from gateway.cli.conversation.renderer import Renderer
     from gateway.terminal.format import columns
 
-    paper = Renderer(columns if is_terminal() else lambda: sys.maxsize, coloured())
+    renderer = Renderer(columns if is_terminal() else lambda: sys.maxsize, coloured())
     rows = [read_row(message) for message in payload["messages"]]
-    page(paper.recall(rows, None).rstrip("\n") or "nothing was said")
+    page(renderer.past_messages(rows, None).rstrip("\n") or "nothing was said")
 
 
 def _tell_deleted(payload: Any) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from gateway.access.token import token_file
-from gateway.client.handshake import is_near
-from gateway.client.served import door
+from gateway.client.handshake import is_loopback_url
+from gateway.client.served import access_point
 from gateway.config import files, lastgood
 from gateway.config.schema import Config
 from gateway.files.paths import Paths
@@ -59,7 +59,7 @@ def find_target(
     paths = Paths.from_env(env)
     snapshot = files.read(paths.config, env, paths.state, door_only=True)
     # What only the service has: a variable of its unit, a credential, a program that only it may run.
-    opened = door(env) if snapshot.config is None else None
+    opened = access_point(env) if snapshot.config is None else None
     config = snapshot.config or (None if opened else _last_good(paths, env)) or Config()
     port = opened.port if opened else config.gateway.port
     address = url or env.get("OPENCLAW_GATEWAY_URL") or f"ws://{_host(config)}:{port}"
@@ -67,10 +67,10 @@ def find_target(
         return Target(address, token, password)
     token, password = env.get("OPENCLAW_GATEWAY_TOKEN"), env.get("OPENCLAW_GATEWAY_PASSWORD")
     split(address)
-    if is_near(address):
+    if is_loopback_url(address):
         auth = config.gateway.auth
         token, password = auth.token or token, auth.password or password
-        opened = opened or (None if token or password else door(env))
+        opened = opened or (None if token or password else access_point(env))
         token, password = (opened.token, opened.password) if opened else (token, password)
         if not token and not password:
             token = _generated(paths)

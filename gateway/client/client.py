@@ -5,17 +5,19 @@
         async for event in gateway.events():
             print(event.name, event.payload)
 
-A gateway on another machine gives rights only to devices that it has paired. Hand in an `identity`: the first attempt
-is Refused with the id of a request, and when that is approved there, the next one gets in, later without the secret.
+A gateway on another machine gives rights only to devices that it has paired. Pass an `identity`: the first attempt
+raises ConnectRefused with the id of a pairing request. When that is approved there, the next attempt succeeds. Later
+ones do not need the secret.
 
-Secrets and device proofs go over TLS, or to a socket on this machine that is the user's own or root's; see `peer`.
+Secrets and device proofs are sent over TLS, or to a socket of this user or root on this machine; see `lifecycle/peer`.
+docs/client.md has examples.
 
 GatewayError
 ├── NotRunning          nothing listens there
 ├── TimedOut            no answer in the time given
-├── Untrusted           nothing was sent: in clear to another machine, or to another user's socket
-├── Refused             it did not let us in; carries the wire's code
-├── CallFailed          a method answered with an error; carries the wire's code
+├── Untrusted           no secret was sent: no TLS to another machine, or another user's socket
+├── ConnectRefused      the gateway refused `connect`; carries the wire's error
+├── CallFailed          the gateway answered a method with an error; carries the wire's error
 └── Disconnected        the connection ended; carries the close code
 """
 
@@ -40,18 +42,20 @@ if TYPE_CHECKING:
     from gateway.client.identity import Identity
 
 TIMEOUT_S = 10.0
+"""Seconds for connecting and for each call, by default."""
 MAX_EVENTS = 1000
-"""Events kept for `events()`; who does not iterate, or waits between two of them, loses the oldest: `seq` shows it."""
+"""Events kept for `events()`. A caller that iterates too slowly loses the oldest, which shows in `seq`."""
 MAX_FRAME = 64 * 1024 * 1024
+"""Bytes of the largest frame that is read."""
 CLOSE_S = 1.0
-"""For the other side to answer the close frame."""
+"""Seconds for the gateway to answer the close frame."""
 CHALLENGE = "connect.challenge"
 PRELIMINARY = ("accepted", "in_flight")
-"""The `status` of an answer that another one follows."""
+"""Values of `status` in an answer that another one follows."""
 
 
 class WireFailure(GatewayError):
-    """An error object from the wire."""
+    """The `error` object of a response: `code`, `message`, `details`, `retryable`, `retryAfterMs`."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         self.code = str(error.get("code", "UNKNOWN"))
@@ -64,7 +68,7 @@ class WireFailure(GatewayError):
 
 
 class ConnectRefused(WireFailure):
-    """Its text ends with what a person can do about it."""
+    """The gateway refused `connect`. `str()` ends with what the user can do about it, if that is known."""
 
     def __str__(self) -> str:
         way_out = remedy(self.code, self.message, self.details)
@@ -72,11 +76,11 @@ class ConnectRefused(WireFailure):
 
 
 class CallFailed(WireFailure):
-    pass
+    """The gateway answered a method with an error."""
 
 
 class Disconnected(GatewayError):
-    """`code` is None when the connection broke without a close frame."""
+    """The connection ended. `code` is None if it broke without a close frame."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         self.code = code
@@ -87,13 +91,15 @@ class Disconnected(GatewayError):
 
 @dataclass(frozen=True)
 class GatewayEvent:
+    """docs/methods.md lists the names."""
+
     name: str
     payload: Any
     seq: int | None
 
 
 class GatewayClient:
-    """Use it as an async context manager, or `connect` and `close` it. One connection; it does not reconnect."""
+    """One connection, which is not renewed when it ends. Use it with `async with`, or `connect` and `close` it."""
 
     def __init__(
         self,
@@ -110,28 +116,28 @@ class GatewayClient:
         timeout_s: float = TIMEOUT_S,
         plaintext: bool = False,
     ) -> None:
-        """`timeout_s` bounds connecting and, unless a call says otherwise, each call.
+        """`timeout_s` bounds connecting, and each call that has no timeout of its own.
 
-        `identity` is shown to a gateway on another machine, and to one that asks for it. Of the `protocols`, the first
-        that the gateway speaks is used. With `tool-events` among the `caps`, `agent` events tell of tools. `plaintext`
-        lets secrets go in clear through a private network, and to another user's gateway on this machine.
+        `identity` is used for a gateway on another machine, and for one that asks for a device. The first of the
+        `protocols` that the gateway speaks is used. With `tool-events` in `caps`, `agent` events report tools.
+        `plaintext` allows secrets without TLS in a private network, and to another user's gateway on this machine.
         """
         self.url = url
         self.hello: dict[str, Any] = {}
-        """The hello-ok payload: version, methods, snapshot, limits."""
+        """The payload of hello-ok: version, methods, snapshot, limits. {} before `connect`."""
         client = {"id": client_id, "mode": mode, "version": __version__, "platform": platform.system().lower()}
         shared = {key: value for key, value in (("token", token), ("password", password)) if value}
-        self._approach = ClientHandshake(url, client, scopes, shared, identity, protocols, caps)
+        self._handshake = ClientHandshake(url, client, scopes, shared, identity, protocols, caps)
         self._timeout_s = timeout_s
         self._plaintext = plaintext
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._finals: set[str] = set()
-        """Requests whose answer is the one that comes when their run is over."""
+        """Ids of requests that wait for the second answer, which comes when their run has ended."""
         self._events: deque[GatewayEvent] = deque(maxlen=MAX_EVENTS)
-        self._news = asyncio.Event()
-        self._end: Disconnected | None = None
+        self._event_arrived = asyncio.Event()
+        self._disconnected: Disconnected | None = None
         self._last_id = 0
 
     async def __aenter__(self) -> Self:
@@ -144,10 +150,10 @@ class GatewayClient:
         await self.close()
 
     async def connect(self) -> None:
-        """Raise NotRunning, TimedOut, Refused, Disconnected, or GatewayError if no gateway is what answers."""
+        """Raises NotRunning, TimedOut, Untrusted, ConnectRefused, Disconnected; GatewayError if no gateway answers."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                while (hello := await self._shake_hands()) is None:
+                while (hello := await self._connect()) is None:
                     await self.close()
                 self.hello = hello
         except TimeoutError:
@@ -158,6 +164,7 @@ class GatewayClient:
             raise
 
     async def close(self) -> None:
+        """Close the connection. It may be called at any time, and more than once."""
         if self._socket is not None:
             await self._socket.close()
         if self._reader is not None:
@@ -166,9 +173,9 @@ class GatewayClient:
     async def call(
         self, method: str, params: object = None, timeout_s: float | None = None, *, final: bool = False
     ) -> Any:
-        """The payload of the answer. Raise CallFailed, TimedOut or Disconnected.
+        """The payload of the answer. Raises CallFailed, TimedOut or Disconnected.
 
-        `agent` answers twice: that its run is accepted, and what came of it. With `final` the second is meant.
+        `agent` answers twice: when its run is accepted, and when it has ended. With `final`, the second is returned.
         """
         limit = self._timeout_s if timeout_s is None else timeout_s
         try:
@@ -181,28 +188,28 @@ class GatewayClient:
         return answer.get("payload")
 
     async def events(self) -> AsyncIterator[GatewayEvent]:
-        """Events as they come, those before the first call included; raise Disconnected at the end, also our own."""
+        """Events as they come, those before the first call included. Raises Disconnected at the end."""
         while True:
             while self._events:
                 yield self._events.popleft()
-            if self._end is not None:
-                raise self._end
-            self._news.clear()
-            await self._news.wait()
+            if self._disconnected is not None:
+                raise self._disconnected
+            self._event_arrived.clear()
+            await self._event_arrived.wait()
 
     async def _open(self) -> "ClientConnection":
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidURI
 
         class Direct(connect):
-            """Whoever may not have the secret may not say who gets it either."""
+            """Redirects are not followed: the one who redirects could choose who gets the secret."""
 
             def process_redirect(self, exc: Exception) -> Exception | str:
                 return exc
 
         peer.refuse_user_info(self.url)
         try:
-            # A proxy in the environment is for the world outside, not for a gateway on this machine.
+            # A proxy in the environment is meant for other hosts than the gateway's.
             return await Direct(
                 self.url, compression=None, max_size=MAX_FRAME, open_timeout=None, close_timeout=CLOSE_S, proxy=None
             )
@@ -215,24 +222,24 @@ class GatewayClient:
         except (InvalidHandshake, EOFError) as error:
             raise GatewayError(f"what answers at {self.url} is no gateway: {error}") from None
 
-    async def _shake_hands(self) -> dict[str, Any] | None:
-        """The payload of hello-ok; None: to be tried again otherwise."""
-        self._end, signs = None, self._approach.key is not None
-        if signs:
+    async def _connect(self) -> dict[str, Any] | None:
+        """The payload of hello-ok; None: try again with the next params."""
+        self._disconnected, is_signed = None, self._handshake.key is not None
+        if is_signed:
             self._answers[CHALLENGE] = asyncio.get_running_loop().create_future()
         self._socket = await self._open()
         self._reader = asyncio.create_task(self._read(self._socket))
-        challenge = await self._answers[CHALLENGE] if signs else {}
-        params = self._approach.params(challenge, int(time.time() * 1000))
+        challenge = await self._answers[CHALLENGE] if is_signed else {}
+        params = self._handshake.params(challenge, int(time.time() * 1000))
         if "auth" in params or "device" in params:
             self._refuse_untrusted(self._socket)
         answer = await self._request("connect", params)
         if answer.get("ok"):
             hello: dict[str, Any] = answer.get("payload") or {}
-            self._approach.accepted(hello)
+            self._handshake.accepted(hello)
             return hello
         refusal = ConnectRefused(answer.get("error") or {})
-        if not self._approach.refused(refusal.message, refusal.details):
+        if not self._handshake.refused(refusal.message, refusal.details):
             raise refusal
         return None
 
@@ -243,8 +250,8 @@ class GatewayClient:
     async def _request(self, method: str, params: object, final: bool = False) -> dict[str, Any]:
         if self._socket is None:
             raise GatewayError("not connected: call connect() first")
-        if self._end is not None:
-            raise self._end
+        if self._disconnected is not None:
+            raise self._disconnected
         from websockets.exceptions import ConnectionClosed
 
         self._last_id += 1
@@ -257,7 +264,7 @@ class GatewayClient:
             await self._socket.send(json.dumps({"type": "req", "id": id, "method": method, "params": params}))
             return await answer
         except ConnectionClosed:
-            return await answer  # the reader says how it ended
+            return await answer  # `_read` sets the exception
         finally:
             self._answers.pop(id, None)
             self._finals.discard(id)
@@ -265,30 +272,32 @@ class GatewayClient:
     async def _read(self, socket: "ClientConnection") -> None:
         try:
             async for text in socket:
-                self._take(text)
+                self._receive(text)
                 if len(self._events) > MAX_EVENTS // 2:
-                    await asyncio.sleep(0)  # what has come already comes without a pause: let whoever iterates take it
+                    await asyncio.sleep(0)  # frames that have arrived come without a pause: let `events()` run
         except Exception:
-            # ConnectionClosedError, or a frame that no gateway sends: either way the connection is over.
+            # ConnectionClosedError, or a frame that no gateway sends.
             await socket.close(1002)
-        self._end = Disconnected(socket.close_code if socket.close_code != 1006 else None, socket.close_reason or "")
+        self._disconnected = Disconnected(
+            socket.close_code if socket.close_code != 1006 else None, socket.close_reason or ""
+        )
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(self._end)
-        self._news.set()
+                answer.set_exception(self._disconnected)
+        self._event_arrived.set()
 
-    def _take(self, text: str | bytes) -> None:
+    def _receive(self, text: str | bytes) -> None:
         frame = json.loads(text)
         if frame["type"] == "event" and frame["event"] != CHALLENGE:
             self._events.append(GatewayEvent(frame["event"], frame.get("payload"), frame.get("seq")))
-            self._news.set()
+            self._event_arrived.set()
         elif frame["type"] == "event":
             nonce, at = frame["payload"]["nonce"], frame["payload"].get("ts")
-            self._answer(CHALLENGE, {"nonce": "" + nonce, "ts": at})
+            self._resolve(CHALLENGE, {"nonce": "" + nonce, "ts": at})
         elif frame["type"] == "res" and not (frame["id"] in self._finals and _is_preliminary(frame)):
-            self._answer(frame["id"], frame)
+            self._resolve(frame["id"], frame)
 
-    def _answer(self, id: str, what: dict[str, Any]) -> None:
+    def _resolve(self, id: str, what: dict[str, Any]) -> None:
         answer = self._answers.get(id)
         if answer is not None and not answer.done():
             answer.set_result(what)

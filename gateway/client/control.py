@@ -1,7 +1,8 @@
-"""The commands' side of the control socket: HTTP and JSON over a Unix socket, words from `report`.
+"""The client of the control socket: HTTP over a Unix socket, with the structs of `report` as JSON.
 
-Standard library only, because `openclaw-gateway status` should cost no more than its import. During a restart the
-socket is absent or refuses for a moment; `wait_for_boot` and `reload` know that, the rest says NotRunning.
+It uses the standard library and msgspec only, because `openclaw-gateway status` should start fast. During a restart
+the socket is absent or refuses for a moment: `reload`, `restart`, `steady_status` and `wait_for_boot` wait that long,
+and the other methods raise NotRunning.
 """
 
 import errno
@@ -28,25 +29,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ANSWER_LIMIT = 8 * 1024 * 1024
-"""Largest answer taken, in bytes: a config with thousands of issues stays far below."""
+"""Bytes of the largest answer that is read. A config with thousands of issues stays far below."""
 STATUS_TIMEOUT = 5.0
 """Seconds for an answer that needs no work."""
 RELOAD_TIMEOUT = 60.0
+"""Seconds for the result of a reload."""
 READY_LIMIT = 10.0
 """Seconds for the first answer after systemd has said that the service is started, which is after READY."""
 AWAY_LIMIT = 2.0
-"""Seconds without a socket after which there is no gateway; a restart takes a fraction of one."""
+"""Seconds without a socket after which the gateway counts as not running; a restart takes a fraction of one."""
 RETRY_EVERY = 0.02
 """Seconds between two tries while the socket is away."""
 
 _UCRED = struct.Struct("3i")
-"""pid, uid and gid of who listens (unix(7))."""
+"""`struct ucred` of unix(7): pid, uid and gid of the process that listens."""
 _AWAY = (FileNotFoundError, ConnectionRefusedError)
-_BROKEN_OFF = (ConnectionResetError, BrokenPipeError, http.client.BadStatusLine, http.client.IncompleteRead)
+_BROKEN = (ConnectionResetError, BrokenPipeError, http.client.BadStatusLine, http.client.IncompleteRead)
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """To a socket of its owner's: who else has put one there could make up every answer."""
+    """A connection that is refused unless `owner` listens: another user's process could answer anything."""
 
     def __init__(self, path: Path, timeout: float, owner: int) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -66,7 +68,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Control:
-    """One gateway's control socket. Every method raises NotRunning when nobody answers there."""
+    """One gateway's control socket.
+
+    Every method raises NotRunning if nothing answers there, TimedOut, and GatewayError for an answer that it cannot
+    read. Timeouts are in seconds.
+    """
 
     def __init__(
         self,
@@ -76,7 +82,7 @@ class Control:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`owner`: the user id of whose gateway it is, if it is not this user's."""
+        """`owner`: the user id that the gateway runs as, by default this process's."""
         self.path = path
         self._owner = owner
         self._clock = clock
@@ -90,41 +96,43 @@ class Control:
         return self._ask("GET", "/control/status", StatusReport, timeout=timeout)
 
     def steady_status(self) -> StatusReport:
-        """The status, also between two images of a hot restart, where the socket lies there and refuses."""
+        """The status. During a hot restart, when the socket exists and refuses, it waits."""
         if not self.path.exists():
-            return self.status()  # which says so at once: nobody waits for a gateway that was stopped
-        return self._patiently(self.status, STATUS_TIMEOUT, what="status")
+            return self.status()  # raises at once: a stopped gateway is not waited for
+        return self._retry_while_away(self.status, STATUS_TIMEOUT, what="status")
 
     def reload(self, timeout: float = RELOAD_TIMEOUT) -> ReloadResult:
-        """Ask and wait for the result. A gateway that goes away in the middle is asked again when it is back: a reload
-        is idempotent."""
-        return self._patiently(
+        """Reload the config and return the result. It asks again after a restart: a reload is idempotent."""
+        return self._retry_while_away(
             lambda left: self._ask("POST", "/control/reload", ReloadResult, timeout=left), timeout, what="reload"
         )
 
     def restart(self, reason: str) -> RestartTicket:
-        """Ask for a restart. A gateway that leaves before it answers was leaving already, which is the same."""
-        before = self._patiently(self.status, STATUS_TIMEOUT, what="status")
+        """Ask for a restart. If the gateway leaves before it answers, it was restarting already."""
+        before = self._retry_while_away(self.status, STATUS_TIMEOUT, what="status")
         try:
             return self._ask("POST", "/control/restart", RestartTicket, body={"reason": reason}, timeout=STATUS_TIMEOUT)
         except _Interrupted:
             return RestartTicket(state="leaving", boot_id=before.boot_id, message="the gateway was leaving already")
 
     def config(self, path: str, text: str | None, included: dict[str, str]) -> "SeenConfig":
-        """What the gateway makes of a config file with its own environment, as if it contained `text`."""
-        from gateway.reload.seen import SeenConfig  # `status` needs none of what that imports
+        """Have the gateway check a config file in its own environment, as if it contained `text`.
+
+        `included`: file name -> text, likewise for included files.
+        """
+        from gateway.reload.seen import SeenConfig  # `status` does not need what that imports
 
         body = {"path": path, "text": text, "included": included}
         return self._ask("POST", "/control/config", SeenConfig, body=body, timeout=RELOAD_TIMEOUT)
 
-    def door(self) -> "AccessPoint":
-        """Where and how to connect, as what runs has it."""
+    def access_point(self) -> "AccessPoint":
+        """Where and how to connect to the running gateway."""
         from gateway.reload.seen import AccessPoint
 
         return self._ask("GET", "/control/door", AccessPoint, timeout=STATUS_TIMEOUT)
 
-    def _patiently(self, ask: Callable[[float], T], timeout: float, *, what: str) -> T:
-        """Bridge the moment of a restart in which the socket is away."""
+    def _retry_while_away(self, ask: Callable[[float], T], timeout: float, *, what: str) -> T:
+        """Repeat `ask` during a restart, in which the socket is away for a moment."""
         begun = self._clock()
         while True:
             elapsed = self._clock() - begun
@@ -139,10 +147,10 @@ class Control:
             self._sleep(RETRY_EVERY)
 
     def wait_for_boot(self, not_boot_id: str | None, timeout: float, *, asked: bool = False) -> StatusReport:
-        """The status of the first ready process whose boot is another one than `not_boot_id` (None: any).
+        """The status of the first ready process whose boot id is not `not_boot_id` (None: any).
 
-        Raises TimedOut with what stood in the way. If it was that process that was `asked` to restart, then as soon as
-        it says why it did not, GatewayError with that; a restart by systemd leaves old problems for what they are.
+        Raises TimedOut with the last problem. `asked`: the process of `not_boot_id` was asked to restart itself, so
+        GatewayError is raised as soon as it reports why it did not. A restart by systemd ignores that report.
         """
         deadline = self._clock() + timeout
         while True:
@@ -169,7 +177,7 @@ class Control:
             data = response.read(ANSWER_LIMIT)
         except _AWAY as error:
             raise _Away(f"no gateway answers at {self.path}: {error.strerror}") from error
-        except _BROKEN_OFF as error:
+        except _BROKEN as error:
             raise _Interrupted(f"the gateway at {self.path} went away before it answered") from error
         except TimeoutError as error:
             raise TimedOut(f"the gateway at {self.path} does not answer within {timeout:g} s; is it frozen?") from error
@@ -193,7 +201,7 @@ class Control:
 
 
 def _refuse_failed_restart(report: StatusReport) -> None:
-    # The request forgot the problem of the one before, and its phase is another one until it has failed.
+    # A restart request clears the problem of the one before, and the phase is not `running` until it has failed.
     if report.phase == "running" and report.restart_problem:
         raise GatewayError(
             f"the restart did not happen, pid {report.pid} goes on: {report.restart_problem}. "
@@ -202,7 +210,7 @@ def _refuse_failed_restart(report: StatusReport) -> None:
 
 
 class _Interrupted(NotRunning):
-    """The connection was refused or ended: either nobody is there, or a restart is under way."""
+    """The connection was refused or broke: the gateway is not running, or it restarts."""
 
 
 class _Away(_Interrupted):

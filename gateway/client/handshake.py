@@ -1,11 +1,11 @@
-"""How our own client introduces itself to a gateway, and what it tries next when it is refused. Pure.
+"""The params of our client's `connect`, and what it tries next when it is refused. Pure.
 
 tried                              refused with              tried then
 protocol 4                         protocol mismatch         protocol 3, if the gateway names it
-no device: the gateway is near     device identity required  with the device
+no device, to a loopback address   device identity required  with the device
 the shared secret                  token mismatch            the token that this gateway gave the device
 
-That is what OpenClaw's clients do. No step is taken twice.
+OpenClaw's clients do the same. No step is taken twice.
 """
 
 import ipaddress
@@ -23,17 +23,17 @@ _REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
 class DeviceIdentity(Protocol):
-    """The device that can be shown, and the tokens that gateways gave it."""
+    """A device's key, and the tokens that gateways gave it."""
 
     @property
     def key(self) -> Key | None: ...
     def token(self, url: str, role: str) -> str | None: ...
-    def keep(self, url: str, role: str, token: str, scopes: list[str]) -> None: ...
-    def drop(self, url: str, role: str, token: str) -> None: ...
+    def store_token(self, url: str, role: str, token: str, scopes: list[str]) -> None: ...
+    def drop_token(self, url: str, role: str, token: str) -> None: ...
 
 
 class ClientHandshake:
-    """One client at one gateway: ask for `params`, then say whether it was `accepted` or `refused`."""
+    """One connection's handshake: send `params`, then call `accepted` or `refused`."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ClientHandshake:
         protocols: Sequence[int] = (4, 3),
         caps: Sequence[str] = (),
     ) -> None:
-        """`client` and `caps` as in `connect`; `shared` is the secret as `token` or `password`, both or neither."""
+        """`client` (id, mode, version, platform) and `caps`: as in `connect`; `shared` has `token`, `password`."""
         self._url = url
         self._client = dict(client)
         self._scopes = tuple(scopes)
@@ -54,17 +54,17 @@ class ClientHandshake:
         self._protocols = protocols
         self._caps = tuple(caps)
         self._protocol = protocols[0]
-        self._shows_device = not is_near(url)
+        self._shows_device = not is_loopback_url(url)
         self._prefers_token = False
         self._sent: dict[str, str] = {}
 
     @property
     def key(self) -> Key | None:
-        """What signs this time; then the gateway's challenge is needed."""
+        """The key that signs the next `params`, which then need the gateway's challenge; None: nothing is signed."""
         return self._identity.key if self._identity and self._shows_device else None
 
     def params(self, challenge: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
-        """Of `connect`. `challenge` is that of the gateway, with `nonce` and maybe `ts`; {} where nothing is signed."""
+        """The params of `connect`. `challenge`: the gateway's `nonce`, maybe `ts` (ms); {} if nothing is signed."""
         self._sent = auth = self._auth()
         params: dict[str, Any] = {
             "minProtocol": self._protocol,
@@ -79,21 +79,22 @@ class ClientHandshake:
         if self.key is not None:
             token = auth.get("token", auth.get("deviceToken", ""))
             who = (self._client["id"], self._client["mode"], ROLE, self._scopes, token, self._client["platform"], "")
-            # By the gateway's clock, where it tells it: ours may differ by more than it takes.
+            # The gateway's clock is used if it is known: it tolerates only a small difference from ours.
             signed_at = challenge["ts"] if isinstance(challenge.get("ts"), int) else now_ms
             proof = self.key.prove(Signed(*who), protocol=self._protocol, nonce=challenge["nonce"], signed_at=signed_at)
             params["device"] = to_builtins(proof)
         return params
 
     def accepted(self, hello: Mapping[str, Any]) -> None:
+        """Store the device token in the payload of hello-ok, if there is one. Raises as `DeviceIdentity`."""
         granted = hello.get("auth") or {}
         if self._identity and self.key and granted.get("deviceToken"):
             role, scopes = granted.get("role") or ROLE, granted.get("scopes") or []
-            self._identity.keep(self._url, role, granted["deviceToken"], scopes)
+            self._identity.store_token(self._url, role, granted["deviceToken"], scopes)
 
     def refused(self, message: str, details: Any) -> bool:
-        """Whether to try once more, with other params."""
-        if self._protocol == self._protocols[0] and (older := _names_another(message, details)) in self._protocols[1:]:
+        """Whether to try once more: the next `params` differ."""
+        if self._protocol == self._protocols[0] and (older := _other_protocol(message, details)) in self._protocols[1:]:
             self._protocol = older
             return True
         if message == "device identity required" and self._identity and not self._shows_device:
@@ -102,33 +103,33 @@ class ClientHandshake:
         if "token mismatch" not in message or self._identity is None:
             return False
         if self._sent != self._shared:
-            self._identity.drop(self._url, ROLE, next(iter(self._sent.values())))
+            self._identity.drop_token(self._url, ROLE, next(iter(self._sent.values())))
             return False
         self._prefers_token = True
         return self._token() is not None
 
     def _auth(self) -> dict[str, str]:
-        """One credential at a time, so that a refusal says which one is worth nothing."""
+        """One credential at a time, so that a refusal says which one is invalid."""
         token = self._token()
         if token is None or (self._shared and not self._prefers_token):
             return self._shared
-        # Protocol 3 has no field of its own for it.
+        # Protocol 3 has no field for a device token.
         return {"deviceToken" if self._protocol >= 4 else "token": token}
 
     def _token(self) -> str | None:
         return self._identity.token(self._url, ROLE) if self._identity and self.key else None
 
 
-def _names_another(message: str, details: Any) -> int:
-    """The protocol that the gateway speaks instead; 0: that is not why it refused."""
+def _other_protocol(message: str, details: Any) -> int:
+    """The protocol that the gateway speaks instead; 0 if the refusal has another reason."""
     if "unexpected property 'deviceToken'" in message:
-        return 3  # OpenClaw 2026.2.1 looks at the params before it looks at the protocol
+        return 3  # OpenClaw 2026.2.1 checks the params before the protocol
     expected = details.get("expectedProtocol") if isinstance(details, dict) else None
     return expected if message == "protocol mismatch" and isinstance(expected, int) else 0
 
 
-def is_near(url: str) -> bool:
-    """Whether the address is this machine's own."""
+def is_loopback_url(url: str) -> bool:
+    """Whether the URL's host is `localhost` or a loopback address."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -137,9 +138,9 @@ def is_near(url: str) -> bool:
 
 
 def remedy(code: str, message: str, details: Any) -> str | None:
-    """What a person can do about a refusal, where the gateway does not say it."""
+    """What the user can do about a refusal; None if the gateway's message says it, or nothing is known."""
     request = details.get("requestId") if isinstance(details, dict) else None
-    # It goes into a command that will be pasted into a shell, and comes from elsewhere.
+    # The id comes from the gateway, and the user pastes it into a shell.
     if code == "NOT_PAIRED" and isinstance(request, str) and _REQUEST_ID.fullmatch(request):
         return f"on the gateway's machine: openclaw-gateway devices approve {request}"
     if "device token mismatch" in message:

@@ -1,8 +1,8 @@
-"""Who our own client is to a gateway elsewhere: its key, and the tokens that gateways gave it.
+"""The device identity of our own client: its key, and the tokens that gateways on other machines gave it.
 
-The key is that of OpenClaw 2026.2.1, if it made one. Else ours is made in its format, but not in its place: OpenClaw
-2026.9.6 keeps its own in a database, and does not start while the file of the older release lies there. A file that we
-do not understand is never overwritten.
+The key is that of OpenClaw 2026.2.1, if OpenClaw made one. Otherwise we make one in the same format at another path:
+OpenClaw 2026.9.6 keeps its key in a database, and does not start while the older release's file exists. A file that we
+cannot read is never overwritten.
 """
 
 import json
@@ -45,22 +45,22 @@ class _TokenFile(Struct, rename="camel"):
     version: Literal[1]
     device_id: str
     gateways: dict[str, dict[str, _Entry]] = {}
-    """Address -> role -> token: what one gateway gave is shown to no other."""
+    """Gateway's origin -> role -> token: the token of one gateway is never sent to another."""
 
 
 class Identity:
-    """Reads when first asked, and writes only what is new. GatewayError: a file that we do not understand."""
+    """Every method reads the files, and raises GatewayError for one that it cannot read or understand."""
 
     def __init__(self, state: Path, clock_ms: Callable[[], int] = lambda: int(time.time() * 1000)) -> None:
         self._clock_ms = clock_ms
         self._own = state / "gateway" / "device.json"
-        self._foreign = state / "identity" / "device.json"
+        self._openclaw = state / "identity" / "device.json"
         self._tokens = state / "gateway" / "device-auth.json"
 
     @cached_property
     def key(self) -> Key | None:
-        """Made on first use, mode 0600. None: it cannot be kept, which is logged."""
-        for path in (self._own, self._foreign):
+        """The key, made on first use with mode 0600. None if it cannot be written, which is logged."""
+        for path in (self._own, self._openclaw):
             if key := _read_key(path):
                 return key
         made = Key.generate()
@@ -71,47 +71,47 @@ class Identity:
         except OSError as error:
             log.warning("cannot write %s (%s): connecting without a device", self._own, error.strerror)
             return None
-        return made if created else _read_key(self._own)  # another command may have been faster
+        return made if created else _read_key(self._own)  # another command may have made one at the same time
 
     def token(self, url: str, role: str) -> str | None:
-        entry = self._held().gateways.get(_origin(url), {}).get(role)
+        entry = self._stored_tokens().gateways.get(_origin(url), {}).get(role)
         return entry.token if entry else None
 
-    def keep(self, url: str, role: str, token: str, scopes: list[str]) -> None:
-        """Where it cannot be written, which is logged, the next connection needs the secret again."""
+    def store_token(self, url: str, role: str, token: str, scopes: list[str]) -> None:
+        """If the file cannot be written, which is logged, the next connection needs the secret again."""
         if token != self.token(url, role):
             entry = _Entry(token, role, sorted(set(scopes)), self._clock_ms())
-            self._set(url, role, entry)
+            self._write_token(url, role, entry)
 
-    def drop(self, url: str, role: str, token: str) -> None:
-        """Not one that another command has got meanwhile."""
+    def drop_token(self, url: str, role: str, token: str) -> None:
+        """Remove `token`, and not a newer one that another command has stored meanwhile."""
         if token == self.token(url, role):
-            self._set(url, role, None)
+            self._write_token(url, role, None)
 
-    def _set(self, url: str, role: str, entry: _Entry | None) -> None:
-        held, origin = self._held(), _origin(url)
-        roles = {other: each for other, each in held.gateways.get(origin, {}).items() if other != role}
+    def _write_token(self, url: str, role: str, entry: _Entry | None) -> None:
+        stored, origin = self._stored_tokens(), _origin(url)
+        roles = {other: each for other, each in stored.gateways.get(origin, {}).items() if other != role}
         if entry is not None:
             roles[role] = entry
-        held.gateways[origin] = roles
-        held.gateways = {each: tokens for each, tokens in held.gateways.items() if tokens}
+        stored.gateways[origin] = roles
+        stored.gateways = {each: tokens for each, tokens in stored.gateways.items() if tokens}
         try:
             self._tokens.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace_text(self._tokens, _text(held))
+            replace_text(self._tokens, _text(stored))
         except OSError as error:
             log.warning("cannot write %s (%s): this gateway's token is not kept", self._tokens, error.strerror)
 
-    def _held(self) -> _TokenFile:
-        """Tokens of another key are worth nothing."""
-        id, held = self.key.id if self.key else "", _read(self._tokens, _TokenFile)
-        return held if held and held.device_id == id else _TokenFile(1, id)
+    def _stored_tokens(self) -> _TokenFile:
+        """The stored tokens; none if they belong to another key."""
+        id, stored = self.key.id if self.key else "", _read(self._tokens, _TokenFile)
+        return stored if stored and stored.device_id == id else _TokenFile(1, id)
 
 
 def _read_key(path: Path) -> Key | None:
-    held = _read(path, _KeyFile)
+    stored = _read(path, _KeyFile)
     try:
-        # The rest of the file follows from it.
-        return Key.from_pem(held.private_key_pem) if held else None
+        # The private key determines the other fields.
+        return Key.from_pem(stored.private_key_pem) if stored else None
     except ValueError as error:
         raise _not_understood(path, error) from None
 

@@ -1,4 +1,4 @@
-"""What the running service says of a config: it has variables and credentials that this shell has not."""
+"""A config as the running service reads it: the service has variables and credentials that this shell lacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ SHELL = "looked at in this shell's environment; no running gateway could say wha
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A config as this shell reads it, with what the service says of it where one runs."""
+class CheckedConfig:
+    """A config as this shell reads it, and as the service does if one runs."""
 
     snapshot: Snapshot
     seen: SeenConfig | None = None
@@ -23,26 +23,28 @@ class Judged:
     def valid(self) -> bool:
         return self.seen.valid if self.seen else self.snapshot.config is not None
 
-    def told(self) -> Snapshot:
-        """The snapshot with what the service says in place of what the shell does."""
+    def merged(self) -> Snapshot:
+        """The snapshot with the service's issues and warnings instead of the shell's."""
         if self.seen is None:
             return self.snapshot
         return replace(self.snapshot, issues=self.seen.issues, warnings=self.seen.warnings, unused=self.seen.unused)
 
 
-def judge(env: Mapping[str, str], found: Snapshot, included: Mapping[str, str] | None = None) -> Judged:
+def check_config(env: Mapping[str, str], found: Snapshot, included: Mapping[str, str] | None = None) -> CheckedConfig:
+    """`included`: file name -> text, for included files that are not written yet. It does not raise."""
     control = Control.from_env(env)
     try:
         report = control.status(timeout=1.0)
         seen = control.config(str(found.path), found.raw, dict(included or {}))
-    except GatewayError:  # none runs, or one of an older version
-        return Judged(found)
+    except GatewayError:  # no gateway runs, or an older version does
+        return CheckedConfig(found)
     who = f"{report.unit}, " if report.unit else ""
-    return Judged(found, seen, f"looked at in the environment of the running gateway ({who}pid {report.pid})")
+    return CheckedConfig(found, seen, f"looked at in the environment of the running gateway ({who}pid {report.pid})")
 
 
-def door(env: Mapping[str, str]) -> AccessPoint | None:
+def access_point(env: Mapping[str, str]) -> AccessPoint | None:
+    """Where and how to connect to the running gateway; None if there is none."""
     try:
-        return Control.from_env(env).door()
+        return Control.from_env(env).access_point()
     except GatewayError:
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.client.control import Control
-from gateway.client.served import judge
+from gateway.client.served import check_config
 from gateway.config import files, leftovers
 from gateway.config.guard import guard
 from gateway.config.validate import SECRET_VARIABLES
@@ -109,7 +109,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     return Evidence(
         user=user,
         paths=paths,
-        config=judge(env, found).told() if report else found,
+        config=check_config(env, found).merged() if report else found,
         report=report,
         frozen=frozen,
         units=units,

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import call as module
 from gateway.cli import cli
-from gateway.client import handshake as approach
+from gateway.client import handshake
 from gateway.client.client import Disconnected
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
@@ -124,7 +124,7 @@ def test_follow_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_call_from_elsewhere_shows_this_machines_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And says how it is approved."""
-    monkeypatch.setattr(approach, "is_near", lambda url: False)
+    monkeypatch.setattr(handshake, "is_loopback_url", lambda url: False)
     seen: list[dict[str, Any]] = []
 
     async def script(gateway: FakeGateway) -> None:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from gateway import client as package
 from gateway.client import client as module
-from gateway.client import handshake as approach
+from gateway.client import handshake
 from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, GatewayEvent
 from gateway.client.identity import Identity
 from gateway.errors import GatewayError, NotRunning, TimedOut
@@ -68,7 +69,7 @@ def test_without_a_secret_none_is_sent() -> None:
 
 def state_with_token(state: Path, url: str) -> Identity:
     identity = Identity(state)
-    identity.keep(url, "operator", "old", ["operator.admin"])
+    identity.store_token(url, "operator", "old", ["operator.admin"])
     return identity
 
 
@@ -129,7 +130,7 @@ def test_an_older_gateway_is_spoken_to_in_its_protocol() -> None:
 
 @pytest.mark.parametrize("challenge", [{}, {"nonce": None}, []])
 def test_a_challenge_that_is_none(challenge: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(approach, "is_near", lambda url: False)
+    monkeypatch.setattr(handshake, "is_loopback_url", lambda url: False)
 
     async def script(peer: FakeGateway) -> None:
         await peer.send({**CHALLENGE, "payload": challenge})
@@ -378,7 +379,7 @@ def test_to_another_users_socket_no_secret_goes(secrets: dict[str, str], monkeyp
 
 
 def test_to_another_users_socket_no_device_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(approach, "is_near", lambda url: False)
+    monkeypatch.setattr(handshake, "is_loopback_url", lambda url: False)
     monkeypatch.setattr(peer, "owners", lambda near, far, proc: {54321})
     seen: list[str] = []
 
@@ -423,3 +424,30 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_password_in_the_address_is_not_sent_in_clear() -> None:
     with pytest.raises(peer.Untrusted):
         asyncio.run(GatewayClient("ws://u:p@127.0.0.1:1").connect())
+
+
+def test_the_example_of_the_page_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+    example: dict[str, Any] = {"__name__": "example"}
+
+    async def script(peer: FakeGateway) -> None:
+        await peer.greet()
+        request = await peer.request()
+        await peer.answer(request, {"ok": True})
+        await peer.send({"type": "event", "event": "tick", "payload": {"ts": 1}, "seq": 1})
+
+    async def test() -> None:
+        async with scripted(script) as url:
+            monkeypatch.setenv("OPENCLAW_GATEWAY_URL", url)
+            exec(page.partition("```python\n")[2].partition("```")[0], example)
+            await example["main"]()
+
+    run(test)
+    assert capsys.readouterr().out == "4\nTrue\n1 tick {'ts': 1}\n"
+
+
+def test_the_package_offers_what_the_page_names() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+    assert [name for name in package.__all__ if getattr(package, name) is None or name not in page] == []
+    with pytest.raises(AttributeError):
+        package.__getattr__("nothing")

@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.client.handshake import ROLE, ClientHandshake, is_near, remedy
+from gateway.client.handshake import ROLE, ClientHandshake, is_loopback_url, remedy
 from gateway.protocol.admission.proof import DeviceProof, Key, Signed, verify
 
 FAR, NEAR = "ws://10.0.0.1:5", "ws://127.0.0.1:5"
@@ -26,10 +26,10 @@ class Me:
         assert role == ROLE
         return self.held
 
-    def keep(self, *what: Any) -> None:
+    def store_token(self, *what: Any) -> None:
         self.did.append(("keep", *what))
 
-    def drop(self, *what: Any) -> None:
+    def drop_token(self, *what: Any) -> None:
         self.did.append(("drop", *what))
         self.held = None
 
@@ -45,9 +45,9 @@ def signs(params: dict[str, Any], protocol: int, token: str) -> bool:
 
 
 def test_near_it_shows_the_secret_alone() -> None:
-    approach = make(NEAR, Me("d"))
-    assert approach.key is None
-    assert approach.params({}, 5) == {
+    handshake = make(NEAR, Me("d"))
+    assert handshake.key is None
+    assert handshake.params({}, 5) == {
         "minProtocol": 4, "maxProtocol": 4, "client": CLIENT, "role": "operator", "scopes": ["operator.admin"],
         "caps": [], "auth": {"token": "t"},
     }  # fmt: skip
@@ -84,10 +84,10 @@ def test_protocol_3_has_one_field_for_both() -> None:
     ],
 )
 def test_an_older_gateway(message: str, details: Any) -> None:
-    approach = make()
-    assert approach.refused(message, details)
-    assert approach.params({}, 0)["maxProtocol"] == 3
-    assert not approach.refused(message, details)
+    handshake = make()
+    assert handshake.refused(message, details)
+    assert handshake.params({}, 0)["maxProtocol"] == 3
+    assert not handshake.refused(message, details)
     assert not make(protocols=(4,)).refused(message, details)
 
 
@@ -97,47 +97,47 @@ def test_a_gateway_of_neither_protocol(details: Any) -> None:
 
 
 def test_near_it_shows_its_device_to_who_asks() -> None:
-    approach = make(NEAR, Me("d"), token=None)
-    assert approach.refused("device identity required", None)
-    assert signs(approach.params(CHALLENGE, 0), 4, "d")
-    assert not approach.refused("device identity required", None)
+    handshake = make(NEAR, Me("d"), token=None)
+    assert handshake.refused("device identity required", None)
+    assert signs(handshake.params(CHALLENGE, 0), 4, "d")
+    assert not handshake.refused("device identity required", None)
     assert not make(NEAR, None).refused("device identity required", None)
 
 
 def test_a_device_that_cannot_be_kept_is_not_shown() -> None:
     me = Me("d")
     me.key = None
-    approach = make(FAR, me)
-    assert approach.key is None and "device" not in approach.params({}, 0)
+    handshake = make(FAR, me)
+    assert handshake.key is None and "device" not in handshake.params({}, 0)
     assert not make(NEAR, me).refused("device identity required", None)
-    approach.accepted({"auth": {"deviceToken": "x"}})
+    handshake.accepted({"auth": {"deviceToken": "x"}})
     assert me.did == []
 
 
 def test_after_a_wrong_secret_the_token_is_tried_once() -> None:
     me = Me("d")
-    approach = make(FAR, me)
-    approach.params(CHALLENGE, 0)
-    assert approach.refused(MISMATCH, None)
-    params = approach.params(CHALLENGE, 0)
+    handshake = make(FAR, me)
+    handshake.params(CHALLENGE, 0)
+    assert handshake.refused(MISMATCH, None)
+    params = handshake.params(CHALLENGE, 0)
     assert params["auth"] == {"deviceToken": "d"} and signs(params, 4, "d")
-    assert not approach.refused(DEVICE_MISMATCH, None)
+    assert not handshake.refused(DEVICE_MISMATCH, None)
     assert me.did == [("drop", FAR, ROLE, "d")]
 
 
 @pytest.mark.parametrize("me", [None, Me()])
 def test_after_a_wrong_secret_without_a_token(me: Me | None) -> None:
-    approach = make(FAR, me)
-    approach.params(CHALLENGE, 0)
-    assert not approach.refused(MISMATCH, None)
+    handshake = make(FAR, me)
+    handshake.params(CHALLENGE, 0)
+    assert not handshake.refused(MISMATCH, None)
 
 
 @pytest.mark.parametrize("message", ["unauthorized: too many failed authentication attempts", "pairing required"])
 def test_other_refusals_leave_the_token(message: str) -> None:
     me = Me("d")
-    approach = make(FAR, me, token=None)
-    approach.params(CHALLENGE, 0)
-    assert not approach.refused(message, {"requestId": "r"})
+    handshake = make(FAR, me, token=None)
+    handshake.params(CHALLENGE, 0)
+    assert not handshake.refused(message, {"requestId": "r"})
     assert me.did == []
 
 
@@ -164,7 +164,7 @@ def test_what_it_is_granted_is_kept() -> None:
     ],
 )
 def test_near_is_this_machine(url: str, near: bool) -> None:
-    assert is_near(url) is near
+    assert is_loopback_url(url) is near
 
 
 @pytest.mark.process

@@ -69,7 +69,7 @@ def test_our_own_key_stays_when_openclaw_makes_one_later(tmp_path: Path) -> None
 def test_nothing_is_written_in_openclaws_folder(tmp_path: Path) -> None:
     """OpenClaw 2026.9.6 does not start where it finds the older release's files."""
     identity = Identity(tmp_path)
-    identity.keep(A, "operator", "t", [])
+    identity.store_token(A, "operator", "t", [])
     assert [path.name for path in tmp_path.iterdir()] == ["gateway"]
 
 
@@ -128,18 +128,18 @@ def test_a_folder_that_takes_nothing(
     monkeypatch.undo()
     caplog.clear()
     identity = Identity(tmp_path)
-    identity.keep(A, "operator", "first", [])
+    identity.store_token(A, "operator", "first", [])
     monkeypatch.setattr(module, "replace_text", refuse)
-    identity.keep(A, "operator", "second", [])
+    identity.store_token(A, "operator", "second", [])
     assert "this gateway's token is not kept" in caplog.text and "second" not in caplog.text
     assert identity.token(A, "operator") == "first"
 
 
 def test_each_gateway_and_role_has_its_token(tmp_path: Path) -> None:
     identity = Identity(tmp_path, lambda: 7)
-    identity.keep(A, "operator", "a", ["z", "y", "y"])
-    identity.keep(B, "operator", "b", [])
-    identity.keep(B, "node", "n", [])
+    identity.store_token(A, "operator", "a", ["z", "y", "y"])
+    identity.store_token(B, "operator", "b", [])
+    identity.store_token(B, "node", "n", [])
     again = Identity(tmp_path)
     assert [again.token(*which) for which in ((A, "operator"), (B, "operator"), (B, "node"), (A, "node"))] == [
         "a", "b", "n", None,
@@ -148,9 +148,9 @@ def test_each_gateway_and_role_has_its_token(tmp_path: Path) -> None:
     assert json.loads(tokens(tmp_path).read_text())["gateways"][A] == {
         "operator": {"token": "a", "role": "operator", "scopes": ["y", "z"], "updatedAtMs": 7}
     }
-    identity.drop(B, "operator", "not this one")
-    identity.drop(B, "operator", "b")
-    identity.drop(A, "operator", "a")
+    identity.drop_token(B, "operator", "not this one")
+    identity.drop_token(B, "operator", "b")
+    identity.drop_token(A, "operator", "a")
     assert again.token(B, "operator") is None and again.token(B, "node") == "n"
     assert list(json.loads(tokens(tmp_path).read_text())["gateways"]) == [B]
 
@@ -162,31 +162,31 @@ def test_each_gateway_and_role_has_its_token(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_an_address_has_one_spelling(tmp_path: Path, url: str, same: bool) -> None:
     identity = Identity(tmp_path)
-    identity.keep(A, "operator", "a", [])
+    identity.store_token(A, "operator", "a", [])
     assert (identity.token(url, "operator") == "a") is same
 
 
 def test_the_same_token_is_not_written_again(tmp_path: Path) -> None:
     identity = Identity(tmp_path)
-    identity.keep(A, "operator", "a", [])
+    identity.store_token(A, "operator", "a", [])
     before = tokens(tmp_path).stat().st_ino
-    identity.keep(A, "operator", "a", ["more"])
+    identity.store_token(A, "operator", "a", ["more"])
     assert tokens(tmp_path).stat().st_ino == before
 
 
 def test_tokens_of_another_key_are_worth_nothing(tmp_path: Path) -> None:
-    Identity(tmp_path).keep(A, "operator", "a", [])
+    Identity(tmp_path).store_token(A, "operator", "a", [])
     own(tmp_path).unlink()
     identity = Identity(tmp_path)
     assert identity.token(A, "operator") is None
-    identity.keep(B, "operator", "b", [])
+    identity.store_token(B, "operator", "b", [])
     assert list(json.loads(tokens(tmp_path).read_text())["gateways"]) == [B]
 
 
 def test_tokens_that_are_not_understood_are_never_overwritten(tmp_path: Path) -> None:
     write(tokens(tmp_path), '{"version":9}')
     with pytest.raises(GatewayError, match="move it away"):
-        Identity(tmp_path).keep(A, "operator", "a", [])
+        Identity(tmp_path).store_token(A, "operator", "a", [])
     assert tokens(tmp_path).read_text() == '{"version":9}'
 
 

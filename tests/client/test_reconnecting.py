@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, TimedOut
-from gateway.client.reconnecting import BACK, SOON_S, ReconnectingClient
+from gateway.client.reconnecting import RECONNECTED, SOON_S, ReconnectingClient
 from gateway.errors import GatewayError, NotRunning
 from tests.cli.conversation.scripted import Respond, ScriptedGateway, refuse, run, serving
 
@@ -25,10 +25,10 @@ def test_what_was_asked_is_asked_again() -> None:
 
     async def test() -> None:
         async with serving(gateway) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            assert await line.call("ask") == 3
-            await line.close()
+            client = ReconnectingClient(make)
+            await client.connect()
+            assert await client.call("ask") == 3
+            await client.close()
 
     run(test)
     assert gateway.seen == [(n, method) for n in (1, 2, 3) for method in ("connect", "ask")]
@@ -39,10 +39,10 @@ def test_requests_at_once_make_one_connection_anew() -> None:
 
     async def test() -> None:
         async with serving(gateway) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            assert await asyncio.gather(*(line.call("ask") for _ in range(5))) == [2] * 5
-            await line.close()
+            client = ReconnectingClient(make)
+            await client.connect()
+            assert await asyncio.gather(*(client.call("ask") for _ in range(5))) == [2] * 5
+            await client.close()
 
     run(test)
     assert gateway.count == 2
@@ -56,14 +56,20 @@ def test_events_tell_that_something_was_missed() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            events = line.events()
+            client = ReconnectingClient(make)
+            await client.connect()
+            events = client.events()
             heard = [await anext(events), await anext(events)]
-            await line.call("ask")
+            await client.call("ask")
             heard += [await anext(events) for _ in range(3)]
-            assert [event if event == BACK else event.name for event in heard] == ["1a", "1b", BACK, "2a", "2b"]
-            await line.close()
+            assert [event if event == RECONNECTED else event.name for event in heard] == [
+                "1a",
+                "1b",
+                RECONNECTED,
+                "2a",
+                "2b",
+            ]
+            await client.close()
 
     run(test)
 
@@ -76,17 +82,17 @@ def test_a_break_while_catching_up_is_told_again() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            events = line.events()
-            assert await anext(events) != BACK
+            client = ReconnectingClient(make)
+            await client.connect()
+            events = client.events()
+            assert await anext(events) != RECONNECTED
             with pytest.raises(Disconnected):
-                await line._client.call("ask")
-            assert await anext(events) == BACK
-            assert await line.call("ask") == 3  # on the third connection: the second breaks, too
-            assert await anext(events) == BACK
-            assert await anext(events) != BACK
-            await line.close()
+                await client._client.call("ask")
+            assert await anext(events) == RECONNECTED
+            assert await client.call("ask") == 3  # on the third connection: the second breaks, too
+            assert await anext(events) == RECONNECTED
+            assert await anext(events) != RECONNECTED
+            await client.close()
 
     run(test)
 
@@ -101,10 +107,10 @@ def test_a_gateway_that_is_away_is_waited_for_and_said_to_be_away() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make, lost=told.append, found=told.append, pauses=(0.0,))
-            await line.open()
-            assert await line.call("ask") == "there"
-            await line.close()
+            client = ReconnectingClient(make, on_lost=told.append, on_reconnected=told.append, pauses_s=(0.0,))
+            await client.connect()
+            assert await client.call("ask") == "there"
+            await client.close()
 
     run(test)
     lost, seconds = told
@@ -117,10 +123,10 @@ def test_nobody_waits_longer_than_his_patience() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make, patience_s=0, pauses=(0.0,))
-            await line.open()
+            client = ReconnectingClient(make, give_up_after_s=0, pauses_s=(0.0,))
+            await client.connect()
             with pytest.raises(Disconnected):
-                await line.call("ask")
+                await client.call("ask")
 
     run(test)
 
@@ -128,7 +134,7 @@ def test_nobody_waits_longer_than_his_patience() -> None:
 def test_a_gateway_that_was_never_there_is_not_waited_for() -> None:
     async def test() -> None:
         with pytest.raises(NotRunning):
-            await ReconnectingClient(lambda: GatewayClient("ws://127.0.0.1:1")).open()
+            await ReconnectingClient(lambda: GatewayClient("ws://127.0.0.1:1")).connect()
 
     run(test)
 
@@ -144,14 +150,14 @@ def test_a_gateway_that_lets_nobody_in_any_more(again: bool) -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make, pauses=(0.0,))
-            await line.open()
+            client = ReconnectingClient(make, pauses_s=(0.0,))
+            await client.connect()
             if again:
-                assert await line.call("ask") == 3
+                assert await client.call("ask") == 3
             else:
                 with pytest.raises(ConnectRefused):
-                    await line.call("ask")
-            await line.close()
+                    await client.call("ask")
+            await client.close()
 
     run(test)
 
@@ -176,14 +182,14 @@ def test_a_refusal_for_a_moment_is_no_answer(error: dict[str, Any], asked: int) 
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
+            client = ReconnectingClient(make)
+            await client.connect()
             if asked == 2:
-                assert await line.call("ask") == "yes"
+                assert await client.call("ask") == "yes"
             else:
                 with pytest.raises(CallFailed):
-                    await line.call("ask")
-            await line.close()
+                    await client.call("ask")
+            await client.close()
 
     run(test)
     assert len(asking) == asked
@@ -195,11 +201,11 @@ def test_no_answer_is_no_broken_connection() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
+            client = ReconnectingClient(make)
+            await client.connect()
             with pytest.raises(TimedOut):
-                await line.call("ask", timeout_s=0.01)
-            await line.close()
+                await client.call("ask", timeout_s=0.01)
+            await client.close()
 
     run(test)
     assert issubclass(TimedOut, GatewayError)

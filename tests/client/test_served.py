@@ -33,7 +33,7 @@ class Service:
         plan = make_plan({}, found.tree, Config(), found.config, "hybrid", True) if found.config else None
         return SeenConfig(found.config is not None, found.issues, found.warnings, found.unused, plan)
 
-    def door(self) -> AccessPoint:
+    def access_point(self) -> AccessPoint:
         return AccessPoint(18801, "of-the-unit")
 
 
@@ -41,7 +41,7 @@ class Nobody:
     def status(self, timeout: float = 1.0) -> Any:
         raise NotRunning("nobody")
 
-    config = door = status
+    config = access_point = status
 
 
 @pytest.fixture

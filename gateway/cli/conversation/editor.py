@@ -1,4 +1,4 @@
-"""The prompt: a line that is edited, or several, with what was typed before and what can be typed."""
+"""The prompt: an editor for one line or several, with history and completion."""
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer
@@ -13,25 +13,25 @@ from gateway.cli.conversation.completer import is_command
 from gateway.cli.conversation.renderer import MARK
 
 MENU_LINES = 6
-"""Kept free below the prompt while a command is typed."""
+"""Lines kept free below the prompt for the completion menu."""
 
 
 class Editor:
     def __init__(
         self,
-        past: History,
-        offers: Completer,
+        history: History,
+        completer: Completer,
         colour: bool,
         input: Input | None = None,
         output: Output | None = None,
     ) -> None:
-        """`input` and `output`: of the terminal, where they are not those of the process."""
+        """`input` and `output`: the terminal, if it is not that of the process."""
         self._session: PromptSession[str] = PromptSession(
             [("bold ansicyan", MARK)],
             multiline=True,
             prompt_continuation=_continuation,
-            history=past,
-            completer=offers,
+            history=history,
+            completer=completer,
             complete_while_typing=Condition(lambda: is_command(self._session.default_buffer.text)),
             reserve_space_for_menu=MENU_LINES,
             key_bindings=_bindings(),
@@ -42,7 +42,7 @@ class Editor:
         )
 
     async def read(self) -> str | None:
-        """What was typed; None to leave."""
+        """The text that was typed; None if the user leaves."""
         try:
             return await self._session.prompt_async(handle_sigint=False)
         except EOFError:

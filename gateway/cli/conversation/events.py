@@ -1,6 +1,6 @@
-"""What happens in a session, piece by piece, and its transcript as `chat.history` has it. Pure.
+"""Chat events, of which a conversation in a terminal consists, and the messages of `chat.history`. Pure.
 
-As JSON the pieces are what `chat --json` prints.
+`chat --json` prints chat events as JSON.
 """
 
 from collections.abc import Mapping
@@ -8,43 +8,43 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-End = Literal["final", "aborted", "error"]
+EndState = Literal["final", "aborted", "error"]
 
 
 class Question(Struct, frozen=True, tag_field="event", tag="question"):
-    """Somebody else has said something to the assistant."""
+    """Another client has asked the assistant something."""
 
     run: str
     text: str
 
 
-class Begun(Struct, frozen=True, tag_field="event", tag="begin"):
-    """From here on a run is worked at."""
+class RunBegun(Struct, frozen=True, tag_field="event", tag="begin"):
+    """The agent has begun to work on a run."""
 
     run: str
 
 
-class Words(Struct, frozen=True, tag_field="event", tag="text"):
-    """The next piece of a message of the assistant's."""
+class TextDelta(Struct, frozen=True, tag_field="event", tag="text"):
+    """The next piece of the assistant's message."""
 
     run: str
     text: str
 
 
-class Next(Struct, frozen=True, tag_field="event", tag="next"):
-    """The message is complete; what follows is another one of the same answer."""
+class NextMessage(Struct, frozen=True, tag_field="event", tag="next"):
+    """The message is complete, and the next events are about another message of the same answer."""
 
     run: str
 
 
-class Restarted(Struct, frozen=True, tag_field="event", tag="anew"):
-    """What was shown of the message is void: it is written anew, in other words."""
+class MessageRestarted(Struct, frozen=True, tag_field="event", tag="anew"):
+    """The text shown of the message is void: the model writes the message once more, in other words."""
 
     run: str
 
 
 class ToolUse(Struct, frozen=True, tag_field="event", tag="tool", omit_defaults=True):
-    """A tool is called; or, with `error`, has failed."""
+    """A tool is called, or has failed if there is an `error`."""
 
     run: str
     name: str
@@ -52,15 +52,15 @@ class ToolUse(Struct, frozen=True, tag_field="event", tag="tool", omit_defaults=
     error: str | None = None
 
 
-class Over(Struct, frozen=True, tag_field="event", tag="end"):
+class RunEnded(Struct, frozen=True, tag_field="event", tag="end"):
     run: str
-    state: End
+    state: EndState
     text: str
-    """The last message, whole."""
+    """The whole last message."""
     error: str | None = None
 
 
-Piece = Question | Begun | Words | Next | Restarted | ToolUse | Over
+ChatEvent = Question | RunBegun | TextDelta | NextMessage | MessageRestarted | ToolUse | RunEnded
 
 
 class PastMessage(Struct, frozen=True):
@@ -71,14 +71,14 @@ class PastMessage(Struct, frozen=True):
     id: str | None = None
     run: str | None = None
     stop: str | None = None
-    """Why an assistant's message ends: stop, toolUse, aborted, injected, …"""
+    """The reason that an assistant's message ended: stop, toolUse, aborted, injected, …"""
     error: str | None = None
     tools: tuple[str, ...] = ()
-    """Names of the tools that it calls."""
+    """Names of the tools that the message calls."""
 
 
 class FinishedRun(Struct, frozen=True):
-    """A run of which is known that it is over."""
+    """The outcome of a run that has ended."""
 
     error: str | None = None
 
@@ -92,7 +92,7 @@ def read_row(message: Any) -> PastMessage:
     text, error = text_of(message), message.get("errorMessage")
     return PastMessage(
         role=str(message.get("role", "")),
-        text="" if text == error else text,  # a run that failed before it had any words
+        text="" if text == error else text,  # the run failed before it had any text
         id=marks.get("id"),
         run=marks.get("runId"),
         stop=message.get("stopReason"),
@@ -102,7 +102,7 @@ def read_row(message: Any) -> PastMessage:
 
 
 def text_of(message: Any) -> str:
-    """What a message says in words."""
+    """The text of a message, "" if it has none."""
     content = message.get("content") if isinstance(message, Mapping) else None
     if isinstance(content, str):
         return content

@@ -1,4 +1,4 @@
-"""One message of the user's, until it is answered or he does not want to wait any more."""
+"""One message of the user's, until it is answered or the user no longer waits."""
 
 import asyncio
 import uuid
@@ -8,50 +8,51 @@ from gateway.client.reconnecting import ReconnectingClient
 
 
 class Exchange:
-    def __init__(self, line: ReconnectingClient, key: str) -> None:
+    def __init__(self, client: ReconnectingClient, key: str) -> None:
+        """`key`: of the session."""
         self.run = str(uuid.uuid4())
-        self._line = line
+        self._client = client
         self._key = key
         self._accepted = False
         self._interrupts = 0
         loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[None] = loop.create_future()
-        self._left: asyncio.Future[None] = loop.create_future()
+        self._answered: asyncio.Future[None] = loop.create_future()
+        self._abandoned: asyncio.Future[None] = loop.create_future()
 
-    async def hold(self, text: str, thinking: str | None) -> str | None:
-        """Return when it is over, with a remark if there is no answer to be seen.
+    async def ask(self, text: str, thinking: str | None) -> str | None:
+        """Return when the exchange is over, with a remark if there is no answer to show.
 
         Raises as `ReconnectingClient.call`.
         """
         params = {"sessionKey": self._key, "message": text, "idempotencyKey": self.run}
         params |= {"thinking": thinking} if thinking else {}
-        sending = asyncio.ensure_future(self._line.call("chat.send", params))
+        sending = asyncio.ensure_future(self._client.call("chat.send", params))
         try:
-            await asyncio.wait({sending, self._left}, return_when=asyncio.FIRST_COMPLETED)
-            if self._left.done():
+            await asyncio.wait({sending, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
+            if self._abandoned.done():
                 return "not sent"
             sent = sending.result()
         finally:
             sending.cancel()
-        if "runId" not in sent:  # it was a command that stops an answer
+        if "runId" not in sent:  # the message was a command that stops an answer
             return "stopped" if sent.get("aborted") else "nothing is going on"
         self._accepted = True
-        await asyncio.wait({self._over, self._left}, return_when=asyncio.FIRST_COMPLETED)
-        return None if self._over.done() else "not waited for any more"
+        await asyncio.wait({self._answered, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
+        return None if self._answered.done() else "not waited for any more"
 
-    def end(self) -> None:
-        """The answer is complete."""
-        if not self._over.done():
-            self._over.set_result(None)
+    def complete(self) -> None:
+        """To be called when the answer is complete."""
+        if not self._answered.done():
+            self._answered.set_result(None)
 
     def interrupt(self) -> "asyncio.Future[Any] | None":
-        """End the answer. Once more, or as long as the gateway does not have the question: do not wait for it.
+        """Stop the answer. A second call, or one before the gateway has the message, also ends the wait in `ask`.
 
-        The first time, what tells the gateway: it goes on when nobody waits, because the gateway may be away.
+        The first call returns the request that tells the gateway. It may outlive `ask`: the gateway may be away.
         """
         self._interrupts += 1
-        if (self._interrupts > 1 or not self._accepted) and not self._left.done():
-            self._left.set_result(None)
+        if (self._interrupts > 1 or not self._accepted) and not self._abandoned.done():
+            self._abandoned.set_result(None)
         if self._interrupts > 1:
             return None
-        return asyncio.ensure_future(self._line.call("chat.abort", {"sessionKey": self._key, "runId": self.run}))
+        return asyncio.ensure_future(self._client.call("chat.abort", {"sessionKey": self._key, "runId": self.run}))

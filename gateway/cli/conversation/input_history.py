@@ -1,4 +1,4 @@
-"""What was typed at the prompt, for the arrow keys of the next time: JSON strings, one a line, for the user alone."""
+"""The history of the prompt on disk: a JSON string a line, in a file that only the user may read."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from gateway.files.atomic import replace_text
 
 FILE_NAME = "chat-history"
 MAX_BYTES = 1024 * 1024
-"""Of the file; above it, its older half is let go."""
+"""Size above which the older half of the file is dropped."""
 MAX_ENTRY = 64 * 1024
-"""Bytes of one line. What is longer was pasted, and is not kept."""
+"""Bytes of one line. A longer one was pasted, and is not stored."""
 
 
 class InputHistory(History):
@@ -21,7 +21,7 @@ class InputHistory(History):
         super().__init__()
         self._path = path
         self.problem: OSError | None = None
-        """Why nothing is kept."""
+        """The error that kept the history from being read or written."""
 
     def load_history_strings(self) -> Iterable[str]:
         """The newest first."""

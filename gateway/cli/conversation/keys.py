@@ -1,4 +1,4 @@
-"""The keyboard of a terminal, between two prompts: what is typed is kept for the next one and does not show."""
+"""The keyboard between two prompts: what is typed is not echoed, and is kept for the next prompt."""
 
 import asyncio
 import signal
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def silent(fd: int) -> Iterator[None]:
-    """Ctrl-C and Ctrl-Z stay signals. As it was at the end, and again after a stop."""
+def without_echo(fd: int) -> Iterator[None]:
+    """Turn off echo and line editing; Ctrl-C and Ctrl-Z stay signals. The end restores the terminal's mode."""
     before = termios.tcgetattr(fd)
 
     def hush() -> None:
@@ -19,7 +19,7 @@ def silent(fd: int) -> Iterator[None]:
 
     hush()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGCONT, hush)  # the shell has set its own mode meanwhile
+    loop.add_signal_handler(signal.SIGCONT, hush)  # after Ctrl-Z the shell has set its own mode
     try:
         yield
     finally:
@@ -28,8 +28,8 @@ def silent(fd: int) -> Iterator[None]:
 
 
 @contextmanager
-def signals(interrupted: Callable[[], object], ended: Callable[[], object]) -> Iterator[None]:
-    """Ctrl-C, and whoever wants the process to end."""
+def signal_handlers(interrupted: Callable[[], object], ended: Callable[[], object]) -> Iterator[None]:
+    """Call `interrupted` on Ctrl-C, and `ended` on SIGTERM and SIGHUP."""
     loop = asyncio.get_running_loop()
     handlers = {signal.SIGINT: interrupted, signal.SIGTERM: ended, signal.SIGHUP: ended}
     for number, handler in handlers.items():

@@ -5,83 +5,86 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from gateway.cli.conversation.events import Over, Piece
-from gateway.cli.conversation.following import SessionFeed
+from gateway.cli.conversation.events import ChatEvent, RunEnded
+from gateway.cli.conversation.session_feed import SessionFeed
 from gateway.cli.conversation.view import View
 from gateway.client.reconnecting import ReconnectingClient
 
 ABORT_S = 5.0
-"""For the gateway to take note that nobody waits any more."""
+"""Seconds for the gateway to take note that nobody waits any more."""
 T = TypeVar("T")
 
 
-async def say(
-    line: ReconnectingClient, key: str, text: str, thinking: str | None, tell: Callable[[Piece], None]
-) -> Over:
-    """How it ended. `tell` gets each piece as it comes. Cancelled, it ends the answer.
+async def ask(
+    client: ReconnectingClient, key: str, text: str, thinking: str | None, on_event: Callable[[ChatEvent], None]
+) -> RunEnded:
+    """Send a message and return the end of its run; `on_event` gets each event. Cancelling it aborts the run.
 
     Raises as `ReconnectingClient.call`.
     """
-    history = await line.call("chat.history", {"sessionKey": key, "limit": 1})
+    history = await client.call("chat.history", {"sessionKey": key, "limit": 1})
     view = View(str(history.get("sessionKey") or key))
-    following = SessionFeed(line, view)
+    feed = SessionFeed(client, view)
     run = str(uuid.uuid4())
     view.expect(run)
     params = {"sessionKey": view.key, "message": text, "idempotencyKey": run}
     try:
-        sent = await line.call("chat.send", params | ({"thinking": thinking} if thinking else {}))
-        if "runId" not in sent:  # it was a command that stops an answer
-            return Over(run, "final", "stopped" if sent.get("aborted") else "nothing is going on")
-        async for piece in following.pieces():
-            if piece.run == run:
-                tell(piece)
-                if isinstance(piece, Over):
-                    return piece
+        sent = await client.call("chat.send", params | ({"thinking": thinking} if thinking else {}))
+        if "runId" not in sent:  # the message was a command that stops an answer
+            return RunEnded(run, "final", "stopped" if sent.get("aborted") else "nothing is going on")
+        async for event in feed.events():
+            if event.run == run:
+                on_event(event)
+                if isinstance(event, RunEnded):
+                    return event
         raise AssertionError("events have no end")
     except asyncio.CancelledError:
-        await abort(line, view.key, run)
+        await abort(client, view.key, run)
         raise
 
 
-async def watched(
-    line: ReconnectingClient,
+async def follow_run(
+    client: ReconnectingClient,
     key: str,
     run: str,
-    asking: Coroutine[Any, Any, T],
+    request: Coroutine[Any, Any, T],
     text_of: Callable[[T], str],
-    tell: Callable[[Piece], None],
+    on_event: Callable[[ChatEvent], None],
 ) -> T:
-    """What `asking` for a run brings; meanwhile `tell` gets the pieces of its answer, and in the end what is left."""
+    """The result of `request`, which starts `run`. `on_event` gets the run's events, and at the end what they lacked.
+
+    Raises as `ReconnectingClient.call`, and as `request`.
+    """
     try:
-        history = await line.call("chat.history", {"sessionKey": key, "limit": 1})
+        history = await client.call("chat.history", {"sessionKey": key, "limit": 1})
         view = View(str(history.get("sessionKey") or key))
-        following = SessionFeed(line, view)
+        feed = SessionFeed(client, view)
         view.expect(run)
     except BaseException:
-        asking.close()
+        request.close()
         raise
 
-    async def hear() -> None:
-        async for piece in following.pieces():
-            if piece.run == run:
-                tell(piece)
+    async def report() -> None:
+        async for event in feed.events():
+            if event.run == run:
+                on_event(event)
 
-    hearing = asyncio.ensure_future(hear())
+    reporting = asyncio.ensure_future(report())
     try:
-        answer = await asking
+        answer = await request
     finally:
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
     said = {"content": [{"type": "text", "text": text_of(answer)}]}
-    for piece in view.take("chat", {"runId": run, "sessionKey": view.key, "state": "final", "message": said}):
-        tell(piece)
+    for event in view.apply("chat", {"runId": run, "sessionKey": view.key, "state": "final", "message": said}):
+        on_event(event)
     return answer
 
 
-async def abort(line: ReconnectingClient, key: str, run: str) -> None:
-    """End an answer for which nobody waits any more, if the gateway is there to hear of it."""
+async def abort(client: ReconnectingClient, key: str, run: str) -> None:
+    """Stop an answer that nobody waits for, if the gateway can be reached within `ABORT_S`."""
     try:
         async with asyncio.timeout(ABORT_S):
-            await line.call("chat.abort", {"sessionKey": key, "runId": run})
+            await client.call("chat.abort", {"sessionKey": key, "runId": run})
     except Exception:
-        return  # whoever asked for it is leaving; the answer will be in the session
+        return  # the user is leaving; the answer will be in the session

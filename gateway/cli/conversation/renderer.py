@@ -1,4 +1,4 @@
-"""How a conversation looks in a terminal: questions, the answer as it comes, and in dim lines what happens beside."""
+"""The look of a conversation in a terminal: questions, answers as they come, and dim lines for everything else."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -6,18 +6,28 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from gateway.cli.conversation.events import Begun, Next, Over, PastMessage, Piece, Question, Restarted, ToolUse, Words
+from gateway.cli.conversation.events import (
+    ChatEvent,
+    MessageRestarted,
+    NextMessage,
+    PastMessage,
+    Question,
+    RunBegun,
+    RunEnded,
+    TextDelta,
+    ToolUse,
+)
 from gateway.cli.conversation.wrap import Wrap
 from gateway.text.visible import BOLD, CYAN, DIM, RED, YELLOW, Inked, hanging, one_line, paint, visible
 
 MARK = "› "
-"""Before what a person says."""
+"""Stands before what a user says."""
 RECALLED_LINES = 12
-"""Of a message that was said before this conversation began."""
+"""Lines shown of a message from before this conversation."""
 
 
 class Renderer:
-    """Each method returns what is to be printed next. `columns`: how long a line may be, asked for each."""
+    """Each method returns the text to print next. `columns` is called for the width of each line."""
 
     def __init__(self, columns: Callable[[], int], colour: bool) -> None:
         self._columns = columns
@@ -25,84 +35,84 @@ class Renderer:
         self._answer = Wrap(self._columns, colour)
 
     @property
-    def fresh(self) -> bool:
-        """The cursor stands at the beginning of a line."""
+    def at_line_start(self) -> bool:
+        """Whether the cursor is at the beginning of a line."""
         return self._answer.column == 0
 
     def header(self, *parts: str) -> Inked:
-        """Who answers, in which session, at which gateway."""
-        first, *rest = [one_line(part) for part in parts if part]
-        return self._in(BOLD, first) + self._in(DIM, "".join(f" · {part}" for part in rest)) + "\n"
+        """`parts`: the model, the session's key and the gateway's URL."""
+        first, *others = [one_line(part) for part in parts if part]
+        return self._in(BOLD, first) + self._in(DIM, "".join(f" · {part}" for part in others)) + "\n"
 
-    def show(self, piece: Piece) -> Inked:
-        match piece:
-            case Words(text=text):
+    def render(self, event: ChatEvent) -> Inked:
+        match event:
+            case TextDelta(text=text):
                 return self._answer.feed(text)
             case Question(text=text):
                 return self.question(text)
-            case Next():
-                return self._answer.rest() + "\n"
-            case Restarted():
+            case NextMessage():
+                return self._answer.finish() + "\n"
+            case MessageRestarted():
                 return self.aside("written anew:")
             case ToolUse(name=name, args=args, error=error):
                 if error is not None:
                     return self.aside(f"{name} failed: {error}", RED)
                 return self.aside(f"{name} {_short(args)}" if args else name)
-            case Over(state=state, error=error):
-                said = self._answer.rest()
+            case RunEnded(state=state, error=error):
+                said = self._answer.finish()
                 if state == "error":
                     said += self.aside(f"error: {error or 'no answer'}", RED)
                 return said + (self.aside("stopped", YELLOW) if state == "aborted" else "") + "\n"
-            case Begun():
+            case RunBegun():
                 return Inked()
 
     def aside(self, text: str, colour: str = DIM) -> Inked:
-        """One line, cut where the terminal ends; what was being written is complete, or rests."""
+        """One dim line, cut at the terminal's width. The last word of the answer is complete."""
         return self._answer.flush() + self.note(text, colour)
 
     def note(self, text: str, colour: str = DIM) -> Inked:
-        """As `aside`, in the middle of a word too."""
+        """As `aside`, but the last word of the answer may go on afterwards."""
         line = " ".join(visible(text).split())
         room = max(self._columns() - 2, 1)
         if cell_len(line) > room:
             line = set_cell_size(line, room - 1).rstrip() + "…"
-        return self.turn() + self._in(colour, f"· {line}") + "\n"
+        return self.to_line_start() + self._in(colour, f"· {line}") + "\n"
 
-    def wrong(self, text: str) -> Inked:
-        return self._answer.rest() + self._in(RED, "error:") + f" {hanging(text, '  ')}\n\n"
+    def error(self, text: str) -> Inked:
+        return self._answer.finish() + self._in(RED, "error:") + f" {hanging(text, '  ')}\n\n"
 
     def line(self, text: str) -> Inked:
-        return self._answer.rest() + one_line(text) + "\n"
+        return self._answer.finish() + one_line(text) + "\n"
 
     def question(self, text: str) -> Inked:
         wrap = Wrap(self._columns, False, " " * len(MARK))
         wrap.column = len(MARK)
-        return self._answer.rest() + self._in(BOLD + CYAN, MARK) + wrap.feed(text.strip("\n")) + wrap.rest()
+        return self._answer.finish() + self._in(BOLD + CYAN, MARK) + wrap.feed(text.strip("\n")) + wrap.finish()
 
-    def rest(self) -> Inked:
-        """The answer is complete."""
-        return self._answer.rest()
+    def finish(self) -> Inked:
+        """To be called when the answer is complete."""
+        return self._answer.finish()
 
-    def turn(self) -> Inked:
-        """To the beginning of a line, in the middle of an answer too."""
-        return self._answer.turn()
+    def to_line_start(self) -> Inked:
+        """Go to the beginning of a line; an answer may go on there."""
+        return self._answer.to_line_start()
 
-    def recall(self, rows: Sequence[PastMessage], lines: int | None = RECALLED_LINES) -> Inked:
-        """Messages that were said before; of a long one the first `lines`."""
-        text, before = self._answer.rest(), ""
+    def past_messages(self, rows: Sequence[PastMessage], lines: int | None = RECALLED_LINES) -> Inked:
+        """Messages from before; of a long one the first `lines`."""
+        text, before = self._answer.finish(), ""
         for row in rows:
-            said = self._recalled(row, lines)
+            said = self._past_message(row, lines)
             text += ("\n" if before == "tools" and row.text and said else "") + said
             before = ("tools" if row.tools else row.role) if said else before
         return text
 
-    def _recalled(self, row: PastMessage, lines: int | None) -> Inked:
+    def _past_message(self, row: PastMessage, lines: int | None) -> Inked:
         if row.role == "user":
             return self._cut(self.question(row.text), lines)
         if row.role != "assistant":
             return Inked()
         wrap = Wrap(self._columns, self._colour)
-        text = self._cut(wrap.feed(row.text.strip("\n")) + wrap.rest(), lines) if row.text else Inked()
+        text = self._cut(wrap.feed(row.text.strip("\n")) + wrap.finish(), lines) if row.text else Inked()
         for name in row.tools:
             text += self.aside(name)
         if row.error:

@@ -1,12 +1,12 @@
-"""What of a session has been shown, so that whatever is told again, or was missed, is shown once. Pure.
+"""What of a session has been shown, so that each part of it is shown once. Pure.
 
-The gateway tells an answer as `chat` events that carry its whole text so far, and tells it anew when it has come back
-from the dead; then the text may be less than what was told before. An answer may consist of several messages, with
-tools called between them; an event carries the text of one. So for each run there is a list of messages, as far as they
-have been shown, and a place in it: the message that is being told.
+The gateway reports an answer as `chat` events, each with the whole text so far. After a crash it may repeat an answer
+from a text shorter than the one before. An answer may consist of several messages, with tools called between them; an
+event has the text of one message. So a run has a list of messages, as far as they have been shown, and an index: the
+message that events are about.
 
-`take` is given events. `catch_up` is given the transcript after a connection was lost; what comes afterwards may still
-be older than that.
+`apply` takes events. `catch_up` takes the transcript after the connection was lost; the events after it may still be
+older than that transcript.
 """
 
 import json
@@ -15,109 +15,109 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.cli.conversation.events import (
-    Begun,
-    End,
+    ChatEvent,
+    EndState,
     FinishedRun,
-    Next,
-    Over,
+    MessageRestarted,
+    NextMessage,
     PastMessage,
-    Piece,
     Question,
-    Restarted,
+    RunBegun,
+    RunEnded,
+    TextDelta,
     ToolUse,
-    Words,
     text_of,
 )
 
 INJECTED = "inject-"
-"""What the run's id of a message begins with that no run has brought; the rest is the message's own id."""
+"""Prefix of the run id of a message that belongs to no run; the rest is the message's own id."""
 _STOPPED = ("aborted", "interrupted")
 
 
 @dataclass
 class _Shown:
-    """Of one run."""
+    """One run, as far as it has been shown."""
 
     messages: list[str] = field(default_factory=list)
-    """Their texts, as far as they have been shown."""
+    """The texts of its messages, as far as they have been shown."""
     at: int = 0
-    """Which of them is being told; one behind the last if that has not begun."""
-    heard: str = ""
-    """What has been told of that one."""
+    """Index of the message that events are about; `len(messages)` if that one has not begun."""
+    received: str = ""
+    """The text that the last event had of that message."""
     complete: int = 0
-    """So many of them are known to be whole, because a tool was called after them, or the transcript has them."""
+    """Number of messages known to be whole: a tool was called after them, or the transcript has them."""
     begun: bool = False
     asked: bool = False
-    """Whether the question is there to be seen."""
-    doubtful: bool = False
-    """Events may still be older than the transcript that was shown."""
+    """Whether the question has been shown."""
+    stale: bool = False
+    """Whether the next events may be older than the transcript that was shown."""
     tools: set[str] = field(default_factory=set)
 
 
 class View:
     def __init__(self, key: str) -> None:
-        """`key`: the session's, as events have it."""
+        """`key`: the session's canonical key, as events have it."""
         self.key = key
         self._runs: dict[str, _Shown] = {}
-        self._over: set[str] = set()
-        self._seen: set[str] = set()
-        """Ids of messages that no run has brought."""
+        self._ended: set[str] = set()
+        self._injected_ids: set[str] = set()
+        """Ids of the shown messages that belong to no run."""
 
     def expect(self, run: str) -> None:
-        """A run whose question is there already, because it was asked here."""
+        """The question of this run is on the terminal already, because it was asked there."""
         self._runs[run] = _Shown(asked=True)
 
     @property
     def open(self) -> list[str]:
-        """Runs whose end has not been seen."""
+        """Runs whose end has not been shown."""
         return list(self._runs)
 
-    def unasked(self, name: str, payload: Any) -> str | None:
-        """The run of an event, if its question has not been shown; hand its rows to `introduce` before `take`."""
-        if name != "chat" or not self._concerns(payload):
+    def lacks_question(self, name: str, payload: Any) -> str | None:
+        """The run of an event, if its question has not been shown: call `add_question` before `apply`."""
+        if name != "chat" or not self._is_of_session(payload):
             return None
         run = str(payload["runId"])
-        if run.startswith(INJECTED) or run in self._over or (run in self._runs and self._runs[run].asked):
+        if run.startswith(INJECTED) or run in self._ended or (run in self._runs and self._runs[run].asked):
             return None
         return run
 
-    def introduce(self, run: str, rows: Iterable[PastMessage]) -> list[Piece]:
-        """The question of somebody else's run, where the transcript has it."""
+    def add_question(self, run: str, rows: Iterable[PastMessage]) -> list[ChatEvent]:
+        """The question of a run, where the transcript has it: another client asked it."""
         shown = self._runs.setdefault(run, _Shown())
         shown.asked = True
         return [Question(run, row.text) for row in rows if row.run == run and row.role == "user"]
 
     # -- events ----------------------------------------------------------------------------------------------------
 
-    def take(self, name: str, payload: Any) -> list[Piece]:
-        """What an event brings that has not been shown."""
-        if name not in ("chat", "agent") or not self._concerns(payload) or payload["runId"] in self._over:
+    def apply(self, name: str, payload: Any) -> list[ChatEvent]:
+        """What is new in a gateway event."""
+        if name not in ("chat", "agent") or not self._is_of_session(payload) or payload["runId"] in self._ended:
             return []
         run = str(payload["runId"])
         if run.startswith(INJECTED):
-            return self._injected(run, text_of(payload.get("message")))
+            return self._show_injected(run, text_of(payload.get("message")))
         shown = self._runs.setdefault(run, _Shown())
         if name == "agent":
-            return self._agent(run, shown, payload)
-        pieces, text = self._begin(run, shown), text_of(payload.get("message"))
+            return self._apply_agent(run, shown, payload)
+        events, text = self._begin(run, shown), text_of(payload.get("message"))
         match payload.get("state"):
             case "delta":
-                pieces += self._delta(run, shown, text, payload.get("deltaText"), payload.get("replace") is True)
+                events += self._apply_delta(run, shown, text, payload.get("deltaText"), payload.get("replace") is True)
             case "final" | "aborted" | "error" as state:
-                pieces += self._last(run, shown, text)
-                pieces += self._end(run, shown, state, payload.get("errorMessage"))
-        return pieces
+                events += self._show_last(run, shown, text)
+                events += self._finish(run, shown, state, payload.get("errorMessage"))
+        return events
 
-    def _concerns(self, payload: Any) -> bool:
+    def _is_of_session(self, payload: Any) -> bool:
         return isinstance(payload, Mapping) and payload.get("sessionKey") == self.key and "runId" in payload
 
-    def _begin(self, run: str, shown: _Shown) -> list[Piece]:
+    def _begin(self, run: str, shown: _Shown) -> list[ChatEvent]:
         if shown.begun:
             return []
         shown.begun = True
-        return [Begun(run)]
+        return [RunBegun(run)]
 
-    def _agent(self, run: str, shown: _Shown, payload: Mapping[str, Any]) -> list[Piece]:
+    def _apply_agent(self, run: str, shown: _Shown, payload: Mapping[str, Any]) -> list[ChatEvent]:
         data = payload.get("data") or {}
         if payload.get("stream") == "lifecycle" and data.get("phase") == "start":
             return self._begin(run, shown)
@@ -135,115 +135,115 @@ class View:
             return [ToolUse(run, name, error=result if isinstance(result, str) else json.dumps(result))]
         return []
 
-    def _injected(self, run: str, text: str) -> list[Piece]:
-        self._seen.add(run.removeprefix(INJECTED))
-        self._over.add(run)
-        return [Words(run, text), Over(run, "final", text)]
+    def _show_injected(self, run: str, text: str) -> list[ChatEvent]:
+        self._injected_ids.add(run.removeprefix(INJECTED))
+        self._ended.add(run)
+        return [TextDelta(run, text), RunEnded(run, "final", text)]
 
     # -- the text of an answer -------------------------------------------------------------------------------------
 
-    def _delta(self, run: str, shown: _Shown, text: str, delta: Any, replaces: bool) -> list[Piece]:
-        another = delta == text or not text.startswith(shown.heard)
-        if shown.doubtful:
-            return self._settle(run, shown, text)
-        if shown.heard and another and not replaces:
+    def _apply_delta(self, run: str, shown: _Shown, text: str, delta: Any, replaces: bool) -> list[ChatEvent]:
+        is_next = delta == text or not text.startswith(shown.received)
+        if shown.stale:
+            return self._locate(run, shown, text)
+        if shown.received and is_next and not replaces:
             shown.at += 1
-        shown.heard = text
+        shown.received = text
         return self._show(run, shown, text)
 
-    def _settle(self, run: str, shown: _Shown, text: str) -> list[Piece]:
-        """Which message this is of can only be told from its words; until they are new, nothing is shown."""
+    def _locate(self, run: str, shown: _Shown, text: str) -> list[ChatEvent]:
+        """Find the message of `text` by comparing. A text that has been shown already shows nothing."""
         if any(each.startswith(text) for each in shown.messages):
             return []
         goes_on = shown.at < len(shown.messages) and text.startswith(shown.messages[-1])
         shown.at = len(shown.messages) - goes_on
-        shown.heard, shown.doubtful = text, False
+        shown.received, shown.stale = text, False
         return self._show(run, shown, text)
 
-    def _show(self, run: str, shown: _Shown, text: str) -> list[Piece]:
-        """What is new of the message that is being told."""
+    def _show(self, run: str, shown: _Shown, text: str) -> list[ChatEvent]:
+        """What is new in the message that events are about."""
         if shown.at >= len(shown.messages):
-            return self._another(run, shown, text)
+            return self._next_message(run, shown, text)
         known = shown.messages[shown.at]
         if known.startswith(text):
             return []
         if text.startswith(known) and shown.at == len(shown.messages) - 1:
             shown.messages[shown.at] = text
-            return [Words(run, text[len(known) :])]
+            return [TextDelta(run, text[len(known) :])]
         for earlier in range(shown.at - 1, -1, -1):
             if shown.messages[earlier].startswith(text):
                 shown.at = earlier
                 return []
         if shown.complete >= len(shown.messages):
-            return self._another(run, shown, text)
+            return self._next_message(run, shown, text)
         del shown.messages[shown.at :]
         shown.messages.append(text)
-        return [Restarted(run), Words(run, text)]
+        return [MessageRestarted(run), TextDelta(run, text)]
 
-    def _another(self, run: str, shown: _Shown, text: str) -> list[Piece]:
+    def _next_message(self, run: str, shown: _Shown, text: str) -> list[ChatEvent]:
         shown.at = len(shown.messages)
         if not text:
             return []
         shown.messages.append(text)
-        return [*([Next(run)] if shown.at else []), Words(run, text)]
+        return [*([NextMessage(run)] if shown.at else []), TextDelta(run, text)]
 
-    def _last(self, run: str, shown: _Shown, text: str) -> list[Piece]:
-        """The last message is told whole, with the end."""
+    def _show_last(self, run: str, shown: _Shown, text: str) -> list[ChatEvent]:
+        """The end of a run brings its last message whole."""
         if not text or any(each.startswith(text) for each in shown.messages):
             return []
-        if shown.doubtful:
-            return self._settle(run, shown, text)
-        if shown.heard and not text.startswith(shown.heard):
+        if shown.stale:
+            return self._locate(run, shown, text)
+        if shown.received and not text.startswith(shown.received):
             shown.at = len(shown.messages)
         return self._show(run, shown, text)
 
-    def _end(self, run: str, shown: _Shown, state: End, error: str | None) -> list[Piece]:
+    def _finish(self, run: str, shown: _Shown, state: EndState, error: str | None) -> list[ChatEvent]:
         del self._runs[run]
-        self._over.add(run)
-        return [Over(run, state, shown.messages[-1] if shown.messages else "", error)]
+        self._ended.add(run)
+        return [RunEnded(run, state, shown.messages[-1] if shown.messages else "", error)]
 
     # -- the transcript --------------------------------------------------------------------------------------------
 
-    def suspects(self, rows: Sequence[PastMessage]) -> list[str]:
-        """Runs that may be over or not: only the gateway knows."""
+    def uncertain_runs(self, rows: Sequence[PastMessage]) -> list[str]:
+        """Runs that may have ended meanwhile: the gateway must be asked."""
         last = next((row.run for row in reversed(rows) if row.run), None)
-        more = [last] if last and last not in self._over and last not in self._runs else []
+        more = [last] if last and last not in self._ended and last not in self._runs else []
         return [*self._runs, *more]
 
-    def catch_up(self, rows: Sequence[PastMessage], ended: Mapping[str, FinishedRun]) -> list[Piece]:
-        """What the transcript has that has not been shown. Of the runs in it only the `suspects` can be unfinished."""
+    def catch_up(self, rows: Sequence[PastMessage], ended: Mapping[str, FinishedRun]) -> list[ChatEvent]:
+        """What is new in the transcript. `ended`: of the `uncertain_runs`, those that have ended; all others have."""
         last = next((row.run for row in reversed(rows) if row.run), None)
-        pieces: list[Piece] = []
+        events: list[ChatEvent] = []
         by_run: dict[str, list[PastMessage]] = {}
         for row in rows:
-            if row.run is not None and row.run not in self._over:
+            if row.run is not None and row.run not in self._ended:
                 by_run.setdefault(row.run, []).append(row)
         for row in rows:
             if row.run in by_run:
                 run = str(row.run)
                 open = run not in ended and (run in self._runs or run == last)
-                pieces += self._caught_up(run, by_run.pop(run), None if open else ended.get(run, FinishedRun()))
-            elif row.run is None and row.stop == "injected" and row.id and row.id not in self._seen:
-                pieces += self._injected(f"{INJECTED}{row.id}", row.text)
-        for run in [run for run in self._runs if run in ended]:  # it has left no message
-            pieces += self._end(run, self._runs[run], "error" if ended[run].error else "final", ended[run].error)
-        return pieces
+                events += self._catch_up_run(run, by_run.pop(run), None if open else ended.get(run, FinishedRun()))
+            elif row.run is None and row.stop == "injected" and row.id and row.id not in self._injected_ids:
+                events += self._show_injected(f"{INJECTED}{row.id}", row.text)
+        for run in [run for run in self._runs if run in ended]:  # the transcript has no message of it
+            events += self._finish(run, self._runs[run], "error" if ended[run].error else "final", ended[run].error)
+        return events
 
-    def _caught_up(self, run: str, rows: Sequence[PastMessage], ended: FinishedRun | None) -> list[Piece]:
+    def _catch_up_run(self, run: str, rows: Sequence[PastMessage], ended: FinishedRun | None) -> list[ChatEvent]:
         shown = self._runs.setdefault(run, _Shown())
-        pieces: list[Piece] = []
+        events: list[ChatEvent] = []
         if not shown.asked:
-            pieces += self.introduce(run, rows)
-        pieces += self._begin(run, shown)
+            events += self.add_question(run, rows)
+        events += self._begin(run, shown)
         texts = [row.text for row in rows if row.role == "assistant" and row.text]
         for number, text in enumerate(texts):
             shown.at = number
-            pieces += self._show(run, shown, text)
-        shown.at, shown.heard, shown.doubtful = len(texts), "", True
+            events += self._show(run, shown, text)
+        shown.at, shown.received, shown.stale = len(texts), "", True
         shown.complete = max(shown.complete, len(texts))
         if ended is not None:
             final = next((row for row in reversed(rows) if row.role == "assistant"), PastMessage("assistant", ""))
             error = ended.error or final.error
-            state: End = "error" if error else "aborted" if final.stop in _STOPPED else "final"
-            pieces += self._end(run, shown, state, error)
-        return pieces
+            state: EndState = "error" if error else "aborted" if final.stop in _STOPPED else "final"
+            events += self._finish(run, shown, state, error)
+        return events

@@ -1,7 +1,7 @@
-"""Text that comes in pieces, as lines for a terminal. Pure; what it has returned is never taken back.
+"""Line wrapping of text that comes in pieces, for a terminal. Pure; text that was returned is never taken back.
 
-Words are broken into lines where a line is full; a word is held back until its end is known. Markdown is coloured and
-not rewritten, so whatever it is taken for, every letter of it is there. Code blocks and tables keep their lines.
+Words go to a new line where a line is full, so a word is held back until its end is known. Markdown is coloured and
+not rewritten: every letter is printed. Code blocks and tables keep their lines.
 """
 
 import re
@@ -20,46 +20,46 @@ _TICKS = re.compile(r"(`+|\*\*)")
 
 class Wrap:
     def __init__(self, width: Callable[[], int], colour: bool, margin: str = "") -> None:
-        """`width`: columns, asked for each line. `margin` stands before each line but the first."""
+        """`width` is called for the columns of each line. `margin` stands before each line but the first."""
         self._width = width
         self._colour = colour
         self._margin = margin
         self.column = 0
-        """Where the cursor stands."""
+        """Column of the cursor, from 0."""
         self._fence: str | None = None
-        """What opened the code block that this is in."""
+        """The fence that opened the current code block."""
         self._word = ""
         self._gap = 0
-        """Blanks before the word."""
+        """Number of blanks before the word."""
         self._new_line()
 
     def feed(self, text: str) -> Inked:
-        """What is to be printed now."""
+        """The part of the text so far that can be printed."""
         made: list[str] = []
         for line in visible(text.replace("\r", "")).splitlines(keepends=True):
-            place, end = 0, len(line) - line.endswith("\n")
-            while place < end and not self._raw:
-                made.append(self._letter(line[place]))
-                place += 1
-            if place < end:
-                made.append(self._as_it_is(line[place:end]))
+            position, end = 0, len(line) - line.endswith("\n")
+            while position < end and not self._raw:
+                made.append(self._add_letter(line[position]))
+                position += 1
+            if position < end:
+                made.append(self._as_it_is(line[position:end]))
             if line.endswith("\n"):
                 made.append(self._end_of_line())
         return Inked().join(made)
 
     def flush(self) -> Inked:
-        """What was held back: the text is complete, or rests."""
+        """The word held back: the text is complete, or pauses."""
         return Inked(self._end_of_word())
 
-    def rest(self) -> Inked:
-        """Flush, and stand at the beginning of a line. The next text begins anew."""
+    def finish(self) -> Inked:
+        """Flush, and go to the beginning of a line. The next `feed` begins another text."""
         text = self.flush() + ("\n" if self.column else "")
         self.column, self._fence = 0, None
         self._new_line()
         return text
 
-    def turn(self) -> Inked:
-        """Stand at the beginning of a line; the text goes on there, whatever it is in the middle of."""
+    def to_line_start(self) -> Inked:
+        """Go to the beginning of a line; the text goes on there, even in the middle of a word."""
         text = "\n" if self.column else ""
         self.column = 0
         if not self._begins:
@@ -74,7 +74,7 @@ class Wrap:
         self._new_line()
         return text
 
-    def _letter(self, letter: str) -> str:
+    def _add_letter(self, letter: str) -> str:
         if letter in " \t":
             text = self._end_of_word()
             if self._raw:
@@ -90,16 +90,16 @@ class Wrap:
 
     def _new_line(self) -> None:
         self._begins = True
-        """No word has been in this line of the text."""
+        """Whether this line of the text has had no word yet."""
         self._raw = False
-        """The rest of the line is printed as it comes."""
+        """Whether the remainder of the line is printed as it comes."""
         self._style = CYAN if self._fence else ""
-        """Of the whole line."""
+        """Style of the whole line."""
         self._ticks = ""
-        """What opened the code that this is in: `, ``, …"""
+        """The backticks that opened the current code span: `, ``, …"""
         self._bold = False
         self._hang = 0
-        """Columns before the lines into which this one is broken."""
+        """Indentation of the lines that this one is wrapped into."""
         self._gap = 0
 
     def _end_of_word(self) -> str:
@@ -110,10 +110,10 @@ class Wrap:
             self._begin(word)
         if self._raw or self._fence:
             return self._as_it_is(" " * self._gap + word)
-        return self._placed(word)
+        return self._wrapped(word)
 
     def _begin(self, word: str) -> None:
-        """The first word says what kind of line this is."""
+        """The first word decides the kind of the line."""
         self._begins = False
         if self._fence:
             self._raw = True
@@ -136,7 +136,7 @@ class Wrap:
         self.column += max(cell_len(text), 1)
         return margin + self._painted(text, self._style)
 
-    def _placed(self, word: str) -> str:
+    def _wrapped(self, word: str) -> str:
         size, gap = cell_len(word), self._gap
         self._gap = 0
         width = max(self._width(), 1)
@@ -148,7 +148,7 @@ class Wrap:
             self.column += gap
         self.column += size
         if self.column > width:
-            self.column = (self.column - 1) % width + 1  # the terminal has broken it
+            self.column = (self.column - 1) % width + 1  # the terminal has wrapped it
         return before + self._inked(word)
 
     def _left(self) -> str:
@@ -160,7 +160,7 @@ class Wrap:
     # -- colours ---------------------------------------------------------------------------------------------------
 
     def _painted(self, text: str, style: str) -> Inked:
-        # Each piece ends its colour, so that an end at any place leaves the terminal as it was.
+        # Each piece ends its colour, so that an end at any position leaves the terminal as it was.
         return paint(text, style) if style and self._colour and text.strip() else Inked(text)
 
     def _inked(self, word: str) -> str:
@@ -182,7 +182,7 @@ class Wrap:
 
 
 def _may_close(word: str, fence: str) -> bool:
-    """The line may still be the end of the code block."""
+    """Whether the line may still become the closing fence."""
     return all(letter == fence[0] for letter in word)
 
 
@@ -191,5 +191,5 @@ def _closes(word: str, fence: str) -> bool:
 
 
 def _opens(parts: list[str], number: int) -> bool:
-    """Two stars before a word, and not between two numbers."""
+    """Whether two stars stand before a word, and not between two numbers."""
     return number < len(parts) - 1 and (number == 0 or not parts[number - 1][-1].isalnum())

@@ -2,7 +2,7 @@ import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from gateway.cli.conversation.completer import KNOWN, CommandCompleter, mistyped
+from gateway.cli.conversation.completer import ALL_COMMANDS, CommandCompleter, unknown_command
 from gateway.conversations.slash import ALIASES, COMMANDS
 
 SESSIONS = ["agent:main:work", "work\u202e", "work\n", "work\x1b"]
@@ -41,8 +41,8 @@ def test_what_can_be_typed(text: str, lines: list[str]) -> None:
 
 
 def test_each_command_says_what_it_does() -> None:
-    assert COMMANDS.keys() < KNOWN.keys()
-    assert offered("/") == [f"/{name}" for name in KNOWN]
+    assert COMMANDS.keys() < ALL_COMMANDS.keys()
+    assert offered("/") == [f"/{name}" for name in ALL_COMMANDS]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_each_command_says_what_it_does() -> None:
     [
         ("/modle x", "there is no /modle (/model?); /help says what there is"),
         ("/xyz", "there is no /xyz; /help says what there is"),
-        *((f"/{name}", None) for name in [*KNOWN, *ALIASES]),
+        *((f"/{name}", None) for name in [*ALL_COMMANDS, *ALIASES]),
         ("/model:x", None),
         ("/etc/hosts is what?", None),
         ("/xyz\nis a message", None),
@@ -59,4 +59,4 @@ def test_each_command_says_what_it_does() -> None:
     ],
 )
 def test_a_command_that_nobody_knows(text: str, said: str | None) -> None:
-    assert mistyped(text) == said
+    assert unknown_command(text) == said

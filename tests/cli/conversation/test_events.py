@@ -1,21 +1,30 @@
 import msgspec
 import pytest
 
-from gateway.cli.conversation.events import Begun, Over, PastMessage, Piece, Question, ToolUse, Words, read_row
+from gateway.cli.conversation.events import (
+    ChatEvent,
+    PastMessage,
+    Question,
+    RunBegun,
+    RunEnded,
+    TextDelta,
+    ToolUse,
+    read_row,
+)
 
 
 @pytest.mark.parametrize(
     ("piece", "json"),
     [
-        (Begun("r"), '{"event":"begin","run":"r"}'),
+        (RunBegun("r"), '{"event":"begin","run":"r"}'),
         (Question("r", "Why?"), '{"event":"question","run":"r","text":"Why?"}'),
-        (Words("r", "é"), '{"event":"text","run":"r","text":"é"}'),
+        (TextDelta("r", "é"), '{"event":"text","run":"r","text":"é"}'),
         (ToolUse("r", "look", {"q": 1}), '{"event":"tool","run":"r","name":"look","args":{"q":1}}'),
         (ToolUse("r", "look", error="no"), '{"event":"tool","run":"r","name":"look","error":"no"}'),
-        (Over("r", "final", "So."), '{"event":"end","run":"r","state":"final","text":"So.","error":null}'),
+        (RunEnded("r", "final", "So."), '{"event":"end","run":"r","state":"final","text":"So.","error":null}'),
     ],
 )
-def test_as_json(piece: Piece, json: str) -> None:
+def test_as_json(piece: ChatEvent, json: str) -> None:
     assert msgspec.json.encode(piece).decode() == json
 
 

@@ -14,22 +14,22 @@ ACCEPTED: dict[str, Any] = {"payload": {"runId": "r", "status": "started"}}
 
 
 def held(session: Session, *steps: str) -> str | None:
-    """What `hold` says, when these things happen: once the gateway has been asked as the step begins with."""
+    """What `ask` says, when these things happen: once the gateway has been asked as the step begins with."""
     said: list[str | None] = []
     aborts: list[asyncio.Future[Any]] = []
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            exchange = Exchange(line, session.key)
-            holding = asyncio.ensure_future(exchange.hold("Why?", "high"))
+            client = ReconnectingClient(make)
+            await client.connect()
+            exchange = Exchange(client, session.key)
+            holding = asyncio.ensure_future(exchange.ask("Why?", "high"))
             for step in steps:
                 method, _, what = step.partition(" ")
                 while method not in [asked for asked, _ in session.asked]:
                     await asyncio.sleep(0)
                 if method == "chat.send":
-                    await line.call("settle")  # its answer has come, too
+                    await client.call("settle")  # its answer has come, too
                     for _ in range(10):
                         await asyncio.sleep(0)
                 if (abort := getattr(exchange, what)()) is not None:
@@ -38,7 +38,7 @@ def held(session: Session, *steps: str) -> str | None:
                 said.append(await holding)
                 await asyncio.gather(*aborts)
             finally:
-                await line.close()
+                await client.close()
 
     run(test)
     return said[0]
@@ -47,7 +47,7 @@ def held(session: Session, *steps: str) -> str | None:
 def test_an_answer() -> None:
     session = Session()
     session.answers["chat.send"] = [ACCEPTED]
-    assert held(session, "chat.send end") is None
+    assert held(session, "chat.send complete") is None
     params = session.asked[0][1]
     assert params.pop("idempotencyKey")
     assert params == {"sessionKey": session.key, "message": "Why?", "thinking": "high"}
@@ -56,7 +56,7 @@ def test_an_answer() -> None:
 def test_an_interrupt_waits_for_the_end_of_the_answer() -> None:
     session = Session()
     session.answers["chat.send"] = [ACCEPTED]
-    assert held(session, "chat.send interrupt", "chat.abort end") is None
+    assert held(session, "chat.send interrupt", "chat.abort complete") is None
     asked = dict(session.asked)
     assert asked["chat.abort"] == {"sessionKey": session.key, "runId": asked["chat.send"]["idempotencyKey"]}
 
@@ -91,4 +91,4 @@ def test_a_refusal() -> None:
 def test_it_is_over_only_once() -> None:
     session = Session()
     session.answers["chat.send"] = [ACCEPTED]
-    assert held(session, "chat.send end", "chat.send end") is None
+    assert held(session, "chat.send complete", "chat.send complete") is None

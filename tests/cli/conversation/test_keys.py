@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from gateway.cli.conversation.keys import signals, silent
+from gateway.cli.conversation.keys import signal_handlers, without_echo
 
 SHOWN = termios.ECHO | termios.ICANON
 
@@ -42,7 +42,7 @@ def test_what_is_typed_does_not_show_and_signals_stay_signals(terminal: int) -> 
     assert before & SHOWN == SHOWN
 
     async def test() -> None:
-        with silent(terminal):
+        with without_echo(terminal):
             assert mode(terminal) & SHOWN == 0
             assert mode(terminal) & termios.ISIG
         assert mode(terminal) == before
@@ -52,7 +52,7 @@ def test_what_is_typed_does_not_show_and_signals_stay_signals(terminal: int) -> 
 
 def test_it_is_silent_again_after_a_stop(terminal: int) -> None:
     async def test() -> None:
-        with silent(terminal):
+        with without_echo(terminal):
             flags = termios.tcgetattr(terminal)
             flags[3] |= SHOWN
             termios.tcsetattr(terminal, termios.TCSANOW, flags)
@@ -66,7 +66,7 @@ def test_who_hears_of_which_signal() -> None:
     heard: list[str] = []
 
     async def test() -> None:
-        with signals(lambda: heard.append("interrupted"), lambda: heard.append("ended")):
+        with signal_handlers(lambda: heard.append("interrupted"), lambda: heard.append("ended")):
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 os.kill(os.getpid(), number)
                 count = len(heard)

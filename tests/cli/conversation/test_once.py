@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.conversation import once as module
-from gateway.cli.conversation.events import Begun, Over, Piece, Words
-from gateway.cli.conversation.once import abort, say, watched
+from gateway.cli.conversation.events import ChatEvent, RunBegun, RunEnded, TextDelta
+from gateway.cli.conversation.once import abort, ask, follow_run
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
@@ -32,16 +32,16 @@ class TalkingSession(Session):
 def test_pieces_and_the_end() -> None:
     session = TalkingSession()
     session.events = (session.event("delta", "So", deltaText="So"), session.event("final", "So."))
-    told: list[Piece] = []
+    told: list[ChatEvent] = []
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            over = await say(line, "main", "Why?", None, told.append)
-            assert told == [Begun(over.run), Words(over.run, "So"), Words(over.run, "."), over]
+            client = ReconnectingClient(make)
+            await client.connect()
+            over = await ask(client, "main", "Why?", None, told.append)
+            assert told == [RunBegun(over.run), TextDelta(over.run, "So"), TextDelta(over.run, "."), over]
             assert (over.state, over.text) == ("final", "So.")
-            await line.close()
+            await client.close()
 
     run(test)
     assert session.asked[-1][1]["sessionKey"] == session.key
@@ -52,15 +52,15 @@ def test_whoever_is_cancelled_ends_the_answer() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            saying = asyncio.ensure_future(say(line, "main", "Why?", "low", lambda piece: None))
+            client = ReconnectingClient(make)
+            await client.connect()
+            saying = asyncio.ensure_future(ask(client, "main", "Why?", "low", lambda piece: None))
             while "chat.send" not in dict(session.asked):
                 await asyncio.sleep(0)
             saying.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await saying
-            await line.close()
+            await client.close()
 
     run(test)
     asked = dict(session.asked)
@@ -74,61 +74,61 @@ def test_nobody_waits_for_a_gateway_that_does_not_take_note(monkeypatch: pytest.
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
-            await abort(line, "main", "r")
-            await abort(line, "main", "r")
-            await line.close()
+            client = ReconnectingClient(make)
+            await client.connect()
+            await abort(client, "main", "r")
+            await abort(client, "main", "r")
+            await client.close()
 
     run(test)
 
 
 def test_what_was_not_told_is_told_at_the_end() -> None:
     session = Session()
-    told: list[Piece] = []
+    told: list[ChatEvent] = []
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
+            client = ReconnectingClient(make)
+            await client.connect()
 
             async def ask() -> str:
                 return "So."
 
-            assert await watched(line, "main", "r", ask(), str, told.append) == "So."
-            await line.close()
+            assert await follow_run(client, "main", "r", ask(), str, told.append) == "So."
+            await client.close()
 
     run(test)
-    assert told == [Begun("r"), Words("r", "So."), Over("r", "final", "So.")]
+    assert told == [RunBegun("r"), TextDelta("r", "So."), RunEnded("r", "final", "So.")]
 
 
 def test_what_fails_has_told_what_there_was() -> None:
     session = Session()
     session.answers["ask"] = [{"payload": {}, "events": [session.event("delta", "So", deltaText="So")]}]
-    told: list[Piece] = []
+    told: list[ChatEvent] = []
     heard = asyncio.Event()
 
-    def tell(piece: Piece) -> None:
+    def tell(piece: ChatEvent) -> None:
         told.append(piece)
-        if isinstance(piece, Words):
+        if isinstance(piece, TextDelta):
             heard.set()
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line = ReconnectingClient(make)
-            await line.open()
+            client = ReconnectingClient(make)
+            await client.connect()
 
             async def ask() -> str:
-                await line.call("ask")
+                await client.call("ask")
                 await heard.wait()
                 raise CallFailed({"message": "no model"})
 
             with pytest.raises(CallFailed, match="no model"):
-                await watched(line, "main", "r", ask(), str, tell)
+                await follow_run(client, "main", "r", ask(), str, tell)
             session.answers["chat.history"] = [refuse()]
             with pytest.raises(CallFailed):
-                await watched(line, "main", "r", ask(), str, tell)
-            await line.close()
+                await follow_run(client, "main", "r", ask(), str, tell)
+            await client.close()
 
     run(test)
-    assert told == [Begun("r"), Words("r", "So")]
+    assert told == [RunBegun("r"), TextDelta("r", "So")]

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cli.conversation.events import (
-    Begun,
+    ChatEvent,
     FinishedRun,
-    Next,
-    Over,
+    MessageRestarted,
+    NextMessage,
     PastMessage,
-    Piece,
     Question,
-    Restarted,
+    RunBegun,
+    RunEnded,
+    TextDelta,
     ToolUse,
-    Words,
     read_row,
 )
 from gateway.cli.conversation.view import View
@@ -26,8 +26,7 @@ from gateway.conversations import run_events as telling
 from gateway.conversations.run_events import RunEvents
 from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
-from gateway.link.messages import Ended as RunEnded
-from gateway.link.messages import Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
+from gateway.link.messages import Ended, Event, Happening, Said, Started, Text, ToolEnded, ToolStarted
 from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.active import ActiveRun
 from gateway.sessions.records import Run, RunRequest
@@ -53,21 +52,22 @@ def mine(*runs: str) -> View:
     return view
 
 
-def take(view: View, *events: tuple[str, dict[str, Any]]) -> list[Piece]:
-    return [piece for name, payload in events for piece in view.take(name, payload)]
+def take(view: View, *events: tuple[str, dict[str, Any]]) -> list[ChatEvent]:
+    return [event for name, payload in events for event in view.apply(name, payload)]
 
 
 def test_an_answer_as_it_comes() -> None:
     view = mine()
-    pieces = take(
+    events = take(
         view,
         chat("status", phase="starting_model"),
         chat("delta", "One", deltaText="One"),
         chat("delta", "One two", deltaText=" two"),
         chat("final", "One two three", stopReason="stop"),
     )
-    assert pieces == [
-        Begun("r"), Words("r", "One"), Words("r", " two"), Words("r", " three"), Over("r", "final", "One two three")
+    assert events == [
+        RunBegun("r"), TextDelta("r", "One"), TextDelta("r", " two"), TextDelta("r", " three"),
+        RunEnded("r", "final", "One two three")
     ]  # fmt: skip
     assert view.open == []
     assert take(view, chat("final", "One two three"), chat("delta", "One", deltaText="One")) == []
@@ -76,21 +76,21 @@ def test_an_answer_as_it_comes() -> None:
 def test_protocol_3_has_no_pieces() -> None:
     view = mine()
     assert take(view, chat("delta", "One"), chat("delta", "One two"), chat("final", "One two")) == [
-        Begun("r"), Words("r", "One"), Words("r", " two"), Over("r", "final", "One two")
+        RunBegun("r"), TextDelta("r", "One"), TextDelta("r", " two"), RunEnded("r", "final", "One two")
     ]  # fmt: skip
 
 
 def test_other_sessions_and_other_events_are_nothing() -> None:
     view = mine()
     name, payload = chat("delta", "x", deltaText="x")
-    assert view.take(name, {**payload, "sessionKey": "agent:main:other"}) == []
-    assert view.take("tick", {"ts": 1}) == view.take("presence", payload) == view.take("chat", None) == []
-    assert view.take("chat", {"runId": "r"}) == []
+    assert view.apply(name, {**payload, "sessionKey": "agent:main:other"}) == []
+    assert view.apply("tick", {"ts": 1}) == view.apply("presence", payload) == view.apply("chat", None) == []
+    assert view.apply("chat", {"runId": "r"}) == []
 
 
 def test_messages_with_tools_between_them() -> None:
     view = mine()
-    pieces = take(
+    events = take(
         view,
         chat("delta", "Let me look.", deltaText="Let me look."),
         tool("start", args={"q": 1}),
@@ -103,19 +103,19 @@ def test_messages_with_tools_between_them() -> None:
         chat("delta", "Let me say", deltaText=" say"),
         chat("final", "Let me say it."),
     )
-    assert pieces == [
-        Begun("r"),
-        Words("r", "Let me look."),
+    assert events == [
+        RunBegun("r"),
+        TextDelta("r", "Let me look."),
         ToolUse("r", "look", {"q": 1}),
         ToolUse("r", "look", {}),
         ToolUse("r", "look", error="no such thing"),
         ToolUse("r", "look", {}),
         ToolUse("r", "look", error='{"code": 1}'),
-        Next("r"),
-        Words("r", "Let me"),
-        Words("r", " say"),
-        Words("r", " it."),
-        Over("r", "final", "Let me say it."),
+        NextMessage("r"),
+        TextDelta("r", "Let me"),
+        TextDelta("r", " say"),
+        TextDelta("r", " it."),
+        RunEnded("r", "final", "Let me say it."),
     ]
 
 
@@ -131,7 +131,7 @@ def test_what_is_told_anew_is_not_shown_again() -> None:
     view = mine()
     take(view, chat("delta", "One two three", deltaText="One two three"))
     again = [chat("delta", "One", deltaText="One", replace=True), chat("delta", "One two three four", deltaText="x")]
-    assert take(view, *again) == [Words("r", " four")]
+    assert take(view, *again) == [TextDelta("r", " four")]
     again = [chat("delta", "", deltaText="", replace=True), chat("delta", "One", deltaText="One")]
     assert take(view, *again) == []
 
@@ -139,8 +139,13 @@ def test_what_is_told_anew_is_not_shown_again() -> None:
 def test_another_answer_says_that_it_is_one() -> None:
     view = mine()
     take(view, chat("delta", "One two", deltaText="One two"))
-    pieces = take(view, chat("delta", "Uno", deltaText="Uno", replace=True), chat("final", "Uno dos"))
-    assert pieces == [Restarted("r"), Words("r", "Uno"), Words("r", " dos"), Over("r", "final", "Uno dos")]
+    events = take(view, chat("delta", "Uno", deltaText="Uno", replace=True), chat("final", "Uno dos"))
+    assert events == [
+        MessageRestarted("r"),
+        TextDelta("r", "Uno"),
+        TextDelta("r", " dos"),
+        RunEnded("r", "final", "Uno dos"),
+    ]
 
 
 def test_told_anew_from_a_message_before() -> None:
@@ -152,43 +157,50 @@ def test_told_anew_from_a_message_before() -> None:
         chat("delta", "First.", deltaText="st."),
         chat("delta", "Second half", deltaText="Second half"),
     ]
-    assert take(view, *again) == [Words("r", " half")]
+    assert take(view, *again) == [TextDelta("r", " half")]
 
 
 def test_an_end_without_words() -> None:
-    assert take(mine(), chat("error", errorMessage="no model")) == [Begun("r"), Over("r", "error", "", "no model")]
+    assert take(mine(), chat("error", errorMessage="no model")) == [
+        RunBegun("r"),
+        RunEnded("r", "error", "", "no model"),
+    ]
     view = mine()
     take(view, chat("delta", "Half", deltaText="Half"))
-    assert take(view, chat("aborted", stopReason="rpc")) == [Over("r", "aborted", "Half")]
+    assert take(view, chat("aborted", stopReason="rpc")) == [RunEnded("r", "aborted", "Half")]
 
 
 def test_a_last_message_of_which_nothing_was_told() -> None:
     view = mine()
     take(view, chat("delta", "First.", deltaText="First."))
-    assert take(view, chat("final", "Second.")) == [Next("r"), Words("r", "Second."), Over("r", "final", "Second.")]
+    assert take(view, chat("final", "Second.")) == [
+        NextMessage("r"),
+        TextDelta("r", "Second."),
+        RunEnded("r", "final", "Second."),
+    ]
 
 
 def test_somebody_elses_question() -> None:
     view = View(KEY)
     event = chat("status")
-    assert view.unasked(*event) == "r"
+    assert view.lacks_question(*event) == "r"
     rows = [PastMessage("user", "before", "1", "q"), PastMessage("user", "Why?", "2", "r")]
-    assert view.introduce("r", rows) == [Question("r", "Why?")]
-    assert view.unasked(*event) is None
-    assert view.unasked(*tool("start")) is None
-    assert mine().unasked(*event) is None
+    assert view.add_question("r", rows) == [Question("r", "Why?")]
+    assert view.lacks_question(*event) is None
+    assert view.lacks_question(*tool("start")) is None
+    assert mine().lacks_question(*event) is None
 
 
 def test_an_injected_message() -> None:
     view = View(KEY)
     event = chat("final", "[L]\n\nhi", run="inject-1")
-    assert view.unasked(*event) is None
-    assert take(view, event) == [Words("inject-1", "[L]\n\nhi"), Over("inject-1", "final", "[L]\n\nhi")]
+    assert view.lacks_question(*event) is None
+    assert take(view, event) == [TextDelta("inject-1", "[L]\n\nhi"), RunEnded("inject-1", "final", "[L]\n\nhi")]
     rows = [
         PastMessage("assistant", "[L]\n\nhi", "1", stop="injected"),
         PastMessage("assistant", "ho", "2", stop="injected"),
     ]
-    assert view.catch_up(rows, {}) == [Words("inject-2", "ho"), Over("inject-2", "final", "ho")]
+    assert view.catch_up(rows, {}) == [TextDelta("inject-2", "ho"), RunEnded("inject-2", "final", "ho")]
     assert view.catch_up(rows, {}) == []
 
 
@@ -204,43 +216,47 @@ ROWS = [
 def test_what_was_missed_of_an_answer_that_goes_on() -> None:
     view = mine()
     take(view, chat("delta", "Fir", deltaText="Fir"))
-    assert view.suspects(ROWS) == ["r"]
-    assert view.catch_up(ROWS, {}) == [Words("r", "st.")]
+    assert view.uncertain_runs(ROWS) == ["r"]
+    assert view.catch_up(ROWS, {}) == [TextDelta("r", "st.")]
     # These were told before the transcript was read, and come after it.
     assert take(view, chat("delta", "First", deltaText="st"), chat("delta", "First.", deltaText=".")) == []
-    assert take(view, chat("delta", "Sec", deltaText="Sec")) == [Next("r"), Words("r", "Sec")]
+    assert take(view, chat("delta", "Sec", deltaText="Sec")) == [NextMessage("r"), TextDelta("r", "Sec")]
 
 
 def test_what_was_missed_of_an_answer_that_is_over() -> None:
     view = mine()
     take(view, chat("delta", "Fir", deltaText="Fir"))
     rows = [*ROWS, PastMessage("assistant", "Second.", "4", "r", "stop")]
-    pieces = [Words("r", "st."), Next("r"), Words("r", "Second."), Over("r", "final", "Second.")]
-    assert view.catch_up(rows, {"r": FinishedRun()}) == pieces
+    events = [TextDelta("r", "st."), NextMessage("r"), TextDelta("r", "Second."), RunEnded("r", "final", "Second.")]
+    assert view.catch_up(rows, {"r": FinishedRun()}) == events
     assert view.catch_up(rows, {"r": FinishedRun()}) == []
-    assert view.suspects(rows) == []
+    assert view.uncertain_runs(rows) == []
 
 
 @pytest.mark.parametrize(
     ("row", "ended", "over"),
     [
-        (PastMessage("assistant", "Half", "2", "r", "aborted"), FinishedRun(), Over("r", "aborted", "Half")),
+        (PastMessage("assistant", "Half", "2", "r", "aborted"), FinishedRun(), RunEnded("r", "aborted", "Half")),
         (
             PastMessage("assistant", "Half", "2", "r", "interrupted"),
             FinishedRun("lost"),
-            Over("r", "error", "Half", "lost"),
+            RunEnded("r", "error", "Half", "lost"),
         ),
-        (PastMessage("assistant", "Half", "2", "r", "error", "429"), FinishedRun(), Over("r", "error", "Half", "429")),
+        (
+            PastMessage("assistant", "Half", "2", "r", "error", "429"),
+            FinishedRun(),
+            RunEnded("r", "error", "Half", "429"),
+        ),
     ],
 )
-def test_how_a_missed_end_was(row: PastMessage, ended: FinishedRun, over: Over) -> None:
+def test_how_a_missed_end_was(row: PastMessage, ended: FinishedRun, over: RunEnded) -> None:
     view = mine()
     assert view.catch_up([ROWS[0], row], {"r": ended})[-1] == over
 
 
 def test_a_missed_end_without_a_message() -> None:
     view = mine("r", "waits")
-    assert view.catch_up([], {"r": FinishedRun("no model")}) == [Over("r", "error", "", "no model")]
+    assert view.catch_up([], {"r": FinishedRun("no model")}) == [RunEnded("r", "error", "", "no model")]
     assert view.open == ["waits"]
 
 
@@ -250,13 +266,13 @@ def test_what_others_said_while_nobody_listened() -> None:
         *(PastMessage("user", "Why?", "1", "q"), PastMessage("assistant", "So.", "2", "q", "stop")),
         *(PastMessage("user", "And?", "3", "r"), PastMessage("assistant", "Then", "4", "r", "toolUse")),
     ]
-    assert view.suspects(rows) == ["r"]
+    assert view.uncertain_runs(rows) == ["r"]
     assert view.catch_up(rows, {}) == [
-        *(Question("q", "Why?"), Begun("q"), Words("q", "So."), Over("q", "final", "So.")),
-        *(Question("r", "And?"), Begun("r"), Words("r", "Then")),
+        *(Question("q", "Why?"), RunBegun("q"), TextDelta("q", "So."), RunEnded("q", "final", "So.")),
+        *(Question("r", "And?"), RunBegun("r"), TextDelta("r", "Then")),
     ]
     assert take(view, chat("final", "Then this.")) == [
-        Next("r"), Words("r", "Then this."), Over("r", "final", "Then this.")
+        NextMessage("r"), TextDelta("r", "Then this."), RunEnded("r", "final", "Then this.")
     ]  # fmt: skip
 
 
@@ -277,19 +293,19 @@ class OneRun:
 
     def __init__(self, texts: list[list[str]]) -> None:
         self.script = [Started("p", "m", 1), *self._script(texts)]
-        self.expected = ["".join(pieces) for pieces in texts if "".join(pieces)]
+        self.expected = ["".join(parts) for parts in texts if "".join(parts)]
         self.rows = [PastMessage("user", "?", "0", "r")]
         self.view = mine()
-        self.pieces: list[Piece] = []
+        self.events: list[ChatEvent] = []
         self.happened = self.stored = 0
         self.run = RUN
         self._boot(tell=False)
 
     def _script(self, texts: list[list[str]]) -> list[Happening]:
         made: list[Happening] = []
-        for number, pieces in enumerate(texts):
-            made += [Text(piece) for piece in pieces]
-            blocks: list[dict[str, Any]] = [{"type": "text", "text": "".join(pieces)}]
+        for number, parts in enumerate(texts):
+            made += [Text(part) for part in parts]
+            blocks: list[dict[str, Any]] = [{"type": "text", "text": "".join(parts)}]
             if number < len(texts) - 1:
                 blocks.append({"type": "toolCall", "id": str(number), "name": "look", "arguments": {}})
             made.append(Said({"role": "assistant", "content": blocks, "timestamp": 1}))
@@ -315,7 +331,7 @@ class OneRun:
         self.connection.carrier.texts.clear()
         for frame in frames:
             if frame.get("type") == "event" and frame["event"] in ("chat", "agent"):
-                self.pieces += self.view.take(frame["event"], json.loads(json.dumps(frame["payload"])))
+                self.events += self.view.apply(frame["event"], json.loads(json.dumps(frame["payload"])))
 
     def go_on(self, count: int) -> None:
         for _ in range(count):
@@ -365,7 +381,7 @@ class OneRun:
         self.store()  # as chat.history does
         rows = list(self.rows)
         self.go_on(1)
-        self.pieces += self.view.catch_up(rows, {})
+        self.events += self.view.catch_up(rows, {})
         self.hear()
 
     def step(self, name: str, count: int) -> None:
@@ -376,19 +392,19 @@ class OneRun:
         """The messages that were shown."""
         self.go_on(len(self.script))
         self.happened += 1
-        self.script.append(RunEnded("done"))
+        self.script.append(Ended("done"))
         self._deliver()
         self.store()
         self.telling.ended(Run("r", KEY, "main", "done", RunRequest(QUESTION), 1, answer=self.run.answer), self.live)
         self.hear()
         shown = [""]
-        for piece in self.pieces:
-            match piece:
-                case Words(text=text):
+        for event in self.events:
+            match event:
+                case TextDelta(text=text):
                     shown[-1] += text
-                case Next():
+                case NextMessage():
                     shown.append("")
-                case Restarted():
+                case MessageRestarted():
                     shown.append("ANEW")
         return [text for text in shown if text]
 
@@ -400,8 +416,8 @@ class OneRun:
     ),
 )
 def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, int]]) -> None:
-    marked = [[f"{number}{piece}" if not place else piece for place, piece in enumerate(pieces)]
-              for number, pieces in enumerate(texts)]  # fmt: skip
+    marked = [[f"{number}{part}" if not place else part for place, part in enumerate(parts)]
+              for number, parts in enumerate(texts)]  # fmt: skip
 
     async def live() -> OneRun:
         world = OneRun(marked)
@@ -416,6 +432,6 @@ def test_each_word_is_shown_once(texts: list[list[str]], steps: list[tuple[str, 
         world = asyncio.run(live())
     finally:
         telling.PACE_S = pace
-    assert isinstance(world.pieces[-1], Over)
-    tools = [piece for piece in world.pieces if isinstance(piece, ToolUse)]
+    assert isinstance(world.events[-1], RunEnded)
+    tools = [event for event in world.events if isinstance(event, ToolUse)]
     assert len(tools) <= len(texts) - 1

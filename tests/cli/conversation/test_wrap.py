@@ -32,7 +32,7 @@ def test_a_word_is_held_back_until_its_end_is_known() -> None:
     assert [wrap.feed(piece) for piece in ("Hel", "lo wor", "ld", ", ok\n")] == ["", "Hello", "", "\nworld, ok\n"]
     assert (wrap.feed("more"), wrap.column) == ("", 0)
     assert (wrap.flush(), wrap.column) == ("more", 4)
-    assert (wrap.rest(), wrap.column) == ("\n", 0)
+    assert (wrap.finish(), wrap.column) == ("\n", 0)
 
 
 def test_a_word_longer_than_the_line_is_left_to_the_terminal() -> None:

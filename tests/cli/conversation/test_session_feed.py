@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.conversation import following as module
-from gateway.cli.conversation.events import Begun, Over, Piece, Question, Words
-from gateway.cli.conversation.following import SessionFeed
+from gateway.cli.conversation import session_feed as module
+from gateway.cli.conversation.events import ChatEvent, Question, RunBegun, RunEnded, TextDelta
+from gateway.cli.conversation.session_feed import SessionFeed
 from gateway.cli.conversation.view import View
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 
 
-async def some(pieces: AsyncIterator[Piece], count: int) -> list[Piece]:
-    return [await anext(pieces) for _ in range(count)]
+async def some(events: AsyncIterator[ChatEvent], count: int) -> list[ChatEvent]:
+    return [await anext(events) for _ in range(count)]
 
 
 async def opened(make: Any, session: Session) -> tuple[ReconnectingClient, SessionFeed]:
-    line = ReconnectingClient(make, pauses=(0.0,))
-    await line.open()
-    return line, SessionFeed(line, View(session.key))
+    client = ReconnectingClient(make, pauses_s=(0.0,))
+    await client.connect()
+    return client, SessionFeed(client, View(session.key))
 
 
 def test_somebody_elses_question_and_its_answer() -> None:
@@ -32,13 +32,13 @@ def test_somebody_elses_question_and_its_answer() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line, following = await opened(make, session)
-            await line.call("ask")
-            assert await some(following.pieces(), 5) == [
-                *(Question("r", "Why?"), Begun("r"), Words("r", "So"), Words("r", ".")),
-                Over("r", "final", "So."),
+            client, feed = await opened(make, session)
+            await client.call("ask")
+            assert await some(feed.events(), 5) == [
+                *(Question("r", "Why?"), RunBegun("r"), TextDelta("r", "So"), TextDelta("r", ".")),
+                RunEnded("r", "final", "So."),
             ]
-            await line.close()
+            await client.close()
 
     run(test)
     assert [method for method, _ in session.asked] == ["ask", "chat.history"]
@@ -53,10 +53,10 @@ def test_an_answer_comes_without_its_question() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line, following = await opened(make, session)
-            await line.call("ask")
-            assert await some(following.pieces(), 3) == [Begun("r"), Words("r", "So."), Over("r", "final", "So.")]
-            await line.close()
+            client, feed = await opened(make, session)
+            await client.call("ask")
+            assert await some(feed.events(), 3) == [RunBegun("r"), TextDelta("r", "So."), RunEnded("r", "final", "So.")]
+            await client.close()
 
     run(test)
 
@@ -64,13 +64,13 @@ def test_an_answer_comes_without_its_question() -> None:
 @pytest.mark.parametrize(
     ("ended", "last"),
     [
-        ({"status": "ok"}, Over("r", "final", "So it is.")),
-        ({"status": "error", "error": "lost"}, Over("r", "error", "So it is.", "lost")),
-        ({"status": "error"}, Over("r", "error", "So it is.", "it failed")),
+        ({"status": "ok"}, RunEnded("r", "final", "So it is.")),
+        ({"status": "error", "error": "lost"}, RunEnded("r", "error", "So it is.", "lost")),
+        ({"status": "error"}, RunEnded("r", "error", "So it is.", "it failed")),
     ],
 )
-def test_what_was_missed_is_read_again(monkeypatch: pytest.MonkeyPatch, ended: dict[str, Any], last: Over) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0)
+def test_what_was_missed_is_read_again(monkeypatch: pytest.MonkeyPatch, ended: dict[str, Any], last: RunEnded) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0)
     session = Session()
     session.say("user", "Why?", "r")
     session.answers = {
@@ -81,16 +81,16 @@ def test_what_was_missed_is_read_again(monkeypatch: pytest.MonkeyPatch, ended: d
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line, following = await opened(make, session)
-            following.view.expect("r")
-            pieces = following.pieces()
-            await line.call("ask")
-            assert await some(pieces, 2) == [Begun("r"), Words("r", "So")]
+            client, feed = await opened(make, session)
+            feed.view.expect("r")
+            events = feed.events()
+            await client.call("ask")
+            assert await some(events, 2) == [RunBegun("r"), TextDelta("r", "So")]
             session.say("assistant", "So it is.", "r", stopReason="stop")
             session.ended["r"] = ended
-            await line.call("break")
-            assert await some(pieces, 2) == [Words("r", " it is."), last]
-            await line.close()
+            await client.call("break")
+            assert await some(events, 2) == [TextDelta("r", " it is."), last]
+            await client.close()
 
     run(test)
 
@@ -101,11 +101,11 @@ def test_a_gateway_that_will_never_tell() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line, following = await opened(make, session)
-            await line.call("break")
+            client, feed = await opened(make, session)
+            await client.call("break")
             with pytest.raises(CallFailed):
-                await anext(following.pieces())
-            await line.close()
+                await anext(feed.events())
+            await client.close()
 
     run(test)
 
@@ -117,12 +117,12 @@ def test_a_run_that_goes_on_is_not_ended() -> None:
 
     async def test() -> None:
         async with serving(ScriptedGateway(session.respond)) as make:
-            line, following = await opened(make, session)
-            rows, pieces = await following.catch_up(2)
+            client, feed = await opened(make, session)
+            rows, events = await feed.catch_up(2)
             assert [row.role for row in rows] == ["user", "assistant"]
-            assert pieces == [Question("r", "Why?"), Begun("r"), Words("r", "Let me look.")]
-            assert following.view.open == ["r"]
-            await line.close()
+            assert events == [Question("r", "Why?"), RunBegun("r"), TextDelta("r", "Let me look.")]
+            assert feed.view.open == ["r"]
+            await client.close()
 
     run(test)
     assert [method for method, _ in session.asked] == ["chat.history", "agent.wait"]
