@@ -19,7 +19,7 @@ class Tasks:
         self._log = log
         self._running: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Start a task that nobody awaits. Its error is logged."""
         task = self.create(work, name)
         task.add_done_callback(self._log_error)

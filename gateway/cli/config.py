@@ -15,9 +15,9 @@ from gateway.cli.plans import FATES, plan_facts, tell_plan
 from gateway.client.control import Control
 from gateway.client.served import CheckedConfig, check_config
 from gateway.config import edit, files, json5, lastgood, owners
+from gateway.config.configfile import ConfigFile
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
-from gateway.config.guard import guard
 from gateway.config.parse import MAX_DEPTH
 from gateway.config.schema import Config
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, brought, unrecognized
@@ -212,8 +212,8 @@ def _read(
 ) -> Snapshot:
     env = _environment()
     paths = Paths.from_env(env)
-    found = files.read(path or paths.config, env, paths.state, text=text, included=included, door_only=door_only)
-    return guard(found, _open_addresses(env))
+    file = ConfigFile(path or paths.config, env, paths.state, _open_addresses(env))
+    return file.read(text=text, included=included, door_only=door_only)
 
 
 def _open_addresses(env: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ import click
 from msgspec import Struct
 
 from gateway.config import files, json5, leftovers, migration, old_keys
+from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
-from gateway.config.guard import guard
 from gateway.config.include import Merged
 from gateway.config.parse import MAX_DEPTH, Document, dotted, parse
 from gateway.config.vocabulary import LATEST, Vocabulary
@@ -124,8 +124,8 @@ def _text(path: Path) -> tuple[str, str]:
 
 
 def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
-    found = files.read(paths.config, env, paths.state, text=text, door_only=True)
-    return guard(found, open_addresses(unit_folder(env), ()))
+    file = ConfigFile(paths.config, env, paths.state, open_addresses(unit_folder(env), ()))
+    return file.read(text=text, door_only=True)
 
 
 def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, str]]:

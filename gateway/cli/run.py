@@ -50,7 +50,7 @@ def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: boo
             "unit holds it, and otherwise you will be told who does.",
             err=True,
         )
-    from gateway.process.process import Options
     from gateway.process.start import main
+    from gateway.process.startup import Options
 
     main(Options(port=port, bind=bind))

@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.client.control import Control
 from gateway.client.served import check_config
 from gateway.config import files, leftovers
-from gateway.config.guard import guard
+from gateway.config.configfile import ConfigFile
 from gateway.config.validate import SECRET_VARIABLES
 from gateway.doctor.inotify import InotifyUsage, usage
 from gateway.doctor.storage import FreeSpace, room
@@ -105,7 +105,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     known = (*map(str, listen), *(report.listeners if report else ()))
     database = look(paths.database, CHECK_S)
     held = {address: holders.holders((address.host, address.port)) for address in listen}
-    found = guard(files.read(paths.config, env, paths.state), installation.open_addresses(folder, known))
+    found = ConfigFile(paths.config, env, paths.state, installation.open_addresses(folder, known)).read()
     return Evidence(
         user=user,
         paths=paths,

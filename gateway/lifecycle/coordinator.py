@@ -1,7 +1,7 @@
-"""The one who decides when the process leaves: every request for a restart or a stop comes here.
+"""Decides when the process leaves: every request for a restart or a stop comes here.
 
-Requests are coalesced: however many ask, there is one restart. It waits for an idle moment, at most for
-`gateway.reload.deferralTimeoutMs`, and for its turn if restarts follow each other too fast.
+Requests are coalesced into one restart. It waits until no request is unanswered, at most for
+`gateway.reload.deferralTimeoutMs`, and longer if restarts follow each other too fast.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ log = logging.getLogger("gateway.restart")
 
 
 class Coordinator:
-    """You must call `idle()` whenever work ends, and `await leaving()` once, to learn how to leave."""
+    """Duty: call `note_idle()` when the last unanswered request is answered, and await `wait_until_leaving()` once."""
 
     def __init__(
         self,
@@ -27,12 +27,15 @@ class Coordinator:
         allowance: Allowance,
         rehearse: Callable[[], Awaitable[str | None]],
     ) -> None:
-        """`rehearse` tells why the installed program cannot start, or None; it runs while we still serve."""
+        """`busy` counts unanswered requests; `clock` gives monotonic seconds.
+
+        `rehearse` says why the installed program cannot start, None if it can; it runs while this process serves.
+        """
         self.boot_id = boot_id
         self.allowance = allowance
         self.reason = ""
         self.problem: str | None = None
-        """Why the last restart that was asked for did not happen."""
+        """Why the last restart that was requested did not happen."""
         self.state = State()
         self._busy = busy
         self._deferral_s = deferral_s
@@ -49,7 +52,7 @@ class Coordinator:
     def ready(self) -> None:
         self._step(PhaseEvent.READY)
 
-    def idle(self) -> None:
+    def note_idle(self) -> None:
         self._idle.set()
 
     def left(self) -> None:
@@ -72,17 +75,24 @@ class Coordinator:
         return RestartTicket("scheduled", self.boot_id, "restarting now")
 
     def request_stop(self, reason: str) -> None:
-        """Leave at once, also out of a deferred restart. A second request changes nothing."""
+        """Leave at once; a deferred restart is dropped. A second request changes nothing."""
         if self.state.way is not Way.STOP:
             self.reason = reason
             log.info("stopping (%s)", reason)
         self._step(PhaseEvent.STOP)
 
-    async def leaving(self) -> Way:
-        """Wait until it is time to leave. The way may still become STOP afterwards: read `state` at the end."""
+    async def wait_until_leaving(self) -> Way:
+        """Return when the process has to leave. The way may still become STOP afterwards: read `state` at the end."""
         await self._leave.wait()
         assert self.state.way is not None
         return self.state.way
+
+    async def until_idle(self, limit_s: float) -> None:
+        """Return when no request is unanswered. Raises TimeoutError after `limit_s` seconds."""
+        async with asyncio.timeout(limit_s):
+            while self._busy():
+                self._idle.clear()
+                await self._idle.wait()
 
     def _step(self, event: PhaseEvent) -> None:
         self.state = step(self.state, event)
@@ -103,10 +113,7 @@ class Coordinator:
             self._step(PhaseEvent.UNFIT)
             return
         try:
-            async with asyncio.timeout(self._deferral_s()):
-                while self._busy():
-                    self._idle.clear()
-                    await self._idle.wait()
+            await self.until_idle(self._deferral_s())
         except TimeoutError:
             log.warning(
                 "restarting although %d request(s) are still running: the deferral budget is spent", self._busy()
@@ -116,6 +123,6 @@ class Coordinator:
     async def _safely_rehearsed(self) -> str | None:
         try:
             return await self._rehearse()
-        except Exception as error:  # a fault here must not leave every later restart waiting for this one
+        except Exception as error:  # else every later restart would wait for this one
             log.exception("the rehearsal failed")
             return f"{type(error).__name__}: {error}"

@@ -1,11 +1,11 @@
 """One gateway per state folder: a kernel lock on the folder itself.
 
-flock(2) on the folder's descriptor, so it works on a full or read-only disk, leaves no file behind and is freed by
-death. It belongs to the open file description: carried over a re-exec by passing the descriptor on, never put into
-systemd's fd store, where it would outlive us.
+The lock is flock(2) on the folder's descriptor. It works on a full or read-only disk, leaves no file behind, and is
+freed when the process dies. It belongs to the open file description: a re-exec passes the descriptor on. systemd's fd
+store must never get it, because the lock would outlive the process there.
 
-NFS and others cannot lock a folder. Then a file in the run-time folder is locked in its place, which keeps out others
-on this machine. Who may come from another machine is only noticed, by the host's name in a file.
+NFS and other file systems cannot lock a folder. Then a file in the run-time folder is locked in its place, which keeps
+out other gateways on this machine. A gateway on another machine is only noticed, by its host name in a file.
 """
 
 import errno
@@ -27,38 +27,38 @@ from gateway.machine.filesystem import shared_type
 log = logging.getLogger("gateway.lease")
 
 HOST_NAME = "gateway/host"
-"""Below a state folder that other machines may use too: the one that uses it, while it does."""
+"""The file below a state folder on a shared file system with the name of the host whose gateway uses it."""
 MAX_HOST = 253
-"""Characters of a host's name (RFC 1035)."""
+"""The most characters of a host name (RFC 1035)."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to use a state folder; `fd` is None where nothing could be locked."""
+    """The right to use a state folder; `fd` is None if nothing could be locked."""
 
     fd: int | None
     problem: str | None = None
-    """Why there is no folder, or why it cannot be written to or locked; the gateway runs all the same."""
+    """Why there is no folder, or why it cannot be written to or locked; the gateway runs in spite of it."""
     mark: Path | None = None
-    """Where our host's name stands."""
+    """The file with our host's name."""
 
-    def leave(self) -> None:
-        """Take our host's name away: nobody uses the folder any more."""
+    def remove_mark(self) -> None:
+        """Remove our host's name: no gateway of this host uses the folder any more."""
         if self.mark is not None and _host_in(self.mark) == socket.gethostname():
             with suppress(OSError):
                 self.mark.unlink()
 
 
 def acquire(state_dir: Path, inherited: int | None = None, stand_in: Path | None = None) -> Lease:
-    """Lock `state_dir`, creating it (mode 0700) if need be. `inherited` is the lease of our previous image.
+    """Lock `state_dir`; it is created with mode 0700 if it does not exist. Raises AlreadyRunning if it is locked.
 
-    `stand_in` is a file to lock where the folder cannot be. Raises AlreadyRunning if another process holds it.
+    `inherited` is the descriptor of our previous image's lease, `stand_in` a file to lock if the folder cannot be.
     """
     if inherited is not None:
         if _is_same(inherited, state_dir):
-            return Lease(inherited, _problem(state_dir), _mark(state_dir))
+            return Lease(inherited, _write_problem(state_dir), _mark(state_dir))
         if stand_in is not None and _is_same(inherited, stand_in):
-            return Lease(inherited, _lockless(state_dir, None), _mark(state_dir, lockless=True))
+            return Lease(inherited, _lockless_problem(state_dir, None), _mark(state_dir, lockless=True))
         os.close(inherited)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,14 +69,14 @@ def acquire(state_dir: Path, inherited: int | None = None, stand_in: Path | None
         _lock(fd, state_dir)
     except OSError as error:
         os.close(fd)
-        return _without(state_dir, error, stand_in)
+        return _lease_without_lock(state_dir, error, stand_in)
     mark = _mark(state_dir)
     other = _other_host(state_dir) if mark else None
-    return Lease(fd, _problem(state_dir) or other, mark)
+    return Lease(fd, _write_problem(state_dir) or other, mark)
 
 
 def _lock(fd: int, state_dir: Path) -> None:
-    """Raises AlreadyRunning, and closes `fd`; OSError where the file system has no such locks."""
+    """Raises AlreadyRunning, and closes `fd` then; raises OSError if the file system has no such locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -89,9 +89,9 @@ def _lock(fd: int, state_dir: Path) -> None:
         ) from None
 
 
-def _without(state_dir: Path, error: OSError, stand_in: Path | None) -> Lease:
-    """The lease of a folder that cannot be locked."""
-    problem = _lockless(state_dir, error)
+def _lease_without_lock(state_dir: Path, error: OSError, stand_in: Path | None) -> Lease:
+    """The lease of a folder that cannot be locked, by the `stand_in` if there is one. Raises AlreadyRunning."""
+    problem = _lockless_problem(state_dir, error)
     other = _other_host(state_dir)
     fd = None
     try:
@@ -107,14 +107,14 @@ def _without(state_dir: Path, error: OSError, stand_in: Path | None) -> Lease:
 
 
 def _open_stand_in(path: Path) -> int:
-    """Never removed: who locks a file that has no name any more keeps nobody out."""
+    """The file is never removed: the lock of a file without a name keeps nobody out. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if why := folder_refusal(path.parent):
         raise PermissionError(errno.EPERM, why, str(path.parent))
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
-def _lockless(state_dir: Path, error: OSError | None) -> str:
+def _lockless_problem(state_dir: Path, error: OSError | None) -> str:
     kind = shared_type(state_dir)
     reason = f" ({error.strerror})" if error else ""
     return (
@@ -128,7 +128,7 @@ def _mark(state_dir: Path, *, lockless: bool = False) -> Path | None:
 
 
 def _other_host(state_dir: Path) -> str | None:
-    """The sentence about another machine that has not left; from here on our own name stands there."""
+    """Write our host's name; return the sentence about another host whose name stood there."""
     mark, ours = state_dir / HOST_NAME, socket.gethostname()
     found = _host_in(mark)
     try:
@@ -152,19 +152,22 @@ def _host_in(mark: Path) -> str:
 
 
 def obstacle(state_dir: Path, held: int | None, stand_in: Path | None = None) -> str | None:
-    """Why the next image would not get its lease: the folder was replaced, and somebody else uses the new one."""
+    """Why the next image would not get its lease: the folder was replaced, and another process uses the new one.
+
+    `held` is the descriptor of our lease. None if nothing is in the way.
+    """
     if held is None or _is_same(held, state_dir) or (stand_in is not None and _is_same(held, stand_in)):
         return None
     try:
         fd = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return None  # it is made anew at the start, or done without
+        return None  # the start makes it, or runs without it
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return f"{state_dir} was replaced while we ran, and {_owner(fd)} uses it now"
     except OSError:
-        return None  # it cannot be locked, and is done with as it is
+        return None  # it cannot be locked, and the start runs without the lock
     finally:
         os.close(fd)
     return None
@@ -177,12 +180,12 @@ def _is_same(fd: int, path: Path) -> bool:
         return False
 
 
-def _problem(folder: Path) -> str | None:
+def _write_problem(folder: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else f"state folder {folder} is not writable"
 
 
 def _owner(fd: int) -> str:
-    """Who holds the lock, as well as /proc tells: `pid 4242 (openclaw-gateway run)`."""
+    """The holder of the lock as far as /proc shows it: `pid 4242 (openclaw-gateway run)`."""
     inode = os.fstat(fd).st_ino
     try:
         locks = Path("/proc/locks").read_text()

@@ -1,9 +1,9 @@
-"""Who would get a secret: looked at on the connection itself, before it is sent.
+"""The peer that would get a secret: it is checked on the connection itself, before the secret is sent.
 
 the other end                                   the secret goes there
-TLS                                             yes; the certificate said who it is
+TLS                                             yes; the certificate names the peer
 this machine, the user's own socket, or root's  yes: systemd's for the unit, a tunnel, a container's published port
-this machine, another user's socket             no: while the gateway is down anybody may listen on its port
+this machine, another user's socket             no: while the gateway is down any user may listen on its port
 this machine, no socket to see                  yes: root has sent it on (a container), or /proc cannot be read
 a private address elsewhere                     only with OPENCLAW_ALLOW_INSECURE_PRIVATE_WS=1, OpenClaw's name for it
 any other address                               no
@@ -25,11 +25,11 @@ ROOT = 0
 
 
 class Untrusted(GatewayError):
-    """Nothing was sent; the text says why, and the way out."""
+    """The secret was not sent; the text says why, and the way out."""
 
 
 def refuse_user_info(url: str) -> None:
-    """A password in the address would go with the first bytes, before there is anybody to look at."""
+    """Raises Untrusted for a password in the address: it would be sent before there is a peer to check."""
     parts = urlsplit(url)
     if parts.password and parts.scheme != "wss":
         raise Untrusted("a password in the address of the gateway goes only over TLS (wss://); nothing was sent")
@@ -38,10 +38,10 @@ def refuse_user_info(url: str) -> None:
 def refuse_untrusted(
     url: str, near: tuple[str, int], far: tuple[str, int], plaintext: bool = False, proc: Path = PROC
 ) -> None:
-    """`near` and `far` are the ends of a connection without TLS. Raise Untrusted if no secret may go to `far`."""
+    """Raises Untrusted if no secret may be sent to `far`. `near` and `far` are the ends of a connection without TLS."""
     address = _address(far[0])
     if address.is_loopback or is_own(str(address), proc / "net"):
-        _refuse_stranger(near, far, plaintext, proc)
+        _refuse_other_user(near, far, plaintext, proc)
     elif address.is_global:
         raise Untrusted(_in_clear(url, far, "in clear through the internet"))
     elif not plaintext:
@@ -50,10 +50,10 @@ def refuse_untrusted(
 
 
 def owners(near: tuple[str, int], far: tuple[str, int], proc: Path = PROC) -> set[int]:
-    """The uids behind `far`, an address of this machine. Empty where there is no such socket, or /proc does not say.
+    """The uids of the sockets at `far`, an address of this machine. Empty if there is none, or /proc does not say.
 
-    The accepted socket says it best: its listener may be gone already. One that nobody has accepted yet has no owner
-    in older kernels, which shows as 0; then its listener counts as well.
+    The accepted socket is looked at first, since its listener may be gone already. A socket that is not accepted yet
+    has no owner in older kernels, which show 0; then the owner of the listener counts as well.
     """
     here, there = (_address(near[0]), near[1]), (_address(far[0]), far[1])
     accepted: set[int] = set()
@@ -74,10 +74,10 @@ def owners(near: tuple[str, int], far: tuple[str, int], proc: Path = PROC) -> se
     return accepted if accepted - {ROOT} else accepted | (exact or others)
 
 
-def _refuse_stranger(near: tuple[str, int], far: tuple[str, int], plaintext: bool, proc: Path) -> None:
-    strangers = owners(near, far, proc) - {os.getuid(), ROOT}
-    if strangers and not plaintext:
-        uid = min(strangers)
+def _refuse_other_user(near: tuple[str, int], far: tuple[str, int], plaintext: bool, proc: Path) -> None:
+    others = owners(near, far, proc) - {os.getuid(), ROOT}
+    if others and not plaintext:
+        uid = min(others)
         raise Untrusted(
             f"nothing was sent: {_shown(far)} belongs to user {user_name(uid)} (uid {uid}), and the secret goes to "
             f"yourself and root only. Who it is: openclaw-gateway doctor. If it is your gateway, such as a container "

@@ -6,8 +6,8 @@
 
 Rule 1: what the process may do next depends on `State` alone.
 Rule 2: nothing leads back out of LEAVING. A restart that is wanted while leaving is the one that is already happening.
-Rule 3: a stop always wins over a restart: systemd (or the user) wants the process gone, and the restart's successor
-would live on without being asked for.
+Rule 3: a stop always wins over a restart: systemd (or the user) wants the process gone, and the next image of a restart
+would go on without being asked for.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ class Phase(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     DEFERRED = "deferred"
-    """A restart is wanted and waits for an idle moment; requests are served as ever."""
+    """A restart is wanted, and waits until no request is unanswered; new requests are served."""
     LEAVING = "leaving"
     GONE = "gone"
 
 
 class Way(StrEnum):
-    """How a process ends."""
+    """The way in which a process ends."""
 
     STOP = "stop"
-    """Exit with 0: SIGTERM, SIGINT. Whether another process follows is systemd's business."""
+    """Exit with 0: SIGTERM, SIGINT. systemd decides whether another process follows."""
     REEXEC = "re-exec"
     """Become the new image in the same pid."""
 
@@ -46,7 +46,7 @@ class PhaseEvent(StrEnum):
 class State:
     phase: Phase = Phase.STARTING
     way: Way | None = None
-    """Set from the moment a restart or stop is wanted."""
+    """None until a restart or a stop is wanted."""
 
 
 _STOPPING = State(Phase.LEAVING, Way.STOP)
@@ -69,58 +69,55 @@ TRANSITIONS: dict[tuple[State, PhaseEvent], State] = {
 
 
 def step(state: State, event: PhaseEvent) -> State:
-    """The state after `event`. An event that has no row changes nothing: it came twice, or too late."""
+    """The state after `event`. An event without a row changes nothing: it came twice, or too late."""
     return TRANSITIONS.get((state, event), state)
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """The longest each part of leaving may take, in seconds.
+    """The longest each part of leaving may take, in seconds; `process.leaving` has the order.
 
-    The sum, with the time to put things away, must stay below the unit's `TimeoutStopSec=` (tests/test_units.py).
-    New clients wait in the kernel's queue in `accept_grace`, `finish`, `newcomers`, `close` and `store` alone.
+    New connections are served during `drain`; during the other parts they wait in the kernel's queue.
     """
 
     drain: float = 10.0
-    """Requests already begun are finished while newcomers are still served."""
+    """The requests that have begun are finished."""
     stall_timeout: float = 1.0
     """A connection on which no byte moves for this long is not waited for."""
     accept_grace: float = 0.02
     """After the last accept: what was accepted a moment ago is read. Its request is there (TCP_DEFER_ACCEPT)."""
     finish: float = 1.0
-    """The requests that came in since the drain, as long as it is our turn."""
+    """The requests that came in since the drain are finished."""
     client_turn: float = 0.3
-    """The same, where it is the client's turn to send or to read: newcomers pay for waiting here."""
+    """The part of `finish` in which clients are waited for that have to send or to read: new connections wait too."""
     newcomers: float = 0.5
     """A WebSocket that is younger than this has its first answer before it is closed: a command does not try again."""
     close: float = 0.3
     """WebSocket clients answer the close frame."""
     store: float = 1.0
-    """What runs have said is stored. What is not, their agent keeps."""
-
-    @property
-    def total(self) -> float:
-        return self.drain + self.accept_grace + self.finish + self.newcomers + self.close + self.store
+    """The events of runs are stored. The agent keeps those that are not."""
 
 
 RESTART_BURST = 5
-"""Hot restarts that may follow each other at once; further ones wait for `RESTART_REFILL_S` each."""
+"""Hot restarts that may follow each other without a pause."""
 RESTART_REFILL_S = 5.0
+"""The pause before each further one."""
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """A token bucket over restarts, carried from one image to the next: a restart loop must not eat the machine."""
+    """A token bucket for restarts, passed from one image to the next, so that a restart loop does not fill the CPU."""
 
     tokens: float = RESTART_BURST
     at: float = 0.0
-    """Monotonic seconds of the last change; the clock of all images of one boot of the machine."""
+    """Monotonic seconds of the last change, on the clock that all images of one boot of the machine share."""
 
     def wait(self, now: float) -> float:
-        """Seconds until the next restart is allowed, 0 for at once."""
+        """Seconds from `now` until the next restart is allowed; 0 if it is allowed now."""
         return max(0.0, (1.0 - self._refilled(now)) * RESTART_REFILL_S)
 
     def spend(self, now: float) -> "Allowance":
+        """The allowance after a restart at `now`, in monotonic seconds."""
         return Allowance(max(0.0, self._refilled(now) - 1.0), now)
 
     def _refilled(self, now: float) -> float:

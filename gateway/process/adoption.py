@@ -1,6 +1,6 @@
-"""Goes on with the connections that a predecessor has left, and ends those that cannot be gone on with.
+"""Adopts the connections that the process before has passed on or left behind, and closes those that cannot be adopted.
 
-`handover.verdict` says which is which; nothing is guessed.
+`handover.verdict` decides which; nothing is guessed.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import msgspec
 from msgspec.structs import replace
 from websockets.frames import Close, Frame, Opcode
 
+from gateway.aio.tasks import Tasks
 from gateway.handover.counters import count
 from gateway.handover.keeper import InheritedConnection, Keeper, Who
 from gateway.handover.verdict import Adopt, Point, Refuse, judge
@@ -35,20 +36,23 @@ from gateway.web.socket import Resumed
 log = logging.getLogger("gateway.handover")
 
 LINGER_S = 1.0
-"""For a client that is closed to say goodbye; closing at once would reset what it has not read yet."""
+"""The time in which a closed client may answer; closing at once would reset what it has not read yet."""
 TURN = 200
-"""Connections that are adopted before it is looked again who waits; some 20 ms."""
+"""The number of connections that are adopted between two looks at which clients wait: about 20 ms."""
+_lingering = Tasks(log)
 _GOODBYE = Frame(Opcode.CLOSE, Close(SERVICE_RESTART.code, SERVICE_RESTART.reason).serialize()).serialize(mask=False)
 
 
 @dataclass
 class Tally:
+    """The counts of one adoption."""
+
     websockets: int = 0
     http: int = 0
     closed: Counter[str] = field(default_factory=Counter)
-    """WebSockets by why they could not be gone on with."""
+    """WebSockets that could not be adopted, by reason."""
     silence_ms: float | None = None
-    """How long nobody read what clients sent; None after a crash."""
+    """The time in which no process read what clients sent; None after a crash."""
 
     def __str__(self) -> str:
         quiet = "" if self.silence_ms is None else f" after {self.silence_ms:.0f} ms"
@@ -58,42 +62,43 @@ class Tally:
 
 
 async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
-    """Everything that came with this process."""
+    """Adopt all connections that this process has inherited."""
     tally, hub = Tally(), core.hub
     known = hub.state_version.presence
     if keeper.gone:
         tally.closed["gone"] = keeper.gone
-    for left in _in_turn(keeper.left()):
+    for left in _urgent_first(keeper.left()):
         who, verdict = _judge(keeper, left)
         if who is not None and left.found is not None and isinstance(verdict, Adopt):
-            take = partial(_take, core, keeper, left, who, tally)
-            # Its secret is looked at as it is taken; from then on it is of this process's generation.
+            take = partial(_resume, core, keeper, left, who, tally)
+            # `_resume` checks its secret; from then on it belongs to this process's generation.
             peer = replace(who.peer, auth_generation=core.auth.generation)
             resumed = Resumed(who.id, peer, who.since_ms, verdict.seq, take)
             adopted = Adopted(verdict, {"resumed": resumed})
             await server.adopt(left.fd, partial(WebSocketProtocol, adopted=adopted))
         elif isinstance(verdict, Refuse):
             tally.closed[verdict.reason] += 1
-            # First of all: a process that died after it had forgotten the connection would leave one that nobody knows.
+            # Before it is discarded: a process that died in between would leave a connection that is in no ledger.
             _dismiss(left.fd, verdict.closable)
             if left.found is not None:
                 keeper.discard(left.found.entry)
     for fd, answer in keeper.take_http():
         await server.adopt(fd, partial(HttpProtocol, adopted=True, pending=answer))
         tally.http += 1
-    await asyncio.sleep(0)  # in which the WebSockets are taken
+    await asyncio.sleep(0)  # the turn of the loop in which `_resume` is called
     hub.end_adoption()
     if tally.closed or hub.state_version.presence != known:
-        hub.presence_changed()  # of who did not go on nobody knows yet, and who came meanwhile knows some of the others
+        # No client knows yet which ones were closed, and one that came meanwhile knows only some of the others.
+        hub.presence_changed()
     if keeper.before is not None:
         tally.silence_ms = round((time.monotonic() - keeper.before.left_at) * 1000, 1)
     return tally
 
 
-def _in_turn(left: Iterable[InheritedConnection]) -> Iterator[InheritedConnection]:
-    """Whoever has said something meanwhile waits for us, and comes first; the others do not notice how long it takes.
+def _urgent_first(left: Iterable[InheritedConnection]) -> Iterator[InheritedConnection]:
+    """The connections, first those whose client has sent something: it waits, and the others notice nothing.
 
-    Looked at anew after each `TURN`, so that nobody who asks while we adopt waits for a thousand who do not.
+    Checked again after each `TURN`, so that a client that asks meanwhile does not wait for a thousand silent ones.
     """
     rest = {each.fd: each for each in left}
     poll = select.poll()
@@ -108,7 +113,7 @@ def _in_turn(left: Iterable[InheritedConnection]) -> Iterator[InheritedConnectio
 
 
 def _judge(keeper: Keeper, left: InheritedConnection) -> tuple[Who | None, Adopt | Refuse]:
-    # A predecessor that left on purpose has written whole messages, and has said where not.
+    # A process that left on purpose has written whole messages, and has noted the exceptions.
     unreadable = Refuse("unreadable", closable=keeper.before is not None and not (left.held and left.held.unsent))
     if left.found is None:
         return None, unreadable
@@ -126,14 +131,14 @@ def _judge(keeper: Keeper, left: InheritedConnection) -> tuple[Who | None, Adopt
     return who, verdict
 
 
-def _take(
+def _resume(
     core: Core, keeper: Keeper, left: InheritedConnection, who: Who, tally: Tally, connection: Connection
 ) -> None:
-    """The client is one again. What has changed meanwhile closes it as it would have then."""
+    """Make it a client again; close it if its device or its secret has been refused meanwhile."""
     assert left.found is not None and isinstance(connection.carrier, WebSocketProtocol)
     keeper.resume(connection, connection.carrier, left.found.entry)
     peer = who.peer
-    if not connection.kept:  # it has ended before it was its turn; what was read of it until then nobody has
+    if not connection.kept:  # it has ended meanwhile, and what was read of it is lost
         connection.carrier.abort()
         tally.closed["gone"] += 1
         return
@@ -160,15 +165,9 @@ def _dismiss(fd: int, closable: bool) -> None:
             sock.send(_GOODBYE)
         sock.shutdown(socket.SHUT_WR if closable else socket.SHUT_RDWR)
     if closable:
-        task = asyncio.get_running_loop().create_task(_linger(sock))
-        _lingering.add(task)
-        task.add_done_callback(_lingering.discard)
+        _lingering.spawn(_linger(sock), "lingering")
     else:
         sock.close()
-
-
-_lingering: set[asyncio.Task[None]] = set()
-"""The loop itself holds tasks only weakly."""
 
 
 async def _linger(sock: socket.socket) -> None:

@@ -1,6 +1,6 @@
-"""The config of the running process: chosen at start, reloaded, applied, kept, watched, and reported.
+"""The config of the running process: chosen at the start, reloaded, applied, watched, and reported.
 
-It ties the parts of `config` and `reload` to this process: its log files, its clients' secret, its last good copy.
+It ties the parts of `config` and `reload` to this process: to its log files, its clients' secret, its record.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from gateway.access.policy import policy
-from gateway.config import files, lastgood
+from gateway.config import files
+from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
-from gateway.config.guard import guard
 from gateway.config.schema import Config
 from gateway.config.tree import ConfigTree
 from gateway.files.paths import Paths
@@ -25,7 +25,7 @@ from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, s
 from gateway.logs.setup import Logs
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
-from gateway.reload.again import Again
+from gateway.reload.retry import SecretRetry
 from gateway.reload.service import Reloader
 from gateway.report import ConfigReport, ReloadResult, RestartTicket
 from gateway.systemd.notify import Notifier
@@ -33,13 +33,12 @@ from gateway.systemd.notify import Notifier
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.config.secretref import Known
     from gateway.config.watch import Watch
 
 log = logging.getLogger("gateway.config")
 
 STOP_S = 2.0
-"""The longest that leaving waits for a reload that is under way."""
+"""The longest that leaving waits for a reload that is under way, which may hang on a disk."""
 
 
 class Configuration:
@@ -60,8 +59,9 @@ class Configuration:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._retry: asyncio.TimerHandle | None = None
-        self._again = Again(self._look_again)
+        self._suspect_timer: asyncio.TimerHandle | None = None
+        self._secret_retry = SecretRetry(self._read_again)
+        self._file = ConfigFile(paths.config, os.environ, paths.state, reachable)
         self._paths = paths
         self._record = record
         self._logs = logs
@@ -69,17 +69,13 @@ class Configuration:
         self._hub = hub
         self._status = status
         self._request_restart = request_restart
-        self.reachable = reachable
-        """Where others than this machine can connect, whatever the config says; to be set anew once it listens."""
         self._watch: Watch | None = None
         self._watched: tuple[Path, ...] = ()
-        self._secrets: Known = {}
-        """What references gave when the file was last good."""
-        snapshot = self._read()
+        snapshot = self._file.read()
         active = self._choose(snapshot)
-        self._told_hash = snapshot.raw_hash
+        self._announced_hash = snapshot.raw_hash
         self._started_on = snapshot if active.source == "file" else None
-        """The file as this process took it: kept as the last known good one, once it has served on it."""
+        """The file on which this process has started: the last known good one, once the process serves."""
         self._start_logging(active.config)
         self.auth = policy(active.config.gateway, 1, paths.state, reachable=bool(reachable))
         """Who may connect now."""
@@ -87,9 +83,8 @@ class Configuration:
             active,
             snapshot,
             host=self,
-            read=self._read,
-            actions={"logging": self._apply_logging, "auth": self._apply_auth},
-            keep=self._keep,
+            file=self._file,
+            appliers={"logging": self._apply_logging, "auth": self._apply_auth},
             held_by_systemd=held_by_systemd,
             avoid=snapshot.digest if snapshot.config is not None and active.source == "last-good" else "",
         )
@@ -106,9 +101,9 @@ class Configuration:
             suspect = suspicion.holds(snapshot.digest, now)
         # Only where it is needed: it asks programs for their secrets once more.
         needed = suspect or snapshot.config is None
-        good = lastgood.load(self._paths.state, self._paths.config, os.environ) if needed else None
+        good = self._file.last_good() if needed else None
         fallback = files.without_file(os.environ, snapshot.dotenv)
-        active = choose(snapshot, guard(good, self.reachable) if good else None, fallback, suspect=suspect)
+        active = choose(snapshot, good, fallback, suspect=suspect)
         digest = active.digest if active.source == "file" else ""
         self._record.update(ended="starting", digest=digest, began=now, suspicion=suspicion)
         return active
@@ -120,11 +115,11 @@ class Configuration:
             log.warning("logging.file: %s: %s", config.logging.file, error.strerror)
 
     def ready(self) -> None:
-        """This process serves: whatever was held against its config is over."""
+        """This process serves, so the suspicion against its config ends."""
         kept = self._record.memory.suspicion if self._reloader.active.source == "last-good" else Suspicion()
         self._record.update(ended="running", suspicion=kept)
 
-    def tell(self) -> None:
+    def log_problems(self) -> None:
         """Log what is wrong with the config that this process started on."""
         for issue in self.snapshot.issues:
             log.error("%s", issue)
@@ -135,27 +130,27 @@ class Configuration:
             why = self.suspect or "the file is taken as soon as it is good"
             log.warning("running degraded on the %s config; %s", runs, why)
 
-    async def settle_in(self) -> None:
-        """What no client waits for: keep the good config, watch the file, take what was changed meanwhile."""
+    async def begin_watching(self) -> None:
+        """Watch the file, take what has changed since the start, and keep what the process has started on."""
         self._watch = await asyncio.to_thread(self._start_watch, asyncio.get_running_loop())
-        if (await asyncio.to_thread(self._read)).digest != self.snapshot.digest:
-            self._reloader.changed()
+        if (await asyncio.to_thread(self._file.read)).digest != self.snapshot.digest:
+            self._reloader.file_changed()
         if self._started_on is not None:
-            await asyncio.to_thread(self._keep, self._started_on)
+            await asyncio.to_thread(self._file.keep, self._started_on)
         if self.suspect:
-            wait = max(0.0, self._record.memory.suspicion.until() - self._clock())
-            self._retry = asyncio.get_running_loop().call_later(wait, self._reloader.reconsider)
-        self._again.seen(self.snapshot.unanswered)
+            wait_s = max(0.0, self._record.memory.suspicion.until() - self._clock())
+            self._suspect_timer = asyncio.get_running_loop().call_later(wait_s, self._reloader.retry_avoided)
+        self._secret_retry.schedule(self.snapshot.unanswered)
 
-    def _look_again(self) -> None:
-        self._reloader.reconsider() if self.snapshot.config is None else self._reloader.changed()
+    def _read_again(self) -> None:
+        self._reloader.retry_avoided() if self.snapshot.config is None else self._reloader.file_changed()
 
     def _start_watch(self, loop: asyncio.AbstractEventLoop) -> "Watch":
         from gateway.config.watch import Watch  # 40 ms of imports that no client waits for
 
         def changed() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: we have left
-                loop.call_soon_threadsafe(self._reloader.changed)
+                loop.call_soon_threadsafe(self._reloader.file_changed)
 
         self._watched = self.snapshot.files
         watch = Watch(self._watched, changed)
@@ -163,11 +158,11 @@ class Configuration:
         return watch
 
     async def stop(self) -> None:
-        """No reload begins after this; one that has begun is over, or hangs on a disk and is not waited for."""
-        if self._retry is not None:
-            self._retry.cancel()
-        self._again.stop()
-        self._reloader.close()
+        """End reloads: none begins after this. One that has begun is waited for, at most `STOP_S`."""
+        if self._suspect_timer is not None:
+            self._suspect_timer.cancel()
+        self._secret_retry.cancel()
+        self._reloader.begin_no_more()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 if self._watch is not None:
@@ -182,15 +177,25 @@ class Configuration:
 
     @property
     def tree(self) -> ConfigTree:
-        """What runs, as it was written, with what stands in the environment put in: it holds secrets."""
+        """The config that runs, as it was written but resolved (includes, `${VAR}`, secrets): never log it."""
         return self._reloader.active.tree
 
     @property
     def snapshot(self) -> Snapshot:
+        """The file as it was last read, good or bad."""
         return self._reloader.snapshot
 
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        """Addresses at which other machines can connect, whatever the config says."""
+        return self._file.reachable
+
+    def listens_on(self, reachable: tuple[str, ...]) -> None:
+        """The process listens now, so `reachable` is known and no longer what options and unit promise."""
+        self._file.reachable = reachable
+
     def env(self, name: str) -> str | None:
-        """A variable of the process, or of `.env` beside the state."""
+        """A variable of the process, else of `.env` in the state folder."""
         return os.environ.get(name) or self.snapshot.dotenv.get(name)
 
     @property
@@ -199,14 +204,14 @@ class Configuration:
 
     @property
     def degraded(self) -> bool:
-        """The file is not what runs, because of errors in it, because it is gone, or because it failed."""
+        """Whether something else than the file runs: the file has errors, is gone, or has failed."""
         active = self._reloader.active
         gone = not self.snapshot.exists and active.source != "defaults"
         return self.snapshot.config is None or gone or active.source == "last-good"
 
     @property
     def suspect(self) -> str:
-        """Why a file without errors is not what runs; empty if that is not so."""
+        """Why a file without errors does not run; empty if it runs, or has errors."""
         suspicion = self._record.memory.suspicion
         if self.snapshot.config is None or self._reloader.active.source != "last-good":
             return ""
@@ -214,7 +219,7 @@ class Configuration:
 
     @property
     def nobody_can_connect(self) -> bool:
-        """No secret is configured, and none could be made up: there is no place for it, or others could try it."""
+        """Whether no secret is configured and none could be generated: it cannot be stored, or others could try it."""
         return self.auth.mode in ("token", "password") and self.auth.secret is None
 
     async def reload(self, trigger: str) -> ReloadResult:
@@ -236,51 +241,39 @@ class Configuration:
 
     # -- reload.service.Host ---------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def reload_begins(self) -> None:
         self._notifier.reloading()
 
-    def end(self, result: ReloadResult) -> None:
+    def reload_ended(self, result: ReloadResult) -> None:
         taken = self._reloader.active.digest if self._reloader.active.source == "file" else ""
         if taken and taken == self._record.memory.suspicion.digest and result.outcome != "restart":
-            self._record.update(suspicion=Suspicion())  # of a restart the next start will show it
+            self._record.update(suspicion=Suspicion())  # after a restart the next start ends it
         self._notifier.ready(self._status())
-        self._tell_clients()
-        self._again.seen(self.snapshot.unanswered)
+        self._announce()
+        self._secret_retry.schedule(self.snapshot.unanswered)
         wanted = self.snapshot.files
         if self._watch is not None and wanted != self._watched:
             self._watch.retarget(wanted)
             self._watched = wanted
-            self._reloader.changed()  # a file that is watched only now may have changed just before
+            self._reloader.file_changed()  # a file that is watched only now may have changed just before
 
-    def _tell_clients(self) -> None:
-        """Also of a change that means nothing to us: who edits the file needs its hash."""
+    def _announce(self) -> None:
+        """Tell clients of a new text, also of one that changes nothing here: an editor of the file needs its hash."""
         snapshot = self.snapshot
-        if snapshot.config is None or not snapshot.exists or snapshot.raw_hash == self._told_hash:
+        if snapshot.config is None or not snapshot.exists or snapshot.raw_hash == self._announced_hash:
             return
-        self._told_hash = snapshot.raw_hash
+        self._announced_hash = snapshot.raw_hash
         hash = fingerprint(self._paths.state, snapshot.raw_hash)
         facts = {"path": str(snapshot.path), "hash": hash, "ts": int(time.time() * 1000)}
         self._hub.broadcast("config.changed", facts, drop_if_slow=True, scope=READ)
-        # Models and commands of a chat come from the config, and this is what a page asks for them anew on.
+        # Models and commands of a chat come from the config; this event makes a page ask for them again.
         self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, min_protocol=4)
 
-    def restart(self, reason: str) -> RestartTicket:
+    def request_restart(self, reason: str) -> RestartTicket:
         return self._request_restart(reason)
 
-    def failed(self, snapshot: Snapshot, why: str) -> None:
+    def apply_failed(self, snapshot: Snapshot, why: str) -> None:
         self._record.update(suspicion=after_failure(snapshot.digest, why, self._clock()))
-
-    def _read(self) -> Snapshot:
-        found = files.read(self._paths.config, os.environ, self._paths.state, known=self._secrets)
-        if found.config is not None:
-            self._secrets = found.secrets
-        return guard(found, self.reachable)
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        try:
-            lastgood.save(self._paths.state, snapshot)
-        except OSError as error:
-            log.warning("the last known good config cannot be kept: %s", error)
 
     async def _apply_logging(self, old: Config, new: Config) -> None:
         self._apply_logs(new)

@@ -1,7 +1,7 @@
 """One process image, from its first line to the exec of the next one.
 
-The order of a start matters. Signals are held back until someone handles them; inherited descriptors are made
-close-on-exec before anything else can run.
+The order of a start matters. Signals are blocked until they have handlers; inherited descriptors are made close-on-exec
+before anything else can run.
 """
 
 import faulthandler
@@ -10,7 +10,6 @@ import logging
 import os
 import resource
 import secrets
-import signal
 import sys
 from typing import NoReturn, TextIO, cast
 
@@ -22,14 +21,17 @@ from gateway.lifecycle.lease import acquire
 from gateway.lifecycle.phases import Way
 from gateway.lifecycle.record import Record
 from gateway.logs.setup import Logs
-from gateway.process.process import SIGNALS, Options, Process, Startup
+from gateway.machine import holders
+from gateway.process import signals
+from gateway.process.process import Process
+from gateway.process.startup import Options, Startup
 from gateway.systemd.descriptors import LEASE, RECORD, hand_over, inherit
 from gateway.systemd.notify import Notifier
 from gateway.text.visible import EscapingStream, hanging
 
 
 def main(options: Options | None = None) -> NoReturn:
-    """`run` as a program: the sentence of what stands in the way on stderr, and its exit code."""
+    """The command `run`: ends the process, with a sentence on stderr and its exit code if it cannot serve."""
     if sys.stderr.isatty():
         sys.stderr = cast("TextIO", EscapingStream(sys.stderr))
     try:
@@ -42,21 +44,21 @@ def main(options: Options | None = None) -> NoReturn:
 def run(options: Options) -> NoReturn:
     """Serve until told to leave, then exit with 0, or become the next image.
 
-    Raises GatewayError where it cannot serve at all: port busy, lease held, unusable descriptors.
+    Raises GatewayError if it cannot serve at all: port busy, lease held, unusable descriptors.
     """
-    # A reload signal that comes before its handler would end the process. Held back, it is delivered later.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    # As the unit does it: memory has tokens, and a core file is read by others. What we start inherits it.
+    # A reload signal that comes before its handler would end the process. Blocked, it is delivered later.
+    signals.block()
+    # The unit does the same: memory has tokens, and others read core files. Child processes inherit the limit.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the journal
-    gc.freeze()  # what the imports made lives as long as the process
-    uvloop.run(_live(_begin(options)))
+    gc.freeze()  # the objects that imports have made live as long as the process
+    uvloop.run(_serve(_prepare(options)))
 
 
-async def _live(start: Startup) -> NoReturn:
-    """Ends the process from inside the loop: to take it apart would close the connections that others go on with.
+async def _serve(start: Startup) -> NoReturn:
+    """End the process from inside the loop: closing the loop would close connections that another process goes on with.
 
-    (To take the interpreter apart would cost 12 ms more, in which the clients of a cold restart wait.)
+    Finalizing the interpreter would cost 12 ms more, in which the clients of a cold restart wait.
     """
     process = Process(start)
     if await process.serve() is Way.REEXEC:
@@ -65,7 +67,7 @@ async def _live(start: Startup) -> NoReturn:
     os._exit(0)
 
 
-def _begin(options: Options) -> Startup:
+def _prepare(options: Options) -> Startup:
     boot_id = secrets.token_hex(8)
     logs = Logs(os.environ, boot_id)
     notifier = Notifier(os.environ)
@@ -76,7 +78,7 @@ def _begin(options: Options) -> Startup:
     record = Record(inherited.others.get(RECORD))
     if not record.inherited:
         notifier.store(RECORD, record.fd)
-    return Startup(options, paths, inherited, notifier, lease, record, logs, boot_id)
+    return Startup(options, paths, inherited, notifier, lease, record, logs, boot_id, holders.unit(os.getpid()))
 
 
 def _raise_descriptor_limit() -> None:
@@ -86,7 +88,7 @@ def _raise_descriptor_limit() -> None:
 
 
 def _become_next_image(start: Startup, process: Process) -> NoReturn:
-    """Execute this program anew in the same pid, with the words and descriptors that systemd would give it."""
+    """Execute this program again in the same pid, with the variables and descriptors that systemd would give it."""
     others = [(RECORD, start.record.fd), *process.passed]
     if start.lease.fd is not None:
         others.append((LEASE, start.lease.fd))

@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from gateway.config.compare import same
+from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
 from gateway.reload.active import Active
@@ -29,23 +30,24 @@ MISSING_RETRY_S = 0.15
 LONGEST_BURST_S = 5.0
 """A file that never comes to rest is read at least this often."""
 
-Action = Callable[[Config, Config], Awaitable[None]]
+Applier = Callable[[Config, Config], Awaitable[None]]
+"""Takes over what differs between the old config and the new one. Any exception undoes the reload."""
 
 
 class Host(Protocol):
     """What a reload needs of the process around it."""
 
-    def begin(self) -> None:
+    def reload_begins(self) -> None:
         """A reload begins (RELOADING=1)."""
 
-    def end(self, result: ReloadResult) -> None:
+    def reload_ended(self, result: ReloadResult) -> None:
         """It is over, well or not (READY=1 again)."""
 
-    def restart(self, reason: str) -> RestartTicket:
+    def request_restart(self, reason: str) -> RestartTicket:
         """Ask for a restart."""
         ...
 
-    def failed(self, snapshot: Snapshot, why: str) -> None:
+    def apply_failed(self, snapshot: Snapshot, why: str) -> None:
         """This config could not be applied: if a start on it dies too, it is to blame."""
 
 
@@ -56,9 +58,8 @@ class Reloader:
         snapshot: Snapshot,
         *,
         host: Host,
-        read: Callable[[], Snapshot],
-        actions: Mapping[str, Action],
-        keep: Callable[[Snapshot], None],
+        file: ConfigFile,
+        appliers: Mapping[str, Applier],
         held_by_systemd: bool,
         avoid: str = "",
     ) -> None:
@@ -68,23 +69,22 @@ class Reloader:
         self._warned = snapshot.warnings
         self.last: ReloadResult | None = None
         self._host = host
-        self._read = read
-        self._actions = actions
-        self._keep = keep
+        self._file = file
+        self._appliers = appliers
         self._held_by_systemd = held_by_systemd
         self._avoid = avoid
         """Digest of a config that is not taken by itself as long as it is this one."""
         self._lock = asyncio.Lock()
         self._queued: asyncio.Task[ReloadResult] | None = None
         self._stopped = False
-        self._due = ""
+        self._restart_due = ""
         """Why a restart was asked for that has not happened yet: the config runs only in part."""
         self._timer: asyncio.TimerHandle | None = None
         self._burst_began: float | None = None
 
     # -- triggers --------------------------------------------------------------------------------------------------
 
-    def changed(self) -> None:
+    def file_changed(self) -> None:
         """The watcher saw something: read it once it has been quiet for `gateway.reload.debounceMs`."""
         if self._stopped:
             return
@@ -96,40 +96,42 @@ class Reloader:
             self._timer.cancel()
         assert self._burst_began is not None
         quiet = now + self.active.config.gateway.reload.debounce_ms / 1000
-        self._timer = loop.call_at(max(now, min(quiet, self._burst_began + LONGEST_BURST_S)), self._settled)
+        self._timer = loop.call_at(max(now, min(quiet, self._burst_began + LONGEST_BURST_S)), self._file_at_rest)
 
-    def reconsider(self) -> None:
+    def retry_avoided(self) -> None:
         """Take the config that was avoided, if it is still there."""
         if not self._stopped:
             self._avoid = ""
-            self._ask("retry")
+            self._enqueue("retry")
 
-    def close(self) -> None:
+    def begin_no_more(self) -> None:
         """Begin no other reload: the next process reads the file anyway."""
         self._stopped = True
 
     async def stop(self) -> None:
         """The same, and let the running reload end."""
-        self.close()
+        self.begin_no_more()
         if self._timer is not None:
             self._timer.cancel()
         async with self._lock:
             pass
 
-    def _settled(self) -> None:
+    def _file_at_rest(self) -> None:
         self._timer = None
-        self._ask("watch")
+        self._enqueue("watch")
 
     async def reload(self, trigger: str) -> ReloadResult:
         """Read the file now. A caller that is cancelled stops waiting; the reload goes on."""
-        return await asyncio.shield(self._ask(trigger))
+        return await asyncio.shield(self._enqueue(trigger))
 
-    def _ask(self, trigger: str) -> asyncio.Task[ReloadResult]:
+    def _enqueue(self, trigger: str) -> asyncio.Task[ReloadResult]:
         if self._queued is None:
-            self._queued = asyncio.get_running_loop().create_task(self._take_turn(trigger), name=f"reload ({trigger})")
+            self._queued = asyncio.get_running_loop().create_task(
+                self._run_in_turn(trigger), name=f"reload ({trigger})"
+            )
         return self._queued
 
-    async def _take_turn(self, trigger: str) -> ReloadResult:
+    async def _run_in_turn(self, trigger: str) -> ReloadResult:
         async with self._lock:
             if self._stopped:
                 return ReloadResult("restart", "the gateway is leaving; the next process reads the file")
@@ -140,7 +142,7 @@ class Reloader:
 
     async def _reload(self, trigger: str) -> ReloadResult:
         began = time.monotonic()
-        self._host.begin()
+        self._host.reload_begins()
         result = ReloadResult("failed", "the reload did not come to its end")
         try:
             result = await self._evaluate(trigger)
@@ -150,11 +152,11 @@ class Reloader:
         finally:
             at, duration = int(time.time() * 1000), round((time.monotonic() - began) * 1000, 1)
             self.last = replace(result, at=at, duration_ms=duration)
-            self._host.end(self.last)
+            self._host.reload_ended(self.last)
         return self.last
 
     async def _evaluate(self, trigger: str) -> ReloadResult:
-        snapshot = await self._read_settled()
+        snapshot = await self._read_existing()
         self.snapshot = snapshot
         if not snapshot.exists and self.active.source != "defaults":
             log.warning("config reload skipped (config file not found)")
@@ -165,10 +167,10 @@ class Reloader:
         if snapshot.digest == self._avoid and trigger == "watch":
             return ReloadResult("unchanged", "this config has failed; it is not taken by itself for a while")
         if self._runs_already(snapshot):
-            if self._due:
-                return self._ask_for_restart(self._due)
+            if self._restart_due:
+                return self._request_restart(self._restart_due)
             return ReloadResult("unchanged", "the config means the same as before")
-        return await self._follow(snapshot, snapshot.config, trigger)
+        return await self._carry_out(snapshot, snapshot.config, trigger)
 
     def _runs_already(self, snapshot: Snapshot) -> bool:
         # The typed values too: `.env` can change one while the tree stays the same.
@@ -176,13 +178,13 @@ class Reloader:
         source = "file" if snapshot.exists else "defaults"
         return active.source == source and active.config == snapshot.config and same(active.tree, snapshot.tree)
 
-    async def _read_settled(self) -> Snapshot:
-        snapshot = await asyncio.to_thread(self._read)
+    async def _read_existing(self) -> Snapshot:
+        snapshot = await asyncio.to_thread(self._file.read)
         for _ in range(MISSING_RETRIES):
             if snapshot.exists or self.active.source == "defaults":
                 break
             await asyncio.sleep(MISSING_RETRY_S)
-            snapshot = await asyncio.to_thread(self._read)
+            snapshot = await asyncio.to_thread(self._file.read)
         return snapshot
 
     def _warn(self, snapshot: Snapshot) -> None:
@@ -199,7 +201,7 @@ class Reloader:
         message = f"{count} error{'s' if count != 1 else ''} in {snapshot.path}; the running config stays"
         return ReloadResult("invalid", message, issues=snapshot.issues)
 
-    async def _follow(self, snapshot: Snapshot, config: Config, trigger: str) -> ReloadResult:
+    async def _carry_out(self, snapshot: Snapshot, config: Config, trigger: str) -> ReloadResult:
         mode = config.gateway.reload.mode
         if mode == "off" and trigger != "watch":
             mode = "hybrid"  # off tells us not to act on an edit; now somebody asks us to
@@ -214,16 +216,16 @@ class Reloader:
             return failure
         if plan.restart:
             # The hot part is in force already: a restart may wait for minutes, a changed secret should not.
-            asked = self._ask_for_restart(f"config change requires gateway restart ({_needing(plan)})")
+            asked = self._request_restart(f"config change requires gateway restart ({_needing(plan)})")
             return _result(plan, snapshot, asked.message)
-        await asyncio.to_thread(self._keep, snapshot)
-        return _result(plan, snapshot, self._say(plan))
+        await asyncio.to_thread(self._file.keep, snapshot)
+        return _result(plan, snapshot, self._message(plan))
 
-    def _ask_for_restart(self, reason: str) -> ReloadResult:
+    def _request_restart(self, reason: str) -> ReloadResult:
         # Remembered until this process ends: if the restart cannot be, the next look at the file asks again.
-        self._due = reason
+        self._restart_due = reason
         log.info("%s", reason)
-        ticket = self._host.restart(reason)
+        ticket = self._host.request_restart(reason)
         return ReloadResult("restart", f"{reason}: {ticket.message or ticket.state}")
 
     async def _apply(self, plan: Plan, snapshot: Snapshot, config: Config) -> ReloadResult | None:
@@ -233,21 +235,21 @@ class Reloader:
         for name in plan.actions:
             began = time.monotonic()
             try:
-                await self._actions[name](before.config, config)
+                await self._appliers[name](before.config, config)
             except Exception as error:
                 why = f"applying {name} failed: {error}"
                 self.active, self._avoid = before, snapshot.digest
                 if self._stopped:  # what fails now fails because we leave
                     return ReloadResult("failed", f"{why}; the next process tries it")
                 log.exception("%s; a restart tries it from the start", why)
-                self._host.failed(snapshot, why)
-                self._host.restart(f"hot reload failed ({name})")
+                self._host.apply_failed(snapshot, why)
+                self._host.request_restart(f"hot reload failed ({name})")
                 return ReloadResult("failed", f"{why}; a restart tries it from the start")
             log.debug("applied %s in %.1f ms", name, (time.monotonic() - began) * 1000)
         self._avoid = ""
         return None
 
-    def _say(self, plan: Plan) -> str:
+    def _message(self, plan: Plan) -> str:
         said = []
         if hot := ", ".join(plan.hot):
             log.info("config hot reload applied (%s)", hot)

@@ -16,9 +16,9 @@ from typing import Any
 from gateway.aio.tasks import Tasks, shielded
 from gateway.config import clobber, edit, files, owners
 from gateway.config.compare import same
+from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
-from gateway.config.guard import guard
 from gateway.config.patch import EntriesLost
 from gateway.config.vocabulary import brought, unrecognized
 from gateway.protocol.frames import RpcError, WireError
@@ -107,7 +107,7 @@ def _write(core: Core, protocol: int, make: Make) -> FileChange:
         texts = make(before)
         if texts.main == before.raw and not texts.included:
             return FileChange(before, before)
-        after = guard(files.read(path, os.environ, state, text=texts.main, included=texts.included), core.reachable)
+        after = ConfigFile(path, os.environ, state, core.reachable).read(text=texts.main, included=texts.included)
         _check(before, after, texts)
         if unknown := unrecognized(brought(before.merged, after.merged, protocol)):
             raise Invalid(*(Issue(what, where) for where, what in unknown))

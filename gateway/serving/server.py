@@ -1,6 +1,7 @@
 """The uvicorn server: started on given listeners, left in an order that loses nothing.
 
-uvicorn's own shutdown closes connections whose request it has not read yet, so ours is another one:
+uvicorn's own shutdown closes connections whose request it has not read yet, so ours is another one. `process.leaving`
+calls its parts in this order:
 
     drain         requests that had begun are finished; new connections are served as ever
     close         the listeners: new connections wait in the kernel's queue, which systemd or our next image holds open
@@ -14,7 +15,7 @@ contract.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -117,29 +118,19 @@ class GatewayServer(uvicorn.Server):
         make = partial(protocol, config=self.config, server_state=self.server_state, app_state={}, _loop=loop)
         await loop.connect_accepted_socket(make, sock)
 
-    async def leave(
-        self,
-        budgets: Budgets,
-        stopped_accepting: Callable[[], None],
-        close_websockets: Callable[[float], Awaitable[None]],
-        *,
-        carry: bool = False,
-    ) -> None:
-        """Close the listeners and what follows. `close_websockets` gets its budget, in seconds.
+    def stop_accepting(self) -> None:
+        """Close our duplicates of the listeners."""
+        self.server_state.leaving = not self.server_state.carry
+        for server in self.servers:
+            server.close()
 
-        `carry`: idle connections stay open and are not read any more: the next process goes on with them.
+    async def finish(self, budgets: Budgets) -> None:
+        """Answer the requests that have been read.
+
+        With `server_state.carry` idle connections stay open and are not read any more: the next process goes on.
         """
-        self.server_state.carry = carry
-        self.stop_accepting()
-        stopped_accepting()
-        closing = asyncio.ensure_future(close_websockets(budgets.close))
-        await asyncio.sleep(budgets.accept_grace)
         client_turn = for_at_most(budgets.client_turn, asyncio.get_running_loop().time())
         await self._wait(self._last_requests, budgets.finish, client_turn)
-        await closing
-        await self._drop_the_rest(carry)
-        if self._date is not None:
-            self._date.cancel()
 
     async def give_up(self) -> None:
         """Tell the clients that still wait for an answer."""
@@ -147,11 +138,14 @@ class GatewayServer(uvicorn.Server):
             connection.give_up()
         await asyncio.sleep(0)  # uvloop writes at the end of a turn
 
-    async def _drop_the_rest(self, carry: bool) -> None:
+    async def drop_the_rest(self) -> None:
+        """The end of serving: give up what `finish` has left."""
         await self.give_up()
-        if not carry:  # else what is not carried ends with the process
+        if not self.server_state.carry:  # else what is not carried ends with the process
             for remaining in list(self.server_state.connections):
                 remaining.transport.abort()
+        if self._date is not None:
+            self._date.cancel()
 
     def carried(self) -> tuple[dict[str, int], dict[str, PendingAnswer]]:
         """The HTTP connections to pass on: descriptors by name, and by name the answers that are not whole yet.
@@ -164,11 +158,6 @@ class GatewayServer(uvicorn.Server):
             {name: fd for name, (fd, _) in named.items()},
             {name: answer for name, (_, answer) in named.items() if answer is not None},
         )
-
-    def stop_accepting(self) -> None:
-        self.server_state.leaving = not self.server_state.carry
-        for server in self.servers:
-            server.close()
 
     def _last_requests(self) -> list[HttpProtocol]:
         return [connection for connection in self.http if connection.leave()]

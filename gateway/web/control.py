@@ -14,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from gateway.config import files
+from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
-from gateway.config.guard import guard
 from gateway.reload.plan import make_plan
 from gateway.reload.seen import AccessPoint, SeenConfig
 from gateway.rpc.core import Core
@@ -52,10 +51,9 @@ def control_routes(core: Core) -> Router:
             asked = msgspec.json.decode(await request.body(), type=_ConfigRequest)
         except msgspec.DecodeError as error:
             return _json({"error": str(error)}, 400)
-        found = await asyncio.to_thread(
-            files.read, Path(asked.path), os.environ, core.paths.state, text=asked.text, included=asked.included
-        )
-        return _json(_seen(core, guard(found, core.reachable)))
+        file = ConfigFile(Path(asked.path), os.environ, core.paths.state, core.reachable)
+        found = await asyncio.to_thread(file.read, text=asked.text, included=asked.included)
+        return _json(_seen(core, found))
 
     async def door(request: Request) -> Response:
         auth = core.auth

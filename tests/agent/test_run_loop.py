@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import backoff
-from gateway.agent import run_loop
+from gateway.agent import backoff, run_loop
 from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.providers import transport
 from gateway.agent.run_loop import NO_RESULT, RunLoop

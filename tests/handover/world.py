@@ -31,7 +31,8 @@ from gateway.hub.connection import Connection
 from gateway.hub.leaving import finish_requests
 from gateway.process import adoption
 from gateway.process.adoption import Tally
-from gateway.process.process import RESTARTING, SIGNAL_TURNS
+from gateway.process.leaving import RESTARTING
+from gateway.process.signals import SIGNAL_TURNS
 from gateway.protocol.peer import ClientInfo, Peer
 from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving.server import GatewayServer
@@ -330,7 +331,7 @@ class Image:
             adoption._judge = judge
 
     async def leave(self, patience: float = 0.0) -> bool:
-        """On purpose, as `Process` does it. False if it dies on the way."""
+        """On purpose, as `process.leaving` does it. False if it dies on the way."""
         self.keeper.stop_reading()
         await finish_requests(self.core.hub, patience, RESTARTING)
         for _ in range(SIGNAL_TURNS):
@@ -349,9 +350,8 @@ class Image:
         self.die()
         self.release.set()
         await asyncio.sleep(0)  # a task that has not begun would not close what it was given
-        for task in adoption._lingering:
-            task.cancel()
-        while self.server.server_state.tasks or self.server.server_state.connections or adoption._lingering:
+        adoption._lingering.cancel()
+        while self.server.server_state.tasks or self.server.server_state.connections or adoption._lingering._running:
             await asyncio.sleep(0)
         self.keeper.ledger.close()
 

@@ -42,7 +42,7 @@ def test_an_idle_gateway_restarts_at_once() -> None:
         it = coordinator(Work())
         ticket = it.request_restart("why")
         assert (ticket.state, ticket.boot_id) == ("scheduled", "boot")
-        assert await it.leaving() is Way.REEXEC
+        assert await it.wait_until_leaving() is Way.REEXEC
         assert it.reason == "why" and it.phase is Phase.LEAVING
 
     run(scene)
@@ -54,13 +54,13 @@ def test_a_restart_waits_for_running_requests() -> None:
         work.running = 2
         it = coordinator(work)
         assert it.request_restart("why").state == "deferred"
-        leaving = asyncio.ensure_future(it.leaving())
+        leaving = asyncio.ensure_future(it.wait_until_leaving())
         await asyncio.sleep(0)
-        it.idle()  # somebody was idle for a moment, but not now
+        it.note_idle()  # somebody was idle for a moment, but not now
         await asyncio.sleep(0)
         assert it.phase is Phase.DEFERRED and not leaving.done()
         work.running = 0
-        it.idle()
+        it.note_idle()
         assert await leaving is Way.REEXEC
 
     run(scene)
@@ -72,7 +72,7 @@ def test_requests_that_never_end_do_not_hold_it_for_ever() -> None:
         work.running, work.deferral = 1, 0.0
         it = coordinator(work)
         it.request_restart("why")
-        assert await it.leaving() is Way.REEXEC
+        assert await it.wait_until_leaving() is Way.REEXEC
 
     run(scene)
 
@@ -83,7 +83,7 @@ def test_however_many_ask_there_is_one_restart() -> None:
         it = coordinator(work)
         states = [it.request_restart(f"reason {n}").state for n in range(5)]
         assert states == ["scheduled", "coalesced", "coalesced", "coalesced", "coalesced"]
-        await it.leaving()
+        await it.wait_until_leaving()
         assert it.reason == "reason 0"
         assert it.request_restart("late").state == "leaving"
         assert it.allowance.tokens == Allowance().tokens - 1
@@ -98,7 +98,7 @@ def test_a_stop_overtakes_a_deferred_restart() -> None:
         it = coordinator(work)
         it.request_restart("why")
         it.request_stop("SIGTERM")
-        assert await it.leaving() is Way.STOP
+        assert await it.wait_until_leaving() is Way.STOP
         assert it.reason == "SIGTERM"
 
     run(scene)
@@ -108,7 +108,7 @@ def test_a_stop_while_leaving_for_a_restart_makes_it_a_stop() -> None:
     async def scene() -> None:
         it = coordinator(Work())
         it.request_restart("why")
-        await it.leaving()
+        await it.wait_until_leaving()
         it.request_stop("SIGTERM")
         it.left()
         assert it.state.way is Way.STOP and it.phase is Phase.GONE
@@ -137,7 +137,7 @@ def test_a_program_that_cannot_start_is_not_started() -> None:
         assert it.problem == "ImportError: half installed"
         work.unfit = None
         assert it.request_restart("again").state == "scheduled"
-        assert await it.leaving() is Way.REEXEC
+        assert await it.wait_until_leaving() is Way.REEXEC
         assert it.problem is None
 
     run(scene)

@@ -183,15 +183,15 @@ def test_a_gateway_on_another_machine_is_noticed_until_it_has_left(
     cellar = acquire(tmp_path)
     assert "a gateway on attic uses" in (cellar.problem or "")
     monkeypatch.setattr(socket, "gethostname", lambda: "attic")
-    attic.leave()  # not its name any more
+    attic.remove_mark()  # not its name any more
     assert (tmp_path / HOST_NAME).exists()
     monkeypatch.setattr(socket, "gethostname", lambda: "cellar")
-    cellar.leave()
+    cellar.remove_mark()
     assert not (tmp_path / HOST_NAME).exists()
 
 
 def test_a_folder_on_a_network_is_locked_and_says_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "shared", lambda folder: "nfs4")
+    monkeypatch.setattr(leases, "shared_type", lambda folder: "nfs4")
     (tmp_path / "gateway").mkdir()
     (tmp_path / HOST_NAME).write_text("x" * (MAX_HOST + 1))
     lease = acquire(tmp_path)

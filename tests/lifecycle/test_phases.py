@@ -87,7 +87,6 @@ def test_the_table_names_only_reachable_states() -> None:
 def test_the_time_in_which_newcomers_wait_is_short() -> None:
     budgets = Budgets()
     assert budgets.accept_grace + budgets.finish + budgets.close < 2.0
-    assert budgets.total < 15.0
 
 
 def test_a_burst_of_restarts_is_allowed_and_the_next_one_waits() -> None:

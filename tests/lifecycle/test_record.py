@@ -31,11 +31,11 @@ def test_counts_and_waits_go_on_from_image_to_image() -> None:
     record = Record()
     record.update(ended="restart", reason="config", left_at=5.0)
     second = successor(record)
-    second.count("hot", 1_000, 80.5)
-    second.waited(3, 42.04)
+    second.count_restart("hot", 1_000, 80.5)
+    second.note_waits(3, 42.04)
     third = successor(second)
-    third.count("crash", 2_000, None)
-    third.waited(1, 7.0)
+    third.count_restart("crash", 2_000, None)
+    third.note_waits(1, 7.0)
     restarts = third.memory.restarts
     assert (restarts.hot, restarts.cold, restarts.crash, restarts.longest_wait_ms) == (1, 0, 1, 42.0)
     assert restarts.last is not None and restarts.last.kind == "crash" and restarts.last.longest_wait_ms == 7.0
@@ -45,7 +45,7 @@ def test_counts_and_waits_go_on_from_image_to_image() -> None:
 
 def test_waits_before_any_restart_are_nobodys() -> None:
     record = Record()
-    record.waited(3, 10.0)
+    record.note_waits(3, 10.0)
     assert record.memory.restarts == Restarts()
 
 
@@ -84,11 +84,11 @@ def test_a_restart_that_ends_in_another_process_was_a_death_on_the_way() -> None
 def test_what_became_of_connections_adds_up_and_the_last_restart_is_told_apart() -> None:
     record = Record()
     second = successor(record)
-    second.count("hot", 1_000, 80.5)
-    second.carried(10, {"unanswered": 2}, 41.5)
+    second.count_restart("hot", 1_000, 80.5)
+    second.note_adoption(10, {"unanswered": 2}, 41.5)
     third = successor(second)
-    third.count("crash", 2_000, None)
-    third.carried(5, {"unanswered": 1, "gone": 3}, None)
+    third.count_restart("crash", 2_000, None)
+    third.note_adoption(5, {"unanswered": 1, "gone": 3}, None)
     restarts = successor(third).memory.restarts
     assert (restarts.adopted, restarts.closed) == (15, {"unanswered": 3, "gone": 3})
     assert restarts.longest_silence_ms == 41.5
@@ -99,7 +99,7 @@ def test_what_became_of_connections_adds_up_and_the_last_restart_is_told_apart()
 
 def test_connections_before_any_restart_are_nobodys() -> None:
     record = Record()
-    record.carried(3, {"gone": 1}, 10.0)
+    record.note_adoption(3, {"gone": 1}, 10.0)
     assert record.memory.restarts == Restarts()
 
 
@@ -109,7 +109,7 @@ def test_a_predecessor_that_knew_nothing_of_connections_is_understood() -> None:
     os.pwrite(record.fd, old.ljust(SIZE), 0)
     after = successor(record)
     assert after.memory.restarts.hot == 3 and after.memory.restarts.adopted == 0
-    after.carried(2, {}, 5.0)
+    after.note_adoption(2, {}, 5.0)
     assert after.memory.restarts.adopted == 2
 
 
@@ -117,7 +117,7 @@ def test_reasons_of_every_kind_have_room_together() -> None:
     record = Record()
     record.update(ended="restart", reason="r" * (SIZE - 500))
     second = successor(record)
-    second.count("hot", 1_000, 1.0)
+    second.count_restart("hot", 1_000, 1.0)
     second.update(reason="r" * (SIZE - 500), suspicion=Suspicion("d", 1, 1.0, "w" * 200))
     assert os.fstat(second.fd).st_size <= SIZE
     third = successor(second)

@@ -26,7 +26,7 @@ from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
 from gateway.process.configuration import Configuration
 from gateway.protocol.scopes import READ
-from gateway.reload.again import Again
+from gateway.reload.retry import SecretRetry
 from gateway.report import ReloadResult, RestartTicket
 from tests.effort import examples
 from tests.fakes.service_manager import FakeNotifier
@@ -117,7 +117,7 @@ def run_for_a_while(configuration: Configuration) -> None:
 
     async def bounded() -> None:
         async with asyncio.timeout(5):
-            await configuration.settle_in()
+            await configuration.begin_watching()
             await configuration.stop()
 
     asyncio.run(bounded())
@@ -193,7 +193,7 @@ def test_it_is_tried_again_after_a_while_by_the_process_that_avoids_it(scene: St
 
     async def scenario() -> None:
         async with asyncio.timeout(5):
-            await it.settle_in()
+            await it.begin_watching()
             while it.degraded:
                 await asyncio.sleep(0.001)
             await it.stop()
@@ -315,7 +315,7 @@ class Fates(RuleBasedStateMachine):
         if self.it.report().source == "file":
             del self.deaths[self.seen]
         if settled and self.it._started_on is not None:
-            self.it._keep(self.it._started_on)
+            self.it._file.keep(self.it._started_on)
 
     @precondition(lambda self: self.it is not None and self.ready)
     @rule()
@@ -386,11 +386,11 @@ def test_a_program_that_gave_no_secret_at_the_start_is_asked_again(
 ) -> None:
     looks: list[Any] = []
 
-    def seen(again: Again, unanswered: bool) -> None:
-        looks.append(again._look if unanswered else None)
+    def seen(again: SecretRetry, unanswered: bool) -> None:
+        looks.append(again._read_again if unanswered else None)
 
     answer: Any = SecretRefused("the vault is closed", "open it")
-    monkeypatch.setattr(Again, "seen", seen)
+    monkeypatch.setattr(SecretRetry, "schedule", seen)
     monkeypatch.setattr(Sources, "_program", lambda *_: answer)
     token = {"source": "exec", "provider": "v", "id": "a"}
     provider = {"source": "exec", "command": "/bin/vault"}
@@ -400,7 +400,7 @@ def test_a_program_that_gave_no_secret_at_the_start_is_asked_again(
     async def live() -> None:
         nonlocal answer
         async with asyncio.timeout(5):
-            await it.settle_in()
+            await it.begin_watching()
             assert it.degraded and it.auth.token != "t"
             answer = {"a": "t"}
             looks[-1]()
@@ -471,7 +471,7 @@ def test_an_edit_between_reading_and_watching_is_seen(scene: Starts) -> None:
 
     async def scenario() -> None:
         async with asyncio.timeout(5):
-            await it.settle_in()
+            await it.begin_watching()
             while it.auth.token != "new":
                 await asyncio.sleep(0.001)
             await it.stop()
@@ -488,7 +488,7 @@ def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keepin
     async def scenario() -> None:
         async with asyncio.timeout(5):
             await it.reload("SIGHUP")
-            await it.settle_in()
+            await it.begin_watching()
             assert it.watching != "off" and it.degraded
             scene.write({"gateway": {"auth": {"token": "better"}, "reload": {"debounceMs": 0}}})
             while it.auth.token != "better":
@@ -528,7 +528,7 @@ def test_where_others_can_connect_a_config_without_a_secret_is_one_with_an_error
 def test_an_edit_that_would_let_others_in_is_not_taken(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "t"}}})
     it = scene.start()
-    it.reachable = LAN
+    it.listens_on(LAN)
     for auth in ({"mode": "none"}, {}):
         scene.write({"gateway": {"auth": auth}})
         assert reload(it).outcome == "invalid"

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from gateway.cli import cli
 from gateway.client.client import ConnectRefused, Disconnected, GatewayClient
 from gateway.files.paths import Paths
-from gateway.process.process import MAIN_THREAD_ONLY
+from gateway.process.signals import MAIN_THREAD_ONLY
 from tests.effort import share
 from tests.program import Program
 

@@ -26,18 +26,18 @@ class Host:
         self.restarts: list[str] = []
         self.failures: list[tuple[str, str]] = []
 
-    def begin(self) -> None:
+    def reload_begins(self) -> None:
         self.events.append("begin")
 
-    def end(self, result: ReloadResult) -> None:
+    def reload_ended(self, result: ReloadResult) -> None:
         self.events.append("end")
         self.results.append(result)
 
-    def restart(self, reason: str) -> RestartTicket:
+    def request_restart(self, reason: str) -> RestartTicket:
         self.restarts.append(reason)
         return RestartTicket("scheduled", "boot", "restarting now")
 
-    def failed(self, snapshot: Snapshot, why: str) -> None:
+    def apply_failed(self, snapshot: Snapshot, why: str) -> None:
         self.failures.append((snapshot.digest, why))
 
 
@@ -56,18 +56,20 @@ class Edited:
             choose(snapshot, None, Config()),
             snapshot,
             host=self.host,
-            read=self.read,
-            actions={"logging": self.action("logging"), "auth": self.action("auth")},
-            keep=self.kept.append,
+            file=self,  # type: ignore[arg-type]
+            appliers={"logging": self.applier("logging"), "auth": self.applier("auth")},
             held_by_systemd=held_by_systemd,
             avoid=avoid,
         )
+
+    def keep(self, snapshot: Snapshot) -> None:
+        self.kept.append(snapshot)
 
     def read(self) -> Snapshot:
         self.reads += 1
         return files.read(self.path, {})
 
-    def action(self, name: str) -> Callable[[Config, Config], Awaitable[None]]:
+    def applier(self, name: str) -> Callable[[Config, Config], Awaitable[None]]:
         async def apply(old: Config, new: Config) -> None:
             if name in self.fail:
                 raise OSError(f"{name} does not work")
@@ -234,7 +236,7 @@ def test_a_failing_action_goes_back_and_asks_for_a_start_on_the_same_config(path
 def test_what_fails_while_the_process_leaves_is_not_the_configs_fault(path: Path) -> None:
     async def scene(it: Edited) -> None:
         def fail_late(name: str) -> None:
-            it.reloader.close()
+            it.reloader.begin_no_more()
             raise OSError("the loop is gone")
 
         it.applied = cast("Any", SimpleNamespace(append=fail_late))
@@ -249,7 +251,7 @@ def test_a_config_that_was_avoided_is_taken_when_it_is_reconsidered(path: Path) 
         digest = files.read(path, {}).digest
         it.reloader._avoid, it.reloader.active = digest, replace(it.reloader.active, source="last-good")
         assert (await it.reloader.reload("watch")).outcome == "unchanged"
-        it.reloader.reconsider()
+        it.reloader.retry_avoided()
         assert it.reloader._queued is not None and (await it.reloader._queued).ok
         assert it.reloader.active.source == "file"
 
@@ -290,7 +292,7 @@ def test_a_burst_of_edits_is_read_once(path: Path) -> None:
     async def scene(it: Edited) -> None:
         for n in range(10):
             it.path.write_text(f'{{"gateway": {{"reload": {{"debounceMs": 20}}, "auth": {{"token": "t{n}"}}}}}}')
-            it.reloader.changed()
+            it.reloader.file_changed()
         while not it.host.results:
             await asyncio.sleep(0.005)
         assert it.reads == 1 and it.reloader.active.config.gateway.auth.token == "t9"
@@ -303,7 +305,7 @@ def test_an_edit_that_never_rests_is_read_all_the_same(path: Path, monkeypatch: 
 
     async def scene(it: Edited) -> None:
         while not it.host.results:
-            it.reloader.changed()
+            it.reloader.file_changed()
             await asyncio.sleep(0.005)
         # How often it is read depends on how long a read takes: the edits go on meanwhile.
         assert it.host.results[0].outcome == "unchanged" and it.reads >= 1
@@ -338,7 +340,7 @@ def test_a_bug_in_reading_is_a_failed_reload_and_readiness_is_told_again(path: P
         def broken() -> Snapshot:
             raise RuntimeError("bug")
 
-        it.reloader._read = broken
+        it.reloader._file = SimpleNamespace(read=broken)
         result = await it.reloader.reload("command")
         assert result.outcome == "failed" and "bug" in result.message
         assert it.host.events == ["begin", "end"]
@@ -367,7 +369,7 @@ def test_after_a_stop_no_reload_begins_and_the_running_one_has_ended(path: Path)
         await it.reloader.stop()
         assert it.host.events == ["begin", "end"]
         assert (await running).outcome == "hot"
-        it.reloader.changed()
+        it.reloader.file_changed()
         late = await it.reloader.reload("command")
         assert late.outcome == "restart" and "leaving" in late.message
         assert it.host.events == ["begin", "end"] and it.reads == 1

@@ -14,11 +14,11 @@ from websockets.server import ServerProtocol
 from gateway.config.schema import Limits
 from gateway.handover.ledger import Ledger
 from gateway.handover.verdict import Adopt, Point
-from gateway.lifecycle.phases import Budgets
 from gateway.protocol.limits import MAX_FRAME
 from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import Adopted, WebSocketProtocol
+from tests.serving.leaving import leave
 
 
 class Accepting:
@@ -61,9 +61,6 @@ class Accepted:
         return self.server.server_state.unauthenticated.at("127.0.0.1")
 
 
-async def nothing(grace: float) -> None: ...
-
-
 def run(play: Callable[[Accepted], Awaitable[None]]) -> None:
     async def scene() -> None:
         it = Accepted()
@@ -72,7 +69,7 @@ def run(play: Callable[[Accepted], Awaitable[None]]) -> None:
             async with asyncio.timeout(10):
                 await play(it)
         finally:
-            await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+            await leave(it.server)
             it.listener.close()
             for _ in range(5):  # transports report their end in the next turns of the loop
                 await asyncio.sleep(0)

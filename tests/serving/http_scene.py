@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from gateway.config.schema import Limits
-from gateway.lifecycle.phases import Budgets
 from gateway.serving.server import GatewayServer
+from tests.serving.leaving import leave
 
 Scope = dict[str, Any]
 
@@ -77,11 +77,8 @@ async def serving(app: Any = echo, **limits: int) -> AsyncIterator[HttpScene]:
         finally:
             for client in scene.clients:
                 client.close()
-            await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+            await leave(server)
             await asyncio.sleep(0)
-
-
-async def nothing(grace: float) -> None: ...
 
 
 def run(scene: Callable[[], Awaitable[None]]) -> None:

@@ -18,6 +18,7 @@ from gateway.serving.answering import Answering
 from gateway.serving.http import HttpProtocol
 from gateway.serving.scopes import ANSWERING
 from gateway.serving.server import GatewayServer
+from tests.serving.leaving import leave
 
 APIS = {"/v1/x": 1000}
 QUICK = Budgets(drain=0.0, stall_timeout=0.0, accept_grace=0.0, finish=0.3, client_turn=0.05, close=0.0)
@@ -64,9 +65,6 @@ class Writing:
         await send({"type": "http.response.body", "body": b"%d pieces" % self.written, "more_body": False})
 
 
-async def go(grace: float) -> None: ...
-
-
 @dataclass
 class Conversing:
     """A client, and the process that it talks to."""
@@ -98,7 +96,7 @@ class Conversing:
 
     async def part(self) -> tuple[dict[str, int], dict[str, PendingAnswer]]:
         """What the next process gets; this one ends."""
-        await self.server.leave(QUICK, lambda: None, go, carry=True)
+        await leave(self.server, QUICK, carry=True)
         fds, answers = self.server.carried()
         fds = {name: os.dup(fd) for name, fd in fds.items()}
         for connection in self.server.http:
@@ -156,7 +154,7 @@ async def whole(scene: Scene, buffer: int | None, application: Writing) -> None:
             while world.server.server_state.connections:
                 await asyncio.sleep(0)
             for each in (server, world.server):
-                await each.leave(Budgets(0, 0, 0, 0, 0), lambda: None, go)
+                await leave(each)
             for _ in range(5):
                 await asyncio.sleep(0)
 
@@ -275,7 +273,7 @@ def test_where_nobody_comes_after_us_the_client_is_told(play: Play) -> None:
     async def scene(it: Conversing) -> None:
         await it.ask()
         await it.say(b"one")
-        await it.server.leave(QUICK, lambda: None, go)
+        await leave(it.server, QUICK)
         await it.head()
         assert [await it.chunk() for _ in range(3)] == [b"one", BYE, b""]
         assert await it.reader.read() == b""
@@ -287,7 +285,7 @@ def test_where_nobody_comes_after_us_the_client_is_told(play: Play) -> None:
 def test_a_stop_that_comes_when_all_is_put_away_tells_the_client(play: Play) -> None:
     async def scene(it: Conversing) -> None:
         await it.ask()
-        await it.server.leave(QUICK, lambda: None, go, carry=True)
+        await leave(it.server, QUICK, carry=True)
         it.server.server_state.carry = False
         await it.server.give_up()
         await it.head()

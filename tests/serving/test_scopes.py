@@ -9,9 +9,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway.config.schema import Limits
-from gateway.lifecycle.phases import Budgets
 from gateway.serving import scopes
 from gateway.serving.server import GatewayServer
+from tests.serving.leaving import leave
 
 
 class Endpoint:
@@ -19,9 +19,6 @@ class Endpoint:
     server, client = ("127.0.0.1", 1), ("127.0.0.1", 2)
     root_path = ""
     app_state: dict[str, Any] = {}
-
-
-async def nothing(grace: float) -> None: ...
 
 
 def test_they_have_what_uvicorns_have_and_no_head() -> None:
@@ -47,7 +44,7 @@ def test_they_have_what_uvicorns_have_and_no_head() -> None:
         writer.close()
         with pytest.raises(InvalidStatus):
             await connect(f"ws://{host}:{port}/")
-        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        await leave(server)
         listener.close()
         await asyncio.sleep(0)
 

@@ -18,6 +18,7 @@ from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
 from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
+from tests.serving.leaving import leave
 
 Scope = dict[str, Any]
 
@@ -69,7 +70,7 @@ class Leaving:
 
     async def _leave(self, budgets: Budgets) -> None:
         await self.server.drain(budgets)
-        await self.server.leave(budgets, self.stopped.set, self.close_websockets)
+        await leave(self.server, budgets, self.stopped.set, self.close_websockets)
 
 
 def run(play: Callable[[Leaving], Awaitable[None]]) -> None:
@@ -83,7 +84,7 @@ def run(play: Callable[[Leaving], Awaitable[None]]) -> None:
             it.app.go.set()
             for writer in it.writers:
                 writer.close()
-            await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, it.close_websockets)
+            await leave(it.server)
             it.listener.close()
             for _ in range(5):  # transports report their end in the next turns of the loop
                 await asyncio.sleep(0)
@@ -132,7 +133,7 @@ def test_after_the_last_accept_newcomers_wait_in_the_kernels_queue() -> None:
         await successor.start([it.listener])
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
         assert successor.server_state.waits.queued in (0, 1)
-        await successor.leave(Budgets(0, 0, 0, 0, 0), lambda: None, it.close_websockets)
+        await leave(successor)
 
     run(play)
 
@@ -255,7 +256,7 @@ QUICK = Budgets(drain=0.0, stall_timeout=0.0, accept_grace=0.0, finish=0.3, clie
 
 async def leave_carrying(it: Leaving) -> dict[str, int]:
     """Duplicates of what the successor gets; ours are closed, as the end of the process does it."""
-    await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
+    await leave(it.server, QUICK, it.stopped.set, it.close_websockets, carry=True)
     carried = {name: os.dup(fd) for name, fd in it.server.carried()[0].items()}
     for connection in it.server.http:
         connection.transport.abort()
@@ -352,7 +353,7 @@ def test_a_carried_connection_is_not_ended_for_what_its_process_could_not_see() 
     async def play(it: Leaving) -> None:
         it.server.server_state.limits = lambda: Limits(keep_alive_ms=20)
         reader, writer = await it.answered_client()
-        await it.server.leave(QUICK, it.stopped.set, it.close_websockets, carry=True)
+        await leave(it.server, QUICK, it.stopped.set, it.close_websockets, carry=True)
         writer.write(GET)
         await asyncio.sleep(0.05)
         assert len(it.server.carried()[0]) == 1

@@ -21,7 +21,6 @@ from gateway.config.schema import Limits
 from gateway.handover.counters import count
 from gateway.handover.ledger import Ledger
 from gateway.handover.verdict import Adopt, Counters, Refuse, judge
-from gateway.lifecycle.phases import Budgets
 from gateway.serving import bounded_websocket
 from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
@@ -36,10 +35,10 @@ from tests.serving.carriers import (
     boundaries,
     masked,
     message,
-    nothing,
     payload_of,
     run,
 )
+from tests.serving.leaving import leave
 
 
 def test_abort_drops_the_client_at_once() -> None:
@@ -390,7 +389,7 @@ def test_however_it_ends_it_is_forgotten_and_the_peer_sees_the_end(
         assert app.forgotten == 1 and not list(book.found())
         assert not count(app.copy).established
         os.close(app.copy)
-        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        await leave(server)
         listener.close()
         await asyncio.sleep(0.01)
 
@@ -484,7 +483,7 @@ def test_the_control_sockets_clients_cannot_be_kept(tmp_path: Path) -> None:
             assert app.connection is not None and not app.connection.keepable
             await client.send("still served")
             assert await app.received.get() == 12
-        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        await leave(server)
         listener.close()
         await asyncio.sleep(0.01)
 

@@ -36,6 +36,7 @@ from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app
 from gateway.web.openai.paths import MAX_BODY
 from tests.fakes.core import FakeCore
+from tests.serving.leaving import leave
 
 if TYPE_CHECKING:
     from gateway.link.spec import Spec
@@ -116,14 +117,14 @@ class Scene:
     async def end(self) -> None:
         while self.server.server_state.tasks or self.server.server_state.connections:
             await asyncio.sleep(0)
-        await self.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        await leave(self.server)
         await self.core.conversations.close()
 
     async def restart(self, while_gone: Callable[[], None] = lambda: None) -> None:
         """On purpose, as `Process` does it: the next process gets all connections."""
         core, before = self.core, self.server
         core.conversations.runs.release_waiters()
-        await before.leave(Budgets(0, 0, 0, 0.3, 0.05), lambda: None, nothing, carry=True)
+        await leave(before, Budgets(0, 0, 0, 0.3, 0.05), carry=True)
         await core.conversations.close(5.0)
         fds, answers = before.carried()
         fds = {name: os.dup(fd) for name, fd in fds.items()}
@@ -223,6 +224,3 @@ def begin(core: Any, puppet: Puppet) -> GatewayServer:
     agent = str(core.paths.state / "agent")
     core.conversations = Conversations(core.paths, core.hub, lambda: core.tree, core.env, lambda: by_path(agent))
     return GatewayServer(create_app(core), lambda: core.config.gateway.http.limits, MAX_BODY)
-
-
-async def nothing(grace: float) -> None: ...

@@ -25,7 +25,7 @@ from gateway.access.devices import Devices
 from gateway.config.schema import Limits
 from gateway.hub.leaving import close_all
 from gateway.hub.outbox import BATCH, LOW_WATER
-from gateway.lifecycle.phases import Budgets, Phase
+from gateway.lifecycle.phases import Phase
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.proof import DeviceProof, Signed, payloads
 from gateway.protocol.frames import WireError
@@ -44,6 +44,7 @@ from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving.server import GatewayServer
 from gateway.web import socket as face
 from tests.fakes.core import FakeCore
+from tests.serving.leaving import leave
 
 LIMIT_S = 20.0
 
@@ -66,7 +67,7 @@ async def serving(core: FakeCore, more: Iterable[Method] = ()) -> AsyncIterator[
     try:
         yield Uvicorn(core, f"ws://127.0.0.1:{listener.getsockname()[1]}/any/path")
     finally:
-        await server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, lambda grace: close_all(core.hub, 1012, "bye", 0.2))
+        await leave(server, close_websockets=lambda grace: close_all(core.hub, 1012, "bye", 0.2))
         await until(lambda: not server.server_state.connections)
         listener.close()
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.schema import Config, Limits
-from gateway.lifecycle.phases import Budgets
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.serving.server import GatewayServer
 from gateway.web.app import create_app
 from gateway.web.openai.paths import MAX_BODY
 from tests.fakes.core import FakeCore
+from tests.serving.leaving import leave
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MASK = b"\x37\xfa\x21\x3d"
@@ -176,9 +176,6 @@ class RawScene:
             await asyncio.sleep(0)
 
 
-async def _nothing(grace: float) -> None: ...
-
-
 def run(play: Callable[[RawScene], Awaitable[None]], limit: float = 10) -> None:
     async def scene() -> None:
         it = RawScene()
@@ -189,7 +186,7 @@ def run(play: Callable[[RawScene], Awaitable[None]], limit: float = 10) -> None:
         finally:
             for client in it.clients:
                 client.leave()
-            await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, _nothing)
+            await leave(it.server)
             it.listener.close()
             for _ in range(5):  # transports report their end in the next turns of the loop
                 await asyncio.sleep(0)

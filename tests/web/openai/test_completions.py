@@ -13,7 +13,6 @@ import pytest
 from openai import APIError, AsyncOpenAI, BadRequestError, InternalServerError, OpenAI, RateLimitError
 
 from gateway.config.schema import Config
-from gateway.lifecycle.phases import Budgets
 from gateway.link.messages import (
     Discarded,
     Ended,
@@ -32,7 +31,8 @@ from gateway.sessions.database import StorageFailed
 from gateway.web.openai import completions, retries
 from gateway.web.openai.paths import MAX_BODY
 from tests.process.test_start import Program
-from tests.web.puppet import Reply, Scene, nothing, piece, talking
+from tests.serving.leaving import leave
+from tests.web.puppet import Reply, Scene, piece, talking
 
 QUESTION: list[Any] = [{"role": "user", "content": "hi"}]
 TREE: dict[str, Any] = {"agents": {"list": [{"id": "main"}, {"id": "research"}]}}
@@ -507,7 +507,7 @@ def test_who_still_waits_when_the_gateway_goes_is_told_and_the_run_goes_on(
         await it.puppet.begun(2)
         it.puppet.say(first, Text("Hel"))
         assert piece(await streaming.event()) == "Hel"
-        await it.server.leave(Budgets(0, 0, 0, 0, 0), lambda: None, nothing)
+        await leave(it.server)
         error, done = await streaming.events()
         assert (error["error"]["code"], done) == ("restarting", "[DONE]")
         assert await streaming.reader.read() == b""

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.reload.again import FIRST_PAUSE_S, LONGEST_PAUSE_S, Again
+from gateway.reload.retry import FIRST_PAUSE_S, LONGEST_PAUSE_S, SecretRetry
 
 
 class Later:
@@ -22,15 +22,15 @@ class Later:
 
 
 def test_it_looks_less_and_less_often_until_there_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    later, again = Later(monkeypatch), Again(lambda: None)
-    again.seen(False)
+    later, again = Later(monkeypatch), SecretRetry(lambda: None)
+    again.schedule(False)
     assert later.pauses == []
     for _ in range(10):
-        again.seen(True)
+        again.schedule(True)
     assert later.pauses[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     assert max(later.pauses) == later.pauses[-1] == LONGEST_PAUSE_S
-    again.seen(False)
-    again.seen(True)
+    again.schedule(False)
+    again.schedule(True)
     assert later.pauses[-1] == FIRST_PAUSE_S and later.cancelled == len(later.pauses) - 1
-    again.stop()
+    again.cancel()
     assert later.cancelled == len(later.pauses)

@@ -1,0 +1,53 @@
+"""What a process image was given, and what it found, before it serves."""
+
+import socket
+from dataclasses import dataclass
+
+from gateway.files.paths import Paths
+from gateway.lifecycle.lease import Lease
+from gateway.lifecycle.record import Record
+from gateway.logs.setup import Logs
+from gateway.machine.listeners import address_text
+from gateway.systemd.descriptors import Inherited
+from gateway.systemd.notify import Notifier
+from gateway.text.addresses import is_loopback
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of `run`. None leaves it to the config; under systemd the socket unit decides."""
+
+    port: int | None = None
+    bind: str | None = None
+
+
+@dataclass(frozen=True)
+class Startup:
+    options: Options
+    paths: Paths
+    inherited: Inherited
+    notifier: Notifier
+    lease: Lease
+    record: Record
+    logs: Logs
+    boot_id: str
+    unit: str | None
+    """The systemd unit that this process runs in."""
+
+    @property
+    def under_systemd(self) -> bool:
+        """Whether a service manager started us for this unit, and hears us."""
+        return self.unit is not None and self.notifier.connected
+
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        """Addresses that other machines can connect to by what the config does not decide: the unit, `--bind`."""
+        bind = self.options.bind
+        if self.inherited.held_by_systemd:
+            return open_to_others(self.inherited.listeners)
+        return (bind,) if bind and bind != "loopback" and not is_loopback(bind) else ()
+
+
+def open_to_others(listeners: tuple[socket.socket, ...]) -> tuple[str, ...]:
+    """The addresses of those listeners that other machines can connect to."""
+    return tuple(address_text(sock) for sock in listeners if not is_loopback(sock.getsockname()[0]))
