@@ -25,7 +25,15 @@ SHARED_WITH_APART = [
         "text/visible",
         "text/lines",
     ),
-    *("link/messages", "link/spec", "logs/formatting", "systemd/journal", "systemd/listen_fds", "systemd/notify"),
+    *(
+        "link/messages",
+        "link/spec",
+        "logs/formatting",
+        "aio/tasks",
+        "systemd/journal",
+        "systemd/listen_fds",
+        "systemd/notify",
+    ),
 ]
 IMPURE = {"asyncio", "os", "time", "socket", "subprocess", "signal", "threading", "shutil", "tempfile"}
 HOMES = {

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 async def _live(service: Service, listener: socket.socket | None, connection: socket.socket | None) -> None:
-    """Ends the process from inside the loop, which would wait for threads that import or look up a name."""
+    """Serve, then end the process inside the loop: its end would wait for threads that import or resolve a name."""
     await service.serve(listener=listener, connection=connection)
     logging.shutdown()
     os._exit(ExitCode.OK)

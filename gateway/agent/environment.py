@@ -1,7 +1,7 @@
-"""What the gateway knows of the way to the network, and of where things lie, put into the agent's own environment.
+"""The gateway's variables that name files and the way to the network, put into the agent's own environment.
 
-From there programs that are started have it, and requests to providers and MCP servers. What the agent's own unit sets
-wins, as it does over a `.env` everywhere.
+There they apply to programs that the agent starts, and to its requests to providers and MCP servers. A variable that
+the agent's unit sets has precedence, as over a `.env`.
 """
 
 import os
@@ -13,7 +13,10 @@ _adopted: dict[str, str] = {}
 
 
 def adopt(given: Mapping[str, str]) -> bool:
-    """Whether anything is another now."""
+    """Set the variables of `given` that are in `NAMES`, and remove those of the call before that are not given now.
+
+    Return whether a variable has changed.
+    """
     wanted = {name: given[name] for name in NAMES if name in given and (name in _adopted or name not in os.environ)}
     if wanted == _adopted:
         return False

@@ -1,4 +1,4 @@
-"""The agent as a whole: what it is given, when it leaves, and in which order."""
+"""The agent's process: it serves its connections, and leaves when it is idle, told to, or replaced."""
 
 import asyncio
 import logging
@@ -6,35 +6,35 @@ import math
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from gateway import __version__
 from gateway.agent.link import LinkServer
 from gateway.agent.runs import AgentRun, AgentRuns
+from gateway.aio.tasks import Tasks
 from gateway.files.installed import ImportGuard, Installation
 from gateway.systemd.notify import Notifier, feed_watchdog
 
 log = logging.getLogger("agent")
 
 IDLE_S = 300.0
-"""Without a run, after which the process leaves. The next run starts it again."""
+"""Seconds without a run after which the process leaves. The next run starts it again."""
 LEAVE_S = 4.0
-"""For ending runs and their tools; systemd, or the gateway, waits longer than this."""
+"""Seconds for ending runs and their tools. systemd, and a gateway for its child, wait longer than this."""
 
 
 class Service:
-    """`serve` listens, or goes on with one connection, until it is time to leave."""
+    """`serve` accepts connections or serves the one that is passed, until it is time to leave."""
 
     def __init__(self, notifier: Notifier, idle_s: float = IDLE_S, installed: Installation | None = None) -> None:
         self._notifier = notifier
         self._idle_s = idle_s
         self._installed = installed or Installation()
-        self._runs = AgentRuns(self._happened, self._changed)
-        self._link = LinkServer(self._runs, self._met, self._takes)
+        self._runs = AgentRuns(self._on_event, self._on_runs_changed)
+        self._link = LinkServer(self._runs, self._on_hello, self._accepts_runs)
         self._idle: asyncio.TimerHandle | None = None
         self._leaving = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(log)
         self._stop_accepting: Callable[[], None] = lambda: None
 
     async def serve(self, *, listener: socket.socket | None = None, connection: socket.socket | None = None) -> None:
@@ -49,12 +49,12 @@ class Service:
             self._stop_accepting = server.close
         if connection is not None:
             loop.add_signal_handler(signal.SIGINT, lambda: None)  # a terminal's Ctrl-C is the gateway's to answer
-            self._keep(self._serve_parent(connection))
-        self._keep(feed_watchdog(self._notifier))
+            self._tasks.spawn(self._serve_parent(connection), "parent")
+        self._tasks.spawn(feed_watchdog(self._notifier), "watchdog")
         self._notifier.ready(self._status())
-        self._changed()
+        self._on_runs_changed()
         await self._leaving.wait()
-        await self._end()
+        await self._stop()
 
     async def _serve_parent(self, connection: socket.socket) -> None:
         try:
@@ -62,15 +62,10 @@ class Service:
         finally:
             self._leave("the gateway has closed the connection")
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _happened(self, run: AgentRun) -> None:
+    def _on_event(self, run: AgentRun) -> None:
         self._link.on_event(run)
 
-    def _changed(self) -> None:
+    def _on_runs_changed(self) -> None:
         if self._leaving.is_set():
             return
         self._notifier.status(self._status())
@@ -81,17 +76,23 @@ class Service:
             why = f"nothing to do for {self._idle_s:g} s"
             self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._leave, why)
 
-    def _met(self, gateway: str) -> None:
-        """A gateway has said hello, of its version. Which of two versions is the old one only the files tell: an agent
-        that is what is installed would be followed by one like it."""
+    def _on_hello(self, gateway: str) -> None:
+        """A gateway of this version has said hello.
+
+        If the versions differ, the files tell which one is old: an agent that is the installed one must not leave, as
+        the next one would be of its version too.
+        """
         if self._installed.stale:
             self._retire("the program was replaced")
         elif gateway not in ("", __version__):
             log.info("the gateway is of version %s and this agent of %s", gateway, __version__)
 
-    def _takes(self) -> bool:
-        """Whether a new run begins here. What it would import may be of another version by now, so an agent without
-        runs leaves it, as it leaves what it has not read, to the next one."""
+    def _accepts_runs(self) -> bool:
+        """True if a new run begins here.
+
+        If the program was replaced, the run could import modules of the new version. An agent that has no runs then
+        leaves, and the next one gets the run, with all that this one has not read.
+        """
         if not self._installed.stale:
             return True
         self._retire("the program was replaced")
@@ -100,18 +101,20 @@ class Service:
         return bool(len(self._runs))
 
     def _retire(self, why: str) -> None:
-        """Another program or unit file waits to take its place. No run is ended for that, and none has to wait."""
+        """Leave once there is no run, because another program or unit file is to take effect."""
         if self._idle_s:
             log.info("%s: leaving when no run is left", why)
         self._idle_s = 0.0
-        self._changed()
+        self._on_runs_changed()
 
     def _status(self) -> str:
         return f"{len(self._runs)} run{'s' if len(self._runs) != 1 else ''}"
 
     def _leave(self, why: str) -> None:
-        """At once and in one step, so that no start is taken by an agent that leaves: what is unread stays unread, its
-        sender sees the connection end and asks the next agent."""
+        """Stop accepting and close the connections in one step, so that a leaving agent starts no run.
+
+        What is unread stays unread. Its sender sees the connection end, and asks the next agent.
+        """
         if self._leaving.is_set():
             return
         log.info("leaving: %s", why)
@@ -119,7 +122,7 @@ class Service:
         self._stop_accepting()
         self._link.cut_all()
 
-    async def _end(self) -> None:
+    async def _stop(self) -> None:
         self._notifier.stopping(f"Ending {self._status()}")
         try:
             async with asyncio.timeout(LEAVE_S):
@@ -132,7 +135,7 @@ class Service:
 
 
 def idle_s(environ: Mapping[str, str]) -> float:
-    """OPENCLAW_AGENT_IDLE_S, or the default if that is no number of seconds."""
+    """OPENCLAW_AGENT_IDLE_S, or `IDLE_S` if that is no positive number of seconds."""
     try:
         seconds = float(environ["OPENCLAW_AGENT_IDLE_S"])
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Where log lines go: the journal with priority and fields, a terminal in readable lines, and OpenClaw's JSONL file.
+"""The logging of the gateway's process: its console (the journal, a terminal, a supervisor) and OpenClaw's JSONL file.
 
 One fact is one line. Everything is logged through the standard library's `logging` under `gateway.<subsystem>`. What a
 client sent is never logged raw, and `formatting.message` makes visible what a terminal would obey or hide.
