@@ -95,7 +95,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     env = installation.service_environment(shell)
     paths = Paths.from_env(env)
     folder = unit_folder(env)
-    unsaid = {name: value for name, value in shell.items() if name not in installation.KEPT}
+    unsaid = {name: value for name, value in shell.items() if name not in installation.FILE_VARIABLES}
     service = installation.service_environment(unsaid)
     user = holders.user_name(os.getuid())
     units = _units(env)  # Before the gateway is asked: this waits for one that is being started.

@@ -1,6 +1,6 @@
-"""The unit files and their names. README.md in this folder says why for each directive.
+"""The unit files and their names. README.md in this folder has the reason for each directive.
 
-Nothing here asks systemd anything; `systemctl` does, and `installation` decides what belongs on disk.
+`systemctl` asks systemd, and `installation` decides which files belong on disk.
 """
 
 from importlib import resources
@@ -10,26 +10,26 @@ SOCKET = "openclaw-gateway.socket"
 AGENT_SERVICE = "openclaw-agent.service"
 AGENT_SOCKET = "openclaw-agent.socket"
 UNITS = (SERVICE, SOCKET, AGENT_SERVICE, AGENT_SOCKET)
-"""In the order of stopping: the gateway first, which uses the agent."""
+"""The units in the order in which they are stopped: the gateway before the agent, which it uses."""
 GONE = "openclaw-gone@.service"
-"""What systemd starts, once for each service, when a service's program is not there."""
+"""The template of the unit that systemd starts when the program of a service is missing."""
 ENABLED = (SOCKET, SERVICE, AGENT_SOCKET)
-"""Those with an `[Install]` section: nothing but its socket starts the agent."""
+"""The units with an `[Install]` section. The agent's service has none: only its socket starts it."""
 
 PROGRAMS = {SERVICE: "openclaw-gateway", AGENT_SERVICE: "openclaw-agent"}
-"""The console scripts behind the services."""
+"""Service -> its console script."""
 LISTEN_DROP_IN = f"{SOCKET}.d/10-listen.conf"
-"""Where `install --port/--bind` puts its addresses, below the unit folder; the user's drop-ins sort after it."""
+"""The drop-in with the addresses of `install --port/--bind`. The user's drop-ins sort after it."""
 SANDBOX_DROP_IN = f"{SERVICE}.d/10-sandbox.conf"
-"""Where `install` puts the part of the sandbox that not every user manager can make."""
+"""The drop-in with the part of the sandbox that not every user manager can set up."""
 
 MARK = "# Written by `openclaw-gateway install`"
-"""How a file that we may change or remove begins; a file without it belongs to somebody else."""
+"""The beginning of each file that `install` has written. A file without it is never changed or removed."""
 
 SHIPPED_COMMANDS = {name: f"/usr/bin/env {program}" for name, program in PROGRAMS.items()}
-"""What the shipped services run: valid as they lie in a package; `install` puts this installation's own paths there."""
+"""Service -> the command in the shipped unit, which is valid in a package. `install` replaces it by a path."""
 
 
 def shipped(name: str) -> str:
-    """The text of a unit as it lies in the wheel."""
+    """The text of a file in this folder, such as a unit."""
     return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")

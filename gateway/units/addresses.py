@@ -1,6 +1,6 @@
-"""Which addresses a socket unit listens on for a port and a bind word, and back again.
+"""The addresses that a socket unit listens on, from a port and a value of `--bind` and from `ListenStream=`. Pure.
 
-Pure. The bind words are OpenClaw's: `loopback`, `lan`, or an address of one's own.
+The values are OpenClaw's: `loopback`, `lan`, or an IP address.
 """
 
 import ipaddress
@@ -17,6 +17,8 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 
 class BadAddress(GatewayError):
+    """The value of `--bind` is no word that is known, and no IP address."""
+
     exit_code = ExitCode.USAGE
 
 
@@ -34,7 +36,7 @@ class Address:
 
 
 def resolve(bind: str, port: int) -> tuple[Address, ...]:
-    """What to listen on."""
+    """The addresses to listen on. Raises BadAddress."""
     if bind == "loopback":
         hosts: tuple[str, ...] = LOOPBACK
     elif bind == "lan":
@@ -54,7 +56,7 @@ def _literal(bind: str) -> str:
 
 
 def parse(listen: str) -> Address | None:
-    """A `ListenStream=` value, or one of `systemctl show -p Listen`; None for what is not TCP on an address."""
+    """The address of a `ListenStream=` value, or of one in `systemctl show -p Listen`. None if it is not TCP."""
     text = listen.removesuffix(" (Stream)").strip()
     host, colon, port = text.rpartition(":")
     if not colon:

@@ -1,6 +1,6 @@
-"""Settings in a user's own drop-ins that take from a service what it needs.
+"""Settings in the user's own drop-ins that deny a service what it needs.
 
-systemd says nothing of them: the service runs, and fails later.
+systemd does not warn of them: the service starts, and fails later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,21 +33,23 @@ _RULES: Mapping[str, tuple[frozenset[str], str, tuple[str, ...]]] = {
     "FileDescriptorStoreMax": (frozenset(("0",)), "connections do not outlive a restart", (SERVICE,)),
     "MemoryDenyWriteExecute": (_ON, "tools that are written in JavaScript do not start", (AGENT_SERVICE,)),
 }
-"""Setting -> values that hinder, why, and in which services."""
+"""Setting -> the values that hinder, the reason, and the services that they hinder."""
 _LIFTED_BY = {"ProtectHome": ("ReadWritePaths", "BindPaths"), "ProtectSystem": ("ReadWritePaths", "BindPaths")}
 
 
 @dataclass(frozen=True)
 class Hindrance:
+    """A setting that hinders, and the drop-in that has it."""
+
     path: Path
     setting: str
-    """`ProtectHome=yes`."""
+    """The line of the drop-in, such as `ProtectHome=yes`."""
     why: str
     unit: str
 
 
 def find(folder: Path, units: Iterable[str] = (SERVICE, AGENT_SERVICE)) -> list[Hindrance]:
-    """What the last word of the user's own drop-ins in `folder` takes away from these services."""
+    """The settings that hinder these services, of those that have the last word in the user's drop-ins in `folder`."""
     return [found for unit in units for found in _of(unit, folder)]
 
 

@@ -1,6 +1,6 @@
-"""What belongs on disk for this installation, compared with what is there.
+"""The files that this installation must have on disk, compared with those that are there.
 
-Only files that begin with our mark are ever changed or removed. `install` applies it, `doctor` only compares.
+Only files that begin with our mark are changed or removed. `install` applies the difference, `doctor` only reports it.
 """
 
 import os
@@ -33,30 +33,34 @@ from gateway.units.places import drop_ins, read, unit_folder
 from gateway.units.syntax import environment, merged
 
 MODULES = {SERVICE: "gateway", AGENT_SERVICE: "gateway.agent"}
-"""What runs where there is no console script."""
-KEPT = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR")
-"""Variables that say where files lie; the service gets them from the environment of `install`."""
+"""Service -> the module that runs if there is no console script."""
+FILE_VARIABLES = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR")
+"""Variables that name files. The service gets them from the environment of `install`."""
 
 
 @dataclass(frozen=True)
 class UnitChange:
+    """One difference between the wanted files and those on disk."""
+
     path: Path
     kind: Literal["write", "update", "remove"]
 
     @property
     def unit(self) -> str:
-        """Whose file it is: a unit's own, or its drop-in."""
+        """The unit that the file belongs to. The file is the unit itself or a drop-in."""
         return self.path.name if self.path.name in (*UNITS, GONE) else self.path.parent.name.removesuffix(".d")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFiles:
+    """The files of an installation."""
+
     folder: Path
     files: Mapping[str, str | None]
-    """Path below the folder -> text; None for a file that must not be there."""
+    """Path below the folder -> text. None for a file that must not be there."""
 
     def changes(self) -> list[UnitChange]:
-        """What `apply` would do; empty when everything is as it should be."""
+        """The changes that `apply` would make. There are none if the files on disk are the wanted ones."""
         found: list[UnitChange] = []
         for name, wanted in self.files.items():
             path = self.folder / name
@@ -68,7 +72,7 @@ class Wanted:
         return found
 
     def refuse_directories(self) -> None:
-        """A directory that lies where a file must go is nobody's unit, so it is not ours to move."""
+        """Raises GatewayError if a directory is in the place of a file: it is not ours to move."""
         for change in self.changes():
             if change.path.is_dir():
                 raise GatewayError(
@@ -77,7 +81,7 @@ class Wanted:
                 )
 
     def apply(self) -> list[UnitChange]:
-        """Raises before the first change if one of them cannot be made because of a directory."""
+        """Make the changes, and return them. Raises GatewayError before the first one if a directory is in the way."""
         self.refuse_directories()
         done = self.changes()
         for change in done:
@@ -90,14 +94,14 @@ class Wanted:
         return done
 
 
-def plan(env: Mapping[str, str], addresses: Iterable[Address], sandbox_refusal: str | None = None) -> Wanted:
-    """`env` decides where the service's files lie: give it `service_environment()`."""
+def plan(env: Mapping[str, str], addresses: Iterable[Address], sandbox_refusal: str | None = None) -> WantedFiles:
+    """The files for these addresses. `env` is `service_environment()`, which tells where the service's files are."""
     listen = tuple(addresses)
-    return Wanted(
+    return WantedFiles(
         unit_folder(env),
         {
             SOCKET: render.unchanged(SOCKET),
-            SERVICE: _service(SERVICE, {name: env[name] for name in KEPT if env.get(name)}),
+            SERVICE: _service(SERVICE, {name: env[name] for name in FILE_VARIABLES if env.get(name)}),
             SANDBOX_DROP_IN: sandbox.text(sandbox_refusal),
             AGENT_SOCKET: render.unchanged(AGENT_SOCKET),
             AGENT_SERVICE: _service(AGENT_SERVICE, {}),
@@ -108,7 +112,7 @@ def plan(env: Mapping[str, str], addresses: Iterable[Address], sandbox_refusal: 
 
 
 def program(name: str) -> tuple[str, ...]:
-    """What this service runs of this installation: its console script, else the module (a checkout without one)."""
+    """The command of this service in this installation: its console script, or in a checkout its module."""
     places = [Path(sys.executable)]
     if Path(sys.argv[0]).name in PROGRAMS.values():
         places.append(Path(sys.argv[0]).absolute())
@@ -125,19 +129,22 @@ def _service(name: str, variables: Mapping[str, str]) -> str:
 
 
 def service_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a command that means the installed service: where this shell does not say where files lie,
-    the service does. A variable that is set but empty says: the default."""
+    """The environment of a command about the installed service.
+
+    It has those of `FILE_VARIABLES` that only the service has. One that is empty in `env` means the default.
+    """
     present = installed_environment(unit_folder(env))
-    return {name: value for name, value in present.items() if name in KEPT} | dict(env)
+    return {name: value for name, value in present.items() if name in FILE_VARIABLES} | dict(env)
 
 
 def installed_environment(folder: Path) -> dict[str, str]:
+    """The variables in the service that `install` has written. There are none if it has not."""
     text = read(folder / SERVICE)
     return environment(text) if text and text.startswith(MARK) else {}
 
 
 def drop_in_environment(folder: Path) -> dict[str, str]:
-    """What the user's own drop-ins give the service, such as a secret."""
+    """The variables in the drop-ins of the service, such as a secret."""
     found: dict[str, str] = {}
     for path in drop_ins(folder, SERVICE):
         found |= environment(read(path) or "")
@@ -145,7 +152,7 @@ def drop_in_environment(folder: Path) -> dict[str, str]:
 
 
 def _checkout() -> str | None:
-    """The folder to put on the path when this code is not installed anywhere."""
+    """The folder for PYTHONPATH, if this code is not installed."""
     root = Path(__file__).resolve().parents[2]
     return None if root.name in ("site-packages", "dist-packages") else str(root)
 
@@ -155,33 +162,35 @@ def shipped_addresses() -> tuple[Address, ...]:
 
 
 def listening(texts: Iterable[str]) -> tuple[Address, ...]:
-    """The addresses of a socket unit and its drop-ins, in their order."""
+    """The addresses in the texts of a socket unit and its drop-ins, in their order."""
     return tuple(address for value in merged(texts, "Socket", "ListenStream") if (address := parse(value)))
 
 
 def in_force(folder: Path, addresses: Iterable[Address]) -> tuple[Address, ...]:
-    """Where the socket unit will listen once these are installed: the user's own drop-ins have the last word."""
+    """The addresses of the socket unit once these are installed. The user's own drop-ins have the last word."""
     texts = (read(path) or "" for path in drop_ins(folder, SOCKET))
     return listening([render.listen(addresses), *(text for text in texts if not text.startswith(MARK))])
 
 
 def listening_on_disk(folder: Path) -> tuple[Address, ...]:
-    """Of the socket unit in this folder with all drop-ins in it, whoever wrote them; empty when there is none."""
+    """The addresses of the socket unit in this folder with all its drop-ins. There are none if there is no unit."""
     text = read(folder / SOCKET)
     texts = [text, *(read(path) for path in drop_ins(folder, SOCKET))] if text else []
     return listening(text for text in texts if text)
 
 
 def open_addresses(folder: Path, listeners: Iterable[str] = ()) -> tuple[str, ...]:
-    """Where others than this machine can connect, or could after a restart: of `listening_on_disk`, and of the
-    `listeners` that a running gateway reports."""
+    """The addresses that are not loopback, on which other machines can connect, now or after a restart.
+
+    They are those of `listening_on_disk`, and of the `listeners` that a running gateway reports.
+    """
     running = [address for text in listeners if (address := parse(text))]
     found = dict.fromkeys(address for address in (*running, *listening_on_disk(folder)) if not address.loopback)
     return tuple(map(str, found))
 
 
 def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
-    """What an earlier `install` chose; None when there was none."""
+    """The addresses that an earlier `install` has written. None if there was none."""
     text = read(folder / SOCKET)
     if text is None or not text.startswith(MARK):
         return None
@@ -190,12 +199,13 @@ def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
 
 
 def written_files(folder: Path) -> list[Path]:
-    """Our files that are there, for `uninstall`."""
+    """The files on disk that `install` has written, for `uninstall`."""
     paths = [folder / name for name in (LISTEN_DROP_IN, SANDBOX_DROP_IN, *UNITS, GONE)]
     return [path for path in paths if (read(path) or "").startswith(MARK)]
 
 
 def remove(paths: Iterable[Path]) -> None:
+    """Remove the files, and drop-in folders that are empty then."""
     for path in paths:
         path.unlink(missing_ok=True)
         _remove_empty(path.parent)
@@ -206,11 +216,11 @@ def _remove_empty(folder: Path) -> None:
         try:
             folder.rmdir()
         except OSError:
-            pass  # the user's drop-ins are in it
+            pass  # it has the user's drop-ins
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, so that a daemon-reload at this moment reads the old or the new file."""
+    """Write the file atomically: a daemon-reload reads the old or the new text."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,6 +1,6 @@
-"""What `install` writes: the shipped units with this installation's command in them, and the drop-in for the addresses.
+"""The texts that `install` writes: the shipped units with this installation's command, and the drop-in for addresses.
 
-Pure, and the same input gives the same bytes: `doctor` compares files on disk with it to find stale ones.
+Pure. The same input gives the same bytes: `doctor` compares the files on disk with them to find stale ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ _HEAD = f"{MARK}, which would overwrite a change made here.\n# To change it: sys
 
 
 def service(name: str, program: Sequence[str], environment: Mapping[str, str]) -> str:
-    """`program` is the absolute command without its verb, such as `("/home/u/.local/bin/openclaw-gateway",)`."""
+    """A service that runs `program`, an absolute command such as `("/home/u/.local/bin/openclaw-gateway",)`."""
     text = shipped(name).replace(SHIPPED_COMMANDS[name], command(program))
     lines = text.splitlines()
     if environment:
@@ -23,11 +23,11 @@ def service(name: str, program: Sequence[str], environment: Mapping[str, str]) -
 
 
 def unchanged(name: str) -> str:
-    """A unit that says nothing of this installation: a socket, and what comes when a program is gone."""
+    """A unit that is the same in each installation: a socket, or `GONE`."""
     return _HEAD.format(unit=name) + shipped(name)
 
 
 def listen(addresses: Iterable[Address]) -> str:
-    """The drop-in that replaces the shipped addresses; the empty assignment clears them first."""
+    """The drop-in that replaces the shipped addresses. Its empty assignment clears them."""
     lines = [f"{MARK}: --port and --bind.", "[Socket]", "ListenStream="]
     return "\n".join(lines + [f"ListenStream={address}" for address in addresses]) + "\n"

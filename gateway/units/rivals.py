@@ -1,4 +1,4 @@
-"""Units that would fight with ours: a system-wide gateway for the port, OpenClaw's own user unit for the name too."""
+"""Units that conflict with ours: a system-wide gateway over the port, OpenClaw's own user unit over the name too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from gateway.units import MARK, SERVICE, SOCKET, UNITS
 from gateway.units.places import SYSTEM_FOLDERS, drop_ins, read, unit_folder
 from gateway.units.syntax import environment, merged
 
-_CARRIED = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_STATE_DIR")
-"""What `--take-over` keeps from OpenClaw's unit: where its files are. Never a secret: those stay in the backup."""
+_TAKEN_OVER = ("OPENCLAW_CONFIG_PATH", "OPENCLAW_STATE_DIR")
+"""Variables that `--take-over` takes from OpenClaw's unit: they name its files. Secrets stay in the backup."""
 
 _FORMER = ("clawdbot", "moltbot", "moldbot")
 
@@ -20,7 +20,7 @@ class SystemUnit:
 
     path: Path
     enabled: bool
-    """Wanted by some target: it starts at boot, and then has the port before any user manager runs."""
+    """Whether a target wants it: then it starts at boot, and has the port before a user manager runs."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,18 @@ class OpenClawUnit:
     path: Path
     carried: Mapping[str, str]
     dropped: tuple[str, ...]
-    """Names of variables that ours does not get."""
+    """Names of the variables that our unit does not get."""
     port: int | None
-    """The port it served on."""
+    """The port that it served on. None if the unit does not tell."""
 
 
 def system_units(folders: Sequence[Path] = SYSTEM_FOLDERS) -> list[SystemUnit]:
+    """The units of the system manager that have our names."""
     found: dict[str, SystemUnit] = {}
     for folder in folders:
         for name in (SOCKET, SERVICE):
             path = folder / name
-            # A link to /dev/null is a masked unit: it never runs.
+            # A link to /dev/null is a masked unit, which never runs.
             if name not in found and path.exists() and path.resolve() != Path("/dev/null"):
                 found[name] = SystemUnit(path, _wanted(name, folders))
     return list(found.values())
@@ -53,7 +54,7 @@ def _wanted(name: str, folders: Sequence[Path]) -> bool:
 
 
 def openclaw_unit(env: Mapping[str, str]) -> OpenClawUnit | None:
-    """OpenClaw's own user unit, if that is what has our service's name."""
+    """OpenClaw's own user unit, if the unit of our service's name is it."""
     path = unit_folder(env) / SERVICE
     text = read(path)
     if text is None or text.startswith(MARK) or not _is_openclaw(text):
@@ -61,9 +62,9 @@ def openclaw_unit(env: Mapping[str, str]) -> OpenClawUnit | None:
     values = environment(text)
     for extra in drop_ins(path.parent, SERVICE):
         values |= environment(read(extra) or "")
-    # %h is the one specifier that people write into these by hand; ours gets what it stands for.
+    # %h is the one specifier that users write into these variables. Our unit gets its value.
     home = env.get("HOME", "~")
-    carried = {name: values[name].replace("%h", home) for name in _CARRIED if values.get(name)}
+    carried = {name: values[name].replace("%h", home) for name in _TAKEN_OVER if values.get(name)}
     return OpenClawUnit(path, carried, tuple(sorted(set(values) - carried.keys())), _port(text, values))
 
 

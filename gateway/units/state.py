@@ -1,4 +1,4 @@
-"""What systemd says of our units, asked without starting anything."""
+"""The state of our units in systemd. To ask for it starts nothing."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from gateway.units.systemctl import Systemctl
 PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
 START_S = 10.0
-"""The longest wait for an attempt to start that is under way."""
+"""The longest wait in seconds for a start that is under way."""
 _LOOK_S = 0.02
-"""Far shorter than our services' RestartSec: between two attempts lies the only moment that shows why they fail."""
+"""Seconds between two looks, far below RestartSec: only between two attempts does systemd tell why they fail."""
 _UNSET = 2**64 - 1
-"""How systemd writes down a number that it does not have."""
+"""systemd's number for a value that is not set."""
 _PROPERTIES = (
     "LoadState",
     "ActiveState",
@@ -44,19 +44,19 @@ class UnitState:
     sub: str
     """running, listening, dead, failed, auto-restart …"""
     result: str = "success"
-    """Why it failed: exit-code, watchdog, start-limit-hit, trigger-limit-hit, service-start-limit-hit, resources …"""
+    """The reason of a failure: exit-code, watchdog, start-limit-hit, trigger-limit-hit, service-start-limit-hit, …"""
     enabled: str = ""
-    """enabled, disabled, masked, … or empty for a unit without a file."""
+    """enabled, disabled, masked, … Empty for a unit without a file."""
     fragment: str = ""
     needs_daemon_reload: bool = False
     main_pid: int = 0
     exit_status: int = 0
-    """What its last main process ended with: the program's own, or from 200 on what systemd could not set up for it."""
+    """The exit status of its last main process. From 200 on, it tells what systemd could not set up for it."""
     restarts: int = 0
-    """Automatic restarts since it was last started by hand."""
+    """The number of automatic restarts since the last start by hand."""
     control_group: str = ""
     memory: int | None = None
-    """Bytes that all its processes have; those of the main process where systemd does not count (cgroup v1)."""
+    """Memory in bytes: of all its processes, or of the main process if systemd does not count them (cgroup v1)."""
     listen: tuple[Address, ...] = ()
 
     @property
@@ -65,7 +65,7 @@ class UnitState:
 
     @property
     def is_starting(self) -> bool:
-        """While it is, systemd has forgotten how the attempt before this one ended."""
+        """Whether a start is under way. Until it ends, systemd does not tell how the start before it ended."""
         return self.sub.startswith("start")
 
     @property
@@ -86,17 +86,17 @@ class UnitStates:
 
 
 def read(systemctl: Systemctl, proc: Path = PROC) -> UnitStates:
-    """Raises NoManager where no user manager answers."""
+    """The states as they are now. Raises NoManager if no user manager answers."""
     return UnitStates(*(_unit(systemctl, name, proc) for name in (SOCKET, SERVICE, AGENT_SOCKET, AGENT_SERVICE)))
 
 
 def read_after_start(
     systemctl: Systemctl, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
 ) -> UnitStates:
-    """As `read`, once no unit is being started; after START_S as it is then."""
+    """The states once no start is under way, or after `START_S`. Raises NoManager if no user manager answers."""
     deadline = clock() + START_S
     states = {unit.name: unit for unit in read(systemctl).all}
-    # Only those are looked at again: each look is a program, and would slow down the start that is waited for.
+    # Only these are read again: each read starts a program, which slows down the start that is waited for.
     while (starting := [unit.name for unit in states.values() if unit.is_starting]) and clock() < deadline:
         sleep(_LOOK_S)
         states |= {name: _unit(systemctl, name, PROC) for name in starting}
@@ -126,7 +126,7 @@ def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
 
 
 def memory_bound(control_group: str, root: Path = CGROUPS) -> bool | None:
-    """Whether the memory controller is there for a unit's control group; None without a group, or with cgroup v1."""
+    """Whether a unit's control group has the memory controller. None without a group, or with cgroup v1."""
     if not control_group:
         return None
     try:

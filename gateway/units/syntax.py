@@ -1,7 +1,4 @@
-"""systemd's unit file syntax, as much as `install` and `doctor` need: reading settings, quoting what we write.
-
-Pure: text in, values out. `man systemd.syntax` is the reference.
-"""
+"""The part of systemd's unit file syntax that `install` and `doctor` need. Pure. systemd.syntax(7) is the reference."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,13 +8,15 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "s": " "}
 
 @dataclass(frozen=True)
 class Setting:
+    """A line `key=value`."""
+
     section: str
     key: str
     value: str
 
 
 def parse(text: str) -> list[Setting]:
-    """The settings in their order; comments gone, continued lines joined by a space."""
+    """The settings in their order, without comments, and with continued lines joined by a space."""
     settings: list[Setting] = []
     section = ""
     for line in _logical_lines(text):
@@ -46,7 +45,7 @@ def _logical_lines(text: str) -> Iterable[str]:
 
 
 def merged(texts: Iterable[str], section: str, key: str) -> list[str]:
-    """A list setting over a unit and its drop-ins, in their order: an empty value clears what came before."""
+    """The values of a list setting in a unit and its drop-ins. An empty value clears those before it."""
     values: list[str] = []
     for text in texts:
         for setting in parse(text):
@@ -60,7 +59,7 @@ def merged(texts: Iterable[str], section: str, key: str) -> list[str]:
 
 
 def split(value: str) -> list[str]:
-    """Words of a value: separated by white space, single or double quotes keep it, backslash escapes one character."""
+    """The words of a value. White space separates them, quotes keep it, and a backslash escapes one character."""
     words: list[str] = []
     word: list[str] | None = None
     quote = ""
@@ -88,7 +87,7 @@ def split(value: str) -> list[str]:
 
 
 def environment(text: str) -> dict[str, str]:
-    """All `Environment=` assignments of a service, `%%` undone; other specifiers stay as they are."""
+    """All `Environment=` assignments of a service. `%%` becomes `%`; other specifiers are not resolved."""
     found: dict[str, str] = {}
     for value in merged([text], "Service", "Environment"):
         for word in split(value):
@@ -99,16 +98,16 @@ def environment(text: str) -> dict[str, str]:
 
 
 def quote(word: str) -> str:
-    """One word for any setting: specifiers taken literally, quoted when it needs to be."""
+    """A word for any setting, quoted if it needs to be, and without specifiers."""
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     plain = text == word.replace("%", "%%") and word and not any(c.isspace() or c in "'#;" for c in word)
     return text if plain else f'"{text}"'
 
 
 def command(words: Iterable[str]) -> str:
-    """A command line for `Exec*=`, where `$` would be an environment variable, except in the program's own path.
+    """A command line for `Exec*=`, where `$` would begin an environment variable, except in the program's path.
 
-    systemd takes no quotes, backslashes and control characters there, however they are written: a shell starts it.
+    systemd does not accept quotes, backslashes and control characters in that path, so a shell starts such a program.
     """
     program, *rest = words
     if any(char in "\"'\\\x7f" or char < " " for char in program):
@@ -118,5 +117,5 @@ def command(words: Iterable[str]) -> str:
 
 
 def assignments(values: Mapping[str, str]) -> list[str]:
-    """`Environment=` lines, one for each variable, in a fixed order."""
+    """One `Environment=` line for each variable, sorted by name."""
     return [f"Environment={quote(f'{name}={value}')}" for name, value in sorted(values.items())]

@@ -1,6 +1,7 @@
-"""`systemctl --user`, which talks to the manager's private socket: it needs XDG_RUNTIME_DIR and no D-Bus.
+"""`systemctl --user`, which connects to the manager's private socket: it needs XDG_RUNTIME_DIR and no D-Bus.
 
-Asking (`show`) never starts anything. Without a user manager, `version()` is None and the rest raises NoManager.
+`show` starts nothing. Without a user manager, `version()` is None and the other methods raise NoManager or
+SystemctlFailed.
 """
 
 import os
@@ -22,22 +23,27 @@ class NoManager(GatewayError):
 
 
 class SystemctlFailed(GatewayError):
-    """systemctl refused; the message holds its words."""
+    """systemctl refused, or did not answer in time. The message has its words."""
 
 
 @dataclass(frozen=True)
 class JobResult:
+    """Exit code and output of a command that has ended."""
+
     code: int
     out: str
     err: str
 
 
 Run = Callable[[Sequence[str], Mapping[str, str], float], JobResult]
-"""How a command is run: words, environment, seconds. FileNotFoundError if there is no such program."""
+"""A function that runs a command: its words, its environment, and its limit in seconds.
+
+Raises TimeoutExpired, and FileNotFoundError if there is no such program.
+"""
 
 
 def run(words: Sequence[str], env: Mapping[str, str], limit: float) -> JobResult:
-    """Raises TimeoutExpired; the command gets no terminal to ask on."""
+    """Run a command without standard input, so that it cannot ask. Raises TimeoutExpired and FileNotFoundError."""
     done = subprocess.run(
         words, env=dict(env), timeout=limit, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
     )
@@ -45,18 +51,20 @@ def run(words: Sequence[str], env: Mapping[str, str], limit: float) -> JobResult
 
 
 class Systemctl:
+    """`env` is the environment of the commands; XDG_RUNTIME_DIR has a default."""
+
     def __init__(self, env: Mapping[str, str], run: Run = run) -> None:
         self.env = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **env}
         self._run = run
 
     @classmethod
     def available(cls, env: Mapping[str, str]) -> "Systemctl | None":
-        """None where no user manager answers: a container, `su` without a session, another init."""
+        """None if no user manager answers: in a container, after `su` without a session, with another init."""
         systemctl = cls(env)
         return systemctl if systemctl.version() is not None else None
 
     def version(self) -> int | None:
-        """The manager's major version."""
+        """The manager's major version. None if no manager answers."""
         try:
             outcome = self._call("show", "--property=Version", limit=ASK_LIMIT)
         except NoManager:
@@ -65,7 +73,10 @@ class Systemctl:
         return int(digits) if outcome.code == 0 and digits.isdigit() else None
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """Properties of a unit as the manager sees it; those given several times are joined by line ends."""
+        """Properties of a unit in the manager. The lines of one that has several are joined by line feeds.
+
+        Raises NoManager and SystemctlFailed.
+        """
         outcome = self._call("show", unit, f"--property={','.join(properties)}", limit=ASK_LIMIT)
         if outcome.code != 0:
             raise NoManager(_no_manager(outcome.err))
@@ -77,14 +88,17 @@ class Systemctl:
         return found
 
     def do(self, *words: str, limit: float = JOB_LIMIT) -> None:
-        """Carry out a verb such as `start UNIT`; raises SystemctlFailed with systemd's reason."""
+        """Run a command such as `start UNIT`, for at most `limit` seconds.
+
+        Raises SystemctlFailed with systemd's reason, and NoManager if there is no systemctl.
+        """
         outcome = self._call(*words, limit=limit)
         if outcome.code != 0:
             reason = outcome.err.strip() or f"exit code {outcome.code}"
             raise SystemctlFailed(f"systemctl --user {' '.join(words)}: {reason}")
 
     def try_out(self, properties: Iterable[str], command: Sequence[str]) -> bool:
-        """Whether a unit with these properties can run a command. Nothing of it stays."""
+        """Whether a transient unit with these properties can run a command."""
         options = ("--quiet", "--collect", "--property=Type=oneshot", "--property=StandardOutput=null")
         # Not --wait: that needs D-Bus. Starting a oneshot takes until it has ended.
         words = ["systemd-run", "--user", *options, *(f"--property={each}" for each in properties), "--", *command]
@@ -111,7 +125,7 @@ def _no_manager(reason: str) -> str:
 
 
 def enable_linger(env: Mapping[str, str], user: str, run: Run = run) -> str | None:
-    """Make the user manager start at boot and survive logout. None when it is so, else why it could not be done."""
+    """Let the user manager start at boot and outlive logout. None if it does, else why that was not possible."""
     if shutil.which("loginctl", path=env.get("PATH")) is None:
         return "there is no loginctl here"
     try:

@@ -1,4 +1,4 @@
-"""Putting somebody else's unit file aside, so that ours can have the name. Nothing is lost: it stays beside ours."""
+"""Putting aside a unit file that is not ours, so that ours can have its name. The backup stays in the same folder."""
 
 import os
 import time
@@ -9,7 +9,7 @@ BACKUP = "openclaw-backup"
 
 
 def put_aside(path: Path, clock: Callable[[], float] = time.time) -> Path:
-    """Rename `path` to a backup that systemd does not read and that no later run overwrites."""
+    """Rename `path` to a backup that systemd does not read and that no later call overwrites. Return the backup."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(clock()))
     number = 0
     while True:
@@ -26,5 +26,5 @@ def put_aside(path: Path, clock: Callable[[], float] = time.time) -> Path:
 
 
 def backups(folder: Path) -> list[Path]:
-    """All that were put aside, the newest last."""
+    """The files that were put aside in this folder, sorted by name and time."""
     return sorted(folder.glob(f"*.{BACKUP}-*"))
