@@ -15,7 +15,7 @@ NAME = "agent"
 """`FileDescriptorName=` of the socket unit."""
 FIRST = 3
 """The number of the first descriptor that systemd passes."""
-_WAY_OUT = "openclaw-agent.socket must have one ListenStream= with a path, FileDescriptorName=agent and Accept=no."
+_REMEDY = "openclaw-agent.socket must have one ListenStream= with a path, FileDescriptorName=agent and Accept=no."
 
 
 def inherit_listener(environ: MutableMapping[str, str]) -> socket.socket | None:
@@ -23,36 +23,36 @@ def inherit_listener(environ: MutableMapping[str, str]) -> socket.socket | None:
 
     Raises BadDescriptors if a variable is wrong, or the listener cannot be served on.
     """
-    words = pop_variables(environ)
-    if not words.get("LISTEN_FDS") or words.get("LISTEN_PID") != str(os.getpid()):
+    variables = pop_variables(environ)
+    if not variables.get("LISTEN_FDS") or variables.get("LISTEN_PID") != str(os.getpid()):
         return None
     try:
-        count = int(words["LISTEN_FDS"])
+        count = int(variables["LISTEN_FDS"])
         fds = range(FIRST, FIRST + count)
         for fd in fds:
             os.set_inheritable(fd, False)
-        named = dict(zip(words.get("LISTEN_FDNAMES", NAME).split(":"), fds, strict=True))
+        named = dict(zip(variables.get("LISTEN_FDNAMES", NAME).split(":"), fds, strict=True))
         fd = named.pop(NAME)
     except (ValueError, KeyError, OSError) as error:
-        given = " ".join(f"{name}={value}" for name, value in words.items())
-        raise BadDescriptors(f"{given}: {error!r}. {_WAY_OUT}") from error
+        given = " ".join(f"{name}={value}" for name, value in variables.items())
+        raise BadDescriptors(f"{given}: {error!r}. {_REMEDY}") from error
     for other in named.values():
         os.close(other)
-    return _unix_stream(fd, listening=True, way_out=_WAY_OUT)
+    return _unix_stream(fd, listening=True, remedy=_REMEDY)
 
 
 def adopt_connection(fd: int) -> socket.socket:
     """The end of a socket pair that `--fd` names. Raises BadDescriptors for anything else."""
-    way_out = "--fd is for a gateway that starts its agent as a child, with one end of a socket pair."
+    remedy = "--fd is for a gateway that starts its agent as a child, with one end of a socket pair."
     try:
         os.set_inheritable(fd, False)
     except (OSError, OverflowError) as error:
-        raise BadDescriptors(f"descriptor {fd} cannot be used: {error}. {way_out}") from error
-    return _unix_stream(fd, listening=False, way_out=way_out)
+        raise BadDescriptors(f"descriptor {fd} cannot be used: {error}. {remedy}") from error
+    return _unix_stream(fd, listening=False, remedy=remedy)
 
 
-def _unix_stream(fd: int, *, listening: bool, way_out: str) -> socket.socket:
+def _unix_stream(fd: int, *, listening: bool, remedy: str) -> socket.socket:
     families = (socket.AF_UNIX,)
-    sock = checked_socket(fd, f"descriptor {fd}", families, "a Unix stream", listening=listening, way_out=way_out)
+    sock = checked_socket(fd, f"descriptor {fd}", families, "a Unix stream", listening=listening, remedy=remedy)
     sock.setblocking(False)
     return sock

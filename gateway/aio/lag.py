@@ -46,6 +46,7 @@ class CpuTimes(NamedTuple):
 
 
 def now() -> CpuTimes:
+    """Read the three clocks. Call it in the event loop's thread."""
     return CpuTimes(time.monotonic(), time.thread_time(), time.process_time())
 
 

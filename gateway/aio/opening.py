@@ -23,6 +23,7 @@ class RetriedOpening:
 
     @property
     def is_open(self) -> bool:
+        """True once `work` has succeeded."""
         return self._task is not None and self._task.done() and self.problem is None
 
     async def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether the files that this process was started from are still the installed ones.
+"""Detection of an upgrade: the files that this process was started from are not the installed ones any more.
 
 An upgrade replaces them while the process runs with the modules that it has imported. A module that it imports later
 would be of another version, in which names are missing or mean something else.
@@ -45,6 +45,7 @@ class Installation:
         self._initial = self.inspect()
 
     def inspect(self) -> InstalledFiles:
+        """Read what is installed now. It blocks for some system calls."""
         distributions = _distributions(self._package.parent)
         ours = _ours(distributions)
         return InstalledFiles(
@@ -55,13 +56,13 @@ class Installation:
         )
 
     def replaced(self, found: InstalledFiles) -> bool:
-        """Whether a file or library that this process was started from is replaced or gone. Additions do not count."""
+        """True if a file or library that this process was started from is replaced or gone. Additions do not count."""
         before = self._initial
         files = (found.interpreter, found.package, found.record) == (before.interpreter, before.package, before.record)
         return not files or not before.distributions <= found.distributions
 
     def problem(self, found: InstalledFiles) -> str | None:
-        """What is missing in the installation. None if nothing is. An installer may be about to write it."""
+        """The part that is missing in the installation. None if it is whole. An installer may be about to write it."""
         before = self._initial
         if before.interpreter and found.interpreter is None:
             return f"{self._interpreter} is gone"
@@ -73,7 +74,7 @@ class Installation:
 
     @property
     def stale(self) -> bool:
-        """Whether it is replaced now."""
+        """True if it is replaced now."""
         return self.replaced(self.inspect())
 
 

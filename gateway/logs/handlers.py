@@ -142,7 +142,7 @@ class JsonlHandler(logging.Handler):
         return stat.S_ISREG(found.st_mode) and 0 < found.st_size > self._max_bytes - more
 
     def _same_file(self) -> bool:
-        """Whether the open file still has its name. It has not after logrotate or `rm`."""
+        """True if the open file still has its name. It has not after logrotate or `rm`."""
         assert self._fd is not None and self.path is not None
         try:
             return os.path.samestat(os.fstat(self._fd), os.stat(self.path))

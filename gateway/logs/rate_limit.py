@@ -9,6 +9,8 @@ PERIOD_S = 60.0
 
 
 class RateLimitedLog:
+    """At most `LINES_PER_PERIOD` lines in `PERIOD_S` seconds, and a line that counts the others."""
+
     def __init__(self, log: logging.Logger, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         """`what` names what is logged, in the plural: it is for the line that counts what was not logged."""
         self._log = log
@@ -18,6 +20,7 @@ class RateLimitedLog:
         self._count = 0
 
     def info(self, line: str, *args: object) -> None:
+        """Log the line as `Logger.info` does, or count it."""
         now = self._clock()
         if now - self._period_start >= PERIOD_S:
             if self._count > LINES_PER_PERIOD:

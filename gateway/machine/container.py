@@ -1,4 +1,4 @@
-"""Whether this machine is a container, by the signs that OpenClaw looks for.
+"""Detection of a container, by the signs that OpenClaw looks for.
 
 In a container `gateway.bind: "auto"` means all addresses, because a published port does not lead to its loopback.
 """
@@ -18,12 +18,12 @@ _FLY = ("FLY_MACHINE_ID", "FLY_APP_NAME")
 
 @cache
 def inside() -> bool:
-    """Whether this process runs in a container."""
+    """True if this process runs in a container."""
     return detect(os.environ)
 
 
 def detect(env: Mapping[str, str], marks: tuple[Path, ...] = MARKS, cgroup: Path = FIRST_CGROUP) -> bool:
-    """Whether one of the signs is there: Fly's variables, a mark, or the control group of process 1."""
+    """True if one of the signs is there: Fly's variables, a mark, or the control group of process 1."""
     if all(env.get(name, "").strip() for name in _FLY) or any(map(os.path.exists, marks)):
         return True
     try:

@@ -1,4 +1,4 @@
-"""What the file system of a folder supports. NFS, 9p, virtiofs and FUSE leave out much of it."""
+"""Features of the file system that a folder is on. NFS, 9p, virtiofs and FUSE lack many."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ def shared_type(folder: Path, mounts: Path = MOUNTS) -> str | None:
 
 
 def supports_locks(folder: Path) -> bool:
-    """Whether byte-range locks (fcntl(2)) work on files in `folder`. Raises OSError if no file can be made there."""
+    """True if byte-range locks (fcntl(2)) work on files in `folder`. Raises OSError if no file can be made there."""
     import tempfile  # here, because a start of the gateway does not need it
 
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -43,7 +43,7 @@ def supports_locks(folder: Path) -> bool:
 
 
 def supports_shared_memory(folder: Path) -> bool:
-    """Whether processes can share memory through files in `folder`. Raises OSError if no file can be made there."""
+    """True if processes can share memory through files in `folder`. Raises OSError if no file can be made there."""
     import mmap
     import tempfile
 

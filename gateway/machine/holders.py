@@ -42,13 +42,13 @@ class Holder:
 
     @property
     def is_systemd(self) -> bool:
-        """Whether it is a system or user manager. Pid 1 of a container may be any program, so its name counts too."""
+        """True if it is a system or user manager. Pid 1 of a container may be any program, so its name counts too."""
         program = os.path.basename(self.command.partition(" ")[0])
         return program in _MANAGERS and (self.pid == 1 or self.unit == _MANAGER_SCOPE)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it belongs to another user."""
+        """True if it belongs to another user."""
         return self.uid != os.getuid()
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ def endpoint(text: str) -> tuple[IPAddress, int]:
 
 
 def conflict(held: IPAddress, wanted: IPAddress) -> bool:
-    """Whether a listener on `held` receives what is meant for `wanted`, or prevents binding it."""
+    """True if a listener on `held` receives what is meant for `wanted`, or prevents binding it."""
     if held.version == wanted.version:
         return held == wanted or held.is_unspecified or wanted.is_unspecified
     # `::` may have both families. 0.0.0.0 never prevents binding an IPv6 address, which we bind for IPv6 only.

@@ -10,7 +10,7 @@ _LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)[^|+]*?/32 host LOCAL")
 
 
 def is_own(address: str, proc: Path = Path("/proc/net")) -> bool | None:
-    """Whether an interface of this machine, loopback included, has this address. None if /proc does not tell."""
+    """True if an interface of this machine, loopback included, has this address. None if /proc does not tell."""
     wanted = parse_address(address)
     if wanted is None:
         return None

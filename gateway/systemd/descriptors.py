@@ -35,7 +35,7 @@ CONNECTION, HTTP, AGENT = "conn-", "http-", "agent-"
 """Beginnings of names."""
 _SINGLE = (LEASE, RECORD, LEDGER, PARTING)
 _TCP = (socket.AF_INET, socket.AF_INET6)
-_WAY_OUT = "openclaw-gateway.socket must have ListenStream= lines with TCP addresses and Accept=no."
+_REMEDY = "openclaw-gateway.socket must have ListenStream= lines with TCP addresses and Accept=no."
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Inherited:
 
     listeners: tuple[socket.socket, ...] = ()
     held_by_systemd: bool = False
-    """Whether the listeners are the socket unit's. False if there are none."""
+    """True if the listeners are the socket unit's. False if there are none."""
     others: Mapping[str, int] = field(default_factory=dict)
     """Name -> descriptor of `lease`, `record`, `ledger`, `parting` and `agent-<p>`, if inherited."""
     connections: Mapping[str, int] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Inherited:
 
     @property
     def has_clients(self) -> bool:
-        """Whether there are connections, which another process has accepted."""
+        """True if there are connections. The previous process has accepted them."""
         return bool(self.connections or self.http)
 
 
@@ -63,47 +63,47 @@ def inherit(environ: MutableMapping[str, str]) -> Inherited:
 
     Raises BadDescriptors if a variable is wrong, or a listener cannot be served on.
     """
-    words = pop_variables(environ)
-    if not words.get("LISTEN_FDS"):
+    variables = pop_variables(environ)
+    if not variables.get("LISTEN_FDS"):
         return Inherited()
-    if words.get("LISTEN_PID") != str(os.getpid()):
+    if variables.get("LISTEN_PID") != str(os.getpid()):
         log.warning(
             "LISTEN_FDS=%s is meant for process %s, and this is %d: a wrapper that forks instead of exec'ing? Ignored",
-            words["LISTEN_FDS"],
-            words.get("LISTEN_PID", "(unset)"),
+            variables["LISTEN_FDS"],
+            variables.get("LISTEN_PID", "(unset)"),
             os.getpid(),
         )
         return Inherited()
-    return _sort(_numbered_descriptors(words) if NUMBERS in words else _named_descriptors(words))
+    return _sort(_numbered_descriptors(variables) if NUMBERS in variables else _named_descriptors(variables))
 
 
-def _numbered_descriptors(words: Mapping[str, str]) -> dict[int, str]:
+def _numbered_descriptors(variables: Mapping[str, str]) -> dict[int, str]:
     """Number -> name, from the variables of our own re-exec."""
     try:
-        numbers = [int(number) for number in words[NUMBERS].split(":")]
+        numbers = [int(number) for number in variables[NUMBERS].split(":")]
         for number in numbers:
             os.fstat(number)
-        return dict(zip(numbers, words["LISTEN_FDNAMES"].split(":"), strict=True))
+        return dict(zip(numbers, variables["LISTEN_FDNAMES"].split(":"), strict=True))
     except (ValueError, KeyError, OSError) as error:
         raise BadDescriptors(
-            f"{NUMBERS}={words[NUMBERS]} LISTEN_FDNAMES={words.get('LISTEN_FDNAMES', '')}: {error}. "
+            f"{NUMBERS}={variables[NUMBERS]} LISTEN_FDNAMES={variables.get('LISTEN_FDNAMES', '')}: {error}. "
             "Start the gateway through its socket unit, or without these variables."
         ) from error
 
 
-def _named_descriptors(words: Mapping[str, str]) -> dict[int, str]:
+def _named_descriptors(variables: Mapping[str, str]) -> dict[int, str]:
     """Number -> name, from systemd's variables."""
-    # sd_listen_fds() reads the C environment, from which `environ.pop` has just removed the words.
-    os.environ.update(words)
+    # sd_listen_fds() reads the C environment, from which `environ.pop` has just removed the variables.
+    os.environ.update(variables)
     try:
         return dict(daemon.listen_fds_with_names(True))
     except OSError as error:
         raise BadDescriptors(
-            f"LISTEN_FDS={words['LISTEN_FDS']} LISTEN_FDNAMES={words.get('LISTEN_FDNAMES', '')}: "
+            f"LISTEN_FDS={variables['LISTEN_FDS']} LISTEN_FDNAMES={variables.get('LISTEN_FDNAMES', '')}: "
             f"{error.strerror or error}. Start the gateway through its socket unit, or without these variables."
         ) from error
     finally:
-        for name in words:
+        for name in variables:
             os.environ.pop(name, None)
 
 
@@ -122,7 +122,7 @@ def _sort(named: dict[int, str]) -> Inherited:
             http[name] = fd
         elif name in (GATEWAY, BOUND) or is_listener(fd):
             # The user's own socket unit may give a listener any name.
-            sock = checked_socket(fd, f"descriptor {fd} ({name})", _TCP, "a TCP socket", way_out=_WAY_OUT)
+            sock = checked_socket(fd, f"descriptor {fd} ({name})", _TCP, "a TCP socket", remedy=_REMEDY)
             listeners.append((name, sock))
         else:
             log.warning("descriptor %d (%s) is nothing that this version knows; closed", fd, name)

@@ -20,7 +20,7 @@ class FdStore:
 
     def __init__(self, notifier: Notifier) -> None:
         self.available = notifier.connected
-        """Whether there is a manager."""
+        """True if there is a manager."""
         self._notifier = notifier
         self._pending: dict[tuple[str, bool], int] = {}
         """(name, whether to store or remove it) -> its descriptor, -1 to remove; in the order of the calls."""

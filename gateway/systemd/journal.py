@@ -9,6 +9,7 @@ _PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))
 
 
 def priority(level: int) -> int:
+    """The priority of syslog(3) for a level of `logging`."""
     return next(number for least, number in _PRIORITIES if level >= least)
 
 
@@ -18,7 +19,7 @@ def prefix(level: int) -> str:
 
 
 def stderr_is_journal(environ: Mapping[str, str]) -> bool:
-    """Whether systemd reads stderr, and understands prefixes.
+    """True if systemd reads stderr, and understands prefixes.
 
     systemd names in JOURNAL_STREAM the device and inode that it connected (systemd.exec(5)); the service's command may
     have redirected stderr since.

@@ -18,6 +18,7 @@ def pop_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 
 def is_listener(fd: int) -> bool:
+    """True if the descriptor is a socket that listens."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return False
     with socket.socket(fileno=os.dup(fd)) as sock:
@@ -31,18 +32,18 @@ def checked_socket(
     kind: str,
     *,
     listening: bool = True,
-    way_out: str,
+    remedy: str,
 ) -> socket.socket:
     """The socket object of a descriptor. It must be a stream socket of one of `families`, which are called `kind`.
 
-    Raises BadDescriptors, which ends with `way_out`, for another one, and leaves the descriptor open.
+    Raises BadDescriptors, which ends with `remedy`, for another one, and leaves the descriptor open.
     """
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-        raise BadDescriptors(f"{name} is not a socket: {_describe(fd)}. {way_out}")
+        raise BadDescriptors(f"{name} is not a socket: {_describe(fd)}. {remedy}")
     sock = socket.socket(fileno=fd)
     if (refusal := _refusal(sock, families, kind, listening)) is not None:
         sock.detach()
-        raise BadDescriptors(f"{name} {refusal}. {way_out}")
+        raise BadDescriptors(f"{name} {refusal}. {remedy}")
     return sock
 
 

@@ -38,6 +38,7 @@ class Notifier:
 
     @property
     def connected(self) -> bool:
+        """True if there is a manager."""
         return self._socket is not None
 
     @property
@@ -60,21 +61,26 @@ class Notifier:
         return dict(self._variables)
 
     def ready(self, status: str) -> None:
+        """The process serves: a start or a reload has ended."""
         self._send(f"READY=1\nSTATUS={_one_line(status)}", must_arrive=True)
 
     def reloading(self) -> None:
+        """A reload has begun, which `ready` ends."""
         # systemd compares this clock with the time of READY=1, so that a READY=1 sent before does not end the reload.
         self._send(
             f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", must_arrive=True
         )
 
     def stopping(self, status: str) -> None:
+        """The process has begun to leave."""
         self._send(f"STOPPING=1\nSTATUS={_one_line(status)}", must_arrive=True)
 
     def status(self, status: str) -> None:
+        """Show this line in `systemctl status`. White space in it becomes single spaces."""
         self._send(f"STATUS={_one_line(status)}")
 
     def watchdog(self) -> None:
+        """Send one keep-alive."""
         self._send("WATCHDOG=1")
 
     def store(self, name: str, fd: int) -> bool:

@@ -17,6 +17,6 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether it is an address of the loopback interface. False for a name, `localhost` too."""
+    """True if it is an address of the loopback interface. False for a name, `localhost` too."""
     address = parse_address(text)
     return address is not None and address.is_loopback

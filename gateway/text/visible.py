@@ -95,6 +95,7 @@ class Inked(str):
 
     @property
     def colourless(self) -> "Inked":
+        """The text without our colours."""
         return _ready(_SGR.sub("", self))
 
 

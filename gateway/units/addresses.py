@@ -24,6 +24,8 @@ class BadAddress(GatewayError):
 
 @dataclass(frozen=True, order=True)
 class Address:
+    """An IP address and a port."""
+
     host: str
     port: int
 

@@ -158,6 +158,7 @@ def _checkout() -> str | None:
 
 
 def shipped_addresses() -> tuple[Address, ...]:
+    """The addresses of the socket unit in the wheel."""
     return listening([shipped(SOCKET)])
 
 

@@ -12,7 +12,7 @@ LINGER_FOLDER = Path("/var/lib/systemd/linger")
 
 
 def lingers(user: str, folder: Path = LINGER_FOLDER) -> bool | None:
-    """Whether the user manager outlives the login. None if there is no logind."""
+    """True if the user manager outlives the login. None if there is no logind."""
     if (folder / user).exists():
         return True
     return False if folder.parent.is_dir() else None

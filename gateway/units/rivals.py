@@ -20,7 +20,7 @@ class SystemUnit:
 
     path: Path
     enabled: bool
-    """Whether a target wants it: then it starts at boot, and has the port before a user manager runs."""
+    """True if a target wants it: then it starts at boot, and has the port before a user manager runs."""
 
 
 @dataclass(frozen=True)

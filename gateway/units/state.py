@@ -36,6 +36,8 @@ _PROPERTIES = (
 
 @dataclass(frozen=True)
 class UnitState:
+    """Properties of one unit, in systemd's words."""
+
     name: str
     load: str
     """loaded, not-found, masked, bad-setting, error."""
@@ -65,7 +67,7 @@ class UnitState:
 
     @property
     def is_starting(self) -> bool:
-        """Whether a start is under way. Until it ends, systemd does not tell how the start before it ended."""
+        """True if a start is under way. Until it ends, systemd does not tell how the start before it ended."""
         return self.sub.startswith("start")
 
     @property
@@ -75,6 +77,8 @@ class UnitState:
 
 @dataclass(frozen=True)
 class UnitStates:
+    """The states of our four units."""
+
     socket: UnitState
     service: UnitState
     agent_socket: UnitState
@@ -104,29 +108,29 @@ def read_after_start(
 
 
 def _unit(systemctl: Systemctl, name: str, proc: Path) -> UnitState:
-    told = systemctl.show(name, *_PROPERTIES)
-    main_pid = _number(told.get("MainPID"))
-    addresses = [parse(line) for line in told.get("Listen", "").splitlines()]
+    shown = systemctl.show(name, *_PROPERTIES)
+    main_pid = _number(shown.get("MainPID"))
+    addresses = [parse(line) for line in shown.get("Listen", "").splitlines()]
     return UnitState(
         name=name,
-        load=told.get("LoadState", ""),
-        active=told.get("ActiveState", ""),
-        sub=told.get("SubState", ""),
-        result=told.get("Result", "success"),
-        enabled=told.get("UnitFileState", ""),
-        fragment=told.get("FragmentPath", ""),
-        needs_daemon_reload=told.get("NeedDaemonReload") == "yes",
+        load=shown.get("LoadState", ""),
+        active=shown.get("ActiveState", ""),
+        sub=shown.get("SubState", ""),
+        result=shown.get("Result", "success"),
+        enabled=shown.get("UnitFileState", ""),
+        fragment=shown.get("FragmentPath", ""),
+        needs_daemon_reload=shown.get("NeedDaemonReload") == "yes",
         main_pid=main_pid,
-        exit_status=_number(told.get("ExecMainStatus")),
-        restarts=_number(told.get("NRestarts")),
-        control_group=told.get("ControlGroup", ""),
-        memory=_memory(told.get("MemoryCurrent"), main_pid, proc),
+        exit_status=_number(shown.get("ExecMainStatus")),
+        restarts=_number(shown.get("NRestarts")),
+        control_group=shown.get("ControlGroup", ""),
+        memory=_memory(shown.get("MemoryCurrent"), main_pid, proc),
         listen=tuple(address for address in addresses if address),
     )
 
 
 def memory_bound(control_group: str, root: Path = CGROUPS) -> bool | None:
-    """Whether a unit's control group has the memory controller. None without a group, or with cgroup v1."""
+    """True if a unit's control group has the memory controller. None without a group, or with cgroup v1."""
     if not control_group:
         return None
     try:
@@ -139,8 +143,8 @@ def _number(text: str | None) -> int:
     return int(text) if text and text.isdigit() else 0
 
 
-def _memory(told: str | None, main_pid: int, proc: Path) -> int | None:
-    counted = _number(told)
+def _memory(shown: str | None, main_pid: int, proc: Path) -> int | None:
+    counted = _number(shown)
     if counted and counted != _UNSET:
         return counted
     try:

@@ -98,7 +98,7 @@ class Systemctl:
             raise SystemctlFailed(f"systemctl --user {' '.join(words)}: {reason}")
 
     def try_out(self, properties: Iterable[str], command: Sequence[str]) -> bool:
-        """Whether a transient unit with these properties can run a command."""
+        """True if a transient unit with these properties can run a command."""
         options = ("--quiet", "--collect", "--property=Type=oneshot", "--property=StandardOutput=null")
         # Not --wait: that needs D-Bus. Starting a oneshot takes until it has ended.
         words = ["systemd-run", "--user", *options, *(f"--property={each}" for each in properties), "--", *command]

@@ -19,8 +19,8 @@ def test_nothing_else_is_taken_out_of_the_environment(environ: dict[str, str]) -
 
 def test_a_socket_is_what_was_asked_for_or_stays_as_it_is() -> None:
     def refusal(fd: int, family: socket.AddressFamily, listening: bool) -> str:
-        with pytest.raises(BadDescriptors, match=r"^it .*\. way out$") as refused:
-            checked_socket(fd, "it", (family,), "mine", listening=listening, way_out="way out")
+        with pytest.raises(BadDescriptors, match=r"^it .*\. remedy$") as refused:
+            checked_socket(fd, "it", (family,), "mine", listening=listening, remedy="remedy")
         os.fstat(fd)
         return str(refused.value)
 
@@ -30,6 +30,6 @@ def test_a_socket_is_what_was_asked_for_or_stays_as_it_is() -> None:
         assert "it listens." in refusal(listener.fileno(), socket.AF_INET, False)
         assert "does not listen" in refusal(other.fileno(), socket.AF_INET, True)
         assert "is not a socket: /" in refusal(file.fileno(), socket.AF_INET, True)
-        found = checked_socket(os.dup(listener.fileno()), "it", (socket.AF_INET,), "mine", way_out="")
+        found = checked_socket(os.dup(listener.fileno()), "it", (socket.AF_INET,), "mine", remedy="")
         assert found.getsockname() == listener.getsockname()
         found.close()
