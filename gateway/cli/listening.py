@@ -9,14 +9,14 @@ from gateway.errors import ConfigInvalid
 from gateway.files.paths import Paths
 from gateway.machine.container import bind_word
 from gateway.units import installation
-from gateway.units.addresses import DEFAULT_PORT, Address, resolve
+from gateway.units.addresses import DEFAULT_PORT, ListenAddress, resolve
 from gateway.units.installation import installed_addresses
 from gateway.units.places import unit_folder
 
 
 @dataclass(frozen=True)
 class Choice:
-    addresses: tuple[Address, ...]
+    addresses: tuple[ListenAddress, ...]
     notes: tuple[str, ...]
     """What the user should know about how they came about."""
     guarded: bool
@@ -45,7 +45,7 @@ def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_
     if word is None and section and "bind" in _gateway(snapshot):
         word = _bind_word(section.bind, section.custom_bind_host, notes)
     if word is None and present:
-        addresses = tuple(Address(address.host, chosen) for address in present)
+        addresses = tuple(ListenAddress(address.host, chosen) for address in present)
     else:
         addresses = resolve(bind_word(word or "loopback"), chosen)
     guarded = section is not None and unguarded(section.auth) is None

@@ -22,7 +22,7 @@ from gateway.terminal.format import duration
 from gateway.terminal.writer import say, tell_json
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 from gateway.units import state
-from gateway.units.addresses import Address, parse
+from gateway.units.addresses import ListenAddress, parse
 from gateway.units.installation import installed_addresses, service_environment
 from gateway.units.places import lingers, unit_folder
 from gateway.units.state import UnitStates
@@ -107,7 +107,7 @@ def _ask_systemd() -> UnitStates | None:
         return None
 
 
-def _address(report: StatusReport | None, units: UnitStates | None) -> Address:
+def _address(report: StatusReport | None, units: UnitStates | None) -> ListenAddress:
     told = [parse(text) for text in report.listeners] if report else []
     if told and told[0]:
         return told[0]

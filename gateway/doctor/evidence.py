@@ -23,7 +23,7 @@ from gateway.machine.interfaces import public_addresses
 from gateway.report import StatusReport
 from gateway.sessions.checkup import Checkup, look
 from gateway.units import SERVICE, SOCKET, hindrances, installation, rivals, sandbox, state
-from gateway.units.addresses import Address
+from gateway.units.addresses import ListenAddress
 from gateway.units.hindrances import Hindrance
 from gateway.units.places import drop_ins, lingers, read, unit_folder
 from gateway.units.state import memory_bound
@@ -62,11 +62,11 @@ class Evidence:
     former_units: tuple[Path, ...] = ()
     """Those of OpenClaw's gateway under its former names."""
     former_configs: tuple[Path, ...] = ()
-    listen: tuple[Address, ...] = ()
+    listen: tuple[ListenAddress, ...] = ()
     """Where the socket unit listens, or would."""
-    absent: tuple[Address, ...] = ()
+    absent: tuple[ListenAddress, ...] = ()
     """Those of `listen` that are no address of this machine."""
-    silent: tuple[Address, ...] = ()
+    silent: tuple[ListenAddress, ...] = ()
     """Those of `listen` on which nobody listens."""
     holders: tuple[Holder, ...] = ()
     linger: bool | None = None
@@ -180,7 +180,7 @@ def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.UnitCh
     return () if addresses is None else tuple(installation.plan(env, addresses, refusal).changes())
 
 
-def _is_absent(address: Address) -> bool:
+def _is_absent(address: ListenAddress) -> bool:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         # A datagram socket on any port: asks for the address and disturbs nobody.

@@ -14,7 +14,7 @@ from gateway.doctor.checks import Check, by_severity
 from gateway.doctor.evidence import Evidence
 from gateway.doctor.finding import Finding, Severity
 from gateway.lifecycle.peer import PLAINTEXT
-from gateway.units.addresses import Address, parse
+from gateway.units.addresses import ListenAddress, parse
 
 SHORT_SECRET = 16
 """Characters below which a secret is guessed sooner or later, where others can try."""
@@ -174,16 +174,16 @@ def _config(evidence: Evidence) -> Config | None:
     return evidence.config.config
 
 
-def _open(evidence: Evidence) -> list[Address]:
+def _open(evidence: Evidence) -> list[ListenAddress]:
     """Where other machines can connect: by the socket unit, and by the gateway that runs."""
     running = evidence.report.listeners if evidence.report else ()
     found = dict.fromkeys([*evidence.listen, *(address for text in running if (address := parse(text)))])
     return [address for address in found if not address.loopback]
 
 
-def _is_everywhere(address: Address) -> bool:
+def _is_everywhere(address: ListenAddress) -> bool:
     return ipaddress.ip_address(address.host).is_unspecified
 
 
-def _in_vpn(address: Address) -> bool:
+def _in_vpn(address: ListenAddress) -> bool:
     return any(ipaddress.ip_address(address.host) in network for network in VPN)

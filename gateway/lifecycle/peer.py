@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.errors import GatewayError
-from gateway.machine.holders import LISTEN, PROC, IPAddress, conflict, endpoint, tcp_sockets, user_name
+from gateway.machine.holders import LISTEN, PROC, conflict, endpoint, tcp_sockets, user_name
 from gateway.machine.interfaces import is_own
+from gateway.text.addresses import IPAddress
 
 PLAINTEXT = "OPENCLAW_ALLOW_INSECURE_PRIVATE_WS"
 ROOT = 0

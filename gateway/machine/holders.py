@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+from gateway.text.addresses import IPAddress
 
 PROC = Path("/proc")
 COMMAND_LIMIT = 120

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 
-from gateway.text.addresses import Address, parse_address
+from gateway.text.addresses import IPAddress, parse_address
 
 _LOCAL_V4 = re.compile(r"\|-- ([0-9.]+)[^|+]*?/32 host LOCAL")
 
@@ -31,7 +31,7 @@ def public_addresses(proc: Path = Path("/proc/net")) -> list[str]:
     return found
 
 
-def _addresses(version: int, proc: Path) -> list[Address]:
+def _addresses(version: int, proc: Path) -> list[IPAddress]:
     if version == 4:
         return [*map(ipaddress.IPv4Address, dict.fromkeys(_LOCAL_V4.findall((proc / "fib_trie").read_text())))]
     lines = (proc / "if_inet6").read_text().splitlines()

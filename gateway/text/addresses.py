@@ -3,11 +3,11 @@
 import ipaddress
 from functools import lru_cache
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @lru_cache(maxsize=1024)
-def parse_address(text: str) -> Address | None:
+def parse_address(text: str) -> IPAddress | None:
     """The address, or None if the text is none. `::ffff:1.2.3.4` is 1.2.3.4; brackets and a zone are removed."""
     try:
         address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]").partition("%")[0])

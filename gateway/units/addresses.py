@@ -23,7 +23,7 @@ class BadAddress(GatewayError):
 
 
 @dataclass(frozen=True, order=True)
-class Address:
+class ListenAddress:
     """An IP address and a port."""
 
     host: str
@@ -37,7 +37,7 @@ class Address:
         return ipaddress.ip_address(self.host).is_loopback
 
 
-def resolve(bind: str, port: int) -> tuple[Address, ...]:
+def resolve(bind: str, port: int) -> tuple[ListenAddress, ...]:
     """The addresses to listen on. Raises BadAddress."""
     if bind == "loopback":
         hosts: tuple[str, ...] = LOOPBACK
@@ -45,7 +45,7 @@ def resolve(bind: str, port: int) -> tuple[Address, ...]:
         hosts = EVERYWHERE
     else:
         hosts = (_literal(bind),)
-    return tuple(Address(host, port) for host in hosts)
+    return tuple(ListenAddress(host, port) for host in hosts)
 
 
 def _literal(bind: str) -> str:
@@ -57,13 +57,13 @@ def _literal(bind: str) -> str:
         ) from None
 
 
-def parse(listen: str) -> Address | None:
+def parse(listen: str) -> ListenAddress | None:
     """The address of a `ListenStream=` value, or of one in `systemctl show -p Listen`. None if it is not TCP."""
     text = listen.removesuffix(" (Stream)").strip()
     host, colon, port = text.rpartition(":")
     if not colon:
         host, port = "::", text  # a bare port listens on every address
     try:
-        return Address(str(ipaddress.ip_address(host.strip("[]"))), int(port))
+        return ListenAddress(str(ipaddress.ip_address(host.strip("[]"))), int(port))
     except ValueError:
         return None

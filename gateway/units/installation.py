@@ -28,7 +28,7 @@ from gateway.units import (
     sandbox,
     shipped,
 )
-from gateway.units.addresses import Address, parse
+from gateway.units.addresses import ListenAddress, parse
 from gateway.units.places import drop_ins, read, unit_folder
 from gateway.units.syntax import environment, merged
 
@@ -94,7 +94,7 @@ class WantedFiles:
         return done
 
 
-def plan(env: Mapping[str, str], addresses: Iterable[Address], sandbox_refusal: str | None = None) -> WantedFiles:
+def plan(env: Mapping[str, str], addresses: Iterable[ListenAddress], sandbox_refusal: str | None = None) -> WantedFiles:
     """The files for these addresses. `env` is `service_environment()`, which tells where the service's files are."""
     listen = tuple(addresses)
     return WantedFiles(
@@ -157,23 +157,23 @@ def _checkout() -> str | None:
     return None if root.name in ("site-packages", "dist-packages") else str(root)
 
 
-def shipped_addresses() -> tuple[Address, ...]:
+def shipped_addresses() -> tuple[ListenAddress, ...]:
     """The addresses of the socket unit in the wheel."""
     return listening([shipped(SOCKET)])
 
 
-def listening(texts: Iterable[str]) -> tuple[Address, ...]:
+def listening(texts: Iterable[str]) -> tuple[ListenAddress, ...]:
     """The addresses in the texts of a socket unit and its drop-ins, in their order."""
     return tuple(address for value in merged(texts, "Socket", "ListenStream") if (address := parse(value)))
 
 
-def in_force(folder: Path, addresses: Iterable[Address]) -> tuple[Address, ...]:
+def in_force(folder: Path, addresses: Iterable[ListenAddress]) -> tuple[ListenAddress, ...]:
     """The addresses of the socket unit once these are installed. The user's own drop-ins have the last word."""
     texts = (read(path) or "" for path in drop_ins(folder, SOCKET))
     return listening([render.listen(addresses), *(text for text in texts if not text.startswith(MARK))])
 
 
-def listening_on_disk(folder: Path) -> tuple[Address, ...]:
+def listening_on_disk(folder: Path) -> tuple[ListenAddress, ...]:
     """The addresses of the socket unit in this folder with all its drop-ins. There are none if there is no unit."""
     text = read(folder / SOCKET)
     texts = [text, *(read(path) for path in drop_ins(folder, SOCKET))] if text else []
@@ -190,7 +190,7 @@ def open_addresses(folder: Path, listeners: Iterable[str] = ()) -> tuple[str, ..
     return tuple(map(str, found))
 
 
-def installed_addresses(folder: Path) -> tuple[Address, ...] | None:
+def installed_addresses(folder: Path) -> tuple[ListenAddress, ...] | None:
     """The addresses that an earlier `install` has written. None if there was none."""
     text = read(folder / SOCKET)
     if text is None or not text.startswith(MARK):

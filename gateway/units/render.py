@@ -6,7 +6,7 @@ Pure. The same input gives the same bytes: `doctor` compares the files on disk w
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.units import MARK, SHIPPED_COMMANDS, shipped
-from gateway.units.addresses import Address
+from gateway.units.addresses import ListenAddress
 from gateway.units.syntax import assignments, command
 
 _HEAD = f"{MARK}, which would overwrite a change made here.\n# To change it: systemctl --user edit {{unit}}\n"
@@ -27,7 +27,7 @@ def unchanged(name: str) -> str:
     return _HEAD.format(unit=name) + shipped(name)
 
 
-def listen(addresses: Iterable[Address]) -> str:
+def listen(addresses: Iterable[ListenAddress]) -> str:
     """The drop-in that replaces the shipped addresses. Its empty assignment clears them."""
     lines = [f"{MARK}: --port and --bind.", "[Socket]", "ListenStream="]
     return "\n".join(lines + [f"ListenStream={address}" for address in addresses]) + "\n"

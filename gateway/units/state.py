@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
-from gateway.units.addresses import Address, parse
+from gateway.units.addresses import ListenAddress, parse
 from gateway.units.systemctl import Systemctl
 
 PROC = Path("/proc")
@@ -59,7 +59,7 @@ class UnitState:
     control_group: str = ""
     memory: int | None = None
     """Memory in bytes: of all its processes, or of the main process if systemd does not count them (cgroup v1)."""
-    listen: tuple[Address, ...] = ()
+    listen: tuple[ListenAddress, ...] = ()
 
     @property
     def is_active(self) -> bool:

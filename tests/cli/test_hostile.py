@@ -27,7 +27,7 @@ from gateway.sessions.openclaw.imports import Import, ImportReport
 from gateway.sessions.salvage import Salvage
 from gateway.text import visible
 from gateway.units import UNITS, rivals
-from gateway.units.addresses import Address
+from gateway.units.addresses import ListenAddress
 from gateway.units.state import UnitState, UnitStates
 from gateway.units.systemctl import Systemctl, SystemctlFailed
 from tests.fakes.gateway import FakeGateway, beside
@@ -68,8 +68,8 @@ def evil(kind: Any) -> Any:
     origin, words = typing.get_origin(kind), typing.get_args(kind)
     if kind is str:
         return EVIL
-    if kind is Address:
-        return Address("127.0.0.1", 1)
+    if kind is ListenAddress:
+        return ListenAddress("127.0.0.1", 1)
     if kind in (int, float, bool):
         return kind(1)
     if origin is typing.Literal:

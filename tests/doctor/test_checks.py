@@ -23,7 +23,7 @@ from gateway.machine.holders import Holder
 from gateway.report import ConfigReport, Issue
 from gateway.sessions.checkup import Checkup
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
-from gateway.units.addresses import Address, resolve
+from gateway.units.addresses import ListenAddress, resolve
 from gateway.units.hindrances import Hindrance
 from gateway.units.installation import UnitChange
 from gateway.units.rivals import OpenClawUnit, SystemUnit
@@ -317,12 +317,12 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     (
         "moved",
-        {"silent": (Address("10.0.0.1", 5),)},
+        {"silent": (ListenAddress("10.0.0.1", 5),)},
         "problem",
         "10.0.0.1:5 is in the unit but not open",
         "openclaw-gateway stop; openclaw-gateway start",
     ),
-    ("absent", {"absent": (Address("10.9.9.9", 1),)}, "warning", "10.9.9.9:1", "ip address"),
+    ("absent", {"absent": (ListenAddress("10.9.9.9", 1),)}, "warning", "10.9.9.9:1", "ip address"),
     (
         "a unit of former days",
         {"former_units": (Path("/u/clawdbot-gateway.service"),)},
@@ -482,7 +482,7 @@ def test_what_is_found(differs: dict[str, Any], severity: str, said: str, remedy
         {"inotify": InotifyUsage()},
         {"linger": None},
         {"linger": False, "installed": False, "units": None},
-        {"absent": (Address("::1", 18789),)},
+        {"absent": (ListenAddress("::1", 18789),)},
         {"listen": LAN},
         {"silent": LAN, "installed": False, "units": None, "report": None, "holders": ()},
         {"units": service(active="inactive", sub="dead"), "report": None, "holders": (MANAGER,)},

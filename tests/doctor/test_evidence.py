@@ -12,7 +12,7 @@ from gateway.errors import TimedOut
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import writable
 from gateway.units import AGENT_SOCKET, SERVICE, SOCKET, installation
-from gateway.units.addresses import Address, resolve
+from gateway.units.addresses import ListenAddress, resolve
 from gateway.units.places import unit_folder
 
 
@@ -79,7 +79,7 @@ def test_who_has_the_port(env: dict[str, str]) -> None:
         installation.plan(env, resolve("loopback", address[1])).apply()
         found = gather(env)
     assert [holder.pid for holder in found.holders] == [os.getpid()]
-    assert found.silent == (Address("::1", address[1]),)
+    assert found.silent == (ListenAddress("::1", address[1]),)
 
 
 def test_a_frozen_gateway(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.exits import ExitCode
-from gateway.units.addresses import Address, BadAddress, parse, resolve
+from gateway.units.addresses import BadAddress, ListenAddress, parse, resolve
 
 
 @pytest.mark.parametrize(
@@ -27,19 +27,19 @@ def test_what_is_no_address_is_a_usage_error(bind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("127.0.0.1:18789", Address("127.0.0.1", 18789)),
-        ("[::1]:18789 (Stream)", Address("::1", 18789)),
-        ("18789", Address("::", 18789)),
+        ("127.0.0.1:18789", ListenAddress("127.0.0.1", 18789)),
+        ("[::1]:18789 (Stream)", ListenAddress("::1", 18789)),
+        ("18789", ListenAddress("::", 18789)),
         ("/run/x.sock (Stream)", None),
         ("@abstract", None),
         ("vsock:2:1234", None),
         ("127.0.0.1:http", None),
     ],
 )
-def test_listen_values(text: str, expected: Address | None) -> None:
+def test_listen_values(text: str, expected: ListenAddress | None) -> None:
     assert parse(text) == expected
 
 
 def test_loopback() -> None:
-    assert Address("127.0.0.2", 1).loopback
-    assert not Address("::", 1).loopback
+    assert ListenAddress("127.0.0.2", 1).loopback
+    assert not ListenAddress("::", 1).loopback

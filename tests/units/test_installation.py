@@ -5,7 +5,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.units import AGENT_SERVICE, GONE, LISTEN_DROP_IN, MARK, PROGRAMS, SANDBOX_DROP_IN, SERVICE, SOCKET, UNITS
-from gateway.units.addresses import Address, resolve
+from gateway.units.addresses import ListenAddress, resolve
 from gateway.units.installation import (
     installed_addresses,
     installed_environment,
@@ -30,7 +30,7 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"HOME": str(tmp_path)}
 
 
-def kinds(env: dict[str, str], addresses: tuple[Address, ...]) -> list[str]:
+def kinds(env: dict[str, str], addresses: tuple[ListenAddress, ...]) -> list[str]:
     return [change.kind for change in plan(service_environment(env), addresses).apply()]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
-from gateway.units.addresses import Address
+from gateway.units.addresses import ListenAddress
 from gateway.units.state import START_S, memory_bound, read, read_after_start
 from gateway.units.systemctl import JobResult, Systemctl
 
@@ -30,7 +30,7 @@ def test_each_unit() -> None:
     states = read(Systemctl({}, answer))
     assert states.socket.is_active
     assert states.socket.is_enabled
-    assert states.socket.listen == (Address("127.0.0.1", 18789),)
+    assert states.socket.listen == (ListenAddress("127.0.0.1", 18789),)
     assert states.socket.needs_daemon_reload
     assert not states.service.is_active
     assert not states.service.is_enabled

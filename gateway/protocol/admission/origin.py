@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.protocol.frames import WireError
-from gateway.text.addresses import Address, parse_address
+from gateway.text.addresses import IPAddress, parse_address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
@@ -89,14 +89,14 @@ def request_origin(remote_address: str | None, headers: Headers, trusted_proxies
     )
 
 
-def _hops(lines: list[str]) -> list[Address | None]:
+def _hops(lines: list[str]) -> list[IPAddress | None]:
     """Addresses in X-Forwarded-For, None for an entry that is none. More than `MAX_HOPS` entries name no client."""
     if sum(line.count(",") + 1 for line in lines) > MAX_HOPS:
         return [None]
     return [parse_address(_name(entry.strip().lower())) for entry in ",".join(lines).split(",") if entry.strip()]
 
 
-def _behind_proxy(peer: Address, hops: list[Address | None], trusted: Sequence[str]) -> tuple[Address, bool]:
+def _behind_proxy(peer: IPAddress, hops: list[IPAddress | None], trusted: Sequence[str]) -> tuple[IPAddress, bool]:
     """The client that a trusted proxy names, and whether all hops are on this machine.
 
     Each proxy appends the address of its peer, so that entries which the client invented stand first.
@@ -112,7 +112,7 @@ def _behind_proxy(peer: Address, hops: list[Address | None], trusted: Sequence[s
     return (first or peer), all(each is not None and each.is_loopback for each in hops)
 
 
-def is_trusted(address: Address, trusted_proxies: Sequence[str]) -> bool:
+def is_trusted(address: IPAddress, trusted_proxies: Sequence[str]) -> bool:
     return any(address in network for network in _networks(tuple(trusted_proxies)))
 
 
