@@ -52,7 +52,7 @@ def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_
     refusal = next((str(issue) for issue in snapshot.issues if issue.message.startswith(REFUSING)), None)
     refusal = refusal if bind is None else None
     in_force = installation.in_force(unit_folder(env), addresses)
-    open_to = tuple(str(address) for address in in_force if not address.loopback)
+    open_to = tuple(str(address) for address in in_force if not address.is_loopback)
     return Choice(addresses, tuple(notes), guarded, open_to, refusal)
 
 

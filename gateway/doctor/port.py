@@ -84,7 +84,7 @@ def config_differs(evidence: Evidence) -> Iterator[Finding]:
 
 def absent_address(evidence: Evidence) -> Iterator[Finding]:
     """The unit's FreeBind= lets it listen on an address that is not there (yet)."""
-    absent = [address for address in evidence.absent if not address.loopback]
+    absent = [address for address in evidence.absent if not address.is_loopback]
     if absent:
         listed = ", ".join(map(str, absent))
         detail = f"{listed}: fine for a VPN that is down, otherwise misspelt"

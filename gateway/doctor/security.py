@@ -178,7 +178,7 @@ def _open(evidence: Evidence) -> list[ListenAddress]:
     """Where other machines can connect: by the socket unit, and by the gateway that runs."""
     running = evidence.report.listeners if evidence.report else ()
     found = dict.fromkeys([*evidence.listen, *(address for text in running if (address := parse(text)))])
-    return [address for address in found if not address.loopback]
+    return [address for address in found if not address.is_loopback]
 
 
 def _is_everywhere(address: ListenAddress) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gateway.errors import PortBusy
 from gateway.machine import holders
 from gateway.machine.container import bind_word
+from gateway.text.addresses import ALL_ADDRESSES, LOOPBACK
 
 BACKLOG = 4096
 """asyncio calls listen() again on an inherited listener, so this number is in force, not the unit's `Backlog=`."""
@@ -17,10 +18,10 @@ def hosts_of(bind: str, custom_host: str | None) -> tuple[str, ...]:
     """The addresses that `gateway.bind` means. Loopback is both families, as in OpenClaw's own gateway."""
     bind = bind_word(bind)
     if bind == "lan":
-        return ("0.0.0.0", "::")
+        return ALL_ADDRESSES
     if bind in ("custom", "tailnet") and custom_host:
         return (custom_host,)
-    return ("127.0.0.1", "::1")
+    return LOOPBACK
 
 
 def bind_listeners(

@@ -5,6 +5,10 @@ from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+LOOPBACK = ("127.0.0.1", "::1")
+ALL_ADDRESSES = ("0.0.0.0", "::")
+"""Both families' addresses for `gateway.bind`: `loopback` and `lan`."""
+
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> IPAddress | None:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 from gateway.exits import ExitCode
+from gateway.text.addresses import ALL_ADDRESSES, LOOPBACK
 
 DEFAULT_PORT = 18789
 HIGHEST_PORT = 65535
-
-LOOPBACK = ("127.0.0.1", "::1")
-EVERYWHERE = ("0.0.0.0", "::")
 
 
 class BadAddress(GatewayError):
@@ -33,7 +31,7 @@ class ListenAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
-    def loopback(self) -> bool:
+    def is_loopback(self) -> bool:
         return ipaddress.ip_address(self.host).is_loopback
 
 
@@ -42,7 +40,7 @@ def resolve(bind: str, port: int) -> tuple[ListenAddress, ...]:
     if bind == "loopback":
         hosts: tuple[str, ...] = LOOPBACK
     elif bind == "lan":
-        hosts = EVERYWHERE
+        hosts = ALL_ADDRESSES
     else:
         hosts = (_literal(bind),)
     return tuple(ListenAddress(host, port) for host in hosts)

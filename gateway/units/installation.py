@@ -186,7 +186,7 @@ def open_addresses(folder: Path, listeners: Iterable[str] = ()) -> tuple[str, ..
     They are those of `listening_on_disk`, and of the `listeners` that a running gateway reports.
     """
     running = [address for text in listeners if (address := parse(text))]
-    found = dict.fromkeys(address for address in (*running, *listening_on_disk(folder)) if not address.loopback)
+    found = dict.fromkeys(address for address in (*running, *listening_on_disk(folder)) if not address.is_loopback)
     return tuple(map(str, found))
 
 

@@ -41,5 +41,5 @@ def test_listen_values(text: str, expected: ListenAddress | None) -> None:
 
 
 def test_loopback() -> None:
-    assert ListenAddress("127.0.0.2", 1).loopback
-    assert not ListenAddress("::", 1).loopback
+    assert ListenAddress("127.0.0.2", 1).is_loopback
+    assert not ListenAddress("::", 1).is_loopback
