@@ -17,25 +17,26 @@ from gateway.protocol.scopes import Scope, refuse
 log = logging.getLogger("gateway.ws")
 
 _ADVANCING = 4
-"""From this protocol on, a dropped event takes its number with it, so that the client sees the gap."""
+"""From this protocol on, a dropped event uses up its number, so that the client sees the gap."""
 
 
 class Carrier(Pipe, Protocol):
     """The transport below one client."""
 
     on_write_resumed: Callable[[], None] | None
-    """Called when writing is paused no more, and at the end of the connection."""
+    """Called when writing is no longer paused, and at the end of the connection."""
 
     def abort(self) -> None:
-        """Drop it at once, with what is still unsent. Again, or after its end, it does nothing."""
+        """Drop the connection at once, with what is still unsent. After its end this does nothing."""
         ...
 
     def authenticated(self, max_message: int) -> None:
-        """The client has said who it is, and may send messages of so many bytes."""
+        """The client has authenticated, and may send messages of up to `max_message` bytes."""
         ...
 
     def mark_busy(self) -> None:
-        """Something is under way for the client that must not be lost: who dies now leaves it to be told."""
+        """Note that something is under way for the client. If the process dies now, the next one closes the
+        connection."""
         ...
 
     def checkpoint(self) -> None:
@@ -43,13 +44,13 @@ class Carrier(Pipe, Protocol):
         ...
 
     async def wait_closed(self) -> None:
-        """Return when nothing of the connection is left."""
+        """Return when the transport is closed."""
         ...
 
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Connection:
-    """One client, from the moment its WebSocket is open; `peer` is None until it has said who it is."""
+    """One client, from the moment its WebSocket is open. `peer` is None until the client has authenticated."""
 
     id: str
     remote: str
@@ -57,14 +58,17 @@ class Connection:
     outbox: Outbox = field(init=False)
     peer: Peer | None = None
     since_ms: int = 0
+    """When the client was greeted; milliseconds since 1970."""
     seq: int = 0
+    """The number of its last event."""
     opened: float = field(default_factory=time.monotonic)
+    """Seconds on the monotonic clock."""
     answered: bool = False
-    """Whether it has had its first answer after the hello."""
+    """The client has had its first answer after the hello."""
     kept: bool = False
-    """Whether it outlives this process."""
+    """The connection outlives this process."""
     announced: int = 0
-    """Events that are certain to come: what they tell is being written down."""
+    """Events that are certain to come, because what they tell is being stored."""
     requests: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     """Requests that are not answered yet, by their ids."""
 
@@ -78,19 +82,20 @@ class Connection:
         self.outbox.max_bytes = limits(peer.protocol).max_buffered
 
     def seq_at_rest(self) -> int | None:
-        """The number of its last event; None while anything is under way for it."""
+        """The number of the last event; None while anything is under way for the client."""
         under_way = self.requests or self.announced or self.outbox.queued or self.outbox.closing
         return None if under_way else self.seq
 
     def fail_requests(self, error: WireError) -> None:
-        """Answer what is still being served with this error; an answer that is there is sent in this turn's end."""
+        """Cancel the requests that are not answered yet, and answer them with `error`."""
         for id, task in list(self.requests.items()):
-            if task.cancel():  # else it is done
+            if task.cancel():  # otherwise its answer is about to be queued
                 del self.requests[id]
                 self.outbox.put(encode_error(id, error))
 
     def offer(self, event: EventFrame, drop_if_slow: bool) -> bool:
-        """Queue an event; False if it is not. A client that is too slow for it loses the event, or the connection."""
+        """Queue an event; False if it is not queued. A client that is too slow loses the event if `drop_if_slow`,
+        otherwise its connection."""
         if self.peer is None or self.outbox.closing:
             return False
         text = event.text(self.seq + 1)
@@ -108,7 +113,7 @@ class Connection:
         return self.peer is not None and not refuse(self.peer.protocol, self.peer.role, self.peer.scopes, scope)
 
     def speaks(self, protocol: int) -> bool:
-        """This protocol, or a newer one."""
+        """Whether the client speaks this protocol or a newer one."""
         return not protocol or (self.peer is not None and self.peer.protocol >= protocol)
 
     def drop_slow(self, why: str) -> None:

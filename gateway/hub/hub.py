@@ -1,6 +1,6 @@
-"""All WebSocket clients of this process: what everybody gets, who must go, and whether anyone waits for an answer.
+"""All WebSocket clients of this process: broadcasts, bounds on clients, and the count of unanswered requests.
 
-Nothing here waits for a client, except `close_all`, and that for no longer than its grace.
+Nothing here waits for a client; `hub/leaving` does.
 """
 
 import asyncio
@@ -16,31 +16,30 @@ from gateway.aio.flag import Flag
 from gateway.aio.lag import LoopLag
 from gateway.hub.broadcast import Broadcast, all_alike
 from gateway.hub.connection import Connection
+from gateway.hub.devices import DeviceClients
 from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.hub.roster import Roster, tracked
 from gateway.protocol.admission.admission import DEVICE_TOKEN
-from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, TOO_MANY_OF_A_DEVICE, Close
+from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
 from gateway.protocol.frames import StateVersion
 from gateway.protocol.limits import TICK_INTERVAL_MS
-from gateway.protocol.params import cut
 from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import Scope
 
 log = logging.getLogger("gateway.ws")
 
 STALL_S = 60.0
-"""A client that has not taken a single frame for this long is not coming back; looked at with every tick."""
+"""Seconds after which a client that has taken no frame is closed. Each tick looks at it."""
 MAX_UNREAD = 64 * 1024 * 1024
-"""Bytes that wait for all clients together. Beyond it those are closed who have taken nothing for the longest time."""
-MAX_OF_A_DEVICE = 256
-"""Clients of one device; the oldest is closed for the next."""
+"""Bytes that wait for all clients together. Beyond it, clients that have taken nothing for the longest time are
+closed."""
 SAMPLE_S = 1.0
 REFRESH_TICKS = 2
-"""Health is told anew every minute."""
+"""Ticks between two `health` events: one a minute."""
 
 
 class Hub:
-    """`on_change` is called when a client comes or goes, `on_idle` when the last request in flight is answered."""
+    """`on_change` is called when a client comes or goes; `on_idle` when the last request in flight is answered."""
 
     def __init__(
         self,
@@ -48,31 +47,30 @@ class Hub:
         on_idle: Callable[[], None] | None = None,
         first_version: int = 1,
     ) -> None:
-        """`first_version`: of what `stateVersion` counts; above the last one of the process before."""
+        """`first_version` begins the counts of `stateVersion`. It must be above the last one of the process before."""
         self.on_change = on_change
         self.on_idle = on_idle
         self.on_presence: Callable[[], None] | None = None
-        """Called when what presence lists has changed."""
+        """Called when the presence list has changed."""
         self.on_refresh: Callable[[], None] | None = None
         """Called every `REFRESH_TICKS`."""
         self.roster = Roster()
         self.lag = LoopLag()
         self.busy = 0
-        """Requests that have been read and not answered yet."""
+        """Requests that have been read and are not answered yet."""
         self.connections: set[Connection] = set()
         """All that are open, also those whose client has not authenticated yet."""
-        self._devices: dict[str, dict[Connection, None]] = {}
-        """Oldest first."""
+        self._devices = DeviceClients()
         self._adopted = Flag(is_set=True)
         self._missed: list[Broadcast[Any]] = []
-        """What was broadcast while clients were still to come."""
+        """Events that clients still to be adopted have missed."""
         self.closing: Close | None = None
         """Why every connection is closed, those that come later too."""
         self._versions = {"presence": first_version, "health": first_version}
 
     @property
     def clients(self) -> list[Connection]:
-        """Those who have said who they are and are not being closed."""
+        """Connections whose client has authenticated and is not being closed."""
         return [each for each in self.connections if each.peer and not each.outbox.closing]
 
     @property
@@ -85,7 +83,7 @@ class Hub:
 
     @contextmanager
     def registered(self, connection: Connection) -> Iterator[None]:
-        """Keep a connection here for as long as its transport may live."""
+        """Around the life of a connection, from its opening to the end of its transport."""
         self.connections.add(connection)
         if self.closing:
             connection.outbox.finish(self.closing)
@@ -94,43 +92,30 @@ class Hub:
         finally:
             self.connections.discard(connection)
             if connection.peer:
-                self._leave_device(connection, connection.peer.device_id)
+                self._devices.remove(connection, connection.peer.device_id)
                 self._changed(connection, connection.peer, self.roster.leave, int(time.time() * 1000))
 
     def greet(self, connection: Connection, peer: Peer, now_ms: int) -> None:
-        """From here on a held connection is a client."""
+        """The client of a registered connection has authenticated; from here on it gets broadcasts."""
         connection.greet(peer, now_ms)
-        self._join_device(connection, peer.device_id)
+        self._devices.add(connection, peer.device_id)
         self._changed(connection, peer, self.roster.come, now_ms)
 
     def adopt(self, connection: Connection, peer: Peer, since_ms: int, seq: int) -> None:
-        """A held connection is a client that another process has greeted; nobody is told, because nothing changed."""
+        """The client of a registered connection was greeted by the process before. No presence event is sent, because
+        nothing has changed for the others.
+
+        `since_ms`: when it was greeted, milliseconds since 1970. `seq`: the number of its last event.
+        """
         connection.greet(peer, since_ms)
-        self._join_device(connection, peer.device_id)
+        self._devices.add(connection, peer.device_id)
         connection.seq = seq
         connection.answered = True
         if tracked(peer):
             self.roster.come(peer, connection.id, since_ms)
 
-    def _join_device(self, connection: Connection, device: str | None) -> None:
-        if device is None:
-            return
-        others = self._devices.setdefault(device, {})
-        if len(others) >= MAX_OF_A_DEVICE:
-            oldest = next(iter(others))
-            self._leave_device(oldest, device)
-            log.warning("%d clients of device %s; the oldest is closed", MAX_OF_A_DEVICE, cut(device))
-            oldest.outbox.finish(TOO_MANY_OF_A_DEVICE)
-        self._devices.setdefault(device, {})[connection] = None
-
-    def _leave_device(self, connection: Connection, device: str | None) -> None:
-        clients = self._devices.get(device or "", {})
-        clients.pop(connection, None)
-        if not clients:
-            self._devices.pop(device or "", None)
-
     def bound_unread(self) -> None:
-        """Close the slowest readers until what waits for all together is within its bound."""
+        """Close the slowest readers until what waits for all clients together is within `MAX_UNREAD`."""
         unread = sum(each.outbox.unread for each in self.connections)
         if unread <= MAX_UNREAD:
             return
@@ -143,12 +128,12 @@ class Hub:
                 return
 
     def begin_adoption(self) -> None:
-        """Those whom another process has let in are about to come, by WebSocket or for the rest of an answer; say
-        `end_adoption` when they have."""
+        """Connections of the process before are about to be adopted. Broadcasts are kept for them until
+        `end_adoption`."""
         self._adopted.clear()
 
     def offer_missed(self, connection: Connection) -> None:
-        """Tell an adopted client what the others have been told before it was its turn."""
+        """Send an adopted client the events that were broadcast before its turn."""
         for news in self._missed:
             news.offer(connection)
 
@@ -157,7 +142,8 @@ class Hub:
         self._adopted.set()
 
     async def wait_adopted(self) -> None:
-        """Return when nobody is missing: what is told by other ways than `broadcast` is told to those who are here."""
+        """Return when all connections are adopted. An event that is sent otherwise than by a broadcast must wait for
+        it."""
         await self._adopted.wait()
 
     def _changed(
@@ -179,7 +165,7 @@ class Hub:
         return self.state_version
 
     def begin_request(self) -> None:
-        """A request has been read; you must call `end_request` when it is answered or given up."""
+        """A request has been read. You must call `end_request` when it is answered or given up."""
         self.busy += 1
 
     def end_request(self) -> None:
@@ -189,7 +175,7 @@ class Hub:
 
     @contextmanager
     def not_counted(self) -> Iterator[None]:
-        """A request that only waits for something else holds up no restart."""
+        """Around a request that only waits for something else: it holds up no restart."""
         self.end_request()
         try:
             yield
@@ -198,8 +184,8 @@ class Hub:
 
     @contextmanager
     def announcing(self, scope: Scope) -> Iterator[None]:
-        """Around what is written down and then told to those who have the scope: a client to whom a process that
-        dies in between has not told it is closed by the next one, and asks how things are."""
+        """Around an event that is stored first and then sent to all clients who have the scope. If the process dies in
+        between, the next one closes these clients, and they ask how things are."""
         hearers = [each for each in self.clients if each.may_hear(scope)]
         for connection in hearers:
             connection.announced += 1
@@ -246,11 +232,11 @@ class Hub:
         return reached
 
     def reaches_anyone(self, scope: Scope, min_protocol: int) -> bool:
-        """Whether there is anybody for such an event."""
+        """Whether any client would get such an event."""
         return any(each.speaks(min_protocol) and each.may_hear(scope) for each in self.clients)
 
     def answer(self, id: str, request: str, text: str) -> bool:
-        """A second answer to a client's request, after its first; False if the client is not here any more."""
+        """Send a second answer to a client's request, after the first one. False if the client has gone."""
         for connection in self.connections:
             if connection.id == id and connection.peer is not None:
                 first = connection.requests.get(request)
@@ -262,7 +248,8 @@ class Hub:
         return False
 
     def close_generation(self, old_generation: int) -> int:
-        """Close those who were admitted by what held until this generation, in any mode; return how many."""
+        """Close clients that were admitted by secrets of this generation or an older one, in any mode; return how
+        many."""
         stale = [
             each
             for each in self.clients
@@ -273,7 +260,7 @@ class Hub:
         return len(stale)
 
     def close_device(self, device_id: str) -> int:
-        """Close those who came in as this device, by whatever secret; return how many."""
+        """Close clients that authenticated as this device, by any secret; return how many."""
         gone = [each for each in self.clients if each.peer and each.peer.device_id == device_id]
         for connection in gone:
             connection.outbox.finish(DEVICE_CHANGED)
@@ -287,7 +274,7 @@ class Hub:
         self.broadcast("tick", {"ts": int(time.time() * 1000)}, drop_if_slow=True)
 
     async def run(self, interval_s: float = TICK_INTERVAL_MS / 1000) -> None:
-        """Tick until cancelled, and look between the ticks at how late the loop is."""
+        """Tick until cancelled. Between the ticks, sample how late the event loop is."""
         step_s = min(SAMPLE_S, interval_s)
         steps = round(interval_s / step_s)
         for number in itertools.count(1):

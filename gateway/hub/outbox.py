@@ -1,6 +1,6 @@
-"""What waits to be sent to one client: a queue bounded in bytes, emptied into the client's transport as it takes it.
+"""The queue of messages for one client, bounded in bytes, and emptied into its transport as the transport takes them.
 
-A client that does not read fills its own queue and nothing else: whoever puts something in never waits.
+`put` never waits: a client that does not read fills its own queue and nothing else.
 """
 
 import asyncio
@@ -12,30 +12,31 @@ from gateway.aio.flag import Flag
 from gateway.protocol.closing import Close
 
 LOW_WATER = 64 * 1024
-"""Bytes; `room` waits for less than this."""
+"""Bytes; `room` waits until fewer are unread."""
 EAGER = 16 * 1024
-"""Bytes from which a queue does not wait for the end of the turn: a large event shall not lie there for each client."""
+"""Bytes from which a queue is written at once, not at the end of the loop's turn: a large event must not wait in the
+queue of each client."""
 BATCH = 64 * 1024
-"""Bytes after which a write is full; a single message may be longer."""
+"""Bytes of one write; a single message may be longer."""
 _NOTHING: Final = deque[str]()
-"""One for all whose queue is empty: a deque takes 700 bytes, and most queues are empty."""
+"""The queue of all outboxes that are empty: a deque takes 700 bytes, and most are empty."""
 
 
 class Pipe(Protocol):
-    """Where the messages go."""
+    """The transport's end that takes messages."""
 
     @property
     def write_paused(self) -> bool:
-        """Whether something that was written has not been taken yet. At the end of that, `flush` must be called."""
+        """Whether something that was written has not been taken yet. Once it is taken, `flush` must be called."""
         ...
 
     def write(self, texts: Sequence[str]) -> None:
-        """Send each as a text message, now. After the connection's end it does nothing."""
+        """Send each as a text message, now. After the connection's end this does nothing."""
         ...
 
 
 class Outbox:
-    """What is put in within one turn of the loop goes out in one write, at the end of the turn."""
+    """Messages that are put in within one turn of the loop go out in one write, at the end of the turn."""
 
     __slots__ = (
         *("max_bytes", "on_close", "on_end", "queued"),
@@ -45,13 +46,13 @@ class Outbox:
     def __init__(self, pipe: Pipe, max_bytes: int, clock: Callable[[], float]) -> None:
         self.max_bytes = max_bytes
         self.on_close: Callable[[], None] | None = None
-        """Called once, when the end has been decided."""
+        """Called once, when it is decided to close."""
         self.on_end: Callable[[Close], None] | None = None
-        """Called once, when everything has been written that shall be: it is time for the close frame."""
+        """Called once, when all that is to be sent is written: it is time for the close frame."""
         self.queued = 0
-        """Bytes in the queue, without what the transport has."""
+        """Bytes in the queue, without those that the transport has."""
         self._written = 0
-        """Bytes of the last write, as long as the transport has not taken it."""
+        """Bytes of the last write, until the transport has taken it."""
         self._pipe = pipe
         self._clock = clock
         self._texts = _NOTHING
@@ -59,7 +60,7 @@ class Outbox:
         self._close: Close | None = None
         self._soon = False
         self._stalled: float | None = None
-        """Since when the transport takes nothing."""
+        """Since when the transport takes nothing, by the clock; None while it takes."""
 
     @property
     def closing(self) -> bool:
@@ -67,7 +68,8 @@ class Outbox:
 
     @property
     def unread(self) -> int:
-        """Bytes that wait for the client, at most: how much the transport has taken of a write it does not say."""
+        """Bytes that wait for the client. It is an upper bound: the transport does not say how much of a write it has
+        taken."""
         return self.queued + self._written
 
     @property
@@ -75,7 +77,7 @@ class Outbox:
         return self._room.is_set()
 
     def put(self, text: str) -> None:
-        """Nothing is accepted after `finish` or `cut`."""
+        """Queue a message. After `finish` or `cut` this does nothing."""
         if self._close is not None:
             return
         if not self._texts:
@@ -86,11 +88,11 @@ class Outbox:
         self._flush_soon()
 
     def fits(self, text: str) -> bool:
-        """A message that is larger than the bound still passes when nothing else waits."""
+        """Whether a message may be queued. One that is larger than the bound may be when nothing else waits."""
         return not self._texts or self.queued + size(text) <= self.max_bytes
 
     def finish(self, close: Close) -> None:
-        """Send what is queued, then close. The first reason given is the one that holds."""
+        """Send what is queued, then close. The first reason that is given holds."""
         if self._close is None:
             self._close = close
             self._room.set()
@@ -107,15 +109,15 @@ class Outbox:
         self._flush_soon()
 
     def waiting(self) -> list[str]:
-        """What is queued, oldest first."""
+        """Queued messages, the oldest first."""
         return list(self._texts)
 
     def stalled_for(self) -> float:
-        """Seconds for which the client has not taken what has been written to it."""
+        """Seconds for which the transport has taken nothing of what was written."""
         return 0.0 if self._stalled is None else self._clock() - self._stalled
 
     async def room(self) -> None:
-        """Wait until the client has taken nearly all: whoever answers its requests waits here before building more."""
+        """Wait until the client has taken nearly all. Await it before the next answer is built."""
         await self._room.wait()
 
     def _look(self) -> None:
@@ -139,7 +141,7 @@ class Outbox:
         self.flush()
 
     def flush(self) -> None:
-        """Write what the transport takes."""
+        """Write as much as the transport takes."""
         if not self._pipe.write_paused:
             self._written = 0
         while self._texts and not self._pipe.write_paused:
@@ -156,7 +158,7 @@ class Outbox:
             tell(self._close)
 
     def _take(self) -> list[str]:
-        """The oldest messages, of `BATCH` bytes or a little more together."""
+        """Remove the oldest messages, of `BATCH` bytes or a little more together."""
         texts: list[str] = []
         taken = 0
         while self._texts and taken < BATCH:

@@ -1,6 +1,6 @@
-"""Who is here and who was lately, and what others say of themselves with `system-event`: presence, as JSON.
+"""Presence, as JSON: clients that are connected or were lately, and machines that a `system-event` has named.
 
-Each entry is serialised when it changes, because every hello and every event carries all of them.
+Each entry is serialised when it changes, because every hello and every presence event carries all of them.
 """
 
 import json
@@ -13,12 +13,14 @@ import msgspec
 from gateway.protocol.peer import Peer
 
 TTL_MS = 5 * 60 * 1000
-"""For who has left, and for what was noted of who never came."""
+"""How long an entry is listed after its client has disconnected, or after a `system-event` without a client."""
 MAX_ENTRIES = 200
 UNTRACKED = "cli"
-"""The mode of commands: they come and go by the second; the existing gateway does not list them either."""
+"""The mode of commands, which are not listed: they come and go by the second. OpenClaw does not list them either."""
 
 Fields = dict[str, Any]
+"""An entry of presence, by OpenClaw's names: host, version, mode, roles, scopes, deviceId, reason, text, ts
+(milliseconds since 1970), …"""
 _ascii = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -29,20 +31,22 @@ class _Present(NamedTuple):
 
 class _Past(NamedTuple):
     ts: int
+    """Milliseconds since 1970."""
     json: bytes
 
 
 def encode(fields: Fields) -> bytes:
-    """In ASCII alone: one dot beyond it would make each frame with all entries cost twice the memory, and more time."""
+    """JSON in ASCII: one character beyond it would double the memory of each frame that carries all entries."""
     return _ascii(fields).encode()
 
 
 def tracked(peer: Peer) -> bool:
+    """Whether presence lists this client."""
     return peer.client.mode != UNTRACKED
 
 
 class Roster:
-    """By key: one machine or app that connects again is the same entry."""
+    """Entries by a key that a machine or app keeps when it connects again."""
 
     def __init__(self) -> None:
         self._present: dict[str, _Present] = {}
@@ -52,11 +56,11 @@ class Roster:
     def come(self, peer: Peer, conn_id: str, now_ms: int) -> None:
         name = _key(peer, conn_id)
         self._past.pop(name, None)
-        self._present.pop(name, None)  # whose place would be that of its first connection
+        self._present.pop(name, None)  # or the entry would keep the place of its first connection
         self._present[name] = _Present(conn_id, encode(_fields(peer, now_ms)))
 
     def leave(self, peer: Peer, conn_id: str, now_ms: int) -> None:
-        """Nothing, when a newer connection has taken the entry over."""
+        """Remove an entry. Nothing happens when a newer connection has taken it over."""
         name = _key(peer, conn_id)
         present = self._present.get(name)
         if present is not None and present.conn_id == conn_id:
@@ -64,7 +68,7 @@ class Roster:
             self._remember(name, {**msgspec.json.decode(present.json), "reason": "disconnect", "ts": now_ms})
 
     def note(self, fields: Mapping[str, Any], now_ms: int) -> None:
-        """What a `system-event` says, added to what is known; what is None is left out."""
+        """Add to an entry what a `system-event` says; fields that are None are left out."""
         new = {name: value for name, value in fields.items() if value is not None} | {"ts": now_ms}
         name = str(next((new[key] for key in ("deviceId", "instanceId", "host", "text") if new.get(key)), ""))
         present, past = self._present.get(name), self._past.get(name)
@@ -75,7 +79,8 @@ class Roster:
             self._remember(name, {**(msgspec.json.decode(past.json) if past else {}), **new})
 
     def entries(self, now_ms: int) -> list[bytes]:
-        """Those present first, newest first, and no more than fit beside the gateway's own."""
+        """Entries of connected clients first, each group from the newest on; no more than fit beside the gateway's
+        own."""
         while self._past and now_ms - (oldest := next(iter(self._past.items())))[1].ts >= TTL_MS:
             del self._past[oldest[0]]
         room = MAX_ENTRIES - 1

@@ -11,7 +11,6 @@ from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.protocol.closing import (
     DEVICE_CHANGED,
     SECRET_CHANGED,
-    TOO_MANY_OF_A_DEVICE,
 )
 from gateway.protocol.frames import EventFrame, StateVersion
 from gateway.protocol.limits import limits
@@ -285,12 +284,3 @@ def test_beyond_the_bound_of_all_the_slowest_readers_go(
         assert [number for number, each in enumerate(clients) if each.outbox.closing] == closed
         assert [number for number, each in enumerate(clients) if each.carrier.aborted] == closed  # type: ignore[attr-defined]
         assert sum(each.outbox.unread for each in clients) <= module.MAX_UNREAD
-
-
-def test_of_too_many_clients_of_a_device_the_oldest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_OF_A_DEVICE", 2)
-    hub, own = Hub(), replace(peer(), device_id="d1")
-    with held(hub, own, replace(own, device_id="d2"), own, peer(), own) as clients:
-        assert [each.outbox.closing for each in clients] == [True, False, False, False, False]
-        assert drained(clients[0])[1] == TOO_MANY_OF_A_DEVICE
-    assert not hub._devices
