@@ -1,4 +1,4 @@
-"""A run that is going on: what its events have said so far, and what of it is not stored yet. Pure."""
+"""A run that goes on: what its events have said so far, and how much of it is stored. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +9,13 @@ from gateway.runs.written import GrowingText
 from gateway.sessions.records import Progress, Run, text_of
 
 INTERRUPTED = "interrupted"
-"""The `stopReason` of a message that nobody could finish."""
+"""The `stopReason` of a message that was never finished."""
 UNFINISHED = ("aborted", "error", INTERRUPTED)
-"""Those of messages that break off."""
+"""Each `stopReason` of a message that breaks off."""
 
 
 class Gap(ValueError):
-    """Events are missing."""
+    """An event came before the one that precedes it."""
 
 
 @dataclass
@@ -23,35 +23,37 @@ class ActiveRun:
     run: Run
     """As it was stored when it began, or when this process found it."""
     seq: int = 0
-    """Of the last event."""
+    """The number of the last event."""
     stored: int = 0
-    """Of the last event that is on disk."""
+    """The number of the last event that is on disk."""
     written: GrowingText = field(default_factory=GrowingText)
-    """Of the message that is being written."""
+    """The text of the message that is being written."""
     thought: GrowingText = field(default_factory=GrowingText)
-    """Its thinking."""
+    """The thinking of the message that is being written."""
     answer: str = ""
-    """The text of the last complete message of the model."""
+    """The text of the model's last complete message."""
     provider: str | None = None
     model: str | None = None
     acted: bool = False
+    """A tool was called, so the run cannot be repeated."""
     said: dict[int, Message] = field(default_factory=dict)
     """Complete messages that are not on disk yet, by the numbers of the events that brought them."""
     complete: bool = False
-    """The last thing that happened is a message of the model that asks for no tool: only the end is missing."""
+    """The last event is a message of the model that asks for no tool: only the end is missing."""
     asked: bool = False
-    """An agent was told to begin it, and is not known to be gone."""
+    """An agent was told to begin the run, and is not known to be gone."""
     tries: int = 0
-    """How often this process has told one to, since it last began."""
+    """How often this process has told an agent to, since the run last began."""
     aborting: bool = False
     over: bool = False
-    """Its end has come, which is stored as one and never as progress: the agent forgets what is acknowledged."""
+    """The `Ended` event has come. It is stored as the end and never as progress: the agent forgets what is
+    acknowledged."""
     ending: bool = False
-    """Its end is being stored."""
+    """The end is being stored."""
 
     @classmethod
     def resumed(cls, run: Run) -> "ActiveRun":
-        """What another process has left."""
+        """A run that another process has left, as it is stored."""
         return cls(
             run,
             run.seq,
@@ -75,11 +77,11 @@ class ActiveRun:
 
     @property
     def goes_on(self) -> bool:
-        """An agent has it, and nobody has heard of its end."""
+        """An agent has the run, and its end has neither come nor been decided."""
         return self.asked and not self.over and not self.ending
 
     def apply(self, event: Event) -> bool:
-        """False for an event that was there before. Raises Gap for one that leaves others out."""
+        """Take in an event; False if it was there before. Raises Gap if events before it are missing."""
         if event.seq <= self.seq:
             return False
         if event.seq != self.seq + 1:
@@ -114,14 +116,14 @@ class ActiveRun:
             self._clear()
 
     def _is_last(self, message: Message) -> bool:
-        """Whether it is a model's, and the model has said all that it wanted to; or all that was to be done."""
+        """Whether the model has said all that it wanted to. In a run that only compacts, the summary is all."""
         if message.get("role") == COMPACTION:
             return self.run.request.compact is not None
         wants_more = any(block.get("type") == "toolCall" for block in blocks(message))
         return message.get("role") == "assistant" and message.get("stopReason") not in UNFINISHED and not wants_more
 
     def restart(self, run: Run) -> None:
-        """It begins anew: what was said never was."""
+        """The run is begun again, and what was said before is void."""
         self.run, self.seq, self.stored, self.tries = run, 0, 0, 0
         self._clear()
         self.answer = ""
@@ -130,7 +132,7 @@ class ActiveRun:
         self.complete = False
 
     def progress(self) -> Progress:
-        """What is to be stored now; `mark_stored` it once it is."""
+        """The state to store now. Call `mark_stored` once it is on disk."""
         return Progress(
             self.run.id,
             self.seq,
@@ -144,7 +146,7 @@ class ActiveRun:
         )
 
     def mark_stored(self, progress: Progress) -> bool:
-        """It is on disk. False if that is of no use: the run has begun anew since."""
+        """The progress is on disk. False if the run has been begun again since, so that it says nothing any more."""
         if progress.attempt != self.run.attempts:
             return False
         self.stored = max(self.stored, progress.seq)
@@ -152,7 +154,7 @@ class ActiveRun:
         return True
 
     def partial(self, now: int) -> Message | None:
-        """What was written of a message that nobody will finish."""
+        """The message that breaks off here; None if nothing is written of it. `now`: milliseconds since 1970."""
         if not self.text:
             return None
         content: list[dict[str, Any]] = [{"type": "text", "text": self.text}]
@@ -167,10 +169,11 @@ class ActiveRun:
 
 
 def blocks(message: Message) -> list[dict[str, Any]]:
+    """The content blocks of a message, in the shapes of `Message`."""
     content = message.get("content")
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
 
 
 def thoughts(message: Message) -> str:
-    """What a message has of thinking."""
+    """The thinking in a message."""
     return "".join(str(block.get("thinking") or "") for block in blocks(message) if block.get("type") == "thinking")

@@ -1,8 +1,8 @@
-"""The end of a run: stored, then told, once, whatever breaks.
+"""The end of a run: stored first, then told, exactly once, whatever breaks.
 
-What cannot be stored with all that was said is stored without it. What the disk does not take at all is told after a
-while, because somebody waits for it, and stored whenever that is possible; a process that dies before leaves it to the
-next one, which has it from the agent.
+An end that cannot be stored with all that was said is stored without it. An end that the disk does not take is told
+after `StoringTimes.give_up`, because clients wait for it, and is stored once that is possible. If the process dies
+before, the next one hears of the end from the agent.
 """
 
 import logging
@@ -25,7 +25,8 @@ BROKEN = "the gateway has an error; its log has the details"
 _REASONS = {"done": "stop", "aborted": "aborted", "interrupted": INTERRUPTED}
 
 Announcing = Callable[[], AbstractContextManager[None]]
-"""Around what is stored and then told, such as `Hub.announcing`: a process that dies in between must leave a sign."""
+"""A context around an event that is stored and then told, such as `Hub.announcing`: a process that dies in between must
+leave a sign of it."""
 
 
 class Ends:
@@ -40,9 +41,12 @@ class Ends:
         announcing: Announcing,
         times: StoringTimes,
     ) -> None:
-        """`let_go` is called when the agent need not keep the end any more, `conclude` when it is to be told."""
+        """`let_go` is called when the agent may forget the run, `conclude` when the end is to be told.
+
+        `now`: milliseconds since 1970.
+        """
         self.unstored: dict[str, tuple[ActiveRun, Run]] = {}
-        """Runs that are over, as they were told, and of which the disk has not taken the end yet."""
+        """Runs that were told to be over and whose end is not on disk yet."""
         self._store = store
         self._let_go = let_go
         self._conclude = conclude
@@ -52,7 +56,7 @@ class Ends:
         self._times = times
 
     async def end(self, live: ActiveRun, state: RunState, failure: Failure | None, ended: Ended | None) -> None:
-        """Raises StorageFailed when the process leaves before it is stored."""
+        """Store the end and tell it. Raises StorageFailed when the process leaves before it is stored."""
         try:
             await self._end(live, partial(self._write, live, state, failure, ended))
         except StorageFailed as error:
@@ -110,10 +114,11 @@ class Ends:
         )
 
     async def _write_plainly(self, live: ActiveRun, why: Failure) -> Run:
-        """Without what is not on disk of it."""
+        """Store the end without anything that is not on disk yet."""
         known = Progress(live.run.id, live.seq, "", acted=live.acted, attempt=live.run.attempts)
         return await self._store.end(known, "failed", self._now(), stop_reason="error", failure=why)
 
 
 def not_stored(error: StorageFailed) -> Failure:
+    """Why a run has failed that the disk does not take."""
     return Failure("internal", f"what was said cannot be stored: {error}", retryable=True)

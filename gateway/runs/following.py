@@ -1,10 +1,11 @@
-"""What a run says, for whoever reads it at a pace of their own: its text in one place, and how far each reader is.
+"""The text of a run for readers that each read at their own pace, such as an HTTP answer.
 
-An answer that breaks off and is begun again (`Discarded`, or another agent) cannot be taken back from readers. While
-it says the same again its readers wait; where it says something else, those who have read further are `Broken`.
+The text is kept once, and each reader has a position in it. An answer that breaks off and is begun again (`Discarded`,
+or another agent) cannot be taken back from readers. While it says the same again, its readers wait. Where it says
+something else, reading fails with `Broken` for those that have read further.
 
-A reader can go on in another process, from the `Cursor` that they have left: the text that is there begins with what is
-stored of the run, and what they have not read of it goes with them.
+A reader can go on in another process from the `Cursor` that it has left. The text begins there with what is stored of
+the run, and the cursor carries what was not read of it.
 """
 
 from collections.abc import Callable
@@ -19,50 +20,50 @@ from gateway.runs.written import GrowingText
 from gateway.sessions.records import Run
 
 GAP = "\n\n"
-"""Between two messages of one run, with tools in between."""
+"""Separates two messages of one run; tools ran in between."""
 
 
 class Broken(Exception):
-    """What was read does not hold: the answer began anew and says something else."""
+    """The answer was begun again and says something else than what was read."""
 
 
 class Cursor(Struct, frozen=True, omit_defaults=True):
-    """Where a reader is."""
+    """Where a reader is. It crosses a restart: fields keep their names."""
 
     since: int = 0
-    """The run's event up to which the rest is true; 0 is the beginning."""
+    """The number of the event up to which `rest` is the text; 0 is the beginning."""
     rest: str = ""
-    """What they have not read until there."""
+    """Text up to there that is not read."""
     ahead: str = ""
-    """What they have read beyond it, of an answer that has begun anew since."""
+    """Text beyond there that was read, of an answer that has been begun again since."""
     broken: bool = False
-    """What they have read does not hold."""
+    """What was read does not hold."""
 
 
 BEGINNING = Cursor()
 
 
 class RunText:
-    """The text of one run, all its messages one behind the other."""
+    """The text of one run: all its messages, separated by `GAP`."""
 
     def __init__(self) -> None:
         self.text = GrowingText()
         self.seq: int | None = None
-        """Of the last event that is in it; None while nothing is known of the run."""
+        """The number of the last event that is in the text; None while nothing is known of the run."""
         self.over = False
         self.run: Run | None = None
-        """As it ended."""
+        """The run as it ended."""
         self.readers: set[Reader] = set()
         self.changed = Flag()
         self._begin = 0
-        """Where the message begins that is being written, the gap before it included."""
+        """Where the message that is being written begins, the gap before it included."""
         self._open = False
-        """Whether one is."""
+        """Whether a message is being written."""
         self._expected = ""
-        """What was told of it before it began anew, as long as it says the same again."""
+        """What readers were given of the message before it was begun again, as long as it says the same again."""
 
     def seed(self, live: ActiveRun) -> None:
-        """Begin with what is known of the run. Of its earlier messages that is only the last one."""
+        """Begin with what is known of the run. Of its complete messages only the last one is known."""
         for text in filter(None, (live.answer, live.text)):
             self._close()
             self._add(text)
@@ -81,14 +82,14 @@ class RunText:
         self._now(event.seq)
 
     def restart(self, live: ActiveRun) -> None:
-        """The run as a whole begins anew."""
+        """Another agent begins the whole run again."""
         for reader in self.readers:
-            reader.broken |= reader.position is None  # nobody knows what it was that they have read
+            reader.broken |= reader.position is None  # what they have read is not known here
         self._void(0)
         self._now(live.seq)
 
     def end(self, run: Run | None) -> None:
-        """None: nobody has ever heard of it."""
+        """The run is over; None for one that was never accepted."""
         self.over, self.run = True, run
         if self.seq is None:
             self._add(run.answer if run else "")
@@ -97,11 +98,11 @@ class RunText:
         self._now(self.seq or 0)
 
     def expect(self, ahead: str) -> None:
-        """Somebody has read so much beyond what is there."""
+        """A reader has read `ahead` beyond the text: it is expected to be said again."""
         self._expected = max(self._expected, self._from(self._begin) + ahead, key=len)
 
     def unread_after(self, position: int) -> str:
-        """What somebody has read beyond what is there."""
+        """What a reader at this position has read beyond the text."""
         return self._expected[len(self.text) - self._begin : max(0, position - self._begin)]
 
     def _from(self, start: int) -> str:
@@ -122,7 +123,7 @@ class RunText:
                 self._expected = ""
 
     def _void(self, begin: int) -> None:
-        """What is written from there on never was."""
+        """Take back the text from `begin` on."""
         self._expected = self.text.between(begin, self._begin) + max(self._expected, self._from(self._begin), key=len)
         self.text.cut(begin)
         self._begin, self._open = begin, False
@@ -147,12 +148,12 @@ class RunText:
 
 
 class Reader:
-    """You must `close` it."""
+    """Reads the text of one run. You must `close` it."""
 
     def __init__(self, script: RunText, place: Cursor) -> None:
         self.broken = place.broken
         self.position: int | None = 0 if place == BEGINNING else None
-        """Characters of the script that were read, or are in the rest; None as long as it is not that far."""
+        """Characters of the text that were read, or are in the rest; None until the text is as far as the cursor."""
         self._text = script
         self._place = place
         self._rest = place.rest
@@ -160,27 +161,28 @@ class Reader:
         self.locate()
 
     def locate(self) -> None:
+        """Find the position once the text is as far as the cursor."""
         seq = self._text.seq
         if self.position is None and seq is not None and seq >= self._place.since:
-            self.broken |= seq > self._place.since  # nobody knows where they were in what has been said since
+            self.broken |= seq > self._place.since  # where it was in what has been said since is not known
             self.position = len(self._text.text) + len(self._place.ahead)
             if self._place.ahead:
                 self._text.expect(self._place.ahead)
 
     async def read(self, most: int) -> str:
-        """What comes next, at most so many characters; nothing at the end. Raises Broken."""
+        """Return the next characters, at most `most`; "" at the end. Raises Broken."""
         while not (piece := self._take(most)) and not self._text.over:
             await self._text.changed.wait()
         return piece
 
     async def ended(self) -> Run | None:
-        """The run once it is over; None for one that nobody knows."""
+        """Return the run once it is over; None for one that was never accepted."""
         while not self._text.over:
             await self._text.changed.wait()
         return self._text.run
 
     def cursor(self) -> Cursor:
-        """Where they are now."""
+        """Where the reader is now."""
         if self.position is None:
             return Cursor(self._place.since, self._rest, self._place.ahead, self.broken)
         script, rest = self._text, self._rest + self._text.text.between(self.position, len(self._text.text))
@@ -203,14 +205,14 @@ class Reader:
 
 
 class RunTexts(RunListener):
-    """Keeps the script of a run that somebody reads until the run is over."""
+    """Keeps the text of each run that has a reader, until the run is over."""
 
     def __init__(self, live: Callable[[str], ActiveRun | None]) -> None:
         self._live = live
         self._texts: dict[str, RunText] = {}
 
     def read(self, id: str, place: Cursor = BEGINNING) -> Reader:
-        """You must `end_if_over` a run that may be over already."""
+        """A reader of the run from `place` on. Call `end_if_over` for a run that may be over already."""
         script = self._texts.get(id)
         if script is None:
             script = self._texts[id] = RunText()
@@ -219,7 +221,7 @@ class RunTexts(RunListener):
         return Reader(script, place)
 
     def end_if_over(self, id: str, run: Run | None) -> None:
-        """What is stored of it, for those who came too late to hear of its end."""
+        """`run` is what is stored of it. It is for readers that came after its end was told."""
         if (run is None or not run.unfinished) and (script := self._texts.pop(id, None)) is not None:
             script.end(run)
 
@@ -244,5 +246,5 @@ class RunTexts(RunListener):
 
 
 def _common(one: str, other: str) -> int:
-    """Characters that both begin with."""
+    """How many characters are the same at the beginning of both."""
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

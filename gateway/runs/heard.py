@@ -1,4 +1,4 @@
-"""How far clients have heard of one run, also over a restart: `handover/told` has it for the next process."""
+"""How much of one run clients were sent. `handover/told` keeps it for the next process."""
 
 import asyncio
 import time
@@ -13,67 +13,70 @@ from gateway.runs.active import ActiveRun
 
 @dataclass
 class Heard:
-    """Of the message that is being written, unless it says otherwise."""
+    """What was sent of one run. Counts are of the message that is being written."""
 
     live: ActiveRun
     hub: Hub
     memory: Told | None = None
     characters: int = 0
+    """Characters of its text that were sent."""
     thought: int = 0
-    """Characters of its thinking."""
+    """Characters of its thinking that were sent."""
     at: float = float("-inf")
+    """When a piece was sent last: seconds on the monotonic clock."""
     replace: bool = False
-    """What was told before is not the beginning of what is written now."""
+    """What was sent before is not the beginning of the text that is written now."""
     rethink: bool = False
-    """The same of its thinking."""
+    """What was sent before is not the beginning of the thinking that is written now."""
     heard: set[Connection] = field(default_factory=set)
-    """Who got the latest piece."""
+    """Clients that got the latest piece of text."""
     thinkers: set[Connection] = field(default_factory=set)
-    """Who got the latest piece of its thinking."""
+    """Clients that got the latest piece of thinking."""
     timer: asyncio.TimerHandle | None = None
     verbose: bool = False
-    """Whether clients of protocol 3 hear of its tools."""
+    """Clients of protocol 3 hear of its tools."""
     started: bool = False
-    """The run's beginning is told."""
+    """The run's beginning was sent."""
     before: int = 0
-    """Events of earlier attempts: what clients see rises."""
+    """The events of earlier attempts: the numbers that clients see only rise."""
     skip: int = 0
-    """The last event that another process has told."""
+    """The number of the last event that another process has sent."""
     _last: int = 0
-    """The last event of which something is told."""
+    """The number of the last event of which something was sent."""
     _when: int = 0
-    """When that was; milliseconds since 1970."""
+    """When something was sent last; milliseconds since 1970."""
     _noting: bool = False
 
     def number(self, seq: int) -> int:
-        """Of an event, as clients see it."""
+        """The number of an event as clients see it."""
         return self.before + seq
 
     @property
     def replays(self) -> bool:
-        """What comes was told before."""
+        """Events that come now were sent by another process."""
         return self.live.seq < self.skip
 
     def restart(self) -> None:
-        """All of it is told from its beginning."""
+        """The next message begins: nothing of it was sent."""
         self.characters = self.thought = 0
         self.heard, self.thinkers = set(), set()
 
     def void(self) -> None:
-        """What was told of it never was."""
+        """The message is begun again: what was sent of it does not hold."""
         self.replace |= self.characters > 0
         self.rethink |= self.thought > 0
         self.restart()
 
     def begin_again(self) -> None:
-        """Another agent has it."""
+        """Another agent begins the run again."""
         self.before += max(self.skip, self._last)
         self.skip = self._last = 0
         self.void()
         self.note()
 
     def resume(self) -> None:
-        """Go on where the process before has left off; where that is not known, all that is written replaces."""
+        """Go on where the process before has stopped. Where that is not known, the next piece replaces what clients
+        have."""
         found = self.memory.find(self.live.run.id) if self.memory is not None else None
         if found is None:
             self.replace = self.rethink = True
@@ -94,29 +97,29 @@ class Heard:
         self.thinkers = there if self.thought else set()
 
     def note(self) -> None:
-        """Call it before something is told, and after; once what was told is written, it is sure."""
+        """Call it before something is sent, and after. Once the outboxes are written, the position is sure."""
         self._last, self._when = max(self._last, self.live.seq), int(time.time() * 1000)
         if self.memory is None or self.replays:
             return
         self._write(sure=False)
         if not self._noting:
             self._noting = True
-            # Behind the turn's end, at which outboxes are emptied.
-            asyncio.get_running_loop().call_soon(self._settle)
+            # After the end of this turn, at which outboxes are written.
+            asyncio.get_running_loop().call_soon(self._note_written)
 
     def _all_heard(self) -> bool:
-        """Whether everybody has got what was told, or has it in its queue."""
+        """Whether each client was written what was sent, or has it in its queue."""
         readers = [each for each in self.hub.clients if each.may_hear(READ) and each.since_ms <= self._when]
         missed = self.characters and any(each not in self.heard for each in readers)
-        unthought = self.thought and any(each not in self.thinkers for each in readers if each.speaks(4))
-        return not missed and not unthought
+        unheard = self.thought and any(each not in self.thinkers for each in readers if each.speaks(4))
+        return not missed and not unheard
 
-    def _settle(self) -> None:
+    def _note_written(self) -> None:
         self._noting = False
         self.leave()
 
     def leave(self) -> None:
-        """What was told is written, or passed on."""
+        """What was sent is written, or goes to the next process in a queue."""
         if self.memory is not None and not self.replays:
             self._write(sure=self._all_heard())
 

@@ -1,7 +1,7 @@
-"""Runs that go on: each is asked of an agent, and what comes of it is told, stored, and ended once.
+"""Runs that go on: an agent is asked for each; its events are told and stored; each run ends once.
 
-What an agent has said is told at once and stored a moment later; an end is stored before it is told. Who is gone leaves
-the others knowing how far it was: for the gateway see `resume`, for the agent `lost`.
+An event is told at once and stored a moment later. An end is stored before it is told. If the gateway dies, the next
+one goes on in `resume`; if the agent dies, `lost` decides what becomes of its runs.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from gateway.sessions.store import Store
 log = logging.getLogger("gateway.runs")
 
 MAX_ASKING = 8
-"""Runs for which an agent is asked at once: what it must know of one may be megabytes of history."""
+"""Runs for which an agent is asked at the same time: the spec of one may be megabytes of history."""
 MAX_ATTEMPTS = 2
-"""Agents that may begin a run; so many are asked each time, because one that says nothing may not have seen it."""
+"""How many agents may begin a run, and how many are asked each time: one that says nothing may not have seen it."""
 _STATES: dict[str, RunState] = {"done": "done", "failed": "failed", "aborted": "aborted"}
 
 Specify = Callable[[Run], Awaitable[Spec]]
-"""Raises Unusable and StorageFailed."""
+"""Makes the spec of a run. Raises Unusable and StorageFailed."""
 
 
 class Owner(LinkHandler):
@@ -51,8 +51,9 @@ class Owner(LinkHandler):
         patience: Patience,
         announcing: Announcing,
     ) -> None:
-        """`over` is called with each run that has ended here, once its end is stored; `now`: milliseconds."""
+        """`over` is called with each run that has ended, once its end is stored. `now`: milliseconds since 1970."""
         self.active: dict[str, ActiveRun] = {}
+        """Runs that go on, by id."""
         self._store = store
         self._specify = specify
         self._audience = audience
@@ -71,14 +72,14 @@ class Owner(LinkHandler):
         self._closed = False
 
     def resume(self, runs: Iterable[Run]) -> None:
-        """Go on with what another process has left."""
+        """Go on with runs that another process has left."""
         for run in runs:
             live = self.active[run.id] = ActiveRun.resumed(run)
             self._audience.restarted(live)
         self._link.wake()
 
     def begin(self, run: Run, *, aborting: bool) -> None:
-        """It has just begun on disk."""
+        """A run has begun on disk: ask an agent for it, or end it at once if `aborting`."""
         live = self.active[run.id] = ActiveRun(run)
         try:
             self._audience.begun(live)
@@ -88,6 +89,7 @@ class Owner(LinkHandler):
             self._break_off(live)
 
     def abort(self, live: ActiveRun) -> None:
+        """Tell the agent to end the run. After `StoringTimes.abort` it is ended without the agent."""
         if live.aborting or live.ending:
             return
         live.aborting = True
@@ -98,15 +100,16 @@ class Owner(LinkHandler):
             self._end_soon(live, "aborted")
 
     def unstored_end(self, id: str) -> Run | None:
-        """A run that has ended, and whose end is not stored yet."""
+        """A run that was told to be over and whose end is not stored yet."""
         return self._ends.unstored[id][1] if id in self._ends.unstored else None
 
     async def flush(self) -> None:
-        """Store what has come. Raises StorageFailed."""
+        """Store all events that have come. Raises StorageFailed."""
         await self._storing.flush()
 
     async def close(self) -> None:
-        """Hear no more, and store what was heard. Runs go on without us. Raises StorageFailed."""
+        """Close the link, and store the events that have come. The agent goes on with the runs. Raises
+        StorageFailed."""
         self._closed = True
         await self._link.close()
         self._storing.stop()
@@ -119,7 +122,7 @@ class Owner(LinkHandler):
 
     def _ask_soon(self, live: ActiveRun) -> None:
         if self._closed:
-            return  # whoever comes after us finds that no agent has it
+            return  # the next process finds that no agent has it
         self._asks.spawn(self._ask(live), f"asking for run {live.run.id}")
 
     async def _ask(self, live: ActiveRun) -> None:
@@ -150,7 +153,7 @@ class Owner(LinkHandler):
             await self._link.drain()
 
     def _wanted(self, live: ActiveRun) -> bool:
-        """Whether it is still to be asked for, or to be ended."""
+        """Whether the run may still be asked for or ended."""
         return self.active.get(live.run.id) is live and not live.ending
 
     # -- LinkHandler -----------------------------------------------------------------------------------------------
@@ -170,7 +173,7 @@ class Owner(LinkHandler):
         live = self.active.get(event.run)
         if live is None:
             if event.run not in self._ends.unstored:
-                self._link.ack(event.run, event.seq)  # of one that was ended without the agent
+                self._link.ack(event.run, event.seq)  # the run was ended without the agent
         elif live.goes_on:
             try:
                 self._take(live, event)
@@ -207,7 +210,7 @@ class Owner(LinkHandler):
         if unseen:
             self._ask_soon(live)
         else:
-            self._tasks.spawn(self._ask_again(live), f"beginning run {run} anew")
+            self._tasks.spawn(self._ask_again(live), f"beginning run {run} again")
 
     def refused(self, refusal: StartRefused) -> None:
         if (live := self.active.get(refusal.run)) is not None and live.goes_on:
@@ -228,7 +231,7 @@ class Owner(LinkHandler):
         except StorageFailed as error:
             self._end_soon(live, "failed", not_stored(error))
         except Exception:
-            log.exception("run %s cannot be begun anew", live.run.id)
+            log.exception("run %s cannot be begun again", live.run.id)
             self._break_off(live)
 
     # -- ends ------------------------------------------------------------------------------------------------------
@@ -239,7 +242,7 @@ class Owner(LinkHandler):
             self._end_soon(live, "aborted")
 
     def _break_off(self, live: ActiveRun) -> None:
-        """Something of it cannot be taken, stored or told, and could not be another time."""
+        """End a run of which something cannot be taken, stored or told, and never could be."""
         self._end_soon(live, "failed", Failure("internal", BROKEN))
 
     def _end_as(self, live: ActiveRun, ended: Ended) -> None:
@@ -256,13 +259,13 @@ class Owner(LinkHandler):
     def _end_soon(
         self, live: ActiveRun, state: RunState, failure: Failure | None = None, ended: Ended | None = None
     ) -> None:
-        """The first end is the one that holds: from here on nothing more is heard of it."""
+        """Decide the end of a run. The first decision holds: later events are ignored."""
         if self._wanted(live) and not self._closed:
             self._tasks.spawn(self._ends.end(live, state, failure, ended), f"ending run {live.run.id}")
             live.ending = True
 
     def _let_go(self, live: ActiveRun) -> None:
-        """Its end is on disk: the agent need not keep it."""
+        """The end is on disk: the agent may forget the run."""
         if live.over:
             self._link.ack(live.run.id, live.seq)
         elif live.asked:

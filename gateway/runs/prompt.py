@@ -1,4 +1,4 @@
-"""The system prompt of an agent: who it is, and what the files in its workspace tell it."""
+"""The system prompt of an agent: its identity, and the files of its workspace."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,19 +7,19 @@ from gateway.config import catalog
 from gateway.config.tree import ConfigTree, as_positive_int, as_text, section
 
 FILES = ("AGENTS.md", "SOUL.md", "TOOLS.md", "IDENTITY.md", "USER.md", "BOOTSTRAP.md", "MEMORY.md")
-"""Of the workspace, what every prompt carries, in this order; OpenClaw's names."""
+"""Files of the workspace that every prompt carries, in this order; OpenClaw's names."""
 MAX_FILE_CHARS = 20_000
-"""Of one file, unless `bootstrapMaxChars` says otherwise."""
+"""Characters of one file, unless `bootstrapMaxChars` says otherwise."""
 MAX_FILES_CHARS = 60_000
-"""Of all files together, unless `bootstrapTotalMaxChars` says otherwise."""
+"""Characters of all files together, unless `bootstrapTotalMaxChars` says otherwise."""
 MOST_CHARS = 1_000_000
-"""Whatever the config says."""
+"""Characters; the config cannot ask for more."""
 _KEPT_HEAD = 0.7
-"""Of a file that is too long, how much of what is kept comes from its beginning."""
+"""The share of the kept text that comes from the beginning of a file that is too long."""
 
 
 def system_prompt(tree: ConfigTree, agent_id: str, files: Mapping[str, str]) -> str:
-    """`files` are the texts of those of `FILES` that there are (`workspace.read`)."""
+    """`files`: texts by name, for those of `FILES` that exist (`workspace.read`)."""
     parts = [_identity(tree, agent_id)]
     zone = as_text(section(tree, "agents", "defaults").get("userTimezone"))
     if zone:
@@ -57,7 +57,7 @@ def _files(tree: ConfigTree, agent_id: str, files: Mapping[str, str]) -> list[st
 
 
 def shorten(name: str, content: str, most: int) -> str:
-    """Beginning and end of a text that is longer than `most` characters, with a mark between them."""
+    """Cut the middle out of a text that is longer than `most` characters, and put a mark in its place."""
     if len(content) <= most:
         return content
     head = int(most * _KEPT_HEAD)

@@ -1,7 +1,7 @@
-"""Which run of a session goes on, and which wait for it, in order. Pure.
+"""The order of runs: one goes on in a session, the others wait behind it. Pure.
 
-A session's next run is claimed when none of it goes on and there is a place; sessions take turns, so one with a long
-queue does not keep the others from theirs.
+A session's next run is claimed when none of the session goes on and a place is free. Sessions take turns, so a long
+queue of one session does not hold up the others.
 """
 
 from collections import deque
@@ -9,17 +9,17 @@ from collections import deque
 
 class Queues:
     def __init__(self, places: int) -> None:
-        """`places`: runs that go on at once."""
+        """`places`: how many runs may go on at the same time."""
         self._places = places
         self._claimed: dict[str, str] = {}
         self._waiting: dict[str, deque[str]] = {}
         self._turns: deque[str] = deque()
-        """Sessions whose next run lacks nothing but a place."""
+        """Sessions whose next run waits for nothing but a place."""
         self._held: set[str] = set()
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """Those in which a run goes on or waits."""
+        """Sessions in which a run goes on or waits."""
         return tuple(dict.fromkeys((*self._claimed, *self._waiting)))
 
     @property
@@ -28,14 +28,15 @@ class Queues:
         return len(self._claimed) + sum(map(len, self._waiting.values()))
 
     def claimed(self, session: str) -> str | None:
+        """The run that was claimed for the session."""
         return self._claimed.get(session)
 
     def waiting(self, session: str) -> list[str]:
-        """In order."""
+        """The runs that wait, in order."""
         return list(self._waiting.get(session, ()))
 
     def add(self, session: str, run: str) -> None:
-        """It waits, behind all that wait already."""
+        """Let a run wait, behind those that wait already."""
         if session not in self._waiting:
             self._waiting[session] = deque()
             if session not in self._claimed:
@@ -43,11 +44,11 @@ class Queues:
         self._waiting[session].append(run)
 
     def resume(self, session: str, run: str) -> None:
-        """It was claimed by another process. Call it before anything waits in this session."""
+        """The run was claimed by another process. Call it before a run waits in this session."""
         self._claimed[session] = run
 
     def claim(self) -> tuple[str, str] | None:
-        """The next session and its run, which goes on from here; `free` the session when it is over."""
+        """Claim the next run; return its session and its id. Call `free` with the session when the run is over."""
         if len(self._claimed) >= self._places:
             return None
         for _ in range(len(self._turns)):
@@ -68,14 +69,14 @@ class Queues:
             self._turns.append(session)
 
     def hold(self, run: str) -> None:
-        """It is not claimed for now, nor what waits behind it."""
+        """Do not claim this run until `release`, nor those that wait behind it."""
         self._held.add(run)
 
     def release(self, run: str) -> None:
         self._held.discard(run)
 
     def remove(self, session: str, run: str) -> bool:
-        """False if it does not wait."""
+        """Take a run out of its queue; False if it does not wait."""
         waiting = self._waiting.get(session, deque())
         if run not in waiting:
             return False

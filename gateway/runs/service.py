@@ -1,7 +1,7 @@
 """Runs from their acceptance to their end: one at a time in a session, the others behind it in order.
 
-What is accepted is on disk before it is answered. Whoever waits here may be cancelled: what they have asked for is
-done all the same.
+A message is on disk before its acceptance is answered. A caller that is cancelled only stops waiting: the work that it
+has asked for is finished.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from gateway.sessions.store import Store
 log = logging.getLogger("gateway.runs")
 
 MAX_RUNNING = 256
-"""Runs that go on at once; more wait for their turn."""
+"""Runs that go on at the same time; more wait for their turn."""
 
 
 class StillActive(Exception):
-    """What was to end a session's runs has not ended them."""
+    """The runs of a session have not ended in time."""
 
 
 class Runs:
@@ -46,7 +46,7 @@ class Runs:
         times: StoringTimes | None = None,
         announcing: Announcing = nullcontext,
     ) -> None:
-        """`announcing`: around what is stored and then told to clients."""
+        """`clock`: seconds since 1970. `announcing`: a context around what is stored and then told to clients."""
         self._audience = audience
         self._store = store
         self._clock = clock
@@ -66,7 +66,7 @@ class Runs:
         self._announcing = announcing
         self._queues = Queues(MAX_RUNNING)
         self._unbegun: dict[str, Run] = {}
-        """Runs that could not begin, and are over; their end is not stored yet."""
+        """Runs that could not begin and were told to be over; their end is not stored yet."""
         self._doomed: set[str] = set()
         """Runs that were aborted while they began."""
         self._aborting = asyncio.Lock()
@@ -77,7 +77,7 @@ class Runs:
     # -- life ------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Go on with what the process before has left. Raises StorageFailed."""
+        """Go on with the runs that the process before has left. Raises StorageFailed."""
         found = await self._store.unfinished()
         going = [run for run in found if run.state == "running"]
         for run in going:
@@ -89,14 +89,14 @@ class Runs:
         self._advance()
 
     def release_waiters(self) -> None:
-        """Whoever waits gets what there is: the process is about to leave."""
+        """The process is about to leave: each `wait` returns the run as it is now."""
         self._released = True
         for id in list(self._waiters):
             self._wake(id)
 
     async def close(self) -> None:
-        """Hear no more of runs, which go on without us, and store what was heard; what cannot be stored, or not before
-        whoever waits here gives up, the agent keeps. Raises StorageFailed."""
+        """Close the link, and store the events that have come. The agent goes on with the runs, and keeps what is not
+        stored. Raises StorageFailed."""
         self._closed = True
         self.release_waiters()
         self._patiently.end()
@@ -125,8 +125,10 @@ class Runs:
 
     @shielded
     async def abort(self, session: str, id: str | None = None) -> list[str]:
-        """End a run, or all of a session; which of them were not over. Raises StorageFailed, and then those that wait
-        may be waiting still."""
+        """Abort one run, or all runs of a session; return the ids of those that were not over.
+
+        Raises StorageFailed, and then runs that waited may still wait.
+        """
         async with self._aborting:
             claimed, waiting = self._queues.claimed(session), self._queues.waiting(session)
             chosen = [each for each in (claimed, *waiting) if each is not None and id in (None, each)]
@@ -136,7 +138,8 @@ class Runs:
             return chosen
 
     async def wait(self, id: str, limit_s: float) -> Run | None:
-        """The run once it is over, as it is when the time is over, or when the process leaves; None: never heard of."""
+        """Return the run once it is over, or as it is after `limit_s` seconds or when the process leaves; None if it
+        was never accepted. Raises StorageFailed."""
         over = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(id, set()).add(over)
         try:
@@ -154,11 +157,12 @@ class Runs:
         return self._owner.unstored_end(id) or self._unbegun.get(id) or await self._store.run(id)
 
     def _holds(self, run: Run) -> bool:
-        """Whether its session is its own yet, or it waits: its end may be read before it is told of here."""
+        """Whether the run is claimed or waits here: its end may be on disk before it is told."""
         return run.id in (self._queues.claimed(run.session), *self._queues.waiting(run.session))
 
     async def flush(self) -> None:
-        """Store what has been told, so that a transcript that is read now has it. A disk that refuses is not new."""
+        """Store all events that were told, so that a transcript that is read now has them. A disk that refuses is
+        logged elsewhere."""
         try:
             await self._owner.flush()
         except StorageFailed as error:
@@ -168,17 +172,17 @@ class Runs:
 
     @property
     def busy(self) -> int:
-        """Runs that go on."""
+        """How many runs go on."""
         return len(self._owner.active)
 
     @property
     def queued(self) -> int:
-        """Runs that wait for their turn."""
+        """How many runs wait for their turn."""
         return self._queues.total - self.busy
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """Those in which a run goes on, or waits."""
+        """Sessions in which a run goes on or waits."""
         return self._queues.sessions
 
     def running(self, session: str) -> str | None:
@@ -187,12 +191,13 @@ class Runs:
         return id if id in self._owner.active else None
 
     def waiting(self, session: str) -> list[str]:
-        """The ids of those that wait for it, in order."""
+        """The ids of the session's runs that wait, in order."""
         beginning = self._queues.claimed(session)
         head = [beginning] if beginning is not None and beginning not in self._owner.active else []
         return head + self._queues.waiting(session)
 
     def active(self, id: str) -> ActiveRun | None:
+        """A run that goes on; None if it does not."""
         return self._owner.active.get(id)
 
     # -- one run after the other -----------------------------------------------------------------------------------
@@ -220,7 +225,8 @@ class Runs:
             await self._end_unbegun(session, id, Failure("internal", BROKEN))
 
     async def _end_unbegun(self, session: str, id: str, why: Failure) -> None:
-        """Somebody waits for it: it is told at once, and stored whenever that is possible."""
+        """End a run that could not begin. It is told at once, because clients wait, and stored once that is
+        possible."""
         self._doomed.discard(id)
         try:
             if (run := await self._store.run(id)) is not None:
@@ -268,7 +274,7 @@ class Runs:
             self._free(run.session, run.id)
 
     def tell_ended(self, run: Run, live: ActiveRun | None = None) -> None:
-        """Of a run whose end is stored."""
+        """Tell the end of a run that is stored. `live` is None if it had not begun."""
         self._audience.ended(run, live)
         self._wake(run.id)
         took = "" if run.started is None else f" after {(self._now() - run.started) / 1000:.1f} s"

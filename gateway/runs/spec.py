@@ -1,6 +1,6 @@
-"""What an agent is told of a run: the config of the moment in which it begins, and what was said before.
+"""Makes the spec of a run, from the config of the moment in which it begins and from what was said before.
 
-So a model or a key that changes in the file needs no restart of anything.
+So a model or a key that changes in the config file needs no restart.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from gateway.sessions.store import Store
 
 class Specifier:
     def __init__(self, store: Store, state: Path, tree: Callable[[], ConfigTree], environment: Lookup) -> None:
-        """`tree`: the config that runs, with what stands in the environment put in."""
+        """`tree`: the active config, resolved."""
         self._store = store
         self._state = state
         self._tree = tree

@@ -1,6 +1,6 @@
-"""What runs have said, on its way to the disk: a moment after they have said it, all of them in one commit.
+"""Stores the events of runs a moment after they were told, for all runs in one commit.
 
-A disk that refuses loses nothing: it is tried again, and until then the agents keep what is not acknowledged.
+Nothing is lost when the disk refuses: the commit is tried again, and the agent keeps what is not acknowledged.
 """
 
 import asyncio
@@ -27,13 +27,14 @@ class StoringTimes:
     """Seconds."""
 
     store: float = 1.0
-    """From an event to the disk. The agent keeps it meanwhile, so it is lost only if both die."""
+    """From an event to its commit. The agent keeps the event meanwhile, so it is lost only if both processes die."""
     again: float = 1.0
-    """After the disk has refused."""
+    """From a commit that the disk has refused to the next try."""
     abort: float = 5.0
-    """In which an agent ends what it was told to; then it is ended without it."""
+    """In which an agent must end a run that is aborted; after it the run is ended without the agent."""
     give_up: float = 15.0
-    """In which the disk takes a beginning or an end; then the run is over without, and stored once it can be."""
+    """In which the disk must take the beginning or the end of a run; after it the run has failed, and its end is stored
+    once that is possible."""
 
 
 class Storing:
@@ -44,8 +45,8 @@ class Storing:
         broken: Callable[[ActiveRun], None],
         times: StoringTimes,
     ) -> None:
-        """`acknowledge` is called with a run and the number of its last event that is on disk; `broken` with one of
-        which something cannot be stored, on whatever disk."""
+        """`acknowledge` is called with the id of a run and the number of its last event that is on disk; `broken` with
+        a run of which something cannot be stored, whatever the disk does."""
         self._store = store
         self._acknowledge = acknowledge
         self._broken = broken
@@ -57,13 +58,16 @@ class Storing:
         self._stopped = False
 
     def soon(self, live: ActiveRun) -> None:
+        """Store the run's events within `StoringTimes.store`."""
         self._due[live.run.id] = live
         if self._task is None and not self._stopped:
             self._task = self._tasks.spawn(self._keep_storing(), "storing runs")
 
     async def flush(self) -> None:
-        """Raises StorageFailed, and then it is still to be stored; so it is for whoever is cancelled here."""
-        async with self._writing:  # whoever asks for it now may read the transcript next
+        """Store all due events now. On StorageFailed or a cancellation they stay due and are stored later."""
+        async with (
+            self._writing
+        ):  # a caller reads the transcript next, so it must not return before a commit that is under way
             await self._write()
 
     async def _write(self) -> None:
@@ -77,7 +81,7 @@ class Storing:
             except StorageFailed:
                 raise
             except Exception:
-                # One of them has something that cannot be written, and the others shall not wait for it.
+                # One of the runs has something that cannot be written; the others must not wait for it.
                 for live in going:
                     await self._write_alone(live)
         except BaseException:
@@ -101,7 +105,7 @@ class Storing:
                 self._acknowledge(live.run.id, progress.seq)
 
     def stop(self) -> None:
-        """Nothing is stored any more but by `now`."""
+        """Store nothing more, except by `flush`."""
         self._stopped = True
         if self._task is not None:
             self._task.cancel()
@@ -126,7 +130,7 @@ class Storing:
 
 
 class Patience:
-    """Tries until the disk takes it: what it is about has happened, whether it can be written or not."""
+    """Repeats a write until the disk takes it: what it stores has happened, whether it can be written or not."""
 
     def __init__(self, again_s: float) -> None:
         self._again_s = again_s
@@ -134,11 +138,11 @@ class Patience:
 
     @property
     def over(self) -> bool:
-        """The process leaves; what is not stored is the next one's to find."""
+        """The process leaves: what is not stored is left for the next one."""
         return self._over.is_set()
 
     async def __call__(self, work: Callable[[], Awaitable[T]], limit_s: float = math.inf) -> T:
-        """Raises StorageFailed once the patience is over, or this limit."""
+        """Raises StorageFailed after `end` or `limit_s` seconds, whichever comes first."""
         refused = False
         until = time.monotonic() + limit_s
         while True:
@@ -155,5 +159,5 @@ class Patience:
                     await self._over.wait()
 
     def end(self) -> None:
-        """Whoever waits tries once more."""
+        """Let each write that waits be tried once more, and no more after that."""
         self._over.set()

@@ -1,4 +1,4 @@
-"""An agent's workspace: a folder of the user's with texts that tell the agent who it is."""
+"""An agent's workspace: a folder with texts of the user's that tell the agent who it is."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from gateway.files.paths import expand
 from gateway.runs.prompt import FILES
 
 MAX_FILE_BYTES = 4_000_000
-"""Of one file; what is longer is read up to here. A prompt takes far less of it."""
+"""Bytes of one file; a longer file is read up to here. A prompt takes far less of it."""
 VARIABLE = "OPENCLAW_WORKSPACE_DIR"
 NAMES = (*FILES, "HEARTBEAT.md")
 """Files that clients may read and write."""
@@ -27,14 +27,15 @@ class WorkspaceFile:
     size: int
     """Bytes."""
     modified_ms: int
-    """Since 1970."""
+    """Milliseconds since 1970."""
     hash: str = ""
-    """SHA-256 of its bytes, as is the text only where it was asked for."""
+    """SHA-256 of its bytes; "" where the text was not asked for."""
     text: str | None = None
+    """None where it was not asked for."""
 
 
 class Conflict(Exception):
-    """The file holds something else than was believed; `hash` is of that, "" without a file."""
+    """The file has another content than the caller expects. `hash` is of that content; "" if there is no file."""
 
     def __init__(self, hash: str) -> None:
         self.hash = hash
@@ -42,7 +43,7 @@ class Conflict(Exception):
 
 
 def folder(tree: dict[str, Any], state: Path, agent_id: str) -> Path:
-    """The one that the config names for an agent, else OpenClaw's place for it. It need not exist."""
+    """The folder that the config names for an agent, otherwise OpenClaw's place for it. It need not exist."""
     agent = catalog.find(tree, agent_id)
     if agent is not None and agent.workspace:
         return expand(agent.workspace)
@@ -53,7 +54,7 @@ def folder(tree: dict[str, Any], state: Path, agent_id: str) -> Path:
 
 
 def read(place: Path, names: Iterable[str] = FILES) -> dict[str, str]:
-    """The texts of the files that are there and can be read; nothing where there is no folder."""
+    """The texts of the files that can be read, by name."""
     found = {}
     for name in names:
         with contextlib.suppress(OSError):
@@ -62,13 +63,15 @@ def read(place: Path, names: Iterable[str] = FILES) -> dict[str, str]:
 
 
 def read_one(place: Path, name: str) -> str:
-    """Raises OSError. A symbolic link is followed as long as it stays in the folder; what is not a plain file, or has
-    another name (a hard link), is not read."""
+    """The text of one file. A symbolic link is followed if it leads to a place in the folder.
+
+    Raises OSError, also for what is not a regular file, and for a file that has another name (a hard link).
+    """
     return _bytes(place, name)[0].decode("utf-8", "replace")
 
 
 def look(place: Path, name: str, *, text: bool = False) -> WorkspaceFile | None:
-    """What is known of a file; None if it is not there, or cannot be read."""
+    """Size, time and, if `text`, content of a file; None if it cannot be read."""
     try:
         data, status = _bytes(place, name)
     except OSError:
@@ -78,8 +81,9 @@ def look(place: Path, name: str, *, text: bool = False) -> WorkspaceFile | None:
 
 
 def write(place: Path, name: str, text: str, expected: str | None = None) -> WorkspaceFile:
-    """Give a file its text; it and the folder are made. Raises OSError, and Conflict if it holds something else than
-    what has the hash `expected`.
+    """Write a file; the folder is made if it is not there.
+
+    `expected`: the hash that the content before must have. Raises OSError, and Conflict if it has another one.
     """
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if expected is not None:
@@ -100,7 +104,7 @@ def _bytes(place: Path, name: str) -> tuple[bytes, os.stat_result]:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         if status.st_nlink > 1:
-            # Nothing says that its other name lies in the folder too, as for a symbolic link.
+            # Its other name may lie outside the folder, and unlike a symbolic link it does not say where.
             raise OSError(errno.EMLINK, "it has another name (a hard link)")
         return stream.read(MAX_FILE_BYTES), status
 
@@ -110,7 +114,7 @@ def _hash(data: bytes) -> str:
 
 
 def _inside(place: Path, name: str) -> Path:
-    """Where a name leads to. Raises OSError when that is outside the folder."""
+    """The path to which a name leads. Raises OSError if it is outside the folder."""
     base = Path(os.path.realpath(place))
     target = Path(os.path.realpath(base / name))
     if not target.is_relative_to(base):

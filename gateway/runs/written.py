@@ -1,7 +1,7 @@
 """A text that grows by pieces. Pure.
 
-To add a piece takes the time of the piece: a provider may send an answer letter by letter, and a string that is made
-anew for each would take the square of it.
+Adding a piece takes time in proportion to the piece. A provider may send an answer letter by letter, and building a
+new string for each would take quadratic time.
 """
 
 from io import StringIO
@@ -18,7 +18,7 @@ class GrowingText:
         return self._length
 
     def __str__(self) -> str:
-        """All of it, in the time of all of it."""
+        """The whole text; it takes time in proportion to the text."""
         if self._whole is None:
             self._whole = self._buffer.getvalue()
         return self._whole
@@ -29,7 +29,7 @@ class GrowingText:
         self._whole = None
 
     def between(self, start: int, end: int) -> str:
-        """From one character to before the other, in the time of what that is."""
+        """The characters from `start` up to `end`, which is not included."""
         self._buffer.seek(start)
         found = self._buffer.read(max(0, end - start))
         self._buffer.seek(self._length)
@@ -39,7 +39,7 @@ class GrowingText:
         self.cut(0)
 
     def cut(self, length: int) -> None:
-        """Only so much of it stays."""
+        """Keep only the first `length` characters."""
         if length < self._length:
             self._buffer.seek(length)
             self._buffer.truncate()
