@@ -1,7 +1,7 @@
-"""The gateway's end of the link (`link/messages`): connected as long as there is a run to ask for or to hear of, and
-longer if the agent stays; again after every loss.
+"""The gateway's end of the link (`link/messages`): connected while there are runs to ask for or to hear of, and longer
+if the agent stays. It connects again after every loss.
 
-What a run's events mean is the affair of the `LinkHandler`; here they are passed on as they come.
+Events are passed on to the `LinkHandler` as they come; what they mean is decided there.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from gateway.aio.tasks import Tasks
 from gateway.errors import GatewayError
 from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import (
-    MAX_LINE,
     VERSION,
     Abort,
     Ack,
@@ -36,37 +35,38 @@ from gateway.link.spec import Spec
 log = logging.getLogger("gateway.agent")
 
 WELCOME_S = 20.0
-"""From the connection to the agent's welcome: it may have to be started."""
+"""Seconds from the connection to the agent's welcome: the agent may have to be started."""
 PATIENCE_S = 10.0
-"""In which connecting is tried again, before those that wait for an agent are told that there is none."""
+"""Seconds in which connecting is tried again. Then runs that wait for an agent are told that there is none."""
 STEADY_S = 1.0
-"""A connection that lasts so long, or brings anything, shows that there is an agent: patience begins anew."""
+"""Seconds. A connection that lasts so long, or brings anything, shows that an agent is there: `PATIENCE_S` begins
+again."""
 QUIET_S = 30.0
-"""Without a word of runs that go on, after which the agent is greeted again, to see whether it lives."""
+"""Seconds without a message while runs go on. Then hello is said again, to see whether the agent lives."""
 TAKE_S = 20.0
-"""In which the agent takes what it is told."""
+"""Seconds in which the agent must take what it is sent."""
 LEAVE_S = 0.5
-"""The same when the process leaves."""
+"""The same when the process leaves, in seconds."""
 PAUSES_S = (0.02, 0.1, 0.5, 1.0)
-"""Between two tries; the last one again and again."""
+"""Seconds between two tries; the last pause repeats."""
 ALL = 2**53 - 1
-"""More than any event's number."""
+"""Higher than any event's number."""
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Dial = Callable[[], Awaitable[Stream]]
 
 
 class OtherLink(GatewayError):
-    """Of two versions of the program the older one is about to be replaced: an agent leaves, a gateway restarts."""
+    """The agent speaks another version of the link. The older program of the two is about to be replaced."""
 
 
 class AgentLink:
-    """`dial` raises OSError or GatewayError where there is nobody."""
+    """`dial` raises OSError or GatewayError when no agent can be reached."""
 
     def __init__(
         self, handler: LinkHandler, dial: Dial, clock: Callable[[], float], pauses: tuple[float, ...] = PAUSES_S
     ) -> None:
         self.agent: Welcome | None = None
-        """Who answers; None while nobody does."""
+        """The welcome of the agent that is connected; None while none is."""
         self._handler = handler
         self._dial = dial
         self._clock = clock
@@ -74,9 +74,9 @@ class AgentLink:
         self._waiters: set[asyncio.Future[None]] = set()
         self._writer: asyncio.StreamWriter | None = None
         self._welcomed: float | None = None
-        """When the connection was; None before."""
+        """When the agent said welcome on this connection, by the clock; None before that."""
         self._heard = False
-        """Whether it has brought anything but a welcome."""
+        """The connection has brought anything but a welcome."""
         self._tasks = Tasks(log)
         self._living: asyncio.Task[None] | None = None
         self._closed = False
@@ -84,7 +84,7 @@ class AgentLink:
     # -- what the gateway says -------------------------------------------------------------------------------------
 
     async def ready(self) -> None:
-        """Return when an agent answers, who may be gone a moment later. Raises Unreachable."""
+        """Return when an agent is connected; it may be gone a moment later. Raises Unreachable."""
         if self._writer is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.add(waiter)
@@ -95,7 +95,7 @@ class AgentLink:
                 self._waiters.discard(waiter)
 
     def start(self, run: str, spec: Spec) -> bool:
-        """False if nobody answers. Raises ValueError for one that is larger than a message may be."""
+        """Ask the agent for a run; False if none is connected. Raises ValueError if the message is too large."""
         line = encode(Start(run, spec))
         if self._writer is None:
             return False
@@ -103,29 +103,32 @@ class AgentLink:
         return True
 
     async def drain(self) -> None:
-        """Return when the agent has taken what it was told, or is gone. One that takes nothing is."""
+        """Return when the agent has taken what it was sent, or is gone. One that takes nothing for `TAKE_S` is cut
+        off."""
         if (writer := self._writer) is not None:
             await _drain(writer, TAKE_S)
 
     def ack(self, run: str, seq: int) -> None:
+        """Events of the run up to `seq` are stored: the agent need not keep them."""
         self._say(Ack(run, seq))
 
     def abort(self, run: str) -> None:
+        """Have the agent end the run."""
         self._say(Abort(run))
 
     def forget(self, run: str) -> None:
-        """Nobody waits for it any more."""
+        """Have the agent end the run, and keep nothing of it."""
         self._say(Abort(run))
         self._say(Ack(run, ALL))
 
     def wake(self) -> None:
-        """There are runs to wait for."""
+        """Connect if there are runs to wait for."""
         if self._living is None and self._needed:
             self._living = self._tasks.spawn(self._live(), "the link to the agent")
             self._living.add_done_callback(self._ended)
 
     async def close(self) -> None:
-        """What was said is sent, if it is taken; nothing that comes from here on is passed on."""
+        """Send what was said, if the agent takes it, and disconnect. Nothing more is passed to the handler."""
         self._closed = True
         if (writer := self._writer) is not None:
             self._writer = None
@@ -134,7 +137,7 @@ class AgentLink:
         await self._tasks.join()
 
     def _say(self, message: ToAgent) -> None:
-        # Where nobody is connected, the next hello says what is stored, and the handler what is to end.
+        # Without a connection it is left out: the next hello says what is stored, and the handler what is to end.
         if self._writer is not None:
             self._writer.write(encode(message))
 
@@ -162,7 +165,7 @@ class AgentLink:
             tries += 1
 
     async def _try(self) -> Exception | None:
-        """Live through one connection; what it has ended with, None for an agent that went."""
+        """Connect once, and return the error that ended the connection; None if the agent closed it."""
         self._welcomed, self._heard = None, False
         try:
             async with self._connected() as (reader, writer):
@@ -171,7 +174,7 @@ class AgentLink:
             log.debug("agent: %r", error)
             return error
         except Exception as error:
-            log.exception("the connection to the agent is begun anew")
+            log.exception("the connection to the agent is made again")
             return error
         return None
 
@@ -184,7 +187,7 @@ class AgentLink:
         self._living = None
         if not task.cancelled() and (error := task.exception()):
             self._give_up(error)
-        self.wake()  # for those who came while it ended
+        self.wake()  # for runs that came while it ended
 
     def _give_up(self, error: BaseException | None) -> None:
         why = "it ends as soon as it has begun" if error is None else str(error) or type(error).__name__
@@ -201,7 +204,7 @@ class AgentLink:
         async with asyncio.timeout(WELCOME_S):
             reader, writer = await self._dial()
         try:
-            # "Taken" is what the kernel has, all of it: half a line must not be left to another image of this process.
+            # `drain` returns when the kernel has all of it: half a line must not be left to the next image.
             writer.transport.set_write_buffer_limits(0)
             self._greet(writer)
             async with asyncio.timeout(WELCOME_S):
@@ -224,17 +227,17 @@ class AgentLink:
             writer.close()
 
     def _greet(self, writer: asyncio.StreamWriter) -> None:
-        # The line that another image of this process has not finished must not swallow ours.
+        # The newline ends a line that an earlier image of this process may have left unfinished.
         writer.write(b"\n" + encode(Hello(VERSION, self._handler.awaited_runs(), __version__)))
 
     def _dismiss(self, welcome: Welcome) -> None:
-        """End the runs that nobody waits for, and those that were to end while nobody was connected."""
+        """End the agent's runs that are not awaited here, and those that were aborted while it was not connected."""
         awaited = self._handler.awaited_runs()
         for run in {*self._handler.aborted_runs(), *(run for run in welcome.runs if run not in awaited)}:
             self.abort(run)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until it goes. Raises TimeoutError when it does not say a word."""
+        """Pass on messages until the agent goes. Raises TimeoutError when it does not answer."""
         greeted = False
         while True:
             try:
@@ -282,18 +285,13 @@ async def _drain(writer: asyncio.StreamWriter, limit_s: float) -> None:
         log.warning("the agent takes nothing of what it is told")
         writer.transport.abort()
     except ConnectionError:
-        return  # whoever reads sees it too
+        return  # `_listen` sees it too
 
 
 async def _welcome(reader: asyncio.StreamReader) -> Welcome:
-    """What comes before it was meant for another image of this process."""
+    """Read the welcome. Messages before it were meant for an earlier image of this process."""
     while line := await reader.readline():
         with contextlib.suppress(msgspec.DecodeError):
             if isinstance(message := decode_to_gateway(line), Welcome):
                 return message
     raise EOFError("it went before it said welcome")
-
-
-async def by_path(path: str) -> Stream:
-    """The agent of a socket unit. Raises OSError."""
-    return await asyncio.open_unix_connection(path, limit=MAX_LINE)

@@ -1,4 +1,4 @@
-"""Who gets what comes over the gateway's end of the link, and is asked there what is waited for."""
+"""The interface through which the gateway's end of the link passes on what comes, and asks what is awaited."""
 
 from typing import Protocol
 
@@ -7,39 +7,42 @@ from gateway.link.messages import Event, StartRefused
 
 
 class Unreachable(GatewayError):
-    """No agent answers, or one that speaks another version of the link."""
+    """No agent answers, or the agent speaks another version of the link."""
 
 
 class LinkHandler(Protocol):
-    """Who gets what comes. Nothing here may raise, except for an event that leaves others out."""
+    """Handles what an agent sends. Only `received` may raise."""
 
     @property
     def has_active_runs(self) -> bool:
-        """Whether there is a run that goes on, as far as is known here."""
+        """Whether a run goes on, as far as is known here."""
         ...
 
     def awaited_runs(self) -> dict[str, int]:
-        """Runs that an agent was asked for, until their end is stored, with the number of the last event stored."""
+        """Runs that an agent was asked for and whose end is not stored, each with the number of its last stored
+        event."""
         ...
 
     def aborted_runs(self) -> list[str]:
-        """Those of them that are to end."""
+        """The awaited runs that an agent is to end."""
         ...
 
     def received(self, event: Event) -> None:
-        """Raises ValueError if others must come before it."""
+        """An event has come. Raises ValueError if events before it are missing."""
         ...
 
     def unreadable(self, run: str) -> None:
-        """An event of it cannot be read, now or later."""
+        """An event of the run cannot be read, and never could be."""
         ...
 
     def lost(self, run: str) -> None:
-        """The agent that had it is gone."""
+        """The agent that had the run is gone."""
         ...
 
-    def refused(self, refusal: StartRefused) -> None: ...
+    def refused(self, refusal: StartRefused) -> None:
+        """The agent does not begin the run."""
+        ...
 
     def unreachable(self, why: Unreachable) -> None:
-        """Of all that are awaited nothing can be known."""
+        """No agent can be reached: nothing more is known of the awaited runs."""
         ...

@@ -11,22 +11,23 @@
                                        ◀─────────────   event {…, ended}
     ack {run, seq}                     ─────────────▶   which lets go of the run
 
-A run lives in the agent; its events are numbered from 1 without a gap, the last one is `Ended`, and the agent keeps
-them until they are acknowledged. So the gateway may go at any time and come back at any later time. Start is
-idempotent: the run that is there goes on. There is one gateway at a time: who says hello replaces who was there.
+A run lives in the agent. Its events are numbered from 1 without a gap, and the last one is `Ended`. The agent keeps
+events until they are acknowledged, so the gateway may go at any time and come back at any later time. Start is
+idempotent: a run that is there goes on. There is one gateway at a time: a new hello replaces the connection before.
 
-A hello acknowledges what it names. Events are sent of runs that the hello or a start has named; a run that neither has
-named is nobody's, and an abort lets go of it without a word. Hello may be said again on the same connection, by the
-next image of the gateway: it passes over whatever comes before its welcome, and knows events that it has already by
-their numbers. Empty lines are nothing; a line that cannot be read, or is too long, ends the connection. But a start
-that cannot be read is refused, because a newer gateway may ask for what an older agent does not know; and of an event,
-the run that it is of is ended.
+A hello acknowledges the numbers that it names. The agent sends events of the runs that a hello or a start has named. It
+drops any other run at an abort, without a message. The next image of the gateway may say hello again on the same
+connection: it skips what comes before its welcome, and knows by their numbers the events that it has already.
+
+Empty lines are ignored. A line that cannot be read, or is too long, ends the connection, with two exceptions. A start
+that cannot be read is refused, because a newer gateway may ask for what an older agent does not know. An event that
+cannot be read ends its run.
 
 After a connection has ended, the gateway says hello on the next one, and hears of each run how it goes on, or that it
-is lost. An agent that leaves (idle, or told to stop) leaves without a word: a start that it has not read is lost with
-it, and one of which no event has come can be asked for anew.
+is lost. An agent that leaves (idle, or told to stop) leaves without a message: a start that it has not read is lost
+with it, and a run of which no event has come can be asked for again.
 
-What a run is asked for is a `Spec`, and what is said in it a `Message` (`link/spec`).
+The spec of a run is a `Spec`, and what is said in it a `Message` (`link/spec`).
 """
 
 from typing import Any, Literal
@@ -37,13 +38,13 @@ from msgspec import Struct
 from gateway.link.spec import Message, Spec
 
 VERSION = 1
-"""Raised when an older side would misunderstand; with another version's peer no run is begun or gone on with."""
+"""It grows when an older side would misunderstand. No run goes on between two sides of different versions."""
 MAX_LINE = 64 * 1024 * 1024
-"""Bytes of a message with its newline: a history with pictures is the largest."""
+"""Bytes of a line with its newline; a start with pictures in its history is the longest."""
 MAX_RUNS = 512
-"""Runs that an agent has at once, those that nobody has acknowledged included."""
+"""Runs that an agent has at the same time, with those whose end is not acknowledged."""
 MAX_TOOL_RESULT = 256 * 1024
-"""Bytes of text that a model gets of one tool's result; what is over is cut, and the text says so."""
+"""Bytes of text that a model gets of one tool's result. A longer text is cut, and says so."""
 
 _TOO_DEEP = "values nested deeper than Python goes"
 
@@ -85,19 +86,19 @@ class Failure(Struct, frozen=True, omit_defaults=True):
     message: str
     retryable: bool = False
     status: int | None = None
-    """Of the provider's HTTP answer."""
+    """The status of the provider's HTTP answer."""
 
 
 # -- what happens in a run ---------------------------------------------------------------------------------------------
 
 
 class Started(Struct, frozen=True, tag_field="kind", tag="started"):
-    """A model is asked. Again for each turn's first try of another model, and after each failed try."""
+    """A model is asked: once a turn, again for the first try of another model, and again after each failed try."""
 
     provider: str
     model: str
     attempt: int
-    """Counts tries in this run, from 1."""
+    """The number of the try in this run, from 1."""
 
 
 class Text(Struct, frozen=True, tag_field="kind", tag="text"):
@@ -111,22 +112,21 @@ class Thinking(Struct, frozen=True, tag_field="kind", tag="thinking"):
 
 
 class Discarded(Struct, frozen=True, tag_field="kind", tag="void"):
-    """The answer that was being written broke off and is asked for anew: its Text and Thinking never were."""
+    """The answer that was being written has broken off and is asked for again: its Text and Thinking are void."""
 
     why: str
 
 
 class Said(Struct, frozen=True, tag_field="kind", tag="said"):
-    """A message is complete: an assistant's, whose text is what the Text since the last Said has brought, or a
-    toolResult."""
+    """A message is complete. It is an assistant's, whose text is all Text since the last Said, or a toolResult."""
 
     message: Message
 
 
 class ToolStarted(Struct, frozen=True, tag_field="kind", tag="tool_started"):
-    """From here on the run cannot be repeated as if nothing had happened, if it `acts`.
+    """A tool is called. If it `acts`, the run cannot be repeated from here on.
 
-    One that does not is an MCP server (`name`) of which something is to be said: that it is slow, or cannot be used.
+    Without `acts` it is no call, but a remark about the MCP server `name`: it is slow, or cannot be used.
     """
 
     call: str
@@ -143,23 +143,27 @@ class ToolEnded(Struct, frozen=True, tag_field="kind", tag="tool_ended"):
 
 
 class Waiting(Struct, frozen=True, tag_field="kind", tag="waiting"):
-    """A try has failed, another one comes after a pause. Of kind `context`: what was said before is shortened now, and
-    if it cannot be retried, that has failed; else a Said of the role `compaction` follows."""
+    """A try has failed, and another one comes after a pause.
+
+    With a failure of kind `context`, the conversation is shortened now, and a Said of the role `compaction` follows. If
+    the failure is not retryable, shortening it has failed.
+    """
 
     ms: int
+    """The pause in milliseconds."""
     failure: Failure
 
 
 class Ended(Struct, frozen=True, tag_field="kind", tag="ended"):
-    """The last event. What was being written and is not complete was said all the same: `aborted` and `failed` runs
-    keep it as a message before this, and each call of a tool that has no result gets one that says so."""
+    """The last event. A message that was being written comes before it as a Said, also where the run is `aborted` or
+    has `failed`; each call of a tool that has no result gets one that says so."""
 
     status: Literal["done", "failed", "aborted"]
     stop_reason: str = "stop"
     """stop, length, toolUse, aborted, error."""
     failure: Failure | None = None
     usage: Usage = Usage()
-    """Of all turns."""
+    """The sum of all turns."""
 
 
 Happening = Started | Text | Thinking | Discarded | Said | ToolStarted | ToolEnded | Waiting | Ended
@@ -171,9 +175,9 @@ Happening = Started | Text | Thinking | Discarded | Said | ToolStarted | ToolEnd
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     version: int
     runs: dict[str, int] = {}
-    """Those that the gateway waits for, with the number of the last event that it has stored."""
+    """Runs that the gateway awaits, each with the number of the last event that it has stored."""
     program: str = ""
-    """The gateway's own version. An agent of another one leaves when no run is left: so an upgrade reaches it."""
+    """The gateway's version. An agent of another version leaves when it has no run, so that an upgrade reaches it."""
 
 
 class Start(Struct, frozen=True, tag_field="type", tag="start"):
@@ -197,9 +201,9 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
     version: int
     pid: int
     program: str
-    """The agent's own version."""
+    """The agent's version."""
     runs: list[str] = []
-    """All that it has. One that the gateway did not ask for is nobody's, and to be aborted."""
+    """All runs that it has. The gateway aborts those that it does not await."""
 
 
 class Event(Struct, frozen=True, tag_field="type", tag="event"):
@@ -211,13 +215,13 @@ class Event(Struct, frozen=True, tag_field="type", tag="event"):
 
 
 class Lost(Struct, frozen=True, tag_field="type", tag="lost"):
-    """A run of the hello that the agent does not have: it died with an agent before this one."""
+    """The agent does not have this run of the hello: it died with an earlier agent."""
 
     run: str
 
 
 class StartRefused(Struct, frozen=True, tag_field="type", tag="refused"):
-    """A start that is none: the agent has too many runs, or is leaving."""
+    """The agent does not begin the run: it has too many, is leaving, or cannot read the start."""
 
     run: str
     failure: Failure
@@ -242,7 +246,7 @@ _to_gateway = msgspec.json.Decoder(ToGateway)
 
 
 class _Addressed(Struct, tag_field="type", tag="event"):
-    """An event, whatever has happened."""
+    """An event, of which only the run is read."""
 
     run: str
 
@@ -251,7 +255,7 @@ _addressed = msgspec.json.Decoder(_Addressed)
 
 
 class _Asked(Struct, tag_field="type", tag="start"):
-    """A start, whatever it asks for."""
+    """A start, of which only the run is read."""
 
     run: str
 
@@ -260,7 +264,7 @@ _asked = msgspec.json.Decoder(_Asked)
 
 
 def asked_run_of(line: bytes) -> str | None:
-    """Which run a start is to begin that cannot be read; None if not even that can be."""
+    """The run of a start that cannot be read as a whole; None if its run cannot be read either."""
     try:
         return _asked.decode(line).run
     except (msgspec.DecodeError, RecursionError):
@@ -268,7 +272,7 @@ def asked_run_of(line: bytes) -> str | None:
 
 
 def run_of(line: bytes) -> str | None:
-    """Whose event it is that cannot be read; None if not even that can be."""
+    """The run of an event that cannot be read as a whole; None if its run cannot be read either."""
     try:
         return _addressed.decode(line).run
     except (msgspec.DecodeError, RecursionError):

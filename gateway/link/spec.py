@@ -1,6 +1,6 @@
-"""What an agent is told of a run: `start {run, spec}` of the link (`link/messages`). Pure.
+"""The spec of a run: what the gateway asks an agent for with `start {run, spec}` (`link/messages`). Pure.
 
-Messages in it have the shape of OpenClaw's transcripts (`Message`), so what a provider said is stored as it is.
+Its messages have the shape of OpenClaw's transcripts (`Message`), so an answer of a provider is stored as it is.
 """
 
 from typing import Any, Literal
@@ -13,15 +13,15 @@ Message = dict[str, Any]
 `toolCallId`, `toolName`, `isError`; an assistant message has `api`, `provider`, `model`, `usage`, `stopReason`, and
 `errorMessage` if it broke off. Thinking may have a `thinkingSignature`, which its provider wants back unchanged.
 
-`{role: compaction, summary, firstKeptEntryId, tokensBefore, tokensAfter, timestamp}` says what models see of what was
-said before it: the summary, then the messages from that entry on. Of a history it is the first message."""
+`{role: compaction, summary, firstKeptEntryId, tokensBefore, tokensAfter, timestamp}` says what models see of the
+messages before it: the summary, then the messages from that entry on. It is the first message of a history."""
 COMPACTION = "compaction"
 COMMAND = {"command": True}
-"""Marks what the gateway was told in a chat, and what it answered: no model hears of it."""
+"""Marks a command to the gateway in a chat, and its answer: no model gets them."""
 
 
 def spoken(text: str, now: int) -> Message:
-    """A word of the gateway's own in a chat. `now`: milliseconds since 1970."""
+    """A message of the gateway's own in a chat. `now`: milliseconds since 1970."""
     return {
         "role": "assistant",
         "content": [{"type": "text", "text": text}],
@@ -43,15 +43,15 @@ class ToolRule(Struct, frozen=True, omit_defaults=True):
     """One layer of the config's tool policy. A tool is offered when every layer lets it pass."""
 
     key: str
-    """Where the config has it."""
+    """The place in the config."""
     allow: list[str] = []
-    """Names, globs with `*`, and groups; without any, whatever is not denied passes."""
+    """Names, globs with `*`, and groups. If empty, every tool passes that is not denied."""
     deny: list[str] = []
-    """Wins."""
+    """As `allow`; it wins over it."""
 
 
 class Tls(Struct, frozen=True, omit_defaults=True):
-    """What a connection is made with, beside the usual; certificates and keys are PEM."""
+    """Settings of a TLS connection that differ from the defaults; certificates and keys are PEM."""
 
     ca: str | None = None
     cert: str | None = None
@@ -62,7 +62,7 @@ class Tls(Struct, frozen=True, omit_defaults=True):
 
 
 class Route(Struct, frozen=True, omit_defaults=True):
-    """How a provider is reached; without more, as the environment says (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`)."""
+    """How a provider is reached. The default is the environment's (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`)."""
 
     proxy: str | None = None
     proxy_tls: Tls = Tls()
@@ -70,7 +70,7 @@ class Route(Struct, frozen=True, omit_defaults=True):
 
 
 class Model(Struct, frozen=True, omit_defaults=True):
-    """One model to try, with everything that is needed to reach it."""
+    """One model to try, with all that is needed to reach it."""
 
     provider: str
     id: str
@@ -79,32 +79,32 @@ class Model(Struct, frozen=True, omit_defaults=True):
     api_key: str | None = None
     headers: dict[str, str] = {}
     max_tokens: int | None = None
-    """Of an answer."""
+    """Tokens of one answer."""
     context_window: int | None = None
     """Tokens."""
     reasoning: bool = False
     cost: dict[str, float] = {}
     """Dollars for a million tokens: input, output, cacheRead, cacheWrite."""
     pictures: bool = True
-    """Whether it takes them."""
+    """Whether it takes pictures."""
     compat: dict[str, Any] = {}
-    """What its server takes otherwise than its protocol says, by OpenClaw's names (`models[].compat`)."""
+    """How its server differs from its protocol, by OpenClaw's names (`models[].compat`)."""
     params: dict[str, Any] = {}
-    """What Ollama is told of a model beside the conversation: `num_ctx`, `keep_alive`, …"""
+    """Parameters for Ollama beside the conversation: `num_ctx`, `keep_alive`, …"""
     silence_ms: int | None = None
-    """In which its provider sends nothing; None: as the run's bounds say."""
+    """Milliseconds in which its provider may send nothing; None: as the run's bounds say."""
     way: Route = Route()
     pace_ms: int = 0
-    """Of `builtin`: milliseconds between two words."""
+    """Milliseconds between two words, for `builtin`."""
     tools: list[ToolRule] = []
-    """What the config lets it call."""
+    """The layers of the config's tool policy for this model."""
 
     def __repr__(self) -> str:
         return f"Model({self.provider}/{self.id})"  # a key must not get into a log
 
 
 class Server(Struct, frozen=True, omit_defaults=True):
-    """One MCP server: a command (stdio) or a URL (streamable HTTP, or SSE as it was before)."""
+    """One MCP server: a command (stdio) or a URL (streamable HTTP, or the older SSE)."""
 
     name: str
     command: str | None = None
@@ -114,21 +114,21 @@ class Server(Struct, frozen=True, omit_defaults=True):
     url: str | None = None
     headers: dict[str, str] = {}
     prefix: str = ""
-    """Before the names of its tools; without one it is made of `name`."""
+    """The prefix of its tools' names; if empty, it is made from `name`."""
     transport: Literal["", "streamable-http", "sse"] = ""
-    """With a URL; without one whichever the server speaks."""
+    """The transport of a URL; if empty, the one that the server speaks."""
     include: list[str] = []
-    """Names of its tools, or globs with `*`; without any, all of them."""
+    """Names of its tools, or globs with `*`. If empty, all of its tools."""
     exclude: list[str] = []
-    """Wins."""
+    """As `include`; it wins over it."""
     connect_ms: int | None = None
-    """For its start."""
+    """Milliseconds for its start."""
     request_ms: int | None = None
-    """For one answer."""
+    """Milliseconds for one answer."""
     verify: bool = True
     """Whether its certificate must be trusted."""
     client_cert: str | None = None
-    """A file in PEM, for a server that asks who comes."""
+    """A PEM file, for a server that asks for a client certificate."""
     client_key: str | None = None
 
     def __repr__(self) -> str:
@@ -136,69 +136,74 @@ class Server(Struct, frozen=True, omit_defaults=True):
 
 
 class Bounds(Struct, frozen=True, omit_defaults=True):
-    """Of one run."""
+    """The bounds of one run."""
 
     timeout_ms: int = 600_000
-    """From its start to its end."""
+    """Milliseconds from its start to its end."""
     silence_ms: int = 120_000
-    """In which a provider sends nothing."""
+    """Milliseconds in which a provider may send nothing."""
     turns: int = 50
-    """Answers of the model, between which tools run."""
+    """Answers of the model; tools run between them."""
     tool_ms: int = 120_000
-    """For one call of a tool."""
+    """Milliseconds for one call of a tool."""
     retries: int = 3
-    """Of one model, when what it answers is worth another try."""
+    """Tries of one model after the first, for failures that are retryable."""
 
 
 class Compaction(Struct, frozen=True, omit_defaults=True):
     """How a conversation is kept within the window of its model; see agents.defaults.compaction."""
 
     enabled: bool = True
-    """Before the window is full. After a provider has refused a request as too long it is done all the same."""
+    """Whether to compact before the window is full. After a provider has refused a request as too long it is always
+    done."""
     keep_tokens: int = 20_000
-    """Of what was said last, which is told word by word."""
+    """Tokens of the last messages, which stay as they are."""
     keep_turns: int = 3
+    """Turns at the end that stay as they are."""
     timeout_ms: int = 180_000
-    """For each request for a summary."""
+    """Milliseconds for each request for a summary."""
     thinking: str = "low"
     strict: bool = True
     """Whether a summary has to keep names, numbers and addresses as they were written."""
     notify: bool = False
+    """Whether to say it in the chat."""
     model: Model | None = None
-    """Writes the summaries; None: the one that answers."""
+    """The model that writes the summaries; None: the one that answers."""
     window: int | None = None
-    """Tokens: the config's own bound, for every model."""
+    """Tokens: the config's bound on the window of every model."""
     only: bool = False
-    """The run does nothing else. Its `models` are here, so that an agent that cannot do this asks none of them."""
+    """The run does nothing else. Its `models` are given here, so that an agent that cannot do this asks none."""
     instructions: str = ""
-    """What the user wants of the summary."""
+    """The user's wishes for the summary."""
     models: list[Model] = []
 
 
 class Spec(Struct, frozen=True, omit_defaults=True):
-    """Everything that a run needs: the agent reads no config, and keeps nothing between runs but MCP servers."""
+    """All that a run needs: the agent reads no config, and keeps nothing between runs but MCP servers."""
 
     session: str
     agent: str
     prompt: Message
     models: list[Model]
-    """In the order of trying; at least one."""
+    """Models in the order of trying; at least one."""
     history: list[Message] = []
-    """What came before the prompt, oldest first."""
+    """Messages before the prompt, the oldest first."""
     ids: list[str] = []
-    """Of the messages of the history, and of the prompt; none if they are in no transcript."""
+    """Ids of the messages of the history, then of the prompt; empty if they are in no transcript."""
     compaction: Compaction | None = None
-    """None of a gateway that keeps no summaries."""
+    """None from a gateway that keeps no summaries."""
     system: str = ""
     thinking: str = "off"
     """off, minimal, low, medium, high, xhigh."""
     servers: list[Server] = []
     unusable: dict[str, str] = {}
-    """MCP servers that the config names and that cannot be used, and why."""
+    """MCP servers of the config that cannot be used, with the reason of each."""
     environment: dict[str, str] = {}
-    """Of the names in `gateway.machine.inherited`, what the gateway knows and the agent's own environment may lack."""
+    """Variables named in `gateway.machine.inherited` that the gateway has, and that the agent's environment may
+    lack."""
     workspace: str | None = None
     """The folder in which tools start."""
     conversation: str = ""
-    """Whose servers wait for its next run; none if there is no next one, and another one after a reset."""
+    """The id of the transcript whose MCP servers wait for its next run. It is empty if there is no next one, and
+    changes with a reset."""
     bounds: Bounds = Bounds()

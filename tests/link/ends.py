@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.link.client import AgentLink, Stream, by_path
+from gateway.link.client import AgentLink, Stream
+from gateway.link.dialer import by_path
 from gateway.link.handler import Unreachable
 from gateway.link.messages import (
     MAX_LINE,

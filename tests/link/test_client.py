@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway import __version__
-from gateway.link import client
+from gateway.link import client, dialer
 from gateway.link.client import ALL, AgentLink
 from gateway.link.handler import Unreachable
 from gateway.link.messages import (
@@ -121,7 +121,7 @@ DEEP = b'{"type":"lost","run":"r","more":' + b"[" * 1500 + b"]" * 1500 + b"}\n"
     "line", [b"{\n", b'{"type":"event"}\n', b"x" * 8192 + b"\n", DEEP], ids=["{", "event", "xxx", "deep"]
 )
 def test_garbage_ends_the_connection(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_LINE", 4096)
+    monkeypatch.setattr(dialer, "MAX_LINE", 4096)
 
     async def test() -> None:
         async with linked(stored={"a": 0}) as (link, agent, handler):
@@ -376,7 +376,7 @@ def test_an_error_of_ours_is_tried_again_and_given_up(
         raise KeyError(event.run)
 
     run(test)
-    assert "the connection to the agent is begun anew" in caplog.text
+    assert "the connection to the agent is made again" in caplog.text
 
 
 def test_an_event_that_cannot_be_read_is_its_runs_alone() -> None:

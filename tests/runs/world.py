@@ -13,7 +13,8 @@ from typing import Any
 
 from gateway.agent import runs as agent_runs
 from gateway.agent.link import LinkServer
-from gateway.link.client import Stream, by_path
+from gateway.link.client import Stream
+from gateway.link.dialer import by_path
 from gateway.link.messages import Event
 from gateway.link.spec import Message, Model, Spec
 from gateway.runs.active import ActiveRun

@@ -16,7 +16,7 @@ from gateway.config.schema import ChatCompletions, Config, Endpoints, Gateway, H
 from gateway.conversations.service import Conversations
 from gateway.files.paths import Paths
 from gateway.lifecycle.phases import Budgets
-from gateway.link.client import by_path
+from gateway.link.dialer import by_path
 from gateway.link.messages import (
     VERSION,
     Abort,

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 
 from gateway.config.files import Snapshot
 from gateway.conversations.service import Conversations
-from gateway.link.client import by_path
+from gateway.link.dialer import by_path
 from gateway.web.openai.requests import BadRequest
 from gateway.web.openai.targets import INVALID_MODEL, RunTarget, names, target
 from tests.fakes.core import PATHS, FakeCore
