@@ -1,4 +1,4 @@
-"""A copy of the database in one file, as of one moment, while it is used."""
+"""A copy of the database in one file: a snapshot, taken while the database is used."""
 
 import os
 import secrets
@@ -11,17 +11,17 @@ from gateway.sessions.sqlite import StorageFailed, address, command_reader, expl
 
 
 def copy(database: Path, target: Path) -> int:
-    """Write `target`, the owner's alone (0600), on disk when this returns; how many bytes it has.
+    """Write `target` with mode 0600 and sync it. Returns its size in bytes.
 
-    It is there whole or not at all, and replaces nothing. Raises StorageFailed.
+    The file appears complete or not at all, and replaces nothing. Raises StorageFailed.
     """
     part = target.with_name(f"{target.name}.{secrets.token_hex(8)}.part")
     try:
         with closing(command_reader(database)) as connection:
             _check_room(connection, target)
             os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            connection.execute("PRAGMA query_only=0")  # which would not let it write the copy either
-            connection.execute("VACUUM INTO ?", (address(part, find_journal(part).mode.removeprefix("&")),))
+            connection.execute("PRAGMA query_only=0")  # it would forbid to write the copy, too
+            connection.execute("VACUUM INTO ?", (address(part, find_journal(part).uri_option.removeprefix("&")),))
         _sync(part)
         _check_absent(target)
         part.rename(target)
@@ -39,7 +39,7 @@ def _check_absent(target: Path) -> None:
 
 
 def _check_room(connection: sqlite3.Connection, target: Path) -> None:
-    """Before minutes are spent on what cannot end well."""
+    """Raises StorageFailed if the target exists or the disk has no room, before minutes are spent."""
     _check_absent(target)
     counts = (connection.execute(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
     pages, unused, size = (int(row.fetchone()[0]) for row in counts)
@@ -52,7 +52,7 @@ def _check_room(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """VACUUM INTO does not."""
+    """Sync a file: VACUUM INTO does not."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

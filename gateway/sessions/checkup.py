@@ -1,4 +1,4 @@
-"""How the database is: what `doctor` and `sessions check` look at. Changes nothing."""
+"""The check of the database for `doctor` and `sessions check`. It changes nothing."""
 
 import sqlite3
 import stat
@@ -13,35 +13,37 @@ from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import NewerDatabase, StorageFailed, command_reader, explain, schema_version, wal_of
 
 MAX_DAMAGES = 10
-"""Places of damage that are told."""
+"""Most damages that are listed."""
 STEPS = 10_000
-"""Of SQLite's machine between two looks at the clock."""
+"""Instructions of SQLite's virtual machine between two looks at the clock."""
 
 
 class Checkup(Struct, frozen=True):
     path: str
     size: int = 0
-    """Bytes, as are the next two."""
+    """Bytes of the file."""
     wal: int = 0
+    """Bytes of the WAL."""
     unused: int = 0
-    """Of the size: what was deleted, and will be used again."""
+    """Bytes of the file that are free, because rows were deleted."""
     mode: int = 0o600
     form: int = 0
+    """The number of migrations that the file has had."""
     sessions: int = 0
     messages: int = 0
     problem: str | None = None
-    """Why it cannot be read, with the way out."""
+    """Why it cannot be read, with a remedy."""
     newer: bool = False
-    """That is because a later version has changed its form."""
+    """Whether it cannot be read because a later version has migrated it."""
     ruined: bool = False
-    """That is because not even its beginning is a database's."""
+    """Whether it cannot be read because its header is no database's."""
     damages: tuple[str, ...] = ()
     complete: bool = True
-    """False when the time was over before all of it was looked at."""
+    """False if the time limit ended the check."""
 
 
 def look(path: Path, limit_s: float | None = None, *, deep: bool = False) -> Checkup | None:
-    """None if there is no database. `deep` compares every index with its table, too."""
+    """Check the database; None if there is none. `deep`: also compare each index with its table."""
     found = Checkup(str(path))
     try:
         facts, wal = path.stat(), wal_of(path)

@@ -1,10 +1,10 @@
-"""One SQLite file. Work on it runs in threads, one that writes and one that reads: the event loop waits for no disk.
+"""One SQLite file. Work on it runs in two threads, a writer and a reader: the event loop waits for no disk.
 
-Whatever is asked to be written while a commit is under way becomes the next commit, so a hundred writers cost one
-`fsync`. A write is on disk when `write` returns.
+All writes that arrive during a commit become the next commit, so that a hundred writers cost one `fsync`. A write is on
+disk when `write` returns.
 
-A disk that is full, or a folder that is read-only, also at the start, leaves what exists readable. Each write tries
-anew, so nobody has to restart anything once there is room.
+On a full disk or in a read-only folder, also at the start, what exists stays readable. Each write tries again, so that
+no restart is needed once there is room.
 """
 
 import asyncio
@@ -24,54 +24,56 @@ from gateway.sessions.sqlite import StorageFailed as StorageFailed
 log = logging.getLogger("gateway.sessions")
 
 MAX_BATCH = 256
-"""Pieces of work in one commit."""
+"""Most jobs in one commit."""
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 
 class Database:
-    """`migrations`: SQL scripts; the file's form is the number of those that it has had (`PRAGMA user_version`)."""
+    """`migrations`: SQL scripts. `PRAGMA user_version` is the number of those that the file has had."""
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self.path = path
         self.problem: str | None = None
-        """Why nothing can be written, as far as has been seen."""
+        """Why the last write failed; None if it did not."""
         self._migrations = migrations
         self._lock = threading.RLock()
-        """Of the connections: a read holds it, so none is closed under it."""
+        """Guards the connections: a read holds it, so that no connection is closed during a read."""
         self._journal = Journal.WAL
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._exclusive = False
-        """Whether the reader stands in the way of a writer."""
+        """Whether the reader is exclusive, so that it must be closed before a writer is opened."""
         self._file: tuple[int, int] | None = None
-        """Device and inode of the file that was opened first."""
+        """Device and inode of the file as it was first opened."""
         self._closed = False
-        self._writes = BatchExecutor(self._commit, MAX_BATCH)
-        self._reads = BatchExecutor(self._look, 1)
+        self._writes = BatchExecutor(self._commit_batch, MAX_BATCH)
+        self._reads = BatchExecutor(self._read_batch, 1)
 
     async def open(self) -> None:
-        """Create it if it is not there, and bring it up to date; where that cannot be, have it read. Raises
-        StorageFailed if it cannot be read either; all that is asked for later tries again."""
+        """Open the file for writing, creating or migrating it, or else for reading alone.
+
+        Raises StorageFailed if it cannot be read either. Later reads and writes try again.
+        """
         await asyncio.to_thread(self._open)
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction; what it raises undoes its own changes alone. Raises StorageFailed."""
+        """Run `work` in a transaction. If it raises, only its own changes are undone. Raises StorageFailed."""
         return await self._writes.run(work)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on what has been committed, all of it as of one moment. Raises StorageFailed."""
+        """Run `work` on one snapshot of what has been committed. Raises StorageFailed."""
         return await self._reads.run(work)
 
     async def close(self) -> None:
-        """After what has been asked for is done; nothing may be asked for any more."""
+        """Finish all jobs, then close the connections. No method may be called afterwards."""
         await self._writes.idle()
         await self._reads.idle()
         await asyncio.to_thread(self._close)
 
     # -- in a thread -----------------------------------------------------------------------------------------------
 
-    def _commit(self, batch: Batch) -> None:
+    def _commit_batch(self, batch: Batch) -> None:
         with self._lock if self._journal is Journal.UNLOCKED else nullcontext():
             self._commit_all(batch)
 
@@ -81,30 +83,30 @@ class Database:
             self._check_identity()
             connection.execute("BEGIN IMMEDIATE")
             for job in batch:
-                self._try(job, connection)
+                self._run_job(job, connection)
             connection.execute("COMMIT")
         except BaseException as error:
             with self._lock:
-                self._drop_writer()  # which undoes what is open
-            failed = self._failed("write", error)
+                self._drop_writer()  # which rolls back
+            failed = self._storage_failed("write", error)
             self._cannot_write(failed)
             for job in batch:
-                job.error = type(failed)(str(failed))  # each its own: a traceback grows with each `raise`
+                job.error = type(failed)(str(failed))  # one object each: a traceback grows with each `raise`
         else:
             self._can_write()
 
-    def _try(self, job: Job[T], connection: sqlite3.Connection) -> None:
+    def _run_job(self, job: Job[T], connection: sqlite3.Connection) -> None:
         connection.execute("SAVEPOINT work")
         try:
             job.result = job.work(connection)
         except Exception as error:
             if not connection.in_transaction:
-                raise  # SQLite has undone everything
+                raise  # SQLite has rolled back the whole transaction
             connection.execute("ROLLBACK TO work")
-            job.error = self._told("write", error)
+            job.error = self._error_for_caller("write", error)
         connection.execute("RELEASE work")
 
-    def _look(self, batch: Batch) -> None:
+    def _read_batch(self, batch: Batch) -> None:
         for job in batch:
             try:
                 with self._lock:
@@ -115,12 +117,12 @@ class Database:
                     finally:
                         connection.execute("ROLLBACK")
             except Exception as error:
-                job.error = self._told("read", error)
+                job.error = self._error_for_caller("read", error)
 
-    def _told(self, what: str, error: Exception) -> Exception:
-        """What whoever asked hears. A traceback would keep the cursors of its frames open, and with them the WAL."""
+    def _error_for_caller(self, what: str, error: Exception) -> Exception:
+        """The error for the caller. The frames of its traceback are cleared: their cursors would keep the WAL open."""
         clear_frames(error.__traceback__)
-        return self._failed(what, error) if isinstance(error, sqlite3.Error | OSError) else error
+        return self._storage_failed(what, error) if isinstance(error, sqlite3.Error | OSError) else error
 
     # -- connections -------------------------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ class Database:
         return self._reader
 
     def _connect(self) -> None:
-        """A writer, and a reader beside it; else a reader. Raises StorageFailed if neither can be had."""
+        """Open a writer and a reader, or else a reader alone. Raises StorageFailed if neither can be opened."""
         if self._closed:
             raise StorageFailed(f"{self.path} is closed")
         if self._exclusive:
@@ -156,7 +158,7 @@ class Database:
             self._reader = self._reader or reader(self.path, journal)
         except (StorageFailed, sqlite3.Error, OSError) as error:
             self._drop_writer()
-            failed = self._failed("open", error)
+            failed = self._storage_failed("open", error)
             self._cannot_write(failed)
             if self._reader is None and not self._connect_reader():
                 raise failed from error
@@ -165,7 +167,7 @@ class Database:
         self._file = self._file or _identity(self.path)
 
     def _connect_reader(self) -> bool:
-        """Whether what is there can be read at least."""
+        """Open a reader where no writer can be opened. Returns whether that succeeded."""
         for connect in (reader, exclusive_reader):
             try:
                 self._reader = connect(self.path)
@@ -173,7 +175,7 @@ class Database:
                 if schema_version(self._reader, self.path, len(self._migrations)) == len(self._migrations):
                     return True
             except (StorageFailed, sqlite3.Error, OSError):
-                pass  # why nothing can be written says more
+                pass  # the error of the writer says more
             self._drop_reader()
         return False
 
@@ -191,12 +193,12 @@ class Database:
         with self._lock:
             self._closed = True
             self._drop_reader()
-            self._drop_writer()  # the last one, which empties and removes the WAL
+            self._drop_writer()  # the last connection empties and removes the WAL
 
     # -- what is wrong -----------------------------------------------------------------------------------------------
 
     def _check_identity(self) -> None:
-        """SQLite would go on writing into a file that has no name any more. Raises StorageFailed."""
+        """Raises StorageFailed if the file was replaced or deleted: SQLite would go on writing into the old one."""
         if self._file is not None and _identity(self.path) != self._file:
             raise StorageFailed(
                 f"{self.path} was moved or deleted while it was open; put it back, or restart without it"
@@ -212,7 +214,7 @@ class Database:
             log.info("%s can be written again", self.path)
         self.problem = None
 
-    def _failed(self, what: str, error: BaseException) -> StorageFailed:
+    def _storage_failed(self, what: str, error: BaseException) -> StorageFailed:
         if isinstance(error, StorageFailed):
             return error
         return StorageFailed(f"cannot {what} {self.path}: {explain(error)}")

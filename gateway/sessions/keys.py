@@ -5,18 +5,15 @@ import re
 from gateway.sessions.records import GLOBAL, MAX_KEY
 
 AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-"""OpenClaw's. It becomes the name of folders, so it must have nothing in it that leads elsewhere."""
+"""An agent id as in OpenClaw. It becomes the name of folders, so that it must contain no path."""
 
 
 class BadKey(ValueError):
-    """`str()` says why."""
+    """The text cannot be a session key; `str()` says why."""
 
 
 def canonical(key: str, default_agent: str, main_key: str, scope: str = "per-sender") -> str:
-    """The key under which a session is stored. A client may say `main`, or only the rest of a key.
-
-    Raises BadKey for what cannot be one.
-    """
+    """The key under which a session is stored, for a key, its rest, or `main`. Raises BadKey."""
     text = key.strip().lower()
     if not text:
         raise BadKey("a session key must not be empty")

@@ -1,4 +1,4 @@
-"""What lists and counts ask of the store, in SQL: a list of a thousand sessions reads no transcript."""
+"""Queries of lists and counts. A list of a thousand sessions reads no transcript. Times are ms since 1970."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Connection = sqlite3.Connection
 
 _SEARCHED = ("key", "id", *(f"json_extract(entry, '$.{name}')" for name in ("displayName", "label", "subject")))
 _NO_COMMAND = "(head NOT LIKE '/%' OR json_extract(body, '$.command') IS NULL)"
-"""Nobody would call a session by it. A body that may have pictures is not read for this."""
+"""True unless the message is a command, which names no session. Most bodies, which may hold pictures, are not read."""
 _ENDS_WITH_UUID = f"%{'-'.join('_' * length for length in (8, 4, 4, 4, 12))}"
 _DAY = "date((at + ?) / 1000, 'unixepoch')"
 _SPENT = (

@@ -1,6 +1,7 @@
-"""What the database keeps of conversations: sessions, their messages, and runs. Keys and shapes are OpenClaw's.
+"""Records of the database: sessions, their messages, and runs. Keys and shapes are OpenClaw's.
 
-A session key is `agent:<agent id>:<rest>`; a client may also say `main`, or only the rest.
+A session key is `agent:<agent id>:<rest>`; a client may also say `main`, or only the rest. All times are milliseconds
+since 1970.
 """
 
 from typing import Any, Literal
@@ -14,38 +15,46 @@ GLOBAL = "global"
 MAX_KEY = 512
 """Characters of a session key."""
 SUMMARY = "summary"
-"""A message that has this stands for all that is before it when a model is asked: imports bring such."""
+"""Key of an imported message that stands for all messages before it when a model is asked."""
 HEAD = 256
-"""Characters of a message's text that lists show."""
+"""Characters of a message's text that are stored apart for lists."""
 
 RunState = Literal["queued", "running", "done", "failed", "aborted", "interrupted"]
 UNFINISHED: tuple[RunState, ...] = ("queued", "running")
 
 
 class Session(Struct, frozen=True):
-    """One row. Times are milliseconds since 1970."""
+    """A session: one row of `sessions`."""
 
     key: str
     id: str
-    """Of its transcript; another one after a reset."""
+    """The id of its transcript; a reset gives it another one."""
     agent: str
     created: int
     updated: int
     entry: dict[str, Any]
-    """What `sessions.patch` may set, by its wire names: label, thinkingLevel, verboseLevel, model, sendPolicy, …"""
+    """The settings of `sessions.patch`, by their names on the wire. A setting that is not set has no key.
+
+    `label`, `displayName`, `subject`, `chatType`, `category`, `icon`, `color`, `statusNote`, … : str; `model`:
+    `provider/model`; `thinkingLevel`, `verboseLevel`, `reasoningLevel`, `elevatedLevel`, `traceLevel`, `sendPolicy`,
+    `responseUsage`, `groupActivation`: one of OpenClaw's words; `archived`, `pinned`, `unread`: True; `fastMode`:
+    True or str; `archivedAt`, `pinnedAt`: milliseconds since 1970. `rpc/methods/session_patch` checks them.
+    """
     provider: str | None = None
-    """Of the last run, as is the model."""
+    """Provider of the last run."""
     model: str | None = None
+    """Model of the last run."""
     aborted: bool = False
-    """Whether the last run was."""
+    """Whether the last run was aborted."""
     input: int = 0
-    """Tokens since the session began, or was reset; as is the output."""
+    """Input tokens since the session began or was reset."""
     output: int = 0
+    """Output tokens since then."""
     total: int = 0
-    """Tokens that the last answer of a model took: how full its context is."""
+    """Tokens of the context after the last answer of a model."""
     messages: int = 0
     compactions: int = 0
-    """How often what was said was summed up."""
+    """How often the transcript was compacted."""
 
     def set(self, name: str) -> Any:
         return self.entry.get(name)
@@ -55,7 +64,7 @@ class MessageRow(Struct, frozen=True):
     """A message of a transcript."""
 
     position: int
-    """Rises within a session, with gaps."""
+    """Increases within a session, with gaps."""
     id: str
     """Eight hexadecimal digits, as in OpenClaw's transcripts."""
     message: Message
@@ -63,41 +72,41 @@ class MessageRow(Struct, frozen=True):
 
 
 BESIDE = "compact"
-"""The lane of runs of which no chat hears."""
+"""The lane of runs that no chat is told about."""
 
 
 class ModelContext(Struct, frozen=True):
-    """What a model is told of a session, oldest first: a summary, if there is one, and what was said since."""
+    """The messages of a session for a model, oldest first: a summary, if there is one, and the messages since it."""
 
     messages: list[Message]
     ids: list[str]
-    """Those of each message, and of the prompt; one less if that is in no transcript."""
+    """The ids of the messages, then the id of the prompt if it is in the transcript."""
 
 
 class RunRequest(Struct, frozen=True, omit_defaults=True):
-    """What a run was asked for: enough to begin it at any later time, under the config of that time."""
+    """A request for a run, complete enough to begin it later, under the config of that time."""
 
     prompt: Message
     model: str | None = None
-    """`provider/model`, where the client wants another one than the session has."""
+    """`provider/model`, if the client asks for another one than the session has."""
     thinking: str | None = None
     system: str = ""
-    """What the client adds to the system prompt."""
+    """The client's addition to the system prompt."""
     context: list[Message] = []
-    """Messages that come before the prompt where the session has none: an HTTP client brings its history."""
+    """Messages before the prompt of a session without a transcript: an HTTP client sends its history."""
     timeout_ms: int | None = None
     lane: str = "chat"
-    """Who asked: chat, agent, http; `BESIDE`: nobody in a chat."""
+    """The origin of the request: `chat`, `agent`, `http`, or `BESIDE`."""
     keeps: bool = True
-    """Whether prompt and answer become part of the session's transcript."""
+    """Whether prompt and answer are appended to the session's transcript."""
     compact: str | None = None
-    """What is asked for is a summary of the session, with these instructions; without a prompt, in no chat."""
+    """Instructions for a summary of the session, if that is what the run makes. Without a prompt no chat is told."""
     mark: str = ""
-    """A fingerprint of what was asked: whoever asks for something else under the same id has made a mistake."""
+    """A fingerprint of the request: another request under the same id is a client's mistake."""
 
 
 class Run(Struct, frozen=True):
-    """One row: a message of a user's and what comes of it."""
+    """A run: one row of `runs`, a user's message and its answer."""
 
     id: str
     """The client's idempotency key."""
@@ -106,31 +115,34 @@ class Run(Struct, frozen=True):
     agent: str
     state: RunState
     request: RunRequest
-    """Of one that has ended without prompt, context and system: they are large, and a transcript has the prompt."""
+    """A run that has ended keeps no prompt, context and system: they are large, and the transcript has the prompt."""
     accepted: int
+    """Milliseconds since 1970."""
     started: int | None = None
+    """Milliseconds since 1970; None until it has started."""
     ended: int | None = None
+    """Milliseconds since 1970; None until it has ended."""
     seq: int = 0
-    """Of the last event that is stored."""
+    """Number of the last event that is stored."""
     text: str = ""
-    """What is written of the message that is not complete yet."""
+    """The text so far of the message that is not complete."""
     answer: str = ""
-    """The text of its last complete message of an assistant."""
+    """The text of its last complete assistant message."""
     complete: bool = False
-    """Whether the last thing stored is such a message that asks for no tool: then only its end is missing."""
+    """Whether the last stored event completed a message without tool calls: only the end of the run is missing then."""
     acted: bool = False
-    """Whether a tool has been called: then it cannot be begun anew."""
+    """Whether it has called a tool, so that it must not be started again."""
     attempts: int = 0
-    """How often an agent was asked for it."""
+    """How often it was sent to an agent."""
     provider: str | None = None
     model: str | None = None
     stop_reason: str | None = None
     failure: Failure | None = None
     usage: Usage = Usage()
     waiting: list[tuple[str, str]] = []
-    """Connection and id of requests that get another answer at its end."""
+    """Connection and id of each request that gets a second answer at the end of the run."""
     transcript: str | None = None
-    """The id that its session had when it began; None before, and if it says nothing there."""
+    """The id of the transcript that it writes to; None before it has begun, and if it writes to none."""
 
     @property
     def unfinished(self) -> bool:
@@ -138,43 +150,43 @@ class Run(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """What of a run's events is to be stored up to `seq`; what of it is on disk already is left out."""
+    """The state of a run after its event `seq`, to be stored. Events that are stored already are skipped."""
 
     run: str
     seq: int
     text: str
     said: dict[int, Message] = {}
-    """What is appended to the transcript, by the numbers of the events that brought it."""
+    """Messages for the transcript, by the number of the event that completed each."""
     acted: bool = False
     complete: bool = False
     provider: str | None | UnsetType = UNSET
     model: str | None | UnsetType = UNSET
     attempt: int = 1
-    """Of which these are the events: those of an earlier one are worth nothing."""
+    """The attempt that the events belong to: events of an earlier one are dropped."""
 
 
 class Filter(Struct, frozen=True):
-    """Which sessions; each part that is set leaves out others."""
+    """A selection of sessions. Each part that is set narrows it."""
 
     agent: str | None = None
     since: int | None = None
-    """Updated then or later."""
+    """Only sessions that were updated at this time or later, in milliseconds since 1970."""
     search: str | None = None
-    """In key, id, displayName, label and subject; upper and lower case are one."""
+    """A text in key, id, displayName, label or subject, in any case."""
     entry: dict[str, str | bool] = {}
-    """What the entry must hold. False also fits what is not set."""
+    """Values that the entry must have. False also matches a setting that is not set."""
     but: tuple[str, ...] = ()
-    """Keys that are not meant, such as `global`."""
+    """Keys to leave out, such as `global`."""
     keys: tuple[str, ...] | None = None
-    """The only ones that are meant."""
+    """The only keys to select."""
     agents: tuple[str, ...] | None = None
-    """Whose sessions are meant, beside those that are nobody's."""
+    """The agents whose sessions to select; sessions without an agent are selected as well."""
     without: tuple[str, ...] = ()
-    """Parts of keys that are not meant, such as `:cron:`."""
+    """Parts of keys to leave out, such as `:cron:`."""
     short: str | None = None
-    """How the UUID begins with which the key ends, without dashes."""
+    """Prefix, without dashes, of the UUID at the end of the key."""
     pinned_first: bool = False
-    """The order in which they come."""
+    """Whether pinned sessions come first."""
 
 
 ALL = Filter()
@@ -183,41 +195,42 @@ ALL = Filter()
 class Page(Struct, frozen=True):
     sessions: list[Session]
     total: int
-    """How many there are without limit and offset."""
+    """The number of sessions without limit and offset."""
 
 
 class Summary(Struct, frozen=True):
-    """How the texts of a session begin, `HEAD` characters of each; "" where there is none."""
+    """The beginnings of two texts of a session, `HEAD` characters of each; "" where there is none."""
 
     first: str
-    """What the user said first, commands apart."""
+    """The first message of the user that is no command."""
     last: str
-    """What user or assistant said last."""
+    """The last message of user or assistant."""
 
 
 Group = Literal["day", "session", "agent", "provider", "model"]
 
 
 class Spent(Struct, frozen=True):
-    """Answers of models, added up. What they were not grouped by is None."""
+    """Sums over answers of models. A field by which they are not grouped is None."""
 
     day: str | None
-    """`2026-11-22`, as is its name at the offset that was asked for."""
+    """A date such as `2026-11-22`, at the offset that was asked for."""
     session: str | None
     agent: str | None
     provider: str | None
     model: str | None
     answers: int
     first: int
-    """When the first of them was; milliseconds since 1970, as is the last."""
+    """Time of the first answer, in milliseconds since 1970."""
     last: int
+    """Time of the last answer, in milliseconds since 1970."""
     input: int
-    """Tokens, as are the next three."""
+    """Tokens, as in the next three."""
     output: int
     cache_read: int
     cache_write: int
     cost: float
-    """Dollars, as are the next four."""
+    """Dollars, as in the next four."""
     input_cost: float
     output_cost: float
     cache_read_cost: float
@@ -227,15 +240,15 @@ class Spent(Struct, frozen=True):
 
 
 class MessagePlace(Struct, frozen=True):
-    """A message of a transcript, and which of its messages it is."""
+    """A message of a transcript with its number."""
 
     row: MessageRow
     number: int
-    """From 1."""
+    """The first message of a transcript has number 1."""
 
 
 class MessageCount(Struct, frozen=True):
-    """Messages of transcripts, counted; grouped by day and session, or by one of them, as `Spent` is."""
+    """Counts of messages, grouped by day, session, or both, like `Spent`. Times are milliseconds since 1970."""
 
     day: str | None
     session: str | None
@@ -245,12 +258,12 @@ class MessageCount(Struct, frozen=True):
     user: int
     assistant: int
     results: int
-    """Of tools."""
+    """Results of tools."""
     errors: int
 
 
 class Used(Struct, frozen=True):
-    """How often a tool was called in a session."""
+    """The number of calls of a tool in a session."""
 
     session: str
     tool: str
@@ -258,7 +271,7 @@ class Used(Struct, frozen=True):
 
 
 def text_of(message: Message) -> str:
-    """What a message says in words."""
+    """The text of a message, without its other blocks."""
     content = message.get("content")
     if isinstance(content, str):
         return content

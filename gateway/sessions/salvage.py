@@ -1,6 +1,7 @@
-"""Take what can still be read of a damaged database, row by row, into a new one that takes its place.
+"""Copy what can be read of a damaged database, row by row, into a new one that replaces it.
 
-The sqlite3 shell's `.recover` could do it, but is not everywhere, and in Debian 12 it fails on every file.
+`.recover` of the sqlite3 shell does the same, but the shell is not always installed, and in Debian 12 it fails on every
+file.
 """
 
 import sqlite3
@@ -25,29 +26,29 @@ from gateway.sessions.sqlite import (
 
 TABLES = ("sessions", "messages", "runs", "requests", "usage")
 FOUND = "agent:main:recovered:"
-"""How the key of a session begins whose row is lost, and whose messages are there."""
+"""Prefix of the key of a session whose row is lost and whose messages are not."""
 
 
 class Salvage(Struct, frozen=True):
     rows: dict[str, int]
-    """Those that were read, by table."""
+    """Rows that were copied, by table."""
     aside: str
-    """Where the damaged file lies now."""
+    """Path of the damaged file."""
     found: int = 0
-    """Sessions that were made anew for messages whose session is lost."""
+    """Sessions that were created for messages whose session is lost."""
 
 
 def recover(path: Path, now: int) -> Salvage:
-    """Put a new database in place of a damaged one, which is kept beside it. Nobody else may have it open.
+    """Replace a damaged database by a new one, and keep the damaged file beside it. Raises StorageFailed.
 
-    Raises StorageFailed.
+    No other process may have it open. `now`: milliseconds since 1970.
     """
     fresh = path.with_name(f"{path.name}.recovering")
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now / 1000))}")
     try:
         fresh.unlink(missing_ok=True)
         with closing(command_reader(path)) as damaged:
-            same = MIGRATIONS[: schema_version(damaged, path, len(MIGRATIONS))]  # the gateway brings it up to date
+            same = MIGRATIONS[: schema_version(damaged, path, len(MIGRATIONS))]  # the gateway migrates it
             with closing(writable(fresh, same)) as new:
                 rows, found = _copy(damaged, new)
         for old, name in ((path, aside), (wal_of(path), wal_of(aside))):
@@ -74,7 +75,7 @@ def _copy(damaged: sqlite3.Connection, new: sqlite3.Connection) -> tuple[dict[st
             try:
                 new.execute(insert, row)
             except sqlite3.IntegrityError:
-                continue  # nonsense from a damaged page
+                continue  # an invalid row of a damaged page
             counts[table] += 1
     new.execute("DELETE FROM requests WHERE number NOT IN (SELECT number FROM runs)")
     new.execute("DELETE FROM runs WHERE number NOT IN (SELECT number FROM requests)")
@@ -90,7 +91,7 @@ def _copy(damaged: sqlite3.Connection, new: sqlite3.Connection) -> tuple[dict[st
 
 
 def _rows(damaged: sqlite3.Connection, table: str, names: list[str]) -> Iterator[tuple[Any, ...]]:
-    """All that can be read, in order; one by one, because a cursor that fails at a row has read the one before it."""
+    """All rows that can be read, in order. Each has its own query: a cursor that fails loses the row before."""
     query = f"SELECT rowid, {', '.join(names)} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1"
     last: int | None = 0
     while last is not None:
@@ -98,8 +99,8 @@ def _rows(damaged: sqlite3.Connection, table: str, names: list[str]) -> Iterator
             row = damaged.execute(query, (last,)).fetchone()
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-                raise  # not of the file: of what was asked
-            last = _beyond(damaged, table, last)
+                raise  # the query is wrong, not the file
+            last = _after_damage(damaged, table, last)
             continue
         if row is None:
             return
@@ -107,9 +108,9 @@ def _rows(damaged: sqlite3.Connection, table: str, names: list[str]) -> Iterator
         yield row[1:]
 
 
-def _beyond(damaged: sqlite3.Connection, table: str, last: int) -> int | None:
-    """The number after which rows can be read again; None if there are none. Where the page of the next row is good,
-    it is that row alone that cannot be read."""
+def _after_damage(damaged: sqlite3.Connection, table: str, last: int) -> int | None:
+    """The rowid after which rows can be read again; None if there are none. If the page of the next row is good, only
+    that row is skipped."""
     probe = f"SELECT rowid FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1"
 
     def readable(number: int) -> bool:

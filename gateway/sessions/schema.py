@@ -1,4 +1,4 @@
-"""The form of the database, step by step. A step that has been released is never changed; a new one is appended."""
+"""Migrations of the database. One that has been released is never changed; a new one is appended."""
 
 MIGRATIONS = (
     """

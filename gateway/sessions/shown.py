@@ -1,6 +1,7 @@
-"""Sessions as clients see them: rows of lists, and entries, in the form of each protocol. Pure.
+"""Sessions as clients see them: rows of lists, and entries, in the shape of each protocol. Pure.
 
-What OpenClaw's pages read and this gateway does not have is left out of a row, or says that it is not there.
+Fields of OpenClaw's pages for which this gateway has no feature are left out, or say that there is none. Times are
+milliseconds since 1970.
 """
 
 import re
@@ -17,7 +18,7 @@ from gateway.link.spec import COMPACTION, Message
 from gateway.sessions.records import MessageRow, Run, Session, Summary
 
 TITLE = 60
-"""Characters of a title that is made of a message."""
+"""Most characters of a title that is made from a message."""
 RUNTIME: dict[str, Any] = {
     "id": "auto",
     "cloudPlacementSupported": False,
@@ -25,39 +26,46 @@ RUNTIME: dict[str, Any] = {
     "source": "implicit",
 }
 SETTINGS = ("thinkingLevel", "verboseLevel", "reasoningLevel", "elevatedLevel", "sendPolicy", "responseUsage")
-"""Of an entry, what a row shows as it is."""
+"""Settings of an entry that rows show unchanged."""
 NEWER_SETTINGS = (
     *("traceLevel", "fastMode", "category", "icon", "color", "boardFace", "boardPresentation", "archivedAt"),
     *("pinnedAt", "groupActivation"),
 )
-"""What a row of protocol 4 shows beside them."""
+"""Settings that rows of protocol 4 show as well."""
 WEBCHAT = "webchat"
-"""The only channel that there is: what clients of the gateway write."""
+"""The only channel: clients of the gateway."""
 _BLANKS = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
 class RowContext:
-    """What a row says beside what is stored of its session."""
+    """The part of a row that does not come from its session."""
 
     tree: ConfigTree
     """The config."""
     main: str
     """The key of the agent's main session."""
     now: int
+    """Milliseconds since 1970."""
     active: Sequence[str] = ()
-    """Runs that go on, or wait."""
+    """Ids of running and queued runs."""
     summary: Summary | None = None
     titled: bool = False
+    """Whether the row has `derivedTitle`."""
     previewed: bool = False
+    """Whether the row has `lastMessagePreview`."""
 
 
 def row(session: Session, context: RowContext, protocol: int) -> dict[str, Any]:
+    """A row of `sessions.list`: `key`, `kind`, `sessionId`, `updatedAt`, settings, tokens, `model`, … as JSON has them.
+
+    `_older` and `_newer` list all fields.
+    """
     return _newer(session, context) if protocol >= 4 else _older(session, context)
 
 
 def absent(key: str, agent: str, context: RowContext) -> dict[str, Any]:
-    """The row, in protocol 4, of a session that nobody has written to yet."""
+    """The row, in protocol 4, of a session that is not stored yet: as `row`, without an id and times."""
     found = _newer(Session(key, "", agent, 0, 0, {}), context)
     for name in ("sessionId", "createdVia", "createdAt", "lastInteractionAt"):
         del found[name]
@@ -65,7 +73,11 @@ def absent(key: str, agent: str, context: RowContext) -> dict[str, Any]:
 
 
 def entry(session: Session, protocol: int) -> dict[str, Any]:
-    """What `sessions.patch` and its like answer of a session."""
+    """`entry` in the answers of `sessions.patch`, `sessions.reset` and `sessions.create`.
+
+    It has `Session.entry` with `providerOverride` and `modelOverride` in place of `model`, and `sessionId`,
+    `updatedAt`, `systemSent`, `abortedLastRun` and tokens.
+    """
     stored = {name: value for name, value in session.entry.items() if name != "model"}
     provider, _, model = (session.entry.get("model") or "").partition("/")
     override = {"providerOverride": provider, "modelOverride": model} if model else {}
@@ -82,13 +94,13 @@ def entry(session: Session, protocol: int) -> dict[str, Any]:
     }
     if protocol >= 4:
         found |= {"createdVia": "operator", "createdAt": session.created, "totalTokensFresh": session.total > 0}
-        found["lifecycleRevision"] = session.id  # a reset gives the session another id, too
+        found["lifecycleRevision"] = session.id  # a reset changes it as well
         found |= {"modelOverrideSource": "user"} if model else {}
     return found
 
 
 def resolved(session: Session, tree: ConfigTree) -> dict[str, Any]:
-    """What the session will run on, as protocol 4 is told after a patch."""
+    """`resolved` of `sessions.patch` in protocol 4: the model and settings of the next run."""
     ref = _model(session, tree)
     thinking = session.entry.get("thinkingLevel")
     return {
@@ -102,13 +114,16 @@ def resolved(session: Session, tree: ConfigTree) -> dict[str, Any]:
 
 
 def with_error_text(message: Message) -> Message:
-    """As pages show it: of one without words, as of a run that failed before it had any, they would show nothing."""
+    """The message with its error as content if it has none: pages would show nothing of a run that failed at once."""
     why = message.get("errorMessage")
     return {**message, "content": [{"type": "text", "text": why}]} if why and not message.get("content") else message
 
 
 def message(row: MessageRow, number: int) -> Message:
-    """A message of a transcript as protocol 4 has it: with the id and the number by which a page knows it again."""
+    """A message of a transcript for protocol 4. `__openclaw` has the `id` and `seq` by which pages recognise it.
+
+    `number`: its number in the transcript.
+    """
     known: dict[str, Any] = {"id": row.id, "seq": number, **({"runId": row.run} if row.run else {})}
     if row.message.get("role") == COMPACTION:
         sizes: dict[str, Any] = {key: row.message[key] for key in ("tokensBefore", "tokensAfter") if key in row.message}
@@ -122,13 +137,14 @@ def message(row: MessageRow, number: int) -> Message:
 
 
 def pending(run: Run) -> dict[str, Any]:
-    """A message that waits for its turn, as protocol 4 lists it beside the transcript."""
+    """The prompt of a queued run as protocol 4 lists it: `id`, `runId`, `message`, `acceptedAt`, `state`."""
     message = {**run.request.prompt, "timestamp": run.accepted, "__openclaw": {"id": f"pending:{run.id}"}}
     return {"id": run.id, "runId": run.id, "message": message, "acceptedAt": run.accepted, "state": "queued"}
 
 
 def thinking_levels(tree: dict[str, Any], ref: ModelRef, agent: str | None = None) -> dict[str, Any]:
-    """How much a model may be asked to think: off, where the config does not say that it reasons."""
+    """`thinkingLevels`, `thinkingOptions` and `thinkingDefault` of a model: only `off` unless the config says that it
+    reasons. `agent`: the agent whose default counts."""
     levels = models.THINKING if models.reasons(tree, ref) else models.THINKING[:1]
     usual = models.thinking(tree, agent) if agent is not None else "off"
     return {
@@ -152,7 +168,7 @@ def _classify(key: str) -> str:
 
 
 def title(session: Session, summary: Summary | None) -> str:
-    """What a list calls a session: its name, else how it began, else its id and day."""
+    """The title of a session: its name, else its first message, else its id and day."""
     for name in ("displayName", "label", "subject"):
         if isinstance(named := session.entry.get(name), str) and named.strip():
             return named.strip()
@@ -259,7 +275,7 @@ def _summary(session: Session, context: RowContext) -> dict[str, Any]:
 
 
 def _status(session: Session, context: RowContext) -> dict[str, Any]:
-    """Of the last run; nothing before the first."""
+    """`status` of the last run; nothing before the first one."""
     if context.active:
         return {"status": "running"}
     return {"status": "killed" if session.aborted else "done"} if session.messages else {}

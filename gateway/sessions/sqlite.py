@@ -1,7 +1,7 @@
 """Connections to one SQLite file: one that writes, others that read, also where nothing can be written.
 
-On disk means on disk: WAL with a sync for each commit, and where the file system has no shared memory for a WAL, or
-other machines may have it too, a rollback journal whose removal is synced as well (`synchronous=EXTRA` is both).
+Each commit is synced (`synchronous=EXTRA`). The journal is a WAL; where the file system has no shared memory for it, or
+other machines may mount it, it is a rollback journal whose removal is synced as well.
 """
 
 import errno
@@ -20,38 +20,37 @@ from gateway.machine.filesystem import shared_type, supports_locks, supports_sha
 log = logging.getLogger("gateway.sessions")
 
 APPLICATION = 0x4F434757
-"""What `PRAGMA application_id` says of our files: "OCGW"."""
+"""`PRAGMA application_id` of our files: "OCGW"."""
 BUSY_MS = 10_000
-"""The longest wait for another process that writes, such as an import or somebody's clean-up. Who sends meanwhile
-waits; after that they are told to ask again."""
+"""The longest wait for another process that writes, such as an import. After it a client is told to ask again."""
 WAL_BYTES = 16 * 1024 * 1024
-"""To which a WAL is cut once it has been emptied: a backup that read for long has let it grow."""
+"""The size to which an emptied WAL is truncated: it grows while a backup reads."""
 
 
 class StorageFailed(GatewayError):
-    """The database cannot be used, or not for this; nothing of what was asked for has been written."""
+    """The database cannot be used, or not for this; nothing has been written."""
 
 
 class NewerDatabase(StorageFailed):
-    """A later version of this program has changed the file's form."""
+    """The schema of the file is one of a later version of this program."""
 
 
 class Journal(Enum):
-    """What the file system lets several connections have of one file."""
+    """The journal that the file system allows, and whether several connections may use the file at once."""
 
     WAL = "WAL"
     ROLLBACK = "a rollback journal"
     UNLOCKED = "a rollback journal and no locks"
-    """Whoever has connections of this kind lets one of them work at a time."""
+    """Connections do not lock the file, so that only one of them may work at a time."""
 
     @property
-    def mode(self) -> str:
-        # Not `nolock=1`, with which SQLite does not open what was a WAL where there were locks.
+    def uri_option(self) -> str:
+        # Not `nolock=1`: SQLite does not open with it what had a WAL on a file system with locks.
         return "&vfs=unix-none" if self is Journal.UNLOCKED else ""
 
 
 def find_journal(path: Path) -> Journal:
-    """What the folder of `path` allows, by trying; WAL where nothing can be tried."""
+    """The journal that the folder of `path` allows, found by trying; WAL where that cannot be tried."""
     folder = path.parent
     try:
         if not supports_locks(folder):
@@ -62,12 +61,12 @@ def find_journal(path: Path) -> Journal:
 
 
 def writable(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    """Make the file if it is not there, and bring it up to date. Raises StorageFailed, sqlite3.Error and OSError."""
+    """Create or migrate the file, and open it for writing. Raises StorageFailed, sqlite3.Error and OSError."""
     return writable_with_journal(path, migrations)[0]
 
 
 def writable_with_journal(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, Journal]:
-    """`writable`, and on what footing, which is a reader's too."""
+    """As `writable`, with the journal, which readers need, too."""
     _create(path)
     journal = find_journal(path)
     if journal is not Journal.WAL:
@@ -77,15 +76,15 @@ def writable_with_journal(path: Path, migrations: Sequence[str]) -> tuple[sqlite
 
 def _up_to_date(path: Path, migrations: Sequence[str], journal: Journal) -> sqlite3.Connection:
     if journal is not Journal.WAL:
-        # One that was made elsewhere may have a WAL, which only an exclusive connection can read without shared memory.
-        with closing(_connect(path, f"mode=rw{journal.mode}", "locking_mode=EXCLUSIVE")) as alone:
+        # A file from elsewhere may have a WAL. Without shared memory only an exclusive connection can read it.
+        with closing(_connect(path, f"mode=rw{journal.uri_option}", "locking_mode=EXCLUSIVE")) as alone:
             alone.execute("PRAGMA journal_mode=DELETE")
-    connection = _connect(path, f"mode=rw{journal.mode}")
+    connection = _connect(path, f"mode=rw{journal.uri_option}")
     try:
         if journal is Journal.WAL:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
-        connection.execute("BEGIN IMMEDIATE")  # two that begin at once; and whether it can be written at all
+        connection.execute("BEGIN IMMEDIATE")  # against a second process; it also shows whether the file can be written
         begun = schema_version(connection, path, len(migrations))
         for script in migrations[begun:]:
             for statement in _statements(script):
@@ -101,38 +100,44 @@ def _up_to_date(path: Path, migrations: Sequence[str], journal: Journal) -> sqli
 
 
 def reader(path: Path, journal: Journal = Journal.WAL) -> sqlite3.Connection:
-    """For a file that somebody else may write. Raises sqlite3.Error."""
-    return _connect(path, f"mode=ro{journal.mode}", "query_only=1")
+    """A reader of a file that another connection may write. Raises sqlite3.Error."""
+    return _connect(path, f"mode=ro{journal.uri_option}", "query_only=1")
 
 
 def exclusive_reader(path: Path) -> sqlite3.Connection:
-    """For a full disk or a read-only folder, where no shared memory for the WAL can be made: nobody else may write
-    to the file as long as this is open. Raises sqlite3.Error."""
+    """A reader for a full disk or a read-only folder, where the WAL can have no shared memory. Raises sqlite3.Error.
+
+    While it is open no other connection may write to the file.
+    """
     if _has_wal(path):
         return _connect(path, "mode=rw", "locking_mode=EXCLUSIVE", "query_only=1")
     return _connect(path, "mode=ro&immutable=1")
 
 
 def command_reader(path: Path) -> sqlite3.Connection:
-    """For a command beside a gateway that may run or begin: it changes nothing, and leaves no file behind where it
-    can. Raises sqlite3.Error."""
-    alone = find_journal(path).mode
+    """A reader for commands, beside a gateway that may run or start. Raises sqlite3.Error.
+
+    It changes nothing, and leaves no file behind where it can.
+    """
+    alone = find_journal(path).uri_option
     for mode in (f"mode=rw{alone}", f"mode=ro{alone}"):
         try:
             return _connect(path, mode, "query_only=1")
         except sqlite3.OperationalError:
-            pass  # what the last way says counts
+            pass  # the error of the last way is raised
     return exclusive_reader(path)
 
 
 def snapshot_reader(path: Path) -> sqlite3.Connection:
-    """For reading another program's database: where that program has it open, as it is at this moment. Raises
-    sqlite3.Error."""
+    """A reader of another program's database, which that program may have open. Raises sqlite3.Error."""
     return _connect(path, "mode=ro" if _has_wal(path) else "mode=ro&immutable=1")
 
 
 def schema_version(connection: sqlite3.Connection, path: Path, known: int) -> int:
-    """How many migrations the file has had. Raises StorageFailed for one that is not ours, or newer than `known`."""
+    """The number of migrations that the file has had.
+
+    Raises StorageFailed if the file is another program's, NewerDatabase if it has had more than `known`.
+    """
     (ours,) = connection.execute("PRAGMA application_id").fetchone()
     (form,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -147,7 +152,7 @@ def schema_version(connection: sqlite3.Connection, path: Path, known: int) -> in
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, and the way out where there is one."""
+    """The text of an error of SQLite or the system, with a remedy where there is one."""
     if isinstance(error, OSError):
         text, remedy = error.strerror or str(error), _ERRNOS.get(error.errno or 0)
     else:
@@ -176,11 +181,11 @@ _CODES = {
     sqlite3.SQLITE_BUSY: "another program holds it",
     sqlite3.SQLITE_LOCKED: "another program holds it",
 }
-"""By primary code, or by extended code where that says more."""
+"""Remedies by primary code, or by extended code where that says more."""
 
 
 def _connect(path: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
-    """Autocommit, to be used by one thread at a time. `casefold(text)` is Python's: SQLite's `lower` knows ASCII."""
+    """A connection in autocommit mode, for one thread at a time. Its `casefold(text)` is Python's."""
     connection = sqlite3.connect(
         address(path, mode),
         uri=True,
@@ -189,10 +194,10 @@ def _connect(path: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
         timeout=BUSY_MS / 1000,
     )
     try:
-        # `locking_mode` counts only before the first look at the file, which `synchronous` already is.
+        # `locking_mode` must come before the first access to the file, which `synchronous` is.
         for pragma in (*pragmas, "synchronous=EXTRA", "foreign_keys=1", "trusted_schema=0"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # whatever is wrong shows at the first look
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # the first access raises what is wrong
         connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
     except BaseException:
         connection.close()
@@ -201,7 +206,7 @@ def _connect(path: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
 
 
 def address(path: Path, mode: str = "") -> str:
-    """A file's URI, as SQLite has it."""
+    """The URI of a file for SQLite (sqlite.org/uri.html)."""
     return f"file:{quote(str(path))}?{mode}"
 
 
@@ -215,8 +220,10 @@ def _has_wal(path: Path) -> bool:
 
 
 def _create(path: Path) -> None:
-    """SQLite would make it, and the files beside it, with the mode that the umask leaves. A file that is there is not
-    opened: to close it would take SQLite's locks away (fcntl(2))."""
+    """Create the file with mode 0600: SQLite would use the umask, for the files beside it as well.
+
+    An existing file is not opened, because closing it would release SQLite's locks (fcntl(2)).
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -227,7 +234,7 @@ def _create(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Without it a crash can take away what was made in it, or undo a rename. Raises OSError."""
+    """Sync a folder: without it a crash can undo the creation of a file or a rename. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -236,7 +243,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """`executescript` would commit before it begins."""
+    """The statements of a script. `executescript` would commit before it begins."""
     statement = ""
     for piece in script.split(";")[:-1]:
         statement += f"{piece};"

@@ -1,7 +1,8 @@
-"""Sessions, transcripts and runs on disk. What a method here has returned is there after a power failure.
+"""Sessions, transcripts and runs on disk. A write is durable when its method returns. Times are ms since 1970.
 
-Everything that belongs together is one transaction: a run that has ended has its last message in the transcript, and
-none is said twice, because the number of the last stored event goes with it.
+Changes that belong together are one transaction: a run that has ended has its last message in the transcript, and no
+message is there twice, because the number of the last stored event is written with it. All methods raise StorageFailed
+and can be called again later.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ from gateway.sessions.records import (
 from gateway.sessions.schema import MIGRATIONS
 
 HISTORY_BYTES = 4 * 1024 * 1024
-"""Of JSON that a run gets of its session's transcript, the newest first."""
+"""Bytes of JSON of a session's newest messages that a run gets."""
 
 
 class Store:
@@ -44,8 +45,10 @@ class Store:
         self.database = Database(path, MIGRATIONS)
 
     async def open(self, now: int) -> None:
-        """Raises StorageFailed if nothing can be read; so does everything else here, and what writes if nothing can be
-        written (`database.problem` says why). All of it tries again by itself."""
+        """Open the database and forget old runs. Raises StorageFailed if it cannot be read.
+
+        If it cannot be written, `database.problem` says why.
+        """
         await self.database.open()
         if self.database.problem is None:
             await self.database.write(partial(transactions.forget, now))
@@ -54,7 +57,7 @@ class Store:
         await self.database.close()
 
     async def backup(self, target: Path) -> int:
-        """Copy all of it, as of this moment, to a file that must not be there yet; how many bytes that has."""
+        """Copy a snapshot to a file that must not exist. Returns its size in bytes."""
         return await asyncio.to_thread(backup.copy, self.database.path, target)
 
     # -- runs ------------------------------------------------------------------------------------------------------
@@ -62,27 +65,29 @@ class Store:
     async def accept(
         self, id: str, session: str, agent: str, request: RunRequest, now: int, owed: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
-        """A run that waits for its turn, and True; the one that has this id already, and False. Raises QueueFull.
+        """Queue a run. Returns it and True, or the run that has this id already and False. Raises QueueFull.
 
-        `owed`: connection and id of a request that gets another answer when the run is over.
+        `owed`: connection and id of a request that gets a second answer at the end of the run.
         """
         return await self.database.write(partial(transactions.accept, id, session, agent, request, now, owed))
 
     async def answer(
         self, id: str, session: str, agent: str, request: RunRequest, message: Message, now: int
     ) -> tuple[Run, bool]:
-        """A run that the gateway itself has answered, and that is over; as `accept`."""
+        """Add a run that the gateway has answered itself and that has ended. Returns the same as `accept`."""
         return await self.database.write(partial(transactions.answer, id, session, agent, request, message, now))
 
     async def begin(self, id: str, now: int) -> Run | None:
-        """It is its turn: the prompt becomes part of the transcript. None if it does not wait any more."""
+        """Start a queued run and append its prompt to the transcript. None if it is not queued any more."""
         return await self.database.write(partial(transactions.begin, id, now))
 
     async def again(self, id: str) -> Run | None:
-        """Another agent is asked for it from the beginning: what the one before wrote never was."""
+        """Start a run again with another agent, without its messages after the prompt. None if it is not running."""
         return await self.database.write(partial(transactions.again, id))
 
     async def progress(self, all: Sequence[Progress]) -> None:
+        """Store the events of several runs in one transaction."""
+
         def work(db: sqlite3.Connection) -> None:
             for each in all:
                 transactions.progress(each, db)
@@ -100,9 +105,9 @@ class Store:
         failure: Failure | None = None,
         usage: Usage | None = None,
     ) -> Run:
-        """A run's last events, and how it ended; `rest` is what was written of a message that nobody will complete.
+        """Store a run's last events and its end. A run that has ended already is returned unchanged.
 
-        A run that has ended stays as it is.
+        `rest`: the part of an answer that was written before the run broke off.
         """
         return await self.database.write(
             partial(transactions.end, last, rest, state, now, stop_reason, failure, usage or Usage())
@@ -112,31 +117,31 @@ class Store:
         return await self.database.read(partial(transactions.find_run, id))
 
     async def unfinished(self) -> list[Run]:
-        """In the order in which they were accepted."""
+        """Queued and running runs, in the order in which they were accepted."""
         return await self.database.read(transactions.unfinished)
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 
     async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> ModelContext:
-        """The newest messages of a session that have so many bytes together, not those of one run."""
+        """The newest messages of a session, `most` bytes of JSON together. Those of the run `without` are left out."""
         return await self.database.read(partial(transcripts.model_context, session, without, most))
 
     async def rows(self, session: str, limit: int, before: int | None = None) -> list[MessageRow]:
-        """The newest messages before a position, oldest first."""
+        """The newest messages before the position `before`, oldest first."""
         return await self.database.read(partial(transcripts.rows, session, limit, before))
 
     async def messages_of_run(self, session: str, run: str, most: int) -> list[MessagePlace]:
-        """The first messages that a run has brought to its session, oldest first; none after a reset."""
+        """The first messages of a run in its session, oldest first; none after a reset."""
         return await self.database.read(partial(queries.messages_of_run, session, run, most))
 
     async def page(self, session: str, limit: int) -> tuple[Session | None, list[MessageRow]]:
-        """A session and its newest messages, oldest first, all as of one moment."""
+        """A session and its newest messages, oldest first, in one snapshot."""
         return await self.database.read(
             lambda db: (transcripts.find_session(session, db), transcripts.rows(session, limit, None, db))
         )
 
     async def append(self, session: str, message: Message, now: int) -> MessageRow | None:
-        """Add what nobody was asked for. None if there is no such session."""
+        """Append a message that belongs to no run. None if there is no such session."""
         return await self.database.write(partial(transcripts.append, session, message, now))
 
     # -- sessions --------------------------------------------------------------------------------------------------
@@ -145,15 +150,15 @@ class Store:
         return await self.database.read(partial(transcripts.find_session, key))
 
     async def session_by_id(self, id: str) -> Session | None:
-        """The one whose transcript has this id."""
+        """The session whose transcript has this id."""
         return await self.database.read(partial(queries.session_by_id, id))
 
     async def sessions(self, which: Filter = ALL, limit: int | None = None, offset: int = 0) -> Page:
-        """The most recently updated first."""
+        """The selected sessions, the most recently updated first."""
         return await self.database.read(partial(queries.sessions, which, limit, offset))
 
     async def summaries(self, keys: Sequence[str]) -> dict[str, Summary]:
-        """How the transcripts of these sessions begin and end; keys without a session are left out."""
+        """First and last texts of these sessions; keys without a session are left out."""
         return await self.database.read(partial(queries.summaries, keys))
 
     async def last_rows(self, keys: Sequence[str], limit: int) -> dict[str, list[MessageRow]]:
@@ -168,23 +173,23 @@ class Store:
         now: int,
         expected: str | None = None,
     ) -> Session:
-        """Set the entry to what `change` makes of it; what that raises leaves everything as it is.
+        """Set the entry to what `change` makes of it; if that raises, nothing changes. A missing session is created.
 
-        `expected`: the id that the session must have. Raises SessionChanged, and LabelTaken, because no two sessions
-        of an agent have the same label.
+        `expected`: the id that the session must have. Raises SessionChanged, and LabelTaken, because labels are unique
+        among the sessions of an agent.
         """
         return await self.database.write(partial(transcripts.patch, key, agent, change, now, expected))
 
     async def reset(self, key: str, agent: str, now: int) -> Session:
-        """Begin anew under the same key: another transcript, no tokens, the same settings."""
+        """Give the session a new, empty transcript and no tokens, under the same key and with the same settings."""
         return await self.database.write(partial(transcripts.reset, key, agent, now))
 
     async def delete(self, key: str, *, transcript: bool = True) -> Session | None:
-        """What was deleted, None if there was no such session. Runs that are under way must be aborted before."""
+        """Delete a session and return it; None if there is none. Its runs must be aborted before."""
         return await self.database.write(partial(transcripts.delete, key, transcript))
 
     async def compact(self, key: str, keep: int) -> int | None:
-        """Forget all but the last messages; how many were forgotten, None without a session."""
+        """Delete all but the last `keep` messages. Returns how many were deleted; None if there is no session."""
         return await self.database.write(partial(transcripts.compact, key, keep))
 
     # -- usage -----------------------------------------------------------------------------------------------------
@@ -199,7 +204,7 @@ class Store:
         agent: str | None = None,
         session: str | None = None,
     ) -> list[Spent]:
-        """Tokens and dollars from `since` to before `until`; days are those at so many minutes east of UTC."""
+        """Tokens and dollars from `since` to before `until`. Days begin `offset_min` minutes east of UTC."""
         return await self.database.read(partial(queries.spent, since, until, by, offset_min, agent, session))
 
     async def message_counts(
@@ -212,11 +217,11 @@ class Store:
         agent: str | None = None,
         session: str | None = None,
     ) -> list[MessageCount]:
-        """The messages of the transcripts that are there, by the same rules."""
+        """Counts of the messages in transcripts, by the same rules as `spent`."""
         return await self.database.read(partial(queries.message_counts, since, until, by, offset_min, agent, session))
 
     async def tools(
         self, since: int, until: int, *, agent: str | None = None, session: str | None = None
     ) -> list[Used]:
-        """What tools were called, by session, the most used first."""
+        """Calls of tools by session, the most used tool first."""
         return await self.database.read(partial(queries.tools, since, until, agent, session))

@@ -1,4 +1,4 @@
-"""Sums over what models were used for, in the shapes of OpenClaw's usage pages. Pure."""
+"""Sums of tokens, costs and messages, in the shapes of OpenClaw's usage pages. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ _COSTS = ("input_cost", "output_cost", "cache_read_cost", "cache_write_cost")
 _COUNTS = ("input", "output", "cache_read", "cache_write")
 Row = TypeVar("Row", Spent, MessageCount, Used)
 FRESH = {"status": "fresh", "cachedFiles": 0, "pendingFiles": 0, "staleFiles": 0}
-"""Nothing is counted beforehand, so nothing is out of date."""
+"""The state of OpenClaw's cache of counts. There is none here, so that all counts are fresh."""
 
 
 def by(name: str, found: Iterable[Row]) -> dict[str, list[Row]]:
@@ -21,6 +21,7 @@ def by(name: str, found: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def total(found: Sequence[Spent], **head: Any) -> dict[str, Any]:
+    """`totals` of the pages: tokens by kind, `totalTokens`, dollars by kind, `totalCost`, `missingCostEntries`."""
     counts = {name: sum(getattr(each, name) for each in found) for name in _COUNTS}
     costs = {name: sum(getattr(each, name) for each in found) for name in _COSTS}
     return {
@@ -45,7 +46,7 @@ def sessions(
 def aggregates(
     spent: Sequence[Spent], said: Sequence[MessageCount], used: Sequence[Used], count: int
 ) -> dict[str, Any]:
-    """`count`: of sessions."""
+    """`aggregates` of the usage page. `count`: the number of sessions."""
     costs = {day: total(rows) for day, rows in sorted(by("day", spent).items())}
     messages = {day: _counts(rows, ()) for day, rows in by("day", said).items()}
     return {
@@ -137,7 +138,7 @@ def _models_of_day(day: str, spent: list[Spent]) -> list[dict[str, Any]]:
 
 
 def _grouped(spent: Sequence[Spent], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The dearest first, then the one with the most tokens."""
+    """Rows of `names`, `count` and `totals`: the highest cost first, then the most tokens."""
     groups: dict[tuple[Any, ...], list[Spent]] = {}
     for each in spent:
         groups.setdefault(tuple(getattr(each, name) for name in names), []).append(each)

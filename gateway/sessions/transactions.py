@@ -1,4 +1,4 @@
-"""Runs from their acceptance to their end, each function a piece of one transaction; `store` says what it is for."""
+"""Runs from acceptance to end. Each function is part of a transaction; `Store` documents it. Times are ms."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from gateway.sessions.spending import note, spent_on
 from gateway.sessions.transcripts import add_message, encode, remove_said, touch
 
 MAX_QUEUED = 20
-"""Runs that wait in one session."""
+"""Most queued runs of one session."""
 MAX_WAITING = 2000
-"""Runs that wait, or go on, in all sessions."""
+"""Most queued and running runs of all sessions."""
 MAX_DEFERRED = 32
-"""Requests that get another answer at the end of one run."""
+"""Most requests that get a second answer at the end of one run."""
 KEPT_MS = 30 * 24 * 3600 * 1000
-"""For so long after its end a run is known by its idempotency key."""
+"""The time after its end for which a run is known by its idempotency key."""
 
 RUN = (
     "id, session, agent, state, body, accepted, started, ended, seq, text, answer, complete, acted, attempts, "
@@ -38,18 +38,18 @@ Connection = sqlite3.Connection
 
 
 class SendDenied(Exception):
-    """The session's policy takes no message, whoever brings it."""
+    """The session's send policy allows no message."""
 
     def __init__(self) -> None:
         super().__init__("send blocked by session policy")
 
 
 class QueueFull(Exception):
-    """So much waits that nothing more is accepted; `str()` says which bound it was."""
+    """Too many runs or requests wait; `str()` names the bound."""
 
 
 class _Going(msgspec.Struct):
-    """Of a run that goes on, what its events change: its request may be megabytes of pictures."""
+    """The part of a running run that its events change: its request may be megabytes of pictures."""
 
     session: str
     agent: str
@@ -195,7 +195,7 @@ def end(
 
 
 def _last_word(run: Run, rest: Message | None, now: int, db: Connection) -> Message | None:
-    """What the transcript lacks of a run that has ended: if it failed, also why, as in OpenClaw's transcripts."""
+    """The last message of a run for the transcript. It says why the run failed, as in OpenClaw's transcripts."""
     if run.failure is None or (run.request.compact is not None and not run.request.prompt):
         return rest
     if rest is None:
@@ -203,7 +203,7 @@ def _last_word(run: Run, rest: Message | None, now: int, db: Connection) -> Mess
             "SELECT 1 FROM messages WHERE session = ? AND run = ? AND json_extract(body, '$.errorMessage') IS NOT NULL"
         )
         if db.execute(said, (run.transcript, run.id)).fetchone():
-            return None  # with what the agent had of the answer
+            return None  # the agent's last message has it
         model = {"provider": run.provider, "model": run.model} if run.model else {}
         rest = {"role": "assistant", "content": [], **model, "stopReason": run.stop_reason, "timestamp": now}
     return {**rest, "errorMessage": run.failure.message}
@@ -246,7 +246,7 @@ def _existing(id: str, db: Connection) -> Run:
 
 
 def _count(run: _Going, message: Message, db: Connection) -> None:
-    """What one answer of a model has cost."""
+    """Add tokens and costs of one answer of a model."""
     answer = spent_on(run.session, run.agent, message)
     note(answer, db)
     input, output, read, write = answer[5:9]

@@ -1,4 +1,4 @@
-"""Sessions and what was said in them, each function a piece of one transaction; `store` says what it is for."""
+"""Sessions and their messages. Each function is part of a transaction; `Store` documents it. Times are ms."""
 
 import secrets
 import sqlite3
@@ -21,7 +21,7 @@ Connection = sqlite3.Connection
 
 
 class SessionChanged(Exception):
-    """The session is not any more the one that was meant."""
+    """The session does not have the id that was expected."""
 
 
 class LabelTaken(Exception):
@@ -39,7 +39,7 @@ def session(row: Sequence[Any]) -> Session:
 
 
 def touch(key: str, agent: str, now: int, db: Connection) -> Session:
-    """The session, made if there was none."""
+    """Set the time of the session, and create it if there is none."""
     db.execute(
         "INSERT INTO sessions (key, id, agent, created, updated) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (key) DO UPDATE SET updated = max(updated, excluded.updated)",
@@ -69,13 +69,13 @@ def patch(
 
 
 def label_taken(label: str, agent: str, key: str, db: Connection) -> bool:
-    """Whether another session of the agent has it."""
+    """Whether another session of the agent has the label."""
     others = "SELECT 1 FROM sessions WHERE agent = ? AND key <> ? AND json_extract(entry, '$.label') = ?"
     return db.execute(others, (agent, key, label)).fetchone() is not None
 
 
 def add(session: Session, db: Connection) -> bool:
-    """False if there is one of that key or id."""
+    """Add a session. False if the key or the id is taken."""
     row = (
         *(session.key, session.id, session.agent, session.created, session.updated, encode(session.entry).decode()),
         *(session.provider, session.model, session.aborted, session.input, session.output, session.total),
@@ -115,7 +115,7 @@ def _existing(key: str, db: Connection) -> Session:
 
 
 def add_message(transcript: str, message: Message, run: str | None, now: int, db: Connection) -> MessageRow | None:
-    """None if there is no such transcript any more: its session was deleted, or has begun anew."""
+    """Append a message; None if there is no such transcript any more, because its session was deleted or reset."""
     counted = db.execute(
         "UPDATE sessions SET messages = messages + 1, updated = max(updated, ?) WHERE id = ?", (now, transcript)
     )
@@ -149,7 +149,7 @@ def append(key: str, message: Message, now: int, db: Connection) -> MessageRow |
 
 
 def remove_said(transcript: str, run: str, db: Connection) -> None:
-    """Take back what a run has said after its prompt. A summary that it has made is one of what was said before."""
+    """Remove a run's messages after its prompt. A summary that it made stays: it is about earlier messages."""
     taken = db.execute(
         "DELETE FROM messages WHERE session = ? AND run = ? AND role NOT IN ('user', 'compaction')", (transcript, run)
     ).rowcount
@@ -181,15 +181,15 @@ def model_context(key: str, without: str, most: int, db: Connection) -> ModelCon
         if id == first_kept or (found and found[-1][1].get(SUMMARY)):
             break
     while found and found[-1][1].get("role") == "toolResult":
-        found.pop()  # the call is not there, and providers refuse a result without one
+        found.pop()  # its call is left out, and providers refuse a result without a call
     if summary is not None:
         found.append(summary)
     return ModelContext([message for _, message in found[::-1]], [*(id for id, _ in found[::-1]), *prompt])
 
 
 def _summary(transcript: str, db: Connection) -> tuple[tuple[str, Message] | None, str | None, int]:
-    """The last one of a transcript, the first message that it does not stand for, and the position after which all are
-    told that are not before that."""
+    """The last summary, the id of the first message that it does not stand for, and the position after which messages
+    are read."""
     row = db.execute(
         "SELECT id, position, body FROM messages WHERE session = ? AND role = 'compaction'"
         " ORDER BY position DESC LIMIT 1",
@@ -206,7 +206,7 @@ LEFT_OUT = "[an old picture, which is left out because there is no room for it]"
 
 
 def _without_pictures(message: Message) -> Message:
-    """A message that would be too large to be told is told without what makes it so."""
+    """The message with its pictures replaced by a text."""
     content = message.get("content")
     if not isinstance(content, list):
         return message

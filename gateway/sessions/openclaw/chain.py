@@ -1,8 +1,8 @@
-"""Which events of an OpenClaw transcript make up the conversation. Pure.
+"""The events of an OpenClaw transcript that make up the conversation. Pure.
 
-An event names the one before it, so that a transcript is a tree; the branch that ends at its last event is the
-conversation. A `reset` in it begins anew. A `compaction` has a summary, which stands for all before its
-`firstKeptEntryId` when a model is asked; the messages are still there.
+An event names its parent, so that a transcript is a tree; the branch that ends at the last event is the conversation.
+A `reset` in it starts a new one. A `compaction` has a summary, which a model is told in place of all messages before
+its `firstKeptEntryId`; the messages are still there.
 """
 
 from collections.abc import Sequence
@@ -13,44 +13,44 @@ from msgspec import UNSET, Struct, UnsetType
 
 MESSAGE, COMPACTION, RESET, HEADER = "message", "compaction", "reset", "session"
 NEWEST = 4
-"""The version of transcripts that 2026.9.6 writes; 2026.2.1 writes 3."""
+"""The newest version of transcripts: 2026.9.6 writes it; 2026.2.1 writes 3."""
 
 
 class Head(Struct, frozen=True, rename="camel"):
-    """What an event says of its place."""
+    """The fields of an event that say where it belongs."""
 
     type: str = ""
     id: str | None = None
     parent_id: str | None | UnsetType = UNSET
-    """null begins a tree. What a client injected says nothing, and follows what is before it."""
+    """null: a root. Absent, as in injected messages: the parent is the event before it."""
     timestamp: Any = None
     version: Any = None
-    """Of the whole transcript, said by its first line."""
+    """The version of the transcript, in its first line."""
     first_kept_entry_id: str | None = None
 
 
 class EventPlace(Struct, frozen=True, gc=False):
-    """An event without its text, of which there may be gigabytes."""
+    """The place of an event in the tree, without its text: a transcript may have gigabytes."""
 
     kind: str
     id: str | None
     parent: int
-    """The event before it, by its number; -1 for none."""
+    """Number of its parent; -1 for a root."""
     first_kept: str | None
     at: int
-    """Where its text begins, or by which number it is found."""
+    """Offset of its text in the file, or its number in the database."""
     size: int
 
 
 class Step(Struct, frozen=True):
-    """A message of the conversation, or the summary of what is before it."""
+    """A message of the conversation, or a summary of the messages before it."""
 
     place: EventPlace
     summary: bool = False
 
 
 class Tree:
-    """Takes events in the order in which they were written."""
+    """The tree of events. Add them in the order in which they were written."""
 
     def __init__(self) -> None:
         self.places: list[EventPlace] = []
@@ -64,7 +64,7 @@ class Tree:
         self.places.append(EventPlace(head.type, head.id, parent, head.first_kept_entry_id, at, size))
 
     def branch(self) -> list[EventPlace]:
-        """The one that ends at the last event, from its beginning."""
+        """The branch that ends at the last event, from its root."""
         found, number = list[EventPlace](), len(self.places) - 1
         while number >= 0:
             found.append(self.places[number])
@@ -73,12 +73,12 @@ class Tree:
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading JSON raises."""
+"""Exceptions of reading JSON."""
 decode_head = msgspec.json.Decoder(Head).decode
 
 
 def steps(branch: Sequence[EventPlace]) -> list[Step]:
-    """What was said since the last reset, with the last summary before the first message that it does not stand for."""
+    """The messages since the last reset, with the last summary before the first message that it does not stand for."""
     begin = 0
     compaction: int | None = None
     for number, place in enumerate(branch):

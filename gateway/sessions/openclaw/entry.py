@@ -1,4 +1,4 @@
-"""What OpenClaw's sessions and messages become here. Pure."""
+"""OpenClaw's sessions and messages are converted to ours. Pure. Times are milliseconds since 1970."""
 
 import math
 import re
@@ -15,17 +15,17 @@ _TEXTS = (
 )
 _TIMES = {"pinnedAt": "pinned", "archivedAt": "archived"}
 MAX_TEXT = 4096
-"""Characters of a setting; more is none."""
+"""Characters of a setting; a longer one is dropped."""
 ROLES = ("user", "assistant", "toolResult")
 _TRANSPORT = ("idempotencyKey", "__openclaw")
-"""What OpenClaw notes in a message about how it came."""
+"""Keys by which OpenClaw notes how a message arrived."""
 _ENVELOPE = re.compile(r"\A\[(?=[^\]]*\])[^\]]*\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^\]]*\]\s*")
 _ID_LINE = re.compile(r"\s*\[message_id:[^\]]+\]\s*", re.IGNORECASE)
 LEAD = "Summary of the conversation before this:\n\n"
 
 
 def session(key: str, id: str, agent: str, found: dict[str, Any], began: int, last: int, messages: int) -> Session:
-    """`began` and `last`: times of the transcript, for an entry that does not say them."""
+    """The session of an entry. `began` and `last`: times of the transcript, for an entry without times."""
     updated = _number(found.get("updatedAt")) or last or began
     return Session(
         key,
@@ -56,7 +56,7 @@ def _settings(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def message(event: dict[str, Any], before: int) -> Message | str:
-    """The message of an event, or what it is that cannot be kept. `before`: the time of the one before it."""
+    """The message of an event, or the name of what cannot be kept. `before`: time of the message before."""
     said = event.get("message")
     if not isinstance(said, dict) or not isinstance(said.get("content"), str | list):
         return "messages without content"
@@ -69,7 +69,7 @@ def message(event: dict[str, Any], before: int) -> Message | str:
 
 
 def _unwrapped(content: str | list[Any]) -> str | list[Any]:
-    """What somebody wrote, without the time and the id that OpenClaw has put around it."""
+    """The text of the user, without the time and the id that OpenClaw has put around it."""
     if isinstance(content, list):
         return [
             {**block, "text": _unwrapped(block["text"])}
@@ -82,7 +82,7 @@ def _unwrapped(content: str | list[Any]) -> str | list[Any]:
 
 
 def summary(event: dict[str, Any], before: int) -> Message | str:
-    """The message that stands for all that a compaction has summed up."""
+    """The message with the summary of a compaction, or the name of what cannot be kept."""
     if not isinstance(event.get("summary"), str) or not event["summary"].strip():
         return "empty summaries"
     content = [{"type": "text", "text": LEAD + event["summary"]}]
@@ -90,7 +90,7 @@ def summary(event: dict[str, Any], before: int) -> Message | str:
 
 
 def time_ms(text: Any) -> int:
-    """Milliseconds since 1970 of a time as transcripts have it; 0 for what is none."""
+    """The time of a transcript in milliseconds since 1970; 0 if it is none."""
     try:
         at = datetime.fromisoformat(text)
     except (TypeError, ValueError):
@@ -103,7 +103,7 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> int:
-    """0 for what is none."""
+    """A number that is safe to store; 0 if the value is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0
     return int(value) if 0 <= value < 2**53 else 0

@@ -1,6 +1,6 @@
-"""Sessions as OpenClaw 2026.2.1 keeps them: `agents/<id>/sessions/sessions.json`, and a file of lines for each.
+"""Sessions of OpenClaw 2026.2.1: `agents/<id>/sessions/sessions.json`, and a JSON Lines file for each session.
 
-A transcript is read twice, and never as a whole: once for how its lines hang together, once for those that are kept.
+A transcript is read twice, and never as a whole: once for the tree of its lines, once for the lines that are kept.
 """
 
 import re
@@ -24,7 +24,7 @@ _FILE_NAME = re.compile(r"[\w.-]{1,200}", re.ASCII)
 
 
 def candidates(agent: str, folder: Path) -> Iterator[Candidate | UnlistedAgent]:
-    """Those of one agent, whose folder this is."""
+    """The sessions of one agent. `folder`: its folder."""
     index = folder / "sessions" / INDEX
     try:
         entries = msgspec.json.decode(well_formed_json(index.read_bytes()))
@@ -42,12 +42,12 @@ def candidates(agent: str, folder: Path) -> Iterator[Candidate | UnlistedAgent]:
 
 
 def orphans(folder: Path, known: Collection[str | None]) -> int:
-    """Transcripts that no session refers to: those of before a reset. `known`: what `name` says of the entries."""
+    """The number of transcripts that no session refers to: those before a reset. `known`: `name` of each entry."""
     return len({path.name for path in (folder / "sessions").glob("*.jsonl")} - set(known))
 
 
 def name(entry: dict[str, Any]) -> str | None:
-    """Of the file that belongs to a session: beside the index, wherever that once was."""
+    """The name of a session's transcript. It lies beside the index, even if the entry has another folder."""
     file, id = entry.get("sessionFile"), entry.get("sessionId")
     name = Path(file).name if isinstance(file, str) and file.strip() else f"{id}.jsonl"
     return name if isinstance(id, str) and _FILE_NAME.fullmatch(name) else None
@@ -87,7 +87,7 @@ class _Lines:
         try:
             head = decode_head(well_formed_json(line))
         except UNREADABLE:
-            self.left_out["lines that cannot be read"] += 1  # the last one may be half
+            self.left_out["lines that cannot be read"] += 1  # the last line may be incomplete
             return
         if head.type != HEADER:
             tree.add(head, at, len(line))
@@ -102,7 +102,7 @@ class _Lines:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Where each line begins, and the line; None for one that is too long."""
+    """Offset of each line, and the line; None for one that is too long."""
     while True:
         at, line = file.tell(), file.readline(MAX_LINE + 1)
         if not line:

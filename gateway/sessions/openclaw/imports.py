@@ -1,8 +1,8 @@
-"""Bring along the sessions of OpenClaw's state folder. It can be done again at any time, also while the gateway runs.
+"""Import the sessions of OpenClaw's state folder. It can be repeated at any time, also while the gateway runs.
 
-A session that is here already stays as it is, and of OpenClaw's files nothing is changed. A session appears whole or
-not at all: its messages are written in pieces, so that nobody waits for long, and are nobody's until the last piece
-brings the session itself.
+A session that exists already is not changed, and neither are OpenClaw's files. A session appears complete or not at
+all: its messages are written in several transactions, so that other writers need not wait for long, and belong to no
+session until the last one adds it.
 """
 
 import fcntl
@@ -36,9 +36,9 @@ from gateway.sessions.transcripts import add, insert, label_taken
 PIECE = 4 * 1024 * 1024
 """Bytes of messages in one transaction."""
 LEAST_PAUSE_S = 0.01
-"""Between two transactions, in which others may write; it is as long as the one before, if that took longer."""
+"""The least pause after a transaction, in which others may write; after a longer one it is as long as that."""
 PATIENCE_MS = 60_000
-"""For a gateway that writes and writes."""
+"""The longest wait for a gateway that writes without a pause."""
 HERE = "it is here already"
 _ID = re.compile(r"[\w-]{8,64}", re.ASCII)
 _MESSAGE_ID = re.compile(r"[0-9a-f]{8}")
@@ -47,7 +47,7 @@ _MESSAGE_ID = re.compile(r"[0-9a-f]{8}")
 class Skipped(Struct, frozen=True):
     agent: str
     key: str | None
-    """None for all of an agent."""
+    """None: all sessions of the agent."""
     why: str
 
 
@@ -62,13 +62,13 @@ class ImportReport(Struct):
     sessions: list[Brought] = []
     skipped: list[Skipped] = []
     left_out: dict[str, int] = {}
-    """What of the sessions that were brought has no place here, counted."""
+    """Counts of what was dropped of the imported sessions, by name."""
     orphans: int = 0
     """Transcripts that no session refers to."""
 
 
 class Naming(Struct, frozen=True):
-    """What a session's key needs of the config."""
+    """The part of the config that session keys depend on."""
 
     main_key: str
     scope: str
@@ -84,7 +84,10 @@ class Import:
         self._left_out = Counter[str]()
 
     def run(self, told: Callable[[str], None] = lambda key: None) -> ImportReport:
-        """`told` hears each session's key before it is read. Raises StorageFailed; GatewayError without a source."""
+        """Import all sessions. `told` is called with the key of each before it is read.
+
+        Raises StorageFailed, and GatewayError without a source or while another import runs.
+        """
         if not (self._source / "agents").is_dir():
             raise GatewayError(f"{self._source} is no state folder of OpenClaw's: it has no agents")
         try:
@@ -141,7 +144,7 @@ class Import:
     # -- from and into what --------------------------------------------------------------------------------------------
 
     def _candidates(self) -> Iterator[Candidate | UnlistedAgent]:
-        """Of each agent the newer form first: where both are there, the older is what was before."""
+        """The sessions of all agents. Those of 2026.9.6 come first, because they are newer."""
         for folder in sorted((self._source / "agents").iterdir()):
             if not folder.is_dir():
                 continue
@@ -170,7 +173,7 @@ class Import:
 
 
 class _Writing:
-    """A session that comes piece by piece."""
+    """One session that is written in several transactions."""
 
     def __init__(self, database: sqlite3.Connection, key: str, agent: str, id: str) -> None:
         self._database = database
@@ -180,7 +183,7 @@ class _Writing:
         self._count = 0
         self._first = self._last = 0
         self._spent: list[Answer] = []
-        self.forget()  # what an import that was killed has left
+        self.forget()  # messages that an interrupted import left
 
     def add(self, id: str, message: Message, size: int) -> None:
         self._piece.append((id, message))
@@ -188,14 +191,14 @@ class _Writing:
         self._first = self._first or message["timestamp"]
         self._last = max(self._last, message["timestamp"])
         if message["role"] == "assistant":
-            with suppress(TypeError, ValueError, AttributeError):  # what it cost is none of ours, and may be nonsense
+            with suppress(TypeError, ValueError, AttributeError):  # OpenClaw's costs may be malformed
                 self._spent.append(spent_on(self._key, self._agent, message))
         if self._size >= PIECE:
             with _transaction(self._database):
                 self._write()
 
     def finish(self, entry: dict[str, Any], began: int, left_out: Counter[str]) -> int:
-        """The session is there; how many messages it has. Raises Unreadable if it began here meanwhile."""
+        """Add the session. Returns the number of its messages. Raises UnreadableSession if it exists meanwhile."""
         with _transaction(self._database):
             self._write()
             began = began or self._first
@@ -225,7 +228,7 @@ class _Writing:
 
 
 def _messages(transcript: Transcript, left_out: Counter[str]) -> Iterator[tuple[str, Message, int]]:
-    """What is kept of a transcript: id, message, and bytes. Raises Unreadable."""
+    """The messages to keep of a transcript: id, message, and size in bytes. Raises UnreadableSession."""
     before, chosen = transcript.began, steps(transcript.branch)
     on_branch = sum(place.kind == MESSAGE for place in transcript.branch)
     left_out["messages before a reset"] += on_branch - sum(not step.summary for step in chosen)
@@ -244,7 +247,7 @@ def _messages(transcript: Transcript, left_out: Counter[str]) -> Iterator[tuple[
 
 
 def _free_id(entry: dict[str, Any], database: sqlite3.Connection) -> str:
-    """OpenClaw's own, by which clients may know the session, unless it has none that could be one here."""
+    """The id of the session: OpenClaw's, because clients may know it, unless it is unusable or taken."""
     id = entry.get("sessionId")
     taken = "SELECT 1 FROM sessions WHERE id = ?"
     if isinstance(id, str) and _ID.fullmatch(id) and database.execute(taken, (id,)).fetchone() is None:
@@ -254,7 +257,7 @@ def _free_id(entry: dict[str, Any], database: sqlite3.Connection) -> str:
 
 @contextmanager
 def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """One after the other would leave no gap for the gateway, which looks only now and then whether there is one."""
+    """A transaction and a pause. Without a pause the gateway, which polls for the lock, would hardly get it."""
     began = time.monotonic()
     database.execute("BEGIN IMMEDIATE")
     try:
@@ -268,7 +271,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two imports at once would write into the same transcripts. Raises GatewayError."""
+    """Hold the lock of imports: two would write into the same transcripts. Raises GatewayError if it is taken."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:

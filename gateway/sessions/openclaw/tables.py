@@ -1,6 +1,6 @@
-"""Sessions as OpenClaw 2026.9.6 keeps them: `agents/<id>/agent/openclaw-agent.sqlite`.
+"""Sessions of OpenClaw 2026.9.6: `agents/<id>/agent/openclaw-agent.sqlite`.
 
-It is read as of one moment, also while OpenClaw writes to it.
+One snapshot is read, also while OpenClaw writes to the database.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from gateway.text.unicode import well_formed_json
 
 FILE = "openclaw-agent.sqlite"
 MAX_EVENT = 4 * 1024 * 1024
-"""Bytes that OpenClaw compresses at most."""
+"""Most bytes of an event that OpenClaw compresses."""
 
 _EVENT = "SELECT event_json, event_zstd, event_utf8_bytes FROM transcript_events WHERE session_id = ? AND seq = ?"
 _ALL = "SELECT seq FROM transcript_events WHERE session_id = ? ORDER BY seq"
@@ -31,7 +31,7 @@ _COLD = "SELECT 1 FROM session_transcript_cold_archives WHERE session_id = ?"
 
 
 def candidates(agent: str, folder: Path) -> Iterator[Candidate | UnlistedAgent]:
-    """Those of one agent, whose folder this is; each must be read before the next one is asked for."""
+    """The sessions of one agent. `folder`: its folder. Read each before you ask for the next."""
     path = folder / "agent" / FILE
     if not path.exists():
         return
@@ -73,7 +73,7 @@ class _Events:
             raise UnreadableSession(explain(error)) from error
 
     def _branch(self) -> Sequence[EventPlace]:
-        """As OpenClaw has found it, or, where it has not yet, as it would."""
+        """The active branch from OpenClaw's index, or found here if there is no index."""
         indexed = self._database.execute(_INDEXED, (self._id,)).fetchone() is not None
         tree = Tree()
         for (seq,) in self._database.execute(_ACTIVE if indexed else _ALL, (self._id,)).fetchall():

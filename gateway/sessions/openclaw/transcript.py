@@ -1,4 +1,4 @@
-"""What an import asks of a session of OpenClaw's, wherever that lies."""
+"""The interface of OpenClaw's sessions for an import, for files and databases."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -9,18 +9,18 @@ from gateway.sessions.openclaw.chain import EventPlace
 
 
 class UnreadableSession(Exception):
-    """A session, or an agent's sessions, that cannot be brought along; `str()` says why."""
+    """A session that cannot be imported; `str()` says why."""
 
 
 class Transcript(Protocol):
     began: int
-    """Milliseconds since 1970; 0 if it does not say."""
+    """Milliseconds since 1970; 0 if it is not known."""
     branch: Sequence[EventPlace]
     left_out: dict[str, int]
-    """What is not on the branch, counted."""
+    """Counts of what is not on the branch, by name."""
 
     def text(self, place: EventPlace) -> bytes:
-        """The JSON of an event. Raises Unreadable."""
+        """The JSON of an event. Raises UnreadableSession."""
         ...
 
 
@@ -28,15 +28,16 @@ class Transcript(Protocol):
 class Candidate:
     agent: str
     key: str
-    """As OpenClaw spells it."""
+    """The session key as OpenClaw has it."""
     entry: dict[str, Any]
+    """The session's entry in OpenClaw's index: `sessionId`, `updatedAt`, settings, … as found, nothing is checked."""
     read: Callable[[], AbstractContextManager[Transcript]]
-    """Raises Unreadable."""
+    """Opens the transcript. Raises UnreadableSession."""
 
 
 @dataclass(frozen=True)
 class UnlistedAgent:
-    """Sessions of an agent that cannot even be listed."""
+    """An agent whose sessions cannot be listed."""
 
     agent: str
     why: str

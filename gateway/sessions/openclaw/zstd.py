@@ -1,4 +1,4 @@
-"""Texts that OpenClaw has compressed. Where dpkg or rpm is, its library is there too."""
+"""Decompression of OpenClaw's texts by libzstd, which dpkg and rpm depend on."""
 
 import ctypes
 
@@ -8,7 +8,7 @@ class NoZstd(Exception):
 
 
 def decompress(data: bytes, size: int) -> bytes:
-    """`size`: bytes of the text. Raises NoZstd, and ValueError for what is damaged."""
+    """The text. `size`: its bytes. Raises NoZstd, and ValueError if the data is damaged."""
     library = _library()
     text = ctypes.create_string_buffer(size)
     got = library.ZSTD_decompress(text, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
