@@ -1,4 +1,4 @@
-"""How often one client may call a method that changes the gateway; OpenClaw 2026.9.6's numbers. The clock is given."""
+"""A rate limit for methods that change the gateway, with OpenClaw 2026.9.6's numbers. The clock is given."""
 
 import ipaddress
 import logging
@@ -13,9 +13,9 @@ log = logging.getLogger("gateway.rpc")
 
 LIMIT = 30
 WINDOW_S = 60.0
-"""From the first call on; then it counts anew."""
+"""The window begins with the first call; the first call after its end begins another one."""
 MAX_ENTRIES = 4096
-"""Clients that are remembered for each method, about 300 bytes each; the oldest is forgotten first."""
+"""Clients that are remembered for each method, about 300 bytes each; the oldest window is forgotten first."""
 
 
 class Budget:
@@ -28,8 +28,8 @@ class Budget:
         return len(self._spent)
 
     def spend(self, method: str, call: Call) -> WireError | None:
-        """Count a call. None: it may go on."""
-        key, now = (method, *_who(call)), self._clock()
+        """Count a call. Returns the refusal; None: the call is allowed."""
+        key, now = (method, *_client(call)), self._clock()
         since, count = self._spent.get(key, (now, 0))
         if now - since >= WINDOW_S:
             del self._spent[key]
@@ -39,13 +39,13 @@ class Budget:
             self._spent.popitem(last=False)
         if count < LIMIT:
             return None
-        if count == LIMIT:  # once, however often it asks
+        if count == LIMIT:  # log once a window
             log.warning("client %s (%s): too many calls of %s", call.connection.id, call.connection.name, method)
         return _refusal(method, since + WINDOW_S - now)
 
 
-def _who(call: Call) -> tuple[str, str]:
-    """Device and address; for those of this machine without a device, which share both, the connection."""
+def _client(call: Call) -> tuple[str, str]:
+    """Device and address of a client, or its connection if it is on this machine and has no device."""
     device, host = call.peer.device_id or "", call.connection.remote.rpartition(":")[0]
     return device, call.connection.id if not device and _is_loopback(host) else host
 

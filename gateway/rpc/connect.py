@@ -1,6 +1,6 @@
-"""`connect`: the answer to a handshake that was accepted, and the health event that follows it.
+"""The answer to an accepted `connect`, and the health event that follows it.
 
-Not in the list of methods, because it is valid only as the first request.
+`connect` is not in the list of methods, because it is valid only as the first request.
 """
 
 import os
@@ -16,12 +16,12 @@ from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
 from gateway.rpc.health import measure
-from gateway.rpc.presence import Announcer, alone, presence
+from gateway.rpc.presence import Announcer, gateway_only, presence
 from gateway.rpc.registry import Registry
 
 
 def greet(core: Core, registry: Registry, connection: Connection, accepted: Accepted) -> None:
-    """From here on the connection is a client: it gets its hello, and events."""
+    """Make the connection a client: it gets hello-ok and health now, and events from now on."""
     peer = accepted.peer
     core.hub.greet(connection, peer, now_ms())
     may_read = connection.may_hear(READ)
@@ -32,7 +32,7 @@ def greet(core: Core, registry: Registry, connection: Connection, accepted: Acce
 
 
 def attach(core: Core) -> None:
-    """What clients get without asking, beside the tick: presence when it changes, health every minute."""
+    """Have the hub send `presence` when it changes and `health` every minute."""
     hub = core.hub
     hub.on_presence = Announcer(core).soon
 
@@ -52,7 +52,7 @@ def _facts(core: Core, registry: Registry, peer: Peer, may_read: bool) -> Facts:
         boot_id=core.boot_id,
         host=os.uname().nodename,
         methods=registry.names(peer.protocol),
-        presence=presence(core) if may_read else alone(core),
+        presence=presence(core) if may_read else gateway_only(core),
         health=measure(core, peer.protocol, may_read),
         state_version=core.hub.state_version,
         uptime_ms=int((time.monotonic() - core.started) * 1000),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class Core(Protocol):
     boot_id: str
-    """Another one for each process image; a client that sees it change knows that a restart is done."""
+    """Id of this process image. A client that sees another one knows that a restart is done."""
     version: str
     started: float
     """Monotonic seconds."""
@@ -41,7 +41,7 @@ class Core(Protocol):
 
     @property
     def config(self) -> "Config":
-        """What runs, which is not the file's when the file has errors."""
+        """The running config. It is not the file's while the file has errors."""
         ...
 
     @property
@@ -50,12 +50,12 @@ class Core(Protocol):
         ...
 
     def env(self, name: str) -> str | None:
-        """A variable of the environment, or of `.env` beside the state."""
+        """A variable of the environment, or of `.env` in the state folder."""
         ...
 
     @property
     def snapshot(self) -> "Snapshot":
-        """The file as it was last read, good or bad."""
+        """The file as it was last read, valid or not."""
         ...
 
     @property
@@ -63,12 +63,12 @@ class Core(Protocol):
 
     @property
     def reachable(self) -> tuple[str, ...]:
-        """Addresses at which others than this machine reach us, whatever the config says."""
+        """Addresses of ours that other machines can connect to, whatever the config says."""
         ...
 
     @property
     def degraded(self) -> tuple[str, ...]:
-        """The report's reasons alone, for a probe that is asked often."""
+        """`degraded` of the report, for probes, which ask often."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class Core(Protocol):
     def report(self) -> "StatusReport": ...
 
     async def reload(self, trigger: str) -> "ReloadResult":
-        """Must run to its end once begun: a caller that is cancelled only stops waiting."""
+        """Read the config file and apply it. Cancelling the caller does not cancel it. `trigger`: for the log."""
         ...
 
     def keep(self, connection: "Connection") -> None:

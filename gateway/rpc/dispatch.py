@@ -1,4 +1,4 @@
-"""From a request to the text of its answer; the one place where an exception becomes an error on the wire."""
+"""Requests become texts of answers; here alone an exception becomes an error on the wire."""
 
 import logging
 import time
@@ -17,12 +17,12 @@ log = logging.getLogger("gateway.rpc")
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
-    """An answer that takes its time: call it once, and await what it returns, to get the text."""
+class AsyncAnswer:
+    """The answer of an asynchronous method: call it once, and await the result to get the text."""
 
     begin: Callable[[], Coroutine[Any, Any, str]]
     reads: bool
-    """It only reads, so that the answer may be large, and is there soon: build one at a time."""
+    """Whether the method only reads: such an answer may be large and takes little time, so build one at a time."""
 
     def __call__(self) -> Coroutine[Any, Any, str]:
         return self.begin()
@@ -33,14 +33,14 @@ class Dispatcher:
         self.registry = registry
         self._budget = Budget(clock)
 
-    def answer(self, call: Call, request: Request) -> str | Later:
-        """The answer, or a way to get it for a method that takes its time. Neither raises."""
+    def answer(self, call: Call, request: Request) -> str | AsyncAnswer:
+        """The text of the answer, or an AsyncAnswer for an asynchronous method. Neither raises."""
         try:
             method = self._find(call, request.method)
             params = _params(method, request)
             if method.asynchronous:
-                begin = partial(_later, replace(call, request_id=request.id), method, params)
-                return Later(begin, method.scope == READ)
+                begin = partial(_answer_async, replace(call, request_id=request.id), method, params)
+                return AsyncAnswer(begin, method.scope == READ)
             return encode_response(request.id, method.handler(call, params))
         except Exception as error:
             return _refusal(call, request.id, request.method, error)
@@ -63,8 +63,8 @@ def _params(method: Method, request: Request) -> Params:
         raise RpcError(f"invalid {method.name} params: {fault}") from None
 
 
-async def _later(call: Call, method: Method, params: Params) -> str:
-    # Nothing here holds the request: its raw params are the whole message, and the answer may be hours away.
+async def _answer_async(call: Call, method: Method, params: Params) -> str:
+    # The request must not be referenced here: its raw params are the whole message, and the answer may take hours.
     try:
         return encode_response(call.request_id, await method.handler(call, params))
     except Exception as error:

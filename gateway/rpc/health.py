@@ -36,14 +36,14 @@ class Health(Struct, rename="camel"):
     model_runtime: dict[str, Any] | UnsetType = UNSET
     event_loop: EventLoop | UnsetType = UNSET
     ts: int | UnsetType = UNSET
-    """Always there; put before the rest, which is cached."""
+    """Milliseconds since 1970. It is always there, put before the rest, which is cached."""
 
 
 def measure(core: Core, protocol: int, may_read: bool) -> Raw:
-    """The payload of the method and of the `health` event, as JSON; without sessions for who may not read.
+    """The payload of the method and of the `health` event, as JSON; without sessions unless the client may read.
 
-    Everything in it but the time is serialised once for as long as it is the same: it depends on nothing that is not
-    an argument of `_rest`. `durationMs` is 0, because nothing is probed.
+    All but the time is cached: it depends on nothing but the arguments of `_rest`. `durationMs` is 0, because nothing
+    is probed.
     """
     hot = core.watching and core.config.gateway.reload.mode != "off"
     newer = (hot, core.hub.lag.latest) if protocol >= 4 else None
@@ -56,7 +56,7 @@ def measure(core: Core, protocol: int, may_read: bool) -> Raw:
 def _rest(
     state: Path, who: Defaults, degraded: tuple[str, ...], counts: SessionCounts, newer: tuple[bool, EventLoop] | None
 ) -> bytes:
-    """Health without `ts` and the opening brace. `newer`: what protocol 4 adds."""
+    """Health without `ts` and the opening brace. `newer`: `hotReloadStatus` and `eventLoop` of protocol 4."""
     stores = {id: _sessions(state, id, counts) for id in who.agents}
     agents = [
         {"agentId": id, "isDefault": id == who.agent, "heartbeat": _heartbeat(), "sessions": each}

@@ -1,8 +1,8 @@
-"""Who is here: the gateway itself first, then clients, as `system-presence`, the hello and the event list them.
+"""The list of the gateway and its clients for `system-presence`, the hello and the `presence` event.
 
-A change is told soon, not at once: many clients that come together are one event. Its cost grows with those who hear
-it, so the pace does too (`PACE_S` a client, so a thousand clients hear it once a second). Who may not read hears of the
-gateway alone, in the hello.
+Changes are collected before an event is sent, so that many clients that connect together cause one event. Its cost
+grows with the number of clients, so the delay does, too: with a thousand clients there is one event a second. A client
+without `operator.read` is told of the gateway alone, in the hello.
 """
 
 import asyncio
@@ -18,27 +18,29 @@ from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
 
 SOON_S = 0.1
+"""The least delay of an event after a change."""
 PACE_S = 0.001
+"""The delay for each client."""
 
 
 def presence(core: Core) -> Raw:
-    """A JSON list of entries."""
+    """The JSON list of all entries: the gateway first, then clients."""
     return Raw(b"[" + b",".join([encode(_gateway(core)), *core.hub.roster.entries(now_ms())]) + b"]")
 
 
-def alone(core: Core) -> Raw:
-    """The list for who may not read: of the gateway, and of nobody else."""
+def gateway_only(core: Core) -> Raw:
+    """The JSON list for clients that may not read: the gateway's entry alone."""
     return Raw(b"[" + encode(_gateway(core)) + b"]")
 
 
 def note(core: Core, fields: Mapping[str, Any]) -> None:
-    """Enter what a `system-event` says of a machine; everybody hears of it soon."""
+    """Add the entry of a `system-event` to the list; clients are told soon."""
     core.hub.roster.note(fields, now_ms())
     core.hub.presence_changed()
 
 
 class Announcer:
-    """Set `soon` as the hub's `on_presence`."""
+    """Sends the `presence` event. Set `soon` as the hub's `on_presence`."""
 
     def __init__(self, core: Core) -> None:
         self._core = core

@@ -1,8 +1,8 @@
-"""Config values without their secrets, for who may write them: on a page, on a screen that others see.
+"""Config values without their secrets, for clients that may write them.
 
-What counts is the name of the key, and whether it is a place of a secret (`config/secretref`); where names say nothing
-(`env`, `headers`) every text is taken for a secret, and so is one with an address that carries a user or a query. A
-reference such as `${TOKEN}` is none, and stays readable. Who may only read does not depend on names: `visibility`.
+A value is a secret by the name of its key, or by its place (`config/secretref`). Where names say nothing (`env`,
+`headers`) every text is one, and so is any text with a URL that has a user or a query. A reference such as `${TOKEN}`
+is none and stays readable. For clients that may only read, `visibility` does not rely on names.
 """
 
 import re
@@ -20,12 +20,12 @@ _SECRET_KEY = re.compile(
 _SECRET_WORDS = {
     *("dsn", "hmac", "mnemonic", "nsec", "otp", "pass", "passcode", "pat", "pin", "signing", "webhook"),
 }
-"""Words of a key, as `webhookUrl` has two."""
+"""Words in a key that mark a secret; `webhookUrl` has two words."""
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _COUNTS = re.compile(
     r"^(max|min)|(tokens|chars|bytes|limit|count|size|ms|seconds|minutes|hours|days|port)$", re.IGNORECASE
 )
-"""Keys whose numbers are no secrets, though their names may have the word."""
+"""Keys whose numbers are no secrets, although their names may have such a word."""
 _ALL_SECRET = frozenset({"env", "vars", "headers"})
 _FLAG = re.compile(r"--?[\w-]+")
 _PLAIN_KEY = re.compile(r"(file|path|mode|provider|source)$", re.IGNORECASE)
@@ -33,7 +33,7 @@ _REFERENCE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
 
 
 def redact(value: Any) -> Any:
-    """A copy in which every secret is `REDACTED`; equal to `value` when there was none."""
+    """A copy in which each secret is `REDACTED`; equal to `value` if there is none."""
     shown = _redact(value, secret=False)
     for path, found in list(secretref.places(shown)):
         if isinstance(found, str) and found and not is_reference(found):
@@ -63,7 +63,7 @@ def _redact_at(key: str, child: Any, inherited: bool) -> Any:
 
 
 def _redact_args(args: list[Any]) -> list[Any]:
-    """Of a command: what a flag with a secret's name says, in the same argument or in the next."""
+    """Arguments of a command without the values of flags with a secret's name, in the same argument or in the next."""
     shown: list[Any] = []
     secret = False
     for each in args:
@@ -75,7 +75,8 @@ def _redact_args(args: list[Any]) -> list[Any]:
 
 
 def _hides(key: str, child: Any, inherited: bool) -> bool:
-    """A table under a secret's name describes where the secret is (`{source, id}`); its own keys decide."""
+    """Whether values below `key` are secrets. An object under a secret's name is a reference (`{source, id}`), and its
+    own keys decide."""
     if key in _ALL_SECRET and isinstance(child, dict):
         return True
     return _names_secret(key) and not isinstance(child, dict) or inherited
@@ -97,7 +98,7 @@ def _is_secret(text: str, named: bool) -> bool:
 
 
 def tells_of_url(text: str) -> bool:
-    """Whether an address in it has a user, a query or a fragment: there keys are put. Each letter is looked at once."""
+    """Whether a URL in it has a user, a query or a fragment, where keys stand. Linear in the length of the text."""
     for behind in text.split("://")[1:]:
         address = behind.split(maxsplit=1)[0] if behind[:1].strip() else ""
         if "?" in address or "#" in address or "@" in address.partition("/")[0]:
@@ -106,7 +107,7 @@ def tells_of_url(text: str) -> bool:
 
 
 class Unrestorable(ValueError):
-    """A placeholder stands where no secret was; `path` is where."""
+    """A placeholder stands at `path`, where there was no secret."""
 
     def __init__(self, path: tuple[str | int, ...]) -> None:
         self.path = ".".join(map(str, path))
@@ -115,10 +116,10 @@ class Unrestorable(ValueError):
 
 
 def restore(value: Any, file: Any, shown: Any = None) -> Any:
-    """`value`, which a client made of what it was shown, with each `REDACTED` again what the `file` has there.
+    """`value` from a client, with each `REDACTED` replaced by the secret that the `file` has there.
 
-    `shown` is the redacted config that the client may have seen: a secret that it shows and the file does not have
-    comes from elsewhere (an include, the environment), and the placeholder is left out. Raises Unrestorable.
+    `shown`: the redacted config that the client may have seen. A secret that it has and the file has not comes from an
+    include or the environment, so that its placeholder is left out. Raises Unrestorable.
     """
     return _restore(value, file, (redact(file), shown), ())
 
@@ -155,7 +156,8 @@ def _restore_item(value: list[Any], index: int, file: Any, views: tuple[Any, Any
 
 
 def _counterpart(value: list[Any], index: int, shown: Any) -> int | None:
-    """Which item of the array that was shown this one was: a secret must not move to another's place."""
+    """The index that this item had in the array that was shown; None if that is not certain. A secret must not be given
+    to another item."""
     item = value[index]
     if not isinstance(shown, list):
         return None

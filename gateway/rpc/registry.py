@@ -1,7 +1,7 @@
-"""What a method is, and the list of them: name, params, result, scope and age stand in one decorator.
+"""Methods and their registry. One decorator declares name, params, result, scope and first protocol.
 
-A method's handler may be a plain function, which answers at once, or a coroutine function. A handler is cancelled when
-its client goes: work that must not stop half way belongs to a service, and the handler only waits for it.
+A handler is a plain function, which answers at once, or a coroutine function, which is cancelled when its client
+disconnects: work that must be finished belongs to a service, and the handler waits for it.
 """
 
 import inspect
@@ -22,13 +22,13 @@ P = TypeVar("P", bound=Params)
 
 @dataclass(frozen=True)
 class Call:
-    """Who calls, and what a handler may use."""
+    """The client that calls, and what its handler may use."""
 
     core: Core
     connection: Connection
     peer: Peer
     request_id: str = ""
-    """Of an asynchronous method's request."""
+    """Id of the request; set for asynchronous methods only."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Method:
     name: str
     params: type[Params]
     result: Any
-    """The type of the payload, as the documentation shows it."""
+    """The type of the payload, for the documentation."""
     scope: Scope | None
-    """None: any operator may call it, even one without a scope."""
+    """The scope that a client needs; None: any operator may call it, even one without scopes."""
     old_scope: Scope | None
-    """The same in protocol 3."""
+    """`scope` in protocol 3."""
     since: int
-    """The first protocol that has it; to older clients it is an unknown method."""
+    """The first protocol that has the method; for older clients it is unknown."""
     handler: Callable[[Call, Any], Any]
     asynchronous: bool
     budgeted: bool
-    """Whether a client may call it only so often (`rpc/budget`)."""
+    """Whether calls of a client are limited (`rpc/budget`)."""
 
     def refuse(self, peer: Peer) -> WireError | None:
-        """Why this client may not call it; None: it may. What does the same by another way asks here too."""
+        """The refusal for this client; None: it may call the method. Chat commands that do the same ask here, too."""
         needed = self.scope if peer.protocol >= 4 else self.old_scope
         return scopes.refuse(peer.protocol, peer.role, peer.scopes, needed)
 
@@ -71,7 +71,7 @@ def method(
     since: int = 3,
     budgeted: bool = False,
 ) -> Callable[[Handler[P]], Method]:
-    """`old_scope`: where protocol 3 has another one."""
+    """Declare a method. `old_scope`: the scope in protocol 3, if it differs."""
 
     def declare(handler: Handler[P]) -> Method:
         is_async = inspect.iscoroutinefunction(handler)

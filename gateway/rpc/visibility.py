@@ -1,7 +1,7 @@
-"""The config as somebody sees it who may read it and not write it: what is known to be harmless, and nothing else.
+"""The config for clients that may read it and not write it: values that are known to be harmless, and no others.
 
-Elsewhere a secret is known by its name, and a name can always be another one. Here a value shows only where a setting
-is known and the value is one of its own; all else is `REDACTED`, numbers too. The keys show, so that its shape does.
+`redaction` recognises secrets by names, which can be incomplete. Here a value is shown only if its setting is known and
+the value is valid for it; all others are `REDACTED`, numbers, too. Keys are shown.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from gateway.config.fields import FIELDS
 from gateway.rpc.redaction import REDACTED, is_reference, tells_of_url
 
 Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*(?![\s\S])")]
-"""What somebody is called, a model or a folder."""
+"""A name of a person, a model or a folder."""
 Number = int | float
 
 _NAMES = {
@@ -37,19 +37,18 @@ _NUMBERS = {
     "agents.defaults.compaction": "keepRecentTokens recentTurnsPreserve timeoutSeconds",
     "models.providers.*.models.*": "contextWindow maxTokens cost.input cost.output cost.cacheRead cost.cacheWrite",
 }
-"""Harmless settings of which no type in `config/schema` says so, below the object they stand in. `*` is any key or
-item."""
+"""Harmless settings that have no type in `config/schema`, by the object that they stand in. `*`: any key or item."""
 
 
 @dataclass
 class _Rule:
-    """What may be seen at a place: a value of this type, and what is below."""
+    """The values that may be shown at a place: those of `type`, and those that `below` allows."""
 
     type: Any = None
     below: "dict[str, _Rule]" = field(default_factory=dict)
 
     def at(self, *keys: str) -> "_Rule":
-        """The rule of a place below, made on the way."""
+        """The rule of a place below; missing rules are created."""
         found = self
         for key in keys:
             found = found.below.setdefault(key, _Rule())
@@ -72,7 +71,7 @@ def _rules() -> _Rule:
 
 
 def visible(value: Any) -> Any:
-    """A copy in which all that is not known to be harmless is `REDACTED`."""
+    """A copy in which each value that is not known to be harmless is `REDACTED`."""
     return _see(value, _RULES)
 
 
@@ -93,7 +92,7 @@ def _below(rule: _Rule, key: str) -> _Rule:
 
 
 def _is_of(value: Any, type: Any) -> bool:
-    """Whether it is one of the setting's own values. A text is never one that holds a key by which it is asked."""
+    """Whether the value is valid for the setting, and no URL that may contain a key."""
     try:
         msgspec.convert(value, type)
     except (msgspec.ValidationError, TypeError):

@@ -1,4 +1,4 @@
-"""`agent`: a message whose answer is the answer to the request; and waiting for one."""
+"""`agent` runs a message and answers its request a second time with the outcome; `agent.wait` waits for a run."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from gateway.protocol.params import Body, Params, cut
 from gateway.protocol.scopes import WRITE
 from gateway.rpc.methods.agents import find
 from gateway.rpc.methods.chat import MAX_TIMEOUT_MS
-from gateway.rpc.methods.conversation import RunId, prompt, session_key, stored
+from gateway.rpc.methods.conversation import RunId, or_refuse, prompt, session_key
 from gateway.rpc.methods.session_patch import sessions_patch
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, method
@@ -59,10 +59,11 @@ class AgentParams(Params, frozen=True, kw_only=True):
 class AgentAccepted(Struct, rename="camel"):
     run_id: str
     status: str
-    """accepted; in_flight for a key that has come before."""
+    """`accepted`, or `in_flight` for an idempotency key that is known."""
     accepted_at: int
+    """Milliseconds since 1970."""
     session_key: str | UnsetType = UNSET
-    """From protocol 4 on, with whose it is: by these a client ends the run when the user ends the client."""
+    """Set in protocol 4, like `agent_id`: a client that is interrupted aborts the run with them."""
     agent_id: str | UnsetType = UNSET
 
 
@@ -74,12 +75,13 @@ class WaitParams(Params, frozen=True, kw_only=True):
 class Waited(Struct, rename="camel"):
     run_id: str
     status: str
-    """ok, error, timeout."""
+    """`ok`, `error` or `timeout`."""
     started_at: int | None | UnsetType = UNSET
+    """Milliseconds since 1970, like `ended_at`."""
     ended_at: int | None | UnsetType = UNSET
     error: str | UnsetType = UNSET
     stop_reason: str | UnsetType = UNSET
-    """As of the run's last answer: stop, length, toolUse; rpc if it was aborted, timeout, error."""
+    """`stop`, `length` or `toolUse` of the run's last answer; `rpc` if it was aborted; `timeout`; `error`."""
 
 
 @method("agent", AgentParams, AgentAccepted | RunOutcome, scope=WRITE)
@@ -95,7 +97,7 @@ async def agent(call: Call, params: AgentParams) -> AgentAccepted | RunOutcome:
             f'agent "{cut(chosen)}" does not match session key agent "{cut(conversations.sessions.agent(key))}"'
         )
     if params.model and (error := sessions_patch.refuse(call.peer)):
-        raise RpcError(error)  # it chooses the model as `sessions.patch` does: in protocol 3 that is an admin's
+        raise RpcError(error)  # choosing a model needs the scope of `sessions.patch`: `operator.admin` in protocol 3
     model = params.model if not params.provider or not params.model else f"{params.provider}/{params.model}"
     timeout = None if params.timeout is None else min(params.timeout * 1000 or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
     request = RunRequest(
@@ -107,7 +109,7 @@ async def agent(call: Call, params: AgentParams) -> AgentAccepted | RunOutcome:
         lane="agent",
     )
     owed = (call.connection.id, call.request_id)
-    run, fresh = await stored(conversations.submit(params.idempotency_key, key, request, owed))
+    run, fresh = await or_refuse(conversations.submit(params.idempotency_key, key, request, owed))
     if run.unfinished:
         answer = AgentAccepted(run.id, "accepted" if fresh else "in_flight", run.accepted)
         if call.peer.protocol >= 4:
@@ -119,12 +121,12 @@ async def agent(call: Call, params: AgentParams) -> AgentAccepted | RunOutcome:
 
 
 async def _session(call: Call, params: AgentParams, agent: str) -> str:
-    """The one of the key, or of the id; an id that no session has makes one of its own, as 2026.9.6 names it."""
+    """The key of the session that the params name. An unknown `sessionId` gets a session with a key as in 2026.9.6."""
     if params.session_key or not params.session_id:
         return session_key(call, params.session_key or f"agent:{agent}:main")
     conversations = call.core.conversations
-    await stored(conversations.ready())
-    found = await stored(conversations.store.session_by_id(params.session_id))
+    await or_refuse(conversations.ready())
+    found = await or_refuse(conversations.store.session_by_id(params.session_id))
     return found.key if found else session_key(call, f"agent:{agent}:explicit:{params.session_id}")
 
 
@@ -132,10 +134,10 @@ async def _session(call: Call, params: AgentParams, agent: str) -> str:
 async def agent_wait(call: Call, params: WaitParams) -> Waited:
     """How a run ended, as soon as it has; `timeout` when it has not within `timeoutMs`, or when the gateway leaves."""
     conversations = call.core.conversations
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     limit_s = min(params.timeout_ms, MAX_TIMEOUT_MS) / 1000
     with call.core.hub.not_counted():
-        run = await stored(conversations.runs.wait(params.run_id, limit_s))
+        run = await or_refuse(conversations.runs.wait(params.run_id, limit_s))
     if run is None or run.unfinished:
         return Waited(params.run_id, "timeout")
     answer = Waited(run.id, "ok", run.started or run.accepted, run.ended)

@@ -1,4 +1,4 @@
-"""Agents, to change: they are entries of the config file, and their workspaces folders."""
+"""Methods that change agents: entries of the config file, and folders as their workspaces."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN
 from gateway.rpc.config_text import parse_raw
 from gateway.rpc.config_writer import Texts, meaning, rewritten
-from gateway.rpc.methods.conversation import stored
-from gateway.rpc.methods.session_patch import changing
+from gateway.rpc.methods.conversation import or_refuse
+from gateway.rpc.methods.session_patch import change_or_refuse
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, method
 from gateway.sessions.records import Filter
 
 MAX_AVATAR = 3_000_000
-"""Characters: a picture of 2 MiB as a data URL."""
+"""Characters of a data URL with a picture of 2 MiB."""
 Avatar = Annotated[str, Meta(max_length=MAX_AVATAR)]
 
 
@@ -49,7 +49,7 @@ class AgentUpdateParams(Params, frozen=True, kw_only=True):
     name: Key | None = None
     workspace: Key | None = None
     model: Key | UnsetType | None = UNSET
-    """null: that of all agents."""
+    """null: the model of all agents."""
     agent_runtime: str | None = None
     emoji: str | None = None
     avatar: Avatar | None = None
@@ -63,7 +63,7 @@ class AgentUpdated(Struct, rename="camel"):
 class AgentDeleteParams(Params, frozen=True, kw_only=True):
     agent_id: Key
     delete_files: bool | None = None
-    """Its sessions too, which a client of protocol 3 means when it says nothing. The files of its workspace stay."""
+    """Whether its sessions are deleted, too; absent, it is True in protocol 3. The files of its workspace stay."""
 
 
 class AgentDeleted(Struct, rename="camel"):
@@ -130,9 +130,9 @@ async def agents_delete(call: Call, params: AgentDeleteParams) -> AgentDeleted:
     gone = []
     if params.delete_files or (params.delete_files is None and not modern):
         conversations = call.core.conversations
-        await stored(conversations.ready())
-        for session in (await stored(conversations.store.sessions(Filter(agent=id)))).sessions:
-            await changing(session.key, "delete", conversations.sessions.delete(session.key))
+        await or_refuse(conversations.ready())
+        for session in (await or_refuse(conversations.store.sessions(Filter(agent=id)))).sessions:
+            await change_or_refuse(session.key, "delete", conversations.sessions.delete(session.key))
             gone.append({"path": session.key, "method": "deleted"})
     return AgentDeleted(True, id, bound, gone, []) if modern else AgentDeleted(True, id, bound)
 
@@ -158,7 +158,7 @@ def _check_model(call: Call, wanted: str | None) -> None:
 
 
 def _identity(known: dict[str, Any], name: str | None, emoji: str | None, avatar: str | None) -> dict[str, Any]:
-    """An empty text clears."""
+    """The identity with the values that are not None; an empty text clears one."""
     asked = {"name": name, "emoji": emoji, "avatar": avatar}
     merged = known | {key: value.strip() for key, value in asked.items() if value is not None}
     return {key: value for key, value in merged.items() if value != ""}

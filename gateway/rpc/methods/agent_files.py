@@ -33,7 +33,7 @@ class GetParams(ListParams, frozen=True, kw_only=True):
 class FileSetParams(GetParams, frozen=True, kw_only=True):
     content: Body
     expected_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
-    """SHA-256 of what the file is believed to hold; it stays as it is if it holds something else."""
+    """SHA-256 of the text that the client read; the file is not changed if it has another one."""
 
 
 class Files(Struct, rename="camel"):

@@ -1,4 +1,4 @@
-"""Agents: what the config file names."""
+"""Agents, as the config file names them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class Agents(Struct, rename="camel"):
     default_id: str
     main_key: str
     scope: str
-    """`per-sender` or `global`, as `session.scope` says."""
+    """`session.scope` of the config: `per-sender` or `global`."""
     agents: list[dict[str, Any]]
     ownership: str | UnsetType = UNSET
     selection_required: bool | UnsetType = UNSET
@@ -35,7 +35,7 @@ class AgentIdentity(Struct, rename="camel"):
     avatar: str
     emoji: str | UnsetType = UNSET
     name_source: str | UnsetType = UNSET
-    """`default` while nobody has named the agent; left out otherwise."""
+    """`default` if the config names no name for the agent; else it is left out."""
 
 
 @method("agents.list", NoParams, Agents, scope=READ)
@@ -76,7 +76,7 @@ def agent_identity_get(call: Call, params: IdentityParams) -> AgentIdentity:
 
 
 def find(tree: dict[str, Any], asked: str) -> catalog.Agent:
-    """The agent of an id, in whatever case; refused when the config has none of it."""
+    """The agent with an id, in any case. Raises RpcError if the config has none."""
     found = catalog.find(tree, asked)
     if found is None:
         raise RpcError(f'unknown agent id "{cut(asked.strip().lower())}"')
@@ -84,13 +84,13 @@ def find(tree: dict[str, Any], asked: str) -> catalog.Agent:
 
 
 def owner(tree: dict[str, Any], session_key: str) -> str:
-    """The agent in `agent:<id>:<rest>`; the default agent for a key of another form."""
+    """The agent id in `agent:<id>:<rest>`; that of the default agent for another key."""
     parts = session_key.strip().lower().split(":", 2)
     return parts[1] if len(parts) == 3 and parts[0] == "agent" and parts[1] else catalog.default_id(tree)
 
 
 def workspace(core: Core, agent: str) -> str:
-    """The folder of an agent's own files; unset, OpenClaw's place for it under the state folder."""
+    """The folder of an agent's files; if the config names none, OpenClaw's default in the state folder."""
     return str(folder(core.snapshot.merged, core.paths.state, agent))
 
 

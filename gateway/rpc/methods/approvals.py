@@ -25,7 +25,7 @@ class Approvals(Struct, rename="camel"):
     path: str
     exists: bool
     hash: str
-    """SHA-256 of the file's text; of nothing when there is no file."""
+    """SHA-256 of the file's text; of an empty text if there is no file."""
     file: dict[str, Any]
     resolved_defaults: dict[str, Any] | UnsetType = UNSET
 
@@ -60,7 +60,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
-    """What is not an object of rules holds no rules, as OpenClaw has it too."""
+    """The object in the file; {} if there is none, as in OpenClaw."""
     try:
         found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Chats: a new message, and the end of an answer."""
+"""Methods of chats that send a message or abort an answer."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.methods.commands import commands, commands_list
-from gateway.rpc.methods.conversation import RunId, kept, read, session_key, stored
+from gateway.rpc.methods.conversation import RunId, or_refuse, session_key, user_message, with_kept_files
 from gateway.rpc.methods.models import ModelsParams, models_list
 from gateway.rpc.methods.session_changes import sessions_compact, sessions_reset
 from gateway.rpc.methods.session_patch import sessions_patch
@@ -63,11 +63,11 @@ class SendParams(Params, frozen=True, kw_only=True):
 
 
 class Sent(Struct, rename="camel"):
-    """Of a message; of one that stops an answer `ok`, `aborted` and `runIds`."""
+    """The answer to a message; after `/stop` it has `ok`, `aborted` and `runIds`."""
 
     run_id: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
-    """started, in_flight, ok, error."""
+    """`started`, `in_flight`, `ok` or `error`."""
     ok: bool | UnsetType = UNSET
     aborted: bool | UnsetType = UNSET
     run_ids: list[str] | UnsetType = UNSET
@@ -117,23 +117,23 @@ async def chat_send(call: Call, params: SendParams) -> Sent:
     command = None if params.suppress_command_interpretation else parse(params.message)
     if command is not None and (error := stands_for(command).refuse(call.peer)):
         raise RpcError(error)
-    said = read(params.message, params.attachments)
+    said = user_message(params.message, params.attachments)
     if command is not None and said.files:
         raise RpcError(f"/{command.name} takes no files")
     conversations = call.core.conversations
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     if command is not None and command.name == "stop":
-        ids = await stored(conversations.abort(key))
+        ids = await or_refuse(conversations.abort(key))
         return Sent(ok=True, aborted=bool(ids), run_ids=ids)
     timeout = None if params.timeout_ms is None else min(params.timeout_ms or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS)
     id, thinking = params.idempotency_key, params.thinking or None
     if command is not None:
         request = RunRequest(said.message(said.text), thinking=thinking, timeout_ms=timeout)
-        run, fresh = await stored(conversations.commands.do(id, key, request, command))
+        run, fresh = await or_refuse(conversations.commands.do(id, key, request, command))
     else:
-        async with kept(call, id, said) as message:
+        async with with_kept_files(call, id, said) as message:
             request = RunRequest(message, thinking=thinking, timeout_ms=timeout)
-            run, fresh = await stored(conversations.submit(id, key, request))
+            run, fresh = await or_refuse(conversations.submit(id, key, request))
     return Sent(run_id=run.id, status="started" if fresh else _status(run))
 
 
@@ -142,12 +142,12 @@ async def chat_abort(call: Call, params: ChatAbortParams) -> ChatAborted:
     """End an answer, or all of a session; what was written of it stays in the transcript."""
     key = session_key(call, params.session_key)
     conversations = call.core.conversations
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     if params.run_id is not None:
-        run = await stored(conversations.store.run(params.run_id))
+        run = await or_refuse(conversations.store.run(params.run_id))
         if run is not None and run.session != key:
             raise RpcError("runId does not match sessionKey")
-    ids = await stored(conversations.abort(key, params.run_id))
+    ids = await or_refuse(conversations.abort(key, params.run_id))
     return ChatAborted(True, bool(ids), ids)
 
 
@@ -163,7 +163,7 @@ async def chat_inject(call: Call, params: InjectParams) -> Injected:
         "stopReason": "injected",
         "usage": {"input": 0, "output": 0, "totalTokens": 0},
     }
-    row = await stored(call.core.conversations.inject(key, message))
+    row = await or_refuse(call.core.conversations.inject(key, message))
     if row is None:
         raise RpcError("session not found")
     return Injected(True, row.id)
@@ -179,16 +179,16 @@ STANDS_FOR: dict[str, Method] = {
     "compact": sessions_compact,
     "stop": chat_abort,
 }
-"""For each command that can be typed the method that does the same: who may not call it may not type it."""
+"""The method that does the same as a chat command: a client needs its scope for the command."""
 
 
 def stands_for(command: Slash) -> Method:
-    """`/model` alone only tells."""
+    """The method that the command stands for. `/model` without an argument only reads."""
     return STANDS_FOR["status" if command == Slash("model") else command.name]
 
 
 def _status(run: Run) -> str:
-    """Of a run whose id comes again."""
+    """`status` for a run whose id is known."""
     if run.unfinished:
         return "in_flight"
     return "error" if run.state in ("failed", "interrupted") else "ok"

@@ -1,4 +1,4 @@
-"""What can be typed in a chat, for the menus of pages."""
+"""The commands of a chat, for the menus of pages."""
 
 from typing import Any, Literal
 
@@ -51,6 +51,7 @@ def commands_list(call: Call, params: CommandsParams) -> CommandList:
 
 
 def commands(*, arguments: bool = True) -> list[dict[str, Any]]:
+    """Rows of `commands.list`: `name`, `textAliases`, `description`, `category`, `acceptsArgs`, `args`, …"""
     return [_row(name, text, arguments) for name, text in COMMANDS.items()]
 
 

@@ -1,4 +1,4 @@
-"""`config.get`: the file as it was last read, without its secrets."""
+"""`config.get`: the config file as it was last read, without its secrets."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ from gateway.rpc.registry import Call, method
 from gateway.rpc.visibility import visible
 
 UNSAID = "said to operator.admin, by config check and in the log"
-"""For a fault: its words may repeat a value."""
+"""In place of a fault's message, which may repeat a value."""
 
 
 class ConfigSnapshot(Struct, rename="camel"):
     path: str
     exists: bool
     raw: str | None
-    """The file's text; null when it is absent, holds a secret, or cannot be read well enough to know."""
+    """The file's text; null if there is no file, or the text contains or may contain a secret."""
     parsed: dict[str, Any]
-    """The file alone, before includes."""
+    """The value of the file alone, without includes."""
     valid: bool
     config: dict[str, Any]
-    """After includes, and nothing in it that nobody wrote: clients send it back as the new file."""
+    """The value with includes and without defaults: clients send it back as the new file."""
     hash: str
     """A keyed hash of the file's text: the `baseHash` of a write."""
     issues: list[dict[str, str]]
@@ -69,16 +69,16 @@ def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
 
 
 def shown_config(found: Snapshot) -> dict[str, Any]:
-    """The config after includes and without secrets, for who may write it.
+    """The config with includes and without secrets, for clients that may write it.
 
-    From before the substitution of `${VAR}`: what stands in the environment is not ours to show.
+    `${VAR}` is not substituted: values of the environment are not shown.
     """
     shown: dict[str, Any] = redact(found.merged)
     return shown
 
 
 def known_config(found: Snapshot) -> dict[str, Any]:
-    """All that a client can have been shown of it, secrets of the environment too, each as a placeholder."""
+    """The config as clients may have seen it, with a placeholder for each secret, also for those of the environment."""
     used = {} if found.config is None else _built(found.config)
     known: dict[str, Any] = redact(overlay(found.merged, used))
     return known

@@ -31,12 +31,12 @@ _CHANNELS: dict[str, Any] = {
     "type": "object",
     "additionalProperties": {"type": "object", "properties": {}},
 }
-"""The one section that is not ours: 2026.2.1 has a form for each channel, with an error where there is no schema."""
+"""A section that this gateway does not use: 2026.2.1 shows an error for channels without a schema."""
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 
 class Hint(Struct, rename="camel", omit_defaults=True):
-    """How a form shows a setting."""
+    """Label, help and order of a setting in a form."""
 
     label: str
     help: str
@@ -71,9 +71,9 @@ class SchemaChild(Struct, rename="camel"):
 class LookupAnswer(Struct, rename="camel"):
     path: str
     schema: dict[str, Any]
-    """Of this one value, without what is below it."""
+    """The schema of this value alone, without `properties`."""
     reload_kind: ReloadKind
-    """What a change needs; of an object, the most that one below it needs."""
+    """The reload that a change needs; for an object, the strongest of its settings."""
     hint: Hint
     hint_path: str
     children: list[SchemaChild]
@@ -104,7 +104,7 @@ def _child(section: str, key: str) -> SchemaChild:
 
 @cache
 def _schema() -> tuple[dict[str, Any], str]:
-    """In the words that OpenClaw's forms know; of others they say that they can edit it as text only."""
+    """The schema and its time, in the keywords that OpenClaw's forms know: others can be edited as text only."""
     (root,), definitions = msgspec.json.schema_components([SECTIONS[""]], ref_template=f"{_REF}{{name}}")
     schema = {"$schema": "http://json-schema.org/draft-07/schema#", **_inline(root, definitions)}
     schema["properties"] |= {"channels": _CHANNELS}

@@ -1,7 +1,7 @@
-"""`config.set`, `config.patch` and `config.apply`: change the config file, and say what came of it.
+"""`config.set`, `config.patch` and `config.apply`: change the config file and answer with the result.
 
-The comments and the order of the user's file are kept: what a client sends without secrets is edited until it has them
-again, never written anew.
+Comments and order of the file are kept: a client's text without secrets is edited until it has them, and never
+re-encoded.
 """
 
 import os
@@ -50,7 +50,7 @@ class ApplyParams(ConfigSetParams, frozen=True):
 
 class ConfigPatchParams(ApplyParams, frozen=True):
     replace_paths: list[str] = []
-    """Arrays, as dotted paths, that the patch replaces as a whole. Protocol 4."""
+    """Dotted paths of arrays that the patch replaces as a whole. Protocol 4."""
 
 
 class Applied(Struct, rename="camel"):
@@ -64,15 +64,15 @@ class ConfigWritten(Struct, rename="camel", omit_defaults=True):
     ok: bool
     path: str
     config: dict[str, Any]
-    """As in `config.get`."""
+    """`config` as in `config.get`."""
     reload: Applied | UnsetType = UNSET
-    """Absent where nothing was written."""
+    """Absent if nothing was written."""
     hash: str | UnsetType = UNSET
-    """Protocol 4, as the next two."""
+    """Protocol 4, like the next two fields."""
     changed_paths: list[str] | UnsetType = UNSET
     noop: bool = False
     restart: dict[str, Any] | UnsetType | None = UNSET
-    """Protocol 3, of `config.apply` and `config.patch`: null when none is needed."""
+    """In protocol 3, for `config.apply` and `config.patch`: null if no restart is needed."""
     sentinel: dict[str, Any] | UnsetType = UNSET
 
 
@@ -108,7 +108,7 @@ async def config_patch(call: Call, params: ConfigPatchParams) -> ConfigWritten:
 
 
 def _taken(raw: str, before: Snapshot, value: Any) -> Texts:
-    """The raw text as it is, but for the secrets; of one that has taken in what others include, each in its file."""
+    """The client's text with its secrets. If the text contains values of includes, each is written to its file."""
     if before.layers and flattens(before.parsed, value, before.merged):
         return rewritten(before, restore(value, before.merged, known_config(before)))
     return Texts(edit.rewrite(raw, restore(value, before.parsed, known_config(before))))
@@ -122,7 +122,7 @@ class _Write:
     params: ConfigSetParams
     name: str
     make: Callable[[Snapshot, Any], Texts]
-    """The new texts, of the file before and of the value of `raw`."""
+    """Makes the new texts from the file and the value of `raw`."""
 
     async def run(self) -> ConfigWritten:
         call = self.call
@@ -135,7 +135,7 @@ class _Write:
             if not isinstance(value, dict):
                 raise RpcError("config.patch raw must be an object")
             if not value and before.raw is not None:
-                return Texts(before.raw)  # it cannot undo what another client wrote, so that it needs no hash
+                return Texts(before.raw)  # an empty patch overwrites nothing, so that it needs no hash
         if before.exists and self.params.base_hash is None:
             raise RpcError(HASH_REQUIRED)
         if before.exists and self.params.base_hash != self._hash(before):

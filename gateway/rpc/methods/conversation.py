@@ -1,4 +1,4 @@
-"""What methods of conversations share: a session's key, a prompt with pictures, and refusals in the wire's words."""
+"""Functions for methods of conversations: session keys, prompts with attachments, and errors as refusals."""
 
 import asyncio
 import base64
@@ -24,23 +24,24 @@ from gateway.sessions.transactions import QueueFull, SendDenied
 MAX_IMAGE = 5_000_000
 """Bytes of one attached image."""
 MAX_ATTACHED = 20
+"""Attachments of one message."""
 DRAWINGS = ("image/svg+xml",)
-"""Texts that no provider takes for a picture."""
+"""Types of images that are text: no provider accepts them as a picture."""
 RunId = Annotated[str, Meta(min_length=1, max_length=512)]
-"""Of a run: the client's idempotency key."""
+"""The id of a run: the client's idempotency key."""
 T = TypeVar("T")
 
 
 def session_key(call: Call, text: str) -> str:
-    """The canonical key of the session that a client means; refused if it cannot be one."""
+    """The canonical key of the session that a client names. Raises RpcError if it cannot be one."""
     try:
         return call.core.conversations.sessions.key(text)
     except BadKey as error:
         raise RpcError(str(error)) from None
 
 
-async def stored(work: Awaitable[T]) -> T:
-    """What the database says, its failures as refusals that may be tried again."""
+async def or_refuse(work: Awaitable[T]) -> T:
+    """The result of `work`; failures of the database and of the queue become RpcError."""
     try:
         return await work
     except StorageFailed as error:
@@ -54,13 +55,13 @@ async def stored(work: Awaitable[T]) -> T:
 
 @dataclass(frozen=True)
 class UserMessage:
-    """What a user says."""
+    """A user's message with its attachments."""
 
     text: str
     images: list[dict[str, Any]]
-    """As a message has them."""
+    """Content blocks: `{type: "image", data: base64, mimeType}`."""
     files: list[Attachment]
-    """What else is attached."""
+    """Attachments that are no images."""
 
     def message(self, text: str) -> Message:
         content: list[dict[str, Any]] = [{"type": "text", "text": text}, *self.images] if text else self.images
@@ -68,18 +69,21 @@ class UserMessage:
 
 
 def prompt(text: str, attachments: Sequence[Any] | None) -> Message:
-    """A message of a user's. Raises RpcError for what no model could be shown."""
-    said = read(text, attachments)
+    """A user's message whose attachments are all images. Raises RpcError for others."""
+    said = user_message(text, attachments)
     for file in said.files:
         raise RpcError(f"attachment {cut(file.name)}: only images can be attached, and this is {cut(file.mime)}")
     return said.message(text)
 
 
 @asynccontextmanager
-async def kept(call: Call, run: str, said: UserMessage) -> AsyncIterator[Message]:
-    """The message of a run. Its files are kept where the agent's tools find them, if it is taken."""
+async def with_kept_files(call: Call, run: str, said: UserMessage) -> AsyncIterator[Message]:
+    """The message of a run. Its files are stored for the agent's tools, and removed if the run is refused.
+
+    Raises RpcError.
+    """
     files = said.files
-    if not files or await stored(call.core.conversations.store.run(run)) is not None:  # its files are there already
+    if not files or await or_refuse(call.core.conversations.store.run(run)) is not None:  # its files are stored already
         yield said.message(said.text)
         return
     try:
@@ -89,15 +93,15 @@ async def kept(call: Call, run: str, said: UserMessage) -> AsyncIterator[Message
     try:
         yield said.message(media.told(said.text, files, paths))
     except RpcError:
-        # Whoever is cancelled here has asked all the same, and a commit that is said to fail may have been made.
+        # A cancelled request may still be accepted, and a commit that failed may have been made: look first.
         with suppress(StorageFailed):
             if await call.core.conversations.store.run(run) is None:
                 await asyncio.to_thread(media.drop, paths)
         raise
 
 
-def read(text: str, attachments: Sequence[Any] | None) -> UserMessage:
-    """Raises RpcError for what is no attachment, or too large."""
+def user_message(text: str, attachments: Sequence[Any] | None) -> UserMessage:
+    """A user's message. Raises RpcError for an attachment that is malformed or too large."""
     if len(attachments or ()) > MAX_ATTACHED:
         raise RpcError(f"at most {MAX_ATTACHED} attachments")
     found = [_attached(each, number) for number, each in enumerate(attachments or (), 1)]
@@ -108,7 +112,10 @@ def read(text: str, attachments: Sequence[Any] | None) -> UserMessage:
 
 
 def _attached(attached: Any, number: int) -> dict[str, Any] | Attachment:
-    """`{type, mimeType, fileName, content}`, its content in base64, bare or as a data URL."""
+    """An image as a content block, or another file. Raises RpcError.
+
+    `attached`: `{type, mimeType, fileName, content}`, its content in base64 or a data URL.
+    """
     if not isinstance(attached, dict) or not isinstance(content := attached.get("content"), str):
         raise RpcError(f"attachment {number}: content must be base64 string")
     name = cut(str(attached.get("fileName") or number))

@@ -1,4 +1,4 @@
-"""Scheduled jobs: there is no scheduler here yet, so there is no job, and no next one."""
+"""Scheduled jobs: there is no scheduler here, so that lists are empty."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ NO_JOBS = "none"
 
 class CronStatus(Struct, rename="camel"):
     enabled: bool
-    """What `cron.enabled` of the config asks for."""
+    """`cron.enabled` of the config."""
     store_path: str
     jobs: int
     next_wake_at_ms: int | None
@@ -48,12 +48,12 @@ class CronJobs(Struct, rename="camel"):
     has_more: bool | UnsetType = UNSET
     next_offset: int | None | UnsetType = UNSET
     snapshot_revision: str | UnsetType = UNSET
-    """The same as long as the jobs are the same."""
+    """It changes with the jobs."""
 
 
 class CronRunsParams(Params, frozen=True):
     scope: Literal["job", "all"] | None = None
-    """Unset: `job` where one is named, else `all`."""
+    """Absent: `job` if a job is named, else `all`."""
     id: str | None = None
     job_id: str | None = None
     run_id: str | None = None

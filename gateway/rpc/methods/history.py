@@ -1,4 +1,4 @@
-"""Chats: what has been said in a session, what waits, and how far the answer is that is being written."""
+"""The messages of a chat: its transcript, queued messages, and the answer that is being written."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from gateway.link.spec import COMPACTION
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.conversation import session_key, stored
+from gateway.rpc.methods.conversation import or_refuse, session_key
 from gateway.rpc.methods.session_lookup import with_short_id
 from gateway.rpc.methods.sessions import Count, Key, Offset, defaults, shown_row
 from gateway.rpc.registry import Call, method
@@ -19,13 +19,13 @@ from gateway.sessions.records import MessageRow
 from gateway.sessions.shown import RUNTIME
 
 MAX_HISTORY_BYTES = 6 * 1024 * 1024
-"""Of JSON; the oldest messages are left out."""
+"""Bytes of JSON in one answer; the oldest messages are left out."""
 MAX_PENDING = 20
-"""Messages that wait, in one answer."""
+"""Queued messages in one answer."""
 
 
 class HistoryPage(Params, frozen=True):
-    """Which part of a session's messages."""
+    """The part of a session's messages to read."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 200
     agent_id: str | None = None
@@ -33,7 +33,7 @@ class HistoryPage(Params, frozen=True):
     max_bytes: Annotated[int, Meta(ge=1024)] | None = None
     offset: Offset = 0
     pending_before: Count | None = None
-    """Accepted: all that waits fits into one answer."""
+    """Accepted and not used: all queued messages fit into one answer."""
     input_run_ids: Annotated[list[str], Meta(max_length=50)] | None = None
     message_id: str | None = None
     session_id: str | None = None
@@ -62,9 +62,9 @@ class ChatHistory(Struct, rename="camel"):
     defaults: dict[str, Any] | UnsetType = UNSET
     session_info: dict[str, Any] | UnsetType = UNSET
     input_receipts: list[dict[str, str]] | UnsetType = UNSET
-    """What became of the messages of `inputRunIds`: they wait, or are in the transcript."""
+    """`{runId, state: pending}` or `{runId, state: consumed, consumedByEventId}` for `inputRunIds`."""
     in_flight_run: dict[str, Any] | UnsetType = UNSET
-    """The run that goes on: its id, when it began, and what it has written of the message that is not complete."""
+    """The running run: `runId`, `startedAt` (milliseconds since 1970), and `text` of the incomplete message."""
 
 
 @method("chat.history", ChatHistoryParams, ChatHistory, scope=READ)
@@ -80,7 +80,7 @@ async def chat_startup(call: Call, params: StartupParams) -> ChatHistory:
     if key is None:
         if params.short_id is None:
             raise RpcError("sessionKey required")
-        await stored(call.core.conversations.ready())
+        await or_refuse(call.core.conversations.ready())
         found = await with_short_id(call, params.short_id, params.agent_id)
         if len(found) != 1:
             raise RpcError("session not found")
@@ -91,18 +91,18 @@ async def chat_startup(call: Call, params: StartupParams) -> ChatHistory:
 async def _history(call: Call, text: str, page: HistoryPage) -> ChatHistory:
     key = session_key(call, text)
     conversations = call.core.conversations
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     live = conversations.runs.active(conversations.runs.running(key) or "")
     if live is not None:
         await conversations.runs.flush()
-        # Before the rows are read: a message that is completed meanwhile is told twice, and not left out.
+        # Read before the rows: a message that is completed meanwhile is told twice rather than left out.
         under_way = {
             "runId": live.run.id,
             "startedAt": live.run.started,
             "text": live.text,
             "sessionAbortable": True,
         }
-    session, rows = await stored(conversations.store.page(key, page.limit + page.offset))
+    session, rows = await or_refuse(conversations.store.page(key, page.limit + page.offset))
     first = (session.messages if session else 0) - len(rows) + 1
     chosen = rows[: len(rows) - page.offset] if page.offset else rows
     known = [
@@ -122,7 +122,7 @@ async def _history(call: Call, text: str, page: HistoryPage) -> ChatHistory:
     answer.total_messages, answer.has_more = total, seen < total
     if answer.has_more:
         answer.next_offset = seen
-    pending = [shown.pending(run) for run in await stored(conversations.pending(key))]
+    pending = [shown.pending(run) for run in await or_refuse(conversations.pending(key))]
     answer.pending_inputs = {"items": pending[:MAX_PENDING], "total": len(pending)}
     if page.input_run_ids is not None:
         answer.input_receipts = [each async for each in _receipts(call, key, page.input_run_ids)]
@@ -141,17 +141,17 @@ def _message(row: MessageRow, number: int, protocol: int) -> dict[str, Any]:
 async def _receipts(call: Call, key: str, ids: list[str]) -> AsyncIterator[dict[str, str]]:
     store = call.core.conversations.store
     for id in ids:
-        run = await stored(store.run(id))
+        run = await or_refuse(store.run(id))
         if run is None or run.session != key:
             continue
         if run.state == "queued":
             yield {"runId": id, "state": "pending"}
-        elif said := await stored(store.messages_of_run(key, id, 1)):
+        elif said := await or_refuse(store.messages_of_run(key, id, 1)):
             yield {"runId": id, "state": "consumed", "consumedByEventId": said[0].row.id}
 
 
 def _within(messages: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """The newest that have so many bytes together."""
+    """The newest messages that have `most` bytes together."""
     kept: list[dict[str, Any]] = []
     for message in reversed(messages):
         most -= len(msgspec.json.encode(message))

@@ -1,4 +1,4 @@
-"""Asking the running gateway to reload or restart: what the control socket offers, for clients on the wire."""
+"""Methods to reload or restart the gateway, as the control socket offers it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from gateway.report import Change, Issue
 from gateway.rpc.registry import Call, method
 
 MAX_REASON = 200
-"""Characters of a client's reason that are kept."""
+"""Characters of a client's reason; the rest is cut."""
 
 
 class RestartParams(Params, frozen=True):
@@ -21,7 +21,7 @@ class Restart(Struct, rename="camel"):
     ok: bool
     state: str
     boot_id: str
-    """The boot that will end; connect again until another one answers."""
+    """Id of the process image that will end: connect again until another one answers."""
     message: str
 
 
@@ -40,6 +40,7 @@ class ReloadAnswer(Struct, rename="camel"):
     issues: tuple[Issue, ...]
     warnings: tuple[str, ...]
     at: int
+    """Milliseconds since 1970."""
     duration_ms: float
 
 

@@ -1,4 +1,4 @@
-"""`logs.tail`: the log file from a byte offset on, for clients that come back with the cursor they were given."""
+"""`logs.tail`: the log file from a byte offset on, which a client gets as the cursor of the answer before."""
 
 import asyncio
 from typing import Annotated

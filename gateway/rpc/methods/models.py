@@ -1,4 +1,4 @@
-"""Models and their providers: what the config file names. Nothing has asked a provider."""
+"""Models and providers of the config file. No provider is asked."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class AuthParams(Params, frozen=True):
 class ModelAuth(Struct, rename="camel"):
     ts: int
     providers: list[dict[str, Any]]
-    """`status` is `static`: a key that does not expire."""
+    """Rows; `status` is always `static`: a key that does not expire."""
     provider_capabilities: list[dict[str, Any]]
 
 

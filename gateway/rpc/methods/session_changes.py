@@ -10,8 +10,8 @@ from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Body, Params
 from gateway.protocol.scopes import ADMIN, WRITE
 from gateway.rpc.methods.agents import find
-from gateway.rpc.methods.conversation import kept, read, session_key, stored
-from gateway.rpc.methods.session_patch import change_of, changing, checked, require
+from gateway.rpc.methods.conversation import or_refuse, session_key, user_message, with_kept_files
+from gateway.rpc.methods.session_patch import change_of, change_or_refuse, checked_settings, require
 from gateway.rpc.methods.sessions import Key, Label
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
@@ -149,19 +149,19 @@ async def sessions_create(call: Call, params: SessionCreateParams) -> SessionCre
     key = session_key(call, params.key or f"agent:{agent.id}:dashboard:{uuid.uuid4()}")
     asked: dict[str, Any] = {"label": params.label, "model": params.model, "thinkingLevel": params.thinking_level}
     asked |= {"displayName": params.display_name, "category": params.category, "fastMode": params.fast_mode}
-    wanted = checked(call, key, {name: value for name, value in asked.items() if value is not None})
+    wanted = checked_settings(call, key, {name: value for name, value in asked.items() if value is not None})
     text = params.message or params.task
-    said = read(text or "", params.attachments) if text or params.attachments else None
-    await stored(conversations.ready())
-    session = await changing(key, "create", conversations.sessions.patch(key, change_of(wanted)))
+    said = user_message(text or "", params.attachments) if text or params.attachments else None
+    await or_refuse(conversations.ready())
+    session = await change_or_refuse(key, "create", conversations.sessions.patch(key, change_of(wanted)))
     entry, resolved = shown.entry(session, call.peer.protocol), shown.resolved(session, core.tree)
     answer = SessionCreated(True, key, session.id, entry, False, resolved)
     if said is not None:
         id = params.idempotency_key or str(uuid.uuid4())
         try:
-            async with kept(call, id, said) as message:
+            async with with_kept_files(call, id, said) as message:
                 request = RunRequest(message, timeout_ms=params.timeout_ms or None)
-                run, _ = await stored(conversations.submit(id, key, request))
+                run, _ = await or_refuse(conversations.submit(id, key, request))
             answer.run_started, answer.run_id = True, run.id
         except RpcError as error:
             answer.run_error = {"code": error.wire.code, "message": error.wire.message}
@@ -173,8 +173,10 @@ async def sessions_reset(call: Call, params: ResetParams) -> Reset:
     """Begin anew under the same key: another transcript, no tokens, the same settings. What goes on is ended first."""
     key = session_key(call, params.key)
     conversations = call.core.conversations
-    await stored(conversations.ready())
-    session = await changing(key, "reset", conversations.sessions.reset(key, expected=params.expected_session_id))
+    await or_refuse(conversations.ready())
+    session = await change_or_refuse(
+        key, "reset", conversations.sessions.reset(key, expected=params.expected_session_id)
+    )
     answer = Reset(True, key, shown.entry(session, call.peer.protocol))
     if call.peer.protocol >= 4:
         answer.resolved = shown.resolved(session, call.core.tree)
@@ -193,14 +195,14 @@ async def sessions_delete(call: Call, params: SessionDeleteParams) -> SessionDel
     conversations = call.core.conversations
     if key == catalog.main_session(call.core.tree, conversations.sessions.agent(key)):
         raise RpcError(f"Cannot delete the main session ({key}).")
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     if params.archived_only:
-        session = await stored(conversations.store.session(key))
+        session = await or_refuse(conversations.store.session(key))
         if session is not None and not session.entry.get("archived"):
             raise RpcError(f"Session {key} is not archived. Archive it first, then delete it.")
     expected = params.expected_session_id or params.expected_lifecycle_revision
     work = conversations.sessions.delete(key, transcript=params.delete_transcript, expected=expected)
-    gone = await changing(key, "delete", work)
+    gone = await change_or_refuse(key, "delete", work)
     return SessionDeleted(True, key, gone is not None, [])
 
 
@@ -209,8 +211,8 @@ async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
     """Have a model sum up what was said in a session, or forget all but the newest messages."""
     key = session_key(call, params.key)
     conversations = call.core.conversations
-    await stored(conversations.ready())
-    session = await stored(conversations.store.session(key))
+    await or_refuse(conversations.ready())
+    session = await or_refuse(conversations.store.session(key))
     if session is None:
         return Compacted(True, key, False, reason="no sessionId")
     if not session.messages:
@@ -218,7 +220,7 @@ async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
     keep = params.max_lines or (KEPT if call.peer.protocol < 4 else None)
     if keep is None:
         return await _sum_up(call, key)
-    forgotten = await stored(conversations.sessions.compact(key, keep))
+    forgotten = await or_refuse(conversations.sessions.compact(key, keep))
     return Compacted(True, key, bool(forgotten), kept=session.messages - (forgotten or 0))
 
 
@@ -231,10 +233,10 @@ async def _sum_up(call: Call, key: str) -> Compacted:
         if busy:
             raise RpcError(f"Session {key} has {what}; retry after it finishes.")
     with call.core.hub.not_counted():
-        run = await stored(conversations.sessions.sum_up(key, SUM_UP_S))
+        run = await or_refuse(conversations.sessions.sum_up(key, SUM_UP_S))
     if run is None or run.unfinished:
         raise RpcError(WireError("UNAVAILABLE", f"the summary of {key} is not ready yet", retryable=True))
-    said = await stored(conversations.store.messages_of_run(key, run.id, 1))
+    said = await or_refuse(conversations.store.messages_of_run(key, run.id, 1))
     if run.state != "done" or not said:
         why = run.failure.message if run.failure else "nothing to sum up" if run.state == "done" else run.state
         return Compacted(run.state == "done", key, False, reason=why)
@@ -247,13 +249,13 @@ async def _sum_up(call: Call, key: str) -> Compacted:
 async def sessions_abort(call: Call, params: SessionAbortParams) -> SessionAborted:
     """End the answer of a session that is being written; with `clearQueued`, those that wait for it too."""
     conversations = call.core.conversations
-    await stored(conversations.ready())
-    run = await stored(conversations.store.run(params.run_id)) if params.run_id else None
+    await or_refuse(conversations.ready())
+    run = await or_refuse(conversations.store.run(params.run_id)) if params.run_id else None
     key = session_key(call, params.key) if params.key else run.session if run else None
     if key is None:
         raise RpcError("key or runId required")
     chosen = params.run_id or (None if params.clear_queued else conversations.runs.running(key))
     if chosen is None and not params.clear_queued:
         return SessionAborted(True, None, "no-active-run")
-    ids = await stored(conversations.abort(key, chosen))
+    ids = await or_refuse(conversations.abort(key, chosen))
     return SessionAborted(True, ids[0] if ids else None, "aborted" if ids else "no-active-run")

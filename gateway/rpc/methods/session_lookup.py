@@ -9,7 +9,7 @@ from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import Params, cut
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.conversation import stored
+from gateway.rpc.methods.conversation import or_refuse
 from gateway.rpc.methods.sessions import MAX_ROWS, Count, Key, Label, plain
 from gateway.rpc.registry import Call, method
 from gateway.sessions.keys import BadKey
@@ -79,9 +79,9 @@ class ProgressCard(Struct):
 async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
     """The last messages of some sessions, in short."""
     conversations = call.core.conversations
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     keys = {each: _maybe_key(call, each) for each in params.keys}
-    found = await stored(
+    found = await or_refuse(
         conversations.store.last_rows([key for key in keys.values() if key], min(params.limit, MAX_ROWS))
     )
     most = min(params.max_chars, MAX_PREVIEW_CHARS)
@@ -97,17 +97,17 @@ async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
 async def sessions_resolve(call: Call, params: ResolveParams) -> SessionResolved:
     """The canonical key of a session that is there, by its key, its id, its label, or the short id of an address."""
     conversations = call.core.conversations
-    await stored(conversations.ready())
+    await or_refuse(conversations.ready())
     if (named := params.reference.key if params.reference else params.key) is not None:
         key = _maybe_key(call, named)
-        found = await stored(conversations.store.session(key)) if key else None
+        found = await or_refuse(conversations.store.session(key)) if key else None
         missing = f"No session found: {cut(named)}"
     elif params.session_id is not None:
-        found = await stored(conversations.store.session_by_id(params.session_id))
+        found = await or_refuse(conversations.store.session_by_id(params.session_id))
         missing = f"No session found: {cut(params.session_id)}"
     elif params.label is not None:
         which = Filter(agent=plain(params.agent_id), entry={"label": params.label.strip()})
-        page = await stored(conversations.store.sessions(which, 2))
+        page = await or_refuse(conversations.store.sessions(which, 2))
         if page.total > 1:
             keys = ", ".join(each.key for each in page.sessions)
             raise RpcError(f"Multiple sessions found with label: {cut(params.label)} ({keys})")
@@ -133,7 +133,7 @@ async def with_short_id(call: Call, short: str, agent: str | None) -> list[Sessi
     if not _SHORT.fullmatch(short):
         raise RpcError("shortId must be 8-32 hexadecimal characters")
     which = Filter(agent=plain(agent), short=short.lower())
-    return (await stored(call.core.conversations.store.sessions(which, MAX_CANDIDATES))).sessions
+    return (await or_refuse(call.core.conversations.store.sessions(which, MAX_CANDIDATES))).sessions
 
 
 @method("sessions.branches.list", BranchesParams, Branches, scope=READ, since=4)

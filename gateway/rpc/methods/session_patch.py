@@ -13,7 +13,7 @@ from gateway.protocol import scopes
 from gateway.protocol.frames import RpcError, WireError
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import ADMIN, WRITE, Scope
-from gateway.rpc.methods.conversation import session_key, stored
+from gateway.rpc.methods.conversation import or_refuse, session_key
 from gateway.rpc.methods.sessions import Key
 from gateway.rpc.registry import Call, method
 from gateway.runs.service import StillActive
@@ -126,17 +126,17 @@ async def sessions_patch(call: Call, params: SessionPatchParams) -> Patched:
     of it in protocol 3, needs `operator.admin`. A session is archived or restored only under the id that it has.
     """
     conversations, modern = call.core.conversations, call.peer.protocol >= 4
-    asked = _asked(params)
+    asked = _settings(params)
     if any(name not in _ORGANISING for name in asked):
         require(call, ADMIN)
     key = session_key(call, params.key)
-    wanted = checked(call, key, asked)
-    await stored(conversations.ready())
+    wanted = checked_settings(call, key, asked)
+    await or_refuse(conversations.ready())
     if "archived" in wanted:
         await _may_archive(call, key, params)
     expected = params.expected_session_id or params.expected_lifecycle_revision
     work = conversations.sessions.patch(key, change_of(wanted), expected=expected)
-    changed = await changing(key, "patch", work)
+    changed = await change_or_refuse(key, "patch", work)
     answer = Patched(True, str(call.core.paths.database), key, shown.entry(changed, call.peer.protocol))
     if modern:
         answer.resolved = shown.resolved(changed, call.core.tree)
@@ -149,7 +149,7 @@ def require(call: Call, scope: Scope) -> None:
         raise RpcError(error)
 
 
-def _asked(params: SessionPatchParams) -> dict[str, Any]:
+def _settings(params: SessionPatchParams) -> dict[str, Any]:
     """What the client sets, by its wire name."""
     return {
         field.encode_name: value
@@ -160,7 +160,7 @@ def _asked(params: SessionPatchParams) -> dict[str, Any]:
     }
 
 
-def checked(call: Call, key: str, asked: dict[str, Any]) -> dict[str, Any]:
+def checked_settings(call: Call, key: str, asked: dict[str, Any]) -> dict[str, Any]:
     """What is to be stored; None for what is to be forgotten. Refuses what cannot be set."""
     for name in _ABSENT:
         if asked.pop(name, None) is not None:
@@ -215,7 +215,7 @@ async def _may_archive(call: Call, key: str, params: SessionPatchParams) -> None
     if params.expected_session_id is None:
         raise RpcError(f"expectedSessionId required for session lifecycle patch: {key}")
     if params.archived:
-        await changing(key, "patch", conversations.sessions.end_runs(key))
+        await change_or_refuse(key, "patch", conversations.sessions.end_runs(key))
 
 
 def change_of(wanted: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -238,10 +238,10 @@ def change_of(wanted: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, An
     return change
 
 
-async def changing(key: str, verb: str, work: Awaitable[T]) -> T:
+async def change_or_refuse(key: str, verb: str, work: Awaitable[T]) -> T:
     """What a change of a session answers, its failures as refusals in OpenClaw's words."""
     try:
-        return await stored(work)
+        return await or_refuse(work)
     except LabelTaken as error:
         raise RpcError(f"label already in use: {error}") from None
     except SessionChanged:

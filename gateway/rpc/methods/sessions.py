@@ -9,7 +9,7 @@ from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
 from gateway.rpc.core import Core
-from gateway.rpc.methods.conversation import session_key, stored
+from gateway.rpc.methods.conversation import or_refuse, session_key
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
 from gateway.sessions.records import Filter, Session, Summary
@@ -115,10 +115,10 @@ async def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
     limit = min(params.limit or (DEFAULT_LIMIT if modern else MAX_ROWS), MAX_ROWS)
     now, offset = now_ms(), min(params.offset, MAX_OFFSET)
     answer = Sessions(now, _STORES, 0, defaults(core), [])
-    await stored(core.conversations.ready())
+    await or_refuse(core.conversations.ready())
     total = 0
     if (which := _filter(call, params, now)) is not None:
-        page = await stored(core.conversations.store.sessions(which, limit, offset))
+        page = await or_refuse(core.conversations.store.sessions(which, limit, offset))
         answer.sessions, total = await _rows(call, page.sessions, params), page.total
     answer.count = len(answer.sessions)
     if modern:
@@ -161,8 +161,8 @@ async def sessions_describe(call: Call, params: KeyParams) -> Described:
     """One session's row, as in `sessions.list`; null if there is none."""
     key = session_key(call, params.key)
     conversations = call.core.conversations
-    await stored(conversations.ready())
-    session = await stored(conversations.store.session(key))
+    await or_refuse(conversations.ready())
+    session = await or_refuse(conversations.store.session(key))
     return Described(None if session is None else (await _rows(call, [session], params))[0])
 
 
@@ -218,7 +218,7 @@ async def _rows(call: Call, sessions: list[Session], params: SessionsListParams 
     titled, previewed = params.include_derived_titles, params.include_last_message
     found: dict[str, Summary] = {}
     if titled or previewed:
-        found = await stored(conversations.store.summaries([each.key for each in sessions]))
+        found = await or_refuse(conversations.store.summaries([each.key for each in sessions]))
     return [
         shown.row(
             each,

@@ -12,7 +12,7 @@ from gateway.machine.clock import now_ms
 from gateway.protocol.frames import RpcError
 from gateway.protocol.params import NoParams, Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.methods.conversation import session_key, stored
+from gateway.rpc.methods.conversation import or_refuse, session_key
 from gateway.rpc.registry import Call, method
 from gateway.sessions import sums
 from gateway.sessions.records import Filter
@@ -120,7 +120,7 @@ async def usage_cost(call: Call, params: CostParams) -> Cost:
     modern = call.peer.protocol >= 4
     period, agent = _period(params, params.days), _agent(call, params) if modern else None
     store = await _store(call)
-    found = await stored(store.spent(period.since, period.until, ("day",), period.offset_min, agent=agent))
+    found = await or_refuse(store.spent(period.since, period.until, ("day",), period.offset_min, agent=agent))
     days = sums.by("day", found)
     daily = [sums.total(days.get(day, []), date=day) for day in (period.days if modern else days)]
     answer = Cost(now_ms(), len(period.days), daily, sums.total(found))
@@ -140,13 +140,13 @@ async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsa
     agent = _agent(call, params) if modern and not key else None
     store = await _store(call)
     since, until, offset = period.since, period.until, period.offset_min
-    spent = await stored(
+    spent = await or_refuse(
         store.spent(since, until, ("day", "session", "agent", "provider", "model"), offset, agent=agent, session=key)
     )
-    said = await stored(store.message_counts(since, until, ("day", "session"), offset, agent=agent, session=key))
-    used = await stored(store.tools(since, until, agent=agent, session=key))
+    said = await or_refuse(store.message_counts(since, until, ("day", "session"), offset, agent=agent, session=key))
+    used = await or_refuse(store.tools(since, until, agent=agent, session=key))
     which = Filter(agent=agent, keys=(key,) if key else None)
-    page = await stored(store.sessions(which, min(params.limit or DEFAULT_LIMIT, MAX_LIMIT)))
+    page = await or_refuse(store.sessions(which, min(params.limit or DEFAULT_LIMIT, MAX_LIMIT)))
     rows, added = await asyncio.to_thread(
         lambda: (sums.sessions(page.sessions, spent, said, used), sums.aggregates(spent, said, used, page.total))
     )
@@ -211,5 +211,5 @@ def _agent(call: Call, params: Days) -> str | None:
 
 
 async def _store(call: Call) -> Store:
-    await stored(call.core.conversations.ready())
+    await or_refuse(call.core.conversations.ready())
     return call.core.conversations.store
