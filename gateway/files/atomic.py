@@ -11,11 +11,12 @@ from pathlib import Path
 LOCK_WAIT_S = 5.0
 """Seconds that a writer waits for another one."""
 _RETRY_S = 0.02
+_MODE = 0o600
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Replace the file or link, with mode 0600. The text is on disk when this returns. Raises OSError."""
-    with _written(path, text) as temporary:
+def replace_text(path: Path, text: str, mode: int = _MODE) -> None:
+    """Replace the file or link, with mode 0600 by default. The text is on disk when this returns. Raises OSError."""
+    with _written(path, text, mode) as temporary:
         os.replace(temporary, path)
 
 
@@ -59,14 +60,16 @@ def create_text(path: Path, text: str) -> bool:
 
 
 @contextmanager
-def _written(path: Path, text: str) -> Iterator[Path]:
+def _written(path: Path, text: str, mode: int = _MODE) -> Iterator[Path]:
     """A temporary file with the text on disk, to be renamed."""
     # It has OpenClaw's kind of name, so that OpenClaw's clean-up removes what a crash leaves behind.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     try:
         with os.fdopen(fd, "wb") as stream:
             stream.write(text.encode("utf-8", "surrogateescape"))
+            if mode != _MODE:  # not in vain: some file systems refuse it
+                os.fchmod(fd, mode)
             stream.flush()
             os.fsync(stream.fileno())
         yield temporary

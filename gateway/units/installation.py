@@ -3,16 +3,15 @@
 Only files that begin with our mark are changed or removed. `install` applies the difference, `doctor` only reports it.
 """
 
-import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gateway.errors import GatewayError
+from gateway.files.atomic import replace_text
 from gateway.units import (
     AGENT_SERVICE,
     AGENT_SOCKET,
@@ -90,7 +89,8 @@ class WantedFiles:
                 change.path.unlink()
                 _remove_empty(change.path.parent)
             else:
-                _write(change.path, text)
+                change.path.parent.mkdir(parents=True, exist_ok=True)
+                replace_text(change.path, text, 0o644)
         return done
 
 
@@ -218,17 +218,3 @@ def _remove_empty(folder: Path) -> None:
             folder.rmdir()
         except OSError:
             pass  # it has the user's drop-ins
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the file atomically: a daemon-reload reads the old or the new text."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,13 @@ def test_without_locks_or_a_file_nobody_waits(number: int, tmp_path: Path, monke
         file.touch()
     with write_lock(file), write_lock(file):
         pass
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_the_mode_does_not_depend_on_the_umask(tmp_path: Path, mode: int) -> None:
+    before = os.umask(0o077)
+    try:
+        replace_text(tmp_path / "x", "text", mode)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == mode
