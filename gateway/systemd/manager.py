@@ -12,7 +12,7 @@ MANAGERS = ("--user", "--system")
 
 
 async def is_being_stopped(unit: str) -> bool:
-    """Whether a stop of the unit is queued that no start follows. False if no manager says so."""
+    """True if a stop of the unit is queued that no start follows. False if no manager says so."""
     answers = await _ask_managers("list-jobs", "--plain", "--no-legend", unit)
     jobs = [line.split() for answer in answers for line in answer]
     return any(job[1:3] == [unit, "stop"] for job in jobs)

@@ -98,6 +98,7 @@ def test_a_question_to_systemd_that_is_called_off_leaves_no_child_behind(systemc
     uvloop.run(asyncio.wait_for(scene(), 20))
 
 
+@pytest.mark.process
 def test_a_machine_without_systemctl_is_taken_for_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert asyncio.run(is_being_stopped(UNIT)) is False
