@@ -8,7 +8,6 @@ the shared secret                  token mismatch            the token that this
 OpenClaw's clients do the same. No step is taken twice.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import to_builtins
 
 from gateway.protocol.admission.proof import Key, Signed
+from gateway.text.addresses import is_loopback
 
 ROLE = "operator"
 _REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
@@ -132,7 +132,7 @@ def is_loopback_url(url: str) -> bool:
     """Whether the URL's host is `localhost` or a loopback address."""
     try:
         host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or is_loopback(host)
     except ValueError:
         return False
 

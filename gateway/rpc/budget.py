@@ -1,6 +1,5 @@
 """A rate limit for methods that change the gateway, with OpenClaw 2026.9.6's numbers. The clock is given."""
 
-import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from math import ceil
 
 from gateway.protocol.frames import WireError
 from gateway.rpc.registry import Call
+from gateway.text.addresses import is_loopback
 
 log = logging.getLogger("gateway.rpc")
 
@@ -47,14 +47,7 @@ class Budget:
 def _client(call: Call) -> tuple[str, str]:
     """Device and address of a client, or its connection if it is on this machine and has no device."""
     device, host = call.peer.device_id or "", call.connection.remote.rpartition(":")[0]
-    return device, call.connection.id if not device and _is_loopback(host) else host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return device, call.connection.id if not device and is_loopback(host) else host
 
 
 def _refusal(method: str, wait_s: float) -> WireError:
