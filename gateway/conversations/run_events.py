@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.aio.tasks import Tasks
 from gateway.conversations.broadcast import Others, Wants, broadcast
-from gateway.handover.told import Told
+from gateway.handover.positions import Positions
 from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
 from gateway.link.messages import Discarded, Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Waiting
@@ -43,7 +43,7 @@ Verbose = Callable[[str], Awaitable[bool]]
 
 
 class RunEvents(RunListener):
-    def __init__(self, hub: Hub, verbose: Verbose | None = None, memory: Told | None = None) -> None:
+    def __init__(self, hub: Hub, verbose: Verbose | None = None, memory: Positions | None = None) -> None:
         """`memory`: how far the process before this one had told of runs."""
         self._hub = hub
         self._memory = memory

@@ -22,7 +22,7 @@ from gateway.conversations.run_events import RunEvents, tell_injected
 from gateway.conversations.session_events import SessionEvents
 from gateway.conversations.sessions import SessionService
 from gateway.files.paths import Paths
-from gateway.handover.told import Told
+from gateway.handover.positions import Positions
 from gateway.hub.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
@@ -50,7 +50,7 @@ class Conversations:
         tree: Callable[[], ConfigTree],
         environment: Lookup,
         dial: Dial,
-        told: Told | None = None,
+        told: Positions | None = None,
     ) -> None:
         """`tree`: the config that runs, with what stands in the environment put in; `told`: how far the process before
         this one had told of runs."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.aio.tasks import Tasks
-from gateway.handover.told import Told
+from gateway.handover.positions import Positions
 from gateway.hub.hub import Hub
 from gateway.protocol.scopes import READ
 from gateway.runs.active import ActiveRun
@@ -51,7 +51,7 @@ class _Due:
 
 
 class SessionEvents(RunListener):
-    def __init__(self, hub: Hub, store: Store, look: Look, memory: Told | None = None) -> None:
+    def __init__(self, hub: Hub, store: Store, look: Look, memory: Positions | None = None) -> None:
         """`memory`: how far the process before this one had told of runs."""
         self._memory = memory
         self._hub = hub

@@ -1,6 +1,7 @@
-"""How much of a TCP connection a process has read and written, as the kernel counts it, whoever that process was.
+"""Reads the kernel's counters of a TCP connection: how much was read from it and written to it, by any process.
 
-So a successor need not guess what its predecessor had done when it died: tcp(7), and linux/tcp.h for `struct tcp_info`.
+So the next process need not guess what the one before had done when it died: tcp(7), and `struct tcp_info` of
+linux/tcp.h.
 """
 
 import array
@@ -20,7 +21,7 @@ _ESTABLISHED = 1
 
 
 def count(fd: int) -> Counters:
-    """Raise OSError for what is no TCP socket."""
+    """Count a TCP connection. Raise OSError if `fd` is no TCP socket."""
     sock = socket.socket(fileno=fd)
     try:
         while True:

@@ -1,6 +1,6 @@
 """Keeps the connections of clients for the next process: in the ledger, and in systemd's fd store where there is one.
 
-Without systemd the next process can only be our own re-exec, which gets the descriptors themselves.
+Without systemd the next process can only be our own re-exec, which inherits the descriptors.
 """
 
 import hashlib
@@ -17,10 +17,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.handover import handoff as parting
-from gateway.handover.handoff import MAX_BYTES, Handoff, PendingAnswer
+from gateway.handover.handoff import MAX_BYTES, Handoff, PendingAnswer, read_handoff, write_handoff
 from gateway.handover.ledger import SLOTS, Entry, InheritedEntry, Ledger, UnreadableLedger
-from gateway.handover.verdict import Held
+from gateway.handover.verdict import InFlight
 from gateway.hub.connection import Connection
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.peer import Peer
@@ -30,23 +29,23 @@ from gateway.systemd.notify import Notifier
 
 log = logging.getLogger("gateway.handover")
 
-
 OTHERS = 16
-"""Places of the fd store that are not for clients' WebSockets: the record, the ledger, the parting, idle HTTP."""
+"""Places of the fd store for other descriptors than WebSockets: the record, the ledger, the handoff, idle HTTP."""
 
 
-class Who(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What must be known to go on with a client, beside the points of its connection."""
+class ClientRecord(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A client in the ledger: what the next process must know beside the points of the connection."""
 
     id: str
     peer: Peer
     since_ms: int
+    """Milliseconds since 1970 at which the client connected."""
     secret: str = ""
-    """A fingerprint of what the gateway asked of clients when this one came."""
+    """A fingerprint of the authentication policy under which the client was admitted."""
 
 
 class KeepableConnection(Protocol):
-    """A carrier whose connection can outlive the process."""
+    """A carrier whose connection can outlive the process: `serving.websocket` has the contract."""
 
     @property
     def fd(self) -> int: ...
@@ -55,42 +54,42 @@ class KeepableConnection(Protocol):
     def drop(self) -> None: ...
     def stop_reading(self) -> None: ...
     def record_points(self, entry: Entry, seq: Callable[[], int | None], release: Callable[[], None]) -> None: ...
-    def in_flight(self, seq: int, queued: list[str]) -> Held | None: ...
+    def in_flight(self, seq: int, queued: list[str]) -> InFlight | None: ...
 
 
 @dataclass(frozen=True)
 class InheritedConnection:
-    """A connection that a predecessor has left, as far as it can be known."""
+    """A connection of the process before, with what is known of it."""
 
     fd: int
     found: InheritedEntry | None
-    """None: it is in no ledger that could be read."""
-    held: Held | None
+    """None: no ledger that could be read has it."""
+    in_flight: InFlight | None
 
 
 @dataclass
 class Keeper:
     notifier: Notifier
     inherited: Inherited
-    before: Handoff | None = None
-    """What the predecessor said when it left; None after a crash, and at a first start."""
+    handoff: Handoff | None = None
+    """What the process before passed on when it left; None after a crash, and at a first start."""
     store_size: int | None = None
-    """How many descriptors systemd keeps for us, once that is known."""
+    """How many descriptors systemd keeps for the service, once that is known."""
     gone: int = 0
-    """Connections of the predecessor that did not come with this process: their clients have left meanwhile."""
+    """Connections of the process before that did not come with this one: their clients have left meanwhile."""
     _kept: dict[int, tuple[Connection, KeepableConnection]] = field(default_factory=dict)
-    _told: bool = False
+    _full_logged: bool = False
     _last: tuple[AuthPolicy | None, str] = (None, "")
-    """The policy of the latest fingerprint."""
+    """The policy that was fingerprinted last, and its fingerprint."""
 
     def __post_init__(self) -> None:
         self._store = FdStore(self.notifier)
         others = self.inherited.others
         if PARTING in others:
-            self.before = parting.read(others[PARTING])
+            self.handoff = read_handoff(others[PARTING])
             self._store.remove(PARTING)
         self.ledger = self._open(others.get(LEDGER))
-        self._left = self._look()  # before a newcomer enters the ledger
+        self._websockets = self._find_websockets()  # before a new client enters the ledger
 
     def _open(self, inherited: int | None) -> Ledger:
         if inherited is not None:
@@ -108,48 +107,49 @@ class Keeper:
 
     @property
     def all_stored(self) -> bool:
-        """Whether systemd has every connection, as far as that is known."""
+        """systemd has every connection, as far as that is known."""
         needed = len(self._kept) + OTHERS
         return self._store.available and (self.store_size is None or needed <= self.store_size)
 
-    def keep(self, connection: Connection, carrier: KeepableConnection, policy: AuthPolicy) -> None:
-        """A new client: its connection shall outlive this process, if it can and there is room."""
+    def register(self, connection: Connection, carrier: KeepableConnection, policy: AuthPolicy) -> None:
+        """Keep the connection of a client that has just been admitted, if it can be kept and there is room."""
         assert connection.peer is not None
         if not carrier.keepable:
             return
-        who = Who(connection.id, connection.peer, connection.since_ms, self._fingerprint(policy))
-        entry = self.ledger.enter(msgspec.json.encode(who))
+        who = ClientRecord(connection.id, connection.peer, connection.since_ms, self._fingerprint(policy))
+        entry = self.ledger.add(msgspec.json.encode(who))
         if entry is not None:
             self._store.put(_name(entry.id), carrier.fd)
-            self.resume(connection, carrier, entry)
-        elif not self._told:
-            self._told = True
+            self.register_inherited(connection, carrier, entry)
+        elif not self._full_logged:
+            self._full_logged = True
             log.warning("no more connections can be kept over a restart; further ones will be closed then")
 
-    def resume(self, connection: Connection, carrier: KeepableConnection, entry: Entry) -> None:
-        """One that has its entry, and its place in the store, from before."""
-        if not carrier.keepable:  # it has ended before it was its turn
+    def register_inherited(self, connection: Connection, carrier: KeepableConnection, entry: Entry) -> None:
+        """Keep a connection whose ledger entry and stored descriptor were inherited."""
+        if not carrier.keepable:  # it has ended before its turn came
             self.discard(entry)
             return
         self._kept[entry.id] = (connection, carrier)
         connection.kept = True
         try:
-            carrier.record_points(entry, connection.seq_at_rest, partial(self._forget, entry))
+            carrier.record_points(entry, connection.seq_at_rest, partial(self._release, entry))
         except OSError as error:
             log.warning("client %s cannot be kept over a restart: %s", connection.id, error)
-            self._forget(entry)
+            self._release(entry)
 
-    def _forget(self, entry: Entry) -> None:
+    def _release(self, entry: Entry) -> None:
         connection, _ = self._kept.pop(entry.id)
         connection.kept = False
         self.discard(entry)
 
     def discard(self, entry: Entry) -> None:
+        """Free the entry, and have systemd close its duplicate of the descriptor."""
         entry.remove()
         self._store.remove(_name(entry.id))
 
     def _fingerprint(self, policy: AuthPolicy) -> str:
-        """Of what decides who is admitted; worth nothing without the key, which lies in the ledger alone."""
+        """A keyed hash of what decides who is admitted. The key lies in the ledger alone."""
         known, fingerprint = self._last
         if known is not policy:  # one policy holds for many clients
             text = msgspec.json.encode(policy.admitted, order="deterministic")
@@ -157,67 +157,70 @@ class Keeper:
             self._last = (policy, fingerprint)
         return fingerprint
 
-    def knows_secret(self, who: Who, policy: AuthPolicy) -> bool:
-        """Whether the gateway still asks for what this client came in by."""
+    def knows_secret(self, who: ClientRecord, policy: AuthPolicy) -> bool:
+        """The policy is the one under which this client was admitted."""
         return hmac.compare_digest(who.secret, self._fingerprint(policy))
 
     # -- coming ----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> list[InheritedConnection]:
+    def _find_websockets(self) -> list[InheritedConnection]:
         fds = dict(self.inherited.connections)
-        held = self.before.held if self.before else {}
-        left: list[InheritedConnection] = []
-        for found in list(self.ledger.found()):
+        in_flight = self.handoff.held if self.handoff else {}
+        websockets: list[InheritedConnection] = []
+        for found in list(self.ledger.inherited()):
             fd = fds.pop(_name(found.entry.id), None)
             if fd is None:
                 found.entry.remove()
                 self.gone += 1
             else:
-                left.append(InheritedConnection(fd, found, held.get(found.entry.id)))
+                websockets.append(InheritedConnection(fd, found, in_flight.get(found.entry.id)))
         for name, fd in fds.items():
             self._store.remove(name)
             number = name.removeprefix(CONNECTION)
-            left.append(InheritedConnection(fd, None, held.get(int(number)) if number.isdecimal() else None))
-        return left
+            left = in_flight.get(int(number)) if number.isdecimal() else None
+            websockets.append(InheritedConnection(fd, None, left))
+        return websockets
 
-    def left(self) -> list[InheritedConnection]:
-        """All connections that came with this process; the caller has them from here on."""
-        left, self._left = self._left, []
-        if self.before is not None:
-            self.before = replace(self.before, held={})
-        return left
+    def take_websockets(self) -> list[InheritedConnection]:
+        """Return the WebSockets that came with this process; the caller owns their descriptors from here on."""
+        websockets, self._websockets = self._websockets, []
+        if self.handoff is not None:
+            self.handoff = replace(self.handoff, held={})
+        return websockets
 
     def take_http(self) -> Iterator[tuple[int, PendingAnswer | None]]:
-        """HTTP connections of the predecessor, idle or with an answer to go on with; this process's alone from here on.
+        """Yield the HTTP connections that came with this process, with the answer to go on with; None if idle.
 
-        If it was not the predecessor that left them, but one before, then it has perhaps read from them.
+        The caller owns the descriptors. Without a handoff the connections are closed: the process before died, and may
+        have read from them.
         """
         for name, fd in self.inherited.http.items():
             self._store.remove(name)
-            if self.before is not None:
-                yield fd, self.before.answers.pop(name, None)
+            if self.handoff is not None:
+                yield fd, self.handoff.answers.pop(name, None)
             else:
                 os.close(fd)
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 
-    async def caught_up(self, limit_s: float) -> None:
-        """Return when systemd has everybody, or after the limit: `part` would wait for it, and clients with us."""
+    async def wait_stored(self, limit_s: float) -> None:
+        """Return when systemd has all connections, or after the limit. `hand_off` would wait as well, with clients."""
         await self._store.caught_up(limit_s)
 
     def stop_reading(self) -> None:
-        """What clients send from here on is for the successor."""
+        """What clients send from here on is for the next process."""
         for _, carrier in self._kept.values():
             carrier.stop_reading()
 
-    def part(
+    def hand_off(
         self, left_at: float, http: Mapping[str, int], answers: Mapping[str, PendingAnswer] = {}
     ) -> list[tuple[str, int]]:
-        """Nothing may be read or written after this. Returns the descriptors for a successor in this very process.
+        """Write what is in flight, and return the descriptors, with their names, for a re-exec.
 
-        systemd gets those that it has not yet: where it has the rest, they are for a successor in another process.
+        `left_at`: monotonic seconds; `http`: descriptors by name; `answers`: by such a name, what is in flight there.
+        systemd gets what it does not have yet, for a process that it starts. Nothing may be read or written after this.
         """
-        held, room = self._hold()
+        in_flight, room = self._collect_in_flight()
         fitting: dict[str, PendingAnswer] = {}
         for name, answer in answers.items():
             if answer.size <= room:
@@ -226,10 +229,12 @@ class Keeper:
         http = {name: fd for name, fd in http.items() if name in fitting or name not in answers}
         passed = [(LEDGER, self.ledger.fd)]
         try:
-            passed.append((PARTING, parting.write(Handoff(left_at, held, fitting))))
+            passed.append((PARTING, write_handoff(Handoff(left_at, in_flight, fitting))))
         except OSError as error:
-            log.error("what is under way for %d clients cannot be passed on; they are dropped: %s", len(held), error)
-            for id in held:
+            log.error(
+                "what is under way for %d clients cannot be passed on; they are dropped: %s", len(in_flight), error
+            )
+            for id in in_flight:
                 self._kept[id][1].drop()
         else:
             passed += islice(http.items(), SLOTS - len(self._kept))
@@ -238,9 +243,9 @@ class Keeper:
         self._store.flush()
         return passed + [(_name(id), carrier.fd) for id, (_, carrier) in self._kept.items()]
 
-    def _hold(self) -> tuple[dict[int, Held], int]:
-        """What is under way, by id, and the bytes left. Who is being closed, or does not fit, is dropped."""
-        held: dict[int, Held] = {}
+    def _collect_in_flight(self) -> tuple[dict[int, InFlight], int]:
+        """What is in flight, by id of the ledger, and the bytes left. Those that close or do not fit are dropped."""
+        in_flight: dict[int, InFlight] = {}
         room = MAX_BYTES
         for id, (connection, carrier) in list(self._kept.items()):
             if connection.outbox.closing or connection.requests or not carrier.keepable:
@@ -254,8 +259,8 @@ class Keeper:
                 carrier.drop()
                 continue
             room -= size
-            held[id] = rest
-        return held, room
+            in_flight[id] = rest
+        return in_flight, room
 
 
 def _name(id: int) -> str:

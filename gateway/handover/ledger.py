@@ -1,15 +1,15 @@
-"""Of each connection that shall outlive this process: who it is, and the points at which it was at rest.
+"""The ledger: the client of each connection that may outlive this process, and the points at which it was at rest.
 
-The ledger is a memfd, mapped into memory: a write is one copy, and what was written is there when the process is not. A
-re-exec passes it on, systemd's fd store keeps it over a cold restart and a crash.
+It is a memfd, mapped into memory: a write is one copy, and what was written outlives the process. A re-exec passes it
+on, and systemd's fd store keeps it over a cold restart and a crash.
 
-    header   magic, version, number of slots, the next id, a key for fingerprints; the rest of its page is `told`'s
-    slot     id (0: free) · who, as JSON, with its checksum · two points, each with its checksum
+    header   magic, version, number of slots, the next id, a key for fingerprints; the rest of the page is `positions`
+    slot     id (0: free) · client, as JSON, with its checksum · two points, each with its checksum
 
-A point says: when so much was read and so much was written, nothing was under way, and the last event had this number.
-While something is, it says only how much is written in whole messages, after which a close frame can be understood.
-It is written before the bytes that lead to it are. Of the two points the older one is overwritten, so a process that
-dies while it writes one leaves the other; which of them the connection has reached, the kernel's counters tell.
+A point at rest says: when so many bytes were read and so many were written, nothing was under way, and the last event
+had this number. A busy point says only how many bytes were written in whole messages, after which a close frame can be
+understood. A point is written before the bytes that lead to it. The older of the two points is overwritten, so a
+process that dies while it writes one leaves the other. The kernel's counters tell which one the connection has reached.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from gateway.handover.verdict import Point
 
 VERSION = 1
 SLOTS = 8176
-"""Connections; `FileDescriptorStoreMax=` of the unit leaves room for the ledger itself and its like."""
+"""Connections. `FileDescriptorStoreMax=` of the unit has room for these, the ledger and a few more."""
 SLOT_BYTES = 2048
-MAX_WHO = 1952
-"""Bytes of what a slot says of its connection."""
+MAX_CLIENT_BYTES = 1952
+"""Bytes that a slot has for what is known of its client."""
 KEY_BYTES = 32
 
 _MAGIC = b"OCGWCONN"
@@ -37,12 +37,12 @@ _NEXT_AT = 16
 _SPARE_AT = 64
 _ID = Struct("<Q")
 _MAX_ID = 2**63
-_WHO = Struct("<II")
-_WHO_AT, _POINTS_AT, _TEXT_AT = 8, 16, 96
+_CLIENT = Struct("<II")
+_CLIENT_AT, _POINTS_AT, _TEXT_AT = 8, 16, 96
 _POINT, _SUM = Struct("<QQQ"), Struct("<I")
 _POINT_BYTES = 32
 _UNKNOWN = 2**64 - 1
-"""As much as is never read of a connection."""
+"""More bytes than any connection has."""
 
 
 class UnreadableLedger(Exception):
@@ -61,11 +61,11 @@ class Entry:
         self._seed = _seed(id)
         self._turn = turn
 
-    def rest(self, read: int, written: int, seq: int) -> None:
+    def note_rest(self, read: int, written: int, seq: int) -> None:
         """Call it before the last bytes of `written` are written, once the answer to all of `read` is among them."""
         self._write(_POINT.pack(read, written, seq))
 
-    def busy(self, written: int) -> None:
+    def note_busy(self, written: int) -> None:
         """Call it before the last bytes of `written` are written, while something is under way."""
         self._write(_POINT.pack(_UNKNOWN, written, 0))
 
@@ -74,28 +74,32 @@ class Entry:
         self._turn ^= 1
         self._ledger.memory[at : at + 28] = data + _SUM.pack(zlib.crc32(data, self._seed))
 
-    def reached(self, point: Point) -> None:
-        """The connection is here, at one of its points. The other one is gone, which may have been written for bytes
-        that never came: who goes on writes other bytes."""
+    def set_point(self, point: Point) -> None:
+        """Write the point that the connection has reached over the other one.
+
+        The other one may have been written for bytes that never came, and other bytes will be written now.
+        """
         self._turn = 1 if self._ledger.point(self._at, self.id, 0) == point else 0
-        self.rest(*point)
+        self.note_rest(*point)
 
     def remove(self) -> None:
+        """Free the slot. A second time does no harm."""
         self._ledger.free(self._at, self.id)
 
 
 @dataclass(frozen=True)
 class InheritedEntry:
-    """What a predecessor has left of one connection."""
+    """One connection of the process before."""
 
     entry: Entry
-    who: bytes
+    client: bytes
+    """What was given to `Ledger.add`."""
     points: tuple[Point, ...]
 
 
 class Ledger:
     def __init__(self, inherited: int | None = None) -> None:
-        """Raise Unreadable for what is not a ledger of this version: nothing can be known of its connections."""
+        """Raise UnreadableLedger if `inherited` is not a ledger of this version: its connections cannot be known."""
         self.fd = os.memfd_create("openclaw-gateway-ledger", os.MFD_CLOEXEC) if inherited is None else inherited
         size = _HEADER_BYTES + SLOTS * SLOT_BYTES
         if inherited is None:
@@ -107,12 +111,12 @@ class Ledger:
             self.memory[: _HEADER.size] = _HEADER.pack(_MAGIC, VERSION, SLOTS, 1, os.urandom(KEY_BYTES))
         self._next, self.key = self._read_header()
         self.spare = memoryview(self.memory)[_SPARE_AT:_HEADER_BYTES]
-        """Room for others who write down what goes with the connections."""
+        """The rest of the header's page, for what else must outlive the process with the connections."""
         self._taken = {slot: id for slot in self._touched() if 0 < (id := self._id(slot)) < self._next}
         self._free = [slot for slot in reversed(range(SLOTS)) if slot not in self._taken]
 
     def _touched(self) -> Iterator[int]:
-        """Slots that were ever written to: the kernel gives memory for all that is looked at."""
+        """Slots that were ever written to. Looking at the others would have the kernel allocate their memory."""
         end = _HEADER_BYTES
         with contextlib.suppress(OSError):  # there is nothing more
             while True:
@@ -120,30 +124,30 @@ class Ledger:
                 end = os.lseek(self.fd, start, os.SEEK_HOLE)
                 yield from range((start - _HEADER_BYTES) // SLOT_BYTES, (end - _HEADER_BYTES) // SLOT_BYTES)
 
-    def enter(self, who: bytes) -> Entry | None:
-        """A slot for a connection, without a point yet; None if all are taken or it says too much of itself."""
-        if len(who) > MAX_WHO or not self._free:
+    def add(self, client: bytes) -> Entry | None:
+        """Take a slot for a connection, without a point yet; None if all are taken, or `client` is too long."""
+        if len(client) > MAX_CLIENT_BYTES or not self._free:
             return None
         slot, id = self._free.pop(), self._next
         self._next += 1
         self._write_id(_NEXT_AT, self._next)
         at = _start_of(slot)
-        head = _WHO.pack(len(who), zlib.crc32(who, _seed(id)))
-        self.memory[at + _WHO_AT : at + _TEXT_AT] = head.ljust(_TEXT_AT - _WHO_AT, b"\0")
-        self.memory[at + _TEXT_AT : at + _TEXT_AT + len(who)] = who
+        head = _CLIENT.pack(len(client), zlib.crc32(client, _seed(id)))
+        self.memory[at + _CLIENT_AT : at + _TEXT_AT] = head.ljust(_TEXT_AT - _CLIENT_AT, b"\0")
+        self.memory[at + _TEXT_AT : at + _TEXT_AT + len(client)] = client
         self._write_id(at, id)  # the last: from here on the slot is taken
         self._taken[slot] = id
         return Entry(self, slot, id)
 
-    def found(self) -> Iterator[InheritedEntry]:
-        """All that is whole. A slot that is torn was never finished, and its connection never stored."""
+    def inherited(self) -> Iterator[InheritedEntry]:
+        """Yield the entries that are whole. One that is torn was never finished, and its connection never stored."""
         for slot, id in list(self._taken.items()):
             at = _start_of(slot)
-            length, checksum = _WHO.unpack_from(self.memory, at + _WHO_AT)
-            who = self.memory[at + _TEXT_AT : at + _TEXT_AT + min(length, MAX_WHO)]
-            if length <= MAX_WHO and zlib.crc32(who, _seed(id)) == checksum:
+            length, checksum = _CLIENT.unpack_from(self.memory, at + _CLIENT_AT)
+            client = self.memory[at + _TEXT_AT : at + _TEXT_AT + min(length, MAX_CLIENT_BYTES)]
+            if length <= MAX_CLIENT_BYTES and zlib.crc32(client, _seed(id)) == checksum:
                 points = tuple(self._points(at, id))
-                yield InheritedEntry(Entry(self, slot, id, turn=self._older(at, id)), who, points)
+                yield InheritedEntry(Entry(self, slot, id, turn=self._older(at, id)), client, points)
             else:
                 self.free(at, id)
 
@@ -196,5 +200,5 @@ def _start_of(slot: int) -> int:
 
 
 def _seed(id: int) -> int:
-    """Of the checksums in a slot: what another connection has left in it is not this one's."""
+    """Where the checksums of a slot begin, so that what another connection has left in it does not fit."""
     return zlib.crc32(_ID.pack(id))

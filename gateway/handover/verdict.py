@@ -1,8 +1,8 @@
-"""What becomes of a connection that a predecessor has left. Pure: what it wrote down, and what the kernel has counted.
+"""Judges whether an inherited connection goes on, by its points, the handoff and the kernel's counters. Pure.
 
 counted by the kernel                                    then
 closed by the peer                                       drop
-as a parting says that it was left                       adopt, with what was read and unsent
+as the handoff says                                      adopt, with what was read and unsent
 as a point of the ledger says                            adopt: nothing was under way
 written as a point says, more read                       close 1012: a request, or a part of one, is lost
 something else                                           drop: the client has half a message
@@ -27,53 +27,57 @@ class Counters(NamedTuple):
 
 
 class Point(NamedTuple):
-    """When so much was read and so much was written, nothing was under way."""
+    """Nothing was under way when so many bytes were read and so many were written."""
 
     read: int
     written: int
     seq: int
-    """Of the last event that is in `written`."""
+    """The number of the last event that is in `written`."""
 
 
-class Held(Struct, frozen=True, array_like=True):
-    """A connection that was left on purpose in the middle of something."""
+class InFlight(Struct, frozen=True, array_like=True):
+    """A connection in the handoff: it was not at rest when its process left."""
 
     read: int
     written: int
     seq: int
     tail: bytes
-    """What has been read and not been given to the application, as the client would send it anew."""
+    """What has been read and not been given to the application, as the client's frames."""
     unsent: bytes
-    """What comes next on the wire: the rest of a frame that is half sent, then whole ones."""
+    """What comes next on the wire: the rest of a frame that is sent in part, then whole ones."""
 
 
 Reason = Literal["gone", "unanswered", "half-sent", "unreadable", "auth"]
 
 
 @dataclass(frozen=True)
-class Adopt:
+class Adoption:
+    """The connection goes on."""
+
     seq: int
     tail: bytes = b""
     unsent: bytes = b""
 
 
 @dataclass(frozen=True)
-class Refuse:
+class Rejection:
+    """The connection ends."""
+
     reason: Reason
     closable: bool
-    """Whether a close frame can be understood: the last thing written was a whole message."""
+    """The client understands a close frame: the last bytes written were the end of a whole message."""
 
 
-def judge(counted: Counters, points: Sequence[Point], held: Held | None) -> Adopt | Refuse:
+def judge(counted: Counters, points: Sequence[Point], in_flight: InFlight | None) -> Adoption | Rejection:
     if not counted.established:
-        return Refuse("gone", closable=False)
-    if held is not None:
-        if (held.read, held.written) == (counted.read, counted.written):
-            return Adopt(held.seq, held.tail, held.unsent)
-        return Refuse("half-sent" if held.unsent else "unanswered", closable=not held.unsent)
+        return Rejection("gone", closable=False)
+    if in_flight is not None:
+        if (in_flight.read, in_flight.written) == (counted.read, counted.written):
+            return Adoption(in_flight.seq, in_flight.tail, in_flight.unsent)
+        return Rejection("half-sent" if in_flight.unsent else "unanswered", closable=not in_flight.unsent)
     for point in points:
         if (point.read, point.written) == (counted.read, counted.written):
-            return Adopt(point.seq)
+            return Adoption(point.seq)
     if any(point.written == counted.written for point in points):
-        return Refuse("unanswered", closable=True)
-    return Refuse("half-sent", closable=False)
+        return Rejection("unanswered", closable=True)
+    return Rejection("half-sent", closable=False)

@@ -22,8 +22,8 @@ from websockets.frames import Close, Frame, Opcode
 
 from gateway.aio.tasks import Tasks
 from gateway.handover.counters import count
-from gateway.handover.keeper import InheritedConnection, Keeper, Who
-from gateway.handover.verdict import Adopt, Point, Refuse, judge
+from gateway.handover.keeper import ClientRecord, InheritedConnection, Keeper
+from gateway.handover.verdict import Adoption, Point, Rejection, judge
 from gateway.hub.connection import Connection
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, SERVICE_RESTART
@@ -62,21 +62,21 @@ class Tally:
 
 
 async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
-    """Adopt all connections that this process has inherited."""
+    """Adoption all connections that this process has inherited."""
     tally, hub = Tally(), core.hub
     known = hub.state_version.presence
     if keeper.gone:
         tally.closed["gone"] = keeper.gone
-    for left in _urgent_first(keeper.left()):
+    for left in _urgent_first(keeper.take_websockets()):
         who, verdict = _judge(keeper, left)
-        if who is not None and left.found is not None and isinstance(verdict, Adopt):
+        if who is not None and left.found is not None and isinstance(verdict, Adoption):
             take = partial(_resume, core, keeper, left, who, tally)
             # `_resume` checks its secret; from then on it belongs to this process's generation.
             peer = replace(who.peer, auth_generation=core.auth.generation)
             resumed = Resumed(who.id, peer, who.since_ms, verdict.seq, take)
             adopted = Adopted(verdict, {"resumed": resumed})
             await server.adopt(left.fd, partial(WebSocketProtocol, adopted=adopted))
-        elif isinstance(verdict, Refuse):
+        elif isinstance(verdict, Rejection):
             tally.closed[verdict.reason] += 1
             # Before it is discarded: a process that died in between would leave a connection that is in no ledger.
             _dismiss(left.fd, verdict.closable)
@@ -90,8 +90,8 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
     if tally.closed or hub.state_version.presence != known:
         # No client knows yet which ones were closed, and one that came meanwhile knows only some of the others.
         hub.presence_changed()
-    if keeper.before is not None:
-        tally.silence_ms = round((time.monotonic() - keeper.before.left_at) * 1000, 1)
+    if keeper.handoff is not None:
+        tally.silence_ms = round((time.monotonic() - keeper.handoff.left_at) * 1000, 1)
     return tally
 
 
@@ -112,31 +112,33 @@ def _urgent_first(left: Iterable[InheritedConnection]) -> Iterator[InheritedConn
             yield rest.pop(fd)
 
 
-def _judge(keeper: Keeper, left: InheritedConnection) -> tuple[Who | None, Adopt | Refuse]:
+def _judge(keeper: Keeper, left: InheritedConnection) -> tuple[ClientRecord | None, Adoption | Rejection]:
     # A process that left on purpose has written whole messages, and has noted the exceptions.
-    unreadable = Refuse("unreadable", closable=keeper.before is not None and not (left.held and left.held.unsent))
+    unreadable = Rejection(
+        "unreadable", closable=keeper.handoff is not None and not (left.in_flight and left.in_flight.unsent)
+    )
     if left.found is None:
         return None, unreadable
     try:
-        who = msgspec.json.decode(left.found.who, type=Who)
+        who = msgspec.json.decode(left.found.client, type=ClientRecord)
     except msgspec.MsgspecError:
         return None, unreadable
     try:
         counted = count(left.fd)
     except OSError:
-        return who, Refuse("gone", closable=False)
-    verdict = judge(counted, left.found.points, left.held)
-    if isinstance(verdict, Adopt) and left.held is None:
-        left.found.entry.reached(Point(counted.read, counted.written, verdict.seq))
+        return who, Rejection("gone", closable=False)
+    verdict = judge(counted, left.found.points, left.in_flight)
+    if isinstance(verdict, Adoption) and left.in_flight is None:
+        left.found.entry.set_point(Point(counted.read, counted.written, verdict.seq))
     return who, verdict
 
 
 def _resume(
-    core: Core, keeper: Keeper, left: InheritedConnection, who: Who, tally: Tally, connection: Connection
+    core: Core, keeper: Keeper, left: InheritedConnection, who: ClientRecord, tally: Tally, connection: Connection
 ) -> None:
     """Make it a client again; close it if its device or its secret has been refused meanwhile."""
     assert left.found is not None and isinstance(connection.carrier, WebSocketProtocol)
-    keeper.resume(connection, connection.carrier, left.found.entry)
+    keeper.register_inherited(connection, connection.carrier, left.found.entry)
     peer = who.peer
     if not connection.kept:  # it has ended meanwhile, and what was read of it is lost
         connection.carrier.abort()

@@ -134,7 +134,7 @@ class Leaving:
         drained = asyncio.gather(self.server.drain(self.budgets), self._answer_calls(budget_s))
         await self._decide()
         if self.carry:
-            await self.keeper.caught_up(budget_s)
+            await self.keeper.wait_stored(budget_s)
         await drained
         self.conversations.release_waiters()
 
@@ -175,7 +175,7 @@ class Leaving:
         await signals.block_and_flush()
         self.coordinator.left()
         if self.carry:  # nothing is read or written from here on
-            self.passed = self.keeper.part(self._left_at, *self.server.carried()) + self.dialer.passed
+            self.passed = self.keeper.hand_off(self._left_at, *self.server.carried()) + self.dialer.passed
         stopping = self.coordinator.state.way is Way.STOP
         self.start.record.update(
             ended="stop" if stopping else "restart",

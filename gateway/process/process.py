@@ -117,7 +117,7 @@ class Process:
     def conversations(self) -> "Conversations":
         """Imported when they are first asked for, at the latest soon after READY."""
         from gateway.conversations.service import Conversations
-        from gateway.handover.told import Told
+        from gateway.handover.positions import Positions
 
         return Conversations(
             self.paths,
@@ -125,7 +125,7 @@ class Process:
             tree=lambda: self._configuration.tree,
             environment=self._configuration.env,
             dial=self._dialer,
-            told=Told(self.keeper.ledger.spare),
+            told=Positions(self.keeper.ledger.spare),
         )
 
     @cached_property
@@ -186,7 +186,7 @@ class Process:
         return self._coordinator.request_restart(reason)
 
     def keep(self, connection: Connection) -> None:
-        self.keeper.keep(connection, cast("KeepableConnection", connection.carrier), self.auth)
+        self.keeper.register(connection, cast("KeepableConnection", connection.carrier), self.auth)
 
     def report(self) -> StatusReport:
         return self._status.report()

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from gateway.handover.told import Position, Told
+from gateway.handover.positions import Position, Positions
 from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
 from gateway.protocol.scopes import READ
@@ -17,7 +17,7 @@ class Heard:
 
     live: ActiveRun
     hub: Hub
-    memory: Told | None = None
+    memory: Positions | None = None
     characters: int = 0
     """Characters of its text that were sent."""
     thought: int = 0

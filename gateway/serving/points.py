@@ -8,14 +8,14 @@ way from `add_read` until `parsed` says that whole messages were read, while the
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.handover.verdict import Held
+from gateway.handover.verdict import InFlight
 
 
 class PointLog(Protocol):
     """A connection's slot in the ledger."""
 
-    def rest(self, read: int, written: int, seq: int) -> None: ...
-    def busy(self, written: int) -> None: ...
+    def note_rest(self, read: int, written: int, seq: int) -> None: ...
+    def note_busy(self, written: int) -> None: ...
 
 
 class Points:
@@ -55,7 +55,7 @@ class Points:
         """Call it before so many bytes are written. `idle` is the state before the write."""
         self.written += size
         if self._log is not None and not self._rest(idle):
-            self._log.busy(self.written)
+            self._log.note_busy(self.written)
 
     def add_unsent(self, data: bytes) -> None:
         """The transport has not sent the whole of `data`, which was written last."""
@@ -73,16 +73,16 @@ class Points:
     def _rest(self, idle: bool) -> bool:
         if self._partial or not idle or self._log is None or (seq := self._seq()) is None:
             return False
-        self._log.rest(self.read, self.written, seq)
+        self._log.note_rest(self.read, self.written, seq)
         return True
 
     def mark_busy(self) -> None:
         """Overwrite both points of the slot: neither says any more that the connection is at rest."""
         if self._log is not None:
-            self._log.busy(self.written)
-            self._log.busy(self.written)
+            self._log.note_busy(self.written)
+            self._log.note_busy(self.written)
 
-    def in_flight(self, seq: int, buffered: int, tail: bytes, queued: bytes) -> Held | None:
+    def in_flight(self, seq: int, buffered: int, tail: bytes, queued: bytes) -> InFlight | None:
         """Return what the next process needs beyond the last point, or None if a point says all.
 
         `buffered` is the number of bytes that the transport has not sent, `tail` what was read and not handled,
@@ -91,10 +91,10 @@ class Points:
         written = self.written - buffered
         if not (tail or buffered or queued):
             if self._log is not None:
-                self._log.rest(self.read, written, seq)
+                self._log.note_rest(self.read, written, seq)
             return None
         unsent = b"".join(self._unsent)[-buffered:] if buffered else b""
-        return Held(self.read, written, seq, tail, unsent + queued)
+        return InFlight(self.read, written, seq, tail, unsent + queued)
 
 
 def _nothing() -> None: ...

@@ -22,7 +22,7 @@ from websockets.protocol import State
 from gateway.aio.flag import Flag
 from gateway.handover.counters import count
 from gateway.handover.ledger import Entry
-from gateway.handover.verdict import Adopt, Held
+from gateway.handover.verdict import Adoption, InFlight
 from gateway.serving import frames, scopes
 from gateway.serving.bounded_websocket import BoundedWebSocket
 from gateway.serving.inbox import Inbox
@@ -34,7 +34,7 @@ from gateway.serving.state import GatewayState
 class Adopted:
     """What is known of a connection that another process has accepted."""
 
-    verdict: Adopt
+    verdict: Adoption
     extra: dict[str, Any]
     """For the application: it is added to the extension `scopes.CONNECTION` of the ASGI scope."""
 
@@ -224,7 +224,7 @@ class WebSocketProtocol(BoundedWebSocket):
         if unsent:  # which may begin within a message
             self._write(unsent)
         else:
-            entry.busy(written)  # the hello of a new client is still in the outbox
+            entry.note_busy(written)  # the hello of a new client is still in the outbox
         if early:
             self.data_received(bytes(early))
         self.checkpoint()
@@ -247,7 +247,7 @@ class WebSocketProtocol(BoundedWebSocket):
         self.queue.freeze()  # type: ignore[attr-defined]
         self.transport.pause_reading()
 
-    def in_flight(self, seq: int, queued: Sequence[str]) -> Held | None:
+    def in_flight(self, seq: int, queued: Sequence[str]) -> InFlight | None:
         """Return what the next process needs beyond the last point, or None; `queued` are texts still to be written."""
         tail = b"".join(self.queue.unread()) + self._unparsed()  # type: ignore[attr-defined]
         waiting = b"".join(frames.text(text.encode()) for text in queued)

@@ -32,7 +32,7 @@ LATER = (
     "gateway.conversations.service",
     "gateway.link.dialer",
     "gateway.config.watch",
-    "gateway.handover.told",
+    "gateway.handover.positions",
     "gateway.reload.seen",
     "gateway.web.metrics",
     "cryptography.hazmat.primitives.asymmetric.ed25519",

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.handover.ledger import MAX_WHO, SLOT_BYTES, SLOTS, VERSION, Entry, InheritedEntry, Ledger, UnreadableLedger
+from gateway.handover.ledger import (
+    MAX_CLIENT_BYTES,
+    SLOT_BYTES,
+    SLOTS,
+    VERSION,
+    Entry,
+    InheritedEntry,
+    Ledger,
+    UnreadableLedger,
+)
 from gateway.handover.verdict import Point
 from tests.effort import examples
 
@@ -29,22 +38,22 @@ def succeeding(ledger: Ledger) -> Iterator[Ledger]:
 
 
 def found(ledger: Ledger) -> dict[int, InheritedEntry]:
-    return {each.entry.id: each for each in ledger.found()}
+    return {each.entry.id: each for each in ledger.inherited()}
 
 
 def entered(ledger: Ledger, who: bytes = b"who") -> Entry:
-    entry = ledger.enter(who)
+    entry = ledger.add(who)
     assert entry is not None
     return entry
 
 
 def test_what_is_entered_is_found_with_both_its_points(ledger: Ledger) -> None:
     entry = entered(ledger, b'{"id":"a"}')
-    entry.rest(1, 2, 3)
-    entry.rest(4, 5, 6)
+    entry.note_rest(1, 2, 3)
+    entry.note_rest(4, 5, 6)
     with succeeding(ledger) as after:
-        (left,) = after.found()
-        assert (left.entry.id, left.who) == (entry.id, b'{"id":"a"}')
+        (left,) = after.inherited()
+        assert (left.entry.id, left.client) == (entry.id, b'{"id":"a"}')
         assert set(left.points) == {Point(1, 2, 3), Point(4, 5, 6)}
         assert after.key == ledger.key
 
@@ -52,16 +61,16 @@ def test_what_is_entered_is_found_with_both_its_points(ledger: Ledger) -> None:
 def test_a_connection_that_was_never_at_rest_has_no_point(ledger: Ledger) -> None:
     entered(ledger)
     with succeeding(ledger) as after:
-        assert [each.points for each in after.found()] == [()]
+        assert [each.points for each in after.inherited()] == [()]
 
 
 @pytest.mark.parametrize("written", [0, 1, 2, 3, 4])
 def test_a_successor_overwrites_the_older_point(ledger: Ledger, written: int) -> None:
     entry = entered(ledger)
     for number in range(written):
-        entry.rest(number, 0, 0)
+        entry.note_rest(number, 0, 0)
     with succeeding(ledger) as after:
-        found(after)[entry.id].entry.rest(written, 0, 0)
+        found(after)[entry.id].entry.note_rest(written, 0, 0)
         assert {point.read for point in found(after)[entry.id].points} == {written, max(0, written - 1)}
 
 
@@ -70,14 +79,14 @@ def test_of_the_two_points_only_the_reached_one_is_left(ledger: Ledger, ahead: b
     """The newer one may have been written for bytes that never came."""
     entry = entered(ledger)
     old, new = Point(1, 1, 1), Point(1, 9, 2)
-    entry.rest(*old)
-    entry.rest(*new)
+    entry.note_rest(*old)
+    entry.note_rest(*new)
     reached = old if ahead else new
     with succeeding(ledger) as after:
         heir = found(after)[entry.id].entry
-        heir.reached(reached)
+        heir.set_point(reached)
         assert found(after)[entry.id].points == (reached, reached)
-        heir.rest(2, 2, 2)
+        heir.note_rest(2, 2, 2)
         assert set(found(after)[entry.id].points) == {reached, Point(2, 2, 2)}
 
 
@@ -100,30 +109,30 @@ def test_numbers_do_not_come_again(ledger: Ledger) -> None:
 
 def test_a_slot_that_is_used_again_has_none_of_the_old_points(ledger: Ledger) -> None:
     old = entered(ledger, b"a long story of the first one")
-    old.rest(1, 1, 1)
-    old.rest(2, 2, 2)
+    old.note_rest(1, 1, 1)
+    old.note_rest(2, 2, 2)
     old.remove()
     entered(ledger, b"short")
     with succeeding(ledger) as after:
-        assert [(each.who, each.points) for each in after.found()] == [(b"short", ())]
+        assert [(each.client, each.points) for each in after.inherited()] == [(b"short", ())]
 
 
 def test_slots_at_the_bound(ledger: Ledger) -> None:
     entries = [entered(ledger) for _ in range(SLOTS)]
-    assert ledger.enter(b"") is None
+    assert ledger.add(b"") is None
     with succeeding(ledger) as after:
-        assert len(found(after)) == SLOTS and after.enter(b"") is None
+        assert len(found(after)) == SLOTS and after.add(b"") is None
         found(after)[entries[-1].id].entry.remove()
-        assert after.enter(b"") is not None
+        assert after.add(b"") is not None
 
 
 def test_what_a_client_says_of_itself_at_the_bound(ledger: Ledger) -> None:
-    who = b"w" * MAX_WHO
-    assert ledger.enter(who + b"w") is None
-    entered(ledger, who).rest(1, 2, 3)
+    who = b"w" * MAX_CLIENT_BYTES
+    assert ledger.add(who + b"w") is None
+    entered(ledger, who).note_rest(1, 2, 3)
     other = entered(ledger, b"next slot")
     with succeeding(ledger) as after:
-        assert [each.who for each in after.found()] == [who, b"next slot"]
+        assert [each.client for each in after.inherited()] == [who, b"next slot"]
     other.remove()
 
 
@@ -188,7 +197,7 @@ def with_three() -> Ledger:
     for who, points in WRITTEN.items():
         entry = entered(ledger, who)
         for point in sorted(points):
-            entry.rest(*point)
+            entry.note_rest(*point)
     return ledger
 
 
@@ -200,11 +209,11 @@ def assert_nothing_false(fd: int) -> None:
         os.close(fd)
         return
     with closing(after):
-        for each in after.found():
-            assert set(each.points) <= WRITTEN[each.who]
-            each.entry.rest(10, 20, 30)
+        for each in after.inherited():
+            assert set(each.points) <= WRITTEN[each.client]
+            each.entry.note_rest(10, 20, 30)
             assert Point(10, 20, 30) in found(after)[each.entry.id].points
-        entered(after, b"new").rest(1, 1, 1)
+        entered(after, b"new").note_rest(1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -239,9 +248,9 @@ def test_a_write_of_a_point_that_ends_anywhere_leaves_the_other(points: list[Poi
     with closing(Ledger()) as ledger:
         entry = entered(ledger)
         for point in points[:-1]:
-            entry.rest(*point)
+            entry.note_rest(*point)
         before = bytes(ledger.memory[HEADER : HEADER + 96])
-        entry.rest(*points[-1])
+        entry.note_rest(*points[-1])
         ledger.memory[HEADER + end : HEADER + 96] = before[end:]
         with succeeding(ledger) as after:
             torn = set(found(after)[entry.id].points)
@@ -259,7 +268,7 @@ class Generations(RuleBasedStateMachine):
         self.clock = 0
 
     @rule(who=st.binary(max_size=40))
-    def enter(self, who: bytes) -> None:
+    def add(self, who: bytes) -> None:
         entry = entered(self.ledger, who)
         assert entry.id not in self.known
         self.entries[entry.id] = entry
@@ -270,7 +279,7 @@ class Generations(RuleBasedStateMachine):
     def rest(self, data: st.DataObject) -> None:
         id = data.draw(st.sampled_from(sorted(self.entries)))
         self.clock += 1
-        self.entries[id].rest(self.clock, self.clock, self.clock)
+        self.entries[id].note_rest(self.clock, self.clock, self.clock)
         self.known[id][1].append(Point(self.clock, self.clock, self.clock))
 
     @precondition(lambda self: self.entries)
@@ -291,7 +300,7 @@ class Generations(RuleBasedStateMachine):
         left = found(self.ledger)
         assert set(left) == set(self.known) == set(self.entries)
         for id, (who, points) in self.known.items():
-            assert left[id].who == who and set(left[id].points) == set(points[-2:])
+            assert left[id].client == who and set(left[id].points) == set(points[-2:])
 
     def teardown(self) -> None:
         self.ledger.close()

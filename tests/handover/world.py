@@ -25,7 +25,7 @@ from websockets.frames import Frame, Opcode
 
 from gateway.config.schema import Limits
 from gateway.handover.counters import count
-from gateway.handover.keeper import InheritedConnection, Keeper, Who
+from gateway.handover.keeper import ClientRecord, InheritedConnection, Keeper
 from gateway.handover.ledger import Entry
 from gateway.hub.connection import Connection
 from gateway.hub.leaving import finish_requests
@@ -126,14 +126,14 @@ def rest(entry: Entry, read: int, written: int, seq: int) -> None:
             image.steps()
 
 
-write_point = Entry.rest
+write_point = Entry.note_rest
 
 
 @contextmanager
 def mortals() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adoption, "WebSocketProtocol", Mortal)
-        patch.setattr(Entry, "rest", rest)
+        patch.setattr(Entry, "note_rest", rest)
         # A world lives for milliseconds, and one of them would be for the list of 8,176 slots.
         patch.setattr("gateway.handover.ledger.SLOTS", 64)
         yield
@@ -233,7 +233,7 @@ class KeepingCore(FakeCore):
 
     def keep(self, connection: Connection) -> None:
         assert self.keeper is not None
-        self.keeper.keep(connection, connection.carrier, self.auth)  # type: ignore[arg-type]
+        self.keeper.register(connection, connection.carrier, self.auth)  # type: ignore[arg-type]
 
 
 class Image:
@@ -337,7 +337,7 @@ class Image:
         for _ in range(SIGNAL_TURNS):
             await asyncio.sleep(0)
         if not self.dead:
-            passed = self.keeper.part(time.monotonic(), *self.server.carried())
+            passed = self.keeper.hand_off(time.monotonic(), *self.server.carried())
             os.close(dict(passed)[PARTING])
             if not self.dead:
                 assert sorted(name for name, _ in passed) == self.world.store.names()
@@ -387,8 +387,8 @@ class World:
             theirs.setblocking(False)
             self.clients.append(SteppedClient(theirs, (theirs.getsockname(), theirs.getpeername())))
             peer = replace((peers or {}).get(number, PEER), client=replace(PEER.client, instance_id=str(number)))
-            who = Who(f"client-{number}", peer, 1_000, first.keeper._fingerprint(self.auth))
-            entry = first.keeper.ledger.enter(msgspec.json.encode(who))
+            who = ClientRecord(f"client-{number}", peer, 1_000, first.keeper._fingerprint(self.auth))
+            entry = first.keeper.ledger.add(msgspec.json.encode(who))
             assert entry is not None
             counted = count(ours.fileno())
             write_point(entry, counted.read, counted.written, 0)

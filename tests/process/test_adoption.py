@@ -166,7 +166,7 @@ def test_what_was_passed_on_is_not_held_for_longer_than_it_is_needed() -> None:
         gc.collect()
         assert not [each for each in gc.get_objects() if type(each) in (InheritedConnection, Adopted, Resumed)]
         assert protocol._points._unsent == []
-        assert world.image.keeper.before is not None and world.image.keeper.before.held == {}
+        assert world.image.keeper.handoff is not None and world.image.keeper.handoff.held == {}
 
     play(scene)
 
@@ -183,7 +183,7 @@ def test_a_client_that_left_meanwhile_is_forgotten(planned: bool) -> None:
         await world.succeed()
         assert closed(world) == {"gone": 1} and world.image.tally.websockets == 1
         await world.calm()
-        assert len(world.store.names()) == 2 and len(list(world.image.keeper.ledger.found())) == 1
+        assert len(world.store.names()) == 2 and len(list(world.image.keeper.ledger.inherited())) == 1
 
     play(scene, clients=2)
 
@@ -195,7 +195,7 @@ def test_one_whose_descriptor_did_not_come_leaves_no_entry() -> None:
         await world.image.end()
         world.store.remove(next(name for name in world.store.names() if name.startswith("conn-")))
         await world.succeed()
-        assert closed(world) == {"gone": 1} and len(list(world.image.keeper.ledger.found())) == 1
+        assert closed(world) == {"gone": 1} and len(list(world.image.keeper.ledger.inherited())) == 1
         assert len(world.image.core.hub.clients) == 1
 
     play(scene, clients=2)
@@ -364,7 +364,7 @@ def test_one_that_is_being_closed_does_not_come_back(planned: bool, answering: b
         await world.calm()
         assert client.ended and world.image.tally.websockets == 0
         assert client.close() == ((1008, "go") if answering else None)
-        assert not list(world.image.keeper.ledger.found())
+        assert not list(world.image.keeper.ledger.inherited())
 
     play(scene)
 
@@ -456,7 +456,9 @@ def live(steps: list[Step], *lives: int, deaf: bool = False) -> int:
         while world.image.keeper._store._pending:
             await asyncio.sleep(0.001)
         kept = [name for name in world.store.names() if name.startswith("conn-")]
-        assert len(kept) == len(alive) == len(world.image.keeper._kept) == len(list(world.image.keeper.ledger.found()))
+        assert (
+            len(kept) == len(alive) == len(world.image.keeper._kept) == len(list(world.image.keeper.ledger.inherited()))
+        )
 
     play(scene, clients=2)
     return lived

@@ -101,9 +101,9 @@ class Departure:
         )
         keeper: Any = SimpleNamespace(
             all_stored=True,
-            caught_up=self.does("caught up"),
+            wait_stored=self.does("caught up"),
             stop_reading=self.notes("stop reading"),
-            part=self.notes("part", [("connection", 5)]),
+            hand_off=self.notes("part", [("connection", 5)]),
         )
         conversations: Any = SimpleNamespace(release_waiters=self.notes("release"), close=self._store)
         configuration: Any = SimpleNamespace(stop=self.does("stop reloads", "announce"))

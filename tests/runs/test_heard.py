@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gateway.conversations import run_events as module
 from gateway.conversations.run_events import TOOL_EVENTS, RunEvents
-from gateway.handover.told import SLOT_BYTES, Told
+from gateway.handover.positions import SLOT_BYTES, Positions
 from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
 from gateway.link.messages import (
@@ -80,7 +80,7 @@ class Life:
         async def verbose(session: str) -> bool:
             return True
 
-        return RunEvents(self.hub, verbose, Told(self.memory))
+        return RunEvents(self.hub, verbose, Positions(self.memory))
 
     async def step(self, step: Happening | str) -> None:
         match step:

@@ -13,7 +13,7 @@ from websockets.server import ServerProtocol
 
 from gateway.config.schema import Limits
 from gateway.handover.ledger import Ledger
-from gateway.handover.verdict import Adopt, Point
+from gateway.handover.verdict import Adoption, Point
 from gateway.protocol.limits import MAX_FRAME
 from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
@@ -140,10 +140,10 @@ class Kept:
             server_state=server.server_state,
             app_state={},
             _loop=asyncio.get_running_loop(),
-            adopted=Adopted(Adopt(seq, tail), {}),
+            adopted=Adopted(Adoption(seq, tail), {}),
         )
         self.protocol.connection_made(self.wire)  # type: ignore[arg-type]
-        self.entry = book.enter(b"{}")
+        self.entry = book.add(b"{}")
         assert self.entry is not None
         self.protocol.authenticated(MAX_FRAME)
         self.protocol.record_points(self.entry, lambda: None if self.under_way else seq, self.forget)
@@ -167,7 +167,10 @@ class Kept:
     @property
     def noted(self) -> list[Point]:
         return [
-            point for found in self.entry._ledger.found() if found.entry.id == self.entry.id for point in found.points
+            point
+            for found in self.entry._ledger.inherited()
+            if found.entry.id == self.entry.id
+            for point in found.points
         ]
 
     @property

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosedError
 from gateway.config.schema import Limits
 from gateway.handover.counters import count
 from gateway.handover.ledger import Ledger
-from gateway.handover.verdict import Adopt, Counters, Refuse, judge
+from gateway.handover.verdict import Adoption, Counters, Rejection, judge
 from gateway.serving import bounded_websocket
 from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
@@ -215,8 +215,8 @@ def test_what_is_written_in_the_middle_of_something_may_be_followed_by_a_close_f
             it.protocol.write(["event"])
         assert sorted(point.written - begun for point in it.noted) == [14, 21]
         counted = Counters(5, begun + 21, established=True)
-        assert judge(counted, it.noted, None) == Refuse("unanswered", closable=True)
-        assert judge(counted._replace(written=begun + 20), it.noted, None) == Refuse("half-sent", closable=False)
+        assert judge(counted, it.noted, None) == Rejection("unanswered", closable=True)
+        assert judge(counted._replace(written=begun + 20), it.noted, None) == Rejection("half-sent", closable=False)
         reader.cancel()
 
     asyncio.run(play())
@@ -303,7 +303,7 @@ class Keeping(Accepting):
         connection = scope["extensions"][CONNECTION]["connection"]
         await receive()
         await send({"type": "websocket.accept"})
-        entry = self.book.enter(b"{}")
+        entry = self.book.add(b"{}")
         assert entry is not None
 
         def forget() -> None:
@@ -370,7 +370,7 @@ def test_however_it_ends_it_is_forgotten_and_the_peer_sees_the_end(
         client = socket.create_connection(listener.getsockname())
         client.sendall(HANDSHAKE + b"\r\n")
         await app.open.wait()
-        assert len(list(book.found())) == 1 and app.connection is not None
+        assert len(list(book.inherited())) == 1 and app.connection is not None
         if how == "our drop":
             app.connection.abort()
         elif how == "the client's half":
@@ -386,7 +386,7 @@ def test_however_it_ends_it_is_forgotten_and_the_peer_sees_the_end(
             client.close()
         while server.server_state.connections:
             await asyncio.sleep(0.001)
-        assert app.forgotten == 1 and not list(book.found())
+        assert app.forgotten == 1 and not list(book.inherited())
         assert not count(app.copy).established
         os.close(app.copy)
         await leave(server)
@@ -422,7 +422,7 @@ def test_at_its_end_the_descriptor_is_still_ours(
             made: list[WebSocketProtocol] = []
 
             def protocol(made: list[WebSocketProtocol] = made, **kwargs: Any) -> WebSocketProtocol:
-                made.append(WebSocketProtocol(adopted=Adopted(Adopt(0), {}), **kwargs))
+                made.append(WebSocketProtocol(adopted=Adopted(Adoption(0), {}), **kwargs))
                 return made[0]
 
             await server.adopt(ours.detach(), protocol)
@@ -450,7 +450,7 @@ def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
         made: list[WebSocketProtocol] = []
 
         def protocol(**kwargs: Any) -> WebSocketProtocol:
-            made.append(WebSocketProtocol(adopted=Adopted(Adopt(0, asked("from before")), {}), **kwargs))
+            made.append(WebSocketProtocol(adopted=Adopted(Adoption(0, asked("from before")), {}), **kwargs))
             return made[0]
 
         await server.adopt(ours.detach(), protocol)

@@ -6,11 +6,11 @@ from unittest.mock import patch
 
 import msgspec
 
-from gateway.handover import handoff as parting
+from gateway.handover import handoff
 from gateway.handover import ledger as module
 from gateway.handover.handoff import Handoff, PendingAnswer
 from gateway.handover.ledger import SLOT_BYTES, Entry, InheritedEntry, Ledger, UnreadableLedger
-from gateway.handover.verdict import Adopt, Counters, Held, Point, judge
+from gateway.handover.verdict import Adoption, Counters, InFlight, Point, judge
 from tests.fuzz.source import Source
 
 SLOTS = 8
@@ -53,8 +53,8 @@ class Tampering:
         match source.byte() % 8:
             case 0 | 1:
                 who = source.bytes(40) * (1 + 60 * source.chance(16))
-                entry = self.ledger.enter(who)
-                room = len(who) <= module.MAX_WHO and len(self.entries) < SLOTS
+                entry = self.ledger.add(who)
+                room = len(who) <= module.MAX_CLIENT_BYTES and len(self.entries) < SLOTS
                 assert (entry is not None) == room or self.damaged
                 if entry is not None:
                     assert entry.id not in self.whos or self.damaged, "a number comes again"
@@ -65,12 +65,12 @@ class Tampering:
                 id = source.pick(ids)
                 point = Point(*(source.byte() if source.chance() else 2**64 - 1 - source.byte() for _ in range(3)))
                 self.points[id].append(point)
-                self.entries[id].rest(*point)
+                self.entries[id].note_rest(*point)
             case 4 if ids:
                 id = source.pick(ids)
                 written = source.byte()
                 self.points[id].append(Point(2**64 - 1, written, 0))
-                self.entries[id].busy(written)
+                self.entries[id].note_busy(written)
             case 5 if ids:
                 self.entries.pop(source.pick(ids)).remove()
             case 6:
@@ -101,9 +101,9 @@ class Tampering:
 
     def check(self, ledger: Ledger) -> list[InheritedEntry]:
         """What is found was written, every word of it; undamaged, all of it is found."""
-        found = list(ledger.found())
+        found = list(ledger.inherited())
         for each in found:
-            assert each.who in self.whos.get(each.entry.id, ()), "somebody who was never there"
+            assert each.client in self.whos.get(each.entry.id, ()), "somebody who was never there"
             assert {*each.points} <= {*self.points[each.entry.id]}, "a point that was never written"
             if not self.damaged:
                 assert {*self.points[each.entry.id][-1:]} <= {*each.points}, "the newest point is not there"
@@ -115,7 +115,7 @@ class Tampering:
     def verdict(self, found: InheritedEntry) -> None:
         counted = Counters(self.source.byte(), self.source.byte(), not self.source.chance())
         verdict = judge(counted, found.points, None)
-        if isinstance(verdict, Adopt):
+        if isinstance(verdict, Adoption):
             assert counted.established and Point(counted.read, counted.written, verdict.seq) in found.points
 
 
@@ -123,7 +123,7 @@ def pass_on(source: Source) -> None:
     """A parting comes back as it was, and of any bytes comes one or nothing."""
     if source.chance():
         held: dict[int, Any] = {
-            source.byte(): Held(source.byte(), source.byte(), source.byte(), source.bytes(20), b"x")
+            source.byte(): InFlight(source.byte(), source.byte(), source.byte(), source.bytes(20), b"x")
         }
         answers = {
             source.text(): PendingAnswer(
@@ -131,7 +131,7 @@ def pass_on(source: Source) -> None:
             )
         }
         left = Handoff(float(source.byte()), held, answers)
-        assert parting.read(parting.write(left)) == left
+        assert handoff.read_handoff(handoff.write_handoff(left)) == left
         data = bytearray(msgspec.msgpack.encode(left))
         for _ in range(source.byte() % 8):
             data[source.byte() % len(data)] = source.byte()
@@ -139,5 +139,5 @@ def pass_on(source: Source) -> None:
         data = bytearray(source.bytes(1024))
     fd = os.memfd_create("parting", os.MFD_CLOEXEC)
     os.write(fd, bytes(data))
-    again = parting.read(fd)
-    assert again is None or again.version in parting.READABLE
+    again = handoff.read_handoff(fd)
+    assert again is None or again.version in handoff.READABLE

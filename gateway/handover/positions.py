@@ -1,7 +1,7 @@
-"""How far clients have been told of each run that goes on: in memory that outlives the process, beside the ledger.
+"""The position of each run: how far clients have been told of it, in the ledger's memory, which outlives the process.
 
-It is written before the bytes are, and said to be sure once they are written: who comes after us goes on with the next
-word, or knows that nobody can know.
+A position is written before the bytes that it tells of, and marked as sure once they are written. So the next process
+goes on with the next word, or knows that the position is not certain.
 """
 
 import hashlib
@@ -17,28 +17,29 @@ _FREE = b"\0" * SLOT_BYTES
 
 
 class Position(NamedTuple):
-    """Of one run."""
+    """How far clients have been told of one run."""
 
     attempt: int
     before: int
     """Events of the attempts before this one."""
     sure: bool
-    """Everybody who was there at `at` has been sent all of it."""
+    """All clients that were there at `at` have been sent all of it."""
     seq: int
-    """Of the last event that is told, or of which something is."""
+    """The number of the last event that was told, in whole or in part."""
     characters: int
-    """Told of the message that is being written."""
+    """Characters told of the message that is being written."""
     thought: int
-    """The same of its thinking."""
+    """Characters told of its thinking."""
     at: int
     """Milliseconds since 1970."""
     replace: bool = False
-    """What is told of its text next is not what was told before; the same of its thinking."""
+    """The text that is told next replaces what was told before."""
     rethink: bool = False
+    """The thinking that is told next replaces what was told before."""
 
 
-class Told:
-    """`memory` holds as many runs as it has room for; of others nothing is known afterwards."""
+class Positions:
+    """As many runs as `memory` has room for; of others nothing is known afterwards."""
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
@@ -51,14 +52,14 @@ class Told:
             else:
                 self._free.append(at)
         self._left = set(self._slots)
-        """Of runs that a process before this one had, and nobody has told of since."""
+        """Runs of a process before this one, whose position has not been written since."""
 
     def find(self, run: str) -> Position | None:
         at = self._slots.get(_name(run))
         return None if at is None else self._read(at)[0]
 
     def messages(self, run: str) -> int:
-        """Those of the run that are told as `session.message`."""
+        """How many messages of the run have been told as `session.message`."""
         at = self._slots.get(_name(run))
         return 0 if at is None else self._read(at)[1]
 
@@ -69,7 +70,7 @@ class Told:
             self._write(at, name, position, self._read(at)[1])
             return
         if not self._free and self._left:
-            self._drop(next(iter(self._left)))  # it has ended meanwhile, or its turn has not come
+            self._drop(next(iter(self._left)))  # it has ended meanwhile, or does not go on yet
         if self._free:
             at = self._slots[name] = self._free.pop()
             self._write(at, name, position, 0)
