@@ -155,7 +155,7 @@ def test_at_its_bound_the_oldest_of_an_address_gives_way() -> None:
             await second.send(request())
             assert await second.status() == 200
             third = await it.client()
-            assert await first.note_rest() == b""
+            assert await first.rest() == b""
             for each in (second, third):
                 await each.send(request())
                 assert await each.status() == 200
