@@ -15,7 +15,7 @@ VERSION = 2
 READABLE = (1, VERSION)
 """1 has no answers. A reader of 1 would take a connection with an answer for idle, so this is another version."""
 MAX_BYTES = 64 * 1024 * 1024
-"""For all connections together; those that do not fit are closed."""
+"""The bound for all connections together; those that do not fit are closed."""
 
 
 class PendingAnswer(Struct, frozen=True, array_like=True):
@@ -24,13 +24,13 @@ class PendingAnswer(Struct, frozen=True, array_like=True):
     path: str
     """The request's."""
     state: bytes
-    """What the application goes on with, in an encoding of its own."""
+    """The application's description of the answer, in an encoding of its own."""
     begun: bool
     """The head has been sent, and the body is sent in chunks."""
     keep_alive: bool
     """Another request may follow on the connection."""
     unsent: bytes
-    """What comes next on the wire."""
+    """The bytes that come next on the wire."""
 
     @property
     def size(self) -> int:

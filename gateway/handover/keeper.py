@@ -72,7 +72,7 @@ class Keeper:
     notifier: Notifier
     inherited: Inherited
     handoff: Handoff | None = None
-    """What the process before passed on when it left; None after a crash, and at a first start."""
+    """The handoff of the process before; None after a crash, and at a first start."""
     store_size: int | None = None
     """How many descriptors systemd keeps for the service, once that is known."""
     gone: int = 0
@@ -208,7 +208,7 @@ class Keeper:
         await self._store.caught_up(limit_s)
 
     def stop_reading(self) -> None:
-        """What clients send from here on is for the next process."""
+        """Leave what clients send from here on to the next process."""
         for _, carrier in self._kept.values():
             carrier.stop_reading()
 
@@ -244,7 +244,7 @@ class Keeper:
         return passed + [(_name(id), carrier.fd) for id, (_, carrier) in self._kept.items()]
 
     def _collect_in_flight(self) -> tuple[dict[int, InFlight], int]:
-        """What is in flight, by id of the ledger, and the bytes left. Those that close or do not fit are dropped."""
+        """Collect what is in flight by id of the ledger, and the bytes left. What closes or does not fit is dropped."""
         in_flight: dict[int, InFlight] = {}
         room = MAX_BYTES
         for id, (connection, carrier) in list(self._kept.items()):

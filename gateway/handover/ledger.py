@@ -93,7 +93,7 @@ class InheritedEntry:
 
     entry: Entry
     client: bytes
-    """What was given to `Ledger.add`."""
+    """The bytes that were given to `Ledger.add`."""
     points: tuple[Point, ...]
 
 
@@ -200,5 +200,5 @@ def _start_of(slot: int) -> int:
 
 
 def _seed(id: int) -> int:
-    """Where the checksums of a slot begin, so that what another connection has left in it does not fit."""
+    """The start value of a slot's checksums: what another connection has left in the slot does not fit."""
     return zlib.crc32(_ID.pack(id))

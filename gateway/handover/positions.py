@@ -39,7 +39,7 @@ class Position(NamedTuple):
 
 
 class Positions:
-    """As many runs as `memory` has room for; of others nothing is known afterwards."""
+    """The positions of as many runs as `memory` has room for; of others nothing is known afterwards."""
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 
 class Counters(NamedTuple):
-    """What the kernel has counted of a connection."""
+    """The kernel's counters of a connection."""
 
     read: int
     """Bytes that have been taken out of it since its beginning."""
@@ -42,9 +42,9 @@ class InFlight(Struct, frozen=True, array_like=True):
     written: int
     seq: int
     tail: bytes
-    """What has been read and not been given to the application, as the client's frames."""
+    """Frames of the client that were read and not given to the application."""
     unsent: bytes
-    """What comes next on the wire: the rest of a frame that is sent in part, then whole ones."""
+    """The bytes that come next on the wire: the rest of a frame that is sent in part, then whole ones."""
 
 
 Reason = Literal["gone", "unanswered", "half-sent", "unreadable", "auth"]

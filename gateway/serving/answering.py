@@ -66,7 +66,7 @@ class Answering:
         return self._cycle.transport.get_write_buffer_size() <= len(self._last)
 
     def pending(self) -> PendingAnswer:
-        """What another process needs to go on. Nothing may be written after this."""
+        """Return what another process needs to go on. Nothing may be written after this."""
         assert self._describe is not None
         cycle = self._cycle
         unsent = cycle.transport.get_write_buffer_size()

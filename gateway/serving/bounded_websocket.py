@@ -24,7 +24,7 @@ MAX_FRAGMENTS = 4096
 """Fragments of one message that are held one by one. What comes behind them is held in one piece if it carries bytes,
 which a message's size bounds, and ends the connection if it carries none: these cost us more than the client."""
 FRAGMENT_BYTES = 128
-"""What a fragment takes beside its payload."""
+"""Memory that a fragment takes beside its payload."""
 NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 OTHER_VERSION = (
     b"HTTP/1.1 426 Upgrade Required\r\nsec-websocket-version: 13\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -42,7 +42,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().__init__(server_state=server_state, **kwargs)
         self._partials = server_state.partials
         self._slot: QuotaSlot | None = None
-        """None once the client has authenticated."""
+        """The share of the quota; None once the client has authenticated."""
         self.conn = FrameParser(state=state, max_size=MAX_HANDSHAKE_FRAME, logger=self.logger)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -56,7 +56,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         self._release_slot()
         self._partials.set_held(self, 0)
-        self.conn.parser.close()  # which holds the reader, and that the parser
+        self.conn.parser.close()  # a circle of it, the reader and the connection would wait for the collector
 
     def abort(self) -> None:
         """Drop the connection at once, with what is still unsent."""
@@ -81,7 +81,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         return bool(self.frames or self.conn.reader.partial)
 
     def _unparsed(self) -> bytes:
-        """What was read behind the last whole message, as a client may send it: fragments get new masks."""
+        """The bytes read behind the last whole message, as a client may send them: fragments get new masks."""
         first = Opcode.TEXT if self.curr_msg_data_type == "text" else Opcode.BINARY
         parts = [frames.masked(part, Opcode.CONT if n else first, fin=False) for n, part in enumerate(self.frames)]
         return b"".join(parts) + self.conn.reader.unparsed()

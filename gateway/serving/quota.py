@@ -1,8 +1,8 @@
 """Connections whose client has not authenticated: how many there may be, and how many bytes may be held for them.
 
-A newcomer is not refused because others came first. Where a bound is met, the oldest unauthenticated connection is
-evicted for the newest: a client authenticates within a few round trips. A connection whose request is being answered is
-not evicted; where all are such, newcomers get 503.
+A new connection is not refused because others came first. Where a bound is met, the oldest unauthenticated connection
+is evicted for the newest: a client authenticates within a few round trips. A connection whose request is being answered
+is not evicted; where all are such, new ones get 503.
 
 A site is an IPv4 address, or the /64 of an IPv6 address, which belongs to one client.
 """
@@ -20,7 +20,7 @@ MAX_UNAUTHENTICATED = 2048
 MAX_BYTES = 32 * 1024 * 1024
 """Held for all of them together: heads and messages that are not whole."""
 MAX_ASKED = 64
-"""The oldest connections that may decline to be evicted before a newcomer is refused."""
+"""The oldest connections that may decline to be evicted before a new one is refused."""
 SPARE_DESCRIPTORS = 64
 """Kept from the port, so that the control socket, the database and the agent can be reached at the descriptor limit."""
 
@@ -130,7 +130,7 @@ class UnauthenticatedQuota:
         return _evict_oldest(slots)
 
     def _warn(self, site: str, line: str) -> None:
-        """Once, until the site is below its bound again."""
+        """Log the line once, until the site is below its bound again."""
         if site not in self._full:
             self._full.add(site)
             log.warning("%s", line)

@@ -1,6 +1,6 @@
 """ASGI scopes: the keys of our extensions, and the scopes of connections whose requests came to another process.
 
-Pure. A scope of an adopted connection has no head: nobody knows it any more, and the application does not need it.
+Pure. The scope of an adopted connection has no headers: they are not passed on, and no application needs them.
 """
 
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from uvicorn._types import HTTPScope, WebSocketScope
 
 CONNECTION = "openclaw.connection"
-"""Of a WebSocket: `{"connection": Carrier}`, and for an adopted one the `extra` of its `Adopted`."""
+"""The extension of a WebSocket: `{"connection": Carrier}`; an adopted one adds the `extra` of its `Adopted`."""
 ANSWERING = "openclaw.answering"
-"""Of a request to an API: `{"answering": Answering}`."""
+"""The extension of a request to an API: `{"answering": Answering}`."""
 
 
 class Endpoint(Protocol):
-    """What uvicorn's protocols know of a connection."""
+    """The attributes that a scope takes from uvicorn's protocols."""
 
     asgi_version: Any
     server: tuple[str, int | None] | None

@@ -1,4 +1,4 @@
-"""What all connections of one process share: bounds, quotas, and how long the first clients had waited."""
+"""The state that all connections of one process share: bounds, quotas, and how long the first clients had waited."""
 
 import asyncio
 import socket

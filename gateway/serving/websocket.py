@@ -32,11 +32,11 @@ from gateway.serving.state import GatewayState
 
 @dataclass(frozen=True)
 class Adopted:
-    """What is known of a connection that another process has accepted."""
+    """A connection that another process has accepted."""
 
     verdict: Adoption
     extra: dict[str, Any]
-    """For the application: it is added to the extension `scopes.CONNECTION` of the ASGI scope."""
+    """Entries of the extension `scopes.CONNECTION`: `{"resumed": web.socket.Resumed}`."""
 
 
 class WebSocketProtocol(BoundedWebSocket):
@@ -189,7 +189,7 @@ class WebSocketProtocol(BoundedWebSocket):
             release()
 
     def _shut_down(self) -> None:
-        """Where systemd has a duplicate of the descriptor, closing ours would tell the client nothing."""
+        """Tell the client of the end: where systemd has a duplicate of the descriptor, closing ours would not."""
         if self._shared and self.fd >= 0:
             sock = socket.socket(fileno=self.fd)
             with contextlib.suppress(OSError):
@@ -242,7 +242,7 @@ class WebSocketProtocol(BoundedWebSocket):
         self._points.checkpoint(self._idle)
 
     def stop_reading(self) -> None:
-        """For good: what comes from here on, and what the application has not received, is for the next process."""
+        """Stop for good: what comes now, and what the application has not received, is for the next process."""
         self._reading_stopped = self.read_paused = True
         self.queue.freeze()  # type: ignore[attr-defined]
         self.transport.pause_reading()
