@@ -1,6 +1,7 @@
-"""Pairing of devices and their tokens. Nobody gives by it what they do not have, and no list shows a token.
+"""Methods to approve and remove devices, and to rotate and revoke their tokens. No list shows a token.
 
-Who is no admin manages their own device alone, as an operator, as in OpenClaw 2026.9.6.
+A client can only grant scopes that it has. Without `operator.admin` it manages its own device alone, in the role
+operator, as in OpenClaw 2026.9.6.
 """
 
 from collections.abc import Iterable
@@ -42,7 +43,7 @@ class DeviceRow(DeviceFacts, frozen=True, kw_only=True):
     approved_at_ms: int
     tokens: list[TokenFacts]
     connected: bool | None = None
-    """In a list of protocol 4: whether a connection of it is here."""
+    """In protocol 4: whether the device is connected."""
 
 
 class DeviceList(Struct):
@@ -68,7 +69,7 @@ class Rotated(Struct, rename="camel"):
     device_id: str
     role: str
     token: str
-    """Shown this once."""
+    """The token. No other answer shows it."""
     scopes: tuple[str, ...]
     rotated_at_ms: int
 
@@ -138,8 +139,10 @@ def device_token_revoke(call: Call, params: TokenParams) -> Revoked:
 
 
 def _manages_all(call: Call) -> bool:
-    """Admins do, and who came by the gateway's own secret and could have asked to be one: OpenClaw's commands ask for
-    no more than `operator.pairing`. Whose device's token or whose proxy let them in cannot."""
+    """Whether the client may manage all devices: with `operator.admin`, or if it used the gateway's own secret and could
+    have asked for that scope, because OpenClaw's commands ask for `operator.pairing` alone. A client that used a device
+    token or a proxy may not.
+    """
     peer = call.peer
     if covers(peer.scopes, (ADMIN,)):
         return True
@@ -153,12 +156,12 @@ def _must_manage(call: Call, device_id: str | None, roles: Iterable[str], what: 
     if _manages_all(call):
         return
     if device_id is None or device_id != call.peer.device_id or any(role != "operator" for role in roles):
-        # The same for one that is not there: who may not see it does not learn of it.
+        # An unknown device gets the same answer, so that a client does not learn which devices exist.
         raise RpcError(f"device {what} denied")
 
 
 def _asked(call: Call, request_id: str) -> tuple[str | None, Iterable[str]]:
-    """Whose request it is, and for which roles."""
+    """The device id and the roles of the request."""
     waiting, _ = call.core.devices.listing()
     return next(((each.device_id, roles_of(each)) for each in waiting if each.request_id == request_id), (None, ()))
 

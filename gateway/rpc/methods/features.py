@@ -16,7 +16,7 @@ from gateway.rpc.methods.agents import find, owner, workspace
 from gateway.rpc.registry import Call, method
 
 PROFILES = {"minimal": "Minimal", "coding": "Coding", "messaging": "Messaging", "full": "Full"}
-"""Sets of OpenClaw's own tools, whose place a page shows though there are none."""
+"""Sets of OpenClaw's own tools. Pages show a place for them, although there are none."""
 NO_MEMORY = "this gateway keeps no memory"
 NO_SEARCH = "Not available on this gateway"
 

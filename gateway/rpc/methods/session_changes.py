@@ -1,4 +1,4 @@
-"""Sessions, to change: a new one, a fresh start, less history, none any more."""
+"""Methods that create, reset, delete and compact sessions, and abort their runs."""
 
 import uuid
 from typing import Annotated, Any
@@ -18,9 +18,9 @@ from gateway.sessions import shown
 from gateway.sessions.records import RunRequest
 
 KEPT = 400
-"""Messages that `sessions.compact` keeps by itself in protocol 3."""
+"""Messages that `sessions.compact` keeps in protocol 3 unless the client names a number."""
 SUM_UP_S = 900.0
-"""In which a summary is waited for."""
+"""The longest wait for a summary."""
 
 
 class ResetParams(Params, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class SessionDeleteParams(Params, frozen=True, kw_only=True):
     agent_id: str | None = None
     delete_transcript: bool = True
     archived_only: bool = False
-    """Protocol 4: only if it is archived, which whoever may write may do."""
+    """Protocol 4: delete it only if it is archived. `operator.write` is enough then."""
     expected_session_id: Key | None = None
     expected_lifecycle_revision: Key | None = None
     expected_session_updated_at: float | None = None
@@ -54,15 +54,15 @@ class SessionDeleted(Struct):
     key: str
     deleted: bool
     archived: list[str]
-    """Files that keep what was deleted: none."""
+    """Files with what was deleted. There are none."""
 
 
 class CompactParams(Params, frozen=True, kw_only=True):
     key: Key
     agent_id: str | None = None
     max_lines: Annotated[int, Meta(ge=1)] | None = None
-    """Messages that are kept, the newest; all others are forgotten. Without it, protocol 3 keeps 400, and protocol 4
-    has a model sum up what is older and forgets nothing."""
+    """Number of the newest messages to keep; all others are deleted. If it is absent, protocol 3 keeps 400, and in
+    protocol 4 a model sums up older messages and none is deleted."""
 
 
 class Compacted(Struct):
@@ -72,13 +72,13 @@ class Compacted(Struct):
     kept: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     result: dict[str, Any] | UnsetType = UNSET
-    """What a summary says: `summary`, `firstKeptEntryId`, `tokensBefore`, `tokensAfter`."""
+    """The summary: `summary`, `firstKeptEntryId`, `tokensBefore`, `tokensAfter`."""
 
 
 class SessionCreateParams(Params, frozen=True, kw_only=True):
     key: Key | None = None
     idempotency_key: Key | None = None
-    """Of the run of `message`."""
+    """Id of the run of `message`."""
     agent_id: Key | None = None
     label: Label | None = None
     display_name: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
@@ -121,7 +121,7 @@ class SessionCreated(Struct, rename="camel"):
     resolved: dict[str, Any]
     run_id: str | UnsetType = UNSET
     run_error: dict[str, Any] | UnsetType = UNSET
-    """Why the message was not taken; the session is there."""
+    """`{code, message}` if the message was refused; the session was created."""
 
 
 class SessionAbortParams(Params, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class SessionAborted(Struct, rename="camel"):
     ok: bool
     aborted_run_id: str | None
     status: str
-    """aborted, no-active-run."""
+    """`aborted` or `no-active-run`."""
 
 
 @method("sessions.create", SessionCreateParams, SessionCreated, scope=WRITE, since=4)

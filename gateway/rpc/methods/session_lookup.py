@@ -1,4 +1,4 @@
-"""Sessions, to look up: how they end, and which one a name means."""
+"""Methods that look up sessions: previews, and the session that a name means."""
 
 import re
 from typing import Annotated, Any
@@ -16,9 +16,9 @@ from gateway.sessions.keys import BadKey
 from gateway.sessions.records import Filter, MessageRow, Session, text_of
 
 MAX_PREVIEW_CHARS = 20_000
-"""Of one message, whatever is asked for."""
+"""Most characters of one message, whatever a client asks for."""
 MAX_CANDIDATES = 10
-"""Sessions that a short id may mean, of which an answer tells."""
+"""Most sessions that an answer lists for an ambiguous short id."""
 _SHORT = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)
 
 
@@ -47,10 +47,10 @@ class ResolveParams(Params, frozen=True):
     include_global: bool = False
     include_unknown: bool = False
     allow_missing: bool = False
-    """Protocol 4: nothing found is an answer and no error."""
+    """Protocol 4: answer instead of refusing if there is no such session."""
     reference: Reference | None = None
     short_id: Key | None = None
-    """In the address of a page: how the UUID begins with which a session's key ends, 8 to 32 digits of it."""
+    """The first 8 to 32 digits of the UUID at the end of a session key, as in the URL of a page."""
     slug_hint: Key | None = None
 
 
@@ -59,7 +59,7 @@ class SessionResolved(Struct, rename="camel"):
     key: str | UnsetType = UNSET
     agent_id: str | UnsetType = UNSET
     candidates: list[dict[str, str]] | UnsetType = UNSET
-    """Where a short id means several."""
+    """The sessions that an ambiguous short id may mean."""
 
 
 class BranchesParams(Params, frozen=True):
@@ -129,7 +129,7 @@ async def sessions_resolve(call: Call, params: ResolveParams) -> SessionResolved
 
 
 async def with_short_id(call: Call, short: str, agent: str | None) -> list[Session]:
-    """At most MAX_CANDIDATES; refused if it is no short id."""
+    """Sessions with a short id, at most MAX_CANDIDATES. Raises RpcError if it is no short id."""
     if not _SHORT.fullmatch(short):
         raise RpcError("shortId must be 8-32 hexadecimal characters")
     which = Filter(agent=plain(agent), short=short.lower())
@@ -149,7 +149,7 @@ def progress_card_get(call: Call, params: BranchesParams) -> ProgressCard:
 
 
 def _item(row: MessageRow, most: int) -> dict[str, Any] | None:
-    """A message in short: `role` user, assistant or tool; None for one without words."""
+    """A message as `{role, text}`, its role `user`, `assistant` or `tool`; None if it has no text."""
     role = {"toolResult": "tool"}.get(row.message.get("role") or "", row.message.get("role") or "other")
     text = text_of(row.message).strip()
     if not text:

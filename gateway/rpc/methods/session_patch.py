@@ -1,4 +1,4 @@
-"""`sessions.patch`: what may be set of a session, who may set it, and to what."""
+"""`sessions.patch`: the settings of sessions, their values, and the scopes that they need."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -22,9 +22,9 @@ from gateway.sessions.transcripts import LabelTaken, SessionChanged
 
 T = TypeVar("T")
 MAX_LABEL = {3: 64, 4: 512}
-"""Characters, by protocol."""
+"""Characters of a label, by protocol."""
 MAX_SETTING = 512
-"""Characters of any other text in a session's row: each list carries all of them, to everybody who may read."""
+"""Characters of any other text: each list of sessions carries all of them to each client."""
 Text = Key | UnsetType | None
 Flag = bool | UnsetType
 
@@ -49,26 +49,26 @@ _LEVELS: dict[str, tuple[Mapping[str, str], str]] = {
     "execSecurity": ({each: each for each in ("deny", "allowlist", "full")}, '"deny"|"allowlist"|"full"'),
     "execAsk": ({each: each for each in ("off", "on-miss", "always")}, '"off"|"on-miss"|"always"'),
 }
-"""What a level may be called, with what it is stored as, and the choice in words."""
+"""For each setting with levels: the stored level by its names, and the text of the choice."""
 _NOTHING = {"thinkingLevel", "reasoningLevel", "responseUsage"}
-"""Levels of which `off` is the same as nothing."""
+"""Settings whose `off` is stored as not set."""
 _ORGANISING = {
     *("label", "autoLabel", "icon", "color", "category", "boardFace", "boardPresentation", "statusNote", "attention"),
     *("ttlMinutes", "archived", "pinned", "unread", "model", "thinkingLevel", "fastMode"),
 }
-"""What a client of protocol 4 may set that may write; the rest is an administrator's, as all of it is in protocol 3."""
+"""Settings for which `operator.write` is enough in protocol 4; others, and all in protocol 3, need `operator.admin`."""
 _ABSENT = ("contextWindow", "permissionMode", "sandboxMode", "nativeRuntimeConsent", "toolOverrides", "agentRuntime")
-"""Of OpenClaw's settings, those of which nothing is here that could be set."""
+"""Settings of OpenClaw's whose feature this gateway does not have."""
 
 
 class SessionPatchParams(Params, frozen=True, kw_only=True):
-    """null clears what it names."""
+    """Settings to change; null clears a setting."""
 
     key: Key
     agent_id: str | None = None
     expected_session_id: Key | None = None
     expected_lifecycle_revision: Key | None = None
-    """The same: a reset changes both."""
+    """The same as `expected_session_id`, because a reset changes both."""
     expected_permission_mode: Any = None
     expected_sandbox_mode: Any = None
     expected_native_runtime_consent: Any = None
@@ -144,13 +144,14 @@ async def sessions_patch(call: Call, params: SessionPatchParams) -> Patched:
 
 
 def require(call: Call, scope: Scope) -> None:
+    """Raises RpcError if the client does not have the scope."""
     error = scopes.refuse(call.peer.protocol, call.peer.role, call.peer.scopes, scope)
     if error is not None:
         raise RpcError(error)
 
 
 def _settings(params: SessionPatchParams) -> dict[str, Any]:
-    """What the client sets, by its wire name."""
+    """The settings that the client sends, by their names on the wire."""
     return {
         field.encode_name: value
         for field in msgspec.structs.fields(params)
@@ -161,7 +162,7 @@ def _settings(params: SessionPatchParams) -> dict[str, Any]:
 
 
 def checked_settings(call: Call, key: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """What is to be stored; None for what is to be forgotten. Refuses what cannot be set."""
+    """The settings to store by name; None clears one. Raises RpcError for a setting that cannot be set."""
     for name in _ABSENT:
         if asked.pop(name, None) is not None:
             raise RpcError(f"{name} is not supported by this gateway")
@@ -200,7 +201,7 @@ def _short(name: str, value: str, most: int) -> str:
 
 
 def _model(call: Call, key: str, value: str) -> str:
-    """Its full name, of an alias too."""
+    """The full name `provider/model` of a model or an alias. Raises RpcError."""
     if problem := call.core.conversations.sessions.refuse_model(key, value):
         raise RpcError(f"invalid model: {problem}")
     agent = catalog.find(call.core.tree, call.core.conversations.sessions.agent(key))
@@ -208,7 +209,7 @@ def _model(call: Call, key: str, value: str) -> str:
 
 
 async def _may_archive(call: Call, key: str, params: SessionPatchParams) -> None:
-    """A main session stays, and what is archived does nothing any more."""
+    """Raises RpcError for a main session. The runs of a session that is archived are aborted."""
     conversations = call.core.conversations
     if key == catalog.main_session(call.core.tree, conversations.sessions.agent(key)) or key == catalog.GLOBAL:
         raise RpcError("Cannot archive an agent's main session.")
@@ -219,7 +220,7 @@ async def _may_archive(call: Call, key: str, params: SessionPatchParams) -> None
 
 
 def change_of(wanted: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """From an entry to the one that has what is wanted."""
+    """A function that applies settings to an entry, for `Store.patch`."""
     now = now_ms()
 
     def change(entry: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def change_of(wanted: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, An
 
 
 async def change_or_refuse(key: str, verb: str, work: Awaitable[T]) -> T:
-    """What a change of a session answers, its failures as refusals in OpenClaw's words."""
+    """The result of a change of a session; its errors become RpcError in OpenClaw's words."""
     try:
         return await or_refuse(work)
     except LabelTaken as error:

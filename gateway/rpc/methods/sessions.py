@@ -1,4 +1,4 @@
-"""Sessions, to read: lists of them, single ones, how they end, and what they are called."""
+"""Methods that list, describe and subscribe to sessions."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,12 +20,12 @@ Offset = Annotated[int, Meta(ge=0)]
 Key = Annotated[str, Meta(min_length=1)]
 Label = Annotated[str, Meta(min_length=1, max_length=512)]
 DEFAULT_LIMIT = 100
-"""Rows, for a client of protocol 4 that does not say how many it wants."""
+"""Rows in protocol 4 if the client names no limit."""
 MAX_ROWS = 1000
-"""Rows in one answer, however many are asked for."""
+"""Most rows in one answer, whatever the limit."""
 MAX_OFFSET = 2**31
 _STORES = "(multiple)"
-"""The `path` of sessions that lie in one store for each agent, even where there is one agent."""
+"""`path` in OpenClaw if each agent has a store of its own."""
 
 
 class SessionsListParams(Params, frozen=True):
@@ -82,7 +82,7 @@ class Sessions(Struct, rename="camel"):
 
 
 class SubscribeParams(SessionsListParams, frozen=True):
-    """Those of `sessions.list`: with any of them, the answer carries the list."""
+    """The params of `sessions.list`: with any of them the answer has the list."""
 
 
 class Subscribed(Struct, rename="camel"):
@@ -167,13 +167,13 @@ async def sessions_describe(call: Call, params: KeyParams) -> Described:
 
 
 def defaults(core: Core) -> dict[str, Any]:
-    """The model that a new session would get."""
+    """`defaults`: `modelProvider`, `model` and `contextTokens` of a new session."""
     ref = models.default(core.tree)
     return {"modelProvider": ref.provider, "model": ref.id, "contextTokens": models.window(core.tree, ref)}
 
 
 def shown_row(call: Call, key: str, session: Session | None) -> dict[str, Any]:
-    """A session's row in protocol 4, also of one that nobody has written to yet."""
+    """The row of a session in protocol 4 (`sessions/shown:row`), also of one that is not stored yet."""
     conversations = call.core.conversations
     new = session or Session(key, "", conversations.sessions.agent(key), 0, 0, {})
     moment = conversations.sessions.row_context(new, None, titled=False, previewed=False)
@@ -181,10 +181,10 @@ def shown_row(call: Call, key: str, session: Session | None) -> dict[str, Any]:
 
 
 def _filter(call: Call, params: SessionsListParams, now: int) -> Filter | None:
-    """None: nothing can match."""
+    """The filter of the store; None if no session can match. `now`: milliseconds since 1970."""
     modern = call.peer.protocol >= 4
-    strangers = (params.creator_id, params.owner_id, params.project_id, params.workspace_dir, params.profile_relation)
-    if any(strangers) or params.involving_profile_id or params.has_board or params.status:
+    unknown = (params.creator_id, params.owner_id, params.project_id, params.workspace_dir, params.profile_relation)
+    if any(unknown) or params.involving_profile_id or params.has_board or params.status:
         return None
     entry: dict[str, str | bool] = {}
     for name, value in (("label", params.label), ("spawnedBy", params.spawned_by), ("boardFace", params.board_face)):

@@ -1,7 +1,7 @@
-"""Presence, what others say of themselves, and heartbeats, which do not exist here yet.
+"""Presence, system events, the machine, and heartbeats, which do not exist here.
 
-`set-heartbeats` and `wake` would promise a run that never comes, so they are refused; only turning off what is off is
-granted.
+`set-heartbeats` and `wake` would promise a run that never comes, so they are refused; heartbeats can only be turned
+off, which they are.
 """
 
 import os
@@ -20,10 +20,10 @@ from gateway.rpc.presence import note, presence
 from gateway.rpc.registry import Call, method
 
 MAX_ITEMS = 64
-"""Roles, scopes or tags of one system event: everybody is shown them."""
+"""Most roles, scopes or tags of one system event: all clients are shown them."""
 Items = Annotated[list[str], Meta(max_length=MAX_ITEMS)]
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "i686": "ia32"}
-"""As Node names them, which the clients know."""
+"""Node's names of architectures, which clients know."""
 
 
 class SystemEventParams(Params, frozen=True):
@@ -66,7 +66,7 @@ class SystemInfo(Struct, rename="camel"):
     port: int
     """`gateway.port` of the config."""
     node_version: str
-    """The run time that serves: Python's name and version."""
+    """Name and version of the runtime, which is Python."""
     pid: int
     process_instance_id: str
     uptime_ms: int
@@ -76,7 +76,7 @@ class SystemInfo(Struct, rename="camel"):
     memory_free_bytes: int
     disk_path: str
     disk_total_bytes: int | UnsetType = UNSET
-    """Left out, as what is available, while the state folder is not there."""
+    """Absent, like `disk_available_bytes`, while there is no state folder."""
     disk_available_bytes: int | UnsetType = UNSET
 
 
@@ -153,7 +153,7 @@ def system_info(call: Call, params: NoParams) -> SystemInfo:
         memory_free_bytes=page * os.sysconf("SC_AVPHYS_PAGES"),
         disk_path=str(core.paths.state),
     )
-    with suppress(OSError):  # a disk that is gone is no reason to say nothing of the rest
+    with suppress(OSError):  # without the disk the rest is told
         disk = os.statvfs(core.paths.state)
         answer.disk_total_bytes = disk.f_frsize * disk.f_blocks
         answer.disk_available_bytes = disk.f_frsize * disk.f_bavail

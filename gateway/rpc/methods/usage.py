@@ -1,4 +1,4 @@
-"""What models were used and what it cost, by day and by session: counted from what the store has kept."""
+"""Use and cost of models by day and by session, from the database."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
@@ -22,14 +22,14 @@ from gateway.sessions.sums import FRESH
 MAX_DAYS = 366
 DEFAULT_DAYS = 30
 DEFAULT_LIMIT = 50
-"""Sessions in one answer, unless it says another number."""
+"""Sessions in one answer if the client names no limit."""
 MAX_LIMIT = 1000
 _EPOCH, _DAY_MS = date(1970, 1, 1).toordinal(), 86_400_000
 _NEWER = {
     "sessions": {"scope", "creatorKey", "hasContextWeight"},
     "aggregates": {"sessionCount", "byCreator", "costDaily"},
 }
-"""What a client of protocol 3 does not know."""
+"""Fields that protocol 3 does not have."""
 _DAYS = {"7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": MAX_DAYS}
 
 
@@ -39,13 +39,13 @@ class UsageStatus(Struct, rename="camel"):
 
 
 class Days(Params, frozen=True):
-    """Which days, and where they begin; without both dates, so many until today."""
+    """The days to count, and where they begin. Without dates it is a number of days up to today."""
 
     start_date: date | None = None
     end_date: date | None = None
     range: Literal["7d", "30d", "90d", "1y", "all"] | None = None
     mode: Literal["utc", "gateway", "specific"] | None = None
-    """utc by itself; gateway: this machine's days; specific: those of `timeZone`, else of `utcOffset`."""
+    """Time zone of the days: `utc` (default), `gateway` (this machine's), `specific` (`timeZone`, `utcOffset`)."""
     utc_offset: Annotated[str, Meta(pattern=r"^UTC[+-]\d{1,2}(:[0-5]\d)?$")] | None = None
     time_zone: str | None = None
     agent_id: str | None = None
@@ -88,15 +88,16 @@ class Period(Struct, frozen=True):
     first: date
     last: date
     offset_min: int
-    """Minutes east of UTC, where the days begin."""
+    """The offset at which days begin, in minutes east of UTC."""
 
     @property
     def since(self) -> int:
-        """Milliseconds since 1970, as is the end."""
+        """Begin of the first day, in milliseconds since 1970."""
         return (self.first.toordinal() - _EPOCH) * _DAY_MS - self.offset_min * 60_000
 
     @property
     def until(self) -> int:
+        """End of the last day, in milliseconds since 1970."""
         return (self.last.toordinal() - _EPOCH + 1) * _DAY_MS - self.offset_min * 60_000
 
     @property
@@ -181,7 +182,7 @@ def _period(params: Days, days: int | None) -> Period:
 
 
 def _offset(params: Days) -> int:
-    """Minutes east of UTC. A zone counts with its offset of now, also for days on the other side of a clock change."""
+    """Minutes east of UTC. A zone has its present offset for all days, also before a change of the clock."""
     now = datetime.now(UTC)
     if params.mode == "gateway":
         found = now.astimezone().utcoffset()
@@ -201,7 +202,7 @@ def _offset(params: Days) -> int:
 
 
 def _agent(call: Call, params: Days) -> str | None:
-    """None: all of them."""
+    """The agent to count; None: all agents."""
     asked = (params.agent_id or "").strip().lower()
     if params.agent_scope == "all":
         if asked:
