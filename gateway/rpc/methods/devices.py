@@ -139,7 +139,7 @@ def device_token_revoke(call: Call, params: TokenParams) -> Revoked:
 
 
 def _manages_all(call: Call) -> bool:
-    """Whether the client may manage all devices: with `operator.admin`, or if it used the gateway's own secret and could
+    """Whether the client may manage all devices: with `operator.admin`, or if it used the gateway's secret and could
     have asked for that scope, because OpenClaw's commands ask for `operator.pairing` alone. A client that used a device
     token or a proxy may not.
     """
