@@ -1,7 +1,6 @@
 """One run, from its prompt to its end: answers of models, and the tools that they call between them."""
 
 import asyncio
-import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from gateway.agent.turn.results import NO_RESULT, Result
 from gateway.agent.turn.source import Source
 from gateway.link.messages import Ended, Failure, Happening, Said, ToolEnded, ToolStarted, Usage
 from gateway.link.spec import Compaction, Message, Model, Spec, spoken
+from gateway.machine.clock import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class RunLoop:
                 await self._emit(what)
         if self._spec.prompt:
             done = "nothing to sum up" if said is None else f"{said['tokensBefore']} → {said['tokensAfter']} tokens"
-            await self._emit(Said(spoken(f"Compacted: {done}.", _now())))
+            await self._emit(Said(spoken(f"Compacted: {done}.", now_ms())))
         return Ended("done")
 
     async def _run_tools(self, answer: Answer) -> None:
@@ -175,9 +175,5 @@ def _tool_message(call: ToolCall, result: Result) -> Message:
         "toolName": call.name,
         "content": result.blocks,
         "isError": not result.ok,
-        "timestamp": _now(),
+        "timestamp": now_ms(),
     }
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

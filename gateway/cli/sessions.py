@@ -1,7 +1,6 @@
 """`sessions`: the conversations that the gateway keeps; asked over the wire, as any client would."""
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from gateway.cli.listing import DefaultListGroup
 from gateway.cli.suggest import session_keys
 from gateway.cli.target import target_options
 from gateway.cli.upkeep import backup, check, import_, recover
+from gateway.machine.clock import now_ms
 from gateway.terminal.format import duration, title_of
 from gateway.terminal.table import print_table
 from gateway.terminal.writer import coloured, confirm, is_terminal, page, say
@@ -121,7 +121,7 @@ def _tell_list(payload: Any) -> None:
     if not rows:
         say("no session")
         return
-    now = time.time() * 1000
+    now = now_ms()
     print_table(
         ("SESSION", "AGE", "TOKENS", "MODEL", "TITLE"),
         [

@@ -14,6 +14,7 @@ from gateway.errors import AlreadyRunning, GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.lifecycle import lease
+from gateway.machine.clock import now_ms
 from gateway.sessions import backup as backing
 from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
@@ -112,7 +113,7 @@ def recover(as_json: bool) -> None:
     except AlreadyRunning:
         raise AlreadyRunning("a gateway uses the database: `openclaw-gateway stop` first") from None
     with Spinner("recovering"):
-        salvage = salvaging.recover(paths.database, int(time.time() * 1000))
+        salvage = salvaging.recover(paths.database, now_ms())
     if as_json:
         tell_json(salvage)
         return

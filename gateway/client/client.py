@@ -24,7 +24,6 @@ GatewayError
 import asyncio
 import json
 import platform
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from gateway import __version__
 from gateway.client.handshake import ClientHandshake, remedy
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.lifecycle import peer
+from gateway.machine.clock import now_ms
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -230,7 +230,7 @@ class GatewayClient:
         self._socket = await self._open()
         self._reader = asyncio.create_task(self._read(self._socket))
         challenge = await self._answers[CHALLENGE] if is_signed else {}
-        params = self._handshake.params(challenge, int(time.time() * 1000))
+        params = self._handshake.params(challenge, now_ms())
         if "auth" in params or "device" in params:
             self._refuse_untrusted(self._socket)
         answer = await self._request("connect", params)

@@ -7,7 +7,6 @@ cannot read is never overwritten.
 
 import json
 import logging
-import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from gateway.errors import GatewayError
 from gateway.files.atomic import create_text, replace_text
+from gateway.machine.clock import now_ms
 from gateway.protocol.admission.proof import Key
 
 log = logging.getLogger("gateway.client.client")
@@ -51,7 +51,7 @@ class _TokenFile(Struct, rename="camel"):
 class Identity:
     """Every method reads the files, and raises GatewayError for one that it cannot read or understand."""
 
-    def __init__(self, state: Path, clock_ms: Callable[[], int] = lambda: int(time.time() * 1000)) -> None:
+    def __init__(self, state: Path, clock_ms: Callable[[], int] = now_ms) -> None:
         self._clock_ms = clock_ms
         self._own = state / "gateway" / "device.json"
         self._openclaw = state / "identity" / "device.json"

@@ -1,7 +1,6 @@
 """What a command in a chat does, and what it answers."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -13,6 +12,7 @@ from gateway.config.tree import ConfigTree
 from gateway.conversations.sessions import SessionService
 from gateway.conversations.slash import COMMANDS, Slash
 from gateway.link.spec import COMMAND, spoken
+from gateway.machine.clock import now_ms
 from gateway.runs.ends import Announcing
 from gateway.runs.service import Runs, StillActive
 from gateway.sessions.records import Run, RunRequest
@@ -61,7 +61,7 @@ class Commands:
             return await self._runs.submit(id, key, agent, replace(asked, compact=command.argument))
         text = await self.carry_out(key, command)
         with self._announcing():
-            run, fresh = await self._store.answer(id, key, agent, asked, spoken(text, _now()), _now())
+            run, fresh = await self._store.answer(id, key, agent, asked, spoken(text, now_ms()), now_ms())
             if fresh:
                 self._runs.tell_ended(run)
         return run, fresh
@@ -135,7 +135,3 @@ class Commands:
 def _model_line(listed: models.Listed) -> str:
     remarks = (*listed.tags, *(() if listed.available else ("cannot be asked yet",)))
     return f"- {listed.ref}" + (f" ({', '.join(remarks)})" if remarks else "")
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

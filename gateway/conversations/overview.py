@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.aio.tasks import Tasks
+from gateway.machine.clock import now_ms
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Filter
 from gateway.sessions.store import Store
@@ -66,7 +67,7 @@ class Overview:
     async def _look(self) -> None:
         try:
             agents = [(id, await self._see(id)) for id in self._agents()]
-            self.picture = SessionCounts(int(time.time() * 1000), tuple(agents))
+            self.picture = SessionCounts(now_ms(), tuple(agents))
         except StorageFailed as error:
             log.warning("sessions cannot be counted: %s", error)
         finally:

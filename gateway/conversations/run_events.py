@@ -18,6 +18,7 @@ from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
 from gateway.link.messages import Discarded, Event, Said, Started, Text, Thinking, ToolEnded, ToolStarted, Waiting
 from gateway.link.spec import COMPACTION, Message
+from gateway.machine.clock import now_ms
 from gateway.runs.active import ActiveRun, thoughts
 from gateway.runs.audience import RunListener
 from gateway.runs.ends import BROKEN
@@ -164,7 +165,7 @@ class RunEvents(RunListener):
             told.timer = None
         if told.replays:
             return
-        run, seq, now = told.live.run, told.number(told.live.seq), _now()
+        run, seq, now = told.live.run, told.number(told.live.seq), now_ms()
         if delta := thinking[told.thought :]:
             told.note()
             thought = {"stream": "thinking", "data": {"text": thinking, "delta": delta}, "ts": now}
@@ -194,7 +195,7 @@ class RunEvents(RunListener):
         else:
             data = {"phase": "end", "startedAt": run.started, "endedAt": run.ended}
             data |= {"aborted": True, "stopReason": "aborted"} if run.state == "aborted" else {}
-        self._send("agent", run, seq, {"stream": "lifecycle", "data": data, "ts": _now()})
+        self._send("agent", run, seq, {"stream": "lifecycle", "data": data, "ts": now_ms()})
 
     def _agent(self, told: Heard, event: Event, stream: str, data: dict[str, Any], since: int = 3) -> None:
         fields = {"stream": stream, "data": data, "ts": event.ts}
@@ -229,7 +230,7 @@ def tell_injected(hub: Hub, id: str, session: str, agent: str, message: Message)
 
 def _ending(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of the last `chat` event, and those that only protocol 4 has."""
-    said: dict[str, Any] = {"message": _message(run.answer, _now())} if run.answer else {}
+    said: dict[str, Any] = {"message": _message(run.answer, now_ms())} if run.answer else {}
     match run.state:
         case "done":
             return {"state": "final", **said}, {"stopReason": run.stop_reason}
@@ -254,7 +255,3 @@ def _wants_tools(verbose: bool) -> Wants:
         return peer is not None and (TOOL_EVENTS in peer.caps if peer.protocol >= 4 else verbose)
 
     return wants
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -6,7 +6,6 @@ whoever asks next, so nothing else depends on it.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -26,6 +25,7 @@ from gateway.handover.positions import Positions
 from gateway.hub.hub import Hub
 from gateway.link.client import Dial
 from gateway.link.spec import Message
+from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
 from gateway.runs.audience import Audience
 from gateway.runs.following import BEGINNING, Cursor, Reader, RunTexts
@@ -118,7 +118,7 @@ class Conversations:
             log.warning("what runs have said is not stored after %g s; the agent keeps the rest", limit_s)
 
     async def _open(self) -> None:
-        await self.store.open(_now())
+        await self.store.open(now_ms())
         await self._hub.wait_adopted()  # what runs say is told once
         await self.runs.start()
 
@@ -158,7 +158,7 @@ class Conversations:
         """Add a message that nobody was asked for; None if there is no such session. Raises StorageFailed."""
         await self.ready()
         with self._announcing():
-            row = await self.store.append(key, message, _now())
+            row = await self.store.append(key, message, now_ms())
             if row is not None:
                 tell_injected(self._hub, row.id, key, self.sessions.agent(key), message)
                 self.session_events.tell(key, "chat.inject")
@@ -179,7 +179,3 @@ class Conversations:
         """Raises StorageFailed."""
         await self.ready()
         return await self.runs.abort(key, id)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -10,7 +10,6 @@ as one, with the row as it is then.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from gateway.aio.tasks import Tasks
 from gateway.handover.positions import Positions
 from gateway.hub.hub import Hub
+from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
 from gateway.runs.active import ActiveRun
 from gateway.runs.audience import RunListener
@@ -90,7 +90,7 @@ class SessionEvents(RunListener):
     def tell_deleted(self, session: Session) -> None:
         self._due.pop(session.key, None)
         gone = {"sessionKey": session.key, "sessionId": session.id, "agentId": session.agent, "reason": "delete"}
-        self._broadcast("sessions.changed", gone | {"ts": _now()})
+        self._broadcast("sessions.changed", gone | {"ts": now_ms()})
 
     async def close(self) -> None:
         """Tell what is still to be told, to clients whose connections outlive this process."""
@@ -129,7 +129,7 @@ class SessionEvents(RunListener):
         for run in due.runs:
             await self._tell_messages(session, run)
         row = await self._row(session)
-        head = {"sessionKey": key, "agentId": session.agent, "ts": _now(), **due.news}
+        head = {"sessionKey": key, "agentId": session.agent, "ts": now_ms(), **due.news}
         self._broadcast("sessions.changed", {**head, "session": row, "ancestorSessions": [], **_top(row)})
 
     async def _tell_messages(self, session: Session, run: str) -> None:
@@ -171,7 +171,3 @@ def _top(row: dict[str, Any]) -> dict[str, Any]:
         for name in ("updatedAt", "sessionId", "kind", "archived", "status", "hasActiveRun", "activeRunIds")
         if name in row
     }
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -14,6 +14,7 @@ from gateway.config.models import refuse
 from gateway.config.substitute import Lookup
 from gateway.config.tree import ConfigTree
 from gateway.conversations.session_events import SessionEvents
+from gateway.machine.clock import now_ms
 from gateway.runs.service import Runs, StillActive
 from gateway.sessions import keys
 from gateway.sessions.records import BESIDE, Run, RunRequest, Session, Summary
@@ -66,7 +67,7 @@ class SessionService:
         """What a row of the session says beside what is stored."""
         tree = self._tree()
         main = catalog.main_session(tree, session.agent)
-        return RowContext(tree, main, _now(), self.active_runs(session.key), summary, titled, previewed)
+        return RowContext(tree, main, now_ms(), self.active_runs(session.key), summary, titled, previewed)
 
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model; None if it can."""
@@ -84,7 +85,7 @@ class SessionService:
     async def patch(self, key: str, change: Change, *, expected: str | None = None) -> Session:
         """Set a session's entry, as `Store.patch` does; a session that is not there is made."""
         before = await self._store.session(key)
-        session = await self._store.patch(key, self.agent(key), change, _now(), expected)
+        session = await self._store.patch(key, self.agent(key), change, now_ms(), expected)
         old = before.entry.get("model") if before else None
         more = {"catalogChanged": True} if old != session.entry.get("model") else {}
         self._events.tell(key, "patch" if before else "create", **more)
@@ -98,7 +99,7 @@ class SessionService:
         """
         await self._check_id(key, expected)
         await self.end_runs(key)
-        session = await self._store.reset(key, self.agent(key), _now())
+        session = await self._store.reset(key, self.agent(key), now_ms())
         self._events.tell(key, "reset")
         return session
 
@@ -142,7 +143,3 @@ class SessionService:
         session = await self._store.session(key) if id is not None else None
         if id is not None and (session is None or session.id != id):
             raise SessionChanged(key)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -6,7 +6,6 @@ Nothing here waits for a client; `hub/leaving` does.
 import asyncio
 import itertools
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +18,7 @@ from gateway.hub.connection import Connection
 from gateway.hub.devices import DeviceClients
 from gateway.hub.outbox import LOW_WATER, Outbox
 from gateway.hub.roster import Roster, tracked
+from gateway.machine.clock import now_ms
 from gateway.protocol.admission.admission import DEVICE_TOKEN
 from gateway.protocol.closing import DEVICE_CHANGED, SECRET_CHANGED, Close
 from gateway.protocol.frames import StateVersion
@@ -93,7 +93,7 @@ class Hub:
             self.connections.discard(connection)
             if connection.peer:
                 self._devices.remove(connection, connection.peer.device_id)
-                self._changed(connection, connection.peer, self.roster.leave, int(time.time() * 1000))
+                self._changed(connection, connection.peer, self.roster.leave, now_ms())
 
     def greet(self, connection: Connection, peer: Peer, now_ms: int) -> None:
         """The client of a registered connection has authenticated; from here on it gets broadcasts."""
@@ -271,7 +271,7 @@ class Hub:
             stalled = connection.outbox.stalled_for()
             if stalled > STALL_S:
                 connection.drop_slow(f"nothing read for {stalled:.0f} s")
-        self.broadcast("tick", {"ts": int(time.time() * 1000)}, drop_if_slow=True)
+        self.broadcast("tick", {"ts": now_ms()}, drop_if_slow=True)
 
     async def run(self, interval_s: float = TICK_INTERVAL_MS / 1000) -> None:
         """Tick until cancelled. Between the ticks, sample how late the event loop is."""

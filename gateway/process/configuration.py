@@ -23,6 +23,7 @@ from gateway.hub.hub import Hub
 from gateway.lifecycle.record import Record
 from gateway.lifecycle.suspicion import Suspicion, after_death, after_failure, sentence
 from gateway.logs.setup import Logs
+from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
 from gateway.reload.active import Active, choose
 from gateway.reload.retry import SecretRetry
@@ -264,7 +265,7 @@ class Configuration:
             return
         self._announced_hash = snapshot.raw_hash
         hash = fingerprint(self._paths.state, snapshot.raw_hash)
-        facts = {"path": str(snapshot.path), "hash": hash, "ts": int(time.time() * 1000)}
+        facts = {"path": str(snapshot.path), "hash": hash, "ts": now_ms()}
         self._hub.broadcast("config.changed", facts, drop_if_slow=True, scope=READ)
         # Models and commands of a chat come from the config; this event makes a page ask for them again.
         self._hub.broadcast("chat.metadata.changed", {}, drop_if_slow=True, scope=READ, min_protocol=4)

@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.hub.hub import Hub
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.phases import Phase
+from gateway.machine.clock import now_ms
 from gateway.process.configuration import Configuration
 from gateway.process.startup import Startup
 from gateway.report import Degradation, StatusReport
@@ -47,7 +48,7 @@ class ProcessStatus:
         conversations_problem: Callable[[], str | None],
     ) -> None:
         self.started = time.monotonic()
-        self.started_at = int(time.time() * 1000)
+        self.started_at = now_ms()
         """Unix time in milliseconds."""
         self.problems: dict[Degradation, str] = {"state": start.lease.problem} if start.lease.problem else {}
         """Why the process is degraded in ways that last as long as it does."""

@@ -18,6 +18,7 @@ from gateway.config.compare import same
 from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
+from gateway.machine.clock import now_ms
 from gateway.reload.active import Active
 from gateway.reload.plan import Plan, describe, make_plan
 from gateway.report import ReloadResult, RestartTicket
@@ -150,7 +151,7 @@ class Reloader:
             log.exception("reload failed; the running config stays")
             result = ReloadResult("failed", f"{type(error).__name__}: {error}")
         finally:
-            at, duration = int(time.time() * 1000), round((time.monotonic() - began) * 1000, 1)
+            at, duration = now_ms(), round((time.monotonic() - began) * 1000, 1)
             self.last = replace(result, at=at, duration_ms=duration)
             self._host.reload_ended(self.last)
         return self.last

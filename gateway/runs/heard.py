@@ -1,12 +1,12 @@
 """How much of one run clients were sent. `handover/told` keeps it for the next process."""
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 
 from gateway.handover.positions import Position, Positions
 from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
+from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
 from gateway.runs.active import ActiveRun
 
@@ -98,7 +98,7 @@ class Heard:
 
     def note(self) -> None:
         """Call it before something is sent, and after. Once the outboxes are written, the position is sure."""
-        self._last, self._when = max(self._last, self.live.seq), int(time.time() * 1000)
+        self._last, self._when = max(self._last, self.live.seq), now_ms()
         if self.memory is None or self.replays:
             return
         self._write(sure=False)

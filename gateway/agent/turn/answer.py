@@ -1,12 +1,12 @@
 """What a model says in one turn, put together while it comes in."""
 
-import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model
+from gateway.machine.clock import now_ms
 from gateway.text.unicode import SurrogateJoiner
 
 MAX_TEXT = 8 * 1024 * 1024
@@ -83,7 +83,7 @@ class Answer:
             "model": self.model.id,
             "usage": spell_usage(self.usage, self.model.cost),
             "stopReason": self.stop_reason,
-            "timestamp": int(time.time() * 1000),
+            "timestamp": now_ms(),
         }
         return message if error is None else {**message, "errorMessage": error}
 

@@ -1,6 +1,5 @@
 """The commands of a conversation that the terminal carries out: /help, /sessions and /history."""
 
-import time
 from collections.abc import Awaitable, Callable
 
 from gateway.cli.conversation.completer import ALL_COMMANDS
@@ -9,6 +8,7 @@ from gateway.cli.conversation.session_feed import SessionFeed
 from gateway.client.client import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from gateway.errors import TimedOut
+from gateway.machine.clock import now_ms
 from gateway.terminal.format import duration, title_of
 
 HISTORY_ROWS = 20
@@ -61,7 +61,7 @@ class LocalCommands:
         """The sessions that were used last; `current` is the key of the one that is marked."""
         found = await self._client.call("sessions.list", {"limit": LISTED_SESSIONS, "includeDerivedTitles": True})
         rows = found["sessions"]
-        now = time.time() * 1000
+        now = now_ms()
         for row in rows:
             ago = duration(max(now - (row.get("updatedAt") or now), 0) / 1000)
             mark = "*" if row["key"] == current else " "

@@ -7,7 +7,6 @@ beginning. A client that goes away ends the run that its request began.
 
 import asyncio
 import logging
-import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.machine.clock import now_ms
 from gateway.rpc.core import Core
 from gateway.runs.following import BEGINNING, Broken, Cursor, Reader
 from gateway.serving import scopes
@@ -145,7 +145,7 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     asked = decode(body)
     named = asked.model or DEFAULTS[0]
     whom = target(core, headers, named, None if asked.user is None else str(asked.user))
-    what = prompt(asked, int(time.time() * 1000))
+    what = prompt(asked, now_ms())
     mark = fingerprint(what, whom.agent, whom.model, whom.session if whom.keeps else None)
     request = RunRequest(
         what.prompt,
