@@ -39,7 +39,7 @@ ABSENT: tuple[Method, ...] = (
     # Channels, and the people who write over them
     literal(
         "channels.status",
-        "The channels and their accounts: none. `probe` is accepted, there is nothing to probe.",
+        "The channels and their accounts: none. `probe` is accepted and has no effect.",
         {
             "ts": NOW,
             "channelOrder": Typed(list[str], []),
@@ -56,7 +56,7 @@ ABSENT: tuple[Method, ...] = (
     ),
     literal(
         "channels.pairing.list",
-        "People who ask to write over a channel: none, and there is room for none.",
+        "People who ask to write over a channel: none, and none can ask.",
         {
             "accounts": [],
             "requests": [],
@@ -70,7 +70,7 @@ ABSENT: tuple[Method, ...] = (
     literal("node.list", "The nodes, paired or connected: none.", {"ts": NOW, "nodes": []}, scope=READ, since=3),
     literal(
         "node.pair.list",
-        "Nodes that wait to be paired, and those that are: none.",
+        "Nodes that wait to be paired, and paired nodes: none.",
         {"pending": [], "paired": []},
         scope=PAIRING,
         since=3,
@@ -84,13 +84,13 @@ ABSENT: tuple[Method, ...] = (
         fields(limit=up_to(500)),
         scope=APPROVALS,
     ),
-    literal("plugin.approval.list", "What plugins want to do and wait for: nothing.", [], scope=APPROVALS),
+    literal("plugin.approval.list", "Actions of plugins that wait for a decision: none.", [], scope=APPROVALS),
     literal(
         "openclaw.approval.list", "Changes of the installation that wait for a decision: none.", [], scope=APPROVALS
     ),
     literal(
         "approval.history",
-        "What was decided: nothing.",
+        "Decisions of the past: none.",
         {"items": []},
         fields(cursor=short(512), limit=up_to(100), kind=Literal["exec", "plugin", "system-agent"]),
         scope=APPROVALS,
@@ -99,7 +99,7 @@ ABSENT: tuple[Method, ...] = (
     # Work beside conversations
     literal(
         "tasks.list",
-        "Tasks that agents were given, done or not: none, whatever the filter.",
+        "Tasks of agents, done or not: none, whatever the filter.",
         {"tasks": []},
         fields(
             status=TaskStatus | list[TaskStatus],
@@ -113,7 +113,7 @@ ABSENT: tuple[Method, ...] = (
     ),
     literal(
         "artifacts.list",
-        "What an agent has made in a session: nothing is kept beside the transcript.",
+        "Files that an agent has made in a session: none are kept besides the transcript.",
         {"artifacts": []},
         fields(
             session_key=Text,
@@ -128,7 +128,7 @@ ABSENT: tuple[Method, ...] = (
     ),
     literal(
         "diagnostics.lanes",
-        "The queues in which agents' work waits: there is none.",
+        "The queues of agents' work: none.",
         {"ts": NOW, "lanes": [], "dynamic": Typed(dict[str, Any] | None, None)},
         scope=READ,
     ),
@@ -159,7 +159,7 @@ ABSENT: tuple[Method, ...] = (
     # Plugins, skills, themes, voices
     literal(
         "plugins.list",
-        "Plugins, installed or to be had: none, and none can be added.",
+        "Plugins, installed or available: none, and none can be added.",
         {"plugins": [], "diagnostics": Typed(list[Any], []), "mutationAllowed": False},
         scope=READ,
     ),
@@ -212,14 +212,13 @@ ABSENT: tuple[Method, ...] = (
     ),
     literal(
         "themes.list",
-        "The themes that a page has in itself. "
-        "The gateway adds none and keeps no choice, so the first one is in force.",
+        "The themes that pages have built in. The gateway adds none and stores no choice: the first one is current.",
         _themes(),
         scope=READ,
     ),
     literal(
         "talk.catalog",
-        "Ways to speak with an agent: none.",
+        "Ways to talk with an agent by voice: none.",
         {
             **{name: Typed(list[str], []) for name in ("modes", "transports", "brains")},
             **{"speech": {"providers": []}, "transcription": _OFF, "realtime": _OFF},
@@ -230,7 +229,7 @@ ABSENT: tuple[Method, ...] = (
     # The installation and its users
     literal(
         "update.status",
-        "No update is looked for and none is installed by the gateway: packages come from your package manager.",
+        "Updates: the gateway looks for none and installs none. Packages come from your package manager.",
         {
             "sentinel": None,
             "updateAvailable": None,
@@ -242,13 +241,13 @@ ABSENT: tuple[Method, ...] = (
     ),
     literal(
         "users.self",
-        "Who the user is: always refused, because this gateway knows clients and no users.",
+        "The user of this client: always refused, because this gateway has clients and no users.",
         WireError("FORBIDDEN", "users.self requires an authenticated user"),
         scope=READ,
     ),
     literal(
         "users.list",
-        "To whom a session could be assigned: nobody, because this gateway knows clients and no users.",
+        "Users to whom a session could be assigned: none, because this gateway has clients and no users.",
         {"profiles": []},
         scope=READ,
     ),

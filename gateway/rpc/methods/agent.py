@@ -86,8 +86,8 @@ class Waited(Struct, rename="camel"):
 
 @method("agent", AgentParams, AgentAccepted | RunOutcome, scope=WRITE)
 async def agent(call: Call, params: AgentParams) -> AgentAccepted | RunOutcome:
-    """Give an agent a message. The request is answered twice: at once that it is accepted, and when its run is over
-    with what came of it, also by another process of this gateway."""
+    """Send an agent a message. The request is answered twice: at once that it is accepted, and at the end of the run
+    with its outcome, also after a restart of the gateway."""
     tree = call.core.snapshot.merged
     chosen = find(tree, params.agent_id).id if params.agent_id else call.core.snapshot.defaults.agent
     conversations = call.core.conversations
@@ -132,7 +132,7 @@ async def _session(call: Call, params: AgentParams, agent: str) -> str:
 
 @method("agent.wait", WaitParams, Waited, scope=WRITE)
 async def agent_wait(call: Call, params: WaitParams) -> Waited:
-    """How a run ended, as soon as it has; `timeout` when it has not within `timeoutMs`, or when the gateway leaves."""
+    """Wait for the end of a run. The answer is `timeout` after `timeoutMs`, or when the gateway restarts."""
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
     limit_s = min(params.timeout_ms, MAX_TIMEOUT_MS) / 1000

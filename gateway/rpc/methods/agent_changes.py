@@ -76,7 +76,7 @@ class AgentDeleted(Struct, rename="camel"):
 
 @method("agents.create", AgentCreateParams, AgentCreated, scope=ADMIN)
 async def agents_create(call: Call, params: AgentCreateParams) -> AgentCreated:
-    """Add an agent to the config file, and make its workspace."""
+    """Add an agent to the config file, and create its workspace."""
     try:
         id = agent_edit.id_of(params.name)
     except Unfit as error:
@@ -93,7 +93,7 @@ async def agents_create(call: Call, params: AgentCreateParams) -> AgentCreated:
 
 @method("agents.update", AgentUpdateParams, AgentUpdated, scope=ADMIN)
 async def agents_update(call: Call, params: AgentUpdateParams) -> AgentUpdated:
-    """Change what the config file says of an agent."""
+    """Change an agent in the config file."""
     if params.model:
         _check_model(call, params.model)
 
@@ -118,7 +118,7 @@ async def agents_update(call: Call, params: AgentUpdateParams) -> AgentUpdated:
 
 @method("agents.delete", AgentDeleteParams, AgentDeleted, scope=ADMIN)
 async def agents_delete(call: Call, params: AgentDeleteParams) -> AgentDeleted:
-    """Take an agent and its bindings out of the config file. The default agent stays, and so does every workspace."""
+    """Remove an agent and its bindings from the config. Its workspace stays. The default agent cannot be removed."""
     id, bound, modern = params.agent_id.strip().lower(), 0, call.peer.protocol >= 4
 
     def removed(value: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class One(Struct, rename="camel"):
 
 @method("agents.files.list", ListParams, Files, scope=READ)
 async def agents_files_list(call: Call, params: ListParams) -> Files:
-    """The files of an agent's workspace that every prompt carries, and those of them that are missing."""
+    """The files of an agent's workspace that are part of each prompt, also those that are missing."""
     id, place = _place(call, params.agent_id)
     found = await asyncio.to_thread(lambda: {name: workspace.look(place, name) for name in NAMES})
     shown = _ALWAYS if call.peer.protocol >= 4 else NAMES
@@ -61,7 +61,7 @@ async def agents_files_list(call: Call, params: ListParams) -> Files:
 
 @method("agents.files.get", GetParams, One, scope=READ)
 async def agents_files_get(call: Call, params: GetParams) -> One:
-    """One of these files with its text."""
+    """One file of an agent's workspace, with its text."""
     id, place = _place(call, params.agent_id)
     name = _name(params.name)
     file = await asyncio.to_thread(workspace.look, place, name, text=True)
@@ -70,7 +70,7 @@ async def agents_files_get(call: Call, params: GetParams) -> One:
 
 @method("agents.files.set", FileSetParams, One, scope=ADMIN)
 async def agents_files_set(call: Call, params: FileSetParams) -> One:
-    """Give one of these files another text; the workspace is made if there is none."""
+    """Write one file of an agent's workspace. The workspace is created if there is none."""
     id, place = _place(call, params.agent_id)
     name = _name(params.name)
     if len(params.content.encode()) > MAX_FILE_BYTES:

@@ -40,7 +40,7 @@ class AgentIdentity(Struct, rename="camel"):
 
 @method("agents.list", NoParams, Agents, scope=READ)
 def agents_list(call: Call, params: NoParams) -> Agents:
-    """The agents that the config names, and which of them is the default; `main` alone when it names none."""
+    """The agents of the config, and the id of the default one. A config without agents has `main`."""
     tree = call.core.snapshot.merged
     found = catalog.agents(tree)
     who = call.core.snapshot.defaults
@@ -57,7 +57,7 @@ def agents_list(call: Call, params: NoParams) -> Agents:
 
 @method("agent.identity.get", IdentityParams, AgentIdentity, scope=READ)
 def agent_identity_get(call: Call, params: IdentityParams) -> AgentIdentity:
-    """Name and avatar of an agent, or of the agent that a session key belongs to; `Assistant`, `A` when unnamed."""
+    """Name and avatar of an agent, or of the agent of a session key. An agent without a name is `Assistant`, `A`."""
     tree = call.core.snapshot.merged
     asked = (params.agent_id or "").strip().lower()
     id = owner(tree, params.session_key) if params.session_key else asked or catalog.default_id(tree)

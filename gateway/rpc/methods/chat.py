@@ -106,12 +106,12 @@ def chat_metadata(call: Call, params: MetadataParams) -> Metadata:
 
 @method("chat.send", SendParams, Sent, scope=WRITE)
 async def chat_send(call: Call, params: SendParams) -> Sent:
-    """Give a session a message; the answer comes as `chat` events of the run whose id is the idempotency key.
+    """Send a session a message. The answer comes as `chat` events of the run whose id is the idempotency key.
 
-    The same key again tells how far that run is. `/stop`, or a bare word that means it, ends what goes on; other
-    commands are answered by the gateway itself, and need the scope of the method that they stand for. One run goes on
-    in a session at a time, at most 20 wait. A file that is no image is kept in `media/inbound` of the state folder, and
-    the message says where.
+    A request with a known key is answered with the status of that run. `/stop`, or a bare word that means it, aborts
+    all runs of the session; the gateway answers other commands itself, and they need the scope of the method that they
+    stand for. A session has one run at a time, and at most 20 are queued. A file that is no image is stored in
+    `media/inbound` of the state folder, and the message says where.
     """
     key = session_key(call, params.session_key)
     command = None if params.suppress_command_interpretation else parse(params.message)
@@ -139,7 +139,7 @@ async def chat_send(call: Call, params: SendParams) -> Sent:
 
 @method("chat.abort", ChatAbortParams, ChatAborted, scope=WRITE)
 async def chat_abort(call: Call, params: ChatAbortParams) -> ChatAborted:
-    """End an answer, or all of a session; what was written of it stays in the transcript."""
+    """Abort a run, or all runs of a session. The text so far stays in the transcript."""
     key = session_key(call, params.session_key)
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
@@ -153,7 +153,7 @@ async def chat_abort(call: Call, params: ChatAbortParams) -> ChatAborted:
 
 @method("chat.inject", InjectParams, Injected, scope=ADMIN)
 async def chat_inject(call: Call, params: InjectParams) -> Injected:
-    """Add a message of the assistant's to a session that exists, without asking a model."""
+    """Append a message of the assistant to a session that exists, without asking a model."""
     key = session_key(call, params.session_key)
     text = f"[{params.label}]\n\n{params.message}" if params.label else params.message
     message = {

@@ -41,9 +41,10 @@ class ConfigSnapshot(Struct, rename="camel"):
 
 @method("config.get", NoParams, ConfigSnapshot, scope=READ)
 def config_get(call: Call, params: NoParams) -> ConfigSnapshot:
-    """The config file: text, values, faults and hash. Secrets are `__OPENCLAW_REDACTED__` for everyone.
+    """The config file: text, values, faults and hash. Secrets are `__OPENCLAW_REDACTED__` for all clients.
 
-    Without `operator.admin` so is all that is not known to be harmless; there is no text then, and no words of faults.
+    Without `operator.admin`, so are all values that are not known to be harmless, and there are no text and no messages
+    of faults.
     """
     found, is_admin = call.core.snapshot, ADMIN in call.peer.scopes
     show = redact if is_admin else visible

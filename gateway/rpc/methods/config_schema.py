@@ -88,7 +88,7 @@ def config_schema(call: Call, params: NoParams) -> SchemaAnswer:
 
 @method("config.schema.lookup", LookupParams, LookupAnswer, scope=READ, since=4)
 def config_schema_lookup(call: Call, params: LookupParams) -> LookupAnswer:
-    """One setting or section: schema, hint, what a change of it needs, and what is below it."""
+    """One setting or section: schema, hint, the kind of reload that a change needs, and its children."""
     path = "" if params.path == "." else params.path
     if path not in FIELDS and path not in SECTIONS:
         raise RpcError("config schema path not found")

@@ -78,21 +78,21 @@ class ConfigWritten(Struct, rename="camel", omit_defaults=True):
 
 @method("config.set", ConfigSetParams, ConfigWritten, scope=ADMIN)
 async def config_set(call: Call, params: ConfigSetParams) -> ConfigWritten:
-    """Write the config file and apply it. A secret written as `__OPENCLAW_REDACTED__` stays what it is."""
+    """Write the config file and apply it. A secret that is sent as `__OPENCLAW_REDACTED__` is kept."""
     return await _Write(call, params, "config.set", partial(_taken, params.raw)).run()
 
 
 @method("config.apply", ApplyParams, ConfigWritten, scope=ADMIN, budgeted=True)
 async def config_apply(call: Call, params: ApplyParams) -> ConfigWritten:
-    """As `config.set`, and tell of the restart when the change needs one."""
+    """As `config.set`. The answer says whether the change needs a restart."""
     return await _Write(call, params, "config.apply", partial(_taken, params.raw)).run()
 
 
 @method("config.patch", ConfigPatchParams, ConfigWritten, scope=ADMIN, budgeted=True)
 async def config_patch(call: Call, params: ConfigPatchParams) -> ConfigWritten:
-    """Merge an object into the config file, comments and order kept; null deletes a key.
+    """Merge an object into the config file. Comments and order are kept; null deletes a key.
 
-    From protocol 4 on, arrays of objects merge by `id`; others lose entries only where `replacePaths` names them.
+    In protocol 4, arrays of objects merge by `id`, and other arrays lose entries only if `replacePaths` names them.
     """
 
     def patched(before: Snapshot, patch: Any) -> Texts:

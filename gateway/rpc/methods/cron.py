@@ -79,7 +79,7 @@ class CronRuns(Struct, rename="camel"):
 
 @method("cron.status", NoParams, CronStatus, scope=READ)
 def cron_status(call: Call, params: NoParams) -> CronStatus:
-    """Whether the config wants a scheduler, and that it has no job."""
+    """The state of the scheduler: `cron.enabled` of the config, and no job."""
     enabled = section(call.core.snapshot.merged, "cron").get("enabled") is not False
     answer = CronStatus(enabled, str(call.core.paths.state / "cron" / "jobs.json"), 0, None)
     if call.peer.protocol >= 4:
@@ -99,7 +99,7 @@ def cron_list(call: Call, params: CronListParams) -> CronJobs:
 
 @method("cron.runs", CronRunsParams, CronRuns, scope=READ)
 def cron_runs(call: Call, params: CronRunsParams) -> CronRuns:
-    """When jobs ran: never."""
+    """Past runs of jobs: none."""
     if params.scope == "job" and not (params.id or params.job_id):
         raise RpcError("invalid cron.runs params: missing id")
     if call.peer.protocol < 4:

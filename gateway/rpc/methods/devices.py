@@ -82,7 +82,7 @@ class Revoked(Struct, rename="camel"):
 
 @method("device.pair.list", NoParams, DeviceList, scope=PAIRING)
 def device_pair_list(call: Call, params: NoParams) -> DeviceList:
-    """Devices that wait for an approval, and those that are paired; the newest first."""
+    """Pending and paired devices, the newest first."""
     pending, paired = call.core.devices.listing()
     if not _manages_all(call):
         pending = [each for each in pending if each.device_id == call.peer.device_id]
@@ -96,7 +96,7 @@ def device_pair_list(call: Call, params: NoParams) -> DeviceList:
 
 @method("device.pair.approve", RequestParams, Approved, scope=PAIRING)
 def device_pair_approve(call: Call, params: RequestParams) -> Approved:
-    """Let a waiting device in. You must have each scope that it will have then."""
+    """Approve a pending device. You must have each scope that it will have."""
     devices = call.core.devices
     _must_manage(call, *_asked(call, params.request_id), "pairing approval")
     _must_cover(call, devices.approval(params.request_id).scopes)
@@ -105,14 +105,14 @@ def device_pair_approve(call: Call, params: RequestParams) -> Approved:
 
 @method("device.pair.reject", RequestParams, Rejected, scope=PAIRING)
 def device_pair_reject(call: Call, params: RequestParams) -> Rejected:
-    """Drop a device's request. It may ask again."""
+    """Reject the request of a device. It may ask again."""
     _must_manage(call, *_asked(call, params.request_id), "pairing rejection")
     return Rejected(params.request_id, call.core.devices.reject(params.request_id).device_id)
 
 
 @method("device.pair.remove", DeviceParams, Removed, scope=PAIRING)
 def device_pair_remove(call: Call, params: DeviceParams) -> Removed:
-    """Forget a device: its connections are closed and its tokens are worth nothing."""
+    """Remove a device: its connections are closed and its tokens are not valid any more."""
     known = call.core.devices.find(params.device_id)
     _must_manage(call, params.device_id, roles_of(known) if known else (), "pairing removal")
     call.core.devices.remove(params.device_id)
@@ -121,7 +121,7 @@ def device_pair_remove(call: Call, params: DeviceParams) -> Removed:
 
 @method("device.token.rotate", RotateParams, Rotated, scope=PAIRING)
 def device_token_rotate(call: Call, params: RotateParams) -> Rotated:
-    """Give a device another token for a role, and close what uses the old one. You must have each scope of it."""
+    """Replace a device's token for a role, and close connections that use the old one. You must have all its scopes."""
     devices = call.core.devices
     _must_manage(call, params.device_id, (params.role,), "token rotation")
     wanted = tuple(params.scopes) if params.scopes is not None else None
@@ -133,7 +133,7 @@ def device_token_rotate(call: Call, params: RotateParams) -> Rotated:
 
 @method("device.token.revoke", TokenParams, Revoked, scope=PAIRING)
 def device_token_revoke(call: Call, params: TokenParams) -> Revoked:
-    """End a device's token for a role, and take the role and its scopes from it until both are approved anew."""
+    """Revoke a device's token for a role. It loses the role and its scopes until they are approved again."""
     _must_manage(call, params.device_id, (params.role,), "token revocation")
     return Revoked(params.device_id, params.role, call.core.devices.revoke(params.device_id, params.role))
 

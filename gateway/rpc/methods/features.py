@@ -96,7 +96,7 @@ class WebSearch(Struct, rename="camel"):
 
 @method("skills.status", SkillsParams, Skills, scope=READ)
 def skills_status(call: Call, params: SkillsParams) -> Skills:
-    """Where skills would lie; none is loaded by this gateway."""
+    """The folders of skills. This gateway loads none."""
     tree = call.core.snapshot.merged
     agent = find(tree, params.agent_id or owner(tree, params.session_key or ""))
     answer = Skills(workspace(call.core, agent.id), str(call.core.paths.state / "skills"), [])
@@ -107,7 +107,7 @@ def skills_status(call: Call, params: SkillsParams) -> Skills:
 
 @method("doctor.memory.status", AgentIdParams, MemoryStatus, scope=READ)
 def doctor_memory_status(call: Call, params: AgentIdParams) -> MemoryStatus:
-    """An agent's memory: it has none."""
+    """The memory of an agent: none."""
     agent = _agent(call.core, params.agent_id).id
     if call.peer.protocol < 4:
         return MemoryStatus(agent, {"ok": False, "error": NO_MEMORY})
@@ -117,21 +117,21 @@ def doctor_memory_status(call: Call, params: AgentIdParams) -> MemoryStatus:
 
 @method("tools.catalog", CatalogParams, ToolCatalog, scope=READ)
 def tools_catalog(call: Call, params: CatalogParams) -> ToolCatalog:
-    """The tools that an agent is born with: none. Those of MCP servers are known when a run has started them."""
+    """The built-in tools of an agent: none. Tools of MCP servers are known when a run has started the servers."""
     profiles = [{"id": id, "label": label} for id, label in PROFILES.items()]
     return ToolCatalog(_agent(call.core, params.agent_id).id, profiles, [])
 
 
 @method("migrations.memory.plan", ImportParams, ImportPlan, scope=ADMIN, since=4)
 def migrations_memory_plan(call: Call, params: ImportParams) -> ImportPlan:
-    """What could be taken over from other assistants: this gateway looks at none."""
+    """Data of other assistants that could be imported: this gateway looks for none."""
     agent = _agent(call.core, params.agent_id)
     return ImportPlan(agent.id, workspace(call.core, agent.id), [])
 
 
 @method("tools.github.status", GitHubParams, GitHubIdentity, scope=READ, since=4)
 def tools_github_status(call: Call, params: GitHubParams) -> GitHubIdentity:
-    """The GitHub account that agents use: none is configured and none is looked for."""
+    """The GitHub account of agents: none is configured, and none is looked for."""
     effective: dict[str, Any] = {
         "source": "system-detected",
         "credentialKind": "native",
@@ -150,7 +150,7 @@ def tools_github_status(call: Call, params: GitHubParams) -> GitHubIdentity:
 
 @method("webSearch.status", WebSearchParams, WebSearch, scope=READ, since=4)
 def web_search_status(call: Call, params: WebSearchParams) -> WebSearch:
-    """How agents search the Web: they do not."""
+    """The web search of agents: none."""
     ref = models.default(call.core.tree)
     used = {
         "provider": params.model_provider or ref.provider,

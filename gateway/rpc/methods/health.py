@@ -48,8 +48,7 @@ class Status(Struct, rename="camel"):
 
 @method("health", HealthParams, Health, scope=None)
 def health(call: Call, params: HealthParams) -> Raw:
-    """A summary of everything that runs; `probe` is accepted, there is nothing to probe yet. Without `operator.read` it
-    names no sessions."""
+    """A summary of the gateway. `probe` is accepted and has no effect. Without `operator.read` it has no sessions."""
     return measure(call.core, call.peer.protocol, call.connection.may_hear(READ))
 
 

@@ -69,13 +69,13 @@ class ChatHistory(Struct, rename="camel"):
 
 @method("chat.history", ChatHistoryParams, ChatHistory, scope=READ)
 async def chat_history(call: Call, params: ChatHistoryParams) -> ChatHistory:
-    """A session's messages, the newest `limit` of them, oldest first; in JSON they have at most 6 MiB."""
+    """The newest `limit` messages of a session, oldest first, at most 6 MiB of JSON."""
     return await _history(call, params.session_key, params)
 
 
 @method("chat.startup", StartupParams, ChatHistory, scope=READ, since=4)
 async def chat_startup(call: Call, params: StartupParams) -> ChatHistory:
-    """What a page needs to open a chat: `chat.history` of a session, by its key or by the short id of an address."""
+    """`chat.history` for a page that opens a chat, by session key or by the short id of a URL."""
     key = params.session_key
     if key is None:
         if params.short_id is None:

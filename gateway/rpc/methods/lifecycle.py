@@ -46,14 +46,14 @@ class ReloadAnswer(Struct, rename="camel"):
 
 @method("gateway.restart.request", RestartParams, Restart, scope=ADMIN, since=4, budgeted=True)
 def gateway_restart_request(call: Call, params: RestartParams) -> Restart:
-    """Restart once, at an idle moment, however many ask."""
+    """Restart at an idle moment. Several requests cause one restart."""
     ticket = call.core.request_restart(f"rpc: {params.reason[:MAX_REASON]!r}" if params.reason else "rpc")
     return Restart(True, ticket.state, ticket.boot_id, ticket.message)
 
 
 @method("gateway.restart.preflight", NoParams, Preflight, scope=READ, since=4)
 def gateway_restart_preflight(call: Call, params: NoParams) -> Preflight:
-    """What a restart would have to wait for."""
+    """The work that a restart would wait for."""
     busy = call.core.hub.busy
     names = ("queueSize", "pendingReplies", "embeddedRuns", "cronRuns", "backgroundExecSessions", "activeTasks")
     counts = {**dict.fromkeys(names, 0), "rootRequests": busy, "totalActive": busy}
@@ -66,7 +66,7 @@ def gateway_restart_preflight(call: Call, params: NoParams) -> Preflight:
 
 @method("gateway.reload", NoParams, ReloadAnswer, scope=ADMIN)
 async def gateway_reload(call: Call, params: NoParams) -> ReloadAnswer:
-    """Read the config file now, and answer when the result is known."""
+    """Read the config file now and apply it. The answer has the result."""
     result = await call.core.reload("rpc")
     return ReloadAnswer(
         ok=result.ok,

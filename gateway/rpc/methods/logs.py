@@ -42,7 +42,7 @@ class Tail(Struct, rename="camel"):
 
 @method("logs.tail", TailParams, Tail, scope=READ)
 async def logs_tail(call: Call, params: TailParams) -> Tail:
-    """Lines of the log file: its end at first, then what has come since `cursor`."""
+    """Lines of the log file: the last ones, or those after `cursor`."""
     file = call.core.report().log_file
     if file is None:
         return _nothing("", params)

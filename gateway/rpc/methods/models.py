@@ -42,9 +42,9 @@ class ModelAuth(Struct, rename="camel"):
 
 @method("models.list", ModelsParams, ModelList, scope=READ)
 def models_list(call: Call, params: ModelsParams) -> ModelList:
-    """The models that the config lists or names; the built-in echo without any. Every `view` is the same.
+    """The models of the config, or the built-in echo if there are none. All `view`s are the same.
 
-    `available` says that the config and the environment have all that asking it needs; nobody has asked the provider.
+    `available`: the config and the environment have what a request needs. The provider is not asked.
     """
     rows = []
     for each in models.listed(call.core.tree, call.core.env):
@@ -67,7 +67,7 @@ def models_list(call: Call, params: ModelsParams) -> ModelList:
 
 @method("models.authStatus", AuthParams, ModelAuth, scope=READ, since=4)
 def models_auth_status(call: Call, params: AuthParams) -> ModelAuth:
-    """The providers that have a key, in the config or in the environment. Nobody can sign in to one here."""
+    """The providers with a key in the config or the environment. There is no way to sign in."""
     tree = call.core.tree
     rows = [
         {

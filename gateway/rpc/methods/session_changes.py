@@ -140,7 +140,7 @@ class SessionAborted(Struct, rename="camel"):
 
 @method("sessions.create", SessionCreateParams, SessionCreated, scope=WRITE, since=4)
 async def sessions_create(call: Call, params: SessionCreateParams) -> SessionCreated:
-    """A new session, and its first message if there is one. Worktrees, forks and projects are refused."""
+    """Create a session, and send it a first message if there is one. Worktrees, forks and projects are refused."""
     for name in ("worktree", "fork", "incognito", "cwd", "exec_node", "project_id", "project_git_url", "repository"):
         if getattr(params, name):
             raise RpcError(f"{name} is not supported by this gateway")
@@ -170,7 +170,7 @@ async def sessions_create(call: Call, params: SessionCreateParams) -> SessionCre
 
 @method("sessions.reset", ResetParams, Reset, scope=ADMIN)
 async def sessions_reset(call: Call, params: ResetParams) -> Reset:
-    """Begin anew under the same key: another transcript, no tokens, the same settings. What goes on is ended first."""
+    """Give a session an empty transcript and no tokens. Key and settings stay. Its runs are aborted first."""
     key = session_key(call, params.key)
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
@@ -185,9 +185,9 @@ async def sessions_reset(call: Call, params: ResetParams) -> Reset:
 
 @method("sessions.delete", SessionDeleteParams, SessionDeleted, scope=WRITE, old_scope=ADMIN)
 async def sessions_delete(call: Call, params: SessionDeleteParams) -> SessionDeleted:
-    """Forget a session and its transcript; what goes on is ended first. An agent's main session stays.
+    """Delete a session and its transcript. Its runs are aborted first. An agent's main session cannot be deleted.
 
-    It needs `operator.admin`, but for archived sessions in protocol 4 with `archivedOnly`.
+    It needs `operator.admin`, except for archived sessions in protocol 4 with `archivedOnly`.
     """
     if not params.archived_only:
         require(call, ADMIN)
@@ -208,7 +208,7 @@ async def sessions_delete(call: Call, params: SessionDeleteParams) -> SessionDel
 
 @method("sessions.compact", CompactParams, Compacted, scope=ADMIN)
 async def sessions_compact(call: Call, params: CompactParams) -> Compacted:
-    """Have a model sum up what was said in a session, or forget all but the newest messages."""
+    """Have a model sum up the messages of a session, or delete all but the newest ones."""
     key = session_key(call, params.key)
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
@@ -247,7 +247,7 @@ async def _sum_up(call: Call, key: str) -> Compacted:
 
 @method("sessions.abort", SessionAbortParams, SessionAborted, scope=WRITE, since=4)
 async def sessions_abort(call: Call, params: SessionAbortParams) -> SessionAborted:
-    """End the answer of a session that is being written; with `clearQueued`, those that wait for it too."""
+    """Abort the run of a session; with `clearQueued`, its queued runs as well."""
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
     run = await or_refuse(conversations.store.run(params.run_id)) if params.run_id else None

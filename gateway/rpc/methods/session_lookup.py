@@ -77,7 +77,7 @@ class ProgressCard(Struct):
 
 @method("sessions.preview", PreviewParams, Previews, scope=READ)
 async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
-    """The last messages of some sessions, in short."""
+    """The last messages of some sessions, shortened."""
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
     keys = {each: _maybe_key(call, each) for each in params.keys}
@@ -95,7 +95,7 @@ async def sessions_preview(call: Call, params: PreviewParams) -> Previews:
 
 @method("sessions.resolve", ResolveParams, SessionResolved, scope=READ)
 async def sessions_resolve(call: Call, params: ResolveParams) -> SessionResolved:
-    """The canonical key of a session that is there, by its key, its id, its label, or the short id of an address."""
+    """The canonical key of an existing session, by its key, its id, its label, or the short id of a URL."""
     conversations = call.core.conversations
     await or_refuse(conversations.ready())
     if (named := params.reference.key if params.reference else params.key) is not None:
@@ -144,7 +144,7 @@ def sessions_branches_list(call: Call, params: BranchesParams) -> Branches:
 
 @method("progressCard.get", BranchesParams, ProgressCard, scope=READ, since=4)
 def progress_card_get(call: Call, params: BranchesParams) -> ProgressCard:
-    """How far the work of one session is: null, because there is none."""
+    """The progress card of a session: null, because there is none."""
     return ProgressCard(None)
 
 

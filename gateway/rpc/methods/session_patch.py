@@ -120,10 +120,10 @@ class Patched(Struct, rename="camel"):
 
 @method("sessions.patch", SessionPatchParams, Patched, scope=WRITE, old_scope=ADMIN)
 async def sessions_patch(call: Call, params: SessionPatchParams) -> Patched:
-    """Set what a session is called, which model it has and how that answers; the session is made if there is none.
+    """Set names, model and other settings of a session. A session that does not exist is created.
 
-    Protocol 4 lets whoever may write name, sort and archive sessions and choose model and thinking; the rest, and all
-    of it in protocol 3, needs `operator.admin`. A session is archived or restored only under the id that it has.
+    In protocol 4 `operator.write` is enough for names, model, thinking, and to sort and archive; other settings, and
+    all in protocol 3, need `operator.admin`. To archive or restore a session, the client must send its id.
     """
     conversations, modern = call.core.conversations, call.peer.protocol >= 4
     asked = _settings(params)

@@ -106,10 +106,10 @@ class Described(Struct):
 
 @method("sessions.list", SessionsListParams, Sessions, scope=READ)
 async def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
-    """Sessions, the latest first; from protocol 4 on, pinned ones before all, and archived ones only on request.
+    """Sessions, the most recently updated first; in protocol 4, pinned ones before them, and archived ones on request.
 
-    At most 1000 rows; `limit` is 100 by itself from protocol 4 on. Filters of things that this gateway does not have,
-    such as owners and projects, match nothing.
+    There are at most 1000 rows; the default of `limit` is 100 in protocol 4. Filters for features that this gateway
+    does not have, such as owners and projects, match nothing.
     """
     core, modern = call.core, call.peer.protocol >= 4
     limit = min(params.limit or (DEFAULT_LIMIT if modern else MAX_ROWS), MAX_ROWS)
@@ -135,7 +135,7 @@ async def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
 
 @method("sessions.subscribe", SubscribeParams, Subscribed, scope=READ, since=4)
 async def sessions_subscribe(call: Call, params: SubscribeParams) -> Subscribed:
-    """Hear of sessions as they change, as every client does that may read; with params of `sessions.list`, the list."""
+    """Subscribe to changes of sessions, which all clients that may read get anyway. With params it lists sessions."""
     answer = Subscribed(True)
     if params != SubscribeParams():
         answer.list = await sessions_list.handler(call, params)
@@ -144,14 +144,14 @@ async def sessions_subscribe(call: Call, params: SubscribeParams) -> Subscribed:
 
 @method("sessions.messages.subscribe", KeyParams, Subscribed, scope=READ, since=4)
 def sessions_messages_subscribe(call: Call, params: KeyParams) -> Subscribed:
-    """Hear the messages of one session, as every client does that may read."""
+    """Subscribe to messages of a session. All clients that may read get them anyway."""
     key = session_key(call, params.key)
     return Subscribed(True, key, call.core.conversations.sessions.agent(key))
 
 
 @method("sessions.messages.unsubscribe", KeyParams, Subscribed, scope=READ, since=4)
 def sessions_messages_unsubscribe(call: Call, params: KeyParams) -> Subscribed:
-    """Accepted: who does not want to hear of a session passes over its events."""
+    """Accepted without effect: the client can ignore the events of a session."""
     key = session_key(call, params.key)
     return Subscribed(False, key, call.core.conversations.sessions.agent(key))
 

@@ -97,9 +97,9 @@ def system_presence(call: Call, params: NoParams) -> Raw:
 
 @method("system-event", SystemEventParams, Done, scope=ADMIN)
 def system_event(call: Call, params: SystemEventParams) -> Done:
-    """What a machine says of itself: it is entered in the presence, and everybody hears a `presence` event.
+    """Add a machine's description of itself to the presence list. Clients are sent a `presence` event.
 
-    No session exists that the text could be queued for.
+    The text is not queued for a session.
     """
     text = params.text.strip()
     if not text:
@@ -113,12 +113,12 @@ def system_event(call: Call, params: SystemEventParams) -> Done:
 
 @method("last-heartbeat", NoParams, dict[str, Any] | None, scope=READ)
 def last_heartbeat(call: Call, params: NoParams) -> None:
-    """The last heartbeat event; null, because no heartbeat has run."""
+    """The last heartbeat event: null, because there are no heartbeats."""
 
 
 @method("set-heartbeats", HeartbeatParams, Heartbeats, scope=ADMIN)
 def set_heartbeats(call: Call, params: HeartbeatParams) -> Heartbeats:
-    """Turn heartbeats off, which they are; turning them on is refused until they exist."""
+    """Turn heartbeats off, which they are. Turning them on is refused, because there are none."""
     if params.enabled:
         raise _missing()
     return Heartbeats(True, False)
@@ -126,7 +126,7 @@ def set_heartbeats(call: Call, params: HeartbeatParams) -> Heartbeats:
 
 @method("wake", WakeParams, Done, scope=WRITE)
 def wake(call: Call, params: WakeParams) -> Done:
-    """Wake the agent with a text: always refused until heartbeats exist."""
+    """Wake the agent with a text: always refused, because there are no heartbeats."""
     raise _missing()
 
 

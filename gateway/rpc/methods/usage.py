@@ -108,15 +108,15 @@ class Period(Struct, frozen=True):
 
 @method("usage.status", NoParams, UsageStatus, scope=READ)
 def usage_status(call: Call, params: NoParams) -> UsageStatus:
-    """The quotas of model providers: none is asked."""
+    """The quotas of model providers: none, because no provider is asked."""
     return UsageStatus(now_ms(), [])
 
 
 @method("usage.cost", CostParams, Cost, scope=READ)
 async def usage_cost(call: Call, params: CostParams) -> Cost:
-    """Tokens and dollars by day, of the default agent unless another one or all are asked for.
+    """Tokens and dollars by day, for the default agent unless the client asks for another one or for all.
 
-    A client of protocol 3 gets only days on which something was used, and those of all agents.
+    In protocol 3 it is for all agents, and only days with usage are listed.
     """
     modern = call.peer.protocol >= 4
     period, agent = _period(params, params.days), _agent(call, params) if modern else None
@@ -132,9 +132,9 @@ async def usage_cost(call: Call, params: CostParams) -> Cost:
 
 @method("sessions.usage", SessionsUsageParams, SessionsUsage, scope=READ)
 async def sessions_usage(call: Call, params: SessionsUsageParams) -> SessionsUsage:
-    """Tokens, dollars and messages by session, the latest first, and added up by day, model, provider and agent.
+    """Tokens, dollars and messages by session, the latest first, with sums by day, model, provider and agent.
 
-    A client of protocol 3 gets those of all agents.
+    In protocol 3 it is for all agents.
     """
     period, modern = _period(params, None), call.peer.protocol >= 4
     key = session_key(call, params.key) if params.key else None
