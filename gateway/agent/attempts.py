@@ -1,6 +1,6 @@
-"""One answer after another from the models of a run, each model as often as it is worth it.
+"""Answers of the models of a run: a model that fails is retried, then the next one is asked.
 
-A turn that is complete is never asked for again. A model that has given up is not asked again in this run.
+A complete answer is never asked for again. A model that was given up is not asked again in this run.
 """
 
 import asyncio
@@ -25,13 +25,16 @@ class ModelAttempts:
         self._source = source
         self._tries = 0
         self._announced = False
-        """Whether the next try is of the model that has answered before, which goes without saying."""
+        """Whether the next try asks the model that has answered before. Such a try needs no Started event."""
         self._given_up: list[tuple[Model, Failure]] = []
         self.partial: Answer | None = None
-        """What is being written, None between two answers."""
+        """The answer that is being written; None between two answers."""
 
     async def answer(self) -> Answer:
-        """Raises Failed when no model is left; `partial` is then what the last one had begun."""
+        """Return the next complete answer. Raises Failed when no model is left.
+
+        `partial` is then the begun answer of the last model.
+        """
         if not self._models:
             raise Failed(Failure("config", "no model is given: set agents.defaults.model.primary in openclaw.json"))
         while True:
@@ -77,13 +80,13 @@ class ModelAttempts:
         if self.partial is not None and self.partial.begun:
             await self._emit(Discarded(failure.message))
         self.partial = None
-        if failure.kind != "context":  # a Waiting of that kind is of a summary
+        if failure.kind != "context":  # a Waiting of that kind announces a summary
             await self._emit(Waiting(int(pause * 1000), failure))
         await asyncio.sleep(pause)
 
 
 def _sum_up(given_up: list[tuple[Model, Failure]]) -> Failure:
-    """The last failure, with what the other models said before."""
+    """The last failure, with the messages of all models."""
     _, last = given_up[-1]
     if len(given_up) == 1:
         return last

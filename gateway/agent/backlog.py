@@ -8,8 +8,8 @@ from collections.abc import Callable
 from gateway.link.messages import Ended, Event, Happening, encode
 
 MAX_UNACKED = 4 * 1024 * 1024
-"""Bytes of one run's events. A run that has more than this reads no further from its provider until some of them are
-acknowledged; so it may be more by one event."""
+"""Bytes of one run's events. A run that has more reads no further from its provider until some are acknowledged. So the
+backlog may exceed this by one event."""
 
 
 class Backlog:
@@ -23,7 +23,7 @@ class Backlog:
         self._room.set()
         self.acked = 0
         self.size = 0
-        """Bytes."""
+        """Bytes of all lines that are kept."""
         self.ended = False
 
     @property
@@ -32,7 +32,7 @@ class Backlog:
 
     @property
     def done(self) -> bool:
-        """The run has ended and the gateway knows everything of it."""
+        """Whether the run has ended and the gateway has acknowledged all of it."""
         return self.ended and not self._lines
 
     def append(self, what: Happening) -> None:
@@ -44,18 +44,18 @@ class Backlog:
         self._resize(len(line))
 
     def line(self, seq: int) -> bytes:
-        """The event of this number, which must be one of those that are kept."""
+        """The line of the event with this number. The event must still be kept."""
         return self._lines[seq - self.acked - 1]
 
     def ack(self, seq: int) -> None:
-        """Let go of the events up to `seq`, or up to the last one if there is no such event yet."""
+        """Drop the events up to `seq`, or all of them if `seq` is beyond the last one."""
         while self._lines and self.acked < seq:
             line = self._lines.popleft()
             self.acked += 1
             self._resize(-len(line))
 
     async def wait_for_room(self) -> None:
-        """Returns when no more than `MAX_UNACKED` is kept."""
+        """Return when at most `MAX_UNACKED` bytes are kept."""
         await self._room.wait()
 
     def _resize(self, by: int) -> None:

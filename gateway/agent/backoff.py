@@ -1,16 +1,18 @@
 """How long to wait before the next try."""
 
 FIRST_S = 1.0
+"""Seconds of the first pause."""
 MAX_S = 30.0
-"""The longest pause of our own choice."""
+"""Seconds of the longest pause that we choose ourselves."""
 MAX_RETRY_AFTER_S = 60.0
-"""The longest pause that a provider may ask for; one that asks for more is not asked again in this run."""
+"""Seconds of the longest pause that a provider may ask for. A model whose provider asks for more is given up."""
 
 
 def pause_s(tries: int, retry_after: float | None, chance: float) -> float | None:
-    """Seconds before the next try, after so many that have failed; None if it would be too long.
+    """Seconds before the next try, after `tries` failed ones; None if the pause would be too long.
 
-    `chance`, from 0 to 1, spreads the tries of many runs that failed together.
+    `retry_after` is what the provider asks for, in seconds. `chance`, from 0 to 1, spreads the tries of many runs that
+    failed together.
     """
     if retry_after is not None:
         # Early would be refused again; a little late comes not with all the others.

@@ -1,4 +1,4 @@
-"""The model that is there when none is configured: it says what it is, and gives the question back word by word."""
+"""The built-in model that answers when none is configured: it says what it is, and repeats the question."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ class Echo:
         self._prompt = prompt
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
-        """A word each `pace_ms` of the model."""
+        """Yield a word every `pace_ms` milliseconds of the model."""
         for number, word in enumerate(_WORD.findall(f"{INTRODUCTION}\n\nYou said: {text_of(self._prompt)}")):
             if number:
                 await asyncio.sleep(answer.model.pace_ms / 1000)
@@ -33,7 +33,7 @@ class Echo:
 
 
 def text_of(message: Message) -> str:
-    """Its text, with the kinds of its other blocks in brackets."""
+    """The text of a message, with the types of its other blocks in brackets."""
     content = message.get("content", "")
     if isinstance(content, str):
         return content

@@ -1,4 +1,4 @@
-"""The agent's end of the link (`link/messages`): whoever said hello last is the gateway.
+"""The agent's end of the link (`link/messages`): the connection that said hello last is the gateway's.
 
 Nothing is queued for a gateway that does not read: events stay in their run's backlog until the connection takes them,
 and while an answer waits to be taken, nothing more is read.
@@ -38,18 +38,18 @@ from gateway.text.lines import LineSplitter, LineTooLong
 log = logging.getLogger("agent.link")
 
 READ_BYTES = 256 * 1024
-"""Bytes that are read at once."""
+"""Bytes of one read."""
 BATCH_BYTES = 64 * 1024
-"""Bytes of one run's events that are written before it is the next run's turn."""
+"""Bytes of one run's events that are written before the next run has its turn."""
 HELLO_S = 10.0
-"""In which a connection must say hello."""
+"""Seconds within which a new connection must say hello."""
 
 
 class LinkServer:
-    """Serves connections, one after another or several at a time, of which one is the gateway's.
+    """Serves connections, one after another or several at a time; one of them is the gateway's.
 
-    `met` is called with the version of the program that says hello. `takes` says whether a new run begins here; if not,
-    the link is closed by then.
+    `on_hello` is called with the version of the program that says hello. `accepts_runs` says whether a new run begins
+    here; before it says no, it closes the link.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LinkServer:
         self._closed = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until the connection ends."""
+        """Serve one connection until it ends."""
         connection = GatewayConnection(self, reader, writer)
         if self._closed:
             connection.cut()
@@ -90,7 +90,7 @@ class LinkServer:
             self.gateway.on_event(run)
 
     def cut_all(self) -> None:
-        """Cut every connection at once; nothing that comes later is handled."""
+        """Cut every connection at once. Nothing that arrives later is handled."""
         self._closed = True
         for connection in self._connections:
             connection.cut()
@@ -103,9 +103,9 @@ class GatewayConnection:
         self._writer = writer
         self._lines = LineSplitter(MAX_LINE)
         self._version: int | None = None
-        """The peer's, None before its hello."""
+        """Version of the link that the peer speaks; None before its hello."""
         self._sent: dict[str, int] = {}
-        """The number of the last event written, for each run that this gateway waits for."""
+        """For each run that this gateway waits for, the number of the last event written."""
         self._waiting: deque[str] = deque()
         """Runs with events to write, each once."""
         self._wake = asyncio.Event()
@@ -140,7 +140,7 @@ class GatewayConnection:
             await asyncio.gather(sender, return_exceptions=True)
 
     def _on_sender_end(self, sender: asyncio.Task[None]) -> None:
-        """A connection that only hears would have its runs wait for ever."""
+        """Cut the connection when nothing can be sent any more: its runs would wait for ever."""
         if not sender.cancelled() and (error := sender.exception()) is not None:
             if not isinstance(error, ConnectionError):
                 log.error("a connection is cut: what it is to be told cannot be said", exc_info=error)
@@ -180,7 +180,7 @@ class GatewayConnection:
             case Start():
                 await self._start(message)
             case _ if self._version != VERSION:
-                pass  # what it means by it is not known
+                pass  # the meaning of another version's message is unknown
             case Ack(run=run, seq=seq):
                 self._link.runs.ack(run, seq)
                 if self._link.runs.get(run) is None:
@@ -262,7 +262,7 @@ class GatewayConnection:
             await self._writer.drain()
 
     def _batch(self, name: str) -> bytes:
-        """The next events of a run, which waits for its next turn if there are more."""
+        """The next events of a run. A run with more events is queued again."""
         run = self._link.runs.get(name)
         if run is None or name not in self._sent:
             return b""

@@ -33,17 +33,17 @@ class RunLoop:
         self._windowed: WindowedSource | None = None
         self._tools: Toolbox | None = None
         self._calls: list[ToolCall] = []
-        """Of the last answer, those without a result."""
+        """The calls of the last answer that have no result yet."""
         self._note_count = 0
         self._call_running = False
-        """Whether the first of them has begun."""
+        """Whether the first of `_calls` has begun."""
         self._slow_servers: set[str] = set()
-        """MCP servers that are slow, of which a beginning was told and no end."""
+        """MCP servers whose slow start was announced and has not ended."""
         self.secrets = Secrets(spec)
         self.usage = Usage()
 
     async def run(self) -> Ended:
-        """Raises Failed."""
+        """Take turns until the run ends, or sum up the conversation. Raises Failed."""
         seconds = self._spec.bounds.timeout_ms / 1000
         try:
             async with asyncio.timeout(seconds) as patience:
@@ -57,7 +57,7 @@ class RunLoop:
                 self._tools.close()
 
     def leftovers(self, ended: Ended) -> list[Happening]:
-        """What has to be said before the end, so that nothing said is lost and no call is without a result."""
+        """The events that must precede the end: the begun answer is kept, and every call gets a result."""
         left: list[Happening] = []
         answer = self._attempts.partial
         if answer is not None and answer.begun:
@@ -82,7 +82,7 @@ class RunLoop:
         raise Failed(Failure("limit", f"the model has not come to an end in {self._spec.bounds.turns} turns."))
 
     async def _sum_up(self, how: Compaction) -> Ended:
-        """Nothing else. Raises Failed."""
+        """Sum up the conversation, and answer nothing. Raises Failed."""
         if how.models and how.models[0].api == "builtin":
             raise Failed(Failure("config", "the built-in echo cannot sum up a conversation."))
         source = await self._windowed_source()
@@ -97,7 +97,7 @@ class RunLoop:
         return Ended("done")
 
     async def _run_tools(self, answer: Answer) -> None:
-        """One after another, because a model that asks for two things at once may mean them in their order."""
+        """Call the tools one after another: a model that makes two calls at once may mean them in their order."""
         source = await self._source_for(answer.model)
         while self._calls:
             call = self._calls[0]
@@ -116,7 +116,7 @@ class RunLoop:
 
     async def _windowed_source(self) -> "WindowedSource":
         if self._windowed is None:
-            # Seconds of work on a small machine, in which the link must stay alive.
+            # The import takes seconds on a small machine, and the link must stay alive meanwhile.
             make_source, forget_clients = await asyncio.to_thread(_import_source)
             if environment.adopt(self._spec.environment):
                 forget_clients()
@@ -128,7 +128,7 @@ class RunLoop:
         return self._windowed
 
     async def _open_tools(self) -> str:
-        """What the model must know of servers that are missing; the user sees it as a tool's failure."""
+        """Start the MCP servers. Return what the model is told of missing ones; the user sees a failed tool."""
         make_toolbox = await asyncio.to_thread(_import_tools)
         tools = self._tools = make_toolbox(self._spec, self.secrets, self._idle_servers)
         await tools.open(self._announce_slow_start)
@@ -145,7 +145,7 @@ class RunLoop:
         await self._emit(ToolStarted(f"mcp-{server}", server, {"waiting for": "its start"}, acts=False))
 
     async def _report(self, server: str, text: str, *, ok: bool = False) -> None:
-        """A pair of events, as of a tool: clients show what they know the beginning of."""
+        """Tell of a server by a pair of events like a tool's: clients show only what they know the beginning of."""
         if server in self._slow_servers:
             self._slow_servers.discard(server)
             call = f"mcp-{server}"

@@ -22,7 +22,7 @@ PROGRAM_REPLACED = (
 
 
 class AgentRun:
-    """One conversation at work, and what has happened in it."""
+    """One run loop at work, and the events of it that the gateway has not acknowledged."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class AgentRun:
         self.work.cancel()
 
     async def end_silently(self) -> None:
-        """End without a word, as a crash would: the gateway finds the run lost."""
+        """End the run without an event, as a crash does: the gateway finds the run lost."""
         self._silent = True
         self.work.cancel()
         await asyncio.wait({self.work})
@@ -62,7 +62,7 @@ class AgentRun:
         self._on_event(self)
 
     def _finish(self, work: asyncio.Task[Ended]) -> None:
-        """Whatever breaks here, the run has its end: of one without, nobody would ever hear again."""
+        """Append the end of the run, whatever breaks here: the gateway would wait for ever for a run without an end."""
         try:
             if self._silent:
                 return
@@ -79,7 +79,7 @@ class AgentRun:
             self._on_event(self)
 
     def _append_leftovers(self, ended: Ended) -> None:
-        """What cannot be told is lost, and the end is not."""
+        """A leftover that cannot be encoded is lost; the end of the run is still told."""
         try:
             for what in self._loop.leftovers(ended):
                 self._append(what)
@@ -106,11 +106,11 @@ class AgentRun:
 
 
 class TooManyRuns(Exception):
-    pass
+    """The agent has MAX_RUNS runs already."""
 
 
 class AgentRuns:
-    """Runs by their ids. Tells `happened` of each event, and `changed` when a run has come or gone."""
+    """Runs by their ids. Calls `on_event` for each event, and `on_change` when a run begins or is forgotten."""
 
     def __init__(self, on_event: Callable[[AgentRun], None], on_change: Callable[[], None]) -> None:
         self._runs: dict[str, AgentRun] = {}
@@ -128,7 +128,7 @@ class AgentRuns:
         return self._runs.get(run)
 
     def start(self, run: str, spec: Spec) -> AgentRun:
-        """The run of this id, begun if there is none. Raises TooMany."""
+        """Return the run of this id, and begin it if there is none. Raises TooManyRuns."""
         if (there := self._runs.get(run)) is not None:
             return there
         if len(self._runs) >= MAX_RUNS:
@@ -138,20 +138,20 @@ class AgentRuns:
         return begun
 
     def ack(self, run: str, seq: int) -> None:
-        """Let go of events, and of the run with its last one."""
+        """Drop the events up to `seq`, and with the last event the run."""
         if (there := self._runs.get(run)) is not None:
             there.backlog.ack(seq)
             if there.backlog.done:
                 self._forget(run)
 
     def discard(self, run: str) -> None:
-        """End a run that nobody waits for, and keep nothing of it."""
+        """End a run that no gateway waits for, and drop its events."""
         self._runs[run].abort()
         self._idle_servers.track_ending(self._runs[run].work)
         self._forget(run)
 
     async def end_all(self) -> None:
-        """End them all without a word, and wait for what they leave behind."""
+        """End all runs without an event, and wait for the ends of their MCP servers."""
         await asyncio.gather(*(run.end_silently() for run in self._runs.values()))
         await self._idle_servers.end_all()
 

@@ -1,5 +1,7 @@
-"""Bodies of answers over HTTP on their way to a library that reads JSON strictly: half a character would be no answer,
-for which a call waits until its time is over."""
+"""Bodies of HTTP answers on their way to the MCP SDK, which reads JSON strictly.
+
+The SDK drops an answer with half a surrogate pair, and its call then waits until it times out.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -8,12 +10,14 @@ import httpx2
 from gateway.text.unicode import well_formed_json
 
 MAX_LINE = 32 * 1024 * 1024
-"""Bytes without a newline."""
+"""Bytes of one line."""
 
 
 async def mend_body(response: httpx2.Response) -> None:
-    """A hook for responses of JSON, or of events that are JSON. One that is compressed stays as it is: where its lines
-    end cannot be seen, and an event that waits for more bytes would not be heard."""
+    """Response hook of httpx2: mend a body of JSON, or of server-sent events that are JSON.
+
+    A compressed body stays as it is: the ends of its lines cannot be seen, and an event would wait for more bytes.
+    """
     if response.headers.get("content-encoding", "identity") != "identity":
         return
     assert isinstance(response.stream, httpx2.AsyncByteStream)
@@ -25,7 +29,7 @@ class _MendedBody(httpx2.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Cut at newlines, which no string of JSON has."""
+        """Yield whole lines: no string of JSON contains a newline. Raises httpx2.StreamError for a longer one."""
         unfinished: list[bytes] = []
         size = 0
         async for chunk in self._stream:

@@ -1,18 +1,18 @@
 """Processes that an MCP server has started and that have left its process group.
 
-They inherit a mark in their environment, which /proc shows: neither a new session nor the death of who started them
-takes it away.
+They inherit a mark in their environment, which /proc shows. A new session does not remove it, nor does the death of
+their parent.
 """
 
 import os
 import signal
 
 MARK = "OPENCLAW_GATEWAY_MCP"
-"""The variable, whose value is another one for each start of a server."""
+"""Name of the variable. Its value differs for each start of a server."""
 
 
 def signal_marked(value: str, number: int, but: int = 0) -> list[int]:
-    """Signal all that have this value and are not in the group `but`. Returns who they are."""
+    """Signal all processes that have this value and are not in the process group `but`. Returns their pids."""
     found = []
     for pid in _all_pids():
         try:
@@ -24,7 +24,7 @@ def signal_marked(value: str, number: int, but: int = 0) -> list[int]:
                 signal.pidfd_send_signal(process, number)
                 found.append(pid)
         except OSError:
-            pass  # it has gone, or has become somebody else's
+            pass  # the process has ended, or runs as another user now
         finally:
             os.close(process)
     return found
@@ -38,7 +38,7 @@ def _all_pids() -> list[int]:
 
 
 def _has_mark(pid: int, value: str) -> bool:
-    """What another user runs cannot be read; what has ended has no environment."""
+    """Whether the process has the mark. False for another user's process, and for one that has ended."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return f"{MARK}={value}".encode() in file.read().split(b"\0")

@@ -1,14 +1,14 @@
-"""Why an MCP server or a call of it failed, in a sentence."""
+"""Sentences that say why an MCP server or a call of it failed."""
 
 from gateway.agent.turn.failed import quote
 
 
 class Explained(Exception):
-    """Its text is ours, and stays whole."""
+    """An error with a text of ours, which is shown uncut."""
 
 
 def explain(error: BaseException) -> str:
-    """The first error inside a group of them."""
+    """The words of an error; of an exception group, the words of its first error."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, Explained):

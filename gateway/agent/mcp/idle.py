@@ -1,25 +1,25 @@
-"""What runs leave behind: tasks that still have to end, and servers for the next run of their conversation.
+"""MCP servers between two runs of a conversation, and tasks of ended runs that still have to end.
 
-A server that has a state, such as a browser's, keeps it from one message to the next, as OpenClaw's do.
+A server with a state, such as a browser's, keeps it from one message to the next, as in OpenClaw.
 """
 
 import asyncio
 from typing import Any, Protocol
 
 IDLE_S = 600.0
-"""For so long a server waits for the next run."""
+"""Seconds that a server waits for the next run."""
 MAX_IDLE = 16
-"""Servers that wait; for one more, the one that has waited longest is ended."""
+"""Servers that wait at once. For one more, the server that has waited longest is ended."""
 MAX_SENTENCES = 1024
-"""Sentences that are known to have been said."""
+"""Sentences that are remembered as said."""
 
 Key = tuple[str, str]
-"""A conversation, and the name of a server in it."""
+"""Name of a conversation, name of a server in it."""
 
 
 class IdleServer(Protocol):
     def close(self) -> "asyncio.Task[None] | None":
-        """End it. Returns what there is to wait for."""
+        """Begin to end the server. Returns the task to wait for, if there is one."""
         ...
 
 
@@ -27,14 +27,14 @@ class IdleServers:
     def __init__(self) -> None:
         self._ending: set[asyncio.Task[Any]] = set()
         self._idle: dict[Key, tuple[IdleServer, asyncio.TimerHandle]] = {}
-        """The one that has waited longest comes first."""
+        """Servers and the timers that end them. The server that has waited longest comes first."""
         self._said: dict[tuple[str, str], None] = {}
 
     def __len__(self) -> int:
         return len(self._idle)
 
     def track_ending(self, task: "asyncio.Task[Any] | None") -> None:
-        """It ends by itself, and only `end_all` waits for it."""
+        """Note a task that ends by itself, so that `end_all` waits for it."""
         if task is not None:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
@@ -46,7 +46,7 @@ class IdleServers:
             self._end_idle(next(iter(self._idle)))
 
     def reclaim(self, key: Key) -> IdleServer | None:
-        """It is the caller's again, who does not know how it is."""
+        """Give a parked server back to the caller, who must check that it still works. None if there is none."""
         if key not in self._idle:
             return None
         server, timer = self._idle.pop(key)
@@ -54,7 +54,7 @@ class IdleServers:
         return server
 
     def is_new(self, conversation: str, sentence: str) -> bool:
-        """Whether it has not been said in this conversation; from now on it has."""
+        """Whether the sentence was not yet said in this conversation. It counts as said from now on."""
         said = conversation, sentence
         if not conversation or said not in self._said:
             self._said[said] = None
@@ -64,7 +64,7 @@ class IdleServers:
         return False
 
     async def end_all(self) -> None:
-        """End all that is kept, and return when nothing is left."""
+        """End all parked servers, and return when no task is left."""
         for key in list(self._idle):
             self._end_idle(key)
         while self._ending:

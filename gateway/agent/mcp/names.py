@@ -3,24 +3,24 @@
 import re
 
 MAX_NAME = 64
-"""Characters, of a tool as a model gets it."""
+"""Characters of the name that a model gets."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def plain_name(name: str) -> str:
-    """In the letters that every provider takes, of any length."""
+    """The name in the characters that every provider takes; its length is not bounded."""
     return _NOT_IN_NAMES.sub("-", name)
 
 
 class ToolNames:
-    """Of all tools that a run has: each is another one, also to who does not mind case."""
+    """Names of all tools of a run. They differ even where case is ignored."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        """How many have wanted each name, in lower case."""
+        """For each wanted name, in lower case, how many tools have wanted it."""
 
     def unique(self, prefix: str, tool: str) -> str:
-        """`server__tool` in the letters that every provider takes."""
+        """A new name `server__tool` in the characters that every provider takes."""
         prefix = plain_name(prefix)
         room = max(1, MAX_NAME - len(prefix) - 2)
         plain = _fragment(tool)[:room]

@@ -1,7 +1,7 @@
 """Which tools a model may call: a server's own filter, and the layers of the config's tool policy. Pure.
 
-Both are OpenClaw's: a filter speaks of the names that the server gives, and minds their case; a policy speaks of the
-names that a model gets (`server__tool`), in any case, or of all tools of MCP servers at once.
+Both are OpenClaw's. A filter matches the names that the server gives, with their case. A policy matches the names
+that a model gets (`server__tool`), in any case, or all tools of MCP servers at once.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from gateway.link.spec import Server, ToolRule
 
 MCP_GROUPS = ("bundle-mcp", "group:plugins")
-"""All tools of MCP servers."""
+"""Words of a policy that mean all tools of MCP servers."""
 
 
 def passes_filter(server: Server, tool: str) -> bool:
@@ -18,13 +18,13 @@ def passes_filter(server: Server, tool: str) -> bool:
 
 
 def unmatched_patterns(server: Server, tools: Iterable[str]) -> list[str]:
-    """What the filter includes and no tool matches: nothing may be left that its author counts on."""
+    """Patterns that the filter includes and no tool matches: perhaps nothing is left that its author counts on."""
     listed = list(tools)
     return [pattern for pattern in server.include if not any(_matches(pattern.strip(), name) for name in listed)]
 
 
 def forbidding(rules: Iterable[ToolRule], name: str) -> str | None:
-    """The key of the first layer that keeps a tool from a model; None if all let it pass."""
+    """The config key of the first layer that forbids a model the tool; None if every layer allows it."""
     lower = name.lower()
     for rule in rules:
         if _covers(rule.deny, lower) or (any(map(str.strip, rule.allow)) and not _covers(rule.allow, lower)):
@@ -42,7 +42,7 @@ def _matches_any(patterns: list[str], name: str) -> bool:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """In time that grows with the length of `name` for each `*`, and no faster."""
+    """Whether the pattern matches. The time is linear in the length of `name` for each `*`."""
     if "*" not in pattern:
         return bool(pattern) and pattern == name
     first, *middle, last = pattern.split("*")

@@ -1,7 +1,7 @@
-"""An MCP server that is an address: streamable HTTP, or SSE as it was before it.
+"""An MCP server that is reached by a URL: by streamable HTTP, or by the older HTTP+SSE transport.
 
-An address alone does not say which: then streamable HTTP is tried, and SSE where the server refuses that, as the
-specification has it for clients of both.
+A URL alone does not say which. Then streamable HTTP is tried first, and SSE where the server refuses it, as MCP's
+specification wants it of clients that speak both.
 """
 
 import os.path
@@ -21,15 +21,15 @@ from gateway.agent.mcp.tool_lists import MendedStream
 from gateway.link.spec import Server
 
 CONNECT_S = 10.0
-"""For one connection."""
+"""Seconds for one TCP connection."""
 QUIET_S = 3600.0
-"""In which a stream that nobody asks anything may say nothing."""
+"""Seconds for which an idle stream may be silent."""
 TRANSPORT_STATUSES = frozenset((400, 404, 405, 406, 410, 415, 501))
-"""Statuses of a server that does not know how it was asked; others say that it does not want to be."""
+"""Statuses by which a server refuses the transport. Other statuses refuse the client, whatever the transport."""
 
 
 async def connect(stack: AsyncExitStack, server: Server) -> Client:
-    """Raises what keeps it from being connected, with what the server answered."""
+    """Connect to the server. Raises Explained with the server's answer if it cannot be connected."""
     kinds = [server.transport] if server.transport else ["streamable-http", "sse"]
     said: list[str] = []
     while True:
@@ -52,12 +52,13 @@ async def _mended_streams(streams: Any) -> AsyncIterator[Any]:
 
 
 class _Answers:
-    """What a server answers before the SDK makes less of it."""
+    """Statuses of the server's answers, which the SDK's errors do not carry."""
 
     def __init__(self) -> None:
         self.status: int | None = None
-        """Of the last answer that is an error."""
+        """Status of the last answer that was an error."""
         self.redirect: str | None = None
+        """URL of the last redirect, without its query."""
 
     async def note(self, response: httpx2.Response) -> None:
         if response.status_code >= 400:
@@ -95,12 +96,12 @@ def _sse(server: Server, answers: _Answers) -> Any:
 def _http(server: Server, answers: _Answers, headers: dict[str, str]) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(CONNECT_S, read=QUIET_S)  # each request has a bound of its own
     hooks = {"response": [answers.note, bodies.mend_body]}
-    headers = {"accept-encoding": "identity", **headers}  # what is compressed is not mended
+    headers = {"accept-encoding": "identity", **headers}  # a compressed body is not mended
     return httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_trust(server), event_hooks=hooks)
 
 
 def _trust(server: Server) -> ssl.SSLContext | bool:
-    """Raises Explained for a client's certificate that cannot be used."""
+    """What httpx2 takes for `verify`. Raises Explained for a client certificate that cannot be used."""
     if not (server.url or "").startswith("https:") or (server.verify and not server.client_cert):
         return True
     context = httpx2.create_ssl_context(verify=server.verify)

@@ -1,27 +1,27 @@
 """Schemas of tools in the form that providers take. Pure.
 
-A server may give any JSON Schema. Providers want an object at the root, with its properties in it; what can be said
-that way is, and what cannot leaves the tool out, so that its neighbours work.
+A server may give any JSON Schema. Providers want an object at the root, with its properties in it. A schema that can be
+written that way is rewritten. A tool whose schema cannot is left out, so that the other tools work.
 """
 
 import json
 from typing import Any
 
 MAX_SCHEMA = 128 * 1024
-"""Characters of one, as JSON."""
+"""Characters of one schema, as JSON."""
 MAX_DEPTH = 32
-"""Of objects and lists in one another."""
+"""Levels of nested objects and lists."""
 MAX_STEPS = 8
-"""References at the root that lead to one another."""
+"""References at the root that are followed, one to the next."""
 LEFT_OUT = "x-left-out"
-"""Stands in a schema that nothing could be made of, with the reason."""
+"""Key in the schema of a tool that is left out. Its value is the reason."""
 CHOICES = ("anyOf", "oneOf", "allOf")
 
 
 def mend_listing(result: dict[str, Any]) -> None:
-    """Each tool of an answer to tools/list in the form that the SDK takes, which else refuses all for one.
+    """Mend each tool of an answer to tools/list, in place: the SDK refuses the whole answer for one bad tool.
 
-    What is not used here goes: a result that does not suit its tool's own `outputSchema` is a result all the same.
+    Unused keys are dropped. Among them is `outputSchema`: a result that does not fit it is still a result.
     """
     if not isinstance(listed := result.get("tools"), list):
         return
@@ -40,7 +40,7 @@ def mend_listing(result: dict[str, Any]) -> None:
 
 
 def mend(written: Any) -> tuple[dict[str, Any], str | None]:
-    """What is sent, and why nothing can be."""
+    """The schema that is sent, and None; or an empty one, and the reason why the tool is left out."""
     if not isinstance(written, dict):
         return {}, "its schema is no object"
     if _deeper(written, MAX_DEPTH):
@@ -58,7 +58,7 @@ def mend(written: Any) -> tuple[dict[str, Any], str | None]:
 
 
 def _referred(schema: dict[str, Any]) -> dict[str, Any] | None:
-    """With what its root refers to in its place."""
+    """The schema with the `$ref` of its root resolved; None if the reference leads nowhere."""
     root = schema
     for _ in range(MAX_STEPS):
         reference = schema.get("$ref")
@@ -73,7 +73,7 @@ def _referred(schema: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _find(root: Any, reference: Any) -> Any:
-    """What a reference inside the same document means (RFC 6901)."""
+    """What a JSON Pointer into the same document refers to (RFC 6901); None if nothing."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     found = root
@@ -89,7 +89,7 @@ def _find(root: Any, reference: Any) -> Any:
 
 
 def _resolvable(node: Any, root: dict[str, Any]) -> Any:
-    """Without references that lead nowhere: what stood there may be anything."""
+    """The schema without references that lead nowhere: an empty schema accepts anything."""
     if isinstance(node, list):
         return [_resolvable(each, root) for each in node]
     if not isinstance(node, dict):
@@ -100,7 +100,10 @@ def _resolvable(node: Any, root: dict[str, Any]) -> Any:
 
 
 def _as_object(schema: dict[str, Any]) -> dict[str, Any]:
-    """Its root an object, which has the properties of all choices; one is needed where every choice needs it."""
+    """The schema with an object at its root, which has the properties of all choices.
+
+    A property is required if every choice of an `anyOf` or `oneOf`, or one part of an `allOf`, requires it.
+    """
     choices = [each for key in CHOICES for each in _dicts(schema.get(key))]
     properties = {name: value for part in choices for name, value in _properties(part).items()} | _properties(schema)
     needed = set(_required(schema))

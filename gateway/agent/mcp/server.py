@@ -18,29 +18,33 @@ from gateway.link.spec import Server
 log = logging.getLogger("agent.tools")
 
 START_S = 60.0
-"""For its start where the config does not say; `npx` may have to download it."""
+"""Seconds for a start, where the config does not say. `npx` may have to download the server."""
 DISCOVER_S = 2.0
-"""For its answer to the SDK's first question, `server/discover`, which many servers do not know. Some of them answer
-nothing to what they do not know: each of their starts took the SDK's ten seconds. Who answers later is understood too.
+"""Seconds for the answer to the SDK's first request, `server/discover`, which many servers do not know.
+
+Some servers do not answer unknown requests: each of their starts took the SDK's ten seconds. A later answer is accepted
+too.
 """
 CLOSE_S = 5.0
-"""For its end; one at an address may not answer."""
+"""Seconds for the end of a connection to a remote server, which may not answer."""
 MAX_PAGES = 20
-"""Of its list of tools."""
+"""Pages of a list of tools that are read after the first."""
 MAX_LISTED = 5000
-"""Tools of it that are looked at."""
+"""Tools of one server that are looked at."""
 
 sdk.DISCOVER_TIMEOUT_SECONDS = DISCOVER_S  # it has no parameter for that
 
 
 class McpServer:
-    """All that concerns its connection happens in one task, as the SDK wants it."""
+    """An MCP server and the connection to it. One task opens, uses and closes the connection, as the SDK demands."""
 
     def __init__(self, server: Server, workspace: str | None) -> None:
         self.server = server
         self.listed: asyncio.Future[list[McpTool]] = asyncio.get_running_loop().create_future()
-        """Its tools, once it has started."""
-        self.listed.add_done_callback(lambda listed: listed.cancelled() or listed.exception())  # asked for or not
+        """The server's tools, once it has started. Raises Explained if it could not be started."""
+        self.listed.add_done_callback(
+            lambda listed: listed.cancelled() or listed.exception()
+        )  # so that asyncio does not log an exception that is not retrieved
         self._workspace = workspace
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
@@ -48,7 +52,7 @@ class McpServer:
         self._stop = asyncio.Event()
         self._cancelled = False
         self._unanswered = False
-        """A call has been given up: what it does, or its answer, may come yet."""
+        """Whether a call was given up. Its effect, or its answer, may still come."""
         self._process = stdio.ServerOutput()
 
     def start(self) -> None:
@@ -67,11 +71,11 @@ class McpServer:
 
     @property
     def reusable(self) -> bool:
-        """For another run."""
+        """Whether another run may use this server."""
         return self._client is not None and not self._unanswered
 
     def suits(self, server: Server, workspace: str | None) -> bool:
-        """Whether it is what a run wants that starts now."""
+        """Whether this server was started with the same config and workspace."""
         return (self.server, self._workspace) == (server, workspace)
 
     async def call(self, name: str, args: dict[str, Any]) -> Any:
@@ -79,7 +83,7 @@ class McpServer:
         self._unanswered = True
         try:
             given = await client.call_tool(name, args)
-        except MCPError as error:  # which is an answer, or the end of the connection
+        except MCPError as error:  # the server's answer, or the end of the connection
             self._unanswered = False
             if self.server.command is not None and error.code == CONNECTION_CLOSED:
                 await self._process.wait_for_exit()
@@ -106,7 +110,7 @@ class McpServer:
                 tools = await _list(client)
                 self._set_deadline(None)
                 self._client = client
-                if not self.listed.done():  # whoever waited may have been cancelled
+                if not self.listed.done():  # the waiting run may have been cancelled
                     self.listed.set_result(tools)
                 await self._stop.wait()
         except Exception as error:
@@ -128,7 +132,7 @@ class McpServer:
         raise Explained(f"mcp.servers.{server.name} has neither a command nor a url")
 
     def _set_deadline(self, seconds: float | None, what: str = "", key: str = "") -> None:
-        """Wait no longer than this for what it does now; None: as long as it takes."""
+        """Give up the start after so many seconds, unless another deadline is set before. None: no deadline."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
@@ -137,13 +141,13 @@ class McpServer:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._give_up, why)
 
     def _give_up(self, why: str) -> None:
-        """Whoever waits goes on at once: the end of what was started takes its own time."""
+        """Fail `listed` at once, and begin to end the server, which may take longer."""
         if not self.listed.done():
             self.listed.set_exception(Explained(self._process.explain(why)))
         self._cancel()
 
     def _cancel(self) -> None:
-        """Once: a second time would interrupt the end of its process."""
+        """Cancel the task, but only once: a second time would interrupt the end of the process."""
         if self._task is not None and not self._cancelled:
             self._cancelled = True
             self._task.cancel()

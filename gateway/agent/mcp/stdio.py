@@ -1,8 +1,8 @@
-"""An MCP server that is a process: its pipes as the SDK's streams, and its end.
+"""An MCP server that is a process: its pipes as streams of the SDK, and its end.
 
-Not the SDK's own `stdio_client`, because of the end: there, what a server has started itself outlives a server that
-leaves when it is told to. Here everything that it has started is ended, in less time than the agent has for leaving;
-what the server writes to stderr gets into the log, with a bound; and a line has a bound too.
+The SDK's own `stdio_client` leaves alive what a server has started, if the server exits when it is told to. Here all
+descendants are ended, in less time than the agent has for leaving. What the server writes to stderr is logged, up to a
+bound. The length of a line has a bound too.
 """
 
 import asyncio
@@ -30,27 +30,29 @@ from gateway.text.lines import LineSplitter
 log = logging.getLogger("agent.tools")
 
 READ_BYTES = 64 * 1024
+"""Bytes of one read."""
 EXIT_S = 1.0
-"""For leaving when its stdin is closed, which is how MCP tells it to."""
+"""Seconds for an exit after stdin is closed, which is how MCP ends a server."""
 TERM_S = 1.0
-"""For leaving on SIGTERM, all that it has started included."""
+"""Seconds for the exit of the server and its descendants after SIGTERM."""
 LAST_WORDS_S = 0.5
-"""For its last words once it has ended: what it has started may hold its pipes for ever."""
+"""Seconds for reading the pipes after the server has exited. Its descendants may hold them for ever."""
 POLL_S = 0.01
+"""Seconds between two looks at a condition."""
 MAX_STDERR_LINES = 200
-"""Of one server; what comes then is read and forgotten."""
+"""Lines of one server that are logged. Later ones are read and dropped."""
 MAX_STDERR_LINE = 500
-"""Characters."""
+"""Characters of one line that are logged."""
 MAX_PATH = 300
 """Characters of PATH in a message."""
 
 Streams = tuple[MendedStream, MemoryObjectSendStream[SessionMessage]]
 _groups: dict[int, str] = {}
-"""Of servers that have not been ended yet, with the mark of what they have started."""
+"""Process groups of servers that have not been ended yet, with the marks of their descendants."""
 
 
 class ServerOutput(list[str]):
-    """What the log gets of a process's stderr, how it ended, and what makes it impossible to listen to."""
+    """The logged lines of a server's stderr, how its process has ended, and why its stdout is not read any more."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,19 +65,19 @@ class ServerOutput(list[str]):
         self._exited.set()
 
     async def wait_for_exit(self) -> None:
-        """Its pipes are closed: wait a moment for how it ended, if it has."""
+        """Wait up to LAST_WORDS_S for the exit of the process. Call it when its pipes are closed."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._exited.wait(), LAST_WORDS_S)
 
     def explain(self, otherwise: str) -> str:
-        """Why it is not to be had, with its last words."""
+        """Why the server cannot be used, with its last line of stderr. `otherwise` is used if nothing else is known."""
         why = self.fault or self.exit_message or otherwise
         return f"{why}; its last words: {self[-1]}" if self else why
 
 
 @asynccontextmanager
 async def connect(server: Server, workspace: str | None, said: ServerOutput) -> AsyncIterator[Streams]:
-    """Start the server's process, and end all that it has started. Raises Explained if it cannot be started."""
+    """Start the server's process; at the end, end it and its descendants. Raises Explained if it cannot be started."""
     mark = secrets.token_hex(8)
     process = await _start(server, workspace, mark)
     _groups[process.pid] = mark
@@ -100,11 +102,11 @@ async def connect(server: Server, workspace: str | None, said: ServerOutput) -> 
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-        process._transport.close()  # type: ignore[attr-defined]  # somebody who has left the group may hold a pipe
+        process._transport.close()  # type: ignore[attr-defined]  # a process that has left the group may hold a pipe
 
 
 def kill_all() -> None:
-    """For an agent that has no more time."""
+    """Kill all servers and their descendants, for an agent that has no more time."""
     for group, mark in tuple(_groups.items()):
         _signal(group, signal.SIGKILL)
         descendants.signal_marked(mark, signal.SIGKILL)
@@ -156,7 +158,7 @@ def _why_not(error: OSError, server: Server, command: str, cwd: str | None, path
 
 
 async def _watch(process: asyncio.subprocess.Process, said: ServerOutput, listening: "asyncio.Task[None]") -> None:
-    """Say how it ended, and stop listening to what it has left behind."""
+    """Record how the process has exited, then stop reading pipes that its descendants still hold."""
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
     try:
         descriptor = os.pidfd_open(process.pid)
@@ -177,7 +179,7 @@ async def _watch(process: asyncio.subprocess.Process, said: ServerOutput, listen
 
 
 def _signal_name(number: int) -> str:
-    """Of a signal; those for real time have none."""
+    """The name of a signal. Real-time signals have none."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -187,7 +189,7 @@ def _signal_name(number: int) -> str:
 async def _end(process: asyncio.subprocess.Process) -> None:
     assert process.stdin
     process.stdin.close()
-    # Not wait(), which would wait for whoever else holds the pipes as well.
+    # Not wait(): it also waits until every other process has closed the pipes.
     await _wait_until(lambda: process.returncode is not None, EXIT_S)
     mark, group = _groups[process.pid], process.pid
     others = await asyncio.to_thread(descendants.signal_marked, mark, signal.SIGTERM, group)
@@ -212,7 +214,7 @@ def _is_there(pid: int) -> bool:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Signal all processes of a group; False if there is none. A group keeps its number as long as it has a member."""
+    """Signal all processes of a group; False if there is none. The group's id is not reused while it has a member."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -243,7 +245,7 @@ async def _receive(
         finally:
             messages.end()
     while await stdout.read(READ_BYTES):
-        pass  # one that is stuck in writing would not leave
+        pass  # a server that is blocked in a write would not exit
 
 
 async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: asyncio.StreamWriter) -> None:

@@ -1,8 +1,7 @@
 """The messages in what an MCP server writes to stdout. Pure but for the log.
 
-One message is one line of JSON. Servers write other things there as well: a banner, log lines, a message behind a
-prompt on the same line. What is no message is passed over and logged, up to a bound; a message is found wherever it
-stands in a line.
+One message is one line of JSON. Servers write other things there as well: a banner, log lines, a prompt before a
+message on the same line. Other text is skipped and logged, up to a bound. A message is found anywhere in a line.
 """
 
 import json
@@ -20,9 +19,9 @@ log = logging.getLogger("agent.tools")
 MAX_LINE = 32 * 1024 * 1024
 """Bytes of one message of a server."""
 MAX_LOGGED = 20
-"""Lines of one server that are no messages and get into the log."""
+"""Lines without a message that are logged for one server."""
 MAX_SHOWN = 500
-"""Characters of one of them."""
+"""Characters of one such line that are logged."""
 MAX_STARTS = 16
 """Places in a line at which a message is looked for."""
 FRAMED = (
@@ -35,7 +34,7 @@ _decoder = json.JSONDecoder()
 
 
 class NotMcp(Exception):
-    """What comes cannot be MCP: it makes no sense to read on."""
+    """The server does not speak MCP, so reading on is useless."""
 
 
 class Stdout:
@@ -46,10 +45,10 @@ class Stdout:
         self._lines = LineSplitter(MAX_LINE, skip=True)
         self._spoken = False
         self.noise = 0
-        """Lines that are no messages."""
+        """Number of lines without a message."""
 
     def feed(self, data: bytes) -> Iterator[JSONRPCMessage]:
-        """Raises Unspeakable, with the reason."""
+        """The messages that are complete with these bytes. Raises NotMcp, with the reason."""
         complete = self._lines.feed(data)
         for beginning in self._lines.skipped:
             if beginning.lstrip().startswith(b"{"):
@@ -89,7 +88,7 @@ def _messages(line: bytes) -> Iterator[JSONRPCMessage]:
 
 
 def _hidden(text: str) -> Iterator[JSONRPCMessage]:
-    """Messages with something else before, between or behind them."""
+    """Messages in a line that has other text before, between or after them."""
     at = 0
     for _ in range(MAX_STARTS):
         start = _START.search(text, at)

@@ -1,4 +1,4 @@
-"""Streams of the SDK on which lists of tools come in the form that it takes."""
+"""Answers to tools/list, brought into the form that the MCP SDK takes, on their way into its streams."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def mend_message(message: SessionMessage | Exception) -> SessionMessage | Except
 
 
 class MendedStream:
-    """A stream to read from, in all else as the one that it takes the place of."""
+    """Wraps a stream of the SDK: what is received is mended, everything else is delegated to the stream."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

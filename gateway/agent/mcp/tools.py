@@ -1,9 +1,9 @@
-"""The MCP servers of one run: started with its first question to a real model, and left for the next run of the same
-conversation, if there is one.
+"""The MCP servers of one run.
 
-Through the MCP SDK's own client, on which pydantic-ai's toolset stands as well (through one more library, which would
-cost a second and 40 MB at its import and keep the processes out of reach). A server that cannot be started leaves a
-sentence in `notes`, and the run goes on without its tools.
+They are started with the run's first request to a real model, and parked for the next run of the same conversation.
+The MCP SDK's own client is used. pydantic-ai's toolset uses it too, through one more library, which costs a second and
+40 MB at its import and hides the processes. A server that cannot be started leaves a sentence in `notes`, and the run
+goes on without its tools.
 """
 
 import asyncio
@@ -31,35 +31,35 @@ from gateway.link.spec import Model, Server, Spec
 log = logging.getLogger("agent.tools")
 
 REFRESH_S = 5.0
-"""For one that runs already, to list its tools again; if it does not, another one is started."""
+"""Seconds for a parked server to list its tools again. After that another one is started."""
 SLOW_S = 5.0
-"""After which a start that lasts is told of."""
+"""Seconds after which a start is announced as slow."""
 MAX_TOOLS = 128
-"""For one model: OpenAI takes no more."""
+"""Tools of one request: OpenAI takes no more."""
 MAX_NAMED = 5
-"""Tools that a sentence names."""
+"""Tools that one sentence names."""
 
 OnSlowStart = Callable[[str], Awaitable[None]]
-"""A server is waited for."""
+"""Called with the name of a server whose start is slow."""
 
 
 class _ToolPlace(NamedTuple):
-    """Where a tool is to be had."""
+    """The server that has a tool, and the tool's name there."""
 
     server: McpServer
     name: str
 
 
 class Note(NamedTuple):
-    """What is to be said of a server."""
+    """A sentence about a server, for the user."""
 
     server: str
     text: str
     ok: bool = False
     for_model: bool = False
-    """Whether the model is told as well, because tools are missing that it may be asked for."""
+    """Whether the model is told as well: the user may ask for tools that are missing."""
     once: bool = True
-    """In a conversation."""
+    """Whether the user is told only once in a conversation."""
 
 
 class Toolbox:
@@ -71,13 +71,13 @@ class Toolbox:
         self._places: dict[str, _ToolPlace] = {}
         self._names = ToolNames()
         self._slow_seconds: dict[str, float] = {}
-        """Seconds that servers took which were told of as slow."""
+        """Seconds that the starts of slow servers took."""
         self.tools: list[Tool] = []
-        """All of them; not every model gets each."""
+        """All tools of the run. The config may forbid a model some of them."""
         self.notes: list[Note] = []
 
     async def open(self, slow: OnSlowStart | None = None) -> None:
-        """Returns when each server is there, or has failed to start."""
+        """Start the servers. Returns when each has started, or failed to."""
         for name, why in self._spec.unusable.items():
             self.notes.append(Note(name, f"The MCP server {name} could not be used: {why}.", for_model=True))
         servers = self._spec.servers
@@ -96,11 +96,11 @@ class Toolbox:
         self._note_surplus()
 
     def offered(self, model: Model) -> list[Tool]:
-        """What a model gets: all that the config lets it call, up to a bound."""
+        """The tools that the config lets a model call, up to MAX_TOOLS."""
         return self._allowed(model)[:MAX_TOOLS]
 
     async def call(self, call: ToolCall, model: Model) -> Result:
-        """Never raises: what goes wrong is a result that the model reads."""
+        """Call a tool. A failure is not raised, but returned as a result for the model."""
         place = self._places.get(call.name)
         if place is not None and (key := forbidding(model.tools, call.name)):
             return results.error(f"The tool {call.name} is not allowed: see {key} in openclaw.json.")
@@ -121,7 +121,7 @@ class Toolbox:
         return results.from_content(content, given.structured_content, ok=not given.is_error)
 
     def close(self) -> None:
-        """Leave the servers to the next run, and end those that cannot be left."""
+        """Park the servers for the next run, and end those that cannot be reused."""
         for running in self._servers:
             if self._spec.conversation and running.reusable:
                 self._idle_servers.park(self._key(running.server), running)
@@ -129,7 +129,7 @@ class Toolbox:
                 self._idle_servers.track_ending(running.close())
 
     async def _open(self, server: Server, slow: OnSlowStart | None) -> tuple[McpServer, list[McpTool]]:
-        """Raises what keeps it from starting."""
+        """Reclaim or start a server, and list its tools. Raises Explained if it cannot be started."""
         if (running := self._idle_servers.reclaim(self._key(server))) is not None:
             assert isinstance(running, McpServer)
             self._servers.append(running)
@@ -153,7 +153,7 @@ class Toolbox:
         return running, await running.listed
 
     async def _refresh_tools(self, running: McpServer) -> list[McpTool] | None:
-        """The tools of one that another run has left, which may have ended since: None."""
+        """The tools of a parked server; None if it has ended or does not answer."""
         try:
             async with asyncio.timeout(REFRESH_S):
                 return await running.refresh_tools()
@@ -193,9 +193,9 @@ class Toolbox:
         return [tool for tool in self.tools if forbidding(model.tools, tool.name) is None]
 
     def _note_surplus(self) -> None:
-        """What the first model does not get because there is too much."""
+        """Note the tools that the first model does not get because they are too many."""
         if not self._spec.models:
-            return  # the run fails for that
+            return  # then the run fails anyway
         allowed = self._allowed(self._spec.models[0])
         surplus = Counter(self._places[tool.name].server.server.name for tool in allowed[MAX_TOOLS:])
         every = Counter(self._places[tool.name].server.server.name for tool in allowed)

@@ -1,5 +1,7 @@
-"""A model of the link's `Model` in pydantic-ai, and what is asked of it. Each provider's library is imported on its
-first use: Anthropic's alone takes half a second."""
+"""pydantic-ai's models and settings for a `Model` of the link.
+
+The library of a provider is imported on its first use: Anthropic's takes half a second.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -16,13 +18,13 @@ from gateway.link.messages import Failure
 from gateway.link.spec import Model
 
 MAX_CLIENTS = 16
-"""Clients of providers that are kept for the next run: making Google's takes 40 ms."""
+"""Clients of providers that are kept for later runs. Making one of Google's takes 40 ms."""
 NO_KEY = "none"
-"""What a server that wants no key gets as one: the libraries insist."""
+"""The key for a server that wants none: the libraries insist on one."""
 
 
 def model_of(model: Model) -> ProviderModel[Any]:
-    """Raises Failed for what no request is worth trying with."""
+    """The model of pydantic-ai. Raises Failed if it has no key, or no usable URL."""
     if model.base_url is None and not model.api_key:
         config = f"models.providers.{model.provider}.apiKey"
         raise Failed(Failure("auth", f"there is no API key for {model.provider}: set {config} in openclaw.json."))
@@ -39,7 +41,7 @@ def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
     if model.headers:
         settings["extra_headers"] = dict(model.headers)
     if model.reasoning and model.api in ("openai-completions", "ollama") and not is_openai(model):
-        # The library sends it only to models that it knows; the config knows more.
+        # The library sends an effort only to models that it knows; the config knows more of them.
         effort = {"openai_reasoning_effort": "none" if thinking == "off" else thinking}
         settings.update(effort)  # type: ignore[typeddict-item]
     elif model.reasoning:
@@ -51,7 +53,7 @@ def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
 
 @lru_cache(MAX_CLIENTS)
 def _make(spelled: bytes) -> ProviderModel[Any]:
-    """`spelled`: the model as JSON, because it cannot be a key itself."""
+    """`spelled` is the model as JSON, because a Model cannot be the key of a cache."""
     model = msgspec.json.decode(spelled, type=Model)
     name, base_url, key = model.id, model.base_url, model.api_key or NO_KEY
     match model.api:
@@ -63,7 +65,7 @@ def _make(spelled: bytes) -> ProviderModel[Any]:
             from openai.types.responses import ResponseCompletedEvent
             from pydantic_ai.models.openai import OpenAIResponsesModel
 
-            # Its schema is built on first use: half a second, which would be the loop's at the end of the first answer.
+            # Its schema is built on first use: half a second, which would block the loop at the end of an answer.
             ResponseCompletedEvent.construct(response={"output": [{"type": "message", "content": []}]})
             return OpenAIResponsesModel(name, provider=_openai(model, key))
         case "anthropic-messages":
@@ -78,7 +80,7 @@ def _make(spelled: bytes) -> ProviderModel[Any]:
             from pydantic_ai.models.google import GoogleModel
             from pydantic_ai.providers.google import GoogleProvider
 
-            # OpenClaw's addresses have the version in them, google-genai adds it.
+            # OpenClaw's URLs contain the version, and google-genai adds it.
             base_url = base_url.removesuffix("/").removesuffix("/v1beta") if base_url else None
             return GoogleModel(
                 name, provider=GoogleProvider(api_key=key, base_url=base_url, http_client=make_client(model))
@@ -98,7 +100,7 @@ def _openai(model: Model, key: str) -> Any:
 
 
 def forget_clients() -> None:
-    """The way to the network is another one. What is under way goes on."""
+    """Forget all clients, because the route to the network has changed. Requests under way go on."""
     forget_pools()
     _make.cache_clear()
 

@@ -1,7 +1,7 @@
-"""Ends what a request leaves open in the libraries of the providers: responses, and generators in the middle of them.
+"""Closes what a request leaves open in the libraries of the providers: responses, and unfinished async generators.
 
-Left to the garbage collector, the provider would go on writing until that comes by; and it comes by in any thread,
-where it finalises generators that the loop is just closing ("async generator already executing", once in thousands).
+Otherwise the provider goes on writing until the garbage collector runs. The collector may run in another thread, where
+it finalises generators that the loop is closing at that time ("async generator already executing", once in thousands).
 """
 
 import asyncio
@@ -23,12 +23,12 @@ Generator = AsyncGenerator[Any, Any]
 
 @dataclass
 class _Opened:
-    """By the libraries, since a request began."""
+    """What the libraries have opened since a request began."""
 
     task: asyncio.Task[Any] | None
     responses: list[httpx2.Response] = field(default_factory=list)
     generators: list[weakref.ref[Generator]] = field(default_factory=list)
-    """In the order in which they began: the outer ones first."""
+    """In the order of their first iteration: the outer ones first."""
 
 
 _opened: ContextVar[_Opened] = ContextVar("opened")
@@ -36,7 +36,7 @@ _opened: ContextVar[_Opened] = ContextVar("opened")
 
 @asynccontextmanager
 async def closing_opened() -> AsyncIterator[None]:
-    """Ends all that this task opens inside, however it leaves."""
+    """Close at the end of the block, however it ends, the responses and generators that this task has begun inside."""
     _install_hook()
     opened = _Opened(asyncio.current_task())
     _opened.set(opened)
@@ -50,14 +50,14 @@ async def closing_opened() -> AsyncIterator[None]:
 
 
 def note_response(response: httpx2.Response) -> None:
-    """Of a request within `closing`."""
+    """Note a response, so that `closing_opened` closes it. Call it only inside such a block."""
     _opened.get().responses.append(response)
 
 
 async def _close(generator: Generator) -> None:
     try:
         await generator.aclose()
-    except RuntimeError as error:  # one that will not end so, or is ending already
+    except RuntimeError as error:  # the generator ignores the close, or is being closed already
         log.debug("%s: %s", generator, error)
 
 
@@ -68,7 +68,7 @@ def _install_hook() -> None:
 
 
 class _FirstIterHook:
-    """Is told of each generator that begins in this thread, and tells the event loop, whose place it has taken."""
+    """The `firstiter` hook of this thread (sys.set_asyncgen_hooks). It calls the loop's hook, which it replaces."""
 
     def __init__(self, loop_hook: Callable[[Generator], None] | None) -> None:
         self._loop_hook = loop_hook

@@ -1,8 +1,8 @@
-"""What providers stream, mended to what their protocols say: our libraries read no more than that. Pure.
+"""Streams of providers, mended to what their protocols say: the libraries read nothing else. Pure.
 
-Each dialect takes the events of one answer and gives those that the library is told. What is no event of an answer (a
-status in words, whatever comes after the end) is left out; an answer in one piece becomes a stream; an end that is
-there in other words is said in the usual ones. What breaks off stays broken off.
+A dialect takes the events of one answer and yields the events that the library reads. What is no event of an answer is
+left out: a status in words, and all that follows the end. An answer in one piece becomes a stream. An unusual reason of
+its end is replaced by a usual one. An answer that breaks off stays broken off.
 """
 
 import json
@@ -17,28 +17,30 @@ from gateway.link.spec import Api
 Json = dict[str, Any]
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call", "error")
-"""Why a chat completion ends, in OpenAI's words; `error` is OpenRouter's."""
+"""Values of `finish_reason`. They are OpenAI's, except `error`, which is OpenRouter's."""
 _LENGTH_REASONS = ("max_tokens", "max_output_tokens", "max_length", "model_length", "context_length", "truncated")
 _FILTER_REASONS = ("safety", "refusal", "sensitive", "recitation")
 
 
 class GarbledEvent(Exception):
-    """An event is no JSON though it begins as if it were, or of a shape that says nothing."""
+    """An event begins like JSON and is none, or has a shape that its protocol does not have."""
 
 
 class Mender(Protocol):
+    """Mends the events of one answer in one protocol."""
+
     def mend(self, event: Json, name: str) -> Iterator[bytes]: ...
     def on_done(self) -> Iterator[bytes]:
-        """`[DONE]` has come."""
+        """What is yielded when `[DONE]` has come."""
         ...
 
     def on_end(self) -> Iterator[bytes]:
-        """The body is over."""
+        """What is yielded when the body ends without `[DONE]`."""
         ...
 
 
 class Dialect:
-    """One answer of a provider."""
+    """One answer of a provider, as the bytes that its library reads."""
 
     def __init__(self, api: Api) -> None:
         menders: dict[str, type[Mender]] = {
@@ -51,7 +53,7 @@ class Dialect:
         self._over = False
 
     def mend(self, event: ServerEvent) -> Iterator[bytes]:
-        """Raises Garbled."""
+        """The event, mended. Raises GarbledEvent."""
         if self._over:
             return
         if event.data == DONE:
@@ -78,7 +80,7 @@ class Dialect:
 
 
 class _Google:
-    """Google's: a document is an event, and an array of them a stream. Nothing has to follow the last one."""
+    """Google's protocol: a JSON document is an event, and an array of documents a stream. The last one needs no end."""
 
     def mend(self, event: Json, name: str) -> Iterator[bytes]:
         yield _data(event)
@@ -97,7 +99,7 @@ class _Completions:
         self._reason = ""
         self._called = False
         self._counted = False
-        """Whether usage has come behind the choices, as it does at an end."""
+        """Whether usage has come in an event without choices, as it does at the end."""
 
     def mend(self, event: Json, name: str) -> Iterator[bytes]:
         if error := _error(event, name):
@@ -107,7 +109,7 @@ class _Completions:
         choices = [self._choice(each) for each in written if isinstance(each, dict)] if written else []
         usage = event.get("usage")
         if isinstance(usage, dict):
-            # Some count in each event what there was up to there; the last one holds.
+            # Some servers send the total so far with each event: the last one counts.
             self._usage, self._counted = usage, self._counted or not choices
         self._head = {key: event[key] for key in ("id", "created", "model") if key in event} or self._head
         more = {key: value for key, value in event.items() if key not in ("usage", "choices", "object", "error")}
@@ -154,7 +156,7 @@ class _Completions:
 
 
 class _Ollama(_Completions):
-    """Its own protocol, told as chat completions."""
+    """Ollama's own protocol, told as chat completions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +168,7 @@ class _Ollama(_Completions):
 
 
 def _delta(choice: Json) -> Json:
-    """What a choice says: in one piece, in a completion's words of old, or as it should."""
+    """The delta of a choice. Some servers send a whole message, or the text of the old completions."""
     delta, whole, text = (choice.get(key) for key in ("delta", "message", "text"))
     if not isinstance(delta, dict) or not delta:
         delta = dict(whole) if isinstance(whole, dict) else {"content": text} if isinstance(text, str) else {}
@@ -240,7 +242,7 @@ def _whole_message(message: Json) -> Iterator[bytes]:
 
 
 def _split_block(block: Json) -> tuple[Json, list[Json]]:
-    """A block at its beginning, and what comes to it."""
+    """A whole content block as the block that starts, and the deltas that fill it."""
     match block.get("type"):
         case "text":
             return {**block, "text": ""}, [{"type": "text_delta", "text": block.get("text") or ""}]
@@ -257,7 +259,7 @@ def _split_block(block: Json) -> tuple[Json, list[Json]]:
 
 
 def _error(event: Json, name: str) -> Json | None:
-    """What went wrong, as an object with a message; None where nothing did."""
+    """The error in an event, as an object with a message; None if there is none."""
     error = event.get("error")
     if not error and (name == "error" or event.get("object") == "error"):
         error = event

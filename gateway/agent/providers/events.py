@@ -1,8 +1,8 @@
-"""The body of a provider's answer, cut into its events. Pure: any split of the bytes gives the same ones.
+"""The body of a provider's answer, cut into its events. Pure: any split of the bytes gives the same events.
 
-Server-sent events as WHATWG has them, and as they are: with a BOM, any end of line, comments, names without data, data
-without blank lines between, no blank line at the end. A body that is no event stream but JSON is read too, whatever its
-content type says: one document, an array, or one a line.
+Server-sent events are read as WHATWG defines them, and as servers send them: with a BOM, any end of line, comments,
+names without data, no blank line between events, no blank line at the end. A body of JSON is read too, whatever its
+content type: one document, an array, or one document a line.
 """
 
 import json
@@ -13,17 +13,17 @@ from typing import NamedTuple
 DONE = b"[DONE]"
 _ENDS = re.compile(rb"\r\n|\r|\n")
 _BEFORE = b"\xef\xbb\xbf \t\r\n"
-"""What may stand before the first byte that says something: a BOM, white space."""
+"""Bytes that are skipped at the beginning of a body: a BOM, white space."""
 
 
 class ServerEvent(NamedTuple):
     name: str
-    """Empty where there is none."""
+    """Empty if the event has no name."""
     data: bytes
 
 
 class EventReader:
-    """Of one body. A body is kept whole only while it is one JSON document; who calls bounds it."""
+    """Reads the events of one body. A body of one JSON document is kept whole; the caller bounds its size."""
 
     def __init__(self) -> None:
         self._mode: _Stream | _Documents | None = None
@@ -39,7 +39,7 @@ class EventReader:
             yield from self._mode.take_line(line)
 
     def finish(self) -> Iterator[ServerEvent]:
-        """What the body has told and not ended."""
+        """The events that the end of the body completes."""
         if self._mode is not None:
             if rest := self._lines.rest():
                 yield from self._mode.take_line(rest)
@@ -49,7 +49,7 @@ class EventReader:
 class _Lines:
     def __init__(self) -> None:
         self._begun: list[bytes] = []
-        """The line whose end has not come."""
+        """Pieces of the line whose end has not come."""
         self._after_cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -82,12 +82,12 @@ class _Stream:
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if line.startswith(b"{"):  # JSON without the word before it, as some say what went wrong
+        if line.startswith(b"{"):  # JSON without `data:`, as some servers send errors
             field, value = b"data", line
         if field == b"event":
             self._name = value.decode(errors="replace").strip()
         elif field == b"data":
-            # One document cannot go on so: the blank line between two events is missing.
+            # This begins another document: the blank line between two events is missing.
             if self._data and (value == DONE or (value.startswith(b"{") and self._data[-1].endswith(b"}"))):
                 yield from self.finish()
             self._data.append(value)
@@ -100,7 +100,7 @@ class _Stream:
 
 
 class _Documents:
-    """JSON: one document, or one in each line."""
+    """A body of JSON: one document, or one in each line."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
@@ -127,7 +127,7 @@ class _Documents:
 
 
 def _json(text: bytes) -> object:
-    """None where it is no JSON."""
+    """The decoded value; None if the text is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""What pydantic-ai raises, in the words of the link: of what kind it is, whether to try again, and what to do about it.
+"""Errors of pydantic-ai as failures of the link: their kind, whether another try may help, and what the user can do.
 
-pydantic-ai has sorted the errors of the providers; what it has not is a sentence for the user of an assistant.
+pydantic-ai has classes for the errors of the providers, but no sentence for the user of an assistant.
 """
 
 import json
@@ -32,7 +32,7 @@ from gateway.link.messages import Failure, FailureKind
 from gateway.link.spec import Model
 
 RETRYABLE_STATUSES = (408, 409, 425)
-"""Beside those that pydantic-ai has a class for."""
+"""Statuses without a class in pydantic-ai after which another try may help."""
 MAX_JUDGED = 8192
 """Characters of an error's body that are searched for what it means."""
 NO_MODEL = (
@@ -43,12 +43,15 @@ NO_MODEL = (
     "invalid model",
     "no such model",
 )
-"""What they say, with another status than 404, of a model that they do not have, in lower case."""
+"""Words of providers that answer a missing model with another status than 404, in lower case."""
 _TAG = re.compile(r"<[^<>]*>")
 
 
 def explain(error: Exception, model: Model, secrets: Secrets, silence_s: float) -> Failed:
-    """The failure of a try, for everything that a request to a provider can raise."""
+    """The failure of a try, for every exception that a request to a provider can raise.
+
+    `silence_s` is the time-out of the request, in seconds.
+    """
     status = error.status_code if isinstance(error, ModelHTTPError) else None
     retry_after = error.retry_after if isinstance(error, ModelAPIError) else None
     kind, sentence, retryable = _judge(error, model, silence_s)
@@ -62,7 +65,7 @@ def explain(error: Exception, model: Model, secrets: Secrets, silence_s: float) 
 
 
 def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKind, str, bool]:
-    """Kind, sentence without its end, and whether another try may help."""
+    """The kind, the sentence without its full stop, and whether another try may help."""
     name, config = model.provider, f"models.providers.{model.provider}"
     status, said = _answered(error)
     too_long: tuple[FailureKind, str, bool]
@@ -112,8 +115,7 @@ def _judge(error: Exception, model: Model, silence_s: float) -> tuple[FailureKin
 
 
 def _answered(error: Exception) -> tuple[int | None, str]:
-    """Status and words of an answer that is an error, code and message, wherever they stand in it; none where there is
-    no answer."""
+    """The status and the body of an error that a provider has answered; None and no text if nothing was answered."""
     if not isinstance(error, ModelAPIError):
         return None, ""
     body = getattr(error, "body", None)
@@ -130,7 +132,7 @@ def _without_password(url: str) -> str:
 
 
 def _said(error: Exception) -> str:
-    """What the provider, or the network, says itself."""
+    """The message of the provider, or of the network."""
     if isinstance(error, ModelTimeoutError):
         return ""
     if isinstance(error, ModelConnectionError | httpx2.TransportError):
@@ -141,14 +143,14 @@ def _said(error: Exception) -> str:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The first of a chain of errors, which knows what has happened."""
+    """The first error of a chain: the original cause."""
     while (before := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = before
     return error
 
 
 def _of_body(body: object) -> str:
-    """The message in an error's body, whatever it looks like; a web page loses its tags."""
+    """The message in an error's body of any shape. A web page loses its tags."""
     while isinstance(body, dict):
         body = body.get("message") or body.get("error") or body.get("detail") or ""
     return _TAG.sub(" ", body) if isinstance(body, str) else ""

@@ -1,4 +1,4 @@
-"""What was said before, told in a plainer form to a provider that has refused it as it was. Pure."""
+"""Plainer forms of a past conversation, for a provider that has refused it. Pure."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from gateway.agent.providers import pictures
 from gateway.link.spec import Message
 
 Form = Callable[[Sequence[Message]], list[Message]]
+"""Rewrites messages. FORMS lists all of them, the plainest last."""
 
 
 def unchanged(messages: Sequence[Message]) -> list[Message]:
@@ -19,12 +20,12 @@ def without_pictures(messages: Sequence[Message]) -> list[Message]:
 
 
 def as_text(messages: Sequence[Message]) -> list[Message]:
-    """Without thinking too, and calls of tools with their results as text."""
+    """The messages without pictures and thinking, with calls of tools and their results as text."""
     return [_spell(each) for each in without_pictures(messages)]
 
 
 def next_form(form: Form, messages: Sequence[Message]) -> Form | None:
-    """The next form in which something of these messages is told otherwise."""
+    """The next form that changes these messages further; None if there is none."""
     for other in FORMS[FORMS.index(form) + 1 :]:
         if other(messages) != form(messages):
             return other
@@ -36,7 +37,7 @@ OMITTED: dict[Form, str] = {
     without_pictures: "old pictures",
     as_text: "old pictures, thinking and calls of tools",
 }
-"""What a form leaves out, for the user."""
+"""What a form leaves out, in words for the user."""
 
 
 def _spell(message: Message) -> Message:

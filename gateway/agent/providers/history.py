@@ -1,8 +1,8 @@
 """OpenClaw's transcripts as pydantic-ai's messages.
 
-A transcript may be of any age and origin, and have been cut anywhere; a provider refuses a call without its result, a
-result without its call, an id or a name with the wrong letters, a text without words, two messages of the user's in a
-row, and a picture that is not what it says. So all of that is made to what every provider takes, or left out.
+A transcript may be of any age and origin, and cut anywhere. A provider refuses a call without its result, a result
+without its call, an id or a name with wrong characters, an empty text, two messages of the user in a row, and a picture
+of another kind than its label. So all of these are changed to what every provider takes, or left out.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ from gateway.link.spec import Api, Message, Model
 
 SUMMARY = "Summary of the conversation before this:\n\n<summary>\n{}\n</summary>"
 BEGINNING = "[What came before is not known.]"
-"""For a conversation that the assistant has begun, which providers do not take."""
+"""Inserted before a conversation that the assistant begins: providers do not take such a one."""
 NO_TEXT = "[no text]"
-"""For a message without words, which some providers do not take."""
+"""Replaces an empty text, which some providers do not take."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MISTRALS_ID = re.compile(r"[A-Za-z0-9]{9}")
 
 
 def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
-    """What `asked` is told of a transcript: thinking only if it is its own, sealed by its provider."""
+    """The messages of a transcript for the model `asked`. Thinking is kept only if it is its own and signed."""
     result: list[ModelMessage] = []
     calls = _Calls(asked)
     for message in messages:
@@ -62,7 +62,7 @@ def to_models(messages: Iterable[Message], asked: Model) -> list[ModelMessage]:
                 summary = SUMMARY.format(message.get("summary", ""))
                 _add_request(result, [*_missing_results(calls.open), UserPromptPart(summary)])
             case _:
-                pass  # OpenClaw has roles of its own for what no model is told
+                pass  # OpenClaw has roles for messages that no model gets
     _add_request(result, [*_missing_results(calls.open)])
     if result and isinstance(result[0], ModelResponse):
         result.insert(0, ModelRequest([UserPromptPart(BEGINNING)]))
@@ -77,12 +77,12 @@ class _Calls:
         self._valid = _MISTRALS_ID if mistral else _ID
         self._used: set[str] = set()
         self.open: dict[str, tuple[str, str]] = {}
-        """Id and name of the last answer's calls that wait for a result."""
+        """Id and name for each call of the last answer that has no result yet."""
         self.begun: dict[str, tuple[str, str]] = {}
-        """Of the answer that is read."""
+        """Id and name for each call of the answer that is being read."""
 
     def begin(self, call: str, name: str) -> str:
-        """An id for a call, which no other one has."""
+        """A unique id for a call, valid for the provider."""
         number, count = call, 0
         while number in self._used or not self._valid.fullmatch(number):
             number = "c" + hashlib.sha256(f"{count} {call}".encode(errors="replace")).hexdigest()[:8]
@@ -100,7 +100,7 @@ def user_content(content: Any, api: Api = "openai-completions") -> str | list[Us
 
 
 def result_content(blocks: Iterable[dict[str, Any]], api: Api = "openai-completions") -> Any:
-    """Of a tool's result: its text, or a list if there are images."""
+    """The content of a tool's result: its text, or a list of texts and pictures if there are any."""
     pieces = list(_pieces(blocks, api))
     return pieces if any(not isinstance(piece, str) for piece in pieces) else "\n".join(map(str, pieces)) or NO_TEXT
 
@@ -110,7 +110,7 @@ def tool_return(name: str, call: str, content: Any, *, ok: bool) -> ToolReturnPa
 
 
 def _add_request(result: list[ModelMessage], parts: list[ModelRequestPart]) -> None:
-    """To the request at the end, because providers want all results of an answer in one."""
+    """Add to the request at the end: providers want all results of an answer in one request."""
     if not parts:
         return
     if result and isinstance(last := result[-1], ModelRequest):
@@ -121,7 +121,7 @@ def _add_request(result: list[ModelMessage], parts: list[ModelRequestPart]) -> N
 
 
 def _join_prompts(message: ModelMessage) -> ModelMessage:
-    """With what the user has said twice in a row as one message: some models take it only in turns."""
+    """The message with consecutive prompts of the user joined: some models want strictly alternating roles."""
     if not isinstance(message, ModelRequest):
         return message
     found: list[ModelRequestPart] = []
@@ -167,7 +167,7 @@ def _pieces(blocks: Iterable[dict[str, Any]], api: Api) -> Iterator[str | Binary
 
 
 def _with_newest_pictures(messages: list[ModelMessage]) -> list[ModelMessage]:
-    """As many as one request may have."""
+    """Replace all but the newest pictures by words: a request has bounds on their number and size."""
     count, room = pictures.MAX_PICTURES, pictures.MAX_TOTAL
     for message in reversed(messages):
         for part in reversed(message.parts):
@@ -183,7 +183,7 @@ def _with_newest_pictures(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 
 def _add_response(result: list[ModelMessage], message: Message, parts: list[ModelResponsePart]) -> None:
-    """To the response at the end if there is one: the assistant may have said two things in a row."""
+    """Add to the response at the end, if there is one: two messages of the assistant may follow each other."""
     system = "anthropic" if message.get("api") == "anthropic-messages" else None
     if result and isinstance(last := result[-1], ModelResponse):
         assert isinstance(last.parts, list)

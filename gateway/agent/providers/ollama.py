@@ -1,6 +1,6 @@
 """Ollama's own protocol, `POST /api/chat`, from and to OpenAI's chat completions, which our library speaks. Pure.
 
-Ollama's other door, `/v1`, takes neither `num_ctx` nor `think`: there a conversation is cut at 4,096 tokens in silence.
+Ollama's `/v1` takes neither `num_ctx` nor `think`: there a conversation is silently cut at 4,096 tokens.
 """
 
 import json
@@ -36,14 +36,14 @@ OPTIONS = frozenset(
         "num_thread",
     ]
 )
-"""Of `params`: what goes into `options`."""
+"""Keys of `params` that go into `options`."""
 FIELDS = frozenset(("format", "keep_alive", "truncate", "shift", "think"))
-"""Of `params`: what goes beside them."""
+"""Keys of `params` that go beside `options`."""
 _SAME_NAMES = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 
 
 def request(body: Json, model: Model) -> Json:
-    """What `/api/chat` is asked, of what `/v1/chat/completions` would be."""
+    """The request to `/api/chat` for a request to `/v1/chat/completions`."""
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     options = {key: value for key, value in model.params.items() if key in OPTIONS}
     options |= {key: body[key] for key in _SAME_NAMES if key in body} | ({"num_predict": limit} if limit else {})
@@ -51,7 +51,7 @@ def request(body: Json, model: Model) -> Json:
     asked: Json = {"model": body["model"], "messages": [_message(each, names) for each in body["messages"]]}
     if tools := body.get("tools"):
         asked["tools"] = [{"type": "function", "function": each["function"]} for each in tools]
-    # What does not fit is refused and not cut in silence: then the conversation can be made shorter.
+    # Ollama must refuse a conversation that does not fit, not cut it: then it can be made shorter here.
     asked |= {"stream": True, "truncate": False, "shift": False, "options": options}
     asked |= {key: value for key, value in model.params.items() if key in FIELDS}
     effort = body.get("reasoning_effort")
@@ -65,7 +65,7 @@ def _think_level(effort: str) -> str:
 
 
 def _message(message: Json, names: dict[str, str]) -> Json:
-    """`names` of the calls by their ids, which results are told by."""
+    """A message in Ollama's words. `names` has the names of the calls by their ids, for their results."""
     role, content = message["role"], message.get("content")
     told: Json = {"role": "system" if role == "developer" else role, "content": plain(content)}
     if images := [_picture(part) for part in content or () if isinstance(part, dict) and part["type"] == "image_url"]:
@@ -97,7 +97,7 @@ def _object(arguments: str) -> Json:
 
 
 class OllamaChat:
-    """An answer's lines, as chunks of a chat completion."""
+    """The lines of an answer, as chunks of a chat completion."""
 
     def __init__(self) -> None:
         self._calls = 0
@@ -132,7 +132,7 @@ class OllamaChat:
         self._calls += 1
         arguments = function.get("arguments") or {}
         arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        # Some servers give calls no id, or each the same one.
+        # Some servers give calls no id, or all the same one.
         return {
             "index": at,
             "id": f"{call.get('id') or 'call'}_{at}",

@@ -21,7 +21,7 @@ OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 STATUSES = (400, 413, 422, 500)
-"""With which it is said; Ollama and llama.cpp have said 500."""
+"""Statuses of such an answer. Ollama and llama.cpp have used 500."""
 _NUMBER = r"(\d[\d,_]*)"
 _LIMITS = (
     rf"maximum context length (?:is|of) {_NUMBER}",
@@ -46,11 +46,11 @@ _ASKED = (
     rf"at least {_NUMBER} input tokens",
 )
 MIN_WINDOW = 256
-"""Tokens of a window that may be believed."""
+"""Tokens of the smallest window that is believed."""
 
 
 class Sizes(NamedTuple):
-    """Tokens, as far as the provider says them."""
+    """Numbers of tokens in a refusal; None for a number that it does not have."""
 
     limit: int | None
     asked: int | None

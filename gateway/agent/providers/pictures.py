@@ -1,6 +1,6 @@
-"""Pictures of a transcript, as a provider takes them: judged by their bytes, whatever their label says. Pure.
+"""Pictures of a transcript, as a provider takes them: judged by their bytes, not by their label. Pure.
 
-One that a model is not shown has words in its place.
+A picture that a model does not get is replaced by words.
 """
 
 import base64
@@ -12,9 +12,9 @@ from gateway.link.spec import Api, Message
 
 UNREADABLE = "[an image that cannot be read]"
 TEXT_ONLY = "[An image is left out: this model takes text only.]"
-"""For a model whose `input` says so (`models[].input`)."""
+"""For a model whose `models[].input` has no images."""
 REFUSED = "[an image that was shown here before, and which is left out]"
-"""For a provider that has refused the conversation with it."""
+"""For a provider that has refused the conversation with the picture."""
 OLD = "[an old image, left out because the conversation is long, or has many]"
 _COMMON = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 TAKEN: dict[Api, frozenset[str]] = {
@@ -30,17 +30,17 @@ MAX_CHARS: dict[Api, int] = {
     "openai-responses": 20 * MEBI,
     "google-generative-ai": 15 * MEBI,
 }
-"""Characters of base64 of one picture."""
+"""Characters of one picture in base64."""
 MAX_PICTURES = 20
-"""In one request, the newest: with more, Anthropic wants smaller ones."""
+"""Pictures of one request; the newest are kept. With more, Anthropic wants smaller ones."""
 MAX_TOTAL = 20 * MEBI
-"""Bytes of them together."""
+"""Bytes of all pictures of one request."""
 _HEIF = {b"heic": "heic", b"heix": "heic", b"hevc": "heic", b"mif1": "heif", b"msf1": "heif", b"avif": "avif"}
 _BLANK = re.compile(rb"[\s=]+")
 
 
 def read(block: dict[str, Any], api: Api) -> tuple[bytes, str] | str:
-    """The bytes of a picture and their kind, or what a model is told in its place."""
+    """The bytes of a picture and their media type, or the words that replace it."""
     data = decode(block.get("data"))
     if not data:
         return UNREADABLE
@@ -57,7 +57,7 @@ def read(block: dict[str, Any], api: Api) -> tuple[bytes, str] | str:
 
 
 def decode(text: Any) -> bytes | None:
-    """Base64 as Node takes it: with white space, without padding, or of the kind for URLs; also in a data URL."""
+    """Decode base64 as Node does: with white space, without padding, in the URL-safe alphabet, or in a data URL."""
     if not isinstance(text, str):
         return None
     if text.startswith("data:"):
@@ -70,7 +70,7 @@ def decode(text: Any) -> bytes | None:
 
 
 def kind_of(data: bytes) -> str | None:
-    """Its media type, by how it begins."""
+    """The media type, by the first bytes; None if it is unknown."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -87,7 +87,7 @@ def kind_of(data: bytes) -> str | None:
 
 
 def is_whole(data: bytes, kind: str) -> bool:
-    """Whether its end is there, as far as the kind has one; something behind it does no harm."""
+    """Whether the picture has its end, as far as its kind has one. Bytes after the end do no harm."""
     match kind:
         case "image/png":
             return b"IEND" in data
@@ -109,7 +109,6 @@ def replace_pictures(message: Message, words: str) -> Message:
 
 
 def replace_picture(block: Any, words: str) -> Any:
-    """A block, or the words in its place if it is a picture. Documents and the like are told in words anyway
-    (`history`)."""
+    """A block; a text block with these words if it is a picture. `history` replaces documents and the like."""
     is_picture = isinstance(block, dict) and block.get("type") == "image"
     return {"type": "text", "text": words} if is_picture else block

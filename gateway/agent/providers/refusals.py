@@ -1,6 +1,6 @@
-"""The tool whose schema or name a provider does not take, out of what it says of it.
+"""Finds the tool whose schema or name a provider refuses, in the words of its refusal.
 
-OpenAI names the function, Anthropic and Google give its place in the list; servers of our own model's kind do either.
+OpenAI names the function. Anthropic and Google give its place in the list. Other servers do either.
 """
 
 import json
@@ -12,10 +12,10 @@ from pydantic_ai.exceptions import ModelHTTPError
 from gateway.agent.turn.source import Tool
 
 MAX_REFUSED = 8
-"""Tools of one run that are left out for this; each costs a request."""
+"""Tools of one run that are left out for this reason. Each costs a request."""
 STATUSES = (400, 422)
 MAX_SAID = 64 * 1024
-"""Characters of an answer that are looked through."""
+"""Characters of an answer that are searched."""
 _ABOUT = re.compile(r"tool|function|schema|parameter", re.IGNORECASE)
 _PLACES = (
     re.compile(r"function_?declarations?[\[./](\d+)", re.IGNORECASE),
@@ -25,7 +25,7 @@ _PLACES = (
 
 
 def refused_tool(error: BaseException, offered: Sequence[Tool]) -> str | None:
-    """The name of the tool that keeps a request from being taken."""
+    """The name of the tool because of which a request was refused; None if it is not known."""
     if not isinstance(error, ModelHTTPError) or error.status_code not in STATUSES or not offered:
         return None
     said = _text(error.body)[:MAX_SAID]

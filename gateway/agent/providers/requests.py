@@ -1,6 +1,6 @@
-"""A request as a library makes it, changed to what the model's server takes: `models[].compat`. Pure.
+"""A library's request, changed to what the model's server takes by `models[].compat`. Pure.
 
-The keys are OpenClaw's (docs/gateway/config-tools/custom-providers.md). What is not set is left as the library has it.
+The keys are OpenClaw's (docs/gateway/config-tools/custom-providers.md). A key that is not set changes nothing.
 """
 
 import json
@@ -15,12 +15,12 @@ Json = dict[str, Any]
 PROCESSED = "I have processed the tool results."
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 LLAMACPP_LENGTH = 2000
-"""From which on llama.cpp's grammars take no `maxLength`."""
+"""The smallest `maxLength` that llama.cpp's grammars do not take."""
 _TOKENS = ("max_tokens", "max_completion_tokens")
 
 
 def adapt(body: Json, model: Model) -> Json:
-    """`body` may be changed."""
+    """The request that is sent. `body` may be changed in place."""
     compat = model.compat
     if compat.get("supportsTemperature") is False:
         body.pop("temperature", None)
@@ -40,7 +40,7 @@ def adapt(body: Json, model: Model) -> Json:
 
 
 def is_openai(model: Model) -> bool:
-    """Whether it is OpenAI itself, which our library knows better than a config."""
+    """Whether the server is OpenAI's own, which our library knows better than a config."""
     return model.base_url is None or urlsplit(model.base_url).hostname == "api.openai.com"
 
 
@@ -92,7 +92,10 @@ def _completions(body: Json, compat: Json, *, by_default: bool) -> None:
 
 
 def _think(body: Json, compat: Json, *, by_default: bool) -> bool:
-    """Whether it shall think, said as this server wants it; `by_default`: not to think is not said at all."""
+    """Say as this server wants it whether the model thinks, and return that.
+
+    With `by_default`, `none` is not sent to a server that does not list it.
+    """
     effort = body.pop("reasoning_effort", None)
     thinks = effort not in (None, "none")
     if effort is None:
@@ -123,7 +126,7 @@ def _think(body: Json, compat: Json, *, by_default: bool) -> bool:
 
 
 def _nearest(effort: str, supported: list[str] | None) -> str:
-    """The one that is supported and nearest below, or else above; as it is where they are no words of ours."""
+    """The nearest supported effort below, or else above; `effort` itself if none of them is in EFFORTS."""
     if not supported or effort in supported:
         return effort
     known = sorted((each for each in supported if each in EFFORTS), key=EFFORTS.index)
@@ -132,7 +135,7 @@ def _nearest(effort: str, supported: list[str] | None) -> str:
 
 
 def _without_tools(body: Json) -> None:
-    """None are offered; those that were called before are told in words."""
+    """Offer no tools, and tell earlier calls and results as text."""
     for name in ("tools", "tool_choice", "parallel_tool_calls"):
         body.pop(name, None)
     for message in _messages(body):
@@ -188,7 +191,7 @@ _CHANGES: dict[str, Callable[[Json], None]] = {
     "strictMessageKeys": _role_and_content,
     "requiresStringContent": _texts,
 }
-"""What is done where the key is true; `supportsTools`, where it is false."""
+"""The change for each key that is true; for `supportsTools`, if it is false."""
 
 
 def plain(content: Any) -> str:
@@ -223,7 +226,7 @@ def _mend_schema(schema: Json, compat: Json) -> None:
         elif isinstance(node, dict):
             for key in [key for key in node if is_schema and _is_refused(key, node[key], refused, llamacpp)]:
                 del node[key]
-            # What stands in `properties` are names, not words of the schema.
+            # The keys of `properties` are names, not keywords of the schema.
             left += [(value, key not in ("properties", "$defs", "definitions")) for key, value in node.items()]
 
 

@@ -1,11 +1,11 @@
-"""Models of providers, through pydantic-ai's `Model.request_stream`, one request a turn.
+"""The source of answers that asks models of providers, through pydantic-ai's `Model.request_stream`, once a turn.
 
-pydantic-ai's `Agent` is not used, because it owns the turns: it would try again inside a request, which clients must be
-told (`Discarded`), end in an exception where a run keeps what was said so far, and run the tools itself. The library is
-left what it is best at: the protocols of the providers, and the sorting of their errors.
+pydantic-ai's `Agent` is not used, because it owns the turns. It would retry inside a request, which clients must be
+told (`Discarded`). It would raise where a run keeps the begun answer. It would run the tools itself. pydantic-ai is
+left what it is best at: the protocols of the providers, and the classes of their errors.
 
-This module, `providers`, `history` and `failures` are imported by the first run that asks a real model, in a thread:
-importing them takes a second or two.
+This module, `clients`, `history` and `failures` are imported by the first run that asks a real model, in a thread: the
+import takes a second or two.
 """
 
 import asyncio
@@ -62,16 +62,16 @@ Note = Callable[[str, str], Awaitable[None]]
 
 
 class ModelSource:
-    """The conversation of one run as providers are told it: what came before, then what has been said in this run."""
+    """Implements `turn/source.Source`: the past of the conversation, then the messages of this run."""
 
     def __init__(self, spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> None:
-        """`offered`: the tools that a model gets. `note`: tells the user of one that it cannot get."""
+        """`offered` lists the tools that a model gets. `note` tells the user of a tool that is left out."""
         self._spec = spec
         self._secrets = secrets
         self._offered = offered
         self._note = note
         self._refused: set[str] = set()
-        """Tools that a provider does not take."""
+        """Names of tools that a provider has refused."""
         self._past = [*spec.history, spec.prompt]
         self._max_tokens: int | None = None
         self._since: list[ModelMessage] = []
@@ -79,15 +79,14 @@ class ModelSource:
         self._instructions = [InstructionPart(system)] if system else None
 
     def set_past(self, past: list[Message], most: int | None) -> None:
-        """What models are told of the time before this run, with its prompt; and how many tokens an answer may have
-        that has a bound."""
+        """Set the messages before this run's answers, and the most tokens of an answer, if it has a bound."""
         if past != self._past:
             self._past = past
             self._prepared.clear()
         self._max_tokens = most
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
-        """A tool that the provider does not take is left out, and it is asked again."""
+        """Ask the model. A tool that the provider refuses is left out, and the model is asked again."""
         while True:
             tools = [tool for tool in self._offered(answer.model) if tool.name not in self._refused]
             tools = tools if answer.model.compat.get("supportsTools") is not False else []
@@ -138,7 +137,9 @@ class ModelSource:
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
         if isinstance(last := self._since[-1], ModelRequest):
-            self._since[-1] = ModelRequest([*last.parts, part])  # providers want all results of an answer in one
+            self._since[-1] = ModelRequest(
+                [*last.parts, part]
+            )  # providers want all results of an answer in one request
         else:
             self._since.append(ModelRequest([part]))
 
@@ -150,7 +151,7 @@ class ModelSource:
         return ModelRequestParameters(function_tools=defined, instruction_parts=self._instructions)
 
     def replace_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
-        """Tell less of a result, or all of it again."""
+        """Replace the blocks of a result that was added before."""
         part = tool_return(call.name, call.id, self._content(blocks), ok=ok)
         for number, message in enumerate(self._since):
             if isinstance(message, ModelRequest):
@@ -159,13 +160,13 @@ class ModelSource:
                 self._since[number] = ModelRequest(parts)
 
     def _content(self, blocks: list[dict[str, Any]]) -> Any:
-        # Which model is asked next is not known; those that take no pictures are most of them alone.
+        # The next model is not known yet. Models without pictures are mostly configured alone.
         if not all(model.pictures for model in self._spec.models):
             blocks = [pictures.replace_picture(block, pictures.TEXT_ONLY) for block in blocks]
         return result_content(blocks, self._spec.models[0].api)
 
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
-        """In a thread: it imports the provider's library, and a history may hold many pictures."""
+        """Call this in a thread: it imports the provider's library, and a history may hold many pictures."""
         number = self._spec.models.index(model)
         if number not in self._prepared:
             past = self._past
@@ -175,7 +176,7 @@ class ModelSource:
         return self._prepared[number]
 
     def _accept(self, response: ModelResponse, answer: Answer) -> None:
-        """Take the answer into the conversation. Raises Failed if it has no proper end."""
+        """Add the answer to the conversation. Raises Failed if it has no proper end."""
         name = f"{answer.model.provider}/{answer.model.id}"
         if not _has_ended(response):
             raise Failed(Failure("network", f"{name} has broken off in the middle of its answer.", retryable=True))
@@ -204,7 +205,7 @@ def _pieces(event: ModelResponseStreamEvent, answer: Answer) -> Iterator[Text | 
 
 
 def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text | Thinking]:
-    """What the answer has at its end and no event has brought."""
+    """Pieces that the complete answer has and no event has brought."""
     yield from answer.finish()
     whole = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if whole.startswith(answer.text):
@@ -212,7 +213,7 @@ def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text | Thinking]:
 
 
 def _well_formed(response: ModelResponse) -> ModelResponse:
-    """As the provider is told it with the next question, and as its calls are stored."""
+    """The response without lone surrogates: it is sent with the next request, and its calls are stored."""
     return dataclasses.replace(response, parts=[_well_formed_part(part) for part in response.parts])
 
 
@@ -228,8 +229,11 @@ def _well_formed_part(part: ModelResponsePart) -> ModelResponsePart:
 
 
 def _has_ended(response: ModelResponse) -> bool:
-    """pydantic-ai takes a chat completion without a reason for its end for complete; `dialects` gives it one where it
-    has an end in other words."""
+    """Whether the answer has come to its end.
+
+    pydantic-ai believes that a chat completion without `finish_reason` is complete. `dialects` adds a reason where the
+    server says the end in other words.
+    """
     if response.finish_reason is None or response.state != "complete":
         return False
     return bool((response.provider_details or {}).get("finish_reason"))
@@ -246,7 +250,7 @@ def _call(part: ToolCallPart) -> ToolCall:
 
 
 def _usage(usage: RequestUsage) -> Usage:
-    """pydantic-ai counts the tokens of the cache as input, OpenClaw beside it."""
+    """Usage as OpenClaw counts it: cached tokens are no input. pydantic-ai counts them as input."""
     cached = usage.cache_read_tokens + usage.cache_write_tokens
     return Usage(
         max(usage.input_tokens - cached, 0), usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens

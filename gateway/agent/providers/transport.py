@@ -1,6 +1,6 @@
-"""How requests reach the providers and what they answer comes back: the one place where bytes come in.
+"""The HTTP transport between the libraries and the providers: the one place where bytes come in.
 
-A library's client sends through `ModelTransport`, which knows the model that is asked. The
+A library's client sends through `ModelTransport`, which knows the model that is asked. The pools of
 connections below it are shared.
 """
 
@@ -25,25 +25,27 @@ from gateway.link.messages import Failure
 from gateway.link.spec import Api, Model, Route, Tls
 
 CONNECT_S = 10.0
+"""Seconds for opening a connection."""
 MAX_POOLS = 16
-"""Pools of connections that are kept; each provider with a `request` of its own has one."""
+"""Pools of connections that are kept. Each provider with a `request` section of its own has one."""
 DEFAULT_ROUTE = Route()
 MAX_RESPONSE = 64 * 1024 * 1024
-"""Bytes of one answer over the wire, whatever it is."""
+"""Bytes of one answer, decoded."""
 
 
 class NotAnAnswer(httpx2.TransportError):
-    """An answer that is none."""
+    """The provider has answered something that its protocol does not have."""
 
 
 def make_client(model: Model) -> httpx2.AsyncClient:
-    """For the libraries, whose requests are of this model."""
+    """A client for a library, whose requests all go to this model."""
     return create_async_httpx2_client(timeout=_timeout(), transport=ModelTransport(model))
 
 
 def shared_client(way: Route = DEFAULT_ROUTE) -> httpx2.AsyncClient:
-    """One for all that are reached so, and the next run finds the connection open. Its keys are in the requests, not in
-    it. Raises Failed for certificates that are none.
+    """The client for all models with this route, so that the next run finds an open connection.
+
+    API keys are in the requests, not in the client. Raises Failed for certificates or a proxy that cannot be used.
     """
     return _pool(msgspec.json.encode(way))
 
@@ -65,7 +67,7 @@ def _pool(spelled_way: bytes) -> httpx2.AsyncClient:
 
 
 def forget_pools() -> None:
-    """The way to the network is another one. What is under way goes on."""
+    """Forget all pools, because the route to the network has changed. Requests under way go on."""
     _pool.cache_clear()
 
 
@@ -79,7 +81,7 @@ def _ssl_context(tls: Tls, place: str) -> ssl.SSLContext | None:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if tls.cert and tls.key:
             what = "the certificate or its key"
-            # The library reads files only.
+            # The library reads certificates only from files.
             with tempfile.TemporaryDirectory() as folder:
                 cert, key = Path(folder, "cert"), Path(folder, "key")
                 cert.write_text(tls.cert)
@@ -107,13 +109,13 @@ class ModelTransport(httpx2.AsyncBaseTransport):
         response = await shared_client(self._model.way).send(request, stream=True)
         note_response(response)
         streams = response.is_success and request.method == "POST"
-        # What is passed on is decoded.
+        # The body is passed on decoded.
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in _ENCODED]
         stream = _MendedEvents(response, self._model.api) if streams else _BoundedBody(response)
         return httpx2.Response(response.status_code, headers=headers, stream=stream, extensions=response.extensions)
 
     def _adapt(self, request: httpx2.Request, written: bytes) -> httpx2.Request:
-        """As this model's server wants it."""
+        """The request as this model's server wants it."""
         model, url = self._model, request.url
         if model.api != "ollama" and not (model.compat or model.params or model.reasoning):
             return request
@@ -130,7 +132,7 @@ _ENCODED = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class _BoundedBody(httpx2.AsyncByteStream):
-    """A body that breaks off when it has become too large: an endless line would fill the memory."""
+    """A body that breaks off after MAX_RESPONSE bytes: an endless line would fill the memory."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -148,7 +150,7 @@ class _BoundedBody(httpx2.AsyncByteStream):
 
 
 class _MendedEvents(_BoundedBody):
-    """An answer's body, as its protocol says it."""
+    """The body of an answer, mended to what its protocol says."""
 
     def __init__(self, response: httpx2.Response, api: Api) -> None:
         super().__init__(response)

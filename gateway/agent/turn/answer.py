@@ -1,4 +1,4 @@
-"""What a model says in one turn, put together while it comes in."""
+"""The answer of a model in one turn, collected while it comes in."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from gateway.text.unicode import SurrogateJoiner
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer, thinking included."""
 COST_UNIT = 1_000_000
-"""Tokens that a model's `cost` is for."""
+"""Tokens to which a model's `cost` applies."""
 
 
 class ToolCall(NamedTuple):
-    """Of a tool. `args` is None when what the model wrote is not a JSON object."""
+    """A call of a tool. `args` is None when the model has not written a JSON object."""
 
     id: str
     name: str
@@ -54,20 +54,20 @@ class Answer:
         return "".join(piece for block in self._blocks if block.kind == "text" for piece in block.pieces)
 
     def add_text(self, delta: str) -> list[Text | Thinking]:
-        """What of it can be told, which is nothing for half a character. Raises Failed when the answer becomes too
-        long."""
+        """Add text, and return the pieces that can be told: none for half a character. Raises Failed when the answer
+        becomes too long."""
         return self._say("text", self._text.feed(delta))
 
     def add_thinking(self, delta: str) -> list[Text | Thinking]:
-        """As `add_text`."""
+        """Add thinking, as `add_text` adds text."""
         return self._say("thinking", self._thinking.feed(delta))
 
     def finish(self) -> list[Text | Thinking]:
-        """Nothing more comes. As `add_text`."""
+        """Return the rest of the pieces: nothing more comes. Raises Failed as `add_text` does."""
         return [*self._say("thinking", self._thinking.flush()), *self._say("text", self._text.flush())]
 
     def sign_thinking(self, signature: str) -> None:
-        """The provider's seal on the thinking that came last, without which it would not take it back."""
+        """Store the provider's signature of the latest thinking, without which it does not take the thinking back."""
         self._add("thinking", "")
         self._blocks[-1].signature = signature
 
@@ -94,7 +94,7 @@ class Answer:
         return [Text(text) if kind == "text" else Thinking(text)]
 
     def _add(self, kind: str, delta: str) -> None:
-        """To the block that is being written, or a new one if that is of another kind."""
+        """Append to the current block, or to a new one if the current block is of another kind."""
         self._size += len(delta)
         if self._size > MAX_TEXT:
             name = f"{self.model.provider}/{self.model.id}"
@@ -105,7 +105,7 @@ class Answer:
 
 
 def spell_usage(usage: Usage, cost: dict[str, float]) -> dict[str, Any]:
-    """As OpenClaw's transcripts have it: tokens, and dollars by the model's prices."""
+    """Usage as in OpenClaw's transcripts: tokens, and dollars by the model's prices."""
     tokens = {
         "input": usage.input,
         "output": usage.output,

@@ -1,4 +1,4 @@
-"""Why a try, or a run, does not go on; and that no secret gets into it."""
+"""The failure of a try or a run, and the secrets that are kept out of its words."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -8,13 +8,13 @@ from gateway.link.spec import Model, Server, Spec
 from gateway.text.unicode import well_formed
 
 MIN_SECRET = 6
-"""Characters. A shorter value is found in ordinary words, and to hide those would make a message unreadable."""
+"""Characters of the shortest secret. A shorter value occurs in ordinary words: hiding it makes messages unreadable."""
 MAX_SAID = 300
-"""Characters of what somebody else has said that go into a message."""
+"""Characters of other people's text that go into a message."""
 
 
 class Failed(Exception):
-    """`str()` is for the user. `retry_after` is what the provider asks for, in seconds."""
+    """A try or a run has failed. `str()` is for the user. `retry_after` is the provider's wish, in seconds."""
 
     def __init__(self, failure: Failure, retry_after: float | None = None) -> None:
         super().__init__(failure.message)
@@ -23,7 +23,7 @@ class Failed(Exception):
 
 
 class Secrets:
-    """Takes the keys of a run out of what is said about it."""
+    """Hides the keys of a run in text about it."""
 
     def __init__(self, spec: Spec) -> None:
         how = spec.compaction
@@ -33,7 +33,7 @@ class Secrets:
 
     @classmethod
     def of_server(cls, server: Server) -> "Secrets":
-        """Those that an MCP server is given."""
+        """The secrets that an MCP server is given."""
         secrets = cls.__new__(cls)
         secrets._values = _words(_of_server(server))
         return secrets
@@ -45,7 +45,7 @@ class Secrets:
 
 
 def _words(values: Iterable[str]) -> list[str]:
-    """Longest first. A header is often `Bearer <key>`, and what quotes it may leave the first word out."""
+    """The values and their words, longest first: of a header `Bearer <key>`, a message may quote only the key."""
     words = {word for value in values for word in (value, *value.split())}
     return sorted((word for word in words if len(word) >= MIN_SECRET), key=len, reverse=True)
 
@@ -62,6 +62,6 @@ def _of_model(model: Model) -> Iterable[str]:
 
 
 def quote(text: str) -> str:
-    """What somebody else has said, on one line and not too long."""
+    """Other people's text on one line, cut to MAX_SAID."""
     line = " ".join(well_formed(text).split())
     return line if len(line) <= MAX_SAID else line[: MAX_SAID - 1] + "…"

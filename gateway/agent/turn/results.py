@@ -1,4 +1,4 @@
-"""What tools give, as blocks of a transcript: text up to a bound, and pictures up to another."""
+"""Results of tools as blocks of a transcript: text and pictures, each up to a bound."""
 
 import json
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ class Result(NamedTuple):
 
 
 def error(text: str) -> Result:
-    """For the model to read, and to do better."""
+    """A failed result, with a text from which the model learns to do better."""
     return Result(False, text, [{"type": "text", "text": text}])
 
 
 def from_content(content: Iterable[dict[str, Any]], structured: Any, *, ok: bool) -> Result:
-    """Of an MCP result, its blocks in the words of the wire."""
+    """The result for the content blocks of an MCP result, which are dicts as in MCP's JSON."""
     texts: list[str] = []
     pictures: list[dict[str, Any]] = []
     room = MAX_PICTURES
@@ -41,7 +41,7 @@ def from_content(content: Iterable[dict[str, Any]], structured: Any, *, ok: bool
 
 
 def cut(text: str) -> str:
-    """At most `MAX_TOOL_RESULT` bytes, the last of which say what is missing."""
+    """The text cut to `MAX_TOOL_RESULT` bytes; a note at its end says that it is cut."""
     data = text.encode(errors="replace")
     if len(data) <= MAX_TOOL_RESULT:
         return text

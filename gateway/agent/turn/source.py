@@ -1,4 +1,4 @@
-"""Where answers come from, as the turns of a run see it: the echo, or a provider's model."""
+"""The source of a run's answers, as its turns see it: the echo, or models of providers."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple, Protocol
@@ -8,7 +8,7 @@ from gateway.link.messages import Said, Text, Thinking, Waiting
 
 
 class Tool(NamedTuple):
-    """What a model may call."""
+    """A tool that a model may call."""
 
     name: str
     description: str
@@ -17,15 +17,15 @@ class Tool(NamedTuple):
 
 
 class Source(Protocol):
-    """Knows the conversation of one run so far."""
+    """Holds the conversation of one run, and asks models to continue it."""
 
     def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking | Waiting | Said, None]:
-        """Fill in the answer of `answer.model`; yield its pieces as they come, and what becomes of the conversation.
+        """Fill in the answer of `answer.model`. Yield its pieces as they come, and events of a summary.
 
         Raises Failed. The answer is part of the conversation once the generator has come to its end.
         """
         ...
 
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
-        """What a call of the last answer has given."""
+        """Add the result of a call of the last answer."""
         ...

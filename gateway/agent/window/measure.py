@@ -1,4 +1,4 @@
-"""How much a model takes, and how far the estimates of `tokens` are from what its provider counts."""
+"""How many tokens a model takes, and how far the estimates of `tokens` are from its provider's counts."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -13,29 +13,30 @@ if TYPE_CHECKING:
     from gateway.agent.providers.forms import Form
 
 ANSWER_RESERVE = 20_000
-"""Tokens of a window that are left free for the answer; of a small one a quarter."""
+"""Tokens of a window that are left free for the answer; of a small window, a quarter."""
 REFUSED_SHARE = 0.6
-"""Of what a model has refused, what it is asked with next if it does not say how much it takes."""
+"""Share of a refused request that is tried next, if the model does not say how much it takes."""
 REPORTED_SCALES = (1.0, 4.0)
-"""How far an estimate is corrected by what a provider has reported of an earlier run, which may have been cut."""
+"""Bounds of the factor on estimates that is taken from an earlier run, whose request may have been cut."""
 OWN_SCALES = (0.5, 4.0)
-"""By what it has reported in this run."""
+"""Bounds of the factor that is taken from this run."""
 MEASURABLE = 1000
-"""Tokens of a request that says something of how text is counted; in a smaller one it is what is around the text."""
+"""Tokens of the smallest request that is measured. In a smaller one most tokens are not the text's."""
 LEAST_ANSWER = 256
-"""Tokens."""
+"""Tokens that an answer gets in any case."""
 SUMMARY_REST_S = 600.0
-"""After a summary that failed, in which none is asked for in the same conversation."""
+"""Seconds after a failed summary in which the same conversation is not summed up again."""
 MAX_KNOWN = 256
-"""Models, and conversations, of which something is remembered as long as the agent lives."""
+"""Entries of each table that is kept as long as the agent lives."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 ModelName = tuple[str, str, str | None]
+"""Provider, id, base URL."""
 
 
 class RecentEntries(dict[Key, Value]):
-    """Forgets the oldest when there are too many."""
+    """A dict that drops its oldest entry when it has too many."""
 
     def __setitem__(self, key: Key, value: Value) -> None:
         self.pop(key, None)
@@ -45,15 +46,15 @@ class RecentEntries(dict[Key, Value]):
 
 
 class LearnedLimits:
-    """What the agent has learned of models and conversations."""
+    """What the agent has learned of models and conversations in all runs."""
 
     def __init__(self) -> None:
         self.windows: dict[ModelName, int] = RecentEntries()
-        """As they said in a refusal."""
+        """Tokens of windows, as models have said in refusals."""
         self._failed: dict[str, float] = RecentEntries()
-        """Conversations whose summary has failed, and when."""
+        """For each conversation whose summary has failed, when it failed last (monotonic seconds)."""
         self._forms: dict[tuple[str, ModelName], Form] = RecentEntries()
-        """In which form a model has taken the past of a conversation that it had refused."""
+        """The form in which a model has taken the past of a conversation that it had refused."""
 
     def learn_window(self, model: Model, window: int) -> None:
         self.windows[_name(model)] = window
@@ -79,42 +80,42 @@ def reserve(limit: int) -> int:
 
 
 class Measure:
-    """Of the models of one run."""
+    """Limits and corrected estimates for the models of one run."""
 
     def __init__(self, how: Compaction) -> None:
         self._how = how
         self._scales: dict[ModelName, float] = {}
         self._limits: dict[ModelName, int] = {}
-        """What is tried of models that have refused."""
+        """For models that have refused a request, the tokens that are tried next."""
 
     def limit(self, model: Model) -> int | None:
-        """Tokens of a whole request; None if nobody has said."""
+        """Tokens of the largest request that the model takes; None if it is not known."""
         name = _name(model)
         bounds = (self._limits.get(name), learned.windows.get(name), model.context_window, self._how.window)
         return min((bound for bound in bounds if bound), default=None)
 
     def answer_limit(self, model: Model, asked: int) -> int | None:
-        """Tokens that an answer may have: what is configured as that is often the whole window."""
+        """Tokens that the answer to `asked` tokens may have. The configured bound is often the whole window."""
         limit = learned.windows.get(_name(model)) or model.context_window or self._limits.get(_name(model))
         if model.max_tokens is None or limit is None or asked + model.max_tokens <= limit:
             return model.max_tokens
         return max(limit - int(asked * 1.1), reserve(limit) // 2, LEAST_ANSWER)
 
     def scale(self, model: Model, history: Sequence[Message], overhead: int) -> float:
-        """How much more a request takes than is estimated."""
+        """The factor from estimated to real tokens of a request."""
         name = _name(model)
         if name not in self._scales:
             self._scales[name] = _reported_scale(model, history, overhead)
         return self._scales[name]
 
     def record_usage(self, answer: Answer, asked: int) -> None:
-        """What a provider has counted of a request that was believed to have so many tokens."""
+        """Compare the provider's count of tokens with the estimate `asked`."""
         said = answer.usage.input + answer.usage.cache_read + answer.usage.cache_write
         if said and asked >= MEASURABLE:
             self._correct(answer.model, said / asked)
 
     def record_refusal(self, model: Model, asked: int, said: str) -> None:
-        """It has refused so many tokens, in these words: next time it gets less."""
+        """The model has refused a request of `asked` tokens with the words `said`: its limit becomes lower."""
         name, (limit, size) = _name(model), sizes(said)
         if limit is not None and limit != learned.windows.get(name):
             learned.learn_window(model, limit)
@@ -126,7 +127,7 @@ class Measure:
         self._limits[name] = max(int(min(asked, self._limits.get(name, asked)) * REFUSED_SHARE), 1)
 
     def forget_scales(self) -> None:
-        """The conversation is another one now."""
+        """Drop all factors, because the conversation has changed."""
         self._scales.clear()
 
     def _correct(self, model: Model, factor: float) -> None:
@@ -135,7 +136,7 @@ class Measure:
 
 
 def _reported_scale(model: Model, history: Sequence[Message], overhead: int) -> float:
-    """By what the model's last answer says of its own request, unless that was before a summary."""
+    """The factor by the usage of the model's last answer, unless that is older than a summary."""
     least, most = REPORTED_SCALES
     begun = next((each.get("timestamp") or 0 for each in history if each.get("role") == COMPACTION), -1)
     for number in range(len(history) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""What is left out of a conversation that is too long, and where it may be divided. Pure."""
+"""Shortens a conversation that is too long: what is cut, and where it may be divided. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from gateway.link.spec import COMPACTION, Message
 OLD_RESULT = 2000
 """Characters that are left of an old result of a tool."""
 LEAST_RESULT = 200
-"""Characters that are left of a result, however little room there is."""
+"""Characters that are left of a result in any case."""
 NOTE_LENGTH = 100
-"""Characters of what says that something is left out; less is not worth it."""
+"""Characters of the note that text is left out. Less text than this is not cut."""
 
 
 def cut_text(text: str, most: int) -> str:
-    """Its beginning and its end, and between them how much is missing; about `most` characters."""
+    """The text cut to about `most` characters: its beginning, a note of how much is left out, and its end."""
     if len(text) <= most + NOTE_LENGTH:
         return text
     tail = most // 4
@@ -25,7 +25,7 @@ def cut_text(text: str, most: int) -> str:
 
 
 def cut_blocks(blocks: Iterable[dict[str, Any]], most: int, *, pictures: bool) -> list[dict[str, Any]]:
-    """A result with at most about so many characters of text, in all its blocks together."""
+    """The blocks of a result with about `most` characters of text in all of them together."""
     found: list[dict[str, Any]] = []
     for block in blocks:
         if block.get("type") == "text":
@@ -38,7 +38,7 @@ def cut_blocks(blocks: Iterable[dict[str, Any]], most: int, *, pictures: bool) -
 
 
 def cut_results(messages: Sequence[Message], until: int, most: int = OLD_RESULT) -> list[Message]:
-    """With the results of tools cut that come before a place."""
+    """The messages with those results of tools cut that come before the index `until`."""
     return [_cut_result(each, most) if number < until else each for number, each in enumerate(messages)]
 
 
@@ -53,23 +53,26 @@ def _cut_result(message: Message, most: int) -> Message:
 
 
 def is_summary(message: Message) -> bool:
-    """Whether it stands for what was said before; imports bring summaries as messages of the user's."""
+    """Whether the message is a summary of earlier ones. Imports bring summaries as messages of the user."""
     return message.get("role") == COMPACTION or message.get("summary") is True
 
 
 def turn_starts(messages: Sequence[Message]) -> list[int]:
-    """Where a turn begins: with what the user says. Calls and their results are never divided there."""
+    """The indices of the user's messages, with which turns begin. No call is divided from its result there."""
     return [number for number, each in enumerate(messages) if number and each.get("role") == "user"]
 
 
 def recent_start(messages: Sequence[Message], keep_tokens: float, keep_turns: int = 0, room: float = 0) -> int:
-    """Where the last turns begin that are kept: as many as have `keep_tokens` together, but if there is `room` for
-    them at least `keep_turns`. The length of the messages if not even the last turn is kept."""
+    """The index from which on messages are kept.
+
+    Whole turns with at most `keep_tokens` together are kept, and at least `keep_turns` turns if these have at most
+    `room` tokens. The result is `len(messages)` if not even the last turn is kept.
+    """
     chosen = end = len(messages)
     size = 0
     for kept, begin in enumerate([*reversed(turn_starts(messages)), 0]):
         if begin == 0 and messages and is_summary(messages[0]):
-            break  # it is no turn
+            break  # a summary is no turn
         size += tokens.of_messages(messages[begin:end])
         if size > keep_tokens and (kept >= keep_turns or size > room):
             break
@@ -78,7 +81,7 @@ def recent_start(messages: Sequence[Message], keep_tokens: float, keep_turns: in
 
 
 def shared_bound(sizes: Iterable[int], room: int) -> int:
-    """The bound on each by which all of them have room together: small ones stay whole, large ones are cut alike."""
+    """The bound on each size with which all fit into `room`: small ones stay whole, large ones get the same bound."""
     left = sorted(sizes)
     largest = left[-1] if left else 0
     while left and left[0] * len(left) <= room:

@@ -1,9 +1,9 @@
 """The conversation of a run, kept within the window of the model that is asked.
 
-What does not fit is made to, one step after the other, and only as far as it must be: old results of tools are cut;
-older turns are summed up by the model, once in a run; all results of the past are cut; older turns are left out; the
-results of this run are cut. What the user has said last is told as it is. A model that refuses all the same is asked
-again with less, until there is nothing left to leave out.
+A conversation that does not fit is shortened in steps, until it fits: old results of tools are cut; older turns are
+summed up by the model, once in a run; all results of the past are cut; older turns are left out; the results of this
+run are cut. The last message of the user is never changed. A model that still refuses is asked again with less, until
+nothing is left to leave out.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ __all__ = ["WindowedSource", "forget_clients", "make_source"]
 log = logging.getLogger("agent.window")
 
 RECENT_SHARE = 0.6
-"""Of what is free, the most for what was said last when the rest is summed up."""
+"""Share of the free tokens that the kept turns may take when the rest is summed up."""
 PAST_SHARE = 0.25
-"""Of what is free, the least for the past before the results of this run are cut."""
+"""Share of the free tokens that the past keeps before the results of this run are cut."""
 SUMMARY_SHARE = 0.5
-"""Of a run's time, the most for a summary in it: what is left is for the answer that somebody waits for."""
+"""Share of a run's time that a summary in it may take. The rest is for the answer."""
 MAX_REFUSALS = 8
-"""With less and less."""
+"""Refusals of one answer after each of which the model is asked again with less."""
 REFUSED_STATUSES = (400, 415, 422)
-"""What a provider answers to what it does not take. It seldom says which part it is, and a past never changes by
-itself: so it is asked again with less of it."""
+"""Statuses of a refused request. The provider seldom says which part it refuses, and the past never changes by itself.
+So it is asked again with a plainer form of the past."""
 TOO_LARGE_STATUS = 413
 
 Overhead = Callable[[Model], int]
@@ -63,7 +63,7 @@ def make_source(spec: Spec, system: str, offered: Offered, secrets: Secrets, not
 
 
 class _OwnResult:
-    """Of a call in this run."""
+    """The result of a call in this run."""
 
     def __init__(self, call: ToolCall, blocks: list[dict[str, Any]], ok: bool) -> None:
         self.call = call
@@ -71,14 +71,14 @@ class _OwnResult:
         self.ok = ok
         self.size = tokens.of_blocks(blocks)
         self.max_chars: int | None = None
-        """Characters that are told of it."""
+        """Characters of the result that the model gets; None for all."""
 
 
 class WindowedSource:
-    """Implements `source.Source`."""
+    """Implements `turn/source.Source`. Keeps each request within the window of the model that is asked."""
 
     def __init__(self, spec: Spec, models: ModelSource, summarizer: Summarizer, overhead: Overhead) -> None:
-        """`overhead`: tokens of system prompt and tools, for a model."""
+        """`overhead` estimates the tokens of the system prompt and the tools for a model."""
         self._spec = spec
         self._models = models
         self._summarizer = summarizer
@@ -95,7 +95,7 @@ class WindowedSource:
         self._form: Form = unchanged
         self._summed_up = False
         self._name = spec.conversation or spec.session
-        """By which it is known to this agent; one that has no next run has a session of its own."""
+        """Name of the conversation in `learned`. A conversation without a next run has a session of its own."""
 
     async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
         model, refused = answer.model, 0
@@ -137,7 +137,7 @@ class WindowedSource:
         self._models.add_result(call, blocks, ok=ok)
 
     async def sum_up(self, model: Model) -> AsyncGenerator[Piece, None]:
-        """All but the last turns, because somebody wants it. Raises Failed."""
+        """Sum up all but the last turns, because a user or a client has asked for it. Raises Failed."""
         size = self._size(self._history, model)
         limit = self._measure.limit(model) or size
         free, half = self._free(limit, model), tokens.of_messages(self._history) / 2
@@ -150,7 +150,7 @@ class WindowedSource:
     # -- making room -----------------------------------------------------------------------------------------------
 
     async def _fit(self, model: Model, *, hard: bool) -> AsyncGenerator[Piece, None]:
-        """Choose what is told. `hard`: the model has refused what it was asked with."""
+        """Choose the past that is sent. With `hard`, the model has refused the request before."""
         self._past = self._history
         self._cut_own_results(None)
         limit = self._measure.limit(model)
@@ -177,12 +177,12 @@ class WindowedSource:
             self._drop_turns(target / self._scale(model))
 
     def _fits(self, model: Model, target: int, cut_until: int) -> bool:
-        """With the results of tools cut that are before a place."""
+        """Cut the results of tools before an index, and return whether the request fits then."""
         self._past = cut_results(self._history, cut_until)
         return self._size(self._past, model) <= target
 
     def _drop_turns(self, target: float) -> None:
-        """Older turns, then what is too long of the results of this run."""
+        """Leave out older turns, then cut results of this run that are too long."""
         free = target - self._overhead - self._prompt - self._answers
         own = sum(result.size for result in self._results)
         past = max(free - own, min(PAST_SHARE * free, tokens.of_messages(self._past)))
@@ -195,7 +195,7 @@ class WindowedSource:
             self._cut_own_results(shared_bound((result.size for result in self._results), max(int(room), 0)))
 
     def _cut_own_results(self, most: int | None) -> None:
-        """Tell at most so many tokens of each result of this run."""
+        """Cut each result of this run to at most so many tokens; None restores all of it."""
         for number, result in enumerate(self._results):
             fits = most is None or result.size <= most
             chars = None if most is None or fits else max(tokens.chars(most), LEAST_RESULT)
@@ -215,7 +215,7 @@ class WindowedSource:
     async def _sum_up(
         self, model: Model, split: int, before: int, *, forced: bool = False
     ) -> AsyncGenerator[Piece, None]:
-        """Put a summary in the place of what is before `split`. What fails is only told, unless it is `forced`."""
+        """Replace the messages before `split` by a summary. A failure is raised if `forced`, else only told."""
         self._summed_up = True
         log.info("the conversation %s takes about %d tokens: it is summed up", self._spec.session, before)
         yield Waiting(0, Failure("context", "Older messages are summed up, to make_source room.", retryable=True))
@@ -240,7 +240,7 @@ class WindowedSource:
             "timestamp": int(time() * 1000),
         }
         self._history, self._ids = [entry, *self._history[split:]], ["", *self._ids[split:]]
-        self._measure.forget_scales()  # what was measured was measured with what is gone
+        self._measure.forget_scales()  # the measured requests contained messages that are gone now
         after = self._size(self._history, model)
         entry["tokensAfter"] = after
         if (writer := self._summarizer.model) is not None:
@@ -265,7 +265,7 @@ class WindowedSource:
         return self._overhead + tokens.of_messages(past) + self._prompt + self._answers + own
 
     def _free(self, limit: int, model: Model) -> float:
-        """Of a window, what the past may take, as it is estimated."""
+        """Estimated tokens of a window that are free for the past."""
         fixed = self._overhead + self._prompt + self._answers
         return max((limit - reserve(limit)) / self._scale(model) - fixed, 0)
 
@@ -275,7 +275,7 @@ class WindowedSource:
     # -- refusals --------------------------------------------------------------------------------------------------
 
     def _learn_refusal(self, model: Model, asked: int, said: str) -> bool:
-        """Try with less; False if there is nothing left to leave out."""
+        """Lower the limit after a refusal; False if nothing is left to leave out."""
         if not self._past and all(
             each.max_chars is not None and each.max_chars <= LEAST_RESULT for each in self._results
         ):
@@ -284,7 +284,7 @@ class WindowedSource:
         return True
 
     def _next_form(self, error: Failed) -> Form | None:
-        """The form in which the past may be taken that was refused, or that could not even be told."""
+        """The next form to try, if the provider or its library may have refused the past; else None."""
         failure = error.failure
         odd = failure.kind == "internal" or isinstance(error.__cause__, UserError)
         if (

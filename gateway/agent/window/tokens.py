@@ -1,6 +1,6 @@
-"""How many tokens something takes, as far as one can say without the model's own tokenizer. Pure.
+"""Estimates of tokens, without the model's own tokenizer. Pure.
 
-What is estimated here is corrected by what providers report (`room`); until then it is rather too much than too little.
+`measure` corrects them by what providers report. Until then they are rather too high than too low.
 """
 
 import json
@@ -10,13 +10,13 @@ from typing import Any
 from gateway.link.spec import COMPACTION, Message
 
 ASCII_BYTES = 3.5
-"""For a token: English has four, code three."""
+"""Bytes a token of ASCII text: English has four, code three."""
 OTHER_BYTES = 3.0
-"""In UTF-8: one Chinese character, one and a half Cyrillic ones."""
+"""Bytes a token of other text in UTF-8: one Chinese character, one and a half Cyrillic ones."""
 PICTURE = 1600
-"""The most that a picture takes with Anthropic; with OpenAI it is two thirds of that."""
+"""Tokens of a large picture with Anthropic. OpenAI counts two thirds of that."""
 MESSAGE = 8
-"""What is around each message and block."""
+"""Tokens around each message and block."""
 
 
 def of_text(text: str) -> int:
@@ -40,12 +40,12 @@ def of_messages(messages: Iterable[Message]) -> int:
 
 
 def chars(tokens: float) -> int:
-    """How long a text may be that is to take no more."""
+    """Characters that a text of so many tokens may have."""
     return max(int(tokens * OTHER_BYTES), 0)
 
 
 def reported(message: Message) -> int:
-    """What a provider has said of an answer: tokens of all that was asked. 0 without it."""
+    """Tokens of the request, as the provider has reported with an answer; 0 if it has not."""
     usage = message.get("usage")
     if message.get("role") != "assistant" or not isinstance(usage, dict):
         return 0
