@@ -5,14 +5,14 @@ import os
 import sys
 
 UMASK = 0o077
-"""As the units have it: what is written has secrets in it, and its owner must be able to read it."""
+"""The same as UMask= of the units: files have secrets in them, and only their owner may read them."""
 
 
 def main() -> None:
     os.umask(UMASK)
     if sys.argv[1:] == ["run"]:
-        # What the unit executes, at every restart: nothing to parse, so the command-line library (35 ms) stays out. And
-        # what a start makes is here to stay: to look for garbage in it would take a tenth of the time.
+        # The unit executes this at every restart: there is nothing to parse, so the command-line library (35 ms) is not
+        # imported. The objects of a start live on: to look for garbage among them would take a tenth of its time.
         gc.disable()
         from gateway.process.start import main as serve
 

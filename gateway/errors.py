@@ -1,12 +1,12 @@
-"""Exceptions that reach a person: each carries its exit code and says what to do.
+"""Exceptions whose text a user reads: each has an exit code, and says what to do.
 
 GatewayError
-├── PortBusy            someone else holds the port
-├── AlreadyRunning      someone else holds the lease on the state folder
-├── BadDescriptors      LISTEN_FDS describes something that cannot be served on
-├── UnitConflict        a duelling unit stands in the way of `install`
+├── PortBusy            another program holds the port
+├── AlreadyRunning      another gateway holds the lease on the state folder
+├── BadDescriptors      LISTEN_FDS describes a descriptor that cannot be served on
+├── UnitConflict        a unit that would fight with ours is in the way of `install`
 ├── NotRunning          no gateway answers
-├── TimedOut            it did not happen in the time given
+├── TimedOut            the gateway did not get there in the time given
 └── ConfigInvalid       the config has errors
 """
 
@@ -14,7 +14,7 @@ from gateway.exits import ExitCode
 
 
 class GatewayError(Exception):
-    """A failure with a sentence for the user; `str()` is that sentence."""
+    """A failure; `str()` is a sentence for the user."""
 
     exit_code = ExitCode.FAILURE
 

@@ -1,8 +1,8 @@
-"""The words on the control socket: what the running gateway says of itself, and its answers to `reload` and `restart`.
+"""The types of the control socket: the report of the running gateway, and its answers to `reload` and `restart`.
 
-Shared by the process that answers (`web/control`) and the commands that ask (`cli/*`), so both mean the same thing.
-Times are milliseconds; `*At` are Unix time in milliseconds. An old command meets a new gateway after an upgrade, so
-fields are only ever added, each with a default.
+The process that answers (`web/control`) and the commands that ask (`cli/*`) share them. Durations are in milliseconds,
+`at` and `*_at` are Unix time in milliseconds. After an upgrade an old command meets a new gateway, so fields are only
+added, each with a default.
 """
 
 from typing import Literal, get_args
@@ -11,27 +11,27 @@ from msgspec import Struct
 
 RestartKind = Literal["hot", "cold", "crash"]
 Degradation = Literal["config", "auth", "restart", "conversations", "state", "control"]
-"""Why a gateway that serves does not do all that it should; docs/operations.md explains them."""
+"""A reason why a gateway that serves is degraded; docs/operations.md explains each."""
 DEGRADED: tuple[Degradation, ...] = get_args(Degradation)
 
 
 class Issue(Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with the config, and where. `str()` is the line a person reads."""
+    """One error of the config and its place. `str()` is the line for the user."""
 
     message: str
-    """What is wrong and what would be right, without the place."""
+    """What is wrong and what would be right; without the place."""
     path: str = ""
-    """Dotted config path, "" for the whole file."""
+    """The dotted path of the key; "" for the whole file."""
     file: str = ""
     line: int | None = None
-    """1-based, None when there is no text to point at (an environment variable, a missing file)."""
+    """Counts from 1; None if there is no text to point at (an environment variable, a missing file)."""
     column: int | None = None
-    """1-based, in characters."""
+    """Counts characters from 1."""
     found: str | None = None
     """The offending value, shortened; never a secret."""
     allowed: str | None = None
     hint: str | None = None
-    """The nearest known key, or the way out."""
+    """The nearest known key, or what to do."""
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
@@ -45,7 +45,7 @@ class Issue(Struct, frozen=True, omit_defaults=True):
 
 
 class Change(Struct, frozen=True):
-    """One config path that differs, and what that difference needs."""
+    """A config path that differs, and what the difference needs."""
 
     path: str
     effect: Literal["none", "hot", "restart", "unit"]
@@ -53,12 +53,12 @@ class Change(Struct, frozen=True):
 
 
 class ReloadResult(Struct, frozen=True, omit_defaults=True):
-    """The answer to a reload, whoever asked."""
+    """The answer to a reload."""
 
     outcome: Literal["unchanged", "nothing", "hot", "restart", "ignored", "invalid", "off", "failed"]
-    """unchanged: the same bytes or meaning · nothing: only keys we do not use · hot: applied · restart: on its way ·
-    ignored: mode hot and the change needs a restart, or only the socket unit can take it · invalid: the old config
-    stays · off: `gateway.reload.mode` is off · failed: an action failed; a restart on the last good config follows."""
+    """unchanged: the same bytes or meaning · nothing: only keys that are not used · hot: applied · restart: requested ·
+    ignored: mode hot and the change needs a restart, or only the socket unit can apply it · invalid: the old config
+    stays · off: `gateway.reload.mode` is off · failed: it could not be applied; a restart follows that tries it."""
     message: str
     """One sentence."""
     changes: tuple[Change, ...] = ()
@@ -73,43 +73,45 @@ class ReloadResult(Struct, frozen=True, omit_defaults=True):
 
 
 class RestartTicket(Struct, frozen=True, omit_defaults=True):
-    """The answer to a request for a restart: it will happen, once, however many asked."""
+    """The answer to a request for a restart. Requests are coalesced into one restart."""
 
     state: Literal["scheduled", "deferred", "coalesced", "leaving"]
     boot_id: str
-    """The boot that will end; the restart is done when another one is ready."""
+    """The boot id of the image that will end; the restart is done when an image with another one is ready."""
     message: str = ""
 
 
 class RestartRecord(Struct, frozen=True, omit_defaults=True):
-    """One restart as the clients saw it."""
+    """One restart from the clients' side."""
 
     kind: RestartKind
     at: int
     reason: str = ""
     gap_ms: float | None = None
-    """From the old process's last accept to the new one's first; None when the old one could not say (a crash)."""
+    """The time from the old process's last accept until the new one served; None after a crash."""
     queued: int = 0
-    """Connections that waited in the kernel's queue."""
+    """The number of connections that waited in the kernel's queue."""
     longest_wait_ms: float = 0.0
-    """The longest any of them waited."""
+    """The longest wait of one of them."""
     adopted: int = 0
-    """WebSockets that went on in the new process."""
+    """The number of WebSockets that the new process adopted."""
     closed: dict[str, int] = {}
-    """WebSockets that did not, by why: docs/handover.md explains the words."""
+    """The number of WebSockets that it did not adopt, by reason: docs/handover.md explains them."""
     silence_ms: float | None = None
-    """From when the old process stopped reading clients to when the new one went on; None after a crash."""
+    """The time in which no process read clients; None after a crash."""
 
 
 class Restarts(Struct, frozen=True):
+    """Counts over all restarts since the service was started."""
+
     hot: int = 0
     cold: int = 0
     crash: int = 0
     longest_wait_ms: float = 0.0
-    """The longest wait of any client over all restarts counted here."""
+    """The longest wait of a client."""
     adopted: int = 0
     closed: dict[str, int] = {}
-    """As in a `RestartRecord`, over all restarts."""
+    """The sum of `RestartRecord.closed`."""
     longest_silence_ms: float = 0.0
     last: RestartRecord | None = None
 
@@ -117,19 +119,19 @@ class Restarts(Struct, frozen=True):
 class ConfigReport(Struct, frozen=True):
     path: str
     state: Literal["good", "degraded", "missing"]
-    """good: the file is what runs · degraded: the file has errors · missing: no file, defaults run."""
+    """good: the file runs · degraded: something else runs than the file · missing: no file, defaults run."""
     source: Literal["file", "last-good", "defaults"]
-    """What runs."""
+    """The config that runs."""
     issues: tuple[Issue, ...] = ()
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     last_reload: ReloadResult | None = None
     suspect: str = ""
-    """Why a file without errors is not what runs, and when it will be tried again."""
+    """Why a file without errors does not run, and when it is tried again."""
 
 
 class StatusReport(Struct, frozen=True):
-    """Everything `openclaw-gateway status` asks the running gateway."""
+    """The answer to `openclaw-gateway status`."""
 
     pid: int
     boot_id: str
@@ -137,15 +139,15 @@ class StatusReport(Struct, frozen=True):
     phase: Literal["starting", "running", "deferred", "leaving"]
     ready: bool
     degraded: tuple[str, ...]
-    """Those of `DEGRADED` that hold."""
+    """Reasons of `DEGRADED`."""
     started_at: int
-    """Of this process image (a hot restart begins a new one in the same pid)."""
+    """The start of this process image; a hot restart starts a new one in the same pid."""
     uptime_ms: int
     listeners: tuple[str, ...]
     """Such as `127.0.0.1:18789` and `[::1]:18789`."""
     port_owner: Literal["systemd", "self"]
     unit: str | None
-    """Name of the unit it runs in, None outside systemd."""
+    """The name of the unit that it runs in; None outside systemd."""
     executable: str
     state_dir: str
     websockets: int
@@ -153,12 +155,12 @@ class StatusReport(Struct, frozen=True):
     config: ConfigReport
     restarts: Restarts
     restart_problem: str | None = None
-    """Why the last restart that was asked for did not happen."""
+    """Why the last restart that was requested did not happen."""
     conversations_problem: str | None = None
-    """Why sessions cannot be read, or not be written."""
+    """Why sessions cannot be read or written."""
     state_problem: str | None = None
     """What is wrong with the state folder."""
     log_file: str | None = None
     watching: Literal["inotify", "polling", "off"] = "off"
     settled: bool = False
-    """Whether what follows READY in the quiet is done: imports for later, the watch on the config, the store's size."""
+    """Whether the work after READY is done: further imports, the watch on the config, the size of the fd store."""

@@ -1,4 +1,4 @@
-"""The former name of `process.start`, which gateways of version 0.1 import when they rehearse a restart into this one.
+"""The former name of `process.start`: gateways of version 0.1 import it when they rehearse a restart into this version.
 
 Delete it in the release after the next one.
 """

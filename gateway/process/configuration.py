@@ -43,7 +43,7 @@ STOP_S = 2.0
 
 
 class Configuration:
-    """Implements `reload.service.Host`: what a reload needs of the process around it."""
+    """The `Host` of the reloader. Duty: call `ready` once the process serves, and `stop` before it ends."""
 
     def __init__(
         self,
@@ -98,9 +98,9 @@ class Configuration:
         if before and before.ended == "starting" and before.digest:
             suspicion = after_death(suspicion, before.digest, before.began, now)
         if before and before.ended in ("starting", "running"):
-            # Only after a death: a start that somebody wants is the one that shows whether it would succeed.
+            # Only after a death: a start that was requested tries the config.
             suspect = suspicion.holds(snapshot.digest, now)
-        # Only where it is needed: it asks programs for their secrets once more.
+        # Only if it is needed: programs are asked for their secrets once more.
         needed = suspect or snapshot.config is None
         good = self._file.last_good() if needed else None
         fallback = files.without_file(os.environ, snapshot.dotenv)
@@ -121,7 +121,7 @@ class Configuration:
         self._record.update(ended="running", suspicion=kept)
 
     def log_problems(self) -> None:
-        """Log what is wrong with the config that this process started on."""
+        """Log errors and warnings of the config file, and what runs in its place."""
         for issue in self.snapshot.issues:
             log.error("%s", issue)
         for warning in self.snapshot.warnings:

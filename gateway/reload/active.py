@@ -1,4 +1,4 @@
-"""The config that runs, and which one a start takes: the file's, the last known good one, or defaults."""
+"""The config that runs, and the choice of a start: the file's, the last known good one, or defaults."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +12,8 @@ Source = Literal["file", "last-good", "defaults"]
 
 @dataclass(frozen=True)
 class Active:
+    """The config that runs, and where it comes from."""
+
     config: Config
     tree: ConfigTree
     digest: str
@@ -19,13 +21,13 @@ class Active:
 
 
 def choose(snapshot: Snapshot, good: Snapshot | None, fallback: Config, *, suspect: bool = False) -> Active:
-    """What to start on. `suspect`: starts on this snapshot have failed.
+    """The config to start on. `suspect` says that starts on this snapshot have failed.
 
-    Such a config is taken all the same if nothing better is kept: it is valid, and defaults would lock out
-    everybody. Without any, the `fallback`, which is the defaults with what the environment says, serves health and
-    refuses who cannot show the environment's secret or the generated token.
+    A suspect config is taken if no other is kept: it is valid, and defaults would refuse every client. Without a valid
+    one the `fallback` runs, which is the defaults with what the environment sets: it answers probes, and refuses
+    clients that do not have the environment's secret or the generated token.
     """
-    if snapshot.config is not None and not (suspect and _another(good, snapshot)):
+    if snapshot.config is not None and not (suspect and _differs(good, snapshot)):
         return Active(snapshot.config, snapshot.tree, snapshot.digest, "file" if snapshot.exists else "defaults")
     if good is not None and good.config is not None:
         return Active(good.config, good.tree, good.digest, "last-good")
@@ -34,5 +36,5 @@ def choose(snapshot: Snapshot, good: Snapshot | None, fallback: Config, *, suspe
     return Active(fallback, ConfigTree({}), "", "defaults")
 
 
-def _another(good: Snapshot | None, snapshot: Snapshot) -> bool:
+def _differs(good: Snapshot | None, snapshot: Snapshot) -> bool:
     return good is not None and good.digest != snapshot.digest

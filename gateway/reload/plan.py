@@ -1,4 +1,4 @@
-"""What an edit of the config changes in meaning, and what that needs. Pure; `config plan` and the reload share it."""
+"""The plan of a reload: what an edit changes in meaning, and what that needs. `config plan` and the reload share it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gateway.config.tree import ConfigTree
 from gateway.report import Change
 
 MAX_PATHS_SHOWN = 20
-"""Paths that one log line names."""
+"""The most paths that one log line names."""
 
 Fate = Literal["none", "hot", "restart", "unit", "ignored"]
 Outcome = Literal["nothing", "hot", "restart", "ignored", "off"]
@@ -21,24 +21,25 @@ Outcome = Literal["nothing", "hot", "restart", "ignored", "off"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a reload will do, decided before anything is touched."""
+    """The effects of a reload, decided before anything changes."""
 
     changes: tuple[Change, ...]
     """Every path that differs, once, sorted."""
     restart: bool
+    """Whether a path needs a restart, and the mode allows it."""
     unit: tuple[str, ...]
-    """Paths that only the socket unit can take over: `openclaw-gateway install` does."""
+    """Paths that only the socket unit can apply: `openclaw-gateway install` writes it."""
     actions: tuple[str, ...]
-    """Hot actions, each once, in the order of ACTIONS. With a restart too, since that may wait for an idle moment."""
+    """Names of appliers, each once, in the order of ACTIONS. Also if there is a restart: that may have to wait."""
     ignored: tuple[str, ...]
-    """Paths that need a restart which mode hot does not allow."""
+    """Paths that need a restart, which mode hot does not allow."""
     outcome: Outcome
-    """ignored: nothing can be applied now; `ignored` and `unit` say what waits for whom."""
+    """`ignored` if nothing can be applied now: the fields `ignored` and `unit` say what waits for what."""
     hot: tuple[str, ...] = ()
-    """Paths that are taken without a restart."""
+    """Paths that are applied without a restart."""
 
     def fate(self, change: Change) -> Fate:
-        """What becomes of one change, here and now."""
+        """The effect of one change under this plan."""
         if change.effect == "none" or self.outcome == "off":
             return "none"
         if change.path in self.unit:
@@ -49,7 +50,10 @@ class Plan:
 def make_plan(
     old_tree: ConfigTree, new_tree: ConfigTree, old: Config, new: Config, mode: str, socket_by_systemd: bool
 ) -> Plan:
-    """`mode` is `gateway.reload.mode` of the new config. The trees are resolved: includes and `${VAR}` replaced."""
+    """The plan from the config that runs (`old`) to the one that was read (`new`). The trees are resolved.
+
+    `mode` is `gateway.reload.mode` of the new config. With `socket_by_systemd` the unit holds the port.
+    """
     changes = tuple(_changes(old_tree, new_tree, old, new))
     if mode == "off":
         return Plan(changes, False, (), (), (), "off" if changes else "nothing")
@@ -66,19 +70,19 @@ def make_plan(
 
 
 def describe(changes: tuple[Change, ...]) -> str:
-    """OpenClaw's log line. Paths only, never values."""
+    """OpenClaw's log line. It has paths and no values, which may be secrets."""
     shown = ", ".join(change.path for change in changes[:MAX_PATHS_SHOWN])
     more = len(changes) - MAX_PATHS_SHOWN
     return f"config change detected; evaluating reload ({shown}{f', +{more} more' if more > 0 else ''})"
 
 
 def _changes(old_tree: ConfigTree, new_tree: ConfigTree, old: Config, new: Config) -> Iterator[Change]:
-    # What the environment or a default decides can change what a field means without a change in the tree, and a change
-    # in the tree can mean nothing: the typed values say which.
+    # The environment or a default can change a field's value without a change in the tree, and a change in the tree can
+    # leave the value as it was: the typed values decide.
     meant = {path for path, rule in FIELDS.items() if not same(rule.of(old), rule.of(new))}
     for path in sorted({*differences(old_tree, new_tree), *meant}):
         rule = FIELDS.get(path)
         if rule and path in meant:
             yield Change(path, rule.effect.value, rule.action)
         else:
-            yield Change(path, "hot" if is_read(path) else "none")  # a run, or whoever asks, reads it as it is then
+            yield Change(path, "hot" if is_read(path) else "none")  # read at each use

@@ -1,9 +1,9 @@
-"""The one owner of the running config: every trigger of a reload comes here, and whoever asked gets the answer.
+"""The one owner of the running config: every trigger of a reload comes here, and a caller gets the result.
 
 read → validate → diff by meaning → plan → swap → apply each action once, in order → remember as last known good.
-A config with errors changes nothing; an action that fails puts the old config back and asks for a restart, because a
-start may be able to do what a change in flight was not. Reloads run one after the other; those asked for while one
-waits for its turn share its answer.
+A config with errors changes nothing. If an applier fails, the old config is back and a restart is requested, because a
+start may succeed where a change of the running process did not. Reloads run one after the other; requests that come
+while one waits for its turn share its result.
 """
 
 import asyncio
@@ -27,32 +27,32 @@ log = logging.getLogger("gateway.reload")
 
 MISSING_RETRIES = 2
 MISSING_RETRY_S = 0.15
-"""An editor may delete before it writes; a file that is gone is looked for again, as OpenClaw does."""
+"""The pause before each further reading of a file that is gone: an editor may delete it before it writes."""
 LONGEST_BURST_S = 5.0
-"""A file that never comes to rest is read at least this often."""
+"""The longest time without a reading for a file that changes all the time."""
 
 Applier = Callable[[Config, Config], Awaitable[None]]
 """Takes over what differs between the old config and the new one. Any exception undoes the reload."""
 
 
 class Host(Protocol):
-    """What a reload needs of the process around it."""
+    """The process around a reload."""
 
     def reload_begins(self) -> None:
-        """A reload begins (RELOADING=1)."""
+        """Tell systemd (RELOADING=1)."""
 
     def reload_ended(self, result: ReloadResult) -> None:
-        """It is over, well or not (READY=1 again)."""
+        """Tell systemd (READY=1) and clients, whatever the result is."""
 
-    def request_restart(self, reason: str) -> RestartTicket:
-        """Ask for a restart."""
-        ...
+    def request_restart(self, reason: str) -> RestartTicket: ...
 
     def apply_failed(self, snapshot: Snapshot, why: str) -> None:
-        """This config could not be applied: if a start on it dies too, it is to blame."""
+        """Remember that this config could not be applied, so that one death of a start on it is enough to avoid it."""
 
 
 class Reloader:
+    """Duty: call `file_changed` when the file may have changed, and `stop` before the process ends."""
+
     def __init__(
         self,
         active: Active,
@@ -74,19 +74,19 @@ class Reloader:
         self._appliers = appliers
         self._held_by_systemd = held_by_systemd
         self._avoid = avoid
-        """Digest of a config that is not taken by itself as long as it is this one."""
+        """Digest of the config that a change of the file does not make us take: it has failed."""
         self._lock = asyncio.Lock()
         self._queued: asyncio.Task[ReloadResult] | None = None
         self._stopped = False
         self._restart_due = ""
-        """Why a restart was asked for that has not happened yet: the config runs only in part."""
+        """The reason of a requested restart that has not happened yet, so that a part of the config does not run."""
         self._timer: asyncio.TimerHandle | None = None
         self._burst_began: float | None = None
 
     # -- triggers --------------------------------------------------------------------------------------------------
 
     def file_changed(self) -> None:
-        """The watcher saw something: read it once it has been quiet for `gateway.reload.debounceMs`."""
+        """Reload once no further change has come for `gateway.reload.debounceMs`."""
         if self._stopped:
             return
         loop = asyncio.get_running_loop()
@@ -100,17 +100,17 @@ class Reloader:
         self._timer = loop.call_at(max(now, min(quiet, self._burst_began + LONGEST_BURST_S)), self._file_at_rest)
 
     def retry_avoided(self) -> None:
-        """Take the config that was avoided, if it is still there."""
+        """Reload, and take the config that was avoided if the file still has it."""
         if not self._stopped:
             self._avoid = ""
             self._enqueue("retry")
 
     def begin_no_more(self) -> None:
-        """Begin no other reload: the next process reads the file anyway."""
+        """Refuse further reloads: the next process reads the file."""
         self._stopped = True
 
     async def stop(self) -> None:
-        """The same, and let the running reload end."""
+        """Refuse further reloads, and wait for the running one."""
         self.begin_no_more()
         if self._timer is not None:
             self._timer.cancel()
@@ -136,7 +136,7 @@ class Reloader:
         async with self._lock:
             if self._stopped:
                 return ReloadResult("restart", "the gateway is leaving; the next process reads the file")
-            self._queued = None  # whoever asks from here on may have seen a newer file than we are about to read
+            self._queued = None  # a later caller may have written a newer file than the one that is read now
             return await self._reload(trigger)
 
     # -- one reload ------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Reloader:
         return await self._carry_out(snapshot, snapshot.config, trigger)
 
     def _runs_already(self, snapshot: Snapshot) -> bool:
-        # The typed values too: `.env` can change one while the tree stays the same.
+        # The typed values are compared as well: `.env` can change one while the tree stays the same.
         active = self.active
         source = "file" if snapshot.exists else "defaults"
         return active.source == source and active.config == snapshot.config and same(active.tree, snapshot.tree)
@@ -205,7 +205,7 @@ class Reloader:
     async def _carry_out(self, snapshot: Snapshot, config: Config, trigger: str) -> ReloadResult:
         mode = config.gateway.reload.mode
         if mode == "off" and trigger != "watch":
-            mode = "hybrid"  # off tells us not to act on an edit; now somebody asks us to
+            mode = "hybrid"  # off is for edits alone; this reload was requested
         plan = make_plan(self.active.tree, snapshot.tree, self.active.config, config, mode, self._held_by_systemd)
         log.info("%s", describe(plan.changes))
         for path in plan.unit:
@@ -216,21 +216,21 @@ class Reloader:
         if failure := await self._apply(plan, snapshot, config):
             return failure
         if plan.restart:
-            # The hot part is in force already: a restart may wait for minutes, a changed secret should not.
+            # The hot part is applied already: a restart may have to wait for minutes, and a changed secret should not.
             asked = self._request_restart(f"config change requires gateway restart ({_needing(plan)})")
             return _result(plan, snapshot, asked.message)
         await asyncio.to_thread(self._file.keep, snapshot)
         return _result(plan, snapshot, self._message(plan))
 
     def _request_restart(self, reason: str) -> ReloadResult:
-        # Remembered until this process ends: if the restart cannot be, the next look at the file asks again.
+        # Kept until this process ends: if the restart is not possible, the next reading of the file requests it again.
         self._restart_due = reason
         log.info("%s", reason)
         ticket = self._host.request_restart(reason)
         return ReloadResult("restart", f"{reason}: {ticket.message or ticket.state}")
 
     async def _apply(self, plan: Plan, snapshot: Snapshot, config: Config) -> ReloadResult | None:
-        """Swap the config and carry out the plan's actions. If one fails: the old config again, and the failure."""
+        """Swap the config and call the plan's appliers. If one fails, put the old config back; return the failure."""
         before = self.active
         self.active = Active(config, snapshot.tree, snapshot.digest, "file")
         for name in plan.actions:
@@ -240,7 +240,7 @@ class Reloader:
             except Exception as error:
                 why = f"applying {name} failed: {error}"
                 self.active, self._avoid = before, snapshot.digest
-                if self._stopped:  # what fails now fails because we leave
+                if self._stopped:  # it has failed because the process leaves
                     return ReloadResult("failed", f"{why}; the next process tries it")
                 log.exception("%s; a restart tries it from the start", why)
                 self._host.apply_failed(snapshot, why)
