@@ -10,14 +10,17 @@ from gateway.hub.hub import Hub
 from gateway.protocol.scopes import READ
 
 Wants = Callable[[Connection], bool]
+"""Whether a client gets an event."""
 
 
 @dataclass(frozen=True)
 class Others:
-    """Clients for whom the beginning is missing, and what they get."""
+    """Clients that have missed the piece before, and what they get instead."""
 
     than: set[Connection]
+    """Clients that got the piece before."""
     newer: dict[str, Any]
+    """The fields that differ."""
     since: int = 4
     """The first protocol that has this."""
 
@@ -33,6 +36,12 @@ def broadcast(
     only: Wants | None,
     others: Others | None = None,
 ) -> set[Connection]:
+    """Send an event to all clients that may read and speak protocol `since` or a newer one; return those for whom it is
+    queued. A client for whom it cannot be queued is dropped.
+
+    `fields` are for every protocol, `newer` only for protocol 4. `only` chooses among the clients.
+    """
+
     def kind_of(connection: Connection) -> tuple[int, bool] | None:
         peer = connection.peer
         if peer is None or peer.protocol < since or not connection.may_hear(READ) or (only and not only(connection)):

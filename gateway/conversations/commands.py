@@ -1,4 +1,4 @@
-"""What a command in a chat does, and what it answers."""
+"""Commands in a chat: what each does, and what it answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,12 +39,12 @@ class Commands:
         self._tasks = tasks
         self._announcing = announcing
         self._doing: dict[str, asyncio.Task[tuple[Run, bool]]] = {}
-        """Those that are being carried out, by the ids of their runs."""
+        """Commands that are being carried out, by the ids of their runs."""
 
     async def do(self, id: str, key: str, request: RunRequest, command: Slash) -> tuple[Run, bool]:
-        """Do what a chat's command says, and answer it; the caller has asked whether the client may.
+        """Carry out a command, and store its answer. Returns its run, and False if the id is known already.
 
-        Raises SendDenied, QueueFull and StorageFailed.
+        The caller has checked that the client may. Raises SendDenied, QueueFull and StorageFailed.
         """
         await self._sessions.check_may_send(key)
         if (doing := self._doing.get(id)) is None:
@@ -67,7 +67,7 @@ class Commands:
         return run, fresh
 
     async def carry_out(self, key: str, command: Slash) -> str:
-        """Raises StorageFailed."""
+        """Return the answer to a command. Raises StorageFailed."""
         match command.name:
             case "status":
                 return await self._status(key)

@@ -1,4 +1,4 @@
-"""What came of a run, as the second answer to `agent` says it: to whoever asks, and to those who were promised one."""
+"""The outcome of a run, as `agent` answers it: at once when the run is over, otherwise as a second answer."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ class RunOutcome(Struct, rename="camel"):
 
 
 def outcome(run: Run) -> RunOutcome | WireError:
+    """The outcome of a run that is over."""
     if run.state in ("failed", "interrupted"):
         message = run.failure.message if run.failure else "the run was interrupted"
         retryable = run.failure is not None and run.failure.retryable
@@ -43,7 +44,7 @@ def outcome(run: Run) -> RunOutcome | WireError:
 
 
 class DeferredReplies(RunListener):
-    """Answers the requests that were told only that their run is accepted."""
+    """Sends the second answer to requests whose first answer said that their run is accepted."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

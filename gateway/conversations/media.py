@@ -1,7 +1,7 @@
-"""Files that clients attach to messages: kept in `media/inbound` of the state folder, where an agent's tools find them.
+"""Files that clients attach to messages. They are kept in `media/inbound` of the state folder, where tools find them.
 
-Names are made as OpenClaw makes them: what the client calls the file, cleaned, and an id that no other file has. They
-are taken away only where their message was refused: transcripts name these files.
+Names are made as OpenClaw makes them: the client's name, cleaned, and an id that no other file has. A file is removed
+only if its message was refused, because transcripts name it.
 """
 
 import base64
@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path("media", "inbound")
-"""Below the state folder; OpenClaw's place."""
+"""The folder below the state folder; OpenClaw's place."""
 MAX_FILE = 20 * 1024 * 1024
-"""Bytes of one file, as OpenClaw has it by itself."""
+"""Bytes of one file; OpenClaw's default."""
 MAX_KEPT = 2 * 1024**3
-"""Bytes of all that are kept."""
+"""Bytes of all files together."""
 MAX_KEPT_FILES = 10_000
 MAX_STEM = 60
-"""Characters of the client's name in ours."""
+"""Characters of the client's name in the name of the file."""
 MAX_STEM_BYTES = 150
-"""The id, an ending and the file system's own limit of 255 leave so many."""
+"""Bytes of the client's name: the file system allows 255, and an id and an ending take the rest."""
 MAX_TOLD = 256
 """Characters of the client's name that the model is told."""
 UNKNOWN = "application/octet-stream"
@@ -37,7 +37,7 @@ _SEPARATORS = re.compile(r"[/\\]")
 
 
 class NotKept(Exception):
-    """It could not be written, or there is no room; the sentence says where."""
+    """An attachment could not be written, or there is no room; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Attachment:
     """One attached file."""
 
     name: str
-    """As the client calls it; anything may stand in it."""
+    """The client's name for it; it may be any text."""
     mime: str
     data: str
-    """Base64, of which the size is known to be right."""
+    """Base64; its size was checked."""
 
 
 def kind_of(told: object, name: str) -> str:
-    """The media type that a client tells, else the one of the name's ending."""
+    """The media type that a client says, otherwise the one of the name's ending."""
     told = str(told or "").partition(";")[0].strip().lower()
     guessed = mimetypes.guess_type(basename(name))[0] if told in ("", UNKNOWN) else None
     kind = guessed or told
@@ -60,12 +60,12 @@ def kind_of(told: object, name: str) -> str:
 
 
 def basename(name: str) -> str:
-    """The last part, whichever system's separators it has."""
+    """The last part of a path, with the separators of any system."""
     return _SEPARATORS.split(name)[-1]
 
 
 def id_of(name: str, mime: str) -> str:
-    """A name for the disk that no other file has, and that shows the client's."""
+    """A file name that no other file has, and that shows the client's name."""
     stem, ending = os.path.splitext(basename(name))
     if not _ENDING.fullmatch(ending):
         stem, ending = stem + ending, "" if mime == UNKNOWN else mimetypes.guess_extension(mime) or ""
@@ -75,7 +75,7 @@ def id_of(name: str, mime: str) -> str:
 
 
 def keep(state: Path, files: Sequence[Attachment]) -> list[Path]:
-    """Write them all, or none. Raises NotKept."""
+    """Write all files, or none; return their paths. Raises NotKept."""
     folder, kept = state / FOLDER, list[Path]()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -94,20 +94,20 @@ def keep(state: Path, files: Sequence[Attachment]) -> list[Path]:
 
 
 def drop(kept: Sequence[Path]) -> None:
-    """Their message was refused."""
+    """Remove the files of a message that was refused."""
     for path in kept:
         with suppress(OSError):
             path.unlink()
 
 
 def told(text: str, files: Sequence[Attachment], kept: Sequence[Path]) -> str:
-    """What the user said, and for the model where the files lie."""
+    """The user's text, with a line for each file that tells the model its path."""
     lines = [_line(file, path) for file, path in zip(files, kept, strict=True)]
     return "\n".join([text, *lines] if text.strip() else lines)
 
 
 def _line(file: Attachment, path: Path) -> str:
-    """One line that only ends where it ends, whatever the client calls the file."""
+    """The line for one file. The client's name for it cannot end the line or its bracket."""
     name = "".join(
         " " if each == "]" or unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") else each
         for each in basename(file.name)
@@ -129,7 +129,7 @@ def _must_have_room(folder: Path, files: Sequence[Attachment]) -> None:
 def _sizes(folder: Path) -> Iterator[int]:
     with os.scandir(folder) as found:
         for each in found:
-            with suppress(FileNotFoundError):  # somebody makes room meanwhile
+            with suppress(FileNotFoundError):  # it was removed meanwhile
                 yield each.stat(follow_symlinks=False).st_size
 
 

@@ -1,6 +1,6 @@
-"""How many sessions there are, and which were the last: what `health` says, without waiting for the database.
+"""Counts of sessions, and the latest ones, as `health` reports them without waiting for the database.
 
-It is looked at in the background, when somebody asks for it and it is old; before the first look there are none.
+They are counted in the background when they are asked for and are old. Before the first count there are none.
 """
 
 import logging
@@ -17,23 +17,24 @@ from gateway.sessions.store import Store
 log = logging.getLogger("gateway.sessions")
 
 FRESH_S = 10.0
-"""For so long what was seen is told without another look."""
+"""Seconds for which a count is reported again."""
 RECENT = 5
+"""Latest sessions of each agent."""
 
 
 @dataclass(frozen=True)
 class AgentSessions:
-    """Of one agent's sessions."""
+    """The sessions of one agent."""
 
     count: int = 0
     recent: tuple[tuple[str, int], ...] = ()
-    """Keys of the last ones, with when they were updated (milliseconds since 1970)."""
+    """Keys of the latest ones, with when they were updated (milliseconds since 1970)."""
 
 
 @dataclass(frozen=True)
 class SessionCounts:
     at: int = 0
-    """Milliseconds since 1970."""
+    """When they were counted; milliseconds since 1970."""
     agents: tuple[tuple[str, AgentSessions], ...] = ()
 
     def of(self, agent: str) -> AgentSessions:
@@ -41,39 +42,38 @@ class SessionCounts:
 
 
 class Overview:
-    """`agents` names those that are to be looked at."""
+    """`agents` returns the ids of the agents whose sessions are counted."""
 
     def __init__(self, store: Store, agents: Callable[[], Sequence[str]]) -> None:
         self._store = store
         self._agents = agents
-        self.picture = SessionCounts()
-        """What was seen last."""
-        self._looked = float("-inf")
-        self._looking = False
+        self._counts = SessionCounts()
+        self._counted = float("-inf")
+        self._counting = False
         self._tasks = Tasks(log)
         self._closed = False
 
     def latest(self) -> SessionCounts:
-        """What was seen last; if that is long ago, another look begins."""
-        if not (self._looking or self._closed) and time.monotonic() - self._looked >= FRESH_S:
-            self._looking = True
-            self._tasks.spawn(self._look(), "looking at the sessions")
-        return self.picture
+        """The last counts. If they are older than `FRESH_S`, counting begins in the background."""
+        if not (self._counting or self._closed) and time.monotonic() - self._counted >= FRESH_S:
+            self._counting = True
+            self._tasks.spawn(self._count(), "counting sessions")
+        return self._counts
 
     def close(self) -> None:
         self._closed = True
         self._tasks.cancel()
 
-    async def _look(self) -> None:
+    async def _count(self) -> None:
         try:
-            agents = [(id, await self._see(id)) for id in self._agents()]
-            self.picture = SessionCounts(now_ms(), tuple(agents))
+            agents = [(id, await self._count_agent(id)) for id in self._agents()]
+            self._counts = SessionCounts(now_ms(), tuple(agents))
         except StorageFailed as error:
             log.warning("sessions cannot be counted: %s", error)
         finally:
-            self._looked = time.monotonic()
-            self._looking = False
+            self._counted = time.monotonic()
+            self._counting = False
 
-    async def _see(self, agent: str) -> AgentSessions:
+    async def _count_agent(self, agent: str) -> AgentSessions:
         page = await self._store.sessions(Filter(agent=agent), RECENT)
         return AgentSessions(page.total, tuple((each.key, each.updated) for each in page.sessions))

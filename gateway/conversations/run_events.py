@@ -1,8 +1,8 @@
-"""What clients hear of a run: the `agent` and `chat` events of OpenClaw, in the form of each protocol.
+"""The events of a run for clients: OpenClaw's `agent` and `chat` events, in the form of each protocol.
 
-A piece of an answer is told at once, then at most every `PACE_S`: what comes in between is told together. Each `chat`
-event carries the whole text so far, so a client that has missed one needs nothing else. Whoever did not get the piece
-before is told to `replace` what it has. A restart changes none of it (`runs/heard`).
+A piece of an answer is sent at once, then at most every `PACE_S`: pieces in between are sent together. Each `chat`
+event carries the whole text so far, so a client that has missed one needs nothing else. A client that did not get the
+piece before is told to `replace` what it has. A restart changes none of this (`runs/heard`).
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from gateway.sessions.records import BESIDE, Run, text_of
 log = logging.getLogger("gateway.runs")
 
 PACE_S = 0.15
-"""Of one run, as 2026.2.1 paces it."""
+"""Seconds between two pieces of one run, as in OpenClaw 2026.2.1."""
 RATE = 256 * 1024
-"""Characters of one run's text that are told in a second: each piece carries all of it, so a long one is told at a
-slower pace."""
+"""Characters of one run's text that are sent in a second. Each piece carries the whole text, so a long text is sent at
+a slower pace."""
 RESTARTED_S = 0.5
-"""In which a run that was going on says something by itself; else what is known of its text is told."""
+"""Seconds in which a run that goes on after a restart should say something; then what is known of its text is sent."""
 TOOL_EVENTS = "tool-events"
-"""The capability of clients that want to hear of tools, from protocol 4 on."""
+"""The capability of clients that want events of tools, from protocol 4 on."""
 KINDS = {"timeout": "timeout", "rate_limit": "rate_limit", "context": "context_length", "refused": "refusal"}
 """Kinds of failures by their names in protocol 4."""
 Verbose = Callable[[str], Awaitable[bool]]
@@ -45,7 +45,7 @@ Verbose = Callable[[str], Awaitable[bool]]
 
 class RunEvents(RunListener):
     def __init__(self, hub: Hub, verbose: Verbose | None = None, memory: Positions | None = None) -> None:
-        """`memory`: how far the process before this one had told of runs."""
+        """`memory`: how much of runs the process before has sent."""
         self._hub = hub
         self._memory = memory
         self._verbose = verbose
@@ -59,7 +59,7 @@ class RunEvents(RunListener):
     def happened(self, live: ActiveRun, event: Event) -> None:
         told = self._know(live)
         if event.seq < told.skip:
-            return  # another process has told it
+            return  # another process has sent it
         if event.seq == told.skip:
             self._soon(told)
             return
@@ -122,12 +122,12 @@ class RunEvents(RunListener):
         try:
             self._send("chat", run, seq, *ending)
         except Exception:
-            log.exception("the end of run %s cannot be told; all clients are dropped and shall ask anew", run.id)
+            log.exception("the end of run %s cannot be told; all clients are dropped and have to ask again", run.id)
             for connection in self._hub.clients:
                 connection.carrier.abort()
 
     def close(self) -> None:
-        """Tell what waits for its time; nothing is heard of runs any more."""
+        """Send the pieces that wait for their time. No event of a run comes after this."""
         for told in self._told.values():
             if told.timer is not None:
                 self._flush_now(told)
@@ -144,7 +144,7 @@ class RunEvents(RunListener):
         try:
             told.verbose = await verbose(told.live.run.session)
         except StorageFailed as error:
-            log.debug("%s", error)  # whoever needs the session says so
+            log.debug("%s", error)  # those that need the session report it
 
     # -- the text --------------------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class RunEvents(RunListener):
         self._flush(told, told.live.text, told.live.thinking)
 
     def _flush(self, told: Heard, text: str, thinking: str) -> None:
-        """Tell what of them has not been told."""
+        """Send the part of text and thinking that was not sent yet."""
         if told.timer is not None:
             told.timer.cancel()
             told.timer = None
@@ -215,7 +215,8 @@ class RunEvents(RunListener):
         only: Wants | None = None,
         others: Others | None = None,
     ) -> set[Connection]:
-        """Returns who got it. `newer`: what protocol 4 gets beside the rest, unless it is one of the `others`."""
+        """Send an event; return the clients that got it. `newer`: fields only for protocol 4, unless the client is one
+        of the `others`."""
         if name == "chat" and run.request.lane == BESIDE:
             return set()
         known = {"runId": run.id, "sessionKey": run.session, "seq": seq, **fields}
@@ -223,7 +224,7 @@ class RunEvents(RunListener):
 
 
 def tell_injected(hub: Hub, id: str, session: str, agent: str, message: Message) -> None:
-    """A message that no run has brought."""
+    """Send the event of a message without a run."""
     said = {"runId": f"inject-{id}", "sessionKey": session, "seq": 0, "state": "final", "message": message}
     broadcast(hub, "chat", agent, said, {}, 3, False, None)
 

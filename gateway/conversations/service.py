@@ -1,7 +1,7 @@
-"""Sessions and runs of this gateway: what methods, HTTP and commands ask for, with the config of this moment.
+"""Sessions and runs of this gateway, as methods, HTTP and commands ask for them, with the active config.
 
-Opened in the quiet after READY; who comes earlier waits a moment. A database that cannot be opened is tried again by
-whoever asks next, so nothing else depends on it.
+The database is opened in the quiet after READY, and requests that come earlier wait for it. When it cannot be opened,
+the next request tries again, and nothing else of the gateway depends on it.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from gateway.sessions.store import Store
 log = logging.getLogger("gateway.conversations.service")
 
 CLOSE_S = 10.0
-"""In which what runs have said is stored, where nobody waits for us to leave."""
+"""Seconds in which events of runs must be stored when the process leaves without a budget."""
 
 
 class Conversations:
@@ -52,8 +52,7 @@ class Conversations:
         dial: Dial,
         told: Positions | None = None,
     ) -> None:
-        """`tree`: the config that runs, with what stands in the environment put in; `told`: how far the process before
-        this one had told of runs."""
+        """`tree`: the active config, resolved. `told`: how much of runs the process before has sent to clients."""
         self._hub = hub
         self._announcing = partial(hub.announcing, READ)
         self.store = Store(paths.database)
@@ -62,7 +61,7 @@ class Conversations:
         self._following = RunTexts(lambda id: self.runs.active(id))
         self._tasks = Tasks(log)
         self.session_events = SessionEvents(hub, self.store, self._row_context, told)
-        """What clients hear of sessions."""
+        """The events of sessions for clients."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self._tree()).agents)
         self._run_events = RunEvents(hub, self._is_verbose, told)
         audience = Audience((self._run_events, DeferredReplies(hub), self.session_events, self._following))
@@ -70,14 +69,14 @@ class Conversations:
         self.runs = Runs(self.store, dial, specify, audience, announcing=self._announcing)
         self.sessions = SessionService(self.store, self.runs, self.session_events, tree, environment, self._tasks)
         self.commands = Commands(self.store, self.runs, self.sessions, tree, environment, self._tasks, self._announcing)
-        """What is asked for in chats."""
+        """The commands in chats."""
 
     async def ready(self) -> None:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
         await self._opening.wait()
 
     def begin(self) -> None:
-        """Open the database, and go on with the runs that another process has left; until that can be, try again."""
+        """Open the database, and go on with the runs that another process has left. Try again until that succeeds."""
         self._opening.start()
 
     @property
@@ -90,13 +89,14 @@ class Conversations:
         return self._opening.problem or self.store.database.problem
 
     def release_waiters(self) -> None:
-        """Whoever waits for the end of a run gets what there is."""
+        """The process is about to leave: each request that waits for the end of a run gets the run as it is now."""
         self.runs.release_waiters()
 
     async def close(self, limit_s: float = CLOSE_S, *, for_good: bool = True) -> None:
-        """Store what runs have said, which go on without us: what is not stored in time, the agent keeps.
+        """Store the events of runs, within `limit_s` seconds. The agent goes on with the runs, and keeps what is not
+        stored.
 
-        `for_good`: nobody comes after us, so the files of the database are put in order too.
+        `for_good`: no process follows, so the files of the database are put in order too.
         """
         self.release_waiters()
         try:
@@ -119,7 +119,7 @@ class Conversations:
 
     async def _open(self) -> None:
         await self.store.open(now_ms())
-        await self._hub.wait_adopted()  # what runs say is told once
+        await self._hub.wait_adopted()  # or a client that is adopted later would miss events of runs
         await self.runs.start()
 
     def _row_context(self, session: Session, summary: Summary | None) -> RowContext:
@@ -136,7 +136,7 @@ class Conversations:
     ) -> tuple[Run, bool]:
         """Accept a message for a session, by its canonical key. Returns its run, and False if the id is known already.
 
-        `deferred_reply`: connection and id of a request that gets another answer when the run is over. Raises
+        `deferred_reply`: connection and id of a request that gets a second answer when the run is over. Raises
         SendDenied, QueueFull and StorageFailed.
         """
         await self.ready()
@@ -144,18 +144,18 @@ class Conversations:
         return await self.runs.submit(id, key, self.sessions.agent(key), request, deferred_reply)
 
     def follow(self, id: str, place: Cursor = BEGINNING) -> Reader:
-        """What a run says, from its beginning, or from where a reader in another process was, if nothing has been heard
-        of the run in this one. You must `close` it, and `end_if_over`."""
+        """A reader of a run's text, from its beginning or from the cursor of a reader in another process. You must
+        `close` it. Call `end_if_over` after it, because the run may be over."""
         return self._following.read(id, place)
 
     async def end_if_over(self, id: str) -> None:
-        """Let those who follow a run know if it is over already. Raises StorageFailed."""
+        """End the readers of a run that is over already. Raises StorageFailed."""
         await self.ready()
         self._following.end_if_over(id, await self.store.run(id))
 
     @shielded
     async def inject(self, key: str, message: Message) -> MessageRow | None:
-        """Add a message that nobody was asked for; None if there is no such session. Raises StorageFailed."""
+        """Add a message without a run to a session; None if there is no such session. Raises StorageFailed."""
         await self.ready()
         with self._announcing():
             row = await self.store.append(key, message, now_ms())
@@ -165,17 +165,17 @@ class Conversations:
         return row
 
     async def _is_verbose(self, key: str) -> bool:
-        """Whether a session shows what its tools do."""
+        """Whether a session shows its tools to clients of protocol 3. Raises StorageFailed."""
         session = await self.store.session(key)
         chosen = session.entry.get("verboseLevel") if session else None
         return (chosen or section(self._tree(), "agents", "defaults").get("verboseDefault")) == "on"
 
     async def pending(self, key: str) -> list[Run]:
-        """Runs of messages that wait for their turn."""
+        """Runs of a session that wait for their turn. Raises StorageFailed."""
         runs = [await self.store.run(id) for id in self.runs.waiting(key)]
         return [run for run in runs if run is not None and run.state == "queued"]
 
     async def abort(self, key: str, id: str | None = None) -> list[str]:
-        """Raises StorageFailed."""
+        """Abort one run, or all runs of a session; return the ids of those that were not over. Raises StorageFailed."""
         await self.ready()
         return await self.runs.abort(key, id)

@@ -1,11 +1,11 @@
-"""`sessions.changed` and `session.message`: what clients of protocol 4 hear of sessions, so that none has to ask again.
+"""`sessions.changed` and `session.message`: events of sessions for clients of protocol 4.
 
-Whoever may read hears of all sessions. OpenClaw has a subscription for each connection instead, which its page makes on
-every connect; connections outlive this process, subscriptions would not, and the page passes over what it does not
-show.
+Each client that may read gets the events of all sessions. OpenClaw has a subscription for each connection instead,
+which its page makes on every connect. Connections outlive this process and subscriptions would not; the page ignores
+sessions that it does not show.
 
-A row is read from the database when its turn comes: several changes of one session that come close together are told
-as one, with the row as it is then.
+A row is read from the database when its event is sent. Several changes of one session that come close together become
+one event, with the row of that moment.
 """
 
 import asyncio
@@ -32,37 +32,37 @@ log = logging.getLogger("gateway.sessions")
 SINCE = 4
 """The first protocol that has these events."""
 LEAVE_S = 1.0
-"""In which all is told when the process leaves."""
+"""Seconds in which all events must be sent when the process leaves."""
 MAX_MESSAGES = 100
-"""Of one run that are told one by one; a page reads the rest from the history."""
+"""Messages of one run that are sent one by one; a page reads the rest from the history."""
 
 Look = Callable[[Session, Summary | None], RowContext]
-"""What a row says of a session beside what is stored, as it is now."""
+"""Makes the part of a row that is not stored, as it is now."""
 
 
 @dataclass
 class _Due:
-    """What is still to be told of one session."""
+    """What is still to be sent of one session."""
 
     news: dict[str, Any] = field(default_factory=dict)
-    """Of several changes the last one: the row says what came of all."""
+    """The last change's own fields: the row shows the result of all changes."""
     runs: list[str] = field(default_factory=list)
-    """Those that may have brought messages."""
+    """Ids of runs that may have brought messages."""
 
 
 class SessionEvents(RunListener):
     def __init__(self, hub: Hub, store: Store, look: Look, memory: Positions | None = None) -> None:
-        """`memory`: how far the process before this one had told of runs."""
+        """`memory`: how much of runs the process before has sent."""
         self._memory = memory
         self._hub = hub
         self._store = store
         self._look = look
         self._due: dict[str, _Due] = {}
         self._told: dict[str, int] = {}
-        """Run -> how many of its messages have been told."""
+        """How many messages of each run were sent, by the run's id."""
         self._tasks = Tasks(log)
         self.telling: asyncio.Task[None] | None = None
-        """Under way while something is still to be told."""
+        """Under way while something is still to be sent."""
 
     # -- RunListener -----------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class SessionEvents(RunListener):
     # -- what methods tell -----------------------------------------------------------------------------------------
 
     def tell(self, key: str, reason: str, **more: Any) -> None:
-        """A session was changed, or made."""
+        """A session was changed or made. `more`: fields of the event."""
         self._soon(key, {"reason": reason, **more})
 
     def tell_deleted(self, session: Session) -> None:
@@ -93,7 +93,7 @@ class SessionEvents(RunListener):
         self._broadcast("sessions.changed", gone | {"ts": now_ms()})
 
     async def close(self) -> None:
-        """Tell what is still to be told, to clients whose connections outlive this process."""
+        """Send what is still due, for clients whose connections outlive this process."""
         if self.telling is not None:
             await asyncio.wait([self.telling], timeout=LEAVE_S)
             self.telling.cancel()
@@ -165,7 +165,7 @@ class SessionEvents(RunListener):
 
 
 def _top(row: dict[str, Any]) -> dict[str, Any]:
-    """Of a row, what the event says itself too."""
+    """The fields of a row that the event has at its top level too."""
     return {
         name: row[name]
         for name in ("updatedAt", "sessionId", "kind", "archived", "status", "hasActiveRun", "activeRunIds")

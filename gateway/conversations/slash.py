@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 STOP_WORDS = frozenset({"stop", "esc", "abort", "wait", "exit", "interrupt"})
-"""Alone in a message they stop the answer, as with OpenClaw."""
+"""Words that stop the answer when one of them is the whole message, as with OpenClaw."""
 COMMANDS: dict[str, str] = {
     "help": "What can be typed here.",
     "status": "The session, its model and how full its context is.",
@@ -20,12 +20,12 @@ ALIASES = {"reset": "new", "commands": "help", "abort": "stop", "thinking": "thi
 @dataclass(frozen=True)
 class Slash:
     name: str
-    """Of `COMMANDS`."""
+    """A key of `COMMANDS`."""
     argument: str = ""
 
 
 def parse(text: str) -> Slash | None:
-    """None for what is a message: also a path such as /etc/hosts, and a command that is none of ours."""
+    """The command in a text. None for a message, such as a path like /etc/hosts or a command that is not ours."""
     stripped = text.strip()
     if stripped.lower().rstrip(".!") in STOP_WORDS:
         return Slash("stop")

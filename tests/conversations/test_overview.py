@@ -44,13 +44,13 @@ def test_a_database_that_fails_leaves_what_was_seen(tmp_path: Path, monkeypatch:
         await settled(seen)
         seen.close()
         assert seen.latest().of("a").count == 1
-        assert not seen._looking, "nobody looks after the end"
+        assert not seen._counting, "nobody looks after the end"
 
     run(scenario())
 
 
 async def settled(seen: Overview) -> SessionCounts:
     async with asyncio.timeout(5):
-        while seen._looking:
+        while seen._counting:
             await asyncio.sleep(0.001)
-    return seen.picture
+    return seen._counts
