@@ -1,9 +1,9 @@
 """The ASGI application: probes at once; the WebSocket, the control socket and the routes when first asked for.
 
-What answers a probe is all that a start must import. The rest is imported on first use, or by `warm_up` in the quiet
-after READY, whichever comes first: it would add a third to the time that clients wait for a restart.
+A start imports only what answers a probe. The rest is imported on first use, or by `warm_up` in the quiet after READY,
+whichever comes first: it would add a third to the time that clients wait for a restart.
 
-Nothing of it is left for later than that quiet: by then an upgrade may have replaced the files, or removed them.
+Nothing is imported later than that, because an upgrade may have replaced or removed the files by then.
 """
 
 import importlib
@@ -34,14 +34,15 @@ LATER = (
     "gateway.config.watch",
     "gateway.handover.positions",
     "gateway.reload.seen",
+    "gateway.rpc.config_writer",
     "gateway.web.metrics",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
 )
-"""What is imported on first use, the most urgent first. tests/web/test_app.py compares it with the program."""
+"""Modules that are imported on first use, the most urgent first. tests/web/test_app.py compares it with the program."""
 MISSING = "The gateway's program was replaced or removed while it ran; openclaw-gateway doctor says more.\n"
-"""For what cannot be imported any more."""
+"""The answer where a module cannot be imported any more."""
 RETRY_AFTER_S = 5
-"""For a replaced program: it is noticed, tried and started in that time."""
+"""Seconds in which a replaced program is noticed, tried and started."""
 
 
 def create_app(core: Core) -> ASGIApp:
@@ -50,7 +51,7 @@ def create_app(core: Core) -> ASGIApp:
 
     @cache
     def guesses() -> "Lockout":
-        """One for all ways in: who is locked out of one is locked out of the other."""
+        """One lockout for HTTP and WebSocket: a client that is locked out of one is locked out of the other."""
         from gateway.protocol.admission.lockout import Lockout
 
         return Lockout(time.monotonic)
@@ -70,7 +71,7 @@ def create_app(core: Core) -> ASGIApp:
 
         return http_routes(core, base_path, guesses())
 
-    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _whole(_on_first_use(routes)))
+    return _dispatch(core, _on_first_use(websocket), _on_first_use(control), _or_missing(_on_first_use(routes)))
 
 
 def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp) -> ASGIApp:
@@ -106,8 +107,8 @@ def _on_first_use(build: Callable[[], ASGIApp]) -> ASGIApp:
     return app
 
 
-def _whole(inner: ASGIApp) -> ASGIApp:
-    """`inner`, and a sentence where a route needs what cannot be imported any more."""
+def _or_missing(inner: ASGIApp) -> ASGIApp:
+    """`inner`, with the answer `MISSING` where a route needs a module that cannot be imported any more."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -127,7 +128,7 @@ async def _missing(error: ImportError, scope: Scope, send: Send) -> None:
 
 
 def warm_up() -> None:
-    """Import all that clients will need. Call it off the event loop, once READY."""
+    """Import all that clients will need. Call it in a thread, once READY."""
     for name in LATER:
         importlib.import_module(name)
     vocabulary.warm_up()

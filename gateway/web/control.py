@@ -1,7 +1,7 @@
-"""The control socket's face: status, reload, restart, and what a config or a connection is to the service, for the
-commands of the user who runs the gateway.
+"""The routes of the control socket: status, reload, restart, a look at a config, and the way in for our own clients.
 
-It listens on a Unix socket in a folder of mode 0700, so who can connect may do all this; there is no other auth.
+They serve the commands of the user who runs the gateway. The Unix socket lies in a folder of mode 0700, so a program
+that can connect may do all this; there is no other authentication.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ def control_routes(core: Core) -> Router:
         found = await asyncio.to_thread(file.read, text=asked.text, included=asked.included)
         return _json(_seen(core, found))
 
-    async def door(request: Request) -> Response:
+    async def access_point(request: Request) -> Response:
         auth = core.auth
         return _json(AccessPoint(core.config.gateway.port, auth.token, auth.password))
 
@@ -65,7 +65,7 @@ def control_routes(core: Core) -> Router:
             Route("/control/reload", reload, methods=["POST"]),
             Route("/control/restart", restart, methods=["POST"]),
             Route("/control/config", config, methods=["POST"]),
-            Route("/control/door", door, methods=["GET"]),
+            Route("/control/door", access_point, methods=["GET"]),
         ]
     )
 

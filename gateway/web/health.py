@@ -1,7 +1,7 @@
 """Probes: /health /healthz /ready /readyz /startup /startupz, as OpenClaw answers them.
 
-No auth, no secrets, and before any routing: a health check must cost nothing, and must work while everything else is
-broken. Only a local client is told more than yes or no.
+There is no authentication, no secret, and no routing before them: a health check must cost nothing, and must work while
+everything else is broken. Only a local client gets more than yes or no.
 """
 
 import time
@@ -16,6 +16,7 @@ from gateway.protocol.admission.origin import request_origin
 from gateway.rpc.core import Core
 
 Answer = tuple[int, dict[str, Any]]
+"""Status and JSON body."""
 Probe = Callable[[Core, Scope], Answer]
 
 LIVE = {"ok": True, "status": "live"}
@@ -86,8 +87,10 @@ def answer_probe(probe: Probe, core: Core, scope: Scope) -> Messages:
 
 
 def is_local(scope: Scope) -> bool:
-    """A client of this machine that asks for it by name or address, and no proxy speaks for anybody: who a page's
-    name was rebound for is none. The control socket has no address and is local."""
+    """Whether the client is on this machine, asks for it by a local name or address, and no proxy is between.
+
+    A page whose name was rebound to this machine is not local. The control socket has no address, and is local.
+    """
     client = scope.get("client")
     return client is None or request_origin(client[0], scope["headers"], ()).direct_local
 

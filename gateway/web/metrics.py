@@ -1,7 +1,7 @@
-"""What Prometheus scrapes: the numbers of `status` and of this process, as text or OpenMetrics, as it asks.
+"""Metrics for Prometheus: the numbers of `status` and of this process, as text or OpenMetrics.
 
-Counts of restarts and of what they did to clients go on over restarts; `systemctl stop` begins them anew. Imported by
-the first scrape: the library costs 60 ms and 5 MB, and most gateways are never scraped.
+Counts of restarts, and of what they did to clients, go on over restarts; `systemctl stop` resets them. The module is
+imported by the first scrape: the library costs 60 ms and 5 MB, and most gateways are never scraped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,8 @@ PREFIX = "openclaw_gateway_"
 
 
 def expose(core: Core, accept: str) -> Response:
-    """`accept`: of the request. The library's own ASGI application sends names of headers that ASGI forbids."""
+    """`accept`: the request's header. The library's own ASGI application is not used: it sends header names that ASGI
+    forbids."""
     registry = CollectorRegistry()
     registry.register(_Gateway(core))
     ProcessCollector(registry=registry)

@@ -1,6 +1,7 @@
-"""The page at `/`: what this is, how it is, and how to connect. For everyone, so it says no more than the probes do.
+"""The page at `/`: what this is, its health, and how to connect. It needs no secret, so it says no more than the
+probes.
 
-One file without a script, and a policy that lets a browser load or run nothing else.
+It is one file without a script, with a policy that lets a browser load or run nothing else.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def page(core: Core) -> ASGIApp:
 
 
 def _assets() -> tuple[Template, dict[str, str]]:
-    """The page with its style inside, and the headers that allow this very style and nothing else."""
+    """The page with its style inside, and the headers that allow this style and nothing else."""
     style = (_HERE / "page.css").read_text()
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = Template((_HERE / "page.html").read_text().replace("$style", style))
@@ -50,7 +51,7 @@ def _assets() -> tuple[Template, dict[str, str]]:
 
 
 _ASSETS = _assets()
-"""Read with the module: by the first visit an upgrade may have replaced the files."""
+"""They are read when the module is imported: an upgrade may have replaced the files before the first request."""
 
 
 def _answer(core: Core, template: Template, headers: dict[str, str], scope: Scope) -> Response:
@@ -63,7 +64,7 @@ def _answer(core: Core, template: Template, headers: dict[str, str], scope: Scop
 
 
 def _health(core: Core, local: bool) -> tuple[str, str, str]:
-    """As for `/readyz`: who comes from elsewhere hears yes or no."""
+    """Kind, headline and detail. As for `/readyz`, a client that is not local gets only yes or no."""
     if core.phase not in (Phase.RUNNING, Phase.DEFERRED):
         return "bad", "Not ready", f"It is {core.phase.value}." if local else "Try again in a moment."
     if local and core.degraded:
@@ -72,7 +73,8 @@ def _health(core: Core, local: bool) -> tuple[str, str, str]:
 
 
 def _url(scope: Scope) -> str:
-    """The address that the visitor used, if it is one: a page must not repeat whatever it is sent."""
+    """The WebSocket address for the host that the client has used. A page must not repeat any text that it is sent, so
+    a host that is not well-formed is replaced."""
     given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
     host = given[0] if len(given) == 1 and _HOST.fullmatch(given[0]) else "127.0.0.1:18789"
     return f"{_SCHEMES.get(scope['scheme'], 'ws')}://{host}"

@@ -1,7 +1,8 @@
-"""The HTTP paths that are no probes: our page for everyone, and behind a bearer what OpenClaw's Control UI fetches from
-its gateway, and the metrics.
+"""The HTTP paths beside the probes: our page without a secret; and behind a bearer token the metrics, and what
+OpenClaw's Control UI fetches from its gateway.
 
-The Control UI may be served from elsewhere: an origin that may open the WebSocket may read these answers too, no other.
+The Control UI may be served from another origin. An origin that may open the WebSocket may read these answers too, and
+no other.
 """
 
 import asyncio
@@ -36,17 +37,17 @@ _PREFLIGHT = Response(
 _JSON_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 _CONFIG = "/control-ui-config.json"
 _METRICS = ("/metrics", "/api/diagnostics/prometheus")
-"""The second is OpenClaw's."""
+"""The second path is OpenClaw's."""
 _AVATAR = r"/avatar/[A-Za-z0-9_-]{1,64}"
 
 
 def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
-    """All of them; a path that is none of them is not found, with a secret or without."""
+    """An application for all HTTP paths. An unknown path is not found, with a secret or without."""
     api = openai_routes(core, lockout)
     config_paths = _config_paths(base_path)
     guarded = guarded_routes(core, base_path, lockout)
-    config = _shared(core, guarded)
-    avatar = _shared(core, _avatar)
+    config = _with_cors(core, guarded)
+    avatar = _with_cors(core, _avatar)
     avatar_path = re.compile(f"({re.escape(base_path)})?{_AVATAR}", re.ASCII)
     front = page(core)
     to_front = RedirectResponse(f"{base_path}/", 302)
@@ -71,7 +72,7 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
 
 
 def guarded_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
-    """Those that need `Authorization: Bearer <token or password>`."""
+    """The paths that need `Authorization: Bearer <token or password>`."""
     routes = _routes(core, base_path)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,12 +98,13 @@ def _routes(core: Core, base_path: str) -> Router:
 
 
 def _config_paths(base_path: str) -> tuple[str, ...]:
-    """Where OpenClaw's page asks below its base path, and where it asked before 2026.6."""
+    """The path at which OpenClaw's page asks, and the one at which it asked before 2026.6."""
     return f"{base_path}{_CONFIG}", f"{base_path}/__openclaw{_CONFIG}"
 
 
 def _control_ui_config(core: Core, base_path: str) -> dict[str, Any]:
-    """Every key that OpenClaw 2026.9.6 sends; what we do not have is off, so that the page does not offer it."""
+    """All keys that OpenClaw 2026.9.6 sends. Features that this gateway does not have are off, so that the page does
+    not offer them."""
     agent = core.snapshot.defaults.agent
     name, avatar = catalog.assistant(core.snapshot.merged, agent)
     return {
@@ -114,7 +116,7 @@ def _control_ui_config(core: Core, base_path: str) -> dict[str, Any]:
         "assistantAvatarReason": None,
         "assistantAgentId": agent,
         "serverVersion": core.version,
-        # The page is not of our build: an id of ours would look to it like an update that it must load.
+        # The page is not built by us: it would take an id of ours for an update that it must load.
         "serverBuildId": None,
         "embedSandbox": "scripts",
         "allowExternalEmbedUrls": False,
@@ -128,7 +130,7 @@ def _control_ui_config(core: Core, base_path: str) -> dict[str, Any]:
 
 
 async def _avatar(scope: Scope, receive: Receive, send: Send) -> None:
-    """No agent has a picture. No bearer: the page of 2026.2.1 sends none, and there is nothing to hide."""
+    """No agent has a picture. No bearer token is needed: the page of 2026.2.1 sends none, and nothing is secret."""
     answer: Response = _NOT_FOUND
     if scope["method"] not in ("GET", "HEAD"):
         answer = _WRONG_METHOD
@@ -137,12 +139,13 @@ async def _avatar(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(scope, receive, send)
 
 
-def _shared(core: Core, inner: ASGIApp) -> ASGIApp:
-    """`inner`, readable by pages of the origins that may connect. No cookies are involved, so none are allowed."""
+def _with_cors(core: Core, inner: ASGIApp) -> ASGIApp:
+    """`inner`, readable by pages of the origins that may open the WebSocket. Cookies are not used, so they are not
+    allowed."""
 
-    async def shared(scope: Scope, receive: Receive, send: Send) -> None:
+    async def with_cors(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"vary", b"Origin")]
-        origin = _welcome_origin(core, scope)
+        origin = _allowed_origin(core, scope)
         if origin is not None:
             headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
 
@@ -156,11 +159,11 @@ def _shared(core: Core, inner: ASGIApp) -> ASGIApp:
             answer = _WRONG_METHOD if origin is None else _PREFLIGHT
         await answer(scope, receive, send_with)
 
-    return shared
+    return with_cors
 
 
-def _welcome_origin(core: Core, scope: Scope) -> str | None:
-    """The Origin as sent, if a page of it could open the WebSocket."""
+def _allowed_origin(core: Core, scope: Scope) -> str | None:
+    """The Origin as sent, if a page of it may open the WebSocket; otherwise None."""
     gateway = core.config.gateway
     client = scope.get("client")
     who = request_origin(client[0] if client else None, scope["headers"], gateway.trusted_proxies)

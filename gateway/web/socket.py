@@ -1,8 +1,8 @@
-"""The WebSocket face: ASGI messages on one side, the Sans-I/O protocol, the dispatcher and the hub on the other.
+"""The WebSocket application: ASGI messages on one side, the Sans-I/O protocol, the dispatcher and the hub on the other.
 
-Each client has one coroutine that reads. What is sent goes from the outbox straight to the carrier: as ASGI messages it
-would need a task for each client. Whoever ends a connection only says so to its outbox: what is queued is sent, then
-the close frame, the peer has `CLOSE_S` to answer, then the transport is dropped.
+Each client has one coroutine that reads. Messages to the client go from its outbox straight to the carrier: as ASGI
+messages they would need a task for each client. A connection is closed through its outbox: the queue is sent, then the
+close frame, the peer has `CLOSE_S` to answer, then the transport is dropped.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from gateway.rpc.dispatch import Dispatcher
 from gateway.rpc.methods import METHODS
 from gateway.rpc.registry import Call, Registry
 from gateway.serving import scopes
-from gateway.web.admission.terms import terms, visit
+from gateway.web.admission.terms import origin_and_user, terms
 
 log = logging.getLogger("gateway.ws")
 
@@ -43,21 +43,24 @@ _refusals = RateLimitedLog(log, "refusals")
 `resumed` is there, as a `Resumed`, for a client whose connection another process has accepted: it is open already.
 """
 CLOSE_S = 5.0
-"""From the decision to close until the transport is dropped, whatever the client does."""
+"""Seconds from the decision to close until the transport is dropped."""
 FAIR = 32
-"""Frames that a client may pipeline before the others get their turn."""
+"""Frames that a client may pipeline before other clients get their turn."""
 _PEER_LEFT: Final = Close(1000)
 _FAILED: Final = Close(1011, "internal error")
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A client to go on with. `take` is called with its connection once it is a client again."""
+    """A client whose connection another process has accepted. `take` is called with the connection once it is
+    adopted."""
 
     id: str
     peer: Peer
     since_ms: int
+    """When it was greeted; milliseconds since 1970."""
     seq: int
+    """The number of its last event."""
     take: Callable[[Connection], None]
 
 
@@ -99,8 +102,8 @@ class ClientSession:
         self._nonce = "" if self._resumed else str(uuid.uuid4())
         self._connection = Connection(id, _remote(scope), self._carrier)
         self._outbox = self._connection.outbox
-        self._outbox.on_close = self._limit_close
-        self._outbox.on_end = self._say_goodbye
+        self._outbox.on_close = self._limit_closing
+        self._outbox.on_end = self._start_closing
         self._session: PeerSession | None = None
         self._call: Call | None = None
         self._slot = Flag()
@@ -110,7 +113,7 @@ class ClientSession:
         self._ignored = 0
         self._served = 0
         self._reading: asyncio.Task[str] | None = None
-        """Builds what may be a large answer."""
+        """The request whose answer is being built, if the answer may be large."""
 
     async def run(self) -> None:
         if self._resumed is None:
@@ -126,11 +129,11 @@ class ClientSession:
                 self._outbox.cut(_FAILED)
                 self._outbox.flush()
             finally:
-                await self._leave()
+                await self._clean_up()
 
     def _open(self) -> None:
         if self._outbox.closing:
-            return  # the hub closes everyone: the last accept was a moment ago
+            return  # the process is about to leave
         timeout_s = self._core.config.gateway.http.limits.handshake_timeout_ms / 1000
         self._handshake = self._loop.call_later(timeout_s, self._outbox.finish, SILENT)
         self._outbox.put(challenge(self._nonce, now_ms()))
@@ -148,7 +151,7 @@ class ClientSession:
         self._call = Call(self._core, self._connection, peer)
 
     async def _read(self) -> None:
-        """Until the transport says that it is over, which it also does after our own close."""
+        """Read until the transport ends, as it does after our own close too."""
         while (message := await self._receive())["type"] != "websocket.disconnect":
             text = message.get("text")
             if self._outbox.closing:
@@ -163,7 +166,7 @@ class ClientSession:
                 await self._serve(text, self._session)
 
     def _greet(self, text: bytes) -> None:
-        outcome = receive_connect(text, self._door())
+        outcome = receive_connect(text, self._handshake_context())
         if isinstance(outcome, HandshakeRefused):
             close, why = outcome.close, outcome.why and f" ({outcome.why})"
             _refusals.info("refused %s: %d %r%s", self._connection.remote, close.code, close.reason, why)
@@ -178,8 +181,8 @@ class ClientSession:
         self._core.keep(self._connection)
         log.debug("client %s connected: %s", self._connection.id, describe(outcome.peer))
 
-    def _door(self) -> HandshakeContext:
-        source, identity = visit(self._core, self._scope)
+    def _handshake_context(self) -> HandshakeContext:
+        source, identity = origin_and_user(self._core, self._scope)
         return HandshakeContext(
             terms=terms(self._core),
             source=source,
@@ -191,7 +194,8 @@ class ClientSession:
         )
 
     async def _serve(self, text: bytes, session: PeerSession) -> None:
-        """Returns when the next frame may be read: with a free slot, and with the answers being taken."""
+        """Serve one message. Returns when the next one may be read: a slot is free, and the client takes its
+        answers."""
         outcome = session.receive(text)
         match outcome:
             case Request():
@@ -202,8 +206,8 @@ class ClientSession:
                 self._outbox.finish(outcome)
             case Ignored():
                 self._ignore(outcome.why)
-        # Of what may be large one answer is built at a time, and with the one before taken: 32 of 6 MiB would be there
-        # at once. The client's next frames stay unread meanwhile, so that another process can go on with them.
+        # Answers that may be large are built one at a time, each when the one before is taken: otherwise 32 of 6 MiB
+        # would be in memory. Meanwhile the client's next frames stay unread, so that another process can read them.
         while (session.full or self._reading is not None) and not self._outbox.closing:
             self._slot.clear()
             await self._slot.wait()
@@ -241,27 +245,27 @@ class ClientSession:
         self._core.hub.end_request()
 
     def _ignore(self, why: str) -> None:
-        """One line for each client, however much it sends."""
+        """Log the first ignored frame of a client, and no other."""
         self._ignored += 1
         if self._ignored == 1:
             log.info("client %s: frame ignored: %s; further ones are not logged", self._connection.id, why)
 
-    def _say_goodbye(self, close: Close) -> None:
+    def _start_closing(self, close: Close) -> None:
         self._closer = self._loop.create_task(self._close(close))
 
     async def _close(self, close: Close) -> None:
         try:
             await self._send({"type": "websocket.close", "code": close.code, "reason": close.reason})
         except (OSError, RuntimeError):
-            # OSError is ASGI's word for a client that has gone; uvicorn says RuntimeError after a ping timed out.
+            # ASGI raises OSError for a client that has gone; uvicorn raises RuntimeError after a ping timed out.
             self._carrier.abort()
 
-    def _limit_close(self) -> None:
+    def _limit_closing(self) -> None:
         self._abort = self._loop.call_later(CLOSE_S, self._carrier.abort)
         self._slot.set()
 
-    async def _leave(self) -> None:
-        """The client is gone, or has our close frame."""
+    async def _clean_up(self) -> None:
+        """The client has gone, or has our close frame: end its requests, and wait for the transport's end."""
         if self._handshake:
             self._handshake.cancel()
         self._outbox.on_end = None
@@ -277,7 +281,7 @@ class ClientSession:
 
 
 async def _is_crowded(text: bytes) -> bool:
-    """The others have their turn while a large message is looked at."""
+    """Whether a message has too many values. Other clients get their turn while a large one is looked at."""
     for found in crowded(text):
         if found:
             return True

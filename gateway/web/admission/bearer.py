@@ -1,4 +1,4 @@
-"""The face of `protocol.admission` for HTTP: a bearer in, OpenClaw's answers to who is not let in out."""
+"""Admission of HTTP requests by their bearer token, and OpenClaw's answers to those that are refused."""
 
 from math import ceil
 
@@ -14,11 +14,11 @@ from gateway.protocol.scopes import READ
 from gateway.protocol.scopes import Scope as Right
 from gateway.protocol.scopes import refuse as missing
 from gateway.rpc.core import Core
-from gateway.web.admission.terms import terms, visit
+from gateway.web.admission.terms import origin_and_user, terms
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
 OTHER_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key")
-"""Where clients of other APIs put a secret. It is not looked at: each place more is one more that proxies log."""
+"""Headers in which clients of other APIs send a secret. They are not accepted: proxies may log them."""
 ELSEWHERE = msgspec.json.encode(
     {
         "error": {
@@ -42,8 +42,8 @@ UNATTRIBUTED = msgspec.json.encode(
 
 
 def refuse(core: Core, lockout: Lockout, scope: Scope, needed: Right = READ) -> Response | None:
-    """None lets the request on. `needed`: what the path asks for of who is let in."""
-    bearer, (who, identity) = _presented(scope), visit(core, scope)
+    """The answer to a request that is refused; None admits it. `needed`: the scope that the path needs."""
+    bearer, (who, identity) = _presented(scope), origin_and_user(core, scope)
     claim = Claim("http", who, Credentials(bearer, bearer, bearer), identity)
     admission = admit(claim, terms(core), core.devices, lockout.waits(who))
     lockout.record(who, admission.attempts)
@@ -72,7 +72,7 @@ def _unauthorized(scope: Scope) -> Response:
 
 
 def _is_elsewhere(scope: Scope) -> bool:
-    """Whether something like a secret was sent, in another header or without the word before it."""
+    """Whether a secret seems to be sent in another header, or without the word `Bearer`."""
     given = dict(scope["headers"])
     if b"authorization" not in given:
         return any(name in given for name in OTHER_HEADERS)
@@ -87,7 +87,7 @@ def _presented(scope: Scope) -> str:
 
 
 def _text(secret: bytes) -> str:
-    """A header has no encoding of its own; what is no UTF-8 was meant as HTTP was once written."""
+    """Decode a header: as UTF-8, otherwise as Latin-1, which was HTTP's encoding once."""
     try:
         return secret.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Who asks, as far as the connection and the head of the request say it, and on which terms: for both faces alike."""
+"""The origin of a request and the terms of its admission, for HTTP and WebSocket alike."""
 
 from starlette.types import Scope
 
@@ -9,8 +9,9 @@ from gateway.protocol.admission.proxy import ATTRIBUTION, TRUSTED_PROXY, ProxyUs
 from gateway.rpc.core import Core
 
 
-def visit(core: Core, scope: Scope) -> tuple[RequestOrigin, ProxyUser | str]:
-    """In mode `trusted-proxy` also whom a proxy names, or why nobody is believed; in another mode that says nothing."""
+def origin_and_user(core: Core, scope: Scope) -> tuple[RequestOrigin, ProxyUser | str]:
+    """Where the request comes from, and in mode `trusted-proxy` the user that the proxy names, or why no user is
+    believed. In other modes the second value means nothing."""
     client, headers = scope.get("client"), scope["headers"]
     who = request_origin(client[0] if client else None, headers, core.config.gateway.trusted_proxies)
     if core.auth.mode != TRUSTED_PROXY:
@@ -19,6 +20,7 @@ def visit(core: Core, scope: Scope) -> tuple[RequestOrigin, ProxyUser | str]:
 
 
 def terms(core: Core) -> Terms:
+    """The terms of admission in the active config."""
     ui = core.config.gateway.control_ui
     return Terms(
         core.auth,

@@ -1,4 +1,4 @@
-"""What a client of OpenAI's API is answered: a completion, or its chunks, and errors with their status. Pure."""
+"""Answers of OpenAI's API: a completion, or its chunks, and errors with their status. Pure."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,10 +11,10 @@ from gateway.sessions.records import Run
 
 ID = "chatcmpl_"
 NOTHING = "No response from OpenClaw."
-"""What stands for an empty answer, as in OpenClaw."""
+"""The text of an empty answer, as in OpenClaw."""
 DONE = b"data: [DONE]\n\n"
 SILENCE = b": the answer goes on\n\n"
-"""A comment: proxies cut a connection on which nothing moves."""
+"""A comment of SSE, because proxies cut idle connections."""
 
 INVALID, API, RATE, FORBIDDEN = "invalid_request_error", "api_error", "rate_limit_error", "forbidden"
 _FAILURES: dict[FailureKind, tuple[int, str]] = {
@@ -32,7 +32,7 @@ _FAILURES: dict[FailureKind, tuple[int, str]] = {
     "limit": (500, API),
     "internal": (500, API),
 }
-"""Status and type by what went wrong with a provider or in the agent; those of OpenClaw where it has them."""
+"""Status and type of each kind of failure; OpenClaw's, where it has them."""
 
 
 class Error(Struct, frozen=True, omit_defaults=True):
@@ -50,7 +50,7 @@ def error(message: str, type: str, code: str | None = None) -> bytes:
 
 
 def failure(run: Run | None) -> tuple[int, Error]:
-    """Of a run that has failed; None is one that is not known any more."""
+    """Status and error of a run that has failed; None is a run that is not known any more."""
     if run is None:
         return 500, Error("the gateway does not know this run any more", API, "internal")
     what = run.failure or Failure("internal", "the run ended without an answer")
@@ -72,7 +72,7 @@ def usage(used: Usage) -> dict[str, Any]:
 
 
 def completion(run: Run, model: str) -> bytes:
-    """`model`: as the client named it."""
+    """The completion of a run. `model`: the client's name for it."""
     message = {"role": "assistant", "content": run.answer or NOTHING}
     choice = {"index": 0, "message": message, "finish_reason": finish(run)}
     return msgspec.json.encode(
@@ -105,7 +105,7 @@ def event(what: Any) -> bytes:
 
 
 def broken(why: Error) -> bytes:
-    """The end of a stream that is not one of the answer's."""
+    """The end of a stream that has failed."""
     return event(CompletionFailed(why)) + DONE
 
 
@@ -114,7 +114,7 @@ def model(id: str, owner: str) -> bytes:
 
 
 def model_list(models: Iterable[tuple[str, str]]) -> bytes:
-    """Of names and owners."""
+    """The list of models, from their names and owners."""
     return msgspec.json.encode({"object": "list", "data": [_model(id, owner) for id, owner in models]})
 
 

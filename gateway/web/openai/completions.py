@@ -1,8 +1,8 @@
 """`POST /v1/chat/completions`: a run for each request, answered when it is over or, as a stream, while it goes on.
 
-The run is the service's, not the connection's: it goes on when the gateway restarts, and so does the answer, in the
-next process on the same connection. Whoever asks again under the same `Idempotency-Key` gets the answer from its
-beginning. A client that goes away ends the run that its request began.
+The run does not belong to the connection: it goes on when the gateway restarts, and so does the answer, in the next
+process on the same connection. A request with the same `Idempotency-Key` gets the answer from its beginning. A client
+that goes away ends the run that its request has begun.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway.http")
 
 SILENCE_S = 15.0
-"""After which a stream that says nothing says so: proxies cut a connection on which nothing moves for a minute."""
+"""Seconds after which a stream without a piece sends a comment: proxies cut a connection that is idle for a minute."""
 MAX_PIECE = 16 * 1024
 """Characters of one chunk, where a client reads more slowly than the model writes."""
 MAX_KEY = 256
@@ -56,7 +56,7 @@ MAX_KEY = 256
 RESTARTING = Error(
     "The gateway is restarting. Ask again; with the same Idempotency-Key the answer goes on.", API, "restarting"
 )
-ANEW = Error("The answer broke off and began anew; what was sent of it does not hold. Ask again.", API, "began_anew")
+VOID = Error("The answer broke off and began anew; what was sent of it does not hold. Ask again.", API, "began_anew")
 _SSE = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -65,33 +65,34 @@ _SSE = [
 
 
 class Going(Struct):
-    """An answer that is not whole yet: what another process needs to go on with it."""
+    """An answer that is not complete yet, as another process goes on with it. Fields keep their names."""
 
     run: str
     session: str
     accepted: int
     """Milliseconds since 1970."""
     owned: bool
-    """This request has begun the run, or is that request again."""
+    """This request, or an earlier try of it, has begun the run."""
     model: str
-    """As the client named it."""
+    """The client's name for it."""
     stream: bool
     usage: bool
-    """Whether a stream ends with it."""
+    """Whether a stream ends with the usage."""
     retry: str | None = None
-    """What the same request again is known by, of a client that asks again on its own."""
+    """The mark by which a retry of this request is recognised (`retries.mark`)."""
     said: bool = False
-    """Whether a stream has said something."""
+    """Whether a stream has sent a piece."""
     place: Cursor = BEGINNING
 
 
 def is_resumed(scope: Scope) -> bool:
-    """Whether another process has let the request in."""
+    """Whether another process has admitted the request."""
     offered = scope.get("extensions", {}).get(scopes.ANSWERING)
     return offered is not None and offered["answering"].resumed is not None
 
 
 async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an admitted request, or go on with an answer that another process has begun."""
     answering: Answering = scope["extensions"][scopes.ANSWERING]["answering"]
     try:
         if answering.resumed is not None:
@@ -109,13 +110,13 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
     except StorageFailed as failed:
         answer = _unavailable(failed)
     else:
-        await _Answer(core, going, scope, receive, send).give()
+        await _Answer(core, going, scope, receive, send).serve()
         return
     await answer(scope, receive, send)
 
 
 class _Gone(Exception):
-    """The client, before it has sent its request."""
+    """The client has gone before it has sent its request."""
 
 
 class _Denied(Exception):
@@ -132,7 +133,7 @@ def _unavailable(why: StorageFailed) -> Response:
 
 
 async def _body(receive: Receive) -> bytes:
-    """Of a size that the server has bounded."""
+    """The body; the server has bounded its size. Raises _Gone."""
     parts: list[bytes] = []
     while (message := await receive())["type"] == "http.request":
         parts.append(message["body"])
@@ -160,7 +161,7 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     before = retries.KNOWN.rejoin(again) if again and retries.is_retry(headers) else None
     id = before or _run_id(headers)
     if again and before is None:
-        retries.KNOWN.begin(again, id)  # before the run, which may be asked for again while it begins
+        retries.KNOWN.begin(again, id)  # before the run begins: a retry may come while it does
     try:
         run, fresh = await core.conversations.submit(id, whom.session, request)
     except SendDenied as error:
@@ -181,7 +182,7 @@ def _run_id(headers: Headers) -> str:
 
 
 class _Answer:
-    """One answer, until it is whole or nobody is there to take it."""
+    """One answer, until it is complete or its client has gone."""
 
     def __init__(self, core: Core, going: Going, scope: Scope, receive: Receive, send: Send) -> None:
         self._core = core
@@ -189,17 +190,15 @@ class _Answer:
         self._reader: Reader = core.conversations.follow(going.run, going.place)
         self._answering: Answering = scope["extensions"][scopes.ANSWERING]["answering"]
         if self._answering.resumed is not None:
-            # At once: what the run says from now on is not in what the process before has said of it.
+            # At once: pieces from now on are not in the state that the process before has left.
             self._offer()
         self._scope = scope
         self._receive = receive
         self._send = send
         self._chunks = Chunks(going.run, going.accepted, going.model)
 
-    async def give(self) -> None:
-        loop = asyncio.get_running_loop()
-        work = loop.create_task(self._work())
-        gone = loop.create_task(self._until_gone())
+    async def serve(self) -> None:
+        work, gone = asyncio.create_task(self._work()), asyncio.create_task(self._until_disconnect())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -224,12 +223,12 @@ class _Answer:
         else:
             await (self._stream() if self._going.stream else self._whole())
 
-    async def _until_gone(self) -> None:
+    async def _until_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     async def _abandon(self) -> None:
-        """The client has gone, or the gateway must: then the run is not the worse for it."""
+        """The client has gone, or the gateway leaves. Only in the first case the run is ended."""
         run, retry = self._going.run, self._going.retry
         if self._going.owned and not self._answering.given_up:
             log.info("the client of run %s has gone", run)
@@ -258,7 +257,7 @@ class _Answer:
             answer = Response(completion(run, self._going.model), media_type="application/json")
         else:
             status, why = failure(run)
-            # The agent has tried again as often as it is worth it; the client's next try would be another message.
+            # The agent has retried as often as is useful, and a retry of the client would be another message.
             headers = {"x-should-retry": "false"}
             answer = Response(error(why.message, why.type, why.code), status, headers, media_type="application/json")
         self._answering.withdraw()
@@ -277,13 +276,13 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _pieces(self) -> bytes:
-        """Write what is said; returns what the stream ends with."""
+        """Write the pieces; return the bytes with which the stream ends."""
         try:
             while piece := await self._next():
                 self._going.said = True
                 await self._answering.write(self._chunks.content(piece))
         except Broken:
-            return broken(ANEW)
+            return broken(VOID)
         run = await self._reader.ended()
         if run is None or run.state not in ("done", "aborted"):
             return broken(failure(run)[1])

@@ -1,9 +1,9 @@
-"""What a client of OpenAI's API asks, and what of it a run is begun with. Pure.
+"""Requests of OpenAI's API, and what a run is begun with for them. Pure.
 
-The last message of a user, or result of a tool, is the prompt; what system and developer say goes into the system
-prompt; the rest comes before the prompt where the session has no messages of its own. As in OpenClaw 2026.9.6, calls of
-tools and their results are told in words. What a client asks for and would not get is refused; what only tunes the
-model (`temperature`, `max_tokens`, …) is checked and not passed on.
+The last message of a user, or the last result of a tool, is the prompt. Messages of system and developer go into the
+system prompt. The rest comes before the prompt if the session has no messages of its own. As in OpenClaw 2026.9.6,
+calls of tools and their results are told in words. What a client asks for and would not get is refused; what only tunes
+the model (`temperature`, `max_tokens`, …) is checked and not passed on.
 """
 
 import base64
@@ -21,26 +21,26 @@ from gateway.protocol.params import cut, explain
 from gateway.text.unicode import well_formed_json
 
 MAX_IMAGES = 20
-"""In all messages together."""
+"""Images in all messages together."""
 MAX_IMAGE = 10 * 1024 * 1024
-"""Bytes of one image, as OpenClaw has it."""
+"""Bytes of one image; OpenClaw's bound."""
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 NAMES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
-"""What some call them."""
+"""Other names that clients use for them."""
 NO_LIMIT = -1
-"""What some send as `max_tokens` to say that there is none."""
+"""A value of `max_tokens` by which some clients say that there is no limit."""
 GO_ON = "Your answer has begun already. Go on right behind these words, and do not repeat them:"
-"""What a model is told of a last message of its own, which clients send for it to go on with."""
+"""The instruction to a model before a last message of its own, with which clients want it to go on."""
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Whole = int | float
-"""JSON knows no difference between 5 and 5.0; `decode` refuses what has a fraction."""
+"""JSON has no difference between 5 and 5.0; `decode` refuses a fraction."""
 _WHOLE = ("n", "max_tokens", "max_completion_tokens", "seed")
 _SPACE = re.compile(r"\s+")
 
 
 class BadRequest(Exception):
-    """`str()` tells the client what to change."""
+    """The request is refused; `str()` tells the client what to change."""
 
 
 class Url(Struct):
@@ -81,7 +81,7 @@ class Format(Struct):
 
 
 class CompletionRequest(Struct):
-    """A request for a chat completion. Fields that are not here are not looked at."""
+    """A request for a chat completion. Other fields are ignored."""
 
     model: str | None = None
     messages: list[ChatMessage] | None = None
@@ -114,7 +114,7 @@ class Prompt(Struct, frozen=True):
 
 
 def decode(body: bytes) -> CompletionRequest:
-    """Raises Refused. Half a character is taken as U+FFFD, as Node does it."""
+    """Decode a request. Half a surrogate pair is read as U+FFFD, as Node does it. Raises BadRequest."""
     try:
         asked = _decoder.decode(well_formed_json(body))
     except msgspec.ValidationError as error:
@@ -143,7 +143,7 @@ _decoder = msgspec.json.Decoder(CompletionRequest)
 
 
 def prompt(asked: CompletionRequest, now: int) -> Prompt:
-    """`now`: milliseconds since 1970, of the messages. Raises Refused."""
+    """`now`: the time of the messages, milliseconds since 1970. Raises BadRequest."""
     messages = asked.messages or []
     active = max((at for at, each in enumerate(messages) if _is_turn(each)), default=-1)
     system = [text for each in messages if each.role in ("system", "developer") if (text := _text(each).strip())]
@@ -159,7 +159,7 @@ def prompt(asked: CompletionRequest, now: int) -> Prompt:
 
 
 def fingerprint(asked: Prompt, *more: str | None) -> str:
-    """The same for the same question, whenever it is asked."""
+    """A hash that is the same for the same question, whenever it is asked."""
     said = [(each["role"], each["content"]) for each in (*asked.context, asked.prompt)]
     return hashlib.sha256(msgspec.json.encode((asked.system, said, more))).hexdigest()[:32]
 
@@ -237,6 +237,6 @@ def _image(given: Url | str | None) -> dict[str, Any]:
 
 
 def _plain_base64(data: str) -> str:
-    """Without line breaks, in the usual alphabet, and with its end: as Node reads it."""
+    """Base64 as Node reads it: line breaks, the URL alphabet and missing padding are accepted."""
     data = _SPACE.sub("", data).replace("-", "+").replace("_", "/").rstrip("=")
     return data + "=" * (-len(data) % 4)

@@ -1,8 +1,8 @@
-"""Requests that OpenAI's clients send again on their own, when a proxy or their patience has cut them off.
+"""Requests that OpenAI's clients send again on their own, after a proxy or a time limit has cut them off.
 
-They send no `Idempotency-Key` but the same body, and count in `x-stainless-retry-count`. The answer that they asked for
-goes on meanwhile and becomes theirs again: a second run would run the tools a second time. What is known is this
-process's: after a restart such a request begins a run.
+They send the same body without an `Idempotency-Key`, and count in `x-stainless-retry-count`. The run of the first
+request goes on meanwhile, and its answer is given to the second: another run would call the tools again. Requests are
+remembered by this process only: after a restart such a request begins a run.
 """
 
 import asyncio
@@ -20,14 +20,16 @@ log = logging.getLogger("gateway.web")
 
 COUNT = "x-stainless-retry-count"
 GRACE_S = 15.0
-"""In which a client that went away may come back before its run ends; they wait 8 s at most."""
+"""Seconds in which a client that went away may come back before its run is aborted; clients wait 8 s at most."""
 REMEMBERED_S = 900.0
+"""Seconds for which a request is remembered."""
 MAX_REMEMBERED = 512
-"""Requests; for one more, the oldest is forgotten."""
+"""Requests; beyond it the oldest one is forgotten."""
 
 
 def mark(headers: Headers, question: str, user_header: str | None) -> str | None:
-    """The same for the same question of the same client; None for clients that do not count, or name the request."""
+    """A mark that is the same for the same question of the same client. None for a client that does not count its
+    retries, or that sends an `Idempotency-Key`."""
     if COUNT not in headers or "idempotency-key" in headers:
         return None
     who = (headers.get("authorization", ""), headers.get(user_header, "") if user_header else "")
@@ -60,7 +62,7 @@ class Retries:
             del self._known[next(iter(self._known))]
 
     def rejoin(self, mark: str) -> str | None:
-        """The run that such a request has begun, which does not end now; None if there is none that is known."""
+        """The run of a remembered request, which is not aborted now; None if there is none."""
         known = self._known.get(mark)
         if known is None or self._clock() - known.at > REMEMBERED_S:
             return None
@@ -71,7 +73,7 @@ class Retries:
         return known.run
 
     def leave(self, mark: str, run: str, abort: Callable[[], Awaitable[None]]) -> None:
-        """The client has gone: its run ends, unless it comes back in time or has come back already."""
+        """The client has gone: abort its run after `GRACE_S`, unless it has come back by then."""
         known = self._known.get(mark)
         if known is None or known.run != run:
             known = _Remembered(run, self._clock())
@@ -87,4 +89,4 @@ async def _end(abort: Callable[[], Awaitable[None]]) -> None:
 
 
 KNOWN = Retries()
-"""Of this process."""
+"""The requests of this process."""

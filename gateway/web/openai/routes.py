@@ -1,4 +1,4 @@
-"""OpenAI's API where the config has switched it on: chat completions, and what `model` may be."""
+"""The routes of OpenAI's API, if the config has switched it on: chat completions, and the list of models."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -27,14 +27,15 @@ INSTEAD = {
     "/v1/completions": "send `messages` to the chat completions",
     "/v1/embeddings": "ask a provider of models for embeddings",
 }
-"""What to do in place of what OpenAI has and this gateway has not."""
+"""What to use instead of the parts of OpenAI's API that this gateway does not have."""
 _SLASHES = re.compile("/+")
 
 
 def openai_routes(core: Core, lockout: Lockout) -> Callable[[Scope], ASGIApp | None]:
-    """Finds what answers a request; None where it is none of this API.
+    """A function that finds the application for a request; it returns None for a path outside of this API.
 
-    A path that is nearly one of them is told which one it is, and not served: who guards paths guards these.
+    A path that is nearly one of the API's gets an error that names the right one, and is not served: a proxy that
+    guards paths guards these.
     """
     completions = _guarded(core, lockout, ("POST",), WRITE, complete)
     models = _guarded(core, lockout, ("GET", "HEAD"), READ, show_models)
@@ -60,7 +61,7 @@ def openai_routes(core: Core, lockout: Lockout) -> Callable[[Scope], ASGIApp | N
 
 
 def _meant(path: str) -> str | None:
-    """Which path of ours was meant: another number of slashes, or without `/v1`."""
+    """The path of ours that was meant: it was written with other slashes, or without `/v1`."""
     plain = _SLASHES.sub("/", path).rstrip("/")
     return next((ours for ours in (CHAT_COMPLETIONS, MODELS) if plain in (ours, ours.removeprefix("/v1"))), None)
 

@@ -1,4 +1,4 @@
-"""Whom a request of OpenAI's API is for: the agent, the model and the session that its head and `model` name."""
+"""The target of a request of OpenAI's API: the agent, the model and the session that its headers and `model` name."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ from gateway.web.openai.requests import BadRequest
 DEFAULTS = ("openclaw", "openclaw/default")
 INVALID_MODEL = "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`."
 MAX_NAMED = 20
-"""Agents that an error names."""
+"""How many agents an error names."""
 _AGENT = re.compile(r"(?:openclaw[:/]|agent:)([a-z0-9][a-z0-9_-]{0,63})", re.I)
 _RESERVED = re.compile(r"(agent:[^:]*:)?(subagent|cron|acp):", re.I)
 
@@ -25,14 +25,14 @@ _RESERVED = re.compile(r"(agent:[^:]*:)?(subagent|cron|acp):", re.I)
 class RunTarget:
     agent: str
     model: str | None
-    """`provider/model`, where another one is wanted than the agent's."""
+    """`provider/model`; None: the agent's."""
     session: str
     keeps: bool
-    """Whether the session stays, with what is said in it."""
+    """Whether the session stays, with its messages."""
 
 
 def target(core: Core, headers: Headers, model: str, user: str | None) -> RunTarget:
-    """Raises Refused."""
+    """`user`: the request's field. Raises BadRequest."""
     named, wanted = _named(core, model)
     named = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or named
     agent = _known(core.tree, named) if named else catalog.default_id(core.tree)
@@ -55,14 +55,14 @@ def target(core: Core, headers: Headers, model: str, user: str | None) -> RunTar
 
 
 def names(core: Core) -> list[tuple[str, str]]:
-    """What `model` may be, and whose that is: the agents, then the models that the config has and that can be used."""
+    """Values of `model` and their owners: the agents, then the models of the config that can be used."""
     agents = [f"openclaw/{each.id}" for each in catalog.agents(core.tree)]
     found = [(name, "openclaw") for name in dict.fromkeys((*DEFAULTS, *agents))]
     return found + [(str(each.ref), each.ref.provider) for each in models.listed(core.tree, core.env) if each.available]
 
 
 def _named(core: Core, model: str) -> tuple[str | None, str | None]:
-    """Agent and model of the name, None for what the config decides."""
+    """The agent and the model that `model` names; None for what the config decides. Raises BadRequest."""
     name = model.strip()
     if not name or name.lower() in DEFAULTS:
         return None, None
@@ -78,13 +78,13 @@ def _known(tree: ConfigTree, id: str) -> str:
     if found is not None:
         return found.id
     if id.lower() == catalog.MAIN:
-        return catalog.default_id(tree)  # so clients name the agent that is always there
+        return catalog.default_id(tree)  # a client's name for the agent that is always there
     known = ", ".join(each.id for each in catalog.agents(tree)[:MAX_NAMED])
     raise BadRequest(f"Unknown agent '{cut(id)}'. This gateway has: {known}.")
 
 
 def _session(core: Core, asked: str, agent: str) -> str:
-    """A key without an agent's name is one of `agent`'s."""
+    """The session's canonical key. A key without an agent belongs to `agent`. Raises BadRequest."""
     if _RESERVED.match(asked):
         raise BadRequest("`x-openclaw-session-key` cannot use reserved internal session namespaces.")
     whole = asked.lower().startswith("agent:") or agent == catalog.default_id(core.tree)
