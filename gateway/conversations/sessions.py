@@ -26,7 +26,7 @@ from gateway.sessions.transcripts import SessionChanged
 QUIET_S = 15.0
 """Seconds in which a session's runs must end once they are aborted."""
 Change = Callable[[dict[str, Any]], dict[str, Any]]
-"""From a session's entry to its new one."""
+"""Makes a session's new entry from its old one. Entries have the keys that `sessions.patch` may set."""
 
 
 class SessionService:
@@ -64,7 +64,7 @@ class SessionService:
         return [*([running] if running else []), *self._runs.waiting(key)]
 
     def row_context(self, session: Session, summary: Summary | None, *, titled: bool, previewed: bool) -> RowContext:
-        """What a row of the session says beside what is stored."""
+        """The part of a session's row that is not stored."""
         tree = self._tree()
         main = catalog.main_session(tree, session.agent)
         return RowContext(tree, main, now_ms(), self.active_runs(session.key), summary, titled, previewed)

@@ -40,7 +40,7 @@ class Carrier(Pipe, Protocol):
         ...
 
     def checkpoint(self) -> None:
-        """Look anew whether anything is under way."""
+        """Write down that the connection is at rest, if nothing is under way."""
         ...
 
     async def wait_closed(self) -> None:

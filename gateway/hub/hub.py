@@ -123,7 +123,7 @@ class Hub:
         for slowest in sorted(full, key=lambda each: each.outbox.stalled_for(), reverse=True):
             unread -= slowest.outbox.unread
             slowest.drop_slow(f"{slowest.outbox.unread} bytes unread, and more than {MAX_UNREAD} of all clients")
-            slowest.carrier.abort()  # what the transport has is the most of it, and nobody takes it
+            slowest.carrier.abort()  # most of it is in the transport, which would never send it
             if unread <= MAX_UNREAD:
                 return
 

@@ -1,4 +1,4 @@
-"""What becomes of WebSocket clients when the process leaves: some are answered, some are closed, the others are kept.
+"""The end of WebSocket clients when the process leaves: some are answered, some are closed, the others are kept.
 
 A connection that is `kept` outlives the process. Each step is polled: it happens a few times in the life of a process,
 and most connections would never have anything to report.

@@ -46,7 +46,7 @@ QUIET_S = 30.0
 TAKE_S = 20.0
 """Seconds in which the agent must take what it is sent."""
 LEAVE_S = 0.5
-"""The same when the process leaves, in seconds."""
+"""Seconds in which the agent must take what it is sent when the process leaves."""
 PAUSES_S = (0.02, 0.1, 0.5, 1.0)
 """Seconds between two tries; the last pause repeats."""
 ALL = 2**53 - 1

@@ -1,4 +1,4 @@
-"""What the gateway and the agent say to each other: one JSON object a line, over a Unix socket or a socket pair.
+"""The messages between gateway and agent: one JSON object a line, over a Unix socket or a socket pair.
 
     gateway                                             agent
     hello {version, runs: {run: seq}, program}  ────▶

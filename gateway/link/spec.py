@@ -47,7 +47,7 @@ class ToolRule(Struct, frozen=True, omit_defaults=True):
     allow: list[str] = []
     """Names, globs with `*`, and groups. If empty, every tool passes that is not denied."""
     deny: list[str] = []
-    """As `allow`; it wins over it."""
+    """Names, globs and groups that are not offered; they win over `allow`."""
 
 
 class Tls(Struct, frozen=True, omit_defaults=True):
@@ -120,7 +120,7 @@ class Server(Struct, frozen=True, omit_defaults=True):
     include: list[str] = []
     """Names of its tools, or globs with `*`. If empty, all of its tools."""
     exclude: list[str] = []
-    """As `include`; it wins over it."""
+    """Names or globs that are not offered; they win over `include`."""
     connect_ms: int | None = None
     """Milliseconds for its start."""
     request_ms: int | None = None

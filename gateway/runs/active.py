@@ -21,7 +21,7 @@ class Gap(ValueError):
 @dataclass
 class ActiveRun:
     run: Run
-    """As it was stored when it began, or when this process found it."""
+    """The run as it was stored when it began, or when this process found it."""
     seq: int = 0
     """The number of the last event."""
     stored: int = 0

@@ -1,4 +1,4 @@
-"""What happens to runs, passed on to everything that follows them."""
+"""Passes what happens to runs on to everything that follows them."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -31,9 +31,9 @@ class StoringTimes:
     again: float = 1.0
     """From a commit that the disk has refused to the next try."""
     abort: float = 5.0
-    """In which an agent must end a run that is aborted; after it the run is ended without the agent."""
+    """From an abort to the agent's end of the run; after it the run is ended without the agent."""
     give_up: float = 15.0
-    """In which the disk must take the beginning or the end of a run; after it the run has failed, and its end is stored
+    """From the beginning or the end of a run to its commit; after it the run has failed, and its end is stored
     once that is possible."""
 
 

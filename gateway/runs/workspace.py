@@ -31,7 +31,7 @@ class WorkspaceFile:
     hash: str = ""
     """SHA-256 of its bytes; "" where the text was not asked for."""
     text: str | None = None
-    """None where it was not asked for."""
+    """Its content; None where it was not asked for."""
 
 
 class Conflict(Exception):

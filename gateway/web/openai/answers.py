@@ -123,5 +123,5 @@ def _model(id: str, owner: str) -> dict[str, Any]:
 
 
 def _head(run: str, accepted: int, model: str, kind: str) -> dict[str, Any]:
-    # The same for whoever asks again by the idempotency key.
+    # The same for a request that comes again with the idempotency key.
     return {"id": run if run.startswith(ID) else ID + run, "object": kind, "created": accepted // 1000, "model": model}
