@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config.openclaw import ROWS, Fate
+from gateway.config.openclaw import RULES, Fate
 from gateway.rpc.methods.absent import ABSENT
 
 README = Path(__file__).parents[1] / "README.md"
@@ -102,7 +102,7 @@ def table() -> str:
 
 def keys() -> Iterator[str]:
     """Keys that OpenClaw honours, and this gateway does not."""
-    return (row.path for row in ROWS if row.fate is not Fate.SILENT)
+    return (row.path for row in RULES if row.fate is not Fate.SILENT)
 
 
 def methods() -> Iterator[str]:

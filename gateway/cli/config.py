@@ -20,7 +20,7 @@ from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
 from gateway.config.files import Snapshot
 from gateway.config.parse import MAX_DEPTH
 from gateway.config.schema import Config
-from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, brought, unrecognized
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, new_unknown_keys, unrecognized_messages
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
@@ -152,7 +152,7 @@ def set_(path: str, value: str, dry_run: bool) -> None:
     beside it as .bak. Nothing is written when the result would have errors (exit code 78).
     """
     paths = Paths.from_env(_environment())
-    before = _read(door_only=True)
+    before = _read(access_only=True)
     keys, parsed = _keys(path), _value(value)
     if REDACTED in value:
         raise GatewayError(f"{REDACTED} stands for a secret that was hidden; it is not the secret")
@@ -160,23 +160,23 @@ def set_(path: str, value: str, dry_run: bool) -> None:
         included = owners.with_value(before.layers, before.merged, keys, parsed) if before.layers else {}
         text = included.pop(str(paths.config), before.raw) if before.layers else None
         text = edit.set_value(before.raw if before.raw is not None else "{}\n", keys, parsed) if text is None else text
-    except (edit.CannotEdit, json5.Fault, owners.NotOwned) as error:
+    except (edit.CannotEdit, json5.Json5Error, owners.NotOwned) as error:
         raise ConfigInvalid(f"{paths.config}: {error}; nothing was written") from error
     after = _read(text=text, included=included)
-    for strange in (unknown := brought(before.merged, after.merged))[:1]:
+    for strange in (unknown := new_unknown_keys(before.merged, after.merged))[:1]:
         near = Vocabulary(LATEST, FIRST).nearest(strange)
-        ((where, what), *_) = unrecognized(unknown)
+        ((where, what), *_) = unrecognized_messages(unknown)
         raise ConfigInvalid(f"{where}: {what}{f'; did you mean {near}?' if near else ''}; nothing was written")
     accepted = _accepted(after, "nothing was written", included)
     where = ", ".join(included) or str(paths.config)
-    if _at(after.merged, keys) != parsed or not all(files.is_own(paths.config, file) for file in included):
+    if _at(after.merged, keys) != parsed or not all(files.is_beside(paths.config, file) for file in included):
         raise GatewayError(f"{path} stands in an included file; edit it there: {where}")
     made = accepted or _plan(_in_force(paths), after)
     texts = {**included, **({str(paths.config): text} if text != before.raw else {})}
     try:
         for file, new in () if dry_run else texts.items():
             known = before.raw if file == str(paths.config) else ...
-            files.write(Path(file), new, instead_of=known)
+            files.write(Path(file), new, expected=known)
     except OSError as error:
         raise GatewayError(f"{where} cannot be written: {error.strerror}") from error
     tell_plan(made)
@@ -208,12 +208,12 @@ def _read(
     text: str | None = None,
     included: dict[str, str] | None = None,
     *,
-    door_only: bool = False,
+    access_only: bool = False,
 ) -> Snapshot:
     env = _environment()
     paths = Paths.from_env(env)
     file = ConfigFile(path or paths.config, env, paths.state, _open_addresses(env))
-    return file.read(text=text, included=included, door_only=door_only)
+    return file.read(text=text, included=included, access_only=access_only)
 
 
 def _open_addresses(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -281,7 +281,7 @@ def _keys(path: str) -> tuple[str, ...]:
 def _value(text: str) -> Any:
     try:
         return json5.parse(text, MAX_DEPTH).root.value
-    except json5.Fault:
+    except json5.Json5Error:
         return text
 
 

@@ -30,7 +30,7 @@ class Choice:
 def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_port: int | None = None) -> Choice:
     """`replaced_port` is that of a unit which ours takes the place of; it counts where nothing else says anything."""
     paths = Paths.from_env(env)
-    snapshot = files.read(paths.config, _of_the_service(env), paths.state, door_only=True)
+    snapshot = files.read(paths.config, _of_the_service(env), paths.state, access_only=True)
     present = installed_addresses(unit_folder(env)) or ()
     notes: list[str] = []
     if snapshot.config is None:

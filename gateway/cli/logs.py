@@ -80,7 +80,7 @@ def find(env: Mapping[str, str], places: Iterable[Path] | None = None) -> Path |
     if told:
         return Path(told)
     paths = Paths.from_env(env)
-    config = files.read(paths.config, env, paths.state, door_only=True).config
+    config = files.read(paths.config, env, paths.state, access_only=True).config
     if config and config.logging.file and Path(config.logging.file).exists():
         return Path(config.logging.file)
     return newest(places or folders(paths.state))

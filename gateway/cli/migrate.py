@@ -70,7 +70,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
     backup = None
     if changed and not dry_run:
         try:
-            files.write(paths.config, done.text, instead_of=read if source == paths.config else None)
+            files.write(paths.config, done.text, expected=read if source == paths.config else None)
         except OSError as error:
             raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
         backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
@@ -88,7 +88,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         more=done.is_full,
         unknown=[key for key in strange if not any(f"{what}.".startswith(f"{key}.") for what, _ in kept)],
         issues=[*map(str, after.issues)],
-        warnings=[*leftovers.variables(env), *_beside(source, paths)],
+        warnings=[*leftovers.variable_warnings(env), *_beside(source, paths)],
     )
     if as_json:
         tell_json(report, indent=2)
@@ -98,7 +98,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
 
 
 def _source(config: Path, env: dict[str, str]) -> Path | None:
-    return config if os.path.lexists(config) else next(iter(leftovers.configs(config, env)), None)
+    return config if os.path.lexists(config) else next(iter(leftovers.old_configs(config, env)), None)
 
 
 def _beside(source: Path, paths: Paths) -> list[str]:
@@ -118,21 +118,21 @@ def _text(path: Path) -> tuple[str, str]:
         raise ConfigInvalid(f"{found}; nothing was written")
     try:
         json5.parse(found.text, MAX_DEPTH)
-    except json5.Fault as fault:
+    except json5.Json5Error as fault:
         raise ConfigInvalid(f"{path}: {fault}; nothing was written") from fault
     return read.decode("utf-8", "replace"), found.text
 
 
 def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
     file = ConfigFile(paths.config, env, paths.state, open_addresses(unit_folder(env), ()))
-    return file.read(text=text, door_only=True)
+    return file.read(text=text, access_only=True)
 
 
 def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, str]]:
     """Old names in files that the config includes: those are edited by hand."""
     whole = Merged(after.merged, (), after.layers)
-    here = {old.path for old in old_keys.found(done.tree, working=True)}
-    left = [old for old in old_keys.found(after.merged, working=True) if old.path not in here]
+    here = {old.path for old in old_keys.find_old_keys(done.tree, working=True)}
+    left = [old for old in old_keys.find_old_keys(after.merged, working=True) if old.path not in here]
     where = {old: ":".join(str(each) for each in whole.locate(old.path, key=True) if each is not None) for old in left}
     return [(dotted(old.path), f"{where[old]} has it; rename it there: {old}") for old in left]
 

@@ -57,7 +57,7 @@ def find_target(
 ) -> Target:
     """Where to connect, and with which secret. An option for one secret leaves out what would be found for both."""
     paths = Paths.from_env(env)
-    snapshot = files.read(paths.config, env, paths.state, door_only=True)
+    snapshot = files.read(paths.config, env, paths.state, access_only=True)
     # What only the service has: a variable of its unit, a credential, a program that only it may run.
     opened = access_point(env) if snapshot.config is None else None
     config = snapshot.config or (None if opened else _last_good(paths, env)) or Config()

@@ -46,7 +46,7 @@ def import_(source: Path | None, dry_run: bool, as_json: bool) -> None:
     paths = Paths.from_env(env)
     if not dry_run:
         _refuse_other_version(paths)
-    who = catalog.defaults(files.read(paths.config, env, paths.state, door_only=True).merged)
+    who = catalog.defaults(files.read(paths.config, env, paths.state, access_only=True).merged)
     work = Import(source or paths.state, paths.database, Naming(who.main_key, who.scope), dry_run=dry_run)
     with Spinner("importing"):
         report = work.run()

@@ -33,7 +33,7 @@ def id_of(name: str) -> str:
 
 def add(value: dict[str, Any], id: str, entry: dict[str, Any]) -> dict[str, Any]:
     """The value with one more agent; the one that answers where none is named is then named too. Raises Unfit."""
-    if catalog.find(value, id) is not None:
+    if catalog.find_agent(value, id) is not None:
         raise Unfit(f'agent "{id}" already exists')
     new = _copied(value)
     if not any(each.key for each in catalog.agents(new)):
@@ -78,7 +78,7 @@ def remove(value: dict[str, Any], id: str) -> tuple[dict[str, Any], int]:
 
 
 def _find(value: dict[str, Any], id: str) -> catalog.Agent:
-    agent = catalog.find(value, id)
+    agent = catalog.find_agent(value, id)
     if agent is None:
         raise Unfit(f'agent "{id}" not found')
     return agent

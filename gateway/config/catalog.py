@@ -79,7 +79,7 @@ def main_key(tree: dict[str, Any]) -> str:
 def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
     """Name and avatar that a page shows for an agent: those of `ui.assistant`, else its own; None for what is unset."""
     shared = section(tree, "ui", "assistant")
-    agent = find(tree, id)
+    agent = find_agent(tree, id)
     own = agent.identity if agent else {}
     name = as_text(shared.get("name")) or own.get("name") or (agent.name if agent else None)
     return name, as_text(shared.get("avatar")) or own.get("avatar") or own.get("emoji")
@@ -106,7 +106,7 @@ def agent_id(name: str) -> str:
     return _NO_ID.sub("-", plain).strip("-")[:MAX_AGENT_ID] or MAIN
 
 
-def find(tree: dict[str, Any], id: str) -> Agent | None:
+def find_agent(tree: dict[str, Any], id: str) -> Agent | None:
     """The agent of an id, or of what it is called in the config; None for a name without a letter of an id."""
     plain = id.strip().lower()
     wanted = agent_id(plain) if _NO_ID.sub("", plain) else plain

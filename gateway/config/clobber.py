@@ -1,6 +1,6 @@
-"""Whether a write would lose what nobody meant to lose: OpenClaw 2026.9.6's rules. What is refused is kept for a look.
+"""Refuse a write that looks like an accident, by the rules of OpenClaw 2026.9.6. A refused text is stored beside.
 
-Sizes are those of the values alone, so that taking comments out is no loss.
+Sizes are those of the values alone, so that removing comments is no loss.
 """
 
 import glob
@@ -13,13 +13,13 @@ from gateway.config.files import Snapshot
 from gateway.files.atomic import replace_text
 
 MIN_BYTES = 512
-"""A smaller config may shrink as it likes."""
+"""Bytes; a smaller config may shrink to any size."""
 MAX_REJECTED = 5
-"""Texts that are kept; the oldest goes first."""
+"""Number of refused texts that are kept; the oldest is removed."""
 
 
 def losses(before: Snapshot, after: Snapshot) -> list[str]:
-    """Why the file must not become `after`, in OpenClaw's words; empty: it may."""
+    """OpenClaw's names of the reasons not to write `after`; [] allows it."""
     if not before.exists:
         return []
     reasons = []
@@ -32,7 +32,7 @@ def losses(before: Snapshot, after: Snapshot) -> list[str]:
 
 
 def set_aside(path: Path, text: str, now: datetime) -> Path:
-    """Keep a text that was refused as `<path>.rejected.<time>`, for its owner alone. Raises OSError."""
+    """Store a refused text as `<path>.rejected.<time>`, readable by its owner only. Raises OSError."""
     mark = f"{path.name}.rejected."
     time = now.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%S-") + f"{now.microsecond // 1000:03}Z"
     aside = path.with_name(mark + time)
@@ -45,7 +45,7 @@ def set_aside(path: Path, text: str, now: datetime) -> Path:
 def _size(snapshot: Snapshot) -> int:
     text = json.dumps(snapshot.parsed, indent=2, ensure_ascii=False) + "\n"
     if snapshot.issues and not snapshot.parsed:
-        text = snapshot.raw or ""  # nobody knows its values
+        text = snapshot.raw or ""  # its values are not known
     return len(text.encode("utf-8", "surrogatepass"))
 
 

@@ -1,4 +1,4 @@
-"""Where two values of a config differ, compared as JSON. Pure."""
+"""The differences of two config values, compared as JSON. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ _ABSENT = object()
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Dotted paths that differ: objects key by key, also one that comes or goes; arrays as a whole."""
+    """Dotted paths that differ: objects key by key, also added and removed ones; arrays as a whole."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in old.keys() | new.keys():
             yield from differences(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{path}.{key}" if path else key)

@@ -17,7 +17,7 @@ from gateway.config.validate import REFUSING, guards, unguarded
 from gateway.report import Issue
 
 if TYPE_CHECKING:
-    from gateway.config.secretref import Known
+    from gateway.config.secretref import KnownSecrets
 
 log = logging.getLogger("gateway.config")
 
@@ -31,11 +31,11 @@ class ConfigFile:
         self._path = path
         self._env = env
         self._state_dir = state_dir
-        self._secrets: Known = {}
+        self._secrets: KnownSecrets = {}
         """The secrets of the last good file by their references: a program is not asked again for the same one."""
 
     def read(
-        self, *, text: str | None = None, included: Mapping[str, str] | None = None, door_only: bool = False
+        self, *, text: str | None = None, included: Mapping[str, str] | None = None, access_only: bool = False
     ) -> Snapshot:
         """The file, or what it would be with another `text`; the parameters are those of `files.read`. Never raises."""
         found = files.read(
@@ -45,9 +45,9 @@ class ConfigFile:
             text=text,
             included=included,
             known=self._secrets,
-            door_only=door_only,
+            access_only=access_only,
         )
-        if found.config is not None and text is None and not included and not door_only:
+        if found.config is not None and text is None and not included and not access_only:
             self._secrets = found.secrets
         return guard(found, self.reachable)
 

@@ -1,4 +1,4 @@
-"""Reads the files of a config, and remembers what it read and what was strange about it."""
+"""Reads the files of a config, and records their names, a digest and warnings."""
 
 import errno
 import hashlib
@@ -15,15 +15,17 @@ from gateway.config.substitute import REFERENCE
 from gateway.report import Issue
 
 MAX_TOTAL_BYTES = 4 * MAX_BYTES
-"""The config file and everything it includes may have so many."""
+"""Bytes of the config file and all included files together."""
 INCLUDE_ROOTS = "OPENCLAW_INCLUDE_ROOTS"
-"""Folders beside the config's own from which `$include` may read, as in PATH."""
+"""The variable with more folders for `$include`, separated as in PATH."""
 _SECRET_NAME = re.compile(r"(token|password|passphrase|secret|api[_-]?key|private[_-]?key)$", re.IGNORECASE)
 
 
 class Disk:
-    def __init__(self, pretended: Mapping[str, str] | None = None) -> None:
-        self.pretended = pretended or {}
+    """One reading of a config. `overrides`: file name -> text, in place of what the file has."""
+
+    def __init__(self, overrides: Mapping[str, str] | None = None) -> None:
+        self.overrides = overrides or {}
         self.files: list[Path] = []
         self.digest = hashlib.sha256()
         self.total = 0
@@ -31,10 +33,10 @@ class Disk:
         self.warnings: list[str] = []
         self.exposed: list[Path] = []
         self.roots: tuple[str, ...] = ()
-        """Where included files may lie, links resolved."""
+        """Folders that included files must be in, links resolved."""
 
     def load(self, file: str) -> Document | Issue | None:
-        """The main file; None if there is none."""
+        """Read the main file; None if it does not exist. Errors are an Issue."""
         try:
             data, mode = self.fetch(Path(file))
         except FileNotFoundError:
@@ -44,17 +46,17 @@ class Disk:
         self.raw = data.decode("utf-8", "replace")
         return self.document(data, mode, file, root_object=True)
 
-    def pretend(self, file: str, text: str) -> Document | Issue:
+    def load_text(self, file: str, text: str) -> Document | Issue:
         self.files.append(Path(file))
         self.raw = text
         data = text.encode()
-        self.count(data)
+        self._add_to_digest(data)
         return self.document(data, 0, file, root_object=True)
 
     def include(self, name: str, base: str) -> Document | Issue:
         file = os.path.normpath(os.path.join(os.path.dirname(base), name))
-        if "\0" not in file and not lies_in(os.path.realpath(file), self.roots):
-            # Not opened: who may change the config would have its readers shown any other program's files.
+        if "\0" not in file and not is_below(os.path.realpath(file), self.roots):
+            # Not opened: a client that may change the config could read the files of other programs.
             hint = f"move it there, or add its folder to {INCLUDE_ROOTS}"
             return issue(TextPosition(file), f"{file} does not lie in the folder of the config", hint=hint)
         try:
@@ -99,10 +101,10 @@ class Disk:
 
     def fetch(self, path: Path) -> tuple[bytes, int]:
         self.files.append(path)
-        if (text := self.pretended.get(str(path))) is not None:
-            self.count(data := text.encode())
+        if (text := self.overrides.get(str(path))) is not None:
+            self._add_to_digest(data := text.encode())
             return data, 0
-        # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
+        # O_NONBLOCK: opening a FIFO without a writer must not hang the gateway.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             found = os.fstat(fd)
@@ -118,23 +120,23 @@ class Disk:
                 data = stream.read(MAX_BYTES + 1)
         finally:
             os.close(fd)
-        self.count(data)
+        self._add_to_digest(data)
         return data, mode
 
-    def note(self, path: str, data: bytes | None) -> None:
-        """A file of secrets: watched, and part of the digest, as the config's own are."""
+    def record_secret_file(self, path: str, data: bytes | None) -> None:
+        """Watch a file of secrets, and add it to the digest, like the config's own files."""
         self.files.append(Path(path))
         if data is not None:
             self.digest.update(len(data).to_bytes(8, "big") + data)
 
-    def count(self, data: bytes) -> None:
-        # The length keeps two files from counting as one that contains both.
+    def _add_to_digest(self, data: bytes) -> None:
+        # With the length, two files differ from one that contains both.
         self.digest.update(len(data).to_bytes(8, "big") + data)
         self.total += len(data)
 
 
 def _holds_secret(value: Any) -> bool:
-    """Whether a secret stands here in clear; a reference such as `${TOKEN}` is none."""
+    """Whether the value contains a secret; a reference such as `${TOKEN}` is none."""
     if isinstance(value, list):
         return any(_holds_secret(child) for child in value)
     if not isinstance(value, dict):
@@ -147,13 +149,13 @@ def _holds_secret(value: Any) -> bool:
     )
 
 
-def roots(config: Path, more: str) -> tuple[str, ...]:
-    """The folder of the config, that of what it is a link to, and those that somebody names, if they are absolute."""
+def include_roots(config: Path, more: str) -> tuple[str, ...]:
+    """The config's folder, that of its link's target, and the absolute ones in `more`, separated as in PATH."""
     named = (os.path.expanduser(each) for each in more.split(os.pathsep))
     own = (str(config.absolute().parent), os.path.dirname(os.path.realpath(config)))
     folders = [*own, *(each for each in named if os.path.isabs(each))]
     return tuple(dict.fromkeys(os.path.realpath(each) for each in folders))
 
 
-def lies_in(file: str, roots: tuple[str, ...]) -> bool:
+def is_below(file: str, roots: tuple[str, ...]) -> bool:
     return any(os.path.commonpath((root, file)) == root for root in roots)

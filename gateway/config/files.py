@@ -1,4 +1,4 @@
-"""The config file on disk: read it with all that belongs to it, and write it as OpenClaw does, with its backups."""
+"""The config file on disk: read it with its includes, `.env` and secrets; write it as OpenClaw does, with backups."""
 
 import errno
 import hashlib
@@ -12,17 +12,17 @@ from typing import Any
 
 from gateway.config import leftovers, models, servers
 from gateway.config.catalog import Defaults, defaults
-from gateway.config.disk import INCLUDE_ROOTS, Disk, lies_in, roots
+from gateway.config.disk import INCLUDE_ROOTS, Disk, include_roots, is_below
 from gateway.config.fields import FIELDS
 from gateway.config.include import Layer, resolve
+from gateway.config.key_review import KeyReview, review_keys
 from gateway.config.parse import Locate, TextPosition, dotted, issue
 from gateway.config.parse import Path as KeyPath
-from gateway.config.remarks import Remarks, remarks
 from gateway.config.schema import Config
 from gateway.config.secretproviders import Definition
-from gateway.config.secretref import DOOR, Known, SecretFailure, SecretRef, resolve_references
+from gateway.config.secretref import ACCESS, KnownSecrets, SecretFailure, SecretRef, resolve_references
 from gateway.config.secretsources import Sources
-from gateway.config.substitute import Lookup, chain, config_env, substitute
+from gateway.config.substitute import Lookup, config_env, first_of, substitute
 from gateway.config.tree import ConfigTree
 from gateway.config.validate import from_environment, validate
 from gateway.files.atomic import overwrite_text, replace_text, write_lock
@@ -31,50 +31,51 @@ from gateway.report import Issue
 
 MAX_BACKUPS = 5
 MAX_WARNINGS = 200
-"""Those of one config; more are counted."""
+"""Warnings of one config; more are counted."""
 MOUNTED = (errno.EBUSY, errno.EXDEV)
-"""What a rename onto a file ends with that is mounted there."""
+"""Errors of a rename onto a mount point."""
 DOTENV_NAME = ".env"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one look at the disk found."""
+    """One reading of the config: texts, trees, the typed config or its issues."""
 
     path: Path
     exists: bool
     files: tuple[Path, ...]
-    """Every file read or tried, links not resolved: what a watcher has to watch."""
+    """Every file read or tried, links not resolved: a watcher must watch them all."""
     raw: str | None = field(default=None, repr=False)
     digest: str = ""
-    """SHA-256 over all texts read; of nothing when there was nothing to read."""
+    """SHA-256 over all texts read."""
     raw_hash: str = ""
-    """SHA-256 of the main file's text. Clients know it by its `fingerprint`."""
+    """SHA-256 of the main file's text. Clients get its `fingerprint`."""
     parsed: dict[str, Any] = field(default_factory=dict, repr=False)
-    """The main file alone."""
+    """The value of the main file alone."""
     merged: dict[str, Any] = field(default_factory=dict, repr=False)
-    """After includes, before `${VAR}`: it holds no secret that stands in the environment."""
+    """The tree after includes and before `${VAR}`: it has no secret of the environment."""
     tree: ConfigTree = field(default_factory=lambda: ConfigTree({}), repr=False)
-    """After includes and `${VAR}`."""
+    """The tree after includes, `${VAR}` and references to secrets."""
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What `.env` beside the state sets."""
+    """The variables of `.env` in the state folder."""
     secrets: Mapping[tuple[SecretRef, Definition], str] = field(default_factory=dict, repr=False)
-    """What references to files and programs gave."""
+    """The values of references to files and programs."""
     unanswered: bool = False
-    """Whether a program gave no secret that may give one at another time."""
+    """Whether a program gave no secret: another try may succeed."""
     config: Config | None = None
-    """None when there is any issue."""
+    """None if there is any issue."""
     issues: tuple[Issue, ...] = ()
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    """Dotted keys that this gateway does not use, the highest node only."""
     layers: tuple[Layer, ...] = field(default=(), repr=False)
-    """From which file each part came; of a config that includes none, nothing."""
+    """The file of each part; () for a config without includes."""
     exposed: tuple[Path, ...] = ()
-    """Files with a secret in them that others than their owner may read."""
+    """Files with a secret that other users may read."""
 
     @cached_property
     def defaults(self) -> Defaults:
-        """Looked for once, because every hello and every `health` says it."""
+        """Computed once, because every hello and every `health` has it."""
         return defaults(self.merged)
 
 
@@ -85,19 +86,19 @@ def read(
     *,
     text: str | None = None,
     included: Mapping[str, str] | None = None,
-    known: Known | None = None,
-    door_only: bool = False,
+    known: KnownSecrets | None = None,
+    access_only: bool = False,
 ) -> Snapshot:
-    """Never raises for what a file contains, nor for an OSError: those are issues.
+    """Read the config. It never raises: errors of files are issues.
 
-    With `text`, as if the file contained that; with `included`, as if the files that it includes did. It asks programs
-    for secrets, and so may take `DEADLINE_S`; `door_only` asks for nobody's but the gateway's own. `known` are the
-    secrets of the snapshot before.
+    `text` replaces the text of the file, and `included` (file name -> text) those of included files. Programs are run
+    for secrets, so it may take `secretsources.DEADLINE_S` seconds; with `access_only`, only for those below
+    gateway.auth. `known` are the secrets of the snapshot before.
     """
     disk = Disk(included or {})
     dotenv = disk.dotenv((state_dir or path.parent) / DOTENV_NAME)
-    disk.roots = roots(path, chain(env, dotenv)(INCLUDE_ROOTS) or "")
-    main = disk.load(str(path)) if text is None else disk.pretend(str(path), text)
+    disk.roots = include_roots(path, first_of(env, dotenv)(INCLUDE_ROOTS) or "")
+    main = disk.load(str(path)) if text is None else disk.load_text(str(path), text)
     if main is None:
         found = evaluate(Snapshot(path, False, ()), lambda *_, **__: TextPosition(""), env, dotenv)
     elif isinstance(main, Issue):
@@ -110,7 +111,9 @@ def read(
             issues = issues or (issue(main.locate(()), "the config must be an object, includes counted"),)
         layers = merged.layers if len(merged.layers) > 1 else ()
         start = Snapshot(path, True, (), raw=disk.raw, parsed=main.value, merged=tree, issues=issues, layers=layers)
-        found = evaluate(start, merged.locate, env, dotenv, note=disk.note, known=known, door_only=door_only)
+        found = evaluate(
+            start, merged.locate, env, dotenv, note=disk.record_secret_file, known=known, access_only=access_only
+        )
     return replace(
         found,
         files=tuple(dict.fromkeys(disk.files)),
@@ -128,13 +131,13 @@ def evaluate(
     dotenv: Mapping[str, str],
     *,
     note: Callable[[str, bytes | None], None] = lambda path, data: None,
-    known: Known | None = None,
-    door_only: bool = False,
+    known: KnownSecrets | None = None,
+    access_only: bool = False,
 ) -> Snapshot:
-    """From `start.merged` on: substitute, look for secrets, validate, and add what was found to what `start` has."""
-    outer = chain(env, dotenv)
+    """Complete a snapshot from `start.merged`: replace `${VAR}` and secret references, and validate. Never raises."""
+    outer = first_of(env, dotenv)
     own, _ = substitute(config_env(start.merged), outer)
-    lookup: Lookup = chain(env, dotenv, own)
+    lookup: Lookup = first_of(env, dotenv, own)
     tree, missing = substitute(start.merged, lookup)
     issues, warnings, failed = list(start.issues), list(start.warnings), set[str]()
     for where, name in missing:
@@ -145,10 +148,12 @@ def evaluate(
             issues.append(issue(locate(where), message, dotted(where), hint=hint))
         else:
             warnings.append(f"{dotted(where)}: the environment variable {name} is not set; left as it is")
-    resolved = resolve_references(tree, lookup, Sources(lookup, note), _door if door_only else lambda path: True, known)
+    resolved = resolve_references(
+        tree, lookup, Sources(lookup, note), _is_access_secret if access_only else lambda path: True, known
+    )
     tree = resolved.tree
     for failure in resolved.failures:
-        if _door(failure.path):
+        if _is_access_secret(failure.path):
             name = dotted(failure.path)
             failed.add(name)
             issues.append(issue(locate(failure.path), failure.problem, name, hint=failure.way_out))
@@ -156,15 +161,15 @@ def evaluate(
         tree, locate, lookup, frozenset(failed), complete=not start.issues, in_container=container.inside()
     )
     issues += verdict.issues
-    said = Remarks([], [])
-    if not start.issues:  # else what a name means may stand in a part that could not be read
-        said = remarks(tree, locate, {each.path for each in issues})
-        issues += said.errors
-        warnings += map(str, said.warnings)
+    review = KeyReview([], [])
+    if not start.issues:  # else a part that could not be read may define the name
+        review = review_keys(tree, locate, {each.path for each in issues})
+        issues += review.errors
+        warnings += map(str, review.warnings)
         warnings += models.problems(tree, lookup)
         warnings += servers.problems(tree)
-        warnings += _not_yet_told(resolved.failures, warnings)
-    told = said.paths
+        warnings += _unreported(resolved.failures, warnings)
+    reviewed = review.paths
     return replace(
         start,
         tree=tree,
@@ -174,17 +179,17 @@ def evaluate(
         config=None if issues else verdict.config,
         issues=tuple(issues),
         warnings=_bounded(warnings),
-        unused=tuple(each for each in verdict.unused if each not in told),
+        unused=tuple(each for each in verdict.unused if each not in reviewed),
     )
 
 
-def _door(path: KeyPath) -> bool:
-    return path[: len(DOOR)] == DOOR
+def _is_access_secret(path: KeyPath) -> bool:
+    return path[: len(ACCESS)] == ACCESS
 
 
-def _not_yet_told(failures: list[SecretFailure], warnings: list[str]) -> list[str]:
-    """Those of models and servers that nothing uses now; the others are told with who needs them."""
-    rest = [each for each in failures if not _door(each.path)][:MAX_WARNINGS]
+def _unreported(failures: list[SecretFailure], warnings: list[str]) -> list[str]:
+    """Failures of unused models and servers; those of used ones are in `warnings` with the model or server."""
+    rest = [each for each in failures if not _is_access_secret(each.path)][:MAX_WARNINGS]
     return [str(each) for each in rest if not any(each.problem in warning for warning in warnings)]
 
 
@@ -193,40 +198,39 @@ def _bounded(warnings: list[str]) -> tuple[str, ...]:
     return (*warnings[:MAX_WARNINGS], f"{more} more warnings of the config") if more > 0 else tuple(warnings)
 
 
-def without_file(env: Mapping[str, str], dotenv: Mapping[str, str]) -> Config:
-    """The defaults with what the environment says: what runs where the file cannot. Variables with errors are left out.
+def config_from_environment(env: Mapping[str, str], dotenv: Mapping[str, str]) -> Config:
+    """The defaults and the environment's port and secrets: the config if the file cannot be used.
 
-    They decide port and secret; whoever set them relies on both, whatever the file has come to.
+    Variables with errors are ignored.
     """
-    return from_environment(chain(env, dotenv))
+    return from_environment(first_of(env, dotenv))
 
 
 def load_dotenv(path: Path) -> dict[str, str]:
-    """The variables in a `.env` file; {} if it is not there or cannot be read."""
+    """The variables in a `.env` file; {} if it does not exist or cannot be read."""
     return Disk().dotenv(path)
 
 
 class ConfigFileChanged(OSError):
-    """What is to be written was made of a text that is not the file's any more."""
+    """The file has changed since the text was read from which the new one was made."""
 
     def __init__(self) -> None:
         super().__init__(errno.EAGAIN, "another program has changed it meanwhile; try again")
 
 
-def write(path: Path, text: str, *, instead_of: str | None | EllipsisType = ...) -> None:
-    """Replace the file, atomically, keeping the last five versions as `.bak`, `.bak.1` … `.bak.4`. Raises OSError.
+def write(path: Path, text: str, *, expected: str | None | EllipsisType = ...) -> None:
+    """Replace the file atomically, and keep the last five versions as `.bak`, `.bak.1` … `.bak.4`. Raises OSError.
 
-    One at a time does it. With `instead_of`, what the file said when the new text was made (as `Snapshot.raw`), Changed
-    is raised if it says something else now, and nothing is written.
+    A lock lets one process write at a time. `expected` is the text that the new one was made from (`Snapshot.raw`):
+    if the file has another text now, ConfigFileChanged is raised and nothing is written.
 
-    A link stays a link: what it points to is replaced. A file that is a mount point, as one that a container was given,
-    is written in place.
+    If the file is a link, its target is replaced. A mount point, as in a container, is written in place.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with write_lock(target):
         now = target.read_bytes() if target.exists() else None
-        if instead_of is not ... and instead_of != (None if now is None else now.decode("utf-8", "replace")):
+        if expected is not ... and expected != (None if now is None else now.decode("utf-8", "replace")):
             raise ConfigFileChanged
         if now is not None:
             _rotate(path)
@@ -239,9 +243,9 @@ def write(path: Path, text: str, *, instead_of: str | None | EllipsisType = ...)
             overwrite_text(target, text)
 
 
-def is_own(config: Path, file: str) -> bool:
-    """Whether it lies beside the config; what lies elsewhere is another program's too, and is only read."""
-    return lies_in(os.path.realpath(file), roots(config, ""))
+def is_beside(config: Path, file: str) -> bool:
+    """Whether a file is in the config's folder. Other files may belong to other programs, so they are only read."""
+    return is_below(os.path.realpath(file), include_roots(config, ""))
 
 
 def _rotate(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What clients know a text of the config file by: a keyed hash, as OpenClaw 2026.9.6 has it.
+"""The `baseHash` that clients get for a text of the config file: a keyed hash, as in OpenClaw 2026.9.6.
 
-A plain hash would let who may read the config, but not its secrets, try passwords until the text fits. The key lies in
-the state folder, so that a client's `baseHash` holds over restarts.
+With a plain hash, a client that may read the config without its secrets could try passwords until the hash fits. The
+key is in the state folder, so that a `baseHash` stays valid over restarts.
 """
 
 import hashlib
@@ -25,21 +25,21 @@ def key_file(state: Path) -> Path:
 
 
 def fingerprint(state: Path, raw_hash: str) -> str:
-    """Of the text with this SHA-256. The state folder is read once, and written the first time of all."""
+    """The fingerprint of the text with this SHA-256. The key is read once, and made if there is none."""
     mac = hmac.new(_key(state), raw_hash.encode(), hashlib.sha256)
     return PREFIX + urlsafe_b64encode(mac.digest()).decode().rstrip("=")
 
 
 @cache
 def _key(state: Path) -> bytes:
-    """Where it cannot be kept, one for this process: then clients have to read the config anew after a restart."""
+    """The stored key. If it cannot be stored, it is this process's: a restart makes clients read the config again."""
     path = key_file(state)
     try:
         if (key := _read(path)) is None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            keep = replace_text if path.exists() else create_text
-            keep(path, secrets.token_hex(KEY_BYTES) + "\n")
-            key = _read(path)  # another process may have been first
+            write = replace_text if path.exists() else create_text
+            write(path, secrets.token_hex(KEY_BYTES) + "\n")
+            key = _read(path)  # another process may have made one at the same time
     except OSError as error:
         log.warning("the key for the config's hash cannot be kept in %s: %s", path, error.strerror)
         key = None
@@ -47,7 +47,7 @@ def _key(state: Path) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """None for none, and for what is no key."""
+    """None if there is no file, or it has no key."""
     try:
         key = bytes.fromhex(path.read_text())
     except (FileNotFoundError, ValueError):

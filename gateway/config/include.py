@@ -1,4 +1,4 @@
-"""`$include`: one value out of several files, and from which file each part came. Pure: the caller reads the files."""
+"""`$include`: merge several files into one value, and record the file of each part. Pure: the caller reads files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,25 +10,25 @@ from gateway.report import Issue
 KEY = "$include"
 MAX_INCLUDE_DEPTH = 10
 MAX_FILES = 64
-"""Files read for one config, each as often as it is included."""
+"""Files read for one config; a file counts each time that it is included."""
 
 Reader = Callable[[str, str], Document | Issue]
-"""(what `$include` says, the including file) to the document. Its `file` names it as the reader found it."""
+"""(name in `$include`, including file) -> the document, or why it cannot be read."""
 Layer = tuple[Path, Path, Document]
-"""Where in the tree, where in the document, the document."""
+"""Path in the tree, path in the document, the document."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """The value after includes, before `${VAR}`."""
+    """The value after includes and before `${VAR}`."""
 
     tree: Any
     issues: tuple[Issue, ...]
     layers: tuple[Layer, ...]
-    """The winner first."""
+    """The document that wins is first."""
 
     def locate(self, path: Path, *, key: bool = False) -> TextPosition:
-        """The place of what is at `path`, or of its key, in the file that it came from."""
+        """The position of the value at `path`, or of its key, in its file."""
         for length in range(len(path), -1, -1):
             for mount, inside, document in self.layers:
                 target = inside + path[len(mount) : length]
@@ -38,7 +38,7 @@ class Merged:
 
 
 def merge(under: Any, over: Any) -> Any:
-    """Objects merge, arrays concatenate, and of anything else `over` wins."""
+    """Objects merge, arrays concatenate; otherwise `over` wins."""
     if isinstance(under, dict) and isinstance(over, dict):
         merged = dict(under)
         for key, value in over.items():
@@ -50,7 +50,7 @@ def merge(under: Any, over: Any) -> Any:
 
 
 def resolve(main: Document, read: Reader) -> Merged:
-    """Never raises; with issues, the tree is what could be put together."""
+    """Merge all included files. Never raises; with issues, the tree lacks the parts that could not be read."""
     resolver = _Resolver(read)
     tree = resolver.document(main, (), (main.file,))
     return Merged(tree, tuple(resolver.issues), tuple(resolver.layers))
@@ -96,7 +96,7 @@ class _Resolver:
             parts.append(self.load(name, document, at, mount, chain))
             positions.append(self.layers[before:])
             del self.layers[before:]
-        # The last of them wins over the first.
+        # The last file wins over the first.
         self.layers += [layer for layers in reversed(positions) for layer in layers]
         merged = parts[0]
         for part in parts[1:]:
@@ -115,7 +115,7 @@ class _Resolver:
             return {}
         found = self.read(name, document.file)
         if isinstance(found, Issue):
-            # A file that cannot be opened has no line: the line that asks for it is what the user has to look at.
+            # A file that cannot be opened has no line, so the issue gets the line of the `$include`.
             where = issue(document.locate(at), found.message, dotted((*mount, KEY)), hint=found.hint)
             self.issues.append(found if found.line else where)
             return {}

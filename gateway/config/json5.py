@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_NUMBER_CHARS = 400
-"""Longer is no number anybody means, and `int()` takes quadratic time."""
+"""`int()` takes quadratic time, and a longer number is a mistake."""
 
 _BLANK = r"[\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
 SKIP = re.compile(rf"{_BLANK}+|//[^\n\r\u2028\u2029]*|/\*.*?\*/", re.DOTALL)
@@ -26,7 +26,7 @@ _CONTINUATION = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
-class Fault(ValueError):
+class Json5Error(ValueError):
     """The text is not JSON5; `str()` says what is wrong at `offset`."""
 
     def __init__(self, message: str, offset: int) -> None:
@@ -36,38 +36,38 @@ class Fault(ValueError):
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it stands: `text[start:end]`."""
+    """A value and its range in the text: `text[start:end]`."""
 
     value: Any
     start: int
     end: int = 0
     members: dict[str, "Node"] = field(default_factory=dict)
-    """Of an object."""
+    """The members of an object."""
     keys: dict[str, int] = field(default_factory=dict)
-    """Where each key of an object starts."""
+    """The offset of each key of an object."""
     items: list["Node"] = field(default_factory=list)
-    """Of an array."""
+    """The items of an array."""
     comma: bool = False
-    """Whether a comma stands after the last member or item."""
+    """Whether a comma follows the last member or item."""
 
 
 @dataclass(frozen=True)
 class Parsed:
     root: Node
     repeated: tuple[tuple[str, int], ...]
-    """Keys written again in the same object, with their offsets; the last one counts, as in JavaScript."""
+    """Keys that occur again in the same object, with their offsets; the last one counts, as in JavaScript."""
 
 
 def parse(text: str, max_depth: int) -> Parsed:
-    """Raises Fault, and nothing else."""
+    """Raises Json5Error, and nothing else."""
     parser = _Parser(text, max_depth)
     parser.skip()
     if parser.at == len(text):
-        raise Fault("there is no value", 0)
+        raise Json5Error("there is no value", 0)
     root = parser.value(1)
     parser.skip()
     if parser.at < len(text):
-        raise Fault(f"expected nothing more after the end of the value, found {parser.glimpse()}", parser.at)
+        raise Json5Error(f"expected nothing more after the end of the value, found {parser.glimpse()}", parser.at)
     return Parsed(root, tuple(parser.repeated))
 
 
@@ -85,10 +85,10 @@ class _Parser:
         while match := SKIP.match(self.text, self.at):
             self.at = match.end()
         if self.text.startswith("/*", self.at):
-            raise Fault("this comment is never closed with */", self.at)
+            raise Json5Error("this comment is never closed with */", self.at)
 
     def glimpse(self) -> str:
-        """What stands here, for a message; of a word the first character, for it may be a secret without quotes."""
+        """The next token, for a message. Only the first character of a word: it may be a secret without quotes."""
         if self.at >= len(self.text):
             return "the end of the file"
         name = _NAME.match(self.text, self.at)
@@ -98,7 +98,7 @@ class _Parser:
         start, char = self.at, self.peek()
         if char in "{[" and char:
             if depth > self.max_depth:
-                raise Fault(f"nested deeper than {self.max_depth} levels", start)
+                raise Json5Error(f"nested deeper than {self.max_depth} levels", start)
             return self.object(depth) if char == "{" else self.array(depth)
         if char in ('"', "'"):
             return Node(self.string(), start, self.at)
@@ -112,7 +112,7 @@ class _Parser:
             key = self.key()
             self.skip()
             if self.peek() != ":":
-                raise Fault(f'expected ":" after a key, found {self.glimpse()}', self.at)
+                raise Json5Error(f'expected ":" after a key, found {self.glimpse()}', self.at)
             self.at += 1
             self.skip()
             if key in node.members:
@@ -133,7 +133,7 @@ class _Parser:
         return self.sequence(node, "]", item)
 
     def sequence(self, node: Node, close: str, element: Callable[[], None]) -> Node:
-        """Elements with commas between them up to `close`; a comma after the last one is allowed."""
+        """Elements separated by commas, up to `close`; a comma after the last one is allowed."""
         self.at += 1
         self.skip()
         while self.peek() != close:
@@ -144,7 +144,7 @@ class _Parser:
                 self.at += 1
                 self.skip()
             elif self.peek() != close:
-                raise Fault(f'expected "," or "{close}", found {self.glimpse()}', self.at)
+                raise Json5Error(f'expected "," or "{close}", found {self.glimpse()}', self.at)
         self.at += 1
         node.end = self.at
         return node
@@ -155,7 +155,7 @@ class _Parser:
         start, match = self.at, _NAME.match(self.text, self.at)
         name = "" if match is None else re.sub(r"\\u(....)", lambda hex4: chr(int(hex4[1], 16)), match.group())
         if match is None or not name.replace("$", "_").replace("\u200c", "_").replace("\u200d", "_").isidentifier():
-            raise Fault(f"expected a key, found {self.glimpse()}", start)
+            raise Json5Error(f"expected a key, found {self.glimpse()}", start)
         self.at = match.end()
         return name
 
@@ -163,10 +163,10 @@ class _Parser:
         match = _NAME.match(self.text, self.at)
         word = match.group() if match else ""
         if word in ("Infinity", "NaN"):
-            raise Fault(f"{word} is no config value", self.at)
+            raise Json5Error(f"{word} is no config value", self.at)
         if match is None or word not in _WORDS:
             quotes = " (a text needs quotes)" if word else ""
-            raise Fault(f"expected a value, found {self.glimpse()}{quotes}", self.at)
+            raise Json5Error(f"expected a value, found {self.glimpse()}{quotes}", self.at)
         self.at = match.end()
         return _WORDS[word]
 
@@ -174,19 +174,19 @@ class _Parser:
         match = _NUMBER.match(self.text, self.at)
         start = self.at
         if match is None:
-            raise Fault("this is not a number (Infinity and NaN are no config values)", start)
+            raise Json5Error("this is not a number (Infinity and NaN are no config values)", start)
         token, self.at = match.group(), match.end()
         if len(token) > MAX_NUMBER_CHARS:
-            raise Fault(f"a number of more than {MAX_NUMBER_CHARS} characters", start)
+            raise Json5Error(f"a number of more than {MAX_NUMBER_CHARS} characters", start)
         if _NAME.match(self.text, self.at) or self.peek() == ".":
-            raise Fault("this is not a number (a text needs quotes)", start)
+            raise Json5Error("this is not a number (a text needs quotes)", start)
         if "x" in token or "X" in token:
             return int(token, 16)
         if not any(mark in token for mark in ".eE"):
             return int(token)
         number = float(token)
         if not math.isfinite(number):
-            raise Fault("this number is too large", start)
+            raise Json5Error("this number is too large", start)
         return number
 
     def string(self) -> str:
@@ -203,7 +203,7 @@ class _Parser:
                 self.at += 1
                 return "".join(parts)
             if char != "\\":
-                raise Fault(f"this text is never closed with {quote}", start)
+                raise Json5Error(f"this text is never closed with {quote}", start)
             parts.append(self.escape())
 
     def escape(self) -> str:
@@ -222,11 +222,11 @@ class _Parser:
         if char == "0" and not self.peek().isdigit():
             return "\0"
         if not char or char in "0123456789":
-            raise Fault(f"unknown escape \\{char}", start)
+            raise Json5Error(f"unknown escape \\{char}", start)
         return _ESCAPES.get(char, char)
 
     def utf16(self, start: int) -> str:
-        """A character beyond U+FFFF is written as two escapes; half of one is no text and could not be stored."""
+        """A character beyond U+FFFF is written as two escapes; a half alone could not be encoded."""
         unit = self.hex(4, start)
         if 0xD800 <= unit < 0xDC00 and self.text.startswith("\\u", self.at):
             self.at += 2
@@ -234,12 +234,12 @@ class _Parser:
             if 0xDC00 <= low < 0xE000:
                 return chr(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
         if 0xD800 <= unit < 0xE000:
-            raise Fault("half of a surrogate pair", start)
+            raise Json5Error("half of a surrogate pair", start)
         return chr(unit)
 
     def hex(self, digits: int, start: int) -> int:
         match = _HEX[digits].match(self.text, self.at)
         if match is None:
-            raise Fault(f"this escape needs {digits} hexadecimal digits", start)
+            raise Json5Error(f"this escape needs {digits} hexadecimal digits", start)
         self.at = match.end()
         return int(match.group(), 16)

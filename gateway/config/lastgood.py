@@ -1,7 +1,7 @@
-"""The last config that ran: what a gateway starts on when the user's file has errors.
+"""The last config that ran. A gateway starts with it when the user's file has errors.
 
-Kept before `${VAR}` substitution, so that no secret of the environment is copied to disk. It is ours alone: recovery
-never writes the user's file.
+It is stored before `${VAR}` is replaced, so that no secret of the environment is copied to disk. The user's file is
+never written from it.
 """
 
 import json
@@ -16,7 +16,7 @@ from gateway.files.atomic import replace_text
 
 FORMAT = 1
 MAX_BYTES = 8 * 1024 * 1024
-"""More than a config with all its includes can be written as; a larger file is not ours."""
+"""A config with all its includes is smaller; a larger file is not ours."""
 
 log = logging.getLogger("gateway.config")
 
@@ -26,7 +26,7 @@ def location(state_dir: Path) -> Path:
 
 
 def save(state_dir: Path, snapshot: Snapshot) -> None:
-    """Duty: call it only with a config that has run. Raises OSError; nothing is written when nothing changed."""
+    """Store a config that has run, unless it is stored already. Raises OSError, and ValueError for one with issues."""
     if snapshot.config is None:
         raise ValueError("a config with issues is not a good one")
     file = location(state_dir)
@@ -39,7 +39,7 @@ def save(state_dir: Path, snapshot: Snapshot) -> None:
 
 
 def load(state_dir: Path, config_path: Path, env: Mapping[str, str]) -> Snapshot | None:
-    """None if there is none, it is of another config file, or it is no longer valid. Never raises."""
+    """None if nothing is stored, or for another config file, or it is no longer valid. Never raises."""
     file = location(state_dir)
     record = _load(file)
     if record is None or record["path"] != str(config_path):

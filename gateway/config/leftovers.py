@@ -1,17 +1,17 @@
-"""What a machine still has of the releases before OpenClaw's name: files, folders and variables that nobody reads."""
+"""Files, folders and variables of the releases before the name OpenClaw. The gateway does not read them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 NAMES = ("clawdbot.json", "moltbot.json", "moldbot.json")
-"""What the config was called, in the folder of today's or in their own."""
+"""File names of the config then, in the folder of today's config or in `FOLDERS`."""
 FOLDERS = (".clawdbot", ".moltbot", ".moldbot")
 PREFIXES = ("CLAWDBOT_", "MOLTBOT_")
 TODAY = "OPENCLAW_"
 
 
-def configs(config: Path, env: Mapping[str, str]) -> list[Path]:
-    """Config files of former days, in the order in which OpenClaw 2026.2.1 looked for them."""
+def old_configs(config: Path, env: Mapping[str, str]) -> list[Path]:
+    """Config files with old names, in the order in which OpenClaw 2026.2.1 looked for them."""
     home = env.get("OPENCLAW_HOME") or env.get("HOME")
     folders = [config.parent, *(Path(home) / name for name in FOLDERS)] if home else [config.parent]
     names = [*NAMES, "openclaw.json"]
@@ -19,8 +19,8 @@ def configs(config: Path, env: Mapping[str, str]) -> list[Path]:
     return [path for path in found if path != config and _is_there(path)]
 
 
-def variables(env: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each variable that has another name today."""
+def variable_warnings(env: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each variable with an old name."""
     for name in sorted(env):
         prefix = next((each for each in PREFIXES if name.startswith(each)), None)
         if prefix and env[name]:
@@ -30,10 +30,10 @@ def variables(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def warnings(config: Path, env: Mapping[str, str], dotenv: Mapping[str, str], *, absent: bool) -> list[str]:
-    """A sentence for what is left of them. Their config counts as long as there is none of today."""
-    old = configs(config, env)[:1] if absent else []
+    """A sentence for each leftover. An old config is reported if there is no config (`absent`)."""
+    old = old_configs(config, env)[:1] if absent else []
     told = [f"{path}: a config of former days, which is not read (openclaw-gateway config migrate)" for path in old]
-    return [*told, *variables({**dotenv, **env})]
+    return [*told, *variable_warnings({**dotenv, **env})]
 
 
 def _is_there(path: Path) -> bool:

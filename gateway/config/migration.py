@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config import edit, move
-from gateway.config.old_keys import NAMES, Name, entries, places, today_of
+from gateway.config.old_keys import RENAMED_KEYS, RenamedKey, current_path, entries, places
 from gateway.config.parse import Path, dotted
 from gateway.config.tree import as_list, as_text, section, value_at
 
@@ -40,7 +40,7 @@ class Migration:
 def migrate(old: str) -> Migration:
     """The text with today's names. Raises json5.Fault for a text that is no config."""
     done = Migration(old)
-    for name in NAMES:
+    for name in RENAMED_KEYS:
         for path in list(places(done.tree, name.old)):
             if not done.is_full:
                 _move(done, name, path)
@@ -50,9 +50,9 @@ def migrate(old: str) -> Migration:
     return done
 
 
-def _move(done: Migration, name: Name, path: Path) -> None:
+def _move(done: Migration, name: RenamedKey, path: Path) -> None:
     tree = done.tree
-    today = today_of(tree, name, path)
+    today = current_path(tree, name, path)
     special = _SPECIAL.get(name.old)
     try:
         if special:
@@ -160,7 +160,7 @@ _SPECIAL: dict[str, Callable[[Migration, Path, tuple[str, ...]], None]] = {
 }
 
 
-def _sweep(done: Migration, name: Name) -> None:
+def _sweep(done: Migration, name: RenamedKey) -> None:
     """What is empty now, of the parents of what has moved."""
     keys = name.old.split(".")
     for length in range(len(keys) - 1, 0, -1):

@@ -12,7 +12,9 @@ from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_list, as_te
 _SHARED = "agents.defaults"
 
 
-def require(tree: ConfigTree, agent: Agent, name: str, configured: list[str], aliases: Mapping[str, str]) -> None:
+def require_allowed(
+    tree: ConfigTree, agent: Agent, name: str, configured: list[str], aliases: Mapping[str, str]
+) -> None:
     """Raises Unusable for a model that `modelPolicy.allow` does not let anybody choose.
 
     A policy of the agent's own counts instead of the shared one, an empty one lets everything through. Entries are full
@@ -28,13 +30,13 @@ def require(tree: ConfigTree, agent: Agent, name: str, configured: list[str], al
         raise Unusable(f"{place}.modelPolicy.allow", what, "add it there, or choose another model")
 
 
-def unclear(tree: ConfigTree) -> Unusable | None:
+def why_no_echo(tree: ConfigTree) -> Unusable | None:
     """Why the echo must not answer for a config that names no model: it means to name one."""
     if problem := misspelt(section(tree, "agents", "defaults"), _SHARED):
         return problem
-    old = old_keys.model(tree)
+    old = old_keys.old_model_key(tree)
     if old:
-        return Unusable(dotted(old.path), str(old), old_keys.HOW)
+        return Unusable(dotted(old.path), str(old), old_keys.MIGRATE_COMMAND)
     for name in section(tree, "models", "providers"):
         if name != BUILTIN:
             way_out = f'list models there, or set {_SHARED}.model to "{abbreviate(name)}/…"'

@@ -48,7 +48,7 @@ def chain(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str | None = Non
     if wanted:
         ref = parse(tree, "model", wanted, agent)
         named = [str(_understood(tree, *each, agent)) for each in _names(tree, agent)]
-        model_policy.require(tree, agent, str(ref), named, aliases(tree, agent))
+        model_policy.require_allowed(tree, agent, str(ref), named, aliases(tree, agent))
         return [_resolve(tree, ref, lookup)]
     for unclear in _unclear(tree, [agent]):
         raise unclear
@@ -67,7 +67,7 @@ def chain(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str | None = Non
     return list(unique.values())
 
 
-def refuse(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str) -> str | None:
+def refusal(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str) -> str | None:
     """Why a session cannot have a model."""
     if len(wanted) > MAX_MODEL:
         return f"its name is too long (max {MAX_MODEL})"
@@ -88,7 +88,7 @@ def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = Non
         plain = full
     provider, slash, id = (part.strip() for part in plain.partition("/"))
     if slash and provider and id:
-        found = providers.find(tree, provider)
+        found = providers.find_provider(tree, provider)
         return ModelRef(found.name if found else provider.lower(), id)
     listed = [each.name for each in providers.providers(tree) for row in each.models() if as_text(row["id"]) == plain]
     if len(listed) == 1:
@@ -108,7 +108,7 @@ def aliases(tree: dict[str, Any], agent: Agent | None = None) -> dict[str, str]:
     return found
 
 
-def default(tree: dict[str, Any], agent_id: str | None = None) -> ModelRef:
+def default_model(tree: dict[str, Any], agent_id: str | None = None) -> ModelRef:
     """What a new session of an agent runs on, as far as its name can be understood."""
     agent = _agent(tree, agent_id or catalog.default_id(tree))
     place, name = next(_names(tree, agent))
@@ -126,10 +126,10 @@ class Listed:
     available: bool
     """Whether all is there that asking it needs. Nobody has asked it."""
     tags: tuple[str, ...]
-    """`default`, `fallback`: what it is to the default agent."""
+    """`default_model`, `fallback`: its part for the default agent."""
 
 
-def listed(tree: ConfigTree, env: Lookup) -> list[Listed]:
+def list_models(tree: ConfigTree, env: Lookup) -> list[Listed]:
     """What the config lists, then what it only names; the built-in echo where it does neither."""
     agent, lookup = _agent(tree, catalog.default_id(tree)), environment(tree, env)
     named = [ref for place, name in _names(tree, agent) if (ref := _understood(tree, place, name, agent))]
@@ -139,10 +139,10 @@ def listed(tree: ConfigTree, env: Lookup) -> list[Listed]:
     return [_listed(tree, ref, lookup, named) for ref in dict.fromkeys(refs)]
 
 
-def chosen(tree: dict[str, Any], agent_id: str, wanted: str | None) -> ModelRef:
+def session_model(tree: dict[str, Any], agent_id: str, wanted: str | None) -> ModelRef:
     """What a session runs on that may have a model of its own."""
     agent = _agent(tree, agent_id)
-    return (wanted and _understood(tree, "model", wanted, agent)) or default(tree, agent_id)
+    return (wanted and _understood(tree, "model", wanted, agent)) or default_model(tree, agent_id)
 
 
 def thinking(tree: dict[str, Any], agent_id: str) -> str:
@@ -177,7 +177,7 @@ def problems(tree: ConfigTree, env: Lookup) -> list[str]:
     found: list[str] = []
     agents = catalog.agents(tree)
     # What has another name today is told as that, with its line.
-    found += [str(each) for each in _unclear(tree, agents) if each.way_out != old_keys.HOW]
+    found += [str(each) for each in _unclear(tree, agents) if each.way_out != old_keys.MIGRATE_COMMAND]
     for agent in agents:
         for place, name in _names(tree, agent):
             try:
@@ -197,7 +197,7 @@ def environment(tree: ConfigTree, env: Lookup) -> Lookup:
 
 def _agent(tree: dict[str, Any], id: str) -> Agent:
     """One that the config does not know is as the defaults are."""
-    return catalog.find(tree, id) or Agent(id, None, {}, None, catalog.default_models(tree))
+    return catalog.find_agent(tree, id) or Agent(id, None, {}, None, catalog.default_models(tree))
 
 
 def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
@@ -217,7 +217,7 @@ def _unclear(tree: ConfigTree, agents: Iterable[Agent]) -> Iterator[Unusable]:
     shared: list[Unusable | None] = []
     for agent in agents:
         if not agent.models:
-            shared = shared or [model_policy.unclear(tree)]  # once, however many there are
+            shared = shared or [model_policy.why_no_echo(tree)]  # once, however many there are
             if problem := model_policy.misspelt(agent.entry, agent.key) or shared[0]:
                 yield problem
 
@@ -225,7 +225,7 @@ def _unclear(tree: ConfigTree, agents: Iterable[Agent]) -> Iterator[Unusable]:
 def _resolve(tree: ConfigTree, ref: ModelRef, env: Lookup) -> Model:
     if ref.provider == BUILTIN:
         return providers.echo(tree, ref.id)
-    provider = providers.find(tree, ref.provider)
+    provider = providers.find_provider(tree, ref.provider)
     if provider is None:
         known = ", ".join(name for name, each in KNOWN.items() if each.api in SUPPORTED)
         what = f'there is no provider "{abbreviate(ref.provider)}"'
@@ -252,7 +252,7 @@ def _listed(tree: ConfigTree, ref: ModelRef, env: Lookup, named: list[ModelRef])
 
 
 def _row(tree: dict[str, Any], ref: ModelRef) -> dict[str, Any]:
-    provider = providers.find(tree, ref.provider)
+    provider = providers.find_provider(tree, ref.provider)
     return next((row for row in provider.models() if as_text(row["id"]) == ref.id), {}) if provider else {}
 
 

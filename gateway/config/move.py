@@ -39,7 +39,7 @@ def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False
     if _HOLDER in text:
         raise edit.CannotEdit(edit.UNSAFE)
     text = _put(edit.set_value(text, target, _HOLDER), fragment, node.value, said, old_indent)
-    give(wanted, target, node.value)
+    put(wanted, target, node.value)
     if not same(edit.parsed(text).value, wanted):
         raise edit.CannotEdit(edit.UNSAFE)
     return text
@@ -76,7 +76,7 @@ def with_comments_of(text: str, old: str) -> str:
     return text.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in old else text
 
 
-def give(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     """Put a value into a tree, its parents made where missing."""
     for key in path[:-1]:
         tree = tree.setdefault(key, {})
@@ -146,5 +146,5 @@ def _said(comment: str) -> str:
 def _means(text: str, value: Any) -> bool:
     try:
         return same(edit.parsed(text).value, value)
-    except json5.Fault:
+    except json5.Json5Error:
         return False

@@ -14,12 +14,12 @@ from gateway.config.tree import as_list, as_text, matches, section
 
 MAX_FOUND = 50
 """Names that are told of one by one."""
-HOW = "openclaw-gateway config migrate"
+MIGRATE_COMMAND = "openclaw-gateway config migrate"
 _CHANNELS = ("whatsapp", "telegram", "discord", "slack", "signal", "imessage", "msteams")
 
 
 @dataclass(frozen=True)
-class Name:
+class RenamedKey:
     """A key of former days: `*` is any key, the same one in both; `{agent}` is the agent that answers."""
 
     old: str
@@ -29,64 +29,64 @@ class Name:
     restricts: bool = False
 
 
-NAMES: tuple[Name, ...] = (
-    Name("agents.list.*", "agents.entries.*", works=True),
-    Name("agent.tools.allow", "tools.allow", restricts=True),
-    Name("agent.tools.deny", "tools.deny", restricts=True),
-    Name("agent.elevated", "tools.elevated"),
-    Name("agent.bash", "tools.exec"),
-    Name("agent.sandbox.tools", "tools.sandbox.tools"),
-    Name("agent.subagents.tools", "tools.subagents.tools"),
-    Name("agent.allowedModels", "agents.defaults.modelPolicy.allow", restricts=True),
-    Name("agent.modelFallbacks", "agents.defaults.model.fallbacks"),
-    Name("agent.imageModelFallbacks", "agents.defaults.imageModel.fallbacks"),
-    Name("agent.modelAliases.*", "agents.defaults.models.*.alias"),
-    Name("agent.memorySearch", "memory.search"),
-    Name("agent.*", "agents.defaults.*"),
-    Name("model", "agents.defaults.model"),
-    Name("defaultModel", "agents.defaults.model"),
-    Name("routing.agents.*.tools", "agents.entries.*.tools", restricts=True),
-    Name("routing.agents.*.mentionPatterns", "agents.entries.*.groupChat.mentionPatterns"),
-    Name("routing.agents.*", "agents.entries.*"),
-    Name("routing.defaultAgentId", "agents.entries.{agent}.default"),
-    Name("identity", "agents.entries.{agent}.identity"),
-    Name("routing.bindings", "bindings"),
-    Name("routing.agentToAgent", "tools.agentToAgent"),
-    Name("routing.queue", "messages.queue"),
-    *(Name(each, f"channels.{each}") for each in _CHANNELS),  # what they allow counts more than what routing does
-    Name("routing.allowFrom", "channels.whatsapp.allowFrom"),
-    Name("routing.groupChat.historyLimit", "messages.groupChat.historyLimit"),
-    Name("routing.groupChat.mentionPatterns", "messages.groupChat.mentionPatterns"),
-    Name("gateway.token", "gateway.auth.token", restricts=True),
-    Name("gateway.nodes.allowCommands", "gateway.nodes.commands.allow"),
-    Name("gateway.nodes.denyCommands", "gateway.nodes.commands.deny"),
-    Name("gateway.nodes.skills.enabled", "gateway.nodes.allowSkills"),
-    Name("mcpServers.*", "mcp.servers.*"),
-    Name("mcp.servers.*.type", "mcp.servers.*.transport", works=True),
-    Name("mcp.servers.*.disabled", "mcp.servers.*.enabled", works=True),
-    Name("tools.bash", "tools.exec"),
-    Name("tools.exec.timeoutSec", "tools.exec.timeoutSeconds"),
-    Name("messages.tts", "tts"),
-    Name("audit", "logging.audit"),
-    Name("heartbeat", "agents.defaults.heartbeat"),
-    Name("memorySearch", "memory.search"),
-    Name("agents.defaults.memorySearch", "memory.search", works=True),
-    Name("agents.defaults.embeddedPi", "agents.defaults.embeddedAgent"),
-    Name("agents.defaults.pdfMaxBytesMb", "agents.defaults.pdfMaxMb"),
-    Name("agents.entries.*.memorySearch", "agents.entries.*.memory.search"),
-    Name("session.idleMinutes", "session.reset.idleMinutes"),
-    Name("session.resetByType.dm", "session.resetByType.direct"),
-    Name("env.*", "env.vars.*", works=True),
+RENAMED_KEYS: tuple[RenamedKey, ...] = (
+    RenamedKey("agents.list.*", "agents.entries.*", works=True),
+    RenamedKey("agent.tools.allow", "tools.allow", restricts=True),
+    RenamedKey("agent.tools.deny", "tools.deny", restricts=True),
+    RenamedKey("agent.elevated", "tools.elevated"),
+    RenamedKey("agent.bash", "tools.exec"),
+    RenamedKey("agent.sandbox.tools", "tools.sandbox.tools"),
+    RenamedKey("agent.subagents.tools", "tools.subagents.tools"),
+    RenamedKey("agent.allowedModels", "agents.defaults.modelPolicy.allow", restricts=True),
+    RenamedKey("agent.modelFallbacks", "agents.defaults.model.fallbacks"),
+    RenamedKey("agent.imageModelFallbacks", "agents.defaults.imageModel.fallbacks"),
+    RenamedKey("agent.modelAliases.*", "agents.defaults.models.*.alias"),
+    RenamedKey("agent.memorySearch", "memory.search"),
+    RenamedKey("agent.*", "agents.defaults.*"),
+    RenamedKey("model", "agents.defaults.model"),
+    RenamedKey("defaultModel", "agents.defaults.model"),
+    RenamedKey("routing.agents.*.tools", "agents.entries.*.tools", restricts=True),
+    RenamedKey("routing.agents.*.mentionPatterns", "agents.entries.*.groupChat.mentionPatterns"),
+    RenamedKey("routing.agents.*", "agents.entries.*"),
+    RenamedKey("routing.defaultAgentId", "agents.entries.{agent}.default"),
+    RenamedKey("identity", "agents.entries.{agent}.identity"),
+    RenamedKey("routing.bindings", "bindings"),
+    RenamedKey("routing.agentToAgent", "tools.agentToAgent"),
+    RenamedKey("routing.queue", "messages.queue"),
+    *(RenamedKey(each, f"channels.{each}") for each in _CHANNELS),  # what they allow counts more than what routing does
+    RenamedKey("routing.allowFrom", "channels.whatsapp.allowFrom"),
+    RenamedKey("routing.groupChat.historyLimit", "messages.groupChat.historyLimit"),
+    RenamedKey("routing.groupChat.mentionPatterns", "messages.groupChat.mentionPatterns"),
+    RenamedKey("gateway.token", "gateway.auth.token", restricts=True),
+    RenamedKey("gateway.nodes.allowCommands", "gateway.nodes.commands.allow"),
+    RenamedKey("gateway.nodes.denyCommands", "gateway.nodes.commands.deny"),
+    RenamedKey("gateway.nodes.skills.enabled", "gateway.nodes.allowSkills"),
+    RenamedKey("mcpServers.*", "mcp.servers.*"),
+    RenamedKey("mcp.servers.*.type", "mcp.servers.*.transport", works=True),
+    RenamedKey("mcp.servers.*.disabled", "mcp.servers.*.enabled", works=True),
+    RenamedKey("tools.bash", "tools.exec"),
+    RenamedKey("tools.exec.timeoutSec", "tools.exec.timeoutSeconds"),
+    RenamedKey("messages.tts", "tts"),
+    RenamedKey("audit", "logging.audit"),
+    RenamedKey("heartbeat", "agents.defaults.heartbeat"),
+    RenamedKey("memorySearch", "memory.search"),
+    RenamedKey("agents.defaults.memorySearch", "memory.search", works=True),
+    RenamedKey("agents.defaults.embeddedPi", "agents.defaults.embeddedAgent"),
+    RenamedKey("agents.defaults.pdfMaxBytesMb", "agents.defaults.pdfMaxMb"),
+    RenamedKey("agents.entries.*.memorySearch", "agents.entries.*.memory.search"),
+    RenamedKey("session.idleMinutes", "session.reset.idleMinutes"),
+    RenamedKey("session.resetByType.dm", "session.resetByType.direct"),
+    RenamedKey("env.*", "env.vars.*", works=True),
 )
 """In the order of moving: what is more exact stands first."""
 _NO_VARIABLES = ("vars", "shellEnv")
 
 
 @dataclass(frozen=True)
-class Old:
+class OldKey:
     """A name of former days that a config has."""
 
-    name: Name
+    name: RenamedKey
     path: Path
     today: tuple[str, ...]
 
@@ -94,26 +94,26 @@ class Old:
         return f"a name of former days; it is {dotted(self.today)} now"
 
 
-def found(tree: dict[str, Any], *, working: bool = False) -> list[Old]:
+def find_old_keys(tree: dict[str, Any], *, working: bool = False) -> list[OldKey]:
     """The names of former days in it; with `working`, also those that this gateway understands.
 
     Where there are too many, what restricts something comes before the rest: it is an error.
     """
-    told: list[Old] = []
-    for name in sorted(NAMES, key=lambda name: not name.restricts):
+    told: list[OldKey] = []
+    for name in sorted(RENAMED_KEYS, key=lambda name: not name.restricts):
         if name.works and not working:
             continue
         for path in places(tree, name.old):
             if len(told) == MAX_FOUND:
                 return told
             if not any(path[: len(each.path)] == each.path or each.path[: len(path)] == path for each in told):
-                told.append(Old(name, path, today_of(tree, name, path)))
+                told.append(OldKey(name, path, current_path(tree, name, path)))
     return told
 
 
-def model(tree: dict[str, Any]) -> Old | None:
+def old_model_key(tree: dict[str, Any]) -> OldKey | None:
     """The first old name that says what answers."""
-    return next((old for old in found(tree) if "model" in (str(old.path[-1]), old.today[-1])), None)
+    return next((old for old in find_old_keys(tree) if "model" in (str(old.path[-1]), old.today[-1])), None)
 
 
 def places(tree: dict[str, Any], pattern: str) -> Iterator[Path]:
@@ -125,7 +125,7 @@ def places(tree: dict[str, Any], pattern: str) -> Iterator[Path]:
             yield path
 
 
-def today_of(tree: dict[str, Any], name: Name, path: Path) -> tuple[str, ...]:
+def current_path(tree: dict[str, Any], name: RenamedKey, path: Path) -> tuple[str, ...]:
     wild = [str(step) for key, step in zip(name.old.split("."), path, strict=True) if key == "*"]
     found = [wild.pop(0) if key == "*" else key for key in name.new.split(".")]
     return tuple(_default_id(tree) if key == "{agent}" else key for key in found)

@@ -1,7 +1,7 @@
 """What this gateway does with each key of OpenClaw's config: the one table that says it, together with `schema`.
 
 A key with a type in `schema` or in `READ` is honoured. Every other one has the row of the longest path here that it
-lies under (`row`). A key that restricts or protects something that this gateway does is an error where it is not
+lies under (`rule_for`). A key that restricts or protects something that this gateway does is an error where it is not
 honoured, one that promises something is a warning. A restriction on what is never done here is passed over in silence.
 """
 
@@ -105,7 +105,7 @@ _SERVED = "OpenClaw itself has that"
 _OFF = "set enabled to false, or remove it"
 
 # fmt: off
-ROWS: tuple[Rule, ...] = (
+RULES: tuple[Rule, ...] = (
     # What restricts or protects.
     Rule("gateway.tls", _R, "this gateway speaks no TLS, so tokens would cross the network in clear",
         "set gateway.tls.enabled to false and gateway.bind to loopback, and let a proxy encrypt: nginx, Caddy, or "
@@ -232,11 +232,11 @@ ROWS: tuple[Rule, ...] = (
 
 
 _BY_SECTION: dict[str, list[Rule]] = {}
-for _row in ROWS:
+for _row in RULES:
     _BY_SECTION.setdefault(str(_row.keys[0]), []).append(_row)
 
 
-def row(path: Path) -> Rule | None:
+def rule_for(path: Path) -> Rule | None:
     """The row that decides about a key that is not honoured; None: nobody knows the key."""
     fitting = [each for each in _BY_SECTION.get(str(path[0]), ()) if _fits(each.keys, path)]
     return max(fitting, key=lambda each: (len(each.keys), sum(key != "*" for key in each.keys)), default=None)

@@ -1,7 +1,7 @@
-"""The bytes of one config file to a value and the places in it. Pure: whoever calls has read the file.
+"""Parse the bytes of one config file into a value with positions. Pure: the caller reads the file.
 
-Most files are plain JSON, written by OpenClaw, and take the standard library's fast way. JSON5, and whatever is wrong,
-takes `json5`, which knows places; those are worked out only when somebody asks, since a good file never needs them.
+Most files are plain JSON, written by OpenClaw, and are parsed by the fast standard library. Other files are parsed by
+`json5`, which knows positions. Positions are computed on demand, because a valid file needs none.
 """
 
 import codecs
@@ -22,7 +22,7 @@ Path = tuple[str | int, ...]
 
 
 class TextPosition(NamedTuple):
-    """1-based; None where there is no text to point at."""
+    """Line and column from 1; None if there is no text."""
 
     file: str
     line: int | None = None
@@ -30,7 +30,7 @@ class TextPosition(NamedTuple):
 
 
 class Locate(Protocol):
-    """Where something stands."""
+    """Finds the position of a path, or of its key, in its file."""
 
     def __call__(self, path: Path, *, key: bool = False) -> TextPosition: ...
 
@@ -43,14 +43,14 @@ class Document:
     text: str
     value: Any
     repeated: tuple[tuple[str, TextPosition], ...] = ()
-    """Keys written again in the same object."""
+    """Keys that occur again in the same object."""
 
     @cached_property
     def root(self) -> json5.Node:
         return json5.parse(self.text, MAX_DEPTH).root
 
     def locate(self, path: Path, *, key: bool = False) -> TextPosition:
-        """Where the value at `path` stands, or its key; of what is not there, the nearest thing around it."""
+        """The position of the value at `path`, or of its key; for a missing one, that of the nearest parent."""
         node, at = self.root, self.root.start
         for step in path:
             child = _child(node, step)
@@ -74,7 +74,7 @@ def _child(node: json5.Node, step: str | int) -> json5.Node | None:
 
 
 def parse(data: bytes, file: str, *, root_object: bool = True) -> Document | Issue:
-    """Never raises for what `data` contains. An included file may have any root; the main file has an object."""
+    """Never raises. With `root_object`, as for the main file, the value must be an object."""
     text = _decode(data, file)
     if isinstance(text, Issue):
         return text
@@ -82,7 +82,7 @@ def parse(data: bytes, file: str, *, root_object: bool = True) -> Document | Iss
     if document is None:
         try:
             parsed = json5.parse(text, MAX_DEPTH)
-        except json5.Fault as fault:
+        except json5.Json5Error as fault:
             return issue(place(file, text, fault.offset), f"not valid JSON5: {fault}")
         repeated = tuple((key, place(file, text, offset)) for key, offset in parsed.repeated)
         document = Document(file, text, parsed.root.value, repeated)
@@ -108,7 +108,7 @@ def _decode(data: bytes, file: str) -> str | Issue:
         return issue(TextPosition(file), f"larger than {MAX_BYTES} bytes")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return issue(TextPosition(file, 1, 1), "this is UTF-16; save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)  # which some editors write, and OpenClaw takes
+    data = data.removeprefix(codecs.BOM_UTF8)  # some editors write it, and OpenClaw accepts it
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -122,9 +122,9 @@ def _decode(data: bytes, file: str) -> str | Issue:
 
 
 def _plain(text: str, file: str) -> Document | None:
-    """None when `json5` has to look: it is not plain JSON, or something about it needs a place to be named."""
+    """None if `json5` must parse it: it is not plain JSON, or an error or warning needs a position."""
     if "\\ud" in text or "\\uD" in text:
-        return None  # the standard library lets half a surrogate pair through
+        return None  # the standard library accepts half a surrogate pair
     try:
         value = json.loads(text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError):

@@ -9,7 +9,7 @@ _NO_ARRAY: list[Any] = []
 
 
 class EntriesLost(ValueError):
-    """The patch would take entries out of an array that it does not say it replaces; `path` is which."""
+    """The patch removes entries of the array at `path`, which `replacePaths` does not name."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -31,9 +31,9 @@ def merge_patch(base: Any, patch: Any) -> Any:
 
 
 def merge_careful(base: Any, patch: Any, replace_paths: Collection[str] = (), path: str = "") -> Any:
-    """As 2026.9 does it: arrays of objects merge by `id`, and no other array loses an entry. Raises EntriesLost.
+    """Merge as OpenClaw 2026.9: arrays of objects merge by `id`, and no array loses an entry. Raises EntriesLost.
 
-    An array named in `replace_paths` (dotted) is replaced as a whole; null deletes one without being asked twice.
+    An array in `replace_paths` (dotted) is replaced as a whole; null deletes an array.
     """
     if isinstance(base, list) and path not in replace_paths:
         return _merge_array(base, patch, replace_paths, path)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.secretmistakes import mistaken, mistaken_in
 from gateway.config.secretref import VARIABLE, Unresolved
-from gateway.config.serving import compat, cost, params, pictures, way
+from gateway.config.serving import compat, cost, params, route, takes_pictures
 from gateway.config.substitute import REFERENCE, Lookup
 from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_list, as_positive_int, as_text, section
 from gateway.link.spec import Api, Model
@@ -129,7 +129,7 @@ def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
     )
 
 
-def find(tree: Mapping[str, Any], asked: str) -> Provider | None:
+def find_provider(tree: Mapping[str, Any], asked: str) -> Provider | None:
     """The provider of a name, in whatever case; None if nobody knows it."""
     name = plain_name(asked)
     configured = next((each for each in providers(tree) if plain_name(each.name) == name), None)
@@ -153,7 +153,7 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
         choice = ", ".join(SUPPORTED)
         raise Unusable(f"{provider.key}.api", f'"{abbreviate(api)}" is not supported', f"use one of {choice}")
     key = api_key(provider, env)
-    reached, more = way(provider.key, entry, lambda place, value: secret(place, value, env))
+    reached, more = route(provider.key, entry, lambda place, value: secret(place, value, env))
     headers = _headers(provider.key, entry, env) | _headers(f"{provider.key}.models", row, env) | more
     if entry.get("authHeader") is True and key:
         headers.setdefault("Authorization", f"Bearer {key}")
@@ -168,7 +168,7 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
         context_window=as_positive_int(row.get("contextTokens")) or as_positive_int(row.get("contextWindow")),
         reasoning=row.get("reasoning") is True,
         cost=cost(row),
-        pictures=pictures(row),
+        pictures=takes_pictures(row),
         compat=compat(provider.key, row),
         params=params(entry, row, api, base_url),
         silence_ms=provider.silence_ms,

@@ -1,12 +1,12 @@
-"""Text that stands where a secret belongs and cannot be one: a reference that nothing replaces, or what a README has.
+"""Text in place of a secret that cannot be one: a reference that nothing replaces, or the placeholder of an example.
 
-Whoever wrote it believes that the secret is somewhere else; taken as it is, everybody could know it.
+Its author believes that the secret is elsewhere. Used as a secret, it could be guessed.
 """
 
 import re
 
 LONGEST = 256
-"""Only secrets are longer."""
+"""A longer text counts as a secret."""
 REPLACED = 'only "${NAME}" and "$NAME" in capitals, and {source, provider, id}, are replaced'
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCES = (
@@ -40,14 +40,14 @@ _SECRET_NAME = re.compile(
 
 
 def mistaken_in(name: str, value: object) -> str | None:
-    """The same for the value of a header or variable, which is a secret only if its name says so."""
+    """As `mistaken`, for a header or a variable: its value is a secret only if its `name` says so."""
     if not isinstance(value, str) or not _SECRET_NAME.search(name):
         return None
     return mistaken(_SCHEME.sub("", value.strip(), count=1))
 
 
 def mistaken(secret: str) -> str | None:
-    """What it looks like, in words that do not quote it; None for what may be a secret."""
+    """What the text looks like, without a quotation of it; None if it may be a secret."""
     text = secret.strip()
     if not text or len(text) > LONGEST:
         return None

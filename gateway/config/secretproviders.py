@@ -1,6 +1,6 @@
-"""`secrets.providers`: where the secrets of references lie, and what their programs and files answer. Pure.
+"""`secrets.providers`: the sources of secret references, and the formats of their files and programs. Pure.
 
-The section is not in `schema`, so nothing has validated it: what is wrong is `SecretRefused` when a reference needs it.
+The section is not in `schema`, so nothing has validated it: `SecretRefused` is raised when a reference needs it.
 """
 
 import json
@@ -10,19 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 MAX_TIMEOUT_MS = 20_000
-"""OpenClaw allows 120 s. A start waits for its secrets, and one that takes long is taken for one that hangs."""
+"""OpenClaw allows 120 s. A start waits for its secrets, and systemd ends a start that takes too long."""
 TIMEOUT_MS = 5_000
+"""The default."""
 MAX_BYTES = 1024 * 1024
+"""The default for a file or a program's output."""
 LARGEST_BYTES = 20 * 1024 * 1024
+"""The most that a config may allow."""
 MAX_IDS = 512
-"""That one provider is asked for."""
+"""Number of ids that one provider is asked for."""
 _CODES = ("NOT_FOUND", "AMBIGUOUS_DUPLICATE_KEY")
-"""Which a program may give and which are shown: anything else it says could be a secret."""
+"""Error codes of programs that are shown. Any other text of a program could be a secret."""
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class SecretRefused(Exception):
-    """A reference gives no secret: what stands in the way, and the way out. It carries no secret."""
+    """A reference has no secret. `str()` says why and `way_out` what to do; neither contains a secret."""
 
     def __init__(self, problem: str, way_out: str) -> None:
         self.way_out = way_out
@@ -32,14 +35,14 @@ class SecretRefused(Exception):
 @dataclass(frozen=True)
 class EnvProvider:
     allowlist: tuple[str, ...] | None = None
-    """None: every variable."""
+    """Names of variables that may be read; None: all."""
 
 
 @dataclass(frozen=True)
 class FileProvider:
     path: str
     single: bool = False
-    """The file is the secret, and no JSON."""
+    """Whether the whole file is the secret, instead of JSON."""
     max_bytes: int = MAX_BYTES
 
 
@@ -51,25 +54,28 @@ class ProgramProvider:
     pass_env: tuple[str, ...] = ()
     timeout_ms: int = TIMEOUT_MS
     silence_ms: int = TIMEOUT_MS
-    """In which it must say something."""
+    """Milliseconds without output after which the program is ended."""
     max_bytes: int = MAX_BYTES
     json_only: bool = True
     trusted: tuple[str, ...] = ()
-    """Folders below which the command must lie; none: anywhere."""
+    """Folders that the command must be below; (): anywhere."""
 
 
 Definition = EnvProvider | FileProvider | ProgramProvider
 Asked = Mapping[tuple[str, Definition], list[str]]
-"""By a provider's name and definition: the ids."""
+"""Provider's name and definition -> the ids that are asked for."""
 
 
-class Ask(Protocol):
+class AskProviders(Protocol):
     def __call__(self, asked: Asked) -> Mapping[tuple[str, Definition], Mapping[str, Any] | SecretRefused]:
-        """Bounded in time and size, whatever the providers do. Values that are `SecretRefused` are of that id alone."""
+        """Returns provider -> id -> value. A `SecretRefused` stands for one id, or for the whole provider.
+
+        Time and size are bounded, whatever the providers do.
+        """
 
 
 def definition(tree: Any, source: str, name: str) -> Definition:
-    """Raises Refused."""
+    """The provider `name` of a reference with this `source`. Raises SecretRefused."""
     section = tree.get("secrets") if isinstance(tree, dict) else None
     section = section if isinstance(section, dict) else {}
     every, defaults = section.get("providers"), section.get("defaults")
@@ -162,7 +168,7 @@ def _program(entry: _Entry) -> ProgramProvider:
 
 
 def from_file(source: FileProvider, data: bytes, ids: list[str]) -> dict[str, Any]:
-    """The values in a file's bytes. Raises Refused."""
+    """id -> value, from a file's bytes. Raises SecretRefused."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -179,7 +185,7 @@ def from_file(source: FileProvider, data: bytes, ids: list[str]) -> dict[str, An
 
 
 def _pointed(tree: Any, pointer: str) -> Any:
-    """RFC 6901."""
+    """The value at a JSON pointer (RFC 6901), None if there is none."""
     for token in pointer.split("/")[1:] if pointer.startswith("/") else [pointer]:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(tree, dict):
@@ -192,12 +198,12 @@ def _pointed(tree: Any, pointer: str) -> Any:
 
 
 def request(name: str, ids: list[str]) -> bytes:
-    """What a program reads."""
+    """The text for a program's stdin."""
     return json.dumps({"protocolVersion": 1, "provider": name, "ids": ids}).encode()
 
 
 def from_program(name: str, source: ProgramProvider, output: bytes, ids: list[str]) -> dict[str, Any]:
-    """What a program that ended well has said. Raises Refused."""
+    """id -> value, from the output of a program that exited with 0. Raises SecretRefused."""
     way_out = 'it must print {"protocolVersion": 1, "values": {"id": "secret"}}'
     text = output.decode(errors="replace").strip()
     said = _json(text)

@@ -1,7 +1,7 @@
 """SecretRef: `{source, provider, id}` where the config may have a secret, as OpenClaw has it (docs/gateway/secrets).
 
-Pure: what lies outside of the config (files, programs) is asked of an `Ask`. What gives no secret stays in the tree as
-`Unresolved`, with the reason: nothing else is tried in its place, so that no other key opens what it was to open.
+Pure: an `AskProviders` reads files and runs programs. A reference without a secret stays in the tree as `Unresolved`,
+with the reason. No other key is used instead, so that nobody gets in with a secret that was not meant.
 """
 
 import copy
@@ -11,18 +11,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.parse import Path, dotted
-from gateway.config.secretproviders import Ask, Definition, EnvProvider, ProgramProvider, SecretRefused, definition
+from gateway.config.secretproviders import (
+    AskProviders,
+    Definition,
+    EnvProvider,
+    ProgramProvider,
+    SecretRefused,
+    definition,
+)
 from gateway.config.substitute import Lookup
 from gateway.config.tree import is_enabled, matches, section
 
-DOOR = ("gateway", "auth")
-"""What is below decides who may connect: a secret that is missing there is an error of the config."""
+ACCESS = ("gateway", "auth")
+"""The keys below decide who may connect: a missing secret there is an error of the config."""
 _PROVIDER, _REQUEST = ("models", "providers", "*"), ("models", "providers", "*", "request")
 _SERVER = ("mcp", "servers", "*")
 _TLS = ("ca", "cert", "key", "passphrase")
 PLACES: tuple[tuple[str, ...], ...] = (
-    (*DOOR, "token"),
-    (*DOOR, "password"),
+    (*ACCESS, "token"),
+    (*ACCESS, "password"),
     (*_PROVIDER, "apiKey"),
     (*_PROVIDER, "headers", "*"),
     (*_PROVIDER, "models", "*", "headers", "*"),
@@ -34,7 +41,7 @@ PLACES: tuple[tuple[str, ...], ...] = (
     (*_SERVER, "env", "*"),
     (*_SERVER, "headers", "*"),
 )
-"""Where a secret may stand; `*` is any key or index. OpenClaw's list, without what is not used here."""
+"""Where a reference may be; `*` is any key or index. It is OpenClaw's list without the keys that are not used here."""
 
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
@@ -47,13 +54,15 @@ SHAPE = '{source: "env" | "file" | "exec", provider: "…", id: "…"}'
 
 @dataclass(frozen=True)
 class SecretRef:
+    """`source` is `env`, `file` or `exec`."""
+
     source: str
     provider: str
     id: str
 
 
 class Unresolved(dict[str, Any]):
-    """A reference as it is written, which gave no secret; `problem` and `way_out` say why, without any secret."""
+    """A reference as it is written, without a secret; `problem` and `way_out` say why, and quote no secret."""
 
     def __init__(self, ref: Mapping[str, Any], problem: str, way_out: str) -> None:
         super().__init__(ref)
@@ -66,16 +75,16 @@ class SecretFailure:
     problem: str
     way_out: str
     stale: bool = False
-    """The secret that the same reference gave before goes on being used."""
+    """The secret that the same reference gave before is still used."""
     unanswered: bool = False
-    """A program gave none, and may give one at another time."""
+    """A program gave none: another try may succeed."""
 
     def __str__(self) -> str:
         rest = "; what it gave before is used" if self.stale else ""
         return f"{dotted(self.path)}: {self.problem}; {self.way_out}{rest}"
 
 
-Known = Mapping[tuple[SecretRef, Definition], str]
+KnownSecrets = Mapping[tuple[SecretRef, Definition], str]
 
 
 @dataclass
@@ -83,11 +92,11 @@ class SecretsResolved:
     tree: Any
     failures: list[SecretFailure] = field(default_factory=list)
     values: dict[tuple[SecretRef, Definition], str] = field(default_factory=dict, repr=False)
-    """What references to files and programs gave."""
+    """The values of references to files and programs."""
 
 
 def places(tree: Any) -> Iterator[tuple[Path, Any]]:
-    """Every place of `PLACES` that has something."""
+    """Every path that matches `PLACES`, with its value."""
     for pattern in PLACES:
         yield from matches(tree, pattern)
 
@@ -95,36 +104,36 @@ def places(tree: Any) -> Iterator[tuple[Path, Any]]:
 def resolve_references(
     tree: Any,
     lookup: Lookup,
-    ask: Ask,
+    ask: AskProviders,
     wanted: Callable[[Path], bool] = lambda path: True,
-    known: Known | None = None,
+    known: KnownSecrets | None = None,
 ) -> SecretsResolved:
     """The tree with secrets in place of references. Never raises, whatever the tree is.
 
-    What is not `wanted` is left as it is, and what is not in force is as if it were not there. `known` is what the same
-    references gave before: it goes on being used where they give nothing now, but not for who may connect.
+    References that are not `wanted` stay; those that are not used become None. `known` are the values of the references
+    before: they are used where a reference has no value now, except below `ACCESS`.
     """
     references = [(path, ref) for path, value in places(tree) if wanted(path) and (ref := _reference(value))]
     found = SecretsResolved(copy.deepcopy(tree) if references else tree)
     asked: dict[tuple[SecretRef, Definition], list[Path]] = {}
     for path, ref in references:
-        if not in_force(tree, path):
-            _put(found.tree, path, None)
+        if not is_used(tree, path):
+            _set(found.tree, path, None)
             continue
         try:
-            read = _read(tree, ref)
+            read = _parse(tree, ref)
             asked.setdefault((read, definition(tree, read.source, read.provider)), []).append(path)
         except SecretRefused as refused:
             _fail(found, path, ref, refused)
-    for key, answer in _answers(list(asked), lookup, ask).items():
+    for key, answer in _resolve(list(asked), lookup, ask).items():
         for path in asked[key]:
-            _take(found, path, key, answer, known or {})
+            _apply_answer(found, path, key, answer, known or {})
     return found
 
 
-def in_force(tree: Any, path: Path) -> bool:
-    """Whether the secret is used at all; one of a mode that is not chosen, or of a disabled server, is not."""
-    if path[: len(DOOR)] == DOOR:
+def is_used(tree: Any, path: Path) -> bool:
+    """Whether the secret at `path` is used: not for an auth mode that is not chosen, or a disabled server."""
+    if path[: len(ACCESS)] == ACCESS:
         auth = tree["gateway"]["auth"]
         unused = {"none": ("token", "password"), "password": ("token",), "token": ("password",)}
         return path[-1] not in unused.get(str(auth.get("mode")), ())
@@ -134,14 +143,14 @@ def in_force(tree: Any, path: Path) -> bool:
 
 
 def _reference(value: Any) -> Mapping[str, Any] | None:
-    """`$NAME` means the same as a reference to the environment."""
+    """The reference in a value, if it is one; `$NAME` is a reference to the environment."""
     if isinstance(value, dict):
         return value if "source" in value else None
     match = _SHORTHAND.fullmatch(value.strip()) if isinstance(value, str) else None
     return {"source": "env", "id": match[1]} if match else None
 
 
-def _read(tree: Any, value: Mapping[str, Any]) -> SecretRef:
+def _parse(tree: Any, value: Mapping[str, Any]) -> SecretRef:
     source, id = value.get("source"), value.get("id")
     if source not in SOURCES:
         raise SecretRefused("the reference has no valid source", f"write it as {SHAPE}")
@@ -173,8 +182,8 @@ def _is_id(source: str, id: str) -> bool:
     return bool(_EXEC_ID.fullmatch(id)) and not {".", ".."} & set(id.split("/"))
 
 
-def _answers(
-    asked: list[tuple[SecretRef, Definition]], lookup: Lookup, ask: Ask
+def _resolve(
+    asked: list[tuple[SecretRef, Definition]], lookup: Lookup, ask: AskProviders
 ) -> dict[tuple[SecretRef, Definition], str | SecretRefused]:
     answers: dict[tuple[SecretRef, Definition], str | SecretRefused] = {}
     outside: dict[tuple[str, Definition], list[str]] = {}
@@ -186,7 +195,7 @@ def _answers(
     given = ask(outside) if outside else {}
     for ref, source in asked:
         if not isinstance(source, EnvProvider):
-            answers[ref, source] = _checked(ref, given[ref.provider, source])
+            answers[ref, source] = _checked_text(ref, given[ref.provider, source])
     return answers
 
 
@@ -198,7 +207,7 @@ def _variable(ref: SecretRef, source: EnvProvider, lookup: Lookup) -> str | Secr
     return lookup(ref.id) or SecretRefused(f"the environment variable {ref.id} is not set", where)
 
 
-def _checked(ref: SecretRef, given: Mapping[str, Any] | SecretRefused) -> str | SecretRefused:
+def _checked_text(ref: SecretRef, given: Mapping[str, Any] | SecretRefused) -> str | SecretRefused:
     value = given if isinstance(given, SecretRefused) else given.get(ref.id)
     if isinstance(value, SecretRefused) or (isinstance(value, str) and value.strip()):
         return value
@@ -206,19 +215,23 @@ def _checked(ref: SecretRef, given: Mapping[str, Any] | SecretRefused) -> str | 
     return SecretRefused(what, f"put it there, or correct the id; the provider is secrets.providers.{ref.provider}")
 
 
-def _take(
-    found: SecretsResolved, path: Path, key: tuple[SecretRef, Definition], answer: str | SecretRefused, known: Known
+def _apply_answer(
+    found: SecretsResolved,
+    path: Path,
+    key: tuple[SecretRef, Definition],
+    answer: str | SecretRefused,
+    known: KnownSecrets,
 ) -> None:
     ref, source = key
     unanswered = isinstance(source, ProgramProvider)
     written = {"source": ref.source, "provider": ref.provider, "id": ref.id}
-    stale = known.get(key) if path[: len(DOOR)] != DOOR else None
+    stale = known.get(key) if path[: len(ACCESS)] != ACCESS else None
     if isinstance(answer, str):
-        _put(found.tree, path, answer)
+        _set(found.tree, path, answer)
         if not isinstance(source, EnvProvider):
             found.values[key] = answer
     elif stale is not None:
-        _put(found.tree, path, stale)
+        _set(found.tree, path, stale)
         found.values[key] = stale
         found.failures.append(SecretFailure(path, str(answer), answer.way_out, True, unanswered))
     else:
@@ -228,11 +241,11 @@ def _take(
 def _fail(
     found: SecretsResolved, path: Path, ref: Mapping[str, Any], refused: SecretRefused, unanswered: bool = False
 ) -> None:
-    _put(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
+    _set(found.tree, path, Unresolved(ref, str(refused), refused.way_out))
     found.failures.append(SecretFailure(path, str(refused), refused.way_out, unanswered=unanswered))
 
 
-def _put(tree: Any, path: Path, value: Any) -> None:
+def _set(tree: Any, path: Path, value: Any) -> None:
     for step in path[:-1]:
         tree = tree[step]
     tree[path[-1]] = value

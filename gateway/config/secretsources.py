@@ -1,6 +1,6 @@
-"""The files and programs behind references to secrets: read and run with every bound there is, never by a shell.
+"""Read the files and run the programs of secret references, bounded in time and size, and never by a shell.
 
-It blocks, for `DEADLINE_S` at most: at a start before anybody is served, later in a thread.
+It blocks for at most `DEADLINE_S`: at a start before clients are served, later in a thread.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from gateway.config.secretproviders import (
 from gateway.config.substitute import Lookup
 
 DEADLINE_S = 20.0
-"""For all providers together."""
+"""Seconds for all providers together."""
 AT_ONCE = 4
-"""Programs that run beside each other, as for OpenClaw."""
+"""Programs that run at the same time, as in OpenClaw."""
 CHUNK = 64 * 1024
 
 
 class Sources:
-    """An `Ask`. `lookup` gives the variables that programs may see; `note` hears of each file, before and with its
-    bytes."""
+    """An `AskProviders`. `lookup` has the variables for programs. `note` is called with each file's path, first with
+    None and then with its bytes."""
 
     def __init__(self, lookup: Lookup, note: Callable[[str, bytes | None], None] = lambda path, data: None) -> None:
         self._lookup = lookup
@@ -75,7 +75,7 @@ class Sources:
                 )
             check_command(source)
             env = {each: value for each in source.pass_env if (value := self._lookup(each)) is not None}
-            output = run(name, source, env | dict(source.env), request(name, ids), deadline)
+            output = run_program(name, source, env | dict(source.env), request(name, ids), deadline)
             return from_program(name, source, output, ids)
         except SecretRefused as refused:
             return refused
@@ -88,8 +88,8 @@ def expanded(path: str) -> str:
 
 
 def read_private(path: str, max_bytes: int) -> bytes:
-    """A file that is the user's own and nobody else's: as OpenClaw asks of it. Raises OSError and Refused."""
-    # O_NONBLOCK: opening a FIFO that nobody writes to must not hang the gateway.
+    """Read a file that only this user may read or write, as OpenClaw requires. Raises OSError and SecretRefused."""
+    # O_NONBLOCK: opening a FIFO without a writer must not hang the gateway.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
@@ -121,7 +121,7 @@ def _check_private(path: str, found: os.stat_result) -> None:
 
 
 def check_command(source: ProgramProvider) -> None:
-    """A program that nobody but its owner, who is the user or root, can exchange. Raises OSError and Refused."""
+    """Require a program that only this user or root can replace. Raises OSError and SecretRefused."""
     path = expanded(source.command)
     found = os.lstat(path)
     if stat.S_ISLNK(found.st_mode):
@@ -143,16 +143,16 @@ def check_command(source: ProgramProvider) -> None:
         raise SecretRefused(f"everybody may put another program at {path}", f"run: chmod o-w {folder}")
 
 
-def run(name: str, source: ProgramProvider, env: Mapping[str, str], said: bytes, deadline: float) -> bytes:
-    """What the program prints. It and all that it has started in its group are gone afterwards.
+def run_program(name: str, source: ProgramProvider, env: Mapping[str, str], input: bytes, deadline: float) -> bytes:
+    """The output of the program. Its process group is killed afterwards.
 
-    Raises OSError, and Refused when it fails, says too much, or takes too long. What it writes to stderr is thrown
-    away: that may be a secret.
+    Raises OSError, and SecretRefused if it fails, prints too much or takes too long. Its stderr is discarded, because
+    it may contain a secret. `deadline`: monotonic seconds.
     """
     with contextlib.ExitStack() as stack:
         theirs_in, ours_in = (stack.enter_context(end) for end in _pipe())
         ours_out, theirs_out = (stack.enter_context(end) for end in _pipe())
-        # Not `subprocess`: the thread that starts holds signals back, and what it starts must not inherit that.
+        # Not `subprocess`: this thread blocks signals, and the program must not inherit that mask.
         command = expanded(source.command)
         pid = os.posix_spawn(
             command,
@@ -167,11 +167,11 @@ def run(name: str, source: ProgramProvider, env: Mapping[str, str], said: bytes,
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
         )
-        stack.callback(_end, pid)
+        stack.callback(_kill, pid)
         theirs_in.close()
         theirs_out.close()
         ended = stack.enter_context(open(os.pidfd_open(pid), "rb", buffering=0))
-        output = _Exchange(name, source, (ours_in, ours_out, ended), said, deadline).output()
+        output = _Exchange(name, source, (ours_in, ours_out, ended), input, deadline).output()
         left = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert left is not None
     if left.si_code != os.CLD_EXITED or left.si_status:
@@ -181,66 +181,66 @@ def run(name: str, source: ProgramProvider, env: Mapping[str, str], said: bytes,
 
 
 class _Exchange:
-    """What is said to a program and heard of it, with its bounds."""
+    """The input and output of a program, with its bounds."""
 
     def __init__(
         self,
         name: str,
         source: ProgramProvider,
         ends: tuple[IO[bytes], IO[bytes], IO[bytes]],
-        said: bytes,
+        input: bytes,
         deadline: float,
     ) -> None:
         self._name, self._source = name, source
         self._ends = ends
-        self._into, self._out, self._ended = (end.fileno() for end in ends)
-        self._unsaid = memoryview(said)
+        self._stdin, self._stdout, self._ended = (end.fileno() for end in ends)
+        self._unwritten = memoryview(input)
         self._deadline = min(deadline, time.monotonic() + source.timeout_ms / 1000)
-        self._heard = time.monotonic()
+        self._last_read = time.monotonic()
         self._output = bytearray()
         for end in ends[:2]:
             os.set_blocking(end.fileno(), False)
 
     def output(self) -> bytes:
-        """All that the program prints before it ends."""
+        """The whole output, once the program has ended."""
         poll = select.poll()
-        poll.register(self._out, select.POLLIN)
+        poll.register(self._stdout, select.POLLIN)
         poll.register(self._ended, select.POLLIN)
-        poll.register(self._into, select.POLLOUT)
+        poll.register(self._stdin, select.POLLOUT)
         while True:
-            events = dict(poll.poll(self._patience() * 1000))
-            if self._into in events and not self._say():
-                poll.unregister(self._into)
+            events = dict(poll.poll(self._time_left_s() * 1000))
+            if self._stdin in events and not self._write():
+                poll.unregister(self._stdin)
                 self._ends[0].close()
-            if self._out in events:
-                if not self._hear():
-                    poll.unregister(self._out)
+            if self._stdout in events:
+                if not self._read():
+                    poll.unregister(self._stdout)
             elif self._ended in events:
                 return bytes(self._output)
 
-    def _patience(self) -> float:
+    def _time_left_s(self) -> float:
         now = time.monotonic()
-        silence = self._heard + self._source.silence_ms / 1000
+        silence = self._last_read + self._source.silence_ms / 1000
         left = min(self._deadline, silence) - now
         if left <= 0:
             way_out = f"it has timeoutMs and noOutputTimeoutMs, {DEADLINE_S:.0f} s at most for all programs"
             raise SecretRefused(f'the program of "{self._name}" took too long', way_out)
         return left
 
-    def _say(self) -> bool:
-        """Whether something is left to say, to a program that listens."""
+    def _write(self) -> bool:
+        """Write input; returns whether there is more, and the program reads it."""
         try:
-            self._unsaid = self._unsaid[os.write(self._into, self._unsaid[:CHUNK]) :]
+            self._unwritten = self._unwritten[os.write(self._stdin, self._unwritten[:CHUNK]) :]
         except BlockingIOError:
             return True
         except BrokenPipeError:
             return False
-        return bool(self._unsaid)
+        return bool(self._unwritten)
 
-    def _hear(self) -> bool:
-        """Whether the program has not closed its output."""
-        chunk = os.read(self._out, CHUNK)
-        self._heard = time.monotonic()
+    def _read(self) -> bool:
+        """Read output; returns whether there may be more."""
+        chunk = os.read(self._stdout, CHUNK)
+        self._last_read = time.monotonic()
         self._output += chunk
         if len(self._output) > self._source.max_bytes:
             what = f'the program of "{self._name}" printed more than {self._source.max_bytes} bytes'
@@ -253,7 +253,7 @@ def _pipe() -> tuple[IO[bytes], IO[bytes]]:
     return open(read, "rb", buffering=0), open(write, "wb", buffering=0)
 
 
-def _end(pid: int) -> None:
+def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)  # before it is reaped: until then nobody else has its number
+        os.killpg(pid, signal.SIGKILL)  # before it is reaped: until then its pid cannot be reused
     os.waitpid(pid, 0)

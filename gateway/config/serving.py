@@ -96,7 +96,7 @@ def not_honoured(key: str, entry: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def pictures(row: Mapping[str, Any]) -> bool:
+def takes_pictures(row: Mapping[str, Any]) -> bool:
     """Whether a model takes them: unless its `input` leaves them out."""
     written = row.get("input")
     return not isinstance(written, list) or "image" in written
@@ -132,7 +132,7 @@ def _is_amount(value: Any) -> bool:
     )
 
 
-def way(key: str, entry: Mapping[str, Any], secret: Secret) -> tuple[Route, dict[str, str]]:
+def route(key: str, entry: Mapping[str, Any], secret: Secret) -> tuple[Route, dict[str, str]]:
     """How a provider is reached, and headers for that. Raises Unusable."""
     request = entry.get("request")
     if request is None:

@@ -7,13 +7,14 @@ from typing import Any
 from gateway.config.parse import Path
 
 Lookup = Callable[[str], str | None]
+"""The name of a variable -> its value."""
 REFERENCE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)\}")
 
 
 def substitute(tree: Any, lookup: Lookup) -> tuple[Any, list[tuple[Path, str]]]:
-    """The tree with references replaced, and those that nothing sets (path, name); they are left as written.
+    """The tree with references replaced, and (path, name) of those that are not set, which stay as written.
 
-    A variable that is set to nothing counts as not set.
+    An empty variable counts as not set.
     """
     missing: list[tuple[Path, str]] = []
 
@@ -36,7 +37,7 @@ def substitute(tree: Any, lookup: Lookup) -> tuple[Any, list[tuple[Path, str]]]:
 
 
 def config_env(tree: Any) -> dict[str, str]:
-    """What the config's own `env` section sets: `env.vars.NAME` and `env.NAME`."""
+    """The variables in the config's `env` section: `env.vars.NAME` and `env.NAME`."""
     section = tree.get("env") if isinstance(tree, dict) else None
     if not isinstance(section, dict):
         return {}
@@ -49,8 +50,8 @@ def config_env(tree: Any) -> dict[str, str]:
     }
 
 
-def chain(*sources: Mapping[str, str]) -> Lookup:
-    """The first source that sets a name to something wins."""
+def first_of(*sources: Mapping[str, str]) -> Lookup:
+    """A lookup in several sources: the first one with a value that is not empty wins."""
 
     def lookup(name: str) -> str | None:
         return next((value for source in sources if (value := source.get(name))), None)

@@ -8,7 +8,7 @@ the config: its author believes that something is forbidden.
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.config.catalog import find
+from gateway.config.catalog import find_agent
 from gateway.config.parse import Path
 from gateway.config.providers import plain_name
 from gateway.config.tree import ConfigTree, Fault, section
@@ -60,7 +60,7 @@ def _own(tree: ConfigTree, agent: str) -> list[tuple[str, dict[str, Any]]]:
     """Where no agent is listed, the defaults are the one's that there is."""
     if not (section(tree, "agents", "entries") or section(tree, "agents").get("list")):
         return [("agents.defaults.tools", section(tree, "agents", "defaults", "tools"))]
-    found = find(tree, agent)
+    found = find_agent(tree, agent)
     return [(f"{found.key}.tools", section(found.entry, "tools"))] if found else []
 
 

@@ -1,4 +1,4 @@
-"""Which names in which folders decide what a path leads to: the file itself, and every link on the way to it.
+"""The names in folders that decide which file a path means: the file itself, and every link on the way.
 
 Watching the folder of a file is not enough when the file, or a folder above it, is a link: an edit of the target or a
 switched link (as Kubernetes does with `..data`) happens somewhere else.
@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 
 MAX_LINKS = 40
-"""As the kernel's own limit."""
+"""Links followed in one path, as in the kernel."""
 
 Names = dict[str, set[str]]
-"""Folder (resolved, existing) to the names in it that matter."""
+"""Folder (resolved, existing) -> the names in it that matter."""
 
 
 def follow(path: Path) -> Names:
-    """Never raises. Where a part is missing, its name in the nearest existing folder stands for the rest."""
+    """Never raises. If a part is missing, its name in the nearest existing folder stands for the rest."""
     names: Names = {}
     folder, rest, links = "/", list(Path(os.path.abspath(path)).parts[1:]), 0
     while rest:
@@ -42,7 +42,7 @@ def _target(link: str) -> str:
     try:
         return os.readlink(link)
     except OSError:
-        return ""  # switched between two looks; the next look sees it
+        return ""  # the link changed meanwhile; the next look sees it
 
 
 def merge(trails: list[Names]) -> Names:

@@ -15,7 +15,7 @@ from gateway.config.parse import Locate, Path, TextPosition, dotted, issue
 from gateway.config.schema import Auth, Config, Gateway
 from gateway.config.secretmistakes import mistaken
 from gateway.config.tree import ConfigTree
-from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, alike
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, closest
 from gateway.report import Issue
 
 MAX_FOUND = 60
@@ -225,7 +225,7 @@ def nearest(key: str, section: str) -> str | None:
     if section in ("", "gateway"):
         # A secret in the wrong place must not be passed over: its owner believes the door to be locked.
         ours |= {path.split(".")[-1]: path for path in SECRET_VARIABLES}
-    found = alike(key, ours)
+    found = closest(key, ours)
     return ours[found] if found else None
 
 

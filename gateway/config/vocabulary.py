@@ -72,7 +72,7 @@ class Vocabulary:
         """The key that an unknown one must have meant, if any."""
         node = self.node(path[:-1])
         beside = [key for key in node if key not in (_ANY, _ITEM)] if isinstance(node, dict) else []
-        return alike(str(path[-1]), beside)
+        return closest(str(path[-1]), beside)
 
     def _section(self, name: str) -> Node:
         if name not in self._sections:
@@ -125,7 +125,7 @@ def _together(one: Node, other: Node) -> Node:
     return found
 
 
-def alike(key: str, keys: Iterable[str]) -> str | None:
+def closest(key: str, keys: Iterable[str]) -> str | None:
     """The one of some keys that a misspelt one must have meant, if any."""
     names = {_plain(each): each for each in keys}
     found = difflib.get_close_matches(_plain(key), names, n=1, cutoff=NEAR)
@@ -136,7 +136,7 @@ def _plain(key: str) -> str:
     return key.lower().replace("_", "").replace("-", "")
 
 
-def unrecognized(paths: list[Path]) -> list[tuple[str, str]]:
+def unrecognized_messages(paths: list[Path]) -> list[tuple[str, str]]:
     """Where and what, in OpenClaw's words: one sentence for all keys of an object."""
     found: dict[str, list[str]] = {}
     for path in paths:
@@ -144,7 +144,7 @@ def unrecognized(paths: list[Path]) -> list[tuple[str, str]]:
     return [(at, f"Unrecognized key{'s' if len(keys) > 1 else ''}: {', '.join(keys)}") for at, keys in found.items()]
 
 
-def brought(before: Any, after: Any, protocol: int = 4) -> list[Path]:
+def new_unknown_keys(before: Any, after: Any, protocol: int = 4) -> list[Path]:
     """The unknown keys that a write brings. Those that stood there stay editable, as do the first release's."""
     known = Vocabulary(LATEST) if protocol >= 4 else Vocabulary(LATEST, FIRST)
     return [path for path in known.strange(after) if not _stands(before, path)]

@@ -1,7 +1,7 @@
-"""Tells when a config file may have changed. The only home of watchdog; imported after READY, because it costs 40 ms.
+"""Report that a config file may have changed. It is imported after READY, because watchdog takes 40 ms.
 
-inotify tells at once; a slow look at the files' state beside it finds what inotify cannot (a folder moved away and made
-anew, a lost event) and is all there is where inotify has run out. A call may be for nothing: who is called compares.
+inotify reports at once. Polling every second finds what inotify misses (a folder that is moved away and made again, a
+lost event), and is used alone where inotify has no watches left. A report may be wrong: the caller compares.
 """
 
 import logging
@@ -40,10 +40,10 @@ _MASK = cast(
 
 
 class _Emitter(InotifyEmitter):
-    """Without IN_MOVED_FROM: watchdog holds that back for 0.5 s, and all behind it, to pair it with an IN_MOVED_TO.
+    """Without IN_MOVED_FROM: watchdog delays it, and all events behind it, by 0.5 s to pair it with an IN_MOVED_TO.
 
-    What appears under the config's name is what counts; a name that goes away is the slow look's to find. Reading
-    (open, close without write) is left out as well, or our own reload would cause the next one.
+    A file that appears under the config's name is reported; one that disappears is found by polling. Reading (open,
+    close without write) is not watched either, or our own reload would cause the next one.
     """
 
     def get_event_mask_from_filter(self) -> "Mask":
@@ -51,8 +51,8 @@ class _Emitter(InotifyEmitter):
 
 
 class Watch(FileSystemEventHandler):
-    """Calls `on_change` from a thread of its own. Duty of the caller: read the files once after `start` and `retarget`,
-    since a change just before is not reported."""
+    """Calls `on_change` from a thread. The caller must read the files once after `start` and `retarget`, because a
+    change just before is not reported."""
 
     def __init__(
         self,
@@ -68,10 +68,10 @@ class Watch(FileSystemEventHandler):
         self._force_polling = force_polling
         self._mode: Mode = "off"
         self._arming = threading.RLock()
-        """Never taken in `dispatch`: watchdog calls that with a lock of its own held, which `schedule` needs too."""
+        """Never taken in `dispatch`: watchdog calls that while it holds a lock that `schedule` needs too."""
         self._observer: BaseObserver | None = None
         self._armed: dict[str, tuple[ObservedWatch, State]] = {}
-        """Folder to its watch, and which folder it was: one made anew under the name is another."""
+        """Folder -> its watch, and device and inode: a new folder with the same name has another watch."""
         self._stale: set[str] = set()
         self._names: Names = {}
         self._states: dict[Path, State] = {}
@@ -96,7 +96,7 @@ class Watch(FileSystemEventHandler):
     def retarget(self, files: Iterable[Path]) -> None:
         """Watch these files from now on, such as the includes of the config just read.
 
-        Our own thread arms the watches, and then looks whether anything has changed since this call.
+        The thread `config-watch` adds the watches, and then looks for changes since this call.
         """
         with self._arming:
             self._files = tuple(files)
@@ -106,7 +106,7 @@ class Watch(FileSystemEventHandler):
         self._wake.set()
 
     def stop(self) -> None:
-        """Waits for the threads, so that no call comes after it. Not from within `on_change`."""
+        """Wait for the threads: `on_change` is not called afterwards. It must not be called within `on_change`."""
         self._stopping = True
         self._wake.set()
         if self._thread is not None:
@@ -125,11 +125,11 @@ class Watch(FileSystemEventHandler):
         if self._stopping or name not in self._names.get(folder, ()):
             return
         self._states = self._look()
-        # A link or a folder may be another one now: what has to be watched may have changed.
+        # A link or a folder may have been replaced, so other folders may have to be watched.
         self._wake.set()
         self._on_change()
 
-    # our own thread
+    # the thread `config-watch`
 
     def _run(self) -> None:
         while not self._stopping:
@@ -149,7 +149,7 @@ class Watch(FileSystemEventHandler):
         return {file: _state(file) for file in self._files}
 
     def _arm(self) -> None:
-        """Bring the watched folders in line with where the files are now."""
+        """Watch the folders that the files are in now."""
         with self._arming:
             self._names = merge([follow(file) for file in self._files])
             if self._observer is None:
@@ -157,7 +157,7 @@ class Watch(FileSystemEventHandler):
             try:
                 self._schedule(self._observer)
             except FileNotFoundError:
-                self._wake.set()  # gone between two looks; look again
+                self._wake.set()  # a folder has just disappeared: look again
             except OSError as error:
                 self._fall_back(error)
 
@@ -173,7 +173,7 @@ class Watch(FileSystemEventHandler):
         for folder in missing:
             self._armed[folder] = (observer.schedule(self, folder), identities[folder])
         if missing:
-            _keep_from_children()
+            _set_cloexec()
 
     def _fall_back(self, error: OSError) -> None:
         log.warning("inotify is not to be had (%s); looking at the config every %g s instead", error, self._poll_s)
@@ -189,7 +189,7 @@ class Watch(FileSystemEventHandler):
 
 
 def _state(path: Path | str, *, identity: bool = False) -> State:
-    """What tells two states of a file apart without reading it; links followed."""
+    """A value that changes with the file, without reading it; links are followed."""
     try:
         found = os.stat(path)
     except OSError:
@@ -199,11 +199,11 @@ def _state(path: Path | str, *, identity: bool = False) -> State:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _keep_from_children() -> None:
-    """watchdog opens inotify without CLOEXEC: each hot restart would carry one more instance along, up to the limit."""
+def _set_cloexec() -> None:
+    """watchdog opens inotify without CLOEXEC: each hot restart would inherit one more instance, up to the limit."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:inotify":
                 os.set_inheritable(int(name), False)
         except OSError:
-            continue  # closed meanwhile, such as the one of this listing
+            continue  # closed meanwhile, such as the descriptor of this listing

@@ -76,7 +76,7 @@ class Commands:
             case "model":
                 return await self._model(key, command.argument)
             case "models":
-                found = models.listed(self._tree(), self._environment)
+                found = models.list_models(self._tree(), self._environment)
                 return "Models:\n" + "\n".join(_model_line(each) for each in found)
             case "think":
                 return await self._think(key, command.argument.lower())
@@ -93,7 +93,7 @@ class Commands:
     async def _status(self, key: str) -> str:
         session = await self._store.session(key)
         tree = self._tree()
-        model = models.chosen(tree, self._sessions.agent(key), session.entry.get("model") if session else None)
+        model = models.session_model(tree, self._sessions.agent(key), session.entry.get("model") if session else None)
         window = models.window(tree, model)
         lines = [f"Session: {key}", f"Model: {model}"]
         if session is not None:

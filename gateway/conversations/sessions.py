@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.aio.tasks import Tasks, shielded
 from gateway.config import catalog
-from gateway.config.models import refuse
+from gateway.config.models import refusal
 from gateway.config.substitute import Lookup
 from gateway.config.tree import ConfigTree
 from gateway.conversations.session_events import SessionEvents
@@ -71,7 +71,7 @@ class SessionService:
 
     def refuse_model(self, key: str, wanted: str) -> str | None:
         """Why a session cannot have this model; None if it can."""
-        return refuse(self._tree(), self._environment, self.agent(key), wanted)
+        return refusal(self._tree(), self._environment, self.agent(key), wanted)
 
     async def check_may_send(self, key: str) -> None:
         """Raises SendDenied if the session takes no messages, and StorageFailed."""

@@ -121,7 +121,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         openclaw_unit=rivals.openclaw_unit(env),
         foreign_units=tuple(rivals.foreign_units(env)),
         former_units=tuple(rivals.former_units(env)),
-        former_configs=tuple(leftovers.configs(paths.config, env)),
+        former_configs=tuple(leftovers.old_configs(paths.config, env)),
         listen=listen,
         absent=tuple(address for address in listen if _is_absent(address)),
         silent=tuple(address for address in listen if not held[address]),

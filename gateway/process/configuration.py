@@ -103,7 +103,7 @@ class Configuration:
         # Only if it is needed: programs are asked for their secrets once more.
         needed = suspect or snapshot.config is None
         good = self._file.last_good() if needed else None
-        fallback = files.without_file(os.environ, snapshot.dotenv)
+        fallback = files.config_from_environment(os.environ, snapshot.dotenv)
         active = choose(snapshot, good, fallback, suspect=suspect)
         digest = active.digest if active.source == "file" else ""
         self._record.update(ended="starting", digest=digest, began=now, suspicion=suspicion)

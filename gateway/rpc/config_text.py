@@ -29,12 +29,12 @@ def parse_raw(raw: str, path: Path, issues: tuple[Issue, ...] = ()) -> Any:
         raise Invalid(found)
     try:
         json5.parse(raw, MAX_DEPTH)
-    except json5.Fault as fault:
+    except json5.Json5Error as fault:
         raise RpcError(f"SyntaxError: JSON5: {_in_their_words(raw, fault)}") from None
     raise Invalid(found)
 
 
-def _in_their_words(raw: str, fault: json5.Fault) -> str:
+def _in_their_words(raw: str, fault: json5.Json5Error) -> str:
     where = place("", raw, fault.offset)
     if not str(fault).startswith("expected"):
         what = str(fault)

@@ -20,7 +20,7 @@ from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
 from gateway.config.fingerprint import fingerprint
 from gateway.config.patch import EntriesLost
-from gateway.config.vocabulary import brought, unrecognized
+from gateway.config.vocabulary import new_unknown_keys, unrecognized_messages
 from gateway.protocol.frames import RpcError, WireError
 from gateway.report import Issue, ReloadResult
 from gateway.rpc.config_text import Invalid, hash_on_disk, refusal
@@ -102,14 +102,14 @@ def rewritten(before: Snapshot, value: Any) -> Texts:
 def _write(core: Core, protocol: int, make: Make) -> FileChange:
     """Blocks on the disk: call it in a thread. Raises RpcError."""
     path, state = core.snapshot.path, core.paths.state
-    before = files.read(path, os.environ, state, door_only=True)
+    before = files.read(path, os.environ, state, access_only=True)
     try:
         texts = make(before)
         if texts.main == before.raw and not texts.included:
             return FileChange(before, before)
         after = ConfigFile(path, os.environ, state, core.reachable).read(text=texts.main, included=texts.included)
         _check(before, after, texts)
-        if unknown := unrecognized(brought(before.merged, after.merged, protocol)):
+        if unknown := unrecognized_messages(new_unknown_keys(before.merged, after.merged, protocol)):
             raise Invalid(*(Issue(what, where) for where, what in unknown))
         if after.issues:
             raise Invalid(*after.issues)
@@ -140,7 +140,7 @@ def _check(before: Snapshot, after: Snapshot, texts: Texts) -> None:
     Raises owners.NotOwned and RpcError.
     """
     for file in texts.included:
-        if not files.is_own(before.path, file):
+        if not files.is_beside(before.path, file):
             raise owners.NotOwned(f"what changes stands in {file}, which does not lie in the folder of the config")
         text = next(document.text for _, _, document in before.layers if document.file == file)
         if Path(file).read_bytes().decode().removeprefix("\ufeff") != text:

@@ -31,7 +31,7 @@ def system_prompt(tree: ConfigTree, agent_id: str, files: Mapping[str, str]) -> 
 
 
 def _identity(tree: ConfigTree, agent_id: str) -> str:
-    agent = catalog.find(tree, agent_id)
+    agent = catalog.find_agent(tree, agent_id)
     own = agent.identity if agent else {}
     name = own.get("name") or (agent and agent.name) or as_text(section(tree, "ui", "assistant").get("name"))
     theme = own.get("theme")
@@ -40,7 +40,7 @@ def _identity(tree: ConfigTree, agent_id: str) -> str:
 
 
 def _files(tree: ConfigTree, agent_id: str, files: Mapping[str, str]) -> list[str]:
-    agent = catalog.find(tree, agent_id)
+    agent = catalog.find_agent(tree, agent_id)
     own, shared = agent.entry if agent else {}, section(tree, "agents", "defaults")
     if (own.get("contextInjection") or shared.get("contextInjection")) == "never":
         return []

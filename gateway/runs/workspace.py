@@ -44,7 +44,7 @@ class Conflict(Exception):
 
 def folder(tree: dict[str, Any], state: Path, agent_id: str) -> Path:
     """The folder that the config names for an agent, otherwise OpenClaw's place for it. It need not exist."""
-    agent = catalog.find(tree, agent_id)
+    agent = catalog.find_agent(tree, agent_id)
     if agent is not None and agent.workspace:
         return expand(agent.workspace)
     id = agent_id.strip().lower()

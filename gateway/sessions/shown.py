@@ -183,7 +183,7 @@ def title(session: Session, summary: Summary | None) -> str:
 
 
 def _model(session: Session, tree: ConfigTree) -> ModelRef:
-    return models.chosen(tree, session.agent, session.entry.get("model"))
+    return models.session_model(tree, session.agent, session.entry.get("model"))
 
 
 def _older(session: Session, context: RowContext) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_an_agent_that_was_added_is_there_and_goes_again(value: dict[str, Any]) 
     assert {each.id for each in catalog.agents(added)} == before | {"new"}
     assert catalog.default_id(added) == catalog.default_id(value)
     changed = agent_edit.change(added, "new", lambda entry: {**entry, "name": "M"})
-    found = catalog.find(changed, "new")
+    found = catalog.find_agent(changed, "new")
     assert found is not None and found.name == "M"
     removed, _ = agent_edit.remove(changed, "new")
     assert {each.id for each in catalog.agents(removed)} == before

@@ -49,7 +49,7 @@ def test_agents_by_their_ids() -> None:
     assert (work.id, work.name, work.models, work.key) == ("work", "W", ("a/b",), "agents.entries.Work")
     assert (home.id, home.models) == ("home", ())
     assert catalog.default_id(tree) == "work"
-    assert catalog.find(tree, " HOME ") == home and catalog.find(tree, "other") is None
+    assert catalog.find_agent(tree, " HOME ") == home and catalog.find_agent(tree, "other") is None
 
 
 def test_without_a_list_there_is_main() -> None:
@@ -128,5 +128,5 @@ def test_an_agent_is_found_by_what_it_is_called_and_not_by_what_is_no_name() -> 
     tree = {"agents": {"entries": {"My Agent": {"name": "x"}}}}
     assert [each.id for each in catalog.agents(tree)] == ["my-agent"]
     for name in ("my-agent", "My Agent", "MY-AGENT"):
-        assert catalog.find(tree, name)
-    assert catalog.find({}, "日本") is None
+        assert catalog.find_agent(tree, name)
+    assert catalog.find_agent({}, "日本") is None

@@ -21,9 +21,9 @@ def only(found: Snapshot) -> str:
 
 def test_a_file_of_secrets_is_noted_and_counted() -> None:
     disk, other = Disk(), Disk()
-    disk.note("/s", None)
+    disk.record_secret_file("/s", None)
     assert disk.files == [Path("/s")] and disk.digest.digest() == other.digest.digest() and disk.total == 0
-    disk.note("/s", b"x")
+    disk.record_secret_file("/s", b"x")
     assert disk.digest.digest() != other.digest.digest() and disk.total == 0
 
 

@@ -228,12 +228,12 @@ def test_write_keeps_five_versions(config: Path) -> None:
 
 
 def test_what_was_changed_meanwhile_is_not_overwritten(config: Path) -> None:
-    write(config, "{}", instead_of=None)
+    write(config, "{}", expected=None)
     with pytest.raises(files.ConfigFileChanged, match="another program has changed it meanwhile"):
-        write(config, "{a: 1}", instead_of=None)
-    write(config, "{a: 1}", instead_of="{}")
+        write(config, "{a: 1}", expected=None)
+    write(config, "{a: 1}", expected="{}")
     with pytest.raises(files.ConfigFileChanged):
-        write(config, "{a: 2}", instead_of="{}")
+        write(config, "{a: 2}", expected="{}")
     assert config.read_text() == "{a: 1}" and len(list(config.parent.iterdir())) == 2
 
 
@@ -351,7 +351,7 @@ def test_a_key_that_is_not_there_is_a_warning_and_no_other_key_is_taken(config: 
 
 
 def test_only_the_door_is_asked_for(tmp_path: Path) -> None:
-    found = read(vaulted(tmp_path, FROM_FILE), {}, door_only=True)
+    found = read(vaulted(tmp_path, FROM_FILE), {}, access_only=True)
     assert found.config and found.config.gateway.auth.token == "t-of-file"
     assert found.tree["models"]["providers"]["openai"]["apiKey"] == {"source": "file", "provider": "f", "id": "/key"}
 

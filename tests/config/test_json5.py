@@ -79,14 +79,14 @@ def test_reads_json5(text: str, expected: object) -> None:
     ],
 )
 def test_says_what_is_wrong_and_where(text: str, offset: int, message: str) -> None:
-    with pytest.raises(json5.Fault) as caught:
+    with pytest.raises(json5.Json5Error) as caught:
         value(text)
     assert (caught.value.offset, str(caught.value)) == (offset, message)
 
 
 def test_depth_is_bounded_at_its_bound() -> None:
     assert value("[" * DEPTH + "]" * DEPTH)
-    with pytest.raises(json5.Fault, match="nested deeper than 64 levels") as caught:
+    with pytest.raises(json5.Json5Error, match="nested deeper than 64 levels") as caught:
         value("[" * (DEPTH + 1) + "]" * (DEPTH + 1))
     assert caught.value.offset == DEPTH
 
@@ -94,7 +94,7 @@ def test_depth_is_bounded_at_its_bound() -> None:
 def test_length_of_a_number_is_bounded_at_its_bound() -> None:
     longest = "1" * json5.MAX_NUMBER_CHARS
     assert value(longest) == int(longest)
-    with pytest.raises(json5.Fault, match="more than 400 characters"):
+    with pytest.raises(json5.Json5Error, match="more than 400 characters"):
         value(longest + "1")
 
 
@@ -118,7 +118,7 @@ def test_every_node_knows_its_span() -> None:
 @pytest.mark.serial
 def test_hostile_text_takes_linear_time(text: str) -> None:
     start = time.process_time()
-    with pytest.raises(json5.Fault):
+    with pytest.raises(json5.Json5Error):
         value(text)
     assert time.process_time() - start < 2
 
@@ -135,5 +135,5 @@ def test_reads_what_json_writes(tree: object) -> None:
 def test_any_text_is_a_value_or_a_fault_inside_it(text: str) -> None:
     try:
         json5.parse(text, DEPTH)
-    except json5.Fault as fault:
+    except json5.Json5Error as fault:
         assert 0 <= fault.offset <= len(text)

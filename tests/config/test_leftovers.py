@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from gateway.config.files import read
-from gateway.config.leftovers import configs, variables
+from gateway.config.leftovers import old_configs, variable_warnings
 
 
 def test_a_config_of_former_days_is_named_where_there_is_none_of_today(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_a_config_of_former_days_is_named_where_there_is_none_of_today(tmp_path:
     )
     beside = config.with_name("moltbot.json")
     beside.write_text("{}")
-    assert configs(config, env) == [beside, old]
-    assert configs(config, {}) == [beside]
+    assert old_configs(config, env) == [beside, old]
+    assert old_configs(config, {}) == [beside]
     config.write_text("{}")
     assert read(config, env).warnings == ()
 
@@ -30,7 +30,7 @@ def test_variables_of_former_days() -> None:
         "CLAWDBOT_X": "",
         "A": "b",
     }
-    assert list(variables(env)) == [
+    assert list(variable_warnings(env)) == [
         "the environment variable CLAWDBOT_GATEWAY_TOKEN is of former days and is not read; set OPENCLAW_GATEWAY_TOKEN "
         "instead",
         "the environment variable MOLTBOT_STATE_DIR is of former days and is not read; and OPENCLAW_STATE_DIR, which "

@@ -70,7 +70,7 @@ def test_a_config_of_the_moltbot_days() -> None:
                     "dangling", "the door", "two of them"):  # fmt: skip
         assert done.text.count(comment) == 1, comment
     assert migration.migrate(done.text).text == done.text
-    assert not old_keys.found(TODAY, working=True)
+    assert not old_keys.find_old_keys(TODAY, working=True)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ def chain(tree: dict[str, Any], wanted: str | None = None) -> list[str]:
 def test_no_echo_answers_for_a_config_that_means_a_model(tree: dict[str, Any]) -> None:
     with pytest.raises(Unusable) as error:
         chain(tree)
-    told = [] if error.value.way_out == old_keys.HOW else [str(error.value)]  # else `remarks` tells it, with its line
+    told = (
+        [] if error.value.way_out == old_keys.MIGRATE_COMMAND else [str(error.value)]
+    )  # else `remarks` tells it, with its line
     assert models.problems(tree, lambda name: None) == told
 
 

@@ -31,7 +31,7 @@ def names(found: list[Model]) -> list[str]:
 
 def test_with_nothing_configured_the_echo_answers() -> None:
     assert models.chain({}, nothing, "main") == [Model("builtin", "echo", "builtin")]
-    assert models.default({}) == ModelRef("builtin", "echo")
+    assert models.default_model({}) == ModelRef("builtin", "echo")
 
 
 def test_the_only_models_of_a_file_need_no_other_mention() -> None:
@@ -121,7 +121,7 @@ def test_the_window_of_a_model() -> None:
 
 def test_models_to_choose_from() -> None:
     config = tree({"primary": "openai/gpt-5.2", "fallbacks": ["mock/m2"]})
-    found = models.listed(config, nothing)
+    found = models.list_models(config, nothing)
     assert [(str(each.ref), each.name, each.tags, each.available) for each in found] == [
         ("mock/m1", "One", (), True),
         ("mock/m2", "m2", ("fallback",), True),
@@ -207,5 +207,5 @@ def test_whatever_stands_in_a_file_nothing_but_unusable_is_raised(
         assert error.key and error.problem and error.way_out
     models.problems(config, env)
     models.bounds(config)
-    models.window(config, models.default(config))
-    models.listed(config, env)
+    models.window(config, models.default_model(config))
+    models.list_models(config, env)

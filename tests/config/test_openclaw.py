@@ -10,8 +10,8 @@ import pytest
 
 from gateway.config import vocabulary
 from gateway.config.fields import FIELDS, SECTIONS
-from gateway.config.old_keys import NAMES
-from gateway.config.openclaw import ROWS, Fate, is_read, row
+from gateway.config.old_keys import RENAMED_KEYS
+from gateway.config.openclaw import RULES, Fate, is_read, rule_for
 from gateway.config.vocabulary import LATEST
 
 RESTRICTS = re.compile(
@@ -58,7 +58,7 @@ def test_each_key_of_openclaw_has_a_fate() -> None:
     without = [
         ".".join(path)
         for path in KEYS
-        if not (".".join(path) in FIELDS or ".".join(path) in SECTIONS or is_read(".".join(path)) or row(path))
+        if not (".".join(path) in FIELDS or ".".join(path) in SECTIONS or is_read(".".join(path)) or rule_for(path))
     ]
     assert without == []
 
@@ -70,7 +70,7 @@ def test_what_restricts_has_been_decided_about() -> None:
         name, last = ".".join(path), path[-1]
         if not RESTRICTS.match(last) or path[0] in DECIDED or name.startswith(ELSEWHERE):
             continue
-        found = row(path)
+        found = rule_for(path)
         if not (name in FIELDS or name in SECTIONS or is_read(name) or (found and len(found.keys) > 1)):
             undecided.add(name)
     assert undecided == set()
@@ -88,20 +88,20 @@ def test_what_restricts_has_been_decided_about() -> None:
     ],
 )
 def test_the_longest_path_decides(path: str, fate: Fate) -> None:
-    found = row(tuple(path.split(".")))
+    found = rule_for(tuple(path.split(".")))
     assert found and found.fate is fate
 
 
 def test_rows_are_whole() -> None:
-    assert len({each.path for each in ROWS}) == len(ROWS)
-    for each in ROWS:
+    assert len({each.path for each in RULES}) == len(RULES)
+    for each in RULES:
         assert each.says and (each.way_out or each.fate is Fate.SILENT), each
-    assert row(("zzz",)) is None
+    assert rule_for(("zzz",)) is None
 
 
 def test_the_page_has_the_table() -> None:
     page = (Path(vocabulary.__file__).parents[2] / "docs" / "config.md").read_text()
-    missing = [each.path for each in ROWS if f"`{each.path}`" not in page]
-    missing += [each.says for each in ROWS if each.says not in page]
-    missing += [name.old for name in NAMES if f"| `{name.old}` | `{name.new}` |" not in page]
+    missing = [each.path for each in RULES if f"`{each.path}`" not in page]
+    missing += [each.says for each in RULES if each.says not in page]
+    missing += [name.old for name in RENAMED_KEYS if f"| `{name.old}` | `{name.new}` |" not in page]
     assert missing == []

@@ -14,7 +14,7 @@ ENV = {"OPENAI_API_KEY": "sk-openai", "GOOGLE_API_KEY": "sk-google", "MY_KEY": "
 
 
 def of(name: str, **entry: Any) -> Provider:
-    found = providers.find({"models": {"providers": {name: entry}}}, name)
+    found = providers.find_provider({"models": {"providers": {name: entry}}}, name)
     assert found is not None
     return found
 
@@ -25,22 +25,22 @@ def resolve(provider: Provider | None, id: str = "m") -> Model:
 
 
 def test_a_provider_that_everybody_knows_needs_its_key_alone() -> None:
-    model = resolve(providers.find({}, "OpenAI"), "gpt-5.2")
+    model = resolve(providers.find_provider({}, "OpenAI"), "gpt-5.2")
     assert model == Model("openai", "gpt-5.2", "openai-responses", api_key="sk-openai")
-    assert resolve(providers.find({}, "gemini")).api_key == "sk-google"
+    assert resolve(providers.find_provider({}, "gemini")).api_key == "sk-google"
     with pytest.raises(Unusable) as caught:
-        resolve(providers.find({}, "anthropic"))
+        resolve(providers.find_provider({}, "anthropic"))
     assert str(caught.value) == (
         'models.providers.anthropic.apiKey: there is no key for the provider "anthropic"; '
         "set ANTHROPIC_API_KEY in .env beside the state or for openclaw-gateway.service "
         "(not for openclaw-agent.service), "
         "or models.providers.anthropic.apiKey"
     )
-    assert providers.find({}, "nobody") is None
+    assert providers.find_provider({}, "nobody") is None
 
 
 def test_a_provider_on_the_users_machine_needs_no_key() -> None:
-    assert resolve(providers.find({}, "ollama")) == Model(
+    assert resolve(providers.find_provider({}, "ollama")) == Model(
         "ollama", "m", "ollama", base_url="http://127.0.0.1:11434", silence_ms=providers.LOCAL_SILENCE_S * 1000
     )
 
@@ -99,7 +99,7 @@ def test_two_hosts_of_ollama() -> None:
         "ollama": {"baseUrl": "http://one:11434"},
         "ollama-big": {"api": "ollama", "baseUrl": "http://two:11434"},
     }
-    found = [resolve(providers.find({"models": {"providers": entries}}, name)) for name in entries]
+    found = [resolve(providers.find_provider({"models": {"providers": entries}}, name)) for name in entries]
     assert [(model.api, model.base_url) for model in found] == [
         ("ollama", "http://one:11434"),
         ("ollama", "http://two:11434"),
@@ -172,7 +172,7 @@ def test_a_key_in_a_header() -> None:
 @pytest.mark.parametrize("name", ["amazon-bedrock", "github-copilot", "google-vertex", "openai-codex"])
 def test_known_and_unsupported(name: str) -> None:
     with pytest.raises(Unusable, match="is not supported; use one of openai-completions, openai-responses,"):
-        resolve(providers.find({}, name))
+        resolve(providers.find_provider({}, name))
 
 
 def test_every_known_provider_can_be_used_with_its_key() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.serving import compat, not_honoured, params, pictures, way
+from gateway.config.serving import compat, not_honoured, params, route, takes_pictures
 from gateway.config.tree import Unusable
 from gateway.link.spec import Route, Tls
 
@@ -14,7 +14,7 @@ def plain(place: str, value: Any) -> str:
 
 
 def reached(**request: Any) -> tuple[Route, dict[str, str]]:
-    return way("models.providers.p", {"request": request}, plain)
+    return route("models.providers.p", {"request": request}, plain)
 
 
 def test_what_is_honoured_is_passed_on_and_what_is_not_is_said() -> None:
@@ -50,7 +50,7 @@ def test_a_value_that_says_nothing_is_an_error(written: dict[str, Any], allowed:
     [({}, True), ({"input": ["text"]}, False), ({"input": ["text", "image"]}, True), ({"input": 1}, True)],
 )
 def test_a_model_takes_pictures_unless_its_input_says_otherwise(row: dict[str, Any], takes: bool) -> None:
-    assert pictures(row) is takes
+    assert takes_pictures(row) is takes
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_how_a_provider_is_reached() -> None:
     assert found == Route("http://proxy:3128", Tls("PCA"), Tls("CA", "C", "K", "P", "n", True))
     assert headers == {"X-A": "1", "X-Key": "Key s"}
     assert reached(auth={"mode": "authorization-bearer", "token": "t"})[1] == {"Authorization": "Bearer t"}
-    assert way("p", {}, plain) == reached() == reached(auth={"mode": "provider-default"}) == (Route(), {})
+    assert route("p", {}, plain) == reached() == reached(auth={"mode": "provider-default"}) == (Route(), {})
     assert reached(proxy={"mode": "env-proxy"})[0] == Route()
 
 
@@ -110,4 +110,4 @@ def test_how_a_provider_is_reached() -> None:
 )
 def test_what_restricts_and_is_not_understood_makes_a_model_unusable(request_: Any) -> None:
     with pytest.raises(Unusable, match=r"^models\.providers\.p\.request"):
-        way("models.providers.p", {"request": request_}, plain)
+        route("models.providers.p", {"request": request_}, plain)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.substitute import REFERENCE, chain, config_env, substitute
+from gateway.config.substitute import REFERENCE, config_env, first_of, substitute
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_configs_own_env() -> None:
 
 
 def test_the_first_source_that_sets_something_wins() -> None:
-    lookup = chain({"A": "1", "B": ""}, {"A": "2", "B": "3"})
+    lookup = first_of({"A": "1", "B": ""}, {"A": "2", "B": "3"})
     assert (lookup("A"), lookup("B"), lookup("C")) == ("1", "3", None)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.fields import FIELDS
 from gateway.config.openclaw import READ
-from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, brought, unrecognized
+from gateway.config.vocabulary import FIRST, LATEST, Vocabulary, new_unknown_keys, unrecognized_messages
 
 BOTH = Vocabulary(LATEST, FIRST)
 
@@ -49,7 +49,7 @@ def test_the_nearest_key(path: Any, near: str | None) -> None:
 
 
 def test_in_openclaws_words() -> None:
-    assert unrecognized([("zzz",), ("a", 0, "b"), ("a", 0, 'c"')]) == [
+    assert unrecognized_messages([("zzz",), ("a", 0, "b"), ("a", 0, 'c"')]) == [
         ("<root>", 'Unrecognized key: "zzz"'),
         ("a.0", 'Unrecognized keys: "b", "c\\""'),
     ]
@@ -57,7 +57,7 @@ def test_in_openclaws_words() -> None:
 
 def test_a_write_brings_what_was_not_there() -> None:
     before = {"zzz": {"a": 1}, "agents": {"list": [{"x": 1}]}}
-    assert brought(before, {**before, "zzz": {"a": 2, "b": 3}}) == []
-    assert brought(before, {**before, "yyy": 1}) == [("yyy",)]
-    assert brought({}, {"agents": {"list": []}}, protocol=3) == []
-    assert brought({}, {"canvasHost": {}}, protocol=4) == [("canvasHost",)]
+    assert new_unknown_keys(before, {**before, "zzz": {"a": 2, "b": 3}}) == []
+    assert new_unknown_keys(before, {**before, "yyy": 1}) == [("yyy",)]
+    assert new_unknown_keys({}, {"agents": {"list": []}}, protocol=3) == []
+    assert new_unknown_keys({}, {"canvasHost": {}}, protocol=4) == [("canvasHost",)]

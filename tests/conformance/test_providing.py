@@ -18,5 +18,5 @@ def test_a_provider_that_serves_and_is_ended() -> None:
         tree = providing.config(port)
     first, *_ = models.chain(tree, lambda _: None, "main")
     assert (first.provider, first.id) == ("mock", providing.MODEL)
-    names = [each.name for each in models.listed(tree, lambda _: None)]
+    names = [each.name for each in models.list_models(tree, lambda _: None)]
     assert names == [providing.NAME, providing.OTHER_NAME]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.config import files
 from gateway.config.fields import FIELDS, SECTIONS
-from gateway.config.openclaw import ROWS
+from gateway.config.openclaw import RULES
 from gateway.protocol.scopes import ADMIN, READ, WRITE
 from gateway.rpc.redaction import REDACTED, redact, restore
 from gateway.rpc.visibility import _NAMES, visible
@@ -106,7 +106,7 @@ def test_what_is_not_a_value_of_the_setting_does_not_show(tree: Any) -> None:
 
 
 OURS = {key for path in (*FIELDS, *SECTIONS) for key in path.split(".") if key}
-THEIRS = {str(key) for row in ROWS for key in row.keys}
+THEIRS = {str(key) for row in RULES for key in row.keys}
 KEYS = sorted(OURS | THEIRS | {"args", "defaults", "id", "list", "model", "name", "providers", "servers", "vars", "x"})
 HARMLESS = set(f"{' '.join(_NAMES.values())}".replace(".", " ").split()) - {"*", "models", "identity", "controlUi"}
 """The last keys of free texts that show: a secret there is in the wrong place."""

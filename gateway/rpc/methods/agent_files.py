@@ -89,7 +89,7 @@ async def agents_files_set(call: Call, params: FileSetParams) -> One:
 
 def _place(call: Call, asked: str) -> tuple[str, Path]:
     tree = call.core.snapshot.merged
-    agent = catalog.find(tree, asked)
+    agent = catalog.find_agent(tree, asked)
     if agent is None:
         modern = call.peer.protocol >= 4
         raise RpcError(f'agent "{cut(asked.strip().lower())}" not found' if modern else "unknown agent id")

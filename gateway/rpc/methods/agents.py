@@ -49,7 +49,7 @@ def agents_list(call: Call, params: NoParams) -> Agents:
         answer.ownership = who.ownership
         answer.selection_required = False
         for row, agent in zip(answer.agents, found, strict=True):
-            chosen = models.default(tree, agent.id)
+            chosen = models.default_model(tree, agent.id)
             row |= {"workspace": workspace(call.core, agent.id), "agentRuntime": RUNTIME}
             row |= {**thinking_levels(tree, chosen, agent.id), "model": {"primary": str(chosen)}}
     return answer
@@ -67,7 +67,7 @@ def agent_identity_get(call: Call, params: IdentityParams) -> AgentIdentity:
         )
     name, avatar = catalog.assistant(tree, id)
     answer = AgentIdentity(id, name or catalog.ASSISTANT, avatar or catalog.AVATAR)
-    agent = catalog.find(tree, id)
+    agent = catalog.find_agent(tree, id)
     if agent and "emoji" in agent.identity:
         answer.emoji = agent.identity["emoji"]
     if call.peer.protocol >= 4 and not name:
@@ -77,7 +77,7 @@ def agent_identity_get(call: Call, params: IdentityParams) -> AgentIdentity:
 
 def find(tree: dict[str, Any], asked: str) -> catalog.Agent:
     """The agent with an id, in any case. Raises RpcError if the config has none."""
-    found = catalog.find(tree, asked)
+    found = catalog.find_agent(tree, asked)
     if found is None:
         raise RpcError(f'unknown agent id "{cut(asked.strip().lower())}"')
     return found

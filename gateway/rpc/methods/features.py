@@ -151,7 +151,7 @@ def tools_github_status(call: Call, params: GitHubParams) -> GitHubIdentity:
 @method("webSearch.status", WebSearchParams, WebSearch, scope=READ, since=4)
 def web_search_status(call: Call, params: WebSearchParams) -> WebSearch:
     """The web search of agents: none."""
-    ref = models.default(call.core.tree)
+    ref = models.default_model(call.core.tree)
     used = {
         "provider": params.model_provider or ref.provider,
         "id": params.model_id or ref.id,

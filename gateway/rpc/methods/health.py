@@ -57,7 +57,7 @@ async def status(call: Call, params: StatusParams) -> Status:
     """Heartbeat, sessions and queued events, for a status page. Without the database there are no sessions."""
     who = call.core.snapshot.defaults
     pages = await _pages(call.core, who.agents)
-    ref = models.default(call.core.tree)
+    ref = models.default_model(call.core.tree)
     rows = {id: [_recent(call, each) for each in page.sessions] for id, page in pages.items()}
     every = sorted((row for found in rows.values() for row in found), key=lambda row: -row["updatedAt"])
     answer = Status(
@@ -96,7 +96,7 @@ async def _pages(core: Core, agents: Sequence[str]) -> dict[str, Page]:
 
 def _recent(call: Call, session: Session) -> dict[str, Any]:
     tree, now = call.core.tree, now_ms()
-    ref = models.chosen(tree, session.agent, session.entry.get("model"))
+    ref = models.session_model(tree, session.agent, session.entry.get("model"))
     window = models.window(tree, ref)
     levels = {name: session.entry.get(f"{name}Level") for name in ("thinking", "verbose", "reasoning", "elevated")}
     flags = [f"{name}:{level}" for name, level in levels.items() if level]
@@ -122,7 +122,7 @@ def _recent(call: Call, session: Session) -> dict[str, Any]:
         "flags": [*flags, f"id:{session.id}"],
     }
     if call.peer.protocol >= 4:
-        full = str(models.default(tree, session.agent))
+        full = str(models.default_model(tree, session.agent))
         row |= {"totalTokensFresh": session.total > 0, "configuredModel": full, "selectedModel": str(ref)}
     return row
 

@@ -47,7 +47,7 @@ def models_list(call: Call, params: ModelsParams) -> ModelList:
     `available`: the config and the environment have what a request needs. The provider is not asked.
     """
     rows = []
-    for each in models.listed(call.core.tree, call.core.env):
+    for each in models.list_models(call.core.tree, call.core.env):
         if params.provider and each.ref.provider != params.provider:
             continue
         row: dict[str, Any] = {"id": each.ref.id, "name": each.name, "provider": each.ref.provider}

@@ -204,7 +204,7 @@ def _model(call: Call, key: str, value: str) -> str:
     """The full name `provider/model` of a model or an alias. Raises RpcError."""
     if problem := call.core.conversations.sessions.refuse_model(key, value):
         raise RpcError(f"invalid model: {problem}")
-    agent = catalog.find(call.core.tree, call.core.conversations.sessions.agent(key))
+    agent = catalog.find_agent(call.core.tree, call.core.conversations.sessions.agent(key))
     return str(models.parse(call.core.tree, "model", value, agent))
 
 

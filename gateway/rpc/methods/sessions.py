@@ -122,7 +122,7 @@ async def sessions_list(call: Call, params: SessionsListParams) -> Sessions:
         answer.sessions, total = await _rows(call, page.sessions, params), page.total
     answer.count = len(answer.sessions)
     if modern:
-        ref = models.default(core.tree)
+        ref = models.default_model(core.tree)
         levels = shown.thinking_levels(core.tree, ref, catalog.default_id(core.tree))
         answer.defaults |= {"agentRuntime": RUNTIME, **levels, "modelSelectionTarget": "session"}
         seen = offset + answer.count
@@ -168,7 +168,7 @@ async def sessions_describe(call: Call, params: KeyParams) -> Described:
 
 def defaults(core: Core) -> dict[str, Any]:
     """`defaults`: `modelProvider`, `model` and `contextTokens` of a new session."""
-    ref = models.default(core.tree)
+    ref = models.default_model(core.tree)
     return {"modelProvider": ref.provider, "model": ref.id, "contextTokens": models.window(core.tree, ref)}
 
 

@@ -58,7 +58,9 @@ def names(core: Core) -> list[tuple[str, str]]:
     """Values of `model` and their owners: the agents, then the models of the config that can be used."""
     agents = [f"openclaw/{each.id}" for each in catalog.agents(core.tree)]
     found = [(name, "openclaw") for name in dict.fromkeys((*DEFAULTS, *agents))]
-    return found + [(str(each.ref), each.ref.provider) for each in models.listed(core.tree, core.env) if each.available]
+    return found + [
+        (str(each.ref), each.ref.provider) for each in models.list_models(core.tree, core.env) if each.available
+    ]
 
 
 def _named(core: Core, model: str) -> tuple[str | None, str | None]:
@@ -74,7 +76,7 @@ def _named(core: Core, model: str) -> tuple[str | None, str | None]:
 
 
 def _known(tree: ConfigTree, id: str) -> str:
-    found = catalog.find(tree, id)
+    found = catalog.find_agent(tree, id)
     if found is not None:
         return found.id
     if id.lower() == catalog.MAIN:

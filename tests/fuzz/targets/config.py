@@ -131,7 +131,7 @@ def edit(main: Document, source: Source) -> None:
         edited = set_value(main.text, path, value)
     except CannotEdit as refusal:
         assert "has no key" in str(refusal) or main.repeated
-    except json5.Fault as fault:
+    except json5.Json5Error as fault:
         assert "nested deeper" in str(fault)
     else:
         node = json5.parse(edited, MAX_DEPTH).root
@@ -146,7 +146,7 @@ def edit(main: Document, source: Source) -> None:
         except CannotEdit:
             assert main.repeated  # without the last one the one before would count
             continue
-        except json5.Fault as fault:
+        except json5.Json5Error as fault:
             assert "nested deeper" in str(fault)
             continue
         assert same(json5.parse(edited, MAX_DEPTH).root.value, wanted)

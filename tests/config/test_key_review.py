@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from gateway.config.files import read
+from gateway.config.key_review import MAX_REPORTED, MAX_UNKNOWN, review_keys
 from gateway.config.parse import TextPosition
-from gateway.config.remarks import MAX_TOLD, MAX_UNKNOWN, remarks
 
 
 def told(folder: Path, text: str) -> tuple[list[str], list[str]]:
@@ -77,7 +77,7 @@ def test_what_is_switched_off_or_restricts_what_is_never_done_says_nothing(tmp_p
     assert told(tmp_path, text) == ([], [])
 
 
-@pytest.mark.parametrize(("key", "most"), [("channels", MAX_TOLD), ("agents", MAX_UNKNOWN)])
+@pytest.mark.parametrize(("key", "most"), [("channels", MAX_REPORTED), ("agents", MAX_UNKNOWN)])
 def test_a_bounded_number_is_told(tmp_path: Path, key: str, most: int) -> None:
     def count(number: int) -> int:
         many: dict[str, Any] = {f"k{index}": {"enabled": True} for index in range(number)}
@@ -98,7 +98,7 @@ def test_a_bounded_number_is_told(tmp_path: Path, key: str, most: int) -> None:
     ],
 )
 def test_agents_of_one_name(agents: Any, where: list[Any]) -> None:
-    found = remarks({"agents": agents}, lambda path, *, key=False: TextPosition("")).errors
+    found = review_keys({"agents": agents}, lambda path, *, key=False: TextPosition("")).errors
     assert [each.path for each in found] == where
 
 

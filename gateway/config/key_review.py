@@ -12,21 +12,21 @@ from itertools import islice
 from gateway.config import old_keys
 from gateway.config.catalog import agent_id
 from gateway.config.fields import FIELDS
-from gateway.config.openclaw import ROWS, Fate, Rule
+from gateway.config.openclaw import RULES, Fate, Rule
 from gateway.config.parse import Locate, Path, dotted, issue
 from gateway.config.providers import plain_name
 from gateway.config.tree import ConfigTree, abbreviate, as_list, as_text, matches, section
 from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
 from gateway.report import Issue
 
-MAX_TOLD = 50
+MAX_REPORTED = 50
 """Remarks of one kind: each takes a look through the text for its line."""
 MAX_UNKNOWN = 20
 """Unknown keys that are named one by one."""
 
 
 @dataclass(frozen=True)
-class Remarks:
+class KeyReview:
     errors: list[Issue]
     """Something that is done here is restricted or protected, and that is not honoured; or one of two agents of one
     name would have the other's tools, models and sessions."""
@@ -37,9 +37,9 @@ class Remarks:
         return frozenset(each.path for each in (*self.errors, *self.warnings))
 
 
-def remarks(tree: ConfigTree, locate: Locate, named: Collection[str] = ()) -> Remarks:
+def review_keys(tree: ConfigTree, locate: Locate, named: Collection[str] = ()) -> KeyReview:
     """`named` are dotted paths of which an error has told already."""
-    old = old_keys.found(tree)
+    old = old_keys.find_old_keys(tree)
     errors = [
         *_asked(tree, Fate.RESTRICTS, locate),
         *(_old(each, locate) for each in old if each.name.restricts),
@@ -51,18 +51,18 @@ def remarks(tree: ConfigTree, locate: Locate, named: Collection[str] = ()) -> Re
         *_twins(_providers(tree), plain_name, "providers", "the first one counts", locate),
         *_unknown(tree, old, locate, named),
     ]
-    return Remarks([each for each in errors if each.path not in named], warnings)
+    return KeyReview([each for each in errors if each.path not in named], warnings)
 
 
 def _asked(tree: ConfigTree, fate: Fate, locate: Locate) -> Iterator[Issue]:
     found = (
         (row, path)
-        for row in ROWS
+        for row in RULES
         if row.fate is fate
         for path, value in matches(tree, row.keys)
         if str(path[-1]) not in row.but and row.when(value, tree)
     )
-    for row, path in islice(found, MAX_TOLD):
+    for row, path in islice(found, MAX_REPORTED):
         yield _told(tree, row, path, locate)
     if more := sum(1 for _ in found):
         yield Issue(f"{more} more keys ask for what is not here")
@@ -86,8 +86,8 @@ def _fill(said: str, words: dict[str, str]) -> str:
     return said
 
 
-def _old(old: old_keys.Old, locate: Locate) -> Issue:
-    return issue(locate(old.path, key=True), str(old), dotted(old.path), hint=old_keys.HOW)
+def _old(old: old_keys.OldKey, locate: Locate) -> Issue:
+    return issue(locate(old.path, key=True), str(old), dotted(old.path), hint=old_keys.MIGRATE_COMMAND)
 
 
 def _agents(tree: ConfigTree) -> Iterator[tuple[Path, str]]:
@@ -110,14 +110,14 @@ def _twins(
     for path, name in named:
         if not name.strip():
             continue
-        if (id := same(name)) in first and told < MAX_TOLD:
+        if (id := same(name)) in first and told < MAX_REPORTED:
             told += 1
             message = f'"{abbreviate(first[id])}" and "{abbreviate(name)}" are one name for {what}, "{abbreviate(id)}"'
             yield issue(locate(path, key=True), message, dotted(path), hint=hint)
         first.setdefault(id, name)
 
 
-def _unknown(tree: ConfigTree, old: list[old_keys.Old], locate: Locate, named: Collection[str]) -> Iterator[Issue]:
+def _unknown(tree: ConfigTree, old: list[old_keys.OldKey], locate: Locate, named: Collection[str]) -> Iterator[Issue]:
     known = Vocabulary(LATEST, FIRST)
     former = {each.path[:length] for each in old for length in range(1, len(each.path) + 1)}
     strange = (path for path in known.strange(tree) if dotted(path) not in named)
