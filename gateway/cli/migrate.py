@@ -74,8 +74,8 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         except OSError as error:
             raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
         backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
-    kept = [*done.kept, *_elsewhere(done, after)]
-    strange = map(dotted, Vocabulary(LATEST).strange(after.merged))
+    kept = [*done.unmoved, *_elsewhere(done, after)]
+    strange = map(dotted, Vocabulary(LATEST).unknown_keys(after.merged))
     report = MigrationReport(
         path=str(paths.config),
         source=str(source),

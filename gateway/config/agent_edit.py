@@ -1,7 +1,6 @@
-"""Changes of the agents in a config's value: another one, other words, one less. Pure.
+"""Add, change and remove agents in a config's value. Pure.
 
-They stand under `agents.entries` by their ids, or in `agents.list` where the file has one, as OpenClaw wrote it before
-2026.9.
+They are in `agents.entries` by id, or in `agents.list` if the file has one, as OpenClaw wrote it before 2026.9.
 """
 
 import copy
@@ -20,11 +19,11 @@ _NO_ID = re.compile(r"[^a-z0-9_-]+")
 
 
 class Unfit(ValueError):
-    """The agents cannot be changed so; `str()` says why."""
+    """The change of the agents is not possible; `str()` says why."""
 
 
 def id_of(name: str) -> str:
-    """The id that a name gives. Raises Unfit."""
+    """The id made from a name. Raises Unfit."""
     id = _NO_ID.sub("-", name.strip().lower()).strip("-")[:MAX_ID].strip("-")
     if not id:
         raise Unfit(f'Agent name "{name}" has no valid id characters. Use at least one letter a-z or digit.')
@@ -32,7 +31,7 @@ def id_of(name: str) -> str:
 
 
 def add(value: dict[str, Any], id: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """The value with one more agent; the one that answers where none is named is then named too. Raises Unfit."""
+    """The value with one more agent, and with the default agent marked. Raises Unfit."""
     if catalog.find_agent(value, id) is not None:
         raise Unfit(f'agent "{id}" already exists')
     new = _copied(value)
@@ -44,7 +43,7 @@ def add(value: dict[str, Any], id: str, entry: dict[str, Any]) -> dict[str, Any]
 
 
 def change(value: dict[str, Any], id: str, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The value with what `edit` makes of the agent's entry. Raises Unfit."""
+    """The value with the agent's entry replaced by `edit(entry)`. Raises Unfit."""
     agent = _find(value, id)
     new = _copied(value)
     if not agent.key:
@@ -60,7 +59,7 @@ def change(value: dict[str, Any], id: str, edit: Callable[[dict[str, Any]], dict
 
 
 def remove(value: dict[str, Any], id: str) -> tuple[dict[str, Any], int]:
-    """The value without the agent and its bindings, and how many of these there were. Raises Unfit."""
+    """The value without the agent and its bindings, and the number of these. Raises Unfit."""
     agent = _find(value, id)
     if agent.id == catalog.default_id(value):
         raise Unfit(f'agent "{agent.id}" is the default agent and cannot be deleted')
@@ -105,7 +104,7 @@ def _put(value: dict[str, Any], id: str, entry: dict[str, Any]) -> None:
 
 
 def _mark_default(value: dict[str, Any], id: str) -> None:
-    """OpenClaw takes several agents only where the file says which one answers, or that none does."""
+    """OpenClaw accepts several agents only if one is marked as default, or `ownership` is set."""
     if "ownership" in value["agents"]:
         return
     found = catalog.agents(value)
@@ -114,18 +113,18 @@ def _mark_default(value: dict[str, Any], id: str) -> None:
 
 
 def _entry_of(value: dict[str, Any], id: str) -> dict[str, Any]:
-    """The very one in the list."""
-    return next(each for each in value["agents"]["list"] if isinstance(each, dict) and _is(each.get("id"), id))
+    """The object itself in the list."""
+    return next(each for each in value["agents"]["list"] if isinstance(each, dict) and _has_id(each.get("id"), id))
 
 
 def _name_of(entries: dict[str, Any], id: str) -> str:
-    return next(name for name in entries if _is(name, id))
+    return next(name for name in entries if _has_id(name, id))
 
 
-def _is(name: Any, id: str) -> bool:
+def _has_id(name: Any, id: str) -> bool:
     plain = as_text(name)
     return plain is not None and catalog.agent_id(plain) == catalog.agent_id(id)
 
 
 def _binds(binding: Any, id: str) -> bool:
-    return isinstance(binding, dict) and _is(section({"x": binding}, "x").get("agentId"), id)
+    return isinstance(binding, dict) and _has_id(section({"x": binding}, "x").get("agentId"), id)

@@ -1,7 +1,6 @@
-"""Agents as the config file names them. `models` has what they run on.
+"""The agents of the config. `models` has their models.
 
-The section is not in `schema`, so nothing has validated it: whatever stands there, a reader gets only well-formed
-parts.
+The section is not in `schema`, so nothing has validated it: parts of a wrong type are ignored.
 """
 
 import re
@@ -16,7 +15,7 @@ MAX_AGENT_ID = 64
 _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NO_ID = re.compile(r"[^a-z0-9_-]+")
 ASSISTANT, AVATAR = "Assistant", "A"
-"""What a page shows for an agent that nobody has named."""
+"""Shown by a page for an agent without a name."""
 
 
 @dataclass(frozen=True)
@@ -24,23 +23,23 @@ class Agent:
     id: str
     name: str | None
     identity: dict[str, str]
-    """Of name, theme, emoji and avatar what is set."""
+    """Those of name, theme, emoji and avatar that are set."""
     workspace: str | None
     models: tuple[str, ...]
-    """Names of models in the order of trying, its own or those of all agents; none where the file names none."""
+    """Names of its models in the order of trying, its own or those of all agents; () if the file names none."""
     entry: dict[str, Any] = field(default_factory=dict)
-    """Everything that the file says of it alone."""
+    """Its whole entry in the file."""
     key: str = ""
-    """Where the file says it; nothing where it says nothing."""
+    """The dotted key of `entry`; "" if there is none."""
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """Who answers a client that names nobody, and where: what every hello and every `health` says of the config."""
+    """The default agent and session, as every hello and every `health` has them."""
 
     agent: str
     agents: tuple[str, ...]
-    """All of them, in the order of the file."""
+    """Ids of all agents, in the order of the file."""
     main_key: str
     scope: str
     """`per-sender` or `global`."""
@@ -77,7 +76,7 @@ def main_key(tree: dict[str, Any]) -> str:
 
 
 def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
-    """Name and avatar that a page shows for an agent: those of `ui.assistant`, else its own; None for what is unset."""
+    """Name and avatar that a page shows for an agent: those of `ui.assistant`, else its own; None if unset."""
     shared = section(tree, "ui", "assistant")
     agent = find_agent(tree, id)
     own = agent.identity if agent else {}
@@ -86,7 +85,7 @@ def assistant(tree: dict[str, Any], id: str) -> tuple[str | None, str | None]:
 
 
 def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
-    """At least one: a config without any has the agent `main`. The default agent is not always the first."""
+    """All agents; a config without any has the agent `main`. The default agent is not always the first."""
     shared = section(tree, "agents", "defaults")
     first = default_id(tree)
     found: dict[str, Agent] = {}
@@ -99,7 +98,7 @@ def agents(tree: dict[str, Any]) -> tuple[Agent, ...]:
 
 
 def agent_id(name: str) -> str:
-    """The id of an agent that is called so, as OpenClaw makes it: the name of folders, and a part of keys."""
+    """The id of an agent with this name, as OpenClaw makes it: it names folders, and is a part of session keys."""
     plain = name.strip().lower()
     if _AGENT_ID.fullmatch(plain):
         return plain
@@ -107,25 +106,26 @@ def agent_id(name: str) -> str:
 
 
 def find_agent(tree: dict[str, Any], id: str) -> Agent | None:
-    """The agent of an id, or of what it is called in the config; None for a name without a letter of an id."""
+    """The agent with an id, or with a name in the config; None if there is none."""
     plain = id.strip().lower()
     wanted = agent_id(plain) if _NO_ID.sub("", plain) else plain
     return next((each for each in agents(tree) if each.id == wanted), None)
 
 
 def default_models(tree: dict[str, Any]) -> tuple[str, ...]:
-    """What an agent runs on of which nothing is said, in the order of trying."""
+    """The models of an agent without own models, in the order of trying."""
     return _models(None, section(tree, "agents", "defaults").get("model"))
 
 
 def default_id(tree: dict[str, Any]) -> str:
+    """The agent that is marked as default, else the first, else `main`."""
     listed = _listed(tree)
     marked = [id for _, id, entry in listed if entry.get("default") is True]
     return next(iter([*marked, *(id for _, id, _ in listed)]), MAIN)
 
 
 def _listed(tree: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """Keys, ids and entries, of `agents.entries.<id>` or, as it was before, of `agents.list[]`."""
+    """(key, id, entry) of `agents.entries.<id>` and of the older `agents.list[]`."""
     listed = [
         *((f"agents.entries.{id}", id, each) for id, each in section(tree, "agents", "entries").items()),
         *(
@@ -144,8 +144,8 @@ def _part(entry: dict[str, Any], key: str) -> str | None:
 
 
 def _models(own: Any, shared: Any) -> tuple[str, ...]:
-    """A model is written as a name, or as an object with `primary` and `fallbacks`. An agent's own primary is strict:
-    it has its own fallbacks or none (OpenClaw's docs/concepts/model-failover.md). Else each of the two is inherited."""
+    """A model is a name, or an object with `primary` and `fallbacks`. An agent with its own primary inherits no
+    fallbacks (OpenClaw's docs/concepts/model-failover.md); otherwise each of the two is inherited."""
     first = _primary(own) or _primary(shared)
     sources = (own,) if _primary(own) else (own, shared)
     listed = [value["fallbacks"] for value in sources if isinstance(value, dict) and "fallbacks" in value]

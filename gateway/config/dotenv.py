@@ -1,20 +1,19 @@
-"""`.env` as Node's dotenv reads it (17.4.2, which OpenClaw uses), to the letter: the same file means the same to both.
+"""`.env` as Node's dotenv 17.4.2 reads it, which OpenClaw uses: a file means the same to both.
 
-Its rules are those of one regular expression of JavaScript, and surprise: a value may begin lines below its `=`, a
-quoted one spans lines, a quote that nothing closes is part of a value of one line. python-dotenv has others. Here they
-are a scanner, because that expression takes quadratic time for blank lines. `tests/config/data/dotenv.json` has what
-dotenv itself made of texts.
+Its rules are those of one regular expression of JavaScript: a value may begin lines below its `=`, a quoted value spans
+lines, an unclosed quote is part of a value of one line. python-dotenv has other rules. This is a scanner, because that
+expression takes quadratic time for blank lines. `tests/config/data/dotenv.json` has results of dotenv itself.
 """
 
 import re
 from typing import NamedTuple
 
 _SPACE = "\\t\\n\\v\\f\\r \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff"
-"""What `\\s` is in JavaScript."""
+"""`\\s` of JavaScript."""
 _SPACES = re.compile(f"[{_SPACE}]*")
 _STRIPPED = "".join(chr(code) for code in range(0x10000) if re.fullmatch(f"[{_SPACE}]", chr(code)))
 _ENDS = "\n\u2028\u2029"
-"""What ends a line, once every CR is a newline."""
+"""Line ends, after every CR has become a newline."""
 _LINE = re.compile("[^\n\u2028\u2029]*")
 _EXPORT = re.compile(f"export[{_SPACE}]+(?=[A-Za-z0-9_.-])")
 _KEY = re.compile("[A-Za-z0-9_.-]+")
@@ -22,17 +21,17 @@ _ASSIGNED = re.compile(f"[{_SPACE}]*=|:[{_SPACE}]")
 _PLAIN = re.compile("[^#\r\n]*")
 _QUOTES = "'\"`"
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-"""What a variable may be called; OpenClaw leaves out what a shell could not set."""
+"""Valid names; OpenClaw ignores names that a shell could not set."""
 
 
 class _Found(NamedTuple):
     value: str
     end: int
-    """Where the next one may begin."""
+    """The offset where the next assignment may begin."""
 
 
 def parse_dotenv(text: str) -> dict[str, str]:
-    """What each variable is set to; of several with one name the last counts."""
+    """Variable -> value; the last assignment of a name counts."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     found: dict[str, str] = {}
     at: int | None = 0
@@ -51,7 +50,7 @@ def parse_dotenv(text: str) -> dict[str, str]:
 
 
 def _assigned(text: str, start: int) -> tuple[str, int] | None:
-    """The name that begins here, and where what it is set to begins."""
+    """The name that begins at `start`, and the offset behind its sign; None if there is none."""
     export = _EXPORT.match(text, start)
     for begin in (export.end(), start) if export else (start,):
         if (key := _KEY.match(text, begin)) and (sign := _ASSIGNED.match(text, key.end())):
@@ -73,7 +72,7 @@ def _value(text: str, start: int) -> _Found:
 
 
 def _closings(text: str, begin: int) -> list[int]:
-    """Where the quote that begins here may end: at the first without a backslash, else at one of those before."""
+    """Offsets where the quote at `begin` may end: the first without a backslash, else those before it."""
     quote = text[begin]
     escaped: list[int] = []
     at = text.find(quote, begin + 1)
@@ -84,7 +83,7 @@ def _closings(text: str, begin: int) -> list[int]:
 
 
 def _rest(text: str, start: int) -> int | None:
-    """The end of a value's last line, if only blanks and a comment are left on it; blank lines below belong to it."""
+    """The end of a value's last line and the blank lines below; None if the line has more than a comment."""
     end = _after_spaces(text, start)
     if end == len(text):
         return end
@@ -104,7 +103,7 @@ def _unquoted(written: str) -> str:
 
 
 def _without_quotes(value: str) -> str:
-    """Quotes around it, or around lines of it, are taken away: from the first of a line to the last that ends one."""
+    """Remove quotes around the value, or around lines: from the first of a line to the last that ends a line."""
     last = {quote: _last_of_a_line(value, quote) for quote in _QUOTES}
     kept: list[str] = []
     at, start = 0, 0

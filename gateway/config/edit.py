@@ -1,4 +1,4 @@
-"""Change values in a config text and leave every other character as it is: comments, order, spacing. Pure."""
+"""Change values in a config text and leave all other characters: comments, order, spacing. Pure."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ _BLANKS = re.compile(r"[ \t]*")
 _REST_OF_LINE = re.compile(r"[ \t]*(?://[^\n]*)?\n")
 
 Edit = tuple[int, int, str]
-"""Put this text in place of `text[start:end]`."""
+"""Start, end and the new text of `text[start:end]`."""
 
 
 class CannotEdit(ValueError):
@@ -27,12 +27,15 @@ class CannotEdit(ValueError):
 
 @lru_cache(4)
 def parsed(text: str) -> json5.Node:
-    """What it says, for reading only: one edit looks at the same text several times. Raises json5.Fault."""
+    """The root node, which must not be changed: it is cached, because an edit parses a text several times.
+
+    Raises json5.Json5Error.
+    """
     return json5.parse(text, MAX_DEPTH).root
 
 
 def set_value(text: str, path: tuple[str, ...], value: Any) -> str:
-    """The new text; objects on the way are made where missing. Raises Refused, and json5.Fault for a bad text."""
+    """The new text; missing objects on the path are added. Raises CannotEdit, and json5.Json5Error."""
     root = parsed(text)
     depth = 0
     node = root
@@ -45,19 +48,19 @@ def set_value(text: str, path: tuple[str, ...], value: Any) -> str:
     elif isinstance(node.value, dict):
         for key in reversed(rest[1:]):
             value = {key: value}
-        edits = list(_more_members(text, node, {rest[0]: value}))
+        edits = list(_add_members(text, node, {rest[0]: value}))
         value = copy.deepcopy(value)
     else:
         raise CannotEdit(f"{'.'.join(path[:depth])} is not an object, so it has no key {rest[0]}")
-    return _checked(_apply(text, edits), _intended(root.value, path[: depth + 1], value))
+    return _checked(_apply(text, edits), _with_value(root.value, path[: depth + 1], value))
 
 
 def rewrite(text: str, value: Any) -> str:
-    """The text with as few edits as make it mean `value`. Raises Refused, and json5.Fault for a bad text.
+    """The text with the edits that make it mean `value`. Raises CannotEdit, and json5.Json5Error.
 
-    An array that becomes shorter is written anew; every other one keeps its items' places and comments.
+    An array that becomes shorter is replaced as a whole; other arrays keep their items' comments.
     """
-    # Two passes: where what goes and what comes meet, the commas between them are counted in the text as it is then.
+    # Two passes: commas next to added members depend on the members that are left after removing.
     text = _apply(text, _replaced(text, parsed(text), value))
     text = _apply(text, _added(text, parsed(text), value))
     return _checked(text, value)
@@ -69,7 +72,7 @@ def _checked(text: str, value: Any) -> str:
     return text
 
 
-def _intended(tree: Any, path: tuple[str, ...], value: Any) -> Any:
+def _with_value(tree: Any, path: tuple[str, ...], value: Any) -> Any:
     if not path:
         return value
     tree = copy.deepcopy(tree)
@@ -89,11 +92,11 @@ def _apply(text: str, edits: Iterator[Edit] | list[Edit]) -> str:
 
 
 def _replaced(text: str, node: json5.Node, value: Any) -> Iterator[Edit]:
-    """Edits for what differs and for what goes."""
+    """Edits for values that differ, and for members that are removed."""
     if isinstance(node.value, dict) and isinstance(value, dict):
         for key in node.members.keys() & value.keys():
             yield from _replaced(text, node.members[key], value[key])
-        yield from _fewer_members(text, node, node.members.keys() - value.keys())
+        yield from _remove_members(text, node, node.members.keys() - value.keys())
     elif isinstance(node.value, list) and isinstance(value, list) and len(node.items) <= len(value):
         for item, wanted in zip(node.items, value, strict=False):
             yield from _replaced(text, item, wanted)
@@ -102,21 +105,21 @@ def _replaced(text: str, node: json5.Node, value: Any) -> Iterator[Edit]:
 
 
 def _added(text: str, node: json5.Node, value: Any) -> Iterator[Edit]:
-    """Edits for what comes, once `_replaced` has been applied."""
+    """Edits for members and items that are added, after `_replaced` has been applied."""
     if isinstance(node.value, dict):
-        if node.members.keys() - value.keys():  # a key that was written twice
+        if node.members.keys() - value.keys():  # a key occurs twice
             raise CannotEdit(UNSAFE)
         for key, child in node.members.items():
             yield from _added(text, child, value[key])
-        yield from _more_members(text, node, {key: each for key, each in value.items() if key not in node.members})
+        yield from _add_members(text, node, {key: each for key, each in value.items() if key not in node.members})
     elif isinstance(node.value, list):
         for item, wanted in zip(node.items, value, strict=False):
             yield from _added(text, item, wanted)
         new = [("", each) for each in value[len(node.items) :]]
-        yield from _more(text, node, [(item.start, item.end) for item in node.items], new)
+        yield from _append(text, node, [(item.start, item.end) for item in node.items], new)
 
 
-def _fewer_members(text: str, node: json5.Node, gone: set[str]) -> Iterator[Edit]:
+def _remove_members(text: str, node: json5.Node, gone: set[str]) -> Iterator[Edit]:
     kept = max((member.end for key, member in node.members.items() if key not in gone), default=None)
     for key in gone:
         start, end = node.keys[key], node.members[key].end
@@ -133,28 +136,28 @@ def _fewer_members(text: str, node: json5.Node, gone: set[str]) -> Iterator[Edit
             yield start, match.end() if match else end, ""
     if gone and kept is not None and not node.comma:
         comma = _comma(text, kept)
-        if comma is not None:  # what followed it is gone
+        if comma is not None:  # the member after it is removed
             yield comma, comma + 1, ""
 
 
 def _comma(text: str, at: int) -> int | None:
-    """Where the comma after a value that ends here stands, if there is one."""
+    """The offset of the comma after a value that ends at `at`, if there is one."""
     while match := json5.SKIP.match(text, at):
         at = match.end()
     return at if text.startswith(",", at) else None
 
 
-def _more_members(text: str, node: json5.Node, members: dict[str, Any]) -> Iterator[Edit]:
+def _add_members(text: str, node: json5.Node, members: dict[str, Any]) -> Iterator[Edit]:
     bare = any(text[at] not in "\"'" for at in node.keys.values())
     named = [
         (f"{key if bare and _BARE.fullmatch(key) else json.dumps(key, ensure_ascii=False)}: ", value)
         for key, value in members.items()
     ]
-    yield from _more(text, node, [(node.keys[key], member.end) for key, member in node.members.items()], named)
+    yield from _append(text, node, [(node.keys[key], member.end) for key, member in node.members.items()], named)
 
 
-def _more(text: str, node: json5.Node, old: list[tuple[int, int]], new: list[tuple[str, Any]]) -> Iterator[Edit]:
-    """More members or items at the end of an object or array, written like the `old` ones before them."""
+def _append(text: str, node: json5.Node, old: list[tuple[int, int]], new: list[tuple[str, Any]]) -> Iterator[Edit]:
+    """Add members or items at the end of an object or array, formatted like the `old` ones."""
     if not new:
         return
     close = node.end - 1
@@ -170,19 +173,19 @@ def _more(text: str, node: json5.Node, old: list[tuple[int, int]], new: list[tup
     else:
         before = "" if last is None else " " if node.comma else ", "
         at = close if last is None or node.comma else last
-        # Beside others on one line, a value stays on it; alone, it is the whole of a new section.
+        # A value beside others stays on their line; alone, it is a new section on its own lines.
         beside = None if old else _indent(text, node.start)
         yield at, at, before + ", ".join(f"{name}{_render(value, beside)}" for name, value in new)
 
 
 def _indent(text: str, at: int) -> str:
-    """The blanks with which the line of this offset begins."""
+    """The indentation of the line of this offset."""
     match = _BLANKS.match(text, text.rfind("\n", 0, at) + 1)
     return match.group() if match else ""
 
 
 def _render(value: Any, indent: str | None) -> str:
-    """On lines of their own after the first, indented; all on one line for None."""
+    """JSON with indented lines; on one line if `indent` is None."""
     if indent is None:
         return json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False, indent=INDENT).replace("\n", "\n" + indent)

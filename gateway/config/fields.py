@@ -1,4 +1,4 @@
-"""The schema as a table: one row for each setting, by dotted path. Validation, planning, docs and commands read it."""
+"""The schema as a table: dotted path -> setting. Validation, reload plans, docs and commands use it."""
 
 from dataclasses import dataclass
 from types import NoneType, UnionType
@@ -17,16 +17,16 @@ class Field:
 
     path: str
     type: Any
-    """What `msgspec.convert` checks a value against."""
+    """The type for `msgspec.convert`."""
     default: Any
     doc: str
     effect: Effect
     action: str | None
     secret: bool
     closed: bool
-    """Whether its values are known beforehand or bounded numbers: none of them is a secret."""
+    """Whether all values are literals, booleans or numbers, so that none is a secret."""
     allowed: str
-    """In words, for an error and for `config schema`."""
+    """The allowed values in words, for errors and for `config schema`."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -95,19 +95,19 @@ def _describe(hint: Any, meta: Meta | None = None) -> str:
 
 
 SECTIONS: dict[str, type[Struct]] = {"": Config}
-"""Dotted path of every object that we implement, with its type; "" is the root."""
+"""Dotted path -> type of every object in the schema; "" is the root."""
 
 FIELDS: dict[str, Field] = _walk(Config, (), (), SECTIONS)
 """Every setting by dotted path, in the schema's order."""
 
 
 def keys_of(section: str) -> list[str]:
-    """The keys that we implement in one object."""
+    """The keys of one object of the schema. Raises KeyError."""
     return [info.encode_name for info in msgspec.structs.fields(SECTIONS[section])]
 
 
 def json_schema(path: str = "") -> dict[str, Any]:
-    """JSON Schema of the whole config or of one path (a KeyError if it is not ours). `x-effect` is a change's effect.
+    """JSON Schema of the whole config or of one path; raises KeyError. `x-effect` is the effect of a change.
 
     Unknown keys are allowed: OpenClaw has many more than we use.
     """
@@ -120,7 +120,7 @@ def json_schema(path: str = "") -> dict[str, Any]:
 
 
 def overlay(written: dict[str, Any], used: dict[str, Any]) -> dict[str, Any]:
-    """What the user wrote, with the values that we use, defaults included, laid over it; the rest stays as written."""
+    """`written` with the values of `used`, defaults included; other keys stay."""
     merged = dict(written)
     for key, value in used.items():
         under = written.get(key)

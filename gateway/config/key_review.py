@@ -1,8 +1,7 @@
-"""What is said of a config whose values are valid: what it asks for and does not get here, names of former days,
-misspelt keys, two things under one name. Pure.
+"""Errors and warnings of a config whose values are valid: keys that are not honoured, old names of keys, misspelt
+keys, two agents or providers with one name. Pure.
 
-What each key of OpenClaw's is worth says the table in `openclaw`; which names are old ones, `old_keys`; which keys
-there are, `vocabulary`.
+The tables are in `openclaw` (what each key means here), `old_keys` (old names) and `vocabulary` (which keys exist).
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -20,16 +19,15 @@ from gateway.config.vocabulary import FIRST, LATEST, Vocabulary
 from gateway.report import Issue
 
 MAX_REPORTED = 50
-"""Remarks of one kind: each takes a look through the text for its line."""
+"""Issues of one kind. Each costs a search of the text for its line."""
 MAX_UNKNOWN = 20
-"""Unknown keys that are named one by one."""
+"""Unknown keys that are listed; more are counted."""
 
 
 @dataclass(frozen=True)
 class KeyReview:
     errors: list[Issue]
-    """Something that is done here is restricted or protected, and that is not honoured; or one of two agents of one
-    name would have the other's tools, models and sessions."""
+    """A restriction that is not honoured, or two agents that would share tools, models and sessions."""
     warnings: list[Issue]
 
     @property
@@ -38,23 +36,23 @@ class KeyReview:
 
 
 def review_keys(tree: ConfigTree, locate: Locate, named: Collection[str] = ()) -> KeyReview:
-    """`named` are dotted paths of which an error has told already."""
+    """`named` are dotted paths that have an error already."""
     old = old_keys.find_old_keys(tree)
     errors = [
-        *_asked(tree, Fate.RESTRICTS, locate),
+        *_not_honoured(tree, Fate.RESTRICTS, locate),
         *(_old(each, locate) for each in old if each.name.restricts),
-        *_twins(_agents(tree), agent_id, "agents", "rename one of them", locate),
+        *_duplicates(_agents(tree), agent_id, "agents", "rename one of them", locate),
     ]
     warnings = [
-        *_asked(tree, Fate.LACKS, locate),
+        *_not_honoured(tree, Fate.LACKS, locate),
         *(_old(each, locate) for each in old if not each.name.restricts),
-        *_twins(_providers(tree), plain_name, "providers", "the first one counts", locate),
+        *_duplicates(_providers(tree), plain_name, "providers", "the first one counts", locate),
         *_unknown(tree, old, locate, named),
     ]
     return KeyReview([each for each in errors if each.path not in named], warnings)
 
 
-def _asked(tree: ConfigTree, fate: Fate, locate: Locate) -> Iterator[Issue]:
+def _not_honoured(tree: ConfigTree, fate: Fate, locate: Locate) -> Iterator[Issue]:
     found = (
         (row, path)
         for row in RULES
@@ -63,12 +61,12 @@ def _asked(tree: ConfigTree, fate: Fate, locate: Locate) -> Iterator[Issue]:
         if str(path[-1]) not in row.but and row.when(value, tree)
     )
     for row, path in islice(found, MAX_REPORTED):
-        yield _told(tree, row, path, locate)
+        yield _issue_of(tree, row, path, locate)
     if more := sum(1 for _ in found):
         yield Issue(f"{more} more keys ask for what is not here")
 
 
-def _told(tree: ConfigTree, row: Rule, path: Path, locate: Locate) -> Issue:
+def _issue_of(tree: ConfigTree, row: Rule, path: Path, locate: Locate) -> Issue:
     gateway = section(tree, "gateway")
     port, mode = gateway.get("port", FIELDS["gateway.port"].default), section(gateway, "tailscale").get("mode")
     words = {
@@ -101,10 +99,10 @@ def _providers(tree: ConfigTree) -> Iterator[tuple[Path, str]]:
     yield from ((("models", "providers", name), name) for name in section(tree, "models", "providers"))
 
 
-def _twins(
+def _duplicates(
     named: Iterator[tuple[Path, str]], same: Callable[[str], str], what: str, hint: str, locate: Locate
 ) -> Iterator[Issue]:
-    """The second and later things of one name."""
+    """An issue for each repeated name. `same` gives the name that counts."""
     first: dict[str, str] = {}
     told = 0
     for path, name in named:
@@ -120,8 +118,8 @@ def _twins(
 def _unknown(tree: ConfigTree, old: list[old_keys.OldKey], locate: Locate, named: Collection[str]) -> Iterator[Issue]:
     known = Vocabulary(LATEST, FIRST)
     former = {each.path[:length] for each in old for length in range(1, len(each.path) + 1)}
-    strange = (path for path in known.strange(tree) if dotted(path) not in named)
-    found = [path for path in strange if path not in former]  # the keys, and of none what stands there
+    unknown = (path for path in known.unknown_keys(tree) if dotted(path) not in named)
+    found = [path for path in unknown if path not in former]  # a key above an old name is known
     for path in found[:MAX_UNKNOWN]:
         near = known.nearest(path)
         hint = f'did you mean "{near}"?' if near else None

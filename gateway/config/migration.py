@@ -1,6 +1,6 @@
-"""Rewrite a config text so that it has today's names (`old_keys`) and every comment. Pure.
+"""Rewrite a config text with the current keys (`old_keys`) and all its comments. Pure.
 
-Where today's name has a value already, that one counts, and the old one is dropped.
+If the current key has a value already, that value counts, and the old one is dropped.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from gateway.config.parse import Path, dotted
 from gateway.config.tree import as_list, as_text, section, value_at
 
 MAX_MOVED = 100
-"""Names in one go: each of them reads the whole text again."""
+"""Keys moved in one migration: each one parses the whole text again."""
 
 
 @dataclass
 class Migration:
-    """A text that is written anew step by step."""
+    """A text that is rewritten key by key."""
 
     text: str
     moved: list[tuple[str, str]] = field(default_factory=list)
-    """From where to where, dotted."""
+    """(old key, current key), dotted."""
     dropped: list[tuple[str, str]] = field(default_factory=list)
-    """What is gone, because today's name of it has a value already."""
-    kept: list[tuple[str, str]] = field(default_factory=list)
-    """What could not be moved, and why."""
+    """(old key, current key) of old values that were removed: the current key had a value."""
+    unmoved: list[tuple[str, str]] = field(default_factory=list)
+    """(old key, reason) of keys that could not be moved."""
 
     @property
     def tree(self) -> Any:
@@ -38,116 +38,116 @@ class Migration:
 
 
 def migrate(old: str) -> Migration:
-    """The text with today's names. Raises json5.Fault for a text that is no config."""
-    done = Migration(old)
+    """Migrate a text. Raises json5.Json5Error."""
+    migration = Migration(old)
     for name in RENAMED_KEYS:
-        for path in list(places(done.tree, name.old)):
-            if not done.is_full:
-                _move(done, name, path)
-        _sweep(done, name)
-    _mark_default(done)
-    done.text = move.with_comments_of(done.text, old)
-    return done
+        for path in list(places(migration.tree, name.old)):
+            if not migration.is_full:
+                _move(migration, name, path)
+        _remove_empty_parents(migration, name)
+    _mark_default(migration)
+    migration.text = move.with_comments_of(migration.text, old)
+    return migration
 
 
-def _move(done: Migration, name: RenamedKey, path: Path) -> None:
-    tree = done.tree
-    today = current_path(tree, name, path)
+def _move(migration: Migration, name: RenamedKey, path: Path) -> None:
+    tree = migration.tree
+    current = current_path(tree, name, path)
     special = _SPECIAL.get(name.old)
     try:
         if special:
-            special(done, path, today)
+            special(migration, path, current)
         else:
-            _carry(done, path, today)
+            _move_value(migration, path, current)
     except edit.CannotEdit as refusal:
-        done.kept.append((dotted(path), str(refusal)))
+        migration.unmoved.append((dotted(path), str(refusal)))
 
 
-def _carry(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    """To today's place; where something stands there, today's wins key by key."""
-    tree = done.tree
-    value, there = value_at(tree, path), value_at(tree, today)
+def _move_value(migration: Migration, path: Path, current: tuple[str, ...]) -> None:
+    """Move a value to its current path; values there win, key by key."""
+    tree = migration.tree
+    value, there = value_at(tree, path), value_at(tree, current)
     if there is None:
-        done.text = move.move(done.text, path, today)
-        done.moved.append((dotted(path), dotted(today)))
+        migration.text = move.move(migration.text, path, current)
+        migration.moved.append((dotted(path), dotted(current)))
     elif isinstance(value, dict) and isinstance(there, dict):
         for key in value:
-            _carry(done, (*path, key), (*today, key))
-        done.text = move.remove(done.text, path)
+            _move_value(migration, (*path, key), (*current, key))
+        migration.text = move.remove(migration.text, path)
     else:
-        done.text = move.remove(done.text, path)
-        done.dropped.append((dotted(path), dotted(today)))
+        migration.text = move.remove(migration.text, path)
+        migration.dropped.append((dotted(path), dotted(current)))
 
 
-def _fallbacks(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    """Beside a model that is a text: it becomes the primary of an object."""
-    own = (*path[:-1], today[-2])
-    for place in (own, today[:-1]):
-        if isinstance(value_at(done.tree, place), str):
-            primary = value_at(done.tree, place)
-            done.text = edit.set_value(done.text, tuple(map(str, place)), {"primary": primary})
-    if value_at(done.tree, own) is not None:
-        _carry(done, own, today[:-1])
-    _carry(done, path, today)
+def _fallbacks(migration: Migration, path: Path, current: tuple[str, ...]) -> None:
+    """A model that is a text becomes an object with `primary`, so that it can have `fallbacks`."""
+    own = (*path[:-1], current[-2])
+    for place in (own, current[:-1]):
+        if isinstance(value_at(migration.tree, place), str):
+            primary = value_at(migration.tree, place)
+            migration.text = edit.set_value(migration.text, tuple(map(str, place)), {"primary": primary})
+    if value_at(migration.tree, own) is not None:
+        _move_value(migration, own, current[:-1])
+    _move_value(migration, path, current)
 
 
-def _alias(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    target = as_text(value_at(done.tree, path))
+def _alias(migration: Migration, path: Path, current: tuple[str, ...]) -> None:
+    target = as_text(value_at(migration.tree, path))
     if target is None:
         raise edit.CannotEdit("it names no model")
     place = ("agents", "defaults", "models", target, "alias")
-    if value_at(done.tree, place) is None:
-        done.text = edit.set_value(done.text, place, str(path[-1]))
-        done.moved.append((dotted(path), dotted(place)))
+    if value_at(migration.tree, place) is None:
+        migration.text = edit.set_value(migration.text, place, str(path[-1]))
+        migration.moved.append((dotted(path), dotted(place)))
     else:
-        done.dropped.append((dotted(path), dotted(place)))
-    done.text = move.remove(done.text, path)
+        migration.dropped.append((dotted(path), dotted(place)))
+    migration.text = move.remove(migration.text, path)
 
 
-def _default_agent(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    if any(entry.get("default") is True for _, entry in entries(done.tree)):
-        done.dropped.append((dotted(path), dotted(today)))
+def _default_agent(migration: Migration, path: Path, current: tuple[str, ...]) -> None:
+    if any(entry.get("default") is True for _, entry in entries(migration.tree)):
+        migration.dropped.append((dotted(path), dotted(current)))
     else:
-        done.text = edit.set_value(done.text, today, True)
-        done.moved.append((dotted(path), dotted(today)))
-    done.text = move.remove(done.text, path)
+        migration.text = edit.set_value(migration.text, current, True)
+        migration.moved.append((dotted(path), dotted(current)))
+    migration.text = move.remove(migration.text, path)
 
 
-def _mark_default(done: Migration) -> None:
-    """The first of several agents answered; OpenClaw 2026.9 takes them only where the file says so."""
-    agents, known = section(done.tree, "agents"), entries(done.tree)
-    moved = any(today.startswith("agents.entries.") for _, today in done.moved)
+def _mark_default(migration: Migration) -> None:
+    """Mark the first of several agents as default: it was, and OpenClaw 2026.9 requires the mark."""
+    agents, known = section(migration.tree, "agents"), entries(migration.tree)
+    moved = any(current.startswith("agents.entries.") for _, current in migration.moved)
     marked = "ownership" in agents or any(entry.get("default") is True for _, entry in known)
     if moved and not marked and len(known) > 1 and known[0][0] in section(agents, "entries"):
-        done.text = edit.set_value(done.text, ("agents", "entries", known[0][0], "default"), True)
+        migration.text = edit.set_value(migration.text, ("agents", "entries", known[0][0], "default"), True)
 
 
-def _disabled(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    if value_at(done.tree, today) is None:
-        done.text = edit.set_value(done.text, today, value_at(done.tree, path) is not True)
-        done.moved.append((dotted(path), dotted(today)))
+def _disabled(migration: Migration, path: Path, current: tuple[str, ...]) -> None:
+    if value_at(migration.tree, current) is None:
+        migration.text = edit.set_value(migration.text, current, value_at(migration.tree, path) is not True)
+        migration.moved.append((dotted(path), dotted(current)))
     else:
-        done.dropped.append((dotted(path), dotted(today)))
-    done.text = move.remove(done.text, path)
+        migration.dropped.append((dotted(path), dotted(current)))
+    migration.text = move.remove(migration.text, path)
 
 
-def _listed(done: Migration, path: Path, today: tuple[str, ...]) -> None:
-    """All agents of the list at once: one that has no id, or another's, leaves the list where it is."""
+def _listed(migration: Migration, path: Path, current: tuple[str, ...]) -> None:
+    """Move all agents of the list at once. Raises edit.CannotEdit if an id is missing or repeated."""
     if path[-1] != 0:
         return
-    listed = as_list(value_at(done.tree, path[:-1]))
+    listed = as_list(value_at(migration.tree, path[:-1]))
     ids = [as_text(each.get("id")) if isinstance(each, dict) else None for each in listed]
-    taken = [id.lower() for id in ids if id] + [key.lower() for key in section(done.tree, "agents", "entries")]
+    taken = [id.lower() for id in ids if id] + [key.lower() for key in section(migration.tree, "agents", "entries")]
     if None in ids or len(set(taken)) < len(taken):
         raise edit.CannotEdit("an entry has no id, or two have the same")
     if len(ids) > MAX_MOVED:
         raise edit.CannotEdit(f"there are more than {MAX_MOVED}")
     for index, id in enumerate(ids):
         place = ("agents", "entries", str(id))
-        done.text = move.move(done.text, (*path[:-1], index), place, keep=True)
-        done.text = move.remove(done.text, (*place, "id"))
-        done.moved.append((dotted((*path[:-1], index)), dotted(place)))
-    done.text = move.remove(done.text, path[:-1])
+        migration.text = move.move(migration.text, (*path[:-1], index), place, keep=True)
+        migration.text = move.remove(migration.text, (*place, "id"))
+        migration.moved.append((dotted((*path[:-1], index)), dotted(place)))
+    migration.text = move.remove(migration.text, path[:-1])
 
 
 _SPECIAL: dict[str, Callable[[Migration, Path, tuple[str, ...]], None]] = {
@@ -160,11 +160,11 @@ _SPECIAL: dict[str, Callable[[Migration, Path, tuple[str, ...]], None]] = {
 }
 
 
-def _sweep(done: Migration, name: RenamedKey) -> None:
-    """What is empty now, of the parents of what has moved."""
+def _remove_empty_parents(migration: Migration, name: RenamedKey) -> None:
+    """Remove the parents of moved keys that are empty now."""
     keys = name.old.split(".")
     for length in range(len(keys) - 1, 0, -1):
-        for path in list(places(done.tree, ".".join(keys[:length]))):
-            gone = any(old.startswith(f"{dotted(path)}.") for old, _ in (*done.moved, *done.dropped))
-            if gone and value_at(done.tree, path) == {}:
-                done.text = move.remove(move.without_lead(done.text, path), path)
+        for path in list(places(migration.tree, ".".join(keys[:length]))):
+            gone = any(old.startswith(f"{dotted(path)}.") for old, _ in (*migration.moved, *migration.dropped))
+            if gone and value_at(migration.tree, path) == {}:
+                migration.text = move.remove(move.without_lead(migration.text, path), path)

@@ -15,9 +15,9 @@ _SHARED = "agents.defaults"
 def require_allowed(
     tree: ConfigTree, agent: Agent, name: str, configured: list[str], aliases: Mapping[str, str]
 ) -> None:
-    """Raises Unusable for a model that `modelPolicy.allow` does not let anybody choose.
+    """Raises Unusable for a model that `modelPolicy.allow` does not allow.
 
-    A policy of the agent's own counts instead of the shared one, an empty one lets everything through. Entries are full
+    An agent's own policy replaces the shared one; an empty one allows all models. Entries are full
     names, aliases, or beginnings such as `openai/*`.
     """
     place = agent.key if "modelPolicy" in agent.entry else _SHARED
@@ -31,7 +31,7 @@ def require_allowed(
 
 
 def why_no_echo(tree: ConfigTree) -> Unusable | None:
-    """Why the echo must not answer for a config that names no model: it means to name one."""
+    """Why the echo must not answer for a config without a model: it means to name one. None: it may."""
     if problem := misspelt(section(tree, "agents", "defaults"), _SHARED):
         return problem
     old = old_keys.old_model_key(tree)

@@ -1,4 +1,4 @@
-"""Which models answer for an agent, and within which bounds.
+"""The models that answer for an agent, and the bounds of their runs.
 
 wanted (a client's, a session's)  ─┐
 agents.entries.<id>.model         ─┼▶ name ─▶ alias ─▶ provider/model ─▶ `providers.resolve` ─▶ `Model`
@@ -19,11 +19,11 @@ from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_positive_in
 from gateway.link.spec import Bounds, Model
 
 MAX_MODEL = 512
-"""Characters of a model's name: a session's row keeps it, and every list of sessions carries it."""
+"""Characters of a model's name: it is stored with a session, and every list of sessions contains it."""
 MAX_TIMEOUT_S = 172_800
-"""Of a run: the most that a config may set, and what its 0 for no limit comes to. Two days, as OpenClaw has it."""
+"""Seconds of a run: the most that a config may set, and the meaning of its 0. Two days, as in OpenClaw."""
 THINKING = ("off", "minimal", "low", "medium", "high", "xhigh")
-"""How much a model thinks."""
+"""The levels of thinking."""
 DEFAULT = "agents.defaults.model"
 
 
@@ -41,16 +41,16 @@ class ModelRef:
 def chain(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str | None = None) -> list[Model]:
     """The models to try, in this order; at least one. Raises Unusable.
 
-    What is `wanted` answers, or nothing does: whoever chose a model shall not hear another one. Of what the config
-    names, that which cannot be used is passed over as long as something is left: `problems` tells of it.
+    A `wanted` model is used alone, so that a user who chose a model gets no other. Otherwise the models of the config
+    are used without those that are unusable, which `problems` reports; Unusable is raised if none is left.
     """
     agent, lookup = _agent(tree, agent_id), environment(tree, env)
     if wanted:
         ref = parse(tree, "model", wanted, agent)
-        named = [str(_understood(tree, *each, agent)) for each in _names(tree, agent)]
+        named = [str(_parse_or_none(tree, *each, agent)) for each in _names(tree, agent)]
         model_policy.require_allowed(tree, agent, str(ref), named, aliases(tree, agent))
         return [_resolve(tree, ref, lookup)]
-    for unclear in _unclear(tree, [agent]):
+    for unclear in _why_no_echo(tree, [agent]):
         raise unclear
     found: list[Model] = []
     failed: list[Unusable] = []
@@ -68,7 +68,7 @@ def chain(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str | None = Non
 
 
 def refusal(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str) -> str | None:
-    """Why a session cannot have a model."""
+    """Why a session cannot have a model; None if it can."""
     if len(wanted) > MAX_MODEL:
         return f"its name is too long (max {MAX_MODEL})"
     try:
@@ -81,7 +81,7 @@ def refusal(tree: ConfigTree, env: Lookup, agent_id: str, wanted: str) -> str | 
 def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = None) -> ModelRef:
     """The model of a name: an alias, a full name, or the id of a model that one provider lists. Raises Unusable.
 
-    `place` is where the name stands, for the message.
+    `place` is the key of the name, for the message.
     """
     plain = name.strip()
     if full := aliases(tree, agent).get(plain.lower()):
@@ -98,7 +98,7 @@ def parse(tree: dict[str, Any], place: str, name: str, agent: Agent | None = Non
 
 
 def aliases(tree: dict[str, Any], agent: Agent | None = None) -> dict[str, str]:
-    """Short names in lower case with the full names of their models; an agent's own win."""
+    """Alias in lower case -> full name of the model; an agent's own aliases win."""
     found: dict[str, str] = {}
     for models in (section(tree, "agents", "defaults", "models"), section(agent.entry if agent else {}, "models")):
         for name, entry in models.items():
@@ -109,10 +109,10 @@ def aliases(tree: dict[str, Any], agent: Agent | None = None) -> dict[str, str]:
 
 
 def default_model(tree: dict[str, Any], agent_id: str | None = None) -> ModelRef:
-    """What a new session of an agent runs on, as far as its name can be understood."""
+    """The model of a new session. A name without a known provider is returned with the provider ""."""
     agent = _agent(tree, agent_id or catalog.default_id(tree))
     place, name = next(_names(tree, agent))
-    return _understood(tree, place, name, agent) or ModelRef("", name)
+    return _parse_or_none(tree, place, name, agent) or ModelRef("", name)
 
 
 @dataclass(frozen=True)
@@ -122,31 +122,31 @@ class Listed:
     ref: ModelRef
     name: str
     row: dict[str, Any]
-    """What the config lists of it."""
+    """Its entry in the config."""
     available: bool
-    """Whether all is there that asking it needs. Nobody has asked it."""
+    """Whether the config has all that a request needs. No request has been made."""
     tags: tuple[str, ...]
     """`default_model`, `fallback`: its part for the default agent."""
 
 
 def list_models(tree: ConfigTree, env: Lookup) -> list[Listed]:
-    """What the config lists, then what it only names; the built-in echo where it does neither."""
+    """The models that the config lists, then those that it only names; the built-in echo if there are none."""
     agent, lookup = _agent(tree, catalog.default_id(tree)), environment(tree, env)
-    named = [ref for place, name in _names(tree, agent) if (ref := _understood(tree, place, name, agent))]
+    named = [ref for place, name in _names(tree, agent) if (ref := _parse_or_none(tree, place, name, agent))]
     refs = [ModelRef(each.name, row["id"].strip()) for each in providers.providers(tree) for row in each.models()]
     refs += named
-    refs += [ref for name in aliases(tree, agent).values() if (ref := _understood(tree, DEFAULT, name, agent))]
+    refs += [ref for name in aliases(tree, agent).values() if (ref := _parse_or_none(tree, DEFAULT, name, agent))]
     return [_listed(tree, ref, lookup, named) for ref in dict.fromkeys(refs)]
 
 
 def session_model(tree: dict[str, Any], agent_id: str, wanted: str | None) -> ModelRef:
-    """What a session runs on that may have a model of its own."""
+    """The model of a session: `wanted` if it can be understood, otherwise the agent's."""
     agent = _agent(tree, agent_id)
-    return (wanted and _understood(tree, "model", wanted, agent)) or default_model(tree, agent_id)
+    return (wanted and _parse_or_none(tree, "model", wanted, agent)) or default_model(tree, agent_id)
 
 
 def thinking(tree: dict[str, Any], agent_id: str) -> str:
-    """How much the models of an agent think when nobody asks for more or less."""
+    """The default level of thinking for an agent."""
     agent = _agent(tree, agent_id)
     shared = section(tree, "agents", "defaults")
     wanted = [as_text(entry.get("thinkingDefault")) for entry in (agent.entry, shared)]
@@ -154,30 +154,30 @@ def thinking(tree: dict[str, Any], agent_id: str) -> str:
 
 
 def reasons(tree: dict[str, Any], ref: ModelRef) -> bool:
-    """Whether the config says that a model thinks before it answers."""
+    """Whether the config says that a model can think."""
     return _row(tree, ref).get("reasoning") is True
 
 
 def window(tree: dict[str, Any], ref: ModelRef) -> int | None:
-    """Tokens that a model takes, where the config says it."""
+    """Tokens of a model's context window; None if the config does not say it."""
     own = as_positive_int(section(tree, "agents", "defaults").get("contextTokens"))
     row = _row(tree, ref)
     return own or as_positive_int(row.get("contextTokens")) or as_positive_int(row.get("contextWindow"))
 
 
 def bounds(tree: ConfigTree) -> Bounds:
-    """As the config sets them for all providers (`Model` has its own); what is mistyped there does not count."""
+    """The bounds of a run for all providers (`Model` has more). Invalid values are ignored."""
     wanted = section(tree, "agents", "defaults").get("timeoutSeconds")
     return Bounds(timeout_ms=_milliseconds(wanted, Bounds().timeout_ms))
 
 
 def problems(tree: ConfigTree, env: Lookup) -> list[str]:
-    """A sentence for each model that the config names for an agent and that cannot be used."""
+    """A sentence for each model of an agent that cannot be used."""
     lookup = environment(tree, env)
     found: list[str] = []
     agents = catalog.agents(tree)
-    # What has another name today is told as that, with its line.
-    found += [str(each) for each in _unclear(tree, agents) if each.way_out != old_keys.MIGRATE_COMMAND]
+    # Old keys are reported by `key_review`, with their line.
+    found += [str(each) for each in _why_no_echo(tree, agents) if each.way_out != old_keys.MIGRATE_COMMAND]
     for agent in agents:
         for place, name in _names(tree, agent):
             try:
@@ -190,18 +190,18 @@ def problems(tree: ConfigTree, env: Lookup) -> list[str]:
 
 
 def environment(tree: ConfigTree, env: Lookup) -> Lookup:
-    """The environment, and what the config itself sets under `env` where the environment has nothing."""
+    """The environment, then the config's own `env` section."""
     own = config_env(tree)
     return lambda name: env(name) or own.get(name)
 
 
 def _agent(tree: dict[str, Any], id: str) -> Agent:
-    """One that the config does not know is as the defaults are."""
+    """An agent that is not in the config has the defaults."""
     return catalog.find_agent(tree, id) or Agent(id, None, {}, None, catalog.default_models(tree))
 
 
 def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
-    """What the config has an agent run on, and where it says so; at least one."""
+    """(key, name) of an agent's models in the config; at least one."""
     if agent.models:
         place = f"{agent.key}.model" if isinstance(agent.entry.get("model"), str | dict) else DEFAULT
         yield from ((place, name) for name in agent.models)
@@ -210,8 +210,8 @@ def _names(tree: dict[str, Any], agent: Agent) -> Iterator[tuple[str, str]]:
     yield DEFAULT, next(listed, f"{BUILTIN}/{ECHO}")
 
 
-def _unclear(tree: ConfigTree, agents: Iterable[Agent]) -> Iterator[Unusable]:
-    """Why the echo must not answer for agents of which no model is named that can be understood."""
+def _why_no_echo(tree: ConfigTree, agents: Iterable[Agent]) -> Iterator[Unusable]:
+    """Why the echo must not answer for agents without a model: the config means to name one."""
     if any(row for each in providers.providers(tree) for row in each.models()):
         return
     shared: list[Unusable | None] = []
@@ -233,7 +233,7 @@ def _resolve(tree: ConfigTree, ref: ModelRef, env: Lookup) -> Model:
     return providers.resolve(provider, ref.id, env)
 
 
-def _understood(tree: dict[str, Any], place: str, name: str, agent: Agent) -> ModelRef | None:
+def _parse_or_none(tree: dict[str, Any], place: str, name: str, agent: Agent) -> ModelRef | None:
     try:
         return parse(tree, place, name, agent)
     except Unusable:

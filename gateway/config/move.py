@@ -1,4 +1,4 @@
-"""Give a value in a config text another place, as it is written: its form and its comments go along. Pure."""
+"""Move a value in a config text to another path, with its formatting and its comments. Pure."""
 
 import copy
 import json
@@ -15,19 +15,19 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|(?P<comment>//[^\n\
 _TRAIL = re.compile(r"[ \t]*(?:,[ \t]*)?(//[^\n]*)")
 _ALONE = re.compile(r"[ \t]*(?:\"[^\"\\]*\"|[\w$]+):[ \t]*")
 _HOLDER = "\ue000moved\ue000"
-"""Stands for the value until its text is put in; no config says that."""
+"""Stands for the value until its text is inserted; no config contains it."""
 
 
 def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False) -> str:
-    """The text with the value of `source` at `target`, where nothing stands yet. Raises edit.Refused.
+    """The text with the value of `source` at `target`, which must not exist. Raises edit.CannotEdit.
 
-    What an array has is copied (`keep`): the array goes as a whole when all its items have another place.
+    `keep` copies it: the items of an array are copied, and the array is removed as a whole afterwards.
     """
     root = edit.parsed(text)
     node = _at(root, source)
     start = _start(root, source)
     wanted = copy.deepcopy(root.value)
-    lead = _lead(text, root, source)
+    lead = _comments_above(text, root, source)
     said = comments(text[lead[0] : lead[1]])
     trail = _TRAIL.match(text, node.end)
     if trail:
@@ -35,10 +35,10 @@ def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False
     fragment, old_indent = text[node.start : node.end], _indent(text, start)
     if not keep:
         text = remove(text[: lead[0]] + text[lead[1] :], source)
-        _take(wanted, source)
+        _delete(wanted, source)
     if _HOLDER in text:
         raise edit.CannotEdit(edit.UNSAFE)
-    text = _put(edit.set_value(text, target, _HOLDER), fragment, node.value, said, old_indent)
+    text = _insert(edit.set_value(text, target, _HOLDER), fragment, node.value, said, old_indent)
     put(wanted, target, node.value)
     if not same(edit.parsed(text).value, wanted):
         raise edit.CannotEdit(edit.UNSAFE)
@@ -46,30 +46,30 @@ def move(text: str, source: Path, target: tuple[str, ...], *, keep: bool = False
 
 
 def remove(text: str, path: Path) -> str:
-    """The text without a member, and without what else its line says of it. Raises edit.Refused."""
+    """The text without a member and the comment on its line. Raises edit.CannotEdit."""
     value = copy.deepcopy(edit.parsed(text).value)
-    _take(value, path)
+    _delete(value, path)
     return edit.rewrite(text, value)
 
 
 def without_lead(text: str, path: Path) -> str:
     """The text without the comments above a member."""
-    start, end = _lead(text, edit.parsed(text), path)
+    start, end = _comments_above(text, edit.parsed(text), path)
     return text[:start] + text[end:]
 
 
 def comments(text: str) -> list[str]:
-    """Those of a JSON5 text, or of what stands between two values of one."""
+    """The comments of a JSON5 text, or of a part between two values."""
     return [match["comment"] for match in _TOKEN.finditer(text) if match["comment"]]
 
 
 def with_comments_of(text: str, old: str) -> str:
-    """The text with the comments of `old` that it has no more, at its beginning: none is lost. Lines end as there."""
-    there = Counter(map(_said, comments(text)))
+    """The text with the comments of `old` that it has lost at its beginning, and with the line ends of `old`."""
+    there = Counter(map(_words, comments(text)))
     lost = []
     for each in comments(old):
-        there[_said(each)] -= 1
-        if there[_said(each)] < 0:
+        there[_words(each)] -= 1
+        if there[_words(each)] < 0:
             lost.append(each)
     at = edit.parsed(text).start + 1
     text = text[:at] + "".join(f"\n{edit.INDENT}{each}" for each in lost) + ("\n" if lost else "") + text[at:]
@@ -77,13 +77,13 @@ def with_comments_of(text: str, old: str) -> str:
 
 
 def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Put a value into a tree, its parents made where missing."""
+    """Set a value in a tree; missing parents are added."""
     for key in path[:-1]:
         tree = tree.setdefault(key, {})
     tree[path[-1]] = value
 
 
-def _take(tree: Any, path: Path) -> None:
+def _delete(tree: Any, path: Path) -> None:
     for step in path[:-1]:
         tree = tree[step]
     del tree[path[-1]]
@@ -96,18 +96,18 @@ def _at(node: json5.Node, path: Path) -> json5.Node:
 
 
 def _start(root: json5.Node, path: Path) -> int:
-    """Where the member begins: with its key, where it has one."""
+    """The offset of a member, with its key if it has one."""
     holder, last = _at(root, path[:-1]), path[-1]
     return holder.keys[last] if isinstance(last, str) else holder.items[last].start
 
 
-def _lead(text: str, root: json5.Node, path: Path) -> tuple[int, int]:
-    """The lines above a member that say nothing but comments: they are of it."""
+def _comments_above(text: str, root: json5.Node, path: Path) -> tuple[int, int]:
+    """The range of the comment lines above a member, which belong to it."""
     holder, start = _at(root, path[:-1]), _start(root, path)
     before = [child.end for child in (*holder.members.values(), *holder.items) if child.end <= start]
     gap = max([holder.start + 1, *before])
     line = text.rfind("\n", 0, start) + 1
-    first = text.find("\n", gap, line)  # what follows on the line of the one before is of that one
+    first = text.find("\n", gap, line)  # a comment on the line of the member before belongs to that one
     if first < 0 or text[line:start].strip():
         return start, start
     return first + 1, line
@@ -118,7 +118,7 @@ def _indent(text: str, at: int) -> str:
     return text[line : line + len(text[line:]) - len(text[line:].lstrip(" \t"))]
 
 
-def _put(text: str, fragment: str, value: Any, said: Iterable[str], old_indent: str) -> str:
+def _insert(text: str, fragment: str, value: Any, said: Iterable[str], old_indent: str) -> str:
     holder = json.dumps(_HOLDER, ensure_ascii=False)
     at = text.index(holder)
     line = text.rfind("\n", 0, at) + 1
@@ -138,8 +138,8 @@ def _block(comment: str) -> str:
     return comment if comment.startswith("/*") else f"/*{comment[2:].replace('*/', '* /')} */"
 
 
-def _said(comment: str) -> str:
-    """What it says, in either form."""
+def _words(comment: str) -> str:
+    """The words of a comment of either form."""
     return comment.removesuffix("*/").strip("/* \t\r")
 
 

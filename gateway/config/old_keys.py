@@ -1,7 +1,7 @@
-"""Keys of older releases and of other programs, each with today's name for what it says. Pure.
+"""Keys of older releases and of other programs, with their current names. Pure.
 
-`migration` rewrites a text by this table. The rules are those of the migrations in OpenClaw 2026.2.1 and of `doctor` in
-2026.9.6, as far as they concern keys.
+`migration` rewrites a text by this table. The rows are those of the migrations in OpenClaw 2026.2.1, and of `doctor` in
+2026.9.6.
 """
 
 from collections.abc import Iterator
@@ -13,20 +13,21 @@ from gateway.config.parse import Path, dotted
 from gateway.config.tree import as_list, as_text, matches, section
 
 MAX_FOUND = 50
-"""Names that are told of one by one."""
+"""Old keys that are reported."""
 MIGRATE_COMMAND = "openclaw-gateway config migrate"
 _CHANNELS = ("whatsapp", "telegram", "discord", "slack", "signal", "imessage", "msteams")
 
 
 @dataclass(frozen=True)
 class RenamedKey:
-    """A key of former days: `*` is any key, the same one in both; `{agent}` is the agent that answers."""
+    """An old key and its current path. `*` is any key, the same in both; `{agent}` is the default agent."""
 
     old: str
     new: str
     works: bool = False
-    """This gateway understands the old one as well."""
+    """Whether this gateway reads the old key as well."""
     restricts: bool = False
+    """Whether it restricts or protects: then the old key is an error."""
 
 
 RENAMED_KEYS: tuple[RenamedKey, ...] = (
@@ -53,7 +54,7 @@ RENAMED_KEYS: tuple[RenamedKey, ...] = (
     RenamedKey("routing.bindings", "bindings"),
     RenamedKey("routing.agentToAgent", "tools.agentToAgent"),
     RenamedKey("routing.queue", "messages.queue"),
-    *(RenamedKey(each, f"channels.{each}") for each in _CHANNELS),  # what they allow counts more than what routing does
+    *(RenamedKey(each, f"channels.{each}") for each in _CHANNELS),  # before `routing`, whose lists count less
     RenamedKey("routing.allowFrom", "channels.whatsapp.allowFrom"),
     RenamedKey("routing.groupChat.historyLimit", "messages.groupChat.historyLimit"),
     RenamedKey("routing.groupChat.mentionPatterns", "messages.groupChat.mentionPatterns"),
@@ -78,13 +79,13 @@ RENAMED_KEYS: tuple[RenamedKey, ...] = (
     RenamedKey("session.resetByType.dm", "session.resetByType.direct"),
     RenamedKey("env.*", "env.vars.*", works=True),
 )
-"""In the order of moving: what is more exact stands first."""
+"""In the order of moving: more specific keys first."""
 _NO_VARIABLES = ("vars", "shellEnv")
 
 
 @dataclass(frozen=True)
 class OldKey:
-    """A name of former days that a config has."""
+    """An old key in a config, and its current path."""
 
     name: RenamedKey
     path: Path
@@ -95,10 +96,7 @@ class OldKey:
 
 
 def find_old_keys(tree: dict[str, Any], *, working: bool = False) -> list[OldKey]:
-    """The names of former days in it; with `working`, also those that this gateway understands.
-
-    Where there are too many, what restricts something comes before the rest: it is an error.
-    """
+    """At most `MAX_FOUND` old keys, those that restrict first; with `working`, also those that this gateway reads."""
     told: list[OldKey] = []
     for name in sorted(RENAMED_KEYS, key=lambda name: not name.restricts):
         if name.works and not working:
@@ -112,12 +110,12 @@ def find_old_keys(tree: dict[str, Any], *, working: bool = False) -> list[OldKey
 
 
 def old_model_key(tree: dict[str, Any]) -> OldKey | None:
-    """The first old name that says what answers."""
+    """The first old key that names a model."""
     return next((old for old in find_old_keys(tree) if "model" in (str(old.path[-1]), old.today[-1])), None)
 
 
 def places(tree: dict[str, Any], pattern: str) -> Iterator[Path]:
-    """Where a dotted pattern finds something. `*` is an item of agents.list, and of `env` a variable."""
+    """The paths that match a dotted pattern. In arrays, `*` matches only in agents.list; below `env`, variables."""
     for path, value in matches(tree, tuple(pattern.split("."))):
         listed = any(isinstance(step, int) for step in path) and path[:2] != ("agents", "list")
         variable = path[0] != "env" or len(path) == 1 or (path[1] not in _NO_VARIABLES and isinstance(value, str))
@@ -126,13 +124,14 @@ def places(tree: dict[str, Any], pattern: str) -> Iterator[Path]:
 
 
 def current_path(tree: dict[str, Any], name: RenamedKey, path: Path) -> tuple[str, ...]:
+    """The current path of the old key at `path`."""
     wild = [str(step) for key, step in zip(name.old.split("."), path, strict=True) if key == "*"]
     found = [wild.pop(0) if key == "*" else key for key in name.new.split(".")]
     return tuple(_default_id(tree) if key == "{agent}" else key for key in found)
 
 
 def _default_id(tree: dict[str, Any]) -> str:
-    """The agent that answers where none is named, as the releases chose it that had these names."""
+    """The default agent, as the releases with these keys chose it."""
     known = entries(tree)
     marked = [id for id, entry in known if entry.get("default") is True]
     named = as_text(section(tree, "routing").get("defaultAgentId"))
@@ -140,6 +139,7 @@ def _default_id(tree: dict[str, Any]) -> str:
 
 
 def entries(tree: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The agents by id, with their entries in agents.entries or agents.list."""
     agents = section(tree, "agents")
     keyed = [(id, entry) for id, entry in section(agents, "entries").items() if isinstance(entry, dict)]
     listed = [(as_text(each.get("id")), each) for each in as_list(agents.get("list")) if isinstance(each, dict)]

@@ -1,8 +1,8 @@
-"""What this gateway does with each key of OpenClaw's config: the one table that says it, together with `schema`.
+"""The table of what this gateway does with each key of OpenClaw's config, together with `schema`.
 
-A key with a type in `schema` or in `READ` is honoured. Every other one has the row of the longest path here that it
-lies under (`rule_for`). A key that restricts or protects something that this gateway does is an error where it is not
-honoured, one that promises something is a warning. A restriction on what is never done here is passed over in silence.
+A key with a type in `schema`, or in `READ`, is honoured. Every other key has the rule with the longest path above it
+(`rule_for`). If it restricts or protects something that this gateway does, it is an error; if it promises something, a
+warning. A restriction of something that is never done here is ignored silently.
 """
 
 from collections.abc import Callable
@@ -18,29 +18,29 @@ from gateway.config.tree import ConfigTree
 
 
 class Fate(StrEnum):
-    """What becomes of a key that is not honoured."""
+    """What happens to a key that is not honoured."""
 
     RESTRICTS = "restricts"
-    """It bounds or protects something that is done here all the same: an error."""
+    """It bounds or protects something that this gateway does: an error."""
     LACKS = "lacks"
-    """It promises something that is not here: a warning."""
+    """It promises something that this gateway lacks: a warning."""
     SILENT = "silent"
-    """It has nothing to do here, and nobody is worse off for it."""
+    """It has no effect here, and no user misses it."""
 
 
 @dataclass(frozen=True)
 class Rule:
     path: str
-    """Dotted; `*` is any one key or item."""
+    """Dotted; `*` is any key or item."""
     fate: Fate
     says: str
-    """What is not done; of a silent one, why that is no matter."""
+    """What is not done; for a silent key, why that does not matter."""
     way_out: str = ""
-    """`{port}` and `{name}` are those of the config and of the key."""
+    """`{port}`, `{mode}` (of tailscale) and `{name}` (of the key) are replaced."""
     when: Callable[[Any, ConfigTree], bool] = switches.on
-    """Whether this value, in this whole config, asks for anything."""
+    """(value, whole config) -> whether the value asks for anything."""
     but: frozenset[str] = frozenset()
-    """Keys that `*` does not mean here."""
+    """Keys that `*` does not stand for."""
 
     @cached_property
     def keys(self) -> Path:
@@ -70,20 +70,20 @@ READ: dict[str, frozenset[str] | None] = {
     "tools": _words("allow alsoAllow byProvider deny profile toolsBySender"),
     "ui": _words("assistant"),
 }
-"""Sections that are used though they have no types in `schema`, and their keys that are; None: whatever stands there.
+"""Section -> its keys that are used without a type in `schema`; None: all of them.
 
 They are read when they are needed (`catalog`, `models`, `servers`), so nothing in them is an error of the config.
 """
 
 
 def is_read(path: str) -> bool:
-    """Whether what stands at a dotted path is used though it has no type in `schema`."""
+    """Whether the value at a dotted path is used without a type in `schema`."""
     keys = path.split(".")
     if keys[0] not in READ:
         return False
     for length in range(1, len(keys)):
         used = READ.get(".".join(keys[:length]))
-        if used is None:  # whatever stands there
+        if used is None:  # all keys
             return True
         if keys[length] not in used:
             return False
@@ -228,7 +228,7 @@ RULES: tuple[Rule, ...] = (
     }.items() for path in paths.split()),
 )
 # fmt: on
-"""The table. docs/config.md has it for people."""
+"""The table. docs/config.md describes it for users."""
 
 
 _BY_SECTION: dict[str, list[Rule]] = {}
@@ -237,7 +237,7 @@ for _row in RULES:
 
 
 def rule_for(path: Path) -> Rule | None:
-    """The row that decides about a key that is not honoured; None: nobody knows the key."""
+    """The rule of a key that is not honoured; None for an unknown key."""
     fitting = [each for each in _BY_SECTION.get(str(path[0]), ()) if _fits(each.keys, path)]
     return max(fitting, key=lambda each: (len(each.keys), sum(key != "*" for key in each.keys)), default=None)
 

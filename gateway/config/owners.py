@@ -1,4 +1,4 @@
-"""Which of a config's files has a key: the texts of all of them for a new meaning of the whole. Pure."""
+"""Edit a config with includes: find the file that has a key, and make the new texts of all files. Pure."""
 
 import copy
 from collections import Counter
@@ -14,13 +14,14 @@ _GONE: Final = object()
 
 
 class NotOwned(ValueError):
-    """No single file can be edited for this; `str()` names those that have it."""
+    """No single file can be edited for a change; `str()` names the files that have the key."""
 
 
 def texts(layers: tuple[Layer, ...], tree: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
-    """By file, the new texts of those that change, so that together they mean `wanted`. Raises NotOwned, edit.Refused.
+    """File name -> new text of each file that changes, to make the merged tree `wanted`.
 
-    Whoever writes them checks first that they do: arrays of several files and files that include others may surprise.
+    Raises NotOwned and edit.CannotEdit. The caller must check the result: arrays of several files, and files that
+    include others, may give another tree.
     """
     values: dict[str, Any] = {}
     documents: dict[str, Document] = {}
@@ -48,7 +49,7 @@ def with_value(layers: tuple[Layer, ...], tree: dict[str, Any], path: tuple[str,
 
 
 def flattens(parsed: Any, value: Any, tree: Any) -> bool:
-    """Whether a new text says itself what the file before has from others: some client sends back the whole."""
+    """Whether `value` contains itself what the file includes: a client has sent back the merged config."""
     if not isinstance(parsed, dict) or not isinstance(value, dict):
         return False
     if KEY in parsed and KEY not in value:
@@ -59,7 +60,7 @@ def flattens(parsed: Any, value: Any, tree: Any) -> bool:
 
 
 def _differences(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """What a key becomes; arrays as a whole."""
+    """(path, new value or `_GONE`) of each difference; arrays as a whole."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from _differences(old.get(key, _GONE), new.get(key, _GONE), (*path, key))
@@ -68,7 +69,7 @@ def _differences(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _places(layers: tuple[Layer, ...], path: Path, *, gone: bool) -> list[tuple[Path, Document]]:
-    """Where to edit: everywhere for what goes, else where it counts."""
+    """The files to edit: all that have the path if it is removed, otherwise the one that counts."""
     holding = _holding(layers, path)
     if len(holding) > 1 and any(isinstance(_value(document.value, inside), list) for inside, document in holding):
         files = " and ".join(document.file for _, document in holding)
@@ -86,7 +87,7 @@ def _places(layers: tuple[Layer, ...], path: Path, *, gone: bool) -> list[tuple[
 
 
 def _holding(layers: tuple[Layer, ...], path: Path) -> list[tuple[Path, Document]]:
-    """The files that have it, the winner first. What does nothing but include has none of what it includes."""
+    """The files that have the path, the one that counts first. An object with only `$include` does not count."""
     found = []
     for mount, inside, document in layers:
         target = inside + path[len(mount) :]

@@ -1,6 +1,6 @@
-"""Model providers: those that everybody knows, and those of `models.providers`; what reaching a model of one needs.
+"""Model providers: the built-in ones and those of `models.providers`, and what a request to their models needs.
 
-The section is not in `schema`, so nothing has validated it: what is wrong is said by `Unusable`, when it is needed.
+The section is not in `schema`, so nothing has validated it: `Unusable` is raised when an invalid part is needed.
 """
 
 import contextlib
@@ -17,28 +17,28 @@ from gateway.config.tree import ConfigTree, Unusable, abbreviate, as_list, as_po
 from gateway.link.spec import Api, Model
 
 BUILTIN, ECHO = "builtin", "echo"
-"""The provider and the model that need nothing, and answer with what was asked."""
+"""The provider and the model that need no config, and answer with the question."""
 MAX_PACE_MS = 60_000
 MAX_SILENCE_S = 172_800
 
 OPENAI: Api = "openai-completions"
 OLLAMA: Api = "ollama"
 LOCAL_SILENCE_S = 300
-"""In which a provider on the user's own machine may send nothing: it may be loading the model."""
+"""Seconds of silence allowed for a provider on the user's own machine, which may be loading the model."""
 SUPPORTED: tuple[str, ...] = tuple(name for name in get_args(Api) if name != BUILTIN)
 
 
 @dataclass(frozen=True)
 class KnownProvider:
-    """A provider that a model may name without any config but its key."""
+    """A provider that needs no config but its key."""
 
     api: str
     base_url: str | None
-    """None: where its API lives by itself."""
+    """None: the default of the provider's library."""
     variables: tuple[str, ...]
-    """Of the environment, in which its key may stand; the first that is set counts."""
+    """Environment variables for its key; the first that is set counts."""
     local: bool = False
-    """It runs on the user's own machine: it needs no key, and more patience."""
+    """Whether it runs on the user's own machine: it needs no key, and may be silent longer."""
 
 
 def _openai(base_url: str, *variables: str) -> KnownProvider:
@@ -83,7 +83,7 @@ KNOWN: dict[str, KnownProvider] = {
     "google-vertex": KnownProvider("google-vertex", None, ()),
     "openai-codex": KnownProvider("openai-chatgpt-responses", None, ()),
 }
-"""By OpenClaw's names, with its addresses and variables. The last ones are known to be unsupported."""
+"""OpenClaw's names, addresses and variables. The last four are unsupported."""
 
 ALIASES = {"z.ai": "zai", "z-ai": "zai", "gemini": "google"}
 """Other names of providers."""
@@ -91,11 +91,11 @@ ALIASES = {"z.ai": "zai", "z-ai": "zai", "gemini": "google"}
 
 @dataclass(frozen=True)
 class Provider:
-    """One name with all that is said of it, in the config and beside it."""
+    """A provider: its config, and its built-in row."""
 
     name: str
     entry: Mapping[str, Any]
-    """What `models.providers` has under the name, which may be nothing."""
+    """Its entry in `models.providers`; {} if there is none."""
     known: KnownProvider | None
 
     @property
@@ -108,19 +108,19 @@ class Provider:
 
     @property
     def silence_ms(self) -> int | None:
-        """For so long it may send nothing; None: as long as any."""
+        """Milliseconds of silence allowed; None: the default."""
         seconds = as_positive_int(self.entry.get("timeoutSeconds")) or (LOCAL_SILENCE_S if self.local else None)
         return min(seconds, MAX_SILENCE_S) * 1000 if seconds else None
 
     def models(self) -> tuple[dict[str, Any], ...]:
-        """The models that the config lists; those without an id are none."""
+        """The models that the config lists; entries without an id are ignored."""
         return tuple(
             row for row in as_list(self.entry.get("models")) if isinstance(row, dict) and as_text(row.get("id"))
         )
 
 
 def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
-    """Those of the config, in the order of the file."""
+    """The providers of the config, in the order of the file."""
     entries = section(tree, "models", "providers").items()
     return tuple(
         Provider(name, entry, KNOWN.get(plain_name(name)))
@@ -130,7 +130,7 @@ def providers(tree: Mapping[str, Any]) -> tuple[Provider, ...]:
 
 
 def find_provider(tree: Mapping[str, Any], asked: str) -> Provider | None:
-    """The provider of a name, in whatever case; None if nobody knows it."""
+    """The provider of a name, in any case; None if it is unknown."""
     name = plain_name(asked)
     configured = next((each for each in providers(tree) if plain_name(each.name) == name), None)
     if configured is not None:
@@ -139,13 +139,13 @@ def find_provider(tree: Mapping[str, Any], asked: str) -> Provider | None:
 
 
 def resolve(provider: Provider, id: str, env: Lookup) -> Model:
-    """All that is needed to reach a model. Raises Unusable."""
+    """A model with all that a request needs. Raises Unusable."""
     entry, known = provider.entry, provider.known
     row: Mapping[str, Any] = next((row for row in provider.models() if as_text(row["id"]) == id), {})
     base_url = _base_url(provider, row)
     usual = known.api if known else OPENAI
     if usual == OLLAMA and base_url and base_url.endswith("/v1"):
-        usual = OPENAI  # as for OpenClaw, that path asks for its other protocol
+        usual = OPENAI  # as in OpenClaw, that path means its OpenAI-compatible API
     api = as_text(row.get("api")) or as_text(entry.get("api")) or usual
     if api == OLLAMA and base_url:
         base_url = base_url.removesuffix("/v1")
@@ -177,6 +177,7 @@ def resolve(provider: Provider, id: str, env: Lookup) -> Model:
 
 
 def echo(tree: ConfigTree, id: str = ECHO) -> Model:
+    """The built-in model. Raises Unusable."""
     if id != ECHO:
         raise Unusable(
             f"{BUILTIN}/{abbreviate(id)}", "the built-in provider has no such model", f"use {BUILTIN}/{ECHO}"
@@ -189,9 +190,9 @@ def echo(tree: ConfigTree, id: str = ECHO) -> Model:
 
 
 def api_key(provider: Provider, env: Lookup) -> str | None:
-    """The key of the config, else that of the environment; None where none is needed. Raises Unusable.
+    """The key of the config, else that of the environment; None if none is needed. Raises Unusable.
 
-    A text that is the name of a variable means what is set there, as for OpenClaw.
+    A key that is the name of a variable means the variable's value, as in OpenClaw.
     """
     place, known = f"{provider.key}.apiKey", provider.known
     method = provider.entry.get("auth")
@@ -215,7 +216,7 @@ def api_key(provider: Provider, env: Lookup) -> str | None:
 
 
 def with_key(tree: ConfigTree, env: Lookup) -> list[tuple[Provider, str]]:
-    """The providers that have a key, and where it is from: `config` or `env`."""
+    """(provider, `config` or `env`) for each provider with a key: where the key is from."""
     named = {plain_name(each.name): each for each in providers(tree)}
     every = [*named.values(), *(Provider(name, {}, known) for name, known in KNOWN.items() if name not in named)]
     found = []
@@ -227,12 +228,12 @@ def with_key(tree: ConfigTree, env: Lookup) -> list[tuple[Provider, str]]:
 
 
 def secret(place: str, value: Any, env: Lookup) -> str:
-    """A secret as it stands in the tree, in which references are replaced (`secretref`)."""
+    """A secret of the resolved tree. Raises Unusable if its reference or variable could not be replaced."""
     if isinstance(value, Unresolved):
         raise Unusable(place, value.problem, value.way_out)
     if not isinstance(value, str) or not value.strip():
         raise Unusable(place, "not a text", "set it to the secret, or to ${VARIABLE}")
-    if left := REFERENCE.search(value):  # nothing had set it when the file was read
+    if left := REFERENCE.search(value):  # it was not set when the file was read
         found = (env(left[2]) or "").strip()
         if not found:
             raise Unusable(place, f"the environment variable {left[2]} is not set", "set it, or write the secret here")
@@ -254,7 +255,7 @@ def _base_url(provider: Provider, row: Mapping[str, Any]) -> str | None:
 
 
 def is_url(address: str) -> bool:
-    """Whether it is one of http or https, with a host."""
+    """Whether the address is an http or https URL with a host."""
     try:
         parts = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -278,6 +279,6 @@ def _headers(place: str, entry: Mapping[str, Any], env: Lookup) -> dict[str, str
 
 
 def plain_name(name: str) -> str:
-    """What a provider is called, whatever its case and other names."""
+    """The name of a provider without case and aliases."""
     plain = name.strip().lower()
     return ALIASES.get(plain, plain)

@@ -1,7 +1,7 @@
-"""MCP servers as `mcp.servers` of the config names them: what a run's tools come from.
+"""The MCP servers of `mcp.servers`, whose tools a run has.
 
-The section is not in `schema`: a server that cannot be used is left out and told of. What restricts a server
-(`toolFilter`, `sslVerify`) and cannot be honoured is an error of the config.
+The section is not in `schema`: a server that cannot be used is left out with a warning. A restriction (`toolFilter`,
+`sslVerify`) that cannot be honoured is an error of the config.
 """
 
 import math
@@ -20,20 +20,20 @@ MAX_SERVERS = 32
 MAX_PREFIX = 30
 """Characters of a server's name in the names of its tools."""
 MAX_WAIT_MS = 3_600_000
-"""The most that a config may have a server waited for."""
+"""Milliseconds: the longest timeout that a config may set."""
 TRANSPORTS: Mapping[str, str] = {"streamable-http": "streamable-http", "http": "streamable-http", "sse": "sse"}
-"""With a URL, by the words of OpenClaw and of other programs; without a URL it is `stdio`."""
+"""Transports for a URL, as OpenClaw and other programs call them; without a URL it is `stdio`."""
 OTHERS = {
     **dict.fromkeys(("includeTools", "allowedTools", "enabledTools", "enabled_tools"), 'toolFilter: {include: ["…"]}'),
     **dict.fromkeys(("excludeTools", "disallowedTools", "disabledTools", "disabled_tools"), "toolFilter.exclude"),
     **{"tool_filter": "toolFilter", "ssl_verify": "sslVerify", "client_cert": "clientCert", "client_key": "clientKey"},
 }
-"""Keys of other programs that restrict or protect, and what they are called here."""
+"""Keys of other programs that restrict or protect -> the key here."""
 RENAMED = {
     **dict.fromkeys(("timeout", "timeoutMs", "request_timeout_ms"), "requestTimeoutMs (milliseconds)"),
     **dict.fromkeys(("connectTimeout", "connect_timeout", "startupTimeoutMs"), "connectionTimeoutMs (milliseconds)"),
 }
-"""Keys of other programs that say how long to wait."""
+"""Keys of other programs for timeouts -> the key here."""
 _KEY = "mcp.servers"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -64,7 +64,7 @@ def faults(tree: ConfigTree) -> Iterator[Fault]:
     """What restricts or protects, and cannot be honoured."""
     for name, entry in section(tree, "mcp", "servers").items():
         if isinstance(entry, dict) and is_enabled(entry):
-            yield from _wrong_server(("mcp", "servers", name), entry)
+            yield from _server_faults(("mcp", "servers", name), entry)
 
 
 def prefixes(names: list[str]) -> dict[str, str]:
@@ -85,7 +85,7 @@ def _read(tree: ConfigTree) -> _Found:
                 what = f"there are more than {MAX_SERVERS} servers"
                 raise Unusable(_KEY, what, f"those from {abbreviate(name)} on are left out; disable some")
             found.servers.append(_server(name, entry, starts[name]))
-            found.remarks.extend(_remarks(name, entry, starts[name]))
+            found.remarks.extend(_warnings(name, entry, starts[name]))
         except Unusable as error:
             found.unusable[name] = error
             if error.key == _KEY:
@@ -135,7 +135,7 @@ def _server(name: str, entry: Any, prefix: str) -> Server:
 
 
 def _transport(key: str, entry: dict[str, Any]) -> Any:
-    """Without any, OpenClaw takes it for SSE and others for streamable HTTP: whichever the server speaks."""
+    """The transport; "" means that both are tried. OpenClaw's default is SSE, that of others streamable HTTP."""
     name = next((each for each in ("transport", "type") if as_text(entry.get(each))), "transport")
     written = (as_text(entry.get(name)) or "").lower()
     if written and written not in TRANSPORTS:
@@ -174,7 +174,7 @@ def _texts(key: str, written: Any) -> list[str]:
 
 
 def _pairs(key: str, written: Any) -> dict[str, str]:
-    """Names with texts; numbers and booleans become texts, as for OpenClaw."""
+    """Name -> text; numbers and booleans become texts, as in OpenClaw."""
     if written is None:
         return {}
     if not isinstance(written, Mapping):
@@ -191,7 +191,7 @@ def _plain(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # JavaScript, whose file this is, writes no ".0"
+        value = int(value)  # JavaScript writes no ".0"
     if isinstance(value, Unresolved):
         raise Unusable(key, value.problem, value.way_out)
     if not isinstance(value, str | int | float):
@@ -212,8 +212,8 @@ def _prefix(name: str, taken: dict[str, str]) -> str:
     return found
 
 
-def _remarks(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
-    """What is written and does not do what it seems to."""
+def _warnings(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
+    """Warnings of keys without the effect that they seem to have."""
     key = f"{_KEY}.{abbreviate(name)}"
     for other, ours in RENAMED.items():
         if other in entry:
@@ -228,7 +228,7 @@ def _remarks(name: str, entry: dict[str, Any], prefix: str) -> Iterator[str]:
             yield f"{key}.toolFilter.include: {what}, {way_out}"
 
 
-def _wrong_server(path: Path, entry: dict[str, Any]) -> Iterator[Fault]:
+def _server_faults(path: Path, entry: dict[str, Any]) -> Iterator[Fault]:
     for other, ours in OTHERS.items():
         if other in entry:
             yield (*path, other), "not a key here, and it restricts or protects", f"write it as {ours}"

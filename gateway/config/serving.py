@@ -1,6 +1,6 @@
-"""How a provider is reached and what its server takes, of `models.providers`: `request`, `compat`, `input`, `params`.
+"""Requests to a provider's server, from `models.providers`: `request`, `compat`, `input`, `params`, `cost`.
 
-A key that restricts (a certificate, a proxy, where data may go) is honoured, or the model cannot be used.
+A key that restricts (a certificate, a proxy, a network) is honoured, or the model cannot be used.
 """
 
 import math
@@ -11,7 +11,7 @@ from gateway.config.tree import Unusable, as_list, as_positive_int, as_text, sec
 from gateway.link.spec import Route, Tls
 
 Secret = Callable[[str, Any], str]
-"""A secret of the config at a place. Raises Unusable."""
+"""(key, value) -> the secret. Raises Unusable."""
 
 FLAGS = frozenset(
     [
@@ -33,7 +33,7 @@ FLAGS = frozenset(
         "zaiToolStream",
     ]
 )
-"""Keys of `compat` that are true or false, and honoured (`agent/providers/requests`)."""
+"""Boolean keys of `compat` that are honoured (`agent/providers/requests`)."""
 WORDS: dict[str, tuple[str, ...]] = {
     "maxTokensField": ("max_tokens", "max_completion_tokens"),
     "thinkingFormat": ("openai", "openrouter", "deepseek", "together", "qwen", "qwen-chat-template", "zai"),
@@ -53,16 +53,16 @@ WITHOUT_EFFECT = frozenset(
         "supportsLongCacheRetention",
     ]
 )
-"""About what is never sent or shown here, whatever they say."""
+"""Keys about requests or output that do not exist here."""
 NOT_DONE = ("cacheControlFormat", "toolCallArgumentsEncoding", "requiresOpenAiAnthropicToolPayload")
-"""What they ask for is not done."""
+"""Keys that are not honoured."""
 COSTS = ("input", "output", "cacheRead", "cacheWrite")
 REQUEST = ("headers", "auth", "proxy", "tls", "allowPrivateNetwork")
 TLS = ("ca", "cert", "key", "passphrase", "serverName", "insecureSkipVerify")
 
 
 def compat(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What is honoured of it. Raises Unusable for a value that says nothing."""
+    """The keys of `compat` that are honoured. Raises Unusable for an invalid value."""
     found: dict[str, Any] = {}
     for name, value in section(row, "compat").items():
         place = f"{key}.models[].compat.{name}"
@@ -84,7 +84,7 @@ def compat(key: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def not_honoured(key: str, entry: Mapping[str, Any]) -> list[str]:
-    """A sentence for each thing that is asked for and not done."""
+    """A sentence for each key that is not honoured."""
     told = [f"{key}.{name}: has no effect here" for name in ("localService", "region") if entry.get(name)]
     for row in as_list(entry.get("models")):
         for name in section(row, "compat") if isinstance(row, dict) else ():
@@ -97,13 +97,13 @@ def not_honoured(key: str, entry: Mapping[str, Any]) -> list[str]:
 
 
 def takes_pictures(row: Mapping[str, Any]) -> bool:
-    """Whether a model takes them: unless its `input` leaves them out."""
+    """Whether a model takes pictures: unless its `input` leaves out `image`."""
     written = row.get("input")
     return not isinstance(written, list) or "image" in written
 
 
 def params(entry: Mapping[str, Any], row: Mapping[str, Any], api: str, base_url: str | None) -> dict[str, Any]:
-    """What a model of Ollama is run with: its own win over the provider's, and its window is Ollama's too."""
+    """Options for Ollama: the model's own win over the provider's, and its context window is `num_ctx`."""
     named = section(entry, "params") | section(row, "params")
     compatible = entry.get("injectNumCtxForOpenAICompat") is True or ":11434" in (base_url or "")
     if api != "ollama" and (not compatible or entry.get("injectNumCtxForOpenAICompat") is False):
@@ -119,6 +119,7 @@ def params(entry: Mapping[str, Any], row: Mapping[str, Any], api: str, base_url:
 
 
 def cost(row: Mapping[str, Any]) -> dict[str, float]:
+    """Dollars for a million tokens, by kind of token."""
     written = section(row, "cost")
     return {name: float(written[name]) for name in COSTS if _is_amount(written.get(name))}
 
@@ -133,7 +134,7 @@ def _is_amount(value: Any) -> bool:
 
 
 def route(key: str, entry: Mapping[str, Any], secret: Secret) -> tuple[Route, dict[str, str]]:
-    """How a provider is reached, and headers for that. Raises Unusable."""
+    """The route to a provider (proxy, TLS), and headers for it. Raises Unusable."""
     request = entry.get("request")
     if request is None:
         return Route(), {}

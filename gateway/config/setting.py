@@ -1,4 +1,4 @@
-"""What stands beside each value of `schema`: its bounds, its doc, and what a change of it needs."""
+"""The metadata of each value in `schema`: bounds, doc, and the effect of a change."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -7,20 +7,20 @@ from msgspec import Meta
 
 
 class Effect(StrEnum):
-    """What a change of a value needs. The words are those of `report.Change.effect`."""
+    """The effect of a change of a value. The words are those of `report.Change.effect`."""
 
     NONE = "none"
-    """Nothing: we do not use it."""
+    """None: the value is not used."""
     HOT = "hot"
-    """Taken while running: read on use, or applied by the field's action."""
+    """Applied while running: read on use, or by the field's action."""
     RESTART = "restart"
     """A restart of the process."""
     UNIT = "unit"
-    """It belongs to the socket unit: `openclaw-gateway install` under systemd, a restart where we bind ourselves."""
+    """The socket unit must change: `openclaw-gateway install` under systemd; without systemd, a restart."""
 
 
 ACTIONS = ("logging", "auth")
-"""Hot actions in the order of applying: logging first, so that the rest is logged as the user now wants."""
+"""Hot actions in their order: logging first, so that the others are logged with the new settings."""
 
 
 def rule(
@@ -32,7 +32,7 @@ def rule(
     allowed: str | None = None,
     **bounds: Any,
 ) -> Meta:
-    """What stands beside a field. `allowed` words the allowed values where type and bounds do not say it."""
+    """The metadata of a field. `allowed` describes the allowed values if type and bounds do not."""
     extra = {"effect": effect, "action": action, "secret": secret, "allowed": allowed}
     return Meta(description=doc, extra=extra, extra_json_schema={"x-effect": effect.value}, **bounds)
 

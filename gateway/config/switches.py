@@ -1,4 +1,4 @@
-"""Whether a value in the config asks for something: what is switched off, or as it is anyway, asks for nothing. Pure.
+"""Predicates of `openclaw.Rule.when`: whether a value asks for something that differs from what is done anyway. Pure.
 
 Each takes the value at a path and the whole config.
 """
@@ -11,11 +11,11 @@ from gateway.protocol.limits import LOCKED_S, MAX_FAILURES, WINDOW_S
 _OFF = (None, False, 0, "", "off", "none", "never", "0m", "0s", "0")
 _MCP_NAMES = frozenset({"*", "bundle-mcp", "group:plugins"})
 _OUR_CHANNELS = (None, "webchat")
-"""What a rule for channels says of what comes over this gateway's own port."""
+"""Values of `channel` in a rule that mean messages over this gateway's port."""
 
 
 def on(value: Any, tree: ConfigTree) -> bool:
-    """Something is there, and nothing in it says that it is off."""
+    """The value is set, and does not say that it is off."""
     if isinstance(value, dict):
         said = (value.get("enabled"), value.get("mode"))
         return bool(value) and said[0] is not False and (said[1] is None or _is_on(said[1]))
@@ -23,7 +23,7 @@ def on(value: Any, tree: ConfigTree) -> bool:
 
 
 def enabled(value: Any, tree: ConfigTree) -> bool:
-    """It says that it is on; what only stands there is off, as in OpenClaw."""
+    """`enabled` is true; a section without it is off, as in OpenClaw."""
     return isinstance(value, dict) and value.get("enabled") is True
 
 
@@ -48,7 +48,7 @@ def cleans(value: Any, tree: ConfigTree) -> bool:
 
 
 def stricter_rate(value: Any, tree: ConfigTree) -> bool:
-    """Fewer guesses, counted longer or locked longer than here; or this machine itself is counted."""
+    """Fewer guesses, a longer window or a longer lock than here; or this machine's guesses count too."""
     if not isinstance(value, dict):
         return False
     fewer = _number(value.get("maxAttempts"), MAX_FAILURES) < MAX_FAILURES
@@ -57,18 +57,18 @@ def stricter_rate(value: Any, tree: ConfigTree) -> bool:
 
 
 def sandboxed(value: Any, tree: ConfigTree) -> bool:
-    """OpenClaw keeps the tools of MCP servers from a sandboxed session, where its policy does not name them."""
+    """A sandbox without a policy that names MCP tools: OpenClaw offers its sessions no tools of MCP servers."""
     mode = value.get("mode") if isinstance(value, dict) else None
     servers = section(tree, "mcp", "servers").values()
     if not _is_on(mode) or not any(isinstance(each, dict) and is_enabled(each) for each in servers):
         return False
     policy = section(tree, "tools", "sandbox", "tools")
-    let = {name for key in ("allow", "alsoAllow") for name in as_list(policy.get(key)) if isinstance(name, str)}
-    return bool(as_list(policy.get("deny"))) or not let & _MCP_NAMES
+    allowed = {name for key in ("allow", "alsoAllow") for name in as_list(policy.get(key)) if isinstance(name, str)}
+    return bool(as_list(policy.get("deny"))) or not allowed & _MCP_NAMES
 
 
 def denies_sending(value: Any, tree: ConfigTree) -> bool:
-    """Some rule closes a session to what comes over this gateway's port."""
+    """A rule denies messages over this gateway's port."""
     if not isinstance(value, dict):
         return False
     return value.get("default") == "deny" or any(

@@ -15,13 +15,13 @@ MAX_NAMED = 60
 
 ConfigTree = NewType("ConfigTree", dict[str, Any])
 """A whole config in force, by key as the file has it: includes are merged, `${VAR}` and references to secrets are
-replaced. It holds secrets, and everybody shares the one object: nobody changes it, logs it or sends it unredacted.
+replaced. It contains secrets and is shared: it must not be changed, logged or sent unredacted.
 
 A tree before `${VAR}` is a plain `dict[str, Any]`; functions that read both kinds take that.
 """
 
 Fault = tuple[Path, str, str]
-"""Where something stands that cannot be honoured, what is wrong, and the way out."""
+"""A value that cannot be honoured: its path, what is wrong, and the way out."""
 
 
 class Unusable(Exception):
@@ -33,7 +33,7 @@ class Unusable(Exception):
 
 
 def section(tree: Mapping[str, Any], *path: str) -> dict[str, Any]:
-    """{} where there is none, or where something else stands."""
+    """The object at a path of keys; {} if there is none."""
     found: Any = tree
     for key in path:
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -41,24 +41,24 @@ def section(tree: Mapping[str, Any], *path: str) -> dict[str, Any]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """[] where something else than a list stands."""
+    """The value if it is a list, otherwise []."""
     return value if isinstance(value, list) else []
 
 
 def as_text(value: Any) -> str | None:
-    """None where nothing, or something else than a text, stands."""
+    """The value without blanks at its ends if it is a text that is not empty, otherwise None."""
     return (value.strip() or None) if isinstance(value, str) else None
 
 
 def as_positive_int(value: Any) -> int | None:
-    """A number above zero, also one such as 8192.0: JavaScript, whose file this is, knows no difference."""
+    """The value if it is a whole number above 0, otherwise None. 8192.0 counts: JavaScript writes no other numbers."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else None
 
 
 def value_at(tree: Any, path: Path) -> Any:
-    """None where nothing stands."""
+    """The value at a path; None if there is none."""
     for step in path:
         if isinstance(step, int):
             tree = tree[step] if isinstance(tree, list) and step < len(tree) else None
@@ -68,7 +68,7 @@ def value_at(tree: Any, path: Path) -> Any:
 
 
 def matches(tree: Any, pattern: Path, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every place that a pattern means and that has something, with what stands there."""
+    """Every path that matches a pattern, with its value."""
     if not pattern:
         yield path, tree
         return
@@ -82,10 +82,10 @@ def matches(tree: Any, pattern: Path, path: Path = ()) -> Iterator[tuple[Path, A
 
 
 def is_enabled(server: Mapping[str, Any]) -> bool:
-    """Whether a server of `mcp.servers` is to be used: in OpenClaw's word, or in other programs'."""
+    """Whether an entry of `mcp.servers` is used: `enabled` is OpenClaw's key, `disabled` that of other programs."""
     return server.get("enabled") is not False and server.get("disabled") is not True
 
 
 def abbreviate(value: str) -> str:
-    """Short enough for a message."""
+    """At most `MAX_NAMED` characters, for a message."""
     return value if len(value) <= MAX_NAMED else value[: MAX_NAMED - 1] + "…"

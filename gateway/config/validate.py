@@ -1,4 +1,4 @@
-"""A merged and substituted tree to a typed `Config`, or to every error in it at once. Pure."""
+"""Convert a resolved tree to a typed `Config`, or to all its errors at once. Pure."""
 
 import ipaddress
 import json
@@ -27,9 +27,9 @@ SECRET_VARIABLES = {
     "gateway.auth.password": "OPENCLAW_GATEWAY_PASSWORD",
 }
 REFUSING = "Refusing to bind"
-"""How the message begins where others could reach a gateway that asks them for nothing."""
+"""The beginning of the message for a gateway that other machines could use without a secret."""
 _NO_SECRETS = ("", "undefined", "null")
-"""What an empty variable leaves of a secret, in a shell or in JavaScript."""
+"""Secrets made from an empty variable, in a shell or in JavaScript."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Verdict:
     """None when there is any issue."""
     issues: tuple[Issue, ...]
     unused: tuple[str, ...]
-    """Keys that we do not implement: dotted, the highest node only."""
+    """Dotted keys that are not used, the highest node only."""
 
 
 def validate(
@@ -50,10 +50,10 @@ def validate(
     complete: bool = True,
     in_container: bool = False,
 ) -> Verdict:
-    """Never raises, whatever `tree` is. `lookup` gives the environment's values, which fill in or win.
+    """Never raises, whatever `tree` is. `lookup` has the environment's port and secrets.
 
-    `failed` are field paths that have an issue already. Where a part of the tree could not be read, it is not
-    `complete`, and what is absent is not held against it. `in_container` decides what bind `auto` means.
+    `failed` are field paths that have an issue already. A tree with parts that could not be read is not `complete`:
+    missing values are no errors. `in_container` decides what bind `auto` means.
     """
     check = _Check(locate, bad=set(failed), in_container=in_container)
     values = check.section(tree if isinstance(tree, dict) else {}, ())
@@ -68,7 +68,7 @@ def validate(
 
 
 def from_environment(lookup: Callable[[str], str | None]) -> Config:
-    """The defaults with what variables say; one that is wrong is as if it were not set."""
+    """The defaults with the values of variables; invalid ones are ignored."""
     values: dict[str, Any] = {}
     _Check(lambda path, *, key=False: TextPosition("")).override(values, lookup)
     return msgspec.convert(_nest(values), Config)
@@ -82,10 +82,10 @@ class _Check:
     unused: list[str] = field(default_factory=list)
     known: Vocabulary = field(default_factory=lambda: Vocabulary(LATEST, FIRST))
     bad: set[str] = field(default_factory=set)
-    """Fields with an error of their own: rules across fields do not pile a second one on them."""
+    """Fields with an error: rules across fields add no second one."""
 
     def section(self, node: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Valid values by dotted field path; everything else becomes an issue or an unused key."""
+        """Dotted field path -> valid value; everything else becomes an issue or an unused key."""
         values: dict[str, Any] = {}
         for key, value in node.items():
             here = (*path, key)
@@ -104,7 +104,7 @@ class _Check:
 
     def value(self, rule: Field, value: Any) -> dict[str, Any]:
         if isinstance(value, float) and value.is_integer():
-            value = int(value)  # JavaScript, whose file this is, knows no difference
+            value = int(value)  # JavaScript has no other numbers
         message = _complaint(rule, value)
         if message is None:
             return {rule.path: value}
@@ -163,7 +163,7 @@ class _Check:
             self.proxy(gateway)
 
     def proxy(self, gateway: Gateway) -> None:
-        """What mode trusted-proxy cannot be without, and what would be a second door beside the proxy's."""
+        """Mode trusted-proxy needs a user header and proxies, and no token: clients could bypass the proxy with it."""
         user_header = "gateway.auth.trustedProxy.userHeader"
         if gateway.auth.trusted_proxy.user_header is None and user_header not in self.bad:
             hint = 'set it to the header in which your proxy names its user, such as "x-forwarded-user"'
@@ -182,7 +182,7 @@ class _Check:
 
 
 def unused(path: Path, value: Any) -> list[str]:
-    """What stands at a key that has no type here, and is not read either: the highest nodes of it."""
+    """Dotted keys at or below `path` that are not used, the highest nodes only."""
     name = dotted(path)
     if name not in READ:
         parent = READ.get(dotted(path[:-1]))
@@ -193,7 +193,7 @@ def unused(path: Path, value: Any) -> list[str]:
 
 
 def is_reachable(gateway: Gateway, in_container: bool) -> bool:
-    """Whether other machines can reach the addresses that this binds."""
+    """Whether other machines can reach the addresses of this config."""
     if gateway.bind == "auto":
         return in_container
     if gateway.bind == "custom":
@@ -203,9 +203,9 @@ def is_reachable(gateway: Gateway, in_container: bool) -> bool:
 
 
 def unguarded(auth: Auth) -> str | None:
-    """The key below gateway.auth that lets everybody in, or nobody until a secret is made up; None: clients are asked.
+    """The key below gateway.auth because of which no chosen secret is required; None if one is.
 
-    A secret counts when somebody has chosen it: a token that the gateway makes up for itself is for this machine.
+    A token that the gateway generates does not count: it is for clients on this machine.
     """
     if auth.effective_mode == "none":
         return "mode"
@@ -213,24 +213,24 @@ def unguarded(auth: Auth) -> str | None:
 
 
 def guards(auth: Auth) -> str:
-    """The way out, as the beginning of a sentence."""
+    """How to require a secret, as the beginning of a sentence."""
     if auth.effective_mode == "none":
         return 'set gateway.auth to {mode: "token", token: "…"}'
     return f"set gateway.auth.token or {SECRET_VARIABLES['gateway.auth.token']}"
 
 
 def nearest(key: str, section: str) -> str | None:
-    """The key of ours that an unknown one in `section` must have meant, if any."""
+    """The key of the schema that an unknown key in `section` is closest to, if it is near enough."""
     ours = {candidate: candidate for candidate in keys_of(section)}
     if section in ("", "gateway"):
-        # A secret in the wrong place must not be passed over: its owner believes the door to be locked.
+        # A secret in the wrong section must be an error: the user believes that it is required.
         ours |= {path.split(".")[-1]: path for path in SECRET_VARIABLES}
     found = closest(key, ours)
     return ours[found] if found else None
 
 
 def shorten(value: Any, secret: bool = False) -> str:
-    """A value as JSON for a message; only its kind where it is, or may hold, a secret."""
+    """A value as JSON for a message; only its type if it may be or contain a secret."""
     if secret or isinstance(value, dict | list):
         return _kind(value)
     text = json.dumps(value, ensure_ascii=False)
@@ -246,7 +246,7 @@ def _kind(value: Any) -> str:
 
 
 def _complaint(rule: Field, value: Any) -> str | None:
-    """What is wrong with a value, None if nothing is."""
+    """What is wrong with a value; None if it is valid."""
     if rule.path in SECRET_VARIABLES and isinstance(value, str) and value and value.strip() in _NO_SECRETS:
         return 'blank, or what an unset variable leaves behind ("undefined", "null")'
     if rule.path in SECRET_VARIABLES and isinstance(value, str) and (what := mistaken(value)):

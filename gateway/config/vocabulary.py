@@ -1,4 +1,4 @@
-"""Which keys OpenClaw knows: what a client may write into its config, and what a misspelt key must have meant.
+"""The keys that OpenClaw knows: which ones a client may write, and the one that a misspelt key is closest to.
 
 One line for each section: its name, a tab, and its keys as JSON, where `*` is any key and `[]` an item of an array.
 `conformance/keys.py` writes the files from OpenClaw's own JSON Schema. A section is read when a config has it.
@@ -15,29 +15,29 @@ from gateway.config.fields import FIELDS, SECTIONS
 from gateway.config.parse import Path, dotted
 
 LATEST, FIRST = "2026.9.6", "2026.2.1"
-"""The releases. Clients of protocol 3 write what the first one knows."""
+"""Releases of OpenClaw. Clients of protocol 3 write the keys of the first."""
 NEAR = 0.75
-"""How alike (difflib's ratio) two keys must be for one to count as the other, misspelt."""
+"""The ratio of difflib from which a key counts as another one, misspelt."""
 INCLUDE = "$include"
 _PLAIN, _OPEN = 0, 1
-"""A value without keys, or one of which no release says which keys it has."""
+"""A value without keys, and one whose keys no release defines."""
 _ANY, _ITEM = "*", "[]"
 _OURS: Final = ("models.providers.builtin",)
-"""Keys of this gateway alone, beside those in `schema`."""
+"""Keys of this gateway that OpenClaw lacks, besides those in `schema`."""
 
 Node = Any
 """`_PLAIN`, `_OPEN`, or the keys of an object with their own nodes."""
 
 
 class Vocabulary:
-    """The keys of some releases together, and of this gateway."""
+    """The keys of several releases, and of this gateway."""
 
     def __init__(self, *releases: str) -> None:
         self._lines = [_lines(release) for release in releases]
         self._sections: dict[str, Node] = {}
 
     def node(self, path: Path) -> Node:
-        """What may stand at a path."""
+        """The keys that are allowed at a path; None if the path is unknown."""
         if not path:
             return {**{key: _OPEN for lines in self._lines for key in lines}, **dict.fromkeys(_first_of(SECTIONS), 1)}
         node = self._section(str(path[0]))
@@ -52,8 +52,8 @@ class Vocabulary:
         )
         return bool(ours) or self.node(path) is not None
 
-    def strange(self, tree: Any, path: Path = ()) -> Iterator[Path]:
-        """Paths of keys that nobody knows, the highest of them only."""
+    def unknown_keys(self, tree: Any, path: Path = ()) -> Iterator[Path]:
+        """Paths of unknown keys, the highest node only."""
         if isinstance(tree, dict):
             for key, child in tree.items():
                 here = (*path, key)
@@ -62,14 +62,14 @@ class Vocabulary:
                 if not self.knows(here):
                     yield here
                 elif isinstance(child, dict | list):
-                    yield from self.strange(child, here)
+                    yield from self.unknown_keys(child, here)
         elif isinstance(tree, list):
             for index, child in enumerate(tree):
                 if isinstance(child, dict):
-                    yield from self.strange(child, (*path, index))
+                    yield from self.unknown_keys(child, (*path, index))
 
     def nearest(self, path: Path) -> str | None:
-        """The key that an unknown one must have meant, if any."""
+        """The known key that an unknown one is closest to, if it is near enough."""
         node = self.node(path[:-1])
         beside = [key for key in node if key not in (_ANY, _ITEM)] if isinstance(node, dict) else []
         return closest(str(path[-1]), beside)
@@ -85,7 +85,7 @@ class Vocabulary:
 
 
 def warm_up() -> None:
-    """Read the files now: when a config is judged later, an upgrade may have replaced them."""
+    """Read the files now: an upgrade may replace them before they are needed."""
     for release in (FIRST, LATEST):
         _text(release)
 
@@ -104,16 +104,16 @@ def _first_of(sections: Any) -> list[str]:
 
 
 def _below(node: Node, step: str | int) -> Node:
-    """None where no such key is known."""
+    """None for an unknown key."""
     if not isinstance(node, dict):
-        return _OPEN if node is not None else None  # a value of the wrong kind is not a wrong key
+        return _OPEN if node is not None else None  # a wrong type is not an unknown key
     if isinstance(step, int):
         return node.get(_ITEM, _OPEN)
     return node[step] if step in node and step != _ITEM else node.get(_ANY)
 
 
 def _together(one: Node, other: Node) -> Node:
-    """What either of two releases knows."""
+    """The keys of two releases together."""
     if _OPEN in (one, other) or not isinstance(one, dict) or not isinstance(other, dict):
         return _OPEN if _OPEN in (one, other) else one or other
     found = {}
@@ -126,7 +126,7 @@ def _together(one: Node, other: Node) -> Node:
 
 
 def closest(key: str, keys: Iterable[str]) -> str | None:
-    """The one of some keys that a misspelt one must have meant, if any."""
+    """The one of `keys` that a misspelt key is closest to, if it is near enough."""
     names = {_plain(each): each for each in keys}
     found = difflib.get_close_matches(_plain(key), names, n=1, cutoff=NEAR)
     return names[found[0]] if found else None
@@ -137,7 +137,7 @@ def _plain(key: str) -> str:
 
 
 def unrecognized_messages(paths: list[Path]) -> list[tuple[str, str]]:
-    """Where and what, in OpenClaw's words: one sentence for all keys of an object."""
+    """(path, OpenClaw's message) for unknown keys: one message for all keys of an object."""
     found: dict[str, list[str]] = {}
     for path in paths:
         found.setdefault(dotted(path[:-1]) or "<root>", []).append(json.dumps(str(path[-1]), ensure_ascii=False))
@@ -145,12 +145,12 @@ def unrecognized_messages(paths: list[Path]) -> list[tuple[str, str]]:
 
 
 def new_unknown_keys(before: Any, after: Any, protocol: int = 4) -> list[Path]:
-    """The unknown keys that a write brings. Those that stood there stay editable, as do the first release's."""
+    """Unknown keys in `after` that `before` does not have. `protocol` 3 also allows the keys of the first release."""
     known = Vocabulary(LATEST) if protocol >= 4 else Vocabulary(LATEST, FIRST)
-    return [path for path in known.strange(after) if not _stands(before, path)]
+    return [path for path in known.unknown_keys(after) if not _has(before, path)]
 
 
-def _stands(tree: Any, path: Path) -> bool:
+def _has(tree: Any, path: Path) -> bool:
     for step in path:
         if isinstance(step, int):
             there = isinstance(tree, list) and step < len(tree)

@@ -64,7 +64,7 @@ def value(text: str) -> Any:
 
 def test_a_config_of_the_moltbot_days() -> None:
     done = migration.migrate(MOLTBOT)
-    assert value(done.text) == TODAY and not done.kept and not done.dropped
+    assert value(done.text) == TODAY and not done.unmoved and not done.dropped
     assert ("agent.model", "agents.defaults.model") in done.moved
     for comment in ("who I am", "a sloth", "my agent", "the big one", "where it works", "no other", "no browser",
                     "dangling", "the door", "two of them"):  # fmt: skip
@@ -106,7 +106,7 @@ def test_each_name(old: dict[str, Any], today: dict[str, Any]) -> None:
 def test_what_is_dropped_and_what_stays_is_told() -> None:
     done = migration.migrate("{agent: {model: 'a/b'}, agents: {defaults: {model: 'c/d'}, list: [{name: 'x'}]}}")
     assert done.dropped == [("agent.model", "agents.defaults.model")]
-    assert done.kept == [("agents.list.0", "an entry has no id, or two have the same")]
+    assert done.unmoved == [("agents.list.0", "an entry has no id, or two have the same")]
 
 
 _KEYS = """
@@ -138,6 +138,6 @@ def test_so_many_names_in_one_go() -> None:
     twice = migration.migrate(once.text)
     assert twice.moved == [("agent.k100", "agents.defaults.k100")] and "agent" not in value(twice.text)
     listed = [{"id": f"a{number}"} for number in range(migration.MAX_MOVED + 1)]
-    assert migration.migrate(json.dumps({"agents": {"list": listed}})).kept == [
+    assert migration.migrate(json.dumps({"agents": {"list": listed}})).unmoved == [
         ("agents.list.0", "there are more than 100")
     ]
