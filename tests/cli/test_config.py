@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import config as module
+from gateway.cli import config_snapshots
 from gateway.cli.config import config
 from gateway.client.served import SHELL
 from gateway.config import lastgood
@@ -145,7 +145,7 @@ def test_plan_says_what_each_change_does(file: Path, home: Path) -> None:
 
 
 def test_plan_knows_when_systemd_holds_the_port(file: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "installed_addresses", lambda folder: ())
+    monkeypatch.setattr(config_snapshots, "installed_addresses", lambda folder: ())
     draft = home / "draft.json"
     draft.write_text(TEXT.replace("18789", "1"))
     assert "gateway.port: socket unit: run `openclaw-gateway install`" in call("plan", str(draft)).output
