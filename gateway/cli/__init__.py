@@ -1,4 +1,4 @@
-"""The command line. Each command lives in its own module and is imported when it is used, so that `run` pays for none.
+"""The command line. Each command has its own module, which is imported when it is used, so that `run` starts fast.
 
 A GatewayError becomes `error: …` on stderr and its exit code; Ctrl-C is 130 and a closed pipe is quiet, as in a shell.
 """
@@ -22,7 +22,7 @@ from gateway.text.visible import hanging
 PROGRAM = "openclaw-gateway"
 INTERRUPTED = 128 + 2
 COMPLETING = "_OPENCLAW_GATEWAY_COMPLETE"
-"""Set by a shell that wants to know how a line may go on."""
+"""Set by a shell that asks for completions."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("gateway.cli.run:run", "Serve until SIGTERM or Ctrl-C."),
@@ -46,11 +46,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "version": ("gateway.cli.version:version", "Show the version."),
     "completion": ("gateway.cli.completion:completion", "Print the shell's completion script."),
 }
-"""Name -> where it is, and the line that `--help` shows without importing it."""
+"""Name -> its module, and the line that `--help` shows without importing it."""
 
 
 class LazyCommands(click.Group):
-    """A group whose commands are imported when used, and whose errors are sentences."""
+    """A group that imports its commands on use, and prints errors as sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -69,40 +69,40 @@ class LazyCommands(click.Group):
     def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = PROGRAM, *rest: Any, **options: Any
     ) -> Any:
-        """Run and exit with the code that the outcome has."""
+        """Run the command and exit with its exit code."""
         options["standalone_mode"] = False
         if COMPLETING in os.environ:
             import_module("gateway.cli.completion").offer_harmless()
-        with writer.guarded():
+        with writer.escaped_streams():
             code = self._run(args, prog_name, *rest, **options)
         sys.exit(code if isinstance(code, int) else 0)
 
     def _run(self, *words: Any, **options: Any) -> Any:
-        """The exit code, or what the command returns."""
+        """The exit code, or the result of the command."""
         try:
             return super().main(*words, **options)
         except GatewayError as error:
-            writer.complain(str(error))
+            writer.print_error(str(error))
             return int(error.exit_code)
         except click.ClickException as error:
             shown = io.StringIO()
             error.show(shown)
             usage, mark, message = shown.getvalue().rstrip("\n").partition("Error: ")
-            writer.page(usage + mark + hanging(message, "  "), err=True)
+            writer.print_text(usage + mark + hanging(message, "  "), err=True)
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return INTERRUPTED
         except BrokenPipeError:
-            # The interpreter flushes once more on its way out, and would complain.
+            # The interpreter flushes stdout at exit, and would print an error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return int(ExitCode.FAILURE)  # what click itself says of a pipe closed earlier
+            return int(ExitCode.FAILURE)  # click's own code for a closed pipe
         except OSError as error:
-            # A full disk or a folder of somebody else is the user's to mend: a sentence, not a traceback.
-            writer.complain(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+            # The user can mend a full disk or a foreign folder: a sentence, not a traceback.
+            writer.print_error(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
             return int(ExitCode.FAILURE)
         except Exception:
-            # Ours to mend; the words in it may be anybody's.
-            writer.page(traceback.format_exc().rstrip("\n"), err=True)
+            # A bug. Its text may come from anywhere, so it is escaped.
+            writer.print_text(traceback.format_exc().rstrip("\n"), err=True)
             return int(ExitCode.FAILURE)
 
 

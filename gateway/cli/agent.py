@@ -17,7 +17,7 @@ from gateway.cli.target import TIMEOUT_S, address_options, find_target
 from gateway.errors import GatewayError, TimedOut
 from gateway.exits import ExitCode
 from gateway.terminal.format import columns
-from gateway.terminal.writer import coloured, deliver, is_terminal, put, tell_json
+from gateway.terminal.writer import is_terminal, print_json, print_result, wants_colour, write_text
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json
         if not as_json:
             raise
         error_object = {"code": failure.code, "message": failure.message, "details": failure.details}
-        tell_json({"ok": False, "error": error_object})
+        print_json({"ok": False, "error": error_object})
         return ExitCode.FAILURE
     finally:
         await client.close()
     if as_json:
-        tell_json({"ok": True, "payload": payload})
+        print_json({"ok": True, "payload": payload})
     elif not streams and (said := _text(payload)):
-        deliver(said)
+        print_result(said)
     if payload["result"]["meta"].get("aborted"):
         if not as_json:
             raise GatewayError("the answer was stopped")
@@ -126,11 +126,11 @@ async def _stream(client: "ReconnectingClient", key: str, params: dict[str, Any]
     from gateway.cli.conversation.renderer import Renderer
     from gateway.terminal.spinner import ANSWER_QUIET_S, Spinner
 
-    renderer, spinner = Renderer(columns, coloured()), Spinner("thinking", quiet_s=ANSWER_QUIET_S)
+    renderer, spinner = Renderer(columns, wants_colour()), Spinner("thinking", quiet_s=ANSWER_QUIET_S)
 
     def show(text: str) -> None:
         spinner.stop()
-        put(text)
+        write_text(text)
 
     def on_event(event: ChatEvent) -> None:
         show(renderer.finish() if isinstance(event, RunEnded) else renderer.render(event))

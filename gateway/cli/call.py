@@ -1,6 +1,6 @@
-"""`call` and `health`: ask the running gateway over the wire, as any client would.
+"""`call` and `health`: ask the running gateway over the WebSocket like any client.
 
-A gateway elsewhere is shown the device of this machine (`identity`); from this machine the secret alone is enough.
+A gateway on another machine gets this machine's device identity; on this machine the secret is enough.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.report import Issue
-from gateway.terminal.writer import say, tell_json
+from gateway.terminal.writer import print_json, print_line
 from gateway.text.visible import visible_json
 from gateway.units.installation import service_environment
 
@@ -67,7 +67,7 @@ def ask(
     as_json: bool,
     follow: bool = False,
 ) -> int:
-    """Call one method and let `tell` print what it answers; as JSON, a refusal is printed too and not raised."""
+    """Call one method and let `tell` print the payload. With `as_json`, errors of the gateway are printed as well."""
     from gateway.client.client import WireFailure
 
     target = find_target(service_environment(os.environ), url, token, password)
@@ -75,7 +75,7 @@ def ask(
     async def talk() -> None:
         async with client_of(target, timeout) as client:
             payload = await client.call(method, params)
-            tell_json({"ok": True, "payload": payload}) if as_json else tell(payload)
+            print_json({"ok": True, "payload": payload}) if as_json else tell(payload)
             if follow:
                 async for event in client.events():
                     _tell_event_json(event) if as_json else _tell_event(event)
@@ -86,21 +86,21 @@ def ask(
         if not as_json:
             raise
         error = {"code": failure.code, "message": failure.message, "details": failure.details}
-        tell_json({"ok": False, "error": error})
+        print_json({"ok": False, "error": error})
         return ExitCode.FAILURE
     return ExitCode.OK
 
 
 def _tell(payload: Any) -> None:
-    tell_json(payload, indent=2)
+    print_json(payload, indent=2)
 
 
 def _tell_event(event: "GatewayEvent") -> None:
-    say(f"{event.name} {visible_json(json.dumps(event.payload, ensure_ascii=False))}")
+    print_line(f"{event.name} {visible_json(json.dumps(event.payload, ensure_ascii=False))}")
 
 
 def _tell_event_json(event: "GatewayEvent") -> None:
-    tell_json({"event": event.name, "payload": event.payload, "seq": event.seq})
+    print_json({"event": event.name, "payload": event.payload, "seq": event.seq})
 
 
 @click.command()
@@ -117,9 +117,9 @@ def health(ws: bool, url: str | None, token: str | None, password: str | None, t
     reasons = [*answer.get("failing", []), *answer.get("degraded", [])]
     well = bool(answer.get("ok", True) and answer.get("ready", True) and not reasons)
     if as_json:
-        tell_json(answer)
+        print_json(answer)
     else:
-        say("ok" if well else f"unhealthy: {', '.join(reasons) or 'not ready'}")
+        print_line("ok" if well else f"unhealthy: {', '.join(reasons) or 'not ready'}")
     return ExitCode.OK if well else ExitCode.UNHEALTHY
 
 
@@ -138,7 +138,7 @@ async def _ask_health(client: "GatewayClient") -> Any:
 
 
 def client_of(target: Target, timeout: float, caps: Sequence[str] = ()) -> "GatewayClient":
-    """How this command line introduces itself."""
+    """A client with the identity of this command line; `timeout` in seconds."""
     from gateway.client.client import GatewayClient
     from gateway.client.identity import Identity
     from gateway.lifecycle.peer import PLAINTEXT
@@ -157,7 +157,7 @@ def client_of(target: Target, timeout: float, caps: Sequence[str] = ()) -> "Gate
 
 
 def probe(url: str, timeout: float) -> dict[str, Any]:
-    """What /healthz and /readyz say, as one object. Raise NotRunning, TimedOut, or GatewayError for another server."""
+    """The answers of /healthz and /readyz, merged. Raises NotRunning, TimedOut; GatewayError for another server."""
     parts = split(with_scheme(url, {"ws": "http", "wss": "https"}))
     connection = _open(parts.scheme, parts.hostname or "", parts.port, timeout)
     try:

@@ -14,7 +14,7 @@ from gateway.errors import GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.terminal.format import columns
-from gateway.terminal.writer import coloured, deliver, is_terminal, say, tell_json
+from gateway.terminal.writer import is_terminal, print_json, print_line, print_result, wants_colour
 from gateway.units.installation import service_environment
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def _converse(
             "think": lambda: THINKING,
         }
     )
-    colour = coloured()
+    colour = wants_colour()
     renderer = Renderer(columns, colour)
     client = ReconnectingClient(
         make_client,
@@ -124,7 +124,7 @@ async def _converse(
     finally:
         await client.close()
     if history.problem is not None:
-        say(f"note: what was typed is not kept for the next time: {history.problem}", err=True)
+        print_line(f"note: what was typed is not kept for the next time: {history.problem}", err=True)
     return ExitCode.OK
 
 
@@ -155,7 +155,7 @@ async def _choose(client: "ReconnectingClient", key: str, model: str | None) -> 
 
 def _answer(over: "RunEnded", as_json: bool) -> int:
     if not as_json and over.text:
-        deliver(over.text)
+        print_result(over.text)
     if over.state == "final":
         return ExitCode.OK
     if not as_json:
@@ -164,4 +164,4 @@ def _answer(over: "RunEnded", as_json: bool) -> int:
 
 
 def _tell_json(event: "ChatEvent") -> None:
-    tell_json(event)
+    print_json(event)

@@ -1,4 +1,4 @@
-"""`completion`: the script that makes a shell complete our commands and options; and what may be offered to a shell."""
+"""`completion`: the script with which a shell completes our commands, and a filter of the words offered to it."""
 
 import re
 
@@ -14,15 +14,15 @@ from click.shell_completion import (
 )
 
 from gateway.cli import COMPLETING, PROGRAM
-from gateway.terminal.writer import page
+from gateway.terminal.writer import print_text
 
 _HARMLESS = re.compile(r"[\w.@:/+-]+")
 
 
 class Harmless(ShellComplete):
-    """Offers only words that mean themselves to a shell, for bash puts them into the line unquoted.
+    """Offers only words without special characters, because bash inserts them unquoted.
 
-    It is decided here for all that is completed, because a session's key and a model's name are anybody's words.
+    The filter is here for all completions, because keys of sessions and names of models may have any characters.
     """
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
@@ -31,7 +31,7 @@ class Harmless(ShellComplete):
 
 def _is_harmless(item: CompletionItem, incomplete: str) -> bool:
     if item.type != "plain":
-        return True  # the shell is asked for files, which it quotes itself
+        return True  # the shell completes files itself, and quotes them
     value = str(item.value)
     looks_like_option = value.startswith("-") and not incomplete.startswith("-")
     return _HARMLESS.fullmatch(value) is not None and not looks_like_option
@@ -50,7 +50,7 @@ class Fish(Harmless, FishComplete):
 
 
 def offer_harmless() -> None:
-    """To be called before a shell is answered."""
+    """To be called before completions are printed."""
     for kind in (Bash, Zsh, Fish):
         add_completion_class(kind)
 
@@ -69,6 +69,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     source = get_completion_class(shell)
     if source is None:
         raise click.UsageError(f"no completion for {shell}")
-    # `source()` would first run the shell to check its version; the text is the same.
+    # `source()` would run the shell first, to check its version; the text is the same.
     made = source(ctx.find_root().command, {}, PROGRAM, COMPLETING)
-    page(made.source_template % made.source_vars())
+    print_text(made.source_template % made.source_vars())

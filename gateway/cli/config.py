@@ -1,4 +1,4 @@
-"""`config check | migrate | plan | get | set | schema`: the config file before, while and after it is edited."""
+"""`config check | migrate | plan | get | set | schema`."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from gateway.cli.config_snapshots import (
     service_plan,
 )
 from gateway.cli.migrate import migrate
-from gateway.cli.plans import FATES, plan_facts, tell_plan
+from gateway.cli.plans import FATES, plan_facts, print_plan
 from gateway.client.served import CheckedConfig, check_config
 from gateway.config import edit, files, json5, owners
 from gateway.config.fields import FIELDS, SECTIONS, json_schema, overlay
@@ -28,11 +28,11 @@ from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.rpc.redaction import REDACTED, redact
-from gateway.terminal.writer import deliver, page, say, tell_json
+from gateway.terminal.writer import print_json, print_line, print_result, print_text
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, paint
 
 MAX_UNUSED = 50
-"""Keys that are not used, told without --json."""
+"""Unused keys that are printed without --json."""
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _file = click.Path(dir_okay=False, path_type=Path)
@@ -74,7 +74,7 @@ def check(file: Path | None, as_json: bool) -> None:
             "warnings": found.warnings,
             "unused": found.unused,
         }
-        tell_json(facts, indent=2)
+        print_json(facts, indent=2)
     else:
         _tell_check(found, checked)
     sys.exit(ExitCode.OK if checked.valid else ExitCode.CONFIG_INVALID)
@@ -82,20 +82,20 @@ def check(file: Path | None, as_json: bool) -> None:
 
 def _tell_check(found: Snapshot, checked: CheckedConfig) -> None:
     for issue in found.issues:
-        say(paint("error:", RED), f" {issue}")
+        print_line(paint("error:", RED), f" {issue}")
     for warning in found.warnings:
-        say(paint("warning:", YELLOW), f" {warning}")
+        print_line(paint("warning:", YELLOW), f" {warning}")
     if found.unused:
         rest = f" and {len(found.unused) - MAX_UNUSED} more (--json)" if len(found.unused) > MAX_UNUSED else ""
-        say(f"not used by this gateway: {', '.join(found.unused[:MAX_UNUSED])}{rest}")
-    say(checked.where)
+        print_line(f"not used by this gateway: {', '.join(found.unused[:MAX_UNUSED])}{rest}")
+    print_line(checked.where)
     if not found.exists and checked.valid:
-        say(f"{found.path} does not exist; the defaults are in force")
+        print_line(f"{found.path} does not exist; the defaults are in force")
     elif checked.valid:
-        say(paint(f"{found.path}: good", GREEN))
+        print_line(paint(f"{found.path}: good", GREEN))
     else:
         count = len(found.issues)
-        say(f"{found.path}: {count} error{'s' if count > 1 else ''}; the gateway keeps the config that it has")
+        print_line(f"{found.path}: {count} error{'s' if count > 1 else ''}; the gateway keeps the config that it has")
 
 
 @config.command()
@@ -113,9 +113,9 @@ def plan(file: Path, as_json: bool) -> None:
         raise GatewayError(f"{file}: no such file")
     made = service_plan(new) or plan_between(config_in_force(paths, file.absolute()), require_valid(new))
     if as_json:
-        tell_json(plan_facts(made), indent=2)
+        print_json(plan_facts(made), indent=2)
     else:
-        tell_plan(made)
+        print_plan(made)
 
 
 @config.command()
@@ -136,9 +136,9 @@ def get(path: str, raw: bool, show_secrets: bool, as_json: bool) -> None:
             raise GatewayError(f"{path} is not set")
         tree = tree[key]
     if isinstance(tree, str) and not as_json:
-        deliver(tree)
+        print_result(tree)
     else:
-        tell_json(tree, indent=2)
+        print_json(tree, indent=2)
 
 
 @config.command("set")
@@ -179,8 +179,8 @@ def set_(path: str, value: str, dry_run: bool) -> None:
             files.write(Path(file), new, expected=known)
     except OSError as error:
         raise GatewayError(f"{where} cannot be written: {error.strerror}") from error
-    tell_plan(made)
-    say(f"{'would write' if dry_run else 'saved'}: {where}")
+    print_plan(made)
+    print_line(f"{'would write' if dry_run else 'saved'}: {where}")
 
 
 @config.command()
@@ -194,13 +194,15 @@ def schema(path: str, as_json: bool) -> None:
     if path not in FIELDS and path not in SECTIONS:
         raise GatewayError(f"{path} is not a setting of this gateway; `openclaw-gateway config schema` lists them")
     if as_json:
-        tell_json(json_schema(path), indent=2)
+        print_json(json_schema(path), indent=2)
         return
     for name, rule in FIELDS.items():
         if name == path or not path or name.startswith(f"{path}."):
             default = "unset" if rule.default is None else json.dumps(rule.default)
-            say(paint(name, BOLD))
-            page(f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {FATES[rule.effect][0]}")
+            print_line(paint(name, BOLD))
+            print_text(
+                f"  {rule.doc}\n  allowed: {rule.allowed}\n  default: {default}\n  a change: {FATES[rule.effect][0]}"
+            )
 
 
 def _keys(path: str) -> tuple[str, ...]:

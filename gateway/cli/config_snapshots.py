@@ -14,7 +14,7 @@ from gateway.config.schema import Config
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.files.paths import Paths
 from gateway.reload.plan import Plan, make_plan
-from gateway.terminal.writer import say
+from gateway.terminal.writer import print_line
 from gateway.text.visible import RED, paint
 from gateway.units.installation import installed_addresses, open_addresses, service_environment
 from gateway.units.places import unit_folder
@@ -60,7 +60,7 @@ def service_plan(found: Snapshot, remark: str = "", included: dict[str, str] | N
 
 def _refuse(found: Snapshot, remark: str) -> NoReturn:
     for issue in found.issues:
-        say(paint("error:", RED), f" {issue}", err=True)
+        print_line(paint("error:", RED), f" {issue}", err=True)
     count = len(found.issues)
     raise ConfigInvalid(f"{found.path}: {count} error{'s' if count > 1 else ''}{'; ' if remark else ''}{remark}")
 

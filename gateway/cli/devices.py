@@ -1,4 +1,4 @@
-"""`devices`: who waits for an approval, who is paired, with which tokens; asked over the wire as any client would."""
+"""`devices`: pending and paired devices and their tokens, over the WebSocket like any client."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.call import as_answer, ask
 from gateway.cli.target import target_options
-from gateway.terminal.writer import say
+from gateway.terminal.writer import print_line
 from gateway.text.visible import YELLOW, paint
 
 
@@ -82,19 +82,19 @@ def revoke(device_id: str, role: str, **where: Any) -> int:
 
 
 def _sentence(template: str) -> Callable[[Any], None]:
-    return lambda payload: say(template.format_map(payload))
+    return lambda payload: print_line(template.format_map(payload))
 
 
 def _tell_list(payload: Any) -> None:
     waiting, paired = payload["pending"], payload["paired"]
     for each in waiting:
-        say(paint(f"waiting  request {each['requestId']}", YELLOW))
-        say(f"         {_describe(each)} from {each.get('remoteIp', 'this machine')}, {_when(each['ts'])}")
+        print_line(paint(f"waiting  request {each['requestId']}", YELLOW))
+        print_line(f"         {_describe(each)} from {each.get('remoteIp', 'this machine')}, {_when(each['ts'])}")
     for each in paired:
         tokens = [f"{token['role']}{' (revoked)' * ('revokedAtMs' in token)}" for token in each["tokens"]]
-        say(f"paired   {_describe(each)}, {_when(each['approvedAtMs'])}; tokens: {', '.join(tokens) or 'none'}")
+        print_line(f"paired   {_describe(each)}, {_when(each['approvedAtMs'])}; tokens: {', '.join(tokens) or 'none'}")
     if not waiting and not paired:
-        say("no device waits or is paired")
+        print_line("no device waits or is paired")
 
 
 def _describe(each: Any) -> str:

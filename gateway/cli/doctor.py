@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong, and the command that mends it."""
+"""`doctor`: problems, and the commands that mend them."""
 
 import os
 
@@ -9,7 +9,7 @@ from gateway.doctor.evidence import gather
 from gateway.doctor.security import SECURITY, Risk, audit
 from gateway.exits import ExitCode
 from gateway.terminal.spinner import Spinner
-from gateway.terminal.writer import page, say, tell_json
+from gateway.terminal.writer import print_json, print_line, print_text
 from gateway.text.visible import BOLD, RED, YELLOW, hanging, paint
 
 _COLOURS = {"problem": RED, "warning": YELLOW, "note": ""}
@@ -27,16 +27,16 @@ def doctor(security: bool, as_json: bool) -> None:
         evidence = gather(os.environ)
     findings = [*audit(evidence)] if security else examine(evidence)
     if as_json:
-        tell_json(findings)
+        print_json(findings)
     else:
         for finding in findings:
             row = f" [{finding.id}]" if isinstance(finding, Risk) else ""
-            say(paint(finding.severity, BOLD + _COLOURS[finding.severity]), f": {finding.title}{row}")
+            print_line(paint(finding.severity, BOLD + _COLOURS[finding.severity]), f": {finding.title}{row}")
             if finding.detail:
-                page(hanging(f"    {finding.detail}", "    "))
+                print_text(hanging(f"    {finding.detail}", "    "))
             if finding.remedy:
-                page(hanging(f"    → {finding.remedy}", "      "))
+                print_text(hanging(f"    → {finding.remedy}", "      "))
     mend = [finding for finding in findings if finding.severity != "note"]
     if not mend and not as_json:
-        say(f"nothing to mend ({len(SECURITY) if security else len(CHECKS)} checks)")
+        print_line(f"nothing to mend ({len(SECURITY) if security else len(CHECKS)} checks)")
     raise click.exceptions.Exit(ExitCode.UNHEALTHY if mend else ExitCode.OK)

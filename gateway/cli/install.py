@@ -1,6 +1,6 @@
-"""`install` and `uninstall`: our units into the user's unit folder, and out again.
+"""`install` and `uninstall`: write our units to the user's unit folder, and remove them.
 
-Only files that we wrote are changed or removed; users' drop-ins, config and state never are.
+Only files that `install` wrote are changed or removed, and never the user's drop-ins, config and state.
 """
 
 import os
@@ -14,7 +14,7 @@ from gateway.cli.listening import choose, refuse_open_port
 from gateway.errors import UnitConflict
 from gateway.machine import holders
 from gateway.terminal.spinner import Spinner
-from gateway.terminal.writer import say
+from gateway.terminal.writer import print_line
 from gateway.units import ENABLED, MARK, SERVICE, SOCKET, UNITS, installation, rivals, sandbox
 from gateway.units.addresses import HIGHEST_PORT
 from gateway.units.places import drop_ins, lingers, read, unit_folder
@@ -37,7 +37,7 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     """
     _refuse_system_units()
     if os.environ.get("SUDO_USER"):
-        say("note: under sudo this installs root's own gateway; for yours, run it without sudo")
+        print_line("note: under sudo this installs root's own gateway; for yours, run it without sudo")
     openclaw = rivals.openclaw_unit(os.environ)
     env = (dict(openclaw.carried) if openclaw else {}) | installation.service_environment(os.environ)
     in_the_way = ([openclaw.path] if openclaw else []) + rivals.foreign_units(env)
@@ -53,9 +53,9 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     changes = wanted.apply()
     notes = [*choice.notes, *([f"the sandbox is without namespaces: {refusal}"] if refusal and systemctl else [])]
     for note in notes:
-        say(f"note: {note}")
+        print_line(f"note: {note}")
     for change in changes:
-        say(f"{change.kind}: {change.path}")
+        print_line(f"{change.kind}: {change.path}")
     if systemctl is None:
         _without_manager(now)
         return
@@ -64,7 +64,7 @@ def install(port: int | None, bind: str | None, now: bool, take_over: bool) -> N
     lingered = _ensure_linger()
     _tell_drop_ins()
     if not (changed or activated or lingered):
-        say("already installed, nothing to change")
+        print_line("already installed, nothing to change")
 
 
 def _refuse_system_units() -> None:
@@ -74,7 +74,7 @@ def _refuse_system_units() -> None:
                 f"{unit.path} is enabled: a system-wide gateway and yours would fight for the port. Keep that one, or "
                 f"disable it first: sudo systemctl disable --now {SOCKET} {SERVICE}"
             )
-        say(f"note: {unit.path} exists but is not enabled; it would fight with this one if it were started")
+        print_line(f"note: {unit.path} exists but is not enabled; it would fight with this one if it were started")
 
 
 def _conflict_sentence(openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> str:
@@ -87,16 +87,16 @@ def _conflict_sentence(openclaw: rivals.OpenClawUnit | None, paths: Sequence[Pat
 
 
 def _take_aside(systemctl: Systemctl | None, openclaw: rivals.OpenClawUnit | None, paths: Sequence[Path]) -> None:
-    """Stop what has our names, and rename its files."""
+    """Stop foreign units with our names, and rename their files."""
     if paths and systemctl:
         systemctl.do("stop", *[path.name for path in paths])
     for path in paths:
-        say(f"put aside: {path} -> {put_aside(path).name}")
+        print_line(f"put aside: {path} -> {put_aside(path).name}")
     if openclaw:
         for name, value in sorted(openclaw.carried.items()):
-            say(f"carried over: {name}={value}")
+            print_line(f"carried over: {name}={value}")
         if openclaw.dropped:
-            say(
+            print_line(
                 f"not carried over: {', '.join(openclaw.dropped)} (what is a secret belongs into the config file or "
                 "~/.openclaw/.env, not into a unit; the backup has the values)"
             )
@@ -109,19 +109,19 @@ def _without_manager(now: bool) -> None:
     )
     if now:
         raise NoManager(sentence)
-    say(sentence)
+    print_line(sentence)
 
 
 def _ensure_linger() -> bool:
-    """Lingering is a favour, not a condition: it never fails the installation. Whether something changed."""
+    """Enable lingering; a failure does not fail the installation. Returns whether anything changed."""
     user = holders.user_name(os.getuid())
     if lingers(user):
         return False
     reason = enable_linger(os.environ, user)
     if reason is None:
-        say(f"lingering enabled for {user}: the gateway starts at boot and survives logout")
+        print_line(f"lingering enabled for {user}: the gateway starts at boot and survives logout")
         return True
-    say(
+    print_line(
         f"note: lingering could not be enabled ({reason}), so the gateway ends when {user} logs out. "
         f"To change that: sudo loginctl enable-linger {user}"
     )
@@ -135,7 +135,7 @@ def _tell_drop_ins() -> None:
             text = read(path) or ""
             if not text.startswith(MARK):
                 also = f"; it replaces the command of {unit}" if "ExecStart=" in text else ""
-                say(f"your drop-in stays in force: {path}{also}")
+                print_line(f"your drop-in stays in force: {path}{also}")
 
 
 @click.command()
@@ -154,20 +154,20 @@ def uninstall() -> None:
             systemctl.do("disable", *(name for name in names if name in ENABLED))
     installation.remove(written)
     for path in written:
-        say(f"removed: {path}")
+        print_line(f"removed: {path}")
     if systemctl and written:
         systemctl.do("daemon-reload")
         _forget_failures(systemctl, names)
     if not written:
-        say(f"nothing of ours in {folder}")
+        print_line(f"nothing of ours in {folder}")
     for backup in backups(folder):
         original = backup.name.partition(".openclaw-backup")[0]
-        say(f"put aside earlier: {backup}; to use it again: mv {backup} {folder / original}")
-    say("config and state are left as they are")
+        print_line(f"put aside earlier: {backup}; to use it again: mv {backup} {folder / original}")
+    print_line("config and state are left as they are")
 
 
 def _forget_failures(systemctl: Systemctl, names: list[str]) -> None:
     try:
         systemctl.do("reset-failed", *names)
     except SystemctlFailed:
-        pass  # it had not failed, so it is not loaded any more
+        pass  # the unit had not failed, so it is unloaded already

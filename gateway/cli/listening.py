@@ -1,4 +1,4 @@
-"""Which port and addresses `install` gives the socket unit: the options', else the config's, else what is there."""
+"""The port and addresses that `install` gives the socket unit: of the options, the config, or the installed unit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from gateway.units.places import unit_folder
 class Choice:
     addresses: tuple[ListenAddress, ...]
     notes: tuple[str, ...]
-    """What the user should know about how they came about."""
+    """Notes for the user about the choice."""
     guarded: bool
-    """Whether a client has to prove who it is, by a secret that somebody has chosen."""
+    """Whether clients need a secret that the user has chosen."""
     open_to: tuple[str, ...] = ()
-    """Where others can connect, once the user's own drop-ins for the socket unit are in force too."""
+    """Addresses that other machines can reach, with the user's drop-ins for the socket unit."""
     refusal: str | None = None
-    """The config's error, if it is that it lets others in without a secret."""
+    """The config's issue, if it would let other machines in without a secret."""
 
 
 def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_port: int | None = None) -> Choice:
-    """`replaced_port` is that of a unit which ours takes the place of; it counts where nothing else says anything."""
+    """`replaced_port` is the port of a unit that ours replaces; it is the last choice."""
     paths = Paths.from_env(env)
     snapshot = files.read(paths.config, _of_the_service(env), paths.state, access_only=True)
     present = installed_addresses(unit_folder(env)) or ()
@@ -57,7 +57,7 @@ def choose(env: Mapping[str, str], port: int | None, bind: str | None, replaced_
 
 
 def _of_the_service(env: Mapping[str, str]) -> dict[str, str]:
-    """Without this shell's secrets, which the service will not have; with those that its drop-ins give it."""
+    """The service's environment: without this shell's secrets, with the variables of drop-ins."""
     kept = {name: value for name, value in env.items() if name not in SECRET_VARIABLES.values()}
     return kept | installation.drop_in_environment(unit_folder(env))
 
@@ -77,7 +77,7 @@ def _bind_word(bind: str, host: str | None, notes: list[str]) -> str:
 
 
 def refuse_open_port(choice: Choice) -> None:
-    """Other machines must not reach a gateway that asks nobody who they are."""
+    """Refuse addresses for other machines if clients need no secret. Raises ConfigInvalid."""
     if choice.refusal is not None:
         raise ConfigInvalid(f"{choice.refusal}; nothing was changed")
     if choice.open_to and not choice.guarded:

@@ -1,4 +1,4 @@
-"""`logs`: the JSONL log file, as OpenClaw writes it, in lines that a person reads."""
+"""`logs`: print the JSONL log file, which has OpenClaw's format, as readable lines."""
 
 import os
 import shutil
@@ -18,14 +18,14 @@ from gateway.exits import ExitCode
 from gateway.files.paths import Paths
 from gateway.logs.files import folders, newest
 from gateway.logs.reading import Follower, last_lines
-from gateway.terminal.writer import page, relay, repeat_json
+from gateway.terminal.writer import print_json_line, print_output_of, print_text
 from gateway.text.visible import DIM, GREY, RED, YELLOW, Inked, hanging, one_line, paint
 from gateway.units import AGENT_SERVICE, SERVICE
 from gateway.units.installation import service_environment
 
 DEFAULT_LINES = 50
 MARGIN = "    "
-"""Before what goes on over a line."""
+"""Stands before continued lines."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COLOURS = {"fatal": RED, "error": RED, "warn": YELLOW, "debug": GREY, "trace": GREY}
 
@@ -62,7 +62,7 @@ def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool,
     if path is None:
         raise GatewayError("there is no log file yet; the journal may have more: openclaw-gateway logs --journal")
     wanted = None if since and count is None else DEFAULT_LINES if count is None else count
-    show = repeat_json if as_json else lambda text: page(render(parse(text)))
+    show = print_json_line if as_json else lambda text: print_text(render(parse(text)))
     with closing(Follower(path)) as follower:
         for text in _chosen(last_lines(path, wanted, follower.position), since):
             show(text)
@@ -94,7 +94,7 @@ def _chosen(texts: Iterable[str], since: datetime | None) -> Iterator[str]:
 
 
 def render(line: Line) -> Inked:
-    """`12:03:04 info  reload: config change …`; what goes on over a line is indented, what is no log line too."""
+    """`12:03:04 info  reload: config change …`; continued lines and lines without JSON are indented."""
     message = Inked(hanging(line.message, MARGIN))
     if line.time is None:
         return message
@@ -115,4 +115,4 @@ def _relay_journal(count: int | None, follow: bool, since: datetime | None) -> i
     words += ["--since", since.astimezone().strftime("%Y-%m-%d %H:%M:%S")] if since else []
     if shutil.which(words[0]) is None:
         raise GatewayError("there is no journalctl here")
-    return relay(*words)
+    return print_output_of(*words)

@@ -1,4 +1,4 @@
-"""`config migrate`: the names of older releases and other programs become today's."""
+"""`config migrate`: rename the keys of older releases and other programs."""
 
 import os
 import sys
@@ -16,35 +16,35 @@ from gateway.config.vocabulary import LATEST, Vocabulary
 from gateway.errors import ConfigInvalid, GatewayError
 from gateway.exits import ExitCode
 from gateway.files.paths import Paths
-from gateway.terminal.writer import say, tell_json
+from gateway.terminal.writer import print_json, print_line
 from gateway.text.visible import GREEN, RED, YELLOW, paint
 from gateway.units.installation import open_addresses, service_environment
 from gateway.units.places import unit_folder
 
 MAX_KEPT = 50
-"""Of what stays, told without --json."""
+"""Lines about what stays, without --json."""
 
 
 class MigrationReport(Struct, rename="camel"):
-    """All that `--json` says."""
+    """The object of `--json`."""
 
     path: str
-    """The file that has today's names now, or would have."""
+    """The file that is written, or would be."""
     source: str
-    """The file that was read; another one where a release of another name left it."""
+    """The file that was read; another one if it is of a release with another name."""
     changed: bool
     written: bool
     backup: str | None
     moved: list[tuple[str, str]]
-    """Dotted, from where to where."""
+    """(old key, current key), dotted."""
     dropped: list[tuple[str, str]]
-    """What is gone, and the key of today that has a value already."""
+    """(old key, current key) of removed values: the current key had a value."""
     kept: list[tuple[str, str]]
-    """What stays where it is, and why."""
+    """(key, reason) of keys that stay."""
     more: bool
-    """Whether it may have more old names: so many are renamed in one go."""
+    """Whether there may be more old keys than one migration renames."""
     unknown: list[str]
-    """Keys that OpenClaw does not know; they stay."""
+    """Keys that OpenClaw does not know, which stay."""
     issues: list[str]
     warnings: list[str]
 
@@ -75,7 +75,7 @@ def migrate(dry_run: bool, as_json: bool) -> None:
             raise GatewayError(f"{paths.config} cannot be written: {error.strerror}") from error
         backup = str(paths.config.with_name(f"{paths.config.name}.bak") if source == paths.config else source)
     kept = [*done.unmoved, *_elsewhere(done, after)]
-    strange = map(dotted, Vocabulary(LATEST).unknown_keys(after.merged))
+    unknown = map(dotted, Vocabulary(LATEST).unknown_keys(after.merged))
     report = MigrationReport(
         path=str(paths.config),
         source=str(source),
@@ -86,12 +86,12 @@ def migrate(dry_run: bool, as_json: bool) -> None:
         dropped=done.dropped,
         kept=kept,
         more=done.is_full,
-        unknown=[key for key in strange if not any(f"{what}.".startswith(f"{key}.") for what, _ in kept)],
+        unknown=[key for key in unknown if not any(f"{what}.".startswith(f"{key}.") for what, _ in kept)],
         issues=[*map(str, after.issues)],
         warnings=[*leftovers.variable_warnings(env), *_beside(source, paths)],
     )
     if as_json:
-        tell_json(report, indent=2)
+        print_json(report, indent=2)
     else:
         _tell(report)
     sys.exit(ExitCode.CONFIG_INVALID if report.issues else ExitCode.OK)
@@ -102,13 +102,13 @@ def _source(config: Path, env: dict[str, str]) -> Path | None:
 
 
 def _beside(source: Path, paths: Paths) -> list[str]:
-    """What a folder of former days has besides that the config may need."""
+    """Warnings about files beside an old config that it may need."""
     old, new = source.with_name(files.DOTENV_NAME), paths.state / files.DOTENV_NAME
     return [f"{old} is not read; put what is needed of it into {new}"] if old != new and old.is_file() else []
 
 
 def _text(path: Path) -> tuple[str, str]:
-    """As it lies there, and as it is understood."""
+    """The text, and the snapshot made from it."""
     try:
         read = path.read_bytes()
         found = parse(read, str(path))
@@ -129,7 +129,7 @@ def _read(paths: Paths, env: dict[str, str], text: str) -> Snapshot:
 
 
 def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, str]]:
-    """Old names in files that the config includes: those are edited by hand."""
+    """Old keys in included files, which the user must edit."""
     whole = Merged(after.merged, (), after.layers)
     here = {old.path for old in old_keys.find_old_keys(done.tree, working=True)}
     left = [old for old in old_keys.find_old_keys(after.merged, working=True) if old.path not in here]
@@ -139,31 +139,31 @@ def _elsewhere(done: migration.Migration, after: Snapshot) -> list[tuple[str, st
 
 def _tell(report: MigrationReport) -> None:
     for was, now in report.moved:
-        say(paint(f"- {was}", RED))
-        say(paint(f"+ {now}", GREEN))
+        print_line(paint(f"- {was}", RED))
+        print_line(paint(f"+ {now}", GREEN))
     for was, now in report.dropped:
-        say(paint(f"- {was}", RED), f"  (dropped: {now} is set, and counts)")
+        print_line(paint(f"- {was}", RED), f"  (dropped: {now} is set, and counts)")
     for what, why in report.kept[:MAX_KEPT]:
-        say(paint("kept:", YELLOW), f" {what}: {why}")
+        print_line(paint("kept:", YELLOW), f" {what}: {why}")
     if len(report.kept) > MAX_KEPT:
-        say(paint("kept:", YELLOW), f" {len(report.kept) - MAX_KEPT} more; --json names them all")
+        print_line(paint("kept:", YELLOW), f" {len(report.kept) - MAX_KEPT} more; --json names them all")
     if report.unknown:
         hidden = len(report.unknown) - MAX_KEPT
         more = f" and {hidden} more; --json names them all" if hidden > 0 else ""
         names = ", ".join(report.unknown[:MAX_KEPT])
-        say(paint("kept:", YELLOW), f" what OpenClaw {LATEST} does not know: {names}{more}")
+        print_line(paint("kept:", YELLOW), f" what OpenClaw {LATEST} does not know: {names}{more}")
     for warning in report.warnings:
-        say(paint("warning:", YELLOW), f" {warning}")
+        print_line(paint("warning:", YELLOW), f" {warning}")
     for issue in report.issues:
-        say(paint("error:", RED), f" {issue}")
+        print_line(paint("error:", RED), f" {issue}")
     if not report.changed:
         rest = (
             "nothing else can be renamed here" if report.kept or report.unknown else "has today's names: nothing to do"
         )
-        say(f"{report.path}{':' if report.kept or report.unknown else ''} {rest}")
+        print_line(f"{report.path}{':' if report.kept or report.unknown else ''} {rest}")
     else:
         taken = f"; from {report.source}" if report.source != report.path else ""
         before = f"; before: {report.backup}" if report.backup and not taken else taken
-        say(f"{'saved' if report.written else 'would write'}: {report.path}{before}")
+        print_line(f"{'saved' if report.written else 'would write'}: {report.path}{before}")
     if report.more:
-        say(f"{migration.MAX_MOVED} names are changed in one go: run it again for the others")
+        print_line(f"{migration.MAX_MOVED} names are changed in one go: run it again for the others")

@@ -1,4 +1,4 @@
-"""`models`: which models there are to talk to, as the running gateway's config has them."""
+"""`models`: the models of the running gateway's config."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from gateway.cli.call import as_answer, ask
 from gateway.cli.listing import DefaultListGroup
 from gateway.cli.target import target_options
 from gateway.terminal.table import print_table
-from gateway.terminal.writer import say
+from gateway.terminal.writer import print_line
 
 
 @click.group(cls=DefaultListGroup)
@@ -34,7 +34,7 @@ def list_(provider: str | None, **where: Any) -> int:
 def _tell(payload: Any) -> None:
     rows = payload["models"]
     if not rows:
-        say("the config names no model")
+        print_line("the config names no model")
         return
     print_table(
         ("", "MODEL", "CONTEXT", "USABLE", "TAKES"),

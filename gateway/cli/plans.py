@@ -1,11 +1,11 @@
-"""What an edit of the config would do, in words."""
+"""Reload plans in words: what an edit of the config would do."""
 
 from typing import Any
 
 import msgspec
 
 from gateway.reload.plan import Plan
-from gateway.terminal.writer import say
+from gateway.terminal.writer import print_line
 from gateway.text.visible import GREEN, YELLOW, paint
 
 FATES = {
@@ -17,14 +17,14 @@ FATES = {
 }
 
 
-def tell_plan(made: Plan) -> None:
+def print_plan(made: Plan) -> None:
     for change in made.changes:
         words, colour = FATES[made.fate(change)]
-        say(f"{change.path}: ", paint(words, colour))
+        print_line(f"{change.path}: ", paint(words, colour))
     if made.outcome == "off":
-        say("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
+        print_line("gateway.reload.mode is off: nothing is applied until `openclaw-gateway restart`")
     elif not made.changes:
-        say("no difference in meaning: nothing will happen")
+        print_line("no difference in meaning: nothing will happen")
 
 
 def plan_facts(made: Plan) -> dict[str, Any]:

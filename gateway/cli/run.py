@@ -1,10 +1,10 @@
-"""`openclaw-gateway run`: the gateway in this terminal, or, without options, what the service unit executes."""
+"""`openclaw-gateway run`: the gateway in the foreground. The service unit executes it without options."""
 
 import ipaddress
 
 import click
 
-from gateway.terminal.writer import say
+from gateway.terminal.writer import print_line
 
 
 def _checked_bind(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -45,7 +45,7 @@ def run(port: int | None, bind: str | None, force: bool, allow_unconfigured: boo
     A config with errors never ends it: it runs on the last good one, or on defaults that answer health alone.
     """
     if force:
-        say(
+        print_line(
             "--force: there is nothing to force. No process is ever killed to free a port: under systemd the socket "
             "unit holds it, and otherwise you will be told who does.",
             err=True,

@@ -1,7 +1,7 @@
-"""`start`, `stop`, `restart`, `reload`: what the user asks of the running gateway.
+"""`start`, `stop`, `restart`, `reload`.
 
-`restart` and `reload` go over the control socket, because only the gateway knows when it is idle and how long clients
-waited; systemd is asked when the gateway does not answer, or when a cold start is what is wanted.
+`restart` and `reload` use the control socket, because only the gateway knows when it is idle and how long clients
+waited. systemd is used if the gateway does not answer, or for a cold start.
 """
 
 import os
@@ -16,14 +16,14 @@ from gateway.exits import ExitCode
 from gateway.machine import holders
 from gateway.report import ReloadResult, StatusReport
 from gateway.terminal.spinner import Spinner
-from gateway.terminal.writer import complain, say, tell_json
+from gateway.terminal.writer import print_error, print_json, print_line
 from gateway.units import SERVICE, SOCKET, UNITS, state
 from gateway.units.installation import service_environment
 from gateway.units.systemctl import NoManager, Systemctl
 
 RESTART_TIMEOUT = 60.0
 RELOAD_TIMEOUT = 60.0
-"""Below the unit's TimeoutStartSec, which also bounds ExecReload."""
+"""Seconds; below the unit's TimeoutStartSec, which also bounds ExecReload."""
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -56,13 +56,13 @@ def stop(as_json: bool) -> None:
     with Spinner("stopping"):
         activation.stop(systemctl, names)
     if as_json:
-        tell_json({"stopped": names})
+        print_json({"stopped": names})
         return
-    say(f"stopped {', '.join(names)}: the port is closed. Start again: openclaw-gateway start")
+    print_line(f"stopped {', '.join(names)}: the port is closed. Start again: openclaw-gateway start")
 
 
 def _refuse_foreign_process() -> None:
-    """systemd cannot stop what it did not start, and must not seem to have done so."""
+    """Refuse to stop a gateway that systemd did not start: systemd would report success."""
     try:
         report = _control().status()
     except GatewayError:
@@ -76,7 +76,7 @@ def _control() -> Control:
 
 
 def _manager() -> tuple[Systemctl, state.UnitStates]:
-    """The user manager, with the gateway's units in it."""
+    """The user manager and the states of the gateway's units. Raises NoManager, and NotRunning without units."""
     systemctl = Systemctl(os.environ)
     try:
         states = state.read(systemctl)
@@ -106,7 +106,7 @@ def restart(cold: bool, timeout: float, reason: str, as_json: bool) -> None:
             ticket = control.restart(reason)
             before, asked = ticket.boot_id, ticket.state != "leaving"
         except (NotRunning, TimedOut) as error:
-            say(f"{error}; restarting it through systemd", err=True)
+            print_line(f"{error}; restarting it through systemd", err=True)
             cold = True
     if cold and _restart_cold():
         return
@@ -127,12 +127,12 @@ def _boot_id(control: Control) -> str | None:
 
 
 def _restart_cold() -> bool:
-    """Queue the job. True if there is nothing left to wait for: we live in the unit, and end with its old process."""
+    """Queue the job. True if this process is in the unit: it ends with the old gateway, and cannot wait."""
     systemctl, _ = _manager()
     systemctl.do("--no-block", "restart", SERVICE)
     if holders.unit(os.getpid()) != SERVICE:
         return False
-    say("restart queued; this command runs inside the gateway's unit and ends with it", err=True)
+    print_line("restart queued; this command runs inside the gateway's unit and ends with it", err=True)
     return True
 
 
@@ -152,9 +152,9 @@ def _restart_story(report: StatusReport, waited: float) -> str:
 
 
 def _tell_ready(report: StatusReport, story: str, as_json: bool) -> None:
-    tell_json(report) if as_json else say(story)
+    print_json(report) if as_json else print_line(story)
     if not as_json and "config" in report.degraded:
-        say("the config file has errors, so the last good one runs: openclaw-gateway config check", err=True)
+        print_line("the config file has errors, so the last good one runs: openclaw-gateway config check", err=True)
 
 
 @click.command()
@@ -171,7 +171,7 @@ def reload(timeout: float, as_json: bool) -> None:
     with Spinner("reloading"):
         result = control.reload(timeout)
     if as_json:
-        tell_json(result)
+        print_json(result)
     else:
         _tell_result(result)
     if not result.ok:
@@ -182,25 +182,27 @@ def reload(timeout: float, as_json: bool) -> None:
 
 
 def _tell_result(result: ReloadResult) -> None:
-    say(result.message) if result.ok else complain(result.message)
+    print_line(result.message) if result.ok else print_error(result.message)
     for issue in result.issues:
-        say(f"  {issue}", err=True)
+        print_line(f"  {issue}", err=True)
     for warning in result.warnings:
-        say(f"  warning: {warning}", err=True)
+        print_line(f"  warning: {warning}", err=True)
     for change in result.changes:
-        say(f"  {change.path}: {change.effect}{f' ({change.action})' if change.action else ''}", err=not result.ok)
+        print_line(
+            f"  {change.path}: {change.effect}{f' ({change.action})' if change.action else ''}", err=not result.ok
+        )
     if any(change.effect == "unit" for change in result.changes):
-        say("  the socket unit holds the port; to move it: openclaw-gateway install")
+        print_line("  the socket unit holds the port; to move it: openclaw-gateway install")
 
 
 def _follow_restart(control: Control, before: str | None, timeout: float) -> None:
-    """A restart that waits for runs to end is a success too: the file was accepted and will be in force."""
+    """Wait for the restart. One that is deferred until runs end is a success: the config will be used."""
     try:
         with Spinner("waiting for the restart"):
             report = control.wait_for_boot(before, timeout, asked=True)
     except TimedOut:
         if control.status().phase != "deferred":
             raise
-        say("the restart waits for an idle moment; openclaw-gateway status shows it", err=True)
+        print_line("the restart waits for an idle moment; openclaw-gateway status shows it", err=True)
     else:
-        say(f"the new process is ready (pid {report.pid})", err=True)
+        print_line(f"the new process is ready (pid {report.pid})", err=True)

@@ -1,4 +1,4 @@
-"""`sessions`: the conversations that the gateway keeps; asked over the wire, as any client would."""
+"""`sessions`: the gateway's conversations, over the WebSocket like any client."""
 
 import sys
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from gateway.cli.upkeep import backup, check, import_, recover
 from gateway.machine.clock import now_ms
 from gateway.terminal.format import duration, title_of
 from gateway.terminal.table import print_table
-from gateway.terminal.writer import coloured, confirm, is_terminal, page, say
+from gateway.terminal.writer import confirm, is_terminal, print_line, print_text, wants_colour
 
 DEFAULT_LIMIT = 50
 MAX_MESSAGES = 1000
-"""Of one session, that a gateway tells at once."""
+"""Messages of one session in one answer of the gateway."""
 
 SUM_UP_S = 900.0
-"""In which a model has summed up a conversation."""
+"""Seconds for a model to sum up a conversation."""
 
 key_argument = click.argument("key", shell_complete=session_keys)
 
@@ -113,13 +113,13 @@ def rename(key: str, label: str, **where: Any) -> int:
 
 
 def _sentence(template: str) -> Callable[[Any], None]:
-    return lambda payload: say(template.format_map(payload))
+    return lambda payload: print_line(template.format_map(payload))
 
 
 def _tell_list(payload: Any) -> None:
     rows = payload["sessions"]
     if not rows:
-        say("no session")
+        print_line("no session")
         return
     now = now_ms()
     print_table(
@@ -137,7 +137,7 @@ def _tell_list(payload: Any) -> None:
         right=("AGE", "TOKENS"),
     )
     if (more := payload.get("totalCount", 0) - len(rows)) > 0:
-        say(f"{more} more: --limit {payload['totalCount']}")
+        print_line(f"{more} more: --limit {payload['totalCount']}")
 
 
 def _tell_messages(payload: Any) -> None:
@@ -145,13 +145,13 @@ def _tell_messages(payload: Any) -> None:
     from gateway.cli.conversation.renderer import Renderer
     from gateway.terminal.format import columns
 
-    renderer = Renderer(columns if is_terminal() else lambda: sys.maxsize, coloured())
+    renderer = Renderer(columns if is_terminal() else lambda: sys.maxsize, wants_colour())
     rows = [read_row(message) for message in payload["messages"]]
-    page(renderer.past_messages(rows, None).rstrip("\n") or "nothing was said")
+    print_text(renderer.past_messages(rows, None).rstrip("\n") or "nothing was said")
 
 
 def _tell_deleted(payload: Any) -> None:
-    say(f"deleted {payload['key']}" if payload["deleted"] else f"there is no session {payload['key']}")
+    print_line(f"deleted {payload['key']}" if payload["deleted"] else f"there is no session {payload['key']}")
 
 
 def _tell_compacted(payload: Any) -> None:
@@ -161,4 +161,4 @@ def _tell_compacted(payload: Any) -> None:
         done = f"{payload.get('kept', 0)} of its messages are left"
     why = {"no sessionId": "there is no such session", "no transcript": "nothing was said there"}
     reason = payload.get("reason")
-    say(f"{payload['key']}: {why.get(reason, reason) if reason else done}")
+    print_line(f"{payload['key']}: {why.get(reason, reason) if reason else done}")

@@ -1,6 +1,6 @@
-"""`status`: one look at the port, the units, the process, the config and the restarts.
+"""`status`: the port, the units, the process, the config and the restarts.
 
-It only looks: systemd is asked with `show` and the gateway over its control socket, so a stopped gateway stays stopped.
+It uses `systemctl show` and the control socket, so that a stopped gateway stays stopped.
 """
 
 import os
@@ -19,7 +19,7 @@ from gateway.exits import ExitCode
 from gateway.machine import holders
 from gateway.report import StatusReport
 from gateway.terminal.format import duration
-from gateway.terminal.writer import say, tell_json
+from gateway.terminal.writer import print_json, print_line
 from gateway.text.visible import BOLD, GREEN, RED, YELLOW, Inked, paint
 from gateway.units import state
 from gateway.units.addresses import ListenAddress, parse
@@ -30,7 +30,7 @@ from gateway.units.systemctl import NoManager, Systemctl
 
 MEGABYTE = 1_000_000
 MAX_WARNINGS = 5
-"""Warnings of the config that are named one by one."""
+"""Warnings of the config that are printed; more are counted."""
 
 
 class PortHolder(msgspec.Struct, frozen=True):
@@ -41,19 +41,19 @@ class PortHolder(msgspec.Struct, frozen=True):
 
 
 class StatusView(msgspec.Struct, frozen=True):
-    """All that `status --json` says."""
+    """The object of `status --json`."""
 
     verdict: Literal["ok", "unhealthy", "not-running", "frozen"]
     installed_version: str
     version_skew: bool
-    """The running process is of another version than what is installed."""
+    """Whether the running process has another version than the installed one."""
     gateway: StatusReport | None
     units: UnitStates | None
-    """None where no user manager answers."""
+    """None if no user manager answers."""
     port: int
     holders: tuple[PortHolder, ...]
     linger: bool | None
-    """None where nobody knows (no logind)."""
+    """None if it is unknown: there is no logind."""
 
 
 @click.command()
@@ -65,10 +65,10 @@ def status(as_json: bool) -> None:
     """
     view = look()
     if as_json:
-        tell_json(view)
+        print_json(view)
     else:
         for label, text in lines(view):
-            say(paint(f"{label:>9}", BOLD), "  ", text)
+            print_line(paint(f"{label:>9}", BOLD), "  ", text)
     codes = {"ok": ExitCode.OK, "not-running": ExitCode.NOT_RUNNING}
     raise click.exceptions.Exit(codes.get(view.verdict, ExitCode.UNHEALTHY))
 
@@ -91,7 +91,7 @@ def look() -> StatusView:
 
 
 def _ask_gateway() -> tuple[StatusReport | None, bool]:
-    """What it says, and whether it has a socket but does not answer."""
+    """The gateway's report, and whether it has a socket but does not answer."""
     try:
         return Control.from_env(service_environment(os.environ)).steady_status(), False
     except NotRunning:
@@ -124,7 +124,7 @@ def _verdict(report: StatusReport | None) -> Literal["ok", "unhealthy", "not-run
 
 
 def lines(view: StatusView) -> Iterator[tuple[str, str]]:
-    """Label and text of each line that a person reads."""
+    """Label and text of each printed line."""
     yield "gateway", _gateway_line(view)
     yield "port", _port_line(view)
     if view.units is None:
@@ -182,7 +182,7 @@ def _unit_line(unit: state.UnitState) -> str:
     word = f"{unit.active} ({unit.sub})"
     colour = {"active": GREEN, "failed": RED}.get(unit.active, YELLOW)
     parts: list[str] = [f"{unit.name} " + paint(word, colour)]
-    if unit.enabled != "static":  # one that only its socket starts
+    if unit.enabled != "static":  # a unit that only its socket starts
         parts.append(unit.enabled or "no install state")
     if unit.result != "success":
         parts.append(f"result {unit.result}")
@@ -194,7 +194,7 @@ def _unit_line(unit: state.UnitState) -> str:
 
 
 def _agent_line(socket: state.UnitState, service: state.UnitState) -> str:
-    """The socket only where there is something to say of it: a process that runs got in by it."""
+    """The agent's line. The socket is left out while the service runs, because the service was started by it."""
     if "not-found" in (socket.load, service.load) or not socket.is_active:
         return _unit_line(socket if service.load != "not-found" else service)
     if service.active == "inactive":

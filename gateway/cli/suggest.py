@@ -1,4 +1,4 @@
-"""What the shell can complete because the running gateway knows it: keys of sessions, names of models."""
+"""Completions that the running gateway gives: keys of sessions, names of models."""
 
 import asyncio
 import os
@@ -13,12 +13,12 @@ from gateway.errors import GatewayError
 from gateway.units.installation import service_environment
 
 PATIENCE_S = 1.0
-"""Whoever presses Tab does not wait longer."""
+"""Seconds that a completion may take."""
 MOST = 200
 
 
 def session_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Of the default agent's, what is behind the agent's name: to bash a colon is the end of a word."""
+    """Keys of sessions, those of the default agent without `agent:<id>:`: bash ends a word at a colon."""
 
     def read(sessions: Any, agents: Any) -> list[str]:
         prefix = f"agent:{agents['defaultId']}:"
@@ -48,4 +48,4 @@ def _ask(ctx: click.Context, read: Callable[..., list[str]], *calls: tuple[str, 
     try:
         return asyncio.run(ask())
     except (GatewayError, click.UsageError):
-        return []  # a gateway that is not there completes nothing
+        return []  # without a gateway there are no completions

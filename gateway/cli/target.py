@@ -1,7 +1,7 @@
-"""Where `call`, `health` and `devices` connect to, and with which secret.
+"""The address and the secret that commands use for the gateway.
 
-Address and secret come from the options, the environment, the config, and the generated token file, in this order.
-What lies on this machine is sent to this machine only.
+Both come from the options, the environment, the config, and the generated token file, in this order. Secrets in files
+of this machine are sent to gateways on this machine only.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def target_options(command: F) -> F:
-    """`url`, `token`, `password` and `timeout`, for each command that asks a gateway."""
+    """The options `url`, `token`, `password` and `timeout` (seconds)."""
     timeout = click.option(
         "--timeout", default=TIMEOUT_S, show_default=True, metavar="SECONDS", help="How long to wait."
     )
@@ -31,7 +31,7 @@ def target_options(command: F) -> F:
 
 
 def address_options(command: F) -> F:
-    """`url`, `token` and `password`, for a command with a time of its own."""
+    """The options `url`, `token` and `password`, for a command with a timeout of its own."""
     for option in (
         click.option("--password", help="Better in OPENCLAW_GATEWAY_PASSWORD."),
         click.option("--token", help="Better in OPENCLAW_GATEWAY_TOKEN: options show in the process list."),
@@ -55,10 +55,13 @@ class Target:
 def find_target(
     env: Mapping[str, str], url: str | None = None, token: str | None = None, password: str | None = None
 ) -> Target:
-    """Where to connect, and with which secret. An option for one secret leaves out what would be found for both."""
+    """Find address and secret. An option for one secret replaces all secrets that would be found.
+
+    Raises click.UsageError for a bad address.
+    """
     paths = Paths.from_env(env)
     snapshot = files.read(paths.config, env, paths.state, access_only=True)
-    # What only the service has: a variable of its unit, a credential, a program that only it may run.
+    # The service may have secrets that this shell lacks: variables of its unit, credentials, programs.
     opened = access_point(env) if snapshot.config is None else None
     config = snapshot.config or (None if opened else _last_good(paths, env)) or Config()
     port = opened.port if opened else config.gateway.port
@@ -91,7 +94,7 @@ def _generated(paths: Paths) -> str | None:
     try:
         return token_file(paths.state).read_text().strip() or None
     except OSError:
-        return None  # without it the gateway says what is missing
+        return None  # without a token the gateway says what is missing
 
 
 def with_scheme(url: str, other: Mapping[str, str]) -> str:

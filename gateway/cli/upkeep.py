@@ -1,4 +1,4 @@
-"""`sessions import`, `backup`, `check` and `recover`: on the database itself, whether a gateway runs or not."""
+"""`sessions import`, `backup`, `check` and `recover`: they use the database itself, with or without a gateway."""
 
 import os
 import time
@@ -20,7 +20,7 @@ from gateway.sessions import salvage as salvaging
 from gateway.sessions.checkup import Checkup, look
 from gateway.sessions.openclaw.imports import HERE, Import, ImportReport, Naming
 from gateway.terminal.spinner import Spinner
-from gateway.terminal.writer import say, tell_json
+from gateway.terminal.writer import print_json, print_line
 from gateway.units import installation
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -51,10 +51,10 @@ def import_(source: Path | None, dry_run: bool, as_json: bool) -> None:
     with Spinner("importing"):
         report = work.run()
     if as_json:
-        tell_json(report)
+        print_json(report)
         return
     for line in _told(report):
-        say(line)
+        print_line(line)
 
 
 @click.command()
@@ -73,7 +73,7 @@ def backup(path: Path | None, as_json: bool) -> None:
     with Spinner("copying"):
         size = backing.copy(paths.database, path)
     answer = {"path": str(path), "bytes": size}
-    tell_json(answer) if as_json else say(f"copied {size / 1e6:.1f} MB to {path}")
+    print_json(answer) if as_json else print_line(f"copied {size / 1e6:.1f} MB to {path}")
 
 
 @click.command()
@@ -90,10 +90,10 @@ def check(deep: bool, as_json: bool) -> None:
     if found is None:
         raise GatewayError(_absent(paths.database))
     if as_json:
-        tell_json(found)
+        print_json(found)
     else:
         for line in _verdict(found):
-            say(line)
+            print_line(line)
     bad = found.problem is not None or found.damages
     raise click.exceptions.Exit(ExitCode.UNHEALTHY if bad else ExitCode.OK)
 
@@ -115,12 +115,12 @@ def recover(as_json: bool) -> None:
     with Spinner("recovering"):
         salvage = salvaging.recover(paths.database, now_ms())
     if as_json:
-        tell_json(salvage)
+        print_json(salvage)
         return
     sessions, messages = (_count(salvage.rows[f"{what}s"], what) for what in ("session", "message"))
-    say(f"recovered {sessions} with {messages}; the old file is {salvage.aside}")
+    print_line(f"recovered {sessions} with {messages}; the old file is {salvage.aside}")
     if salvage.found:
-        say(f"{_count(salvage.found, 'more session')} got a new key: only what was said could be read")
+        print_line(f"{_count(salvage.found, 'more session')} got a new key: only what was said could be read")
 
 
 def _absent(database: Path) -> str:
@@ -128,7 +128,10 @@ def _absent(database: Path) -> str:
 
 
 def _refuse_other_version(paths: Paths) -> None:
-    """An older gateway would go on with a database whose form is not any more the one that it knows."""
+    """Refuse while a gateway of another version runs: it would use a database with a newer schema.
+
+    Raises GatewayError.
+    """
     try:
         running = Control(paths.control).status().version
     except (NotRunning, TimedOut):

@@ -1,4 +1,4 @@
-"""`version`: what is installed, and what runs."""
+"""`version`: the installed version, and the running one."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import click
 from gateway import __version__
 from gateway.client.control import Control
 from gateway.errors import GatewayError
-from gateway.terminal.writer import say, tell_json
+from gateway.terminal.writer import print_json, print_line
 from gateway.units.installation import service_environment
 
 
@@ -28,11 +28,11 @@ def version(as_json: bool) -> None:
             "python": platform.python_version(),
             "executable": sys.executable,
         }
-        tell_json(facts)
+        print_json(facts)
         return
-    say(f"openclaw-gateway {__version__}")
+    print_line(f"openclaw-gateway {__version__}")
     if running and running != __version__:
-        say(f"the running gateway is {running}; `openclaw-gateway restart` starts {__version__}")
+        print_line(f"the running gateway is {running}; `openclaw-gateway restart` starts {__version__}")
 
 
 def _running() -> str | None:

@@ -1,5 +1,5 @@
-"""What can be wrong around a gateway, and the command that mends it.
+"""Checks of a gateway's surroundings, with the commands that mend what they find.
 
-`evidence` looks at everything once, without changing or starting anything; the checks are small pure functions over
-it, listed in `checks`; `cli/doctor` prints what they find.
+`evidence` gathers everything once, and starts and changes nothing. The checks are pure functions of it, listed in
+`checks`; `cli/doctor` prints their findings.
 """

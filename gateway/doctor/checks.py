@@ -60,7 +60,7 @@ _ORDER = ("problem", "warning", "note")
 
 
 def examine(evidence: Evidence) -> list[Finding]:
-    """All findings, problems first; within one severity in the order of the table."""
+    """All findings by severity, then in the order of the table."""
     return by_severity(finding for check in CHECKS for finding in check(evidence))
 
 

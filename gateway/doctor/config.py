@@ -9,12 +9,12 @@ from gateway.doctor.finding import Finding
 from gateway.protocol.scopes import ADMIN
 
 MAX_WARNINGS = 5
-"""Warnings that have a finding each."""
+"""Warnings that become a finding each."""
 _PROXY = "openclaw-gateway config set gateway.auth.trustedProxy"
 
 
 def errors(evidence: Evidence) -> Iterator[Finding]:
-    """Unreadable counts as an error: `files.read` says so in an issue."""
+    """Errors of the config; an unreadable file is one of its issues."""
     issues = evidence.config.issues
     if issues:
         more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
@@ -25,7 +25,7 @@ def errors(evidence: Evidence) -> Iterator[Finding]:
 
 
 def warnings(evidence: Evidence) -> Iterator[Finding]:
-    """What the config asks for in vain, or what is strange about it. Of files that others can read `exposed` tells."""
+    """Warnings of the config, without those about readable files, which `exposed` reports."""
     files = tuple(f"{path}: holds" for path in evidence.config.exposed)
     told = [each for each in evidence.config.warnings if not each.startswith(files)]
     for each in told[:MAX_WARNINGS]:
@@ -43,7 +43,7 @@ def former(evidence: Evidence) -> Iterator[Finding]:
 
 
 def not_in_force(evidence: Evidence) -> Iterator[Finding]:
-    """A good file, and a gateway that runs on something else: it was mended while nobody watched."""
+    """The file is valid, and the gateway runs with another config: the change was not noticed."""
     report = evidence.report
     if report and not evidence.config.issues and "config" in report.degraded:
         detail = report.config.suspect or f"the gateway runs on {report.config.source}, and the file is good now"

@@ -1,4 +1,4 @@
-"""Checks of the database in which conversations lie."""
+"""Checks of the database of conversations."""
 
 from collections.abc import Iterator
 from shlex import quote

@@ -1,4 +1,4 @@
-"""Everything that the checks look at, gathered once. It starts nothing, changes nothing and needs no D-Bus."""
+"""The facts for the checks, gathered once. Gathering starts and changes nothing, and needs no D-Bus."""
 
 import os
 import socket
@@ -32,9 +32,9 @@ from gateway.units.systemctl import NoManager, Systemctl
 
 OTHERS_READ, OTHERS_WRITE = 0o044, 0o022
 LARGE_WAL = 256 * 1024 * 1024
-"""Bytes. The gateway empties it all the time; what keeps it from that is a program that reads and does not end."""
+"""Bytes from which the WAL is large. The gateway empties it, unless a program reads without an end."""
 CHECK_S = 10.0
-"""The longest look into the database."""
+"""Seconds for the check of the database."""
 
 
 @dataclass(frozen=True)
@@ -43,52 +43,52 @@ class Evidence:
     paths: Paths
     config: files.Snapshot
     report: StatusReport | None = None
-    """None when no gateway answers."""
+    """None if no gateway answers."""
     frozen: bool = False
-    """Something has the control socket open and does not answer."""
+    """Whether a process has the control socket open and does not answer."""
     units: state.UnitStates | None = None
-    """None where no user manager answers."""
+    """None if no user manager answers."""
     installed: bool = False
-    """Whether the gateway's unit files that `install` wrote are there."""
+    """Whether the unit files that `install` wrote exist."""
     outdated: tuple[installation.UnitChange, ...] = ()
     """What `install` would change now."""
     sandbox_refusal: str | None = None
     """Why `install` left the namespaces out of the gateway's sandbox."""
     service_paths: Paths | None = None
-    """Where the installed service's files lie, which is not where this shell looks if it says otherwise."""
+    """The paths of the installed service, which may differ from this shell's."""
     system_units: tuple[rivals.SystemUnit, ...] = ()
     openclaw_unit: rivals.OpenClawUnit | None = None
     foreign_units: tuple[Path, ...] = ()
     former_units: tuple[Path, ...] = ()
-    """Those of OpenClaw's gateway under its former names."""
+    """Unit files of OpenClaw's gateway with old names."""
     former_configs: tuple[Path, ...] = ()
     listen: tuple[ListenAddress, ...] = ()
-    """Where the socket unit listens, or would."""
+    """Addresses of the socket unit, or those that `install` would give it."""
     absent: tuple[ListenAddress, ...] = ()
-    """Those of `listen` that are no address of this machine."""
+    """Addresses of `listen` that this machine does not have."""
     silent: tuple[ListenAddress, ...] = ()
-    """Those of `listen` on which nobody listens."""
+    """Addresses of `listen` without a listener."""
     holders: tuple[Holder, ...] = ()
     linger: bool | None = None
     inotify: InotifyUsage = InotifyUsage()
     database: Checkup | None = None
-    """None when there is none yet."""
+    """None if there is no database yet."""
     readers: tuple[Holder, ...] = ()
-    """Who has the database open, where its WAL is large."""
+    """Processes that have the database open; only looked for if its WAL is large."""
     hindrances: tuple[Hindrance, ...] = ()
     memory_bound: bool | None = None
-    """Whether systemd can bound the agent's memory; None where the agent does not run."""
+    """Whether systemd can bound the agent's memory; None if the agent does not run."""
     storage: FreeSpace | None = None
-    """None when the state folder is not there yet."""
+    """None if the state folder does not exist yet."""
     uid: int = 1000
     public: tuple[str, ...] = ()
-    """Addresses of this machine that are the internet's."""
+    """Public addresses of this machine."""
     writable: tuple[Path, ...] = ()
-    """The state folder, the config and its folder, where others may write."""
+    """Those of the state folder, the config and its folder that other users may write."""
     told: tuple[Path, ...] = ()
-    """Drop-ins with a secret in them that others can read."""
+    """Drop-ins with a secret that other users can read."""
     plaintext: bool = False
-    """Whether commands of this shell may send a secret in clear."""
+    """Whether commands of this shell may send a secret without TLS."""
 
 
 def gather(shell: Mapping[str, str]) -> Evidence:
@@ -98,7 +98,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
     unsaid = {name: value for name, value in shell.items() if name not in installation.FILE_VARIABLES}
     service = installation.service_environment(unsaid)
     user = holders.user_name(os.getuid())
-    units = _units(env)  # Before the gateway is asked: this waits for one that is being started.
+    units = _units(env)  # Before the gateway is asked: systemctl waits for a start in progress.
     report, frozen = _ask(Control(paths.control))
     listen = units.socket.listen if units and units.socket.listen else None
     listen = listen or installation.listening_on_disk(folder) or installation.shipped_addresses()
@@ -135,13 +135,13 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         storage=room(paths.state),
         uid=os.getuid(),
         public=tuple(public_addresses()),
-        writable=tuple(path for path in _ours(paths) if _mode(path) & OTHERS_WRITE),
-        told=tuple(path for path in drop_ins(folder, SERVICE) if _tells(path)),
+        writable=tuple(path for path in _own_files(paths) if _mode(path) & OTHERS_WRITE),
+        told=tuple(path for path in drop_ins(folder, SERVICE) if _exposes_secret(path)),
         plaintext=shell.get(PLAINTEXT) == "1",
     )
 
 
-def _ours(paths: Paths) -> dict[Path, None]:
+def _own_files(paths: Paths) -> dict[Path, None]:
     return dict.fromkeys((paths.state, paths.config.parent, paths.config))
 
 
@@ -152,7 +152,7 @@ def _mode(path: Path) -> int:
         return 0
 
 
-def _tells(path: Path) -> bool:
+def _exposes_secret(path: Path) -> bool:
     given = environment(read(path) or "")
     return bool(_mode(path) & OTHERS_READ and any(given.get(name) for name in SECRET_VARIABLES.values()))
 
@@ -174,7 +174,7 @@ def _units(env: Mapping[str, str]) -> state.UnitStates | None:
 
 
 def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.UnitChange, ...]:
-    """Against what is installed of addresses, variables and namespaces: those are choices, and no sign of age."""
+    """Changes that `install` would make. Installed addresses, variables and namespaces are choices, and kept."""
     addresses = installation.installed_addresses(folder)
     refusal = sandbox.refusal_on_disk(folder)
     return () if addresses is None else tuple(installation.plan(env, addresses, refusal).changes())
@@ -183,7 +183,7 @@ def _outdated(env: Mapping[str, str], folder: Path) -> tuple[installation.UnitCh
 def _is_absent(address: ListenAddress) -> bool:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        # A datagram socket on any port: asks for the address and disturbs nobody.
+        # Binding a datagram socket to any port checks the address, and affects no other program.
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((address.host, 0))
     except OSError:

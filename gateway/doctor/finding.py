@@ -1,4 +1,4 @@
-"""One thing that `doctor` found."""
+"""The result of a check of `doctor`."""
 
 from typing import Literal
 
@@ -14,4 +14,4 @@ class Finding(Struct, frozen=True):
     title: str
     detail: str = ""
     remedy: str = ""
-    """The command that mends it, ready to paste; empty when there is none."""
+    """The command that mends it, ready to paste; "" if there is none."""

@@ -1,4 +1,4 @@
-"""How much of the user's inotify allowance is in use, from /proc."""
+"""The use of the user's inotify limits, from /proc."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class InotifyUsage:
-    """Of the current user; a limit of None is unknown."""
+    """inotify instances and watches of one user; a limit of None is unknown."""
 
     instances: int = 0
     max_instances: int | None = None
@@ -40,7 +40,7 @@ def _instances(process: Path, owner: int) -> list[int]:
                 text = (process / "fdinfo" / number).read_text()
                 counts.append(sum(line.startswith("inotify ") for line in text.splitlines()))
     except OSError:
-        pass  # the process ended, or is not ours to look into: what was counted stands
+        pass  # the process ended, or may not be read: the count so far stands
     return counts
 
 

@@ -1,4 +1,4 @@
-"""Checks of the process and of what the machine gives it."""
+"""Checks of the process and of the machine's resources."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ LITTLE_ROOM = 100 * 1024 * 1024
 """Bytes free in the state folder's file system below which it is nearly full."""
 FEW_INODES = 1000
 NEARLY = 0.9
-"""The share of an inotify limit from which on it is nearly used up."""
+"""The share of an inotify limit from which it is nearly used up."""
 
 
 def frozen(evidence: Evidence) -> Iterator[Finding]:

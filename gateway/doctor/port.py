@@ -1,4 +1,4 @@
-"""Checks of the port: who listens, who should not, and whether it is the one that clients look for."""
+"""Checks of the port: its listeners, and whether clients look for the same port."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ PROGRAM = "openclaw-gateway"
 
 
 def foreign_listener(evidence: Evidence) -> Iterator[Finding]:
-    """Somebody else has the port, so that our socket unit cannot."""
+    """Another program has the port, so that the socket unit cannot listen."""
     if _held_by_our_manager(evidence):
         return
     told = {path.name for path in evidence.former_units}  # `units.former` has the remedy
@@ -27,7 +27,7 @@ def foreign_listener(evidence: Evidence) -> Iterator[Finding]:
 
 
 def outside_unit(evidence: Evidence) -> Iterator[Finding]:
-    """A gateway that was started by hand: no watchdog, no restart, gone at logout."""
+    """A gateway outside of its unit: no watchdog, no restart, and it ends at logout."""
     report = evidence.report
     if report and evidence.installed and report.unit != SERVICE:
         where = f"in {report.unit}" if report.unit else "outside any unit"
@@ -37,7 +37,7 @@ def outside_unit(evidence: Evidence) -> Iterator[Finding]:
 
 
 def inherited_listener(evidence: Evidence) -> Iterator[Finding]:
-    """A child with the listener open answers nobody, and after the gateway's end it takes connections."""
+    """A child has inherited the listener: after the gateway's end, connections go to it without an answer."""
     if not _held_by_our_manager(evidence):
         return
     for holder in evidence.holders:
@@ -57,7 +57,7 @@ def _is_gateway(holder: Holder, evidence: Evidence) -> bool:
 
 
 def moved_without_restart(evidence: Evidence) -> Iterator[Finding]:
-    """A socket cannot be reloaded: new addresses count only after a stop and a start."""
+    """The socket unit has new addresses: systemd uses them only after a stop and a start."""
     if evidence.units and evidence.units.socket.is_active and evidence.silent:
         listed = ", ".join(map(str, evidence.silent))
         detail = f"{listed} is in the unit but not open"
@@ -66,7 +66,7 @@ def moved_without_restart(evidence: Evidence) -> Iterator[Finding]:
 
 
 def config_differs(evidence: Evidence) -> Iterator[Finding]:
-    """Clients on this machine read the port from the config."""
+    """The unit and the config have different ports: clients on this machine read the config."""
     config = evidence.config.config
     if config is None or not evidence.installed or not evidence.listen:
         return
@@ -75,7 +75,7 @@ def config_differs(evidence: Evidence) -> Iterator[Finding]:
     if wanted not in ports:
         listed = ", ".join(map(str, sorted(ports)))
         detail = f"the config says port {wanted}, the socket unit listens on {listed}"
-        # A port that only the unit names was chosen with `install --port`, so the config is what lags behind.
+        # A port that only the unit has was chosen with `install --port`, so the config must change.
         section = evidence.config.tree.get("gateway")
         in_file = isinstance(section, dict) and "port" in section
         remedy = "openclaw-gateway install" if in_file else f"openclaw-gateway config set gateway.port {min(ports)}"
@@ -83,7 +83,7 @@ def config_differs(evidence: Evidence) -> Iterator[Finding]:
 
 
 def absent_address(evidence: Evidence) -> Iterator[Finding]:
-    """The unit's FreeBind= lets it listen on an address that is not there (yet)."""
+    """The unit listens, by FreeBind=, on an address that this machine does not have."""
     absent = [address for address in evidence.absent if not address.is_loopback]
     if absent:
         listed = ", ".join(map(str, absent))

@@ -1,6 +1,6 @@
-"""The list of SECURITY.md, checked: `doctor --security`. A test holds that the page has these names and no others.
+"""`doctor --security`: checks of the list in SECURITY.md. A test holds that the page has the same names.
 
-What is here is the owner's choice or the machine's state. What the gateway refuses by itself is not on the list.
+The list has choices of the user and states of the machine. What the gateway refuses by itself is not on it.
 """
 
 import ipaddress
@@ -17,11 +17,11 @@ from gateway.lifecycle.peer import PLAINTEXT
 from gateway.units.addresses import ListenAddress, parse
 
 SHORT_SECRET = 16
-"""Characters below which a secret is guessed sooner or later, where others can try."""
+"""Characters below which a secret can be guessed from other machines."""
 WIDE = {4: 16, 6: 48}
-"""Prefix lengths below which a network of trusted proxies is more than one's own."""
+"""Prefix lengths (IPv4, IPv6) below which a network of trusted proxies is too wide."""
 VPN = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "fd7a:115c:a1e0::/48")))
-"""Tailscale's, where nothing goes in clear."""
+"""Networks of Tailscale, which encrypts."""
 _SET = "openclaw-gateway config set gateway"
 
 
@@ -31,7 +31,7 @@ class Risk(Finding, frozen=True):
 
 
 def audit(evidence: Evidence) -> list[Risk]:
-    """All findings, problems first; within one severity in the order of the page."""
+    """All findings by severity, then in the order of the page."""
     return by_severity(
         Risk(found.severity, found.title, found.detail, found.remedy, id)
         for id, check in SECURITY.items()
@@ -129,7 +129,7 @@ def root(evidence: Evidence) -> Iterator[Finding]:
 
 
 def writable_files(evidence: Evidence) -> Iterator[Finding]:
-    """Who writes the config may have any command started."""
+    """Other users may write files of the gateway: the config can make it run any command."""
     for path in evidence.writable:
         detail = f"{path}: who writes there decides what the gateway and its tools run"
         yield Finding("problem", "others can write what the gateway trusts", detail, f"chmod go-w {quote(str(path))}")
@@ -175,7 +175,7 @@ def _config(evidence: Evidence) -> Config | None:
 
 
 def _open(evidence: Evidence) -> list[ListenAddress]:
-    """Where other machines can connect: by the socket unit, and by the gateway that runs."""
+    """Addresses that other machines can reach, of the socket unit and of the running gateway."""
     running = evidence.report.listeners if evidence.report else ()
     found = dict.fromkeys([*evidence.listen, *(address for text in running if (address := parse(text)))])
     return [address for address in found if not address.is_loopback]

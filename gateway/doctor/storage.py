@@ -1,4 +1,4 @@
-"""Room in the state folder."""
+"""Free space in the state folder."""
 
 import os
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ class FreeSpace:
     writable: bool
     free_bytes: int
     free_inodes: int | None
-    """None for file systems that do not count them."""
+    """None for file systems without inodes."""
 
 
 def room(folder: Path) -> FreeSpace | None:
-    """None when the folder is not there."""
+    """None if the folder does not exist."""
     try:
         facts = os.statvfs(folder)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Checks of our units, and of other units that fight with them."""
+"""Checks of our units, and of other units that compete with them."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from gateway.units.state import START_S, UnitState
 
 JOURNAL = "journalctl --user -u {unit} -n 50"
 NO_PROGRAM = 203
-"""What systemd says of a program that it cannot execute: exec(3) failed."""
+"""systemd's exit status EXIT_EXEC: the program could not be executed."""
 _NO_AGENT = "no model can be asked"
 _REVIVE = "systemctl --user reset-failed {unit}; openclaw-gateway start"
 _LIMITS = {
@@ -32,7 +32,7 @@ def manager(evidence: Evidence) -> Iterator[Finding]:
 
 
 def former(evidence: Evidence) -> Iterator[Finding]:
-    """Also one whose program is gone: systemd may still hold the port for it, or start it again and again."""
+    """Units with old names. Even without their program, systemd may hold the port or start them again and again."""
     for path in evidence.former_units:
         holds = any(holder.unit == path.name for holder in evidence.holders)
         severity: Severity = "problem" if holds else "warning"
@@ -47,7 +47,7 @@ def installed(evidence: Evidence) -> Iterator[Finding]:
 
 
 def outdated(evidence: Evidence) -> Iterator[Finding]:
-    """After an upgrade, or after the environment or the file was changed by hand."""
+    """Units that differ: after an upgrade, or a change of the environment or of the files."""
     changes = [change for change in evidence.outdated if not _is_agent_missing(change)]
     if evidence.installed and changes:
         names = ", ".join(change.path.name for change in changes)
@@ -56,7 +56,7 @@ def outdated(evidence: Evidence) -> Iterator[Finding]:
 
 
 def agent_missing(evidence: Evidence) -> Iterator[Finding]:
-    """After an upgrade from a version without an agent."""
+    """The agent's units do not exist: after an upgrade from a version without an agent."""
     missing = [change.path.name for change in evidence.outdated if _is_agent_missing(change)]
     if evidence.installed and missing:
         detail = f"{', '.join(missing)}: {_NO_AGENT}"
@@ -68,7 +68,7 @@ def _is_agent_missing(change: UnitChange) -> bool:
 
 
 def namespaces(evidence: Evidence) -> Iterator[Finding]:
-    """The drop-in was written where it worked; another kernel, or a container, may not be able to do it."""
+    """The sandbox cannot be made here, as on another kernel or in a container, or lacks namespaces."""
     unit = evidence.units.service if evidence.units else None
     if unit and unit.exit_status in FAILURES and not unit.main_pid:
         detail = (
@@ -81,7 +81,7 @@ def namespaces(evidence: Evidence) -> Iterator[Finding]:
 
 
 def hindered(evidence: Evidence) -> Iterator[Finding]:
-    """By drop-ins of the user, which systemd takes without a word."""
+    """Drop-ins of the user with settings that hinder the unit; systemd does not complain about them."""
     for found in evidence.hindrances if evidence.installed else ():
         detail = f"{found.setting} in {found.path}: {found.why}"
         yield Finding("warning", f"a drop-in hinders {found.unit}", detail, f"systemctl --user edit {found.unit}")
@@ -106,7 +106,7 @@ def not_loaded(evidence: Evidence) -> Iterator[Finding]:
 
 
 def not_enabled(evidence: Evidence) -> Iterator[Finding]:
-    """Of the gateway, which brings the agent's socket with it."""
+    """The gateway's units are not enabled; they start the agent's socket too."""
     for unit in (evidence.units.socket, evidence.units.service) if evidence.units else ():
         if unit.load == "loaded" and not unit.is_enabled:
             what = "the port is closed after the next boot" if unit.name == SOCKET else "only a connection starts it"
@@ -127,7 +127,7 @@ def socket_down(evidence: Evidence) -> Iterator[Finding]:
 
 
 def agent_socket_down(evidence: Evidence) -> Iterator[Finding]:
-    """A gateway that is stopped starts it, so it is missed only by one that runs."""
+    """The agent's socket is down while a gateway runs; a start of the gateway would start it."""
     units = evidence.units
     if units is None or units.agent_socket.load != "loaded" or units.agent_socket.is_active:
         return
@@ -171,14 +171,14 @@ def user_rivals(evidence: Evidence) -> Iterator[Finding]:
     remedy = "openclaw-gateway install --take-over"
     if evidence.openclaw_unit:
         yield Finding("problem", "OpenClaw's own unit is installed", str(evidence.openclaw_unit.path), remedy)
-    # A masked unit is a link that lies where a unit would: `not_loaded` says so.
+    # A masked unit is a link in the place of a unit, which `not_loaded` reports.
     masked = {unit.name for unit in _all(evidence) if unit.load == "masked"}
     for path in (path for path in evidence.foreign_units if path.name not in masked):
         yield Finding("problem", "a unit of ours that we did not write", str(path), remedy)
 
 
 def other_state(evidence: Evidence) -> Iterator[Finding]:
-    """A shell that looks at other files than the service talks to nobody."""
+    """This shell has other paths than the service, so its commands do not find the gateway."""
     service, here = evidence.service_paths, evidence.paths
     if service is None or not evidence.installed:
         return

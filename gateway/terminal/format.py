@@ -1,4 +1,4 @@
-"""How commands write widths, times and titles."""
+"""Widths, durations and titles in the output of commands."""
 
 import shutil
 from typing import Any
@@ -8,12 +8,12 @@ MAX_COLUMNS = 100
 
 
 def columns() -> int:
-    """How long a line in the terminal may be."""
+    """Characters of a line in the terminal."""
     return min(shutil.get_terminal_size().columns, MAX_COLUMNS)
 
 
 def title_of(row: Any) -> str:
-    """What a session is about: what somebody called it, else how it began."""
+    """The title of a session, a row of `sessions.list`: its label, else a title made from its beginning."""
     return str(row.get("label") or row.get("displayName") or row.get("derivedTitle") or "")
 
 

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import TextIO
 
-from gateway.terminal.writer import put, stream
+from gateway.terminal.writer import stream, write_text
 from gateway.text.visible import ERASE, RETURN
 
 QUIET_S = 1.0
@@ -60,8 +60,8 @@ class Spinner:
         while not self._stopped.wait(pause):
             seconds = time.monotonic() - begun
             passed = f" {seconds:.0f} s" if seconds >= LONG_S else ""
-            put(RETURN + f"{self._frames[drawn % len(self._frames)]} {self._label}{passed}", self._out)
+            write_text(RETURN + f"{self._frames[drawn % len(self._frames)]} {self._label}{passed}", self._out)
             drawn += 1
             pause = STEP_S
         if drawn:
-            put(ERASE, self._out)
+            write_text(ERASE, self._out)

@@ -93,7 +93,7 @@ def test_the_journal_takes_over(invoke: Invoke, log: Path, monkeypatch: pytest.M
         started.append(list(words))
         return 7
 
-    monkeypatch.setattr(module, "relay", relay)
+    monkeypatch.setattr(module, "print_output_of", relay)
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
     assert invoke("logs", "--journal", "-f", "-n", "7").exit_code == 7
     assert started == [

@@ -57,11 +57,11 @@ def standing_in(monkeypatch: pytest.MonkeyPatch, kind: type[io.StringIO]) -> Str
 @pytest.mark.parametrize(
     ("tell", "shown"),
     [
-        (lambda: writer.say("x", EVIL), f"x{SHOWN}\\nb\n"),
-        (lambda: writer.page(EVIL), f"{SHOWN}\nb\n"),
-        (lambda: writer.put(EVIL), f"{SHOWN}\nb"),
-        (lambda: writer.tell_json([EVIL]), '["a\\u001b]52;c;eA==\\u0007\\u009b2J\\u202e\\nb"]\n'),
-        (lambda: writer.repeat_json('{"a": "\x9b"}\r'), '{"a": "\\u009b"}\n'),
+        (lambda: writer.print_line("x", EVIL), f"x{SHOWN}\\nb\n"),
+        (lambda: writer.print_text(EVIL), f"{SHOWN}\nb\n"),
+        (lambda: writer.write_text(EVIL), f"{SHOWN}\nb"),
+        (lambda: writer.print_json([EVIL]), '["a\\u001b]52;c;eA==\\u0007\\u009b2J\\u202e\\nb"]\n'),
+        (lambda: writer.print_json_line('{"a": "\x9b"}\r'), '{"a": "\\u009b"}\n'),
     ],
 )
 def test_a_terminal_and_a_pipe_get_the_same(
@@ -78,43 +78,43 @@ def test_a_terminal_and_a_pipe_get_the_same(
 
 def test_an_error_cannot_look_like_two(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standing_in(monkeypatch, FakeTerminal)
-    writer.complain(EVIL)
-    writer.say(EVIL, err=True)
+    writer.print_error(EVIL)
+    writer.print_line(EVIL, err=True)
     assert terminal.err == f"error: {SHOWN}\n  b\n{SHOWN}\\nb\n"
 
 
 def test_what_was_asked_for_goes_into_a_pipe_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standing_in(monkeypatch, FakeTerminal)
-    writer.deliver(EVIL)
+    writer.print_result(EVIL)
     assert terminal.out == f"{SHOWN}\nb\n"
     pipe = standing_in(monkeypatch, io.StringIO)
-    writer.deliver(EVIL)
+    writer.print_result(EVIL)
     assert pipe.out == f"{EVIL}\n"
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standing_in(monkeypatch, FakeTerminal)
-    writer.say(paint("x", RED))
+    writer.print_line(paint("x", RED))
     monkeypatch.setenv("NO_COLOR", "1")
-    writer.say(paint("x", RED))
+    writer.print_line(paint("x", RED))
     monkeypatch.setenv("NO_COLOR", "")
     monkeypatch.setenv("TERM", "dumb")
-    writer.put(RETURN + paint("x", RED))
+    writer.write_text(RETURN + paint("x", RED))
     assert terminal.out == "\x1b[31mx\x1b[0m\nx\n\rx"
 
 
 def test_an_encoding_that_lacks_a_letter(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stdout", out)
-    writer.say("é")
-    writer.deliver("日")
-    writer.tell_json(["é"])
+    writer.print_line("é")
+    writer.print_result("日")
+    writer.print_json(["é"])
     assert out.buffer.getvalue() == b'\\xe9\n\\u65e5\n["\\u00e9"]\n'  # type: ignore[attr-defined]
 
 
 def test_structs_are_json_too(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = standing_in(monkeypatch, io.StringIO)
-    writer.tell_json([Issue(path="a", message="b", file="c", line=None, column=None)], indent=1)
+    writer.print_json([Issue(path="a", message="b", file="c", line=None, column=None)], indent=1)
     assert '"path": "a"' in pipe.out
 
 
@@ -127,15 +127,15 @@ def test_a_question_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_others_are_guarded_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standing_in(monkeypatch, FakeTerminal)
-    with writer.guarded():
+    with writer.escaped_streams():
         click.echo(EVIL, color=True)
         logging.StreamHandler().emit(logging.makeLogRecord({"msg": "\x1b]0;x\x07"}))
-        writer.say(paint("x", RED))
+        writer.print_line(paint("x", RED))
     assert terminal.out == f"{SHOWN}\nb\n\x1b[31mx\x1b[0m\n"
     assert terminal.err == "\\x1b]0;x\\x07\n"
     pipe = standing_in(monkeypatch, io.StringIO)
     before = sys.stdout
-    with writer.guarded():
+    with writer.escaped_streams():
         assert sys.stdout is before
         click.echo(EVIL)
     assert pipe.out.endswith("b\n")
@@ -144,7 +144,7 @@ def test_others_are_guarded_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.process
 def test_what_a_program_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = standing_in(monkeypatch, FakeTerminal)
-    assert writer.relay("sh", "-c", r"printf 'a\033[2J\nb\377\n'; printf '\033' >&2; exit 3") == 3
+    assert writer.print_output_of("sh", "-c", r"printf 'a\033[2J\nb\377\n'; printf '\033' >&2; exit 3") == 3
     assert terminal.out == "a\\x1b[2J\nb\ufffd\n\\x1b\n"
 
 

@@ -7,7 +7,7 @@ from typing import TextIO
 from prompt_toolkit.application import in_terminal
 
 from gateway.terminal.spinner import Spinner
-from gateway.terminal.writer import put
+from gateway.terminal.writer import write_text
 from gateway.text.visible import Inked
 
 
@@ -42,4 +42,4 @@ class Screen:
             self._write(incomplete)
 
     def _write(self, text: str) -> None:
-        put(text, self._out)
+        write_text(text, self._out)
