@@ -76,7 +76,7 @@ def config_in_force(paths: Paths, other_than: Path | None = None) -> Snapshot:
 
 
 def plan_between(old: Snapshot, new: Snapshot) -> Plan:
-    """What the change of the config needs. Both have no issues."""
+    """The reload plan for a change from `old` to `new`, which have no issues."""
     assert old.config and new.config  # the caller has validated both
     mode = new.config.gateway.reload.mode  # the new config decides, as in a reload
     return make_plan(old.tree, new.tree, old.config, new.config, mode, _socket_by_systemd(config_environment()))

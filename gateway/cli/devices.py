@@ -76,7 +76,7 @@ def rotate(device_id: str, role: str, scopes: tuple[str, ...], **where: Any) -> 
 @target_options
 @as_answer
 def revoke(device_id: str, role: str, **where: Any) -> int:
-    """End the token of DEVICE, and its role with its scopes until they are approved anew."""
+    """End the token of DEVICE, and its role with its scopes until they are approved again."""
     tell = _sentence("revoked the {role} token of {deviceId}")
     return ask("device.token.revoke", {"deviceId": device_id, "role": role}, tell, **where)
 

@@ -74,11 +74,11 @@ def logs(count: int | None, follow: bool, since: datetime | None, as_json: bool,
 def find(env: Mapping[str, str], places: Iterable[Path] | None = None) -> Path | None:
     """The running gateway's file, else the config's, else the newest of this user's own in `places`."""
     try:
-        told = Control.from_env(env).status().log_file
+        log_file = Control.from_env(env).status().log_file
     except GatewayError:
-        told = None
-    if told:
-        return Path(told)
+        log_file = None
+    if log_file:
+        return Path(log_file)
     paths = Paths.from_env(env)
     config = files.read(paths.config, env, paths.state, access_only=True).config
     if config and config.logging.file and Path(config.logging.file).exists():

@@ -70,7 +70,7 @@ def show(key: str, limit: int, **where: Any) -> int:
 @target_options
 @as_answer
 def reset(key: str, **where: Any) -> int:
-    """Begin anew under KEY: forget what was said, keep the settings."""
+    """Empty the session KEY: forget what was said, keep the settings."""
     return ask("sessions.reset", {"key": key}, _sentence("reset {key}"), **where)
 
 

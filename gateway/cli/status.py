@@ -108,9 +108,9 @@ def _ask_systemd() -> UnitStates | None:
 
 
 def _address(report: StatusReport | None, units: UnitStates | None) -> ListenAddress:
-    told = [parse(text) for text in report.listeners] if report else []
-    if told and told[0]:
-        return told[0]
+    listening = [parse(text) for text in report.listeners] if report else []
+    if listening and listening[0]:
+        return listening[0]
     if units and units.socket.listen:
         return units.socket.listen[0]
     installed = installed_addresses(unit_folder(os.environ))

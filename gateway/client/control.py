@@ -126,7 +126,7 @@ class Control:
         return self._ask("POST", "/control/config", SeenConfig, body=body, timeout=RELOAD_TIMEOUT)
 
     def access_point(self) -> "AccessPoint":
-        """Where and how to connect to the running gateway."""
+        """Address and secret of the running gateway."""
         from gateway.reload.seen import AccessPoint
 
         return self._ask("GET", "/control/door", AccessPoint, timeout=STATUS_TIMEOUT)

@@ -138,7 +138,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def remedy(code: str, message: str, details: Any) -> str | None:
-    """What the user can do about a refusal; None if the gateway's message says it, or nothing is known."""
+    """An instruction for the user after a refusal; None if the message has it, or none is known."""
     request = details.get("requestId") if isinstance(details, dict) else None
     # The id comes from the gateway, and the user pastes it into a shell.
     if code == "NOT_PAIRED" and isinstance(request, str) and _REQUEST_ID.fullmatch(request):

@@ -43,7 +43,7 @@ def check_config(env: Mapping[str, str], found: Snapshot, included: Mapping[str,
 
 
 def access_point(env: Mapping[str, str]) -> AccessPoint | None:
-    """Where and how to connect to the running gateway; None if there is none."""
+    """Address and secret of the running gateway; None if there is none."""
     try:
         return Control.from_env(env).access_point()
     except GatewayError:

@@ -32,8 +32,8 @@ def variable_warnings(env: Mapping[str, str]) -> Iterator[str]:
 def warnings(config: Path, env: Mapping[str, str], dotenv: Mapping[str, str], *, absent: bool) -> list[str]:
     """A sentence for each leftover. An old config is reported if there is no config (`absent`)."""
     old = old_configs(config, env)[:1] if absent else []
-    told = [f"{path}: a config of former days, which is not read (openclaw-gateway config migrate)" for path in old]
-    return [*told, *variable_warnings({**dotenv, **env})]
+    found = [f"{path}: a config of former days, which is not read (openclaw-gateway config migrate)" for path in old]
+    return [*found, *variable_warnings({**dotenv, **env})]
 
 
 def _is_there(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Which models may be chosen beside those that the config names, and what of it nobody understands. Pure."""
+"""The models that may be chosen besides those of the config, and names of models that cannot be understood. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +45,7 @@ def why_no_echo(tree: ConfigTree) -> Unusable | None:
 
 
 def misspelt(entry: dict[str, Any], place: str) -> Unusable | None:
-    """What stands where a model does, and is none."""
+    """An error for a value of `model` that names no model; None if there is no value."""
     if entry.get("model") in (None, "", {}):
         return None
     return Unusable(f"{place}.model", "it names no model", 'write it as "provider/model"')

@@ -97,16 +97,16 @@ class OldKey:
 
 def find_old_keys(tree: dict[str, Any], *, working: bool = False) -> list[OldKey]:
     """At most `MAX_FOUND` old keys, those that restrict first; with `working`, also those that this gateway reads."""
-    told: list[OldKey] = []
+    found: list[OldKey] = []
     for name in sorted(RENAMED_KEYS, key=lambda name: not name.restricts):
         if name.works and not working:
             continue
         for path in places(tree, name.old):
-            if len(told) == MAX_FOUND:
-                return told
-            if not any(path[: len(each.path)] == each.path or each.path[: len(path)] == path for each in told):
-                told.append(OldKey(name, path, current_path(tree, name, path)))
-    return told
+            if len(found) == MAX_FOUND:
+                return found
+            if not any(path[: len(each.path)] == each.path or each.path[: len(path)] == path for each in found):
+                found.append(OldKey(name, path, current_path(tree, name, path)))
+    return found
 
 
 def old_model_key(tree: dict[str, Any]) -> OldKey | None:

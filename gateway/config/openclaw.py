@@ -18,7 +18,7 @@ from gateway.config.tree import ConfigTree
 
 
 class Fate(StrEnum):
-    """What happens to a key that is not honoured."""
+    """The effect of a key that is not honoured."""
 
     RESTRICTS = "restricts"
     """It bounds or protects something that this gateway does: an error."""
@@ -34,7 +34,7 @@ class Rule:
     """Dotted; `*` is any key or item."""
     fate: Fate
     says: str
-    """What is not done; for a silent key, why that does not matter."""
+    """The missing function; for a silent key, why that does not matter."""
     way_out: str = ""
     """`{port}`, `{mode}` (of tailscale) and `{name}` (of the key) are replaced."""
     when: Callable[[Any, ConfigTree], bool] = switches.on

@@ -47,7 +47,7 @@ def mistaken_in(name: str, value: object) -> str | None:
 
 
 def mistaken(secret: str) -> str | None:
-    """What the text looks like, without a quotation of it; None if it may be a secret."""
+    """A description of a text that is no secret, without a quotation of it; None if it may be one."""
     text = secret.strip()
     if not text or len(text) > LONGEST:
         return None

@@ -1,7 +1,7 @@
 """SecretRef: `{source, provider, id}` where the config may have a secret, as OpenClaw has it (docs/gateway/secrets).
 
 Pure: an `AskProviders` reads files and runs programs. A reference without a secret stays in the tree as `Unresolved`,
-with the reason. No other key is used instead, so that nobody gets in with a secret that was not meant.
+with the reason. No other key is used instead, so that no client gets in with a secret that was not meant.
 """
 
 import copy

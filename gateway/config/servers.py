@@ -41,34 +41,34 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 class _Found(NamedTuple):
     servers: list[Server]
     unusable: dict[str, Unusable]
-    remarks: list[str]
+    warnings: list[str]
 
 
 def servers(tree: ConfigTree) -> list[Server]:
-    """Those that are enabled and can be used, in the order of the file."""
+    """The servers that are enabled and usable, in the order of the file."""
     return _read(tree).servers
 
 
 def unusable(tree: ConfigTree) -> dict[str, str]:
-    """Why the others that are enabled cannot be used, by their names."""
+    """Name -> why an enabled server cannot be used."""
     return {name: str(error) for name, error in _read(tree).unusable.items()}
 
 
 def problems(tree: ConfigTree) -> list[str]:
-    """A sentence for each server that is enabled and cannot be used, and for what of a server is not read."""
+    """A sentence for each enabled server that cannot be used, and for each key without an effect."""
     found = _read(tree)
-    return [*map(str, found.unusable.values()), *found.remarks]
+    return [*map(str, found.unusable.values()), *found.warnings]
 
 
 def faults(tree: ConfigTree) -> Iterator[Fault]:
-    """What restricts or protects, and cannot be honoured."""
+    """Restrictions of enabled servers that cannot be honoured."""
     for name, entry in section(tree, "mcp", "servers").items():
         if isinstance(entry, dict) and is_enabled(entry):
             yield from _server_faults(("mcp", "servers", name), entry)
 
 
 def prefixes(names: list[str]) -> dict[str, str]:
-    """What the names of a server's tools begin with, as OpenClaw makes it of the names of all that are declared."""
+    """Server -> prefix of its tools' names, which OpenClaw makes from the names of all declared servers."""
     taken: dict[str, str] = {}
     return {name: _prefix(name, taken) for name in names}
 
@@ -85,7 +85,7 @@ def _read(tree: ConfigTree) -> _Found:
                 what = f"there are more than {MAX_SERVERS} servers"
                 raise Unusable(_KEY, what, f"those from {abbreviate(name)} on are left out; disable some")
             found.servers.append(_server(name, entry, starts[name]))
-            found.remarks.extend(_warnings(name, entry, starts[name]))
+            found.warnings.extend(_warnings(name, entry, starts[name]))
         except Unusable as error:
             found.unusable[name] = error
             if error.key == _KEY:

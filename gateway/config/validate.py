@@ -35,7 +35,7 @@ _NO_SECRETS = ("", "undefined", "null")
 @dataclass(frozen=True)
 class Verdict:
     config: Config | None
-    """None when there is any issue."""
+    """None if there is any issue."""
     issues: tuple[Issue, ...]
     unused: tuple[str, ...]
     """Dotted keys that are not used, the highest node only."""
@@ -213,7 +213,7 @@ def unguarded(auth: Auth) -> str | None:
 
 
 def guards(auth: Auth) -> str:
-    """How to require a secret, as the beginning of a sentence."""
+    """The instruction to require a secret, as the beginning of a sentence."""
     if auth.effective_mode == "none":
         return 'set gateway.auth to {mode: "token", token: "…"}'
     return f"set gateway.auth.token or {SECRET_VARIABLES['gateway.auth.token']}"
@@ -246,7 +246,7 @@ def _kind(value: Any) -> str:
 
 
 def _complaint(rule: Field, value: Any) -> str | None:
-    """What is wrong with a value; None if it is valid."""
+    """The error of a value; None if it is valid."""
     if rule.path in SECRET_VARIABLES and isinstance(value, str) and value and value.strip() in _NO_SECRETS:
         return 'blank, or what an unset variable leaves behind ("undefined", "null")'
     if rule.path in SECRET_VARIABLES and isinstance(value, str) and (what := mistaken(value)):

@@ -27,11 +27,11 @@ def errors(evidence: Evidence) -> Iterator[Finding]:
 def warnings(evidence: Evidence) -> Iterator[Finding]:
     """Warnings of the config, without those about readable files, which `exposed` reports."""
     files = tuple(f"{path}: holds" for path in evidence.config.exposed)
-    told = [each for each in evidence.config.warnings if not each.startswith(files)]
-    for each in told[:MAX_WARNINGS]:
+    reported = [each for each in evidence.config.warnings if not each.startswith(files)]
+    for each in reported[:MAX_WARNINGS]:
         yield Finding("warning", "a warning of the config", each)
-    if len(told) > MAX_WARNINGS:
-        title = f"{len(told) - MAX_WARNINGS} more warnings of the config"
+    if len(reported) > MAX_WARNINGS:
+        title = f"{len(reported) - MAX_WARNINGS} more warnings of the config"
         yield Finding("warning", title, "", "openclaw-gateway config check")
 
 

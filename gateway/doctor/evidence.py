@@ -51,7 +51,7 @@ class Evidence:
     installed: bool = False
     """Whether the unit files that `install` wrote exist."""
     outdated: tuple[installation.UnitChange, ...] = ()
-    """What `install` would change now."""
+    """Changes that `install` would make now."""
     sandbox_refusal: str | None = None
     """Why `install` left the namespaces out of the gateway's sandbox."""
     service_paths: Paths | None = None
@@ -84,8 +84,8 @@ class Evidence:
     public: tuple[str, ...] = ()
     """Public addresses of this machine."""
     writable: tuple[Path, ...] = ()
-    """Those of the state folder, the config and its folder that other users may write."""
-    told: tuple[Path, ...] = ()
+    """Paths among the state folder, the config and its folder that other users may write."""
+    exposed_drop_ins: tuple[Path, ...] = ()
     """Drop-ins with a secret that other users can read."""
     plaintext: bool = False
     """Whether commands of this shell may send a secret without TLS."""
@@ -136,7 +136,7 @@ def gather(shell: Mapping[str, str]) -> Evidence:
         uid=os.getuid(),
         public=tuple(public_addresses()),
         writable=tuple(path for path in _own_files(paths) if _mode(path) & OTHERS_WRITE),
-        told=tuple(path for path in drop_ins(folder, SERVICE) if _exposes_secret(path)),
+        exposed_drop_ins=tuple(path for path in drop_ins(folder, SERVICE) if _exposes_secret(path)),
         plaintext=shell.get(PLAINTEXT) == "1",
     )
 

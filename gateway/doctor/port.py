@@ -15,12 +15,12 @@ def foreign_listener(evidence: Evidence) -> Iterator[Finding]:
     """Another program has the port, so that the socket unit cannot listen."""
     if _held_by_our_manager(evidence):
         return
-    told = {path.name for path in evidence.former_units}  # `units.former` has the remedy
-    strangers = [each for each in evidence.holders if not _is_gateway(each, evidence) and each.unit not in told]
-    if strangers:
+    former = {path.name for path in evidence.former_units}  # `units.former` has the remedy
+    foreign = [each for each in evidence.holders if not _is_gateway(each, evidence) and each.unit not in former]
+    if foreign:
         port = evidence.listen[0].port
-        remedy = next((f"kill {holder.pid}" for holder in strangers if holder.pid and not holder.is_foreign), "")
-        detail = holders.describe(strangers, port)
+        remedy = next((f"kill {holder.pid}" for holder in foreign if holder.pid and not holder.is_foreign), "")
+        detail = holders.describe(foreign, port)
         yield Finding(
             "problem", f"port {port} belongs to somebody else", detail, remedy or "openclaw-gateway install --port N"
         )

@@ -136,7 +136,7 @@ def writable_files(evidence: Evidence) -> Iterator[Finding]:
 
 
 def secret_in_unit(evidence: Evidence) -> Iterator[Finding]:
-    for path in evidence.told:
+    for path in evidence.exposed_drop_ins:
         yield Finding("warning", "others can read a secret", f"{path} holds one", f"chmod 600 {quote(str(path))}")
 
 

@@ -11,7 +11,7 @@ from gateway.text.visible import ERASE, RETURN
 QUIET_S = 1.0
 """Seconds that a command waits before the first sign."""
 ANSWER_QUIET_S = 0.3
-"""The same for an answer that the user waits for."""
+"""Seconds before the first sign while the user waits for an answer."""
 STEP_S = 0.1
 """Seconds from one drawing to the next."""
 LONG_S = 3.0

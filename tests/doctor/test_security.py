@@ -61,7 +61,7 @@ FOUND: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("foreign-listener", {"holders": (Holder(None, 1, "daemon", "", None),)}, "problem"),
     ("readable-secret", {"config": replace(of(), exposed=(Path("/h/a b.json"),))}, "warning"),
-    ("secret-in-unit", {"told": (Path("/u/x.conf"),)}, "warning"),
+    ("secret-in-unit", {"exposed_drop_ins": (Path("/u/x.conf"),)}, "warning"),
     ("readable-conversations", {"database": Checkup("/h/c.sqlite", mode=0o644)}, "warning"),
     ("writable-files", {"writable": (Path("/h"),)}, "problem"),
     ("plaintext", {"plaintext": True}, "warning"),

@@ -102,7 +102,7 @@ class ChatSession:
             await self._print(self._renderer.error(str(error)))
 
     def _command(self, name: str, argument: str) -> Awaitable[None] | None:
-        """What a local command does; None for all others."""
+        """The action of a local command; None for other commands."""
         match name:
             case "help":
                 return self._commands.help()

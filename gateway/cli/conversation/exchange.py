@@ -48,7 +48,7 @@ class Exchange:
     def interrupt(self) -> "asyncio.Future[Any] | None":
         """Stop the answer. A second call, or one before the gateway has the message, also ends the wait in `ask`.
 
-        The first call returns the request that tells the gateway. It may outlive `ask`: the gateway may be away.
+        The first call returns the request to the gateway. It may outlive `ask`: the gateway may be away.
         """
         self._interrupts += 1
         if (self._interrupts > 1 or not self._accepted) and not self._abandoned.done():

@@ -11,7 +11,7 @@ from gateway.cli.conversation.view import View
 from gateway.client.reconnecting import ReconnectingClient
 
 ABORT_S = 5.0
-"""Seconds for the gateway to take note that nobody waits any more."""
+"""Seconds for the gateway to accept an abort when the command is leaving."""
 T = TypeVar("T")
 
 
@@ -82,7 +82,7 @@ async def follow_run(
 
 
 async def abort(client: ReconnectingClient, key: str, run: str) -> None:
-    """Stop an answer that nobody waits for, if the gateway can be reached within `ABORT_S`."""
+    """Stop an answer that is no longer awaited, if the gateway can be reached within `ABORT_S`."""
     try:
         async with asyncio.timeout(ABORT_S):
             await client.call("chat.abort", {"sessionKey": key, "runId": run})

@@ -1,4 +1,4 @@
-"""What happens in one session, as chat events without gaps, over broken connections and restarts of the gateway."""
+"""The chat events of one session without gaps, over broken connections and restarts of the gateway."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""What of a session has been shown, so that each part of it is shown once. Pure.
+"""A record of what has been shown of a session, so that each part of it is shown once. Pure.
 
 The gateway reports an answer as `chat` events, each with the whole text so far. After a crash it may repeat an answer
 from a text shorter than the one before. An answer may consist of several messages, with tools called between them; an
@@ -90,7 +90,7 @@ class View:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def apply(self, name: str, payload: Any) -> list[ChatEvent]:
-        """What is new in a gateway event."""
+        """The chat events for what is new in a gateway event."""
         if name not in ("chat", "agent") or not self._is_of_session(payload) or payload["runId"] in self._ended:
             return []
         run = str(payload["runId"])
@@ -161,7 +161,7 @@ class View:
         return self._show(run, shown, text)
 
     def _show(self, run: str, shown: _Shown, text: str) -> list[ChatEvent]:
-        """What is new in the message that events are about."""
+        """The chat events for what is new in the message that `shown.at` names."""
         if shown.at >= len(shown.messages):
             return self._next_message(run, shown, text)
         known = shown.messages[shown.at]
@@ -211,7 +211,7 @@ class View:
         return [*self._runs, *more]
 
     def catch_up(self, rows: Sequence[PastMessage], ended: Mapping[str, FinishedRun]) -> list[ChatEvent]:
-        """What is new in the transcript. `ended`: of the `uncertain_runs`, those that have ended; all others have."""
+        """The chat events for what is new in the transcript. `ended`: those of the `uncertain_runs` that have ended."""
         last = next((row.run for row in reversed(rows) if row.run), None)
         events: list[ChatEvent] = []
         by_run: dict[str, list[PastMessage]] = {}
