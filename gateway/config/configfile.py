@@ -1,8 +1,7 @@
-"""The config file as a process uses it: read with all that belongs to it, guarded, and kept when it was good.
+"""The config file of a process: read it, apply the bind guard, and store it once it has run.
 
-The guard looks at what the file alone does not decide: the socket unit's addresses, and `--bind`. A config that would
-let others in without a secret is a config with an error, and is treated as one: it is not taken, what ran before goes
-on, and the port stays where it is.
+The guard knows addresses that the file does not decide: those of the socket unit, and `--bind`. A config that would let
+other machines in without a secret gets an issue, so it is not used, and the config before goes on.
 """
 
 import logging
@@ -23,21 +22,21 @@ log = logging.getLogger("gateway.config")
 
 
 class ConfigFile:
-    """Not for two threads at once."""
+    """One thread may use it at a time."""
 
     def __init__(self, path: Path, env: Mapping[str, str], state_dir: Path, reachable: Sequence[str] = ()) -> None:
         self.reachable = tuple(reachable)
-        """Addresses at which other machines can connect, whatever the file says."""
+        """Addresses that other machines can reach, whatever the file says."""
         self._path = path
         self._env = env
         self._state_dir = state_dir
         self._secrets: KnownSecrets = {}
-        """The secrets of the last good file by their references: a program is not asked again for the same one."""
+        """Reference -> secret, of the last valid file: used if a reference has no value now."""
 
     def read(
         self, *, text: str | None = None, included: Mapping[str, str] | None = None, access_only: bool = False
     ) -> Snapshot:
-        """The file, or what it would be with another `text`; the parameters are those of `files.read`. Never raises."""
+        """As `files.read`, with the guard. Never raises."""
         found = files.read(
             self._path,
             self._env,
@@ -52,20 +51,20 @@ class ConfigFile:
         return guard(found, self.reachable)
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Write it as the last good one. Duty: it has run. A failure is logged."""
+        """Store a config that has run as the last good one. A failure is logged."""
         try:
             lastgood.save(self._state_dir, snapshot)
         except OSError as error:
             log.warning("the last known good config cannot be kept: %s", error)
 
     def last_good(self) -> Snapshot | None:
-        """The one that was kept, as the environment completes it now; `config` is None if the guard refuses it."""
+        """The stored config in the current environment; its `config` is None if the guard refuses it."""
         found = lastgood.load(self._state_dir, self._path, self._env)
         return guard(found, self.reachable) if found else None
 
 
 def guard(snapshot: Snapshot, reachable: Sequence[str]) -> Snapshot:
-    """The snapshot itself, or with an error if others can connect to `reachable` and no secret is asked of them."""
+    """The snapshot, with an issue if `reachable` has addresses and no secret is required."""
     auth = snapshot.config.gateway.auth if snapshot.config else None
     key = unguarded(auth) if auth and reachable else None
     if auth is None or key is None:
