@@ -96,7 +96,7 @@ SUBJECTS = (
 
 
 def table() -> str:
-    rows = (f"| {each.what} | {each.instead} |\n" for each in SUBJECTS)
+    rows = (f"| {each.what} | {each.instead or '–'} |\n" for each in SUBJECTS)
     return "| absent | in its place |\n|---|---|\n" + "".join(rows)
 
 
