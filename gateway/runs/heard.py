@@ -1,4 +1,4 @@
-"""How much of one run clients were sent. `handover/told` keeps it for the next process."""
+"""How much of one run clients were sent. `handover/positions` keeps it for the next process."""
 
 import asyncio
 from dataclasses import dataclass, field
