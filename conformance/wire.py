@@ -11,22 +11,22 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 LIMIT_SECONDS = 30.0
-"""For one answer, or for the end of one run."""
+"""Seconds for one answer, or for the end of one run."""
 QUIET_SECONDS = 1.0
-"""After a step, in which what still comes of it is waited for."""
+"""Seconds without a frame that end a step."""
 SESSION = "agent:main:main"
 OTHER = "agent:main:other"
 SCOPES = [f"operator.{name}" for name in ("admin", "read", "write", "approvals", "pairing")]
 PLAIN = frozenset({"state", "phase", "stream", "status", "reason", "ok", "role", "stopReason", "kind", "errorKind"})
 """Fields whose values belong to the shape."""
 _AT_ODDS = re.compile(r"^(health|tick|presence|heartbeat|config\.|update|plugin|device\.|node\.)")
-"""Events that no step is the cause of."""
+"""Events that no step causes."""
 Frame = dict[str, Any]
 
 
 @dataclass
 class Talk:
-    """One client, and every frame that it has got, by the step in which it came."""
+    """One client, and every frame that it has received, by the step in which it came."""
 
     socket: ClientConnection
     frames: dict[str, list[Frame]] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class Talk:
     number: int = 0
 
     def ask(self, method: str, **params: Any) -> Frame:
-        """Its last answer: of `agent` there are two."""
+        """The last answer to a request: `agent` is answered twice."""
         self.number += 1
         id = f"{self.number}"
         self.socket.send(json.dumps({"type": "req", "id": id, "method": method, "params": params}))
         return self.until(lambda frame: frame["type"] == "res" and frame["id"] == id and not _is_ack(frame))
 
     def until(self, wanted: Any) -> Frame:
-        """The first such frame of this step, which may have come already."""
+        """The first wanted frame of this step, which may have come already. Raises TimeoutError."""
         end = time.monotonic() + LIMIT_SECONDS
         for frame in self.frames.get(self.step, ()):
             if wanted(frame):
@@ -51,8 +51,8 @@ class Talk:
                 return frame
         raise TimeoutError(f"{self.step}: nothing of what was awaited")
 
-    def rest(self) -> None:
-        """Take what comes until nothing does."""
+    def drain(self) -> None:
+        """Read frames until none comes for QUIET_SECONDS."""
         while self._next(QUIET_SECONDS) is not None:
             pass
 
@@ -70,14 +70,14 @@ def _is_ack(frame: Frame) -> bool:
 
 
 def converse(port: int, token: str, protocol: int, slow: str) -> dict[str, list[Frame]]:
-    """Every frame by its step. `slow` is a message whose answer takes some seconds."""
+    """Take all steps, and return every frame by its step. `slow` is a message whose answer takes some seconds."""
     with connect(f"ws://127.0.0.1:{port}", max_size=2**26, compression=None) as socket:
         talk = Talk(socket)
         _greet(talk, token, protocol)
         for step, act in _steps(talk, protocol, slow):
             talk.step = step
             act()
-            talk.rest()
+            talk.drain()
     return talk.frames
 
 
@@ -95,44 +95,59 @@ def _greet(talk: Talk, token: str, protocol: int) -> None:
         auth={"token": token},
     )
     assert hello["ok"], hello
-    talk.rest()
+    talk.drain()
+
+
+@dataclass
+class _Acts:
+    """The steps that take more than one request."""
+
+    talk: Talk
+    slow: str
+    """A message whose answer takes some seconds."""
+
+    def say(self, text: str, id: str, session: str = SESSION) -> None:
+        assert self.talk.ask("chat.send", sessionKey=session, message=text, idempotencyKey=id)["ok"]
+
+    def await_state(self, id: str, *states: str) -> None:
+        self.talk.until(lambda frame: _is_chat_of(frame, id) and frame["payload"]["state"] in states)
+
+    def await_end(self, id: str) -> None:
+        self.await_state(id, "final", "aborted", "error")
+
+    def send(self) -> None:
+        self.say("one two three", "run-1")
+        self.await_end("run-1")
+
+    def stop(self) -> None:
+        self.say(self.slow, "run-2")
+        self.await_state("run-2", "delta")
+        self.talk.ask("chat.abort", sessionKey=SESSION, runId="run-2")
+
+    def queue(self) -> None:
+        self.say(self.slow, "run-3")
+        self.await_state("run-3", "delta")
+        self.say("four five", "run-4")
+        self.await_end("run-3")
+        with suppress(TimeoutError):  # a gateway may hand the message to the first run
+            self.await_end("run-4")
+
+    def fail(self) -> None:
+        self.say("six !401 !times=1", "run-5")  # once: a message without an answer may be told again with the next one
+        self.await_end("run-5")
+
+    def other(self) -> None:
+        self.say("seven eight", "run-6", OTHER)
+        self.await_end("run-6")
+
+    def command(self, text: str, id: str) -> None:
+        self.say(text, id)
+        self.await_end(id)
 
 
 def _steps(talk: Talk, protocol: int, slow: str) -> Iterator[tuple[str, Any]]:
-    def say(text: str, id: str, session: str = SESSION) -> None:
-        assert talk.ask("chat.send", sessionKey=session, message=text, idempotencyKey=id)["ok"]
-
-    def over(id: str) -> None:
-        talk.until(lambda frame: _of(frame, id) and frame["payload"]["state"] in ("final", "aborted", "error"))
-
-    def send() -> None:
-        say("one two three", "run-1")
-        over("run-1")
-
-    def stop() -> None:
-        say(slow, "run-2")
-        talk.until(lambda frame: _of(frame, "run-2") and frame["payload"]["state"] == "delta")
-        talk.ask("chat.abort", sessionKey=SESSION, runId="run-2")
-
-    def queue() -> None:
-        say(slow, "run-3")
-        talk.until(lambda frame: _of(frame, "run-3") and frame["payload"]["state"] == "delta")
-        say("four five", "run-4")
-        over("run-3")
-        with suppress(TimeoutError):  # of a gateway that hands it to the first one
-            over("run-4")
-
-    def fail() -> None:
-        say("six !401 !times=1", "run-5")  # once: what has no answer may be told again with what comes next
-        over("run-5")
-
-    def other() -> None:
-        say("seven eight", "run-6", OTHER)
-        over("run-6")
-
-    def command(text: str, id: str) -> None:
-        say(text, id)
-        over(id)
+    """The name of each step, and what it does."""
+    acts = _Acts(talk, slow)
 
     def once(method: str, **params: Any) -> Any:
         return lambda: talk.ask(method, **params)
@@ -142,17 +157,17 @@ def _steps(talk: Talk, protocol: int, slow: str) -> Iterator[tuple[str, Any]]:
         yield "sessions.subscribe", once("sessions.subscribe")
         yield "chat.startup of nothing", once("chat.startup", sessionKey=SESSION)
     yield "chat.history of nothing", once("chat.history", sessionKey=SESSION, limit=50)
-    yield "send", send
-    yield "the same again", lambda: say("one two three", "run-1")
-    yield "stop", stop
-    yield "queue", queue
-    yield "fail", fail
+    yield "send", acts.send
+    yield "the same again", lambda: acts.say("one two three", "run-1")
+    yield "stop", acts.stop
+    yield "queue", acts.queue
+    yield "fail", acts.fail
     yield "agent", once("agent", message="nine ten", sessionKey=SESSION, idempotencyKey="run-7")
     yield "agent.wait", once("agent.wait", runId="run-7", timeoutMs=5000)
     yield "chat.inject", once("chat.inject", sessionKey=SESSION, message="eleven", label="Note")
     yield "chat.history", once("chat.history", sessionKey=SESSION, limit=50)
-    yield "/status", lambda: command("/status", "run-8")
-    yield "another session", other
+    yield "/status", lambda: acts.command("/status", "run-8")
+    yield "another session", acts.other
     yield "sessions.list", once("sessions.list", **listing)
     yield "sessions.preview", once("sessions.preview", keys=[SESSION, OTHER, "agent:main:none"])
     yield "sessions.resolve", once("sessions.resolve", key=OTHER)
@@ -165,10 +180,10 @@ def _steps(talk: Talk, protocol: int, slow: str) -> Iterator[tuple[str, Any]]:
     yield "sessions.delete", once("sessions.delete", key=OTHER)
     yield "models.list", once("models.list")
     yield "agents.list", once("agents.list")
-    yield "/new", lambda: command("/new", "run-9")
+    yield "/new", lambda: acts.command("/new", "run-9")
 
 
-def _of(frame: Frame, run: str) -> bool:
+def _is_chat_of(frame: Frame, run: str) -> bool:
     return frame.get("event") == "chat" and frame["payload"].get("runId") == run
 
 
