@@ -45,10 +45,10 @@ class Answerer:
     process: Launched | None = None
     """None for the provider: what it costs is nobody's concern."""
     share: float = 1.0
-    """Of the questions that the others get, for who takes longer."""
+    """Share of the others' questions that this answerer gets, because it takes longer."""
 
     def processes(self) -> list[int]:
-        """Of the program: its first one, then its children and theirs."""
+        """The pids of the program: the first process, then its descendants."""
         return [] if self.process is None else _family(self.process.pid)
 
 
@@ -67,7 +67,7 @@ def provider() -> Iterator[Answerer]:
 
 @contextmanager
 def gateway(installation: Installation, model: Answerer | None, cpu: int | None) -> Iterator[Answerer]:
-    """Without a model it is the built-in echo that answers."""
+    """Without a model the built-in echo answers."""
 
     def config(folder: Path) -> str:
         return json.dumps({**_config(model), "logging": {"file": str(folder / "gateway.log")}})
@@ -119,7 +119,7 @@ def real(model: Answerer, cpu: int | None) -> Iterator[Answerer | str]:
 
 
 def _config(model: Answerer | None, **more: object) -> dict[str, Any]:
-    """What both gateways understand."""
+    """The config's sections that both gateways understand."""
     endpoints = {"chatCompletions": {"enabled": True}}
     sections = {"gateway": {"auth": {"mode": "token", "token": TOKEN}, "http": {"endpoints": endpoints}, **more}}
     return sections | (providing.config(model.port) if model else {})

@@ -19,9 +19,9 @@ from bench.report import Goal, Section, milliseconds
 
 ROUNDS, QUICK_ROUNDS = 3, 1
 QUESTIONS, QUICK_QUESTIONS = 60, 20
-"""In a round; the first token of each is timed."""
+"""Questions of a round. The first token of each is timed."""
 STARTS, QUICK_STARTS = 5, 1
-"""Of the agent."""
+"""Starts of the agent that are timed."""
 WARM_UP = 5
 LISTENERS = 50
 MOST_OVERHEAD_MS, MOST_MB = 15.0, 60.0
@@ -31,7 +31,7 @@ NOTHING = "–"
 
 @dataclass
 class Found:
-    """Of one answerer; by the way where there are several."""
+    """The values of one answerer; by the way of asking where there are several."""
 
     late: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds by which first tokens came later than the provider's own."""

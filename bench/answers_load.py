@@ -5,7 +5,7 @@
     hold    a question in each of so many sessions at once: prints how many answers have begun, once all have or after
             --patience seconds, and holds the connections until it is ended
 
-Whoever gets another text than the model has said ends the program. Needs wire_load.py in the same folder.
+A client that gets another text than the model has said ends the program. Needs wire_load.py in the same folder.
 """
 
 import argparse
@@ -21,9 +21,9 @@ import uvloop
 import wire_load
 
 PATIENCE_S = 60.0
-"""For one answer."""
+"""Seconds for one answer."""
 PAUSE_S = 0.01
-"""Between two questions: what follows an answer is no part of the next one's time."""
+"""Seconds between two questions: the work after an answer is no part of the next one's time."""
 TOGETHER = 10
 """Connects under way at once; OpenClaw's own gateway closes some of 50."""
 SHORT = 20
@@ -32,7 +32,7 @@ CHAT = b'{"type":"event","event":"chat"'
 
 
 class Answer:
-    """What has come of one run. Times are of `time.perf_counter`."""
+    """What one run has brought. Times are seconds of `time.perf_counter`."""
 
     def __init__(self) -> None:
         self.first = self.end = 0.0
@@ -68,7 +68,7 @@ class Chatter(wire_load.Client):
     def __init__(self, echo: bool = False) -> None:
         super().__init__(echo)
         self._listening: dict[bytes, Answer] = {}
-        """By the run's id as it stands in JSON."""
+        """Runs by their ids as they are in JSON."""
 
     def listen(self, run: str) -> Answer:
         answer = self._listening[f'"{run}"'.encode()] = Answer()
@@ -150,7 +150,7 @@ Asker = Chatter | Poster
 
 
 def numbered(count: int) -> list[str]:
-    """What the fake provider answers."""
+    """The text that the fake provider answers."""
     return [f"w{number}" for number in range(1, count + 1)]
 
 

@@ -29,7 +29,7 @@ REPEATS, QUICK_REPEATS = 8, 1
 KINDS = ("hot", "cold", KILL)
 REAL_KINDS = {"SIGTERM": signal.SIGTERM, KILL: signal.SIGKILL}
 CLIENTS = 3
-"""With a WebSocket, of one answer; another one is read over HTTP at the same time."""
+"""Clients that hear one answer over a WebSocket. Another answer is read over HTTP at the same time."""
 HTTP = "http"
 WORDS, PACE_MS = 150, 20
 MIDDLE = 50
@@ -48,24 +48,24 @@ class Piece(NamedTuple):
 
 @dataclass
 class Tally:
-    """Of those who listen in one way, over all restarts of one kind."""
+    """What one way of listening has cost, over all restarts of one kind."""
 
     restarts: int = 0
     words: int = 0
     lost: int = 0
     connections: int = 0
-    """That ended."""
+    """Connections that ended."""
     silences: list[float] = field(default_factory=list)
     """The longest of each restart."""
 
     def add(self, text: str) -> None:
-        """What somebody has in the end."""
+        """Count the words that a client has, and has lost, in the end."""
         self.words += WORDS
         self.lost += _lost(text)
 
 
 Tallies = dict[str, Tally]
-"""By the words of a row."""
+"""Results by the words of a row of the table."""
 
 
 class Watch:
@@ -174,7 +174,7 @@ def _restart_ours(installation: Installation, manager: UserManager, repeats: int
 
 
 def _restart_theirs(installation: Installation, tallies: Tallies) -> list[str]:
-    """In words, what the table cannot show."""
+    """A sentence for what the table cannot show."""
     notes = []
     with answerers.provider() as model, answerers.real(model, None) as real:
         if isinstance(real, str):

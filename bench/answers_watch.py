@@ -105,7 +105,7 @@ def question(options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def history(client: GatewayClient, options: argparse.Namespace) -> list[str]:
-    """What the model has said in the session."""
+    """The texts of the model in the session."""
     found = await client.call("chat.history", {"sessionKey": options.session})
     said = [message for message in found["messages"] if message["role"] == "assistant"]
     return ["".join(block.get("text", "") for block in message["content"]) for message in said]

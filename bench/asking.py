@@ -1,4 +1,4 @@
-"""What bench/answers.py measures of whoever answers: one value from one run of answers_load.py, which is the client."""
+"""What bench/answers.py measures of each answerer: one value from one run of answers_load.py, which is the client."""
 
 import itertools
 import json
@@ -18,13 +18,13 @@ LONG = 2000
 SESSIONS = 100
 SESSIONS_CLIENTS = 10
 PACE_MS = 100
-"""Between two words in each of those sessions."""
+"""Milliseconds between two words in each of those sessions."""
 ENDLESS = 5000
 """Words, more than anybody waits for."""
 REST_S = 3.0
 LIMIT_S = 180.0
 Sizes = dict[str, float]
-"""In MB, by the names of bench/memory.py."""
+"""Memory in MB, by the names of bench/memory.py."""
 _names = (f"bench-{number}" for number in itertools.count())
 
 
@@ -50,7 +50,7 @@ class Asking:
         return [1000 * (_spent(pid) - spent) / LONG for pid, spent in zip(pids, before, strict=True)]
 
     def rest(self, answerer: Answerer) -> list[Sizes]:
-        """Of each process."""
+        """The memory of each process."""
         time.sleep(REST_S)
         return [sizes_of(pid) for pid in answerer.processes()]
 

@@ -27,7 +27,7 @@ QUICK_RESTARTS = 2
 RATE = 200
 """Requests per second of all clients together."""
 LOST_S = 1.0
-"""After which all have noticed that uvicorn is another one."""
+"""Seconds after which all clients have noticed that uvicorn has restarted."""
 MOST_TRIP_S = 0.25
 MOST_SILENCE_S = {"cold": 0.4, "hot": 0.3}
 KINDS = ("hot", "cold", KILL)
@@ -80,7 +80,7 @@ def _lose(manager: UserManager, server: Server, size: int, tally: Tally) -> None
 
 @contextmanager
 def _clients(manager: UserManager, port: int, size: int, *words: str) -> Iterator[Clients]:
-    """All of them connected."""
+    """All clients, connected."""
     script = f"{manager.inner_home}/{FOLDER}/carry_load.py"
     process = manager.popen(f"{VENV}/bin/python", script, f"--port={port}", f"--clients={size}", *words)
     try:
@@ -115,7 +115,7 @@ def _section(
     batches: int,
 ) -> Section:
     rows = [(f"{kind}, {size} clients", *_cells(tallies[kind, size])) for kind in KINDS for size in sizes]
-    # Whoever is closed waits for ever; the rest of its figures are of the time before.
+    # A client that is closed waits for ever. Its other figures are of the time before.
     rows += [(f"uvicorn: cold, {size} clients", *_cells(rival[size])[:4], "–", "–") for size in sizes]
     goals = [_nobody_lost(kind, tallies, sizes) for kind in KINDS]
     if 200 in sizes:
@@ -164,7 +164,7 @@ def _most(kind: str, size: int, tallies: dict[tuple[str, int], Tally], most: flo
 
 
 def _growth(what: str, shorter: float, longer: float, sizes: tuple[int, ...]) -> Goal:
-    """Between the two largest sizes."""
+    """The goal that a cost grows at most linearly between the two largest sizes."""
     middle, most = sizes[-2:]
     promise = f"{what}: grows no more than linearly from {middle} to {most} connections"
     return Goal(promise, f"{longer / shorter:.1f} × for {most / middle:.1f} ×", longer / shorter <= most / middle)

@@ -21,7 +21,7 @@ import wire_load
 
 class Lasting(wire_load.Client):
     began = 0.0
-    """When it asked what is not answered yet, 0 if it rests."""
+    """When the client has sent the request that is not answered yet; 0 if there is none."""
     code = 1006
     over = False
 

@@ -20,7 +20,7 @@ from typing import Any
 from bench.wire_load import HELLO, UPGRADE, request
 
 ADDRESSES = 8
-"""Of loopback, that strangers come from; none is over the bound of one address."""
+"""Loopback addresses of unauthenticated clients. No address exceeds its own bound."""
 STRANGERS, PARTIAL = 4000, 60_000
 VALUES = 2_500_000
 READERS, ANSWERS, MESSAGES, MESSAGE_BYTES = 4, 32, 12, 500_000
@@ -61,7 +61,7 @@ def ask(sock: socket.socket, method: str, params: dict[str, Any], id: str) -> No
 
 
 def strangers(port: int) -> dict[str, Any]:
-    """They upgrade, and send nearly all that a stranger may before its message is whole."""
+    """Clients that upgrade, and send nearly all that an unauthenticated client may before its message is complete."""
     held, begun = [], head(PARTIAL + 1) + b"x" * PARTIAL
     for number in range(STRANGERS):
         with suppress(OSError):

@@ -54,7 +54,7 @@ def _commit() -> str:
 
 
 def _output(*command: str) -> str:
-    """What the command prints, "" if it is not here or fails."""
+    """The output of the command; "" if it is missing or fails."""
     try:
         here = Path(__file__).parent
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=here.parent).stdout

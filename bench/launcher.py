@@ -81,7 +81,7 @@ class Launched:
         self._temporary.cleanup()
 
     def replace(self, number: int) -> tuple[float, float]:
-        """Has a signal end it, however long it takes, and starts another one. When it was told, and when it ended."""
+        """End the process by a signal and start another one. Returns the times of the signal and of the exit."""
         told = time.monotonic()
         os.kill(self.pid, number)
         os.waitpid(self.pid, 0)
@@ -90,7 +90,7 @@ class Launched:
         return told, ended
 
     def hear(self, word: str) -> tuple[float, str]:
-        """When the next message that has the line `word` arrived, and the message."""
+        """The time at which the next message with the line `word` arrived, and the message."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             self._notify.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -102,7 +102,7 @@ class Launched:
                 return time.monotonic(), message
 
     def take_everything(self) -> None:
-        """From here on read what it says as systemd does, descriptors too, so that it never has to wait; not `hear`."""
+        """Read its messages from here on as systemd does, with descriptors, so that it never waits. Not with `hear`."""
         threading.Thread(target=self._take_everything, daemon=True).start()
 
     def _take_everything(self) -> None:
@@ -123,7 +123,7 @@ class Launched:
         return ""
 
     def _environment(self) -> dict[str, str]:
-        """As the unit and a user manager give it; the pid is not known yet."""
+        """The environment of the unit and a user manager. The pid is not known yet."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),

@@ -18,7 +18,7 @@ UVICORN_OPTIONS = (
     *("--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--log-level", "warning"),
     *("--no-access-log", "--no-proxy-headers", "--no-server-header", "--backlog", "4096"),
 )
-"""What the gateway's own server has too, so that the difference is ours and not a setting's."""
+"""Options that the gateway's own server has too, so that the difference is ours and not a setting's."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Program:
 class Installation:
     python: Path
     origin: str
-    """In words, for the report."""
+    """A sentence for the report."""
     venv: Path | None
-    """What a user manager can be booted with; None where none can."""
+    """What boots a user manager; None where none can be booted."""
     obstacle: str | None
-    """Why none can."""
+    """Why none can be booted."""
 
     def gateway(self, name: str = "gateway") -> Program:
         if self.venv is None:
@@ -81,6 +81,6 @@ def small_config(folder: Path) -> str:
 
 
 def realistic_config(folder: Path) -> str:
-    """What OpenClaw users have: every section of its documentation, most of them not ours."""
+    """A config as OpenClaw users have it: every section of its documentation. Most sections are not ours."""
     text = (PROJECT / "tests" / "config" / "data" / "good" / "openclaw-full.json5").read_text()
     return text.replace("/tmp/openclaw/openclaw.log", str(folder / "gateway.log"))

@@ -12,7 +12,7 @@ from tests.e2e.gateway import PORT, SERVICE, SOCKET, Gateway
 from tests.e2e.manager import VENV, UserManager, until
 
 FOLDER = "bench"
-"""Below the user's home: what runs inside."""
+"""Path of the programs that run inside, below the user's home."""
 UNITS = PROJECT / "gateway" / "units"
 KILL = "kill -9"
 BY_SOCKET_PORT, BY_ITSELF_PORT = PORT + 1, PORT + 2
@@ -26,11 +26,11 @@ class Server:
     kinds: Mapping[str, Callable[[UserManager], float]]
     """How it is restarted: does it, and returns the monotonic second at which it began."""
     rest: Callable[[UserManager], None] = lambda manager: None
-    """What a new batch of restarts begins with."""
+    """Called before a new batch of restarts."""
 
 
 def set_up(manager: UserManager) -> list[Server]:
-    """All of them, started."""
+    """All servers, started."""
     for script in ("app.py", "newcomers.py"):
         manager.write(f"{FOLDER}/{script}", (BENCH / script).read_text(), mode=0o644)
     gateway = install_gateway(manager)

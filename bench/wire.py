@@ -21,7 +21,7 @@ SECONDS, QUICK_SECONDS = 2.0, 0.7
 CLIENTS, MANY, LISTENERS, EVENTS = 32, 1000, 500, 200
 METHODS = ("last-heartbeat", "health", "status")
 BOTH = ("health", "status")
-"""What OpenClaw's own gateway is asked too, where it is installed; more clients than these at once it does not take."""
+"""Methods that OpenClaw's own gateway is asked too, if installed, by CLIENTS clients: it takes no more at once."""
 REAL_START_S = 60.0
 LEAST_ECHO, LEAST_REAL, LEAST_CONNECTS, MOST_KB = 0.5, 10, 3, 25.0
 Rates = dict[str, list[float]]

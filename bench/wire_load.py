@@ -36,7 +36,7 @@ def request(method: str, params: dict[str, Any], id: str = "1") -> bytes:
 
 
 def give_up(why: str) -> NoReturn:
-    """From inside a protocol, where uvloop only prints a SystemExit."""
+    """End the program from inside a protocol, where uvloop only prints a SystemExit."""
     print(why, file=sys.stderr, flush=True)
     os._exit(1)
 
@@ -63,7 +63,7 @@ class Client(asyncio.Protocol):
         self.answers = self.events = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.again: bytes | None = None
-        """Sent anew with every answer."""
+        """The request, sent again with every answer."""
         self._echo = echo
         self._open = False
         self._buffer = bytearray()

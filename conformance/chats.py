@@ -14,9 +14,9 @@ from gateway.agent.echo import INTRODUCTION
 from gateway.config.vocabulary import FIRST
 
 PACE_MS = 80
-"""Of a word of the built-in model: then an answer has a middle."""
+"""Milliseconds between two words of the built-in model: with these an answer has a middle."""
 LIMIT_SECONDS = 90.0
-"""For one act on average, its restart counted."""
+"""Seconds for one act on average, its restart included."""
 REFUSAL = "mock refuses the API key; set models.providers.mock.apiKey in openclaw.json (HTTP 401): no, because of 401"
 NAMED = "A name for it"
 OWN = "agent:main:conformance"
@@ -29,7 +29,7 @@ def echo(pace_ms: int) -> dict[str, Any]:
 
 
 def with_echo(client: Client) -> tuple[Act, ...]:
-    """In an agent's main session."""
+    """The acts in an agent's main session."""
     modern = client.protocol >= 4
     long, middle = _words("stop", 150), _words("restart", 90)
     while_written = _words("opened", 60)
@@ -53,7 +53,7 @@ def with_echo(client: Client) -> tuple[Act, ...]:
 
 
 def with_provider(client: Client) -> tuple[Act, ...]:
-    """In a session of its own."""
+    """The acts in a session of their own."""
     modern = client.protocol >= 4
     first, then = "zeta eta theta", "iota kappa"
     picked = (

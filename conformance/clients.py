@@ -39,9 +39,9 @@ COMMANDS = (
 OPENAI = "openai"
 """No command of OpenClaw's: the client of OpenAI that each release brings, asking for completions."""
 FIRST_SECONDS = 300.0
-"""For a command that compiles all of a release's plugins, once for the machine."""
+"""Seconds for a command that compiles all plugins of a release, once on a machine."""
 LIMIT_SECONDS = 60.0
-"""For one command. The clients' own limits are 3 to 10 s; the rest is Node reading its files on a cold machine."""
+"""Seconds for one command. The clients' own limits are 3 to 10 s; the rest is Node reading its files, cold."""
 _ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
 
 
@@ -69,7 +69,7 @@ class Client:
 
     @property
     def stamp(self) -> Path:
-        """There once everything is installed, with what that was."""
+        """A file that exists once everything is installed, and says what was."""
         return self.folder / ".installed"
 
     @property
@@ -78,7 +78,7 @@ class Client:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Those of `COMMANDS` that ask a gateway."""
+        """The commands of `COMMANDS` that ask a gateway."""
         return tuple(each for each in COMMANDS if self.protocol >= 4 or each != "models list")
 
     def words(self, command: str) -> list[str]:
@@ -95,7 +95,7 @@ CLIENTS = (
 
 
 def install(client: Client) -> None:
-    """From the npm registry, once. No package's script is run: the client needs none of them to talk to a gateway."""
+    """Install the client from the npm registry, once. No package's script is run: a client needs none for a gateway."""
     wanted = {
         "private": True,
         "dependencies": {"openclaw": client.version, _node_package(): client.node},
@@ -127,7 +127,7 @@ def make_home(client: Client, folder: Path, port: int) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Of a client; nothing of what is set here reaches it."""
+    """The environment of a client: no variable of this process reaches it."""
     return {"HOME": str(home), "OPENCLAW_STATE_DIR": str(home), "PATH": os.defpath, "LANG": "C.UTF-8"}
 
 

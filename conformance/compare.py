@@ -3,7 +3,7 @@
     .venv/bin/python conformance/compare.py 2026.9.6  # the fields of every step; --order: the frames in their order
     .venv/bin/python conformance/compare.py 2026.2.1 --step send
 
-For whoever builds: it judges nothing. Both gateways run here, with the model provider of the tests.
+It is a tool for developers and judges nothing. Both gateways run here, with the model provider of the tests.
 """
 
 import argparse

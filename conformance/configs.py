@@ -1,6 +1,6 @@
 """Config files that this gateway writes, before the validator of OpenClaw itself; and the keys that it knows.
 
-`python -m conformance.configs` writes `gateway/config/openclaw-*.keys` anew from the releases' own schemas.
+`python -m conformance.configs` writes `gateway/config/openclaw-*.keys` again from the releases' own schemas.
 """
 
 import json
@@ -49,7 +49,7 @@ def check(client: Client, home: Path) -> Iterator[Run]:
 
 
 def keys(schema: dict[str, Any]) -> str:
-    """As `gateway/config/vocabulary` reads them."""
+    """The keys, as `gateway/config/vocabulary` reads them."""
     tree = _tree(schema)
     return "".join(f"{key}\t{json.dumps(tree[key], separators=(',', ':'), sort_keys=True)}\n" for key in sorted(tree))
 
@@ -64,7 +64,7 @@ def written(folder: Path) -> dict[str, str]:
 
 
 def _sent_back(folder: Path) -> str:
-    """As a client does it that changes one key of the whole."""
+    """Change one key by writing the whole config, as clients do."""
     core = _core(folder)
     shown = _call(core, "config.get", {})["config"]
     shown["logging"] = {"level": "debug"}

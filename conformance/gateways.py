@@ -45,7 +45,7 @@ class Gateway(Protocol):
         """The ports of all clients that are connected, or were within the last minute."""
 
     def log(self) -> str:
-        """What the gateway said, for a person who looks into a failure."""
+        """The gateway's log, for the person who looks into a failure."""
 
 
 def config_text(extra: dict[str, Any], **sections: Any) -> str:
@@ -98,7 +98,7 @@ class Foreground:
     """`python -m gateway run` from the source tree, with the descriptors of a listener that this process holds."""
 
     enter: tuple[str, ...] = ()
-    """Nothing: it is here."""
+    """No words: the gateway runs in this network."""
 
     def __init__(self, folder: Path, extra: dict[str, Any]) -> None:
         self._folder = folder

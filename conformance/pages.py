@@ -63,10 +63,10 @@ MODEL: dict[str, Any] = {
     "agents": {"defaults": {"model": {"primary": "local/small"}}},
 }
 _SESSIONS = ("chat/", "dashboard/")
-"""Below these are the sessions, each at the same page."""
+"""Paths below which every session shows the same page."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LIMIT_SECONDS = 40.0
-"""For one page on average, its restart counted."""
+"""Seconds for one page on average, its restart included."""
 
 
 def find_browser() -> str:
@@ -77,14 +77,14 @@ def find_browser() -> str:
 
 
 def free_port() -> int:
-    """Of this machine; the network of a user manager has hardly a port that is taken."""
+    """A free port of this machine; it is hardly ever taken in the network of a user manager."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
 
 
 def allow(port: int) -> dict[str, Any]:
-    """What the `gateway` section of the config needs for pages that come from a port of their own."""
+    """The keys of the config's `gateway` section for pages that are served from a port of their own."""
     return {"controlUi": {"allowedOrigins": [f"http://127.0.0.1:{port}"]}}
 
 
@@ -127,7 +127,7 @@ def played(
 
 
 def _rows(words: list[str], seconds: float, restart: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    """What the script prints; it is answered where it asks for a restart. Its whole group ends with this."""
+    """The lines that the script prints. Its requests for a restart are answered. Its process group ends with this."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
     watchdog = Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))

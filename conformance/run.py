@@ -31,9 +31,9 @@ from conformance.verdict import Run
 from gateway.config.vocabulary import LATEST
 
 PACE_MS = 5
-"""Of a word of an answer that a command awaits; one of minutes can be left, as `openai` does."""
+"""Milliseconds between the words of an answer that a command awaits. `openai` can leave an answer of minutes."""
 LOOK_SECONDS = 0.005
-"""Between two looks for a connection; a whole exchange of a client takes 20 ms and more."""
+"""Seconds between two looks for a connection. A whole exchange of a client takes 20 ms and more."""
 
 
 def main() -> int:
@@ -102,7 +102,7 @@ def _talks(
 
 
 def _chats(options: argparse.Namespace, clients: list[Client], gateway: Gateway, port: int) -> Iterator[Scene]:
-    """After the pages: what fails here on purpose would stand in their log."""
+    """Run this after the pages: what fails here on purpose would be in their log."""
     if not _with_chats(options):
         return
     for client in clients:

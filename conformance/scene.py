@@ -5,28 +5,28 @@ from dataclasses import dataclass, replace
 from conformance.sight import Sight
 
 Message = tuple[str, str]
-"""Who, and what."""
+"""The role, and the text."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """What is done in a chat, and what is then awaited."""
+    """An act in a chat, and what is awaited after it."""
 
     name: str
-    """Of an act of chats.mjs."""
+    """The name of an act of chats.mjs."""
     label: str
     texts: tuple[str, ...] = ()
-    """What is typed."""
+    """The text that is typed."""
     ends: tuple[Message, ...] = ()
     """The last messages that are then shown; an assistant's text "…" stands for the beginning of `whole`."""
     whole: str = ""
     """The answer, whole, of which an unfinished one shows the beginning."""
     shows: tuple[str, ...] = ()
-    """What can be read somewhere on the page."""
+    """Texts that must be somewhere on the page."""
     hides: tuple[str, ...] = ()
-    """What no line of the page is."""
+    """Lines that the page must not have."""
     error: str = ""
-    """Of what fails on purpose: a piece of the message that must be shown, and that is no fault."""
+    """A piece of the error that must be shown, for an act that fails on purpose."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Scene:
     grown: tuple[str, ...] = ()
     """The answer as it was seen while it was written."""
     broken: tuple[str, ...] = ()
-    """What did not come about: an answer that did not begin, one that did not stop, a field that takes no text."""
+    """What was awaited in vain: an answer's beginning or end, or a field that takes text."""
 
     @property
     def version(self) -> str:
@@ -86,7 +86,7 @@ class Scene:
 
 
 def _plain(text: str) -> str:
-    """Without regard to how it is wrapped."""
+    """The text on one line, as wrapping does not matter."""
     return " ".join(text.split())
 
 

@@ -23,7 +23,7 @@ ABSENT = frozenset(
         "unavailable (no small model)",  # of titles that a model would find
     }
 )
-"""What pages say, in a line of its own, of a feature that this gateway does not have."""
+"""Lines of pages that name a feature which this gateway does not have."""
 
 _NO_ERROR = re.compile(
     r"^(errors?|error: off|offline|failed|0 (failed|errors?))$"  # a filter, a legend, a level
@@ -49,7 +49,7 @@ _ITS_CONFIG = re.compile(r" http://127\.0\.0\.1:\d+/control-ui-config\.json$")
 _ITS_NAME = re.compile(r" (401|404) .* http://127\.0\.0\.1:\d+/__openclaw/control-ui-config\.json$")
 """2026.2.26 asks for the assistant's name without the token; it goes on with a name of its own."""
 _PICTURE = re.compile(r" 404 .* http://127\.0\.0\.1:\d+/avatar/\w+$")
-"""Of an agent that has none: OpenClaw's gateway answers the same."""
+"""The answer for an agent without a picture; OpenClaw's gateway gives the same."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Sight:
 
     @classmethod
     def of(cls, version: str, page: str, row: dict[str, Any]) -> "Sight":
-        """From what `look` in browser.mjs saw."""
+        """The page, as `look` in browser.mjs has seen it."""
         return cls(
             version=version,
             page=page,

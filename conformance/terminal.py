@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 LOOK_SECONDS = 0.1
 COLUMNS, LINES = 120, 100
-"""So many lines that a conversation stays on the screen."""
+"""Lines of the terminal: enough for a whole conversation."""
 
 
 _THEN = r"""trap : INT; "$@"; printf '\nended with %d\n' $?; trap '' INT; exec sleep infinity"""
@@ -60,5 +60,5 @@ class Terminal:
 
 
 def plain(text: str) -> str:
-    """Without regard to how it is wrapped."""
+    """The text without its line breaks, as wrapping does not matter."""
     return " ".join(text.split())

@@ -11,16 +11,16 @@ from conformance.verdict import Run
 
 START_SECONDS = 45.0
 LIMIT_SECONDS = 45.0
-"""For one answer."""
+"""Seconds for one answer."""
 PAUSE_SECONDS = 0.5
-"""Between what is typed and Enter: together they would be taken for something that is pasted."""
+"""Seconds between the text and Enter: together they would be taken for a paste."""
 READY = "connected | idle"
 MIDDLE = 12
 """The number of the word at which an answer is in its middle."""
 
 
 def talk(client: Client, home: Path, gateway: Gateway) -> Iterator[Run]:
-    """What was seen after each step."""
+    """The screen after each step."""
     words = [*gateway.enter, *client.words(f"tui --session terminal-{client.protocol}")]
     with Terminal("conformance", words, environment(home)) as terminal:
         steps: dict[str, Callable[[Terminal], str]] = {

@@ -39,9 +39,9 @@ class Run:
     stdout: str
     stderr: str
     note: str = ""
-    """What made the run itself worthless, if anything did."""
+    """The reason why the run itself is worthless, if there is one."""
     printed: str = ""
-    """What had to be on standard output."""
+    """The text that had to be on standard output."""
 
     @property
     def errors(self) -> list[str]:

@@ -67,7 +67,7 @@ def _fields(shape: type[Any]) -> str:
 
 
 def _type(shape: Any) -> str:
-    """As TypeScript would say it; bounds follow in parentheses."""
+    """The type in TypeScript's words; bounds follow in parentheses."""
     origin, args = get_origin(shape), get_args(shape)
     if origin is Annotated:
         return _type(args[0]) + "".join(_bounds(each) for each in args[1:] if isinstance(each, Meta))

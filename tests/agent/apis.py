@@ -34,7 +34,7 @@ def named(event: Json) -> bytes:
 
 
 def text_of(content: Any) -> str:
-    """Of a string, or of blocks that have a text."""
+    """The text of a string, or of blocks that have one."""
     if isinstance(content, str):
         return content
     return "\n".join(block["text"] for block in content or [] if isinstance(block, dict) and "text" in block)

@@ -68,7 +68,7 @@ class Window:
 
     tokens: int
     words: str = "This model's maximum context length is {limit} tokens. Your messages resulted in {asked} tokens."
-    """Of the refusal."""
+    """The text of the refusal."""
     status: int = 400
     kind: str = "context_length_exceeded"
     judge: Callable[[Any], str | None] = lambda _: None

@@ -49,7 +49,7 @@ class Call:
 
 @dataclass
 class Script:
-    """Of one answer."""
+    """The directions for one answer."""
 
     wishes: dict[str, str]
     text: list[str] = field(default_factory=list)

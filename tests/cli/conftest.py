@@ -1,4 +1,4 @@
-"""A user with a home of his own, a systemctl that plays a manager, and a gateway that says what the test wants."""
+"""A user with their own home, a systemctl that plays a manager, and a gateway that says what the test wants."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping

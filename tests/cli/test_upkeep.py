@@ -28,7 +28,7 @@ ENTRY = {"sessionId": SESSION, "updatedAt": ANSWERED, "label": "Trip"}
 
 @pytest.fixture
 def database(home: Path, gateway: FakeControl) -> Path:
-    """Of a gateway that does not run, and has not yet."""
+    """The database of a gateway that has never run."""
     return home / ".openclaw" / "gateway" / "conversations.sqlite"
 
 

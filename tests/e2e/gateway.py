@@ -138,7 +138,7 @@ class Gateway:
         return until(ready, f"a ready gateway other than pid {other_than}", seconds)
 
     def descriptors(self) -> Counter[str]:
-        """Of the process, by what they lead to, without numbers."""
+        """The descriptors of the process, by what they lead to, without numbers."""
         found: Counter[str] = Counter()
         for link in (self.manager.path(f"/proc/{self.pid()}") / "fd").iterdir():
             with suppress(FileNotFoundError):  # closed since it was listed

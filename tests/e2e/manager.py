@@ -110,7 +110,7 @@ class UserManager:
     def popen(
         self, *command: str, env: Mapping[str, str] | None = None, unit: str | None = None, **standard: int
     ) -> Inside:
-        """Starts a command as the user, as a login shell would: in his home and in the cgroup of his session.
+        """Starts a command as the user, as a login shell would: in the user's home and in the cgroup of the session.
 
         With `unit`, in the cgroup of that service, as a process that the service had started. It ends with the
         manager at the latest. `standard` may have stdin, stdout and stderr, which are pipes else; a terminal as its
@@ -186,7 +186,7 @@ class UserManager:
         return Path(f"/proc/{self._init}/root") / inner.lstrip("/")
 
     def write(self, place: str, text: str, mode: int = 0o600) -> Path:
-        """Writes a file below the user's home as his own and returns its path from outside."""
+        """Writes a file of the user's below the home and returns its path from outside."""
         path = self.home / place
         for folder in [*reversed(path.relative_to(self.home).parents)][1:]:
             (self.home / folder).mkdir(exist_ok=True)

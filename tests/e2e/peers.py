@@ -79,7 +79,7 @@ class Book:
     lost: int = 0
     """Requests on a connection that has ended, or that nobody answered in time."""
     open_losses: int = 0
-    """Of these, those on a connection that was still open."""
+    """The lost requests on a connection that was still open."""
     doubled: int = 0
     strange: int = 0
     """Answers to what nobody has asked."""

@@ -1,7 +1,7 @@
-"""People who ask the assistant something, each in a session of his own, and hold what they hear against what must be.
+"""People who ask the assistant something, each in a session of their own, and hold what they hear against what must be.
 
-The built-in echo repeats the question word by word, so everybody knows what his answer is. A connection that ends is
-opened anew; the question is then asked again under the same key. Prints `ready` once every question is accepted, then
+The built-in echo repeats the question word by word, so all know what their answer is. A connection that ends is
+opened again; the question is then asked again under the same key. Prints `ready` once every question is accepted, then
 the first talker's progress (`first`, `middle`, `last`), and at the end one JSON object: a list of `Talk`.
 """
 
@@ -32,7 +32,7 @@ class Talk:
 
     key: str
     state: str = "unanswered"
-    """Of the last event: final, error, aborted."""
+    """The state of the last event: final, error, aborted."""
     error: str | None = None
     text: str = ""
     asked: int = 0

@@ -1,4 +1,4 @@
-"""What the user does to the config file, with the programs that he does it with."""
+"""What the user does to the config file, with the programs that users edit with."""
 
 import json
 import time

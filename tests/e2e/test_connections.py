@@ -21,7 +21,7 @@ PEERS = int(os.environ.get("PEERS", "40"))
 RESTARTS = int(os.environ.get("RESTARTS", share(4, 2)))
 SEED = int(os.environ.get("SEED", "1"))
 SHARES = {"ours": 5, "library": 5, "pings": 5, "listens": 10, "pipelines": 5, "trickles": 5, "never_reads": share(2)}
-"""Of 40 clients; the rest comes and goes."""
+"""How many of 40 clients are of each kind; the rest connect and disconnect."""
 BEHIND = 1.0
 """Seconds after a crash in which a client may learn that its request is lost."""
 Spans = list[tuple[float, float]]

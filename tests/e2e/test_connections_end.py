@@ -44,7 +44,7 @@ def test_stop_closes_everybody_and_leaves_nothing(gateway: Gateway, command: lis
         assert (gateway.state(), stored(gateway)) == ("inactive", 0)
         assert links(gateway) == set()
         still = gateway.manager.run("ss", "-tnaH", "sport = :18789").stdout
-        # Ended by us; whoever does not read takes his time to notice.
+        # Ended by us; a client that does not read is slow to notice.
         assert {line.split()[0] for line in still.splitlines()} <= {"LISTEN", "TIME-WAIT", "FIN-WAIT-1", "FIN-WAIT-2"}
     assert_told_of_the_end(found)
     assert gateway.manager.show(SERVICE, "Result")["Result"] == "success"

@@ -13,7 +13,7 @@ class Got(NamedTuple):
 
 
 class Canned:
-    """Of HTTP, on a port of its own. The last answer is given again and again."""
+    """An HTTP server of fixed answers, on a port of its own. The last answer is repeated."""
 
     def __init__(self, *answers: Sequence[bytes], pause_s: float = 0) -> None:
         self._answers = list(answers)

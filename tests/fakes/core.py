@@ -41,11 +41,11 @@ class FakeCore:
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult("unchanged", "the file is the same"))
     asked: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
-    """Of the environment."""
+    """The environment's variables."""
     dial: Dial = field(default_factory=lambda: nobody)
-    """Of an agent."""
+    """How an agent is reached."""
     shown: dict[str, Any] = field(default_factory=dict)
-    """Of the report, what differs."""
+    """The fields of the report that differ."""
     conversations: Conversations = field(init=False)
     config_writer: ConfigWriter = field(init=False)
 

@@ -12,9 +12,9 @@ from typing import Any
 import gateway
 
 MAX_FILES = 64
-"""Of a target."""
+"""Files of one target."""
 MAX_BYTES = 4096
-"""Of a file."""
+"""Bytes of one file."""
 FOLDER = Path(__file__).parent / "corpus"
 PRODUCT = str(Path(gateway.__file__).parent)
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _DEEP = re.compile(rb'"<(\d+) deep>"')
 
 DEPTH = 4
-"""Of a value that is made here."""
+"""Levels of a value that is made here."""
 DEEP = ("<30 deep>", "<900 deep>", "<1500 deep>")
 """Become arrays in arrays, which recursion does not like, in `compact`."""
 FRACTIONS = (1e308, -1e308, 5e-324, 1e16, 0.1)

@@ -9,7 +9,7 @@ from tests.wire.raw import tidy
 
 LOGGERS = ("gateway", "agent", "uvicorn", "websockets", "asyncio")
 TURNS = 12
-"""Of the loop, after which nothing moves that does not wait for the clock or the client."""
+"""Turns of the loop, after which everything waits for the clock or the client."""
 
 
 class Clockless(asyncio.SelectorEventLoop):

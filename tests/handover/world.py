@@ -375,7 +375,7 @@ class World:
     """Events."""
     steps: int = 0
     lives: list[int] = field(default_factory=list)
-    """Of processes that will die: the steps from the death of the one before."""
+    """For each process that will die, its number of steps before it dies."""
     crashed: bool = False
     image: Image = field(init=False)
 

@@ -256,7 +256,7 @@ class Fates(RuleBasedStateMachine):
         self.scene = Starts(Path(self.folder.name))
         self.number, self.valid = 0, True
         self.deaths: Counter[int] = Counter()
-        """Of starts in a row, by the number of the config."""
+        """Starts in a row that have died, by the number of the config."""
         self.edit()
         self.it: Configuration | None = None
         self.scene.record.update(ended="stop")

@@ -47,7 +47,7 @@ def test_every_method_is_documented_and_closed(each: object) -> None:
 
 
 def test_protocol_3_has_what_its_last_releases_had() -> None:
-    """Of 2026.2.26, those of which this gateway has the feature."""
+    """The methods of 2026.2.26 whose feature this gateway has."""
     old = Registry(METHODS).names(3)
     names = ["agents.create", "agents.update", "agents.delete", "agents.files.list", "agents.files.get"]
     names += ["agents.files.set", "device.pair.remove", "doctor.memory.status", "sessions.usage"]

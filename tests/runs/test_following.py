@@ -281,7 +281,7 @@ def test_whatever_happens_each_reader_has_each_word_once_or_is_told(steps: list[
         readers = [it.following.read("r") for _ in range(3)]
         read, done, current = [""] * 3, [""], ""
         unknown: set[int] = set()
-        """Of whom nobody knew where they were when the run began anew."""
+        """The readers whose position was unknown when the run was restarted."""
 
         def whole() -> str:
             return GAP.join(part for part in (*done, current) if part)

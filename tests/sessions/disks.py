@@ -45,5 +45,5 @@ def make_room(folder: Path) -> None:
 
 
 def remount(folder: Path, how: str) -> None:
-    """`ro` or `rw`. The options that it has name a user as the machine knows him, who may be nobody in here."""
+    """`ro` or `rw`. The options that it has name a user of the machine, who may be unknown in here."""
     subprocess.run(["mount", "--options-mode=ignore", "-o", f"remount,{how}", str(folder)], check=True)

@@ -37,7 +37,7 @@ def make(folder: Path) -> Path:
 
 
 def pages(path: Path, table: str, kind: str) -> list[int]:
-    """Of a table: its `leaf`, `internal` or `overflow` pages."""
+    """The `leaf`, `internal` or `overflow` pages of a table."""
     with closing(sqlite3.connect(path)) as db:
         try:
             query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = ? ORDER BY pageno"

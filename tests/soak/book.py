@@ -12,7 +12,7 @@ LOST = "the agent ended in the middle of this answer"
 @dataclass
 class Question:
     id: str
-    """Of its run."""
+    """The id of its run."""
     session: str
     kind: str
     prompt: str

@@ -1,7 +1,7 @@
 """The crowd of the soak, a program: it obeys lines on standard input, and answers in JSON lines.
 
 go      everybody begins; answered with nothing
-rest    everybody ends what he has begun, and hangs up; answered with what was asked, found wrong, and counted
+rest    all end what they have begun, and hang up; answered with what was asked, found wrong, and counted
 """
 
 import argparse
@@ -18,7 +18,7 @@ from tests.soak.talker import CrowdNotes, Talker
 
 TALKERS, ONLOOKERS, READERS = 10, 6, 3
 KINDS = ("", "", FORGETFUL, "", ECHO)
-"""Of their sessions, in turns."""
+"""The kinds of their sessions, in turns."""
 
 
 class Person(Protocol):

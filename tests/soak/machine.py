@@ -22,7 +22,7 @@ BOX = PROJECT / "tests" / "agent" / "box.py"
 """An MCP server."""
 DATABASE = ".openclaw/gateway/conversations.sqlite"
 PACES_MS = (5, 15)
-"""Of the built-in echo: what the edits of the config change."""
+"""Milliseconds between the echo's words. The edits of the config switch between them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Measures:
     gateway_mb: float
     gateway_fds: int
     stored_fds: int
-    """Of systemd's store for the gateway."""
+    """Descriptors in systemd's fd store of the gateway."""
     agent_pid: int
     """0 when it is not there; then its other numbers are 0 too."""
     agent_mb: float

@@ -24,7 +24,7 @@ Maker = Callable[[], Question]
 
 
 class Questions:
-    """Of one person, who begins another session after a while."""
+    """The questions of one person, who begins another session after a while."""
 
     def __init__(self, name: str, kind: str, chance: random.Random) -> None:
         """`kind`: of the sessions, ECHO, FORGETFUL or nothing of these."""

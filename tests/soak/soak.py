@@ -38,7 +38,7 @@ MORE_FDS = 4
 """Descriptors that come and go with what runs in the background."""
 MORE_MB = 12.0
 MOST_KB = 8.0
-"""Of the database, for one message of this crowd's."""
+"""Kilobytes of the database for one message of this crowd."""
 ENOUGH = 5_000
 """Messages beside which the log that SQLite keeps, some 4 MB, no longer counts."""
 
@@ -54,7 +54,7 @@ class Soak:
         """What the crowd reports."""
         self.messages = 0
         self.restarts: dict[str, Any] = {}
-        """Of the gateway's own status, at the end."""
+        """Counts of restarts in the gateway's own status, at the end."""
         self._machine = machine
         self._crowd = crowd
         self._chance = random.Random(seed)

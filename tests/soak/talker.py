@@ -72,7 +72,7 @@ class Talker:
         self._since: dict[str, int] = {}
         """On which connection a question was asked first."""
         self._ears = Ears()
-        """Of this connection."""
+        """The events of this connection."""
         self._heard: dict[str, float] = {}
         """When the last piece of an answer came."""
 

@@ -183,7 +183,7 @@ class Reply:
         return read_event((await self.chunk()).decode().strip())
 
     async def json(self) -> Any:
-        """Of an answer with a length."""
+        """The JSON of an answer with a Content-Length."""
         await self.status()
         (size,) = [int(line[15:]) for line in self.head.lower().splitlines() if line.startswith(b"content-length:")]
         return json.loads(await self.reader.readexactly(size))

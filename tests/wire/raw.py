@@ -35,7 +35,7 @@ class Frame:
 
     @property
     def code(self) -> int | None:
-        """Of a close frame; None if it carries none."""
+        """The code of a close frame; None if it has none."""
         assert self.opcode == CLOSE, self
         return int.from_bytes(self.payload[:2], "big") if self.payload else None
 
@@ -195,7 +195,7 @@ def run(play: Callable[[RawScene], Awaitable[None]], limit: float = 10) -> None:
 
 
 def faults(records: list[logging.LogRecord]) -> list[str]:
-    """What of a log would alarm its reader, or burden him."""
+    """The lines of a log that would alarm or burden its reader."""
     return [
         f"{record.levelname} {record.getMessage()[:500]}"
         for record in records

@@ -64,7 +64,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {"set-heartbeats": NO_HEARTBEATS, "wake":
 """What we cannot do and say so, where they did it."""
 
 RIGHT_HASH = "6131f84d205597703d5ef87fc1b9b47655d4b0f198a5062ee59a77ecd6750b44"
-"""Of the config file as it was when the frames were captured."""
+"""The hash of the config file when the frames were captured."""
 USERS_OWN = (".parsed", ".config", ".sourceConfig", ".runtimeConfig")
 """The user's config in an answer: what it holds is not the wire's shape."""
 

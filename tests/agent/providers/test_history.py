@@ -98,7 +98,7 @@ def test_a_call_without_a_result_gets_one_before_anything_else_is_said() -> None
 
 
 def test_many_messages_in_a_row_are_told_whole_and_in_order() -> None:
-    """Of runs that failed only the questions are left."""
+    """Failed runs leave only their questions."""
     words = [str(number) for number in range(3000)]
     (asked,) = to_models([user(word) for word in words], CLAUDE)
     (part,) = asked.parts

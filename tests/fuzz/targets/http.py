@@ -69,7 +69,7 @@ class Counting:
 
 @dataclass
 class Answers:
-    """Of the server, in order: status and body. Whatever is no answer raises."""
+    """The server's answers, in order: status and body. Raises for anything that is no answer."""
 
     said: list[tuple[int, bytes]] = field(default_factory=list)
     _body: bytes = b""

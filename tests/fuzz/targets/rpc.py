@@ -21,7 +21,7 @@ from tests.rpc.methods.configured import CONFIG, configured
 
 BY_NAME = sorted(METHODS, key=lambda each: each.name)
 MAX_ANSWER = 256 * 1024
-"""Of a core that has next to nothing to tell."""
+"""Bytes of an answer of a core that is nearly empty."""
 MAX_REQUESTS = 4
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """A new database for each input is nothing to wait for a disk for."""

@@ -88,7 +88,7 @@ def send(id: str, text: str = "hello", **more: object) -> dict[str, object]:
 
 
 async def script() -> Scripted:
-    """Of the one run that an agent has begun."""
+    """The script of the one run that an agent has begun."""
     await until(lambda: Scripted.by_session)
     return Scripted.by_session.popitem()[1]
 
