@@ -24,7 +24,7 @@ from gateway.files.paths import Paths
 from gateway.report import ReloadResult, RestartTicket, StatusReport
 
 if TYPE_CHECKING:
-    from gateway.reload.seen import AccessPoint, SeenConfig
+    from gateway.reload.answers import AccessPoint, SeenConfig
 
 T = TypeVar("T")
 
@@ -120,14 +120,14 @@ class Control:
 
         `included`: file name -> text, likewise for included files.
         """
-        from gateway.reload.seen import SeenConfig  # `status` does not need what that imports
+        from gateway.reload.answers import SeenConfig  # `status` does not need what that imports
 
         body = {"path": path, "text": text, "included": included}
         return self._ask("POST", "/control/config", SeenConfig, body=body, timeout=RELOAD_TIMEOUT)
 
     def access_point(self) -> "AccessPoint":
         """Address and secret of the running gateway."""
-        from gateway.reload.seen import AccessPoint
+        from gateway.reload.answers import AccessPoint
 
         return self._ask("GET", "/control/door", AccessPoint, timeout=STATUS_TIMEOUT)
 

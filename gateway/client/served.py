@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from gateway.client.control import Control
 from gateway.config.files import Snapshot
 from gateway.errors import GatewayError
-from gateway.reload.seen import AccessPoint, SeenConfig
+from gateway.reload.answers import AccessPoint, SeenConfig
 
 SHELL = "looked at in this shell's environment; no running gateway could say what its service has besides"
 

@@ -33,7 +33,7 @@ LATER = (
     "gateway.link.dialer",
     "gateway.config.watch",
     "gateway.handover.positions",
-    "gateway.reload.seen",
+    "gateway.reload.answers",
     "gateway.rpc.config_writer",
     "gateway.web.metrics",
     "cryptography.hazmat.primitives.asymmetric.ed25519",

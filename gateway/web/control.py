@@ -16,8 +16,8 @@ from starlette.routing import Route, Router
 
 from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
+from gateway.reload.answers import AccessPoint, SeenConfig
 from gateway.reload.plan import make_plan
-from gateway.reload.seen import AccessPoint, SeenConfig
 from gateway.rpc.core import Core
 
 

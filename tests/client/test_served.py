@@ -14,8 +14,8 @@ from gateway.config import files
 from gateway.config.schema import Config
 from gateway.errors import NotRunning
 from gateway.exits import ExitCode
+from gateway.reload.answers import AccessPoint, SeenConfig
 from gateway.reload.plan import make_plan
-from gateway.reload.seen import AccessPoint, SeenConfig
 from tests.fakes.report import make_report
 
 TEXT = '{"gateway": {"port": 18801, "auth": {"token": "${ONLY_THE_UNIT_HAS_IT}"}}}'

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.files.paths import Paths
 from gateway.protocol.admission.auth import AuthPolicy
-from gateway.reload.seen import AccessPoint, SeenConfig
+from gateway.reload.answers import AccessPoint, SeenConfig
 from gateway.report import Issue, ReloadResult, RestartTicket, StatusReport
 from tests.fakes.core import FakeCore
 from tests.web.asgi import UNIX, ask

@@ -1,6 +1,6 @@
 import msgspec
 
-from gateway.reload.seen import AccessPoint, SeenConfig
+from gateway.reload.answers import AccessPoint, SeenConfig
 
 
 def test_a_secret_gets_into_no_log() -> None:
