@@ -11,7 +11,7 @@ from msgspec.structs import replace
 DEATHS = 5
 """The number of starts in a row that must end before they are ready, until another config is taken."""
 HANG_S = 30.0
-"""A start that hung for as long counts as `DEATHS` of them: nobody killed it by chance."""
+"""A start that hung for as long counts as `DEATHS` of them: it was not killed by chance."""
 FIRST_PAUSE_S = 2.0
 """The pause in which the config is not tried; it doubles after each further death."""
 LONGEST_PAUSE_S = 3600.0

@@ -62,18 +62,18 @@ class Tally:
 
 
 async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
-    """Adoption all connections that this process has inherited."""
+    """Adopt all connections that this process has inherited."""
     tally, hub = Tally(), core.hub
     known = hub.state_version.presence
     if keeper.gone:
         tally.closed["gone"] = keeper.gone
     for left in _urgent_first(keeper.take_websockets()):
-        who, verdict = _judge(keeper, left)
-        if who is not None and left.found is not None and isinstance(verdict, Adoption):
-            take = partial(_resume, core, keeper, left, who, tally)
+        client, verdict = _judge(keeper, left)
+        if client is not None and left.found is not None and isinstance(verdict, Adoption):
+            take = partial(_resume, core, keeper, left, client, tally)
             # `_resume` checks its secret; from then on it belongs to this process's generation.
-            peer = replace(who.peer, auth_generation=core.auth.generation)
-            resumed = Resumed(who.id, peer, who.since_ms, verdict.seq, take)
+            peer = replace(client.peer, auth_generation=core.auth.generation)
+            resumed = Resumed(client.id, peer, client.since_ms, verdict.seq, take)
             adopted = Adopted(verdict, {"resumed": resumed})
             await server.adopt(left.fd, partial(WebSocketProtocol, adopted=adopted))
         elif isinstance(verdict, Rejection):
@@ -120,33 +120,33 @@ def _judge(keeper: Keeper, left: InheritedConnection) -> tuple[ClientRecord | No
     if left.found is None:
         return None, unreadable
     try:
-        who = msgspec.json.decode(left.found.client, type=ClientRecord)
+        client = msgspec.json.decode(left.found.client, type=ClientRecord)
     except msgspec.MsgspecError:
         return None, unreadable
     try:
         counted = count(left.fd)
     except OSError:
-        return who, Rejection("gone", closable=False)
+        return client, Rejection("gone", closable=False)
     verdict = judge(counted, left.found.points, left.in_flight)
     if isinstance(verdict, Adoption) and left.in_flight is None:
         left.found.entry.set_point(Point(counted.read, counted.written, verdict.seq))
-    return who, verdict
+    return client, verdict
 
 
 def _resume(
-    core: Core, keeper: Keeper, left: InheritedConnection, who: ClientRecord, tally: Tally, connection: Connection
+    core: Core, keeper: Keeper, left: InheritedConnection, client: ClientRecord, tally: Tally, connection: Connection
 ) -> None:
     """Make it a client again; close it if its device or its secret has been refused meanwhile."""
     assert left.found is not None and isinstance(connection.carrier, WebSocketProtocol)
     keeper.register_inherited(connection, connection.carrier, left.found.entry)
-    peer = who.peer
+    peer = client.peer
     if not connection.kept:  # it has ended meanwhile, and what was read of it is lost
         connection.carrier.abort()
         tally.closed["gone"] += 1
         return
     if peer.device_id is not None and not core.devices.still_admits(peer.device_id, peer.role):
         connection.outbox.finish(DEVICE_CHANGED)
-    elif peer.auth_mode != DEVICE_TOKEN and not keeper.knows_secret(who, core.auth):
+    elif peer.auth_mode != DEVICE_TOKEN and not keeper.knows_secret(client, core.auth):
         connection.outbox.finish(SECRET_CHANGED)
     else:
         tally.websockets += 1
@@ -156,6 +156,7 @@ def _resume(
 
 
 def _dismiss(fd: int, closable: bool) -> None:
+    """Close a rejected connection: with the close frame if `closable`, else without a word."""
     try:
         sock = socket.socket(fileno=fd)
     except OSError:
@@ -173,6 +174,7 @@ def _dismiss(fd: int, closable: bool) -> None:
 
 
 async def _linger(sock: socket.socket) -> None:
+    """Read what the client still sends, until it closes, for `LINGER_S` at most."""
     loop = asyncio.get_running_loop()
     with sock, contextlib.suppress(OSError):
         with contextlib.suppress(TimeoutError):

@@ -79,7 +79,7 @@ class Configuration:
         """The file on which this process has started: the last known good one, once the process serves."""
         self._start_logging(active.config)
         self.auth = policy(active.config.gateway, 1, paths.state, reachable=bool(reachable))
-        """Who may connect now."""
+        """The policy of who may connect now; a change of it gets the next generation."""
         self._reloader = Reloader(
             active,
             snapshot,
@@ -205,7 +205,7 @@ class Configuration:
 
     @property
     def degraded(self) -> bool:
-        """Whether something else than the file runs: the file has errors, is gone, or has failed."""
+        """True if something else than the file runs: the file has errors, is gone, or has failed."""
         active = self._reloader.active
         gone = not self.snapshot.exists and active.source != "defaults"
         return self.snapshot.config is None or gone or active.source == "last-good"

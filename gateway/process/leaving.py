@@ -1,6 +1,6 @@
 """How a process leaves: steps in their order, each with its budget. docs/reload.md shows them as a table.
 
-What happens to connections hangs on one decision: whether another process goes on with our clients (`Leaving.carry`).
+What happens to connections hangs on one decision: whether another process takes over our clients (`Leaving.carry`).
 `_decide` alone takes it: first while requests are drained, and once more after each step in which a stop may have
 overtaken a restart.
 """
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 RESTARTING = WireError("UNAVAILABLE", "gateway restarting; ask again", retryable=True, retry_after_ms=500)
-"""For a request that takes longer than a restart waits for."""
+"""The answer to a request that takes longer than a restart waits."""
 RESTART_EXPECTED_MS = 1500
-"""What OpenClaw tells its clients; ours is faster, and a client that comes back early waits in the queue."""
+"""Milliseconds that OpenClaw tells its clients. Ours is faster; a client that comes early waits in the queue."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class LeavingStep:
     limit_s: float = 0.0
     """The longest that it takes; 0 where nothing is waited for."""
     decide_again: bool = False
-    """Whether a stop that came in this step changes what the next ones do with clients."""
+    """True if it is decided again afterwards: a stop may have come in this step."""
 
 
 @dataclass
 class Leaving:
+    """One departure; `run` it once, when the coordinator says so."""
+
     start: Startup
     coordinator: Coordinator
     configuration: Configuration
@@ -64,7 +66,7 @@ class Leaving:
     tasks: Tasks
     budgets: Budgets = Budgets()
     carry: bool = False
-    """Whether another process goes on with our clients: the next image of this one, or one that systemd starts."""
+    """True if another process takes over our clients: the next image of this one, or one that systemd starts."""
 
     def __post_init__(self) -> None:
         self.passed: list[tuple[str, int]] = []
@@ -111,7 +113,7 @@ class Leaving:
             await self._close_websockets()
 
     async def _systemd_carries(self) -> bool:
-        """Whether systemd holds port and connections, and starts another process after this one."""
+        """True if systemd holds port and connections, and starts another process after this one."""
         start = self.start
         if not (start.inherited.held_by_systemd and self.keeper.all_stored):
             return False
@@ -188,7 +190,7 @@ class Leaving:
             self.start.lease.remove_mark()
 
     async def _close_websockets(self) -> None:
-        """Close those that no other process goes on with, once the newest of them have their first answer."""
+        """Close the WebSockets that no other process takes over, once the newest of them have their first answer."""
         await serve_newcomers(self.hub, self.budgets.newcomers)
         if not self.carry:
             # Where systemd holds the port, even a stop is a restart for the client: its connection starts us again.

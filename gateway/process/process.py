@@ -147,7 +147,7 @@ class Process:
         self.conversations.begin()
 
     def _conversations_problem(self) -> str | None:
-        """None also while they are not imported: a report is no reason to do it."""
+        """The reason why conversations are degraded. None also while they are not imported: a report must not do it."""
         return self.conversations.degraded if "conversations" in self.__dict__ else None
 
     # -- core.Core -------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class Process:
             self._tasks.spawn(work, name)
 
     async def _settle(self) -> None:
-        """What no client waits for at the start; the report's `settled` says that it is done."""
+        """Do the work of a start for which no client waits; the report's `settled` then becomes true."""
         if self._adopted is not None:
             # To the oldest generation: as the youngest, a thousand clients would be searched at once, for 40 ms.
             gc.freeze()

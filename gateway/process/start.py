@@ -56,7 +56,7 @@ def run(options: Options) -> NoReturn:
 
 
 async def _serve(start: Startup) -> NoReturn:
-    """End the process from inside the loop: closing the loop would close connections that another process goes on with.
+    """End the process from inside the loop: closing the loop would close connections that are passed on.
 
     Finalizing the interpreter would cost 12 ms more, in which the clients of a cold restart wait.
     """

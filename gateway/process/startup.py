@@ -1,4 +1,4 @@
-"""What a process image was given, and what it found, before it serves."""
+"""The inputs of a process image: options, paths, inherited descriptors, and what it has opened before it serves."""
 
 import socket
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Startup:
 
     @property
     def under_systemd(self) -> bool:
-        """Whether a service manager started us for this unit, and hears us."""
+        """True if a service manager runs us in a unit, and takes our notifications."""
         return self.unit is not None and self.notifier.connected
 
     @property

@@ -51,7 +51,7 @@ class ProcessStatus:
         self.started_at = now_ms()
         """Unix time in milliseconds."""
         self.problems: dict[Degradation, str] = {"state": start.lease.problem} if start.lease.problem else {}
-        """Why the process is degraded in ways that last as long as it does."""
+        """Reasons of `degraded` that last until the process ends, each with its sentence."""
         self.listeners: tuple[str, ...] = ()
         self.settled = False
         self._start = start

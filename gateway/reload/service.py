@@ -189,7 +189,7 @@ class Reloader:
         return snapshot
 
     def _warn(self, snapshot: Snapshot) -> None:
-        """Of what is new only: a watched folder is read at each edit in it."""
+        """Log the warnings that were not logged before: each edit in a watched folder causes a reading."""
         for warning in snapshot.warnings:
             if warning not in self._warned:
                 log.warning("%s", warning)
