@@ -1,4 +1,4 @@
-"""A config text from the wire: its value, and OpenClaw's words for what is wrong with it."""
+"""Config texts from clients: their values, and faults in OpenClaw's words."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ from gateway.report import Issue
 
 
 class Invalid(Exception):
-    """A config with these faults."""
+    """The config has `issues`."""
 
     def __init__(self, *issues: Issue) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Invalid(Exception):
 
 
 def parse_raw(raw: str, path: Path, issues: tuple[Issue, ...] = ()) -> Any:
-    """The value; a text that is no JSON5 is refused, with `issues` where those say what is wrong with it."""
+    """The value of a text. Raises RpcError or Invalid if it is no JSON5. `issues`: the faults, if they are known."""
     found = parse(raw.encode(), str(path), root_object=False)
     if isinstance(found, Document):
         return found.value
@@ -46,7 +46,7 @@ def _in_their_words(raw: str, fault: json5.Json5Error) -> str:
 
 
 def refusal(protocol: int, issues: tuple[Issue, ...]) -> WireError:
-    """What a client of this protocol gets for a config with faults."""
+    """The error for a config with faults, in the words of the client's protocol."""
     first = f"{issues[0].path}: {issues[0].message}" if issues[0].path else issues[0].message
     message = "invalid config" if protocol < 4 else f"invalid config: {first}"
     details = {"issues": [{"path": each.path, "message": each.message} for each in issues]}

@@ -1,6 +1,6 @@
-"""What methods and faces may ask of the gateway as a whole. `process.process.Process` implements it.
+"""The interface of the gateway for methods and faces. `process.process.Process` implements it.
 
-Only typing: nothing here runs, so that a method can be tested with any object of this shape.
+It is a typing Protocol, so that a method can be tested with any object of this shape.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -46,7 +46,7 @@ class Core(Protocol):
 
     @property
     def tree(self) -> "ConfigTree":
-        """All that runs of the file, with the sections that are not in `config`. It holds secrets."""
+        """The running config as a tree, with the sections that are not in `config`. It holds secrets."""
         ...
 
     def env(self, name: str) -> str | None:
@@ -73,7 +73,7 @@ class Core(Protocol):
 
     @property
     def watching(self) -> bool:
-        """Whether a change of the config file is noticed."""
+        """Whether the config file is watched for changes."""
         ...
 
     def report(self) -> "StatusReport": ...
@@ -83,7 +83,7 @@ class Core(Protocol):
         ...
 
     def keep(self, connection: "Connection") -> None:
-        """It is a client's now: it shall outlive this process, where that can be."""
+        """Hand the connection over to the next process when this one ends, if that is possible."""
         ...
 
     def request_restart(self, reason: str) -> "RestartTicket": ...

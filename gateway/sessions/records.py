@@ -56,9 +56,6 @@ class Session(Struct, frozen=True):
     compactions: int = 0
     """How often the transcript was compacted."""
 
-    def set(self, name: str) -> Any:
-        return self.entry.get(name)
-
 
 class MessageRow(Struct, frozen=True):
     """A message of a transcript."""

@@ -155,6 +155,7 @@ def thinking_levels(tree: dict[str, Any], ref: ModelRef, agent: str | None = Non
 
 
 def kind(key: str, entry: dict[str, Any] | None = None) -> str:
+    """`kind` of a row: `global`, `unknown`, `group` or `direct`. `entry`: the session's `Session.entry`."""
     if key in (GLOBAL, "unknown"):
         return key
     grouped = ":group:" in key or ":channel:" in key or (entry or {}).get("chatType") in ("group", "channel")

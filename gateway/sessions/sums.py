@@ -37,6 +37,10 @@ def total(found: Sequence[Spent], **head: Any) -> dict[str, Any]:
 def sessions(
     found: Sequence[Session], spent: Sequence[Spent], said: Sequence[MessageCount], used: Sequence[Used]
 ) -> list[dict[str, Any]]:
+    """Rows of `sessions.usage`: `key`, `sessionId`, `agentId`, `updatedAt`, …, and `usage`, None without any.
+
+    `usage` has the fields of `total`, `messageCounts`, `toolUsage`, `modelUsage` and `dailyBreakdown`.
+    """
     costs, messages, tools = by("session", spent), by("session", said), by("session", used)
     return [
         _session(each, costs.get(each.key, []), messages.get(each.key, []), tools.get(each.key, [])) for each in found

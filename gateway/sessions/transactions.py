@@ -129,7 +129,7 @@ def again(id: str, db: Connection) -> Run | None:
 
 
 def progress(news: Progress, db: Connection) -> bool:
-    """False if the run has ended, has begun anew, or has got further already."""
+    """Store the events of one run. False if it has ended, was started again, or has later events already."""
     fields = ", ".join(_Going.__struct_fields__)
     query = f"SELECT {fields} FROM runs WHERE id = ? AND state = 'running' AND attempts = ?"
     row = db.execute(query, (news.run, news.attempt)).fetchone()

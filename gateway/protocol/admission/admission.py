@@ -63,6 +63,7 @@ class Terms:
     ignore_ui_device: bool = False
 
     def ignores_device(self, client_id: str) -> bool:
+        """Whether the device of this client does not count."""
         return client_id == CONTROL_UI and self.ignore_ui_device
 
     def excuses(self, client_id: str) -> bool:

@@ -49,6 +49,7 @@ class Facts:
 
 
 def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None) -> dict[str, Any]:
+    """The payload of hello-ok: `server`, `features`, `snapshot`, `policy` and `auth`."""
     payload: dict[str, Any] = {
         "type": "hello-ok",
         "protocol": peer.protocol,

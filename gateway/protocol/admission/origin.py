@@ -135,7 +135,7 @@ def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
 def origin_refusal(
     source: RequestOrigin, client_id: str, client_mode: str, allowed_origins: Sequence[str], protocol: int
 ) -> WireError | None:
-    """None lets it go on. A page is asked for its origin whatever it presents; a program sends none and is not."""
+    """The refusal for a page of a foreign origin; None: the client may go on. A program sends no Origin header."""
     if source.origin is None:
         is_page = client_id in UI_CLIENTS or client_mode == "webchat"
         return _refusal(protocol, "origin missing or invalid") if is_page and protocol >= 4 else None
