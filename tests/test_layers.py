@@ -11,6 +11,8 @@ from scripts.rooms import circles, files, imported, modules, rooms
 PROJECT = Path(__file__).parents[1]
 PURE = 1
 """The layer that computes and touches nothing."""
+MAX_LINES = 300
+MAX_FUNCTION_LINES = 60
 APART = -1
 """The other process's: no layer, because neither side imports the other."""
 SHARED_WITH_APART = [
@@ -127,6 +129,20 @@ def test_nothing_imports_what_imports_it() -> None:
     """Neither a file nor a folder, not even through others."""
     assert circles(files()) == []
     assert circles(rooms()) == []
+
+
+def test_files_and_functions_fit_on_a_page() -> None:
+    """The longest of each that one can still see through."""
+    sources = {name: path.read_text() for name, path in MODULES.items()}
+    assert {name: lines for name, text in sources.items() if (lines := len(text.splitlines())) > MAX_LINES} == {}
+    functions = {
+        f"{name}:{node.name}": lines
+        for name, text in sources.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert functions == {}
 
 
 def test_third_parties_stay_at_home() -> None:

@@ -74,7 +74,7 @@ def agent(
 
 async def _ask(target: "Target", params: dict[str, Any], limit_s: float, as_json: bool) -> int:
     from gateway.cli.conversation.once import abort
-    from gateway.client.client import CallFailed
+    from gateway.client.errors import CallFailed
     from gateway.client.reconnecting import ReconnectingClient
 
     client = ReconnectingClient(lambda: client_of(target, TIMEOUT_S, CAPS), GIVE_UP_AFTER_S)

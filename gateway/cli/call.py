@@ -68,7 +68,7 @@ def ask(
     follow: bool = False,
 ) -> int:
     """Call one method and let `tell` print the payload. With `as_json`, errors of the gateway are printed as well."""
-    from gateway.client.client import WireFailure
+    from gateway.client.errors import WireFailure
 
     target = find_target(service_environment(os.environ), url, token, password)
 

@@ -8,14 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, GatewayEvent
+    from gateway.client.client import GatewayClient, GatewayEvent
+    from gateway.client.errors import CallFailed, ConnectRefused, Disconnected
     from gateway.client.identity import Identity
     from gateway.client.reconnecting import RECONNECTED, ReconnectingClient
     from gateway.errors import GatewayError, NotRunning, TimedOut
     from gateway.lifecycle.peer import Untrusted
 
 _HOMES = {
-    "gateway.client.client": ("CallFailed", "ConnectRefused", "Disconnected", "GatewayClient", "GatewayEvent"),
+    "gateway.client.client": ("GatewayClient", "GatewayEvent"),
+    "gateway.client.errors": ("CallFailed", "ConnectRefused", "Disconnected"),
     "gateway.client.identity": ("Identity",),
     "gateway.client.reconnecting": ("RECONNECTED", "ReconnectingClient"),
     "gateway.errors": ("GatewayError", "NotRunning", "TimedOut"),

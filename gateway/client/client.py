@@ -31,7 +31,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway import __version__
-from gateway.client.handshake import ClientHandshake, remedy
+from gateway.client.errors import CallFailed, ConnectRefused, Disconnected
+from gateway.client.handshake import ClientHandshake
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.lifecycle import peer
 from gateway.machine.clock import now_ms
@@ -52,41 +53,6 @@ CLOSE_S = 1.0
 CHALLENGE = "connect.challenge"
 PRELIMINARY = ("accepted", "in_flight")
 """Values of `status` in an answer that another one follows."""
-
-
-class WireFailure(GatewayError):
-    """The `error` object of a response: `code`, `message`, `details`, `retryable`, `retryAfterMs`."""
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        self.code = str(error.get("code", "UNKNOWN"))
-        self.message = str(error.get("message", ""))
-        self.details = error.get("details")
-        self.retryable = bool(error.get("retryable", False))
-        after = error.get("retryAfterMs")
-        self.retry_after_s = after / 1000 if isinstance(after, int) else None
-        super().__init__(f"{self.message} ({self.code})")
-
-
-class ConnectRefused(WireFailure):
-    """The gateway refused `connect`. `str()` ends with what the user can do about it, if that is known."""
-
-    def __str__(self) -> str:
-        way_out = remedy(self.code, self.message, self.details)
-        return super().__str__() + (f"; {way_out}" if way_out else "")
-
-
-class CallFailed(WireFailure):
-    """The gateway answered a method with an error."""
-
-
-class Disconnected(GatewayError):
-    """The connection ended. `code` is None if it broke without a close frame."""
-
-    def __init__(self, code: int | None, reason: str) -> None:
-        self.code = code
-        self.reason = reason
-        how = f"closed the connection: {code} {reason}".rstrip() if code else "broke the connection off"
-        super().__init__(f"the gateway {how}")
 
 
 @dataclass(frozen=True)

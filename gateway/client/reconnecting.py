@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
-from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, GatewayEvent
+from gateway.client.client import GatewayClient, GatewayEvent
+from gateway.client.errors import CallFailed, ConnectRefused, Disconnected
 from gateway.errors import GatewayError
 
 PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)

@@ -23,8 +23,8 @@ from gateway.conversations.sessions import SessionService
 from gateway.files.paths import Paths
 from gateway.handover.positions import Positions
 from gateway.hub.hub import Hub
-from gateway.link.client import Dial
 from gateway.link.spec import Message
+from gateway.link.stream import Dial
 from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
 from gateway.runs.audience import Audience

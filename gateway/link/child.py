@@ -16,8 +16,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.link.client import Stream
 from gateway.link.messages import MAX_LINE
+from gateway.link.stream import Stream
 
 log = logging.getLogger("gateway.agent")
 

@@ -7,7 +7,7 @@ Events are passed on to the `LinkHandler` as they come; what they mean is decide
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -31,6 +31,7 @@ from gateway.link.messages import (
     run_of,
 )
 from gateway.link.spec import Spec
+from gateway.link.stream import Dial, Stream, drain_within, read_welcome
 
 log = logging.getLogger("gateway.agent")
 
@@ -51,8 +52,6 @@ PAUSES_S = (0.02, 0.1, 0.5, 1.0)
 """Seconds between two tries; the last pause repeats."""
 ALL = 2**53 - 1
 """Higher than any event's number."""
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Dial = Callable[[], Awaitable[Stream]]
 
 
 class OtherLink(GatewayError):
@@ -106,7 +105,7 @@ class AgentLink:
         """Return when the agent has taken what it was sent, or is gone. One that takes nothing for `TAKE_S` is cut
         off."""
         if (writer := self._writer) is not None:
-            await _drain(writer, TAKE_S)
+            await drain_within(writer, TAKE_S)
 
     def ack(self, run: str, seq: int) -> None:
         """Events of the run up to `seq` are stored: the agent need not keep them."""
@@ -132,7 +131,7 @@ class AgentLink:
         self._closed = True
         if (writer := self._writer) is not None:
             self._writer = None
-            await _drain(writer, LEAVE_S)
+            await drain_within(writer, LEAVE_S)
         self._tasks.cancel()
         await self._tasks.join()
 
@@ -208,7 +207,7 @@ class AgentLink:
             writer.transport.set_write_buffer_limits(0)
             self._greet(writer)
             async with asyncio.timeout(WELCOME_S):
-                welcome = await _welcome(reader)
+                welcome = await read_welcome(reader)
             if welcome.version != VERSION:
                 raise OtherLink(
                     f"the agent ({welcome.program}) speaks version {welcome.version} of the link and this gateway "
@@ -275,23 +274,3 @@ class AgentLink:
                 self._handler.refused(message)
             case Welcome():
                 self._dismiss(message)
-
-
-async def _drain(writer: asyncio.StreamWriter, limit_s: float) -> None:
-    try:
-        async with asyncio.timeout(limit_s):
-            await writer.drain()
-    except TimeoutError:
-        log.warning("the agent takes nothing of what it is told")
-        writer.transport.abort()
-    except ConnectionError:
-        return  # `_listen` sees it too
-
-
-async def _welcome(reader: asyncio.StreamReader) -> Welcome:
-    """Read the welcome. Messages before it were meant for an earlier image of this process."""
-    while line := await reader.readline():
-        with contextlib.suppress(msgspec.DecodeError):
-            if isinstance(message := decode_to_gateway(line), Welcome):
-                return message
-    raise EOFError("it went before it said welcome")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.link.child import Child
-from gateway.link.client import Stream
 from gateway.link.messages import MAX_LINE
+from gateway.link.stream import Stream
 
 
 class Dialer:

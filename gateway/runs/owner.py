@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from gateway.aio.tasks import Tasks
 from gateway.config.tree import Unusable
-from gateway.link.client import AgentLink, Dial
+from gateway.link.client import AgentLink
 from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import Ended, Event, Failure, StartRefused
 from gateway.link.spec import Spec
+from gateway.link.stream import Dial
 from gateway.runs.active import ActiveRun, Gap
 from gateway.runs.audience import Audience
 from gateway.runs.ends import BROKEN, Announcing, Ends, not_stored

@@ -13,8 +13,8 @@ from contextlib import nullcontext
 from msgspec.structs import replace
 
 from gateway.aio.tasks import Tasks, shielded
-from gateway.link.client import Dial
 from gateway.link.messages import Failure
+from gateway.link.stream import Dial
 from gateway.runs.active import ActiveRun
 from gateway.runs.audience import Audience
 from gateway.runs.ends import BROKEN, Announcing, not_stored

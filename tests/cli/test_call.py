@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import call as module
 from gateway.cli import cli
 from gateway.client import handshake
-from gateway.client.client import Disconnected
+from gateway.client.errors import Disconnected
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode
 from gateway.lifecycle import peer

@@ -11,7 +11,8 @@ from websockets.asyncio.server import ServerConnection
 from gateway import client as package
 from gateway.client import client as module
 from gateway.client import handshake
-from gateway.client.client import CallFailed, ConnectRefused, Disconnected, GatewayClient, GatewayEvent
+from gateway.client.client import GatewayClient, GatewayEvent
+from gateway.client.errors import CallFailed, ConnectRefused, Disconnected
 from gateway.client.identity import Identity
 from gateway.errors import GatewayError, NotRunning, TimedOut
 from gateway.exits import ExitCode

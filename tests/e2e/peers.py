@@ -36,7 +36,8 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from gateway.client.client import Disconnected, GatewayClient, TimedOut, WireFailure
+from gateway.client.client import GatewayClient, TimedOut
+from gateway.client.errors import Disconnected, WireFailure
 from gateway.errors import GatewayError
 
 ANSWER_S = 30.0

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.client.client import Disconnected, GatewayClient
+from gateway.client.client import GatewayClient
+from gateway.client.errors import Disconnected
 from gateway.errors import GatewayError
 
 sys.path.append(str(Path(__file__).parent))  # this file alone is run, with -P

@@ -13,7 +13,7 @@ from gateway.files.paths import Paths
 from gateway.hub.connection import Connection
 from gateway.hub.hub import Hub
 from gateway.lifecycle.phases import Phase
-from gateway.link.client import Dial, Stream
+from gateway.link.stream import Dial, Stream
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.report import ConfigReport, ReloadResult, RestartTicket, StatusReport
 from gateway.rpc.config_writer import ConfigWriter

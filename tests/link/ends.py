@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.link.client import AgentLink, Stream
+from gateway.link.client import AgentLink
 from gateway.link.dialer import by_path
 from gateway.link.handler import Unreachable
 from gateway.link.messages import (
@@ -25,6 +25,7 @@ from gateway.link.messages import (
     encode,
 )
 from gateway.link.spec import Model, Spec
+from gateway.link.stream import Stream
 
 T = TypeVar("T")
 SPEC = Spec("agent:main:main", "main", {"role": "user", "content": "?"}, [Model("builtin", "echo", "builtin")])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.link.child import NAME, Child
-from gateway.link.client import Stream
 from gateway.link.messages import VERSION, Event, Hello, Start, ToGateway, Welcome, decode_to_gateway, encode
+from gateway.link.stream import Stream
 from tests.link.ends import SPEC, run, until
 from tests.processes import alive, gone
 

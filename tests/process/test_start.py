@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import cli
-from gateway.client.client import ConnectRefused, Disconnected, GatewayClient
+from gateway.client.client import GatewayClient
+from gateway.client.errors import ConnectRefused, Disconnected
 from gateway.files.paths import Paths
 from gateway.process.signals import MAIN_THREAD_ONLY
 from tests.effort import share

@@ -13,10 +13,10 @@ from typing import Any
 
 from gateway.agent import runs as agent_runs
 from gateway.agent.link import LinkServer
-from gateway.link.client import Stream
 from gateway.link.dialer import by_path
 from gateway.link.messages import Event
 from gateway.link.spec import Message, Model, Spec
+from gateway.link.stream import Stream
 from gateway.runs.active import ActiveRun
 from gateway.runs.audience import Audience, RunListener
 from gateway.runs.service import Runs

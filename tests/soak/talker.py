@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.client.client import CallFailed, GatewayClient, GatewayEvent
+from gateway.client.client import GatewayClient, GatewayEvent
+from gateway.client.errors import CallFailed
 from gateway.errors import GatewayError
 from tests.soak.book import Ear, Ears, Question
 from tests.soak.questions import FORGETTING, Questions

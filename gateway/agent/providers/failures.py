@@ -33,6 +33,10 @@ from gateway.link.spec import Model
 
 RETRYABLE_STATUSES = (408, 409, 425)
 """Statuses without a class in pydantic-ai after which another try may help."""
+REFUSED_STATUSES = (400, 415, 422)
+"""Statuses of a refused request. The provider seldom says which part it refuses, and the past never changes by itself.
+So it is asked again with a plainer form of the past."""
+TOO_LARGE_STATUS = 413
 MAX_JUDGED = 8192
 """Characters of an error's body that are searched for what it means."""
 NO_MODEL = (
@@ -154,3 +158,11 @@ def _of_body(body: object) -> str:
     while isinstance(body, dict):
         body = body.get("message") or body.get("error") or body.get("detail") or ""
     return _TAG.sub(" ", body) if isinstance(body, str) else ""
+
+
+def may_refuse_past(error: Failed) -> bool:
+    """Whether the provider, or its library, may have refused the form of what was said before."""
+    failure = error.failure
+    if failure.kind == "internal" or isinstance(error.__cause__, UserError) or failure.status == TOO_LARGE_STATUS:
+        return True
+    return failure.kind == "provider" and failure.status in REFUSED_STATUSES

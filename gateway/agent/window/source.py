@@ -14,8 +14,8 @@ from time import time
 from typing import Any
 
 from msgspec.structs import replace
-from pydantic_ai.exceptions import UserError
 
+from gateway.agent.providers.failures import may_refuse_past
 from gateway.agent.providers.forms import OMITTED, Form, next_form, unchanged
 from gateway.agent.providers.source import ModelSource, Note, Offered, forget_clients
 from gateway.agent.turn.answer import Answer, ToolCall, spell_usage
@@ -39,10 +39,6 @@ SUMMARY_SHARE = 0.5
 """Share of a run's time that a summary in it may take. The rest is for the answer."""
 MAX_REFUSALS = 8
 """Refusals of one answer after each of which the model is asked again with less."""
-REFUSED_STATUSES = (400, 415, 422)
-"""Statuses of a refused request. The provider seldom says which part it refuses, and the past never changes by itself.
-So it is asked again with a plainer form of the past."""
-TOO_LARGE_STATUS = 413
 
 Overhead = Callable[[Model], int]
 Piece = Text | Thinking | Waiting | Said
@@ -116,7 +112,7 @@ class WindowedSource:
             except Failed as error:
                 if begun:
                     raise
-                if (form := self._next_form(error)) is not None:
+                if may_refuse_past(error) and (form := next_form(self._form, self._past)):
                     yield self._switch_form(form, model, error.failure)
                     continue
                 refused += 1
@@ -282,18 +278,6 @@ class WindowedSource:
             return False
         self._measure.record_refusal(model, asked, said)
         return True
-
-    def _next_form(self, error: Failed) -> Form | None:
-        """The next form to try, if the provider or its library may have refused the past; else None."""
-        failure = error.failure
-        odd = failure.kind == "internal" or isinstance(error.__cause__, UserError)
-        if (
-            odd
-            or failure.status == TOO_LARGE_STATUS
-            or (failure.kind == "provider" and failure.status in REFUSED_STATUSES)
-        ):
-            return next_form(self._form, self._past)
-        return None
 
     def _switch_form(self, form: Form, model: Model, failure: Failure) -> Waiting:
         self._form = form

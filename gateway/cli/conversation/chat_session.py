@@ -14,7 +14,7 @@ from gateway.cli.conversation.renderer import Renderer
 from gateway.cli.conversation.screen import Screen
 from gateway.cli.conversation.session_feed import SessionFeed
 from gateway.cli.conversation.view import View
-from gateway.client.client import CallFailed
+from gateway.client.errors import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from gateway.errors import GatewayError, TimedOut
 from gateway.terminal.format import duration

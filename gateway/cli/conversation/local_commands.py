@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from gateway.cli.conversation.completer import ALL_COMMANDS
 from gateway.cli.conversation.renderer import Renderer
 from gateway.cli.conversation.session_feed import SessionFeed
-from gateway.client.client import CallFailed
+from gateway.client.errors import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from gateway.errors import TimedOut
 from gateway.machine.clock import now_ms

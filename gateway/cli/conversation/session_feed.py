@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.cli.conversation.events import ChatEvent, FinishedRun, PastMessage, read_row
 from gateway.cli.conversation.view import View
-from gateway.client.client import CallFailed
+from gateway.client.errors import CallFailed
 from gateway.client.reconnecting import RECONNECTED, ReconnectingClient
 from gateway.errors import TimedOut
 

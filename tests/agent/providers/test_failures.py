@@ -13,8 +13,9 @@ from pydantic_ai.exceptions import (
     UserError,
 )
 
-from gateway.agent.providers.failures import RETRYABLE_STATUSES, explain
+from gateway.agent.providers.failures import RETRYABLE_STATUSES, explain, may_refuse_past
 from gateway.agent.turn.failed import Failed, Secrets
+from gateway.link.messages import Failure, FailureKind
 from gateway.link.spec import Model
 from tests.agent.peer import spec
 
@@ -170,3 +171,26 @@ def test_inside_a_stream_too() -> None:
 def test_what_cannot_succeed_is_not_tried_again(status: int, said: str, kind: str, retryable: bool) -> None:
     failure = explained(http(status, {"error": {"message": said}})).failure
     assert (failure.kind, failure.retryable) == (kind, retryable)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "may"),
+    [
+        ("provider", 400, True),
+        ("provider", 415, True),
+        ("provider", 422, True),
+        ("provider", 404, False),
+        ("provider", None, False),
+        ("auth", 400, False),
+        ("context", 413, True),
+        ("internal", None, True),
+    ],
+)
+def test_what_may_be_a_refusal_of_the_past(kind: FailureKind, status: int | None, may: bool) -> None:
+    assert may_refuse_past(Failed(Failure(kind, "x", status=status))) is may
+
+
+def test_what_the_library_itself_refuses_may_be_the_past() -> None:
+    failed = Failed(Failure("provider", "x"))
+    failed.__cause__ = UserError("x")
+    assert may_refuse_past(failed)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.conversation.exchange import Exchange
-from gateway.client.client import CallFailed
+from gateway.client.errors import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 

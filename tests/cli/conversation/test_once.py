@@ -8,7 +8,7 @@ import pytest
 from gateway.cli.conversation import once as module
 from gateway.cli.conversation.events import ChatEvent, RunBegun, RunEnded, TextDelta
 from gateway.cli.conversation.once import abort, ask, follow_run
-from gateway.client.client import CallFailed
+from gateway.client.errors import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 

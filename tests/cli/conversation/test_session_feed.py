@@ -9,7 +9,7 @@ from gateway.cli.conversation import session_feed as module
 from gateway.cli.conversation.events import ChatEvent, Question, RunBegun, RunEnded, TextDelta
 from gateway.cli.conversation.session_feed import SessionFeed
 from gateway.cli.conversation.view import View
-from gateway.client.client import CallFailed
+from gateway.client.errors import CallFailed
 from gateway.client.reconnecting import ReconnectingClient
 from tests.cli.conversation.scripted import ScriptedGateway, Session, refuse, run, serving
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.config.files import Snapshot
 from gateway.hub.connection import Connection
-from gateway.link.client import Dial
+from gateway.link.stream import Dial
 from gateway.protocol.frames import decode_request
 from gateway.protocol.peer import Peer
 from gateway.protocol.scopes import ADMIN
