@@ -39,21 +39,21 @@ class Audience(RunListener):
         self._listeners = listeners
 
     def accepted(self, run: Run) -> None:
-        self._pass_on(methodcaller("accepted", run))
+        self._call_each(methodcaller("accepted", run))
 
     def begun(self, live: ActiveRun) -> None:
-        self._pass_on(methodcaller("begun", live))
+        self._call_each(methodcaller("begun", live))
 
     def happened(self, live: ActiveRun, event: Event) -> None:
-        self._pass_on(methodcaller("happened", live, event))
+        self._call_each(methodcaller("happened", live, event))
 
     def restarted(self, live: ActiveRun) -> None:
-        self._pass_on(methodcaller("restarted", live))
+        self._call_each(methodcaller("restarted", live))
 
     def ended(self, run: Run, live: ActiveRun | None) -> None:
-        self._pass_on(methodcaller("ended", run, live))
+        self._call_each(methodcaller("ended", run, live))
 
-    def _pass_on(self, call: Callable[[RunListener], None]) -> None:
+    def _call_each(self, call: Callable[[RunListener], None]) -> None:
         for listener in self._listeners:
             try:
                 call(listener)

@@ -418,8 +418,8 @@ async def ours(crowd: Crowd, book: Book, entered: Entered) -> None:
             with contextlib.suppress(WireFailure):  # the ear has it
                 await client.call("health")
             await crowd.rest()
-            if client._end is not None:
-                raise client._end
+            if client._disconnected is not None:
+                raise client._disconnected
     except Disconnected as end:
         raise Ended(end.code or 1006) from None
     except TimedOut:
@@ -427,7 +427,7 @@ async def ours(crowd: Crowd, book: Book, entered: Entered) -> None:
     finally:
         ear.end()
         await client.close()
-    book.goodbyes[str(client._end.code if client._end else None)] += 1
+    book.goodbyes[str(client._disconnected.code if client._disconnected else None)] += 1
 
 
 async def library(crowd: Crowd, book: Book, entered: Entered) -> None:

@@ -54,7 +54,7 @@ BETWEEN = (
 FILES = {str(PACKAGE / f"{name}.py") for name in BETWEEN}
 GUARDED = (
     *("_tasks.spawn(", "self._queues.", "self._advance(", "self._free(", "self._over(", "self._conclude("),
-    *("self._audience.", "self.tell_ended("),
+    *("self._audience.", "self._call_each(", "self.tell_ended("),
 )
 """What only keeps books of ids, or calls what is guarded itself: it does not break by itself."""
 Line = tuple[str, int]

@@ -292,7 +292,7 @@ def test_what_other_machines_may_have_too_gets_no_wal(tmp_path: Path, monkeypatc
     before = writable(path, (FIRST,))
     before.execute("INSERT INTO t VALUES ('in the WAL')")
     before.close()
-    monkeypatch.setattr(connections, "shared", lambda folder: "virtiofs")
+    monkeypatch.setattr(connections, "shared_type", lambda folder: "virtiofs")
     connection, journal = writable_with_journal(path, (FIRST,))
     beside = reader(path, journal)
     assert journal is Journal.ROLLBACK and connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -14,6 +14,7 @@ from gateway.agent import runs as agent_runs
 from gateway.agent.runs import AgentRuns
 from gateway.link import client
 from gateway.link.messages import ToAgent, ToGateway, decode_to_agent, decode_to_gateway, encode
+from gateway.link.stream import Stream
 from gateway.text.lines import LineSplitter, LineTooLong
 from tests.agent.scripted import Scripted
 from tests.fuzz.source import Source, compact
@@ -111,7 +112,7 @@ async def hear_as_gateway(stage: Stage, pieces: list[bytes]) -> None:
     notes = Forgiving(stored={"r": 0, "s": 7})
     reader, writer, transport = stream()
 
-    async def dial() -> client.Stream:
+    async def dial() -> Stream:
         if transport.closed:
             raise ConnectionRefusedError
         return reader, writer
