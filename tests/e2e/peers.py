@@ -336,9 +336,9 @@ class Watched(GatewayClient):
         self._ear.asks(str(self._last_id + 1))
         return await super()._request(method, params, final)
 
-    def _take(self, text: str | bytes) -> None:
+    def _receive(self, text: str | bytes) -> None:
         self._ear.hear(str(text))
-        super()._take(text)
+        super()._receive(text)
 
 
 @dataclass
