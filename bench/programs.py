@@ -47,9 +47,8 @@ class Installation:
         return Program(name, [str(self.python), str(self.venv / "bin" / "openclaw-gateway"), "run"])
 
     def uvicorn(self, name: str = "uvicorn --fd 3, bare function") -> Program:
-        start = ["-m", "uvicorn"] if self.venv is None else [str(self.venv / "bin" / "uvicorn")]
         return Program(
-            name, [str(self.python), *start, "--app-dir", str(BENCH), "--fd", "3", *UVICORN_OPTIONS, "app:app"]
+            name, [str(self.python), "-m", "uvicorn", "--app-dir", str(BENCH), "--fd", "3", *UVICORN_OPTIONS, "app:app"]
         )
 
     def interpreter(self, name: str, code: str) -> Program:

@@ -78,7 +78,7 @@ def install_gateway(manager: UserManager, config: str | None = None) -> Server:
 
 
 def _install_rival(manager: UserManager, name: str, port: int, listen: str, *, with_socket: bool) -> None:
-    command = f"{VENV}/bin/uvicorn --app-dir %h/{FOLDER} {listen} {' '.join(UVICORN_OPTIONS)} app:app"
+    command = f"{VENV}/bin/python -m uvicorn --app-dir %h/{FOLDER} {listen} {' '.join(UVICORN_OPTIONS)} app:app"
     service = {
         "Description": f"uvicorn with {listen}",
         "Type": "simple",
