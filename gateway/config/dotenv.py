@@ -8,10 +8,9 @@ expression takes quadratic time for blank lines. `tests/config/data/dotenv.json`
 import re
 from typing import NamedTuple
 
-_SPACE = "\\t\\n\\v\\f\\r \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff"
-"""`\\s` of JavaScript."""
+_SPACE = "\t\n\v\f\r \xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
+"""The characters of JavaScript's `\\s`."""
 _SPACES = re.compile(f"[{_SPACE}]*")
-_STRIPPED = "".join(chr(code) for code in range(0x10000) if re.fullmatch(f"[{_SPACE}]", chr(code)))
 _ENDS = "\n\u2028\u2029"
 """Line ends, after every CR has become a newline."""
 _LINE = re.compile("[^\n\u2028\u2029]*")
@@ -96,7 +95,7 @@ def _rest(text: str, start: int) -> int | None:
 
 
 def _unquoted(written: str) -> str:
-    value = written.strip(_STRIPPED)
+    value = written.strip(_SPACE)
     first = value[:1]
     value = _without_quotes(value)
     return value.replace("\\n", "\n").replace("\\r", "\r") if first == '"' else value

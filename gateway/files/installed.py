@@ -4,7 +4,6 @@ An upgrade replaces them while the process runs with the modules that it has imp
 would be of another version, in which names are missing or mean something else.
 """
 
-import importlib.abc
 import os
 import sys
 from collections.abc import Sequence
@@ -78,7 +77,7 @@ class Installation:
         return self.replaced(self.inspect())
 
 
-class ImportGuard(importlib.abc.MetaPathFinder):
+class ImportGuard:
     """An import hook that refuses modules of this program once it was replaced: two versions must not be mixed."""
 
     def __init__(self, installation: Installation) -> None:
