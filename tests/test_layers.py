@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from scripts.rooms import circles, files, imported, modules, rooms
+from scripts.rooms import circles, files, imported, module_of, modules, rooms
 
 PROJECT = Path(__file__).parents[1]
 PURE = 1
@@ -97,15 +97,6 @@ def imports(module: str) -> frozenset[str]:
     return frozenset(imported(ast.parse(MODULES[module].read_text())))
 
 
-def resolve(dotted: str) -> str | None:
-    """The module of ours that a dotted name belongs to, None for other people's."""
-    parts = dotted.split(".")
-    if parts[0] != "gateway":
-        return None
-    inner = parts[1:]
-    return next((name for end in range(len(inner), 0, -1) if (name := "/".join(inner[:end])) in MODULES), "__init__")
-
-
 def test_modules_import_their_own_layer_or_below() -> None:
     assert {module: wrong for module in WITH_CODE if (wrong := out_of_layer(module))} == {}
 
@@ -114,7 +105,7 @@ def out_of_layer(module: str) -> str | None:
     layer = layer_of(module)
     if layer is None:
         return "has no layer: name it in docs/architecture.md"
-    ours = {found for name in imports(module) if (found := resolve(name))} - {module}
+    ours = {module_of(name) or "__init__" for name in imports(module) if name.split(".")[0] == "gateway"} - {module}
     others = {name for name in ours if layer_of(name) == APART}
     if layer == APART:
         beside = ours - others - set(SHARED_WITH_APART)

@@ -1,4 +1,4 @@
-"""What methods and faces ask of conversations: opening, closing, and what is done once whoever asks how often."""
+"""Conversations as methods and faces use them: opened, closed, and done once however often a client asks."""
 
 import asyncio
 from pathlib import Path

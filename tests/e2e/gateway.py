@@ -67,7 +67,7 @@ class Gateway:
         self.manager.systemctl("start", SOCKET)
 
     def begin(self) -> Self:
-        """The same, and the first connection; returns once the service is ready."""
+        """Starts the socket, makes a first connection, and returns once the service is ready."""
         self.start()
         assert self.get().status == 200
         self.until_ready()

@@ -147,6 +147,16 @@ def test_what_this_version_does_not_know_is_closed(tmp_path: Path, listener: soc
     assert got["listeners"] and "future" in str(got["stderr"])
 
 
+def run_program(program: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
 HAND_OVER = """
 import json, os, socket, sys
 from gateway.systemd.descriptors import hand_over, inherit
@@ -162,13 +172,7 @@ else:
 
 
 def test_what_is_handed_over_is_inherited_again() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HAND_OVER],
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    done = run_program(HAND_OVER)
     listeners, by_systemd, others = json.loads(done.stdout)
     assert len(listeners) == 2 and by_systemd is True and others == ["lease", "record"]
 
@@ -199,13 +203,7 @@ else:
 
 def test_no_thread_reads_from_what_is_handed_over() -> None:
     """watchdog's, which waits for inotify, outlives whoever has stopped watching."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITH_A_THREAD],
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    done = run_program(WITH_A_THREAD)
     assert done.stdout == f"{[b'what a client says'] * 3}\n", done.stderr
 
 

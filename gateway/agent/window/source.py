@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from time import time
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,6 +25,7 @@ from gateway.agent.window.shortening import LEAST_RESULT, cut_blocks, cut_result
 from gateway.agent.window.summary import Summarizer
 from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
 from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spoken
+from gateway.machine.clock import now_ms
 
 __all__ = ["WindowedSource", "forget_clients", "make_source"]
 
@@ -233,7 +233,7 @@ class WindowedSource:
             "summary": text,
             "firstKeptEntryId": self._ids[split] if split < len(self._ids) else None,
             "tokensBefore": before,
-            "timestamp": int(time() * 1000),
+            "timestamp": now_ms(),
         }
         self._history, self._ids = [entry, *self._history[split:]], ["", *self._ids[split:]]
         self._measure.forget_scales()  # the measured requests contained messages that are gone now

@@ -28,7 +28,7 @@ def written(api: Api) -> bytes:
 
 
 def ask(api: Api, *answers: list[bytes]) -> list[Asked]:
-    """The same question for each of them."""
+    """Ask each of them the same question."""
 
     async def asking() -> list[Asked]:
         async with Canned(*answers) as provider:
