@@ -9,8 +9,9 @@ import pytest
 
 from gateway.web import app
 from gateway.web.app import LATER, MISSING
+from scripts.rooms import imported, module_of
 from tests.fakes.core import FakeCore
-from tests.test_layers import MODULES, WITH_CODE, imported, resolve
+from tests.test_layers import MODULES, WITH_CODE
 from tests.web.asgi import UNIX, ask, bearer
 
 ELSEWHERE = ("agent/", "cli", "doctor/", "units/", "client", "__main__", "web/app")
@@ -51,7 +52,7 @@ def later(module: str) -> Iterator[str]:
             names += [
                 node.value for node in ast.walk(function) if isinstance(node, ast.Constant) and names_module(node)
             ]
-            yield from (found for name in names if (found := resolve(name)))
+            yield from (found for name in names if (found := module_of(name)))
 
 
 def names_module(node: ast.Constant) -> bool:
