@@ -49,18 +49,20 @@ def test_systemctl_restart(gateway: Gateway) -> None:
 
 
 def test_hot_restart(gateway: Gateway) -> None:
-    with all_loads(gateway.manager) as loads:
-        for number in range(TIMES):
-            if number % BURST == 0:
-                gateway.manager.systemctl("stop", SERVICE)
-                pid = gateway.until_ready()
-            before = gateway.report()
-            hot(gateway)
-            after = gateway.report()
-            assert after["boot_id"] != before["boot_id"]
-            assert after["pid"] == pid == gateway.pid()
-            assert after["restarts"]["hot"] == number % BURST + 1
-    assert_nothing_lost(loads)
+    for done in range(0, TIMES, BURST):
+        # Without clients: a stop closes idle connections, and a request may be on its way just then.
+        gateway.manager.systemctl("stop", SERVICE)
+        gateway.manager.systemctl("start", SERVICE)
+        pid = gateway.until_ready()
+        with all_loads(gateway.manager) as loads:
+            for number in range(1, min(BURST, TIMES - done) + 1):
+                before = gateway.report()
+                hot(gateway)
+                after = gateway.report()
+                assert after["boot_id"] != before["boot_id"]
+                assert after["pid"] == pid == gateway.pid()
+                assert after["restarts"]["hot"] == number
+        assert_nothing_lost(loads)
     assert gateway.restarts() == 0
 
 
