@@ -97,7 +97,9 @@ class Reader(Client):
 
 
 def client_of(options: argparse.Namespace) -> GatewayClient:
-    return GatewayClient(f"ws://127.0.0.1:{options.port}", token=options.token, timeout_s=PATIENCE_S)
+    """Runs as another user than a gateway inside, hence `plaintext`."""
+    url = f"ws://127.0.0.1:{options.port}"
+    return GatewayClient(url, token=options.token, timeout_s=PATIENCE_S, plaintext=True)
 
 
 def question(options: argparse.Namespace) -> dict[str, Any]:
