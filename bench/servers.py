@@ -88,7 +88,7 @@ def _install_rival(manager: UserManager, name: str, port: int, listen: str, *, w
         "After": f"{name}.socket" if with_socket else None,
         "Wants": None,
         "Also": None,
-        **dict.fromkeys(("NotifyAccess", "ExecReload", "WatchdogSec", "FileDescriptorStoreMax")),
+        **dict.fromkeys(("NotifyAccess", "ExecReload", "WatchdogSec", "FileDescriptorStoreMax", "ExecStopPost")),
         **dict.fromkeys(("RuntimeDirectory", "RuntimeDirectoryMode", "RuntimeDirectoryPreserve")),
     }
     folder = ".config/systemd/user"

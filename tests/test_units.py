@@ -13,6 +13,7 @@ import pytest
 from gateway.agent import activation
 from gateway.agent.service import LEAVE_S
 from gateway.files.paths import Paths
+from gateway.lifecycle import served
 from gateway.units import (
     AGENT_SERVICE,
     AGENT_SOCKET,
@@ -30,7 +31,7 @@ from gateway.units import (
 )
 from gateway.units.addresses import resolve
 from gateway.units.render import listen, service, unchanged
-from gateway.units.syntax import parse
+from gateway.units.syntax import parse, split
 
 ANALYZE = shutil.which("systemd-analyze")
 
@@ -96,9 +97,8 @@ def test_nothing_can_take_the_port_away() -> None:
     port, process = values(SOCKET), values(SERVICE)
     assert port["TriggerLimitIntervalSec"] == ["0"]
     assert port["StartLimitIntervalSec"] == process["StartLimitIntervalSec"] == ["0"]
-    # Without a pace between them, a service that fails at once and a waiting client would be a busy loop.
     assert process["Restart"] == ["always"]
-    assert process["RestartSec"] == ["200ms"]
+    assert process["RestartSec"] == ["0"]
     # Nor without something that it waits for: a program that is gone is looked for by another unit, at its own pace.
     for process in (values(SERVICE), values(AGENT_SERVICE)):
         assert process["RestartPreventExitStatus"] == ["203"]
@@ -114,7 +114,39 @@ def test_the_agents_socket_cannot_be_lost() -> None:
     assert sock["StartLimitIntervalSec"] == process["StartLimitIntervalSec"] == ["0"]
     # Without a pace between them, an agent that fails at once and a waiting connection would be a busy loop.
     assert process["Restart"] == ["on-failure"]
-    assert process["RestartSec"] == ["500ms"]
+    assert process["RestartSec"] == ["200ms"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("result", "mark", "pauses"),
+    [
+        ("signal", "yes\n", False),
+        ("signal", "", True),
+        ("exit-code", None, True),
+        ("protocol", None, True),
+        ("success", "", False),
+        ("success", "yes\n", False),
+    ],
+)
+def test_a_gateway_that_has_not_served_is_started_again_after_a_pause(
+    tmp_path: Path, result: str, mark: str | None, pauses: bool
+) -> None:
+    """Without a pace, a service that fails at once and a waiting client would be a busy loop."""
+    folder, programs = tmp_path / "openclaw-gateway", tmp_path / "bin"
+    folder.mkdir()
+    programs.mkdir()
+    (programs / "sleep").write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/slept\n')
+    (programs / "sleep").chmod(0o755)
+    if mark is not None:
+        (folder / served.NAME).write_text(mark)
+    (after,) = values(SERVICE)["ExecStopPost"]
+    words = split(after.removeprefix("-+").replace("%t", str(tmp_path)).replace("$$", "$"))
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "SERVICE_RESULT": result}
+    assert subprocess.run(words, env=environment).returncode == 0
+    assert (tmp_path / "slept").exists() == pauses
+    assert not pauses or (tmp_path / "slept").read_text() == "0.5\n"
+    assert not (folder / served.NAME).exists() or not (folder / served.NAME).read_text(), "the next one leaves its own"
 
 
 def test_the_agents_socket_is_the_users_alone_and_where_the_gateway_looks() -> None:

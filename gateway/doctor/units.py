@@ -148,7 +148,7 @@ def service_down(evidence: Evidence) -> Iterator[Finding]:
         elif unit.load == "loaded" and unit.active == "failed":
             why = _LIMITS.get(unit.result, f"result {unit.result}")
             yield Finding("problem", f"{unit.name} failed", f"{why}; why: {journal}", _REVIVE.format(unit=unit.name))
-        elif unit.load == "loaded" and unit.sub in ("auto-restart", "auto-restart-queued"):
+        elif unit.load == "loaded" and unit.is_pausing:
             detail = f"it ends and is started again, {unit.restarts} times so far (result {unit.result})"
             yield Finding("problem", f"{unit.name} cannot start", detail, journal)
         elif unit.load == "loaded" and unit.is_starting:

@@ -50,6 +50,9 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     tokens_at: float = 0.0
     """`phases.Allowance.at`."""
     restarts: Restarts = Restarts()
+    crash_tokens: float | None = None
+    """The same of crashes: how many more may follow each other quickly. None before the first one."""
+    crash_tokens_at: float = 0.0
 
 
 def _shortened(memory: Memory) -> Memory:
@@ -71,7 +74,13 @@ class Record:
         self.fd = inherited if inherited is not None else os.memfd_create("openclaw-gateway-record", os.MFD_CLOEXEC)
         self.before = self._read() if self.inherited else None
         """The memory of the process before; None at a first start, or if it cannot be read."""
-        self.memory = Memory(pid=os.getpid(), restarts=self.before.restarts if self.before else Restarts())
+        before = self.before or Memory()
+        self.memory = Memory(
+            pid=os.getpid(),
+            restarts=before.restarts,
+            crash_tokens=before.crash_tokens,
+            crash_tokens_at=before.crash_tokens_at,
+        )
 
     @property
     def allowance(self) -> Allowance:
@@ -101,6 +110,14 @@ class Record:
         before = self.memory.restarts
         last = RestartRecord(kind=kind, at=at, reason=self.before.reason if self.before else "", gap_ms=gap_ms)
         self.update(restarts=replace(before, **{kind: getattr(before, kind) + 1}, last=last))
+
+    def count_crash(self, now: float) -> float:
+        """Count a crash of the process before; return the seconds until another one may follow without a pause."""
+        tokens, at = self.memory.crash_tokens, self.memory.crash_tokens_at
+        allowance = Allowance() if tokens is None else Allowance(tokens, at)
+        spent = allowance.spend(now)
+        self.update(crash_tokens=spent.tokens, crash_tokens_at=spent.at)
+        return allowance.wait(now)
 
     def note_adoption(self, adopted: int, closed: Mapping[str, int], silence_ms: float | None) -> None:
         """Note what became of the connections of the process before. `closed` counts by reason."""

@@ -244,6 +244,7 @@ class Process:
             (self._status.run(), "status"),
             (self.hub.run(), "hub"),
             (self._converse(), "conversations"),
+            (self._start.leave_mark(), "mark"),
             (watch_installation(self._installed, self.request_restart), "installation"),
             (self._settle(), "settling"),
         ):

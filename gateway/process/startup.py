@@ -1,11 +1,13 @@
 """The inputs of a process image: options, paths, inherited descriptors, and what it has opened before it serves."""
 
 import socket
+import time
 from dataclasses import dataclass
 
 from gateway.files.paths import Paths
 from gateway.lifecycle.lease import Lease
 from gateway.lifecycle.record import Record
+from gateway.lifecycle.served import leave_mark
 from gateway.logs.setup import Logs
 from gateway.machine.listeners import address_text
 from gateway.systemd.descriptors import Inherited
@@ -46,6 +48,11 @@ class Startup:
         if self.inherited.held_by_systemd:
             return open_to_others(self.inherited.listeners)
         return (bind,) if bind and bind != "loopback" and not is_loopback(bind) else ()
+
+    async def leave_mark(self) -> None:
+        """Tell the unit, if there is one, that this process serves."""
+        if self.under_systemd:
+            await leave_mark(self.paths.runtime, self.record, time.monotonic())
 
 
 def open_to_others(listeners: tuple[socket.socket, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 START_S = 10.0
 """The longest wait in seconds for a start that is under way."""
 _LOOK_S = 0.02
-"""Seconds between two looks, far below RestartSec: only between two attempts does systemd tell why they fail."""
+"""Seconds between two looks, far below a pause: only between two attempts does systemd tell why they fail."""
 _UNSET = 2**64 - 1
 """systemd's number for a value that is not set."""
 _PROPERTIES = (
@@ -44,7 +44,7 @@ class UnitState:
     active: str
     """active, reloading, inactive, failed, activating, deactivating."""
     sub: str
-    """running, listening, dead, failed, auto-restart …"""
+    """running, listening, dead, failed, auto-restart, stop-post …"""
     result: str = "success"
     """The reason of a failure: exit-code, watchdog, start-limit-hit, trigger-limit-hit, service-start-limit-hit, …"""
     enabled: str = ""
@@ -63,7 +63,12 @@ class UnitState:
 
     @property
     def is_active(self) -> bool:
-        return self.active in ("active", "reloading", "activating")
+        return self.active in ("active", "reloading", "activating") or self.is_pausing
+
+    @property
+    def is_pausing(self) -> bool:
+        """True between two attempts of a service that has failed; `ExecStopPost=` of the gateway is its pause."""
+        return self.sub.startswith("auto-restart") or (self.sub == "stop-post" and self.result != "success")
 
     @property
     def is_starting(self) -> bool:

@@ -228,6 +228,13 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "journalctl --user",
     ),
     (
+        "loop, in its pause",
+        {"units": service(active="deactivating", sub="stop-post", restarts=9, result="exit-code")},
+        "problem",
+        "9 times",
+        "journalctl --user",
+    ),
+    (
         "slow",
         {"units": service(active="activating", sub="start", restarts=0)},
         "problem",

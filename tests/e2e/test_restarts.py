@@ -3,6 +3,7 @@
 How long anybody waits is in test_patience.py.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.e2e.faults import hot
-from tests.e2e.gateway import SERVICE, TOKEN, Gateway
+from tests.e2e.gateway import PORT, SERVICE, TOKEN, Gateway
 from tests.e2e.load import Clients, load
 from tests.e2e.manager import UserManager, until
 from tests.effort import daily, share
@@ -88,6 +89,18 @@ def test_sigkill(gateway: Gateway) -> None:
 
 def overlaps(failure: dict[str, float], spans: list[tuple[float, float]]) -> bool:
     return any(failure["began"] <= end and failure["ended"] >= begin for begin, end in spans)
+
+
+def test_a_program_that_cannot_start_is_tried_at_a_pace_and_clients_are_served_once_it_can(gateway: Gateway) -> None:
+    gateway.drop_in(SERVICE, "[Service]\nExecStart=\nExecStart=/bin/false\n")
+    begun = time.monotonic()
+    gateway.kill()
+    with gateway.manager.popen("curl", "--silent", f"http://127.0.0.1:{PORT}/healthz") as client:
+        until(lambda: int(*gateway.manager.ask(SERVICE, "NRestarts")) >= 4, "some attempts")
+        assert time.monotonic() - begun > 3 * 0.5, "the first one comes at once"
+        assert f"{SERVICE} cannot start" in gateway.command("doctor", check=False).stdout
+        gateway.drop_in(SERVICE, "")
+        assert json.loads(client.communicate(timeout=20)[0])["ok"]
 
 
 @pytest.mark.parametrize("how", daily(["cold", "hot"], "cold"))

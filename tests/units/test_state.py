@@ -5,7 +5,7 @@ import pytest
 
 from gateway.units import AGENT_SERVICE, AGENT_SOCKET, SERVICE, SOCKET
 from gateway.units.addresses import ListenAddress
-from gateway.units.state import START_S, memory_bound, read, read_after_start
+from gateway.units.state import START_S, UnitState, memory_bound, read, read_after_start
 from gateway.units.systemctl import JobResult, Systemctl
 
 LISTENING = """\
@@ -98,3 +98,17 @@ def test_memory_is_bound_where_the_controller_is_delegated(tmp_path: Path) -> No
     for controllers, bound in (("cpu memory pids\n", True), ("cpu pids\n", False), ("\n", False)):
         (folder / "cgroup.controllers").write_text(controllers)
         assert memory_bound(group, tmp_path) is bound
+
+
+@pytest.mark.parametrize(
+    ("active", "sub", "result", "pausing"),
+    [
+        ("activating", "auto-restart", "exit-code", True),
+        ("deactivating", "stop-post", "exit-code", True),
+        ("deactivating", "stop-post", "success", False),
+        ("failed", "failed", "exit-code", False),
+    ],
+)
+def test_a_service_that_waits_for_its_next_attempt_is_wanted(active: str, sub: str, result: str, pausing: bool) -> None:
+    unit = UnitState("x.service", "loaded", active, sub, result)
+    assert (unit.is_pausing, unit.is_active) == (pausing, pausing)
