@@ -67,12 +67,7 @@ class ModelAttempts:
         self._announced = False
         source = await self._source(model)
         self.partial = answer = Answer(model)
-        stream = source.ask(answer)
-        try:
-            async for piece in stream:
-                await self._emit(piece)
-        finally:
-            await stream.aclose()
+        await source.ask(answer, self._emit)
         self._announced, self.partial = True, None
         return answer
 

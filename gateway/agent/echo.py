@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from gateway.agent.turn.answer import Answer, ToolCall
-from gateway.link.messages import Text, Thinking
+from gateway.agent.turn.source import Tell
 from gateway.link.spec import Message
 
 INTRODUCTION = (
@@ -20,13 +19,13 @@ class Echo:
     def __init__(self, prompt: Message) -> None:
         self._prompt = prompt
 
-    async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
-        """Yield a word every `pace_ms` milliseconds of the model."""
+    async def ask(self, answer: Answer, tell: Tell) -> None:
+        """Tell a word every `pace_ms` milliseconds of the model."""
         for number, word in enumerate(_WORD.findall(f"{INTRODUCTION}\n\nYou said: {text_of(self._prompt)}")):
             if number:
                 await asyncio.sleep(answer.model.pace_ms / 1000)
             for piece in answer.add_text(word):
-                yield piece
+                await tell(piece)
 
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
         raise AssertionError("the echo calls no tools")

@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -8,8 +7,8 @@ from gateway.agent import attempts as module
 from gateway.agent.attempts import ModelAttempts
 from gateway.agent.turn.answer import Answer
 from gateway.agent.turn.failed import Failed
-from gateway.agent.turn.source import Source
-from gateway.link.messages import Discarded, Failure, Happening, Started, Text, Thinking, Waiting
+from gateway.agent.turn.source import Source, Tell
+from gateway.link.messages import Discarded, Failure, Happening, Started, Text, Waiting
 from gateway.link.spec import Bounds, Model
 from tests.agent.peer import spec
 
@@ -30,13 +29,13 @@ class Fake:
         self._scripts = list(scripts)
         self._retry_after = retry_after
 
-    async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+    async def ask(self, answer: Answer, tell: Tell) -> None:
         self.asked.append(answer.model.id)
         for step in self._scripts.pop(0):
             if isinstance(step, Failure):
                 raise Failed(step, self._retry_after)
             answer.add_text(step)
-            yield Text(step)
+            await tell(Text(step))
 
     def add_result(self, *_: Any, **__: Any) -> None: ...
 
@@ -179,10 +178,10 @@ def test_an_abort_keeps_what_was_said_and_ends_the_question(monkeypatch: pytest.
     ended: list[str] = []
 
     class Slow(Fake):
-        async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+        async def ask(self, answer: Answer, tell: Tell) -> None:
             try:
                 answer.add_text("a")
-                yield Text("a")
+                await tell(Text("a"))
                 await asyncio.Event().wait()
             finally:
                 ended.append("closed")

@@ -1,6 +1,7 @@
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,13 @@ from gateway.link.spec import Model
 def collect(prompt: str, pace_ms: int = 0) -> tuple[list[str], Answer]:
     async def ask() -> tuple[list[str], Answer]:
         answer = Answer(Model("builtin", "echo", "builtin", pace_ms=pace_ms))
-        return [piece.delta async for piece in Echo({"role": "user", "content": prompt}).ask(answer)], answer
+        pieces: list[str] = []
+
+        async def tell(piece: Any) -> None:
+            pieces.append(piece.delta)
+
+        await Echo({"role": "user", "content": prompt}).ask(answer, tell)
+        return pieces, answer
 
     return asyncio.run(ask())
 

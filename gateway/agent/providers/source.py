@@ -9,11 +9,10 @@ import takes a second or two.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -48,7 +47,7 @@ from gateway.agent.providers.history import result_content, to_models, tool_retu
 from gateway.agent.providers.refusals import MAX_REFUSED, refused_tool
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
-from gateway.agent.turn.source import Tool
+from gateway.agent.turn.source import Tell, Tool
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Message, Model, Spec
 from gateway.text.unicode import well_formed, well_formed_json, well_formed_value
@@ -85,15 +84,13 @@ class ModelSource:
             self._prepared.clear()
         self._max_tokens = most
 
-    async def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking, None]:
+    async def ask(self, answer: Answer, tell: Tell) -> None:
         """Ask the model. A tool that the provider refuses is left out, and the model is asked again."""
         while True:
             tools = [tool for tool in self._offered(answer.model) if tool.name not in self._refused]
             tools = tools if answer.model.compat.get("supportsTools") is not False else []
             try:
-                async with contextlib.aclosing(self._ask(answer, tools)) as pieces:
-                    async for piece in pieces:
-                        yield piece
+                await self._ask(answer, tools, tell)
                 return
             except Failed as failed:
                 name = None if answer.begun or failed.__cause__ is None else refused_tool(failed.__cause__, tools)
@@ -103,7 +100,7 @@ class ModelSource:
                 log.warning("the tool %s is left out: %s", name, failed)
                 await self._note(name, f"The tool {name} is left out of this run: {failed}")
 
-    async def _ask(self, answer: Answer, tools: list[Tool]) -> AsyncGenerator[Text | Thinking, None]:
+    async def _ask(self, answer: Answer, tools: list[Tool], tell: Tell) -> None:
         silence_s = (answer.model.silence_ms or self._spec.bounds.silence_ms) / 1000
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
@@ -119,7 +116,7 @@ class ModelSource:
                 try:
                     async for event in stream:
                         for piece in _pieces(event, answer):
-                            yield piece
+                            await tell(piece)
                 finally:
                     answer.usage = _usage(stream.usage)
                 response = _well_formed(stream.get())
@@ -131,7 +128,7 @@ class ModelSource:
                 log.error("%s", failed, exc_info=error)
             raise failed from error
         for piece in _rest(response, answer):
-            yield piece
+            await tell(piece)
         self._accept(response, answer)
 
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:

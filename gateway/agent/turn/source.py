@@ -1,10 +1,14 @@
 """The source of a run's answers, as its turns see it: the echo, or models of providers."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.link.messages import Said, Text, Thinking, Waiting
+
+Piece = Text | Thinking | Waiting | Said
+Tell = Callable[[Piece], Awaitable[None]]
+"""Takes a piece of an answer. It waits while too many are kept for the gateway."""
 
 
 class Tool(NamedTuple):
@@ -19,10 +23,10 @@ class Tool(NamedTuple):
 class Source(Protocol):
     """Holds the conversation of one run, and asks models to continue it."""
 
-    def ask(self, answer: Answer) -> AsyncGenerator[Text | Thinking | Waiting | Said, None]:
-        """Fill in the answer of `answer.model`. Yield its pieces as they come, and events of a summary.
+    async def ask(self, answer: Answer, tell: Tell) -> None:
+        """Fill in the answer of `answer.model`. Tell its pieces as they come, and events of a summary.
 
-        Raises Failed. The answer is part of the conversation once the generator has come to its end.
+        Raises Failed. The answer is part of the conversation once this has returned.
         """
         ...
 

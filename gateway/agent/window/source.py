@@ -9,7 +9,6 @@ nothing is left to leave out.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,11 +18,12 @@ from gateway.agent.providers.forms import OMITTED, Form, next_form, unchanged
 from gateway.agent.providers.source import ModelSource, Note, Offered, forget_clients
 from gateway.agent.turn.answer import Answer, ToolCall, spell_usage
 from gateway.agent.turn.failed import Failed, Secrets
+from gateway.agent.turn.source import Piece, Tell
 from gateway.agent.window import tokens
 from gateway.agent.window.measure import Measure, learned, reserve
 from gateway.agent.window.shortening import LEAST_RESULT, cut_blocks, cut_results, recent_start, shared_bound
 from gateway.agent.window.summary import Summarizer
-from gateway.link.messages import Failure, Said, Text, Thinking, Waiting
+from gateway.link.messages import Failure, Said, Waiting
 from gateway.link.spec import COMPACTION, Compaction, Message, Model, Spec, spoken
 from gateway.machine.clock import now_ms
 
@@ -41,7 +41,6 @@ MAX_REFUSALS = 8
 """Refusals of one answer after each of which the model is asked again with less."""
 
 Overhead = Callable[[Model], int]
-Piece = Text | Thinking | Waiting | Said
 
 
 def make_source(spec: Spec, system: str, offered: Offered, secrets: Secrets, note: Note) -> "WindowedSource":
@@ -93,27 +92,24 @@ class WindowedSource:
         self._name = spec.conversation or spec.session
         """Name of the conversation in `learned`. A conversation without a next run has a session of its own."""
 
-    async def ask(self, answer: Answer) -> AsyncGenerator[Piece, None]:
+    async def ask(self, answer: Answer, tell: Tell) -> None:
         model, refused = answer.model, 0
         self._overhead = self._overhead_for(model)
         self._form = learned.form(self._name, model) or unchanged
         while True:
             async for said in self._fit(model, hard=refused > 0):
-                yield said
-            asked, begun = self._size(self._past, model), False
+                await tell(said)
+            asked = self._size(self._past, model)
             self._models.set_past(
                 [*self._form(self._past), self._spec.prompt], self._measure.answer_limit(model, asked)
             )
             try:
-                async with aclosing(self._models.ask(answer)) as pieces:
-                    async for piece in pieces:
-                        begun = True
-                        yield piece
+                await self._models.ask(answer, tell)
             except Failed as error:
-                if begun:
+                if answer.begun:
                     raise
                 if may_refuse_past(error) and (form := next_form(self._form, self._past)):
-                    yield self._switch_form(form, model, error.failure)
+                    await tell(self._switch_form(form, model, error.failure))
                     continue
                 refused += 1
                 if error.failure.kind != "context":

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gateway.agent.providers.source import ModelSource
 from gateway.agent.turn.answer import Answer, add_usage
 from gateway.agent.turn.failed import Failed, Secrets
+from gateway.agent.turn.source import Piece
 from gateway.agent.window import tokens
 from gateway.agent.window.shortening import cut_text, is_summary
 from gateway.link.messages import Failure, Usage
@@ -104,8 +105,8 @@ class Summarizer:
         answer = Answer(small)
         try:
             async with asyncio.timeout(self._compaction.timeout_ms / 1000) as patience:
-                async for _ in ModelSource(spec, system, lambda _: [], self._secrets, _ignore).ask(answer):
-                    pass
+                source = ModelSource(spec, system, lambda _: [], self._secrets, _leave_out)
+                await source.ask(answer, _ignore)
         except TimeoutError:
             if not patience.expired():
                 raise
@@ -118,8 +119,12 @@ class Summarizer:
         return cut_text(summary, tokens.chars(most))
 
 
-async def _ignore(name: str, text: str) -> None:
+async def _leave_out(name: str, text: str) -> None:
     """Nothing to do: no tool is offered that could be left out."""
+
+
+async def _ignore(piece: Piece) -> None:
+    """Nothing to do: only the whole summary counts."""
 
 
 def divide(texts: Sequence[str], most: int) -> list[str]:

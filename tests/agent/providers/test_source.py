@@ -61,11 +61,13 @@ class Asked:
 
     async def ask(self) -> "Asked":
         self.pieces, self.answer = [], Answer(self.model)
-        async for piece in self.models.ask(self.answer):
-            self.pieces.append(piece)
-            if len(self.pieces) == 2:
-                self.two.set()
+        await self.models.ask(self.answer, self._tell)
         return self
+
+    async def _tell(self, piece: Any) -> None:
+        self.pieces.append(piece)
+        if len(self.pieces) == 2:
+            self.two.set()
 
     async def fail(self) -> Failed:
         with pytest.raises(Failed) as failed:

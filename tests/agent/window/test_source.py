@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gateway.agent.providers import transport
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.agent.turn.failed import Failed, Secrets
-from gateway.agent.turn.source import Tool
+from gateway.agent.turn.source import Piece, Tool
 from gateway.agent.window import measure, source
 from gateway.agent.window.measure import LearnedLimits
 from gateway.link.messages import Said, Text, Waiting
@@ -82,15 +82,17 @@ class AskedInRoom:
 
     async def ask(self) -> "AskedInRoom":
         self.answer, self.text = Answer(self.model), ""
-        async for what in self.room.ask(self.answer):
-            match what:
-                case Text(delta=delta):
-                    self.text += delta
-                case Said(message=message):
-                    self.said.append(message)
-                case Waiting():
-                    self.waits.append(what)
+        await self.room.ask(self.answer, self._tell)
         return self
+
+    async def _tell(self, what: Piece) -> None:
+        match what:
+            case Text(delta=delta):
+                self.text += delta
+            case Said(message=message):
+                self.said.append(message)
+            case Waiting():
+                self.waits.append(what)
 
     @property
     def entries(self) -> list[Message]:
