@@ -1,25 +1,37 @@
 """Streams of providers, mended to what their protocols say: the libraries read nothing else. Pure.
 
-A dialect takes the events of one answer and yields the events that the library reads. What is no event of an answer is
-left out: a status in words, and all that follows the end. An answer in one piece becomes a stream. An unusual reason of
-its end is replaced by a usual one. An answer that breaks off stays broken off.
+A dialect takes the events of one answer and yields the events that the library reads; an event that brings only a piece
+of text is a `Delta`. What is no event of an answer is left out: a status in words, and all that follows the end. An
+answer in one piece becomes a stream. An unusual reason of its end is replaced by a usual one. An answer that breaks off
+stays broken off.
 """
 
 import json
 from collections.abc import Iterator
-from itertools import count
 from typing import Any, Protocol
 
-from gateway.agent.providers.events import DONE, ServerEvent
+import msgspec
+
+from gateway.agent.providers.bypass import Delta
+from gateway.agent.providers.events import DONE, ServerEvent, data_event, named_event
 from gateway.agent.providers.ollama import OllamaChat
+from gateway.agent.providers.whole import whole_message, whole_response
 from gateway.link.spec import Api
 
 Json = dict[str, Any]
+Written = bytes | Delta
+"""An event as the library reads it."""
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call", "error")
 """Values of `finish_reason`. They are OpenAI's, except `error`, which is OpenRouter's."""
 _LENGTH_REASONS = ("max_tokens", "max_output_tokens", "max_length", "model_length", "context_length", "truncated")
 _FILTER_REASONS = ("safety", "refusal", "sensitive", "recitation")
+_DELTA_TEXTS = ("content", "reasoning_content", "reasoning")
+"""The fields of a chat completion's delta that bring text."""
+_RESPONSES_TEXTS = ("response.output_text.delta", "response.reasoning_summary_text.delta")
+_RESPONSES_PLACE = ("item_id", "output_index", "content_index", "summary_index", "logprobs")
+_BLOCK_TEXTS = {"text_delta": "text", "thinking_delta": "thinking"}
+"""The fields of a content block's delta that bring text, by the types of the deltas."""
 
 
 class GarbledEvent(Exception):
@@ -29,7 +41,7 @@ class GarbledEvent(Exception):
 class Mender(Protocol):
     """Mends the events of one answer in one protocol."""
 
-    def mend(self, event: Json, name: str) -> Iterator[bytes]: ...
+    def mend(self, event: Json, name: str) -> Iterator[Written]: ...
     def on_done(self) -> Iterator[bytes]:
         """What is yielded when `[DONE]` has come."""
         ...
@@ -52,7 +64,7 @@ class Dialect:
         self._mender = menders.get(api, _Completions)()
         self._over = False
 
-    def mend(self, event: ServerEvent) -> Iterator[bytes]:
+    def mend(self, event: ServerEvent) -> Iterator[Written]:
         """The event, mended. Raises GarbledEvent."""
         if self._over:
             return
@@ -61,7 +73,7 @@ class Dialect:
             yield from self._mender.on_done()
             return
         try:
-            found = json.loads(event.data.decode(errors="replace"))
+            found = _decode(event.data)
         except (ValueError, RecursionError):
             if event.data.startswith((b"{", b"[")):
                 raise GarbledEvent("an event is no JSON") from None
@@ -80,10 +92,13 @@ class Dialect:
 
 
 class _Google:
-    """Google's protocol: a JSON document is an event, and an array of documents a stream. The last one needs no end."""
+    """Google's protocol: a JSON document is an event, and an array of documents a stream. The last one needs no end.
 
-    def mend(self, event: Json, name: str) -> Iterator[bytes]:
-        yield _data(event)
+    Its events are large and few, so none of them is a `Delta`.
+    """
+
+    def mend(self, event: Json, name: str) -> Iterator[Written]:
+        yield data_event(event)
 
     def on_done(self) -> Iterator[bytes]:
         yield from ()
@@ -101,9 +116,9 @@ class _Completions:
         self._counted = False
         """Whether usage has come in an event without choices, as it does at the end."""
 
-    def mend(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[Written]:
         if error := _error(event, name):
-            yield _data({"error": error})
+            yield data_event({"error": error})
             return
         written = event.get("choices")
         choices = [self._choice(each) for each in written if isinstance(each, dict)] if written else []
@@ -114,7 +129,7 @@ class _Completions:
         self._head = {key: event[key] for key in ("id", "created", "model") if key in event} or self._head
         more = {key: value for key, value in event.items() if key not in ("usage", "choices", "object", "error")}
         if choices or not usage:
-            yield _data({**more, "object": "chat.completion.chunk", "choices": choices})
+            yield _piece({**more, "object": "chat.completion.chunk", "choices": choices})
 
     def on_done(self) -> Iterator[bytes]:
         if not self._reason:
@@ -133,7 +148,7 @@ class _Completions:
             yield self._chunk([], usage=self._usage)
 
     def _chunk(self, choices: list[Json], **more: Any) -> bytes:
-        return _data({**self._head, "object": "chat.completion.chunk", "choices": choices, **more})
+        return data_event({**self._head, "object": "chat.completion.chunk", "choices": choices, **more})
 
     def _choice(self, choice: Json) -> Json:
         delta = _delta(choice)
@@ -155,6 +170,21 @@ class _Completions:
         return "tool_calls" if self._called else "stop"
 
 
+def _piece(event: Json) -> Written:
+    """The event of a chat completion, as a `Delta` if it is one."""
+    match event["choices"]:
+        case [{"index": 0, "delta": {**delta}, "finish_reason": None, **rest}]:
+            names = [name for name in _DELTA_TEXTS if delta.get(name)]
+            if len(names) == 1 and isinstance(text := delta.pop(names[0]), str):
+
+                def spell(text: str) -> bytes:
+                    choice = {"index": 0, "delta": {**delta, names[0]: text}, "finish_reason": None, **rest}
+                    return data_event({**event, "choices": [choice]})
+
+                return Delta((*names, *event, delta, rest), text, spell)
+    return data_event(event)
+
+
 class _Ollama(_Completions):
     """Ollama's own protocol, told as chat completions."""
 
@@ -162,7 +192,7 @@ class _Ollama(_Completions):
         super().__init__()
         self._chat = OllamaChat()
 
-    def mend(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[Written]:
         for chunk in self._chat.chunks(event):
             yield from super().mend(chunk, name)
 
@@ -178,84 +208,43 @@ def _delta(choice: Json) -> Json:
 
 
 class _Responses(_Google):
-    def mend(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[Written]:
         if event.get("object") == "response" and "type" not in event:
-            yield from _whole_response(event)
+            yield from whole_response(event)
         elif "type" not in event and (error := _error(event, name)):
-            yield _data({"error": error})
+            yield data_event({"error": error})
+        elif event["type"] in _RESPONSES_TEXTS and isinstance(text := event.get("delta"), str):
+            where = tuple(event.get(key) for key in _RESPONSES_PLACE)
+            yield Delta((event["type"], where), text, lambda text: named_event({**event, "delta": text}))
         else:
-            yield _named(event)
-
-
-def _whole_response(response: Json) -> Iterator[bytes]:
-    numbers = count()
-
-    def event(kind: str, **more: Any) -> bytes:
-        return _named({"type": f"response.{kind}", "sequence_number": next(numbers), **more})
-
-    yield event("created", response={**response, "status": "in_progress", "output": []})
-    output = response.get("output")
-    for at, item in enumerate(output if isinstance(output, list) else []):
-        where = {"item_id": item.get("id") or f"item_{at}", "output_index": at}
-        if item.get("type") == "function_call":
-            yield event("output_item.added", output_index=at, item={**item, "arguments": ""})
-            yield event("function_call_arguments.delta", **where, delta=item.get("arguments") or "{}")
-        elif item.get("type") == "message":
-            yield event("output_item.added", output_index=at, item={**item, "content": []})
-            for number, part in enumerate(item.get("content") or []):
-                place = {**where, "content_index": number}
-                if part.get("type") == "output_text":
-                    yield event("content_part.added", **place, part={**part, "text": ""})
-                    yield event("output_text.delta", **place, delta=part.get("text") or "", logprobs=[])
-        else:
-            yield event("output_item.added", output_index=at, item=item)
-        yield event("output_item.done", output_index=at, item=item)
-    status = response.get("status")
-    yield event(status if status in ("incomplete", "failed") else "completed", response=response)
+            yield named_event(event)
 
 
 class _Messages(_Google):
-    def mend(self, event: Json, name: str) -> Iterator[bytes]:
+    def mend(self, event: Json, name: str) -> Iterator[Written]:
         if event.get("type") == "message":
-            yield from _whole_message(event)
+            yield from whole_message(event)
         elif "type" not in event:
             if error := _error(event, name):
-                yield _named({"type": "error", "error": {"type": "api_error", **error}})
+                yield named_event({"type": "error", "error": {"type": "api_error", **error}})
         else:
-            yield _named(event)
+            yield _message_piece(event)
 
 
-def _whole_message(message: Json) -> Iterator[bytes]:
-    usage = message.get("usage") or {"input_tokens": 0, "output_tokens": 0}
-    begun = {**message, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
-    yield _named({"type": "message_start", "message": begun})
-    for at, block in enumerate(message.get("content") or []):
-        bare, deltas = _split_block(block)
-        yield _named({"type": "content_block_start", "index": at, "content_block": bare})
-        for delta in deltas:
-            yield _named({"type": "content_block_delta", "index": at, "delta": delta})
-        yield _named({"type": "content_block_stop", "index": at})
-    ending = {"stop_reason": message.get("stop_reason") or "end_turn", "stop_sequence": message.get("stop_sequence")}
-    counted = {"output_tokens": usage.get("output_tokens", 0)}
-    yield _named({"type": "message_delta", "delta": ending, "usage": counted})
-    yield _named({"type": "message_stop"})
+def _message_piece(event: Json) -> Written:
+    """The event of a message, as a `Delta` if it is one."""
+    match event:
+        case {"type": "content_block_delta", "index": at, "delta": {"type": str(kind), **delta}} if (
+            kind in _BLOCK_TEXTS
+        ):
+            name = _BLOCK_TEXTS[kind]
+            if isinstance(text := delta.pop(name, None), str) and not delta:
 
+                def spell(text: str) -> bytes:
+                    return named_event({**event, "delta": {"type": kind, name: text}})
 
-def _split_block(block: Json) -> tuple[Json, list[Json]]:
-    """A whole content block as the block that starts, and the deltas that fill it."""
-    match block.get("type"):
-        case "text":
-            return {**block, "text": ""}, [{"type": "text_delta", "text": block.get("text") or ""}]
-        case "tool_use":
-            arguments = json.dumps(block.get("input") or {})
-            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": arguments}]
-        case "thinking":
-            deltas: list[Json] = [{"type": "thinking_delta", "thinking": block.get("thinking") or ""}]
-            if block.get("signature"):
-                deltas.append({"type": "signature_delta", "signature": block["signature"]})
-            return {**block, "thinking": "", "signature": ""}, deltas
-        case _:
-            return block, []
+                return Delta((kind, at), text, spell)
+    return named_event(event)
 
 
 def _error(event: Json, name: str) -> Json | None:
@@ -272,9 +261,9 @@ def _error(event: Json, name: str) -> Json | None:
     return error if error.get("message") else {**error, "message": json.dumps(error)}
 
 
-def _data(event: Json) -> bytes:
-    return f"data: {json.dumps(event)}\n\n".encode()
-
-
-def _named(event: Json) -> bytes:
-    return f"event: {event['type']}\n".encode() + _data(event)
+def _decode(data: bytes) -> Any:
+    """The JSON of an event. Raises ValueError and RecursionError."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:  # it may still be what Python reads: halves of characters, NaN, bytes that are no UTF-8
+        return json.loads(data.decode(errors="replace"))

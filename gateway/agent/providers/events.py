@@ -8,7 +8,7 @@ content type: one document, an array, or one document a line.
 import json
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DONE = b"[DONE]"
 _ENDS = re.compile(rb"\r\n|\r|\n")
@@ -124,6 +124,16 @@ class _Documents:
             yield from (ServerEvent("", json.dumps(each).encode()) for each in found)
         else:
             yield ServerEvent("", whole)
+
+
+def data_event(event: dict[str, Any]) -> bytes:
+    """The bytes of an event without a name."""
+    return f"data: {json.dumps(event)}\n\n".encode()
+
+
+def named_event(event: dict[str, Any]) -> bytes:
+    """The bytes of an event whose name is its type."""
+    return f"event: {event['type']}\n".encode() + data_event(event)
 
 
 def _json(text: bytes) -> object:

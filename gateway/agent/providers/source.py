@@ -40,6 +40,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
 from gateway.agent.providers import pictures
+from gateway.agent.providers.bypass import Kind, open_bypass
 from gateway.agent.providers.clients import forget_clients, model_of, settings_of
 from gateway.agent.providers.closing import closing_opened
 from gateway.agent.providers.failures import explain
@@ -101,7 +102,12 @@ class ModelSource:
                 await self._note(name, f"The tool {name} is left out of this run: {failed}")
 
     async def _ask(self, answer: Answer, tools: list[Tool], tell: Tell) -> None:
+        async def hear(kind: Kind, text: str) -> None:
+            for piece in answer.add_text(text) if kind == "text" else answer.add_thinking(text):
+                await tell(piece)
+
         silence_s = (answer.model.silence_ms or self._spec.bounds.silence_ms) / 1000
+        bypass = open_bypass(hear)
         try:
             model, before = await asyncio.to_thread(self._prepare, answer.model)
             bounded = replace(answer.model, max_tokens=self._max_tokens or answer.model.max_tokens)
@@ -115,8 +121,8 @@ class ModelSource:
             async with closing_opened(), request as stream:
                 try:
                     async for event in stream:
-                        for piece in _pieces(event, answer):
-                            await tell(piece)
+                        if piece := _piece(event, answer):
+                            await bypass.made(*piece)
                 finally:
                     answer.usage = _usage(stream.usage)
                 response = _well_formed(stream.get())
@@ -127,8 +133,8 @@ class ModelSource:
             if failed.failure.kind == "internal":
                 log.error("%s", failed, exc_info=error)
             raise failed from error
-        for piece in _rest(response, answer):
-            await tell(piece)
+        for rest in _rest(response, answer):
+            await tell(rest)
         self._accept(response, answer)
 
     def add_result(self, call: ToolCall, blocks: list[dict[str, Any]], *, ok: bool) -> None:
@@ -188,17 +194,18 @@ class ModelSource:
         self._since.append(response)
 
 
-def _pieces(event: ModelResponseStreamEvent, answer: Answer) -> Iterator[Text | Thinking]:
+def _piece(event: ModelResponseStreamEvent, answer: Answer) -> tuple[Kind, str] | None:
     match event:
         case PartStartEvent(part=TextPart(content=delta)) | PartDeltaEvent(delta=TextPartDelta(content_delta=delta)):
-            yield from answer.add_text(delta)
+            return "text", delta
         case (
             PartStartEvent(part=ThinkingPart(content=delta))
             | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str(delta)))
         ):
-            yield from answer.add_thinking(delta)
+            return "thinking", delta
         case PartEndEvent(part=ThinkingPart(signature=str(signature))) if answer.model.api == "anthropic-messages":
             answer.sign_thinking(signature)
+    return None
 
 
 def _rest(response: ModelResponse, answer: Answer) -> Iterator[Text | Thinking]:

@@ -16,6 +16,7 @@ import msgspec
 from pydantic_ai.models import create_async_httpx2_client, get_user_agent
 
 from gateway.agent.providers import ollama, requests
+from gateway.agent.providers.bypass import current_bypass
 from gateway.agent.providers.closing import note_response
 from gateway.agent.providers.dialects import Dialect, GarbledEvent
 from gateway.agent.providers.events import EventReader
@@ -156,18 +157,25 @@ class _MendedEvents(_BoundedBody):
         super().__init__(response)
         self._events = EventReader()
         self._dialect = Dialect(api)
+        self._bypass = current_bypass()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in super().__aiter__():
                 for event in self._events.feed(chunk):
-                    for piece in self._dialect.mend(event):
-                        yield piece
+                    for written in self._dialect.mend(event):
+                        if not await self._bypass.take(written):
+                            for data in self._bypass.pass_on(written):
+                                yield data
             for event in self._events.finish():
-                for piece in self._dialect.mend(event):
-                    yield piece
-            for piece in self._dialect.finish():
-                yield piece
+                for written in self._dialect.mend(event):
+                    for data in self._bypass.pass_on(written):
+                        yield data
+            for written in self._dialect.finish():
+                for data in self._bypass.pass_on(written):
+                    yield data
+            for data in self._bypass.pass_taken():
+                yield data
         except GarbledEvent as error:
             raise NotAnAnswer(str(error)) from None
         except httpx2.DecodingError as error:

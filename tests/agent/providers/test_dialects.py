@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.agent.providers.bypass import Delta
 from gateway.agent.providers.dialects import Dialect, GarbledEvent
 from gateway.agent.providers.events import DONE, EventReader, ServerEvent
 from gateway.link.spec import Api
@@ -28,7 +29,7 @@ def mend(api: Api, *events: object, names: str = "") -> list[Any]:
     dialect = Dialect(api)
     written = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
     told = [piece for each in written for piece in dialect.mend(ServerEvent(names, each))] + list(dialect.finish())
-    return [parsed(event.data) for event in events_of(b"".join(told))]
+    return [parsed(event.data) for event in events_of(b"".join(map(bytes, told)))]
 
 
 def events_of(body: bytes) -> list[ServerEvent]:
@@ -127,40 +128,6 @@ def test_an_error_inside_a_stream_has_a_message(api: Api, event: dict[str, Any],
     assert told["error"]["message"] == message
 
 
-ANSWERS: dict[Api, dict[str, Any]] = {
-    "openai-responses": {
-        "id": "r",
-        "object": "response",
-        "status": "completed",
-        "output": [
-            {"id": "x", "type": "reasoning", "summary": []},
-            {"id": "m", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "hi"}]},
-            {"id": "f", "type": "function_call", "call_id": "c", "name": "look", "arguments": '{"at":1}'},
-        ],
-    },
-    "anthropic-messages": {
-        "id": "m",
-        "type": "message",
-        "role": "assistant",
-        "model": "m1",
-        "content": [
-            {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
-            {"type": "text", "text": "hi"},
-            {"type": "tool_use", "id": "c", "name": "look", "input": {"at": 1}},
-        ],
-        "stop_reason": "tool_use",
-        "usage": {"input_tokens": 3, "output_tokens": 2},
-    },
-}
-
-
-@pytest.mark.parametrize("api", ANSWERS)
-def test_an_answer_in_one_piece_becomes_a_stream(api: Api) -> None:
-    told = [event["type"] for event in mend(api, ANSWERS[api])]
-    first, last = ("response.created", "response.completed") if "resp" in api else ("message_start", "message_stop")
-    assert (told[0], told[-1]) == (first, last) and len(told) > 8
-
-
 @pytest.mark.parametrize("event", [b"{no json", b"[1", b"[" * 100_000, {"type": "message", "content": [1]}])
 def test_what_is_garbled_is_no_answer(event: object) -> None:
     with pytest.raises(GarbledEvent):
@@ -190,3 +157,60 @@ def test_whatever_is_streamed_is_mended_or_garbled(api: Api, events: list[Any]) 
         mend(api, *events)
     except GarbledEvent:
         pass
+
+
+PLACE = {"item_id": "m", "output_index": 0, "content_index": 0}
+PIECES: dict[Api, tuple[Any, Any]] = {
+    "openai-completions": (choice({"role": "assistant", "content": "a"}), choice({"content": "b"})),
+    "openai-responses": tuple({"type": "response.output_text.delta", **PLACE, "delta": text} for text in "ab"),
+    "anthropic-messages": tuple(
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in "ab"
+    ),
+    "ollama": tuple({"model": "m1", "message": {"role": "assistant", "content": text}} for text in "ab"),
+}
+
+
+def written(api: Api, *events: Any) -> list[bytes | Delta]:
+    dialect = Dialect(api)
+    return [each for event in events for each in dialect.mend(ServerEvent("", json.dumps(event).encode()))]
+
+
+@pytest.mark.parametrize("api", PIECES)
+def test_an_event_that_only_brings_a_piece_is_a_delta(api: Api) -> None:
+    one, other = (each for each in written(api, *PIECES[api], PIECES[api][1])[-2:])
+    assert isinstance(one, Delta) and isinstance(other, Delta)
+    assert one.text == "b" and one.of == other.of and bytes(one) == bytes(other)
+    assert parsed(events_of(one.spell("c\ud800"))[0].data) != parsed(events_of(bytes(one))[0].data)
+
+
+NO_DELTAS: list[tuple[Api, Any]] = [
+    ("openai-completions", choice({"content": "a"}, "stop")),
+    ("openai-completions", choice({"content": "a", "reasoning": "b"})),
+    ("openai-completions", choice({"content": ["a"]})),
+    ("openai-completions", choice({"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]})),
+    ("openai-completions", {"choices": [{"delta": {"content": "a"}}, {"delta": {"content": "b"}, "index": 1}]}),
+    ("openai-responses", {"type": "response.function_call_arguments.delta", "item_id": "f", "delta": "{"}),
+    ("openai-responses", {"type": "response.output_text.delta", "delta": 1}),
+    ("anthropic-messages", {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta"}}),
+    ("anthropic-messages", {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 1}}),
+    ("anthropic-messages", {"type": "content_block_delta", "index": 0, "delta": {"type": [], "text": "a"}}),
+    ("google-generative-ai", {"candidates": [{"content": {"parts": [{"text": "a"}]}}]}),
+]
+
+
+@pytest.mark.parametrize("api, event", NO_DELTAS)
+def test_an_event_that_brings_anything_else_is_none(api: Api, event: Any) -> None:
+    assert all(isinstance(each, bytes) for each in written(api, event))
+
+
+def test_what_differs_beside_the_piece_is_another_text() -> None:
+    events = [
+        choice({"content": "a"}),
+        choice({"reasoning": "a"}),
+        choice({"content": "a", "extra": 1}),
+        choice({"content": "a"}, service_tier="x"),
+        {"choices": [{"delta": {"content": "a"}, "logprobs": {"content": []}}]},
+    ]
+    deltas = [each for each in written("openai-completions", *events) if isinstance(each, Delta)]
+    assert len(deltas) == len(events)
+    assert all(one.of != other.of for at, one in enumerate(deltas) for other in deltas[at + 1 :])

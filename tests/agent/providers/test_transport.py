@@ -15,8 +15,9 @@ from gateway.agent.providers.pictures import TEXT_ONLY
 from gateway.agent.turn.failed import Failed
 from gateway.link.messages import Usage
 from gateway.link.spec import Api, Bounds, Model, Route, Spec, Tls
-from tests.agent.providers.test_dialects import ANSWERS, DIALECTS
+from tests.agent.providers.test_dialects import DIALECTS
 from tests.agent.providers.test_source import KEY, PATHS, TOOL, Asked, spec
+from tests.agent.providers.test_whole import ANSWERS
 from tests.agent.script import Script
 from tests.fakes.canned import Canned, answer
 

@@ -24,8 +24,8 @@ def one(data: bytes) -> None:
     dialect, told = Dialect(api), []  # type: ignore[arg-type]  # it is one of them
     try:
         for event in events:
-            told += list(dialect.mend(event))
-        told += list(dialect.finish())
+            told += map(bytes, dialect.mend(event))
+        told += map(bytes, dialect.finish())
     except GarbledEvent:
         pass
     for event in _events(*told):
