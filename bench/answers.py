@@ -12,7 +12,7 @@ from statistics import median, quantiles
 
 from bench import answerers
 from bench.answerers import WEBSOCKET, Answerer
-from bench.asking import LONG, PACE_MS, SESSIONS, SESSIONS_CLIENTS, Asking, Sizes
+from bench.asking import LONG, PACE_MS, SESSIONS, SESSIONS_CLIENTS, TALK, TALK_PACE_MS, Asking, Sizes
 from bench.launcher import on_processor
 from bench.programs import Installation
 from bench.report import Goal, Section, milliseconds
@@ -24,7 +24,7 @@ STARTS, QUICK_STARTS = 5, 1
 """Starts of the agent that are timed."""
 WARM_UP = 5
 LISTENERS = 50
-MOST_OVERHEAD_MS, MOST_MB = 15.0, 60.0
+MOST_OVERHEAD_MS, MOST_MB, MOST_COST_MS = 15.0, 60.0, 120.0
 WAYS = ("WebSocket", "HTTP")
 NOTHING = "–"
 
@@ -39,6 +39,8 @@ class Found:
     """Tokens per second, by the number of clients that hear them."""
     costs: list[list[float]] = field(default_factory=list)
     """Processor seconds for 1,000 tokens, of each process."""
+    talks: list[list[float]] = field(default_factory=list)
+    """The same for tokens that come one after the other."""
     rest: list[Sizes] = field(default_factory=list)
     busy: list[Sizes] = field(default_factory=list)
 
@@ -97,6 +99,7 @@ def _round(asking: Asking, answerer: Answerer, found: Found, questions: int, own
         for clients in (1, LISTENERS) if way is WEBSOCKET else (1,):
             found.rates[way.name, clients].append(asking.rate(answerer, way, clients))
     found.costs.append(asking.cost(answerer, answerer.ways[0]))
+    found.talks.append(asking.cost(answerer, answerer.ways[0], TALK, TALK_PACE_MS))
 
 
 def _how(rounds: int, questions: int) -> str:
@@ -105,7 +108,8 @@ def _how(rounds: int, questions: int) -> str:
         " another where there are two. First token: how much later it comes than the provider's own when that is asked"
         f" directly; median and 95th percentile of {questions} questions a round (OpenClaw fewer), one after the other,"
         f" each in a new session over a connection that is there. Tokens/s: an answer of {LONG} words as fast as the"
-        " provider can, from the question until the last client has its end. Processor time and memory, RSS (PSS), are"
+        " provider can, from the question until the last client has its end. Processor time is that of such an answer,"
+        f" or of {TALK} words of which one comes every {TALK_PACE_MS} ms. It and memory, RSS (PSS), are"
         " of each process; the gateway's second one is the agent. Memory is that after the rounds;"
         f" {SESSIONS} sessions with {1000 / PACE_MS:g} tokens/s each are asked for by {SESSIONS_CLIENTS} WebSocket"
         f" clients who all hear them all, or by {SESSIONS} HTTP requests. First run after idle: from the question, with"
@@ -120,11 +124,16 @@ def _cells(found: Found) -> dict[str, str]:
         rates = found.rates[way, clients]
         whom = f"{clients} client{'s' * (clients > 1)}"
         cells[f"tokens/s over {way}, {whom}"] = f"{median(rates):.0f}" if rates else NOTHING
-    costs = [1000 * median(each) for each in zip(*found.costs, strict=True)]
-    cells["processor time for 1,000 tokens"] = f"{_sum(costs)} ms"
+    cells["processor time for 1,000 tokens"] = f"{_sum(_cost(found.costs))} ms"
+    cells[f"processor time for 1,000 tokens, one every {TALK_PACE_MS} ms"] = f"{_sum(_cost(found.talks))} ms"
     cells["memory at rest"] = _memory(found.rest)
     cells[f"memory, {SESSIONS} sessions streaming"] = _memory(found.busy)
     return cells
+
+
+def _cost(rounds: Sequence[Sequence[float]]) -> list[float]:
+    """Milliseconds of each process."""
+    return [1000 * median(each) for each in zip(*rounds, strict=True)]
 
 
 def _late(seconds: Sequence[float]) -> str:
@@ -146,6 +155,9 @@ def _goals(gateway: Found) -> list[Goal]:
     for way, late in gateway.late.items():
         promise = f"first token over {way}: under {MOST_OVERHEAD_MS:g} ms later than the provider's (median)"
         goals.append(Goal(promise, f"{1000 * median(late):.1f} ms", 1000 * median(late) < MOST_OVERHEAD_MS))
+    cost = sum(_cost(gateway.costs))
+    promise = f"gateway and agent together: under {MOST_COST_MS:g} ms of processor time for 1,000 tokens"
+    goals.append(Goal(promise, f"{cost:.0f} ms", cost < MOST_COST_MS))
     size = gateway.busy[0]["RSS"]
     promise = f"RSS of the gateway under {MOST_MB:g} MB with {SESSIONS} sessions streaming"
     return [*goals, Goal(promise, f"{size:.1f} MB", size < MOST_MB)]

@@ -1,7 +1,8 @@
 """The client of bench/answers.py: asks for answers over a WebSocket or over HTTP, and prints one line of JSON.
 
     first   one question after the other, each in a session of its own: seconds until the first piece of each answer
-    rate    one long answer, which so many clients hear: its words, and seconds until the last client has its end
+    rate    one long answer, which so many clients hear: its words, and seconds until the last client has its end; with
+            --slow, each word comes so many milliseconds after the one before
     hold    a question in each of so many sessions at once: prints how many answers have begun, once all have or after
             --patience seconds, and holds the connections until it is ended
 
@@ -179,7 +180,7 @@ async def first(askers: list[Asker], options: argparse.Namespace) -> dict[str, A
 async def rate(askers: list[Asker], options: argparse.Namespace) -> dict[str, Any]:
     answers = [asker.listen(options.name) for asker in askers]
     began = time.perf_counter()
-    askers[0].ask(options.name, f"!words={options.words}")
+    askers[0].ask(options.name, f"!words={options.words} !slow={options.slow}")
     ends = [(await answer.until_over(numbered(options.words))).end for answer in answers]
     return {"words": options.words, "seconds": max(ends) - began}
 
@@ -220,5 +221,5 @@ if __name__ == "__main__":
     parser.add_argument("--sessions", type=int, default=1)
     parser.add_argument("--patience", type=float, default=60.0)
     parser.add_argument("--words", type=int, default=2000)
-    parser.add_argument("--slow", type=int, default=20, help="milliseconds between two words")
+    parser.add_argument("--slow", type=int, default=0, help="milliseconds between two words")
     uvloop.run(main(parser.parse_args()))

@@ -15,6 +15,9 @@ from bench.programs import BENCH, Installation
 
 LONG = 2000
 """Words of the answer whose rate is measured."""
+TALK = 300
+TALK_PACE_MS = 10
+"""Words of an answer at the pace of a model, and milliseconds between two of them."""
 SESSIONS = 100
 SESSIONS_CLIENTS = 10
 PACE_MS = 100
@@ -42,12 +45,12 @@ class Asking:
         found = self._ask("rate", answerer, way, clients=clients, words=LONG)
         return float(found["words"] / found["seconds"])
 
-    def cost(self, answerer: Answerer, way: Way) -> list[float]:
-        """Processor seconds of each process for 1,000 tokens to one client."""
+    def cost(self, answerer: Answerer, way: Way, words: int = LONG, slow: int = 0) -> list[float]:
+        """Processor seconds of each process for 1,000 tokens to one client, with `slow` ms between two tokens."""
         pids = answerer.processes()
         before = [_spent(pid) for pid in pids]
-        self._ask("rate", answerer, way, words=LONG)
-        return [1000 * (_spent(pid) - spent) / LONG for pid, spent in zip(pids, before, strict=True)]
+        self._ask("rate", answerer, way, words=words, slow=slow)
+        return [1000 * (_spent(pid) - spent) / words for pid, spent in zip(pids, before, strict=True)]
 
     def rest(self, answerer: Answerer) -> list[Sizes]:
         """The memory of each process."""
