@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import structs
 
 from gateway.protocol.admission.admission import Terms
 from gateway.protocol.admission.auth import ATTRIBUTION_REQUIRED, AuthPolicy
@@ -152,7 +153,7 @@ def frame(
 
 
 def knock(text: str, mode: str, door: HandshakeContext) -> Accepted | HandshakeRefused:
-    return receive_connect(text, replace(door, terms=replace(door.terms, auth=POLICIES[mode])))
+    return receive_connect(text, replace(door, terms=structs.replace(door.terms, auth=POLICIES[mode])))
 
 
 def answer(text: str, mode: str, door: HandshakeContext) -> str:

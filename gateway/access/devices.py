@@ -4,7 +4,6 @@ A device that proved its key and brought the secret is paired at once if it is o
 waits until an operator approves it. A paired device gets a token for each role, which later stands in for the secret.
 """
 
-import dataclasses
 import hmac
 import logging
 import secrets
@@ -120,12 +119,12 @@ class Devices:
         if device is not None and covers(device.scopes, pairing.offer):
             wanted = union(pairing.scopes, pairing.offer)
             narrowed = tuple(scope for scope in wanted if covers(device.scopes, [scope]))
-            return dataclasses.replace(self._grant(device, replace(pairing, scopes=narrowed)), session=narrowed)
+            return replace(self._grant(device, replace(pairing, scopes=narrowed)), session=narrowed)
         pairing = replace(pairing, scopes=pairing.offer)
         granted = self._grant(merged(device, self._request(pairing, device is not None), self._clock_ms()), pairing)
         what = pairing.device_id, ",".join(pairing.scopes)[:200]
         log.warning("security audit: trusted-proxy operator device auto-approved device=%s scopes=%r", *what)
-        return dataclasses.replace(granted, session=pairing.scopes)
+        return replace(granted, session=pairing.scopes)
 
     def _grant(self, device: Device, pairing: PairingRequest) -> Granted:
         now = self._clock_ms()

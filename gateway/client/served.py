@@ -1,7 +1,9 @@
 """A config as the running service reads it: the service has variables and credentials that this shell lacks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gateway.client.control import Control
 from gateway.config.files import Snapshot

@@ -4,8 +4,9 @@ The section is not in `schema`, so nothing has validated it: parts of a wrong ty
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.config.tree import as_list, as_text, section
 
@@ -18,8 +19,7 @@ ASSISTANT, AVATAR = "Assistant", "A"
 """Shown by a page for an agent without a name."""
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(Struct, frozen=True):
     id: str
     name: str | None
     identity: dict[str, str]
@@ -27,14 +27,13 @@ class Agent:
     workspace: str | None
     models: tuple[str, ...]
     """Names of its models in the order of trying, its own or those of all agents; () if the file names none."""
-    entry: dict[str, Any] = field(default_factory=dict)
+    entry: dict[str, Any] = {}
     """Its whole entry in the file."""
     key: str = ""
     """The dotted key of `entry`; "" if there is none."""
 
 
-@dataclass(frozen=True)
-class Defaults:
+class Defaults(Struct, frozen=True):
     """The default agent and session, as every hello and every `health` has them."""
 
     agent: str

@@ -6,9 +6,10 @@ other machines in without a secret gets an issue, so it is not used, and the con
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gateway.config import files, lastgood
 from gateway.config.files import Snapshot

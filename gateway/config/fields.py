@@ -1,6 +1,5 @@
 """The schema as a table: dotted path -> setting. Validation, reload plans, docs and commands use it."""
 
-from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -11,8 +10,7 @@ from gateway.config.schema import Config
 from gateway.config.setting import Effect
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """One setting."""
 
     path: str

@@ -4,11 +4,13 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gateway.config import leftovers, models, servers
 from gateway.config.catalog import Defaults, defaults
@@ -37,28 +39,27 @@ MOUNTED = (errno.EBUSY, errno.EXDEV)
 DOTENV_NAME = ".env"
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):
     """One reading of the config: texts, trees, the typed config or its issues."""
 
     path: Path
     exists: bool
     files: tuple[Path, ...]
     """Every file read or tried, links not resolved: a watcher must watch them all."""
-    raw: str | None = field(default=None, repr=False)
+    raw: str | None = None
     digest: str = ""
     """SHA-256 over all texts read."""
     raw_hash: str = ""
     """SHA-256 of the main file's text. Clients get its `fingerprint`."""
-    parsed: dict[str, Any] = field(default_factory=dict, repr=False)
+    parsed: dict[str, Any] = {}
     """The value of the main file alone."""
-    merged: dict[str, Any] = field(default_factory=dict, repr=False)
+    merged: dict[str, Any] = {}
     """The tree after includes and before `${VAR}`: it has no secret of the environment."""
-    tree: ConfigTree = field(default_factory=lambda: ConfigTree({}), repr=False)
+    tree: ConfigTree = field(default_factory=lambda: ConfigTree({}))
     """The tree after includes, `${VAR}` and references to secrets."""
-    dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
+    dotenv: Mapping[str, str] = {}
     """The variables of `.env` in the state folder."""
-    secrets: Mapping[tuple[SecretRef, Definition], str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[tuple[SecretRef, Definition], str] = {}
     """The values of references to files and programs."""
     unanswered: bool = False
     """Whether a program gave no secret: another try may succeed."""
@@ -68,10 +69,14 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     """Dotted keys that this gateway does not use, the highest node only."""
-    layers: tuple[Layer, ...] = field(default=(), repr=False)
+    layers: tuple[Layer, ...] = ()
     """The file of each part; () for a config without includes."""
     exposed: tuple[Path, ...] = ()
     """Files with a secret that other users may read."""
+
+    def __repr__(self) -> str:
+        """Without texts and trees, which hold secrets."""
+        return f"Snapshot({self.path}, digest={self.digest!r}, issues={self.issues!r}, warnings={self.warnings!r})"
 
     @cached_property
     def defaults(self) -> Defaults:

@@ -1,8 +1,9 @@
 """`$include`: merge several files into one value, and record the file of each part. Pure: the caller reads files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.config.parse import MAX_DEPTH, Document, Path, TextPosition, dotted, issue
 from gateway.report import Issue
@@ -18,8 +19,7 @@ Layer = tuple[Path, Path, Document]
 """Path in the tree, path in the document, the document."""
 
 
-@dataclass(frozen=True)
-class Merged:
+class Merged(Struct, frozen=True):
     """The value after includes and before `${VAR}`."""
 
     tree: Any
@@ -56,11 +56,10 @@ def resolve(main: Document, read: Reader) -> Merged:
     return Merged(tree, tuple(resolver.issues), tuple(resolver.layers))
 
 
-@dataclass
-class _Resolver:
+class _Resolver(Struct):
     read: Reader
-    issues: list[Issue] = field(default_factory=list)
-    layers: list[Layer] = field(default_factory=list)
+    issues: list[Issue] = []
+    layers: list[Layer] = []
     files: int = 1
 
     def document(self, document: Document, mount: Path, chain: tuple[str, ...]) -> Any:

@@ -9,8 +9,9 @@ what it stumbles over may be a secret.
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 MAX_NUMBER_CHARS = 400
 """`int()` takes quadratic time, and a longer number is a mistake."""
@@ -34,25 +35,23 @@ class Json5Error(ValueError):
         self.offset = offset
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct):
     """A value and its range in the text: `text[start:end]`."""
 
     value: Any
     start: int
     end: int = 0
-    members: dict[str, "Node"] = field(default_factory=dict)
+    members: dict[str, "Node"] = {}
     """The members of an object."""
-    keys: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, int] = {}
     """The offset of each key of an object."""
-    items: list["Node"] = field(default_factory=list)
+    items: list["Node"] = []
     """The items of an array."""
     comma: bool = False
     """Whether a comma follows the last member or item."""
 
 
-@dataclass(frozen=True)
-class Parsed:
+class Parsed(Struct, frozen=True):
     root: Node
     repeated: tuple[tuple[str, int], ...]
     """Keys that occur again in the same object, with their offsets; the last one counts, as in JavaScript."""

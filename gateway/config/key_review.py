@@ -5,8 +5,9 @@ The tables are in `openclaw` (what each key means here), `old_keys` (old names) 
 """
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from gateway.config import old_keys
 from gateway.config.catalog import agent_id
@@ -24,8 +25,7 @@ MAX_UNKNOWN = 20
 """Unknown keys that are listed; more are counted."""
 
 
-@dataclass(frozen=True)
-class KeyReview:
+class KeyReview(Struct, frozen=True):
     errors: list[Issue]
     """A restriction that is not honoured, or two agents that would share tools, models and sessions."""
     warnings: list[Issue]

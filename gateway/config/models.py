@@ -7,8 +7,9 @@ no name anywhere: the first model under models.providers, else the built-in echo
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.config import catalog, model_policy, old_keys, providers
 from gateway.config.catalog import Agent
@@ -27,8 +28,7 @@ THINKING = ("off", "minimal", "low", "medium", "high", "xhigh")
 DEFAULT = "agents.defaults.model"
 
 
-@dataclass(frozen=True)
-class ModelRef:
+class ModelRef(Struct, frozen=True):
     """A model's full name."""
 
     provider: str
@@ -115,8 +115,7 @@ def default_model(tree: dict[str, Any], agent_id: str | None = None) -> ModelRef
     return _parse_or_none(tree, place, name, agent) or ModelRef("", name)
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A model as a client chooses it."""
 
     ref: ModelRef

@@ -5,8 +5,9 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.config.catalog import MAIN
 from gateway.config.parse import Path, dotted
@@ -18,8 +19,7 @@ MIGRATE_COMMAND = "openclaw-gateway config migrate"
 _CHANNELS = ("whatsapp", "telegram", "discord", "slack", "signal", "imessage", "msteams")
 
 
-@dataclass(frozen=True)
-class RenamedKey:
+class RenamedKey(Struct, frozen=True):
     """An old key and its current path. `*` is any key, the same in both; `{agent}` is the default agent."""
 
     old: str
@@ -83,8 +83,7 @@ RENAMED_KEYS: tuple[RenamedKey, ...] = (
 _NO_VARIABLES = ("vars", "shellEnv")
 
 
-@dataclass(frozen=True)
-class OldKey:
+class OldKey(Struct, frozen=True):
     """An old key in a config, and its current path."""
 
     name: RenamedKey

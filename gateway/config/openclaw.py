@@ -6,10 +6,11 @@ warning. A restriction of something that is never done here is ignored silently.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.config import switches
 from gateway.config.parse import Path
@@ -28,8 +29,7 @@ class Fate(StrEnum):
     """It has no effect here, and no user misses it."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True, dict=True):
     path: str
     """Dotted; `*` is any key or item."""
     fate: Fate

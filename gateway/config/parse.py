@@ -7,9 +7,10 @@ Most files are plain JSON, written by OpenClaw, and are parsed by the fast stand
 import codecs
 import json
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from gateway.config import json5
 from gateway.report import Issue
@@ -35,8 +36,7 @@ class Locate(Protocol):
     def __call__(self, path: Path, *, key: bool = False) -> TextPosition: ...
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Struct, frozen=True, dict=True):
     """One file's text and value."""
 
     file: str

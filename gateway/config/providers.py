@@ -5,9 +5,10 @@ The section is not in `schema`, so nothing has validated it: `Unusable` is raise
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from gateway.config.secretmistakes import mistaken, mistaken_in
 from gateway.config.secretref import VARIABLE, Unresolved
@@ -28,8 +29,7 @@ LOCAL_SILENCE_S = 300
 SUPPORTED: tuple[str, ...] = tuple(name for name in get_args(Api) if name != BUILTIN)
 
 
-@dataclass(frozen=True)
-class KnownProvider:
+class KnownProvider(Struct, frozen=True):
     """A provider that needs no config but its key."""
 
     api: str
@@ -89,8 +89,7 @@ ALIASES = {"z.ai": "zai", "z-ai": "zai", "gemini": "google"}
 """Other names of providers."""
 
 
-@dataclass(frozen=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """A provider: its config, and its built-in row."""
 
     name: str

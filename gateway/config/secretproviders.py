@@ -6,8 +6,9 @@ The section is not in `schema`, so nothing has validated it: `SecretRefused` is 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 MAX_TIMEOUT_MS = 20_000
 """OpenClaw allows 120 s. A start waits for its secrets, and systemd ends a start that takes too long."""
@@ -32,25 +33,22 @@ class SecretRefused(Exception):
         super().__init__(problem)
 
 
-@dataclass(frozen=True)
-class EnvProvider:
+class EnvProvider(Struct, frozen=True):
     allowlist: tuple[str, ...] | None = None
     """Names of variables that may be read; None: all."""
 
 
-@dataclass(frozen=True)
-class FileProvider:
+class FileProvider(Struct, frozen=True):
     path: str
     single: bool = False
     """Whether the whole file is the secret, instead of JSON."""
     max_bytes: int = MAX_BYTES
 
 
-@dataclass(frozen=True)
-class ProgramProvider:
+class ProgramProvider(Struct, frozen=True):
     command: str
     args: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    env: tuple[tuple[str, str], ...] = ()
     pass_env: tuple[str, ...] = ()
     timeout_ms: int = TIMEOUT_MS
     silence_ms: int = TIMEOUT_MS
@@ -59,6 +57,10 @@ class ProgramProvider:
     json_only: bool = True
     trusted: tuple[str, ...] = ()
     """Folders that the command must be below; (): anywhere."""
+
+    def __repr__(self) -> str:
+        """Without `env`, which may hold secrets."""
+        return f"ProgramProvider(command={self.command!r}, args={self.args!r})"
 
 
 Definition = EnvProvider | FileProvider | ProgramProvider

@@ -7,8 +7,9 @@ with the reason. No other key is used instead, so that no client gets in with a 
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.config.parse import Path, dotted
 from gateway.config.secretproviders import (
@@ -52,8 +53,7 @@ SOURCES = ("env", "file", "exec", "store")
 SHAPE = '{source: "env" | "file" | "exec", provider: "…", id: "…"}'
 
 
-@dataclass(frozen=True)
-class SecretRef:
+class SecretRef(Struct, frozen=True):
     """`source` is `env`, `file` or `exec`."""
 
     source: str
@@ -69,8 +69,7 @@ class Unresolved(dict[str, Any]):
         self.problem, self.way_out = problem, way_out
 
 
-@dataclass(frozen=True)
-class SecretFailure:
+class SecretFailure(Struct, frozen=True):
     path: Path
     problem: str
     way_out: str
@@ -87,12 +86,15 @@ class SecretFailure:
 KnownSecrets = Mapping[tuple[SecretRef, Definition], str]
 
 
-@dataclass
-class SecretsResolved:
+class SecretsResolved(Struct):
     tree: Any
-    failures: list[SecretFailure] = field(default_factory=list)
-    values: dict[tuple[SecretRef, Definition], str] = field(default_factory=dict, repr=False)
+    failures: list[SecretFailure] = []
+    values: dict[tuple[SecretRef, Definition], str] = {}
     """The values of references to files and programs."""
+
+    def __repr__(self) -> str:
+        """Without secrets: those of the tree, and `values`."""
+        return f"SecretsResolved(failures={self.failures!r})"
 
 
 def places(tree: Any) -> Iterator[tuple[Path, Any]]:

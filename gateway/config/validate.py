@@ -3,7 +3,6 @@
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -32,8 +31,7 @@ _NO_SECRETS = ("", "undefined", "null")
 """Secrets made from an empty variable, in a shell or in JavaScript."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     config: Config | None
     """None if there is any issue."""
     issues: tuple[Issue, ...]
@@ -74,14 +72,13 @@ def from_environment(lookup: Callable[[str], str | None]) -> Config:
     return msgspec.convert(_nest(values), Config)
 
 
-@dataclass
-class _Check:
+class _Check(msgspec.Struct):
     locate: Locate
     in_container: bool = False
-    issues: list[Issue] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    known: Vocabulary = field(default_factory=lambda: Vocabulary(LATEST, FIRST))
-    bad: set[str] = field(default_factory=set)
+    issues: list[Issue] = []
+    unused: list[str] = []
+    known: Vocabulary = msgspec.field(default_factory=lambda: Vocabulary(LATEST, FIRST))
+    bad: set[str] = set()
     """Fields with an error: rules across fields add no second one."""
 
     def section(self, node: dict[str, Any], path: Path) -> dict[str, Any]:

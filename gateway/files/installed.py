@@ -7,9 +7,10 @@ would be of another version, in which names are missing or mean something else.
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+
+from msgspec import Struct
 
 PACKAGE = "gateway"
 _OURS = "openclaw_gateway-"
@@ -18,8 +19,7 @@ _INFO = ".dist-info"
 Stat = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
-class InstalledFiles:
+class InstalledFiles(Struct, frozen=True):
     """The installation at one moment. A file is identified by device, inode, size and the time of its last change."""
 
     interpreter: Stat | None

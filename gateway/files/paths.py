@@ -6,8 +6,9 @@ The rules for config and state are OpenClaw's, so that both gateways find the sa
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gateway.errors import GatewayError
 
@@ -20,8 +21,7 @@ SUN_PATH_MAX = 107
 """The longest address of a Unix socket in bytes (unix(7))."""
 
 
-@dataclass(frozen=True)
-class Paths:
+class Paths(Struct, frozen=True):
     """All paths that one gateway uses. They are computed once, from the environment."""
 
     config: Path

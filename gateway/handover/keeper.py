@@ -8,7 +8,6 @@ import hmac
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -57,8 +56,7 @@ class KeepableConnection(Protocol):
     def in_flight(self, seq: int, queued: list[str]) -> InFlight | None: ...
 
 
-@dataclass(frozen=True)
-class InheritedConnection:
+class InheritedConnection(Struct, frozen=True):
     """A connection of the process before, with what is known of it."""
 
     fd: int
@@ -67,24 +65,21 @@ class InheritedConnection:
     in_flight: InFlight | None
 
 
-@dataclass
 class Keeper:
-    notifier: Notifier
-    inherited: Inherited
-    handoff: Handoff | None = None
-    """The handoff of the process before; None after a crash, and at a first start."""
-    store_size: int | None = None
-    """How many descriptors systemd keeps for the service, once that is known."""
-    gone: int = 0
-    """Connections of the process before that did not come with this one: their clients have left meanwhile."""
-    _kept: dict[int, tuple[Connection, KeepableConnection]] = field(default_factory=dict)
-    _full_logged: bool = False
-    _last: tuple[AuthPolicy | None, str] = (None, "")
-    """The policy that was fingerprinted last, and its fingerprint."""
-
-    def __post_init__(self) -> None:
-        self._store = FdStore(self.notifier)
-        others = self.inherited.others
+    def __init__(self, notifier: Notifier, inherited: Inherited) -> None:
+        self.inherited = inherited
+        self.handoff: Handoff | None = None
+        """The handoff of the process before; None after a crash, and at a first start."""
+        self.store_size: int | None = None
+        """How many descriptors systemd keeps for the service, once that is known."""
+        self.gone = 0
+        """Connections of the process before that did not come with this one: their clients have left meanwhile."""
+        self._kept: dict[int, tuple[Connection, KeepableConnection]] = {}
+        self._full_logged = False
+        self._last: tuple[AuthPolicy | None, str] = (None, "")
+        """The policy that was fingerprinted last, and its fingerprint."""
+        self._store = FdStore(notifier)
+        others = inherited.others
         if PARTING in others:
             self.handoff = read_handoff(others[PARTING])
             self._store.remove(PARTING)

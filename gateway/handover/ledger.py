@@ -17,8 +17,9 @@ import mmap
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import Struct
+
+import msgspec
 
 from gateway.handover.verdict import Point
 
@@ -87,8 +88,7 @@ class Entry:
         self._ledger.free(self._at, self.id)
 
 
-@dataclass(frozen=True)
-class InheritedEntry:
+class InheritedEntry(msgspec.Struct, frozen=True):
     """One connection of the process before."""
 
     entry: Entry

@@ -9,7 +9,6 @@ something else                                           drop: the client has ha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -50,8 +49,7 @@ class InFlight(Struct, frozen=True, array_like=True):
 Reason = Literal["gone", "unanswered", "half-sent", "unreadable", "auth"]
 
 
-@dataclass(frozen=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """The connection goes on."""
 
     seq: int
@@ -59,8 +57,7 @@ class Adoption:
     unsent: bytes = b""
 
 
-@dataclass(frozen=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """The connection ends."""
 
     reason: Reason

@@ -1,8 +1,9 @@
 """One event on its way to many clients, in the form that each of them gets."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from gateway.hub.connection import Connection
 from gateway.protocol.frames import EventFrame, StateVersion
@@ -11,8 +12,7 @@ from gateway.protocol.scopes import Scope
 Kind = TypeVar("Kind", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Broadcast(Generic[Kind]):
+class Broadcast(Struct, Generic[Kind], frozen=True):
     """The payload is made, and serialised, once for each kind of client."""
 
     event: str
@@ -23,7 +23,7 @@ class Broadcast(Generic[Kind]):
     drop_if_slow: bool = False
     """A client that is too slow loses the event; otherwise it loses its connection."""
     state_version: StateVersion | None = None
-    _frames: dict[Kind, EventFrame] = field(default_factory=dict)
+    _frames: dict[Kind, EventFrame] = {}
 
     def offer(self, connection: Connection) -> bool:
         """Queue the event for one client; False if it is not queued. Raises what `make` and the encoder raise."""

@@ -1,11 +1,9 @@
 """One WebSocket client of this process, and the transport below it."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.hub.outbox import Outbox, Pipe
 from gateway.protocol.closing import SLOW_CONSUMER
@@ -13,6 +11,9 @@ from gateway.protocol.frames import EventFrame, WireError, encode_error
 from gateway.protocol.limits import MAX_HANDSHAKE_FRAME, limits
 from gateway.protocol.peer import Peer, describe
 from gateway.protocol.scopes import Scope, refuse
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = logging.getLogger("gateway.ws")
 
@@ -48,33 +49,35 @@ class Carrier(Pipe, Protocol):
         ...
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)
 class Connection:
     """One client, from the moment its WebSocket is open. `peer` is None until the client has authenticated."""
 
-    id: str
-    remote: str
-    carrier: Carrier
-    outbox: Outbox = field(init=False)
-    peer: Peer | None = None
-    since_ms: int = 0
-    """When the client was greeted; milliseconds since 1970."""
-    seq: int = 0
-    """The number of its last event."""
-    opened: float = field(default_factory=time.monotonic)
-    """Seconds on the monotonic clock."""
-    answered: bool = False
-    """The client has had its first answer after the hello."""
-    kept: bool = False
-    """The connection outlives this process."""
-    announced: int = 0
-    """Events that are certain to come, because what they tell is being stored."""
-    requests: dict[str, asyncio.Task[str]] = field(default_factory=dict)
-    """Requests that are not answered yet, by their ids."""
+    __slots__ = (
+        *("__weakref__", "announced", "answered", "carrier", "id", "kept", "opened", "outbox", "peer", "remote"),
+        *("requests", "seq", "since_ms"),
+    )
 
-    def __post_init__(self) -> None:
-        self.outbox = Outbox(self.carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
-        self.carrier.on_write_resumed = self.outbox.flush
+    def __init__(self, id: str, remote: str, carrier: Carrier, peer: Peer | None = None) -> None:
+        self.id = id
+        self.remote = remote
+        self.carrier = carrier
+        self.peer = peer
+        self.since_ms = 0
+        """When the client was greeted; milliseconds since 1970."""
+        self.seq = 0
+        """The number of its last event."""
+        self.opened = time.monotonic()
+        """Seconds on the monotonic clock."""
+        self.answered = False
+        """The client has had its first answer after the hello."""
+        self.kept = False
+        """The connection outlives this process."""
+        self.announced = 0
+        """Events that are certain to come, because what they tell is being stored."""
+        self.requests: dict[str, asyncio.Task[str]] = {}
+        """Requests that are not answered yet, by their ids."""
+        self.outbox = Outbox(carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
+        carrier.on_write_resumed = self.outbox.flush
 
     def greet(self, peer: Peer, now_ms: int) -> None:
         self.peer = peer

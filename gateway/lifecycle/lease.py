@@ -15,8 +15,9 @@ import os
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gateway.errors import AlreadyRunning
 from gateway.files.atomic import replace_text
@@ -32,8 +33,7 @@ MAX_HOST = 253
 """The most characters of a host name (RFC 1035)."""
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """The right to use a state folder; `fd` is None if nothing could be locked."""
 
     fd: int | None

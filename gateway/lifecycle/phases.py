@@ -10,8 +10,9 @@ Rule 3: a stop always wins over a restart: systemd (or the user) wants the proce
 would go on without being asked for.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Phase(StrEnum):
@@ -42,8 +43,7 @@ class PhaseEvent(StrEnum):
     """The installed program cannot start: a restart would end the service, so there is none."""
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     phase: Phase = Phase.STARTING
     way: Way | None = None
     """None until a restart or a stop is wanted."""
@@ -73,8 +73,7 @@ def step(state: State, event: PhaseEvent) -> State:
     return TRANSITIONS.get((state, event), state)
 
 
-@dataclass(frozen=True)
-class Budgets:
+class Budgets(Struct, frozen=True):
     """The longest each part of leaving may take, in seconds; `process.leaving` has the order.
 
     New connections are served during `drain`; during the other parts they wait in the kernel's queue.
@@ -104,8 +103,7 @@ RESTART_REFILL_S = 5.0
 """The pause before each further one."""
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """A token bucket for restarts, passed from one image to the next, so that a restart loop does not fill the CPU."""
 
     tokens: float = RESTART_BURST

@@ -11,8 +11,9 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gateway.text.addresses import IPAddress
 
@@ -29,8 +30,7 @@ _SECRET_OPTIONS = ("--token", "--password", "--auth-token", "--api-key")
 _OTHER_PORT = "or take another port with `--port` or `gateway.port`"
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """A process that has the listening socket open. Only its user is known if /proc does not show the process."""
 
     pid: int | None

@@ -2,7 +2,8 @@
 
 import socket
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.files.paths import Paths
 from gateway.lifecycle.lease import Lease
@@ -15,16 +16,14 @@ from gateway.systemd.notify import Notifier
 from gateway.text.addresses import is_loopback
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """The command line of `run`. None leaves it to the config; under systemd the socket unit decides."""
 
     port: int | None = None
     bind: str | None = None
 
 
-@dataclass(frozen=True)
-class Startup:
+class Startup(Struct, frozen=True):
     options: Options
     paths: Paths
     inherited: Inherited

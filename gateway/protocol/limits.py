@@ -1,6 +1,6 @@
 """Limits of the wire by protocol version: sizes in bytes, times in milliseconds unless a name says `_S`."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -24,8 +24,7 @@ WINDOW_S = 60.0
 LOCKED_S = 300.0
 
 
-@dataclass(frozen=True)
-class WireLimits:
+class WireLimits(Struct, frozen=True):
     max_payload: int
     """Largest frame from the client after hello."""
     max_buffered: int

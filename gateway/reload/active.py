@@ -1,7 +1,8 @@
 """The config that runs, and the choice of a start: the file's, the last known good one, or defaults."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gateway.config.files import Snapshot
 from gateway.config.schema import Config
@@ -10,8 +11,7 @@ from gateway.config.tree import ConfigTree
 Source = Literal["file", "last-good", "defaults"]
 
 
-@dataclass(frozen=True)
-class Active:
+class Active(Struct, frozen=True):
     """The config that runs, and where it comes from."""
 
     config: Config

@@ -1,8 +1,9 @@
 """The plan of a reload: what an edit changes in meaning, and what that needs. `config plan` and the reload share it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gateway.config.compare import differences, same
 from gateway.config.fields import FIELDS
@@ -19,8 +20,7 @@ Fate = Literal["none", "hot", "restart", "unit", "ignored"]
 Outcome = Literal["nothing", "hot", "restart", "ignored", "off"]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The effects of a reload, decided before anything changes."""
 
     changes: tuple[Change, ...]

@@ -20,8 +20,8 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct
 from systemd import daemon
 
 from gateway.errors import BadDescriptors
@@ -38,18 +38,17 @@ _TCP = (socket.AF_INET, socket.AF_INET6)
 _REMEDY = "openclaw-gateway.socket must have ListenStream= lines with TCP addresses and Accept=no."
 
 
-@dataclass(frozen=True)
-class Inherited:
+class Inherited(Struct, frozen=True):
     """The descriptors by what they are. Each is close-on-exec."""
 
     listeners: tuple[socket.socket, ...] = ()
     held_by_systemd: bool = False
     """True if the listeners are the socket unit's. False if there are none."""
-    others: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = {}
     """Name -> descriptor of `lease`, `record`, `ledger`, `parting` and `agent-<p>`, if inherited."""
-    connections: Mapping[str, int] = field(default_factory=dict)
+    connections: Mapping[str, int] = {}
     """Name -> descriptor of each WebSocket."""
-    http: Mapping[str, int] = field(default_factory=dict)
+    http: Mapping[str, int] = {}
     """Name -> descriptor of each HTTP connection."""
 
     @property

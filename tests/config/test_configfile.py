@@ -1,10 +1,10 @@
 """How a process uses the config file: what others can reach is an error where no secret is asked of them."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import files
 from gateway.config.configfile import ConfigFile, guard

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway import __version__
 from gateway.config import files
@@ -83,7 +84,7 @@ def agent(**more: Any) -> UnitStates:
 
 
 def config(**more: Any) -> files.Snapshot:
-    return replace(HEALTHY.config, **more)
+    return structs.replace(HEALTHY.config, **more)
 
 
 def checkup(**more: Any) -> Checkup:
@@ -265,14 +266,14 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     (
         "other state",
-        {"service_paths": replace(HERE, state=Path("/srv/claw"))},
+        {"service_paths": structs.replace(HERE, state=Path("/srv/claw"))},
         "warning",
         "this shell means /h/.openclaw",
         "export OPENCLAW_STATE_DIR=/srv/claw",
     ),
     (
         "other config",
-        {"service_paths": replace(HERE, config=Path("/c.json"))},
+        {"service_paths": structs.replace(HERE, config=Path("/c.json"))},
         "warning",
         "this shell means /h/.openclaw/openclaw.json",
         "export OPENCLAW_CONFIG_PATH=/c.json",
@@ -287,7 +288,7 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     (
         "another user's manager",
-        {"holders": (replace(MANAGER, uid=ME + 1, user="bob"),)},
+        {"holders": (structs.replace(MANAGER, uid=ME + 1, user="bob"),)},
         "problem",
         "a socket unit of user bob",
         "openclaw-gateway install --port N",
@@ -303,7 +304,7 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("orphan", {"holders": (MANAGER, MAIN, FOREIGN)}, "problem", "pid 4242 (nc -l)", "kill 4242"),
     (
         "child",
-        {"holders": (MANAGER, MAIN, replace(FOREIGN, unit=SERVICE))},
+        {"holders": (MANAGER, MAIN, structs.replace(FOREIGN, unit=SERVICE))},
         "problem",
         "takes connections",
         "openclaw-gateway restart --cold",
@@ -341,7 +342,7 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
         "a unit of former days on the port",
         {
             "former_units": (Path("/u/clawdbot-gateway.service"),),
-            "holders": (replace(FOREIGN, unit="clawdbot-gateway.service"),),
+            "holders": (structs.replace(FOREIGN, unit="clawdbot-gateway.service"),),
         },
         "problem",
         "/u/clawdbot-gateway.service holds the port",
@@ -448,7 +449,10 @@ FOUND: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("wal", {"database": checkup(wal=LARGE_WAL + 1)}, "warning", "has 256 MB", "fuser -v '/h/a b.sqlite'"),
     (
         "who reads",
-        {"database": checkup(wal=LARGE_WAL + 1), "readers": (MAIN, replace(FOREIGN, command="sqlite3 a.sqlite"))},
+        {
+            "database": checkup(wal=LARGE_WAL + 1),
+            "readers": (MAIN, structs.replace(FOREIGN, command="sqlite3 a.sqlite")),
+        },
         "warning",
         "does not end: pid 4242 (sqlite3 a.sqlite)",
         "fuser -v '/h/a b.sqlite'",

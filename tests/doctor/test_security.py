@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.config import files
 from gateway.config.schema import Auth, Config, ControlUi, DeviceAutoApprove, Gateway, TrustedProxy
@@ -60,7 +61,7 @@ FOUND: list[tuple[str, dict[str, Any], str]] = [
         "warning",
     ),
     ("foreign-listener", {"holders": (Holder(None, 1, "daemon", "", None),)}, "problem"),
-    ("readable-secret", {"config": replace(of(), exposed=(Path("/h/a b.json"),))}, "warning"),
+    ("readable-secret", {"config": structs.replace(of(), exposed=(Path("/h/a b.json"),))}, "warning"),
     ("secret-in-unit", {"exposed_drop_ins": (Path("/u/x.conf"),)}, "warning"),
     ("readable-conversations", {"database": Checkup("/h/c.sqlite", mode=0o644)}, "warning"),
     ("writable-files", {"writable": (Path("/h"),)}, "problem"),

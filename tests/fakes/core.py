@@ -1,9 +1,11 @@
 """A `gateway.rpc.core.Core` for tests: what it answers is set by the test, what it was asked is kept."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.access.devices import Devices
 from gateway.config.files import Snapshot

@@ -29,8 +29,9 @@ Host, and no forwarding header. A locked address is refused even if its secret i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 from gateway.protocol.admission.auth import (
     AuthPolicy,
@@ -53,8 +54,7 @@ DEVICE_TOKEN = "device-token"
 """`Admission.method` of a client that used the token of its device. A change of the shared secret does not close it."""
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """The conditions under which the running config admits clients."""
 
     auth: AuthPolicy
@@ -81,8 +81,7 @@ class Tokens(Protocol):
     def token_scopes(self, token: str) -> tuple[str, ...] | None: ...
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """A client that is let in.
 
     `attempts`, here and in `Refusal`: the kinds of credentials that the client tried, and whether each was right.
@@ -95,7 +94,7 @@ class Admission:
     own_scopes: tuple[str, ...] = ()
     """The scopes that it has whatever its device is paired for."""
     user: ProxyUser | None = None
-    attempts: Attempts = field(default_factory=dict)
+    attempts: Attempts = {}
 
     def scopes(self, approved: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The scopes of the client once its device is paired for `approved`."""
@@ -103,15 +102,14 @@ class Admission:
         return self.user.restrict(both) if self.user else both
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A client that is not let in."""
 
     error: WireError
     """The error that a WebSocket client gets."""
     status: int = 401
     """The status that an HTTP client gets: 401, 403 if the proxy is at fault, 429 while it is locked out."""
-    attempts: Attempts = field(default_factory=dict)
+    attempts: Attempts = {}
 
 
 def admit(claim: Claim, terms: Terms, tokens: Tokens, locked_ms: Mapping[Kind, int]) -> Admission | Refusal:

@@ -6,8 +6,9 @@ time.
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from gateway.protocol.admission.origin import UI_CLIENTS, RequestOrigin
 from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules
@@ -27,17 +28,19 @@ _NEXT_STEP = {
 }
 
 
-@dataclass(frozen=True)
-class AuthPolicy:
+class AuthPolicy(Struct, frozen=True):
     """The credentials that the running config asks of a client. The repr shows no secret."""
 
     mode: AuthMode
-    token: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    token: str | None = None
+    password: str | None = None
     proxy: Rules = Rules()
     """For mode `trusted-proxy`."""
     generation: int = 0
     """Increases with each change of `admitted`. A connection remembers the generation under which it came in."""
+
+    def __repr__(self) -> str:
+        return f"AuthPolicy(mode={self.mode!r}, proxy={self.proxy!r}, generation={self.generation})"
 
     @property
     def secret(self) -> str | None:
@@ -50,17 +53,18 @@ class AuthPolicy:
         return (self.mode, self.secret, self.proxy if self.mode == "trusted-proxy" else None)
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """The credentials in `connect.params.auth`. None and "" both mean that the client sent none."""
 
-    token: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    device_token: str | None = field(default=None, repr=False)
+    token: str | None = None
+    password: str | None = None
+    device_token: str | None = None
+
+    def __repr__(self) -> str:
+        return "Credentials()"
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """All facts about a request that decide whether it is admitted."""
 
     face: Literal["websocket", "http"]

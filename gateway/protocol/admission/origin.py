@@ -8,9 +8,10 @@ page whose name was rebound to 127.0.0.1 (DNS rebinding) by its Host. Forwarding
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.protocol.frames import WireError
 from gateway.text.addresses import IPAddress, parse_address
@@ -40,8 +41,7 @@ _PRIVATE_V4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"
 _PRIVATE = tuple(ipaddress.ip_network(text) for text in (*_PRIVATE_V4, "fc00::/7", "fe80::/10"))
 
 
-@dataclass(frozen=True)
-class RequestOrigin:
+class RequestOrigin(Struct, frozen=True):
     """The source of a request, as its connection and its headers tell it."""
 
     address: str
@@ -152,8 +152,7 @@ def _refusal(protocol: int, reason: str) -> WireError:
     return WireError("INVALID_REQUEST", ORIGIN_REFUSED, details)
 
 
-@dataclass(frozen=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     scheme: str
     name: str
     port: str

@@ -4,7 +4,6 @@ The records have the form of OpenClaw 2026.2.1's files and events.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -41,8 +40,7 @@ class PairingRequest(DeviceFacts, frozen=True, kw_only=True):
     """The scopes that the user of a trusted proxy may grant to their own operator device; None: none."""
 
 
-@dataclass(frozen=True)
-class Granted:
+class Granted(Struct, frozen=True):
     """A device token as `auth` of hello-ok tells it."""
 
     token: str

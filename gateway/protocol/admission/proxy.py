@@ -6,7 +6,8 @@ clients of protocol 4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from gateway.protocol.admission.origin import RequestOrigin, is_trusted
 from gateway.text.addresses import parse_address
@@ -21,8 +22,7 @@ _PAGES = ("openclaw-control-ui", "openclaw-browser-copilot", "webchat-ui")
 _APPS = ("openclaw-macos", "openclaw-linux", "openclaw-ios", "openclaw-android")
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The conditions of the config for a proxy and its users. Equal rules admit the same users."""
 
     user_header: str = ""
@@ -31,7 +31,7 @@ class Rules:
     """Empty: any user whom the proxy names."""
     allow_loopback: bool = False
     proxies: tuple[str, ...] = ()
-    identity_scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    identity_scopes: Mapping[str, tuple[str, ...]] = {}
     auto_approve: tuple[str, ...] | None = None
     """The most scopes that a device of a user gets without an operator; None: an operator approves each device."""
 
@@ -56,8 +56,7 @@ class Rules:
         return next(alike, ())
 
 
-@dataclass(frozen=True)
-class ProxyUser:
+class ProxyUser(Struct, frozen=True):
     """A user whom a trusted proxy names."""
 
     user: str

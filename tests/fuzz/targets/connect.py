@@ -7,6 +7,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from gateway.protocol.admission.handshake import ROLES, Accepted, _Connect, receive_connect
 from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.proxy import ProxyUser
@@ -26,7 +28,7 @@ def one(data: bytes) -> None:
         (None, None, "http://localhost:5173", "https://evil.example", "null", "http://192.168.1.5:18789")
     )
     door = make_door(place, origin, book=FakeBook(known=source.chance()), lockout=Lockout(lambda: 0.0))
-    door = replace(door, terms=replace(door.terms, auth=POLICIES[mode]))
+    door = replace(door, terms=structs.replace(door.terms, auth=POLICIES[mode]))
     text = first_frame(source)
     outcome = receive_connect(text, door)
     if isinstance(outcome, Accepted):

@@ -1,6 +1,5 @@
 """The door: secret, device token, lock-out, and who needs no device; then the table of `tests.doors`."""
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.config.catalog import defaults
 from gateway.protocol.admission.admission import DEVICE_TOKEN, SECURE_CONTEXT, Admission, Refusal, Terms, admit
@@ -112,7 +112,7 @@ def test_how_one_is_admitted(policy: AuthPolicy, who: Claim, how: str) -> None:
 def test_behind_a_proxy_the_password_is_for_this_machine_alone(face: str) -> None:
     def ask(who: RequestOrigin, identity: str) -> str:
         sent = claim(who, password="right") if face == "websocket" else bearer("right", who)
-        return enter(BY_PROXY, dataclasses.replace(sent, identity=identity))
+        return enter(BY_PROXY, replace(sent, identity=identity))
 
     reason = "trusted_proxy_untrusted_source"
     assert ask(HERE, reason).startswith("password: ")
@@ -227,7 +227,7 @@ def test_who_needs_no_device(policy: AuthPolicy, terms: dict[str, bool], who: Cl
     ],
 )
 def test_who_keeps_its_scopes_without_a_device(who: Claim, terms: dict[str, bool], kept: bool) -> None:
-    who = dataclasses.replace(who, credentials=Credentials("right"))
+    who = replace(who, credentials=Credentials("right"))
     found = admit(who, Terms(BY_TOKEN, **terms), OneToken(), {})
     assert isinstance(found, Admission) and found.scopes() == ((READ,) if kept else ())
 
@@ -239,7 +239,7 @@ def test_only_the_page_may_ignore_devices() -> None:
 
 
 PAGE_OF = RequestOrigin("203.0.113.9", "gw.example", "https://evil.example", False, False, "203.0.113.9")
-PAGE_HERE = dataclasses.replace(HERE, origin="https://evil.example")
+PAGE_HERE = replace(HERE, origin="https://evil.example")
 
 
 @pytest.mark.parametrize(

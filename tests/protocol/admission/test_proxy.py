@@ -1,10 +1,9 @@
 """Whom a proxy names, and when it is believed."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.protocol.admission.origin import request_origin
 from gateway.protocol.admission.proxy import ATTRIBUTION, ProxyUser, Rules, identify
@@ -33,7 +32,12 @@ def test_a_user(peer: str) -> None:
         (Rules(), "10.0.0.1", named(b"a"), "trusted_proxy_config_missing"),
         (Rules(user_header="x"), "10.0.0.1", named(b"a"), "trusted_proxy_no_proxies_configured"),
         (RULES, "192.168.0.1", [(b"x-forwarded-user", b"a")], ATTRIBUTION),
-        (replace(RULES, user_header="x-user"), "192.168.0.1", [(b"x-user", b"a")], "trusted_proxy_untrusted_source"),
+        (
+            replace(RULES, user_header="x-user"),
+            "192.168.0.1",
+            [(b"x-user", b"a")],
+            "trusted_proxy_untrusted_source",
+        ),
         (RULES, "fe80::1%eth0", [], "trusted_proxy_untrusted_source"),
         (RULES, "", [], "trusted_proxy_untrusted_source"),
         (RULES, "10.0.0.1", [(b"x-forwarded-user", b"a")], ATTRIBUTION),
@@ -42,8 +46,18 @@ def test_a_user(peer: str) -> None:
         (RULES, "127.0.0.1", named(b"a"), "trusted_proxy_loopback_source"),
         (RULES, "::ffff:127.0.0.1", named(b"a"), "trusted_proxy_loopback_source"),
         (RULES, "127.0.0.1", [], "trusted_proxy_loopback_source"),
-        (replace(RULES, allow_loopback=True, user_header="x-user"), "127.0.0.1", [(b"x-user", b"a")], ATTRIBUTION),
-        (replace(RULES, required_headers=("X-Jwt",)), "10.0.0.1", named(b"a"), "trusted_proxy_missing_header_X-Jwt"),
+        (
+            replace(RULES, allow_loopback=True, user_header="x-user"),
+            "127.0.0.1",
+            [(b"x-user", b"a")],
+            ATTRIBUTION,
+        ),
+        (
+            replace(RULES, required_headers=("X-Jwt",)),
+            "10.0.0.1",
+            named(b"a"),
+            "trusted_proxy_missing_header_X-Jwt",
+        ),
         (RULES, "10.0.0.1", WAY, "trusted_proxy_user_missing"),
         (RULES, "10.0.0.1", named(b""), "trusted_proxy_user_missing"),
         (RULES, "10.0.0.1", named(b" \t "), "trusted_proxy_user_missing"),
@@ -56,7 +70,12 @@ def test_a_user(peer: str) -> None:
         (RULES, "10.0.0.1", [*WAY, (b"x_forwarded_user", b"eve")], "trusted_proxy_user_missing"),
         (RULES, "10.0.0.1", [*WAY, (b"x-forwarded_user", b"eve")], "trusted_proxy_user_missing"),
         (replace(RULES, allow_users=("ann",)), "10.0.0.1", named(b"Ann"), "trusted_proxy_user_not_allowed"),
-        (replace(RULES, allow_users=("ann",)), "10.0.0.1", named(b"ann, eve"), "trusted_proxy_user_not_allowed"),
+        (
+            replace(RULES, allow_users=("ann",)),
+            "10.0.0.1",
+            named(b"ann, eve"),
+            "trusted_proxy_user_not_allowed",
+        ),
     ],
 )
 def test_nobody(rules: Rules, peer: str, headers: Lines, reason: str) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.config.files import Snapshot
 from gateway.hub.connection import Connection

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.config import files
 from gateway.protocol.scopes import ADMIN, READ
@@ -34,7 +35,7 @@ class AgentsFile:
 
     @property
     def core(self) -> FakeCore:
-        paths = replace(PATHS, config=self.path, state=self.folder)
+        paths = structs.replace(PATHS, config=self.path, state=self.folder)
         done = ReloadResult("hot", "applied")
         return FakeCore(paths=paths, snapshot=files.read(self.path, {}, self.folder), reloaded=done)
 

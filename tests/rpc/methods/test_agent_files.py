@@ -3,6 +3,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from gateway.protocol.scopes import ADMIN, READ
 from gateway.runs.workspace import MAX_FILE_BYTES, NAMES
 from tests.fakes.core import PATHS, FakeCore
@@ -14,7 +16,7 @@ NEW = make_peer(4, ADMIN)
 
 def core(folder: Path) -> FakeCore:
     found = configured({"agents": {"list": [{"id": "main", "workspace": str(folder / "ws")}]}})
-    return replace(found, paths=replace(PATHS, state=folder))
+    return replace(found, paths=structs.replace(PATHS, state=folder))
 
 
 def ask(folder: Path, method: str, /, **params: Any) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.protocol.scopes import ADMIN, READ
 from tests.fakes.core import PATHS, FakeCore

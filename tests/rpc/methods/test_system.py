@@ -1,10 +1,10 @@
 import json
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.hub.connection import Connection
 from gateway.hub.roster import MAX_ENTRIES
