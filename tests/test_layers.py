@@ -57,7 +57,7 @@ HOMES = {
     "sqlite3": ["sessions/*"],
     "starlette": ["web/*"],
     "systemd": ["systemd/descriptors", "logs/handlers"],
-    "uvicorn": ["serving/*"],
+    "uvicorn": ["serving", "serving/*"],
     "uvloop": ["serving/*", "process/start"],
     "watchdog": ["config/watch"],
 }

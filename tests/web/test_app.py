@@ -22,7 +22,8 @@ import sys
 import gateway.process.start
 late = ["starlette.routing", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
 late += ["sqlite3", "gateway.conversations.service", "gateway.link.client"]
-print([name for name in late if name in sys.modules])
+never = ["click", "multiprocessing", "uvicorn.supervisors"]
+print([name for name in late + never if name in sys.modules])
 from gateway.web.app import warm_up
 warm_up()
 print([name for name in late if name not in sys.modules])
