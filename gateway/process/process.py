@@ -25,13 +25,10 @@ from gateway.hub.hub import Hub
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.lease import obstacle
 from gateway.lifecycle.phases import Phase, Way
-from gateway.lifecycle.rehearsal import rehearse
-from gateway.lifecycle.upgrade import watch_installation
 from gateway.machine import container
 from gateway.machine.listeners import address_text
 from gateway.process import signals
 from gateway.process.configuration import Configuration
-from gateway.process.leaving import Leaving
 from gateway.process.listening import listen, listen_for_commands
 from gateway.process.startup import Startup, open_to_others
 from gateway.process.status import ProcessStatus
@@ -39,7 +36,6 @@ from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.scopes import PAIRING
 from gateway.report import Degradation, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
-from gateway.systemd.manager import store_size
 from gateway.systemd.notify import feed_watchdog
 from gateway.web.app import create_app, warm_up
 from gateway.web.openai.paths import MAX_BODY
@@ -245,7 +241,6 @@ class Process:
             (self.hub.run(), "hub"),
             (self._converse(), "conversations"),
             (self._start.leave_mark(), "mark"),
-            (watch_installation(self._installed, self.request_restart), "installation"),
             (self._settle(), "settling"),
         ):
             self._tasks.spawn(work, name)
@@ -258,6 +253,10 @@ class Process:
             gc.unfreeze()
         gc.enable()  # __main__ has disabled it
         await asyncio.to_thread(warm_up)
+        from gateway.lifecycle.upgrade import watch_installation
+        from gateway.systemd.manager import store_size
+
+        self._tasks.spawn(watch_installation(self._installed, self.request_restart), "installation")
         await self._configuration.begin_watching()
         if self._start.unit and self._start.under_systemd:
             self.keeper.store_size = await store_size(self._start.unit)
@@ -265,6 +264,8 @@ class Process:
         self._status.changed()
 
     async def _leave(self) -> Way:
+        from gateway.process.leaving import Leaving
+
         leaving = Leaving(
             self._start,
             self._coordinator,
@@ -284,6 +285,8 @@ class Process:
     # -- what the parts ask ----------------------------------------------------------------------------------------
 
     async def _rehearse(self) -> str | None:
+        from gateway.lifecycle.rehearsal import rehearse
+
         unfinished = await asyncio.to_thread(lambda: self._installed.problem(self._installed.inspect()))
         lease = self._start.lease
         return unfinished or obstacle(self.paths.state, lease.fd, self.paths.lock) or await rehearse(REHEARSAL)

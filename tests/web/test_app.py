@@ -22,7 +22,7 @@ import sys
 import gateway.process.start
 late = ["starlette.routing", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
 late += ["sqlite3", "gateway.conversations.service", "gateway.link.client"]
-never = ["click", "multiprocessing", "uvicorn.supervisors"]
+never = ["click", "dataclasses", "multiprocessing", "uvicorn.supervisors"]  # a type of a start is a Struct
 print([name for name in late + never if name in sys.modules])
 from gateway.web.app import warm_up
 warm_up()
