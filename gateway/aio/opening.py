@@ -30,6 +30,11 @@ class RetriedOpening:
         """Return when it is open. Raises what `work` raises. One attempt serves all who wait."""
         await asyncio.shield(self._attempt())
 
+    async def begin(self) -> None:
+        """Open it, with a new attempt in the background after each failure. Return after the first attempt."""
+        self.start()
+        await asyncio.wait([self._attempt()])
+
     def start(self) -> None:
         """Open it in the background, with a new attempt after each failure."""
         self._attempt().add_done_callback(self._schedule_retry)

@@ -75,9 +75,10 @@ class Conversations:
         """Return when sessions and runs can be asked for. Raises StorageFailed."""
         await self._opening.wait()
 
-    def begin(self) -> None:
-        """Open the database, and go on with the runs that another process has left. Try again until that succeeds."""
-        self._opening.start()
+    async def begin(self) -> None:
+        """Open the database, and go on with the runs that another process has left. Return after the first attempt;
+        further ones follow until one succeeds."""
+        await self._opening.begin()
 
     @property
     def open(self) -> bool:

@@ -140,7 +140,7 @@ class Process:
     async def _converse(self) -> None:
         """Go on with the runs that another process has left."""
         await asyncio.to_thread(importlib.import_module, "gateway.conversations.service")
-        self.conversations.begin()
+        await self.conversations.begin()
 
     def _conversations_problem(self) -> str | None:
         """The reason why conversations are degraded. None also while they are not imported: a report must not do it."""
@@ -239,19 +239,19 @@ class Process:
             (feed_watchdog(self._start.notifier), "watchdog"),
             (self._status.run(), "status"),
             (self.hub.run(), "hub"),
-            (self._converse(), "conversations"),
             (self._start.leave_mark(), "mark"),
             (self._settle(), "settling"),
         ):
             self._tasks.spawn(work, name)
 
     async def _settle(self) -> None:
-        """Do the work of a start for which no client waits; the report's `settled` then becomes true."""
+        """Go on with runs, then do the work for which no client waits; the report's `settled` then becomes true."""
         if self._adopted is not None:
             # To the oldest generation: as the youngest, a thousand clients would be searched at once, for 40 ms.
             gc.freeze()
             gc.unfreeze()
         gc.enable()  # __main__ has disabled it
+        await asyncio.wait([self._tasks.spawn(self._converse(), "conversations")], timeout=1.0)
         await asyncio.to_thread(warm_up)
         from gateway.lifecycle.upgrade import watch_installation
         from gateway.systemd.manager import store_size

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from gateway.protocol.frames import Request, RpcError, WireError, encode_error, encode_response
@@ -28,10 +28,18 @@ class AsyncAnswer:
         return self.begin()
 
 
+MethodSource = Registry | Callable[[], Registry]
+"""The methods, or what is called for them when the first client asks."""
+
+
 class Dispatcher:
-    def __init__(self, registry: Registry, clock: Callable[[], float] = time.monotonic) -> None:
-        self.registry = registry
+    def __init__(self, registry: MethodSource, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = registry
         self._budget = Budget(clock)
+
+    @cached_property
+    def registry(self) -> Registry:
+        return self._source if isinstance(self._source, Registry) else self._source()
 
     def answer(self, call: Call, request: Request) -> str | AsyncAnswer:
         """The text of the answer, or an AsyncAnswer for an asynchronous method. Neither raises."""

@@ -21,6 +21,7 @@ from gateway.web.health import PROBES, Probe, answer_probe
 
 if TYPE_CHECKING:
     from gateway.protocol.admission.lockout import Lockout
+    from gateway.rpc.registry import Registry
 
 log = logging.getLogger("gateway.web")
 
@@ -29,6 +30,7 @@ LATER = (
     "gateway.web.control",
     "gateway.web.routes",
     "gateway.web.socket",
+    "gateway.rpc.methods",
     "gateway.conversations.service",
     "gateway.link.dialer",
     "gateway.process.leaving",
@@ -63,7 +65,7 @@ def create_app(core: Core) -> ASGIApp:
     def websocket() -> ASGIApp:
         from gateway.web.socket import websocket_endpoint
 
-        return websocket_endpoint(core, lockout=guesses())
+        return websocket_endpoint(core, all_methods, guesses())
 
     def control() -> ASGIApp:
         from gateway.web.control import control_routes
@@ -94,6 +96,14 @@ def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp)
         return routes(scope, receive, send)
 
     return app
+
+
+def all_methods() -> "Registry":
+    """All methods. The forty modules are imported here: adopted clients that only listen do not wait for them."""
+    from gateway.rpc.methods import METHODS
+    from gateway.rpc.registry import Registry
+
+    return Registry(METHODS)
 
 
 def _on_first_use(build: Callable[[], ASGIApp]) -> ASGIApp:

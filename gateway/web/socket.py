@@ -29,9 +29,8 @@ from gateway.protocol.session import Ignored, PeerSession, Reply, max_payload
 from gateway.protocol.values import SMALL, crowded
 from gateway.rpc.connect import attach, greet
 from gateway.rpc.core import Core
-from gateway.rpc.dispatch import Dispatcher
-from gateway.rpc.methods import METHODS
-from gateway.rpc.registry import Call, Registry
+from gateway.rpc.dispatch import Dispatcher, MethodSource
+from gateway.rpc.registry import Call
 from gateway.serving import scopes
 from gateway.web.admission.terms import origin_and_user, terms
 
@@ -64,9 +63,9 @@ class Resumed:
     take: Callable[[Connection], None]
 
 
-def websocket_endpoint(core: Core, registry: Registry | None = None, lockout: Lockout | None = None) -> ASGIApp:
+def websocket_endpoint(core: Core, registry: MethodSource, lockout: Lockout | None = None) -> ASGIApp:
     """An ASGI application for `websocket` scopes; every path is the same to it."""
-    dispatcher = Dispatcher(registry or Registry(METHODS))
+    dispatcher = Dispatcher(registry)
     guesses = Lockout(time.monotonic) if lockout is None else lockout
     attach(core)
 

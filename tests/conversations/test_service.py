@@ -88,7 +88,7 @@ def test_a_database_that_cannot_be_opened_is_tried_again(
     async def scenario() -> None:
         (tmp_path / "gateway").write_text("in the way")
         found = made(tmp_path)
-        found.begin()
+        await found.begin()
         with pytest.raises(StorageFailed):
             await found.ready()
         assert not found.open and found.degraded is not None and "cannot open" in found.degraded
