@@ -16,6 +16,7 @@ from gateway.aio.tasks import Tasks
 from gateway.errors import GatewayError
 from gateway.link.handler import LinkHandler, Unreachable
 from gateway.link.messages import (
+    MAX_LINE,
     VERSION,
     Abort,
     Ack,
@@ -32,6 +33,7 @@ from gateway.link.messages import (
 )
 from gateway.link.spec import Spec
 from gateway.link.stream import Dial, Stream, drain_within, read_welcome
+from gateway.text.lines import LineSplitter
 
 log = logging.getLogger("gateway.agent")
 
@@ -44,6 +46,8 @@ STEADY_S = 1.0
 again."""
 QUIET_S = 30.0
 """Seconds without a message while runs go on. Then hello is said again, to see whether the agent lives."""
+READ_BYTES = 256 * 1024
+"""Bytes of one read."""
 TAKE_S = 20.0
 """Seconds in which the agent must take what it is sent."""
 LEAVE_S = 0.5
@@ -237,23 +241,29 @@ class AgentLink:
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on messages until the agent goes. Raises TimeoutError when it does not answer."""
-        greeted = False
+        lines, now = LineSplitter(MAX_LINE), asyncio.get_running_loop().time
+        heard, greeted = now(), False
         while True:
             try:
-                async with asyncio.timeout(QUIET_S):
-                    line = await reader.readline()
-            except TimeoutError:
-                if greeted:
-                    raise TimeoutError("it does not answer") from None
-                if greeted := self._handler.has_active_runs:
-                    self._greet(writer)
-                continue
-            if not line:
+                # One timer for all that comes in its time: moving it for each piece costs as much as reading the piece.
+                async with asyncio.timeout_at(heard + QUIET_S) as patience:
+                    while data := await reader.read(READ_BYTES):
+                        heard, greeted = now(), False
+                        for line in lines.feed(data):
+                            if not self._closed:
+                                self._pass_on(line)
                 log.info("the agent has gone")
                 return
-            greeted = False
-            if not self._closed:
-                self._pass_on(line)
+            except TimeoutError:
+                if not patience.expired():
+                    raise
+            if now() < heard + QUIET_S:
+                continue
+            if greeted:
+                raise TimeoutError("it does not answer")
+            heard = now()
+            if greeted := self._handler.has_active_runs:
+                self._greet(writer)
 
     def _pass_on(self, line: bytes) -> None:
         try:
