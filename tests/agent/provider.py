@@ -97,6 +97,8 @@ class Provider:
         self.requests: list[Request] = []
         self.open = 0
         """Connections."""
+        self.accepted = 0
+        """Connections since it began."""
         self._port = port
         self._asked: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,6 +128,7 @@ class Provider:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
+        self.accepted += 1
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)

@@ -151,7 +151,11 @@ class _BoundedBody(httpx2.AsyncByteStream):
 
 
 class _MendedEvents(_BoundedBody):
-    """The body of an answer, mended to what its protocol says."""
+    """The body of an answer, mended to what its protocol says.
+
+    A second iteration reads what the first has left, unmended. OpenAI's library does so after `[DONE]`: a connection
+    can serve another request only when the end of the body was read.
+    """
 
     def __init__(self, response: httpx2.Response, api: Api) -> None:
         super().__init__(response)
@@ -160,6 +164,12 @@ class _MendedEvents(_BoundedBody):
         self._bypass = current_bypass()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._response.is_stream_consumed:
+            if not self._response.is_closed:  # else its end was read
+                assert isinstance(self._response.stream, httpx2.AsyncByteStream)
+                async for chunk in self._response.stream:
+                    yield chunk
+            return
         try:
             async for chunk in super().__aiter__():
                 for event in self._events.feed(chunk):

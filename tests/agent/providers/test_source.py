@@ -386,11 +386,12 @@ def test_an_endless_answer_breaks_off(api: Api, monkeypatch: pytest.MonkeyPatch)
     with_provider(test)
 
 
-def test_the_next_run_finds_the_connection_open() -> None:
+@every_api
+def test_the_next_run_finds_the_connection_open(api: Api) -> None:
     async def test(provider: Provider) -> None:
-        await Asked(spec(model(provider), "one")).ask()
-        await Asked(spec(model(provider), "two")).ask()
-        assert provider.open == 1 and len(provider.requests) == 2
+        await Asked(spec(model(provider, api), "one")).ask()
+        await Asked(spec(model(provider, api), "two")).ask()
+        assert provider.accepted == 1 and len(provider.requests) == 2
 
     with_provider(test)
 
