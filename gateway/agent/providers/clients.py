@@ -35,7 +35,9 @@ def model_of(model: Model) -> ProviderModel[Any]:
 
 
 def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
-    settings = ModelSettings(max_retries=0, timeout=silence_s)
+    settings = ModelSettings(timeout=silence_s)
+    if model.api == "google-generative-ai":
+        settings["max_retries"] = 0  # the other libraries' clients have it, and would be copied for each request
     if model.max_tokens:
         settings["max_tokens"] = model.max_tokens
     if model.headers:
@@ -73,9 +75,9 @@ def _make(spelled: bytes) -> ProviderModel[Any]:
             from pydantic_ai.providers.anthropic import AnthropicProvider
 
             base_url = base_url.removesuffix("/").removesuffix("/v1") if base_url else None
-            return AnthropicModel(
-                name, provider=AnthropicProvider(api_key=key, base_url=base_url, http_client=make_client(model))
-            )
+            anthropic = AnthropicProvider(api_key=key, base_url=base_url, http_client=make_client(model))
+            anthropic.client.max_retries = 0
+            return AnthropicModel(name, provider=anthropic)
         case "google-generative-ai":
             from pydantic_ai.models.google import GoogleModel
             from pydantic_ai.providers.google import GoogleProvider
@@ -93,10 +95,18 @@ def _openai(model: Model, key: str) -> Any:
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+    from gateway.agent.providers.plain_requests import send_plainly
+
     base_url, http_client = model.base_url, make_client(model)
+    provider: OpenAIProvider | OpenAICompatibleProvider
     if base_url is None or is_openai(model):
-        return OpenAIProvider(base_url=base_url or "https://api.openai.com/v1", api_key=key, http_client=http_client)
-    return OpenAICompatibleProvider(model.provider, base_url=base_url, api_key=key, http_client=http_client)
+        base_url = base_url or "https://api.openai.com/v1"
+        provider = OpenAIProvider(base_url=base_url, api_key=key, http_client=http_client)
+    else:
+        provider = OpenAICompatibleProvider(model.provider, base_url=base_url, api_key=key, http_client=http_client)
+    provider.client.max_retries = 0
+    send_plainly(provider.client)
+    return provider
 
 
 def forget_clients() -> None:

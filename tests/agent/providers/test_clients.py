@@ -54,12 +54,18 @@ def test_an_address_that_is_none_is_a_fault_of_the_config(base_url: str) -> None
         model_of(Model("p", "m", "openai-completions", base_url, "key"))
 
 
+@pytest.mark.parametrize("api", ["openai-completions", "openai-responses", "anthropic-messages"])
+def test_a_library_retries_nothing_by_itself(api: Api) -> None:
+    assert model_of(Model("p", "m", api, api_key="key")).client.max_retries == 0  # type: ignore[attr-defined]
+    assert settings_of(Model("p", "m", "google-generative-ai"), "off", 1.0)["max_retries"] == 0
+
+
 def test_what_is_asked_for_is_only_what_is_set() -> None:
     plain = Model("p", "m", "openai-completions")
-    assert settings_of(plain, "off", 120.0) == {"max_retries": 0, "timeout": 120.0}
+    assert settings_of(plain, "off", 120.0) == {"timeout": 120.0}
     full = Model("p", "m", "anthropic-messages", max_tokens=5, headers={"A": "b"}, reasoning=True)
     assert settings_of(full, "low", 1.0) == {
-        **{"max_retries": 0, "timeout": 1.0, "max_tokens": 5},
+        **{"timeout": 1.0, "max_tokens": 5},
         **{"extra_headers": {"A": "b"}, "thinking": "low", "cache": True},
     }
     assert settings_of(full, "off", 1.0)["thinking"] is False
