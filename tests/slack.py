@@ -13,6 +13,9 @@ BUSY = 1.08
 LOOSE = 4.0
 CORES = 2
 """What the bounds are made for."""
+LIMIT_S = 50.0
+"""Seconds after which a test gives up waiting for what hangs. They measure nothing: a machine with ten times the work
+takes ten times as long for what takes two seconds here. Pytest's own limit is longer."""
 
 
 def slack(seconds: float) -> float:

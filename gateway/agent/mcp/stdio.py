@@ -85,10 +85,11 @@ async def connect(server: Server, workspace: str | None, said: ServerOutput) -> 
     outgoing, to_send = anyio.create_memory_object_stream[SessionMessage](0)
     assert process.stdin and process.stdout and process.stderr
     listening = asyncio.create_task(_receive(process.stdout, received, server, said))
+    logging_stderr = asyncio.create_task(_log(process.stderr, server, said))
     pumps = [
         listening,
+        logging_stderr,
         asyncio.create_task(_send(to_send, process.stdin)),
-        asyncio.create_task(_log(process.stderr, server, said)),
         asyncio.create_task(_watch(process, said, listening)),
     ]
     try:
@@ -99,6 +100,8 @@ async def connect(server: Server, workspace: str | None, said: ServerOutput) -> 
         incoming.close()
         outgoing.close()
         await _end(process)
+        # What it wrote as it left may still be in the pipe.
+        await asyncio.wait({logging_stderr}, timeout=LAST_WORDS_S)
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
@@ -234,7 +237,7 @@ async def _receive(
     messages = Stdout(server.name, Secrets.of_server(server).hide)
     async with received:
         try:
-            while data := await stdout.read(READ_BYTES):
+            while (data := await stdout.read(READ_BYTES)) and received.statistics().open_receive_streams:
                 for message in messages.feed(data):
                     await received.send(SessionMessage(message))
         except NotMcp as error:
@@ -245,7 +248,7 @@ async def _receive(
         finally:
             messages.end()
     while await stdout.read(READ_BYTES):
-        pass  # a server that is blocked in a write would not exit
+        pass  # unparsed: nobody listens, and a server that is blocked in a write would not exit
 
 
 async def _send(to_send: MemoryObjectReceiveStream[SessionMessage], stdin: asyncio.StreamWriter) -> None:
