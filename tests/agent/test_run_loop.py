@@ -20,6 +20,7 @@ from tests.agent.mcp.test_tools import box
 from tests.agent.peer import ECHO, Store
 from tests.agent.provider import Provider
 from tests.fakes.mcp_server import Unstarted, put_inside
+from tests.slack import LIMIT_S
 
 pytestmark = pytest.mark.process
 
@@ -88,7 +89,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(test: Callable[[Provider], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30), Provider() as provider:
+        async with asyncio.timeout(LIMIT_S), Provider() as provider:
             await test(provider)
             await transport.shared_client().aclose()
 
@@ -307,12 +308,22 @@ def test_an_abort_while_servers_start_ends_them() -> None:
 
 
 def test_a_run_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[float, asyncio.Timeout]] = []
+    timeout = asyncio.timeout
+
+    def recorded(seconds: float) -> asyncio.Timeout:
+        limits.append((seconds, timeout(seconds)))
+        return limits[-1][1]
+
     async def test(provider: Provider) -> None:
-        # It hangs after two words, which a busy machine must have time for.
-        held = Held(spec(provider, "!words=9 !hang=2", bounds=Bounds(timeout_ms=1500)))
+        monkeypatch.setattr(asyncio, "timeout", recorded)
+        held = Held(spec(provider, "!words=9 !hang=2", bounds=Bounds(timeout_ms=900_000)))
+        await held.until(Text)
+        (patience,) = [patience for seconds, patience in limits if seconds == 900]
+        patience.reschedule(asyncio.get_running_loop().time())
         ended = await held.end()
         assert ended.failure and ended.failure.kind == "timeout"
-        assert ended.failure.message == "the run has taken longer than its 1.5 s."
+        assert ended.failure.message == "the run has taken longer than its 900 s."
         assert text_of(held.messages[0]).startswith("w1 ")
 
     run(test)
