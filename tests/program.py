@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.files.paths import Paths
+from tests.slack import LIMIT_S
 
 
 def free_port() -> int:
@@ -55,7 +56,7 @@ class Program:
 
     def refused(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), env=self.environ | environ, capture_output=True, text=True, timeout=30
+            self.command(*arguments), env=self.environ | environ, capture_output=True, text=True, timeout=LIMIT_S
         )
 
     def status(self) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class Program:
         return status
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -76,7 +77,7 @@ class Program:
         finally:
             connection.close()
 
-    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+    def until(self, true: Callable[[], Any], seconds: float = LIMIT_S) -> None:
         end = time.monotonic() + seconds
         while True:
             try:
@@ -96,7 +97,7 @@ class Program:
     def stop(self) -> int:
         assert self.process is not None
         self.signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(LIMIT_S)
 
     def output(self) -> str:
         return self.stderr.read_text()

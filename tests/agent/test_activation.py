@@ -10,6 +10,7 @@ import pytest
 from gateway.agent import activation
 from gateway.agent.activation import adopt_connection, inherit_listener
 from gateway.errors import BadDescriptors
+from tests.slack import LIMIT_S
 
 
 @pytest.fixture
@@ -122,6 +123,6 @@ print(subprocess.run("env; ls -l /proc/self/fd", shell=True, close_fds=False, ca
     fd = listener.fileno()
     environ = {**os.environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "agent"}
     command = [sys.executable, "-c", program, str(fd)]
-    done = subprocess.run(command, env=environ, pass_fds=[fd], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=environ, pass_fds=[fd], capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
     assert "PATH=" in done.stdout and "LISTEN_" not in done.stdout and "socket:" not in done.stdout

@@ -5,6 +5,7 @@ import pytest
 from gateway.agent import backlog
 from gateway.agent.backlog import Backlog
 from gateway.link.messages import Ended, Event, Said, Text, decode_to_gateway
+from tests.slack import LIMIT_S
 
 
 def event(line: bytes) -> Event:
@@ -58,13 +59,13 @@ def test_room_ends_above_the_bound_and_comes_back_at_it(monkeypatch: pytest.Monk
         kept = Backlog("r", clock=lambda: 0)
         kept.append(Text("a"))
         kept.append(Text("a"))
-        await asyncio.wait_for(kept.wait_for_room(), 1)  # at the bound
+        await asyncio.wait_for(kept.wait_for_room(), LIMIT_S)  # at the bound
         kept.append(Text("a"))
         waiting = asyncio.create_task(kept.wait_for_room())
         await asyncio.sleep(0)
         assert not waiting.done() and kept.size == 3 * size
         kept.ack(1)
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, LIMIT_S)
 
     asyncio.run(test())
 

@@ -9,6 +9,7 @@ from gateway.agent import echo
 from gateway.agent.echo import Echo, text_of
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.link.spec import Model
+from tests.slack import LIMIT_S
 
 
 def collect(prompt: str, pace_ms: int = 0) -> tuple[list[str], Answer]:
@@ -67,5 +68,5 @@ spec = Spec("s", "main", {"content": "x"}, [Model("builtin", "echo", "builtin")]
 print(asyncio.run(RunLoop(spec, emit, IdleServers()).run()).status)
 print([name for name in ("pydantic_ai", "pydantic", "mcp", "httpx2", "openai") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S)
     assert done.stdout == "done\n[]\n", done.stderr

@@ -31,6 +31,7 @@ from gateway.link.messages import (
 from tests.agent.peer import Peer, Store, spec
 from tests.agent.scripted import Scripted, Side, settle, side
 from tests.effort import examples
+from tests.slack import LIMIT_S
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,7 +42,7 @@ def scripted() -> Iterator[None]:
 
 
 def run(coroutine: Any) -> None:
-    asyncio.run(asyncio.wait_for(coroutine, 20))
+    asyncio.run(asyncio.wait_for(coroutine, LIMIT_S))
 
 
 async def begin(peer: Peer, name: str = "r") -> Scripted:
@@ -504,7 +505,7 @@ class Model(RuleBasedStateMachine):
         self.agent = self.do(self._make())
 
     def do(self, coroutine: Any) -> Any:
-        return self.loop.run(asyncio.wait_for(coroutine, 10))
+        return self.loop.run(asyncio.wait_for(coroutine, LIMIT_S))
 
     async def _make(self) -> Side:
         return Side()

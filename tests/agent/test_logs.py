@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.agent.logs import TerminalFormatter
+from tests.slack import LIMIT_S
 
 PROGRAM = """
 import logging, os, warnings
@@ -36,7 +37,7 @@ def test_control_characters_do_not_reach_a_terminal() -> None:
 def lines(**environ: str) -> list[str]:
     environ = {**os.environ, **environ, "PYTHONPATH": os.getcwd()}
     environ.pop("INVOCATION_ID", None)  # a unit's, where the tests run in one
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, text=True, timeout=LIMIT_S)
     return [line.partition(" ")[2].strip() for line in done.stderr.splitlines()]
 
 
@@ -53,5 +54,5 @@ def test_the_journal_is_known_by_its_device_and_inode(tmp_path: Path) -> None:
     with (tmp_path / "journal").open("w") as file:
         found = os.fstat(file.fileno())
         environ = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}", "PYTHONPATH": os.getcwd()}
-        subprocess.run([sys.executable, "-c", PROGRAM], env=environ, stderr=file, timeout=30)
+        subprocess.run([sys.executable, "-c", PROGRAM], env=environ, stderr=file, timeout=LIMIT_S)
     assert (tmp_path / "journal").read_text().startswith("<6>agent/link: hello\n<4>mcp: theirs\n<4>py/warnings: ")

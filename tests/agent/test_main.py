@@ -10,6 +10,7 @@ import pytest
 
 from gateway import __version__
 from gateway.exits import ExitCode
+from tests.slack import LIMIT_S
 
 pytestmark = pytest.mark.process
 
@@ -23,7 +24,7 @@ def agent(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LIMIT_S,
     )
 
 
@@ -63,7 +64,7 @@ def test_a_listener_where_a_connection_belongs_is_said(tmp_path: Path) -> None:
             pass_fds=[listener.fileno()],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=LIMIT_S,
         )
     assert done.returncode == ExitCode.BAD_DESCRIPTORS and "listens" in done.stderr
 

@@ -22,7 +22,7 @@ from tests.agent.peer import ECHO, Peer, spec
 from tests.agent.process import PROJECT, Agent, activate, as_child, listening
 from tests.agent.provider import Provider
 from tests.processes import alive
-from tests.slack import slack
+from tests.slack import LIMIT_S, slack
 
 pytestmark = pytest.mark.process
 
@@ -32,7 +32,7 @@ SLOW_ECHO = Model("builtin", "echo", "builtin", pace_ms=1000)
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT_S):
             await test()
 
     asyncio.run(bounded())

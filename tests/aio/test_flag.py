@@ -1,6 +1,7 @@
 import asyncio
 
 from gateway.aio.flag import Flag
+from tests.slack import LIMIT_S
 
 
 def test_whoever_waits_is_woken_even_when_it_is_cleared_at_once() -> None:
@@ -16,11 +17,11 @@ def test_whoever_waits_is_woken_even_when_it_is_cleared_at_once() -> None:
         assert [each.cancelled() for each in waiting] == [False, True, False]
         assert not flag.is_set()
 
-    asyncio.run(asyncio.wait_for(test(), 5))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 def test_nobody_waits_for_what_is_set() -> None:
     async def test() -> None:
         await Flag(is_set=True).wait()
 
-    asyncio.run(asyncio.wait_for(test(), 5))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))

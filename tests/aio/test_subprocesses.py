@@ -5,6 +5,7 @@ import pytest
 
 from gateway.aio.subprocesses import subprocess
 from tests.processes import alive
+from tests.slack import LIMIT_S
 
 pytestmark = pytest.mark.process
 
@@ -24,7 +25,7 @@ def test_a_program_does_not_outlive_the_block() -> None:
             assert alive(process.pid)
         return process.pid
 
-    assert not alive(asyncio.run(asyncio.wait_for(scene(), 10)))
+    assert not alive(asyncio.run(asyncio.wait_for(scene(), LIMIT_S)))
 
 
 def test_a_program_that_cannot_be_started_raises() -> None:

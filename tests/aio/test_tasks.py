@@ -5,6 +5,7 @@ import pytest
 
 from gateway.aio.tasks import Tasks, shielded
 from gateway.errors import GatewayError
+from tests.slack import LIMIT_S
 
 log = logging.getLogger("gateway.test")
 
@@ -69,7 +70,7 @@ def test_what_is_cancelled_is_waited_for_and_not_told(caplog: pytest.LogCaptureF
             tasks.spawn(wait(name), name)
         await asyncio.sleep(0)
         tasks.cancel()
-        await asyncio.wait_for(tasks.join(), 5)
+        await asyncio.wait_for(tasks.join(), LIMIT_S)
         assert sorted(ended) == ["a", "b"]
         tasks.cancel()
 

@@ -16,6 +16,7 @@ from tests.cli.forked import Forked
 from tests.cli.talking import ECHO, LONG, Talking
 from tests.effort import daily
 from tests.pty_screen import ENVIRON, Terminal
+from tests.slack import LIMIT_S
 
 pytestmark = pytest.mark.process
 
@@ -37,7 +38,7 @@ def test_the_answer_is_all_that_is_printed(talking: Talking) -> None:
 )
 def test_started_as_a_user_starts_it(talking: Talking, words: list[str], end: str) -> None:
     command = [sys.executable, "-m", "gateway", *words]
-    done = subprocess.run(command, env=talking.environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=talking.environ, capture_output=True, text=True, timeout=LIMIT_S)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.endswith(end)
 
 

@@ -19,13 +19,14 @@ from gateway.exits import ExitCode
 from gateway.lifecycle import peer
 from gateway.protocol.admission.proof import DeviceProof, Signed, verify
 from tests.fakes.gateway import CHALLENGE, FakeGateway, scripted
+from tests.slack import LIMIT_S
 
 Behaviour = Callable[[ServerConnection], Awaitable[None]]
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             await test()
 
     asyncio.run(limited())

@@ -9,6 +9,7 @@ from gateway.conversations import overview
 from gateway.conversations.overview import RECENT, AgentSessions, Overview, SessionCounts
 from tests.rpc.methods.talking import run
 from tests.sessions.talk import NOW, opened
+from tests.slack import LIMIT_S
 
 
 def test_what_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +51,7 @@ def test_a_database_that_fails_leaves_what_was_seen(tmp_path: Path, monkeypatch:
 
 
 async def settled(seen: Overview) -> SessionCounts:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while seen._counting:
             await asyncio.sleep(0.001)
     return seen._counts

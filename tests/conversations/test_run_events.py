@@ -27,6 +27,7 @@ from gateway.protocol.peer import ClientInfo, Peer
 from gateway.runs.active import ActiveRun
 from gateway.sessions.records import Run, RunRequest
 from tests.carrier import FakeCarrier, drained
+from tests.slack import LIMIT_S
 
 if TYPE_CHECKING:
     from gateway.link.spec import Message
@@ -141,7 +142,7 @@ class Room:
 
 
 def in_a_room(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 HEAD = {"runId": "r1", "sessionKey": "agent:main:main"}

@@ -21,6 +21,7 @@ from tests.fakes.core import nobody
 from tests.rpc.methods.talking import NEW, run, talking
 from tests.runs.world import assistant, name_of, until
 from tests.sessions.talk import MAIN, user
+from tests.slack import LIMIT_S
 
 
 def made(folder: Path, dial: Any = nobody) -> Conversations:
@@ -114,7 +115,7 @@ def test_closing_is_not_held_up_by_a_disk_that_hangs(tmp_path: Path, caplog: pyt
             await release.wait()
 
         found.runs.close = hang  # type: ignore[method-assign]
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(LIMIT_S):
             await found.close(0.05)
         await found.store.close()
 

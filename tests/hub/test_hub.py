@@ -19,6 +19,7 @@ from gateway.protocol.scopes import READ
 from tests.carrier import drained
 from tests.fakes.clock import Clock
 from tests.hub.clients import carrier_of, held, peer
+from tests.slack import LIMIT_S
 
 
 def test_everyone_gets_a_broadcast_with_a_number_of_his_own() -> None:
@@ -131,7 +132,7 @@ def test_run_ticks_until_cancelled() -> None:
         hub = Hub()
         with held(hub, peer()) as (client,):
             ticking = asyncio.create_task(hub.run(0.001))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT_S):
                 while client.seq < 2:
                     await asyncio.sleep(0)
             ticking.cancel()
@@ -148,7 +149,7 @@ def test_health_is_asked_for_with_every_second_tick_and_the_loop_is_watched() ->
         with held(hub, peer()) as (client,):
             hub.on_refresh = lambda: asked.append(client.seq)
             ticking = asyncio.create_task(hub.run(0.001))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT_S):
                 while len(asked) < 2:
                     await asyncio.sleep(0)
             ticking.cancel()
@@ -226,7 +227,7 @@ def test_who_comes_late_is_told_what_the_others_were_told_meanwhile() -> None:
             assert not complete.done()
             hub.end_adoption()
             hub.broadcast("c", {})
-            await asyncio.wait_for(complete, 1)
+            await asyncio.wait_for(complete, LIMIT_S)
             await hub.wait_adopted()
             heard = [[(each["event"], each["seq"]) for each in drained(ear)[0]] for ear in (early, late, deaf)]
             assert heard == [[("a", 8), ("b", 9), ("c", 10)], [("a", 5), ("b", 6), ("c", 7)], [("b", 5), ("c", 6)]]

@@ -10,6 +10,7 @@ from gateway.protocol.closing import (
 from gateway.protocol.frames import WireError
 from tests.carrier import FakeCarrier, drained
 from tests.hub.clients import carrier_of, held, peer
+from tests.slack import LIMIT_S
 
 
 def test_close_all_waits_for_those_who_go() -> None:
@@ -22,7 +23,7 @@ def test_close_all_waits_for_those_who_go() -> None:
             for connection in connections:
                 assert drained(connection) == ([], Close(1012, "service restart"))
             assert not closing.done()
-        await asyncio.wait_for(closing, 1)
+        await asyncio.wait_for(closing, LIMIT_S)
         assert not any(isinstance(each.carrier, FakeCarrier) and each.carrier.aborted for each in connections)
 
     asyncio.run(test())
@@ -50,7 +51,7 @@ def test_a_newcomer_gets_its_first_answer_before_the_end() -> None:
             await asyncio.sleep(0.02)
             assert not serving.done()
             young.answered = True
-            await asyncio.wait_for(serving, 5)
+            await asyncio.wait_for(serving, LIMIT_S)
 
     asyncio.run(test())
 
@@ -59,14 +60,14 @@ def test_a_newcomer_that_asks_nothing_is_waited_for_no_longer_than_the_limit() -
     async def test() -> None:
         hub = Hub()
         with held(hub, None, peer()):
-            await asyncio.wait_for(serve_newcomers(hub, 0.02), 5)
+            await asyncio.wait_for(serve_newcomers(hub, 0.02), LIMIT_S)
 
     asyncio.run(test())
 
 
 def test_close_all_of_nobody_is_done_at_once() -> None:
     hub = Hub()
-    asyncio.run(asyncio.wait_for(close_all(hub, 1012, "", 60), 1))
+    asyncio.run(asyncio.wait_for(close_all(hub, 1012, "", 60), LIMIT_S))
     assert hub.count == 0
 
 
@@ -75,7 +76,7 @@ def test_an_adopted_client_is_no_newcomer_to_be_waited_for() -> None:
         hub = Hub()
         with held(hub, None) as (connection,):
             hub.adopt(connection, peer(), 0, 0)
-            await asyncio.wait_for(serve_newcomers(hub, 60), 1)
+            await asyncio.wait_for(serve_newcomers(hub, 60), LIMIT_S)
 
     asyncio.run(scene())
 
@@ -87,7 +88,7 @@ def test_who_is_kept_is_neither_waited_for_nor_closed() -> None:
             kept.kept = True
             other.answered = True
             stranger.answered = True
-            await asyncio.wait_for(serve_newcomers(hub, 60), 1)
+            await asyncio.wait_for(serve_newcomers(hub, 60), LIMIT_S)
             await close_all(hub, 1012, "restart", 0, but_kept=True)
             assert (kept.outbox.closing, other.outbox.closing, stranger.outbox.closing) == (False, True, True)
             assert not carrier_of(kept).aborted and carrier_of(other).aborted and carrier_of(stranger).aborted
@@ -114,7 +115,7 @@ def test_requests_of_the_kept_are_waited_for_so_long(late: bool, caplog: pytest.
             kept.requests["r1"] = task
             forever = asyncio.ensure_future(asyncio.sleep(60, "answer"))
             other.requests["r2"] = forever
-            await asyncio.wait_for(finish_requests(hub, 0.02 if late else 60, LATE), 5)
+            await asyncio.wait_for(finish_requests(hub, 0.02 if late else 60, LATE), LIMIT_S)
             assert not kept.requests and other.requests
             assert ("r1" in "".join(carrier_of(kept).texts)) is late
             assert ("1 clients took too long" in caplog.text) is late

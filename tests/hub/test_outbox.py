@@ -9,6 +9,7 @@ from gateway.hub.outbox import BATCH, EAGER, LOW_WATER, Outbox, size
 from gateway.protocol.closing import SLOW_CONSUMER, Close
 from tests.carrier import FakeCarrier
 from tests.fakes.clock import Clock
+from tests.slack import LIMIT_S
 
 BYE = Close(1000, "bye")
 
@@ -22,7 +23,7 @@ def make(max_bytes: int = 100, *, reads: bool = False, clock: Clock | None = Non
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 5))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 @pytest.mark.parametrize(("text", "length"), [("abc", 3), ("é", 2), ("€", 3), ("😀", 4), ("", 0)])

@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.lifecycle.coordinator import Coordinator
 from gateway.lifecycle.phases import RESTART_REFILL_S, Allowance, Phase, Way
+from tests.slack import LIMIT_S
 
 
 class Work:
@@ -31,7 +32,7 @@ def coordinator(work: Work, allowance: Allowance | None = None) -> Coordinator:
 
 def run(scene: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await scene()
 
     asyncio.run(bounded())

@@ -8,6 +8,7 @@ import pytest
 from gateway.lifecycle import upgrade as upgrade_module
 from gateway.lifecycle.upgrade import UNFINISHED_S, watch_installation
 from tests.files.site import BROKEN, REPLACED, installation, make_site
+from tests.slack import LIMIT_S
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ class Looking:
     async def look(self) -> None:
         """At least two whole looks, so that what has come to rest is seen to be."""
         until = self._looks + 4
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             while self._looks < until:
                 await asyncio.sleep(0)
 

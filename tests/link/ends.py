@@ -26,6 +26,7 @@ from gateway.link.messages import (
 )
 from gateway.link.spec import Model, Spec
 from gateway.link.stream import Stream
+from tests.slack import LIMIT_S
 
 T = TypeVar("T")
 SPEC = Spec("agent:main:main", "main", {"role": "user", "content": "?"}, [Model("builtin", "echo", "builtin")])
@@ -177,7 +178,7 @@ async def linked(**notes: Any) -> AsyncIterator[tuple[AgentLink, AgentEnd, Notes
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT_S):
             await test()
 
     asyncio.run(limited())

@@ -20,6 +20,7 @@ from gateway.serving.websocket import Adopted, WebSocketProtocol
 from gateway.web.socket import Resumed
 from tests.effort import examples, some
 from tests.handover.world import PEER, SteppedClient, World, mortals
+from tests.slack import LIMIT_S
 from tests.tcp import descriptors
 
 
@@ -34,7 +35,7 @@ def play(scene: Callable[[World], Awaitable[None]], clients: int = 1, peers: Map
     async def limited() -> None:
         world = World(devices=OneDevice())
         world.begin(clients, peers)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LIMIT_S):
             await world.succeed()
             try:
                 await scene(world)

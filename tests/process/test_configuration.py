@@ -23,7 +23,7 @@ from gateway.config.secretproviders import SecretRefused
 from gateway.config.secretsources import Sources
 from gateway.files.paths import Paths
 from gateway.lifecycle.record import Record
-from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
+from gateway.lifecycle.suspicion import DEATHS, LIMIT_S, LONGEST_PAUSE_S, Suspicion
 from gateway.process.configuration import Configuration
 from gateway.protocol.scopes import READ
 from gateway.reload.retry import SecretRetry
@@ -106,7 +106,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starts]:
 
 def reload(configuration: Configuration) -> ReloadResult:
     async def bounded() -> ReloadResult:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             return await configuration.reload("command")
 
     return asyncio.run(bounded())
@@ -116,7 +116,7 @@ def run_for_a_while(configuration: Configuration) -> None:
     """What a process does after READY, until it has kept its config and watches the file."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await configuration.begin_watching()
             await configuration.stop()
 
@@ -192,7 +192,7 @@ def test_it_is_tried_again_after_a_while_by_the_process_that_avoids_it(scene: St
     scene.now = scene.record.memory.suspicion.until() + 1
 
     async def scenario() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await it.begin_watching()
             while it.degraded:
                 await asyncio.sleep(0.001)
@@ -295,7 +295,7 @@ class Fates(RuleBasedStateMachine):
     def kill(self) -> None:
         assert self.it is not None
         if not self.ready and self.it.report().source == "file":
-            self.deaths[self.seen] += 1 if self.scene.now - self.began < HANG_S else DEATHS
+            self.deaths[self.seen] += 1 if self.scene.now - self.began < LIMIT_S else DEATHS
         self.it = None
 
     @rule(times=st.integers(1, DEATHS + 1))
@@ -399,7 +399,7 @@ def test_a_program_that_gave_no_secret_at_the_start_is_asked_again(
 
     async def live() -> None:
         nonlocal answer
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await it.begin_watching()
             assert it.degraded and it.auth.token != "t"
             answer = {"a": "t"}
@@ -470,7 +470,7 @@ def test_an_edit_between_reading_and_watching_is_seen(scene: Starts) -> None:
     scene.write({"gateway": {"auth": {"token": "new"}, "reload": {"debounceMs": 0}}})
 
     async def scenario() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await it.begin_watching()
             while it.auth.token != "new":
                 await asyncio.sleep(0.001)
@@ -486,7 +486,7 @@ def test_a_bad_file_right_after_the_start_stops_neither_the_watch_nor_the_keepin
     scene.write("{bad")
 
     async def scenario() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             await it.reload("SIGHUP")
             await it.begin_watching()
             assert it.watching != "off" and it.degraded

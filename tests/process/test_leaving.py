@@ -18,6 +18,7 @@ from gateway.process.leaving import Leaving
 from gateway.systemd.manager import ANSWER_S
 from gateway.units import SERVICE, shipped
 from tests.fakes.service_manager import FakeNotifier
+from tests.slack import LIMIT_S
 
 PROJECT = Path(__file__).parents[2]
 BUDGETS = Budgets(drain=0.05, accept_grace=0.0, newcomers=0.2, close=0.1)
@@ -137,7 +138,7 @@ async def run(departure: Departure, leaving: Leaving) -> None:
         patch.setattr(module, "serve_newcomers", departure.does("serve newcomers"))
         patch.setattr(module, "finish_requests", departure.does("answer the last", "put away"))
         patch.setattr(module, "close_all", departure.close_all)
-        assert await asyncio.wait_for(leaving.run(), 10) is departure.state.way
+        assert await asyncio.wait_for(leaving.run(), LIMIT_S) is departure.state.way
 
 
 def leave(departure: Departure) -> Leaving:
@@ -256,4 +257,4 @@ def test_tasks_that_serve_end_before_the_connections_are_passed_on() -> None:
         await asyncio.gather(serving, return_exceptions=True)
         assert serving.cancelled()
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), LIMIT_S))

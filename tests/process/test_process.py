@@ -15,6 +15,7 @@ from gateway.client.client import GatewayClient
 from tests.e2e.naive import NaiveReader
 from tests.processes import alive
 from tests.program import Program
+from tests.slack import LIMIT_S
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
@@ -99,7 +100,7 @@ def restart(program: Program, count: int) -> None:
 
 
 def client(program: Program) -> GatewayClient:
-    return GatewayClient(f"ws://127.0.0.1:{program.port}", token="t0k", timeout_s=30)
+    return GatewayClient(f"ws://127.0.0.1:{program.port}", token="t0k", timeout_s=LIMIT_S)
 
 
 def test_an_answer_goes_on_over_restarts_in_place(program: Program) -> None:
@@ -128,7 +129,7 @@ def test_answers_over_http_go_on_over_restarts_in_place(program: Program) -> Non
 
     async def test() -> None:
         async with AsyncOpenAI(
-            base_url=f"http://127.0.0.1:{program.port}/v1", api_key="t0k", max_retries=0, timeout=30
+            base_url=f"http://127.0.0.1:{program.port}/v1", api_key="t0k", max_retries=0, timeout=LIMIT_S
         ) as openai:
             answers = asyncio.gather(*(read(openai, number) for number in range(24)))
             await asyncio.to_thread(program.until, lambda: program.status()["connections"] >= 24)

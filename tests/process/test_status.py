@@ -8,6 +8,7 @@ from gateway.process.status import status_line, tell_status
 from gateway.report import ConfigReport, Issue, ReloadResult
 from tests.fakes.report import make_report
 from tests.fakes.service_manager import FakeNotifier
+from tests.slack import LIMIT_S
 
 REPORT = make_report(websockets=3, connections=5)
 
@@ -45,7 +46,7 @@ def test_status_is_sent_when_it_changes_and_only_then(monkeypatch: pytest.Monkey
     async def scene() -> None:
         wanted, reports = asyncio.Event(), [REPORT, REPORT, replace(REPORT, websockets=4)]
         task = asyncio.ensure_future(tell_status(manager, wanted, lambda: reports.pop(0)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while reports:
                 wanted.set()
                 await asyncio.sleep(0.001)

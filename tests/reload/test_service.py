@@ -17,6 +17,7 @@ from gateway.reload import service
 from gateway.reload.active import choose
 from gateway.reload.service import Reloader
 from gateway.report import ReloadResult, RestartTicket
+from tests.slack import LIMIT_S
 
 
 class Host:
@@ -84,7 +85,7 @@ class Edited:
 
 def play(path: Path, text: str | None, scene: Callable[[Edited], Awaitable[None]], **options: Any) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             await scene(Edited(path, text, **options))
 
     asyncio.run(bounded())

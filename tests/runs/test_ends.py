@@ -27,6 +27,7 @@ from tests.agent.scripted import Scripted
 from tests.carrier import FakeCarrier, drained
 from tests.effort import some
 from tests.runs.world import MAIN, SOON, RunsWorld, assistant, in_a_world, name_of, until, world
+from tests.slack import LIMIT_S
 
 PACKAGE = Path(gateway.__file__).parent
 BETWEEN = (
@@ -160,7 +161,7 @@ def test_a_fault_at_any_line_is_one_end_and_the_session_goes_on(tmp_path: Path) 
             session = f"agent:main:s{number}"
             tracer.at, tracer.after = line, times
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(LIMIT_S):
                     await one(made, f"faulty {number}", session)
                     tracer.at = None
                     await one(made, f"next {number}", session)

@@ -23,6 +23,7 @@ from gateway.sessions.records import text_of
 from tests.agent.scripted import Scripted
 from tests.effort import examples
 from tests.runs.world import RunsWorld, assistant, until
+from tests.slack import LIMIT_S
 
 if TYPE_CHECKING:
     from gateway.link.spec import Message
@@ -87,7 +88,7 @@ class RunsMachine(RuleBasedStateMachine):
 
     def go(self, work: Coroutine[Any, Any, T]) -> T:
         async def limited() -> T:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT_S):
                 return await work
 
         return self.loop.run_until_complete(limited())

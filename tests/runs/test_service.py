@@ -11,6 +11,7 @@ from gateway.runs import service
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.transactions import MAX_QUEUED, QueueFull
 from tests.runs.world import MAIN, RunsWorld, assistant, in_a_world, until
+from tests.slack import LIMIT_S
 
 pytestmark = pytest.mark.usefixtures("scripted")
 OTHER = "agent:main:other"
@@ -350,7 +351,7 @@ def test_one_that_is_over_on_disk_and_not_yet_here_is_waited_for(
         (await world.script("r1")).end()
         await stored.wait()
         waiting = asyncio.create_task(world.runs.wait("r1", 10))
-        assert await asyncio.wait_for(asyncio.shield(world.store.run("r1")), 5)
+        assert await asyncio.wait_for(asyncio.shield(world.store.run("r1")), LIMIT_S)
         await until(lambda: world.runs._waiters)
         assert not waiting.done() and world.runs.running(MAIN) == "r1"
         go_on.set()
@@ -470,7 +471,7 @@ def test_a_gateway_leaves_while_another_agent_is_to_be_asked(tmp_path: Path) -> 
         leaving = asyncio.create_task(world.gateway.leave())
         await asyncio.sleep(0.01)
         world.gateway.disk.slow["again"].set()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LIMIT_S):
             await leaving
         await world.next_gateway()
         await finish(world, "r1")

@@ -25,6 +25,7 @@ from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Run, RunRequest, text_of
 from gateway.sessions.store import Store
 from tests.agent.scripted import Scripted
+from tests.slack import LIMIT_S
 
 MAIN = "agent:main:main"
 SOON = StoringTimes(store=0.01, again=0.01, abort=0.2)
@@ -275,7 +276,7 @@ async def world(folder: Path, times: StoringTimes = SOON) -> AsyncIterator[RunsW
 
 def in_a_world(folder: Path, test: Callable[[RunsWorld], Awaitable[None]], times: StoringTimes = SOON) -> None:
     async def life() -> None:
-        async with asyncio.timeout(30), world(folder, times) as made:
+        async with asyncio.timeout(LIMIT_S), world(folder, times) as made:
             await test(made)
 
     Scripted.by_session.clear()

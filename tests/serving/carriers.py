@@ -19,6 +19,7 @@ from gateway.serving.scopes import CONNECTION
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import Adopted, WebSocketProtocol
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 
 class Accepting:
@@ -66,7 +67,7 @@ def run(play: Callable[[Accepted], Awaitable[None]]) -> None:
         it = Accepted()
         await it.server.start([it.listener])
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT_S):
                 await play(it)
         finally:
             await leave(it.server)

@@ -12,6 +12,7 @@ import msgspec
 from gateway.config.schema import Limits
 from gateway.serving.server import GatewayServer
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 Scope = dict[str, Any]
 
@@ -72,7 +73,7 @@ async def serving(app: Any = echo, **limits: int) -> AsyncIterator[HttpScene]:
         await server.start([listener])
         scene = HttpScene(server, listener.getsockname(), [])
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT_S):
                 yield scene
         finally:
             for client in scene.clients:

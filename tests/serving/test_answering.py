@@ -19,6 +19,7 @@ from gateway.serving.http import HttpProtocol
 from gateway.serving.scopes import ANSWERING
 from gateway.serving.server import GatewayServer
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 APIS = {"/v1/x": 1000}
 QUICK = Budgets(drain=0.0, stall_timeout=0.0, accept_grace=0.0, finish=0.3, client_turn=0.05, close=0.0)
@@ -145,7 +146,7 @@ async def whole(scene: Scene, buffer: int | None, application: Writing) -> None:
         reader, writer = await asyncio.open_connection(sock=sock)
         world = Conversing(server, application, reader, writer, sock)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT_S):
                 await scene(world)
         finally:
             for task in world.server.server_state.tasks:
@@ -259,7 +260,7 @@ def test_leaving_does_not_wait_for_what_the_next_process_can_finish(play: Play) 
             await asyncio.sleep(0)
         assert not draining.done(), "as long as it is not known that there is one"
         it.server.server_state.carry = True
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(8):
             await draining
             await it.succeed(Writing())
         await it.say(b"")

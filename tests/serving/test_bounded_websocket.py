@@ -23,6 +23,7 @@ from tests.serving.carriers import (
     masked,
     run,
 )
+from tests.slack import LIMIT_S
 
 
 def test_a_client_is_a_stranger_until_it_has_said_who_it_is() -> None:
@@ -264,4 +265,4 @@ def test_bytes_that_trickle_in_cost_no_more_than_bytes(ours: socket.socket, book
         it.protocol.data_received(frame[-1:])
         assert it.protocol._unparsed() == b""
 
-    asyncio.run(asyncio.wait_for(play(), 30))
+    asyncio.run(asyncio.wait_for(play(), LIMIT_S))

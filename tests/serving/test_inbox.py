@@ -6,6 +6,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.serving.inbox import Inbox
+from tests.slack import LIMIT_S
 
 
 def message(text: str) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def test_messages_are_taken_in_order_and_the_wait_for_more_is_told() -> None:
         assert (await taking)["text"] == b"1" and (await inbox.get())["bytes"] == b"2"
         assert inbox.empty() and inbox.unread() == []
 
-    asyncio.run(asyncio.wait_for(test(), 5))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 def test_a_frozen_inbox_gives_out_the_disconnect_alone() -> None:
@@ -47,4 +48,4 @@ def test_a_frozen_inbox_gives_out_the_disconnect_alone() -> None:
         inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
         assert (await taking)["type"] == "websocket.disconnect" and unread(inbox) == [(Opcode.TEXT, b"1")]
 
-    asyncio.run(asyncio.wait_for(test(), 5))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))

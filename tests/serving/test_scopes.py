@@ -12,6 +12,7 @@ from gateway.config.schema import Limits
 from gateway.serving import scopes
 from gateway.serving.server import GatewayServer
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 
 class Endpoint:
@@ -48,7 +49,7 @@ def test_they_have_what_uvicorns_have_and_no_head() -> None:
         listener.close()
         await asyncio.sleep(0)
 
-    asyncio.run(asyncio.wait_for(play(), 10))
+    asyncio.run(asyncio.wait_for(play(), LIMIT_S))
     at = Endpoint()
     ours: list[Any] = [scopes.request(at, "/v1/x"), scopes.websocket(at, "ws", {scopes.CONNECTION: {"connection": at}})]
     for scope in ours:

@@ -19,6 +19,7 @@ from gateway.lifecycle.phases import Budgets
 from gateway.serving.http import HttpProtocol
 from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 Scope = dict[str, Any]
 
@@ -78,7 +79,7 @@ def run(play: Callable[[Leaving], Awaitable[None]]) -> None:
         it = Leaving()
         await it.server.start([it.listener])
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT_S):
                 await play(it)
         finally:
             it.app.go.set()

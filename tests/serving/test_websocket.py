@@ -39,6 +39,7 @@ from tests.serving.carriers import (
     run,
 )
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 
 def test_abort_drops_the_client_at_once() -> None:
@@ -394,7 +395,7 @@ def test_however_it_ends_it_is_forgotten_and_the_peer_sees_the_end(
         await asyncio.sleep(0.01)
 
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(play(), 10))
+        runner.run(asyncio.wait_for(play(), LIMIT_S))
     book.close()
 
 
@@ -437,7 +438,7 @@ def test_at_its_end_the_descriptor_is_still_ours(
 
     monkeypatch.setattr(Accepting, "__call__", Accepting.never, raising=False)
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(play(), 10))
+        runner.run(asyncio.wait_for(play(), LIMIT_S))
 
 
 def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
@@ -467,7 +468,7 @@ def test_what_is_passed_on_holds_up_reading_as_what_is_read() -> None:
 
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         patch.setattr(Accepting, "__call__", Accepting.never, raising=False)
-        runner.run(asyncio.wait_for(play(), 10))
+        runner.run(asyncio.wait_for(play(), LIMIT_S))
 
 
 def test_the_control_sockets_clients_cannot_be_kept(tmp_path: Path) -> None:
@@ -487,7 +488,7 @@ def test_the_control_sockets_clients_cannot_be_kept(tmp_path: Path) -> None:
         listener.close()
         await asyncio.sleep(0.01)
 
-    uvloop.run(asyncio.wait_for(play(), 10))
+    uvloop.run(asyncio.wait_for(play(), LIMIT_S))
 
 
 def test_who_is_gone_before_the_accept_is_told_so_to_the_application(ours: socket.socket, book: Ledger) -> None:

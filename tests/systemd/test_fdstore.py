@@ -12,6 +12,7 @@ from gateway.systemd import notify
 from gateway.systemd.fdstore import FdStore
 from gateway.systemd.notify import Notifier
 from tests.fakes.service_manager import ServiceManager
+from tests.slack import LIMIT_S
 
 
 class BusyManager(Notifier):
@@ -59,7 +60,7 @@ async def turns(count: int = 5) -> None:
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(), 10))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(scene(), LIMIT_S))  # type: ignore[arg-type]
 
 
 def test_what_it_has_room_for_is_said_at_once_and_in_order() -> None:

@@ -10,6 +10,7 @@ import uvloop
 from gateway.systemd import manager
 from gateway.systemd.manager import is_being_stopped, store_size
 from tests.processes import alive
+from tests.slack import LIMIT_S
 
 UNIT = "openclaw-gateway.service"
 
@@ -75,7 +76,7 @@ def test_the_size_of_the_store_is_that_of_the_unit_we_are_the_main_process_of(
 def test_a_systemd_that_does_not_answer_is_taken_for_a_restart(systemctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     systemctl("exec sleep 60")
     monkeypatch.setattr(manager, "ANSWER_S", 0.05)
-    assert asyncio.run(asyncio.wait_for(is_being_stopped(UNIT), 5)) is False
+    assert asyncio.run(asyncio.wait_for(is_being_stopped(UNIT), LIMIT_S)) is False
 
 
 @pytest.mark.process
@@ -95,7 +96,7 @@ def test_a_question_to_systemd_that_is_called_off_leaves_no_child_behind(systemc
         assert not any(map(alive, pids())), "and not only when the garbage collector comes by"
         await asyncio.sleep(0)  # in which the loop sees that their pipes have ended
 
-    uvloop.run(asyncio.wait_for(scene(), 20))
+    uvloop.run(asyncio.wait_for(scene(), LIMIT_S))
 
 
 @pytest.mark.process

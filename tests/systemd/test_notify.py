@@ -10,6 +10,7 @@ import pytest
 from gateway.systemd import notify
 from gateway.systemd.notify import Notifier, feed_watchdog
 from tests.fakes.service_manager import WATCHDOGS, FakeNotifier, ServiceManager
+from tests.slack import LIMIT_S
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_the_watchdog_is_fed_again_and_again() -> None:
 
     async def scene() -> None:
         feeding = asyncio.ensure_future(feed_watchdog(manager))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while len(manager.said) < 3:
                 await asyncio.sleep(0.001)
         feeding.cancel()

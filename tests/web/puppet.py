@@ -37,6 +37,7 @@ from gateway.web.app import create_app
 from gateway.web.openai.paths import MAX_BODY
 from tests.fakes.core import FakeCore
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 
 if TYPE_CHECKING:
     from gateway.link.spec import Spec
@@ -211,7 +212,7 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None, **limits: in
             await server.start([listener])
             scene = Scene(core, server, puppet, listener.getsockname()[1])
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(LIMIT_S):
                     yield scene
             finally:
                 for writer in scene.opened:

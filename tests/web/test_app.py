@@ -11,6 +11,7 @@ from gateway.web import app
 from gateway.web.app import LATER, MISSING
 from scripts.rooms import imported, module_of
 from tests.fakes.core import FakeCore
+from tests.slack import LIMIT_S
 from tests.test_layers import MODULES, WITH_CODE
 from tests.web.asgi import UNIX, ask, bearer
 
@@ -39,7 +40,7 @@ def test_the_same_path_means_another_thing_over_the_control_socket() -> None:
 
 @pytest.mark.process
 def test_a_start_imports_only_what_a_probe_needs_and_the_rest_comes_later() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=LIMIT_S, check=True)
     before, missing = done.stdout.splitlines()
     assert before == "[]"
     assert missing == "[]"

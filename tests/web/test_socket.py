@@ -45,8 +45,7 @@ from gateway.serving.server import GatewayServer
 from gateway.web import socket as face
 from tests.fakes.core import FakeCore
 from tests.serving.leaving import leave
-
-LIMIT_S = 20.0
+from tests.slack import LIMIT_S
 
 
 class Uvicorn:

@@ -13,6 +13,7 @@ from gateway.files.paths import Paths
 from gateway.protocol.admission.auth import AuthPolicy
 from gateway.protocol.admission.proxy import Rules
 from tests.proxies import PROXIES, proxying
+from tests.slack import LIMIT_S
 from tests.wire.raw import SECRET, RawClient, RawScene, connect_request, run, text
 
 pytestmark = pytest.mark.process
@@ -108,7 +109,7 @@ def test_haproxy_passes_trailers_on(tmp_path: Path) -> None:
             writer.write(
                 b"POST / HTTP/1.1\r\nhost: h\r\n" + CHUNKED + b"\r\n1\r\n?\r\n0\r\nx-forwarded-user: writer\r\n\r\n"
             )
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT_S):
                 await done.wait()
             writer.transport.abort()
         await gone.wait()

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.agent.mcp import idle as module
 from gateway.agent.mcp.idle import MAX_SENTENCES, IdleServers
+from tests.slack import LIMIT_S
 
 
 class Closing:
@@ -27,7 +28,7 @@ def play(scene: Callable[[IdleServers], Awaitable[None]]) -> None:
     async def run() -> None:
         await scene(IdleServers())
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), LIMIT_S))
 
 
 def test_what_is_kept_can_be_taken_once() -> None:

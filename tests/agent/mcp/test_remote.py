@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from gateway.agent.mcp import remote
 from gateway.agent.mcp.explanations import Explained
 from gateway.link.spec import Server
+from tests.slack import LIMIT_S
 
 TOKEN = "Bearer token-1"
 
@@ -67,7 +68,7 @@ async def serving() -> AsyncIterator[Web]:
 
 def run(test: Callable[[Web], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(50), serving() as web:
+        async with asyncio.timeout(LIMIT_S), serving() as web:
             await test(web)
 
     asyncio.run(bounded())

@@ -11,10 +11,11 @@ from gateway.agent.mcp.explanations import Explained
 from gateway.agent.mcp.server import McpServer
 from gateway.link.spec import Server
 from tests.fakes.mcp_server import Unstarted, put_inside
+from tests.slack import LIMIT_S
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 def test_a_list_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +44,7 @@ def test_one_that_does_not_answer_what_it_does_not_know_starts_soon(monkeypatch:
         put_inside(monkeypatch, db=inside)
         running = McpServer(Server("db", command="x"), None)
         running.start()
-        assert len(await asyncio.wait_for(running.listed, 5)) == 2
+        assert len(await asyncio.wait_for(running.listed, LIMIT_S)) == 2
         task = running.close()
         assert task is not None
         await task

@@ -24,6 +24,7 @@ from gateway.link.messages import MAX_TOOL_RESULT
 from gateway.link.spec import Bounds, Model, Server, ToolRule
 from tests.agent.peer import ECHO, spec
 from tests.fakes.mcp_server import Unstarted, put_inside
+from tests.slack import LIMIT_S
 
 pytestmark = pytest.mark.process
 
@@ -68,7 +69,7 @@ async def lent(
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(LIMIT_S):
             await test()
 
     asyncio.run(bounded())

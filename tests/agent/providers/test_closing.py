@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from gateway.agent.providers.closing import closing_opened, note_response
+from tests.slack import LIMIT_S
 
 Heard = list[str]
 
@@ -31,7 +32,7 @@ async def doubled(heard: Heard) -> AsyncGenerator[int, None]:
 
 def play(scene: Callable[[Heard], Awaitable[None]]) -> Heard:
     heard: Heard = []
-    asyncio.run(asyncio.wait_for(scene(heard), 10))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(scene(heard), LIMIT_S))  # type: ignore[arg-type]
     return heard
 
 

@@ -17,6 +17,7 @@ from gateway.agent.turn.source import Tool
 from gateway.link.messages import Failure, Text, Thinking, Usage
 from gateway.link.spec import Api, Bounds, Message, Model, Spec
 from tests.agent.provider import Provider
+from tests.slack import LIMIT_S
 
 KEY = "sk-very-secret-key"
 APIS: list[Api] = ["openai-completions", "openai-responses", "anthropic-messages", "google-generative-ai"]
@@ -41,7 +42,7 @@ def with_provider(test: Callable[[Provider], Awaitable[None]]) -> None:
             await test(provider)
             await transport.shared_client().aclose()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), LIMIT_S))
 
 
 class Asked:

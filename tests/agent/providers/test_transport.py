@@ -20,6 +20,7 @@ from tests.agent.providers.test_source import KEY, PATHS, TOOL, Asked, spec
 from tests.agent.providers.test_whole import ANSWERS
 from tests.agent.script import Script
 from tests.fakes.canned import Canned, answer
+from tests.slack import LIMIT_S
 
 TEXT = "Grüße 😀 bye"
 
@@ -38,7 +39,7 @@ def ask(api: Api, *answers: list[bytes]) -> list[Asked]:
             await transport.shared_client().aclose()
             return asked
 
-    return asyncio.run(asyncio.wait_for(asking(), 60))
+    return asyncio.run(asyncio.wait_for(asking(), LIMIT_S))
 
 
 every_api = pytest.mark.parametrize("api", DIALECTS)
@@ -119,7 +120,7 @@ def test_bytes_of_any_kind_are_life() -> None:
             assert asked.text == TEXT
             await transport.shared_client().aclose()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 def line(**event: Any) -> bytes:
@@ -154,7 +155,7 @@ def test_ollama_is_asked_in_its_own_protocol_with_its_window() -> None:
             assert [each["role"] for each in body["messages"]] == ["system", "user", "assistant", "tool"]
             assert body["messages"][3]["tool_name"] == "box__look"
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_a_model_that_takes_text_only_gets_no_pictures() -> None:
             said = str(provider.got[0].body["messages"])
             assert TEXT_ONLY in said and "aGFsbG8=" not in said
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 def test_compat_reaches_the_server() -> None:
@@ -196,7 +197,7 @@ def test_compat_reaches_the_server() -> None:
             body = provider.got[0].body
             assert body["max_tokens"] == 200 and not {"max_completion_tokens", "stream_options", "tools"} & set(body)
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 def test_a_provider_is_reached_through_its_own_proxy() -> None:
@@ -209,7 +210,7 @@ def test_a_provider_is_reached_through_its_own_proxy() -> None:
             assert "proxy-authorization" in proxy.got[0].headers
             await transport.shared_client(way).aclose()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 @pytest.mark.parametrize("tls", [Tls(cert="no", key="no"), Tls(ca="no"), Tls(ca="é")])

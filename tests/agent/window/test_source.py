@@ -17,6 +17,7 @@ from gateway.agent.window.measure import LearnedLimits
 from gateway.link.messages import Said, Text, Waiting
 from gateway.link.spec import COMPACTION, Bounds, Compaction, Message, Model, Spec
 from tests.agent.provider import Provider, Window, count
+from tests.slack import LIMIT_S
 
 LARGE = Tool("box__big", "Gives much.", {"type": "object"})
 
@@ -35,7 +36,7 @@ def with_window(window: Window, test: Callable[[Provider], Awaitable[None]]) -> 
             await test(provider)
             await transport.shared_client().aclose()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), LIMIT_S))
 
 
 def user(text: str) -> Message:

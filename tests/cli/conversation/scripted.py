@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.client.client import GatewayClient
 from tests.fakes.gateway import FakeGateway, scripted
+from tests.slack import LIMIT_S
 
 Respond = Callable[[int, dict[str, Any]], dict[str, Any] | str | None]
 
@@ -47,7 +48,7 @@ async def serving(gateway: ScriptedGateway) -> AsyncIterator[Callable[[], Gatewa
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT_S):
             await test()
 
     asyncio.run(limited())

@@ -9,6 +9,7 @@ from prompt_toolkit.output import DummyOutput
 
 from gateway.cli.conversation.completer import CommandCompleter
 from gateway.cli.conversation.editor import Editor
+from tests.slack import LIMIT_S
 
 UP = "\x1b[A"
 
@@ -22,7 +23,7 @@ def typed(*keys: str) -> list[str | None]:
             found: list[str | None] = []
             for each in keys:
                 input.send_text(each)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(LIMIT_S):
                     found.append(await editor.read())
         return found
 

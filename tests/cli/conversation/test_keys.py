@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from gateway.cli.conversation.keys import signal_handlers, without_echo
+from tests.slack import LIMIT_S
 
 SHOWN = termios.ECHO | termios.ICANON
 
@@ -28,7 +29,7 @@ def mode(terminal: int) -> int:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         while not true():
             await asyncio.sleep(0)
 

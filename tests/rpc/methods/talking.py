@@ -24,6 +24,7 @@ from tests.carrier import FakeCarrier, drained
 from tests.fakes.core import PATHS, FakeCore, nobody
 from tests.rpc.calls import make_peer
 from tests.rpc.methods.configured import CONFIG
+from tests.slack import LIMIT_S
 
 OLD, NEW = make_peer(3, ADMIN), make_peer(4, ADMIN)
 
@@ -85,4 +86,4 @@ async def talking(folder: Path, tree: dict[str, Any] | None = None, dial: Dial =
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 20))
+    asyncio.run(asyncio.wait_for(scenario, LIMIT_S))

@@ -11,6 +11,7 @@ from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
 from tests.rpc.methods.talking import OLD, run, talking
 from tests.sessions.talk import NOW, assistant, converse
+from tests.slack import LIMIT_S
 
 SESSIONS = {"path": "/home/u/.openclaw/agents/main/sessions/sessions.json", "count": 0, "recent": []}
 
@@ -113,7 +114,7 @@ def test_sessions_in_health_without_waiting_for_them(tmp_path: Path) -> None:
             await converse(talk.store, "r1", "agent:main:main", "hello", assistant("Hi."))
             before = await talk.get("health")
             assert before["sessions"]["count"] == 0
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT_S):
                 while not (found := (await talk.get("health"))["sessions"])["count"]:
                     await asyncio.sleep(0.001)
             assert found["count"] == 1

@@ -32,6 +32,7 @@ from gateway.web.openai import completions, retries
 from gateway.web.openai.paths import MAX_BODY
 from tests.process.test_start import Program
 from tests.serving.leaving import leave
+from tests.slack import LIMIT_S
 from tests.web.puppet import Reply, Scene, piece, talking
 
 QUESTION: list[Any] = [{"role": "user", "content": "hi"}]
@@ -701,7 +702,9 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 def echoed(program: Program) -> Iterator[str]:
     """The answer as it comes, from OpenAI's client."""
-    with OpenAI(base_url=f"http://127.0.0.1:{program.port}/v1", api_key="t0k", max_retries=0, timeout=20) as client:
+    with OpenAI(
+        base_url=f"http://127.0.0.1:{program.port}/v1", api_key="t0k", max_retries=0, timeout=LIMIT_S
+    ) as client:
         messages: list[Any] = [{"role": "user", "content": WORDS}]
         for chunk in client.chat.completions.create(model="openclaw", messages=messages, stream=True):
             yield chunk.choices[0].delta.content or ""
@@ -733,4 +736,4 @@ def test_a_stop_waits_for_an_answer_that_comes_to_its_end(program: Program) -> N
         if number == 5:
             program.signal(signal.SIGTERM)
     assert answer.partition("You said: ")[2] == WORDS
-    assert program.process is not None and program.process.wait(20) == 0
+    assert program.process is not None and program.process.wait(LIMIT_S) == 0
