@@ -23,13 +23,14 @@ from gateway.config.secretproviders import SecretRefused
 from gateway.config.secretsources import Sources
 from gateway.files.paths import Paths
 from gateway.lifecycle.record import Record
-from gateway.lifecycle.suspicion import DEATHS, LIMIT_S, LONGEST_PAUSE_S, Suspicion
+from gateway.lifecycle.suspicion import DEATHS, HANG_S, LONGEST_PAUSE_S, Suspicion
 from gateway.process.configuration import Configuration
 from gateway.protocol.scopes import READ
 from gateway.reload.retry import SecretRetry
 from gateway.report import ReloadResult, RestartTicket
 from tests.effort import examples
 from tests.fakes.service_manager import FakeNotifier
+from tests.slack import LIMIT_S
 
 
 class Logs:
@@ -295,7 +296,7 @@ class Fates(RuleBasedStateMachine):
     def kill(self) -> None:
         assert self.it is not None
         if not self.ready and self.it.report().source == "file":
-            self.deaths[self.seen] += 1 if self.scene.now - self.began < LIMIT_S else DEATHS
+            self.deaths[self.seen] += 1 if self.scene.now - self.began < HANG_S else DEATHS
         self.it = None
 
     @rule(times=st.integers(1, DEATHS + 1))
