@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import httptools
 import uvloop
-import wire_load
+import wire_load  # type: ignore[import-not-found]  # in the folder of the script
 
 PATIENCE_S = 60.0
 """Seconds for one answer."""

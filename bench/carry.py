@@ -123,11 +123,11 @@ def _section(
     if 1000 in sizes:
         goals += [_most(kind, 1000, tallies, most) for kind, most in MOST_SILENCE_S.items()]
         for kind in KINDS:
-            silences = (median(tallies[kind, size].slowest) for size in sizes[-2:])
-            goals.append(_growth(f"{kind} restart, slowest answer", *silences, sizes))
+            silences = [median(tallies[kind, size].slowest) for size in sizes]
+            goals.append(_growth(f"{kind} restart, slowest answer", silences, sizes))
         for name in ("gateway", "systemd"):
-            spent = (size * median(costs[name, size]) for size in sizes[-2:])
-            goals.append(_growth(f"{name}'s time for keeping them", *spent, sizes))
+            spent = [size * median(costs[name, size]) for size in sizes]
+            goals.append(_growth(f"{name}'s time for keeping them", spent, sizes))
     how = (
         f"{RATE} requests per second of all clients together, each over a connection that was made before the first"
         f" restart. {batches} × the same number of restarts of each kind and size under one user manager. Lost at rest:"
@@ -163,9 +163,9 @@ def _most(kind: str, size: int, tallies: dict[tuple[str, int], Tally], most: flo
     return Goal(promise, f"{silence:.3f} s", silence < most)
 
 
-def _growth(what: str, shorter: float, longer: float, sizes: tuple[int, ...]) -> Goal:
+def _growth(what: str, spent: list[float], sizes: tuple[int, ...]) -> Goal:
     """The goal that a cost grows at most linearly between the two largest sizes."""
-    middle, most = sizes[-2:]
+    (shorter, longer), (middle, most) = spent[-2:], sizes[-2:]
     promise = f"{what}: grows no more than linearly from {middle} to {most} connections"
     return Goal(promise, f"{longer / shorter:.1f} × for {most / middle:.1f} ×", longer / shorter <= most / middle)
 

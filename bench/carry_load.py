@@ -16,7 +16,7 @@ import sys
 import time
 
 import uvloop
-import wire_load
+import wire_load  # type: ignore[import-not-found]  # in the folder of the script
 
 
 class Lasting(wire_load.Client):

@@ -19,7 +19,8 @@ from bench.programs import Installation
 from bench.report import Goal, Section
 from bench.servers import FOLDER, KILL, Server, pace, set_up, started
 from tests.e2e.gateway import SERVICE
-from tests.e2e.manager import VENV, Inside, UserManager, until
+from tests.e2e.inside import Inside
+from tests.e2e.manager import VENV, UserManager, until
 
 BATCH = 5
 """Restarts of one kind in a row; the program restarts itself hot this often without a pause."""

@@ -7,7 +7,7 @@ not waited for is still listed. So it does not matter who started it, and how.
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 
 import pytest
@@ -32,7 +32,9 @@ def _started(before: tuple[int, frozenset[str]], after: tuple[int, frozenset[str
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Compare after each phase: what a fixture of a wider scope starts counts for the test that asked first."""
     report = yield
     before, after = item.stash.get(_seen, None), _children()

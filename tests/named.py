@@ -4,6 +4,7 @@ imported."""
 import ast
 from collections.abc import Iterator
 from functools import cache
+from typing import TypeGuard
 
 from scripts.rooms import modules
 
@@ -36,7 +37,7 @@ def _names(body: list[ast.stmt], prefix: str) -> Iterator[str]:
                 yield from (prefix + each.id for each in ast.walk(node) if _is_stored(each))
 
 
-def _is_stored(node: ast.AST) -> bool:
+def _is_stored(node: ast.AST) -> TypeGuard[ast.Name]:
     return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 

@@ -1,9 +1,9 @@
 import asyncio
+import random
 from typing import Any
 
 import pytest
 
-from gateway.agent import attempts as module
 from gateway.agent.attempts import ModelAttempts
 from gateway.agent.turn.answer import Answer
 from gateway.agent.turn.failed import Failed
@@ -46,8 +46,8 @@ class Attempts:
         self.pauses: list[float] = []
         self._source = fake
         self.asking = ModelAttempts(spec("x", *models, bounds=Bounds(retries=retries)), self._emit, self._find)
-        monkeypatch.setattr(module.asyncio, "sleep", self._sleep)
-        monkeypatch.setattr(module.random, "random", lambda: 1.0)
+        monkeypatch.setattr(asyncio, "sleep", self._sleep)
+        monkeypatch.setattr(random, "random", lambda: 1.0)
 
     def answers(self, count: int = 1) -> list[str]:
         async def ask() -> list[str]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from gateway.agent import echo
 from gateway.agent.echo import Echo, text_of
 from gateway.agent.turn.answer import Answer, ToolCall
 from gateway.link.spec import Model
@@ -40,7 +39,7 @@ def test_it_comes_word_by_word_at_the_pace_of_the_model(monkeypatch: pytest.Monk
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(echo.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     pieces, _ = collect("a b", pace_ms=250)
     assert all(len(piece.split()) == 1 for piece in pieces)
     assert pauses == [0.25] * (len(pieces) - 1)

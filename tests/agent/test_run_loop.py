@@ -12,8 +12,9 @@ import pytest
 from gateway.agent import backoff, run_loop
 from gateway.agent.mcp.idle import IdleServers
 from gateway.agent.providers import transport
-from gateway.agent.run_loop import NO_RESULT, RunLoop
+from gateway.agent.run_loop import RunLoop
 from gateway.agent.turn.failed import Failed
+from gateway.agent.turn.results import NO_RESULT
 from gateway.link.messages import Discarded, Ended, Happening, Started, Text, ToolEnded, ToolStarted, Usage, Waiting
 from gateway.link.spec import Bounds, Message, Model, Server, Spec
 from tests.agent.mcp.test_tools import box

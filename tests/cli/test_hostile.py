@@ -22,11 +22,12 @@ from gateway.doctor.finding import Finding
 from gateway.doctor.security import Risk
 from gateway.errors import GatewayError
 from gateway.report import ReloadResult, RestartTicket, StatusReport
+from gateway.sessions import backup, salvage
 from gateway.sessions.checkup import Checkup
 from gateway.sessions.openclaw.imports import Import, ImportReport
 from gateway.sessions.salvage import Salvage
 from gateway.text import visible
-from gateway.units import UNITS, rivals
+from gateway.units import UNITS, rivals, state
 from gateway.units.addresses import ListenAddress
 from gateway.units.state import UnitState, UnitStates
 from gateway.units.systemctl import Systemctl, SystemctlFailed
@@ -246,7 +247,7 @@ def unmanaged(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     broken(monkeypatch, home)
     states = UnitStates(*(dataclasses.replace(evil(UnitState), name=name) for name in UNITS))
     monkeypatch.setattr(service, "_manager", lambda: (Refusing({}), states))
-    monkeypatch.setattr(activation.state, "read", lambda systemctl: states)
+    monkeypatch.setattr(state, "read", lambda systemctl: states)
 
 
 def managed(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
@@ -296,8 +297,8 @@ def database(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     (home / EVIL / "gateway/conversations.sqlite").touch()
     monkeypatch.setattr(Import, "run", lambda self: evil(ImportReport))
     monkeypatch.setattr(upkeep, "look", lambda path, deep: evil(Checkup))
-    monkeypatch.setattr(upkeep.backing, "copy", lambda source, path: 1)
-    monkeypatch.setattr(upkeep.salvaging, "recover", lambda path, now: Salvage({"sessions": 1, "messages": 1}, EVIL))
+    monkeypatch.setattr(backup, "copy", lambda source, path: 1)
+    monkeypatch.setattr(salvage, "recover", lambda path, now: Salvage({"sessions": 1, "messages": 1}, EVIL))
 
 
 def damaged(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -10,6 +10,7 @@ from gateway.cli import status as module
 from gateway.cli.status import MAX_WARNINGS
 from gateway.errors import NotRunning, TimedOut
 from gateway.exits import ExitCode
+from gateway.machine import holders
 from gateway.machine.holders import Holder
 from gateway.report import ConfigReport, Issue, ReloadResult, RestartRecord, Restarts, StatusReport
 
@@ -22,7 +23,7 @@ Report = Callable[..., StatusReport]
 
 @pytest.fixture(autouse=True)
 def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.holders, "holders", lambda address: [])
+    monkeypatch.setattr(holders, "holders", lambda address: [])
     monkeypatch.setattr(module, "lingers", lambda user: None)
 
 
@@ -31,7 +32,7 @@ def test_at_a_glance(
 ) -> None:
     asked: list[tuple[str, int]] = []
     systemd = Holder(12, 0, "root", "/lib/systemd/systemd --user", "init.scope")
-    monkeypatch.setattr(module.holders, "holders", lambda address: asked.append(address) or [systemd])
+    monkeypatch.setattr(holders, "holders", lambda address: asked.append(address) or [systemd])
     monkeypatch.setattr(module, "lingers", lambda user: True)
     manager.says(words.socket_up, words.service_up + "NRestarts=3\n")
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 1005.0))
@@ -212,12 +213,12 @@ def test_who_has_the_port_of_a_gateway_that_is_down(
     gateway.report = NotRunning("no")
     manager.says(words.socket_off, words.service_off)
     others = [Holder(9, 4_000_000_000, "bob", "nc -l", None), Holder(None, 5, "eve", "", None)]
-    monkeypatch.setattr(module.holders, "holders", lambda address: others)
+    monkeypatch.setattr(holders, "holders", lambda address: others)
     assert "18789: pid 9 of user bob (nc -l), a process of user eve" in invoke("status").stdout
 
 
 def test_without_units_it_looks_where_the_config_says(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENCLAW_GATEWAY_PORT", "28920")
     stranger = Holder(None, 2001, "ann", "", None)
-    monkeypatch.setattr(module.holders, "holders", lambda address: [stranger])
+    monkeypatch.setattr(holders, "holders", lambda address: [stranger])
     assert "     port  28920: a process of user ann\n" in invoke("status").stdout

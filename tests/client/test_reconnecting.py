@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.client.client import GatewayClient, TimedOut
+from gateway.client.client import GatewayClient
 from gateway.client.errors import CallFailed, ConnectRefused, Disconnected
 from gateway.client.reconnecting import RECONNECTED, SOON_S, ReconnectingClient
-from gateway.errors import GatewayError, NotRunning
+from gateway.errors import GatewayError, NotRunning, TimedOut
 from tests.cli.conversation.scripted import Respond, ScriptedGateway, refuse, run, serving
 
 

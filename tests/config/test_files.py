@@ -81,7 +81,7 @@ def test_a_file_that_may_not_be_read(config: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(disk.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     found = read(config, {})
     assert only(found) == f"{config}: cannot be read: Permission denied"
     assert found.exists and found.warnings

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import fingerprint as module
 from gateway.config.fingerprint import PREFIX, fingerprint, key_file
+from gateway.files.atomic import create_text
 
 
 def restart() -> None:
@@ -56,10 +57,9 @@ def test_of_two_processes_that_make_the_key_one_wins(tmp_path: Path, monkeypatch
     def late(path: Path, text: str) -> bool:
         restart()
         with monkeypatch.context() as patch:
-            patch.setattr(module, "create_text", create)
+            patch.setattr(module, "create_text", create_text)
             first.append(fingerprint(tmp_path, "one"))
-        return create(path, text)
+        return create_text(path, text)
 
-    create = module.create_text
     monkeypatch.setattr(module, "create_text", late)
     assert fingerprint(tmp_path, "one") == first[0]

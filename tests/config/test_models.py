@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import models, providers
-from gateway.config.models import ModelRef, Unusable
+from gateway.config.models import ModelRef
+from gateway.config.tree import Unusable
 from gateway.link.spec import Bounds, Model
 
 MOCK = {

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from watchdog.observers.api import BaseObserver
 
-from gateway.config import watch as module
 from gateway.config.watch import Watch
 from tests.slack import slack
 
@@ -431,7 +431,7 @@ def test_without_inotify_it_polls_and_says_so_once(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module.BaseObserver, "schedule", refuse)
+    monkeypatch.setattr(BaseObserver, "schedule", refuse)
     with caplog.at_level(logging.WARNING, "gateway.config"):
         watch, calls = start(config, poll_s=0.01)
         assert watch.mode == "polling"

@@ -1,7 +1,7 @@
 """Each test gets a machine of its own: a freshly booted user manager (a quarter of a second) with an empty home."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,7 @@ def why_not() -> str | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[failed] = item.stash.get(failed, False) or report.failed
     if report.skipped and isinstance(report.longrepr, tuple) and NO_MANAGER in (reason := report.longrepr[2]):

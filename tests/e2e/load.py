@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.e2e.gateway import PORT, TOKEN
-from tests.e2e.manager import SCRIPTS, VENV, Inside, UserManager
+from tests.e2e.inside import Inside
+from tests.e2e.manager import SCRIPTS, VENV, UserManager
 from tests.effort import EFFORT
 
 REST = 1 if EFFORT >= 1 else 2.5

@@ -36,9 +36,9 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from gateway.client.client import GatewayClient, TimedOut
+from gateway.client.client import GatewayClient
 from gateway.client.errors import Disconnected, WireFailure
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TimedOut
 
 ANSWER_S = 30.0
 """The longest that a client waits for anything."""

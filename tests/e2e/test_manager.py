@@ -10,8 +10,9 @@ import pytest
 from gateway.units import ENABLED, UNITS
 from tests.e2e.asking import INTERFACES
 from tests.e2e.gateway import Gateway
+from tests.e2e.inside import Inside
 from tests.e2e.load import load
-from tests.e2e.manager import Inside, UserManager, until
+from tests.e2e.manager import UserManager, until
 
 SERVER = """
 import asyncio, os, signal, socket, sys

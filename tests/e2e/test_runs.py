@@ -14,7 +14,8 @@ import pytest
 from gateway.units import AGENT_SERVICE
 from tests.e2e.faults import RESTARTERS, agent_crash, agent_stop, both_crash, cold, crash, hot
 from tests.e2e.gateway import SERVICE, TOKEN, Gateway
-from tests.e2e.manager import SCRIPTS, VENV, Inside, until
+from tests.e2e.inside import Inside
+from tests.e2e.manager import SCRIPTS, VENV, until
 from tests.effort import daily, share
 
 PACE_MS = 25

@@ -31,7 +31,7 @@ def test_a_failure_leaves_the_old_text_and_no_litter(
 
     file = tmp_path / "f"
     file.write_text("old")
-    monkeypatch.setattr(atomic.os, step, fail)
+    monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="No space left"):
         replace_text(file, "new")
     assert file.read_text() == "old"
@@ -41,8 +41,8 @@ def test_a_failure_leaves_the_old_text_and_no_litter(
 def test_it_is_on_disk_before_it_is_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(atomic.os, "fsync", lambda fd: (steps.append("fsync"), fsync(fd))[1])
-    monkeypatch.setattr(atomic.os, "replace", lambda a, b: (steps.append("replace"), replace(a, b))[1])
+    monkeypatch.setattr(os, "fsync", lambda fd: (steps.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (steps.append("replace"), replace(a, b))[1])
     replace_text(tmp_path / "f", "x")
     assert steps == ["fsync", "replace", "fsync"]
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_written_over_stays_as_it_was(
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments)
 
-    monkeypatch.setattr(atomic.os, step, fail_once)
+    monkeypatch.setattr(os, step, fail_once)
     with pytest.raises(OSError, match="No space left"):
         overwrite_text(file, "new")
     assert file.read_text() == "old and longer"
@@ -94,7 +94,7 @@ def test_a_longer_text_is_never_seen_with_the_end_of_the_one_before(
     file.write_text('{"a": [1, 2, 3]}')
     seen: list[str] = []
     truncate = os.ftruncate
-    monkeypatch.setattr(atomic.os, "ftruncate", lambda fd, size: (seen.append(file.read_text()), truncate(fd, size)))
+    monkeypatch.setattr(os, "ftruncate", lambda fd, size: (seen.append(file.read_text()), truncate(fd, size)))
     overwrite_text(file, "{}")
     assert seen == ["{}              "]
 

@@ -123,7 +123,7 @@ def lockless(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise OSError(code, os.strerror(code))
             real(fd, operation)
 
-        monkeypatch.setattr(leases.fcntl, "flock", flock)
+        monkeypatch.setattr(fcntl, "flock", flock)
 
     return forbid
 

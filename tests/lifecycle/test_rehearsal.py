@@ -1,6 +1,7 @@
 import ast
 import asyncio
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_a_program_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.process
 def test_an_interpreter_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal.sys, "executable", "/nonexistent/python")
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     assert asyncio.run(rehearse(REHEARSAL)) == "/nonexistent/python: No such file or directory"
 
 

@@ -1,6 +1,7 @@
 """The order of leaving: its steps and budgets, and what a stop in the middle of a restart changes."""
 
 import asyncio
+import gc
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.aio.tasks import Tasks
 from gateway.lifecycle.phases import Allowance, Budgets, Way
 from gateway.process import leaving as module
+from gateway.process import signals
 from gateway.process.leaving import Leaving
 from gateway.systemd.manager import ANSWER_S
 from gateway.units import SERVICE, shipped
@@ -128,8 +130,8 @@ class Departure:
 def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing() -> None: ...
 
-    monkeypatch.setattr(module.signals, "block_and_flush", nothing)
-    monkeypatch.setattr(module.gc, "disable", lambda: None)
+    monkeypatch.setattr(signals, "block_and_flush", nothing)
+    monkeypatch.setattr(gc, "disable", lambda: None)
 
 
 async def run(departure: Departure, leaving: Leaving) -> None:

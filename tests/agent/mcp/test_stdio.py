@@ -36,7 +36,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(bounded())
 
 
-async def conversation(server: Server, workspace: str | None = None) -> tuple[list[Any], list[str]]:
+async def conversation(server: Server, workspace: str | None = None) -> tuple[list[Any], stdio.ServerOutput]:
     """Everything that a server says until it ends, on stdout and on stderr."""
     words = stdio.ServerOutput()
     async with stdio.connect(server, workspace, words) as (incoming, _):

@@ -317,7 +317,8 @@ class OneRun:
     def _boot(self, tell: bool = True) -> None:
         """A process of the gateway, which knows what is stored."""
         self.hub = Hub()
-        self.connection = Connection("c", "r", FakeCarrier())
+        self.carrier = FakeCarrier()
+        self.connection = Connection("c", "r", self.carrier)
         self.hub.connections.add(self.connection)
         client = ClientInfo("cli", "1", "linux", "cli")
         self.hub.greet(self.connection, Peer(4, "operator", ("operator.admin",), client, caps=("tool-events",)), 0)
@@ -328,7 +329,7 @@ class OneRun:
 
     def hear(self) -> None:
         frames, _ = drained(self.connection)
-        self.connection.carrier.texts.clear()
+        self.carrier.texts.clear()
         for frame in frames:
             if frame.get("type") == "event" and frame["event"] in ("chat", "agent"):
                 self.events += self.view.apply(frame["event"], json.loads(json.dumps(frame["payload"])))
@@ -373,7 +374,7 @@ class OneRun:
     def miss(self, count: int) -> None:
         """Only the connection is lost, for a while."""
         self.go_on(count)
-        self.connection.carrier.texts.clear()
+        self.carrier.texts.clear()
         self.go_on(count)
         self._read()
 

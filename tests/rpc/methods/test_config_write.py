@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config import clobber, files
 from gateway.config.fingerprint import fingerprint
+from gateway.config.secretsources import Sources
 from gateway.hub.connection import Connection
 from gateway.protocol.frames import RpcError
 from gateway.protocol.scopes import ADMIN
@@ -384,7 +385,7 @@ def test_writers_take_turns_and_one_that_leaves_still_writes(place: Written) -> 
 def test_programs_are_asked_for_their_secrets_once_in_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    class Asked(files.Sources):
+    class Asked(Sources):
         def __call__(self, each: Any) -> Any:
             asked.append(each)
             return super().__call__(each)

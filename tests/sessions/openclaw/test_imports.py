@@ -19,7 +19,7 @@ from gateway.sessions.openclaw.imports import HERE, Brought, Import, ImportRepor
 from gateway.sessions.records import text_of
 from gateway.sessions.schema import MIGRATIONS
 from gateway.sessions.sqlite import StorageFailed, writable
-from gateway.sessions.transcripts import delete, find_session, model_context, rows, touch
+from gateway.sessions.transcripts import add, delete, find_session, model_context, rows, touch
 from tests.sessions.disks import PROJECT, on_a_small_disk
 from tests.sessions.openclaw.state import (
     ANSWERED,
@@ -227,7 +227,6 @@ def test_an_id_that_is_taken_or_none_becomes_another(source: Path, tmp_path: Pat
 def test_a_session_that_begins_here_meanwhile_stays(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add = imports.add
 
     def too_late(session: Any, db: sqlite3.Connection) -> bool:
         touch(MAIN, "main", NOW, db)

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sessions.openclaw import zstd
 from gateway.sessions.openclaw.zstd import NoZstd, decompress
 
 HELLO = bytes.fromhex("28b52ffd2005290000") + b"hello"
@@ -21,6 +20,6 @@ def test_what_is_damaged_says_so(data: bytes, size: int) -> None:
 
 def test_a_machine_without_the_library_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     real = ctypes.CDLL
-    monkeypatch.setattr(zstd.ctypes, "CDLL", lambda name: real(str(tmp_path / name)))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: real(str(tmp_path / name)))
     with pytest.raises(NoZstd, match="libzstd.so.1 is not installed"):
         decompress(HELLO, 5)

@@ -30,7 +30,7 @@ from gateway.sessions import transactions
 from gateway.sessions.database import StorageFailed
 from gateway.web.openai import completions, retries
 from gateway.web.openai.paths import MAX_BODY
-from tests.process.test_start import Program
+from tests.program import Program
 from tests.serving.leaving import leave
 from tests.slack import LIMIT_S
 from tests.web.puppet import Reply, Scene, piece, talking
