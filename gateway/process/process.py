@@ -4,7 +4,6 @@ It decides nothing: the parts that it makes do. `leaving` has the order of the e
 """
 
 import asyncio
-import gc
 import importlib
 import logging
 import os
@@ -30,6 +29,7 @@ from gateway.machine.listeners import address_text
 from gateway.process import signals
 from gateway.process.configuration import Configuration
 from gateway.process.listening import listen, listen_for_commands
+from gateway.process.settling import settle
 from gateway.process.startup import Startup, open_to_others
 from gateway.process.status import ProcessStatus
 from gateway.protocol.admission.auth import AuthPolicy
@@ -37,7 +37,7 @@ from gateway.protocol.scopes import PAIRING
 from gateway.report import Degradation, ReloadResult, RestartTicket, StatusReport
 from gateway.serving.server import GatewayServer
 from gateway.systemd.notify import feed_watchdog
-from gateway.web.app import create_app, warm_up
+from gateway.web.app import create_app
 from gateway.web.openai.paths import MAX_BODY
 
 if TYPE_CHECKING:
@@ -245,23 +245,11 @@ class Process:
             self._tasks.spawn(work, name)
 
     async def _settle(self) -> None:
-        """Go on with runs, then do the work for which no client waits; the report's `settled` then becomes true."""
-        if self._adopted is not None:
-            # To the oldest generation: as the youngest, a thousand clients would be searched at once, for 40 ms.
-            gc.freeze()
-            gc.unfreeze()
-        gc.enable()  # __main__ has disabled it
-        await asyncio.wait([self._tasks.spawn(self._converse(), "conversations")], timeout=1.0)
-        await asyncio.to_thread(warm_up)
+        conversing = self._tasks.spawn(self._converse(), "conversations")
+        await settle(self._start, self._status, self._configuration, self.keeper, conversing)
         from gateway.lifecycle.upgrade import watch_installation
-        from gateway.systemd.manager import store_size
 
         self._tasks.spawn(watch_installation(self._installed, self.request_restart), "installation")
-        await self._configuration.begin_watching()
-        if self._start.unit and self._start.under_systemd:
-            self.keeper.store_size = await store_size(self._start.unit)
-        self._status.settled = True
-        self._status.changed()
 
     async def _leave(self) -> Way:
         from gateway.process.leaving import Leaving
