@@ -267,6 +267,7 @@ class GatewayConnection:
         if run is None or name not in self._sent:
             return b""
         lines, size, backlog = [], 0, run.backlog
+        backlog.seal()
         seq = max(self._sent[name], backlog.acked)
         while seq < backlog.last and size < BATCH_BYTES:
             seq += 1

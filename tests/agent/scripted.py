@@ -35,6 +35,7 @@ class Scripted:
                 return what
             await self._emit(what)
             self.emitted += 1
+            await asyncio.sleep(0)  # pieces of one turn of the loop would become one event
 
     def leftovers(self, ended: Ended) -> list[Happening]:
         return []

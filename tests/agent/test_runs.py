@@ -6,7 +6,18 @@ import pytest
 
 from gateway.agent import runs as module
 from gateway.agent.runs import AgentRun, AgentRuns, TooManyRuns
-from gateway.link.messages import MAX_RUNS, Ended, Event, Failure, Happening, Said, Text, Usage, decode_to_gateway
+from gateway.link.messages import (
+    MAX_RUNS,
+    Ended,
+    Event,
+    Failure,
+    Happening,
+    Said,
+    Text,
+    Usage,
+    Waiting,
+    decode_to_gateway,
+)
 from tests.agent.peer import spec
 from tests.agent.scripted import Scripted, settle
 
@@ -18,6 +29,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def events(run: AgentRun) -> list[Happening]:
+    run.backlog.seal()
     lines = [decode_to_gateway(run.backlog.line(seq)) for seq in range(run.backlog.acked + 1, run.backlog.last + 1)]
     return [line.what for line in lines if isinstance(line, Event)]
 
@@ -211,7 +223,7 @@ def test_a_run_that_nobody_acknowledges_reads_no_further(monkeypatch: pytest.Mon
 
     async def test() -> None:
         run, script = begin(make())
-        script.happen(*[Text("x" * 50)] * 100)
+        script.happen(*[Waiting(1, Failure("network", "x" * 50))] * 100)
         await settle()
         one = run.backlog.size / run.backlog.last
         assert 500 < run.backlog.size <= 500 + one and script.emitted == run.backlog.last - 1
