@@ -16,7 +16,7 @@ from gateway.config.substitute import Lookup
 from gateway.config.tree import ConfigTree, section
 from gateway.conversations.commands import Commands
 from gateway.conversations.deferred_answers import DeferredReplies
-from gateway.conversations.overview import Overview, SessionCounts
+from gateway.conversations.overview import Overview, RecentSessions, SessionCounts
 from gateway.conversations.run_events import RunEvents, tell_injected
 from gateway.conversations.session_events import SessionEvents
 from gateway.conversations.sessions import SessionService
@@ -63,6 +63,8 @@ class Conversations:
         self.session_events = SessionEvents(hub, self.store, self._row_context, told)
         """The events of sessions for clients."""
         self._overview = Overview(self.store, lambda: catalog.defaults(self._tree()).agents)
+        self.recent = RecentSessions(self.store, tree)
+        """The latest sessions. `read` needs the database open: see `ready`."""
         self._run_events = RunEvents(hub, self._is_verbose, told)
         audience = Audience((self._run_events, DeferredReplies(hub), self.session_events, self._following))
         specify = Specifier(self.store, paths.state, tree, environment)

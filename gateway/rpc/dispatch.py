@@ -47,6 +47,8 @@ class Dispatcher:
             method = self._find(call, request.method)
             params = _params(method, request)
             if method.asynchronous:
+                if method.at_once is not None and (payload := method.at_once(call, params)) is not None:
+                    return encode_response(request.id, payload)
                 begin = partial(_answer_async, replace(call, request_id=request.id), method, params)
                 return AsyncAnswer(begin, method.scope == READ)
             return encode_response(request.id, method.handler(call, params))

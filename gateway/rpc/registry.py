@@ -1,7 +1,8 @@
 """Methods and their registry. One decorator declares name, params, result, scope and first protocol.
 
 A handler is a plain function, which answers at once, or a coroutine function, which is cancelled when its client
-disconnects: work that must be finished belongs to a service, and the handler waits for it.
+disconnects: work that must be finished belongs to a service, and the handler waits for it. A coroutine function may
+have a plain function beside it, for calls whose answer is there already.
 """
 
 import inspect
@@ -47,6 +48,8 @@ class Method:
     asynchronous: bool
     budgeted: bool
     """Whether calls of a client are limited (`rpc/budget`)."""
+    at_once: Callable[[Call, Any], Any] | None = None
+    """Asked before an asynchronous handler: the payload, or None where the handler is needed."""
 
     def refuse(self, peer: Peer) -> WireError | None:
         """The refusal for this client; None: it may call the method. Chat commands that do the same ask here, too."""
@@ -70,12 +73,13 @@ def method(
     old_scope: Scope | None = None,
     since: int = 3,
     budgeted: bool = False,
+    at_once: Callable[[Call, P], Any] | None = None,
 ) -> Callable[[Handler[P]], Method]:
-    """Declare a method. `old_scope`: the scope in protocol 3, if it differs."""
+    """Declare a method. `old_scope`: the scope in protocol 3, if it differs. `at_once`: see `Method`."""
 
     def declare(handler: Handler[P]) -> Method:
         is_async = inspect.iscoroutinefunction(handler)
-        return Method(name, params, result, scope, old_scope or scope, since, handler, is_async, budgeted)
+        return Method(name, params, result, scope, old_scope or scope, since, handler, is_async, budgeted, at_once)
 
     return declare
 

@@ -18,7 +18,15 @@ from traceback import clear_frames
 from typing import TypeVar
 
 from gateway.sessions.batches import Batch, BatchExecutor, Job
-from gateway.sessions.sqlite import Journal, exclusive_reader, explain, reader, schema_version, writable_with_journal
+from gateway.sessions.sqlite import (
+    Journal,
+    data_version,
+    exclusive_reader,
+    explain,
+    reader,
+    schema_version,
+    writable_with_journal,
+)
 from gateway.sessions.sqlite import StorageFailed as StorageFailed
 
 log = logging.getLogger("gateway.sessions")
@@ -27,6 +35,8 @@ MAX_BATCH = 256
 """Most jobs in one commit."""
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+Version = tuple[sqlite3.Connection, int]
+"""The number that a connection has for what is committed. Another connection counts in another way."""
 
 
 class Database:
@@ -64,6 +74,21 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one snapshot of what has been committed. Raises StorageFailed."""
         return await self._reads.run(work)
+
+    def version(self) -> Version | None:
+        """A value that is another one after every commit, of this process and of any other.
+
+        SQLite keeps it in shared memory (`PRAGMA data_version`), so it is asked for without a thread. None where that
+        might wait: during a read, and where the journal is no WAL.
+        """
+        if self._writer is None or self._journal is not Journal.WAL or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return None if self._reader is None else (self._reader, data_version(self._reader))
+        except sqlite3.Error:
+            return None  # a read says what is wrong
+        finally:
+            self._lock.release()
 
     async def close(self) -> None:
         """Finish all jobs, then close the connections. No method may be called afterwards."""

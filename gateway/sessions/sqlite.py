@@ -151,6 +151,16 @@ def schema_version(connection: sqlite3.Connection, path: Path, known: int) -> in
     return int(form)
 
 
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that is another one after each commit of any other connection. Raises sqlite3.Error.
+
+    With a WAL it is read from shared memory. It waits only while another process recovers a WAL, which is once after a
+    process was killed in the middle of a commit.
+    """
+    [(number,)] = connection.execute("PRAGMA data_version").fetchall()
+    return int(number)
+
+
 def explain(error: BaseException) -> str:
     """The text of an error of SQLite or the system, with a remedy where there is one."""
     if isinstance(error, OSError):

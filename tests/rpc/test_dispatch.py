@@ -1,14 +1,19 @@
+import asyncio
 import re
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import Raw
 
-from gateway.protocol.frames import RpcError, WireError
+from gateway.hub.connection import Connection
+from gateway.protocol.frames import Request, RpcError, WireError
 from gateway.protocol.params import MAX_NUMBER, NoParams, Params
 from gateway.protocol.scopes import ADMIN, READ
+from gateway.rpc.dispatch import AsyncAnswer, Dispatcher
 from gateway.rpc.methods import METHODS as OURS
-from gateway.rpc.registry import Call, Method, method
+from gateway.rpc.registry import Call, Method, Registry, method
+from tests.carrier import FakeCarrier
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
@@ -27,6 +32,12 @@ def greet(who: Call, params: Named) -> str:
 @method("greet.later", Named, str, scope=READ)
 async def greet_later(who: Call, params: Named) -> str:
     """Greet in time."""
+    return f"hello {params.some_name}"
+
+
+@method("greet.twice", Named, str, scope=READ, at_once=lambda who, params: who.core.variables.get(params.some_name))
+async def greet_twice(who: Call, params: Named) -> str:
+    """Greet in time, and at once who is known."""
     return f"hello {params.some_name}"
 
 
@@ -60,13 +71,28 @@ def unspeakable(who: Call, params: NoParams) -> object:
     return object()
 
 
-METHODS = (greet, greet_later, refuse, refuse_later, break_, break_later, unspeakable)
+METHODS = (greet, greet_later, greet_twice, refuse, refuse_later, break_, break_later, unspeakable)
 ALL = make_peer(4, ADMIN)
 
 
 @pytest.mark.parametrize("name", ["greet", "greet.later"])
 def test_an_answer(name: str) -> None:
     assert call(FakeCore(), ALL, name, {"someName": "you"}, METHODS)["payload"] == "hello you"
+
+
+def test_an_asynchronous_method_may_answer_at_once() -> None:
+    core, who = FakeCore(variables={"you": "again"}), Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=ALL)
+    dispatcher = Dispatcher(Registry(METHODS))
+
+    def ask(name: str) -> str | AsyncAnswer:
+        return dispatcher.answer(
+            Call(core, who, ALL), Request("1", "greet.twice", Raw(b'{"someName":"%b"}' % name.encode()))
+        )
+
+    assert ask("you") == '{"type":"res","id":"1","ok":true,"payload":"again"}'
+    later = ask("me")
+    assert isinstance(later, AsyncAnswer)
+    assert asyncio.run(later()) == '{"type":"res","id":"1","ok":true,"payload":"hello me"}'
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,56 @@ def test_the_event_loop_waits_for_no_disk(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+# -- whether something was committed -----------------------------------------------------------------------------------
+
+
+def test_a_version_lasts_until_somebody_commits(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as database:
+            before = database.version()
+            assert before is not None and database.version() == before
+            await database.read(texts)
+            await refused(database.write(lambda db: db.execute("SELECT * FROM nothing")))
+            assert database.version() == before, "nothing was committed"
+            await put(database, "ours")
+            ours = database.version()
+            assert ours not in (None, before) and database.version() == ours
+            with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                insert("theirs", other)
+                assert database.version() == ours, "it is not committed yet"
+                other.execute("COMMIT")
+                theirs = database.version()
+                assert theirs not in (None, before, ours)
+            assert await database.read(texts) == ["ours", "theirs"]
+            assert database.version() == theirs
+        assert database.version() is None, "it is closed"
+
+    asyncio.run(scenario())
+
+
+def test_there_is_no_version_where_asking_might_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as database:
+            busy, let = threading.Event(), threading.Event()
+
+            def slow(db: sqlite3.Connection) -> None:
+                busy.set()
+                assert let.wait(10)
+
+            reading = asyncio.ensure_future(database.read(slow))
+            await asyncio.to_thread(busy.wait)
+            assert database.version() is None
+            let.set()
+            await reading
+            assert database.version() is not None
+        monkeypatch.setattr(connections, "find_journal", lambda path: connections.Journal.ROLLBACK)
+        async with opened(tmp_path) as database:
+            assert database.version() is None
+
+    asyncio.run(scenario())
+
+
 def test_after_close_the_file_stands_alone_and_nothing_more_is_done(tmp_path: Path) -> None:
     async def scenario() -> None:
         database = Database(tmp_path / "a.sqlite", SCHEMA)

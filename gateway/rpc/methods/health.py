@@ -3,25 +3,30 @@
 Channels, heartbeats and tasks do not exist here yet, so their parts say what an empty gateway says.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from gateway.aio.lag import EventLoop
 from gateway.config import models
+from gateway.config.catalog import Defaults
+from gateway.config.tree import ConfigTree
+from gateway.conversations.overview import LISTED, Recent
 from gateway.machine.clock import now_ms
 from gateway.protocol.params import Params
 from gateway.protocol.scopes import READ
-from gateway.rpc.core import Core
 from gateway.rpc.health import HEARTBEAT_OFF, Health, measure, model_runtime, store_path
 from gateway.rpc.registry import Call, method
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Filter, Page, Session
+from gateway.sessions.records import Page, Session
 
-RECENT = 10
-"""Sessions of each agent, and of all, that `status` shows."""
+_AGE = b"\0"
+"""Stands for an age in encoded JSON, which has no such byte otherwise."""
 
 
 class HealthParams(Params, frozen=True):
@@ -52,50 +57,76 @@ def health(call: Call, params: HealthParams) -> Raw:
     return measure(call.core, call.peer.protocol, call.connection.may_hear(READ))
 
 
-@method("status", StatusParams, Status, scope=READ)
-async def status(call: Call, params: StatusParams) -> Status:
+def _known(call: Call, params: StatusParams) -> Raw | None:
+    """The status from what was read before; None if something may have been committed since."""
+    recent = call.core.conversations.recent.current(call.core.snapshot.defaults.agents)
+    return None if recent is None else _status(call, recent)
+
+
+@method("status", StatusParams, Status, scope=READ, at_once=_known)
+async def status(call: Call, params: StatusParams) -> Raw:
     """Heartbeat, sessions and queued events, for a status page. Without the database there are no sessions."""
-    who = call.core.snapshot.defaults
-    pages = await _pages(call.core, who.agents)
-    ref = models.default_model(call.core.tree)
-    rows = {id: [_recent(call, each) for each in page.sessions] for id, page in pages.items()}
-    every = sorted((row for found in rows.values() for row in found), key=lambda row: -row["updatedAt"])
+    agents = call.core.snapshot.defaults.agents
+    try:
+        await call.core.conversations.ready()
+        recent = await call.core.conversations.recent.read(agents)
+    except StorageFailed:
+        recent = Recent(call.core.tree, {id: Page([], 0) for id in agents})
+    return _status(call, recent)
+
+
+def _status(call: Call, recent: Recent) -> Raw:
+    """The payload of `status`. All but the ages is cached: it depends on nothing but the arguments of `_encode`."""
+    core, protocol = call.core, call.peer.protocol
+    newer = (core.version, core.hub.lag.latest) if protocol >= 4 else None
+    pieces, updated = _encode(recent, core.paths.state, core.snapshot.defaults, newer)
+    if not updated:
+        return Raw(pieces[0])
+    now = now_ms()
+    ages = [b"%d" % max(0, now - each) for each in updated]
+    return Raw(b"".join(chain.from_iterable(zip(pieces, ages, strict=False))) + pieces[-1])
+
+
+@lru_cache(maxsize=4)
+def _encode(
+    recent: Recent, state: Path, who: Defaults, newer: tuple[str, EventLoop] | None
+) -> tuple[list[bytes], list[int]]:
+    """The JSON of a status before, between and after the ages, and when those sessions were updated (ms since 1970).
+
+    `newer`: `runtimeVersion` and `eventLoop` of protocol 4.
+    """
+    ref = models.default_model(recent.tree)
+    rows = {
+        id: [_row(recent.tree, each, newer is not None) for each in page.sessions] for id, page in recent.pages.items()
+    }
+    every = sorted((row for found in rows.values() for row in found), key=lambda row: -row["updatedAt"])[:LISTED]
     answer = Status(
         heartbeat={"defaultAgentId": who.agent, "agents": [{"agentId": id, **HEARTBEAT_OFF} for id in who.agents]},
         channel_summary=[],
         queued_system_events=[],
         sessions={
-            "paths": [store_path(call.core.paths.state, id) for id in who.agents],
-            "count": sum(page.total for page in pages.values()),
-            "defaults": {"model": ref.id, "contextTokens": models.window(call.core.tree, ref)},
-            "recent": every[:RECENT],
+            "paths": [store_path(state, id) for id in who.agents],
+            "count": sum(page.total for page in recent.pages.values()),
+            "defaults": {"model": ref.id, "contextTokens": models.window(recent.tree, ref)},
+            "recent": every,
             "byAgent": [
-                {"agentId": id, "path": store_path(call.core.paths.state, id), "count": page.total, "recent": rows[id]}
-                for id, page in pages.items()
+                {"agentId": id, "path": store_path(state, id), "count": page.total, "recent": rows[id]}
+                for id, page in recent.pages.items()
             ],
         },
     )
-    if call.peer.protocol >= 4:
-        answer.runtime_version = call.core.version
+    if newer is not None:
+        answer.runtime_version, answer.event_loop = newer
         answer.tasks = _no_tasks()
         answer.task_audit = _no_task_audit()
         answer.model_runtime = model_runtime()
         answer.degraded_secret_owners = []
         answer.degraded_plugins = []
-        answer.event_loop = call.core.hub.lag.latest
-    return answer
+    updated = [row["updatedAt"] for found in (every, *rows.values()) for row in found]
+    return msgspec.json.encode(answer).split(_AGE), updated
 
 
-async def _pages(core: Core, agents: Sequence[str]) -> dict[str, Page]:
-    try:
-        await core.conversations.ready()
-        return {id: await core.conversations.store.sessions(Filter(agent=id), RECENT) for id in agents}
-    except StorageFailed:
-        return {id: Page([], 0) for id in agents}
-
-
-def _recent(call: Call, session: Session) -> dict[str, Any]:
-    tree, now = call.core.tree, now_ms()
+def _row(tree: ConfigTree, session: Session, modern: bool) -> dict[str, Any]:
     ref = models.session_model(tree, session.agent, session.entry.get("model"))
     window = models.window(tree, ref)
     levels = {name: session.entry.get(f"{name}Level") for name in ("thinking", "verbose", "reasoning", "elevated")}
@@ -108,7 +139,7 @@ def _recent(call: Call, session: Session) -> dict[str, Any]:
         "kind": shown.kind(session.key, session.entry),
         "sessionId": session.id,
         "updatedAt": session.updated,
-        "age": max(0, now - session.updated),
+        "age": Raw(_AGE),
         **{f"{name}Level": level for name, level in levels.items() if level},
         "systemSent": session.messages > 0,
         "abortedLastRun": session.aborted,
@@ -121,7 +152,7 @@ def _recent(call: Call, session: Session) -> dict[str, Any]:
         "contextTokens": window,
         "flags": [*flags, f"id:{session.id}"],
     }
-    if call.peer.protocol >= 4:
+    if modern:
         full = str(models.default_model(tree, session.agent))
         row |= {"totalTokensFresh": session.total > 0, "configuredModel": full, "selectedModel": str(ref)}
     return row

@@ -1,15 +1,18 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gateway.config.schema import Config
+from gateway.machine.clock import now_ms
 from gateway.protocol.scopes import READ
+from gateway.sessions.records import Page
 from tests.fakes.core import FakeCore
 from tests.rpc.calls import call, make_peer
 from tests.rpc.methods.configured import configured
-from tests.rpc.methods.talking import OLD, run, talking
+from tests.rpc.methods.talking import NEW, OLD, run, talking
 from tests.sessions.talk import NOW, assistant, converse
 from tests.slack import LIMIT_S
 
@@ -104,6 +107,31 @@ def test_sessions_in_status(tmp_path: Path) -> None:
             assert (work["thinkingLevel"], work["flags"][0]) == ("low", "thinking:low")
             newer = (await talk.get("status"))["sessions"]["recent"][0]
             assert (newer["configuredModel"], newer["selectedModel"]) == ("mock/m1", "mock/m1")
+
+    run(scenario())
+
+
+def test_status_is_made_again_only_when_something_was_committed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with talking(tmp_path) as talk:
+            for number in range(2):
+                await converse(talk.store, f"r{number}", f"agent:main:{number}", "hello", assistant("Hi."))
+            asked = 0
+            read = talk.store.sessions
+
+            async def counted(*which: Any) -> Page:
+                nonlocal asked
+                asked += 1
+                return await read(*which)
+
+            talk.store.sessions = counted  # type: ignore[method-assign]
+            for peer in (OLD, NEW, NEW):
+                found = (await talk.get("status", {}, peer))["sessions"]
+                ages = [(row["updatedAt"], row["age"]) for row in (*found["recent"], *found["byAgent"][0]["recent"])]
+                assert len(ages) == 4 and all(abs(now_ms() - at - age) < 10_000 for at, age in ages)
+            assert asked == 1
+            await talk.store.patch("agent:main:2", "main", lambda _: {"label": "\0"}, NOW)
+            assert (await talk.get("status"))["sessions"]["count"] == 3 and asked == 2
 
     run(scenario())
 
