@@ -10,7 +10,7 @@ from gateway.protocol.closing import Close
 
 class FakeCarrier:
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.writes = 0
         self.write_paused = True
         self.on_write_resumed: Callable[[], None] | None = None
@@ -18,7 +18,7 @@ class FakeCarrier:
         self.aborted = False
         self.marked_busy = False
 
-    def write(self, texts: Sequence[str]) -> None:
+    def write(self, texts: Sequence[bytes]) -> None:
         self.writes += 1
         self.texts += texts
 

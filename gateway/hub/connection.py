@@ -74,7 +74,7 @@ class Connection:
         """The connection outlives this process."""
         self.announced = 0
         """Events that are certain to come, because what they tell is being stored."""
-        self.requests: dict[str, asyncio.Task[str]] = {}
+        self.requests: dict[str, asyncio.Task[bytes]] = {}
         """Requests that are not answered yet, by their ids."""
         self.outbox = Outbox(carrier, MAX_HANDSHAKE_FRAME, time.monotonic)
         carrier.on_write_resumed = self.outbox.flush

@@ -235,7 +235,7 @@ class Hub:
         """Whether any client would get such an event."""
         return any(each.speaks(min_protocol) and each.may_hear(scope) for each in self.clients)
 
-    def answer(self, id: str, request: str, text: str) -> bool:
+    def answer(self, id: str, request: str, text: bytes) -> bool:
         """Send a second answer to a client's request, after the first one. False if the client has gone."""
         for connection in self.connections:
             if connection.id == id and connection.peer is not None:
@@ -287,5 +287,5 @@ class Hub:
                 self.on_refresh()
 
 
-def _put(outbox: Outbox, text: str, first: asyncio.Task[str]) -> None:
+def _put(outbox: Outbox, text: bytes, first: asyncio.Task[bytes]) -> None:
     outbox.put(text)

@@ -18,7 +18,7 @@ EAGER = 16 * 1024
 queue of each client."""
 BATCH = 64 * 1024
 """Bytes of one write; a single message may be longer."""
-_NOTHING: Final = deque[str]()
+_NOTHING: Final = deque[bytes]()
 """The queue of all outboxes that are empty: a deque takes 700 bytes, and most are empty."""
 
 
@@ -30,8 +30,8 @@ class Pipe(Protocol):
         """Whether something that was written has not been taken yet. Once it is taken, `flush` must be called."""
         ...
 
-    def write(self, texts: Sequence[str]) -> None:
-        """Send each as a text message, now. After the connection's end this does nothing."""
+    def write(self, texts: Sequence[bytes]) -> None:
+        """Send each, in UTF-8, as a text message, now. After the connection's end this does nothing."""
         ...
 
 
@@ -76,20 +76,20 @@ class Outbox:
     def has_room(self) -> bool:
         return self._room.is_set()
 
-    def put(self, text: str) -> None:
+    def put(self, text: bytes) -> None:
         """Queue a message. After `finish` or `cut` this does nothing."""
         if self._close is not None:
             return
         if not self._texts:
             self._texts = deque()
         self._texts.append(text)
-        self.queued += size(text)
+        self.queued += len(text)
         self._look()
         self._flush_soon()
 
-    def fits(self, text: str) -> bool:
+    def fits(self, text: bytes) -> bool:
         """Whether a message may be queued. One that is larger than the bound may be when nothing else waits."""
-        return not self._texts or self.queued + size(text) <= self.max_bytes
+        return not self._texts or self.queued + len(text) <= self.max_bytes
 
     def finish(self, close: Close) -> None:
         """Send what is queued, then close. The first reason that is given holds."""
@@ -108,7 +108,7 @@ class Outbox:
         self._room.set()
         self._flush_soon()
 
-    def waiting(self) -> list[str]:
+    def waiting(self) -> list[bytes]:
         """Queued messages, the oldest first."""
         return list(self._texts)
 
@@ -157,19 +157,14 @@ class Outbox:
             tell, self.on_end = self.on_end, None
             tell(self._close)
 
-    def _take(self) -> list[str]:
+    def _take(self) -> list[bytes]:
         """Remove the oldest messages, of `BATCH` bytes or a little more together."""
-        texts: list[str] = []
+        texts: list[bytes] = []
         taken = 0
         while self._texts and taken < BATCH:
             texts.append(self._texts.popleft())
-            taken += size(texts[-1])
+            taken += len(texts[-1])
         if not self._texts:
             self._texts = _NOTHING
         self.queued -= taken
         return texts
-
-
-def size(text: str) -> int:
-    """Bytes in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,5 @@
-"""The three frames of the wire and their JSON: `req` in, `res` and `event` out.
+"""The three frames of the wire and their JSON: `req` in, `res` and `event` out. A text is bytes from the encoder to the
+transport.
 
 Unknown keys of a frame are skipped, because the next version of a client adds some. Params stay raw bytes here; only
 the method that is called knows their shape.
@@ -131,12 +132,12 @@ def _unless_broken(text: str | bytes, fault: Malformed) -> Malformed | NotJson:
     return fault
 
 
-def encode_response(id: str, payload: object) -> str:
-    return _encoder.encode(_Response(id=id, ok=True, payload=payload)).decode()
+def encode_response(id: str, payload: object) -> bytes:
+    return _encoder.encode(_Response(id=id, ok=True, payload=payload))
 
 
-def encode_error(id: str, error: WireError) -> str:
-    return _encoder.encode(_Response(id=id, ok=False, error=error)).decode()
+def encode_error(id: str, error: WireError) -> bytes:
+    return _encoder.encode(_Response(id=id, ok=False, error=error))
 
 
 class EventFrame:
@@ -145,15 +146,13 @@ class EventFrame:
     __slots__ = ("_head", "_tail", "name")
 
     def __init__(self, name: str, payload: object, state_version: StateVersion | None = None) -> None:
-        head = b'{"type":"event","event":' + _encoder.encode(name) + b',"payload":' + _encoder.encode(payload)
-        tail = b',"stateVersion":' + _encoder.encode(state_version) + b"}" if state_version else b"}"
         self.name = name
-        self._head = head.decode()
-        self._tail = tail.decode()
+        self._head = b'{"type":"event","event":' + _encoder.encode(name) + b',"payload":' + _encoder.encode(payload)
+        self._tail = b',"stateVersion":' + _encoder.encode(state_version) + b"}" if state_version else b"}"
 
-    def text(self, seq: int | None) -> str:
+    def text(self, seq: int | None) -> bytes:
         """The frame for one client. `seq` is None for events before hello, which have no number."""
-        return self._head + self._tail if seq is None else f'{self._head},"seq":{seq}{self._tail}'
+        return self._head + self._tail if seq is None else b'%b,"seq":%d%b' % (self._head, seq, self._tail)
 
 
 class RpcError(Exception):

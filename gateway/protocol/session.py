@@ -19,7 +19,7 @@ from gateway.protocol.scopes import WRITE, refuse
 class Reply:
     """A text to send; the connection stays open."""
 
-    text: str
+    text: bytes
 
 
 @dataclass(frozen=True)

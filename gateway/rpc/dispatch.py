@@ -20,11 +20,11 @@ log = logging.getLogger("gateway.rpc")
 class AsyncAnswer:
     """The answer of an asynchronous method: call it once, and await the result to get the text."""
 
-    begin: Callable[[], Coroutine[Any, Any, str]]
+    begin: Callable[[], Coroutine[Any, Any, bytes]]
     reads: bool
     """Whether the method only reads: such an answer may be large and takes little time, so build one at a time."""
 
-    def __call__(self) -> Coroutine[Any, Any, str]:
+    def __call__(self) -> Coroutine[Any, Any, bytes]:
         return self.begin()
 
 
@@ -41,7 +41,7 @@ class Dispatcher:
     def registry(self) -> Registry:
         return self._source if isinstance(self._source, Registry) else self._source()
 
-    def answer(self, call: Call, request: Request) -> str | AsyncAnswer:
+    def answer(self, call: Call, request: Request) -> bytes | AsyncAnswer:
         """The text of the answer, or an AsyncAnswer for an asynchronous method. Neither raises."""
         try:
             method = self._find(call, request.method)
@@ -73,7 +73,7 @@ def _params(method: Method, request: Request) -> Params:
         raise RpcError(f"invalid {method.name} params: {fault}") from None
 
 
-async def _answer_async(call: Call, method: Method, params: Params) -> str:
+async def _answer_async(call: Call, method: Method, params: Params) -> bytes:
     # The request must not be referenced here: its raw params are the whole message, and the answer may take hours.
     try:
         return encode_response(call.request_id, await method.handler(call, params))
@@ -81,7 +81,7 @@ async def _answer_async(call: Call, method: Method, params: Params) -> str:
         return _refusal(call, call.request_id, method.name, error)
 
 
-def _refusal(call: Call, id: str, method: str, error: Exception) -> str:
+def _refusal(call: Call, id: str, method: str, error: Exception) -> bytes:
     if isinstance(error, RpcError):
         return encode_error(id, error.wire)
     log.error("%s failed for %s", method, call.connection.id, exc_info=error)

@@ -30,8 +30,11 @@ def is_utf8(data: bytes) -> bool:
 
 def text(payload: bytes) -> bytes:
     """The frame of a whole text message as the gateway sends it."""
-    size = len(payload)
+    return head(len(payload)) + payload
+
+
+def head(size: int) -> bytes:
+    """The bytes of such a frame before its payload of so many bytes."""
     if size < 126:
-        return b"%c%c%b" % (_TEXT, size, payload)
-    head = _MEDIUM.pack(_TEXT, 126, size) if size < 65536 else _LONG.pack(_TEXT, 127, size)
-    return head + payload
+        return bytes((_TEXT, size))
+    return _MEDIUM.pack(_TEXT, 126, size) if size < 65536 else _LONG.pack(_TEXT, 127, size)

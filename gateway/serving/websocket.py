@@ -115,10 +115,10 @@ class WebSocketProtocol(BoundedWebSocket):
     def write_paused(self) -> bool:
         return not self.writable.is_set()
 
-    def write(self, texts: Sequence[str]) -> None:
+    def write(self, texts: Sequence[bytes]) -> None:
         """Write text messages with one call of the transport; nothing once the close frame has been sent."""
         if not self.close_sent and not self.transport.is_closing():
-            self._write(b"".join([frames.text(text.encode()) for text in texts]))
+            self._write(b"".join([part for text in texts for part in (frames.head(len(text)), text)]))
 
     def _write(self, data: bytes) -> None:
         self._points.add_written(len(data), self._idle)
@@ -247,8 +247,8 @@ class WebSocketProtocol(BoundedWebSocket):
         self.queue.freeze()  # type: ignore[attr-defined]
         self.transport.pause_reading()
 
-    def in_flight(self, seq: int, queued: Sequence[str]) -> InFlight | None:
+    def in_flight(self, seq: int, queued: Sequence[bytes]) -> InFlight | None:
         """Return what the next process needs beyond the last point, or None; `queued` are texts still to be written."""
         tail = b"".join(self.queue.unread()) + self._unparsed()  # type: ignore[attr-defined]
-        waiting = b"".join(frames.text(text.encode()) for text in queued)
+        waiting = b"".join(map(frames.text, queued))
         return self._points.in_flight(seq, self.transport.get_write_buffer_size(), tail, waiting)

@@ -111,7 +111,7 @@ class ClientSession:
         self._closer: asyncio.Task[None] | None = None
         self._ignored = 0
         self._served = 0
-        self._reading: asyncio.Task[str] | None = None
+        self._reading: asyncio.Task[bytes] | None = None
         """The request whose answer is being built, if the answer may be large."""
 
     async def run(self) -> None:
@@ -218,7 +218,7 @@ class ClientSession:
     def _start(self, request: Request) -> None:
         assert self._call is not None
         answer = self._dispatcher.answer(self._call, request)
-        if isinstance(answer, str):
+        if isinstance(answer, bytes):
             self._connection.answered = True
             self._outbox.put(answer)
             return
@@ -229,7 +229,7 @@ class ClientSession:
         self._connection.requests[request.id] = task
         task.add_done_callback(partial(self._answered, request.id))
 
-    def _answered(self, id: str, task: asyncio.Task[str]) -> None:
+    def _answered(self, id: str, task: asyncio.Task[bytes]) -> None:
         given_up = self._connection.requests.get(id) is not task
         if not given_up:
             del self._connection.requests[id]

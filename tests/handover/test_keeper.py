@@ -47,7 +47,7 @@ class Carrier(FakeCarrier):
     def stop_reading(self) -> None:
         self.reading = False
 
-    def in_flight(self, seq: int, queued: list[str]) -> InFlight | None:
+    def in_flight(self, seq: int, queued: list[bytes]) -> InFlight | None:
         return self.rest
 
     def drop(self) -> None:

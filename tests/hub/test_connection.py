@@ -49,7 +49,7 @@ def test_at_rest_is_who_waits_for_nothing_from_us() -> None:
         with held(hub, peer()) as (connection,):
             connection.seq = 5
             assert connection.seq_at_rest() == 5
-            connection.outbox.put("{}")
+            connection.outbox.put(b"{}")
             assert connection.seq_at_rest() is None
             drained(connection)
             assert connection.seq_at_rest() == 5

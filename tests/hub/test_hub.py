@@ -254,15 +254,15 @@ def test_a_second_answer_comes_after_the_first() -> None:
         hub = Hub()
         with held(hub, peer()) as (connection,):
 
-            async def slow() -> str:
+            async def slow() -> bytes:
                 await asyncio.sleep(0.01)
-                return "first"
+                return b"first"
 
             task = asyncio.create_task(slow())
             connection.requests["7"] = task
-            task.add_done_callback(lambda done: connection.outbox.put(f'"{done.result()}"'))
-            assert hub.answer(connection.id, "7", '"second"') and hub.answer(connection.id, "8", '"other"')
-            assert not hub.answer("nobody", "7", '"second"')
+            task.add_done_callback(lambda done: connection.outbox.put(b'"%b"' % done.result()))
+            assert hub.answer(connection.id, "7", b'"second"') and hub.answer(connection.id, "8", b'"other"')
+            assert not hub.answer("nobody", "7", b'"second"')
             await task
             await asyncio.sleep(0)
             assert [frame for frame in drained(connection)[0] if isinstance(frame, str)] == ["other", "first", "second"]
@@ -279,7 +279,7 @@ def test_beyond_the_bound_of_all_the_slowest_readers_go(
     with held(hub, *[peer()] * 4) as clients:
         for number, connection in enumerate(clients):
             connection.outbox = Outbox(connection.carrier, 10 * LOW_WATER, clock)
-            connection.outbox.put("x" * (10 if number == 0 else LOW_WATER + more * (number == 3)))
+            connection.outbox.put(b"x" * (10 if number == 0 else LOW_WATER + more * (number == 3)))
             clock.now += 1
         hub.bound_unread()
         assert [number for number, each in enumerate(clients) if each.outbox.closing] == closed

@@ -35,12 +35,12 @@ def call(
 def answer(core: FakeCore, peer: Peer, request: Request, methods: tuple[Method, ...] = METHODS) -> dict[str, Any]:
     """The response frame of a process that lives for one request."""
 
-    async def life() -> str:
+    async def life() -> bytes:
         core.begin()
         who = Call(core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
         said = Dispatcher(Registry(methods)).answer(who, request)
         try:
-            return said if isinstance(said, str) else await said()
+            return said if isinstance(said, bytes) else await said()
         finally:
             await core.conversations.close()
 

@@ -93,7 +93,9 @@ def test_the_dispatcher_holds_it_for_those_that_may_call() -> None:
 
     def ask(who: Call, params: str = "{}") -> dict[str, Any]:
         text = f'{{"type":"req","id":"1","method":"write","params":{params}}}'
-        frame: dict[str, Any] = json.loads(str(dispatcher.answer(who, decode_request(text))))
+        said = dispatcher.answer(who, decode_request(text))
+        assert isinstance(said, bytes)
+        frame: dict[str, Any] = json.loads(said)
         return frame
 
     stranger = make_peer(4)

@@ -84,15 +84,15 @@ def test_an_asynchronous_method_may_answer_at_once() -> None:
     core, who = FakeCore(variables={"you": "again"}), Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=ALL)
     dispatcher = Dispatcher(Registry(METHODS))
 
-    def ask(name: str) -> str | AsyncAnswer:
+    def ask(name: str) -> bytes | AsyncAnswer:
         return dispatcher.answer(
             Call(core, who, ALL), Request("1", "greet.twice", Raw(b'{"someName":"%b"}' % name.encode()))
         )
 
-    assert ask("you") == '{"type":"res","id":"1","ok":true,"payload":"again"}'
+    assert ask("you") == b'{"type":"res","id":"1","ok":true,"payload":"again"}'
     later = ask("me")
     assert isinstance(later, AsyncAnswer)
-    assert asyncio.run(later()) == '{"type":"res","id":"1","ok":true,"payload":"hello me"}'
+    assert asyncio.run(later()) == b'{"type":"res","id":"1","ok":true,"payload":"hello me"}'
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_message_of_any_length_arrives_as_it_is(length: int) -> None:
         async with connect(it.url) as client:
             await it.app.open.wait()
             assert it.app.connection is not None
-            it.app.connection.write(["x" * length, "ü€😀"])
+            it.app.connection.write([b"x" * length, "ü€😀".encode()])
             assert await client.recv() == "x" * length
             assert await client.recv() == "ü€😀"
 
@@ -78,7 +78,7 @@ def test_writing_is_paused_from_the_first_byte_that_is_not_taken() -> None:
             connection.on_write_resumed = resumed.set
             count = 0
             while not connection.write_paused:
-                connection.write(["x" * 1_000_000])
+                connection.write([b"x" * 1_000_000])
                 count += 1
             assert not resumed.is_set()
             for _ in range(count):
@@ -99,7 +99,7 @@ def test_nothing_is_written_after_the_end_and_the_end_resumes() -> None:
             connection.on_write_resumed = resumed.set
         await it.app.ended.wait()
         assert resumed.is_set() and not connection.write_paused
-        connection.write(["too late"])
+        connection.write([b"too late"])
 
     run(play)
 
@@ -166,8 +166,8 @@ def test_what_the_transport_has_not_taken_is_passed_on_to_the_byte(
         it = Kept(ours, book)
         it.wire.room = taken
         for payload in payloads:
-            it.protocol.write([payload.hex()])
-        held = it.protocol.in_flight(9, ["queued"])
+            it.protocol.write([payload.hex().encode()])
+        held = it.protocol.in_flight(9, [b"queued"])
         assert held is not None
         assert it.wire.written[:taken] + held.unsent == it.wire.written + b"\x81\x06queued"
         assert held.written - count(ours.fileno()).written == min(taken, len(it.wire.written))
@@ -186,7 +186,7 @@ def test_a_message_is_under_way_from_the_moment_it_arrives(ours: socket.socket, 
         await asyncio.sleep(0)  # it waits: the connection is at rest
         (rest,) = set(it.points)
         it.protocol.data_received(asked("question") + masked(9, b"ping"))
-        it.protocol.write(["an event"])
+        it.protocol.write([b"an event"])
         assert set(it.points) <= {rest}
         assert (await reader)["text"] == b"question"
         it.under_way = True
@@ -194,7 +194,7 @@ def test_a_message_is_under_way_from_the_moment_it_arrives(ours: socket.socket, 
         await asyncio.sleep(0)
         assert set(it.points) <= {rest}
         it.under_way = False
-        it.protocol.write(["answer"])
+        it.protocol.write([b"answer"])
         assert max(it.points).read == rest.read + len(asked("question") + masked(9, b"ping"))
         waiting.cancel()
 
@@ -213,7 +213,7 @@ def test_what_is_written_in_the_middle_of_something_may_be_followed_by_a_close_f
         begun = it.points[0].written
         it.protocol.data_received(asked("question")[:5])
         for _ in range(3):
-            it.protocol.write(["event"])
+            it.protocol.write([b"event"])
         assert sorted(point.written - begun for point in it.noted) == [14, 21]
         counted = Counters(5, begun + 21, established=True)
         assert judge(counted, it.noted, None) == Rejection("unanswered", closable=True)
@@ -235,8 +235,8 @@ def test_a_point_is_written_before_the_bytes_that_lead_to_it(ours: socket.socket
             write(data)
 
         it.wire.write = late  # type: ignore[method-assign]
-        it.protocol.write(["one"])
-        it.protocol.write(["two"])
+        it.protocol.write([b"one"])
+        it.protocol.write([b"two"])
         assert seen == [5, 10]
         reader.cancel()
 
@@ -250,7 +250,7 @@ def test_while_something_is_unsent_nothing_is_at_rest(ours: socket.socket, book:
         await asyncio.sleep(0)
         it.protocol.pause_writing()
         before = it.points
-        it.protocol.write(["one"])
+        it.protocol.write([b"one"])
         assert it.points == before
         it.protocol.resume_writing()
         assert max(it.points).written == max(before).written + 5

@@ -75,12 +75,12 @@ class HandshakeRefused:
     """A refused client: send `text` if there is one, then close."""
 
     close: Close
-    text: str | None = None
+    text: bytes | None = None
     why: str = ""
     """The reason for the log: clients of an older version are told less."""
 
 
-def challenge(nonce: str, now_ms: int) -> str:
+def challenge(nonce: str, now_ms: int) -> bytes:
     payload = {"nonce": nonce, "ts": now_ms, "capabilities": CAPABILITIES}
     return EventFrame("connect.challenge", payload).text(seq=None)
 

@@ -50,7 +50,7 @@ async def converse(source: Source, folder: Path) -> None:
             except (NotJson, Malformed):
                 continue
             said = dispatcher.answer(who, request)
-            check(request, said if isinstance(said, str) else await said())
+            check(request, said if isinstance(said, bytes) else await said())
     finally:
         await core.conversations.close()
 

@@ -43,7 +43,7 @@ class Caller:
         text = json.dumps({"type": "req", "id": "1", "method": name, "params": params or {}})
         who = Call(self.core, Connection("conn", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
         answer = Dispatcher(Registry(METHODS)).answer(who, decode_request(text))
-        frame: dict[str, Any] = json.loads(answer if isinstance(answer, str) else await answer())
+        frame: dict[str, Any] = json.loads(answer if isinstance(answer, bytes) else await answer())
         return frame
 
     async def get(self, name: str, params: object = None, peer: Peer = NEW) -> dict[str, Any]:

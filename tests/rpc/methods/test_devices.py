@@ -185,7 +185,7 @@ class Revocation(RuleBasedStateMachine):
         peer = make_peer(4, *mine, PAIRING)
         who = Call(self.core, Connection("c", "127.0.0.1:1", FakeCarrier(), peer=peer), peer)
         said = DISPATCHER.answer(who, Request("1", name, msgspec.Raw(json.dumps(params).encode())))
-        assert isinstance(said, str)
+        assert isinstance(said, bytes)
         return bool(json.loads(said)["ok"])
 
     @rule(id=an_id, role=a_role, scopes=some_scopes)
