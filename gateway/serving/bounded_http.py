@@ -9,7 +9,6 @@ import sys
 from collections import deque
 from typing import Any
 
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.protocol.admission.origin import is_trusted, request_origin
@@ -28,6 +27,10 @@ UNTAKEN_AGAIN_S = 0.1
 TOO_MANY = "Too many connections from your address"
 LINGER_S = 1.0
 """How long a refused client's further bytes are read and thrown away."""
+
+
+_Parent = HttpToolsProtocol
+"""What each request passes through calls it by name: `super()` takes as long as the call itself."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -137,17 +140,18 @@ class BoundedHttp(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         bounds = self._bounds
         bounds.fed(len(data))
-        super().data_received(data)
+        _Parent.data_received(self, data)
         if bounds.receiving and not self._refused and not self._upgraded:
             if bounds.head_too_large:
                 self._refuse(*bounds.head_refusal)
             elif self._deadline is None:
                 self._arm(self.limits.head_timeout_ms if bounds.in_head else self.limits.body_timeout_ms)
-        if self._slot is not None:
-            self._slot.set_held(bounds.head_bytes + len(self._held))
+        held = bounds.head_bytes + len(self._held)
+        if self._slot is not None and held != self._slot.held:
+            self._slot.set_held(held)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        _Parent.on_response_complete(self)
         if self._by_proxy and self._slot is not None and self.client is not None:
             self._slot.move(self.client[0], sys.maxsize)
         if self.pipeline:
@@ -158,7 +162,7 @@ class BoundedHttp(HttpToolsProtocol):
     # -- parser callbacks ------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        _Parent.on_message_begin(self)
         self.requests += 1
         self._bounds.begin()
         self._own = None
@@ -167,7 +171,7 @@ class BoundedHttp(HttpToolsProtocol):
         # The parser tells of trailers by the same callback. They are no headers (RFC 9110, 6.5.1): a proxy that decides
         # by the head who a client is passes them on unseen.
         if self._bounds.in_head:
-            super().on_header(name, value)
+            _Parent.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
         if self._deadline is not None:
@@ -175,9 +179,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._bounds.head(self.parser.get_http_version(), self.url, self.headers)
         if self._by_proxy:
             self._count_client()
-        self._bounds.length(self.headers)
+        self._bounds.length()
         before = self.cycle
-        super().on_headers_complete()
+        _Parent.on_headers_complete(self)
         if self.cycle is not before:  # an upgrade has none
             self._own = self.cycle
             self._own.keep_alive &= not self.server_state.leaving
@@ -190,10 +194,6 @@ class BoundedHttp(HttpToolsProtocol):
         if self._slot is not None and not self._slot.move(named, most):
             raise self._bounds.refuse(503, TOO_MANY)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
     def on_body(self, body: bytes) -> None:
         self._bounds.body(len(body))
         super().on_body(body)
@@ -203,7 +203,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._own = None
         if self._deadline is not None:
             self._disarm()
-        super().on_message_complete()
+        _Parent.on_message_complete(self)
 
     # -- refusing --------------------------------------------------------------------------------------------------
 

@@ -18,14 +18,17 @@ class RequestRefused(Exception):
 
 
 class RequestBounds:
-    __slots__ = ("_apis", "_body_bytes", "_limits", "_max_body", "api", "head_bytes", "in_head", "receiving", "refusal")
+    __slots__ = (
+        *("_announced", "_apis", "_body_bytes", "_limits", "_max_body"),
+        *("api", "head_bytes", "in_head", "receiving", "refusal"),
+    )
 
     def __init__(self, limits: "Limits", apis: Mapping[str, int]) -> None:
         """`apis`: paths where a body may have more bytes than the limit says, each with how many."""
         self._limits = limits
         self._apis = apis
         self._max_body = limits.max_body_bytes
-        self._body_bytes = 0
+        self._body_bytes = self._announced = 0
         self.receiving = False
         """A request has begun and is not complete."""
         self.in_head = False
@@ -52,20 +55,21 @@ class RequestBounds:
         if len(headers) > self._limits.max_headers:
             raise self.refuse(431, f"More than {self._limits.max_headers} header lines")
         # What was fed may have the beginning of the body too.
-        if self.head_too_large and _size(target, headers) > self._limits.max_head_bytes:
+        most = self._limits.max_head_bytes
+        if self.head_bytes > most and _size(target, headers) > most:
             raise self.refuse(*self.head_refusal)
         self.head_bytes = 0
-        path = target.partition(b"?")[0].decode("latin-1")
-        self.api = path in self._apis
-        self._max_body = max(self._limits.max_body_bytes, self._apis.get(path, 0))
-        if (fault := heads.fault(version, headers)) is not None:
+        body = self._apis.get(target.partition(b"?")[0].decode("latin-1"))
+        if body is not None:
+            self.api, self._max_body = True, max(self._max_body, body)
+        fault, self._announced = heads.judge(version, headers)
+        if fault is not None:
             raise self.refuse(400, fault)
 
-    def length(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def length(self) -> None:
         """Raise RequestRefused if the head announces too large a body."""
-        for name, value in headers:
-            if name == b"content-length" and int(value) > self._max_body:
-                raise self._too_large_a_body()
+        if self._announced > self._max_body:
+            raise self._too_large_a_body()
 
     def body(self, size: int) -> None:
         """Raise RequestRefused if the body has become too large."""

@@ -72,6 +72,7 @@ class HttpProtocol(BoundedHttp):
             self._answering = Answering(cycle) if cycle.scope["path"] in self.server_state.apis else None
         if self._answering is not None:
             cycle.scope["extensions"] = {scopes.ANSWERING: {"answering": self._answering}}
+        self._running = cycle
         super()._start_asgi_task(cycle, app)
 
     # -- what is waited for ----------------------------------------------------------------------------------------

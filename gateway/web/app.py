@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config import vocabulary
 from gateway.rpc.core import Core
-from gateway.web.health import PROBES, Probe, answer_probe
+from gateway.web.health import PROBES, Messages, answer_probe
 
 if TYPE_CHECKING:
     from gateway.protocol.admission.lockout import Lockout
@@ -81,10 +81,9 @@ def create_app(core: Core) -> ASGIApp:
 
 
 def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp) -> ASGIApp:
-    async def probes(probe: Probe, scope: Scope, send: Send) -> None:
-        start, body = answer_probe(probe, core, scope)
-        await send(start)
-        await send(body)
+    async def answer(messages: Messages, send: Send) -> None:
+        for message in messages:
+            await send(message)
 
     def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
@@ -92,7 +91,7 @@ def _dispatch(core: Core, websocket: ASGIApp, control: ASGIApp, routes: ASGIApp)
         if scope["server"] is not None and scope["server"][1] is None:  # a Unix socket has a path and no port
             return control(scope, receive, send)
         if probe := PROBES.get(scope["path"]):
-            return probes(probe, scope, send)
+            return answer(answer_probe(probe, core, scope), send)
         return routes(scope, receive, send)
 
     return app

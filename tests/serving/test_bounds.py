@@ -53,7 +53,7 @@ class Fed:
 
     def on_headers_complete(self) -> None:
         self.bounds.head(self.parser.get_http_version(), self.url, self.headers)
-        self.bounds.length(self.headers)
+        self.bounds.length()
 
     def on_body(self, body: bytes) -> None:
         self.bounds.body(len(body))

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.serving.heads import fault
+from gateway.serving.heads import judge
 
 HOST = (b"host", b"a")
 CHUNKED = (b"transfer-encoding", b"chunked")
@@ -18,7 +18,12 @@ CHUNKED = (b"transfer-encoding", b"chunked")
     ],
 )
 def test_what_is_read(version: str, headers: list[tuple[bytes, bytes]]) -> None:
-    assert fault(version, headers) is None
+    assert judge(version, headers)[0] is None
+
+
+@pytest.mark.parametrize(("lengths", "most"), [((), 0), ((b"7",), 7), ((b"7", b"9", b"8"), 9)])
+def test_the_longest_body_that_is_announced(lengths: tuple[bytes, ...], most: int) -> None:
+    assert judge("1.1", [HOST, *((b"content-length", length) for length in lengths)]) == (None, most)
 
 
 @pytest.mark.parametrize(
@@ -36,4 +41,4 @@ def test_what_is_read(version: str, headers: list[tuple[bytes, bytes]]) -> None:
     ],
 )
 def test_what_is_refused(version: str, headers: list[tuple[bytes, bytes]], why: str) -> None:
-    assert why in (fault(version, headers) or "")
+    assert why in (judge(version, headers)[0] or "")
