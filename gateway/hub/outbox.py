@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -76,8 +77,9 @@ class Outbox:
     def has_room(self) -> bool:
         return self._room.is_set()
 
-    def put(self, text: bytes) -> None:
-        """Queue a message. After `finish` or `cut` this does nothing."""
+    def put(self, text: bytes, *, more: bool = False) -> None:
+        """Queue a message. After `finish` or `cut` this does nothing. `more`: another one follows at once, so that a
+        large one waits for it."""
         if self._close is not None:
             return
         if not self._texts:
@@ -85,7 +87,7 @@ class Outbox:
         self._texts.append(text)
         self.queued += len(text)
         self._look()
-        self._flush_soon()
+        self._flush_soon(EAGER if not more else sys.maxsize)
 
     def fits(self, text: bytes) -> bool:
         """Whether a message may be queued. One that is larger than the bound may be when nothing else waits."""
@@ -126,11 +128,11 @@ class Outbox:
         else:
             self._room.clear()
 
-    def _flush_soon(self) -> None:
+    def _flush_soon(self, eager: int = EAGER) -> None:
         if self._pipe.write_paused:
             if self._stalled is None:
                 self._stalled = self._clock()
-        elif self.queued >= EAGER:
+        elif self.queued >= eager:
             self.flush()
         elif not self._soon:
             self._soon = True

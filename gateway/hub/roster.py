@@ -6,7 +6,7 @@ Each entry is serialised when it changes, because every hello and every presence
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -24,20 +24,15 @@ Fields = dict[str, Any]
 _ascii = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class _Present(NamedTuple):
-    conn_id: str
-    json: bytes
-
-
-class _Past(NamedTuple):
-    ts: int
-    """Milliseconds since 1970."""
-    json: bytes
-
-
 def encode(fields: Fields) -> bytes:
-    """JSON in ASCII: one character beyond it would double the memory of each frame that carries all entries."""
+    """JSON in ASCII."""
     return _ascii(fields).encode()
+
+
+def encode_plain(fields: Mapping[str, str | int | list[str]]) -> bytes:
+    """The same bytes, sooner where there is nothing to escape; a float would be written in another way."""
+    text = msgspec.json.encode(fields)
+    return text if text.isascii() else encode(dict(fields))
 
 
 def tracked(peer: Peer) -> bool:
@@ -49,23 +44,28 @@ class Roster:
     """Entries by a key that a machine or app keeps when it connects again."""
 
     def __init__(self) -> None:
-        self._present: dict[str, _Present] = {}
-        self._past: dict[str, _Past] = {}
-        """Oldest first."""
+        self._present: dict[str, bytes] = {}
+        """JSON, the oldest first; so is `_past`. Every hello joins them, so they stand alone."""
+        self._connections: dict[str, str] = {}
+        """Ids of the connections whose entries are in `_present`."""
+        self._past: dict[str, bytes] = {}
+        self._past_ts: dict[str, int] = {}
+        """Milliseconds since 1970."""
 
     def come(self, peer: Peer, conn_id: str, now_ms: int) -> None:
         name = _key(peer, conn_id)
-        self._past.pop(name, None)
+        self._forget(name)
         self._present.pop(name, None)  # or the entry would keep the place of its first connection
-        self._present[name] = _Present(conn_id, encode(_fields(peer, now_ms)))
+        self._present[name] = encode_plain(_fields(peer, now_ms))
+        self._connections[name] = conn_id
 
     def leave(self, peer: Peer, conn_id: str, now_ms: int) -> None:
         """Remove an entry. Nothing happens when a newer connection has taken it over."""
         name = _key(peer, conn_id)
-        present = self._present.get(name)
-        if present is not None and present.conn_id == conn_id:
-            del self._present[name]
-            self._remember(name, {**msgspec.json.decode(present.json), "reason": "disconnect", "ts": now_ms})
+        if self._connections.get(name) == conn_id:
+            del self._connections[name]
+            present = self._present.pop(name)
+            self._remember(name, {**msgspec.json.decode(present), "reason": "disconnect", "ts": now_ms})
 
     def note(self, fields: Mapping[str, Any], now_ms: int) -> None:
         """Add to an entry what a `system-event` says; fields that are None are left out."""
@@ -73,25 +73,29 @@ class Roster:
         name = str(next((new[key] for key in ("deviceId", "instanceId", "host", "text") if new.get(key)), ""))
         present, past = self._present.get(name), self._past.get(name)
         if present is not None:
-            known = msgspec.json.decode(present.json)
-            self._present[name] = present._replace(json=encode({**known, **new}))
+            self._present[name] = encode({**msgspec.json.decode(present), **new})
         else:
-            self._remember(name, {**(msgspec.json.decode(past.json) if past else {}), **new})
+            self._remember(name, {**(msgspec.json.decode(past) if past else {}), **new})
 
     def entries(self, now_ms: int) -> list[bytes]:
         """Entries of connected clients first, each group from the newest on; no more than fit beside the gateway's
         own."""
-        while self._past and now_ms - (oldest := next(iter(self._past.items())))[1].ts >= TTL_MS:
-            del self._past[oldest[0]]
+        while self._past and now_ms - self._past_ts[oldest := next(iter(self._past))] >= TTL_MS:
+            self._forget(oldest)
         room = MAX_ENTRIES - 1
-        here = [each.json for each in islice(reversed(self._present.values()), room)]
-        return here + [each.json for each in islice(reversed(self._past.values()), room - len(here))]
+        here = list(islice(reversed(self._present.values()), room))
+        here += islice(reversed(self._past.values()), room - len(here))
+        return here
 
     def _remember(self, name: str, fields: Fields) -> None:
-        self._past.pop(name, None)
-        self._past[name] = _Past(fields["ts"], encode(fields))
+        self._forget(name)
+        self._past[name], self._past_ts[name] = encode(fields), fields["ts"]
         if len(self._past) > MAX_ENTRIES:
-            del self._past[next(iter(self._past))]
+            self._forget(next(iter(self._past)))
+
+    def _forget(self, name: str) -> None:
+        if self._past.pop(name, None) is not None:
+            del self._past_ts[name]
 
 
 def _key(peer: Peer, conn_id: str) -> str:

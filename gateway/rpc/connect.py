@@ -6,6 +6,8 @@
 import os
 import time
 
+from msgspec import Raw
+
 from gateway.hub.broadcast import Broadcast
 from gateway.hub.connection import Connection
 from gateway.machine.clock import now_ms
@@ -25,10 +27,11 @@ def greet(core: Core, registry: Registry, connection: Connection, accepted: Acce
     peer = accepted.peer
     core.hub.greet(connection, peer, now_ms())
     may_read = connection.may_hear(READ)
-    facts = _facts(core, registry, peer, may_read)
-    connection.outbox.put(encode_response(accepted.request_id, hello(peer, connection.id, facts, accepted.granted)))
-    health = EventFrame("health", measure(core, peer.protocol, may_read), core.hub.next_health())
-    connection.offer(health, drop_if_slow=True)
+    health = measure(core, peer.protocol, may_read)
+    facts = _facts(core, registry, peer, may_read, health)
+    text = encode_response(accepted.request_id, hello(peer, connection.id, facts, accepted.granted))
+    connection.outbox.put(text, more=True)
+    connection.offer(EventFrame("health", health, core.hub.next_health()), drop_if_slow=True)
 
 
 def attach(core: Core) -> None:
@@ -46,14 +49,14 @@ def attach(core: Core) -> None:
     hub.on_refresh = refresh
 
 
-def _facts(core: Core, registry: Registry, peer: Peer, may_read: bool) -> Facts:
+def _facts(core: Core, registry: Registry, peer: Peer, may_read: bool, health: Raw) -> Facts:
     return Facts(
         version=core.version,
         boot_id=core.boot_id,
         host=os.uname().nodename,
-        methods=registry.names(peer.protocol),
+        features=registry.features(peer.protocol),
         presence=presence(core) if may_read else gateway_only(core),
-        health=measure(core, peer.protocol, may_read),
+        health=health,
         state_version=core.hub.state_version,
         uptime_ms=int((time.monotonic() - core.started) * 1000),
         config_path=str(core.paths.config),

@@ -8,6 +8,7 @@ without `operator.read` is told of the gateway alone, in the hello.
 import asyncio
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Raw
@@ -25,12 +26,13 @@ PACE_S = 0.001
 
 def presence(core: Core) -> Raw:
     """The JSON list of all entries: the gateway first, then clients."""
-    return Raw(b"[" + b",".join([encode(_gateway(core)), *core.hub.roster.entries(now_ms())]) + b"]")
+    now = now_ms()
+    return Raw(b"[%b]" % b",".join([_gateway(core, now), *core.hub.roster.entries(now)]))
 
 
 def gateway_only(core: Core) -> Raw:
     """The JSON list for clients that may not read: the gateway's entry alone."""
-    return Raw(b"[" + encode(_gateway(core)) + b"]")
+    return Raw(b"[%b]" % _gateway(core, now_ms()))
 
 
 def note(core: Core, fields: Mapping[str, Any]) -> None:
@@ -63,17 +65,23 @@ class Announcer:
         )
 
 
-def _gateway(core: Core) -> dict[str, Any]:
-    system = os.uname()
-    return {
+def _gateway(core: Core, now_ms: int) -> bytes:
+    """The gateway's own entry, as JSON."""
+    return b'%b,"ts":%d}' % (_own_facts(os.uname(), core.version, core.boot_id), now_ms)
+
+
+@lru_cache(maxsize=1)
+def _own_facts(system: os.uname_result, version: str, boot_id: str) -> bytes:
+    """The entry without its last field, which is the time, and its closing brace."""
+    fields = {
         "host": system.nodename,
-        "version": core.version,
+        "version": version,
         "platform": f"{system.sysname.lower()} {system.release}",
         "deviceFamily": system.sysname,
         "modelIdentifier": system.machine,
         "mode": "gateway",
         "reason": "self",
-        "instanceId": core.boot_id,
-        "text": f"Gateway: {system.nodename} · app {core.version} · mode gateway · reason self",
-        "ts": now_ms(),
+        "instanceId": boot_id,
+        "text": f"Gateway: {system.nodename} · app {version} · mode gateway · reason self",
     }
+    return encode(fields)[:-1]

@@ -10,8 +10,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+from msgspec import Raw
+
 from gateway.hub.connection import Connection
 from gateway.protocol import scopes
+from gateway.protocol.admission.hello import features
 from gateway.protocol.frames import WireError
 from gateway.protocol.params import Params
 from gateway.protocol.peer import Peer
@@ -92,6 +96,9 @@ class Registry:
                 raise ValueError(f"method {each.name} is registered twice")
             self._methods[each.name] = each
         self._names = {protocol: sorted(each.name for each in self if each.since <= protocol) for protocol in (3, 4)}
+        self._features = {
+            protocol: Raw(msgspec.json.encode(features(names, protocol))) for protocol, names in self._names.items()
+        }
 
     def __iter__(self) -> Iterator[Method]:
         return iter(self._methods.values())
@@ -99,6 +106,10 @@ class Registry:
     def names(self, protocol: int) -> list[str]:
         """The names that hello-ok lists under `features.methods`: sorted, so that they do not depend on our modules."""
         return self._names[protocol]
+
+    def features(self, protocol: int) -> Raw:
+        """`features` of hello-ok, encoded: each hello has them."""
+        return self._features[protocol]
 
     def find(self, name: str, protocol: int) -> Method | None:
         found = self._methods.get(name)

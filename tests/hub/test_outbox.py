@@ -61,6 +61,20 @@ def test_what_is_large_does_not_wait_for_the_end_of_the_turn(length: int, at_onc
     run(test)
 
 
+def test_what_is_large_waits_for_what_follows_at_once() -> None:
+    async def test() -> None:
+        outbox, carrier = make(reads=True)
+        outbox.put(b"x" * EAGER, more=True)
+        assert carrier.writes == 0
+        outbox.put(b"1")
+        assert (carrier.writes, len(carrier.texts)) == (1, 2)
+        outbox.put(b"x" * EAGER, more=True)
+        await asyncio.sleep(0)
+        assert carrier.writes == 2, "if nothing follows it waits for the end of the turn"
+
+    run(test)
+
+
 def test_the_close_waits_for_a_client_that_has_not_taken_what_came_before() -> None:
     outbox, carrier = make()
     ends: list[Close] = []

@@ -1,8 +1,10 @@
 from typing import Any
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.hub.roster import MAX_ENTRIES, TTL_MS, Roster, tracked
+from gateway.hub.roster import MAX_ENTRIES, TTL_MS, Roster, encode, encode_plain, tracked
 from gateway.protocol.peer import ClientInfo, Peer
 
 
@@ -18,6 +20,14 @@ def listed(roster: Roster, now_ms: int) -> list[dict[str, Any]]:
 def left(roster: Roster, conn_id: str, now_ms: int, who: Peer | None = None) -> None:
     roster.come(who or peer(), conn_id, now_ms)
     roster.leave(who or peer(), conn_id, now_ms)
+
+
+@given(
+    st.dictionaries(st.text(max_size=8), st.text(max_size=8) | st.integers(0, 2**53) | st.lists(st.text(max_size=4)))
+)
+def test_an_entry_has_the_same_bytes_in_both_ways(fields: dict[str, str | int | list[str]]) -> None:
+    assert encode_plain(fields) == encode(dict(fields))
+    assert encode(dict(fields)).isascii()
 
 
 def test_commands_are_not_tracked() -> None:

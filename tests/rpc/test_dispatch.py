@@ -35,7 +35,7 @@ async def greet_later(who: Call, params: Named) -> str:
     return f"hello {params.some_name}"
 
 
-@method("greet.twice", Named, str, scope=READ, at_once=lambda who, params: who.core.variables.get(params.some_name))
+@method("greet.twice", Named, str, scope=READ, at_once=lambda who, params: who.core.env(params.some_name))
 async def greet_twice(who: Call, params: Named) -> str:
     """Greet in time, and at once who is known."""
     return f"hello {params.some_name}"

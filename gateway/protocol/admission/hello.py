@@ -38,7 +38,8 @@ class Facts:
     version: str
     boot_id: str
     host: str
-    methods: list[str]
+    features: Raw | dict[str, Any]
+    """What `features` makes of the methods."""
     presence: Raw | list[dict[str, Any]]
     health: Raw | dict[str, Any]
     state_version: StateVersion
@@ -48,13 +49,19 @@ class Facts:
     defaults: Defaults
 
 
+def features(methods: list[str], protocol: int) -> dict[str, Any]:
+    """Methods and events, the same for all clients of a protocol."""
+    found: dict[str, Any] = {"methods": methods, "events": [*EVENTS, *(NEWER_EVENTS if protocol >= 4 else [])]}
+    return found | {"capabilities": CAPABILITIES} if protocol >= 4 else found
+
+
 def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None) -> dict[str, Any]:
     """The payload of hello-ok: `server`, `features`, `snapshot`, `policy` and `auth`."""
     payload: dict[str, Any] = {
         "type": "hello-ok",
         "protocol": peer.protocol,
         "server": _server(peer, conn_id, facts),
-        "features": {"methods": facts.methods, "events": [*EVENTS, *(NEWER_EVENTS if peer.protocol >= 4 else [])]},
+        "features": facts.features,
         "snapshot": {
             "presence": facts.presence,
             "health": facts.health,
@@ -67,7 +74,6 @@ def hello(peer: Peer, conn_id: str, facts: Facts, granted: Granted | None = None
         "policy": _policy(peer),
     }
     if peer.protocol >= 4:
-        payload["features"]["capabilities"] = CAPABILITIES
         payload["snapshot"]["authMode"] = peer.gateway_mode
         payload["auth"] = {"method": peer.auth_mode} | _auth(peer, granted)
     elif granted is not None:

@@ -299,7 +299,7 @@ def test_a_page_behind_a_proxy(protocol: int) -> None:
     """Its origin must be named; without a device it may do what its user may, with one what is approved, and more."""
     origin = "https://claw.example"
     known = FakeBook(known=True)
-    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
+    facts = Facts("1", "b", "h", {}, [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
     for place, device, wanted in (
         ("ann", "", ("operator.write",)),
         ("bob", "", ()),
@@ -416,7 +416,7 @@ def test_what_the_book_is_asked_and_what_hello_says(protocol: int) -> None:
         role="operator", roles=("operator",), scopes=ASKED, local=True, protocol=protocol,
     )  # fmt: skip
     assert book.asked == [asking]
-    facts = Facts("1", "b", "h", [], [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
+    facts = Facts("1", "b", "h", {}, [], {}, StateVersion(1, 1), 0, "/c", "/s", defaults({}))
     auth = hello(outcome.peer, "conn", facts, outcome.granted)["auth"]
     assert auth.pop("method", None) == ("token" if protocol == 4 else None)
     assert auth == {"deviceToken": ISSUED, "role": "operator", "scopes": ASKED, "issuedAtMs": 77}

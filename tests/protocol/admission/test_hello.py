@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 
 from gateway.config.catalog import Defaults
-from gateway.protocol.admission.hello import Facts, hello
+from gateway.protocol.admission.hello import Facts, features, hello
 from gateway.protocol.frames import StateVersion
 from gateway.protocol.peer import ClientInfo, Peer
 
@@ -12,7 +12,7 @@ FACTS = Facts(
     version="1.2",
     boot_id="b",
     host="h",
-    methods=["health"],
+    features={},
     presence=[{"mode": "gateway"}],
     health={"ok": True},
     state_version=StateVersion(1, 2),
@@ -32,6 +32,7 @@ def made(protocol: int, facts: Facts = FACTS) -> dict[str, Any]:
         auth_mode="token",
         gateway_mode="token",
     )
+    facts = replace(facts, features=features(["health"], protocol))
     return msgspec.json.decode(msgspec.json.encode(hello(peer, "conn", facts)), type=dict[str, Any])
 
 
