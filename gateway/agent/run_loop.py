@@ -116,8 +116,7 @@ class RunLoop:
 
     async def _windowed_source(self) -> "WindowedSource":
         if self._windowed is None:
-            # The import takes seconds on a small machine, and the link must stay alive meanwhile.
-            make_source, forget_clients = await asyncio.to_thread(_import_source)
+            make_source, forget_clients = await _imported_source()
             if environment.adopt(self._spec.environment):
                 forget_clients()
             system = self._spec.system
@@ -154,6 +153,18 @@ class RunLoop:
             call = f"mcp-{server}-{self._note_count}" if self._note_count > 1 else f"mcp-{server}"
             await self._emit(ToolStarted(call, server, {}, acts=False))
         await self._emit(ToolEnded(call, server, ok, text))
+
+
+_source: "tuple[Callable[..., WindowedSource], Callable[[], None]] | None" = None
+"""What `_import_source` has returned."""
+
+
+async def _imported_source() -> "tuple[Callable[..., WindowedSource], Callable[[], None]]":
+    global _source
+    if _source is None:
+        # The import takes seconds on a small machine, and the link must stay alive meanwhile.
+        _source = await asyncio.to_thread(_import_source)
+    return _source
 
 
 def _import_source() -> "tuple[Callable[..., WindowedSource], Callable[[], None]]":

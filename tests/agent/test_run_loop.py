@@ -340,6 +340,7 @@ def test_libraries_are_imported_beside_the_loop(monkeypatch: pytest.MonkeyPatch)
 
         return record
 
+    monkeypatch.setattr(run_loop, "_source", None)
     for name in ("_import_source", "_import_tools"):
         monkeypatch.setattr(run_loop, name, recorded(getattr(run_loop, name)))
 

@@ -3,6 +3,7 @@
 The library of a provider is imported on its first use: Anthropic's takes half a second.
 """
 
+import gc
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +32,17 @@ def model_of(model: Model) -> ProviderModel[Any]:
     if model.base_url is not None and not _is_url(model.base_url):
         config = f"models.providers.{model.provider}.baseUrl"
         raise Failed(Failure("config", f"{config} must be a URL that begins with http:// or https://."))
-    return _make(msgspec.json.encode(model))
+    spelled = msgspec.json.encode(model)
+    made = _make(spelled)
+    if spelled not in _made:
+        gc.freeze()  # the objects of a library live as long as the process: a search among them takes 0.1 s
+        _made.add(spelled)
+    return made
+
+
+def is_made(model: Model) -> bool:
+    """Whether `model_of` has nothing to import or to make for this model."""
+    return msgspec.json.encode(model) in _made
 
 
 def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
@@ -53,9 +64,15 @@ def settings_of(model: Model, thinking: str, silence_s: float) -> ModelSettings:
     return settings
 
 
+_made: set[bytes] = set()
+"""Models whose client is kept, spelled as for `_make`."""
+
+
 @lru_cache(MAX_CLIENTS)
 def _make(spelled: bytes) -> ProviderModel[Any]:
     """`spelled` is the model as JSON, because a Model cannot be the key of a cache."""
+    if len(_made) >= MAX_CLIENTS:
+        _made.clear()  # one of them is forgotten now
     model = msgspec.json.decode(spelled, type=Model)
     name, base_url, key = model.id, model.base_url, model.api_key or NO_KEY
     match model.api:
@@ -112,6 +129,7 @@ def _openai(model: Model, key: str) -> Any:
 def forget_clients() -> None:
     """Forget all clients, because the route to the network has changed. Requests under way go on."""
     forget_pools()
+    _made.clear()
     _make.cache_clear()
 
 

@@ -100,6 +100,11 @@ def is_whole(data: bytes, kind: str) -> bool:
     return True
 
 
+def has_picture(message: Message) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(map(_is_picture, content))
+
+
 def replace_pictures(message: Message, words: str) -> Message:
     """A message with words in the place of each picture."""
     content = message.get("content")
@@ -110,5 +115,8 @@ def replace_pictures(message: Message, words: str) -> Message:
 
 def replace_picture(block: Any, words: str) -> Any:
     """A block; a text block with these words if it is a picture. `history` replaces documents and the like."""
-    is_picture = isinstance(block, dict) and block.get("type") == "image"
-    return {"type": "text", "text": words} if is_picture else block
+    return {"type": "text", "text": words} if _is_picture(block) else block
+
+
+def _is_picture(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "image"

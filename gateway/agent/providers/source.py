@@ -41,7 +41,7 @@ from pydantic_ai.usage import RequestUsage
 
 from gateway.agent.providers import pictures
 from gateway.agent.providers.bypass import Kind, open_bypass
-from gateway.agent.providers.clients import forget_clients, model_of, settings_of
+from gateway.agent.providers.clients import forget_clients, is_made, model_of, settings_of
 from gateway.agent.providers.closing import closing_opened
 from gateway.agent.providers.failures import explain
 from gateway.agent.providers.history import result_content, to_models, tool_return
@@ -57,6 +57,8 @@ __all__ = ["ModelSource", "forget_clients"]
 
 log = logging.getLogger("agent.models")
 
+MAX_SHORT = 200
+"""Messages that are prepared on the loop, where that takes less time than a thread: about a millisecond."""
 Offered = Callable[[Model], list[Tool]]
 Note = Callable[[str, str], Awaitable[None]]
 
@@ -109,7 +111,7 @@ class ModelSource:
         silence_s = (answer.model.silence_ms or self._spec.bounds.silence_ms) / 1000
         bypass = open_bypass(hear)
         try:
-            model, before = await asyncio.to_thread(self._prepare, answer.model)
+            model, before = await self._prepared_for(answer.model)
             bounded = replace(answer.model, max_tokens=self._max_tokens or answer.model.max_tokens)
             settings = settings_of(bounded, self._spec.thinking, silence_s)
             request = model_request_stream(
@@ -168,8 +170,12 @@ class ModelSource:
             blocks = [pictures.replace_picture(block, pictures.TEXT_ONLY) for block in blocks]
         return result_content(blocks, self._spec.models[0].api)
 
+    async def _prepared_for(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
+        short = len(self._past) <= MAX_SHORT and not any(map(pictures.has_picture, self._past))
+        return self._prepare(model) if short and is_made(model) else await asyncio.to_thread(self._prepare, model)
+
     def _prepare(self, model: Model) -> tuple[ProviderModel[Any], list[ModelMessage]]:
-        """Call this in a thread: it imports the provider's library, and a history may hold many pictures."""
+        """Call this in a thread if it takes long: it imports the provider's library, and judges pictures."""
         number = self._spec.models.index(model)
         if number not in self._prepared:
             past = self._past

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.agent.providers.clients import NO_KEY, model_of, settings_of
+from gateway.agent.providers.clients import MAX_CLIENTS, NO_KEY, forget_clients, is_made, model_of, settings_of
 from gateway.agent.turn.failed import Failed
 from gateway.link.spec import Api, Model
 
@@ -52,6 +52,18 @@ def test_no_key_for_a_provider_that_wants_one_is_said_before_anything_is_sent(ap
 def test_an_address_that_is_none_is_a_fault_of_the_config(base_url: str) -> None:
     with pytest.raises(Failed, match=r"^models\.providers\.p\.baseUrl must be a URL that begins with http"):
         model_of(Model("p", "m", "openai-completions", base_url, "key"))
+
+
+def test_a_model_is_made_once_until_its_client_is_forgotten() -> None:
+    models = [Model("p", f"m{number}", "openai-completions", "http://h/v1") for number in range(MAX_CLIENTS + 1)]
+    forget_clients()
+    assert not is_made(models[0])
+    assert model_of(models[0]) is model_of(models[0]) and is_made(models[0])
+    for each in models[1:]:
+        model_of(each)
+    assert not is_made(models[0]) and is_made(models[-1])
+    forget_clients()
+    assert not is_made(models[-1])
 
 
 @pytest.mark.parametrize("api", ["openai-completions", "openai-responses", "anthropic-messages"])
