@@ -143,7 +143,6 @@ class Conversations:
         SendDenied, QueueFull and StorageFailed.
         """
         await self.ready()
-        await self.sessions.check_may_send(key)
         return await self.runs.submit(id, key, self.sessions.agent(key), request, deferred_reply)
 
     def follow(self, id: str, place: Cursor = BEGINNING) -> Reader:

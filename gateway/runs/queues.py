@@ -47,6 +47,13 @@ class Queues:
         """The run was claimed by another process. Call it before a run waits in this session."""
         self._claimed[session] = run
 
+    def claim_at_once(self, session: str, run: str) -> bool:
+        """Claim a run that need not wait; False if it has to, for its turn or for a place."""
+        if session in self._claimed or session in self._waiting or len(self._claimed) >= self._places:
+            return False
+        self._claimed[session] = run
+        return True
+
     def claim(self) -> tuple[str, str] | None:
         """Claim the next run; return its session and its id. Call `free` with the session when the run is over."""
         if len(self._claimed) >= self._places:

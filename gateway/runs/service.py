@@ -21,6 +21,7 @@ from gateway.runs.ends import BROKEN, Announcing, not_stored
 from gateway.runs.owner import Owner, Specify
 from gateway.runs.queues import Queues
 from gateway.runs.storing import Patience, StoringTimes
+from gateway.runs.waiters import RunWaiters
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import Progress, Run, RunRequest
 from gateway.sessions.store import Store
@@ -70,7 +71,7 @@ class Runs:
         self._doomed: set[str] = set()
         """Runs that were aborted while they began."""
         self._aborting = asyncio.Lock()
-        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._waiters = RunWaiters()
         self._tasks = Tasks(log)
         self._released = self._closed = False
 
@@ -91,8 +92,7 @@ class Runs:
     def release_waiters(self) -> None:
         """The process is about to leave: each `wait` returns the run as it is now."""
         self._released = True
-        for id in list(self._waiters):
-            self._wake(id)
+        self._waiters.wake_all()
 
     async def close(self) -> None:
         """Close the link, and store the events that have come. The agent goes on with the runs, and keeps what is not
@@ -109,19 +109,33 @@ class Runs:
     async def submit(
         self, id: str, session: str, agent: str, request: RunRequest, deferred_reply: tuple[str, str] | None = None
     ) -> tuple[Run, bool]:
-        """Accept a message. Returns its run, and False if the id is known already. Raises QueueFull and StorageFailed.
+        """Accept a message. Returns its run, and False if the id is known already. Raises QueueFull, SendDenied and
+        StorageFailed.
 
         `deferred_reply`: connection and id of a request that gets another answer when the run is over.
         """
-        run, fresh = await self._store.accept(id, session, agent, request, self._now(), deferred_reply)
-        # One that is known and in no queue was stored by a commit that had been said to fail.
-        missed = run.state == "queued" and id not in (self.running(run.session), *self.waiting(run.session))
-        if fresh:
-            self._audience.accepted(run)
-        if fresh or missed:
+        begins, begun = not self._closed and self._queues.claim_at_once(session, id), False
+        try:
+            now = self._now()
+            run, fresh = await self._store.accept(id, session, agent, request, now, deferred_reply, begin=begins)
+            if fresh:
+                self._audience.accepted(run)
+            if fresh and begins:
+                self._begun(run)
+                begun = True
+        finally:
+            if begins and not begun:
+                self._doomed.discard(id)
+                self._free(session, id)
+        if not begun and (fresh or self._is_missed(run)):
             self._queues.add(run.session, id)
             self._advance()
         return run, fresh
+
+    def _is_missed(self, run: Run) -> bool:
+        """Whether a run was stored by a commit that had been said to fail."""
+        over = run.id in self._unbegun or self._owner.unstored_end(run.id) is not None
+        return run.unfinished and not over and not self._holds(run)
 
     @shielded
     async def abort(self, session: str, id: str | None = None) -> list[str]:
@@ -140,18 +154,12 @@ class Runs:
     async def wait(self, id: str, limit_s: float) -> Run | None:
         """Return the run once it is over, or as it is after `limit_s` seconds or when the process leaves; None if it
         was never accepted. Raises StorageFailed."""
-        over = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(id, set()).add(over)
-        try:
+        with self._waiters.expecting(id) as over:
             run = await self._known(id)
             if run is None or self._released or not (run.unfinished or self._holds(run)):
                 return run
             await asyncio.wait([over], timeout=limit_s)
             return await self._known(id)
-        finally:
-            self._waiters[id].discard(over)
-            if not self._waiters[id]:
-                del self._waiters[id]
 
     async def _known(self, id: str) -> Run | None:
         return self._owner.unstored_end(id) or self._unbegun.get(id) or await self._store.run(id)
@@ -210,11 +218,10 @@ class Runs:
     async def _begin(self, session: str, id: str) -> None:
         try:
             run = await self._patiently(lambda: self._store.begin(id, self._now()), self._times.give_up)
-            doomed = id in self._doomed
-            self._doomed.discard(id)
             if run is not None:
-                self._owner.begin(run, aborting=doomed)
+                self._begun(run)
             else:
+                self._doomed.discard(id)
                 self._free(session, id)
         except StorageFailed as error:
             if self._patiently.over:
@@ -223,6 +230,12 @@ class Runs:
         except Exception:
             log.exception("run %s cannot be begun", id)
             await self._end_unbegun(session, id, Failure("internal", BROKEN))
+
+    def _begun(self, run: Run) -> None:
+        """A claimed run has begun on disk."""
+        doomed = run.id in self._doomed
+        self._doomed.discard(run.id)
+        self._owner.begin(run, aborting=doomed)
 
     async def _end_unbegun(self, session: str, id: str, why: Failure) -> None:
         """End a run that could not begin. It is told at once, because clients wait, and stored once that is
@@ -276,15 +289,10 @@ class Runs:
     def tell_ended(self, run: Run, live: ActiveRun | None = None) -> None:
         """Tell the end of a run that is stored. `live` is None if it had not begun."""
         self._audience.ended(run, live)
-        self._wake(run.id)
+        self._waiters.wake(run.id)
         took = "" if run.started is None else f" after {(self._now() - run.started) / 1000:.1f} s"
         why = f": {run.failure.message}" if run.failure else ""
         log.info("run %s in %s is %s%s%s", run.id, run.session, run.state, took, why)
-
-    def _wake(self, id: str) -> None:
-        for waiter in self._waiters.get(id, ()):
-            if not waiter.done():
-                waiter.set_result(None)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -63,13 +63,24 @@ class Store:
     # -- runs ------------------------------------------------------------------------------------------------------
 
     async def accept(
-        self, id: str, session: str, agent: str, request: RunRequest, now: int, owed: tuple[str, str] | None = None
+        self,
+        id: str,
+        session: str,
+        agent: str,
+        request: RunRequest,
+        now: int,
+        owed: tuple[str, str] | None = None,
+        *,
+        begin: bool = False,
     ) -> tuple[Run, bool]:
-        """Queue a run. Returns it and True, or the run that has this id already and False. Raises QueueFull.
+        """Queue a run. Returns it and True, or the run that has this id already and False. Raises QueueFull and
+        SendDenied.
 
-        `owed`: connection and id of a request that gets a second answer at the end of the run.
+        `owed`: connection and id of a request that gets a second answer at the end of the run. `begin`: start the run
+        at once, in the same transaction.
         """
-        return await self.database.write(partial(transactions.accept, id, session, agent, request, now, owed))
+        work = transactions.accept_and_begin if begin else transactions.accept
+        return await self.database.write(partial(work, id, session, agent, request, now, owed))
 
     async def answer(
         self, id: str, session: str, agent: str, request: RunRequest, message: Message, now: int
@@ -78,7 +89,7 @@ class Store:
         return await self.database.write(partial(transactions.answer, id, session, agent, request, message, now))
 
     async def begin(self, id: str, now: int) -> Run | None:
-        """Start a queued run and append its prompt to the transcript. None if it is not queued any more."""
+        """Start a queued run and append its prompt to the transcript. None if it is over."""
         return await self.database.write(partial(transactions.begin, id, now))
 
     async def again(self, id: str) -> Run | None:

@@ -63,6 +63,8 @@ class _Going(msgspec.Struct):
 def accept(
     id: str, session: str, agent: str, request: RunRequest, now: int, owed: tuple[str, str] | None, db: Connection
 ) -> tuple[Run, bool]:
+    if request.compact is None and _denies(session, db):
+        raise SendDenied
     forget(now, db)
     if (known := find_run(id, db)) is not None:
         return (known if owed is None or not known.unfinished else _add_waiting(known, owed, db)), False
@@ -84,6 +86,13 @@ def accept(
     return run if owed is None else _add_waiting(run, owed, db), True
 
 
+def accept_and_begin(
+    id: str, session: str, agent: str, request: RunRequest, now: int, owed: tuple[str, str] | None, db: Connection
+) -> tuple[Run, bool]:
+    run, fresh = accept(id, session, agent, request, now, owed, db)
+    return (begin(id, now, db) or run) if fresh else run, fresh
+
+
 def answer(
     id: str, session: str, agent: str, request: RunRequest, message: Message, now: int, db: Connection
 ) -> tuple[Run, bool]:
@@ -100,8 +109,10 @@ def forget(now: int, db: Connection) -> None:
 
 def begin(id: str, now: int, db: Connection) -> Run | None:
     run = find_run(id, db)
-    if run is None or run.state != "queued":
+    if run is None or not run.unfinished:
         return None
+    if run.state == "running":
+        return run  # by a commit that had been said to fail
     transcript = None
     if run.request.keeps:
         transcript = touch(run.session, run.agent, now, db).id
@@ -221,6 +232,12 @@ def _add_waiting(run: Run, owed: tuple[str, str], db: Connection) -> Run:
 
 def unfinished(db: Connection) -> list[Run]:
     return [_run(row) for row in db.execute(f"{RUNS} WHERE state IN ('queued', 'running') ORDER BY number")]
+
+
+def _denies(session: str, db: Connection) -> bool:
+    """Whether a session takes no messages."""
+    row = db.execute("SELECT json_extract(entry, '$.sendPolicy') FROM sessions WHERE key = ?", (session,)).fetchone()
+    return row is not None and row[0] == "deny"
 
 
 def find_run(id: str, db: Connection) -> Run | None:

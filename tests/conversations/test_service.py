@@ -174,7 +174,7 @@ def test_what_must_not_be_lost_is_owed_before_it_is_stored(tmp_path: Path) -> No
             await conversations.commands.do("c1", MAIN, RunRequest(user("/help")), Slash("help"))
             assert await conversations.inject(MAIN, assistant("By the way")) is not None
             assert (owed["end"], owed["answer"], owed["append"]) == ([1, 1], [1], [1])
-            assert (owed["accept"], owed["begin"], ear.announced) == ([0, 0], [0], 0)
+            assert (owed["accept_and_begin"], owed["accept"], ear.announced) == ([0], [0], 0)
 
     run(scenario())
 

@@ -294,7 +294,7 @@ def test_an_end_that_the_disk_does_not_take_is_told_and_stored_later(tmp_path: P
 @pytest.mark.parametrize("what", ["begin", "end"])
 def test_a_fault_of_the_store_is_not_the_sessions(tmp_path: Path, scripted: None, what: str) -> None:
     async def test(made: RunsWorld) -> None:
-        write, faults = made.store.database.write, [1]
+        write, faults = made.store.database.write, list[int]()
 
         async def faulty(work: Any) -> Any:
             if name_of(work) == what and faults:
@@ -302,8 +302,13 @@ def test_a_fault_of_the_store_is_not_the_sessions(tmp_path: Path, scripted: None
             return await write(work)
 
         made.store.database.write = faulty  # type: ignore[method-assign]
+        await made.submit("before")
         await made.submit("a")
+        if what == "begin":
+            faults.append(1)
+        await finish(made, "before")
         if what == "end":
+            faults.append(1)
             (await made.script("a")).end()
         over = await made.over("a")
         assert over.state == "failed" and over.failure is not None and over.failure.message == BROKEN

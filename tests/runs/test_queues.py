@@ -41,6 +41,16 @@ def test_a_long_queue_does_not_keep_others_from_their_turn() -> None:
     assert turns == ["a1", "b1", "a2", "a3"]
 
 
+def test_what_need_not_wait_is_claimed_at_once() -> None:
+    queues = Queues(2)
+    assert queues.claim_at_once("a", "a1") and not queues.claim_at_once("a", "a2"), "one of a session at a time"
+    queues.add("b", "b1")
+    assert not queues.claim_at_once("b", "b2"), "another one of the session waits"
+    assert queues.claim() == ("b", "b1") and not queues.claim_at_once("c", "c1"), "there is no place"
+    queues.free("a")
+    assert queues.claim_at_once("c", "c1") and queues.sessions == ("b", "c")
+
+
 def test_what_another_process_has_begun_has_its_place() -> None:
     queues = Queues(1)
     queues.resume("a", "a1")

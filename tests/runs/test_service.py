@@ -165,9 +165,11 @@ def test_all_of_a_session_are_aborted_and_no_other(tmp_path: Path) -> None:
 
 def test_one_that_is_just_beginning_is_aborted(tmp_path: Path) -> None:
     async def test(world: RunsWorld) -> None:
-        await world.submit("r1")
+        accepting = asyncio.create_task(world.submit("r1"))
+        await until(lambda: world.runs.sessions)
         assert world.runs.running(MAIN) is None and world.runs.waiting(MAIN) == ["r1"]
         assert await world.runs.abort(MAIN) == ["r1"]
+        await accepting
         assert (await world.over("r1")).state == "aborted"
         assert world.agents.runs == []
 
@@ -328,7 +330,7 @@ def test_waiting_for_the_end_of_a_run(tmp_path: Path) -> None:
         run = await waiting
         assert run is not None and run.state == "done"
         assert await world.runs.wait("r1", 10) == run
-        assert world.runs._waiters == {}
+        assert not world.runs._waiters
 
     in_a_world(tmp_path, test)
 

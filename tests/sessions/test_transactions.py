@@ -83,12 +83,16 @@ class Runs(RuleBasedStateMachine):
             with pytest.raises(QueueFull):
                 transactions.accept(id, session, "main", request, NOW, None, self.db)
             return
-        run, fresh = transactions.accept(id, session, "main", request, NOW, None, self.db)
+        begins = data.draw(st.booleans())
+        accept = transactions.accept_and_begin if begins else transactions.accept
+        run, fresh = accept(id, session, "main", request, NOW, None, self.db)
         assert fresh == (id not in self.runs)
         if fresh:
             self.runs[id] = KnownRun(session, keeps)
             if keeps:
                 self.transcripts.setdefault(session, [])
+            if begins:
+                self.begun(id, self.runs[id])
         assert (run.id, run.state) == (id, self.runs[id].state)
 
     @precondition(lambda self: self.runs)
@@ -96,13 +100,17 @@ class Runs(RuleBasedStateMachine):
     def begin(self, data: st.DataObject) -> None:
         id, run = self.pick(data, "queued")
         begun = transactions.begin(id, NOW, self.db)
-        assert (begun is not None) == (run.state == "queued")
+        assert (begun is not None) == (run.state in UNFINISHED)
         if begun is not None:
-            run.state, run.attempts = "running", 1
-            if run.keeps:
-                run.transcript = self.generation.get(run.session, 0)
-                self.transcripts.setdefault(run.session, []).append((id, f"? {id}"))
             assert begun.request.prompt == user(f"? {id}")
+        if run.state == "queued":
+            self.begun(id, run)
+
+    def begun(self, id: str, run: KnownRun) -> None:
+        run.state, run.attempts = "running", 1
+        if run.keeps:
+            run.transcript = self.generation.get(run.session, 0)
+            self.transcripts.setdefault(run.session, []).append((id, f"? {id}"))
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data(), said=st.integers(0, 2), events=st.integers(0, 2), again=st.booleans())
