@@ -84,7 +84,7 @@ class Budgets(Struct, frozen=True):
     stall_timeout: float = 1.0
     """A connection on which no byte moves for this long is not waited for."""
     accept_grace: float = 0.02
-    """After the last accept: what was accepted a moment ago is read. Its request is there (TCP_DEFER_ACCEPT)."""
+    """After the last accept: a connection that has sent nothing yet and cannot be passed on is waited for."""
     finish: float = 1.0
     """The requests that came in since the drain are finished."""
     client_turn: float = 0.3

@@ -153,7 +153,7 @@ class Leaving:
         self._closing = asyncio.ensure_future(self._close_websockets())
 
     async def _accept_grace(self) -> None:
-        await asyncio.sleep(self.budgets.accept_grace)
+        await self.server.read_newest(self.budgets.accept_grace)
 
     async def _finish(self) -> None:
         await self.server.finish(self.budgets)

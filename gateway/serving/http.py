@@ -110,6 +110,11 @@ class HttpProtocol(BoundedHttp):
 
     # -- leaving ---------------------------------------------------------------------------------------------------
 
+    @property
+    def silent(self) -> bool:
+        """Nothing of its client has come yet, and no other process is going to read it."""
+        return not (self.received or self._adopted or self._is_carried)
+
     def leave(self) -> bool:
         """Close if idle, else after the present request. True as long as it is worth waiting for.
 

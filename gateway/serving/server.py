@@ -5,7 +5,7 @@ calls its parts in this order:
 
     drain         requests that had begun are finished; new connections are served as ever
     close         the listeners: new connections wait in the kernel's queue, which systemd or our next image holds open
-    accept grace  connections accepted a moment ago send their request
+    accept grace  connections accepted a moment ago are read
     finish        what has been read is answered; idle connections are passed on, or closed if no process follows
     gone          what is left is dropped
 
@@ -30,8 +30,11 @@ from gateway.serving.state import GatewayState
 from gateway.systemd.descriptors import HTTP
 
 PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
-POLL_S = 0.01
-"""Between two looks at what is waited for."""
+FIRST_POLL_S, POLL_S = 0.001, 0.01
+"""Between the first two looks at what is waited for, and at most: new connections wait too, and most of it is over
+soon."""
+ACCEPT_TURNS = 4
+"""Turns of the loop after an accept: one makes the connection, one reads it, and two are to spare."""
 DEFER_ACCEPT_S = 1
 """A client that connects and sends nothing is accepted all the same after about this time (tcp(7))."""
 DATE_S = 1.0
@@ -124,6 +127,16 @@ class GatewayServer(uvicorn.Server):
         for server in self.servers:
             server.close()
 
+    async def read_newest(self, budget_s: float) -> None:
+        """Read what connections have sent that were accepted a moment ago: it is in the kernel (TCP_DEFER_ACCEPT).
+
+        One that has sent nothing, as over a Unix socket, is waited for, unless the next process goes on with it.
+        """
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        worth = for_at_most(budget_s, asyncio.get_running_loop().time())
+        await self._wait(lambda: [each for each in self.http if each.silent], budget_s, worth)
+
     async def finish(self, budgets: Budgets) -> None:
         """Answer the requests that have been read.
 
@@ -165,10 +178,11 @@ class GatewayServer(uvicorn.Server):
     async def _wait(self, pending: Callable[[], list[HttpProtocol]], budget: float, worth: WorthWaiting) -> None:
         """Wait until nothing is `pending` that waits for us or is `worth` waiting for; for `budget` seconds at most."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + budget
+        end, pause = loop.time() + budget, FIRST_POLL_S
         # Polled: the kernel does not tell when a client has stopped reading. All are looked at, to see each one move.
-        while (now := loop.time()) < end and True in [c.waits_for_us or worth(c, now) for c in pending()]:  # noqa: ASYNC110
-            await asyncio.sleep(POLL_S)
+        while (now := loop.time()) < end and True in [c.waits_for_us or worth(c, now) for c in pending()]:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, POLL_S)
 
 
 def _websocket_protocol(**kwargs: Any) -> asyncio.Protocol:

@@ -17,6 +17,7 @@ from gateway.lifecycle.phases import Allowance, Budgets, Way
 from gateway.process import leaving as module
 from gateway.process import signals
 from gateway.process.leaving import Leaving
+from gateway.serving.server import ACCEPT_TURNS
 from gateway.systemd.manager import ANSWER_S
 from gateway.units import SERVICE, shipped
 from tests.fakes.service_manager import FakeNotifier
@@ -70,6 +71,11 @@ class Departure:
         self.note("ask systemd")
         return self.stopping
 
+    async def read_newest(self, budget_s: float) -> None:
+        self.note("read the newest", "accept grace")
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+
     def make(self) -> Leaving:
         notifier: Any = FakeNotifier()
         notifier.stopping = lambda status: notifier.said.append(f"STOPPING {status}")
@@ -93,6 +99,7 @@ class Departure:
             server_state=self.server_state,
             drain=self.does("drain"),
             stop_accepting=self.notes("stop accepting"),
+            read_newest=self.read_newest,
             finish=self.does("finish", "finish"),
             drop_the_rest=self.does("drop the rest"),
             give_up=self.does("give up"),
@@ -183,7 +190,8 @@ def test_a_restart_in_place_passes_all_on() -> None:
     assert departure.notifier.said == ["RELOADING"]
     assert departure.events == [
         *("stop reloads", "caught up", "drain", "answer calls", "release"),
-        *("stop accepting", "serve newcomers", "close but kept", "finish", "drop the rest", "record waits"),
+        *("stop accepting", "read the newest", "serve newcomers", "close but kept"),
+        *("finish", "drop the rest", "record waits"),
         *("stop reading", "answer the last", "store"),
         *("cancel tasks", "left", "carried", "part"),
     ]
@@ -205,7 +213,7 @@ def test_a_stop_closes_everybody(held: bool, reason: str) -> None:
     departure = Departure("stop", held=held)
     leaving = leave(departure)
     at = departure.events.index("stop accepting")
-    assert departure.events[at + 1 : at + 4] == ["serve newcomers", f"shutdown {reason}", "close all"]
+    assert departure.events[at + 2 : at + 5] == ["serve newcomers", f"shutdown {reason}", "close all"]
     assert ("ask systemd" in departure.events) is held
     assert {"stop reading", "answer the last", "part", "caught up"}.isdisjoint(departure.events)
     assert leaving.passed == [] and "store for good" in departure.events

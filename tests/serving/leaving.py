@@ -24,7 +24,7 @@ async def leave(
     server.stop_accepting()
     stopped_accepting()
     closing = asyncio.ensure_future(close_websockets(budgets.close))
-    await asyncio.sleep(budgets.accept_grace)
+    await server.read_newest(budgets.accept_grace)
     await server.finish(budgets)
     await closing
     await server.drop_the_rest()

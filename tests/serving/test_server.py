@@ -17,7 +17,7 @@ import uvicorn
 from gateway.config.schema import Limits
 from gateway.lifecycle.phases import Budgets
 from gateway.serving.http import HttpProtocol
-from gateway.serving.server import GatewayServer, for_at_most, while_it_moves
+from gateway.serving.server import ACCEPT_TURNS, GatewayServer, for_at_most, while_it_moves
 from tests.serving.leaving import leave
 from tests.slack import LIMIT_S
 
@@ -376,6 +376,34 @@ def test_an_adopted_connection_has_its_place_and_its_time() -> None:
         assert answers == [b"", b""]  # one has given way to the other, which has said nothing in time
         await end(server)
         assert server.server_state.unauthenticated.at("127.0.0.1") == 0
+
+    run(play)
+
+
+def test_a_command_that_has_connected_and_said_nothing_yet_is_waited_for(tmp_path: Path) -> None:
+    async def play(it: Leaving) -> None:
+        path = str(tmp_path / "control")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            control = Leaving()
+            control.listener.close()
+            control.app.go.set()
+            await control.server.start([listener])
+            reader, writer = await asyncio.open_unix_connection(path)
+            while not control.server.http:
+                await asyncio.sleep(0)
+            control.server.server_state.carry = True
+            control.server.stop_accepting()
+            newest = asyncio.ensure_future(control.server.read_newest(FOREVER))
+            for _ in range(2 * ACCEPT_TURNS):
+                await asyncio.sleep(0)
+            assert not newest.done()
+            writer.write(GET)
+            await newest
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            await leave(control.server)
 
     run(play)
 
