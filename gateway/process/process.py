@@ -245,6 +245,7 @@ class Process:
             self._tasks.spawn(work, name)
 
     async def _settle(self) -> None:
+        await self._server.answer_queue()
         conversing = self._tasks.spawn(self._converse(), "conversations")
         await settle(self._start, self._status, self._configuration, self.keeper, conversing)
         from gateway.lifecycle.upgrade import watch_installation

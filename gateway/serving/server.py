@@ -33,6 +33,8 @@ PING_INTERVAL_S = PING_TIMEOUT_S = 25.0
 FIRST_POLL_S, POLL_S = 0.001, 0.01
 """Between the first two looks at what is waited for, and at most: new connections wait too, and most of it is over
 soon."""
+QUEUE_TURNS = 8
+"""Turns of the loop in which those are answered who have waited in the listener's queue."""
 ACCEPT_TURNS = 4
 """Turns of the loop after an accept: one makes the connection, one reads it, and two are to spare."""
 DEFER_ACCEPT_S = 1
@@ -86,6 +88,11 @@ class GatewayServer(uvicorn.Server):
         self.server_state.waits.begin(loop.time())
         await self.startup([sock.dup() for sock in listeners])
         self._date = loop.create_task(self._keep_date(), name="date header")
+
+    async def answer_queue(self) -> None:
+        """Return when those are answered who have waited for this process, so that nothing holds them up."""
+        for _ in range(QUEUE_TURNS):
+            await asyncio.sleep(0)
 
     async def _keep_date(self) -> None:
         while True:

@@ -36,3 +36,4 @@ def test_runs_go_on_first_then_comes_what_no_client_waits_for(managed: bool, mon
     assert done == ["runs", "warm", "watching", "told"] and status.settled
     assert keeper.store_size == (77 if managed else None)
     assert gc.isenabled()
+    gc.unfreeze()
