@@ -11,7 +11,8 @@ from bench.programs import Installation, Program, realistic_config, small_config
 from bench.report import Goal, Section, milliseconds
 
 REPEATS, QUICK_REPEATS = 30, 5
-FACTOR, ALLOWANCE_S = 1.3, 0.060
+FACTOR = 1.4
+"""100 ms where the reference takes 71."""
 IMPORTS = "uvicorn, starlette, watchdog, systemd, msgspec"
 # `socket` and `os` are imported by uvicorn already, so saying that it is done costs nothing.
 REFERENCE = f"""
@@ -39,9 +40,9 @@ def measure(installation: Installation, quick: bool) -> Section:
                 times[name].append(seconds)
     base = median(times[reference.name])
     rows = [(name, milliseconds(values), f"{median(values) / base:.2f}") for name, values in times.items()]
-    limit, ready = FACTOR * base + ALLOWANCE_S, median(times["gateway: READY"])
-    promise = f"READY within {FACTOR} × the imports of {IMPORTS} + {ALLOWANCE_S * 1000:.0f} ms"
-    goal = Goal(promise, f"{ready * 1000:.0f} ms, limit {limit * 1000:.0f} ms", ready <= limit)
+    limit, ready = FACTOR * base, median(times["gateway: READY"])
+    promise = f"READY within {FACTOR} × a bare interpreter with the imports of {IMPORTS}"
+    goal = Goal(promise, f"{ready / base:.2f} ×: {ready * 1000:.0f} ms, limit {limit * 1000:.0f} ms", ready <= limit)
     how = (
         f"{repeats} starts of each, in turns; median (range) from just before fork and exec. The first answer is that"
         " to a request which waited in the listener's queue before the start."
