@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.config.dotenv import parse_dotenv
 from gateway.config.parse import MAX_BYTES, Document, TextPosition, issue, parse
 from gateway.config.substitute import REFERENCE
 from gateway.report import Issue
@@ -83,6 +82,8 @@ class Disk:
             data, mode = self.fetch(path)
             if len(data) > MAX_BYTES:
                 raise OSError(errno.EFBIG, f"larger than {MAX_BYTES} bytes")
+            from gateway.config.dotenv import parse_dotenv  # a start without the file does without
+
             found = parse_dotenv(text := data.decode(errors="replace"))
             if text.encode() != data:
                 self.warnings.append(f"{path}: not UTF-8; what is not is read as OpenClaw does it, as U+FFFD")

@@ -22,7 +22,6 @@ MAX_IDS = 512
 """Number of ids that one provider is asked for."""
 _CODES = ("NOT_FOUND", "AMBIGUOUS_DUPLICATE_KEY")
 """Error codes of programs that are shown. Any other text of a program could be a secret."""
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 class SecretRefused(Exception):
@@ -192,7 +191,7 @@ def _pointed(tree: Any, pointer: str) -> Any:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(tree, dict):
             tree = tree.get(key)
-        elif isinstance(tree, list) and _INDEX.fullmatch(key) and int(key) < len(tree):
+        elif isinstance(tree, list) and re.fullmatch(r"0|[1-9][0-9]{0,8}", key) and int(key) < len(tree):
             tree = tree[int(key)]
         else:
             return None

@@ -46,8 +46,6 @@ PLACES: tuple[tuple[str, ...], ...] = (
 
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
-_EXEC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}")
-_POINTER = re.compile(r"(/([^~/]|~[01])*)+")
 _SHORTHAND = re.compile(rf"\$({VARIABLE.pattern})")
 SOURCES = ("env", "file", "exec", "store")
 SHAPE = '{source: "env" | "file" | "exec", provider: "…", id: "…"}'
@@ -180,8 +178,8 @@ def _is_id(source: str, id: str) -> bool:
     if source == "env":
         return bool(VARIABLE.fullmatch(id))
     if source == "file":
-        return id == "value" or bool(_POINTER.fullmatch(id))
-    return bool(_EXEC_ID.fullmatch(id)) and not {".", ".."} & set(id.split("/"))
+        return id == "value" or bool(re.fullmatch(r"(/([^~/]|~[01])*)+", id))
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}", id)) and not {".", ".."} & set(id.split("/"))
 
 
 def _resolve(

@@ -35,7 +35,6 @@ RENAMED = {
 }
 """Keys of other programs for timeouts -> the key here."""
 _KEY = "mcp.servers"
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class _Found(NamedTuple):
@@ -200,7 +199,7 @@ def _plain(key: str, value: Any) -> str:
 
 
 def _prefix(name: str, taken: dict[str, str]) -> str:
-    plain = _NOT_IN_NAMES.sub("-", name.strip()) or "mcp"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "-", name.strip()) or "mcp"
     plain = (plain if plain[0].isalpha() else f"mcp-{plain}")[:MAX_PREFIX]
     found, number = plain, int(taken.get(f"{plain.lower()}#", "1"))
     while found.lower() in taken:

@@ -4,7 +4,6 @@ One line for each section: its name, a tab, and its keys as JSON, where `*` is a
 `conformance/keys.py` writes the files from OpenClaw's own JSON Schema. A section is read when a config has it.
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -86,6 +85,8 @@ class Vocabulary:
 
 def warm_up() -> None:
     """Read the files now: an upgrade may replace them before they are needed."""
+    import difflib  # noqa: F401
+
     for release in (FIRST, LATEST):
         _text(release)
 
@@ -127,6 +128,8 @@ def _together(one: Node, other: Node) -> Node:
 
 def closest(key: str, keys: Iterable[str]) -> str | None:
     """The one of `keys` that a misspelt key is closest to, if it is near enough."""
+    import difflib  # a start on a config without a mistake does without
+
     names = {_plain(each): each for each in keys}
     found = difflib.get_close_matches(_plain(key), names, n=1, cutoff=NEAR)
     return names[found[0]] if found else None

@@ -35,10 +35,6 @@ class InvalidParams(Exception):
 
 P = TypeVar("P", bound=Struct)
 
-_PATH = re.compile(r"`(?:key in )?\$(?P<path>[\w.\[\]]*)`$")
-_TYPE = re.compile(r"Expected `(.+?)`(?:, got `.*|$)", re.S)
-_BOUND = re.compile(r"Expected `\w+` ((?:>=|<=|>|<) \S+)$")
-_LENGTH = re.compile(r"Expected `(\w+)` of length (>=|<=) (\d+)$")
 _TYPES = {"bool": "boolean", "int": "integer", "str": "string", "float": "number"}
 _UNITS = {"array": "items", "object": "properties"}
 
@@ -110,7 +106,7 @@ def explain(error: msgspec.ValidationError) -> str:
     text = str(error)
     path = ""
     rest, at, place = text.rpartition(" - at ")
-    if at and (found := _PATH.fullmatch(place)):
+    if at and (found := re.fullmatch(r"`(?:key in )?\$(?P<path>[\w.\[\]]*)`$", place)):
         path = found["path"].replace("[...]", "/*").replace("[", "/").replace("]", "").replace(".", "/")
         text = rest
     return f"at {path or 'root'}: {_fault(text)}"
@@ -121,11 +117,11 @@ def _fault(text: str) -> str:
         return f"unexpected property '{cut(found[1])}'"
     if found := re.fullmatch(r"Object missing required field `(.*)`", text):
         return f"must have required property '{found[1]}'"
-    if found := _TYPE.fullmatch(text):
+    if found := re.fullmatch(r"Expected `(.+?)`(?:, got `.*|$)", text, re.S):
         return f"must be {_types(found[1])}"
-    if found := _BOUND.fullmatch(text):
+    if found := re.fullmatch(r"Expected `\w+` ((?:>=|<=|>|<) \S+)$", text):
         return f"must be {found[1]}"
-    if found := _LENGTH.fullmatch(text):
+    if found := re.fullmatch(r"Expected `(\w+)` of length (>=|<=) (\d+)$", text):
         unit = _UNITS.get(found[1], "characters")
         return f"must NOT have {'fewer' if found[2] == '>=' else 'more'} than {found[3]} {unit}"
     if text.startswith("Invalid enum value"):

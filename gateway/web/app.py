@@ -38,6 +38,7 @@ LATER = (
     "gateway.lifecycle.upgrade",
     "gateway.systemd.manager",
     "gateway.config.watch",
+    "gateway.config.dotenv",
     "gateway.handover.positions",
     "gateway.reload.answers",
     "gateway.rpc.config_writer",
