@@ -22,13 +22,15 @@ async def settle(
 ) -> None:
     """Wait for `conversing`, then do the rest; the report's `settled` then becomes true."""
     await asyncio.wait([conversing], timeout=RUNS_S)
-    await asyncio.to_thread(warm_up)
-    # What was imported lives on. Clients do not, so they go to the oldest generation: as the youngest, a thousand of them
-    # would be searched at once, for 40 ms.
-    gc.freeze()
-    if start.inherited.has_clients:
-        gc.unfreeze()
-    gc.enable()  # __main__ has disabled it
+    try:
+        await asyncio.to_thread(warm_up)
+    finally:
+        # What was imported lives on. Clients do not, so they go to the oldest generation: as the youngest, a thousand of
+        # them would be searched at once, for 40 ms.
+        gc.freeze()
+        if start.inherited.has_clients:
+            gc.unfreeze()
+        gc.enable()  # __main__ has disabled it
     await configuration.begin_watching()
     if start.unit and start.under_systemd:
         from gateway.systemd.manager import store_size
