@@ -6,7 +6,9 @@ from asyncio.subprocess import DEVNULL, PIPE
 
 from gateway.aio.subprocesses import subprocess
 
-REHEARSAL_S = 20.0
+REHEARSAL_S = 60.0
+"""Seconds for a program that hangs; this process serves meanwhile. An import takes half a second of processor time, and
+on a machine with forty times the work twenty seconds: that program can start."""
 TAIL_BYTES = 16 * 1024
 
 

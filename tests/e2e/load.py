@@ -13,7 +13,7 @@ from tests.effort import EFFORT
 
 REST = 1 if EFFORT >= 1 else 2.5
 """How much longer a client rests between its requests: clients cost more of a test's time than the gateway does."""
-END_SECONDS = 30.0
+END_SECONDS = 60.0
 """After SIGTERM each worker still waits for its last answer."""
 
 
