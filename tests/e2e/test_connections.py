@@ -17,7 +17,7 @@ from tests.e2e.load import Peers, load, peers
 from tests.e2e.manager import until
 from tests.effort import daily, share
 
-PEERS = int(os.environ.get("PEERS", "40"))
+PEERS = int(os.environ.get("PEERS", share(40, 20)))
 RESTARTS = int(os.environ.get("RESTARTS", share(4, 2)))
 SEED = int(os.environ.get("SEED", "1"))
 SHARES = {"ours": 5, "library": 5, "pings": 5, "listens": 10, "pipelines": 5, "trickles": 5, "never_reads": share(2)}
@@ -60,7 +60,7 @@ def assert_nobody_noticed(found: Peers) -> None:
 
 
 @pytest.mark.timeout(180 + 30 * RESTARTS)
-@pytest.mark.parametrize("how", ["hot", "cold"])
+@pytest.mark.parametrize("how", daily(["hot", "cold"], "hot"))
 def test_planned_restart_is_not_noticed(unrationed: Gateway, how: str) -> None:
     counts = crowd()
     with peers(unrationed.manager, **counts) as found:

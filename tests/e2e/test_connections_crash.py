@@ -24,8 +24,9 @@ from tests.e2e.test_connections import (
 )
 from tests.e2e.test_connections_end import CROWD, OURS, assert_told_of_the_end
 from tests.effort import daily, share
+from tests.slack import slack
 
-LEAKS = int(os.environ.get("LEAKS", share(20, 5)))
+LEAKS = int(os.environ.get("LEAKS", share(20, 3)))
 CRASHES = share(8, 4)
 STARTS_S = 0.3
 """About how long a start takes here: a crash comes at any moment of it."""
@@ -76,7 +77,7 @@ def test_crashes_while_the_next_process_adopts(unrationed: Gateway, how: str) ->
     assert len(same) >= CROWD["listens"]
 
 
-@pytest.mark.parametrize("how", ["cold", "hot"])
+@pytest.mark.parametrize("how", daily(["cold", "hot"], "hot"))
 def test_crashes_while_a_process_leaves(unrationed: Gateway, how: str) -> None:
     chance = random.Random(SEED)
     manager = unrationed.manager
@@ -158,7 +159,8 @@ def test_watchdog_replaces_a_frozen_process_and_closes_none_but_whom_it_owed_an_
     assert_true_to_the_wire(found)
     assert found["listens"]["closes"] == {}, "it asks nothing"
     told = [count for codes in found.all("closes").values() for count in codes.values()]
-    assert sum(told) == closed.get("unanswered", 0) <= 3
+    # Clients that wait for a busy machine ask in the same turn of the loop.
+    assert sum(told) == closed.get("unanswered", 0) <= slack(3)
     assert found["ours"]["slowest"] > 1
 
 

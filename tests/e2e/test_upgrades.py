@@ -62,7 +62,7 @@ def test_upgrade_keeps_everybody(gateway: Gateway, venv: Path, newer: Path, how:
     assert_nobody_noticed(found)
 
 
-@pytest.mark.parametrize("how", daily([cold, hot, crash], cold, crash))
+@pytest.mark.parametrize("how", daily([cold, hot, crash], cold))
 def test_version_that_cannot_read_the_ledger_closes(gateway: Gateway, venv: Path, unreadable: Path, how: Fault) -> None:
     """With 1012 where the predecessor had time to finish its messages; after a crash nobody knows whether it had."""
     with peers(gateway.manager, **CROWD) as found:

@@ -21,7 +21,10 @@ def watched(installed: Gateway) -> Gateway:
 
 
 @pytest.mark.serial
-@pytest.mark.parametrize(("sig", "replaced_in"), [("RTMIN", WATCHDOG + 3), ("STOP", WATCHDOG + 5 + 3)])
+@pytest.mark.parametrize(
+    ("sig", "replaced_in"),
+    [("RTMIN", WATCHDOG + 3), pytest.param("STOP", WATCHDOG + 5 + 3, marks=pytest.mark.exhaustive)],
+)
 def test_frozen_process_is_replaced(watched: Gateway, sig: str, replaced_in: float) -> None:
     """RTMIN blocks the event loop; STOP the whole process, so that SIGABRT has no effect and SIGKILL must follow."""
     pid = watched.pid()
