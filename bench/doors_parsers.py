@@ -8,6 +8,7 @@ from math import log
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from gateway.config.parse import parse
 from gateway.protocol.admission.origin import request_origin
@@ -39,7 +40,7 @@ def _lines(data: bytes, step: int) -> None:
 
 
 def _frames(data: bytes, step: int) -> None:
-    server = FrameParser(state=State.OPEN, max_size=2 * LONG)
+    server = FrameParser(ServerProtocol(), State.OPEN, 2 * LONG)
     for start in range(0, len(data), step):
         server.receive_data(data[start : start + step])
         server.events_received()

@@ -43,7 +43,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         self._partials = server_state.partials
         self._slot: QuotaSlot | None = None
         """The share of the quota; None once the client has authenticated."""
-        self.conn = FrameParser(state=state, max_size=MAX_HANDSHAKE_FRAME, logger=self.logger)
+        self.conn = FrameParser(self.conn, state, MAX_HANDSHAKE_FRAME)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -4,9 +4,11 @@ A payload is given out without a copy where nothing has come behind it: a large 
 """
 
 from collections.abc import Generator
-from typing import Any
 
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
@@ -22,11 +24,26 @@ class FrameParser(ServerProtocol):
 
     reader: "FrameReader"
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, made: ServerProtocol, state: State, max_size: int | None = None) -> None:
+        """`made`: the one that uvicorn has made, and that nobody uses any more. To make another one anew would take a
+        fiftieth of a connect's time."""
+        made.parser.close()  # it waits at the library's reader, and with its object it would wait for the collector
+        self.__dict__.update(made.__dict__)
+        self.state = state
+        self.max_message_size = max_size
         self.reader = FrameReader()
         self.parser = self.parse()
-        next(self.parser)  # the one before waits at the library's reader
+        next(self.parser)
+
+    def accept(self, request: Request) -> Response:
+        """As the library does, without the date: uvicorn takes it out again, because the server has its own."""
+        try:
+            key, _, _ = self.process_request(request)  # we offer neither extensions nor subprotocols
+        except Exception:
+            return super().accept(request)  # which says why not
+        self.accept_called = True
+        lines = [("Date", ""), ("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", key)]
+        return Response(101, "Switching Protocols", Headers(lines))
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:

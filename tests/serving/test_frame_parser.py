@@ -1,7 +1,11 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from gateway.serving.frame_parser import FrameParser, FrameReader
 
@@ -9,8 +13,31 @@ SIZES = st.sampled_from([0, 1, 7, 8, 9, 125, 126, 300, 65_536])
 
 
 def server() -> tuple[FrameParser, FrameReader]:
-    parser = FrameParser(state=State.OPEN)
+    parser = FrameParser(ServerProtocol(), State.OPEN)
     return parser, parser.reader
+
+
+ASKED = {
+    "Host": "a",
+    "Upgrade": "websocket",
+    "Connection": "keep-alive, Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+    "Sec-WebSocket-Protocol": "chat",
+    "Sec-WebSocket-Extensions": "permessage-deflate",
+}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, *({name: value} for name in ASKED for value in ("", "x")), {"Sec-WebSocket-Key": "eA=="}]
+)
+def test_a_handshake_is_answered_as_the_library_does_but_for_the_date(wrong: dict[str, str]) -> None:
+    request = Request("/", Headers({**ASKED, **wrong}))
+    theirs = ServerProtocol().accept(request)
+    ours = FrameParser(ServerProtocol(), State.CONNECTING).accept(request)
+    for answer in (theirs, ours):
+        del answer.headers["Date"]
+    assert ours.serialize() == theirs.serialize()
 
 
 @given(st.lists(SIZES, min_size=1, max_size=4), st.data())
