@@ -23,7 +23,7 @@ from gateway.runs.active import ActiveRun
 from gateway.runs.audience import RunListener
 from gateway.sessions import shown
 from gateway.sessions.database import StorageFailed
-from gateway.sessions.records import Run, Session, Summary
+from gateway.sessions.records import MessagePlace, Run, Session, Summary
 from gateway.sessions.shown import RowContext
 from gateway.sessions.store import Store
 
@@ -123,20 +123,19 @@ class SessionEvents(RunListener):
                 log.exception("clients are not told of a change of session %s", key)
 
     async def _tell(self, key: str, due: _Due) -> None:
-        session = await self._store.session(key)
-        if session is None:
+        found = await self._store.news(key, due.runs, MAX_MESSAGES)
+        if found is None:
             return
-        for run in due.runs:
-            await self._tell_messages(session, run)
-        row = await self._row(session)
-        head = {"sessionKey": key, "agentId": session.agent, "ts": now_ms(), **due.news}
+        row = shown.row(found.session, self._look(found.session, found.summary), SINCE)
+        for id, (run, places) in found.runs.items():
+            self._tell_messages(found.session, row, id, run, places)
+        head = {"sessionKey": key, "agentId": found.session.agent, "ts": now_ms(), **due.news}
         self._broadcast("sessions.changed", {**head, "session": row, "ancestorSessions": [], **_top(row)})
 
-    async def _tell_messages(self, session: Session, run: str) -> None:
-        told = self._told.get(run, 0)
-        found = await self._store.messages_of_run(session.key, run, MAX_MESSAGES)
-        row = await self._row(session)
-        for place in found[told:]:
+    def _tell_messages(
+        self, session: Session, row: dict[str, Any], id: str, run: Run | None, places: list[MessagePlace]
+    ) -> None:
+        for place in places[self._told.get(id, 0) :]:
             event = {
                 "sessionKey": session.key,
                 "agentId": session.agent,
@@ -148,17 +147,12 @@ class SessionEvents(RunListener):
                 **_top(row),
             }
             self._broadcast("session.message", event)
-        known = await self._store.run(run)
-        if known is not None and known.unfinished:
-            self._told[run] = len(found)
+        if run is not None and run.unfinished:
+            self._told[id] = len(places)
             if self._memory is not None:
-                self._memory.note_messages(run, len(found))
+                self._memory.note_messages(id, len(places))
         else:
-            self._told.pop(run, None)
-
-    async def _row(self, session: Session) -> dict[str, Any]:
-        summary = (await self._store.summaries([session.key])).get(session.key)
-        return shown.row(session, self._look(session, summary), SINCE)
+            self._told.pop(id, None)
 
     def _broadcast(self, event: str, payload: dict[str, Any]) -> None:
         self._hub.broadcast(event, payload, scope=READ, min_protocol=SINCE)

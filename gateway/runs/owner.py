@@ -83,8 +83,8 @@ class Owner(LinkHandler):
         """A run has begun on disk: ask an agent for it, or end it at once if `aborting`."""
         live = self.active[run.id] = ActiveRun(run)
         try:
+            (self.abort if aborting else self._ask_soon)(live)  # first: those who hear of it read the database too
             self._audience.begun(live)
-            (self.abort if aborting else self._ask_soon)(live)
         except Exception:
             log.exception("run %s cannot be begun", run.id)
             self._break_off(live)

@@ -20,7 +20,7 @@ from gateway.link.spec import Spec
 from gateway.machine import inherited
 from gateway.runs import workspace
 from gateway.runs.prompt import system_prompt
-from gateway.sessions.records import ModelContext, Run
+from gateway.sessions.records import ModelContext, Run, Session
 from gateway.sessions.store import Store
 
 
@@ -35,18 +35,18 @@ class Specifier:
     async def __call__(self, run: Run) -> Spec:
         """Raises config.tree.Unusable and StorageFailed."""
         tree, request = self._tree(), run.request
-        session = await self._store.session(run.session) if request.keeps else None
+        place = workspace.folder(tree, self._state, run.agent)
+        (session, past), (files, there) = await asyncio.gather(
+            self._past(run), asyncio.to_thread(lambda: (workspace.read(place), place.is_dir()))
+        )
         entry: Mapping[str, Any] = session.entry if session else {}
         lookup = environment(tree, self._environment)
         models = [
             replace(model, tools=rules(tree, run.agent, model.provider, model.id))
             for model in chain(tree, self._environment, run.agent, request.model or entry.get("model"))
         ]
-        past = await self._store.history(run.session, run.id) if session is not None else ModelContext([], [])
         if not past.messages and request.context:
             past = ModelContext(request.context, [])  # of an HTTP client, which keeps it itself
-        place = workspace.folder(tree, self._state, run.agent)
-        files = await asyncio.to_thread(workspace.read, place)
         limits = bounds(tree)
         if request.timeout_ms:
             limits = replace(limits, timeout_ms=request.timeout_ms)
@@ -69,7 +69,10 @@ class Specifier:
             servers=servers(tree) if request.compact is None else [],
             unusable=unusable(tree) if request.compact is None else {},
             environment={name: value for name in inherited.NAMES if (value := lookup(name)) is not None},
-            workspace=str(place) if place.is_dir() else None,
+            workspace=str(place) if there else None,
             conversation=run.transcript or "",
             bounds=limits,
         )
+
+    async def _past(self, run: Run) -> tuple[Session | None, ModelContext]:
+        return await self._store.past(run.session, run.id) if run.request.keeps else (None, ModelContext([], []))

@@ -57,8 +57,9 @@ def read(place: Path, names: Iterable[str] = FILES) -> dict[str, str]:
     """The texts of the files that can be read, by name."""
     found = {}
     for name in names:
-        with contextlib.suppress(OSError):
-            found[name] = read_one(place, name)
+        if os.path.lexists(os.path.join(place, name)):  # most are not there, and finding a file out takes longer
+            with contextlib.suppress(OSError):
+                found[name] = read_one(place, name)
     return found
 
 

@@ -244,6 +244,15 @@ class MessagePlace(Struct, frozen=True):
     """The first message of a transcript has number 1."""
 
 
+class SessionNews(Struct, frozen=True):
+    """What is told of a session that has changed, in one snapshot."""
+
+    session: Session
+    summary: Summary | None
+    runs: dict[str, tuple[Run | None, list[MessagePlace]]]
+    """Runs that may have brought messages, each with its first messages in the session."""
+
+
 class MessageCount(Struct, frozen=True):
     """Counts of messages, grouped by day, session, or both, like `Spent`. Times are milliseconds since 1970."""
 

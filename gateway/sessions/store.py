@@ -30,6 +30,7 @@ from gateway.sessions.records import (
     RunRequest,
     RunState,
     Session,
+    SessionNews,
     Spent,
     Summary,
     Used,
@@ -133,9 +134,12 @@ class Store:
 
     # -- transcripts -----------------------------------------------------------------------------------------------
 
-    async def history(self, session: str, without: str, most: int = HISTORY_BYTES) -> ModelContext:
-        """The newest messages of a session, `most` bytes of JSON together. Those of the run `without` are left out."""
-        return await self.database.read(partial(transcripts.model_context, session, without, most))
+    async def past(self, key: str, without: str, most: int = HISTORY_BYTES) -> tuple[Session | None, ModelContext]:
+        """A session and its newest messages, `most` bytes of JSON together, in one snapshot. Those of the run
+        `without` are left out."""
+        return await self.database.read(
+            lambda db: (transcripts.find_session(key, db), transcripts.model_context(key, without, most, db))
+        )
 
     async def rows(self, session: str, limit: int, before: int | None = None) -> list[MessageRow]:
         """The newest messages before the position `before`, oldest first."""
@@ -144,6 +148,10 @@ class Store:
     async def messages_of_run(self, session: str, run: str, most: int) -> list[MessagePlace]:
         """The first messages of a run in its session, oldest first; none after a reset."""
         return await self.database.read(partial(queries.messages_of_run, session, run, most))
+
+    async def news(self, key: str, runs: Sequence[str], most: int) -> SessionNews | None:
+        """A session, and the first messages of these runs in it. None if there is no such session."""
+        return await self.database.read(partial(_news, key, runs, most))
 
     async def page(self, session: str, limit: int) -> tuple[Session | None, list[MessageRow]]:
         """A session and its newest messages, oldest first, in one snapshot."""
@@ -236,3 +244,11 @@ class Store:
     ) -> list[Used]:
         """Calls of tools by session, the most used tool first."""
         return await self.database.read(partial(queries.tools, since, until, agent, session))
+
+
+def _news(key: str, runs: Sequence[str], most: int, db: sqlite3.Connection) -> SessionNews | None:
+    session = transcripts.find_session(key, db)
+    if session is None:
+        return None
+    said = {run: (transactions.find_run(run, db), queries.messages_of_run(key, run, most, db)) for run in runs}
+    return SessionNews(session, queries.summaries([key], db).get(key), said)

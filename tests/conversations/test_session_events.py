@@ -169,14 +169,14 @@ def test_how_a_run_ended(tmp_path: Path, state: Any, phase: str) -> None:
 def test_an_error_is_logged_and_keeps_nobody_from_hearing_of_the_next_change(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception, logged: str
 ) -> None:
-    async def fail(key: str) -> None:
+    async def fail(*asked: object) -> None:
         raise error
 
     async def scenario() -> None:
         async with talking(tmp_path) as talk:
             ear = talk.listen(EAR)
             with monkeypatch.context() as broken:
-                broken.setattr(talk.store, "session", fail)
+                broken.setattr(talk.store, "news", fail)
                 talk.core.conversations.session_events.tell(KEY, "patch")
                 assert await talk.told(ear) == []
             await talk.get("sessions.patch", {"key": "work", "label": "x"})

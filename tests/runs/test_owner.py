@@ -74,7 +74,7 @@ def test_a_summary_is_neither_lost_nor_there_twice(tmp_path: Path, dies: str, st
             script = kept_script["r1"]
         else:
             script = await world.script("r1")
-            told = (await world.store.history(MAIN, "r1")).messages
+            told = (await world.store.past(MAIN, "r1"))[1].messages
             assert told or not stored, "the next agent is told of it"
             script.happen(*(() if told else (summary("They met anew."),)))
         script.happen(Said(assistant("Hi.")))

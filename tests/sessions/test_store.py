@@ -44,7 +44,7 @@ def test_a_conversation_is_there_after_a_restart(tmp_path: Path) -> None:
             assert await store.run("r1") == ended
             assert (ended.waiting, ended.answer, ended.usage) == ([("c1", "q1")], "two", Usage(input=1))
             assert [text_of(row.message) for row in await store.rows(MAIN, 10)] == ["?", "one", "two"]
-            assert [text_of(message) for message in (await store.history(MAIN, "r2")).messages] == ["?", "one", "two"]
+            assert [text_of(message) for message in (await store.past(MAIN, "r2"))[1].messages] == ["?", "one", "two"]
 
     asyncio.run(before())
     asyncio.run(after())
@@ -73,7 +73,7 @@ def test_a_run_gets_history_up_to_a_bound(tmp_path: Path, over: int, kept: int) 
             frame = len(encode(user("")))
             for size in (HISTORY_BYTES // 2 + over, HISTORY_BYTES // 2):
                 await store.append(MAIN, user("x" * (size - frame)), NOW)
-            assert len((await store.history(MAIN, "r")).messages) == kept
+            assert len((await store.past(MAIN, "r"))[1].messages) == kept
 
     asyncio.run(scenario())
 
@@ -97,7 +97,7 @@ def on_a_full_disk(folder: Path) -> None:
         fill(folder)
         async with opened(folder, NOW + KEPT_MS + 1) as store:
             assert (await store.sessions()).total == 1
-            assert [text_of(message) for message in (await store.history(MAIN, "")).messages] == ["?", "one"]
+            assert [text_of(message) for message in (await store.past(MAIN, ""))[1].messages] == ["?", "one"]
             try:
                 await store.accept("r2", MAIN, "main", RunRequest(user("?")), NOW)
             except StorageFailed as error:
