@@ -25,6 +25,7 @@ from gateway.protocol.peer import Peer
 from gateway.systemd.descriptors import CONNECTION, LEDGER, PARTING, Inherited
 from gateway.systemd.fdstore import FdStore
 from gateway.systemd.notify import Notifier
+from gateway.systemd.parcels import Parcels, shut_down
 
 log = logging.getLogger("gateway.handover")
 
@@ -79,6 +80,7 @@ class Keeper:
         self._last: tuple[AuthPolicy | None, str] = (None, "")
         """The policy that was fingerprinted last, and its fingerprint."""
         self._store = FdStore(notifier)
+        self._parcels = Parcels(self._store, inherited.parcels)
         others = inherited.others
         if PARTING in others:
             self.handoff = read_handoff(others[PARTING])
@@ -94,6 +96,7 @@ class Keeper:
                 log.warning("connections of the predecessor cannot be gone on with: its ledger: %s", str(why))
                 self._store.remove(LEDGER)
                 os.close(inherited)
+        self._parcels.release()  # first: their names are numbers of another ledger
         ledger = Ledger()
         self._store.put(LEDGER, ledger.fd)
         return ledger
@@ -103,7 +106,7 @@ class Keeper:
     @property
     def all_stored(self) -> bool:
         """systemd has every connection, as far as that is known."""
-        needed = len(self._kept) + OTHERS
+        needed = self._parcels.stored + OTHERS
         return self._store.available and (self.store_size is None or needed <= self.store_size)
 
     def register(self, connection: Connection, carrier: KeepableConnection, policy: AuthPolicy) -> None:
@@ -114,7 +117,7 @@ class Keeper:
         who = ClientRecord(connection.id, connection.peer, connection.since_ms, self._fingerprint(policy))
         entry = self.ledger.add(msgspec.json.encode(who))
         if entry is not None:
-            self._store.put(_name(entry.id), carrier.fd)
+            self._parcels.put(_name(entry.id), carrier.fd)
             self.register_inherited(connection, carrier, entry)
         elif not self._full_logged:
             self._full_logged = True
@@ -126,6 +129,7 @@ class Keeper:
             self.discard(entry)
             return
         self._kept[entry.id] = (connection, carrier)
+        self._parcels.know(_name(entry.id), carrier.fd)
         connection.kept = True
         try:
             carrier.record_points(entry, connection.seq_at_rest, partial(self._release, entry))
@@ -141,7 +145,7 @@ class Keeper:
     def discard(self, entry: Entry) -> None:
         """Free the entry, and have systemd close its duplicate of the descriptor."""
         entry.remove()
-        self._store.remove(_name(entry.id))
+        self._parcels.remove(_name(entry.id))
 
     def _fingerprint(self, policy: AuthPolicy) -> str:
         """A keyed hash of what decides who is admitted. The key lies in the ledger alone."""
@@ -169,8 +173,13 @@ class Keeper:
                 self.gone += 1
             else:
                 websockets.append(InheritedConnection(fd, found, in_flight.get(found.entry.id)))
+        self._parcels.retain({_name(each.found.entry.id) for each in websockets if each.found} | fds.keys())
         for name, fd in fds.items():
-            self._store.remove(name)
+            removed = name in self._parcels
+            self._parcels.remove(name)
+            if removed:  # by the process before; it may have died before it could shut the connection down
+                shut_down(fd)
+                continue
             number = name.removeprefix(CONNECTION)
             left = in_flight.get(int(number)) if number.isdecimal() else None
             websockets.append(InheritedConnection(fd, None, left))
@@ -182,6 +191,10 @@ class Keeper:
         if self.handoff is not None:
             self.handoff = replace(self.handoff, held={})
         return websockets
+
+    def shut_down_removed(self) -> None:
+        """End connections that the process before has given up, and left before it could end them."""
+        self._parcels.shut_down_removed()
 
     def take_http(self) -> Iterator[tuple[int, PendingAnswer | None]]:
         """Yield the HTTP connections that came with this process, with the answer to go on with; None if idle.
@@ -236,6 +249,7 @@ class Keeper:
         for name, fd in passed[1:]:
             self._store.put(name, fd)
         self._store.flush()
+        passed += self._parcels.passed
         return passed + [(_name(id), carrier.fd) for id, (_, carrier) in self._kept.items()]
 
     def _collect_in_flight(self) -> tuple[dict[int, InFlight], int]:

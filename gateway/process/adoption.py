@@ -85,6 +85,7 @@ async def adopt(server: GatewayServer, core: Core, keeper: Keeper) -> Tally:
     for fd, answer in keeper.take_http():
         await server.adopt(fd, partial(HttpProtocol, adopted=True, pending=answer))
         tally.http += 1
+    asyncio.get_running_loop().call_later(LINGER_S, keeper.shut_down_removed)
     await asyncio.sleep(0)  # the turn of the loop in which `_resume` is called
     hub.end_adoption()
     if tally.closed or hub.state_version.presence != known:

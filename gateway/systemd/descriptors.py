@@ -12,6 +12,7 @@ The name of a descriptor says what it is:
     ledger    the memfd with an entry for each connection (over both)
     parting   the memfd with what the previous process left half done, if its end was planned (over both)
     conn-<n>  a WebSocket (over both); n is its id in the ledger
+    parcel-<n> an end of a pair of sockets in which WebSockets are in flight (over both)
     http-<n>  an HTTP connection, idle or with an answer under way (over both, if the restart is planned)
     agent-<p> the socket pair to the agent that is our child (only over a re-exec); p is its pid
 """
@@ -26,6 +27,7 @@ from systemd import daemon
 
 from gateway.errors import BadDescriptors
 from gateway.systemd.listen_fds import NUMBERS, checked_socket, is_listener, pop_variables
+from gateway.systemd.parcels import PARCEL, Parcel, open_parcels
 
 log = logging.getLogger("gateway.sockets")
 
@@ -51,6 +53,9 @@ class Inherited(Struct, frozen=True):
     http: Mapping[str, int] = {}
     """Name -> descriptor of each HTTP connection."""
 
+    parcels: tuple[Parcel, ...] = ()
+    """What most of the WebSockets are in, for whoever keeps more of them."""
+
     @property
     def has_clients(self) -> bool:
         """True if there are connections. The previous process has accepted them."""
@@ -73,7 +78,8 @@ def inherit(environ: MutableMapping[str, str]) -> Inherited:
             os.getpid(),
         )
         return Inherited()
-    return _sort(_numbered_descriptors(variables) if NUMBERS in variables else _named_descriptors(variables))
+    again = NUMBERS in variables
+    return _sort(_numbered_descriptors(variables) if again else _named_descriptors(variables), again)
 
 
 def _numbered_descriptors(variables: Mapping[str, str]) -> dict[int, str]:
@@ -106,11 +112,13 @@ def _named_descriptors(variables: Mapping[str, str]) -> dict[int, str]:
             os.environ.pop(name, None)
 
 
-def _sort(named: dict[int, str]) -> Inherited:
+def _sort(named: dict[int, str], again: bool) -> Inherited:
+    """`again`: this process has all connections already."""
     listeners: list[tuple[str, socket.socket]] = []
     others: dict[str, int] = {}
     connections: dict[str, int] = {}
     http: dict[str, int] = {}
+    parcels: dict[str, list[int]] = {}
     for fd, name in named.items():
         os.set_inheritable(fd, False)
         if name in _SINGLE or name.startswith(AGENT):
@@ -119,6 +127,8 @@ def _sort(named: dict[int, str]) -> Inherited:
             connections[name] = fd
         elif name.startswith(HTTP):
             http[name] = fd
+        elif name.startswith(PARCEL):
+            parcels.setdefault(name, []).append(fd)
         elif name in (GATEWAY, BOUND) or is_listener(fd):
             # The user's own socket unit may give a listener any name.
             sock = checked_socket(fd, f"descriptor {fd} ({name})", _TCP, "a TCP socket", remedy=_REMEDY)
@@ -126,12 +136,17 @@ def _sort(named: dict[int, str]) -> Inherited:
         else:
             log.warning("descriptor %d (%s) is nothing that this version knows; closed", fd, name)
             os.close(fd)
+    opened, held = open_parcels(parcels, duplicate=not again)
+    for name, fd in held.items():
+        if fd >= 0 and connections.setdefault(name, fd) != fd:
+            os.close(fd)
     return Inherited(
         listeners=tuple(sock for _, sock in listeners),
         held_by_systemd=bool(listeners) and all(name != BOUND for name, _ in listeners),
         others=others,
         connections=connections,
         http=http,
+        parcels=opened,
     )
 
 

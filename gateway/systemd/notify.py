@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 log = logging.getLogger("gateway.systemd")
 
@@ -83,16 +83,16 @@ class Notifier:
         """Send one keep-alive."""
         self._send("WATCHDOG=1")
 
-    def store(self, name: str, fd: int) -> bool:
-        """Ask systemd to store a duplicate of `fd`, and to pass it to the next process as `name`.
+    def store(self, name: str, *fds: int) -> bool:
+        """Ask systemd to store duplicates of `fds`, and to pass them to the next process as `name`.
 
         False if the manager had no room for the message within `MUST_ARRIVE_S`.
         """
-        return self._send(f"FDSTORE=1\nFDNAME={name}", fds=[fd], must_arrive=True)
+        return self._send(f"FDSTORE=1\nFDNAME={name}", fds=fds, must_arrive=True)
 
-    def try_store(self, name: str, fd: int) -> bool:
+    def try_store(self, name: str, *fds: int) -> bool:
         """Do what `store` does, without a wait. False if the manager has no room for the message now."""
-        return self._send_now(f"FDSTORE=1\nFDNAME={name}", [fd])
+        return self._send_now(f"FDSTORE=1\nFDNAME={name}", fds)
 
     def try_remove(self, name: str) -> bool:
         """Ask systemd to close its descriptors of this name. False if it has no room for the message now."""
@@ -102,7 +102,7 @@ class Notifier:
         """Do what `try_remove` does. False if the manager had no room for the message within `MUST_ARRIVE_S`."""
         return self._send(f"FDSTOREREMOVE=1\nFDNAME={name}", must_arrive=True)
 
-    def _send_now(self, message: str, fds: list[int] | None) -> bool:
+    def _send_now(self, message: str, fds: Sequence[int] | None) -> bool:
         try:
             self._sendmsg(message, fds, 0.0)
         except BlockingIOError:
@@ -111,7 +111,7 @@ class Notifier:
             log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
         return True
 
-    def _send(self, message: str, *, fds: list[int] | None = None, must_arrive: bool = False) -> bool:
+    def _send(self, message: str, *, fds: Sequence[int] | None = None, must_arrive: bool = False) -> bool:
         try:
             self._sendmsg(message, fds, MUST_ARRIVE_S if must_arrive else 0.0)
             return True
@@ -121,7 +121,7 @@ class Notifier:
                 log.warning("the service manager did not take %s: %s", message.partition("\n")[0], error)
             return not isinstance(error, TimeoutError | BlockingIOError)
 
-    def _sendmsg(self, message: str, fds: list[int] | None, timeout: float) -> None:
+    def _sendmsg(self, message: str, fds: Sequence[int] | None, timeout: float) -> None:
         if self._socket is None:
             return
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []

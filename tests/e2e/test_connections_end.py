@@ -19,6 +19,8 @@ AWAY = f"[Service]\nExecStartPre=/bin/sleep {AWAY_S}\n"
 NO_STORE = "[Service]\nFileDescriptorStoreMax=0\n"
 OURS = 2
 """Descriptors of the store that are no client's: the record and the ledger."""
+PARCEL = 2
+"""Those of the parcel in which a crowd is."""
 
 
 def assert_told_of_the_end(found: Peers) -> None:
@@ -39,7 +41,7 @@ def assert_told_of_the_end(found: Peers) -> None:
 )
 def test_stop_closes_everybody_and_leaves_nothing(gateway: Gateway, command: list[str]) -> None:
     with peers(gateway.manager, **CROWD) as found:
-        assert stored(gateway) == OURS + len(links(gateway))
+        assert stored(gateway) == OURS + PARCEL and links(gateway)
         gateway.manager.run(*command)
         assert (gateway.state(), stored(gateway)) == ("inactive", 0)
         assert links(gateway) == set()
@@ -79,7 +81,7 @@ def test_client_that_is_gone_before_the_gateway_is_back(slow: Gateway, how: str)
         report = slow.report()
         assert report["restarts"]["last"]["closed"] == {"gone": 5}
         assert report["websockets"] == 6
-        until(lambda: stored(slow) == OURS + 6, "a store without those who are gone")
+        until(lambda: stored(slow) == OURS + PARCEL, "a store without those who are gone")
     assert_true_to_the_wire(staying)
     assert staying.all("closes") == {}
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from gateway.systemd.descriptors import CONNECTION, HTTP, Inherited
 from gateway.systemd.notify import Notifier
+from gateway.systemd.parcels import PARCEL, Parcels, open_parcels
 
 WATCHDOGS: list[tuple[dict[str, str], float | None]] = [
     ({}, 1.0),
@@ -70,8 +71,8 @@ class FdStore:
     def names(self) -> list[str]:
         return sorted(name for name, _ in self.fds)
 
-    def put(self, name: str, fd: int) -> None:
-        self.fds.append((name, os.dup(fd)))
+    def put(self, name: str, *fds: int) -> None:
+        self.fds += [(name, os.dup(fd)) for fd in fds]
 
     def remove(self, name: str) -> None:
         for _, fd in [each for each in self.fds if each[0] == name]:
@@ -80,16 +81,28 @@ class FdStore:
 
     def inherited(self) -> Inherited:
         """What the next process finds."""
-        assert len({name for name, _ in self.fds}) == len(self.fds)
-        fds = {name: os.dup(fd) for name, fd in self.fds}
+        single = [(name, os.dup(fd)) for name, fd in self.fds if not name.startswith(PARCEL)]
+        fds = dict(single)
+        assert len(fds) == len(single)
+        ends: dict[str, list[int]] = {}
+        for name, fd in self.fds:
+            if name.startswith(PARCEL):
+                ends.setdefault(name, []).append(os.dup(fd))
+        parcels, held = open_parcels(ends, duplicate=True)
+        fds |= held
         connections = {name: fd for name, fd in fds.items() if name.startswith(CONNECTION)}
         http = {name: fd for name, fd in fds.items() if name.startswith(HTTP)}
         others = {name: fd for name, fd in fds.items() if name not in connections and name not in http}
-        return Inherited(others=others, connections=connections, http=http)
+        return Inherited(others=others, connections=connections, http=http, parcels=parcels)
 
     def close(self) -> None:
         for name in self.names():
             self.remove(name)
+
+
+def stored(fds: FdStore, parcels: Parcels) -> list[str]:
+    """The names of what is kept, also of what is in these parcels and was not removed."""
+    return sorted([name for name in fds.names() if not name.startswith(PARCEL)] + list(parcels._of))
 
 
 class FakeNotifier(Notifier):
@@ -121,16 +134,16 @@ class FakeNotifier(Notifier):
     def watchdog(self) -> None:
         self.said.append("WATCHDOG")
 
-    def try_store(self, name: str, fd: int) -> bool:
-        self.fds.put(name, fd)
+    def try_store(self, name: str, *fds: int) -> bool:
+        self.fds.put(name, *fds)
         return True
 
     def try_remove(self, name: str) -> bool:
         self.fds.remove(name)
         return True
 
-    def store(self, name: str, fd: int) -> bool:
-        return self.try_store(name, fd)
+    def store(self, name: str, *fds: int) -> bool:
+        return self.try_store(name, *fds)
 
     def remove(self, name: str) -> bool:
         return self.try_remove(name)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Iterator
 
@@ -17,8 +18,9 @@ from gateway.protocol.closing import Close
 from gateway.protocol.peer import ClientInfo, Peer
 from gateway.systemd.descriptors import Inherited
 from gateway.systemd.notify import Notifier
+from gateway.systemd.parcels import PARCEL, Parcel
 from tests.carrier import FakeCarrier
-from tests.fakes.service_manager import FakeNotifier, FdStore
+from tests.fakes.service_manager import FakeNotifier, FdStore, stored
 
 NOTHING = os.open("/dev/null", os.O_RDONLY)
 """Nobody looks into what is passed on."""
@@ -56,6 +58,15 @@ class Carrier(FakeCarrier):
         self.release()
 
 
+@pytest.fixture(autouse=True)
+def closed_parcels() -> Iterator[None]:
+    yield
+    for each in gc.get_objects():
+        if type(each) is Parcel:
+            each.close()
+    gc.collect()  # others count descriptors
+
+
 @pytest.fixture
 def store() -> Iterator[FdStore]:
     made = FdStore()
@@ -86,20 +97,24 @@ def kept(keeper: Keeper, number: int = 0, rest: InFlight | None = None) -> tuple
     return connection, carrier
 
 
+def known(passed: list[tuple[str, int]]) -> list[str]:
+    return sorted(name for name, _ in passed if not name.startswith(PARCEL))
+
+
 def entries(keeper: Keeper) -> int:
     return len(list(keeper.ledger.inherited()))
 
 
 def test_a_client_is_kept_until_it_is_forgotten(keeper: Keeper, store: FdStore) -> None:
     connection, carrier = kept(keeper)
-    assert connection.kept and store.names() == ["conn-1", "ledger"]
+    assert connection.kept and stored(store, keeper._parcels) == ["conn-1", "ledger"]
     (found,) = keeper.ledger.inherited()
     who = msgspec.json.decode(found.client, type=ClientRecord)
     assert (who.id, who.peer, who.since_ms) == ("client-0", PEER, 123)
     assert b"s3cret" not in found.client
     assert carrier.release is not None
     carrier.release()
-    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
+    assert not connection.kept and stored(store, keeper._parcels) == ["ledger"] and not entries(keeper)
 
 
 def test_what_the_kernel_does_not_count_is_served_and_not_kept(
@@ -109,7 +124,12 @@ def test_what_the_kernel_does_not_count_is_served_and_not_kept(
     carrier.uncounted = True
     connection = client(1, carrier)
     keeper.register(connection, carrier, POLICY)
-    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper) and not carrier.dropped
+    assert (
+        not connection.kept
+        and stored(store, keeper._parcels) == ["ledger"]
+        and not entries(keeper)
+        and not carrier.dropped
+    )
     assert "client-1 cannot be kept" in caplog.text
 
 
@@ -118,7 +138,7 @@ def test_what_is_no_tcp_connection_or_ends_is_not_kept(keeper: Keeper, store: Fd
     carrier.keepable = False
     connection = client(1, carrier)
     keeper.register(connection, carrier, POLICY)
-    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
+    assert not connection.kept and stored(store, keeper._parcels) == ["ledger"] and not entries(keeper)
 
 
 def test_one_that_ends_before_it_is_resumed_leaves_nothing(keeper: Keeper, store: FdStore) -> None:
@@ -129,7 +149,7 @@ def test_one_that_ends_before_it_is_resumed_leaves_nothing(keeper: Keeper, store
     store.put("conn-1", carrier.fd)
     carrier.keepable = False
     keeper.register_inherited(connection, carrier, entry)
-    assert not connection.kept and store.names() == ["ledger"] and not entries(keeper)
+    assert not connection.kept and stored(store, keeper._parcels) == ["ledger"] and not entries(keeper)
 
 
 def test_more_than_there_is_room_for_are_served_and_not_kept(
@@ -169,7 +189,7 @@ def test_leaving_passes_everything_on(keeper: Keeper, store: FdStore) -> None:
     keeper.stop_reading()
     assert not resting.reading and not busy.reading
     passed = keeper.hand_off(5.0, {"http-0": NOTHING})
-    assert sorted(name for name, _ in passed) == store.names() == ["conn-1", "conn-2", "http-0", "ledger", "parting"]
+    assert known(passed) == stored(store, keeper._parcels) == ["conn-1", "conn-2", "http-0", "ledger", "parting"]
     assert read_handoff(dict(passed)["parting"]) == Handoff(5.0, {2: held})
     assert not resting.dropped and not busy.dropped
 
@@ -188,7 +208,7 @@ def test_who_is_being_closed_or_unanswered_is_dropped_at_leaving(keeper: Keeper,
         else:
             connection.requests["r1"] = task
         passed = keeper.hand_off(5.0, {})
-        assert carrier.dropped and sorted(dict(passed)) == store.names() == ["ledger", "parting"]
+        assert carrier.dropped and known(passed) == stored(store, keeper._parcels) == ["ledger", "parting"]
         assert not entries(keeper)
         task.cancel()
 
@@ -220,7 +240,7 @@ def test_no_memory_at_leaving_costs_only_those_with_something_under_way(
 
     monkeypatch.setattr(module, "write_handoff", full)
     passed = keeper.hand_off(5.0, {"http-0": 0})
-    assert sorted(dict(passed)) == store.names() == ["conn-1", "ledger"]
+    assert known(passed) == stored(store, keeper._parcels) == ["conn-1", "ledger"]
     assert busy.dropped and not resting.dropped and "1 clients cannot be passed on" in caplog.text
 
 
@@ -228,7 +248,7 @@ def test_http_connections_get_the_room_that_is_left(keeper: Keeper, monkeypatch:
     monkeypatch.setattr(module, "SLOTS", 5)
     for number in range(2):
         kept(keeper, number)
-    names = sorted(dict(keeper.hand_off(5.0, {f"http-{number}": 0 for number in range(9)})))
+    names = known(keeper.hand_off(5.0, {f"http-{number}": 0 for number in range(9)}))
     assert names == ["conn-1", "conn-2", "http-0", "http-1", "http-2", "ledger", "parting"]
 
 
@@ -266,8 +286,8 @@ def test_a_successor_finds_them_with_what_was_said(keeper: Keeper, store: FdStor
     assert sorted(after.inherited.http) == ["http-0", "http-1"]
     taken = {name: left for (_, left), name in zip(after.take_http(), after.inherited.http, strict=True)}
     assert taken == {"http-0": answer(9), "http-1": None} and after.handoff.answers == {}
-    assert store.names() == ["conn-1", "conn-2", "ledger"]
-    assert kept(after, 7)[0].kept and store.names()[-2:] == ["conn-3", "ledger"]
+    assert stored(store, after._parcels) == ["conn-1", "conn-2", "ledger"]
+    assert kept(after, 7)[0].kept and stored(store, after._parcels)[-2:] == ["conn-3", "ledger"]
 
 
 def test_idle_http_connections_of_one_that_died_are_closed(keeper: Keeper, store: FdStore) -> None:
@@ -279,7 +299,7 @@ def test_idle_http_connections_of_one_that_died_are_closed(keeper: Keeper, store
     assert after.handoff is None and list(after.take_http()) == []
     with pytest.raises(OSError):
         os.fstat(dying.http["http-0"])
-    assert store.names() == ["ledger"]
+    assert stored(store, after._parcels) == ["ledger"]
 
 
 def test_entries_whose_connection_did_not_come_are_freed_even_if_nobody_else_came(
@@ -287,8 +307,7 @@ def test_entries_whose_connection_did_not_come_are_freed_even_if_nobody_else_cam
 ) -> None:
     for number in range(3):
         kept(keeper, number)
-    for number in range(1, 4):
-        store.remove(f"conn-{number}")
+    keeper._parcels.release()
     after = Keeper(FakeNotifier(store), store.inherited())
     assert after.gone == 3 and not entries(after) and len(after.ledger._free) == SLOTS
 
@@ -311,7 +330,7 @@ def test_connections_in_no_ledger_are_taken_out_of_the_store(
     keeper.ledger.memory[8] = 99
     after = Keeper(FakeNotifier(store), store.inherited())
     assert [(left.found, left.in_flight) for left in after.take_websockets()] == [(None, held), (None, None)]
-    assert "version 99" in caplog.text and store.names() == ["ledger"]
+    assert "version 99" in caplog.text and stored(store, after._parcels) == ["ledger"]
     Ledger(dict(store.fds)["ledger"])  # the new one
 
 

@@ -38,9 +38,10 @@ from gateway.rpc.registry import Call, Method, Registry, method
 from gateway.serving.server import GatewayServer
 from gateway.serving.websocket import WebSocketProtocol
 from gateway.systemd.descriptors import CONNECTION, PARTING
+from gateway.systemd.parcels import PARCEL
 from gateway.web.socket import websocket_endpoint
 from tests.fakes.core import FakeCore
-from tests.fakes.service_manager import FakeNotifier, FdStore
+from tests.fakes.service_manager import FakeNotifier, FdStore, stored
 from tests.tcp import connected
 
 BULK = 40_000
@@ -59,14 +60,14 @@ class Voice(FakeNotifier):
         super().__init__(fds)
         self._image = image
 
-    def try_store(self, name: str, fd: int) -> bool:
-        return not self._image.world.deaf and self.store(name, fd)
+    def try_store(self, name: str, *fds: int) -> bool:
+        return not self._image.world.deaf and self.store(name, *fds)
 
     def try_remove(self, name: str) -> bool:
         return not self._image.world.deaf and self.remove(name)
 
-    def store(self, name: str, fd: int) -> bool:
-        return self._image.dead or super().try_store(name, fd)
+    def store(self, name: str, *fds: int) -> bool:
+        return self._image.dead or super().try_store(name, *fds)
 
     def remove(self, name: str) -> bool:
         return self._image.dead or super().try_remove(name)
@@ -307,7 +308,7 @@ class Image:
     async def come(self) -> None:
         """Go on with what a predecessor has left."""
         judge, take = adoption._judge, self.server.adopt
-        self.unadopted = set(self.keeper.inherited.connections.values())
+        self.unadopted = {left.fd for left in self.keeper._websockets}
 
         def judged(keeper: Keeper, left: InheritedConnection) -> Any:
             if self.dead:
@@ -340,7 +341,8 @@ class Image:
             passed = self.keeper.hand_off(time.monotonic(), *self.server.carried())
             os.close(dict(passed)[PARTING])
             if not self.dead:
-                assert sorted(name for name, _ in passed) == self.world.store.names()
+                known = sorted(name for name, _ in passed if not name.startswith(PARCEL))
+                assert known == stored(self.world.store, self.keeper._parcels)
         well = not self.dead
         self.die()
         return well
@@ -353,7 +355,12 @@ class Image:
         adoption._lingering.cancel()
         while self.server.server_state.tasks or self.server.server_state.connections or adoption._lingering._running:
             await asyncio.sleep(0)
+        self.close()
+
+    def close(self) -> None:
         self.keeper.ledger.close()
+        for parcel in self.keeper._parcels._parcels:
+            parcel.close()
 
 
 def _waiting(fd: int, what: int) -> int:
@@ -392,10 +399,14 @@ class World:
             assert entry is not None
             counted = count(ours.fileno())
             write_point(entry, counted.read, counted.written, 0)
-            self.store.put(f"{CONNECTION}{entry.id}", ours.fileno())
+            # The version before has given each of them to the manager by itself.
+            (self.store if number % 2 else first.keeper._parcels).put(f"{CONNECTION}{entry.id}", ours.fileno())
             ours.close()
         first.die()
-        first.keeper.ledger.close()
+        first.close()
+
+    def stored(self) -> list[str]:
+        return stored(self.store, self.image.keeper._parcels)
 
     async def succeed(self) -> None:
         self.image = Image(self)

@@ -108,7 +108,7 @@ def test_half_a_request_is_carried_over_a_restart_and_told_after_a_crash() -> No
         await world.crash()
         await world.calm()
         assert client.close() == (1012, "service restart") and client.ended
-        assert closed(world) == {"unanswered": 1} and world.store.names() == ["ledger"]
+        assert closed(world) == {"unanswered": 1} and world.stored() == ["ledger"]
 
     play(scene)
 
@@ -127,7 +127,7 @@ def test_an_answer_half_sent_is_carried_over_a_restart_and_ends_at_a_crash() -> 
         await world.crash()
         await world.calm()
         assert client.answers() == {"a": 1} and client.ended and client.close() is None
-        assert closed(world) == {"half-sent": 1} and world.store.names() == ["ledger"]
+        assert closed(world) == {"half-sent": 1} and world.stored() == ["ledger"]
 
     play(scene)
 
@@ -184,7 +184,7 @@ def test_a_client_that_left_meanwhile_is_forgotten(planned: bool) -> None:
         await world.succeed()
         assert closed(world) == {"gone": 1} and world.image.tally.websockets == 1
         await world.calm()
-        assert len(world.store.names()) == 2 and len(list(world.image.keeper.ledger.inherited())) == 1
+        assert len(world.stored()) == 2 and len(list(world.image.keeper.ledger.inherited())) == 1
 
     play(scene, clients=2)
 
@@ -194,7 +194,7 @@ def test_one_whose_descriptor_did_not_come_leaves_no_entry() -> None:
 
     async def scene(world: World) -> None:
         await world.image.end()
-        world.store.remove(next(name for name in world.store.names() if name.startswith("conn-")))
+        world.store.remove("conn-2")
         await world.succeed()
         assert closed(world) == {"gone": 1} and len(list(world.image.keeper.ledger.inherited())) == 1
         assert len(world.image.core.hub.clients) == 1
@@ -271,7 +271,7 @@ def test_another_secret_closes_who_came_by_the_old_one(planned: bool) -> None:
         first, second = world.clients
         assert first.close() == (1008, SECRET_CHANGED.reason) and not second.ended
         assert closed(world) == {"auth": 1} and world.image.tally.websockets == 1
-        assert len(world.store.names()) == 2
+        assert len(world.stored()) == 2
 
     play(scene, clients=2, peers={1: token})
 
@@ -310,7 +310,7 @@ def test_a_ledger_of_another_version_is_said_after_a_restart_and_ends_after_a_cr
         await world.calm()
         for client in world.clients:
             assert client.ended and client.close() == ((1012, "service restart") if planned else None)
-        assert closed(world) == {"unreadable": 2} and world.store.names() == ["ledger"]
+        assert closed(world) == {"unreadable": 2} and world.stored() == ["ledger"]
 
     play(scene, clients=2)
 
@@ -456,7 +456,7 @@ def live(steps: list[Step], *lives: int, deaf: bool = False) -> int:
             await asyncio.sleep(0)
         while world.image.keeper._store._pending:
             await asyncio.sleep(0.001)
-        kept = [name for name in world.store.names() if name.startswith("conn-")]
+        kept = [name for name in world.stored() if name.startswith("conn-")]
         assert (
             len(kept) == len(alive) == len(world.image.keeper._kept) == len(list(world.image.keeper.ledger.inherited()))
         )
