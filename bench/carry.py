@@ -29,7 +29,7 @@ RATE = 200
 LOST_S = 1.0
 """Seconds after which all clients have noticed that uvicorn has restarted."""
 MOST_TRIP_S = 0.25
-MOST_SILENCE_S = {"cold": 0.4, "hot": 0.3}
+MOST_SILENCE_S = {"cold": 0.4, "hot": 0.3, KILL: 0.35}
 KINDS = ("hot", "cold", KILL)
 Costs = dict[tuple[str, int], list[float]]
 """Processor time in seconds for one connection, by process and number of clients."""

@@ -33,6 +33,8 @@ SETTLE_S = 0.25
 BACK_S = 20.0
 END_S = 20.0
 MOST_MEDIAN_S = {"hot": 0.12, "cold": 0.15}
+MOST_SILENCE_S = 0.35
+"""After a kill; a request that was lost with the process has no answer to wait for."""
 LOST = ("refused", "reset", "timeout")
 
 
@@ -156,6 +158,9 @@ def _section(title: str, tallies: dict[tuple[str, str], Tally], pause: float) ->
         )
         promise = f"{kind} restart: slowest new request under {most} s (median)"
         goals.append(Goal(promise, f"{wait:.3f} s", wait < most))
+    silence = median(tallies["gateway", KILL].silences)
+    promise = f"{KILL} restart: longest time in which nobody was answered under {MOST_SILENCE_S} s (median)"
+    goals.append(Goal(promise, f"{silence:.3f} s", silence < MOST_SILENCE_S))
     columns = ("what", "restarts", "requests", *LOST, "slowest: median", "max", "no answer for: median", "max")
     how = (
         f"{RATE} new connections per second, with one request each, whether or not the ones before were answered."
