@@ -25,8 +25,8 @@ async def settle(
     try:
         await asyncio.to_thread(warm_up)
     finally:
-        # What was imported lives on. Clients do not, so they go to the oldest generation: as the youngest, a thousand of
-        # them would be searched at once, for 40 ms.
+        # What was imported lives on. Clients do not, so they go to the oldest generation: as the youngest, a thousand
+        # of them would be searched at once, for 40 ms.
         gc.freeze()
         if start.inherited.has_clients:
             gc.unfreeze()
